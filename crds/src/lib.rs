@@ -1,0 +1,1 @@
+//! Custom resources of the metal stack: types, schemas, names. No client, no async.

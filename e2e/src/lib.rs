@@ -1,0 +1,1 @@
+//! BMC and machine simulator, and tests that need a control plane.

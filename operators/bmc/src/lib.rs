@@ -1,0 +1,77 @@
+//! Access to Baseboard Management Controllers.
+//!
+//! [`Bmc`] says what the metal-operator needs, in terms of what it wants to happen. How a vendor's
+//! firmware wants to be asked is the business of an implementation and of nobody else.
+
+use metal_core::redfish::{
+    Credentials, Inventory, ManagerReading, ResetType, Scheme, Step, SystemReading,
+};
+use std::{error::Error as StdError, future::Future, net::IpAddr};
+
+/// Where a BMC listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Address.
+    pub address: IpAddr,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// One BMC. Every method has a deadline of its own and may be repeated.
+pub trait Bmc: Send + Sync {
+    /// Every system, in the order of the collection.
+    fn systems(&self) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send;
+
+    /// One system, by its URI.
+    fn system(&self, uri: &str) -> impl Future<Output = Result<SystemReading, Error>> + Send;
+
+    /// The parts of one system. What cannot be read is named in the result, and is no error.
+    fn inventory(&self, uri: &str) -> impl Future<Output = Result<Inventory, Error>> + Send;
+
+    /// The manager with this UUID; without one, the first.
+    fn manager(
+        &self,
+        uuid: Option<&str>,
+    ) -> impl Future<Output = Result<ManagerReading, Error>> + Send;
+
+    /// Carries out one step on one system. The caller reads back whether it took effect.
+    fn perform(&self, uri: &str, step: &Step) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Resets the manager with this URI.
+    fn reset_manager(
+        &self,
+        uri: &str,
+        reset: ResetType,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Finds the connection to a BMC, or makes one. Sends nothing by itself.
+pub trait Connect: Send + Sync + 'static {
+    /// The connection.
+    type Bmc: Bmc;
+
+    /// The connection to this BMC with these credentials; changed credentials replace an old one.
+    fn connect(&self, target: &Target, credentials: &Credentials) -> Self::Bmc;
+}
+
+/// A BMC did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be reached, or timed out.
+    #[error("BMC does not answer")]
+    Unreachable(#[source] Box<dyn StdError + Send + Sync>),
+    /// It refused our credentials.
+    #[error("BMC refuses our credentials")]
+    Unauthorized,
+    /// It answered with an error, or with something this crate cannot read.
+    #[error("BMC failed to {action}")]
+    Failed {
+        /// What it was asked to do, as an infinitive with its URI.
+        action: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}

@@ -1,0 +1,1 @@
+//! Controllers of metal.ironcore.dev, and the registry that machines report to.

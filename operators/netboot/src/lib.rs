@@ -1,0 +1,1 @@
+//! DHCP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.

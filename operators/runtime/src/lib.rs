@@ -1,0 +1,1 @@
+//! What every binary shares: client, apply, index, report, lease, shutdown, admin. Knows no domain type.
