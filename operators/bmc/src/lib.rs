@@ -3,6 +3,9 @@
 //! [`Bmc`] says what the metal-operator needs, in terms of what it wants to happen. How a vendor's
 //! firmware wants to be asked is the business of an implementation and of nobody else.
 
+#[cfg(feature = "fake")]
+pub mod fake;
+
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, ResetType, Scheme, Step, SystemReading,
 };

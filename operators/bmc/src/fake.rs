@@ -1,0 +1,398 @@
+//! A machine that exists only in memory, with faults on demand.
+//!
+//! For the tests of other crates. It behaves as a good BMC does: a `Once` override is gone after
+//! the boot that used it, switching on what is on changes nothing, and power is what the last
+//! reset made of it. Everything else has to be asked for.
+
+use crate::{Bmc, Connect, Error, Target};
+use metal_core::redfish::{
+    BootEnabled, BootSource, Credentials, Inventory, ManagerReading, PowerState, ResetType, Step,
+    SystemReading,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What can be wrong with a BMC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No call gets an answer.
+    Unplugged,
+    /// Every call is refused for its credentials.
+    Unauthorized,
+    /// Reads work; every write fails with an error.
+    Jammed,
+    /// Reads work; every write is accepted and has no effect.
+    Deaf,
+    /// Reads and writes work, but `GracefulShutdown` and `GracefulRestart` have no effect.
+    Stubborn,
+}
+
+/// A machine with its BMC, and the way there. Clones share the machine.
+#[derive(Clone, Debug)]
+pub struct FakeBmc {
+    state: Arc<Mutex<State>>,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    systems: Vec<SystemReading>,
+    inventory: Inventory,
+    manager: ManagerReading,
+    accepts: Option<Credentials>,
+    fault: Option<Fault>,
+    script: VecDeque<Fault>,
+    lag: u32,
+    pending: Option<(u32, usize, PowerState)>,
+    steps: Vec<(String, Step)>,
+    manager_resets: Vec<ResetType>,
+    calls: u64,
+    logins_refused: u64,
+    boots: Vec<Option<BootSource>>,
+}
+
+impl FakeBmc {
+    /// A BMC with one system.
+    pub fn new(system: SystemReading) -> Self {
+        Self::with_systems(vec![system])
+    }
+
+    /// A BMC with several systems, or with none.
+    pub fn with_systems(systems: Vec<SystemReading>) -> Self {
+        let state = State { systems, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), credentials: None }
+    }
+
+    /// Sets what `inventory` answers for every system.
+    pub fn set_inventory(&self, inventory: Inventory) {
+        self.with(|state| state.inventory = inventory);
+    }
+
+    /// Sets what `manager` answers.
+    pub fn set_manager(&self, manager: ManagerReading) {
+        self.with(|state| state.manager = manager);
+    }
+
+    /// Refuses every connection made with other credentials than these.
+    pub fn accept_only(&self, credentials: Credentials) {
+        self.with(|state| state.accepts = Some(credentials));
+    }
+
+    /// Has this fault from now on; `None` repairs it.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.with(|state| state.fault = fault);
+    }
+
+    /// Has these faults for one call each, in this order, before anything else.
+    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.with(|state| state.script.extend(faults));
+    }
+
+    /// Makes every change of power visible only after this many further reads.
+    pub fn set_lag(&self, reads: u32) {
+        self.with(|state| state.lag = reads);
+    }
+
+    /// Changes the first system behind everybody's back.
+    pub fn edit(&self, edit: impl FnOnce(&mut SystemReading)) {
+        self.with(|state| state.systems.first_mut().map(edit));
+    }
+
+    /// Every step carried out so far, with the system it was for.
+    pub fn steps(&self) -> Vec<(String, Step)> {
+        self.with(|state| state.steps.clone())
+    }
+
+    /// Every reset of the manager so far.
+    pub fn manager_resets(&self) -> Vec<ResetType> {
+        self.with(|state| state.manager_resets.clone())
+    }
+
+    /// The one-time source of every boot so far; `None` for a boot by the boot order.
+    pub fn boots(&self) -> Vec<Option<BootSource>> {
+        self.with(|state| state.boots.clone())
+    }
+
+    /// How many calls were made, those that failed included.
+    pub fn calls(&self) -> u64 {
+        self.with(|state| state.calls)
+    }
+
+    /// How many calls were refused for their credentials.
+    pub fn logins_refused(&self) -> u64 {
+        self.with(|state| state.logins_refused)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&State) -> Result<T, Error>) -> Result<T, Error> {
+        self.with(|state| {
+            state.admit(self.credentials.as_ref())?;
+            state.settle();
+            f(state)
+        })
+    }
+
+    fn write(&self, action: &str, f: impl FnOnce(&mut State) -> Option<()>) -> Result<(), Error> {
+        let failed = |why: &str| Error::Failed { action: action.to_owned(), source: why.into() };
+        self.with(|state| match state.admit(self.credentials.as_ref())? {
+            Some(Fault::Jammed) => Err(failed("jammed")),
+            Some(Fault::Deaf) => Ok(()),
+            _ => f(state).ok_or_else(|| failed("no such system")),
+        })
+    }
+}
+
+impl State {
+    /// Counts a call and returns the fault it meets, unless that ends it.
+    fn admit(&mut self, credentials: Option<&Credentials>) -> Result<Option<Fault>, Error> {
+        self.calls += 1;
+        let fault = self.script.pop_front().or(self.fault);
+        let foreign = match (&self.accepts, credentials) {
+            (Some(good), Some(given)) => good != given,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        match fault {
+            Some(Fault::Unplugged) => Err(Error::Unreachable("unplugged".into())),
+            Some(Fault::Unauthorized) => Err(self.refuse()),
+            _ if foreign => Err(self.refuse()),
+            other => Ok(other),
+        }
+    }
+
+    fn refuse(&mut self) -> Error {
+        self.logins_refused += 1;
+        Error::Unauthorized
+    }
+
+    /// Lets a change of power come closer by one read.
+    fn settle(&mut self) {
+        if let Some((left, index, power)) = self.pending.take() {
+            match left {
+                0 | 1 => self.systems[index].power = power,
+                left => self.pending = Some((left - 1, index, power)),
+            }
+        }
+    }
+
+    fn index(&self, uri: &str) -> Option<usize> {
+        self.systems.iter().position(|system| system.uri == uri)
+    }
+
+    fn carry_out(&mut self, uri: &str, step: &Step) -> Option<()> {
+        let index = self.index(uri)?;
+        self.steps.push((uri.to_owned(), step.clone()));
+        let system = &mut self.systems[index];
+        match step {
+            Step::BootOnce { source, mode } => {
+                system.boot.enabled = BootEnabled::Once;
+                system.boot.target = Some(*source);
+                system.boot.mode = mode.or(system.boot.mode);
+            }
+            Step::IndicatorLed(led) => system.indicator_led = Some(*led),
+            Step::BootOrder(order) => {
+                system.boot.order.clone_from(order);
+                system.boot.enabled = BootEnabled::Disabled;
+                system.boot.target = Some(BootSource::None);
+            }
+            Step::Reset(reset) => self.reset(index, *reset),
+        }
+        Some(())
+    }
+
+    fn reset(&mut self, index: usize, reset: ResetType) {
+        let was = self.systems[index].power;
+        match reset {
+            ResetType::On | ResetType::ForceOn if was == PowerState::On => {}
+            ResetType::On | ResetType::ForceOn => {
+                self.boot(index);
+                self.switch(index, PowerState::On);
+            }
+            ResetType::GracefulShutdown | ResetType::GracefulRestart
+                if self.fault == Some(Fault::Stubborn) => {}
+            ResetType::ForceOff | ResetType::GracefulShutdown => {
+                self.switch(index, PowerState::Off);
+            }
+            ResetType::GracefulRestart | ResetType::ForceRestart | ResetType::PowerCycle => {
+                if was == PowerState::On {
+                    self.boot(index);
+                }
+            }
+        }
+    }
+
+    fn boot(&mut self, index: usize) {
+        let boot = &mut self.systems[index].boot;
+        let source = (boot.enabled != BootEnabled::Disabled).then_some(boot.target).flatten();
+        self.boots.push(source);
+        if boot.enabled == BootEnabled::Once {
+            boot.enabled = BootEnabled::Disabled;
+            boot.target = Some(BootSource::None);
+        }
+    }
+
+    fn switch(&mut self, index: usize, power: PowerState) {
+        match self.lag {
+            0 => self.systems[index].power = power,
+            lag => self.pending = Some((lag, index, power)),
+        }
+    }
+}
+
+fn unknown(uri: &str) -> Error {
+    Error::Failed { action: format!("get {uri}"), source: "no such resource".into() }
+}
+
+impl Bmc for FakeBmc {
+    async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
+        self.read(|state| Ok(state.systems.clone()))
+    }
+
+    async fn system(&self, uri: &str) -> Result<SystemReading, Error> {
+        self.read(|state| {
+            let index = state.index(uri).ok_or_else(|| unknown(uri))?;
+            Ok(state.systems[index].clone())
+        })
+    }
+
+    async fn inventory(&self, uri: &str) -> Result<Inventory, Error> {
+        self.read(|state| {
+            state.index(uri).ok_or_else(|| unknown(uri))?;
+            Ok(state.inventory.clone())
+        })
+    }
+
+    async fn manager(&self, uuid: Option<&str>) -> Result<ManagerReading, Error> {
+        self.read(|state| match uuid {
+            Some(uuid) if state.manager.uuid.as_deref() != Some(uuid) => Err(unknown("Managers")),
+            _ => Ok(state.manager.clone()),
+        })
+    }
+
+    async fn perform(&self, uri: &str, step: &Step) -> Result<(), Error> {
+        self.write(&format!("change {uri}"), |state| state.carry_out(uri, step))
+    }
+
+    async fn reset_manager(&self, uri: &str, reset: ResetType) -> Result<(), Error> {
+        self.write(&format!("reset {uri}"), |state| {
+            state.manager_resets.push(reset);
+            Some(())
+        })
+    }
+}
+
+/// The same machine, whatever the target is.
+impl Connect for FakeBmc {
+    type Bmc = Self;
+
+    fn connect(&self, _: &Target, credentials: &Credentials) -> Self {
+        Self { state: Arc::clone(&self.state), credentials: Some(credentials.clone()) }
+    }
+}
+
+/// Many machines by address. Where there is none, nothing answers.
+#[derive(Clone, Debug, Default)]
+pub struct FakeFleet(Arc<Mutex<BTreeMap<SocketAddr, FakeBmc>>>);
+
+impl FakeFleet {
+    /// Puts a machine there.
+    pub fn plug_in(&self, address: IpAddr, port: u16, bmc: &FakeBmc) {
+        let mut machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.insert(SocketAddr::new(address, port), bmc.clone());
+    }
+}
+
+impl Connect for FakeFleet {
+    type Bmc = FakeBmc;
+
+    fn connect(&self, target: &Target, credentials: &Credentials) -> FakeBmc {
+        let machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bmc) = machines.get(&SocketAddr::new(target.address, target.port)) {
+            return bmc.connect(target, credentials);
+        }
+        let nobody = FakeBmc::with_systems(vec![]);
+        nobody.set_fault(Some(Fault::Unplugged));
+        nobody
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    const URI: &str = "/redfish/v1/Systems/1";
+
+    /// Nothing here ever waits.
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("a fake waited"),
+        }
+    }
+
+    fn machine() -> FakeBmc {
+        let power = PowerState::Off;
+        FakeBmc::new(SystemReading { uri: URI.to_owned(), power, ..Default::default() })
+    }
+
+    #[test]
+    fn an_override_counts_for_one_boot() {
+        let bmc = machine();
+        let once = Step::BootOnce { source: BootSource::Pxe, mode: None };
+        now(bmc.perform(URI, &once)).unwrap();
+        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
+        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
+        now(bmc.perform(URI, &Step::Reset(ResetType::PowerCycle))).unwrap();
+        assert_eq!(bmc.boots(), [Some(BootSource::Pxe), None]);
+        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::On);
+    }
+
+    #[test]
+    fn power_lags_by_as_many_reads_as_asked() {
+        let bmc = machine();
+        bmc.set_lag(2);
+        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
+        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::Off);
+        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::On);
+    }
+
+    #[test]
+    fn scripted_faults_come_first_and_go_by() {
+        let bmc = machine();
+        bmc.script([Fault::Unplugged, Fault::Jammed]);
+        assert!(matches!(now(bmc.systems()), Err(Error::Unreachable(_))));
+        let refused = now(bmc.perform(URI, &Step::Reset(ResetType::On)));
+        assert!(matches!(refused, Err(Error::Failed { .. })));
+        assert_eq!(now(bmc.systems()).unwrap().len(), 1);
+        assert_eq!(bmc.steps(), []);
+    }
+
+    #[test]
+    fn other_credentials_are_refused_and_counted() {
+        let good = Credentials { username: "a".into(), password: "b".into() };
+        let bad = Credentials { username: "a".into(), password: "c".into() };
+        let (fleet, bmc) = (FakeFleet::default(), machine());
+        bmc.accept_only(good.clone());
+        let address = IpAddr::from([127, 0, 0, 1]);
+        fleet.plug_in(address, 443, &bmc);
+        let target = Target { scheme: metal_core::redfish::Scheme::Https, address, port: 443 };
+        assert!(matches!(now(fleet.connect(&target, &bad).systems()), Err(Error::Unauthorized)));
+        assert!(now(fleet.connect(&target, &good).systems()).is_ok());
+        assert_eq!(bmc.logins_refused(), 1);
+        let nowhere = Target { port: 1, ..target };
+        assert!(matches!(
+            now(fleet.connect(&nowhere, &good).systems()),
+            Err(Error::Unreachable(_))
+        ));
+    }
+}
