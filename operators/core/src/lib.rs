@@ -7,4 +7,5 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod capability;
 pub mod redfish;

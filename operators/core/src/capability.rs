@@ -1,0 +1,349 @@
+//! Capabilities: what the URL of one boot proves about who asks.
+//!
+//! A machine that boots can keep no secret and has no name that could not be copied from a label.
+//! So whoever makes a boot ready puts a token into the URLs of that boot: an HMAC-SHA256 over what
+//! the bearer may do, for which server, for which boot configuration and until when. Whoever
+//! serves the request verifies it with the same key and asks nobody.
+//!
+//! A token says nothing about how often it may be used: that needs a memory, which is the
+//! business of the server.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+use std::fmt;
+
+/// What the bearer of a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
+pub enum Purpose {
+    /// Post the inventory and the boot state of the server.
+    Registration,
+    /// Fetch the Ignition configuration of the server.
+    Ignition,
+}
+
+/// What a token vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// What the bearer may do.
+    pub purpose: Purpose,
+    /// Name of the `Server`.
+    pub server: String,
+    /// `metadata.uid` of the boot configuration; a new boot configuration voids old tokens.
+    pub boot: String,
+    /// First moment at which the token is void, in whole seconds.
+    pub expires: Timestamp,
+}
+
+/// Text of a token: letters, digits, `-` and `_`, so that it is one segment of a path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The text, for the URL and nothing else.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// A key that issues and verifies tokens.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+/// The bytes of a key are too few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("capability key has {0} bytes, needs at least {min}", min = Key::MIN)]
+pub struct WeakKey(pub usize);
+
+impl Key {
+    /// Least number of bytes, those of the digest.
+    pub const MIN: usize = 32;
+
+    /// A key from random bytes.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than [`Key::MIN`].
+    pub fn new(bytes: &[u8]) -> Result<Self, WeakKey> {
+        if bytes.len() < Self::MIN {
+            return Err(WeakKey(bytes.len()));
+        }
+        Hmac::new_from_slice(bytes).map(Self).map_err(|_| WeakKey(bytes.len()))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Cut off, padded, too long, or never a token.
+    #[error("token is malformed")]
+    Malformed,
+    /// Changed by somebody, or issued with a key that is not ours.
+    #[error("token is not ours")]
+    Forged,
+    /// Issued for something else.
+    #[error("token is for {0}")]
+    OtherPurpose(Purpose),
+    /// Its time is over.
+    #[error("token has expired")]
+    Expired,
+}
+
+/// Claims that no token can carry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unissuable {
+    /// A name that Kubernetes would not have accepted either.
+    #[error("{field} of a token must have 1 to {MAX_NAME} bytes, not {length}")]
+    Length {
+        /// `server` or `boot`.
+        field: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// An expiry before 1970.
+    #[error("expiry of a token must not be before 1970")]
+    Expiry,
+}
+
+/// Longest name of an object, RFC 1123 as Kubernetes applies it.
+const MAX_NAME: usize = 253;
+/// Version of the layout, expiry, purpose, length of the server's name.
+const HEAD: usize = 1 + 8 + 1 + 1;
+const MAC: usize = 32;
+const VERSION: u8 = 1;
+/// Longest text that can be a token; longer input is not even decoded.
+const MAX_TEXT: usize = (HEAD + 2 * MAX_NAME + MAC).div_ceil(3) * 4;
+/// Keeps tokens apart from whatever else might be authenticated with the same key.
+const DOMAIN: &[u8] = b"bloomery.dev/capability\0";
+
+/// A token for `claims`; equal claims give equal tokens.
+///
+/// # Errors
+///
+/// If a name is empty or longer than any name in Kubernetes, or the expiry is before 1970.
+pub fn issue(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
+    let server = name_length("server", &claims.server)?;
+    name_length("boot", &claims.boot)?;
+    let expires = u64::try_from(claims.expires.as_second()).map_err(|_| Unissuable::Expiry)?;
+
+    let mut bytes = Vec::with_capacity(HEAD + claims.server.len() + claims.boot.len() + MAC);
+    bytes.push(VERSION);
+    bytes.extend(expires.to_be_bytes());
+    bytes.push(code(claims.purpose));
+    bytes.push(server);
+    bytes.extend(claims.server.as_bytes());
+    bytes.extend(claims.boot.as_bytes());
+    let mac = authenticate(key, &bytes).finalize().into_bytes();
+    bytes.extend(mac);
+    Ok(Token(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// What `text` vouches for, if one of `keys` issued it for `purpose` and it has not expired.
+///
+/// Several keys are how a key is replaced: the new one issues, both verify. The comparison takes
+/// the same time wherever the first wrong byte is.
+///
+/// # Errors
+///
+/// A [`Refusal`]; nothing that an unauthentic token says is looked at.
+pub fn verify(
+    keys: &[Key],
+    text: &str,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Claims, Refusal> {
+    if text.len() > MAX_TEXT {
+        return Err(Refusal::Malformed);
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
+    let (payload, mac) = bytes.split_last_chunk::<MAC>().ok_or(Refusal::Malformed)?;
+    if payload.len() < HEAD || payload.first() != Some(&VERSION) {
+        return Err(Refusal::Malformed);
+    }
+    if !keys.iter().any(|key| authenticate(key, payload).verify_slice(mac).is_ok()) {
+        return Err(Refusal::Forged);
+    }
+    let claims = parse(payload).ok_or(Refusal::Malformed)?;
+    if claims.purpose != purpose {
+        return Err(Refusal::OtherPurpose(claims.purpose));
+    }
+    if claims.expires <= now {
+        return Err(Refusal::Expired);
+    }
+    Ok(claims)
+}
+
+fn authenticate(key: &Key, payload: &[u8]) -> Hmac<Sha256> {
+    key.0.clone().chain_update(DOMAIN).chain_update(payload)
+}
+
+fn parse(payload: &[u8]) -> Option<Claims> {
+    let (&[_version], rest) = payload.split_first_chunk()?;
+    let (expires, rest) = rest.split_first_chunk::<8>()?;
+    let (&[purpose, server], rest) = rest.split_first_chunk()?;
+    let (server, boot) = rest.split_at_checked(usize::from(server))?;
+    Some(Claims {
+        purpose: purpose_of(purpose)?,
+        server: String::from_utf8(server.to_vec()).ok()?,
+        boot: String::from_utf8(boot.to_vec()).ok()?,
+        expires: Timestamp::from_second(i64::try_from(u64::from_be_bytes(*expires)).ok()?).ok()?,
+    })
+}
+
+fn name_length(field: &'static str, name: &str) -> Result<u8, Unissuable> {
+    match u8::try_from(name.len()) {
+        Ok(length) if (1..=MAX_NAME).contains(&name.len()) => Ok(length),
+        Ok(_) | Err(_) => Err(Unissuable::Length { field, length: name.len() }),
+    }
+}
+
+/// Part of the layout: a code is never given to another purpose.
+fn code(purpose: Purpose) -> u8 {
+    match purpose {
+        Purpose::Registration => 1,
+        Purpose::Ignition => 2,
+    }
+}
+
+fn purpose_of(code: u8) -> Option<Purpose> {
+    [Purpose::Registration, Purpose::Ignition].into_iter().find(|p| self::code(*p) == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_vouches_for_exactly_what_it_was_issued_for() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let verified = verify(&[key(1)], token.as_str(), Purpose::Ignition, before());
+        assert_eq!(verified, Ok(claims()));
+        assert_eq!(issue(&key(1), &claims()), Ok(token));
+    }
+
+    #[test]
+    fn a_token_is_one_segment_of_a_path() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(token.as_str().chars().all(safe));
+    }
+
+    #[test]
+    fn no_bit_of_a_token_can_be_changed() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(token.as_str()).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut forged = bytes.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let text = URL_SAFE_NO_PAD.encode(forged);
+            let refusal = verify(&[key(1)], &text, Purpose::Ignition, before()).unwrap_err();
+            assert!(matches!(refusal, Refusal::Forged | Refusal::Malformed), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn bytes_cannot_move_between_the_names() {
+        let shifted = Claims { server: "node-1u".into(), boot: "id-1".into(), ..claims() };
+        assert_eq!(format!("{}{}", shifted.server, shifted.boot), "node-1uid-1");
+        assert_ne!(issue(&key(1), &shifted), issue(&key(1), &claims()));
+    }
+
+    #[test]
+    fn a_truncated_or_lengthened_token_is_refused() {
+        let token = issue(&key(1), &claims()).unwrap();
+        for length in 0..token.as_str().len() {
+            let text = &token.as_str()[..length];
+            assert!(verify(&[key(1)], text, Purpose::Ignition, before()).is_err(), "{length}");
+        }
+        for text in [format!("{}A", token.as_str()), format!("{}=", token.as_str())] {
+            assert!(verify(&[key(1)], &text, Purpose::Ignition, before()).is_err());
+        }
+    }
+
+    #[test]
+    fn input_without_bound_is_refused_before_it_is_decoded() {
+        let text = "A".repeat(MAX_TEXT + 1);
+        let verified = verify(&[key(1)], &text, Purpose::Ignition, before());
+        assert_eq!(verified, Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_token_is_void_from_its_expiry_on() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let at = |now| verify(&[key(1)], token.as_str(), Purpose::Ignition, now);
+        assert_eq!(at(claims().expires), Err(Refusal::Expired));
+        assert_eq!(at(Timestamp::MAX), Err(Refusal::Expired));
+        assert!(at(before()).is_ok());
+    }
+
+    #[test]
+    fn a_token_serves_one_purpose() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let verified = verify(&[key(1)], token.as_str(), Purpose::Registration, before());
+        assert_eq!(verified, Err(Refusal::OtherPurpose(Purpose::Ignition)));
+    }
+
+    #[test]
+    fn a_foreign_key_is_refused_and_an_old_one_still_verifies() {
+        let token = issue(&key(1), &claims()).unwrap();
+        let with = |keys: &[Key]| verify(keys, token.as_str(), Purpose::Ignition, before());
+        assert_eq!(with(&[key(2)]), Err(Refusal::Forged));
+        assert_eq!(with(&[]), Err(Refusal::Forged));
+        assert!(with(&[key(2), key(1)]).is_ok());
+    }
+
+    #[test]
+    fn the_longest_names_fit_and_longer_ones_are_refused() {
+        let name = "n".repeat(MAX_NAME);
+        let long = Claims { server: name.clone(), boot: name, ..claims() };
+        let token = issue(&key(1), &long).unwrap();
+        assert_eq!(verify(&[key(1)], token.as_str(), Purpose::Ignition, before()), Ok(long));
+
+        let refused = |server: String| issue(&key(1), &Claims { server, ..claims() });
+        let length = |length| Err(Unissuable::Length { field: "server", length });
+        assert_eq!(refused("n".repeat(MAX_NAME + 1)), length(MAX_NAME + 1));
+        assert_eq!(refused(String::new()), length(0));
+    }
+
+    #[test]
+    fn a_key_has_as_many_bytes_as_its_digest() {
+        assert_eq!(Key::new(&[7; 31]).unwrap_err(), WeakKey(31));
+        assert!(Key::new(&[7; 32]).is_ok());
+    }
+
+    #[test]
+    fn neither_keys_nor_tokens_show_in_debug_output() {
+        let token = issue(&key(1), &claims()).unwrap();
+        assert_eq!(format!("{token:?} {:?}", key(1)), "Token(..) Key(..)");
+    }
+
+    fn key(byte: u8) -> Key {
+        Key::new(&[byte; Key::MIN]).unwrap()
+    }
+
+    fn before() -> Timestamp {
+        Timestamp::from_second(1_699_999_999).unwrap()
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            purpose: Purpose::Ignition,
+            server: "node-1".to_owned(),
+            boot: "uid-1".to_owned(),
+            expires: Timestamp::from_second(1_700_000_000).unwrap(),
+        }
+    }
+}
