@@ -1,0 +1,166 @@
+use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::collections::{HashMap, hash_map};
+
+/// The file is not a MAC prefix database. Never shows a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// It is not YAML, or not of this form.
+    #[error("not a MAC prefix database: {0}")]
+    Yaml(String),
+    /// A prefix cannot be read.
+    #[error("line {line}: macPrefix `{text}`")]
+    Prefix {
+        /// Line of the value.
+        line: u64,
+        /// The value.
+        text: String,
+        /// What is wrong with it.
+        source: ParsePrefixError,
+    },
+    /// Two entries speak of the same addresses.
+    #[error(
+        "line {line}: macPrefix `{prefix}` stands in line {first} already; \
+         remove one of the two entries"
+    )]
+    Duplicate {
+        /// The prefix, in its shortest form.
+        prefix: MacPrefix,
+        /// Line of the first entry.
+        first: u64,
+        /// Line of the second entry.
+        line: u64,
+    },
+    /// The value of a field cannot be used.
+    #[error("line {line}: {field} `{text}` is not known; write {fix}")]
+    Value {
+        /// Line of the value.
+        line: u64,
+        /// The field.
+        field: &'static str,
+        /// The value.
+        text: String,
+        /// What to write instead.
+        fix: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawFile {
+    mac_prefixes: Vec<RawEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEntry {
+    mac_prefix: Spanned<String>,
+    #[serde(default)]
+    manufacturer: String,
+    protocol: Spanned<String>,
+    protocol_scheme: Option<Spanned<String>>,
+    port: Spanned<i64>,
+    r#type: Spanned<String>,
+    #[serde(default)]
+    default_credentials: Vec<Credential>,
+    console: Option<RawConsole>,
+}
+
+#[derive(Deserialize)]
+struct RawConsole {
+    r#type: Spanned<String>,
+    port: Spanned<i64>,
+}
+
+impl MacDb {
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    ///
+    /// They name the line, the field and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        // Snippets of the file would put passwords into the log.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let file: RawFile = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| ParseError::Yaml(error.to_string()))?;
+        let mut db = Self::default();
+        let mut lines = HashMap::new();
+        for raw in file.mac_prefixes {
+            let line = line_of(&raw.mac_prefix);
+            let entry = raw.validate()?;
+            match lines.entry(entry.mac_prefix) {
+                hash_map::Entry::Vacant(free) => free.insert(line),
+                hash_map::Entry::Occupied(first) => {
+                    let (&prefix, &first) = (first.key(), first.get());
+                    return Err(ParseError::Duplicate { prefix, first, line });
+                }
+            };
+            db.by_prefix.insert(entry.mac_prefix, db.entries.len());
+            db.lengths.push(entry.mac_prefix.digits());
+            db.entries.push(entry);
+        }
+        db.lengths.sort_unstable_by(|a, b| b.cmp(a));
+        db.lengths.dedup();
+        Ok(db)
+    }
+}
+
+impl RawEntry {
+    fn validate(self) -> Result<Entry, ParseError> {
+        let mac_prefix = self.mac_prefix.value.parse().map_err(|source| ParseError::Prefix {
+            line: line_of(&self.mac_prefix),
+            text: self.mac_prefix.value.clone(),
+            source,
+        })?;
+        one_of(&self.r#type, "type", &["bmc"], "`bmc`")?;
+        if self.protocol.value.is_empty() {
+            return Err(unknown(&self.protocol, "protocol", "`Redfish`"));
+        }
+        let scheme = self.protocol_scheme.filter(|scheme| !scheme.value.is_empty());
+        if let Some(scheme) = &scheme {
+            let fix = "`http` or `https`, or leave it out";
+            one_of(scheme, "protocolScheme", &["http", "https"], fix)?;
+        }
+        Ok(Entry {
+            mac_prefix,
+            manufacturer: self.manufacturer,
+            protocol: self.protocol.value,
+            protocol_scheme: scheme.map(|scheme| scheme.value),
+            port: port(&self.port, "port")?,
+            default_credentials: self.default_credentials,
+            console: self.console.map(RawConsole::validate).transpose()?,
+        })
+    }
+}
+
+impl RawConsole {
+    fn validate(self) -> Result<Console, ParseError> {
+        let fix = "`IPMI`, `SSH` or `SSHLenovo`";
+        one_of(&self.r#type, "console.type", &["IPMI", "SSH", "SSHLenovo"], fix)?;
+        Ok(Console { kind: self.r#type.value, port: port(&self.port, "console.port")? })
+    }
+}
+
+fn one_of(
+    value: &Spanned<String>,
+    field: &'static str,
+    known: &[&str],
+    fix: &'static str,
+) -> Result<(), ParseError> {
+    let is_known = known.contains(&value.value.as_str());
+    if is_known { Ok(()) } else { Err(unknown(value, field, fix)) }
+}
+
+fn port(value: &Spanned<i64>, field: &'static str) -> Result<u16, ParseError> {
+    let port = u16::try_from(value.value).ok().filter(|&port| port != 0);
+    port.ok_or_else(|| unknown(value, field, "a port from 1 to 65535"))
+}
+
+fn unknown<T: ToString>(value: &Spanned<T>, field: &'static str, fix: &'static str) -> ParseError {
+    ParseError::Value { line: line_of(value), field, text: value.value.to_string(), fix }
+}
+
+fn line_of<T>(value: &Spanned<T>) -> u64 {
+    value.referenced.line()
+}

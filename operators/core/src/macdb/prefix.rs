@@ -1,0 +1,77 @@
+use metal_api::MacAddr;
+use std::{fmt, str::FromStr};
+
+/// The first digits of MAC addresses, any number of them from one to twelve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacPrefix {
+    /// The digits from bit 47 downwards; the rest is zero.
+    bits: u64,
+    digits: u8,
+}
+
+/// Hexadecimal digits of a MAC address.
+const MAC_DIGITS: u8 = 12;
+
+/// The text is not a prefix of a MAC address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParsePrefixError {
+    /// There is no digit in it.
+    #[error("is empty; write one to twelve hexadecimal digits")]
+    Empty,
+    /// There are more digits than an address has.
+    #[error("has more than twelve hexadecimal digits")]
+    TooLong,
+    /// A character is neither a digit nor a separator.
+    #[error("has `{0}` in it; write hexadecimal digits, with or without `:`, `-` or `.`")]
+    NotHex(char),
+}
+
+impl MacPrefix {
+    /// The first `digits` digits of `mac`; all of them if there are not as many.
+    pub fn of(mac: MacAddr, digits: u8) -> Self {
+        let digits = digits.min(MAC_DIGITS);
+        let unused = 4 * u32::from(MAC_DIGITS - digits);
+        Self { bits: to_bits(mac) >> unused << unused, digits }
+    }
+
+    /// Whether `mac` begins with it.
+    pub fn matches(self, mac: MacAddr) -> bool {
+        Self::of(mac, self.digits) == self
+    }
+
+    /// How many hexadecimal digits it has.
+    pub fn digits(self) -> u8 {
+        self.digits
+    }
+}
+
+fn to_bits(MacAddr(octets): MacAddr) -> u64 {
+    octets.into_iter().fold(0, |bits, octet| bits << 8 | u64::from(octet))
+}
+
+impl FromStr for MacPrefix {
+    type Err = ParsePrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (mut bits, mut digits) = (0, 0);
+        for c in text.trim().chars().filter(|c| !matches!(c, ':' | '-' | '.')) {
+            let digit = c.to_digit(16).ok_or(ParsePrefixError::NotHex(c))?;
+            if digits == MAC_DIGITS {
+                return Err(ParsePrefixError::TooLong);
+            }
+            digits += 1;
+            bits |= u64::from(digit) << (4 * (MAC_DIGITS - digits));
+        }
+        if digits == 0 {
+            return Err(ParsePrefixError::Empty);
+        }
+        Ok(Self { bits, digits })
+    }
+}
+
+impl fmt::Display for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unused = 4 * (MAC_DIGITS - self.digits);
+        write!(f, "{:0width$x}", self.bits >> unused, width = usize::from(self.digits))
+    }
+}
