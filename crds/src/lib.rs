@@ -1,1 +1,67 @@
-//! Custom resources of the metal stack: types, schemas, names. No client, no async.
+//! Custom resources of the metal stack.
+//!
+//! This crate holds what every other crate may name: the types, the schema rules the API server
+//! enforces, and the well-known strings. It has no client and no async code, so that decision code
+//! can depend on it and stay pure.
+//!
+//! Strings that the schema leaves open are open here as well: an enumeration has an escape for
+//! words of other versions, and addresses are parsed where they are used. An object that another
+//! version wrote is therefore neither lost nor rewritten.
+
+#![allow(clippy::duplicated_attributes, reason = "false positive on repeated `printcolumn`")]
+
+pub mod annotation;
+mod bmc;
+mod bmc_secret;
+pub mod condition;
+mod definitions;
+mod endpoint;
+pub mod finalizer;
+mod http_boot_config;
+pub mod inventory;
+mod ipxe_boot_config;
+mod mac;
+mod power;
+mod protocol;
+mod quantity;
+mod refs;
+mod schema;
+mod server;
+mod server_boot_configuration;
+mod server_claim;
+mod server_inventory;
+mod server_status;
+mod taint;
+mod text;
+
+pub use annotation::{Operation, UnknownOperation};
+pub use bmc::{Bmc, BmcSpec, BmcState, BmcStatus, InlineAccess};
+pub use bmc_secret::{BmcSecret, BmcSecretSpec};
+pub use definitions::all_crds;
+pub use endpoint::{Endpoint, EndpointSpec, EndpointStatus};
+pub use http_boot_config::{HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus};
+pub use ipxe_boot_config::{IpxeBootConfig, IpxeBootConfigSpec, IpxeBootConfigStatus};
+pub use mac::{MacAddr, ParseMacError};
+pub use power::{IndicatorLed, Power, PowerState};
+pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};
+pub use refs::{LocalObjectReference, ObjectReference};
+pub use server::{BmcAccess, BootOrder, ClaimReference, ReclaimPolicy, Server, ServerSpec};
+pub use server_boot_configuration::{
+    BootState, ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
+};
+pub use server_claim::{ClaimPhase, ServerClaim, ServerClaimSpec, ServerClaimStatus};
+pub use server_inventory::{ServerInventory, ServerInventorySpec, ServerInventoryStatus};
+pub use server_status::{
+    Discovery, LldpNeighbor, NetworkInterface, Pending, PendingKind, Processor, ServerState,
+    ServerStatus, Storage, StorageDrive, StorageVolume,
+};
+pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
+
+/// API group of servers and BMCs.
+pub const METAL_GROUP: &str = "metal.ironcore.dev";
+/// API group of boot configurations.
+pub const BOOT_GROUP: &str = "boot.ironcore.dev";
+/// API group of our own kinds.
+pub const BLOOMERY_GROUP: &str = "bloomery.dev";
+/// The one version of every group.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,181 @@
+//! Well-known annotation and label keys, and the operations that an annotation asks for.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// Asks for an [`Operation`].
+pub const OPERATION: &str = "metal.ironcore.dev/operation";
+/// On a Server: [`TRUE`] while it is parked.
+pub const PARKED: &str = "metal.ironcore.dev/parked";
+/// On a ServerBootConfiguration: [`INTERNAL`] if it belongs to the discovery.
+pub const TYPE: &str = "metal.ironcore.dev/type";
+/// On a ServerBootConfiguration: [`TRUE`] if its image is the default one of the operator.
+pub const IS_DEFAULT_OS_IMAGE: &str = "metal.ironcore.dev/is-default-os-image";
+/// On a ServerMaintenance: why, in free text.
+pub const MAINTENANCE_REASON: &str = "metal.ironcore.dev/maintenance-reason";
+/// On a ServerMaintenance: why, as its printed column reads it.
+pub const REASON: &str = "metal.ironcore.dev/reason";
+/// On a Server, followed by the name of a rule: [`TRUE`] once that rule was satisfied.
+pub const BOOTSTRAP_COMPLETED_PREFIX: &str = "readiness.metal.ironcore.dev/bootstrap-completed-";
+
+/// On a discovery's ServerBootConfiguration: number of the attempt whose keys are in place.
+pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";
+
+/// Value of [`TYPE`].
+pub const INTERNAL: &str = "Internal";
+/// Value of the annotations that say yes.
+pub const TRUE: &str = "true";
+
+/// Label or annotation prefix on a Server: what follows is shown to the booted host.
+pub const METADATA_PREFIX: &str = "metadata.metal.ironcore.dev/";
+/// Label on a ServerClaim: a maintenance waits for its server.
+pub const MAINTENANCE_NEEDED: &str = "metal.ironcore.dev/maintenance-needed";
+/// Label on a ServerClaim: its owner lets the maintenance begin.
+pub const MAINTENANCE_APPROVED: &str = "metal.ironcore.dev/maintenance-approved";
+/// Label with which a consumer asks for a maintenance.
+pub const MAINTENANCE_REQUESTED: &str = "metal.ironcore.dev/maintenance-requested";
+/// Label on a Server: its instance type, for cloud providers.
+pub const INSTANCE_TYPE: &str = "metal.ironcore.dev/instance-type";
+
+/// A one-shot operation or a standing order, as [`OPERATION`] names it.
+///
+/// The words changed once; the older ones are read as well.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
+)]
+pub enum Operation {
+    /// Leave the object alone.
+    #[strum(to_string = "ignore", serialize = "ignore-reconciliation")]
+    Ignore,
+    /// As `Ignore`, handed down by a set.
+    #[strum(to_string = "ignore-propagated", serialize = "ignore-reconciliation-propagated")]
+    IgnorePropagated,
+    /// Leave the children of the set alone.
+    #[strum(to_string = "ignore-child", serialize = "ignore-child-reconciliation")]
+    IgnoreChild,
+    /// Leave the set and its children alone.
+    #[strum(
+        to_string = "ignore-child-and-self",
+        serialize = "ignore-child-and-self-reconciliation"
+    )]
+    IgnoreChildAndSelf,
+    /// Try again what failed.
+    #[strum(to_string = "retry", serialize = "retry-failed-state-resource")]
+    Retry,
+    /// As `Retry`, handed down by a set.
+    #[strum(to_string = "retry-propagated", serialize = "retry-failed-state-resource-propagated")]
+    RetryPropagated,
+    /// Try again the failed children of the set.
+    #[strum(to_string = "retry-child", serialize = "retry-child-reconciliation")]
+    RetryChild,
+    /// Try again the set and its failed children.
+    #[strum(to_string = "retry-child-and-self", serialize = "retry-child-and-self-reconciliation")]
+    RetryChildAndSelf,
+    /// Let the object be changed while its maintenance is active.
+    #[strum(to_string = "allow-in-progress-update")]
+    AllowInProgressUpdate,
+    /// Let the object be deleted while its maintenance is active.
+    #[strum(to_string = "allow-in-progress-delete")]
+    AllowInProgressDelete,
+    /// Rotate the credentials now.
+    #[strum(to_string = "rotate-credentials")]
+    RotateCredentials,
+    /// Take the server out of the life of claims.
+    #[strum(to_string = "park")]
+    Park,
+    /// Take the server back into the life of claims.
+    #[strum(to_string = "unpark")]
+    Unpark,
+    /// Redfish reset `GracefulRestart` of the host.
+    #[strum(to_string = "graceful-restart-server")]
+    GracefulRestartServer,
+    /// Redfish reset `ForceRestart` of the host.
+    #[strum(to_string = "hard-restart-server")]
+    HardRestartServer,
+    /// Redfish reset `PowerCycle` of the host.
+    #[strum(to_string = "power-cycle-server")]
+    PowerCycleServer,
+    /// Redfish reset `ForceOff` of the host.
+    #[strum(to_string = "force-off-server")]
+    ForceOffServer,
+    /// Redfish reset `ForceOn` of the host.
+    #[strum(to_string = "force-on-server")]
+    ForceOnServer,
+    /// Redfish reset `GracefulRestart` of the manager.
+    #[strum(to_string = "graceful-restart-bmc")]
+    GracefulRestartBmc,
+    /// Reset of the manager by SSH.
+    #[strum(to_string = "force-ssh-reset-bmc")]
+    ForceSshResetBmc,
+}
+
+/// The annotation names an operation that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("annotation {OPERATION} names the unknown operation `{0}`: remove it")]
+pub struct UnknownOperation(pub String);
+
+impl Operation {
+    /// The operation that the object's annotation asks for, if any.
+    ///
+    /// # Errors
+    /// The annotation is there and its value is none of ours.
+    pub fn requested(meta: &ObjectMeta) -> Result<Option<Self>, UnknownOperation> {
+        let text = meta.annotations.as_ref().and_then(|all| all.get(OPERATION));
+        text.map(|text| text.parse().map_err(|_| UnknownOperation(text.clone()))).transpose()
+    }
+
+    /// Whether the object that carries this operation is to be left alone. Deletion still goes on.
+    pub fn ignores_self(self) -> bool {
+        matches!(self, Self::Ignore | Self::IgnorePropagated | Self::IgnoreChildAndSelf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn both_vocabularies_name_the_same_operations() {
+        let pairs = [
+            ("ignore-reconciliation", "ignore"),
+            ("ignore-reconciliation-propagated", "ignore-propagated"),
+            ("ignore-child-reconciliation", "ignore-child"),
+            ("ignore-child-and-self-reconciliation", "ignore-child-and-self"),
+            ("retry-failed-state-resource", "retry"),
+            ("retry-failed-state-resource-propagated", "retry-propagated"),
+            ("retry-child-reconciliation", "retry-child"),
+            ("retry-child-and-self-reconciliation", "retry-child-and-self"),
+        ];
+        for (old, new) in pairs {
+            assert_eq!(asking(old), asking(new), "{old}");
+            assert_eq!(asking(new).unwrap().unwrap().to_string(), new);
+        }
+    }
+
+    #[test]
+    fn every_operation_reads_what_it_writes() {
+        for operation in Operation::iter() {
+            assert_eq!(asking(&operation.to_string()), Ok(Some(operation)));
+        }
+    }
+
+    #[test]
+    fn an_unknown_operation_is_named_in_the_error() {
+        assert_eq!(asking("explode"), Err(UnknownOperation("explode".into())));
+        assert_eq!(Operation::requested(&ObjectMeta::default()), Ok(None));
+    }
+
+    fn asking(value: &str) -> Result<Option<Operation>, UnknownOperation> {
+        let annotations = [(OPERATION.to_owned(), value.to_owned())].into();
+        Operation::requested(&ObjectMeta { annotations: Some(annotations), ..Default::default() })
+    }
+}

@@ -1,0 +1,42 @@
+//! Condition types, as they appear in `status.conditions[].type`.
+
+/// The object needs nothing more from its controller.
+pub const READY: &str = "Ready";
+/// The last pass did what it was to do.
+pub const RECONCILED: &str = "Reconciled";
+/// The BMC answers.
+pub const BMC_REACHABLE: &str = "BMCReachable";
+/// BMC: a reset of the manager is under way.
+pub const RESET: &str = "Reset";
+/// Server: the host is on its way up.
+pub const POWERING_ON: &str = "PoweringOn";
+/// Server: the host was asked to shut down.
+pub const WAITING_FOR_POWER_OFF: &str = "WaitingForPowerOff";
+/// ServerBootConfiguration: the booted system said so.
+pub const BOOT_STATE_RECEIVED: &str = "BootStateReceived";
+/// ServerBootConfiguration: the image is there and has what a boot needs.
+pub const IMAGE_VALIDATION: &str = "ImageValidation";
+/// Boot configurations: an iPXE script was handed out.
+pub const IPXE_SCRIPT_FETCHED: &str = "IPXEScriptFetched";
+/// Boot configurations: the ignition was handed out.
+pub const IGNITION_DATA_FETCHED: &str = "IgnitionDataFetched";
+/// ServerClaim: a server was found.
+pub const SCHEDULED: &str = "Scheduled";
+/// ServerClaim: what its server boots is in place.
+pub const BOOT_CONFIGURED: &str = "BootConfigured";
+/// ServerClaim: its server has the power state that was asked for.
+pub const POWERED: &str = "Powered";
+/// ServerClaim: its server booted the image.
+pub const BOOTED: &str = "Booted";
+/// Endpoint: a MAC prefix of the database says what this is.
+pub const RECOGNIZED: &str = "Recognized";
+/// Server: the claim that holds it was seen here; only then may its absence count.
+pub const CLAIM_BOUND: &str = "ClaimBound";
+/// Server: the BMC described every part; absent where it did.
+pub const INVENTORY_COMPLETE: &str = "InventoryComplete";
+/// ServerBootConfiguration: UEFI HTTP boot has what it needs.
+pub const HTTP_BOOT_READY: &str = "HTTPBootReady";
+/// ServerBootConfiguration: iPXE has what it needs.
+pub const IPXE_BOOT_READY: &str = "IPXEBootReady";
+/// BMC: every system it has became a Server.
+pub const SYSTEMS_KNOWN: &str = "SystemsKnown";

@@ -1,0 +1,63 @@
+//! The CustomResourceDefinitions, as they are installed.
+
+use crate::{
+    Bmc, BmcSecret, Endpoint, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration,
+    ServerClaim, ServerInventory,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+use serde_json::json;
+
+/// Every definition of this crate, in the order in which to install them.
+pub fn all_crds() -> Vec<CustomResourceDefinition> {
+    let mut all = vec![
+        Endpoint::crd(),
+        Bmc::crd(),
+        BmcSecret::crd(),
+        Server::crd(),
+        ServerBootConfiguration::crd(),
+        ServerClaim::crd(),
+        HttpBootConfig::crd(),
+        IpxeBootConfig::crd(),
+        ServerInventory::crd(),
+    ];
+    all.iter_mut().for_each(finish);
+    all
+}
+
+/// Adds what `clusterctl move` looks for and the status of a kind that has none, and tidies the
+/// schema.
+fn finish(crd: &mut CustomResourceDefinition) {
+    let labels = crd.metadata.labels.get_or_insert_default();
+    for label in ["clusterctl.cluster.x-k8s.io", "clusterctl.cluster.x-k8s.io/move"] {
+        labels.insert(label.to_owned(), String::new());
+    }
+    for version in &mut crd.spec.versions {
+        let status = Some(CustomResourceSubresourceStatus(json!({})));
+        version.subresources.get_or_insert(CustomResourceSubresources { status, scale: None });
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        if let Some(schema) = schema {
+            tidy(schema);
+        }
+    }
+}
+
+/// Takes out what schemars adds for the sake of Rust: an explicit `null` is dropped by the API
+/// server like any other unset field, and there are no unsigned formats in OpenAPI.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.format.take_if(|format| format.starts_with("uint"));
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| tidy(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tidy(values);
+    }
+}

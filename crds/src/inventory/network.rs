@@ -1,0 +1,89 @@
+//! Interfaces, adapters and neighbours.
+
+use super::wire::wire;
+
+wire! {
+    /// A network interface of the kernel.
+    NetworkInterface {
+        /// Name that the kernel gave.
+        name: String = "name",
+        /// One address; the agents of today leave it empty.
+        ip_address: String = "ipAddress",
+        /// Addresses of both versions, without prefix length.
+        ip_addresses: Vec<String> = "ipAddresses",
+        /// MAC address.
+        mac_address: String = "macAddress",
+        /// `up` or `down`.
+        carrier_status: String = "carrierStatus",
+        /// Extension: MAC address that is burnt in.
+        permanent_mac_address: String = "permanentMacAddress",
+        /// Extension: MTU.
+        mtu: Option<u32> = "mtu",
+        /// Extension: speed of the link in Mbit/s.
+        speed_mbps: Option<u32> = "speedMbps",
+        /// Extension: `full` or `half`.
+        duplex: String = "duplex",
+        /// Extension: driver of the kernel.
+        driver: String = "driver",
+        /// Extension: PCI address.
+        pci_address: String = "pciAddress",
+        /// Extension: NUMA node.
+        numa_node_id: Option<i64> = "numaNodeID",
+    }
+}
+
+wire! {
+    /// LLDP neighbours of one interface.
+    Lldp {
+        /// Name of the interface.
+        name: String = "name",
+        /// Neighbours.
+        neighbors: Vec<Neighbor> = "neighbors",
+    }
+}
+
+wire! {
+    /// An LLDP neighbour (IEEE 802.1AB).
+    Neighbor {
+        /// Chassis ID.
+        chassis_id: String = "chassisId",
+        /// Port ID.
+        port_id: String = "portId",
+        /// Port description.
+        port_description: String = "portDescription",
+        /// System name.
+        system_name: String = "systemName",
+        /// System description.
+        system_description: String = "systemDescription",
+        /// Management address.
+        mgmt_ip: String = "mgmtIp",
+        /// System capabilities.
+        capabilities: Vec<String> = "capabilities",
+        /// Port VLAN.
+        vlan_id: String = "vlanId",
+    }
+}
+
+wire! {
+    /// A network adapter.
+    Nic {
+        /// Name that the kernel gave.
+        name: String = "name",
+        /// MAC address.
+        mac: String = "mac",
+        /// PCI address, or `unknown`.
+        pci_address: String = "pciAddress",
+        /// Speed.
+        speed: String = "speed",
+        /// Link modes.
+        link_modes: Vec<String> = "linkModes",
+        /// Kinds of port.
+        supported_ports: Vec<String> = "supportedPorts",
+        /// Firmware version.
+        firmware_version: String = "firmwareVersion",
+        /// Extension: driver of the kernel.
+        driver: String = "driver",
+        /// Extension: NUMA node.
+        numa_node_id: Option<i64> = "numaNodeID",
+    }
+}

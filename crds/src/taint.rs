@@ -1,0 +1,76 @@
+//! Taints of a server, and claims that tolerate them.
+
+use crate::text::closed_enum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Keeps claims away that do not tolerate it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Taint {
+    /// What the taint is about.
+    #[schemars(length(min = 1))]
+    pub key: String,
+    /// Detail to the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What happens to claims that do not tolerate it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "NoBind"))]
+    pub effect: Option<TaintEffect>,
+}
+
+closed_enum! {
+    /// What a taint does to claims that do not tolerate it.
+    #[derive(Default)]
+    TaintEffect {
+        /// They are not bound to the server.
+        #[default]
+        NoBind = "NoBind",
+        /// They are not bound, and those that are should leave.
+        Evict = "Evict",
+    }
+}
+
+/// A taint that a claim accepts.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Toleration {
+    /// Key of the taint.
+    #[schemars(length(min = 1))]
+    pub key: String,
+    /// How the value is compared; `Equal` if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<TolerationOperator>,
+    /// Value of the taint, for `Equal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Effect of the taint; every effect if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<TaintEffect>,
+}
+
+closed_enum! {
+    /// How a toleration compares values.
+    #[derive(Default)]
+    TolerationOperator {
+        /// The values are equal.
+        #[default]
+        Equal = "Equal",
+        /// Any value.
+        Exists = "Exists",
+    }
+}
+
+impl Toleration {
+    /// Whether this toleration accepts the taint.
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        self.key == taint.key
+            && self.effect.is_none_or(|effect| effect == taint.effect.unwrap_or_default())
+            && match self.operator.unwrap_or_default() {
+                TolerationOperator::Exists => true,
+                TolerationOperator::Equal => {
+                    self.value.as_deref().unwrap_or_default()
+                        == taint.value.as_deref().unwrap_or_default()
+                }
+            }
+    }
+}
