@@ -1,1 +1,58 @@
-//! What every binary shares: client, apply, index, report, lease, shutdown, admin. Knows no domain type.
+//! What every binary of the stack shares. Knows no domain type.
+//!
+//! A binary is put together from these, in this order:
+//!
+//! ```no_run
+//! use clap::Parser;
+//! use metal_runtime::{admin, args, client, elect, health::Readiness, shutdown, telemetry};
+//! use prometheus_client::registry::Registry;
+//!
+//! /// The example operator.
+//! #[derive(Debug, Parser)]
+//! struct Args {
+//!     #[command(flatten)]
+//!     runtime: args::RuntimeArgs,
+//!     /// How long a discovery may take.
+//!     #[arg(long, default_value = "30m", value_parser = args::duration)]
+//!     discovery_timeout: std::time::Duration,
+//! }
+//!
+//! /// Flags of the peer that mean nothing here.
+//! const ACCEPTED: &[args::Accepted] =
+//!     &[args::Accepted::value("registry-resync-interval", "the registry does not resync")];
+//!
+//! async fn run() -> anyhow::Result<()> {
+//!     let args::Parsed { args, ignored } = args::parse::<Args>(ACCEPTED);
+//!     telemetry::init(&args.runtime.log)?;
+//!     args::warn(&ignored);
+//!     let shutdown = shutdown::on_signal()?;
+//!     let client = client::connect(&args.runtime.client, "example-operator/0.1.0").await?;
+//!
+//!     let (readiness, registry) = (Readiness::default(), Registry::default());
+//!     let leading = readiness.note("controllers", "the lease");
+//!     let admin = admin::Admin::bind(&args.runtime.admin).await?;
+//!     let candidate = args.runtime.election.candidate(&client, "example-operator");
+//!     let work = || async { /* controllers, until `shutdown` is cancelled */ };
+//!     tokio::select! {
+//!         served = admin.serve(readiness, registry, shutdown.clone()) => Ok(served?),
+//!         worked = elect::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked?)),
+//!     }
+//! }
+//! ```
+
+pub mod admin;
+mod apply;
+pub mod args;
+pub mod client;
+pub mod elect;
+pub mod health;
+pub mod index;
+mod jitter;
+pub mod lease;
+pub mod queue;
+pub mod report;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use apply::{apply, apply_status, patch_annotations, patch_spec};
+pub use jitter::jittered;

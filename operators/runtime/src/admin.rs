@@ -1,0 +1,212 @@
+//! What a process tells about itself: `/healthz` and `/readyz` on one listener, `/metrics` on
+//! another.
+
+use crate::{
+    args::{AdminArgs, BindAddress},
+    health::Readiness,
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Why the process cannot tell.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is not to be had.
+    #[error("{flag}={address}: cannot listen")]
+    Bind {
+        /// The flag that named it.
+        flag: &'static str,
+        /// The address.
+        address: BindAddress,
+        /// Why.
+        source: io::Error,
+    },
+    /// A listener failed.
+    #[error("the admin server ended")]
+    Serve(#[source] io::Error),
+}
+
+/// The two listeners, bound and not yet served. Either may be off.
+#[derive(Debug)]
+pub struct Admin {
+    health: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Admin {
+    /// Binds the listeners that the flags name.
+    ///
+    /// # Errors
+    ///
+    /// If an address is not to be had.
+    pub async fn bind(args: &AdminArgs) -> Result<Self, Error> {
+        let health = ("--health-probe-bind-address", &args.health_probe_bind_address);
+        let metrics = ("--metrics-bind-address", &args.metrics_bind_address);
+        Ok(Self { health: listen(health).await?, metrics: listen(metrics).await? })
+    }
+
+    /// Where `/healthz` and `/readyz` answer.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Where `/metrics` answers.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Answers until `shutdown` is cancelled. What is registered with `readiness` later is seen;
+    /// metrics must be registered before.
+    ///
+    /// # Errors
+    ///
+    /// If a listener fails.
+    pub async fn serve(
+        self,
+        readiness: Readiness,
+        registry: Registry,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let health = serve(self.health, health(readiness), &shutdown);
+        let metrics = serve(self.metrics, metrics(registry), &shutdown);
+        tokio::try_join!(health, metrics).map_err(Error::Serve)?;
+        shutdown.cancelled().await;
+        Ok(())
+    }
+}
+
+async fn listen(
+    (flag, address): (&'static str, &BindAddress),
+) -> Result<Option<TcpListener>, Error> {
+    let bound = address.listen().await;
+    let bound = bound.map_err(|source| Error::Bind { flag, address: address.clone(), source })?;
+    if let Some(address) = bound.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!(%address, flag, "listening");
+    }
+    Ok(bound)
+}
+
+async fn serve(
+    listener: Option<TcpListener>,
+    router: Router,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
+    let Some(listener) = listener else { return Ok(()) };
+    // A probe that is under way is not worth waiting for.
+    tokio::select! {
+        served = axum::serve(listener, router) => served,
+        () = shutdown.cancelled() => Ok(()),
+    }
+}
+
+/// `/healthz`: the loop turns. `/readyz`: nobody waits, or who waits for what.
+fn health(readiness: Readiness) -> Router {
+    let ready = |State(readiness): State<Readiness>| async move {
+        let ready = readiness.is_ready();
+        let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (code, readiness.report())
+    };
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(readiness)
+}
+
+fn metrics(registry: Registry) -> Router {
+    Router::new().route("/metrics", get(exposition)).with_state(Arc::new(registry))
+}
+
+async fn exposition(State(registry): State<Arc<Registry>>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use http::Request;
+    use prometheus_client::metrics::counter::Counter;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn readyz_is_503_with_the_reason_until_the_gate_opens() {
+        let readiness = Readiness::default();
+        let gate = readiness.gate("index", "the first list");
+        let waiting = ask(health(readiness.clone()), "/readyz").await;
+        assert_eq!(
+            waiting,
+            (StatusCode::SERVICE_UNAVAILABLE, line("[-] index: waits for the first list"))
+        );
+        assert_eq!(ask(health(readiness.clone()), "/healthz").await, (StatusCode::OK, line("ok")));
+
+        gate.open();
+        assert_eq!(ask(health(readiness), "/readyz").await, (StatusCode::OK, line("[+] index")));
+    }
+
+    #[tokio::test]
+    async fn metrics_are_not_on_the_health_listener_nor_the_other_way_round() {
+        let mut registry = Registry::default();
+        let passes = Counter::<u64>::default();
+        registry.register("passes", "Passes so far", passes.clone());
+        passes.inc();
+        let (code, text) = ask(metrics(registry), "/metrics").await;
+        assert_eq!(code, StatusCode::OK);
+        assert!(text.contains("passes_total 1\n"), "{text}");
+
+        assert_eq!(ask(health(Readiness::default()), "/metrics").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(ask(metrics(Registry::default()), "/healthz").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named_with_its_flag() {
+        let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = holder.local_addr().unwrap().to_string();
+        let args = AdminArgs {
+            health_probe_bind_address: "127.0.0.1:0".parse().unwrap(),
+            metrics_bind_address: taken.parse().unwrap(),
+        };
+        let error = Admin::bind(&args).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("--metrics-bind-address={taken}: cannot listen"));
+        drop(holder);
+    }
+
+    #[tokio::test]
+    async fn serving_ends_with_the_token_also_when_both_listeners_are_off() {
+        let off = || BindAddress::Off;
+        let args = AdminArgs { health_probe_bind_address: off(), metrics_bind_address: off() };
+        let admin = Admin::bind(&args).await.unwrap();
+        assert_eq!((admin.health_address(), admin.metrics_address()), (None, None));
+        let token = CancellationToken::new();
+        let serving = admin.serve(Readiness::default(), Registry::default(), token.clone());
+        let mut serving = std::pin::pin!(serving);
+        assert!(futures::poll!(&mut serving).is_pending());
+        token.cancel();
+        serving.await.unwrap();
+    }
+
+    fn line(text: &str) -> String {
+        format!("{text}\n")
+    }
+
+    async fn ask(router: Router, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let code = response.status();
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (code, String::from_utf8(body.to_vec()).unwrap())
+    }
+}

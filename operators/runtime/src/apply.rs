@@ -1,0 +1,225 @@
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
+
+/// Applies `object`, which says every field that `manager` owns and no other.
+///
+/// Build it afresh: a copy of what was read would take over the fields of everybody else, and is
+/// refused because of its managed fields. Fields that `manager` applied before and that are absent
+/// now are removed.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn apply<K>(api: &Api<K>, object: &K, manager: &str) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    api.patch(name, &PatchParams::apply(manager).force(), &Patch::Apply(object)).await
+}
+
+/// Applies `status` to the object `seen`, as the sole owner of every field in it.
+///
+/// The patch carries the resource version of `seen`: a decision taken on a stale object is
+/// refused with `409 Conflict` instead of overwriting a newer one.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn apply_status<K, S>(
+    api: &Api<K>,
+    seen: &K,
+    status: &S,
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+    S: Serialize + Debug + Sync,
+{
+    let name = seen.meta().name.as_deref().unwrap_or_default();
+    let patch = Patch::Apply(StatusPatch {
+        api_version: K::api_version(&()),
+        kind: K::kind(&()),
+        metadata: Precondition::on(seen),
+        status,
+    });
+    api.patch_status(name, &PatchParams::apply(manager).force(), &patch).await
+}
+
+/// Merges `spec` into that of the object `seen` (RFC 7386: `null` removes a field), for a spec
+/// whose fields have several writers. Carries the resource version of `seen`, as
+/// [`apply_status`] does.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn patch_spec<K, S>(
+    api: &Api<K>,
+    seen: &K,
+    spec: &S,
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+    S: Serialize + Debug + Sync,
+{
+    merge(api, seen, &SpecPatch { metadata: Precondition::on(seen), spec }, manager).await
+}
+
+/// Sets the annotations that have a value and removes those that have none; leaves all others.
+/// Carries the resource version of `seen`, as [`apply_status`] does.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn patch_annotations<K>(
+    api: &Api<K>,
+    seen: &K,
+    annotations: &BTreeMap<&str, Option<&str>>,
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let metadata = Annotated { precondition: Precondition::on(seen), annotations };
+    merge(api, seen, &AnnotationPatch { metadata }, manager).await
+}
+
+async fn merge<K, P>(api: &Api<K>, seen: &K, patch: &P, manager: &str) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+    P: Serialize + Debug + Sync,
+{
+    let name = seen.meta().name.as_deref().unwrap_or_default();
+    let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
+    api.patch(name, &params, &Patch::Merge(patch)).await
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusPatch<'a, S> {
+    api_version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    metadata: Precondition<'a>,
+    status: &'a S,
+}
+
+#[derive(Debug, Serialize)]
+struct SpecPatch<'a, S> {
+    metadata: Precondition<'a>,
+    spec: &'a S,
+}
+
+#[derive(Debug, Serialize)]
+struct AnnotationPatch<'a> {
+    metadata: Annotated<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Annotated<'a> {
+    #[serde(flatten)]
+    precondition: Precondition<'a>,
+    annotations: &'a BTreeMap<&'a str, Option<&'a str>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Precondition<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<&'a str>,
+}
+
+impl<'a> Precondition<'a> {
+    fn on(seen: &'a impl Resource) -> Self {
+        Self { resource_version: seen.meta().resource_version.as_deref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::{Recorded, recording};
+    use k8s_openapi::api::core::v1::{Node, NodeStatus};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn status_is_applied_as_its_own_document_with_the_version_it_was_decided_on() {
+        let (client, sent) = recording();
+        let status = NodeStatus { phase: Some("Running".to_owned()), ..NodeStatus::default() };
+        let written = apply_status(&Api::all(client), &seen(), &status, "me").await;
+        assert!(written.is_ok(), "{written:?}");
+        assert_eq!(
+            sent.last(),
+            Recorded {
+                request: "PATCH /api/v1/nodes/n1/status?&force=true&fieldManager=me".to_owned(),
+                body: json!({
+                    "apiVersion": "v1", "kind": "Node",
+                    "metadata": {"resourceVersion": "7"}, "status": {"phase": "Running"},
+                }),
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn annotations_are_merged_and_one_without_value_is_removed() {
+        let (client, sent) = recording();
+        let changes = BTreeMap::from([("gone", None), ("set", Some("yes"))]);
+        let written = patch_annotations(&Api::all(client), &seen(), &changes, "me").await;
+        assert!(written.is_ok(), "{written:?}");
+        assert_eq!(
+            sent.last(),
+            Recorded {
+                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+                body: json!({
+                    "metadata": {"resourceVersion": "7", "annotations": {"gone": null, "set": "yes"}},
+                }),
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn spec_is_merged_with_the_version_it_was_decided_on() {
+        #[derive(Debug, Serialize)]
+        struct Cordon {
+            unschedulable: bool,
+        }
+        let (client, sent) = recording();
+        let written =
+            patch_spec(&Api::all(client), &seen(), &Cordon { unschedulable: true }, "me").await;
+        assert!(written.is_ok(), "{written:?}");
+        assert_eq!(
+            sent.last(),
+            Recorded {
+                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+                body: json!({"metadata": {"resourceVersion": "7"}, "spec": {"unschedulable": true}}),
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn object_is_applied_whole_by_force() {
+        let (client, sent) = recording();
+        let mut node = Node::default();
+        node.metadata.name = Some("n1".to_owned());
+        let written = apply(&Api::all(client), &node, "me").await;
+        assert!(written.is_ok(), "{written:?}");
+        assert_eq!(
+            sent.last(),
+            Recorded {
+                request: "PATCH /api/v1/nodes/n1?&force=true&fieldManager=me".to_owned(),
+                body: json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}),
+            }
+        );
+    }
+
+    fn seen() -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some("n1".to_owned());
+        node.metadata.resource_version = Some("7".to_owned());
+        node
+    }
+}

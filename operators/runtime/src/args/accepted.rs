@@ -1,0 +1,91 @@
+//! Flags and variables that the Go operators have, and that mean nothing here.
+
+/// A flag or variable that is accepted without effect, so that a deployment of the peer starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub(super) name: &'static str,
+    form: Form,
+    why: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Value,
+    Switch,
+    Env,
+}
+
+/// One that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its name, a flag without dashes.
+    pub name: &'static str,
+    /// Why it has no effect.
+    pub why: &'static str,
+}
+
+/// Those of every controller-runtime manager.
+pub(super) const SHARED: &[Accepted] = &[
+    Accepted::switch("metrics-secure", "metrics are served as plain HTTP; put a proxy before them"),
+    Accepted::value("metrics-cert-path", "metrics are served as plain HTTP"),
+    Accepted::value("metrics-cert-name", "metrics are served as plain HTTP"),
+    Accepted::value("metrics-cert-key", "metrics are served as plain HTTP"),
+    Accepted::switch("enable-http2", "metrics are served by HTTP/1.1"),
+    Accepted::value("webhook-port", "there is no webhook; the schemas have the rules"),
+    Accepted::value("webhook-cert-path", "there is no webhook; the schemas have the rules"),
+    Accepted::value("webhook-cert-name", "there is no webhook; the schemas have the rules"),
+    Accepted::value("webhook-cert-key", "there is no webhook; the schemas have the rules"),
+    Accepted::env("ENABLE_WEBHOOKS", "there is no webhook; the schemas have the rules"),
+    Accepted::value("zap-stacktrace-level", "errors are logged with their causes"),
+    Accepted::value("zap-time-encoding", "times are logged as RFC 3339"),
+];
+
+impl Accepted {
+    /// A flag with a value; `why` says why it has no effect.
+    pub const fn value(name: &'static str, why: &'static str) -> Self {
+        Self { name, form: Form::Value, why }
+    }
+
+    /// A boolean flag, whose value can only follow `=`.
+    pub const fn switch(name: &'static str, why: &'static str) -> Self {
+        Self { name, form: Form::Switch, why }
+    }
+
+    /// An environment variable.
+    pub const fn env(name: &'static str, why: &'static str) -> Self {
+        Self { name, form: Form::Env, why }
+    }
+
+    pub(super) fn is_flag(&self, name: &str) -> bool {
+        !self.is_env() && self.name == name
+    }
+
+    pub(super) fn is_env(&self) -> bool {
+        self.form == Form::Env
+    }
+
+    pub(super) fn takes_value(&self) -> bool {
+        self.form == Form::Value
+    }
+
+    pub(super) fn ignored(&self) -> Ignored {
+        Ignored { name: self.name, why: self.why }
+    }
+}
+
+/// Logs one warning for each.
+pub fn warn(ignored: &[Ignored]) {
+    for Ignored { name, why } in ignored {
+        tracing::warn!(name, why, "accepted without effect");
+    }
+}
+
+/// The end of `--help`.
+pub(super) fn help(accepted: &[Accepted]) -> String {
+    let line = |accepted: &Accepted| {
+        let dashes = if accepted.is_env() { "" } else { "--" };
+        format!("\n  {dashes}{}: {}", accepted.name, accepted.why)
+    };
+    let lines: String = accepted.iter().map(line).collect();
+    format!("Accepted without effect:{lines}")
+}

@@ -1,0 +1,187 @@
+//! The flags that every operator has.
+
+use super::BindAddress;
+use crate::lease::Candidate;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use kube::{Api, Client};
+use std::{borrow::Cow, fs, path::PathBuf, process, str::FromStr};
+
+/// All of them; flatten this into the arguments of an operator.
+#[derive(Args, Clone, Debug)]
+pub struct RuntimeArgs {
+    /// The API server.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Leader election.
+    #[command(flatten)]
+    pub election: ElectionArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Which API server.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ClientArgs {
+    /// File with address and credentials of the API server [default: $KUBECONFIG, ~/.kube/config,
+    /// or the service account of the pod]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Where the process tells about itself.
+#[derive(Args, Clone, Debug)]
+pub struct AdminArgs {
+    /// Where /metrics answers; 0 for nowhere
+    #[arg(long, default_value = ":8080", value_name = "ADDRESS")]
+    pub metrics_bind_address: BindAddress,
+    /// Where /healthz and /readyz answer; 0 for nowhere
+    #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
+    pub health_probe_bind_address: BindAddress,
+}
+
+/// Whether one replica of several leads.
+#[expect(clippy::struct_field_names, reason = "named as the flags are")]
+#[derive(Args, Clone, Debug, Default)]
+pub struct ElectionArgs {
+    /// Work only while holding a lease; needed where more than one replica runs
+    #[arg(long)]
+    pub leader_elect: bool,
+    /// Namespace of the lease [default: that of the pod or the kubeconfig]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub leader_elect_namespace: Option<String>,
+    /// What this replica calls itself in the lease; no two that run may share it [default: one of
+    /// its own at every start]
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub leader_elect_identity: Option<String>,
+}
+
+impl ElectionArgs {
+    /// A candidate for the lease `lease`, if there is an election.
+    pub fn candidate(&self, client: &Client, lease: &str) -> Option<Candidate> {
+        if !self.leader_elect {
+            return None;
+        }
+        let namespace = self.leader_elect_namespace.as_deref();
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace());
+        let api = Api::namespaced(client.clone(), namespace);
+        Some(Candidate::new(api, lease, self.identity()))
+    }
+
+    /// What this replica calls itself: a pod's name survives the restart of its container, so that
+    /// it need not wait for its own lease. Elsewhere two processes may share a host.
+    pub fn identity(&self) -> Cow<'_, str> {
+        match self.leader_elect_identity.as_deref() {
+            Some(identity) if !identity.is_empty() => Cow::Borrowed(identity),
+            Some(_) | None => {
+                // Without a name the rest still is one.
+                let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                let now = Timestamp::now().as_nanosecond();
+                Cow::Owned(format!("{}_{}_{now:x}", host.trim(), process::id()))
+            }
+        }
+    }
+}
+
+/// What is logged, and in which form.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LogArgs {
+    /// What to log: a level, or a list like info,kube=debug [default: info]
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// How to log [default: text]
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Level in the words of zap; --log-level wins
+    #[arg(long, hide_short_help = true, value_name = "LEVEL")]
+    pub zap_log_level: Option<ZapLevel>,
+    /// Form in the words of zap; --log-format wins
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub zap_encoder: Option<ZapEncoder>,
+    /// As --zap-log-level=debug --zap-encoder=console
+    #[arg(long, hide_short_help = true)]
+    pub zap_devel: bool,
+}
+
+/// Form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// What zap calls the form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ZapEncoder {
+    /// As [`LogFormat::Text`].
+    Console,
+    /// As [`LogFormat::Json`].
+    Json,
+}
+
+/// What zap calls a level: a name, or a number above 0 for ever more detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZapLevel {
+    /// `error`, `dpanic`, `panic`, `fatal`.
+    Error,
+    /// `warn`.
+    Warn,
+    /// `info`.
+    Info,
+    /// `debug` or 1.
+    Debug,
+    /// 2 and above.
+    Trace,
+}
+
+/// Not a level of zap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a level; give debug, info, warn, error, panic, or a number above 0")]
+pub struct NotALevel;
+
+impl FromStr for ZapLevel {
+    type Err = NotALevel;
+
+    fn from_str(text: &str) -> Result<Self, NotALevel> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "error" | "dpanic" | "panic" | "fatal" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            number => match number.parse::<u8>() {
+                Ok(0) | Err(_) => return Err(NotALevel),
+                Ok(1) => Self::Debug,
+                Ok(_) => Self::Trace,
+            },
+        })
+    }
+}
+
+impl LogArgs {
+    /// The filter, for `tracing_subscriber`.
+    pub fn level(&self) -> String {
+        let zap = match self.zap_log_level {
+            Some(ZapLevel::Error) => "error",
+            Some(ZapLevel::Warn) => "warn",
+            None if self.zap_devel => "debug",
+            Some(ZapLevel::Info) | None => "info",
+            Some(ZapLevel::Debug) => "debug",
+            Some(ZapLevel::Trace) => "trace",
+        };
+        self.log_level.clone().unwrap_or_else(|| zap.to_owned())
+    }
+
+    /// The form.
+    pub fn format(&self) -> LogFormat {
+        self.log_format.unwrap_or(match self.zap_encoder {
+            Some(ZapEncoder::Json) => LogFormat::Json,
+            Some(ZapEncoder::Console) | None => LogFormat::Text,
+        })
+    }
+}

@@ -1,0 +1,336 @@
+//! A read-only view of one kind, found by a key other than its name.
+//!
+//! kube's [`Store`](kube::runtime::reflector::Store) finds objects by name; everything else is a
+//! scan. Servers that answer a machine (DHCP, TFTP, HTTP) get a MAC address or a UUID, and must
+//! neither scan nor ask the API server for each request.
+
+use futures::{Stream, StreamExt};
+use kube::{
+    Resource,
+    api::ObjectMeta,
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
+};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, PoisonError, RwLock},
+};
+use tokio::sync::watch;
+
+/// Objects of kind `K` by key, kept up to date by [`Index::follow`].
+#[derive(Debug)]
+pub struct Index<K, Key> {
+    keys_of: fn(&K) -> Vec<Key>,
+    live: RwLock<Table<K, Key>>,
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Table<K, Key> {
+    by_name: HashMap<Name, Arc<K>>,
+    by_key: HashMap<Key, Vec<Arc<K>>>,
+}
+
+/// Namespace and name.
+type Name = (Option<String>, String);
+
+/// What one event did to an index.
+#[derive(Debug)]
+pub enum Change<'a, K> {
+    /// The object is new, or differs from what was there.
+    Applied {
+        /// What was there.
+        old: Option<&'a Arc<K>>,
+        /// What is there now.
+        new: &'a Arc<K>,
+    },
+    /// The object is gone.
+    Removed(&'a Arc<K>),
+    /// The object does not parse, and was withdrawn.
+    Unreadable {
+        /// Its metadata, which does parse.
+        meta: &'a ObjectMeta,
+        /// What is wrong, with the path of the field.
+        error: &'a str,
+    },
+}
+
+/// The watch ended, which it never does by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("watch ended")]
+pub struct Ended;
+
+impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
+    /// An empty index; `keys_of` names the keys of an object.
+    pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
+        Self { keys_of, live: RwLock::default(), ready: watch::Sender::new(false) }
+    }
+
+    /// Every object with this key. More than one means that two objects claim one identity; the
+    /// caller must not pick.
+    pub fn get(&self, key: &Key) -> Vec<Arc<K>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.by_key.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The object with this name; `None` for the namespace of a cluster-scoped kind.
+    pub fn named(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.by_name.get(&(namespace.map(str::to_owned), name.to_owned())).cloned()
+    }
+
+    /// Every object, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.by_name.values().cloned().collect()
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).by_name.len()
+    }
+
+    /// Whether there is no object.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the first list has arrived; until then a miss means nothing.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Applies the events of a watch until it ends.
+    ///
+    /// A new list replaces the old one in one go: readers never see a half-filled table, and
+    /// objects deleted while the watch was down disappear. So does an object that no longer
+    /// parses: better no answer than one from its last readable version.
+    ///
+    /// # Errors
+    ///
+    /// When the watch ends.
+    pub async fn follow(
+        &self,
+        events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+    ) -> Result<(), Ended> {
+        self.follow_with(events, |_| {}).await
+    }
+
+    /// As [`Self::follow`], and tells `on_change` of every change after it was made. A list is
+    /// told as the changes that it makes to what was there.
+    ///
+    /// # Errors
+    ///
+    /// When the watch ends.
+    pub async fn follow_with(
+        &self,
+        events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+        mut on_change: impl FnMut(Change<'_, K>),
+    ) -> Result<(), Ended> {
+        let mut events = std::pin::pin!(events);
+        let mut next = Table::default();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => next = Table::default(),
+                Ok(Event::InitApply(object)) => {
+                    next.insert(object, self.keys_of, &mut |change| {
+                        if matches!(change, Change::Unreadable { .. }) {
+                            on_change(change);
+                        }
+                    });
+                }
+                Ok(Event::InitDone) => {
+                    let next = std::mem::take(&mut next);
+                    let names: Vec<_> = next.by_name.keys().cloned().collect();
+                    let old = self.write(|live| std::mem::replace(live, next));
+                    self.ready.send_replace(true);
+                    self.tell(&old, &names, &mut on_change);
+                }
+                Ok(Event::Apply(object)) => {
+                    let mut told = None;
+                    let old = self.write(|live| {
+                        live.insert(object, self.keys_of, &mut |change| match change {
+                            Change::Applied { new, .. } => told = Some(Ok(Arc::clone(new))),
+                            Change::Unreadable { meta, error } => {
+                                told = Some(Err((meta.clone(), error.to_owned())));
+                            }
+                            Change::Removed(_) => {}
+                        })
+                    });
+                    match &told {
+                        Some(Ok(new)) => on_change(Change::Applied { old: old.as_ref(), new }),
+                        Some(Err((meta, error))) => on_change(Change::Unreadable { meta, error }),
+                        None => {}
+                    }
+                }
+                Ok(Event::Delete(object)) => {
+                    let name = name_of(object.meta());
+                    if let Some(old) = self.write(|live| live.remove(&name, self.keys_of)) {
+                        on_change(Change::Removed(&old));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "watch interrupted"),
+            }
+        }
+        Err(Ended)
+    }
+
+    /// Tells what a new list changed.
+    fn tell(&self, old: &Table<K, Key>, names: &[Name], on_change: &mut impl FnMut(Change<'_, K>)) {
+        for (namespace, name) in names {
+            if let Some(new) = self.named(namespace.as_deref(), name) {
+                let old = old.by_name.get(&(namespace.clone(), name.clone()));
+                on_change(Change::Applied { old, new: &new });
+            }
+        }
+        for (name, gone) in &old.by_name {
+            if self.named(name.0.as_deref(), &name.1).is_none() {
+                on_change(Change::Removed(gone));
+            }
+        }
+    }
+
+    fn write<T>(&self, f: impl FnOnce(&mut Table<K, Key>) -> T) -> T {
+        f(&mut self.live.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<K, Key> Default for Table<K, Key> {
+    fn default() -> Self {
+        Self { by_name: HashMap::new(), by_key: HashMap::new() }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
+    /// Puts an object in, and returns the one that was there.
+    fn insert(
+        &mut self,
+        object: DeserializeGuard<K>,
+        keys_of: fn(&K) -> Vec<Key>,
+        on_change: &mut impl FnMut(Change<'_, K>),
+    ) -> Option<Arc<K>> {
+        let name = name_of(object.meta());
+        let old = self.remove(&name, keys_of);
+        match object.0 {
+            Ok(object) => {
+                let object = Arc::new(object);
+                for key in keys_of(&object) {
+                    self.by_key.entry(key).or_default().push(Arc::clone(&object));
+                }
+                on_change(Change::Applied { old: old.as_ref(), new: &object });
+                self.by_name.insert(name, object);
+            }
+            Err(broken) => {
+                let error = &broken.error;
+                tracing::warn!(%error, object = name.1, "object withdrawn: unreadable");
+                on_change(Change::Unreadable { meta: &broken.metadata, error });
+            }
+        }
+        old
+    }
+
+    fn remove(&mut self, name: &Name, keys_of: fn(&K) -> Vec<Key>) -> Option<Arc<K>> {
+        let old = self.by_name.remove(name)?;
+        for key in keys_of(&old) {
+            if let Some(objects) = self.by_key.get_mut(&key) {
+                objects.retain(|other| !Arc::ptr_eq(other, &old));
+                if objects.is_empty() {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+        Some(old)
+    }
+}
+
+fn name_of(meta: &ObjectMeta) -> Name {
+    (meta.namespace.clone(), meta.name.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{ResourceExt, core::error_boundary::InvalidObject};
+
+    type Guarded = DeserializeGuard<ConfigMap>;
+
+    #[tokio::test]
+    async fn relist_replaces_everything_at_once() {
+        let index = Index::new(mac_of);
+        let a = Event::InitApply(object("a", "m1"));
+        let b = Event::InitApply(object("b", "m2"));
+        feed(&index, [Event::Init, a, b, Event::InitDone]).await;
+        assert!(index.is_ready());
+
+        let c = || Event::InitApply(object("c", "m1"));
+        feed(&index, [Event::Init, c()]).await;
+        assert_eq!(names(&index, "m1"), ["a"], "half of a list must not show");
+
+        feed(&index, [Event::Init, c(), Event::InitDone]).await;
+        assert_eq!(names(&index, "m1"), ["c"]);
+        assert_eq!(names(&index, "m2"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn changed_key_moves_and_shared_key_shows_both() {
+        let index = Index::new(mac_of);
+        feed(&index, [Event::Apply(object("a", "m1"))]).await;
+        feed(&index, [Event::Apply(object("a", "m2")), Event::Apply(object("b", "m2"))]).await;
+        assert_eq!(names(&index, "m1"), [""; 0]);
+        assert_eq!(names(&index, "m2"), ["a", "b"]);
+
+        feed(&index, [Event::Delete(object("a", "stale"))]).await;
+        assert_eq!(names(&index, "m2"), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn object_that_no_longer_parses_is_withdrawn() {
+        let index = Index::new(mac_of);
+        let metadata = object("a", "m1").meta().clone();
+        let broken = DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata }));
+        feed(&index, [Event::Apply(object("a", "m1")), Event::Apply(broken)]).await;
+        assert_eq!(names(&index, "m1"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_new_list_is_told_as_what_it_changes() {
+        let index = Index::new(mac_of);
+        let list = [Event::Init, Event::InitApply(object("a", "m1")), Event::InitDone];
+        feed(&index, list).await;
+        let mut told = vec![];
+        let list = [Event::Init, Event::InitApply(object("b", "m1")), Event::InitDone];
+        let ended = index.follow_with(stream::iter(list.map(Ok)), |change| {
+            told.push(match change {
+                Change::Applied { old, new } => format!("+{}{}", new.name_any(), old.is_some()),
+                Change::Removed(old) => format!("-{}", old.name_any()),
+                Change::Unreadable { error, .. } => error.to_owned(),
+            });
+        });
+        assert!(ended.await.is_err());
+        assert_eq!(told, ["+bfalse", "-a"]);
+        assert!(index.named(None, "b").is_some() && index.len() == 1);
+    }
+
+    async fn feed<const N: usize>(index: &Index<ConfigMap, String>, events: [Event<Guarded>; N]) {
+        let ended = index.follow(stream::iter(events.map(Ok))).await;
+        assert!(ended.is_err());
+    }
+
+    fn names(index: &Index<ConfigMap, String>, mac: &str) -> Vec<String> {
+        index.get(&mac.to_owned()).iter().map(|object| object.name_any()).collect()
+    }
+
+    fn mac_of(object: &ConfigMap) -> Vec<String> {
+        object.labels().get("mac").cloned().into_iter().collect()
+    }
+
+    fn object(name: &str, mac: &str) -> Guarded {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.to_owned());
+        object.labels_mut().insert("mac".to_owned(), mac.to_owned());
+        DeserializeGuard(Ok(object))
+    }
+}
