@@ -8,4 +8,10 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod capability;
+pub mod claim;
+pub mod conditions;
+pub mod dhcp;
+pub mod macdb;
 pub mod redfish;
+pub mod registry;
+pub mod server;

@@ -1,0 +1,178 @@
+use super::{Decision, Observation, pick::pick};
+use crate::conditions::{self, Fact};
+use jiff::SignedDuration;
+use metal_api::{
+    BootState, ClaimPhase, Operation, Power, PowerState, Server, ServerBootConfiguration,
+    ServerClaim, ServerClaimStatus, ServerState, condition, finalizer,
+};
+use std::sync::Arc;
+
+/// Watches wake a claim when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// Decides what one pass does about one claim.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let claim = seen.claim;
+    let operation = Operation::requested(&claim.metadata).ok().flatten();
+    if operation.is_some_and(Operation::ignores_self) {
+        return Decision::Rest(RESYNC);
+    }
+    if !claim.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER_CLAIM) {
+        return Decision::AddFinalizer;
+    }
+    let mut new = claim.status.clone().unwrap_or_default();
+    let then = plan(&mut new, seen);
+    // What holds is written before what is missing: a claim is never shown Bound too early, and
+    // a step that is due is never put off by a message.
+    match then {
+        Decision::Rest(time) if Some(&new) == claim.status.as_ref() => Decision::Rest(time),
+        Decision::Rest(_) => Decision::Record(Box::new(new)),
+        step => step,
+    }
+}
+
+fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
+    if let Some(failure) = seen.failure {
+        let (reason, message) = (failure.reason, failure.text.as_str());
+        set(new, seen, condition::RECONCILED, Err((reason, message)));
+    } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
+        set(new, seen, condition::RECONCILED, Ok("Succeeded"));
+    }
+    match seen.holders {
+        [] => unbound(new, seen),
+        [server] => bound(new, seen, server),
+        [_, _, ..] => {
+            let names: Vec<_> = seen.holders.iter().map(|server| name(server)).collect();
+            let message = format!(
+                "the servers {} all name this claim in spec.serverClaimRef: clear all but one",
+                names.join(", "),
+            );
+            set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
+            Decision::Rest(RESYNC)
+        }
+    }
+}
+
+fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
+    new.phase = Some(ClaimPhase::Unbound);
+    new.conditions
+        .retain(|c| c.type_ != condition::BOOT_CONFIGURED && c.type_ != condition::POWERED);
+    match pick(seen.claim, seen.candidates) {
+        Ok(server) => Decision::Bind(server),
+        Err(unfit) => {
+            let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
+            let message = match wanted {
+                Some(name) if seen.candidates.is_empty() => {
+                    format!("spec.serverRef: there is no server {name}")
+                }
+                _ if unfit.is_empty() => "there are no servers".to_owned(),
+                _ => {
+                    let total: usize = unfit.values().sum();
+                    let why: Vec<_> =
+                        unfit.iter().map(|(why, count)| format!("{count} {why}")).collect();
+                    format!("of {total} servers {}", why.join(", "))
+                }
+            };
+            set(new, seen, condition::SCHEDULED, Err(("NoServerFits", &message)));
+            Decision::Rest(RESYNC)
+        }
+    }
+}
+
+fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Server>) -> Decision {
+    set(new, seen, condition::SCHEDULED, Ok("Bound"));
+    if seen.claim.spec.server_ref.as_ref().is_none_or(|wanted| wanted.name != name(server)) {
+        return Decision::ReferTo(name(server).to_owned());
+    }
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    if state != Some(&ServerState::Reserved) {
+        let message = format!("server {} is not Reserved yet", name(server));
+        set(new, seen, condition::BOOT_CONFIGURED, Err(("WaitingForServer", &message)));
+        new.phase.get_or_insert(ClaimPhase::Unbound);
+        return Decision::Rest(RESYNC);
+    }
+    let Some(configuration) = seen.configuration.filter(|it| is_current(it, seen.claim, server))
+    else {
+        return Decision::Configure(name(server).to_owned());
+    };
+    if !refers_to(server, seen.claim) {
+        return Decision::Boot(Arc::clone(server));
+    }
+    new.phase = Some(ClaimPhase::Bound);
+    boot_configured(new, seen, configuration);
+    powered(new, seen, server);
+    Decision::Rest(RESYNC)
+}
+
+fn boot_configured(
+    new: &mut ServerClaimStatus,
+    seen: &Observation<'_>,
+    configuration: &ServerBootConfiguration,
+) {
+    let status = configuration.status.as_ref();
+    let type_ = condition::BOOT_CONFIGURED;
+    match status.and_then(|status| status.state.as_ref()) {
+        Some(BootState::Ready) => set(new, seen, type_, Ok("Ready")),
+        Some(BootState::Error) => {
+            let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+            let message =
+                conditions.iter().filter(|c| c.status == "False" && !c.message.is_empty());
+            let message: Vec<_> = message.map(|c| c.message.as_str()).collect();
+            set(new, seen, type_, Err(("BootConfigurationError", &message.join("; "))));
+        }
+        Some(BootState::Pending | BootState::Other(_)) | None => {
+            set(new, seen, type_, Err(("Pending", "the boot-operator has not answered yet")));
+        }
+    }
+}
+
+fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server) {
+    let power = server.status.as_ref().and_then(|status| status.power_state.as_ref());
+    let wanted = &seen.claim.spec.power;
+    match (wanted, power) {
+        (Power::On, Some(PowerState::On)) => set(new, seen, condition::POWERED, Ok("On")),
+        (Power::Off, Some(PowerState::Off)) => set(new, seen, condition::POWERED, Ok("Off")),
+        (_, actual) => {
+            let actual = actual.map_or("not known", PowerState::as_str);
+            let message = format!("wanted {wanted}, the host is {actual}");
+            set(new, seen, condition::POWERED, Err(("Waiting", &message)));
+        }
+    }
+}
+
+/// Whether a boot configuration says what the claim wants, for this server.
+fn is_current(
+    configuration: &ServerBootConfiguration,
+    claim: &ServerClaim,
+    server: &Server,
+) -> bool {
+    let spec = &configuration.spec;
+    spec.server_ref.name == name(server)
+        && spec.image.as_ref() == Some(&claim.spec.image)
+        && spec.ignition_secret_ref == claim.spec.ignition_secret_ref
+}
+
+fn refers_to(server: &Server, claim: &ServerClaim) -> bool {
+    server.spec.boot_configuration_ref.as_ref().is_some_and(|configuration| {
+        Some(&configuration.name) == claim.metadata.name.as_ref()
+            && Some(&configuration.namespace) == claim.metadata.namespace.as_ref()
+    })
+}
+
+fn set(
+    new: &mut ServerClaimStatus,
+    seen: &Observation<'_>,
+    type_: &'static str,
+    fact: Result<&str, (&str, &str)>,
+) {
+    let (holds, reason, message) = match fact {
+        Ok(reason) => (true, reason, ""),
+        Err((reason, message)) => (false, reason, message),
+    };
+    let fact = Fact { type_, holds, reason, message };
+    conditions::set(&mut new.conditions, fact, None, seen.now);
+}
+
+fn name(server: &Server) -> &str {
+    server.metadata.name.as_deref().unwrap_or_default()
+}

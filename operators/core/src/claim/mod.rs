@@ -1,0 +1,59 @@
+//! Which server a [`ServerClaim`](metal_api::ServerClaim) gets.
+//!
+//! ```text
+//!   no server ──pick──► Server.spec.serverClaimRef ──► claim.spec.serverRef ──► Server Reserved
+//!      ▲                    (compare and swap)                                       │
+//!      └── why not: condition Scheduled, counted by reason                           ▼
+//!                             Bound ◄── Server.spec.bootConfigurationRef ◄── boot configuration
+//! ```
+//!
+//! The binding is the one field `Server.spec.serverClaimRef`: it names the claim by UID, it is
+//! written on the version of the server that was judged, and every pass judges it again.
+
+mod decide;
+mod pick;
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use pick::{Unfit, pick};
+
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerClaimStatus};
+use std::sync::Arc;
+
+/// Everything one decision depends on.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache; it may be stale.
+    pub claim: &'a ServerClaim,
+    /// Every server whose `spec.serverClaimRef` names this claim.
+    pub holders: &'a [Arc<Server>],
+    /// The servers that may be picked: the one that the claim names, or those that are available.
+    pub candidates: &'a [Arc<Server>],
+    /// The boot configuration named like the claim.
+    pub configuration: Option<&'a ServerBootConfiguration>,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a crate::server::Failure>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What one pass is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Add our finalizer.
+    AddFinalizer,
+    /// Write this claim into `Server.spec.serverClaimRef` of this server, if it is still the same.
+    Bind(Arc<Server>),
+    /// Write the name of its server into `spec.serverRef` of the claim.
+    ReferTo(String),
+    /// Make the boot configuration, or bring it up to date.
+    Configure(String),
+    /// Write the boot configuration into `Server.spec.bootConfigurationRef` of this server.
+    Boot(Arc<Server>),
+    /// Write the status, and do nothing else.
+    Record(Box<ServerClaimStatus>),
+    /// Nothing to do until something changes, or this much time has passed.
+    Rest(SignedDuration),
+}

@@ -1,0 +1,128 @@
+//! The choice among the servers.
+
+use metal_api::{
+    PowerState, Server, ServerClaim, ServerState, Taint, TaintEffect, Toleration,
+    TolerationOperator,
+};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Why a server does not fit a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
+pub enum Unfit {
+    /// `spec.serverSelector` of the claim does not match.
+    #[strum(serialize = "do not match the serverSelector")]
+    Labels,
+    /// Another claim holds it.
+    #[strum(serialize = "are held by another claim")]
+    Claimed,
+    /// It is not `Available`.
+    #[strum(serialize = "are not Available")]
+    State,
+    /// `spec.unclaimable`.
+    #[strum(serialize = "are unclaimable")]
+    Unclaimable,
+    /// A taint that the claim does not tolerate.
+    #[strum(serialize = "have a taint that the claim does not tolerate")]
+    Tainted,
+    /// It is not off, or nobody knows.
+    #[strum(serialize = "are not off")]
+    Power,
+    /// It is being deleted.
+    #[strum(serialize = "are being deleted")]
+    Deleted,
+}
+
+/// The server that this claim gets, or how many servers do not fit for which reason.
+///
+/// Claims that are decided at the same time prefer different servers: each has an order of its
+/// own, by a digest of both UIDs.
+///
+/// # Errors
+///
+/// If no server fits.
+pub fn pick(
+    claim: &ServerClaim,
+    candidates: &[Arc<Server>],
+) -> Result<Arc<Server>, BTreeMap<Unfit, usize>> {
+    let mut unfit = BTreeMap::new();
+    let mut best: Option<(Vec<u8>, &Arc<Server>)> = None;
+    for server in candidates {
+        if let Err(why) = fits(claim, server) {
+            *unfit.entry(why).or_default() += 1;
+            continue;
+        }
+        let rank = rank(claim, server);
+        if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+            best = Some((rank, server));
+        }
+    }
+    best.map(|(_, server)| Arc::clone(server)).ok_or(unfit)
+}
+
+/// Whether a claim may take a server.
+pub(super) fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
+    let status = server.status.as_ref();
+    if !selected(claim, server) {
+        return Err(Unfit::Labels);
+    }
+    if server.metadata.deletion_timestamp.is_some() {
+        return Err(Unfit::Deleted);
+    }
+    if server.spec.server_claim_ref.is_some() {
+        return Err(Unfit::Claimed);
+    }
+    if status.and_then(|status| status.state.as_ref()) != Some(&ServerState::Available) {
+        return Err(Unfit::State);
+    }
+    if server.spec.unclaimable == Some(true) {
+        return Err(Unfit::Unclaimable);
+    }
+    if !server.spec.taints.iter().all(|taint| tolerated(taint, &claim.spec.tolerations)) {
+        return Err(Unfit::Tainted);
+    }
+    if status.and_then(|status| status.power_state.as_ref()) != Some(&PowerState::Off) {
+        return Err(Unfit::Power);
+    }
+    Ok(())
+}
+
+fn selected(claim: &ServerClaim, server: &Server) -> bool {
+    let Some(selector) = &claim.spec.server_selector else { return true };
+    let labels = server.metadata.labels.clone().unwrap_or_default();
+    let exact = selector.match_labels.iter().flatten();
+    let exact = exact.into_iter().all(|(key, value)| labels.get(key) == Some(value));
+    exact
+        && selector.match_expressions.iter().flatten().all(|rule| {
+            let value = labels.get(&rule.key);
+            let values = rule.values.as_deref().unwrap_or_default();
+            let listed = value.is_some_and(|value| values.contains(value));
+            match rule.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                // An operator of another version selects nothing.
+                _ => false,
+            }
+        })
+}
+
+fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
+    let effect = taint.effect.unwrap_or(TaintEffect::NoBind);
+    effect != TaintEffect::NoBind
+        || tolerations.iter().any(|toleration| {
+            toleration.key == taint.key
+                && toleration.effect.is_none_or(|wanted| wanted == effect)
+                && (toleration.operator == Some(TolerationOperator::Exists)
+                    || toleration.value.as_deref().unwrap_or_default()
+                        == taint.value.as_deref().unwrap_or_default())
+        })
+}
+
+fn rank(claim: &ServerClaim, server: &Server) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    digest.update(claim.metadata.uid.as_deref().unwrap_or_default());
+    digest.update(server.metadata.name.as_deref().unwrap_or_default());
+    digest.finalize().to_vec()
+}

@@ -1,0 +1,185 @@
+//! What the registry makes of an inventory report.
+
+use metal_api::{
+    LldpNeighbor, MacAddr, NetworkInterface,
+    inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
+};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Most entries that any list of a report may have: more than any machine has, and a bound.
+const ENTRIES: usize = 4096;
+
+/// Why a report is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// The report is about another machine than the token allows.
+    #[error("systemUUID {reported} is not that of the server that this boot belongs to")]
+    Foreign {
+        /// What the report says.
+        reported: String,
+    },
+    /// The UUID is none.
+    #[error("systemUUID {0:?} is not a UUID: send the SMBIOS UUID that --server-uuid names")]
+    Uuid(String),
+    /// A list is longer than any machine's.
+    #[error("data.{field} has {len} entries: at most {ENTRIES} are taken")]
+    TooLong {
+        /// Name of the list.
+        field: &'static str,
+        /// Its length.
+        len: usize,
+    },
+}
+
+/// The UUID of a report in the form in which servers are found: lower case.
+///
+/// # Errors
+///
+/// If it is no UUID.
+pub fn system_uuid(text: &str) -> Result<String, Malformed> {
+    let uuid = text.trim().parse::<uuid::Uuid>();
+    uuid.map(|uuid| uuid.to_string()).map_err(|_| Malformed::Uuid(text.chars().take(64).collect()))
+}
+
+/// A report as it is kept: bounded, MAC addresses in one form, lists in one order, so that the
+/// same machine gives the same text. Nothing that the agent found is left out.
+///
+/// # Errors
+///
+/// If it is larger than a machine can be.
+pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
+    let lists = [
+        ("cpu", report.cpu.len()),
+        ("networkInterfaces", report.network_interfaces.len()),
+        ("lldp", report.lldp.len()),
+        ("storage", report.storage.len()),
+        ("memory", report.memory.len()),
+        ("nics", report.nics.len()),
+        ("pciDevices", report.pci_devices.len()),
+    ];
+    if let Some((field, len)) = lists.into_iter().find(|(_, len)| *len > ENTRIES) {
+        return Err(Malformed::TooLong { field, len });
+    }
+    for interface in &mut report.network_interfaces {
+        lower(&mut interface.mac_address);
+        interface.ip_addresses.sort();
+    }
+    report.nics.iter_mut().for_each(|nic| lower(&mut nic.mac));
+    report.network_interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    report.nics.sort_by(|a, b| a.name.cmp(&b.name));
+    report.lldp.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(report)
+}
+
+/// Whether two reports say the same of a machine: all but when they were made.
+pub fn is_same(old: &Report, new: &Report) -> bool {
+    let mut new = new.clone();
+    new.timestamp.clone_from(&old.timestamp);
+    *old == new
+}
+
+/// Whether a report says enough for its server to be claimed: at least one interface that has a
+/// MAC address.
+pub fn is_complete(report: &Report) -> bool {
+    report.network_interfaces.iter().any(|interface| mac(&interface.mac_address).is_some())
+}
+
+/// The interfaces as the Server shows them: those that have a MAC address, with the addresses
+/// that are addresses, and their neighbours.
+pub fn interfaces(report: &Report) -> Vec<NetworkInterface> {
+    let neighbors: BTreeMap<_, _> =
+        report.lldp.iter().map(|lldp| (lldp.name.as_str(), lldp)).collect();
+    let shown = |reported: &Reported| {
+        Some(NetworkInterface {
+            name: reported.name.clone(),
+            mac_address: mac(&reported.mac_address)?.to_string(),
+            ip: None,
+            ips: reported.ip_addresses.iter().filter(|ip| is_address(ip)).cloned().collect(),
+            carrier_status: some(&reported.carrier_status),
+            neighbors: neighbors.get(reported.name.as_str()).map_or_else(Vec::new, |l| near(l)),
+        })
+    };
+    report.network_interfaces.iter().filter_map(shown).collect()
+}
+
+fn near(lldp: &Lldp) -> Vec<LldpNeighbor> {
+    let shown = |neighbor: &Neighbor| LldpNeighbor {
+        mac_address: some(&neighbor.chassis_id),
+        port_id: some(&neighbor.port_id),
+        port_description: some(&neighbor.port_description),
+        system_name: some(&neighbor.system_name),
+        system_description: some(&neighbor.system_description),
+    };
+    lldp.neighbors.iter().map(shown).collect()
+}
+
+fn mac(text: &str) -> Option<MacAddr> {
+    text.parse().ok().filter(|mac: &MacAddr| mac.0 != [0; 6])
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
+fn lower(text: &mut String) {
+    if let Some(mac) = mac(text) {
+        *text = mac.to_string();
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_is_found_in_any_case_and_nothing_else_is_taken_for_one() {
+        let uuid = "38947555-7742-3448-3784-823347823834";
+        assert_eq!(system_uuid(&uuid.to_uppercase()), Ok(uuid.to_owned()));
+        for text in ["", "../x", "38947555"] {
+            assert_eq!(system_uuid(text), Err(Malformed::Uuid(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn report_without_a_usable_interface_is_not_complete() {
+        let mut report = Report::default();
+        assert!(!is_complete(&report));
+        report.network_interfaces = vec![interface("ib0", "00:00:00:00:00:00")];
+        assert!(!is_complete(&report));
+        report.network_interfaces.push(interface("eth0", "23:11:8A:00:00:01"));
+        assert!(is_complete(&report));
+    }
+
+    #[test]
+    fn order_and_case_make_no_difference_and_oversized_lists_are_refused() {
+        let (a, b) = (interface("a", "23-11-8A-00-00-01"), interface("b", "23:11:8a:00:00:02"));
+        let report = |list: Vec<Reported>| Report { network_interfaces: list, ..Report::default() };
+        let one = normalize(report(vec![a.clone(), b.clone()])).unwrap();
+        assert_eq!(one, normalize(report(vec![b, a.clone()])).unwrap());
+        assert_eq!(one.network_interfaces[0].mac_address, "23:11:8a:00:00:01");
+
+        let error = normalize(report(vec![a; ENTRIES + 1])).unwrap_err();
+        assert_eq!(error, Malformed::TooLong { field: "networkInterfaces", len: ENTRIES + 1 });
+    }
+
+    #[test]
+    fn server_shows_valid_addresses_and_neighbours_of_each_interface() {
+        let mut eth0 = interface("eth0", "23:11:8a:00:00:01");
+        eth0.ip_addresses = vec!["10.0.0.5".into(), "nonsense".into(), "fe80::1".into()];
+        let neighbor = Neighbor { system_name: "leaf-1".into(), ..Neighbor::default() };
+        let lldp = Lldp { name: "eth0".into(), neighbors: vec![neighbor], ..Lldp::default() };
+        let report =
+            Report { network_interfaces: vec![eth0], lldp: vec![lldp], ..Report::default() };
+        let shown = interfaces(&report);
+        assert_eq!(shown[0].ips, ["10.0.0.5", "fe80::1"]);
+        assert_eq!(shown[0].neighbors[0].system_name.as_deref(), Some("leaf-1"));
+    }
+
+    fn interface(name: &str, mac: &str) -> Reported {
+        Reported { name: name.into(), mac_address: mac.into(), ..Reported::default() }
+    }
+}

@@ -1,0 +1,73 @@
+//! Switching a host on, from the network.
+
+use super::{Acted, Decision, Observation, Settings};
+use crate::redfish::{
+    BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
+};
+use jiff::SignedDuration;
+use metal_api::{ServerBootConfiguration, condition};
+
+/// How long a BMC may still report `Off` after it was told to switch on.
+const START: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether a list of allowable values has this one; a BMC that lists nothing allows everything.
+pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: T) -> bool {
+    allowable.is_empty() || allowable.contains(&wanted)
+}
+
+/// Where a host is to boot from, and how.
+///
+/// UEFI HTTP boot wins where the BMC can do it and the boot configuration has something for it;
+/// PXE is what every BMC can do. The error names what to do.
+pub(super) fn source(
+    boot: &BootReading,
+    configuration: &ServerBootConfiguration,
+) -> Result<(BootSource, Option<BootMode>), String> {
+    let http = holds(configuration, condition::HTTP_BOOT_READY) == Some(true);
+    let ipxe = holds(configuration, condition::IPXE_BOOT_READY) != Some(false);
+    let uefi = allows(&boot.allowable_modes, BootMode::Uefi);
+    let source = if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
+        BootSource::UefiHttp
+    } else if ipxe && allows(&boot.allowable, BootSource::Pxe) {
+        BootSource::Pxe
+    } else {
+        let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();
+        return Err(format!(
+            "the BMC allows to boot from [{}], and the image offers {}: use an image for one of them",
+            offered.join(", "),
+            if http { "UefiHttp" } else { "nothing for PXE" },
+        ));
+    };
+    let mode = boot.mode.map(|_| if uefi { BootMode::Uefi } else { BootMode::Legacy });
+    Ok((source, mode))
+}
+
+/// The next step that switches a host on from the network: first the override, then the power.
+pub(super) fn start(
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    configuration: &ServerBootConfiguration,
+) -> Result<Decision, String> {
+    let (source, mode) = source(&system.boot, configuration)?;
+    if system.power != PowerState::Off {
+        return Ok(Decision::Rest(settings.power_polling));
+    }
+    // A BMC that turns `Once` into `Continuous` still boots from there.
+    let armed = system.boot.enabled != BootEnabled::Disabled && system.boot.target == Some(source);
+    if armed {
+        return Ok(Decision::Act(Step::Reset(ResetType::On)));
+    }
+    // The BMC may still be busy with a power-on that has used the override up.
+    let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
+    let started = seen.acted.filter(on).map(|acted| seen.now.duration_since(acted.at));
+    Ok(match started {
+        Some(ago) if ago < START => Decision::Rest(settings.power_polling),
+        Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
+    })
+}
+
+fn holds(configuration: &ServerBootConfiguration, type_: &str) -> Option<bool> {
+    let conditions = &configuration.status.as_ref()?.conditions;
+    conditions.iter().find(|c| c.type_ == type_).map(|c| c.status == "True")
+}

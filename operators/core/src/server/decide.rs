@@ -1,0 +1,160 @@
+use super::{
+    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery, reserved,
+    status::{self, Ready},
+};
+use crate::redfish::{ResetType, Step, SystemReading, Unreachable};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Operation, Server, ServerState, ServerStatus, finalizer};
+
+/// How old a reading may be when a machine is touched because of it.
+const FRESH: SignedDuration = SignedDuration::from_secs(5);
+/// How soon to ask a silent BMC again.
+const SILENT: SignedDuration = SignedDuration::from_secs(30);
+/// How soon to try credentials again that were refused; most BMCs lock an account after a few
+/// failures. A changed secret triggers a pass at once.
+const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+/// How long a change that decides nothing may wait to be recorded with one that does.
+const SETTLE: SignedDuration = SignedDuration::from_secs(10);
+/// How soon to repeat a step that had no effect; doubles with each repetition.
+const REPEAT: SignedDuration = SignedDuration::from_secs(5);
+/// How soon to repeat a reset that had no effect: the host may be busy with it.
+const REPEAT_RESET: SignedDuration = SignedDuration::from_mins(1);
+/// A step is repeated at least this often.
+const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
+
+/// Decides what one pass does about one server.
+pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
+    if ignores(seen.server) {
+        return Decision::Rest(settings.resync);
+    }
+    if !has_finalizer(seen.server) {
+        return Decision::Configure(Change::AddFinalizer);
+    }
+    let old = seen.server.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    let then = plan(&mut new, seen, settings);
+    if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {
+        return Decision::Record(Box::new(new));
+    }
+    let settled = seen.recorded.is_none_or(|at| seen.now.duration_since(at) >= SETTLE);
+    match then {
+        Decision::Rest(_) if new != old && settled => Decision::Record(Box::new(new)),
+        Decision::Rest(time) if new != old => pace(Decision::Rest(time.min(SETTLE)), seen),
+        then => pace(then, seen),
+    }
+}
+
+/// Whether a server that is being deleted may go.
+pub fn release(server: &Server) -> Result<(), StillClaimed> {
+    match &server.spec.server_claim_ref {
+        Some(claim) => {
+            Err(StillClaimed { namespace: claim.namespace.clone(), name: claim.name.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a person wants the server left alone.
+fn ignores(server: &Server) -> bool {
+    let operation = Operation::requested(&server.metadata).ok().flatten();
+    operation.is_some_and(Operation::ignores_self)
+}
+
+fn has_finalizer(server: &Server) -> bool {
+    server.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER)
+}
+
+/// Writes into `new` what follows from the observation, and returns what is to be done once that
+/// is recorded.
+fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
+    status::reconciled(new, seen);
+    if let Err(why) = seen.access {
+        status::unreachable(new, "NoBMC", why, seen.now);
+        return Decision::Rest(settings.resync);
+    }
+    if !seen.twins.is_empty() {
+        let names = seen.twins.join(", ");
+        let message = format!("spec.systemUUID is also that of {names}: delete all but one");
+        status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
+        return Decision::Rest(settings.resync);
+    }
+    let Some(reading) = seen.system else { return Decision::Look(Need::System) };
+    match &reading.result {
+        Ok(system) => {
+            status::reachable(new, seen.now);
+            status::take_system(new, system);
+            state(new, seen, settings, system)
+        }
+        Err(Unreachable::NoAnswer(why)) => {
+            status::unreachable(new, "NoAnswer", why, seen.now);
+            Decision::Rest(SILENT)
+        }
+        Err(Unreachable::Unauthorized) => {
+            let why = "the BMC refuses our credentials: correct the BMCSecret";
+            status::unreachable(new, "Unauthorized", why, seen.now);
+            Decision::Rest(REFUSED)
+        }
+    }
+}
+
+fn state(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &super::Settings,
+    system: &SystemReading,
+) -> Decision {
+    let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
+    match new.state.clone().unwrap_or(ServerState::Initial) {
+        ServerState::Parked | ServerState::Maintenance => {
+            let message = "this version leaves servers in this state alone";
+            status::ready(new, Ready::Waits("LeftAlone", message), seen.now);
+            Decision::Rest(settings.resync)
+        }
+        ServerState::Released => reserved::released(new, seen, settings, system),
+        ServerState::Reserved => reserved::reserved(new, seen, settings, system),
+        _ if claimed => {
+            new.state = Some(ServerState::Reserved);
+            reserved::reserved(new, seen, settings, system)
+        }
+        ServerState::Initial | ServerState::Other(_) => {
+            discovery::initial(new, seen, settings, system)
+        }
+        ServerState::Discovery => discovery::discovery(new, seen, settings, system),
+        ServerState::Available => available::available(new, seen, settings, system),
+        ServerState::Error => discovery::error(new, seen, settings),
+    }
+}
+
+/// Turns what is to be done into what is to be done *now*: on fresh facts, and not too often.
+fn pace(then: Decision, seen: &Observation<'_>) -> Decision {
+    let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
+    match (then, age) {
+        (Decision::Act(_), Some(age)) if age > FRESH => Decision::Look(Need::System),
+        (Decision::Act(step), _) => match repeated_too_soon(&step, seen) {
+            Some(wait) => pace(Decision::Rest(wait.min(FRESH)), seen),
+            None => Decision::Act(step),
+        },
+        (Decision::Rest(time), Some(age)) if age >= time && seen.access.is_ok() => {
+            Decision::Look(Need::System)
+        }
+        (Decision::Rest(time), Some(age)) if seen.access.is_ok() => Decision::Rest(time - age),
+        (then, _) => then,
+    }
+}
+
+/// How long a step must still wait because it was done a moment ago.
+fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
+    let acted = seen.acted.filter(|acted| acted.step == *step)?;
+    let first = match step {
+        Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
+        Step::Reset(_) => REPEAT_RESET,
+        Step::IndicatorLed(_) | Step::BootOrder(_) => REPEAT_RESET,
+    };
+    let doubled = first * 2_i32.saturating_pow(acted.count.saturating_sub(1).min(10));
+    let wait = due(acted.at, doubled.min(REPEAT_AT_LEAST), seen.now);
+    wait.is_positive().then_some(wait)
+}
+
+fn due(at: Timestamp, wait: SignedDuration, now: Timestamp) -> SignedDuration {
+    wait - now.duration_since(at)
+}

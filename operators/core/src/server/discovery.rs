@@ -1,0 +1,246 @@
+//! From a server nobody knows to one that anybody may claim.
+
+use super::{
+    Acted, Change, Decision, Need, Observation, Settings,
+    available::waits_for_off,
+    boot, boot_id,
+    power::{Force, intend, off, switch_off},
+    status::{self, Ready},
+};
+use crate::{
+    redfish::{PowerState, ResetType, Step, SystemReading},
+    registry,
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{
+    BootState, Discovery, ObjectReference, Operation, PendingKind, ServerBootConfiguration,
+    ServerInventory, ServerState, ServerStatus, annotation,
+};
+
+/// `Initial`: read what the BMC knows, and see that the host is off.
+pub(super) fn initial(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    if asks_for_retry(seen) {
+        return Decision::Configure(Change::DropOperation);
+    }
+    let Some(inventory) = seen.inventory else { return Decision::Look(Need::Inventory) };
+    status::take_inventory(new, inventory, seen.now);
+    if failures(new) >= settings.discovery_attempts {
+        return give_up(new, seen);
+    }
+    let ours = new.pending.is_some();
+    if system.power == PowerState::Off {
+        return begin(new, seen, Some(PendingKind::NetworkBoot));
+    }
+    if !ours && !settings.enforce_first_boot {
+        return begin(new, seen, None);
+    }
+    status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+    // What runs is the discovery system, or something the fleet's operator allows to cut.
+    switch_off(new, seen, settings, system, Force::Allowed)
+        .unwrap_or(Decision::Rest(settings.power_polling))
+}
+
+/// Enters `Discovery` with the next attempt. With `NetworkBoot` recorded, the boot is ours: the
+/// host may be switched on, and off again. Without, a host runs that nobody allowed us to touch.
+fn begin(new: &mut ServerStatus, seen: &Observation<'_>, boot: Option<PendingKind>) -> Decision {
+    let discovery = new.discovery.get_or_insert_with(Discovery::default);
+    discovery.attempts = Some(discovery.attempts.unwrap_or(0).saturating_add(1));
+    new.state = Some(ServerState::Discovery);
+    new.pending = None;
+    if let Some(kind) = boot {
+        intend(new, kind, seen.now);
+    }
+    status::ready(new, Ready::Waits("Discovery", "the discovery image is to boot"), seen.now);
+    Decision::Rest(SignedDuration::ZERO)
+}
+
+fn give_up(new: &mut ServerStatus, seen: &Observation<'_>) -> Decision {
+    new.state = Some(ServerState::Error);
+    new.pending = None;
+    let error = new.discovery.as_ref().and_then(|d| d.error.clone()).unwrap_or_default();
+    let message = format!("{error}; annotate with metal.ironcore.dev/operation=retry to try again");
+    status::ready(new, Ready::Waits("DiscoveryFailed", &message), seen.now);
+    Decision::Rest(SignedDuration::ZERO)
+}
+
+/// `Error`: until somebody asks for another try.
+pub(super) fn error(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+) -> Decision {
+    if !asks_for_retry(seen) {
+        return Decision::Rest(settings.resync);
+    }
+    if let Some(discovery) = &mut new.discovery {
+        discovery.failures = None;
+    }
+    new.state = Some(ServerState::Initial);
+    Decision::Rest(SignedDuration::ZERO)
+}
+
+/// `Discovery`: boot the discovery image, wait for its report, switch off.
+pub(super) fn discovery(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    let attempt = new.discovery.as_ref().and_then(|discovery| discovery.attempts);
+    let Some(attempt) = attempt.and_then(|attempt| u32::try_from(attempt).ok()) else {
+        // The status was lost in part: begin again.
+        new.state = Some(ServerState::Initial);
+        return Decision::Rest(SignedDuration::ZERO);
+    };
+    if let Some(report) = report_of(seen, attempt) {
+        return finish(new, seen, settings, system, report);
+    }
+    if seen.server.spec.boot_configuration_ref.as_ref() != Some(&reference(seen, settings)) {
+        return Decision::Configure(Change::ReferToDiscovery);
+    }
+    match seen.configuration.filter(|configuration| is_prepared(configuration, attempt)) {
+        None => Decision::Configure(Change::PrepareDiscovery { attempt }),
+        Some(configuration) => boot(new, seen, settings, system, configuration),
+    }
+}
+
+fn boot(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    configuration: &ServerBootConfiguration,
+) -> Decision {
+    match status::configuration_state(configuration) {
+        BootState::Ready => {}
+        BootState::Error => {
+            let why = status::configuration_error(configuration);
+            status::ready(new, Ready::Waits("BootConfigurationError", &why), seen.now);
+            return Decision::Rest(settings.resync);
+        }
+        _ => return Decision::Rest(settings.resync),
+    }
+    if system.power == PowerState::Off {
+        intend(new, PendingKind::NetworkBoot, seen.now);
+        return match boot::start(seen, settings, system, configuration) {
+            Ok(decision) => {
+                let message = "the discovery image is to boot";
+                status::ready(new, Ready::Waits("Discovery", message), seen.now);
+                decision
+            }
+            Err(why) => {
+                status::ready(new, Ready::Waits("NoBootSource", &why), seen.now);
+                Decision::Rest(settings.resync)
+            }
+        };
+    }
+    wait(new, seen, settings, system)
+}
+
+/// The host is on: wait for its report, but not for ever.
+fn wait(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    let Some(pending) = new.pending.as_ref() else {
+        let message =
+            "the host runs, and is not ours to switch off: do it, or set --enforce-first-boot";
+        status::ready(new, Ready::Waits("HostRunning", message), seen.now);
+        return Decision::Rest(settings.resync);
+    };
+    let since = switched_on(pending.since.0, system, seen);
+    let waited = seen.now.duration_since(since);
+    if waited < settings.discovery_timeout {
+        return Decision::Rest(settings.resync.min(settings.discovery_timeout - waited));
+    }
+    let discovery = new.discovery.get_or_insert_with(Discovery::default);
+    discovery.failures = Some(discovery.failures.unwrap_or(0).saturating_add(1));
+    discovery.error = Some(format!(
+        "no report {} after power-on: look at the console of the host for what it booted",
+        short(settings.discovery_timeout),
+    ));
+    new.state = Some(ServerState::Initial);
+    new.pending = None;
+    intend(new, PendingKind::PowerOff, seen.now);
+    Decision::Rest(SignedDuration::ZERO)
+}
+
+/// When the host was last switched on, as far as anybody knows.
+fn switched_on(intended: Timestamp, system: &SystemReading, seen: &Observation<'_>) -> Timestamp {
+    let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
+    let by_us = seen.acted.filter(on).map(|acted| acted.at);
+    let by_bmc = system.last_reset.filter(|at| *at <= seen.now);
+    [by_us, by_bmc].into_iter().flatten().fold(intended, Timestamp::max)
+}
+
+/// The report is in: the discovery system has done its work, and may be cut off.
+fn finish(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    report: &ServerInventory,
+) -> Decision {
+    let ours = new.pending.is_some();
+    if system.power == PowerState::Off {
+        status::take_report(new, report);
+        if let Some(discovery) = new.discovery.as_mut() {
+            discovery.failures = None;
+            discovery.error = None;
+            discovery.boot_configuration_uid.clone_from(&report.spec.boot_configuration_uid);
+        }
+        new.state = Some(ServerState::Available);
+        new.pending = None;
+        status::ready(new, Ready::Yes, seen.now);
+        return Decision::Rest(SignedDuration::ZERO);
+    }
+    let since = report.spec.received_time.as_ref().map_or(seen.started, |time| time.0);
+    off(seen, settings, system, since, Force::when(ours))
+}
+
+/// How many attempts in a row did not work.
+fn failures(status: &ServerStatus) -> u32 {
+    let failures = status.discovery.as_ref().and_then(|discovery| discovery.failures);
+    u32::try_from(failures.unwrap_or(0)).unwrap_or(0)
+}
+
+fn asks_for_retry(seen: &Observation<'_>) -> bool {
+    Operation::requested(&seen.server.metadata) == Ok(Some(Operation::Retry))
+}
+
+fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a ServerInventory> {
+    let id = boot_id(seen.server, attempt);
+    let report = seen.report?;
+    let ours = report.spec.boot_configuration_uid.as_deref() == Some(id.as_str());
+    (ours && registry::is_complete(&report.spec.report)).then_some(report)
+}
+
+/// Whether the keys and the configuration of this attempt are all there; the number is written
+/// last.
+fn is_prepared(configuration: &ServerBootConfiguration, attempt: u32) -> bool {
+    let annotations = configuration.metadata.annotations.as_ref();
+    let prepared = annotations.and_then(|all| all.get(annotation::DISCOVERY_ATTEMPT));
+    prepared.is_some_and(|text| *text == attempt.to_string())
+}
+
+/// The discovery's boot configuration: named like the server, in the manager's namespace.
+fn reference(seen: &Observation<'_>, settings: &Settings) -> ObjectReference {
+    ObjectReference {
+        namespace: settings.namespace.clone(),
+        name: seen.server.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+fn short(time: SignedDuration) -> String {
+    match (time.as_mins(), time.as_secs()) {
+        (mins, secs) if mins > 0 && secs % 60 == 0 => format!("{mins}m"),
+        (_, secs) => format!("{secs}s"),
+    }
+}

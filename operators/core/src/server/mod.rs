@@ -1,0 +1,194 @@
+//! Lifecycle of a [`Server`](metal_api::Server).
+//!
+//! ```text
+//!            facts known          report in, host off            claimed
+//!  Initial -------------> Discovery --------------> Available ----------> Reserved
+//!     ^                       |                      ^     ^                |   | claim gone,
+//!     +-----------------------+                      |     +----------------+   | host off
+//!       timeout, at most N times, then Error         |       Recycle            v Retain
+//!                                                    +----------------------- Released
+//!                                                       serverClaimRef cleared
+//! ```
+//!
+//! A server with a claim is `Reserved` from every state: losing the status never harms a tenant.
+//!
+//! Three rules keep every pass safe to repeat and safe to interrupt:
+//!
+//! 1. *Look first.* A decision says how fresh its facts must be ([`Decision::Look`]); it touches a
+//!    machine only on facts a few seconds old.
+//! 2. *Record, then act.* A pass writes the status, or the cluster, or the machine, never two of
+//!    them, and it touches the machine only if the recorded status already says so.
+//! 3. *Read back.* Progress is judged by what the BMC reports, not by which calls returned.
+
+mod available;
+mod boot;
+mod decide;
+mod discovery;
+mod power;
+mod reserved;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use decide::{decide, release};
+
+use crate::redfish::{Inventory, Step, SystemReading, Unreachable};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus};
+
+/// Everything one decision depends on.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache; it may be stale.
+    pub server: &'a Server,
+    /// How to reach the BMC, or what is missing for that.
+    pub access: Result<(), &'a str>,
+    /// The last reading of the system, if there is one.
+    pub system: Option<&'a Reading>,
+    /// The parts, if they were read since this process started.
+    pub inventory: Option<&'a Inventory>,
+    /// Names of other servers with the same system UUID.
+    pub twins: &'a [String],
+    /// The object that `spec.bootConfigurationRef` names.
+    pub configuration: Option<&'a ServerBootConfiguration>,
+    /// What became of `spec.serverClaimRef`.
+    pub claim: ClaimSeen<'a>,
+    /// What the machine reported.
+    pub report: Option<&'a ServerInventory>,
+    /// The last thing that this process did to the machine.
+    pub acted: Option<&'a Acted>,
+    /// When this process last recorded the status, if it did.
+    pub recorded: Option<Timestamp>,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a Failure>,
+    /// When this process started.
+    pub started: Timestamp,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// A reading of the system and its age.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What the BMC said, or why it said nothing.
+    pub result: Result<SystemReading, Unreachable>,
+}
+
+/// What became of the claim that holds a server.
+#[derive(Clone, Copy, Debug)]
+pub enum ClaimSeen<'a> {
+    /// `spec.serverClaimRef` is empty.
+    Unclaimed,
+    /// The claim exists, and is the one that was bound.
+    Holds(&'a ServerClaim),
+    /// The cache does not have it.
+    NotCached,
+    /// The API server does not have it; asked just now.
+    Gone,
+}
+
+/// The last step carried out on a machine by this process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// What was done.
+    pub step: Step,
+    /// When.
+    pub at: Timestamp,
+    /// How often in a row.
+    pub count: u32,
+}
+
+/// A failed pass, as the next one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// CamelCase, from a small fixed set.
+    pub reason: &'static str,
+    /// What went wrong.
+    pub text: String,
+}
+
+/// What the operator of the fleet has set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespace of the discovery's boot configurations and secrets.
+    pub namespace: String,
+    /// How long a machine may take from power-on to its report.
+    pub discovery_timeout: SignedDuration,
+    /// After how many attempts in a row a server ends in `Error`.
+    pub discovery_attempts: u32,
+    /// How long an operating system may take to shut down before its power is cut, where it may
+    /// be cut at all.
+    pub shutdown_grace: SignedDuration,
+    /// How soon to look again while the power of a machine changes.
+    pub power_polling: SignedDuration,
+    /// How soon to look again while nothing should change.
+    pub resync: SignedDuration,
+    /// Whether a machine that runs when it is first seen may be switched off for its discovery.
+    pub enforce_first_boot: bool,
+    /// Whether the power of an unclaimed machine that ignores a shutdown may be cut.
+    pub enforce_power_off: bool,
+}
+
+/// What one pass is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// A fact is missing, or too old to act on: get it and decide again.
+    Look(Need),
+    /// We know something the API server does not: write it down, and do nothing else.
+    Record(Box<ServerStatus>),
+    /// Everything is written down: write one thing to the cluster.
+    Configure(Change),
+    /// Everything is written down: do one thing to the machine.
+    Act(Step),
+    /// Nothing to do until something changes, or this much time has passed.
+    Rest(SignedDuration),
+}
+
+/// A fact that a decision needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The system, now.
+    System,
+    /// The parts of the system.
+    Inventory,
+    /// The claim, from the API server and not from the cache.
+    Claim,
+}
+
+/// One idempotent write to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Add our finalizer.
+    AddFinalizer,
+    /// Set `spec.bootConfigurationRef` to the discovery's configuration.
+    ReferToDiscovery,
+    /// Make the discovery's secrets and boot configuration, each unless it is there.
+    PrepareDiscovery {
+        /// Number of the attempt; keys are made once for each.
+        attempt: u32,
+    },
+    /// Clear `spec.bootConfigurationRef`; delete the configuration if it is the discovery's.
+    DropConfiguration,
+    /// Clear `spec.serverClaimRef`.
+    ReleaseClaim,
+    /// Take the annotation `metal.ironcore.dev/operation` away.
+    DropOperation,
+}
+
+/// The server cannot be released yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("still held by claim {namespace}/{name}: delete the claim first")]
+pub struct StillClaimed {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub name: String,
+}
+
+/// Identity of one discovery boot: what a registration token is bound to, and what a report must
+/// name to count. A new attempt has a new one.
+pub fn boot_id(server: &Server, attempt: u32) -> String {
+    format!("{}.{attempt}", server.metadata.uid.as_deref().unwrap_or_default())
+}

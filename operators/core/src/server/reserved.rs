@@ -1,0 +1,175 @@
+//! A server that a claim holds, and one that it has let go.
+
+use super::{
+    Change, ClaimSeen, Decision, Need, Observation, Settings,
+    available::{locator_led, waits_for_off},
+    boot,
+    power::{Force, intend, switch_off},
+    status::{self, Ready},
+};
+use crate::redfish::{PowerState, SystemReading};
+use jiff::SignedDuration;
+use metal_api::{
+    BootState, PendingKind, Power, ReclaimPolicy, ServerBootConfiguration, ServerClaim,
+    ServerState, ServerStatus,
+};
+
+/// `Reserved`: power follows the claim. Nothing here ever cuts the power of a tenant's host.
+pub(super) fn reserved(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    match seen.claim {
+        ClaimSeen::Unclaimed => {
+            status::unbound(new);
+            new.state = Some(ServerState::Available);
+            new.pending = None;
+            Decision::Rest(SignedDuration::ZERO)
+        }
+        ClaimSeen::Holds(claim) => {
+            status::bound(new, claim, seen.now);
+            held(new, seen, settings, system, claim)
+        }
+        ClaimSeen::NotCached => Decision::Look(Need::Claim),
+        ClaimSeen::Gone if status::was_bound(new, seen.server) => {
+            leave(new, seen, settings, system)
+        }
+        ClaimSeen::Gone => {
+            let message = "the claim in spec.serverClaimRef does not exist, and was never seen \
+                           here: restore it, or clear the reference";
+            status::ready(new, Ready::Waits("ClaimMissing", message), seen.now);
+            Decision::Rest(settings.resync)
+        }
+    }
+}
+
+fn held(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    claim: &ServerClaim,
+) -> Decision {
+    match (&claim.spec.power, system.power) {
+        (Power::On, PowerState::Off) => switch_on(new, seen, settings, system, claim),
+        (Power::Off, power) if power != PowerState::Off => {
+            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings));
+            status::ready(new, waits, seen.now);
+            let force = Force::when(settings.enforce_power_off);
+            switch_off(new, seen, settings, system, force)
+                .unwrap_or(Decision::Rest(settings.power_polling))
+        }
+        (Power::On | Power::Off, _) => {
+            new.pending = None;
+            status::ready(new, Ready::Yes, seen.now);
+            locator_led(seen, system).unwrap_or(Decision::Rest(settings.resync))
+        }
+        (Power::Other(power), _) => {
+            let message = format!("spec.power of the claim is {power:?}: set On or Off");
+            status::ready(new, Ready::Waits("UnknownPower", &message), seen.now);
+            Decision::Rest(settings.resync)
+        }
+    }
+}
+
+fn switch_on(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    claim: &ServerClaim,
+) -> Decision {
+    let wait = |new: &mut ServerStatus, reason, message: &str| {
+        status::ready(new, Ready::Waits(reason, message), seen.now);
+        Decision::Rest(settings.resync)
+    };
+    let Some(configuration) = configuration_of(seen, claim) else {
+        let message = "the claim's boot configuration is being made";
+        return wait(new, "WaitingForBootConfiguration", message);
+    };
+    match status::configuration_state(configuration) {
+        BootState::Ready => {
+            intend(new, PendingKind::NetworkBoot, seen.now);
+            match boot::start(seen, settings, system, configuration) {
+                Ok(decision) => {
+                    let waits = Ready::Waits("WaitingForPowerOn", "the claim's image is to boot");
+                    status::ready(new, waits, seen.now);
+                    decision
+                }
+                Err(why) => wait(new, "NoBootSource", &why),
+            }
+        }
+        BootState::Error => {
+            let why = status::configuration_error(configuration);
+            wait(new, "BootConfigurationError", &why)
+        }
+        _ => {
+            wait(new, "WaitingForBootConfiguration", "the claim's boot configuration is not Ready")
+        }
+    }
+}
+
+/// The claim's own boot configuration, if the server refers to it.
+fn configuration_of<'a>(
+    seen: &Observation<'a>,
+    claim: &ServerClaim,
+) -> Option<&'a ServerBootConfiguration> {
+    let meta = |configuration: &&ServerBootConfiguration| {
+        let (ours, theirs) = (&configuration.metadata, &claim.metadata);
+        ours.name == theirs.name && ours.namespace == theirs.namespace
+    };
+    seen.configuration.filter(meta)
+}
+
+/// The claim is gone: off first, then free.
+fn leave(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+    let force = Force::when(settings.enforce_power_off);
+    let off = switch_off(new, seen, settings, system, force);
+    if seen.server.spec.boot_configuration_ref.is_some() {
+        return Decision::Configure(Change::DropConfiguration);
+    }
+    if let Some(off) = off {
+        return off;
+    }
+    match seen.server.spec.reclaim_policy {
+        Some(ReclaimPolicy::Retain) => {
+            new.state = Some(ServerState::Released);
+            new.pending = None;
+            let message = "clear spec.serverClaimRef to make the server available again";
+            status::ready(new, Ready::Waits("Released", message), seen.now);
+            Decision::Rest(SignedDuration::ZERO)
+        }
+        Some(ReclaimPolicy::Recycle) | None => Decision::Configure(Change::ReleaseClaim),
+    }
+}
+
+/// `Released`: off, and kept as it is until a person clears `spec.serverClaimRef`.
+pub(super) fn released(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    if matches!(seen.claim, ClaimSeen::Unclaimed) {
+        status::unbound(new);
+        new.state = Some(ServerState::Available);
+        new.pending = None;
+        return Decision::Rest(SignedDuration::ZERO);
+    }
+    let force = Force::when(settings.enforce_power_off);
+    match switch_off(new, seen, settings, system, force) {
+        Some(off) => off,
+        None => {
+            new.pending = None;
+            Decision::Rest(settings.resync)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! How facts are written into the status.
+
+use super::Observation;
+use crate::{
+    conditions::{self, Fact},
+    redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
+    registry,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::{
+    api::resource::Quantity,
+    apis::meta::v1::{Condition, Time},
+};
+use metal_api::{
+    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerClaim,
+    ServerInventory, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
+};
+
+/// What the `Ready` condition says.
+pub(super) enum Ready<'a> {
+    /// Nothing is to be done; the reason is the state.
+    Yes,
+    /// A CamelCase reason, and what is waited for or who must do what.
+    Waits(&'a str, &'a str),
+}
+
+/// Sets the time at which a new state was entered, and says whether there is one.
+pub(super) fn enter(new: &mut ServerStatus, old: &ServerStatus, now: Timestamp) -> bool {
+    if new.state.is_none() {
+        new.state = Some(ServerState::Initial);
+    }
+    let entered = new.state != old.state;
+    if entered {
+        new.state_since = Some(Time(now));
+    }
+    entered
+}
+
+/// Whether the new status says anything that a decision of anybody depends on. Readings of power
+/// and LED, and what is waited for, may wait a while to be recorded with something that matters:
+/// a server that is discovered passes through many of them in seconds.
+pub(super) fn is_material(old: &ServerStatus, new: &ServerStatus) -> bool {
+    let bound = |status: &ServerStatus| find(&status.conditions, condition::CLAIM_BOUND).cloned();
+    if bound(old) != bound(new) {
+        return true;
+    }
+    let mut new = new.clone();
+    new.power_state.clone_from(&old.power_state);
+    new.indicator_led.clone_from(&old.indicator_led);
+    new.conditions.clone_from(&old.conditions);
+    new != *old
+}
+
+/// The condition `Ready`.
+pub(super) fn ready(new: &mut ServerStatus, ready: Ready<'_>, now: Timestamp) {
+    let state = new.state.as_ref().map_or("Initial", ServerState::as_str).to_owned();
+    let (holds, reason, message) = match ready {
+        Ready::Yes => (true, state.as_str(), ""),
+        Ready::Waits(reason, message) => (false, reason, message),
+    };
+    let fact = Fact { type_: condition::READY, holds, reason, message };
+    conditions::set(&mut new.conditions, fact, None, now);
+}
+
+/// The BMC answers.
+pub(super) fn reachable(new: &mut ServerStatus, now: Timestamp) {
+    let type_ = condition::BMC_REACHABLE;
+    let fact = Fact { type_, holds: true, reason: "Answers", message: "" };
+    conditions::set(&mut new.conditions, fact, None, now);
+}
+
+/// The BMC gives no answer, or cannot be asked.
+pub(super) fn unreachable(new: &mut ServerStatus, reason: &str, message: &str, now: Timestamp) {
+    let fact = Fact { type_: condition::BMC_REACHABLE, holds: false, reason, message };
+    conditions::set(&mut new.conditions, fact, None, now);
+    ready(new, Ready::Waits("BMCUnreachable", message), now);
+}
+
+/// How the last pass went. A server whose passes never failed does not carry the condition.
+pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
+    let type_ = condition::RECONCILED;
+    let fact = match seen.failure {
+        Some(failure) => {
+            Fact { type_, holds: false, reason: failure.reason, message: &failure.text }
+        }
+        None if find(&new.conditions, type_).is_some() => {
+            Fact { type_, holds: true, reason: "Succeeded", message: "" }
+        }
+        None => return,
+    };
+    conditions::set(&mut new.conditions, fact, None, seen.now);
+}
+
+/// What one reading of the system says. A value that the BMC leaves out keeps the recorded one.
+pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
+    let keep = |slot: &mut Option<String>, value: &Option<String>| {
+        if value.is_some() {
+            slot.clone_from(value);
+        }
+    };
+    keep(&mut new.manufacturer, &system.manufacturer);
+    keep(&mut new.model, &system.model);
+    keep(&mut new.sku, &system.sku);
+    keep(&mut new.serial_number, &system.serial_number);
+    keep(&mut new.bios_version, &system.bios_version);
+    if let Some(bytes) = system.memory_bytes {
+        new.total_system_memory = Some(quantity(bytes));
+    }
+    new.power_state = Some(PowerState::from(system.power.to_string().as_str()));
+    if let Some(led) = system.indicator_led {
+        new.indicator_led = Some(IndicatorLed::from(led.to_string().as_str()));
+    }
+}
+
+/// What the BMC knows of the parts.
+pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now: Timestamp) {
+    new.processors = inventory.processors.iter().map(processor).collect();
+    new.storages = inventory.storages.iter().map(storage).collect();
+    let type_ = condition::INVENTORY_COMPLETE;
+    if inventory.missing.is_empty() {
+        new.conditions.retain(|condition| condition.type_ != type_);
+        return;
+    }
+    let mut message =
+        format!("the BMC gives no usable answer for {}", inventory.missing.join("; "));
+    message.truncate(message.floor_char_boundary(1024));
+    let fact = Fact { type_, holds: false, reason: "PartsMissing", message: &message };
+    conditions::set(&mut new.conditions, fact, None, now);
+}
+
+/// What the machine itself reported.
+pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
+    new.network_interfaces = registry::interfaces(&report.spec.report);
+}
+
+/// The claim that holds the server has been seen. Only then may its absence ever count.
+pub(super) fn bound(new: &mut ServerStatus, claim: &ServerClaim, now: Timestamp) {
+    let meta = &claim.metadata;
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let message = message_of(
+        namespace.unwrap_or_default(),
+        name.unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+    );
+    let fact =
+        Fact { type_: condition::CLAIM_BOUND, holds: true, reason: "Bound", message: &message };
+    conditions::set(&mut new.conditions, fact, None, now);
+}
+
+/// No claim holds the server.
+pub(super) fn unbound(new: &mut ServerStatus) {
+    new.conditions.retain(|condition| condition.type_ != condition::CLAIM_BOUND);
+}
+
+/// Whether the claim that `spec.serverClaimRef` names was seen here before.
+pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
+    let (Some(claim), Some(bound)) = (
+        &server.spec.server_claim_ref,
+        find(&new.conditions, condition::CLAIM_BOUND).filter(|bound| bound.status == "True"),
+    ) else {
+        return false;
+    };
+    let uid = claim.uid.as_deref().unwrap_or_default();
+    let prefix = message_of(&claim.namespace, &claim.name, uid);
+    bound.message.starts_with(&prefix)
+}
+
+fn message_of(namespace: &str, name: &str, uid: &str) -> String {
+    format!("{namespace}/{name} {uid}")
+}
+
+/// State of a boot configuration. One that was not looked at yet is `Pending`.
+pub(super) fn configuration_state(configuration: &ServerBootConfiguration) -> BootState {
+    let status = configuration.status.as_ref();
+    let state = status.and_then(|status| status.state.clone());
+    state.unwrap_or(BootState::Pending)
+}
+
+/// Why a boot configuration is in `Error`, in the words of its writer.
+pub(super) fn configuration_error(configuration: &ServerBootConfiguration) -> String {
+    let conditions = configuration.status.iter().flat_map(|status| &status.conditions);
+    let why: Vec<_> = conditions
+        .filter(|condition| condition.status == "False" && !condition.message.is_empty())
+        .map(|condition| condition.message.as_str())
+        .collect();
+    let meta = &configuration.metadata;
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    format!(
+        "ServerBootConfiguration {}/{} is in Error: {}",
+        namespace.unwrap_or_default(),
+        name.unwrap_or_default(),
+        why.join("; "),
+    )
+}
+
+fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn processor(from: &Processor) -> metal_api::Processor {
+    let int = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());
+    metal_api::Processor {
+        id: from.id.clone(),
+        type_: from.type_.clone(),
+        architecture: from.architecture.clone(),
+        instruction_set: from.instruction_set.clone(),
+        manufacturer: from.manufacturer.clone(),
+        model: from.model.clone(),
+        max_speed_mhz: int(from.max_speed_mhz),
+        total_cores: int(from.total_cores),
+        total_threads: int(from.total_threads),
+    }
+}
+
+fn storage(from: &Storage) -> metal_api::Storage {
+    metal_api::Storage {
+        name: Some(from.name.clone()),
+        state: from.state.clone(),
+        drives: from.drives.iter().map(drive).collect(),
+        volumes: from.volumes.iter().map(volume).collect(),
+    }
+}
+
+fn drive(from: &Drive) -> StorageDrive {
+    StorageDrive {
+        name: Some(from.name.clone()),
+        media_type: from.media_type.clone(),
+        type_: from.type_.clone(),
+        capacity: from.capacity_bytes.map(quantity),
+        vendor: from.vendor.clone(),
+        model: from.model.clone(),
+        state: from.state.clone(),
+    }
+}
+
+fn volume(from: &Volume) -> StorageVolume {
+    StorageVolume {
+        name: Some(from.name.clone()),
+        capacity: from.capacity_bytes.map(quantity),
+        raid_type: from.raid_type.clone(),
+        volume_usage: from.usage.clone(),
+        state: from.state.clone(),
+    }
+}
+
+/// Bytes as Kubernetes writes them: the largest binary unit that leaves no fraction.
+fn quantity(bytes: u64) -> Quantity {
+    let units = [(1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
+    let unit = units.into_iter().find(|(size, _)| bytes > 0 && bytes % size == 0);
+    Quantity(
+        unit.map_or_else(|| bytes.to_string(), |(size, unit)| format!("{}{unit}", bytes / size)),
+    )
+}
