@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# What the scripts in this folder share. Source it; it sets no options of the shell.
+
+# A line for people, on standard error: standard output belongs to results.
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "${0##*/}: $*"
+  exit 1
+}
+
+# Everything that is kept between runs, outside of the checkout.
+cache_root() {
+  printf '%s\n' "${BLOOMERY_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or BLOOMERY_CACHE}/.cache}/bloomery}"
+}
+
+# seconds_since MICROSECONDS: one decimal, of a time taken as ${EPOCHREALTIME//[!0-9]/}.
+seconds_since() {
+  local tenths=$(((${EPOCHREALTIME//[!0-9]/} - $1 + 50000) / 100000))
+  printf '%d.%d' $((tenths / 10)) $((tenths % 10))
+}
+
+# need COMMAND PACKAGE: installs the Debian package where there is no such command.
+need() {
+  command -v "$1" >/dev/null 2>&1 && return
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo -n true 2>/dev/null || die "no $1 here; install the package $2"
+    root=(sudo -n)
+  fi
+  command -v apt-get >/dev/null 2>&1 || die "no $1 here; install it"
+  say "installing $2 for $1"
+  "${root[@]}" apt-get install -qq -y --no-install-recommends "$2" >/dev/null 2>&1 ||
+    {
+      "${root[@]}" apt-get update -qq >&2
+      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >&2
+    } || die "$2 cannot be installed; install it by hand for $1"
+}
+
+# started PID: when the process began, in ticks since boot; nothing where it is gone or a zombie.
+# With the number it tells a process for ever: numbers are used again.
+started() {
+  local stat fields
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  # The name is in brackets and may hold anything.
+  read -ra fields <<<"${stat##*) }"
+  [ "${fields[0]}" != Z ] && printf '%s\n' "${fields[19]}"
+}
