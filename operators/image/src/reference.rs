@@ -1,0 +1,330 @@
+//! Names of images, in the grammar of container tools (distribution/reference).
+//!
+//! Two rules differ from what some tools do, on purpose: a digest wins over a tag, so that a pin
+//! holds, and names of Docker Hub are completed before use, so that they can be fetched.
+
+use crate::digest::Digest;
+use std::{fmt, net::IpAddr, str::FromStr};
+
+const HUB: &str = "docker.io";
+const HUB_ENDPOINT: &str = "registry-1.docker.io";
+const HUB_ALIASES: [&str; 2] = ["index.docker.io", HUB_ENDPOINT];
+const MAX_NAME: usize = 255;
+const MAX_TAG: usize = 128;
+
+/// Host and port of a registry, lower-case; all names of Docker Hub are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Registry(Box<str>);
+
+impl Registry {
+    /// Host and port to connect to.
+    pub fn endpoint(&self) -> &str {
+        if &*self.0 == HUB { HUB_ENDPOINT } else { &self.0 }
+    }
+
+    /// As people write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is on this host, where plain HTTP is as good as any.
+    pub fn is_local(&self) -> bool {
+        let host = host_of(&self.0);
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+impl FromStr for Registry {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let lower = text.to_ascii_lowercase();
+        if !is_authority(&lower) {
+            return Err(Malformed::Registry(excerpt(text)));
+        }
+        let hub = HUB_ALIASES.contains(&lower.as_str());
+        Ok(Self(if hub { HUB.into() } else { lower.into() }))
+    }
+}
+
+impl fmt::Display for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the versions of an image are: `ghcr.io/owner/image`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    registry: Registry,
+    repository: Box<str>,
+}
+
+impl Name {
+    /// The registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The path within the registry.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+}
+
+impl FromStr for Name {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let (registry, repository) = match text.split_once('/') {
+            Some((first, rest)) if names_registry(first) => (first.parse()?, rest.to_owned()),
+            Some(_) => (Registry(HUB.into()), text.to_owned()),
+            None => (Registry(HUB.into()), format!("library/{text}")),
+        };
+        // The most frequent mistake by far: tools fold the case of neither half.
+        if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(Malformed::UpperCase(excerpt(&repository)));
+        }
+        if text.len() > MAX_NAME || !repository.split('/').all(is_component) {
+            return Err(Malformed::Repository(excerpt(&repository)));
+        }
+        Ok(Self { registry, repository: repository.into() })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)
+    }
+}
+
+/// What picks one version of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Version {
+    /// A name that may move.
+    Tag(Box<str>),
+    /// The content itself.
+    Digest(Digest),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => f.write_str(tag),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// One version of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// The image.
+    pub name: Name,
+    /// The version: the digest if one was given, else the tag, else `latest`.
+    pub version: Version,
+}
+
+impl FromStr for Reference {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        if text.is_empty() {
+            return Err(Malformed::Empty);
+        }
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => {
+                let malformed = |_| Malformed::Digest(excerpt(digest));
+                (rest, Some(digest.parse().map_err(malformed)?))
+            }
+            None => (text, None),
+        };
+        let (name, tag) = split_tag(rest);
+        if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
+            return Err(Malformed::Tag(excerpt(tag)));
+        }
+        let version = match digest {
+            Some(digest) => Version::Digest(digest),
+            None => Version::Tag(tag.unwrap_or("latest").into()),
+        };
+        Ok(Self { name: name.parse()?, version })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Version::Tag(tag) => write!(f, "{}:{tag}", self.name),
+            Version::Digest(digest) => write!(f, "{}@{digest}", self.name),
+        }
+    }
+}
+
+/// Why a text is not the name of an image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Nothing there.
+    #[error("image reference is empty: write registry/repository:tag")]
+    Empty,
+    /// The host.
+    #[error("registry {0:?} is not a host with an optional port")]
+    Registry(String),
+    /// The path.
+    #[error("repository {0:?} is not lower-case path components of letters, digits, . _ and -")]
+    Repository(String),
+    /// A path with upper case.
+    #[error("repository {0:?} must be lower-case")]
+    UpperCase(String),
+    /// The tag.
+    #[error("tag {0:?} is not up to 128 letters, digits, . _ and -")]
+    Tag(String),
+    /// The digest.
+    #[error("digest {0:?} is not sha256: and 64, or sha512: and 128 lower-case hexadecimal digits")]
+    Digest(String),
+}
+
+/// A colon belongs to the tag only if no slash follows: `host:5000/image` has none.
+fn split_tag(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        Some(_) | None => (text, None),
+    }
+}
+
+/// Whether the first component is a registry, and not an owner on Docker Hub.
+fn names_registry(first: &str) -> bool {
+    let upper = first.bytes().any(|byte| byte.is_ascii_uppercase());
+    first == "localhost" || first.contains(['.', ':']) || upper
+}
+
+fn is_component(component: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let separator = |separator: &str| match separator {
+        "" | "." | "_" | "__" => true,
+        dashes => dashes.bytes().all(|byte| byte == b'-'),
+    };
+    let bytes = component.as_bytes();
+    let ends = bytes.first().copied().is_some_and(word) && bytes.last().copied().is_some_and(word);
+    ends && component.split(|c: char| c.is_ascii() && word(c as u8)).all(separator)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = tag.as_bytes();
+    bytes.len() <= MAX_TAG
+        && bytes.first().copied().is_some_and(word)
+        && bytes.iter().all(|&byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
+fn is_authority(text: &str) -> bool {
+    let host = host_of(text);
+    let bracketed = text.starts_with('[');
+    let rest = if bracketed { text.get(host.len() + 2..) } else { text.get(host.len()..) };
+    let port = match rest {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
+        None => false,
+    };
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let ends = [bytes.first(), bytes.last()];
+        ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+            && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let named = if bracketed {
+        host.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6())
+    } else {
+        host.split('.').all(label)
+    };
+    named && port && text.len() <= MAX_NAME
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Host of an authority, without port and brackets.
+fn host_of(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// Enough of a wrong text to recognise it.
+fn excerpt(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn references_are_completed_as_container_tools_do() {
+        let cases = [
+            ("ubuntu", "docker.io/library/ubuntu:latest"),
+            ("foo/bar:1", "docker.io/foo/bar:1"),
+            ("index.docker.io/foo/bar:1", "docker.io/foo/bar:1"),
+            ("localhost/os", "localhost/os:latest"),
+            ("localhost:5000/os:1", "localhost:5000/os:1"),
+            ("registry:5000/os", "registry:5000/os:latest"),
+            ("[::1]:5000/os:1", "[::1]:5000/os:1"),
+            ("GHCR.io/a/b_c/d--e.f:V1.2", "ghcr.io/a/b_c/d--e.f:V1.2"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_digest_wins_over_a_tag() {
+        let reference: Reference = format!("ghcr.io/a/b:1@{DIGEST}").parse().unwrap();
+        assert_eq!(reference.version, Version::Digest(DIGEST.parse().unwrap()));
+        assert_eq!(reference.to_string(), format!("ghcr.io/a/b@{DIGEST}"));
+    }
+
+    #[test]
+    fn docker_hub_is_reached_where_it_lives() {
+        let name: Name = "ubuntu".parse().unwrap();
+        assert_eq!(name.registry().endpoint(), "registry-1.docker.io");
+        assert_eq!(name.repository(), "library/ubuntu");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let long = format!("ghcr.io/{}", "a".repeat(256));
+        let cases = [
+            ("", Malformed::Empty),
+            ("ghcr.io/Owner/os:1", Malformed::UpperCase("Owner/os".into())),
+            ("ghcr.io/a//b", Malformed::Repository("a//b".into())),
+            ("ghcr.io/../b", Malformed::Repository("../b".into())),
+            ("ghcr.io/a_/b", Malformed::Repository("a_/b".into())),
+            ("ghcr.io/a/b\n:1", Malformed::Repository("a/b\n".into())),
+            ("ghcr.io/a/", Malformed::Repository("a/".into())),
+            ("ghcr.io/a:-1", Malformed::Tag("-1".into())),
+            ("ghcr.io/a:", Malformed::Tag(String::new())),
+            ("ghcr.io/a@sha256:12", Malformed::Digest("sha256:12".into())),
+            ("bad_host.io/a", Malformed::Registry("bad_host.io".into())),
+            ("host:0/a", Malformed::Registry("host:0".into())),
+            ("host:70000/a", Malformed::Registry("host:70000".into())),
+            ("[::1/a", Malformed::Registry("[::1".into())),
+            ("https://ghcr.io/a", Malformed::Registry("https:".into())),
+            (&long, Malformed::Repository("a".repeat(80))),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Reference>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_local() {
+        let local = |text: &str| text.parse::<Registry>().unwrap().is_local();
+        assert!(
+            ["localhost", "localhost:5000", "127.0.0.1:5000", "[::1]:1"].into_iter().all(local)
+        );
+        assert!(!["localhost.example.com", "10.0.0.1:5000", "ghcr.io"].into_iter().any(local));
+    }
+}

@@ -1,0 +1,299 @@
+//! The pull half of the OCI distribution protocol 1.1: manifests and blobs, anonymously.
+//!
+//! Written on reqwest instead of on oci-client, whose manifest and token answers have no bound in
+//! size and which cannot be told to use one TLS provider. What is not here (push, referrers,
+//! logins) nobody here needs.
+
+mod error;
+mod tls;
+mod token;
+
+pub use error::Error;
+pub use tls::TlsError;
+
+use crate::{
+    digest::{Algorithm, Digest, Hasher},
+    reference::{Name, Registry, Version},
+};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, TryStreamExt, stream::BoxStream};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, RANGE},
+    redirect,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use token::Token;
+use tokio::time::{Instant, timeout};
+
+/// What manifests may be, in the order of preference.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+/// Largest manifest; what registries accept at most.
+const MANIFEST_LIMIT: usize = 4 << 20;
+const MAX_REDIRECTS: usize = 5;
+/// More tokens than this are not remembered.
+const MAX_TOKENS: usize = 256;
+
+/// How to reach registries.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Registries to be reached by plain HTTP; those on this host always are.
+    pub insecure: BTreeSet<Registry>,
+    /// Certificates of authorities to trust besides those of the system, in PEM.
+    pub authorities: Vec<u8>,
+    /// How long a connection may take, and a manifest or a token as a whole.
+    pub deadline: Duration,
+    /// How long a registry may be silent in the middle of a blob.
+    pub silence: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            insecure: BTreeSet::new(),
+            authorities: vec![],
+            deadline: Duration::from_secs(20),
+            silence: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Every registry, with one pool of connections and a memory for tokens.
+pub struct Registries {
+    http: Client,
+    insecure: BTreeSet<Registry>,
+    deadline: Duration,
+    tokens: Mutex<HashMap<Name, Token>>,
+}
+
+/// A manifest as it was sent.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its digest, computed here.
+    pub digest: Digest,
+    /// `Content-Type` of the answer.
+    pub content_type: Option<String>,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// A blob on its way.
+pub struct Incoming {
+    /// Offset of its first byte; 0 if the registry cannot begin in the middle.
+    pub offset: u64,
+    /// Number of bytes to come, if the registry says so.
+    pub length: Option<u64>,
+    /// The bytes, not verified.
+    pub bytes: BoxStream<'static, Result<Bytes, Error>>,
+}
+
+impl Registries {
+    /// A client for all registries. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If the certificates are unusable.
+    pub fn new(config: &Config) -> Result<Self, TlsError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::config(&config.authorities)?)
+            .user_agent(concat!("bloomery/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.deadline)
+            .read_timeout(config.silence)
+            .redirect(redirect::Policy::custom(redirected));
+        Ok(Self {
+            http: client.build()?,
+            insecure: config.insecure.clone(),
+            deadline: config.deadline,
+            tokens: Mutex::default(),
+        })
+    }
+
+    /// The manifest or index of one version of an image.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, it is too large, it is not what its digest says, or the registry does
+    /// not answer.
+    pub async fn manifest(&self, name: &Name, version: &Version) -> Result<Document, Error> {
+        let registry = name.registry();
+        let answer = async {
+            let path = format!("manifests/{version}");
+            let response = self.request(name, &path, None).await?;
+            let missing = || Error::NoImage { name: name.clone(), version: version.clone() };
+            let response = checked(name, response, missing)?;
+            let content_type = response.headers().get(CONTENT_TYPE);
+            let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
+            let body = read(response, MANIFEST_LIMIT).await.map_err(|e| e.of(registry))?;
+            let too_large = || Error::TooLarge { name: name.clone(), limit: MANIFEST_LIMIT };
+            Ok((content_type, body.ok_or_else(too_large)?))
+        };
+        let late = |_| Error::Deadline { registry: registry.clone() };
+        let (content_type, bytes) = timeout(self.deadline * 2, answer).await.map_err(late)??;
+        let digest = verify(registry, version, &bytes)?;
+        Ok(Document { digest, content_type, bytes })
+    }
+
+    /// A blob from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the registry does not answer.
+    pub async fn blob(&self, name: &Name, digest: &Digest, offset: u64) -> Result<Incoming, Error> {
+        let path = format!("blobs/{digest}");
+        let response = self.request(name, &path, (offset > 0).then_some(offset)).await?;
+        let missing = || Error::NoBlob { name: name.clone(), digest: digest.clone() };
+        let response = checked(name, response, missing)?;
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        let registry = name.registry().clone();
+        Ok(Incoming {
+            offset: if partial { offset } else { 0 },
+            length: response.content_length(),
+            bytes: Box::pin(incoming(response).map_err(move |e| e.of(&registry))),
+        })
+    }
+
+    /// Whether `registry` is to be reached by plain HTTP.
+    fn is_insecure(&self, registry: &Registry) -> bool {
+        registry.is_local() || self.insecure.contains(registry)
+    }
+
+    /// Asks, gets a token if one is wanted, and asks again.
+    async fn request(&self, name: &Name, path: &str, from: Option<u64>) -> Result<Response, Error> {
+        let known = self.known_token(name);
+        let response = self.send(name, path, from, known.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let token = self.token(name, &response).await?;
+        let response = self.send(name, path, from, Some(&token)).await?;
+        self.remember(name, token);
+        Ok(response)
+    }
+
+    async fn send(
+        &self,
+        name: &Name,
+        path: &str,
+        from: Option<u64>,
+        token: Option<&Token>,
+    ) -> Result<Response, Error> {
+        let registry = name.registry();
+        let scheme = if self.is_insecure(registry) { "http" } else { "https" };
+        let (host, repository) = (registry.endpoint(), name.repository());
+        let url = format!("{scheme}://{host}/v2/{repository}/{path}");
+        let mut request = self.http.get(url).header(ACCEPT, MANIFESTS);
+        if let Some(token) = token {
+            request = request.bearer_auth(&token.text);
+        }
+        if let Some(from) = from {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        // The deadline is for the head of the answer; `silence` watches over the body.
+        let answer = timeout(self.deadline, request.send()).await;
+        let answer = answer.map_err(|_| Error::Deadline { registry: registry.clone() })?;
+        answer.map_err(|e| Error::unreachable(registry, e))
+    }
+
+    fn known_token(&self, name: &Name) -> Option<Token> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(name).filter(|token| token.until > Instant::now()).cloned()
+    }
+
+    fn remember(&self, name: &Name, token: Token) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= MAX_TOKENS {
+            let now = Instant::now();
+            tokens.retain(|_, token| token.until > now);
+        }
+        if tokens.len() < MAX_TOKENS {
+            tokens.insert(name.clone(), token);
+        }
+    }
+}
+
+impl Error {
+    fn unreachable(registry: &Registry, error: reqwest::Error) -> Self {
+        // The address may carry a signature that stands for a login.
+        let source = Arc::new(error.without_url());
+        Self::Unreachable { registry: registry.clone(), source }
+    }
+}
+
+/// A body that broke off.
+struct Broken(reqwest::Error);
+
+impl Broken {
+    fn of(self, registry: &Registry) -> Error {
+        Error::unreachable(registry, self.0)
+    }
+}
+
+fn incoming(response: Response) -> impl Stream<Item = Result<Bytes, Broken>> {
+    response.bytes_stream().map_err(Broken)
+}
+
+/// The whole body, or nothing if it is longer than `limit`.
+async fn read(response: Response, limit: usize) -> Result<Option<Bytes>, Broken> {
+    let mut body = BytesMut::new();
+    let mut pieces = std::pin::pin!(incoming(response));
+    while let Some(piece) = pieces.try_next().await? {
+        if body.len() + piece.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body.freeze()))
+}
+
+fn checked(
+    name: &Name,
+    response: Response,
+    missing: impl FnOnce() -> Error,
+) -> Result<Response, Error> {
+    let registry = name.registry().clone();
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        StatusCode::NOT_FOUND => Err(missing()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(Error::LoginNeeded { registry, name: name.clone() })
+        }
+        StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { registry }),
+        status => Err(Error::Status { registry, status: status.as_u16() }),
+    }
+}
+
+/// Digest of a manifest, which must be the one that was asked for if one was.
+fn verify(registry: &Registry, version: &Version, bytes: &[u8]) -> Result<Digest, Error> {
+    let Version::Digest(expected) = version else { return Ok(Digest::of(bytes)) };
+    let mut hasher = Hasher::new(expected.algorithm());
+    hasher.update(bytes);
+    if hasher.finish() != *expected {
+        let (registry, expected) = (registry.clone(), expected.clone());
+        return Err(Error::DigestMismatch { registry, expected });
+    }
+    Ok(match expected.algorithm() {
+        Algorithm::Sha256 => expected.clone(),
+        Algorithm::Sha512 => Digest::of(bytes),
+    })
+}
+
+/// Registries hand blobs over to storage elsewhere; but never from https to http.
+fn redirected(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let secure = |url: &Url| url.scheme() == "https";
+    let downgrade = attempt.previous().last().is_some_and(secure) && !secure(attempt.url());
+    if downgrade {
+        attempt.error(io::Error::other("redirect from https to http"))
+    } else if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error(io::Error::other("too many redirects"))
+    } else {
+        attempt.follow()
+    }
+}

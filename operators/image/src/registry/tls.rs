@@ -1,0 +1,41 @@
+//! The one TLS configuration: rustls on ring, authorities of the system and those of a flag.
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use std::sync::Arc;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Not PEM, or not certificates.
+    #[error("the certificates of --registry-ca-path are not PEM")]
+    Pem(#[source] rustls::pki_types::pem::Error),
+    /// PEM of something else.
+    #[error("a certificate of --registry-ca-path is not usable")]
+    Certificate(#[source] rustls::Error),
+    /// Never seen.
+    #[error("no TLS")]
+    Rustls(#[from] rustls::Error),
+    /// Never seen.
+    #[error("no HTTP client")]
+    Client(#[from] reqwest::Error),
+}
+
+pub(super) fn config(authorities: &[u8]) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::warn!(%error, "certificates of the system not read");
+    }
+    roots.add_parsable_certificates(system.certs);
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
+        let certificate = certificate.map_err(TlsError::Pem)?;
+        roots.add(certificate).map_err(TlsError::Certificate)?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

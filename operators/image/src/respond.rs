@@ -1,0 +1,106 @@
+//! One HTTP answer with a blob (RFC 9110, sections 8.8, 13 and 14).
+//!
+//! UEFI firmware sizes its buffer from the answer to HEAD, and resumes a download with `Range`.
+
+use crate::{
+    range::{Wanted, wanted},
+    store::Blob,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+        IF_NONE_MATCH, IF_RANGE, RANGE,
+    },
+};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// Body of an answer. An error in it means that what was sent so far must not be believed; the
+/// connection has to be aborted, which servers do on an error.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// Some or all bytes of a blob.
+    Blob(BoxStream<'static, io::Result<Bytes>>),
+}
+
+impl Stream for Body {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Blob(bytes) => bytes.poll_next_unpin(cx),
+        }
+    }
+}
+
+/// The answer to a GET or HEAD request for `blob`, with `Content-Length` always, and 206, 304 and
+/// 416 where the headers of the request ask for them.
+pub fn respond(
+    method: &Method,
+    request: &HeaderMap,
+    blob: &Blob,
+    content_type: &'static str,
+) -> Response<Body> {
+    let (etag, size) = (format!("\"{}\"", blob.digest()), blob.size());
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(ETAG, value(&etag));
+    if is_known(request, &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    match range(method, request, &etag, size) {
+        Wanted::Unsatisfiable => {
+            headers.insert(CONTENT_RANGE, value(&format!("bytes */{size}")));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+        }
+        Wanted::Part(part) => {
+            let text = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+            headers.insert(CONTENT_RANGE, value(&text));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            *response.body_mut() = Body::Blob(blob.read(part));
+        }
+        Wanted::Whole => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+            if method != Method::HEAD {
+                *response.body_mut() = Body::Blob(blob.read(0..size));
+            }
+        }
+    }
+    response
+}
+
+fn range(method: &Method, request: &HeaderMap, etag: &str, size: u64) -> Wanted {
+    let same = text(request, IF_RANGE).is_none_or(|known| known == etag);
+    match text(request, RANGE) {
+        // A range is defined for GET only.
+        Some(value) if same && method == Method::GET => wanted(value, size),
+        Some(_) | None => Wanted::Whole,
+    }
+}
+
+fn is_known(request: &HeaderMap, etag: &str) -> bool {
+    let Some(known) = text(request, IF_NONE_MATCH) else { return false };
+    let known = known.split(',').map(str::trim);
+    known.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == etag || tag == "*")
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("digits, letters and punctuation of ASCII")
+}

@@ -1,0 +1,209 @@
+//! What is in the store, and what has to go to make room.
+
+use super::{
+    disk::{Found as OnDisk, Path},
+    download::Download,
+    error::Error,
+};
+use crate::digest::Digest;
+use std::{collections::HashMap, sync::Arc};
+
+/// Blobs by digest. Knows files by path, and never touches one.
+pub(super) struct Table {
+    limit: u64,
+    /// Bytes of files that are there, and of files that are promised.
+    total: u64,
+    /// Counts uses, to tell which blob was used least recently.
+    clock: u64,
+    /// Distinguishes two files of one digest, of which one is about to be removed.
+    sequence: u64,
+    entries: HashMap<Digest, Entry>,
+}
+
+enum Entry {
+    Ready { path: Path, size: u64, used: u64 },
+    Loading(Arc<Download>),
+}
+
+/// How to get at a blob.
+pub(super) enum Found {
+    /// It is a file.
+    Ready(Path),
+    /// It is on its way.
+    Joined(Arc<Download>),
+    /// It is to be fetched, by the caller.
+    New(Arc<Download>),
+}
+
+impl Table {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, total: 0, clock: 0, sequence: 0, entries: HashMap::new() }
+    }
+
+    /// Takes over the files of an earlier process, oldest first, and returns those that have to
+    /// go: the oldest if there are too many, and copies.
+    pub(super) fn adopt(&mut self, files: Vec<OnDisk>) -> Vec<Path> {
+        let mut surplus = vec![];
+        for OnDisk { digest, path, size, sequence } in files {
+            self.sequence = self.sequence.max(sequence);
+            self.clock += 1;
+            self.total += size;
+            let entry = Entry::Ready { path, size, used: self.clock };
+            if let Some(Entry::Ready { path, size, .. }) = self.entries.insert(digest, entry) {
+                self.total -= size;
+                surplus.push(path);
+            }
+        }
+        while self.total > self.limit {
+            let Some(path) = self.evict() else { break };
+            surplus.push(path);
+        }
+        surplus
+    }
+
+    /// Looks for `digest`. Of all who look while it is not there, one has to fetch it.
+    pub(super) fn find(&mut self, digest: &Digest) -> Found {
+        self.clock += 1;
+        match self.entries.get_mut(digest) {
+            Some(Entry::Ready { path, used, .. }) => {
+                *used = self.clock;
+                Found::Ready(path.clone())
+            }
+            Some(Entry::Loading(download)) => Found::Joined(Arc::clone(download)),
+            None => {
+                let download = Arc::new(Download::default());
+                self.entries.insert(digest.clone(), Entry::Loading(Arc::clone(&download)));
+                Found::New(download)
+            }
+        }
+    }
+
+    /// Forgets a file that turned out to be gone.
+    pub(super) fn lose(&mut self, digest: &Digest, lost: &Path) {
+        if let Some(Entry::Ready { path, size, .. }) = self.entries.get(digest)
+            && path == lost
+        {
+            self.total -= size;
+            self.entries.remove(digest);
+        }
+    }
+
+    /// Promises room for `size` more bytes, and returns the files that have to go for it.
+    pub(super) fn reserve(&mut self, size: u64) -> Result<Vec<Path>, Error> {
+        let full = Error::Full { size, limit: self.limit };
+        let removable = self.entries.values().map(|entry| match entry {
+            Entry::Ready { size, .. } => *size,
+            Entry::Loading(_) => 0,
+        });
+        let least = self.total - removable.sum::<u64>();
+        if least.checked_add(size).is_none_or(|needed| needed > self.limit) {
+            return Err(full);
+        }
+        let mut surplus = vec![];
+        while self.total + size > self.limit {
+            surplus.push(self.evict().ok_or(full.clone())?);
+        }
+        self.total += size;
+        Ok(surplus)
+    }
+
+    /// A number for the file of the next download.
+    pub(super) fn number(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// The download of `digest`, for which `promised` bytes were promised, has become a file.
+    pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: u64) {
+        self.clock += 1;
+        self.total = self.total - promised + size;
+        self.entries.insert(digest.clone(), Entry::Ready { path, size, used: self.clock });
+    }
+
+    /// The download of `digest` has failed, for which `promised` bytes were promised.
+    pub(super) fn fail(&mut self, digest: &Digest, promised: u64) {
+        self.total -= promised;
+        self.entries.remove(digest);
+    }
+
+    /// How many files there are, and how many bytes with those that are promised.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let ready = |entry: &&Entry| matches!(entry, Entry::Ready { .. });
+        (self.entries.values().filter(ready).count() as u64, self.total)
+    }
+
+    fn evict(&mut self) -> Option<Path> {
+        let used = |(digest, entry): (&Digest, &Entry)| match entry {
+            Entry::Ready { used, .. } => Some((*used, digest.clone())),
+            Entry::Loading(_) => None,
+        };
+        let (_, oldest) = self.entries.iter().filter_map(used).min()?;
+        match self.entries.remove(&oldest)? {
+            Entry::Ready { path, size, .. } => {
+                self.total -= size;
+                Some(path)
+            }
+            Entry::Loading(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_blob_makes_room() {
+        let mut table = Table::new(10);
+        assert!(table.adopt(vec![file("a", 4), file("b", 4)]).is_empty());
+        assert!(matches!(table.find(&Digest::of(b"a")), Found::Ready(_)));
+        assert_eq!(table.reserve(5).unwrap(), [Path::from("b")]);
+        assert_eq!(table.size(), (1, 9));
+        assert!(matches!(table.find(&Digest::of(b"b")), Found::New(_)));
+    }
+
+    #[test]
+    fn nothing_is_removed_for_a_blob_that_cannot_fit() {
+        let mut table = Table::new(10);
+        table.adopt(vec![file("a", 4)]);
+        assert!(matches!(table.reserve(11), Err(Error::Full { size: 11, limit: 10 })));
+        assert!(matches!(table.reserve(u64::MAX), Err(Error::Full { .. })));
+        assert!(matches!(table.find(&Digest::of(b"a")), Found::Ready(_)));
+    }
+
+    #[test]
+    fn room_that_is_promised_to_a_download_is_not_given_away() {
+        let mut table = Table::new(10);
+        let digest = Digest::of(b"a");
+        assert!(matches!(table.find(&digest), Found::New(_)));
+        assert!(matches!(table.find(&digest), Found::Joined(_)), "one download for all");
+        table.reserve(8).unwrap();
+        assert!(table.reserve(3).is_err());
+        table.fail(&digest, 8);
+        assert!(table.reserve(3).is_ok());
+        assert!(matches!(table.find(&digest), Found::New(_)), "a failed download is begun again");
+    }
+
+    #[test]
+    fn room_that_was_promised_and_not_used_is_given_back() {
+        let mut table = Table::new(10);
+        let digest = Digest::of(b"a");
+        table.find(&digest);
+        table.reserve(8).unwrap();
+        table.finish(&digest, Path::from("a"), 3, 8);
+        assert_eq!(table.size(), (1, 3));
+    }
+
+    #[test]
+    fn surplus_of_an_earlier_process_goes_oldest_first() {
+        let mut table = Table::new(10);
+        let surplus = table.adopt(vec![file("a", 6), file("b", 5), file("c", 5)]);
+        assert_eq!(surplus, [Path::from("a")]);
+        assert_eq!(table.size(), (2, 10));
+    }
+
+    fn file(name: &str, size: u64) -> OnDisk {
+        let path = Path::from(name);
+        OnDisk { digest: Digest::of(name.as_bytes()), path, size, sequence: 1 }
+    }
+}

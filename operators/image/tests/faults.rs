@@ -1,0 +1,382 @@
+//! Against a registry that misbehaves.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use metal_image::{
+    AllowList, Digest, Name, Reference, Registries, Resolver, Store, Version, manifest, registry,
+    registry::Config, resolve, respond, store,
+};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_thousand_machines_with_one_image_ask_the_registry_once() {
+    let layer = |media_type, content| {
+        let digest = Digest::of(content);
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1}}"#)
+    };
+    let kernel = layer(manifest::KERNEL[0], b"k".as_slice());
+    let initrd = layer(manifest::INITRD[0], b"i".as_slice());
+    let body = format!(r#"{{"layers":[{kernel},{initrd}]}}"#);
+    let fake = Fake::start(vec![ok(body)]).await;
+    let resolver = fake.resolver();
+    let image = format!("{}:1", fake.name);
+    let asked = futures::future::join_all((0..1000).map(|_| resolver.resolve(&image, "amd64")));
+    let all = tokio::time::timeout(LIMIT, asked).await.unwrap();
+    assert!(all.iter().all(|answer| answer.as_ref().unwrap().pxe.is_ok()));
+    assert_eq!(fake.paths(), ["/v2/os/manifests/1"]);
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_when_asked_for_and_then_kept() {
+    let fake = Fake::start(vec![
+        Answer::Challenge(r#"Bearer realm="http://HERE/token",service="s p",scope="x""#),
+        ok(r#"{"access_token":"secret","expires_in":300}"#),
+        ok(r#"{"layers":[]}"#),
+        ok(r#"{"layers":[]}"#),
+    ])
+    .await;
+    let registries = registries();
+    for tag in ["1", "2"] {
+        registries.manifest(&fake.name, &Version::Tag(tag.into())).await.unwrap();
+    }
+    let token = "/token?scope=repository%3Aos%3Apull&service=s+p";
+    let manifest = |tag| format!("/v2/os/manifests/{tag}");
+    assert_eq!(fake.paths(), [manifest(1), token.to_owned(), manifest(1), manifest(2)]);
+    let bearer = Some("Bearer secret".to_owned());
+    assert_eq!(fake.authorizations(), [None, None, bearer.clone(), bearer]);
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart() {
+    use registry::Error as E;
+    type Expected = fn(&E) -> bool;
+    let cases: Vec<(Answer, Expected, bool)> = vec![
+        (Answer::Challenge(r#"Basic realm="x""#), |e| matches!(e, E::LoginNeeded { .. }), false),
+        (status(403), |e| matches!(e, E::LoginNeeded { .. }), false),
+        (status(404), |e| matches!(e, E::NoImage { .. }), false),
+        (status(429), |e| matches!(e, E::RateLimited { .. }), true),
+        (status(418), |e| matches!(e, E::Status { status: 418, .. }), false),
+        (status(503), |e| matches!(e, E::Status { status: 503, .. }), true),
+        (ok(vec![b' '; 5 << 20]), |e| matches!(e, E::TooLarge { .. }), false),
+        (Answer::Broken(vec![b'x'; 10], 20), |e| matches!(e, E::Unreachable { .. }), true),
+    ];
+    for (answer, expected, transient) in cases {
+        let fake = Fake::start(vec![answer]).await;
+        fake.state.received.notify_one();
+        let refused = registries().manifest(&fake.name, &Version::Tag("1".into())).await;
+        let error = refused.unwrap_err();
+        assert!(expected(&error), "{error:?}");
+        assert_eq!(error.is_transient(), transient, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_must_have_the_digest_it_was_asked_by() {
+    let fake = Fake::start(vec![ok(r#"{"layers":[]}"#)]).await;
+    let version = Version::Digest(Digest::of(b"other"));
+    let error = registries().manifest(&fake.name, &version).await.unwrap_err();
+    assert!(matches!(error, registry::Error::DigestMismatch { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_never_answers_costs_a_deadline() {
+    let fake = Fake::start(vec![Answer::Silence]).await;
+    let short = Duration::from_millis(100);
+    let config = Config { deadline: short, silence: short, ..Config::default() };
+    let registries = Registries::new(&config).unwrap();
+    let version = Version::Tag("1".into());
+    let asked = registries.manifest(&fake.name, &version);
+    let error = tokio::time::timeout(LIMIT, asked).await.unwrap().unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_blob_that_is_not_what_its_digest_says_is_never_complete() {
+    let content = vec![7; 2_000_000];
+    let fake = Fake::start(vec![ok(content.clone()), ok(content)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 10_000_000).await;
+    let digest = Digest::of(b"what it should be");
+    let blob = store.open(&fake.name, &digest).await.unwrap();
+    let response = respond(&Method::GET, &HeaderMap::new(), &blob, "a/b");
+    let pieces: Vec<_> = response.into_body().collect().await;
+    let received: usize = pieces.iter().flatten().map(Bytes::len).sum();
+    assert!(received < 2_000_000, "the last block must be withheld");
+    assert!(pieces.last().unwrap().is_err());
+
+    store.closed().await;
+    assert_eq!((store.stats().failures, store.stats().size), (1, 0));
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 1, "only the lock");
+}
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_was() {
+    let content: Vec<u8> = (0..1_500_000_u32).map(|i| (i / 3).to_le_bytes()[0]).collect();
+    let first = content[..700_000].to_vec();
+    let fake = Fake::start(vec![
+        Answer::Broken(first, content.len()),
+        status(503),
+        Answer::Partial(content.clone()),
+    ])
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 10_000_000).await;
+    let blob = store.open(&fake.name, &Digest::of(&content)).await.unwrap();
+    fake.break_after(&store, 700_000).await;
+    let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+    assert!(body.concat() == content);
+    assert_eq!(fake.ranges(), [None, Some("bytes=700000-".into()), Some("bytes=700000-".into())]);
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_is_asked_for_the_whole_again() {
+    let content: Vec<u8> = (0..900_000_u32).map(|i| (i / 3).to_le_bytes()[0]).collect();
+    let first = content[..600_000].to_vec();
+    let answers = vec![Answer::Broken(first, content.len()), ok(content.clone())];
+    let fake = Fake::start(answers).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 10_000_000).await;
+    let blob = store.open(&fake.name, &Digest::of(&content)).await.unwrap();
+    fake.break_after(&store, 600_000).await;
+    let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+    assert!(body.concat() == content);
+}
+
+#[tokio::test]
+async fn a_blob_without_stated_size_is_served_when_it_is_complete() {
+    let content = vec![3; 700_000];
+    let fake = Fake::start(vec![Answer::Chunked(content.clone())]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 10_000_000).await;
+    let blob = store.open(&fake.name, &Digest::of(&content)).await.unwrap();
+    assert_eq!(blob.size(), 700_000);
+    store.closed().await;
+    assert_eq!(store.stats().size, 700_000);
+}
+
+#[tokio::test]
+async fn a_blob_larger_than_the_cache_is_refused_with_the_flag_that_helps() {
+    let fake = Fake::start(vec![ok(vec![1; 2000])]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 1000).await;
+    let error = store.open(&fake.name, &Digest::of(&vec![1; 2000])).await.err().unwrap();
+    assert!(matches!(error, store::Error::Full { size: 2000, limit: 1000 }), "{error:?}");
+    assert!(error.to_string().contains("--image-cache-size"));
+}
+
+#[tokio::test]
+async fn the_cache_makes_room_by_the_least_recently_used_blob() {
+    let contents = [vec![1; 400], vec![2; 400], vec![3; 400]];
+    let again = contents[1].clone();
+    let answers = contents.iter().cloned().chain([again]).map(ok).collect();
+    let fake = Fake::start(answers).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 1000).await;
+    let fetch = async |content: &[u8], blobs| {
+        let blob = store.open(&fake.name, &Digest::of(content)).await.unwrap();
+        let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+        assert!(body.concat() == content);
+        // Complete for a reader is a moment before complete on disk.
+        let kept = async {
+            while store.stats().blobs != blobs {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, kept).await.unwrap();
+    };
+    fetch(&contents[0], 1).await;
+    fetch(&contents[1], 2).await;
+    fetch(&contents[0], 2).await;
+    fetch(&contents[2], 2).await;
+    assert_eq!((store.stats().size, store.stats().downloads), (800, 3));
+    fetch(&contents[0], 2).await;
+    assert_eq!(store.stats().downloads, 3, "the blob that was used again has stayed");
+    fetch(&contents[1], 2).await;
+    assert_eq!(store.stats().downloads, 4);
+}
+
+#[tokio::test]
+async fn an_ending_process_lets_nobody_wait() {
+    let fake = Fake::start(vec![Answer::Silence]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let shutdown = CancellationToken::new();
+    let store = Store::open_dir(dir.path(), 1000, registries(), shutdown.clone()).await.unwrap();
+    let digest = Digest::of(b"a");
+    let mut opening = std::pin::pin!(store.open(&fake.name, &digest));
+    assert!(futures::poll!(&mut opening).is_pending());
+    shutdown.cancel();
+    let error = tokio::time::timeout(LIMIT, opening).await.unwrap().err().unwrap();
+    assert!(matches!(error, store::Error::Shutdown), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_image_from_elsewhere_is_not_even_asked_for() {
+    let fake = Fake::start(vec![]).await;
+    let resolver = Resolver::new(registries(), AllowList::new([]).unwrap());
+    let image: Reference = format!("{}:1", fake.name).parse().unwrap();
+    let error = resolver.resolve(&image.to_string(), "amd64").await.unwrap_err();
+    assert_eq!(error.reason(), "RegistryNotAllowed");
+    assert!(matches!(error, resolve::Error::NotAllowed(_)));
+    assert_eq!(fake.paths(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_image_is_an_error_of_the_image() {
+    for body in ["{", "[]", "{}", r#"{"layers":[],"manifests":[]}"#] {
+        let fake = Fake::start(vec![ok(body)]).await;
+        let image = format!("{}:1", fake.name);
+        let error = fake.resolver().resolve(&image, "amd64").await.unwrap_err();
+        assert_eq!(error.reason(), "MalformedManifest", "{body}");
+        assert!(error.to_string().contains(&image), "{error}");
+    }
+}
+
+fn registries() -> Arc<Registries> {
+    Arc::new(Registries::new(&Config::default()).unwrap())
+}
+
+async fn store(dir: &std::path::Path, limit: u64) -> Store {
+    Store::open_dir(dir, limit, registries(), CancellationToken::new()).await.unwrap()
+}
+
+/// What the fake says to one request.
+enum Answer {
+    Status(StatusCode),
+    Body(Bytes),
+    /// 401 with this challenge, in which HERE is the address of the fake.
+    Challenge(&'static str),
+    /// These bytes of so many; the connection breaks once the test says that they have arrived.
+    Broken(Vec<u8>, usize),
+    /// The range that was asked for.
+    Partial(Vec<u8>),
+    Chunked(Vec<u8>),
+    Silence,
+}
+
+fn ok(body: impl Into<Bytes>) -> Answer {
+    Answer::Body(body.into())
+}
+
+fn status(code: u16) -> Answer {
+    Answer::Status(StatusCode::from_u16(code).unwrap())
+}
+
+/// A registry that gives its answers in turn, whatever the request.
+struct Fake {
+    name: Name,
+    state: Arc<Script>,
+    serving: JoinHandle<()>,
+}
+
+struct Script {
+    address: String,
+    answers: Mutex<VecDeque<Answer>>,
+    requests: Mutex<Vec<(String, HeaderMap)>>,
+    received: Notify,
+}
+
+impl Fake {
+    async fn start(answers: Vec<Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let state = Arc::new(Script {
+            address: address.clone(),
+            answers: Mutex::new(answers.into()),
+            requests: Mutex::default(),
+            received: Notify::new(),
+        });
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { name: format!("{address}/os").parse().unwrap(), state, serving }
+    }
+
+    fn resolver(&self) -> Resolver {
+        let allowed = AllowList::new([self.state.address.as_str()]).unwrap();
+        Resolver::new(registries(), allowed)
+    }
+
+    /// Lets a broken answer break once `store` has received so many bytes.
+    async fn break_after(&self, store: &Store, bytes: u64) {
+        let received = async {
+            while store.stats().bytes < bytes {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, received).await.unwrap();
+        self.state.received.notify_one();
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn authorizations(&self) -> Vec<Option<String>> {
+        self.headers(&header::AUTHORIZATION)
+    }
+
+    fn ranges(&self) -> Vec<Option<String>> {
+        self.headers(&header::RANGE)
+    }
+
+    fn headers(&self, name: &header::HeaderName) -> Vec<Option<String>> {
+        let requests = self.state.requests.lock().unwrap();
+        let value = |headers: &HeaderMap| Some(headers.get(name)?.to_str().unwrap().to_owned());
+        requests.iter().map(|(_, headers)| value(headers)).collect()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
+    let (path, headers) = (request.uri().to_string(), request.headers().clone());
+    script.requests.lock().unwrap().push((path, headers.clone()));
+    let next = script.answers.lock().unwrap().pop_front();
+    match next.expect("a request too many") {
+        Answer::Status(status) => status.into_response(),
+        Answer::Body(body) => body.into_response(),
+        Answer::Challenge(challenge) => {
+            let challenge = challenge.replace("HERE", &script.address);
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+        }
+        Answer::Broken(bytes, size) => {
+            let pieces = stream::iter([Ok(Bytes::from(bytes))]);
+            let breaks = stream::once(async move {
+                script.received.notified().await;
+                Err(io::Error::other("broken"))
+            });
+            let body = Body::from_stream(pieces.chain(breaks));
+            ([(header::CONTENT_LENGTH, size.to_string())], body).into_response()
+        }
+        Answer::Partial(content) => {
+            let range = headers[header::RANGE].to_str().unwrap();
+            let start: usize = range["bytes=".len()..range.len() - 1].parse().unwrap();
+            (StatusCode::PARTIAL_CONTENT, content[start..].to_vec()).into_response()
+        }
+        Answer::Chunked(content) => {
+            Body::from_stream(stream::iter([Ok::<_, io::Error>(content)])).into_response()
+        }
+        Answer::Silence => std::future::pending().await,
+    }
+}
