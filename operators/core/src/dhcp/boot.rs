@@ -1,0 +1,103 @@
+//! What a client is told about booting (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
+
+use super::{
+    client::{Booting, Machine},
+    option::code,
+    wire::Packet,
+};
+use std::net::Ipv4Addr;
+
+/// Boot files by kind of client. What is `None` is not offered: such a client gets an address and
+/// goes on to its next boot device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootFiles {
+    /// For a BIOS, by TFTP.
+    pub bios: Option<TftpFile>,
+    /// For x86-64 UEFI, by TFTP.
+    pub uefi: Option<TftpFile>,
+    /// For 64-bit ARM UEFI, by TFTP.
+    pub arm64: Option<TftpFile>,
+    /// URL for x86-64 UEFI HTTP boot.
+    pub http: Option<String>,
+    /// URL for 64-bit ARM UEFI HTTP boot.
+    pub http_arm64: Option<String>,
+    /// URL of the script for iPXE, which fills in settings such as `${uuid}`.
+    pub ipxe: Option<String>,
+}
+
+/// A file on a TFTP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TftpFile {
+    /// The server.
+    pub server: Ipv4Addr,
+    /// The file on it.
+    pub path: String,
+}
+
+/// Longest name that fits into `file` with its zero.
+pub(super) const MAX_FILE: usize = 127;
+
+/// PXE sub-option 6, discovery control, bit 3: load the file that this answer names; do not look
+/// for boot servers and show no menu.
+const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 0xff];
+/// iPXE sub-option 0xb0, no-pxedhcp: do not wait for answers of a `ProxyDHCP` server.
+const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
+
+/// Adds to `reply` what makes its receiver boot, if there is a file for it.
+pub(super) fn add(files: &BootFiles, booting: Booting, request: &Packet, reply: &mut Packet) {
+    match booting {
+        Booting::No => return,
+        Booting::Ipxe => {
+            let Some(url) = &files.ipxe else { return };
+            add_url(url, reply);
+            reply.options.set(code::IPXE, NO_PROXY_DHCP);
+        }
+        Booting::Pxe(machine) => {
+            let Some(file) = tftp_file(files, machine) else { return };
+            add_tftp(file, reply);
+        }
+        Booting::Http(machine) => {
+            let Some(url) = http_url(files, machine) else { return };
+            // EDK2 takes the URL only from an answer with this class.
+            reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
+            reply.options.set(code::BOOT_FILE, url);
+        }
+    }
+    if let Some(id) = request.options.get(code::MACHINE_ID) {
+        reply.options.set(code::MACHINE_ID, id);
+    }
+}
+
+fn tftp_file(files: &BootFiles, machine: Machine) -> Option<&TftpFile> {
+    match machine {
+        Machine::Bios => files.bios.as_ref(),
+        Machine::X64 => files.uefi.as_ref(),
+        Machine::Arm64 => files.arm64.as_ref(),
+        Machine::Other => None,
+    }
+}
+
+fn http_url(files: &BootFiles, machine: Machine) -> Option<&str> {
+    match machine {
+        Machine::X64 => files.http.as_deref(),
+        Machine::Arm64 => files.http_arm64.as_deref(),
+        Machine::Bios | Machine::Other => None,
+    }
+}
+
+/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
+fn add_tftp(file: &TftpFile, reply: &mut Packet) {
+    reply.siaddr = file.server;
+    reply.file = file.path.clone().into_bytes();
+    reply.options.set(code::VENDOR_CLASS, b"PXEClient");
+    reply.options.set(code::VENDOR_SPECIFIC, USE_BOOT_FILE);
+    reply.options.set(code::TFTP_SERVER, file.server.to_string());
+    reply.options.set(code::BOOT_FILE, file.path.as_str());
+}
+
+fn add_url(url: &str, reply: &mut Packet) {
+    if url.len() <= MAX_FILE {
+        reply.file = url.as_bytes().to_vec();
+    }
+    reply.options.set(code::BOOT_FILE, url);
+}

@@ -1,0 +1,217 @@
+//! What a packet says about its sender.
+
+use super::{
+    option::{Options, code, sub_option},
+    wire::Packet,
+};
+use metal_api::MacAddr;
+use std::{fmt, str::FromStr};
+
+/// Option 53.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::FromRepr, strum::IntoStaticStr,
+)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "RFC 2131, section 3.1, table 2")]
+pub enum MessageType {
+    Discover = 1,
+    Offer = 2,
+    Request = 3,
+    Decline = 4,
+    Ack = 5,
+    Nak = 6,
+    Release = 7,
+    Inform = 8,
+}
+
+impl MessageType {
+    /// The type of a packet; `None` for BOOTP, and for what we do not know.
+    pub fn of(packet: &Packet) -> Option<Self> {
+        match packet.options.get(code::MESSAGE_TYPE) {
+            Some([value]) => Self::from_repr(*value),
+            _ => None,
+        }
+    }
+}
+
+/// Whose lease it is.
+///
+/// Firmware, boot loader and operating system of one machine send different client identifiers,
+/// but have one MAC address, and the machine is to keep its IP address. So the identifier counts
+/// only where there is no MAC address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Client {
+    /// A host on an Ethernet.
+    Mac(MacAddr),
+    /// Option 61 of something else.
+    Id(Box<[u8]>),
+}
+
+/// Longest client identifier that we remember; a DUID has at most 130 octets.
+const MAX_ID: usize = 255;
+const ETHERNET: u8 = 1;
+
+impl Client {
+    /// The sender of a packet; `None` if it does not say who it is.
+    pub fn of(packet: &Packet) -> Option<Self> {
+        let [mac @ .., _, _, _, _, _, _, _, _, _, _] = packet.chaddr;
+        let is_mac = packet.htype == ETHERNET && packet.hlen == 6 && mac != [0; 6];
+        if is_mac {
+            return Some(Self::Mac(MacAddr(mac)));
+        }
+        let id = packet.options.get(code::CLIENT_ID)?;
+        (2..=MAX_ID).contains(&id.len()).then(|| Self::Id(id.into()))
+    }
+
+    /// The MAC address, if that is what it is known by.
+    pub fn mac(&self) -> Option<MacAddr> {
+        match self {
+            Self::Mac(mac) => Some(*mac),
+            Self::Id(_) => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mac(MacAddr(octets)) => octets,
+            Self::Id(id) => id,
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mac(mac) => mac.fmt(f),
+            Self::Id(id) => {
+                f.write_str("id-")?;
+                id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    }
+}
+
+/// The text is not what [`Client`] displays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a DHCP client")]
+pub struct ParseClientError;
+
+impl FromStr for Client {
+    type Err = ParseClientError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some(hex) = text.strip_prefix("id-") else {
+            return text.parse().map(Self::Mac).map_err(|_| ParseClientError);
+        };
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        let id: Option<Box<[u8]>> = pairs.iter().map(|pair| byte(pair)).collect();
+        id.filter(|_| rest.is_empty()).map(Self::Id).ok_or(ParseClientError)
+    }
+}
+
+/// What a client wants to boot by.
+///
+/// Decided by what only such a client sends (options 93, 175, 77), never by the text of option 60
+/// alone: operating systems and BMCs copy that from wherever they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Booting {
+    /// Nothing: it only wants an address.
+    No,
+    /// iPXE: a script.
+    Ipxe,
+    /// PXE firmware: a file by TFTP.
+    Pxe(Machine),
+    /// UEFI HTTP boot: a URL.
+    Http(Machine),
+}
+
+/// Kinds of machines that we have boot files for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Machine {
+    /// x86 with a BIOS.
+    Bios,
+    /// x86-64 with UEFI.
+    X64,
+    /// 64-bit ARM with UEFI.
+    Arm64,
+    /// Something else.
+    Other,
+}
+
+impl Booting {
+    pub(super) fn of(options: &Options) -> Self {
+        if is_ipxe(options) {
+            return Self::Ipxe;
+        }
+        let value = options.get(code::ARCHITECTURE).unwrap_or_default();
+        let codes = || value.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
+        // The list is in order of preference; take the first entry that there can be a file for.
+        let known = codes().map(Self::of_architecture).find(|booting| booting.is_known());
+        known.or_else(|| codes().next().map(Self::of_architecture)).unwrap_or(Self::No)
+    }
+
+    /// IANA "Processor Architecture Types". Old x86-64 firmware sends 9, which means EBC, for 7.
+    fn of_architecture(code: u16) -> Self {
+        match code {
+            0 => Self::Pxe(Machine::Bios),
+            7 | 9 => Self::Pxe(Machine::X64),
+            11 => Self::Pxe(Machine::Arm64),
+            16 => Self::Http(Machine::X64),
+            19 => Self::Http(Machine::Arm64),
+            15 | 17 | 18 | 20 | 23 | 24 | 26 | 28 | 30 | 32 | 36 | 38 | 40 => {
+                Self::Http(Machine::Other)
+            }
+            _ => Self::Pxe(Machine::Other),
+        }
+    }
+
+    fn is_known(self) -> bool {
+        !matches!(self, Self::Pxe(Machine::Other) | Self::Http(Machine::Other))
+    }
+}
+
+/// iPXE sends option 175, and option 77 as plain text; by RFC 3004 it would be a list of strings
+/// with their lengths, which newer builds and other loaders with an iPXE heritage send.
+fn is_ipxe(options: &Options) -> bool {
+    let class = options.get(code::USER_CLASS).unwrap_or_default();
+    options.get(code::IPXE).is_some() || class == b"iPXE" || has_class(class, b"iPXE")
+}
+
+fn has_class(mut list: &[u8], wanted: &[u8]) -> bool {
+    while let [len, rest @ ..] = list {
+        let Some((class, rest)) = rest.split_at_checked(usize::from(*len)) else { return false };
+        if class == wanted {
+            return true;
+        }
+        list = rest;
+    }
+    false
+}
+
+/// What the relay says (option 82).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Relay {
+    /// The link of the client, where it is not that of `giaddr` (RFC 3527).
+    pub(super) link: Option<std::net::Ipv4Addr>,
+    /// What to call ourselves, so that clients renew through the relay (RFC 5107).
+    pub(super) server_id: Option<std::net::Ipv4Addr>,
+    /// Answer to the port that the packet came from (RFC 8357).
+    pub(super) to_source_port: bool,
+}
+
+impl Relay {
+    pub(super) fn of(options: &Options) -> Self {
+        const LINK_SELECTION: u8 = 5;
+        const SERVER_ID_OVERRIDE: u8 = 11;
+        const SOURCE_PORT: u8 = 19;
+        let Some(data) = options.get(code::RELAY) else { return Self::default() };
+        let address = |code| <[u8; 4]>::try_from(sub_option(data, code)?).ok().map(Into::into);
+        Self {
+            link: address(LINK_SELECTION),
+            server_id: address(SERVER_ID_OVERRIDE),
+            to_source_port: sub_option(data, SOURCE_PORT).is_some(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The configuration, checked: what is in these types can be served.
+//!
+//! ```yaml
+//! interfaces: [eth1]               # answer clients on these links, and relays
+//! listen: ["10.0.0.2"]             # answer relays at these addresses; `:port` may follow
+//! authoritative: true              # no other server gives out addresses of these subnets
+//! subnets:
+//!   - subnet: 10.77.0.0/24
+//!     relays: [10.9.0.1]           # relays that speak for it; those inside it do anyway
+//!     ranges: [10.77.0.100-10.77.0.200]
+//!     router: 10.77.0.1
+//!     dns: [10.77.0.1]
+//!     ntp: [10.77.0.1]
+//!     domain: oob.example.org
+//!     mtu: 1500
+//!     leaseTime: 1h
+//!     reservations:
+//!       - { mac: "aa:bb:cc:00:00:01", ip: 10.77.0.10, hostname: rack1-u1 }
+//! boot:
+//!   nextServer: 10.77.0.2          # TFTP server of the three files
+//!   bios: undionly.kpxe
+//!   uefi: snponly.efi
+//!   arm64: snponly-arm64.efi
+//!   http: http://10.77.0.2:8082/httpboot/uki.efi
+//!   httpArm64: http://10.77.0.2:8082/httpboot/uki-arm64.efi
+//!   ipxe: http://10.77.0.2:8082/ipxe/${uuid}
+//! allow: []                        # MAC prefixes; if there is any, nobody else is answered
+//! deny: []                         # MAC prefixes that are never answered
+//! endpoints:
+//!   namePrefix: compute-           # names of new Endpoints; the MAC address follows
+//! ```
+
+mod parse;
+mod raw;
+mod subnet;
+#[cfg(test)]
+mod tests;
+
+pub use parse::ConfigError;
+
+use super::{boot::BootFiles, client::Client};
+use crate::macdb::MacPrefix;
+use ipnet::Ipv4Net;
+use jiff::SignedDuration;
+use metal_api::MacAddr;
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddrV4},
+    ops::RangeInclusive,
+};
+
+/// The configuration of a DHCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Interfaces whose links are served.
+    pub interfaces: Vec<String>,
+    /// Addresses at which relays are served.
+    pub listen: Vec<SocketAddrV4>,
+    /// Nobody else gives out addresses of these subnets, so a client with a wrong one is told so.
+    pub authoritative: bool,
+    /// The subnets; they do not overlap.
+    pub subnets: Vec<Subnet>,
+    /// What machines boot.
+    pub boot: BootFiles,
+    /// If there is any, clients with other MAC addresses are not answered.
+    pub allow: Vec<MacPrefix>,
+    /// Clients with these MAC addresses are not answered.
+    pub deny: Vec<MacPrefix>,
+    /// What the names of new Endpoints begin with.
+    pub endpoint_prefix: String,
+}
+
+/// One subnet, with everything that its clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// The subnet.
+    pub net: Ipv4Net,
+    /// Relays outside of it that speak for it.
+    pub relays: Vec<Ipv4Addr>,
+    /// Addresses that anybody may get. They do not overlap.
+    pub ranges: Vec<RangeInclusive<Ipv4Addr>>,
+    /// Default route.
+    pub router: Option<Ipv4Addr>,
+    /// DNS servers.
+    pub dns: Vec<Ipv4Addr>,
+    /// NTP servers.
+    pub ntp: Vec<Ipv4Addr>,
+    /// Domain name.
+    pub domain: Option<String>,
+    /// MTU of the link.
+    pub mtu: Option<u16>,
+    /// How long a lease lasts.
+    pub lease_time: SignedDuration,
+    /// Who has an address of its own.
+    pub reservations: HashMap<MacAddr, Reservation>,
+    /// The same, by address.
+    pub reserved: HashMap<Ipv4Addr, MacAddr>,
+}
+
+/// An address that only one client gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// The name that the client is told.
+    pub hostname: Option<String>,
+}
+
+impl Config {
+    /// Whether a client with this address is answered at all. A client without one is not, once
+    /// there is any list: it could not be told from those that are meant.
+    pub fn admits(&self, mac: Option<MacAddr>) -> bool {
+        let Some(mac) = mac else { return self.allow.is_empty() && self.deny.is_empty() };
+        let listed = |list: &[MacPrefix]| list.iter().any(|prefix| prefix.matches(mac));
+        (self.allow.is_empty() || listed(&self.allow)) && !listed(&self.deny)
+    }
+
+    /// The subnet that an address belongs to.
+    pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.net.contains(&address))
+    }
+
+    /// The subnet that a relay speaks for.
+    pub(super) fn subnet_behind(&self, relay: Ipv4Addr) -> Option<&Subnet> {
+        let named = self.subnets.iter().find(|subnet| subnet.relays.contains(&relay));
+        named.or_else(|| self.subnet_of(relay))
+    }
+}
+
+impl Subnet {
+    /// Whether an address is one that anybody may get.
+    pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
+        let in_range = self.ranges.iter().any(|range| range.contains(&address));
+        in_range && !self.is_reserved(address) && self.router != Some(address)
+    }
+
+    /// Whether an address belongs to one client alone.
+    pub(super) fn is_reserved(&self, address: Ipv4Addr) -> bool {
+        self.reserved.contains_key(&address)
+    }
+
+    /// What is reserved for a client.
+    pub(super) fn reservation(&self, client: &Client) -> Option<&Reservation> {
+        self.reservations.get(&client.mac()?)
+    }
+}

@@ -1,0 +1,204 @@
+use super::{Config, raw, subnet};
+use crate::{
+    dhcp::{
+        SERVER_PORT,
+        boot::{BootFiles, MAX_FILE, TftpFile},
+    },
+    macdb::MacPrefix,
+};
+use serde_saphyr::Spanned;
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{Ipv4Addr, SocketAddrV4},
+    str::FromStr,
+};
+
+/// The configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not YAML, or not of this form.
+    #[error("not a DHCP configuration: {0}")]
+    Yaml(String),
+    /// A field has a value that does not do.
+    #[error("line {line}: {field}: {problem}")]
+    Field {
+        /// Line of the value; 0 if it is missing.
+        line: u64,
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// Longest name of an interface in Linux (`IFNAMSIZ` less its zero).
+const MAX_INTERFACE: usize = 15;
+/// Longest name of an object, less the MAC address.
+const MAX_NAME_PREFIX: usize = 253 - 12;
+/// Longest URL that fits into one option; clients do not join pieces.
+const MAX_URL: usize = 255;
+const NAME_PREFIX: &str = "compute-";
+
+impl Config {
+    /// Reads the text of the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// They name the line, the field and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        let raw: raw::Config = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| ConfigError::Yaml(error.to_string()))?;
+        if raw.interfaces.is_empty() && raw.listen.is_empty() {
+            let problem = "nothing to listen on; name an interface here, or an address in listen";
+            return Err(ConfigError::Field {
+                line: 0,
+                field: "interfaces",
+                problem: problem.to_owned(),
+            });
+        }
+        Ok(Self {
+            interfaces: distinct(&raw.interfaces, "interfaces", interface)?,
+            listen: distinct(&raw.listen, "listen", socket)?,
+            authoritative: raw.authoritative,
+            subnets: subnet::parse_all(&raw.subnets)?,
+            boot: boot(&raw.boot)?,
+            allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
+            deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
+            endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
+        })
+    }
+}
+
+fn interface(name: &raw::Text) -> Result<String, ConfigError> {
+    let is_name = |c: char| c.is_ascii_graphic() && c != '/';
+    let fits = (1..=MAX_INTERFACE).contains(&name.value.len()) && name.value.chars().all(is_name);
+    let problem = || format!("`{}` cannot be an interface; write a name like `eth1`", name.value);
+    fits.then(|| name.value.clone()).ok_or_else(|| fail(name, "interfaces", problem()))
+}
+
+fn socket(text: &raw::Text) -> Result<SocketAddrV4, ConfigError> {
+    let with_port = || text.value.parse().ok();
+    let address = text.value.parse().map(|ip| SocketAddrV4::new(ip, SERVER_PORT)).ok();
+    let problem = || format!("`{}` is not an IPv4 address; write `10.0.0.2`", text.value);
+    address.or_else(with_port).ok_or_else(|| fail(text, "listen", problem()))
+}
+
+fn mac_prefix(text: &raw::Text, field: &'static str) -> Result<MacPrefix, ConfigError> {
+    let problem = |error| format!("`{}` {error}", text.value);
+    text.value.parse().map_err(|error| fail(text, field, problem(error)))
+}
+
+fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {
+    let Some(text) = text else { return Ok(NAME_PREFIX.to_owned()) };
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let fits = text.value.len() <= MAX_NAME_PREFIX && text.value.chars().all(is_label);
+    if text.value.is_empty() || (starts && fits) {
+        return Ok(text.value.clone());
+    }
+    let problem = "cannot begin an object's name; write lower-case letters, digits and `-`";
+    Err(fail(text, "endpoints.namePrefix", problem))
+}
+
+fn boot(raw: &raw::Boot) -> Result<BootFiles, ConfigError> {
+    let server = raw.next_server.as_ref().map(|t| address(t, "boot.nextServer")).transpose()?;
+    let file = |text: &Option<raw::Text>, field| {
+        text.as_ref().map(|text| tftp_file(text, server, field)).transpose()
+    };
+    let url = |text: &Option<raw::Text>, field| {
+        text.as_ref().map(|text| http_url(text, field)).transpose()
+    };
+    Ok(BootFiles {
+        bios: file(&raw.bios, "boot.bios")?,
+        uefi: file(&raw.uefi, "boot.uefi")?,
+        arm64: file(&raw.arm64, "boot.arm64")?,
+        http: url(&raw.http, "boot.http")?,
+        http_arm64: url(&raw.http_arm64, "boot.httpArm64")?,
+        ipxe: url(&raw.ipxe, "boot.ipxe")?,
+    })
+}
+
+/// `path` on the next server, or `tftp://address/path`.
+fn tftp_file(
+    text: &raw::Text,
+    next_server: Option<Ipv4Addr>,
+    field: &'static str,
+) -> Result<TftpFile, ConfigError> {
+    let (server, path) = match text.value.strip_prefix("tftp://") {
+        None => (next_server, text.value.as_str()),
+        Some(url) => {
+            let (host, path) = url.split_once('/').unwrap_or((url, ""));
+            let problem = || format!("`{host}` is not an IPv4 address; firmware resolves no names");
+            (Some(host.parse().map_err(|_| fail(text, field, problem()))?), path)
+        }
+    };
+    if path.is_empty() || path.len() > MAX_FILE || !path.chars().all(|c| c.is_ascii_graphic()) {
+        let problem = format!("write a path of 1 to {MAX_FILE} visible ASCII characters");
+        return Err(fail(text, field, problem));
+    }
+    let problem = "there is no server for it; set boot.nextServer, or write tftp://address/path";
+    let server = server.ok_or_else(|| fail(text, field, problem))?;
+    Ok(TftpFile { server, path: path.to_owned() })
+}
+
+fn http_url(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
+    let url = &text.value;
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if has_host && url.len() <= MAX_URL && url.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(url.clone());
+    }
+    let problem = format!(
+        "`{url}` is not a URL for a client; write http:// or https://, a host and a path, \
+         at most {MAX_URL} visible ASCII characters"
+    );
+    Err(fail(text, field, problem))
+}
+
+pub(super) fn address(text: &raw::Text, field: &'static str) -> Result<Ipv4Addr, ConfigError> {
+    scalar(text, field, "an IPv4 address", "10.0.0.1")
+}
+
+/// Parses a value, or says what it should have been.
+pub(super) fn scalar<T: FromStr>(
+    text: &raw::Text,
+    field: &'static str,
+    what: &str,
+    example: &str,
+) -> Result<T, ConfigError> {
+    let problem = || format!("`{}` is not {what}; write it like `{example}`", text.value);
+    text.value.parse().map_err(|_| fail(text, field, problem()))
+}
+
+/// Parses the values of a list, none of which may occur twice.
+pub(super) fn distinct<T: Clone + Eq + Hash>(
+    list: &[raw::Text],
+    field: &'static str,
+    parse: impl Fn(&raw::Text) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
+    let mut first = HashMap::new();
+    let mut values = Vec::with_capacity(list.len());
+    for text in list {
+        let value = parse(text)?;
+        if let Some(line) = first.insert(value.clone(), line_of(text)) {
+            let problem = format!("`{}` stands in line {line} already; remove one", text.value);
+            return Err(fail(text, field, problem));
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+pub(super) fn line_of<T>(value: &Spanned<T>) -> u64 {
+    value.referenced.line()
+}
+
+pub(super) fn fail<T>(
+    value: &Spanned<T>,
+    field: &'static str,
+    problem: impl Into<String>,
+) -> ConfigError {
+    ConfigError::Field { line: line_of(value), field, problem: problem.into() }
+}

@@ -1,0 +1,137 @@
+use super::*;
+
+const MINIMAL: &str = "interfaces: [eth1]\nsubnets: []\n";
+
+const FULL: &str = "
+interfaces: [eth1]
+listen: [10.0.0.2, '10.0.0.2:6767']
+subnets:
+  - subnet: 10.77.0.0/24
+    relays: [10.9.0.1]
+    ranges: [10.77.0.100-10.77.0.200, 10.77.0.210 - 10.77.0.220]
+    router: 10.77.0.1
+    leaseTime: 90m
+    mtu: 1500
+    reservations:
+      - { mac: 'AA-BB-CC-00-00-01', ip: 10.77.0.10, hostname: rack1-u1.example.org }
+  - subnet: 10.78.0.0/16
+    leaseTime: 7200
+boot:
+  nextServer: 10.77.0.2
+  uefi: /boot/snponly.efi
+  bios: tftp://10.77.0.3/undionly.kpxe
+  ipxe: http://boot:8082/ipxe/${uuid}
+allow: ['aa:bb']
+deny: [aabbcc0]
+endpoints: { namePrefix: bmc- }
+";
+
+#[test]
+fn everything_is_read() {
+    let config = Config::parse(FULL).unwrap();
+    assert_eq!(config.listen, ["10.0.0.2:67".parse().unwrap(), "10.0.0.2:6767".parse().unwrap()]);
+    let [first, second] = &config.subnets[..] else { panic!("{config:?}") };
+    assert_eq!(first.ranges.len(), 2);
+    assert_eq!(first.lease_time, SignedDuration::from_mins(90));
+    assert_eq!(second.lease_time, SignedDuration::from_hours(2));
+    let mac = "aa:bb:cc:00:00:01".parse().unwrap();
+    let hostname = Some("rack1-u1.example.org".to_owned());
+    let reservation = Reservation { ip: [10, 77, 0, 10].into(), hostname };
+    assert_eq!(first.reservations.get(&mac), Some(&reservation));
+    let uefi = config.boot.uefi.unwrap();
+    assert_eq!((uefi.server, uefi.path.as_str()), ([10, 77, 0, 2].into(), "/boot/snponly.efi"));
+    let bios = config.boot.bios.unwrap();
+    assert_eq!((bios.server, bios.path.as_str()), ([10, 77, 0, 3].into(), "undionly.kpxe"));
+    assert_eq!(config.endpoint_prefix, "bmc-");
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let config = Config::parse(MINIMAL).unwrap();
+    assert!(config.authoritative);
+    assert_eq!((config.boot, config.endpoint_prefix.as_str()), (BootFiles::default(), "compute-"));
+}
+
+/// Each row: what of FULL is replaced, by what, and how the error begins.
+#[test]
+fn errors_name_line_field_and_fix() {
+    let cases = [
+        ("10.77.0.0/24", "10.77.0.5/24", "line 5: subnets.subnet: `10.77.0.5/24` has bits set"),
+        ("10.77.0.0/24", "10.77.0.0/31", "line 5: subnets.subnet: write a prefix length from 8"),
+        ("10.77.0.0/24", "ten", "line 5: subnets.subnet: `ten` is not a subnet; write it like"),
+        (
+            "10.78.0.0/16",
+            "10.77.0.0/16",
+            "line 13: subnets.subnet: overlaps 10.77.0.0/24 in line 5",
+        ),
+        ("10.77.0.100-", "10.78.0.100-", "line 7: subnets.ranges: `10.78.0.100-10.77.0.200` is no"),
+        ("10.77.0.100-", "10.77.0.201-", "line 7: subnets.ranges: `10.77.0.201-10.77.0.200` is no"),
+        (
+            "10.77.0.100-",
+            "10.77.0.0-",
+            "line 7: subnets.ranges: `10.77.0.0-10.77.0.200` is no range",
+        ),
+        (
+            "10.77.0.210 ",
+            "10.77.0.200 ",
+            "line 7: subnets.ranges: overlaps 10.77.0.100-10.77.0.200",
+        ),
+        ("10.77.0.1\n", "10.77.0.255\n", "line 8: subnets.router: 10.77.0.255 is no host of"),
+        ("90m", "5s", "line 9: subnets.leaseTime: `5s` is no lease time; write one from `1m`"),
+        ("90m", "soon", "line 9: subnets.leaseTime: `soon` is no lease time"),
+        ("1500", "67", "line 10: subnets.mtu: `67` is no MTU; write a number from 68"),
+        ("AA-BB", "AA", "line 12: subnets.reservations.mac: `AA-CC-00-00-01` is not a MAC address"),
+        ("ip: 10.77.0.10", "ip: 10.7.0.10", "line 12: subnets.reservations.ip: 10.7.0.10 is no"),
+        ("rack1-u1.", "-rack.", "line 12: subnets.reservations.hostname: `-rack.example.org` is"),
+        ("  nextServer: 10.77.0.2\n", "", "line 16: boot.uefi: there is no server for it; set"),
+        ("tftp://10.77.0.3/", "tftp://boot/", "line 18: boot.bios: `boot` is not an IPv4 address"),
+        ("undionly.kpxe", "", "line 18: boot.bios: write a path of 1 to 127 visible ASCII"),
+        (
+            "http://boot",
+            "tftp://boot",
+            "line 19: boot.ipxe: `tftp://boot:8082/ipxe/${uuid}` is not",
+        ),
+        ("'aa:bb'", "'aa:bg'", "line 20: allow: `aa:bg` has `g` in it; write hexadecimal"),
+        ("bmc-", "BMC-", "line 22: endpoints.namePrefix: cannot begin an object's name"),
+        (
+            "[eth1]",
+            "[a-very-long-name-of-one]",
+            "line 2: interfaces: `a-very-long-name-of-one` can",
+        ),
+        ("[eth1]", "[eth1, eth1]", "line 2: interfaces: `eth1` stands in line 2 already"),
+        ("listen: [10", "listen: [a", "line 3: listen: `a.0.0.2` is not an IPv4 address"),
+    ];
+    for (good, bad, text) in cases {
+        assert!(FULL.contains(good), "{good}");
+        let error = Config::parse(&FULL.replacen(good, bad, 1)).unwrap_err().to_string();
+        assert!(error.starts_with(text), "{error}");
+    }
+}
+
+#[test]
+fn twice_the_same_is_an_error_that_names_the_other_line() {
+    let again = "reservations:\n      - { mac: 'aa:bb:cc:00:00:01', ip: 10.77.0.11 }";
+    let error = Config::parse(&FULL.replace("reservations:", again)).unwrap_err().to_string();
+    assert!(error.contains("aa:bb:cc:00:00:01 stands in line 12 already"), "{error}");
+    let again = "reservations:\n      - { mac: 'aa:bb:cc:00:00:02', ip: 10.77.0.10 }";
+    let error = Config::parse(&FULL.replace("reservations:", again)).unwrap_err().to_string();
+    assert!(error.contains("10.77.0.10 stands in line 12 already"), "{error}");
+    let relay = FULL.replace("10.78.0.0/16\n", "10.78.0.0/16\n    relays: [10.9.0.1]\n");
+    let error = Config::parse(&relay).unwrap_err().to_string();
+    assert!(error.contains("10.9.0.1 speaks for 10.77.0.0/24 in line 5 already"), "{error}");
+}
+
+#[test]
+fn a_file_of_another_form_is_refused_with_the_place() {
+    for (text, hint) in [
+        ("interfaces: [eth1]\nsubnets: []\nsubnet: []\n", "subnet"),
+        ("interfaces: [eth1]\n", "subnets"),
+        ("interfaces: [eth1]\nsubnets: [{}]\n", "subnet"),
+        ("interfaces: eth1\nsubnets: []\n", "line 1"),
+        ("interfaces: [", "line"),
+        ("subnets: []\n", "interfaces: nothing to listen on; name an interface"),
+    ] {
+        let error = Config::parse(text).unwrap_err().to_string();
+        assert!(error.contains(hint), "{error}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The decision about one packet (RFC 2131, section 4.3).
+
+mod answer;
+mod claim;
+
+use super::{
+    CLIENT_PORT, Config, Lease, Leases, Packet, Reply, SERVER_PORT, Subnet,
+    client::{Booting, Client, MessageType, Relay},
+    wire::BOOT_REQUEST,
+};
+use crate::macdb::MacDb;
+use jiff::Timestamp;
+use metal_api::MacAddr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// RFC 1542, section 4.1.1.
+const MAX_HOPS: u8 = 16;
+
+/// What is served, and what is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Who is a BMC: those get no boot file, and are reported.
+    pub bmcs: &'a MacDb,
+    /// The leases, with the pools of the configuration.
+    pub leases: &'a Leases,
+}
+
+/// How a packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Our address there, by which clients are to know us.
+    pub server: Ipv4Addr,
+    /// Port that it came from.
+    pub source_port: u16,
+}
+
+/// What to do about a packet: first apply and write down the changes, then answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Leases to record.
+    pub changes: Vec<Lease>,
+    /// The answer, or why there is none.
+    pub answer: Result<Box<Reply>, Silence>,
+    /// A BMC that has an address now.
+    pub bmc: Option<(MacAddr, Ipv4Addr)>,
+}
+
+/// Why a packet is not answered.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
+)]
+pub enum Silence {
+    /// It is an answer of a server, or of no type that we know.
+    NotRequest,
+    /// It went through too many relays.
+    TooManyHops,
+    /// It says neither a MAC address nor an identifier.
+    Unidentified,
+    /// The lists of MAC prefixes exclude it.
+    Denied,
+    /// It comes from a link that is not configured.
+    NoSubnet,
+    /// Every address of the subnet is in use.
+    NoFreeAddress,
+    /// The client speaks to another server.
+    OtherServer,
+    /// We know nothing about it, and another server may.
+    UnknownClient,
+    /// It names no address where it must.
+    NoAddress,
+    /// It gives back an address that is not its own.
+    NotTheirs,
+    /// The address was given back; there is no answer to that.
+    Released,
+    /// The address rests; there is no answer to that.
+    Declined,
+}
+
+impl Decision {
+    fn silence(reason: Silence) -> Self {
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None }
+    }
+}
+
+/// Decides about a packet. Pure: the same arguments give the same decision.
+pub fn decide(server: Server<'_>, packet: &Packet, arrival: Arrival, now: Timestamp) -> Decision {
+    let request = match Request::new(server, packet, arrival, now) {
+        Ok(request) => request,
+        Err(reason) => return Decision::silence(reason),
+    };
+    match MessageType::of(packet) {
+        Some(MessageType::Discover) => request.discover(),
+        Some(MessageType::Request) => request.request(),
+        Some(MessageType::Decline) => request.decline(),
+        Some(MessageType::Release) => request.release(),
+        Some(MessageType::Inform) => request.inform(),
+        Some(MessageType::Offer | MessageType::Ack | MessageType::Nak) | None => {
+            Decision::silence(Silence::NotRequest)
+        }
+    }
+}
+
+/// A packet that concerns us, with everything that its answer depends on.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    server: Server<'a>,
+    pub(super) packet: &'a Packet,
+    now: Timestamp,
+    pub(super) client: Client,
+    pub(super) subnet: &'a Subnet,
+    /// What we call ourselves.
+    pub(super) server_id: Ipv4Addr,
+    own_address: Ipv4Addr,
+    /// Where an answer goes that need not be seen by the client alone.
+    relay: Option<SocketAddrV4>,
+    is_bmc: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(
+        server: Server<'a>,
+        packet: &'a Packet,
+        arrival: Arrival,
+        now: Timestamp,
+    ) -> Result<Self, Silence> {
+        if packet.op != BOOT_REQUEST {
+            return Err(Silence::NotRequest);
+        }
+        if packet.hops > MAX_HOPS {
+            return Err(Silence::TooManyHops);
+        }
+        let client = Client::of(packet).ok_or(Silence::Unidentified)?;
+        let mac = client.mac();
+        if !server.config.admits(mac) {
+            return Err(Silence::Denied);
+        }
+        let relay = Relay::of(&packet.options);
+        let port = if relay.to_source_port { arrival.source_port } else { SERVER_PORT };
+        let subnet = subnet_of(server.config, packet, &relay, arrival).ok_or(Silence::NoSubnet)?;
+        let is_relayed = !packet.giaddr.is_unspecified();
+        Ok(Self {
+            server,
+            packet,
+            now,
+            client,
+            subnet,
+            server_id: relay.server_id.unwrap_or(arrival.server),
+            own_address: arrival.server,
+            relay: is_relayed.then(|| SocketAddrV4::new(packet.giaddr, port)),
+            is_bmc: mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some()),
+        })
+    }
+
+    /// What the client boots by. A BMC boots by itself.
+    pub(super) fn booting(&self) -> Booting {
+        if self.is_bmc { Booting::No } else { Booting::of(&self.packet.options) }
+    }
+
+    pub(super) fn config(&self) -> &'a Config {
+        self.server.config
+    }
+
+    /// Where an answer of this kind goes (RFC 2131, section 4.1). A client that has no address yet
+    /// and asks for unicast is answered by broadcast as well: reaching it otherwise would need an
+    /// entry in the ARP table, and every client takes it.
+    pub(super) fn destination(&self, kind: MessageType) -> SocketAddrV4 {
+        let has_address = kind != MessageType::Nak && !self.packet.ciaddr.is_unspecified();
+        let direct = if has_address { self.packet.ciaddr } else { Ipv4Addr::BROADCAST };
+        self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))
+    }
+}
+
+/// The subnet of the client: what the relay says, or where it has an address already, or the link
+/// that it is on. A client behind a relay renews without it, so its address tells.
+fn subnet_of<'a>(
+    config: &'a Config,
+    packet: &Packet,
+    relay: &Relay,
+    arrival: Arrival,
+) -> Option<&'a Subnet> {
+    if let Some(link) = relay.link {
+        return config.subnet_behind(link);
+    }
+    if !packet.giaddr.is_unspecified() {
+        return config.subnet_behind(packet.giaddr);
+    }
+    config.subnet_of(packet.ciaddr).or_else(|| config.subnet_of(arrival.server))
+}

@@ -1,0 +1,126 @@
+//! One method per message.
+
+use super::{Decision, Request, Silence, claim::Claim};
+use crate::dhcp::{Lease, State, client::MessageType, option::code, reply};
+use jiff::SignedDuration;
+use std::net::Ipv4Addr;
+
+/// How long an offer waits for its request. EDK2 takes 4 s, iPXE up to 18 s.
+const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// How long an address rests that a client found in use.
+const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
+
+impl Request<'_> {
+    pub(super) fn discover(&self) -> Decision {
+        let Some(address) = self.choose() else {
+            return Decision::silence(Silence::NoFreeAddress);
+        };
+        let old = self.server.leases.get(address);
+        let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
+        let offer = || self.lease(address, State::Offered, OFFER_TIME);
+        let changes = if is_bound { Vec::new() } else { vec![offer()] };
+        let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
+        Decision { changes, answer: Ok(Box::new(reply)), bmc: None }
+    }
+
+    /// RFC 2131, section 4.3.2: which of the four states the client is in shows in what it fills
+    /// in. RENEWING and REBINDING differ only in how the packet travelled.
+    pub(super) fn request(&self) -> Decision {
+        let chosen = self.packet.options.address(code::SERVER_ID);
+        let wanted = self.packet.options.address(code::REQUESTED_ADDRESS);
+        let current = Some(self.packet.ciaddr).filter(|address| !address.is_unspecified());
+        match (chosen, current.or(wanted)) {
+            (Some(chosen), _) if chosen != self.server_id => self.withdraw(),
+            (_, None) => Decision::silence(Silence::NoAddress),
+            (Some(_), Some(address)) => match self.claim(address) {
+                Claim::Theirs | Claim::Free => self.bind(address),
+                Claim::Refused => self.refuse(),
+            },
+            (None, Some(address)) => self.confirm(address),
+        }
+    }
+
+    /// The client believes that it has the address (INIT-REBOOT, RENEWING, REBINDING).
+    ///
+    /// An authoritative server that lost its leases gets them back in this way: what nobody else
+    /// has stays with who says to have it.
+    fn confirm(&self, address: Ipv4Addr) -> Decision {
+        let mut mine = self.server.leases.of(&self.client, self.subnet);
+        let is_known = mine.any(|lease| lease.holds(self.now));
+        match self.claim(address) {
+            Claim::Theirs => self.bind(address),
+            Claim::Free if self.server.config.authoritative && !is_known => self.bind(address),
+            Claim::Free | Claim::Refused if self.server.config.authoritative || is_known => {
+                self.refuse()
+            }
+            Claim::Free | Claim::Refused => Decision::silence(Silence::UnknownClient),
+        }
+    }
+
+    fn bind(&self, address: Ipv4Addr) -> Decision {
+        let time = self.lease_time();
+        let mut changes = self.drop_others(address);
+        changes.push(self.lease(address, State::Bound, time));
+        let reply = reply::grant(self, MessageType::Ack, address, time);
+        let bmc = self.client.mac().filter(|_| self.is_bmc).map(|mac| (mac, address));
+        Decision { changes, answer: Ok(Box::new(reply)), bmc }
+    }
+
+    /// A client has one address per subnet: whatever else it held there ends now.
+    fn drop_others(&self, kept: Ipv4Addr) -> Vec<Lease> {
+        let mine = self.server.leases.of(&self.client, self.subnet);
+        let others = mine.filter(|lease| lease.address != kept && lease.holds(self.now));
+        let others = others.filter(|lease| lease.state != State::Declined);
+        others.map(|lease| self.ended(lease)).collect()
+    }
+
+    fn refuse(&self) -> Decision {
+        let reply = reply::refuse(self);
+        Decision { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+    }
+
+    /// The client took the offer of another server: ours is free again.
+    fn withdraw(&self) -> Decision {
+        let mine = self.server.leases.of(&self.client, self.subnet);
+        let offered = mine.filter(|l| l.state == State::Offered && l.holds(self.now));
+        let changes = offered.map(|lease| self.ended(lease)).collect();
+        Decision { changes, ..Decision::silence(Silence::OtherServer) }
+    }
+
+    pub(super) fn decline(&self) -> Decision {
+        let address = self.packet.options.address(code::REQUESTED_ADDRESS);
+        self.give_back(address, |lease| {
+            (self.lease(lease.address, State::Declined, DECLINE_TIME), Silence::Declined)
+        })
+    }
+
+    pub(super) fn release(&self) -> Decision {
+        self.give_back(Some(self.packet.ciaddr), |lease| (self.ended(lease), Silence::Released))
+    }
+
+    fn give_back(
+        &self,
+        address: Option<Ipv4Addr>,
+        change: impl FnOnce(&Lease) -> (Lease, Silence),
+    ) -> Decision {
+        let Some(address) = address else { return Decision::silence(Silence::NoAddress) };
+        let chosen = self.packet.options.address(code::SERVER_ID);
+        if chosen.is_some_and(|chosen| chosen != self.server_id) {
+            return Decision::silence(Silence::OtherServer);
+        }
+        let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
+        let Some(lease) = lease.filter(|lease| lease.client == self.client) else {
+            return Decision::silence(Silence::NotTheirs);
+        };
+        let (lease, silence) = change(lease);
+        Decision { changes: vec![lease], ..Decision::silence(silence) }
+    }
+
+    pub(super) fn inform(&self) -> Decision {
+        if self.packet.ciaddr.is_unspecified() {
+            return Decision::silence(Silence::NoAddress);
+        }
+        let reply = reply::inform(self);
+        Decision { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+    }
+}

@@ -1,0 +1,234 @@
+//! Who has which address.
+
+use super::{
+    client::Client,
+    config::{Config, Subnet},
+    pool::Pool,
+};
+use jiff::Timestamp;
+use std::{collections::HashMap, net::Ipv4Addr};
+
+/// What is known of one address. Also the unit in which changes are written down: a newer lease
+/// of an address replaces the older one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Who has it, or had it last.
+    pub client: Client,
+    /// In which way.
+    pub state: State,
+    /// Until when; afterwards somebody else may get it.
+    pub until: Timestamp,
+}
+
+/// The state of a lease.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum State {
+    /// Offered and not taken yet. Not written down: after a restart the client asks again.
+    Offered,
+    /// Acknowledged.
+    Bound,
+    /// Given back. Kept so that its client gets it again as long as nobody else needs it.
+    Released,
+    /// Found in use by its client: nobody gets it for a while.
+    Declined,
+}
+
+impl Lease {
+    /// Whether an answer may depend on it only after it has been written down.
+    pub fn is_durable(&self) -> bool {
+        self.state != State::Offered
+    }
+
+    /// Whether it keeps everybody else from the address.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until > now && self.state != State::Released
+    }
+
+    /// Whether its client uses the address.
+    pub fn is_bound(&self, now: Timestamp) -> bool {
+        self.state == State::Bound && self.until > now
+    }
+
+    /// Whether nobody may have the address, not even its client.
+    pub(super) fn is_quarantined(&self, now: Timestamp) -> bool {
+        self.state == State::Declined && self.until > now
+    }
+}
+
+/// All leases, and the pools that new ones are taken from.
+///
+/// Bounded: there is at most one lease per address of the configuration, however many clients ask
+/// or pretend to. Every operation is a look-up or a search in a bit map.
+#[derive(Clone, Debug, Default)]
+pub struct Leases {
+    by_address: HashMap<Ipv4Addr, Lease>,
+    by_client: HashMap<Client, Vec<Ipv4Addr>>,
+    /// By first address.
+    pools: Vec<Pool>,
+}
+
+/// Leases by what they mean at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Addresses of all ranges.
+    pub pool: usize,
+    /// Offered.
+    pub offered: usize,
+    /// In use.
+    pub bound: usize,
+    /// In quarantine.
+    pub declined: usize,
+    /// Past, and kept for their clients.
+    pub past: usize,
+}
+
+impl Leases {
+    /// No leases, with the pools of `config`.
+    pub fn new(config: &Config) -> Self {
+        let mut leases = Self::default();
+        leases.reconfigure(config, Timestamp::MIN);
+        leases
+    }
+
+    /// Takes over the ranges of another configuration. Leases stay; only those that are past and
+    /// that the configuration has no place for are forgotten.
+    pub fn reconfigure(&mut self, config: &Config, now: Timestamp) {
+        self.pools = config.subnets.iter().flat_map(pools).collect();
+        self.pools.sort_unstable_by_key(Pool::first);
+        let old = std::mem::take(&mut self.by_address);
+        self.by_client.clear();
+        for lease in old.into_values() {
+            let address = lease.address;
+            let reserved = || config.subnet_of(address).is_some_and(|s| s.is_reserved(address));
+            if lease.until > now || self.pool_of(address).is_some() || reserved() {
+                self.apply(lease);
+            }
+        }
+    }
+
+    /// Records a lease.
+    pub fn apply(&mut self, lease: Lease) {
+        let (address, until) = (lease.address, lease.until);
+        let old = self.by_address.get(&address);
+        let (before, same_client) =
+            (old.map(|old| old.until), old.is_some_and(|old| old.client == lease.client));
+        if let Some(pool) = self.pool_of(address) {
+            self.pools[pool].note(address, before, until);
+        }
+        if !same_client {
+            self.disown(address);
+            self.by_client.entry(lease.client.clone()).or_default().push(address);
+        }
+        self.by_address.insert(address, lease);
+    }
+
+    fn disown(&mut self, address: Ipv4Addr) {
+        let Some(old) = self.by_address.get(&address) else { return };
+        if let Some(addresses) = self.by_client.get_mut(&old.client) {
+            addresses.retain(|&other| other != address);
+            if addresses.is_empty() {
+                self.by_client.remove(&old.client);
+            }
+        }
+    }
+
+    /// What is known of an address.
+    pub fn get(&self, address: Ipv4Addr) -> Option<&Lease> {
+        self.by_address.get(&address)
+    }
+
+    /// What a client has or had in a subnet.
+    pub(super) fn of<'a>(
+        &'a self,
+        client: &Client,
+        subnet: &'a Subnet,
+    ) -> impl Iterator<Item = &'a Lease> {
+        let addresses = self.by_client.get(client).into_iter().flatten();
+        let inside = addresses.filter(|address| subnet.net.contains(*address));
+        inside.filter_map(|address| self.by_address.get(address))
+    }
+
+    /// Every lease, by address.
+    pub fn all(&self) -> Vec<&Lease> {
+        let mut all: Vec<_> = self.by_address.values().collect();
+        all.sort_unstable_by_key(|lease| lease.address);
+        all
+    }
+
+    /// How many leases there are.
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// What the leases mean at `now`.
+    pub fn count(&self, now: Timestamp) -> Count {
+        let pool = self.pools.iter().map(Pool::len).sum();
+        let mut count = Count { pool, ..Count::default() };
+        for lease in self.by_address.values() {
+            let place = match lease.state {
+                _ if !lease.holds(now) => &mut count.past,
+                State::Offered => &mut count.offered,
+                State::Bound => &mut count.bound,
+                State::Declined => &mut count.declined,
+                State::Released => &mut count.past,
+            };
+            *place += 1;
+        }
+        count
+    }
+
+    /// An address of the subnet for a client that has none: one that nobody had, or else the one
+    /// whose lease is longest past. Never `except`, which is our own.
+    pub(super) fn pick(
+        &self,
+        subnet: &Subnet,
+        client: &Client,
+        except: Ipv4Addr,
+        now: Timestamp,
+    ) -> Option<Ipv4Addr> {
+        let seed = fnv1a(client.bytes());
+        let pools = self.pools_in(subnet);
+        let shift = usize::try_from(seed >> 32).unwrap_or_default() % pools.len().max(1);
+        let mut in_turn = pools[shift..].iter().chain(&pools[..shift]);
+        in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
+            let oldest = pools.iter().filter_map(|pool| pool.oldest(except)).min();
+            oldest.filter(|&(end, _)| end <= now).map(|(_, address)| address)
+        })
+    }
+
+    fn pools_in(&self, subnet: &Subnet) -> &[Pool] {
+        let begin = self.pools.partition_point(|pool| pool.first() < subnet.net.network());
+        let end = self.pools.partition_point(|pool| pool.first() <= subnet.net.broadcast());
+        &self.pools[begin..end]
+    }
+
+    fn pool_of(&self, address: Ipv4Addr) -> Option<usize> {
+        let behind = self.pools.partition_point(|pool| pool.first() <= address);
+        behind.checked_sub(1).filter(|&index| self.pools[index].contains(address))
+    }
+}
+
+fn pools(subnet: &Subnet) -> impl Iterator<Item = Pool> {
+    subnet.ranges.iter().map(|range| {
+        let mut pool = Pool::new(range);
+        subnet.reserved.keys().chain(&subnet.router).for_each(|&address| pool.set_aside(address));
+        pool
+    })
+}
+
+/// FNV-1a: the same for the same client in every process, which the hasher of a map is not.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

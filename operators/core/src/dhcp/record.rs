@@ -1,0 +1,85 @@
+//! Leases as text, one per line, so that they survive the process.
+//!
+//! ```text
+//! 5f2b9c01 10.77.0.133 bound 1795252434 52:54:00:12:34:56
+//! ```
+//!
+//! A line begins with the CRC-32 of its rest. Where a write was cut short, [`replay`] finds the
+//! end of the last whole line; a line that was damaged later costs that line only.
+
+use super::{Client, Lease};
+use jiff::Timestamp;
+use std::fmt::Write;
+
+/// What a log says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// The leases, in the order in which they were written; of one address, the last one counts.
+    pub leases: Vec<Lease>,
+    /// Where to continue: behind the last whole line.
+    pub end: usize,
+    /// How many whole lines could not be read.
+    pub damaged: usize,
+}
+
+/// Appends the line of a lease.
+pub fn write(out: &mut String, lease: &Lease) {
+    let Lease { address, client, state, until } = lease;
+    let text = format!("{address} {state} {} {client}", until.as_second());
+    writeln!(out, "{:08x} {text}", crc32(text.as_bytes()))
+        .expect("writing to a string cannot fail");
+}
+
+/// Reads a log.
+pub fn replay(log: &[u8]) -> Replay {
+    let end = log.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+    let mut replay = Replay { end, ..Replay::default() };
+    for line in log[..end].split_inclusive(|&byte| byte == b'\n') {
+        match read(&line[..line.len() - 1]) {
+            Some(lease) => replay.leases.push(lease),
+            None => replay.damaged += 1,
+        }
+    }
+    replay
+}
+
+fn read(line: &[u8]) -> Option<Lease> {
+    let (crc, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    if u32::from_str_radix(crc, 16).ok()? != crc32(text.as_bytes()) {
+        return None;
+    }
+    let mut fields = text.split(' ');
+    let mut next = || fields.next();
+    let address = next()?.parse().ok()?;
+    let state = next()?.parse().ok()?;
+    let until = Timestamp::from_second(next()?.parse().ok()?).ok()?;
+    let client: Client = next()?.parse().ok()?;
+    fields.next().is_none().then_some(Lease { address, client, state, until })
+}
+
+/// CRC-32 of IEEE 802.3, reflected, as in zlib.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        let [low, ..] = crc.to_le_bytes();
+        CRC_TABLE[usize::from(low ^ byte)] ^ (crc >> 8)
+    })
+}
+
+static CRC_TABLE: [u32; 256] = crc_table();
+
+const fn crc_table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+        let mut crc = index as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+            bit += 1;
+        }
+        table[index] = crc;
+        index += 1;
+    }
+    table
+}

@@ -1,0 +1,200 @@
+//! What an answer carries and where it goes.
+
+use super::*;
+
+#[test]
+fn a_lease_comes_with_its_times_and_everything_about_the_subnet() {
+    let mut lab = Lab::new();
+    let offer = lab.answer(&discover(0x99)).packet;
+    let options: Vec<_> =
+        offer.options.iter().map(|(code, value)| (code, value.to_vec())).collect();
+    let expected: Vec<(u8, Vec<u8>)> = vec![
+        (53, vec![2]),
+        (54, vec![10, 77, 0, 1]),
+        (51, 3600_u32.to_be_bytes().into()),
+        (58, 1800_u32.to_be_bytes().into()),
+        (59, 3150_u32.to_be_bytes().into()),
+        (1, vec![255, 255, 255, 0]),
+        (3, vec![10, 77, 0, 254]),
+        (6, vec![10, 77, 0, 3, 10, 77, 0, 4]),
+        (15, b"oob.example.org".to_vec()),
+        (12, b"rack1-u1".to_vec()),
+        (26, vec![5, 120]),
+        (28, vec![10, 77, 0, 255]),
+        (42, vec![10, 77, 0, 5]),
+    ];
+    assert_eq!(options, expected);
+    let asked = discover(0x99);
+    assert_eq!((offer.op, offer.xid, offer.chaddr), (2, asked.xid, asked.chaddr));
+}
+
+#[test]
+fn a_client_that_says_what_it_wants_gets_that_and_the_network() {
+    let mut packet = discover(1);
+    packet.options.set(code::PARAMETERS, [code::NTP]);
+    let options = Lab::new().answer(&packet).packet.options;
+    let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, [53, 54, 51, 58, 59, 1, 3, 42]);
+}
+
+#[test]
+fn a_shorter_lease_is_granted_and_a_longer_one_is_not() {
+    for (wished, granted) in [(600, 600), (1, 60), (u32::MAX, 3600)] {
+        let mut packet = discover(1);
+        packet.options.set(code::LEASE_TIME, wished.to_be_bytes());
+        let offer = Lab::new().answer(&packet).packet;
+        assert_eq!(offer.options.u32(code::LEASE_TIME), Some(granted));
+    }
+}
+
+#[test]
+fn identifier_and_relay_options_come_back_as_they_were_with_the_relay_last() {
+    let mut packet = discover(1);
+    packet.giaddr = [10, 88, 0, 1].into();
+    // Sub-options in an order that a rewrite would change.
+    let relay = [2, 1, b'r', 1, 2, b'c', b'd', 151, 0];
+    packet.options.set(code::RELAY, relay);
+    packet.options.set(code::CLIENT_ID, [255, 1, 2, 3]);
+    let mut lab = Lab::new();
+    let offer = lab.answer(&packet);
+    let last = offer.packet.options.iter().last();
+    assert_eq!(last, Some((code::RELAY, &relay[..])));
+    assert_eq!(offer.packet.options.get(code::CLIENT_ID), Some(&[255, 1, 2, 3][..]));
+
+    packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
+    packet.options.set(code::REQUESTED_ADDRESS, [10, 77, 0, 100]);
+    let nak = lab.answer(&packet);
+    assert_eq!(nak.kind, MessageType::Nak);
+    assert_eq!(nak.packet.options.iter().last(), Some((code::RELAY, &relay[..])));
+}
+
+#[test]
+fn answers_stay_within_what_the_client_takes() {
+    let long = format!("{}.example.org", ["a"; 60].map(|a| a.repeat(3)).join("."));
+    let config = CONFIG.replace("oob.example.org", &long[long.len() - 250..]);
+    let mut packet = discover(1);
+    packet.options.set(code::RELAY, [7; 200]);
+    packet.giaddr = [10, 77, 0, 254].into();
+    let reply = Lab::with(&config).answer(&packet).packet;
+    assert!(reply.encode().len() <= 548, "{}", reply.encode().len());
+    assert_eq!(reply.options.get(code::DOMAIN_NAME), None);
+    assert!(reply.options.get(code::NTP).is_some(), "what still fits is sent");
+
+    packet.options.set(code::MAX_SIZE, 1472_u16.to_be_bytes());
+    let reply = Lab::with(&config).answer(&packet).packet;
+    assert!(reply.options.get(code::DOMAIN_NAME).is_some());
+}
+
+#[test]
+fn answers_go_where_the_client_or_its_relay_listens() {
+    let mut lab = Lab::new();
+    let address = lab.bind(1);
+    assert_eq!(lab.answer(&discover(1)).to, to([255; 4], 68));
+    assert_eq!(lab.answer(&renew(1, address)).to, SocketAddrV4::new(address, 68));
+    // Who asks for a wrong address cannot be reached at it.
+    let wrong = renew(1, [10, 77, 0, 50].into());
+    assert_eq!(lab.answer(&wrong).to, to([255; 4], 68));
+    assert_eq!(lab.answer(&wrong).packet.ciaddr, Ipv4Addr::UNSPECIFIED);
+
+    let mut relayed = discover(1);
+    relayed.giaddr = [10, 88, 0, 1].into();
+    assert_eq!(lab.answer(&relayed).to, to([10, 88, 0, 1], 67));
+    let mut wrong = reboot(1, [10, 77, 0, 50].into());
+    wrong.giaddr = [10, 88, 0, 1].into();
+    let nak = lab.answer(&wrong);
+    assert_eq!((nak.kind, nak.to), (MessageType::Nak, to([10, 88, 0, 1], 67)));
+    assert!(nak.packet.broadcast, "the relay must not use the wrong address");
+}
+
+#[test]
+fn a_relay_without_the_port_is_answered_at_its_own() {
+    let mut lab = Lab::new();
+    lab.arrival.source_port = 4242;
+    let mut packet = discover(1);
+    packet.giaddr = [10, 88, 0, 1].into();
+    packet.options.set(code::RELAY, [19, 0]);
+    assert_eq!(lab.answer(&packet).to, to([10, 88, 0, 1], 4242));
+}
+
+#[test]
+fn the_subnet_is_that_of_the_link() {
+    let mut lab = Lab::new();
+    let first = |reply: Reply| reply.packet.yiaddr.octets()[1];
+    assert_eq!(first(lab.answer(&discover(1))), 77);
+    let behind = |giaddr: [u8; 4]| Packet { giaddr: giaddr.into(), ..discover(1) };
+    assert_eq!(first(lab.answer(&behind([10, 88, 0, 1]))), 88);
+    assert_eq!(first(lab.answer(&behind([192, 0, 2, 7]))), 88);
+    assert_eq!(lab.send(&behind([192, 0, 2, 8])).answer, Err(Silence::NoSubnet));
+    // Link selection: the relay sits elsewhere.
+    let mut selected = behind([192, 0, 2, 8]);
+    selected.options.set(code::RELAY, [5, 4, 10, 88, 0, 0]);
+    assert_eq!(first(lab.answer(&selected)), 88);
+}
+
+#[test]
+fn a_client_behind_a_relay_renews_without_it() {
+    let mut lab = Lab::new();
+    let mut packet = discover(1);
+    packet.giaddr = [10, 88, 0, 1].into();
+    let address = lab.answer(&packet).packet.yiaddr;
+    packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
+    packet.options.set(code::REQUESTED_ADDRESS, address.octets());
+    assert_eq!(lab.answer(&packet).kind, MessageType::Ack);
+    let ack = lab.answer(&renew(1, address));
+    assert_eq!((ack.kind, ack.to), (MessageType::Ack, SocketAddrV4::new(address, 68)));
+}
+
+#[test]
+fn a_relay_may_put_itself_in_our_place() {
+    let mut lab = Lab::new();
+    let mut packet = discover(1);
+    packet.giaddr = [10, 88, 0, 1].into();
+    packet.options.set(code::RELAY, [11, 4, 10, 88, 0, 1]);
+    let offer = lab.answer(&packet).packet;
+    assert_eq!(offer.options.address(code::SERVER_ID), Some([10, 88, 0, 1].into()));
+    packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
+    packet.options.set(code::REQUESTED_ADDRESS, offer.yiaddr.octets());
+    packet.options.set(code::SERVER_ID, [10, 88, 0, 1]);
+    assert_eq!(lab.answer(&packet).kind, MessageType::Ack);
+}
+
+#[test]
+fn inform_is_told_everything_but_an_address() {
+    let mut lab = Lab::new();
+    let packet = Packet { ciaddr: [10, 77, 0, 44].into(), ..packet(MessageType::Inform, mac(1)) };
+    let decision = lab.send(&packet);
+    assert_eq!(decision.changes, []);
+    let ack = decision.answer.unwrap();
+    assert_eq!((ack.kind, ack.to), (MessageType::Ack, to([10, 77, 0, 44], 68)));
+    assert_eq!(ack.packet.yiaddr, Ipv4Addr::UNSPECIFIED);
+    assert_eq!(ack.packet.options.get(code::LEASE_TIME), None);
+    assert!(ack.packet.options.get(code::DNS).is_some());
+    let nowhere = super::packet(MessageType::Inform, mac(1));
+    assert_eq!(lab.send(&nowhere).answer, Err(Silence::NoAddress));
+}
+
+#[test]
+fn who_is_not_to_be_served_is_not_answered() {
+    let silence = |lab: &mut Lab, packet: &Packet| lab.send(packet).answer.unwrap_err();
+    let mut lab = Lab::new();
+    let answer = Packet { op: 2, ..discover(1) };
+    assert_eq!(silence(&mut lab, &answer), Silence::NotRequest);
+    assert_eq!(silence(&mut lab, &packet(MessageType::Offer, mac(1))), Silence::NotRequest);
+    assert_eq!(silence(&mut lab, &Packet { hops: 17, ..discover(1) }), Silence::TooManyHops);
+    assert_eq!(silence(&mut lab, &Packet { hlen: 0, ..discover(1) }), Silence::Unidentified);
+    lab.arrival.server = [203, 0, 113, 1].into();
+    assert_eq!(silence(&mut lab, &discover(1)), Silence::NoSubnet);
+
+    let mut lab = Lab::with(&format!("{CONFIG}deny: ['02:00:00:00:00:0']"));
+    assert_eq!(silence(&mut lab, &discover(1)), Silence::Denied);
+    assert!(lab.send(&discover(0x11)).answer.is_ok());
+    let mut lab = Lab::with(&format!("{CONFIG}allow: ['0200']\ndeny: ['020000000001']"));
+    assert_eq!(silence(&mut lab, &discover(1)), Silence::Denied);
+    assert!(lab.send(&discover(2)).answer.is_ok());
+    let foreign = packet(MessageType::Discover, MacAddr([6; 6]));
+    assert_eq!(silence(&mut lab, &foreign), Silence::Denied);
+    // Not to be told from the denied ones.
+    let mut nameless = Packet { hlen: 0, ..discover(2) };
+    nameless.options.set(code::CLIENT_ID, [0, 1, 2]);
+    assert_eq!(silence(&mut lab, &nameless), Silence::Denied);
+}

@@ -1,0 +1,131 @@
+//! Boot options by kind of client.
+
+use super::*;
+
+fn option(reply: &Reply, code: u8) -> Option<&[u8]> {
+    reply.packet.options.get(code)
+}
+
+fn text(reply: &Reply, code: u8) -> &str {
+    option(reply, code).map_or("", |value| std::str::from_utf8(value).unwrap())
+}
+
+/// The answer to a client with these architectures that calls itself a PXE client.
+fn with_architectures(codes: &[u8]) -> Reply {
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, codes);
+    packet.options.set(code::VENDOR_CLASS, b"PXEClient:Arch:00000:UNDI:002001");
+    packet.options.set(code::MACHINE_ID, [0; 17]);
+    Lab::new().answer(&packet)
+}
+
+#[test]
+fn pxe_firmware_gets_the_file_of_its_architecture_in_every_place_it_may_look() {
+    for (codes, file) in [
+        (&[0, 0][..], "undionly.kpxe"),
+        (&[0, 7], "snponly.efi"),
+        (&[0, 9], "snponly.efi"),
+        (&[0, 11], "snponly-arm64.efi"),
+        (&[0, 6, 0, 7], "snponly.efi"),
+    ] {
+        let reply = with_architectures(codes);
+        assert_eq!(reply.packet.siaddr, Ipv4Addr::new(10, 77, 0, 2), "{codes:?}");
+        assert_eq!(reply.packet.file, file.as_bytes(), "{codes:?}");
+        assert_eq!(text(&reply, code::TFTP_SERVER), "10.77.0.2");
+        assert_eq!(text(&reply, code::BOOT_FILE), file);
+        assert_eq!(text(&reply, code::VENDOR_CLASS), "PXEClient");
+        assert_eq!(option(&reply, code::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
+        assert_eq!(option(&reply, code::MACHINE_ID), Some(&[0; 17][..]));
+    }
+}
+
+#[test]
+fn firmware_without_a_file_gets_an_address_and_nothing_else() {
+    for codes in [&[0, 6][..], &[0, 10], &[0, 27], &[0, 15], &[0, 20], &[0], &[]] {
+        assert_no_boot(&with_architectures(codes));
+    }
+}
+
+fn assert_no_boot(reply: &Reply) {
+    assert_eq!(reply.kind, MessageType::Offer);
+    assert_eq!((reply.packet.siaddr, reply.packet.file.len()), (Ipv4Addr::UNSPECIFIED, 0));
+    for code in [
+        code::BOOT_FILE,
+        code::TFTP_SERVER,
+        code::VENDOR_CLASS,
+        code::VENDOR_SPECIFIC,
+        code::MACHINE_ID,
+        code::IPXE,
+    ] {
+        assert_eq!(option(reply, code), None, "{code}");
+    }
+}
+
+#[test]
+fn http_firmware_gets_a_url_and_the_class_it_waits_for() {
+    for (codes, url) in [
+        (&[0, 16][..], "http://10.77.0.2:8082/httpboot/uki.efi"),
+        (&[0, 19], "http://10.77.0.2:8082/httpboot/uki-arm64.efi"),
+        (&[0, 15, 0, 16], "http://10.77.0.2:8082/httpboot/uki.efi"),
+    ] {
+        let reply = with_architectures(codes);
+        assert_eq!(text(&reply, code::BOOT_FILE), url);
+        assert_eq!(text(&reply, code::VENDOR_CLASS), "HTTPClient");
+        assert_eq!(option(&reply, code::TFTP_SERVER), None);
+    }
+}
+
+#[test]
+fn ipxe_gets_the_script_however_it_says_its_name() {
+    let by_option = |packet: &mut Packet| packet.options.set(code::IPXE, [0xb1, 1, 5]);
+    let by_text = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"iPXE");
+    let by_list = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"\x03abc\x04iPXE");
+    let ways: [&dyn Fn(&mut Packet); 3] = [&by_option, &by_text, &by_list];
+    for way in ways {
+        let mut packet = discover(1);
+        packet.options.set(code::ARCHITECTURE, [0, 7]);
+        way(&mut packet);
+        let reply = Lab::new().answer(&packet);
+        assert_eq!(text(&reply, code::BOOT_FILE), "http://10.77.0.2:8082/ipxe/${uuid}");
+        assert_eq!(reply.packet.file, b"http://10.77.0.2:8082/ipxe/${uuid}");
+        assert_eq!(option(&reply, code::IPXE), Some(&[0xb0, 1, 1][..]));
+        assert_eq!(option(&reply, code::VENDOR_CLASS), None);
+    }
+}
+
+#[test]
+fn without_a_script_ipxe_is_not_sent_back_to_its_own_binary() {
+    let mut lab = Lab::with(&CONFIG.replace("  ipxe: http://10.77.0.2:8082/ipxe/${uuid}\n", ""));
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    packet.options.set(code::IPXE, []);
+    assert_no_boot(&lab.answer(&packet));
+}
+
+#[test]
+fn the_text_of_option_60_alone_boots_nobody() {
+    for class in ["PXEClient:Arch:00007:UNDI:003000", "HTTPClient:Arch:00016:UNDI:003000"] {
+        let mut packet = discover(1);
+        packet.options.set(code::VENDOR_CLASS, class);
+        assert_no_boot(&Lab::new().answer(&packet));
+    }
+}
+
+#[test]
+fn a_bmc_boots_by_itself_and_is_reported_once_it_has_its_address() {
+    let mut lab = Lab::new();
+    let bmc = MacAddr([0x02, 0xbb, 0xcc, 0, 0, 1]);
+    let mut packet = packet(MessageType::Discover, bmc);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    let decision = lab.send(&packet);
+    assert_eq!(decision.bmc, None, "an offer is no address yet");
+    let offer = decision.answer.unwrap();
+    assert_no_boot(&offer);
+
+    let address = offer.packet.yiaddr;
+    packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
+    packet.options.set(code::REQUESTED_ADDRESS, address.octets());
+    packet.options.set(code::SERVER_ID, SERVER.octets());
+    assert_eq!(lab.send(&packet).bmc, Some((bmc, address)));
+    assert_eq!(lab.send(&select(1, [10, 77, 0, 100].into())).bmc, None);
+}
