@@ -7,6 +7,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod butane;
 pub mod capability;
 pub mod claim;
 pub mod conditions;

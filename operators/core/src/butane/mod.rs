@@ -1,0 +1,172 @@
+//! Butane to Ignition, for the subset that boot configurations use.
+//!
+//! Butane is the YAML that people write, Ignition the JSON that a machine reads at its first
+//! boot. Here are units, users, groups, files, directories, links, and further configurations to
+//! fetch; not disks, file systems or sugar. What is not here is an error that names the field:
+//! a machine without half of its configuration is worse than one that is refused.
+//!
+//! Fields and versions are those of the Butane and Ignition specifications
+//! (coreos.github.io/butane/specs, coreos.github.io/ignition/specs).
+
+mod schema;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// Largest text; Kubernetes keeps a Secret to this anyway.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Why a text is not translated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not YAML.
+    #[error("not valid YAML: {0}")]
+    Yaml(String),
+    /// More than any Secret holds.
+    #[error("longer than {MAX_TEXT} bytes")]
+    TooLong,
+    /// A variant or version from which there is no way to Ignition.
+    #[error(
+        "variant {variant:?} version {version:?} is not supported: \
+         use fcos 1.0.0 to 1.7.0, or flatcar 1.0.0 or 1.1.0"
+    )]
+    Version {
+        /// `variant`.
+        variant: String,
+        /// `version`.
+        version: String,
+    },
+    /// A field that the translation does not know.
+    #[error("{0}: not supported")]
+    Unsupported(Path),
+    /// A field that the translation knows, and cannot serve.
+    #[error("{path}: not supported, {instead}")]
+    Refused {
+        /// Where.
+        path: Path,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// A field that a later version has.
+    #[error("{path}: needs version {needs}")]
+    TooNew {
+        /// Where.
+        path: Path,
+        /// The version that has it.
+        needs: &'static str,
+    },
+    /// Not the type that the field has.
+    #[error("{path}: must be {expected}")]
+    Wrong {
+        /// Where.
+        path: Path,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A field that has to be there.
+    #[error("{0}: missing")]
+    Missing(Path),
+    /// Two entries of one name, of which the machine would accept neither.
+    #[error("{path}: {name:?} is there twice")]
+    Twice {
+        /// Where the second is.
+        path: Path,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Path of a field, as in `storage.files[0].mode`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path(String);
+
+impl Path {
+    fn field(&self, name: &str) -> Self {
+        let dot = if self.0.is_empty() { "" } else { "." };
+        // The name is of somebody else's making.
+        Self(format!("{self}{dot}{}", name.chars().take(80).collect::<String>()))
+    }
+
+    fn item(&self, at: usize) -> Self {
+        Self(format!("{self}[{at}]"))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which Butane, and thereby which Ignition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    /// Minor version of Ignition 3.
+    ignition: u8,
+}
+
+impl Version {
+    fn of(variant: &str, version: &str) -> Option<Self> {
+        let ignition = match (variant, version) {
+            ("fcos", "1.0.0") => 0,
+            ("fcos", "1.1.0") => 1,
+            ("fcos", "1.2.0" | "1.3.0") => 2,
+            ("fcos", "1.4.0") | ("flatcar", "1.0.0") => 3,
+            ("fcos", "1.5.0") | ("flatcar", "1.1.0") => 4,
+            ("fcos", "1.6.0") => 5,
+            ("fcos", "1.7.0") => 6,
+            (_, _) => return None,
+        };
+        Some(Self { ignition })
+    }
+}
+
+/// The Ignition configuration that `text` describes, as JSON.
+///
+/// # Errors
+///
+/// If it is not Butane of a known version, or uses anything that is not translated here.
+pub fn translate(text: &str) -> Result<String, Error> {
+    if text.len() > MAX_TEXT {
+        return Err(Error::TooLong);
+    }
+    let mut document = parse(text)?;
+    let word = |document: &mut Map<String, Value>, field: &str| match document.remove(field) {
+        Some(Value::String(word)) => Ok(word),
+        Some(_) => {
+            let path = Path::default().field(field);
+            Err(Error::Wrong { path, expected: "text; put it in quotes" })
+        }
+        None => Err(Error::Missing(Path::default().field(field))),
+    };
+    let variant = word(&mut document, "variant")?;
+    let version = word(&mut document, "version")?;
+    let Some(known) = Version::of(&variant, &version) else {
+        return Err(Error::Version { variant, version });
+    };
+    let mut ignition = translate::document(&document, known)?;
+    let header = ignition.entry("ignition").or_insert_with(|| json!({}));
+    if let Value::Object(header) = header {
+        header.insert("version".to_owned(), json!(format!("3.{}.0", known.ignition)));
+    }
+    Ok(Value::Object(ignition).to_string())
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, Error> {
+    let options = serde_saphyr::options! {
+        // `mode: 0644` is octal to Butane.
+        legacy_octal_numbers: true,
+        // The text may hold a password.
+        with_snippet: false,
+    };
+    let parsed = serde_saphyr::from_str_with_options(text, options);
+    match parsed.map_err(|error| Error::Yaml(error.to_string()))? {
+        Value::Object(document) => Ok(document),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Error::Wrong { path: Path::default(), expected: "a mapping" })
+        }
+    }
+}
