@@ -1,8 +1,10 @@
 //! The CustomResourceDefinitions, as they are installed.
 
 use crate::{
-    Bmc, BmcSecret, Endpoint, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration,
-    ServerClaim, ServerInventory,
+    BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, Endpoint, HttpBootConfig, IpxeBootConfig,
+    Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerMaintenance,
+    ServerReadinessRule,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
@@ -10,6 +12,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 use serde_json::json;
+#[cfg(feature = "crdgen")]
+use {kube::ResourceExt, std::collections::BTreeMap};
 
 /// Every definition of this crate, in the order in which to install them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
@@ -17,15 +21,47 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         Endpoint::crd(),
         Bmc::crd(),
         BmcSecret::crd(),
+        BmcUser::crd(),
         Server::crd(),
         ServerBootConfiguration::crd(),
         ServerClaim::crd(),
+        ServerReadinessRule::crd(),
+        ServerMaintenance::crd(),
+        BiosSettings::crd(),
+        BiosSettingsSet::crd(),
+        BiosVersion::crd(),
+        BiosVersionSet::crd(),
+        BmcSettings::crd(),
+        BmcSettingsSet::crd(),
+        BmcVersion::crd(),
+        BmcVersionSet::crd(),
         HttpBootConfig::crd(),
         IpxeBootConfig::crd(),
         ServerInventory::crd(),
     ];
     all.iter_mut().for_each(finish);
     all
+}
+
+/// Every file of `bases/crd`: its name, and what it holds.
+///
+/// # Errors
+/// A definition cannot be written as YAML.
+#[cfg(feature = "crdgen")]
+pub fn manifests() -> Result<BTreeMap<String, String>, serde_saphyr::ser::Error> {
+    let mut files = BTreeMap::new();
+    for crd in all_crds() {
+        files.insert(format!("{}.yaml", crd.name_any()), serde_saphyr::to_string(&crd)?);
+    }
+    let mut list =
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n".to_owned();
+    for name in files.keys() {
+        list.push_str("  - ");
+        list.push_str(name);
+        list.push('\n');
+    }
+    files.insert("kustomization.yaml".to_owned(), list);
+    Ok(files)
 }
 
 /// Adds what `clusterctl move` looks for and the status of a kind that has none, and tidies the
@@ -48,6 +84,7 @@ fn finish(crd: &mut CustomResourceDefinition) {
 /// Takes out what schemars adds for the sake of Rust: an explicit `null` is dropped by the API
 /// server like any other unset field, and there are no unsigned formats in OpenAPI.
 fn tidy(schema: &mut JSONSchemaProps) {
+    schema.title = None;
     schema.nullable = None;
     schema.format.take_if(|format| format.starts_with("uint"));
     if let Some(words) = &mut schema.enum_ {

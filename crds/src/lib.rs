@@ -11,8 +11,17 @@
 #![allow(clippy::duplicated_attributes, reason = "false positive on repeated `printcolumn`")]
 
 pub mod annotation;
+mod bios_settings;
+mod bios_settings_set;
+mod bios_version;
+mod bios_version_set;
 mod bmc;
 mod bmc_secret;
+mod bmc_settings;
+mod bmc_settings_set;
+mod bmc_user;
+mod bmc_version;
+mod bmc_version_set;
 pub mod condition;
 mod definitions;
 mod endpoint;
@@ -30,14 +39,34 @@ mod server;
 mod server_boot_configuration;
 mod server_claim;
 mod server_inventory;
+mod server_maintenance;
+mod server_readiness_rule;
 mod server_status;
 mod taint;
 mod text;
+mod update;
+mod variable;
 
 pub use annotation::{Operation, UnknownOperation};
+pub use bios_settings::{
+    BiosSettings, BiosSettingsSpec, BiosSettingsStatus, BiosSettingsTemplate, SettingsFlow,
+    SettingsFlowStatus,
+};
+pub use bios_settings_set::{BiosSettingsSet, BiosSettingsSetSpec, BiosSettingsSetStatus};
+pub use bios_version::{BiosVersion, BiosVersionSpec, BiosVersionStatus, VersionTemplate};
+pub use bios_version_set::{BiosVersionSet, BiosVersionSetSpec, BiosVersionSetStatus};
 pub use bmc::{Bmc, BmcSpec, BmcState, BmcStatus, InlineAccess};
 pub use bmc_secret::{BmcSecret, BmcSecretSpec};
+pub use bmc_settings::{
+    BmcSettings, BmcSettingsSpec, BmcSettingsStatus, BmcSettingsTemplate, ServerMaintenanceRefItem,
+};
+pub use bmc_settings_set::{BmcSettingsSet, BmcSettingsSetSpec, BmcSettingsSetStatus};
+pub use bmc_user::{BmcUser, BmcUserSpec, BmcUserStatus};
+pub use bmc_version::{BmcVersion, BmcVersionSpec, BmcVersionStatus};
+pub use bmc_version_set::{BmcVersionSet, BmcVersionSetSpec, BmcVersionSetStatus};
 pub use definitions::all_crds;
+#[cfg(feature = "crdgen")]
+pub use definitions::manifests;
 pub use endpoint::{Endpoint, EndpointSpec, EndpointStatus};
 pub use http_boot_config::{HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus};
 pub use ipxe_boot_config::{IpxeBootConfig, IpxeBootConfigSpec, IpxeBootConfigStatus};
@@ -51,11 +80,24 @@ pub use server_boot_configuration::{
 };
 pub use server_claim::{ClaimPhase, ServerClaim, ServerClaimSpec, ServerClaimStatus};
 pub use server_inventory::{ServerInventory, ServerInventorySpec, ServerInventoryStatus};
+pub use server_maintenance::{
+    MaintenanceState, ServerBootConfigurationTemplate, ServerMaintenance, ServerMaintenanceSpec,
+    ServerMaintenanceStatus,
+};
+pub use server_readiness_rule::{
+    EnforcementMode, RequiredCondition, RequiredStatus, ServerReadinessRule,
+    ServerReadinessRuleSpec, ServerReadinessRuleStatus,
+};
 pub use server_status::{
     Discovery, LldpNeighbor, NetworkInterface, Pending, PendingKind, Processor, ServerState,
     ServerStatus, Storage, StorageDrive, StorageVolume,
 };
 pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
+pub use update::{
+    ImageSecretReference, ImageSpec, MaintenancePolicy, RetryPolicy, SettingsState, UpdatePolicy,
+    UpgradeTask, VersionState,
+};
+pub use variable::{FieldReference, KeyReference, ObjectFieldReference, Variable, VariableSource};
 
 /// API group of servers and BMCs.
 pub const METAL_GROUP: &str = "metal.ironcore.dev";

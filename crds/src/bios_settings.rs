@@ -1,0 +1,124 @@
+use crate::{
+    LocalObjectReference, MaintenancePolicy, ObjectReference, RetryPolicy, SettingsState,
+    schema::{self, immutable},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// BIOS settings that one server is to have.
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "metal.ironcore.dev",
+    version = "v1alpha1",
+    kind = "BIOSSettings",
+    root = "BiosSettings",
+    plural = "biossettings",
+    shortname = "bioss",
+    doc = "BIOS settings that one server is to have.",
+    status = "BiosSettingsStatus",
+    derive = "PartialEq",
+    printcolumn(name = "BIOSVersion", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "ServerRef", type_ = "string", json_path = ".spec.serverRef.name"),
+    printcolumn(
+        name = "ServerMaintenanceRef",
+        type_ = "string",
+        json_path = ".spec.serverMaintenanceRef.name"
+    ),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "AppliedOn", type_ = "date", json_path = ".status.lastAppliedTime"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BiosSettingsSpec {
+    /// The settings, and how they are brought about.
+    #[serde(flatten)]
+    pub template: BiosSettingsTemplate,
+    /// Server that is to have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = immutable("serverRef")))]
+    pub server_ref: Option<LocalObjectReference>,
+    /// Maintenance during which they are brought about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_maintenance_ref: Option<ObjectReference>,
+}
+
+/// BIOS settings for a version of the BIOS.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BiosSettingsTemplate {
+    /// BIOS version that the settings are for.
+    pub version: String,
+    /// Groups of settings, applied in the order of their priority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings_flow: Vec<SettingsFlow>,
+    /// Who lets the maintenance begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_maintenance_policy: Option<MaintenancePolicy>,
+    /// What happens after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicy>,
+}
+
+/// A group of settings that are applied together.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct SettingsFlow {
+    /// Name of the group.
+    #[schemars(length(min = 1, max = 1000))]
+    pub name: String,
+    /// Settings by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Place in the order; lower comes first.
+    #[schemars(range(min = 1, max = 2_147_483_645))]
+    pub priority: i32,
+}
+
+/// How far the settings are.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BiosSettingsStatus {
+    /// How far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<SettingsState>,
+    /// How far each group is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow_state: Vec<SettingsFlowStatus>,
+    /// When the settings were last in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_applied_time: Option<Time>,
+    /// Attempts that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<i32>,
+    /// `metadata.generation` this status was computed from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Standard conditions, one per type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How far a group of settings is.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsFlowStatus {
+    /// How far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_state: Option<SettingsState>,
+    /// Name of the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Place in the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// When the group was last in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_applied_time: Option<Time>,
+    /// Standard conditions, one per type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}

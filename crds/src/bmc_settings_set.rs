@@ -1,0 +1,69 @@
+use crate::{BmcSettingsTemplate, schema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings for all BMCs with certain labels.
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "metal.ironcore.dev",
+    version = "v1alpha1",
+    kind = "BMCSettingsSet",
+    root = "BmcSettingsSet",
+    plural = "bmcsettingssets",
+    doc = "Settings for all BMCs with certain labels.",
+    status = "BmcSettingsSetStatus",
+    derive = "PartialEq",
+    printcolumn(
+        name = "BMCVersion",
+        type_ = "string",
+        json_path = ".spec.bmcSettingsTemplate.version"
+    ),
+    printcolumn(name = "TotalBMCs", type_ = "integer", json_path = ".status.fullyLabeledBMCs"),
+    printcolumn(
+        name = "AvailableBMCSettings",
+        type_ = "integer",
+        json_path = ".status.availableBMCSettings"
+    ),
+    printcolumn(name = "Pending", type_ = "integer", json_path = ".status.pendingBMCSettings"),
+    printcolumn(
+        name = "InProgress",
+        type_ = "integer",
+        json_path = ".status.inProgressBMCSettings"
+    ),
+    printcolumn(name = "Completed", type_ = "integer", json_path = ".status.completedBMCSettings"),
+    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.failedBMCSettings"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BmcSettingsSetSpec {
+    /// Labels of the BMCs that get a child.
+    #[schemars(schema_with = "schema::label_selector")]
+    pub bmc_selector: LabelSelector,
+    /// What every child is made from.
+    pub bmc_settings_template: BmcSettingsTemplate,
+}
+
+/// How far the children are.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BmcSettingsSetStatus {
+    /// BMCs that the selector selects.
+    #[serde(rename = "fullyLabeledBMCs", skip_serializing_if = "Option::is_none")]
+    pub fully_labeled_bmcs: Option<i32>,
+    /// Children that exist.
+    #[serde(rename = "availableBMCSettings", skip_serializing_if = "Option::is_none")]
+    pub available: Option<i32>,
+    /// Children that are pending.
+    #[serde(rename = "pendingBMCSettings", skip_serializing_if = "Option::is_none")]
+    pub pending: Option<i32>,
+    /// Children that are in progress.
+    #[serde(rename = "inProgressBMCSettings", skip_serializing_if = "Option::is_none")]
+    pub in_progress: Option<i32>,
+    /// Children that are done.
+    #[serde(rename = "completedBMCSettings", skip_serializing_if = "Option::is_none")]
+    pub completed: Option<i32>,
+    /// Children that failed.
+    #[serde(rename = "failedBMCSettings", skip_serializing_if = "Option::is_none")]
+    pub failed: Option<i32>,
+}

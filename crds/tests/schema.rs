@@ -1,0 +1,88 @@
+//! The manifests in `bases/crd` match the types, and the schema says what we mean.
+
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fs, path::Path};
+
+#[test]
+fn committed_manifests_match_the_types() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bases/crd");
+    let generated = metal_api::manifests().unwrap();
+    for (name, text) in &generated {
+        let committed = fs::read_to_string(dir.join(name)).unwrap_or_default();
+        assert!(committed == *text, "bases/crd/{name} is stale: run crdgen");
+    }
+    let committed: BTreeSet<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected: BTreeSet<_> = generated.into_keys().collect();
+    assert_eq!(committed, expected, "a file in bases/crd belongs to no kind");
+}
+
+#[test]
+fn every_kind_has_a_status_subresource_and_moves_with_clusterctl() {
+    let all = metal_api::all_crds();
+    assert_eq!(all.len(), 20);
+    for crd in &all {
+        let status = crd.spec.versions[0].subresources.as_ref().and_then(|sub| sub.status.as_ref());
+        assert!(status.is_some(), "{}", crd.name_any());
+        assert_eq!(crd.labels()["clusterctl.cluster.x-k8s.io/move"], "", "{}", crd.name_any());
+    }
+}
+
+#[test]
+fn conditions_merge_by_type_wherever_they_are() {
+    let mut seen = 0;
+    for crd in metal_api::all_crds() {
+        each_schema(&serde_json::to_value(&crd).unwrap(), &mut |name, schema| {
+            if name == "conditions" {
+                seen += 1;
+                assert_eq!(schema["x-kubernetes-list-type"], "map", "{}", crd.name_any());
+                assert_eq!(schema["x-kubernetes-list-map-keys"], json!(["type"]));
+            }
+        });
+    }
+    assert!(seen >= 15, "only {seen} lists of conditions found");
+}
+
+#[test]
+fn no_schema_says_what_openapi_does_not_know() {
+    for crd in metal_api::all_crds() {
+        let text = serde_json::to_string(&crd).unwrap();
+        for word in ["\"nullable\"", "\"uint", "\"anyOf\"", "\"oneOf\"", "\"$ref\"", "\"title\""] {
+            assert!(!text.contains(word), "{} has {word}", crd.name_any());
+        }
+    }
+}
+
+#[test]
+fn unknown_fields_of_a_report_stay_at_every_level() {
+    let all = metal_api::all_crds();
+    let inventory = all.iter().find(|crd| crd.spec.names.kind == "ServerInventory").unwrap();
+    let crd = serde_json::to_value(inventory).unwrap();
+    let root = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/report";
+    let report = crd.pointer(root).unwrap();
+    assert_eq!(report["x-kubernetes-preserve-unknown-fields"], true);
+    each_schema(report, &mut |name, schema| {
+        let record = if schema["type"] == "array" { &schema["items"] } else { schema };
+        if record["type"] == "object" {
+            assert_eq!(record["x-kubernetes-preserve-unknown-fields"], true, "{name}");
+            assert_eq!(record.get("required"), None, "{name}");
+        }
+    });
+}
+
+/// Calls back for every property below `value`, with its name.
+fn each_schema(value: &Value, found: &mut impl FnMut(&str, &Value)) {
+    if let Some(properties) = value.get("properties").and_then(Value::as_object) {
+        for (name, schema) in properties {
+            found(name, schema);
+        }
+    }
+    match value {
+        Value::Object(map) => map.values().for_each(|value| each_schema(value, found)),
+        Value::Array(list) => list.iter().for_each(|value| each_schema(value, found)),
+        _ => {}
+    }
+}
