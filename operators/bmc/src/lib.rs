@@ -2,9 +2,46 @@
 //!
 //! [`Bmc`] says what the metal-operator needs, in terms of what it wants to happen. How a vendor's
 //! firmware wants to be asked is the business of an implementation and of nobody else.
+//!
+//! [`Fleet`] is the way to real ones. A process has one. For each BMC it keeps one session and one
+//! connection, lets at most one request be in flight, and stops asking for a while when there is
+//! no answer; for all of them together it keeps to a rate. Nothing runs in the background.
 
+mod action;
+mod boot;
+mod breaker;
+mod call;
+mod collection;
+mod config;
+mod counters;
+mod endpoint;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod field;
+mod fleet;
+mod inventory;
+mod led;
+mod line;
+mod login;
+mod manager;
+mod message;
+mod patch;
+mod quirks;
+mod rate;
+mod redfish;
+mod root;
+mod storage;
+mod system;
+mod task;
+mod tls;
+mod uri;
+mod wire;
+
+pub use config::{Config, Limits};
+pub use counters::Counters;
+pub use fleet::Fleet;
+pub use redfish::Redfish;
+pub use tls::{Pin, PinError, Strangers, Trust, TrustError};
 
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, ResetType, Scheme, Step, SystemReading,
@@ -22,7 +59,8 @@ pub struct Target {
     pub port: u16,
 }
 
-/// One BMC. Every method has a deadline of its own and may be repeated.
+/// One BMC. Every method has a deadline of its own and may be repeated. A call that is dropped
+/// half-way costs its connection and nothing else.
 pub trait Bmc: Send + Sync {
     /// Every system, in the order of the collection.
     fn systems(&self) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send;
@@ -57,6 +95,21 @@ pub trait Connect: Send + Sync + 'static {
 
     /// The connection to this BMC with these credentials; changed credentials replace an old one.
     fn connect(&self, target: &Target, credentials: &Credentials) -> Self::Bmc;
+
+    /// The certificate that this BMC is held to: the one it showed first, or the one of
+    /// [`set_pin`](Self::set_pin). The caller keeps it over a restart.
+    fn pin(&self, _target: &Target) -> Option<Pin> {
+        None
+    }
+
+    /// Holds a BMC to this certificate from the next connection on; with `None`, to the next one
+    /// it shows. Call it before [`connect`](Self::connect).
+    fn set_pin(&self, _target: &Target, _pin: Option<Pin>) {}
+
+    /// Forgets a BMC that is no more: logs out, and drops what is remembered of it.
+    fn forget(&self, _target: &Target) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A BMC did not do what it was asked.

@@ -1,0 +1,130 @@
+//! When to leave a BMC alone.
+//!
+//! ```text
+//!  closed ──does not connect, or fails 3 times in a row──► resting ──time──► one request as a probe
+//!    ▲                                                                        │            │
+//!    └──────────────────────────────answers──────────────────────────────────┘   fails: rests longer
+//! ```
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How much a failure says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody is there: asking for something else is no use.
+    Dead,
+    /// This request got no answer. Another one may.
+    Stuck,
+}
+
+/// As many failures in a row of the milder kind mean that nobody is there.
+const PATIENCE: u32 = 3;
+
+/// The state of one BMC.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    stuck: u32,
+    rests: u32,
+    resting: Option<(Instant, String)>,
+}
+
+impl Breaker {
+    /// Why not to ask now. The text is the one of the failure that began the rest.
+    pub(crate) fn rests(&self, now: Instant) -> Option<&str> {
+        self.resting.as_ref().filter(|(until, _)| now < *until).map(|(_, why)| why.as_str())
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Counts a failure. A rest lasts for `first`, twice as long each time up to `longest`, and
+    /// somewhere between half of that and all of it, by `target`, so that a fleet that lost its
+    /// network does not ask in step.
+    pub(crate) fn failed(
+        &mut self,
+        failure: Failure,
+        why: String,
+        (now, target): (Instant, &impl Hash),
+        (first, longest): (Duration, Duration),
+    ) {
+        self.stuck += 1;
+        if failure == Failure::Stuck && self.rests == 0 && self.stuck < PATIENCE {
+            return;
+        }
+        let rest = first.saturating_mul(2_u32.saturating_pow(self.rests)).min(longest);
+        self.rests += 1;
+        self.resting = Some((now + jittered(rest, &(target, self.rests)), why));
+    }
+}
+
+/// Between half of `time` and all of it; the same for the same `seed`.
+pub(crate) fn jittered(time: Duration, seed: &impl Hash) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    seed.hash(&mut hasher);
+    let part = u32::try_from(hasher.finish() % 1024).unwrap_or_default();
+    time / 2 + (time / 2) * part / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_mins(1);
+
+    fn fail(breaker: &mut Breaker, failure: Failure, now: Instant, target: u32) {
+        breaker.failed(failure, "no TCP connection".to_owned(), (now, &target), (FIRST, LONGEST));
+    }
+
+    #[test]
+    fn a_dead_bmc_is_left_alone_at_once_and_a_stuck_one_after_three_failures() {
+        let now = Instant::now();
+        let (mut dead, mut stuck) = (Breaker::default(), Breaker::default());
+        fail(&mut dead, Failure::Dead, now, 1);
+        assert_eq!(dead.rests(now), Some("no TCP connection"));
+        fail(&mut stuck, Failure::Stuck, now, 1);
+        fail(&mut stuck, Failure::Stuck, now, 1);
+        assert_eq!(stuck.rests(now), None);
+        fail(&mut stuck, Failure::Stuck, now, 1);
+        assert!(stuck.rests(now).is_some());
+    }
+
+    #[test]
+    fn rests_grow_up_to_the_longest_and_end_with_an_answer() {
+        let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+        for doubled in [1, 2, 4, 8, 16, 32, 60, 60] {
+            fail(&mut breaker, Failure::Dead, now, 7);
+            let whole = Duration::from_secs(doubled);
+            assert!(breaker.rests(now + whole / 2 - Duration::from_millis(1)).is_some());
+            assert_eq!(breaker.rests(now + whole), None);
+            now += whole;
+        }
+        breaker.succeeded();
+        fail(&mut breaker, Failure::Stuck, now, 7);
+        assert_eq!(breaker.rests(now), None);
+    }
+
+    #[test]
+    fn a_failed_probe_begins_a_rest_whatever_its_kind() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        fail(&mut breaker, Failure::Dead, now, 1);
+        let later = now + FIRST;
+        fail(&mut breaker, Failure::Stuck, later, 1);
+        assert!(breaker.rests(later).is_some());
+    }
+
+    #[test]
+    fn two_bmcs_that_fail_together_are_not_probed_together() {
+        let rest = |target: u32| jittered(LONGEST, &(target, 1));
+        assert_eq!(rest(1), rest(1));
+        let mut rests: Vec<_> = (0..100).map(rest).collect();
+        rests.sort_unstable();
+        rests.dedup();
+        assert!(rests.len() > 80, "{}", rests.len());
+    }
+}

@@ -1,0 +1,85 @@
+//! How a fleet is treated.
+
+use crate::tls::Trust;
+use std::{num::NonZeroU32, time::Duration};
+
+/// How a [`Fleet`](crate::Fleet) is treated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which certificates are good.
+    pub trust: Trust,
+    /// Requests to all BMCs together, per second.
+    pub requests_per_second: NonZeroU32,
+    /// How many idle connections are kept open; beyond it, a connection ends with its request.
+    /// Each costs a file descriptor and about 8 KiB.
+    pub kept_connections: usize,
+    /// How long things may take, and how large they may be.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            trust: Trust::default(),
+            requests_per_second: const { NonZeroU32::new(1000).unwrap() },
+            kept_connections: 1000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How long things may take, and how large they may be. The defaults suit real BMCs, some of which
+/// think for many seconds about a storage controller.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Until TCP is connected.
+    pub connect: Duration,
+    /// From there until TLS is.
+    pub tls: Duration,
+    /// From the request until the response header is complete.
+    pub headers: Duration,
+    /// From there until the body is.
+    pub body: Duration,
+    /// Size of a body.
+    pub body_bytes: usize,
+    /// A whole call that reads one thing.
+    pub read: Duration,
+    /// A whole call of `inventory`.
+    pub inventory: Duration,
+    /// A whole call that writes, the task included that it starts.
+    pub write: Duration,
+    /// Between two looks at a task, where the BMC does not say.
+    pub task_poll: Duration,
+    /// Requests that wait for one BMC; more are refused.
+    pub queue: usize,
+    /// For how long a connection without requests is trusted to be alive.
+    pub idle: Duration,
+    /// For how long refused credentials are not tried again.
+    pub lockout: Duration,
+    /// For how long a BMC that does not answer is left alone, the first time. Doubles every time.
+    pub rest: Duration,
+    /// What that doubling ends at.
+    pub longest_rest: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(5),
+            tls: seconds(10),
+            headers: seconds(30),
+            body: seconds(30),
+            body_bytes: 4 << 20,
+            read: seconds(120),
+            inventory: seconds(300),
+            write: seconds(120),
+            task_poll: seconds(1),
+            queue: 16,
+            idle: seconds(300),
+            lockout: seconds(30 * 60),
+            rest: seconds(1),
+            longest_rest: seconds(120),
+        }
+    }
+}

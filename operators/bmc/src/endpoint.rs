@@ -1,0 +1,113 @@
+//! One BMC, whoever talks to it: a queue, and behind it one line for one request at a time.
+
+use crate::{
+    Config, Counters, Error, Target, line::Line, login::Auth, rate::Rate, root::Root, tls::Pin,
+    wire::Reply,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use metal_core::redfish::Credentials;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::{
+    sync::{self, Semaphore},
+    time::timeout,
+};
+
+/// What all BMCs of a fleet have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) counters: Counters,
+    pub(crate) rate: Rate,
+    /// One permit for each idle connection that may be kept.
+    pub(crate) kept: Arc<Semaphore>,
+}
+
+/// A request, without what every request has.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, path: &str) -> Self {
+        Self { method, path: path.to_owned(), headers: HeaderMap::new(), body: None }
+    }
+
+    pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
+        self.body = Some(body.to_string().into());
+        self
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// One BMC.
+pub(crate) struct Endpoint {
+    pub(crate) target: Target,
+    pub(crate) shared: Arc<Shared>,
+    credentials: Mutex<Option<Credentials>>,
+    pin: Mutex<Option<Pin>>,
+    queue: Semaphore,
+    line: sync::Mutex<Line>,
+}
+
+/// More calls wait for one BMC than it could answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests wait for this BMC already")]
+struct Crowded;
+
+impl Endpoint {
+    pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
+        let queue = Semaphore::new(shared.config.limits.queue);
+        let (credentials, pin, line) = Default::default();
+        Self { target, shared, credentials, pin, queue, line }
+    }
+
+    pub(crate) fn credentials(&self) -> MutexGuard<'_, Option<Credentials>> {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pin(&self) -> MutexGuard<'_, Option<Pin>> {
+        self.pin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends one request in its turn, logged in.
+    pub(crate) async fn exchange(&self, request: &Request) -> Result<Reply, Error> {
+        let _place = self.place()?;
+        self.line.lock().await.exchange(self, request).await
+    }
+
+    /// The service root: as it was when the BMC was last found to be there.
+    pub(crate) async fn root(&self) -> Result<Arc<Root>, Error> {
+        let _place = self.place()?;
+        self.line.lock().await.known_root(self).await
+    }
+
+    /// Ends the session and the connection.
+    pub(crate) async fn log_out(&self) {
+        let log_out = async {
+            let mut line = self.line.lock().await;
+            line.log_out(self).await;
+            *line = Line::default();
+        };
+        if timeout(self.shared.config.limits.headers, log_out).await.is_err() {
+            tracing::debug!(address = %self.target.address, "logout took too long");
+        }
+    }
+
+    /// Whether there is something to end.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.line.try_lock().is_ok_and(|line| !matches!(line.auth, Auth::Session { .. }))
+    }
+
+    fn place(&self) -> Result<sync::SemaphorePermit<'_>, Error> {
+        self.queue.try_acquire().map_err(|_| Error::Unreachable(Crowded.into()))
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading single fields out of JSON that may be anything.
+//!
+//! Each function returns `None` for a value that is missing, of another type, or outside of what
+//! it can be. So a bad field costs that field. (Indexing a `Value` by name never panics: what is
+//! not there is `Null`.)
+
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{net::IpAddr, str::FromStr};
+use uuid::Uuid;
+
+/// Longer texts in a field are cut: they end up in objects of bounded size.
+const LONGEST: usize = 256;
+
+/// Text that is not empty, trimmed.
+pub(crate) fn text(value: &Value) -> Option<String> {
+    let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A number, or text that is one.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        other => other.as_f64()?,
+    };
+    number.is_finite().then_some(number)
+}
+
+/// A whole number that is not negative.
+pub(crate) fn unsigned(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| whole(number(value)?))
+}
+
+/// A whole number that is not negative and fits.
+pub(crate) fn unsigned32(value: &Value) -> Option<u32> {
+    u32::try_from(unsigned(value)?).ok()
+}
+
+/// A number of GiB, in bytes.
+pub(crate) fn gibibytes(value: &Value) -> Option<u64> {
+    whole(number(value)? * f64::from(1 << 30))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked, and a fraction of a byte means nothing"
+)]
+fn whole(number: f64) -> Option<u64> {
+    (0.0..9e18).contains(&number).then_some(number as u64)
+}
+
+/// One of the words of an enum.
+pub(crate) fn word<T: FromStr>(value: &Value) -> Option<T> {
+    value.as_str()?.trim().parse().ok()
+}
+
+/// Those words of a list that the enum has.
+pub(crate) fn words<T: FromStr>(value: &Value) -> Vec<T> {
+    value.as_array().into_iter().flatten().filter_map(word).collect()
+}
+
+/// The texts of a list.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(text).collect()
+}
+
+/// A UUID, lower case with hyphens. One of all zeros or all ones is a placeholder.
+pub(crate) fn uuid(value: &Value) -> Option<String> {
+    let uuid: Uuid = value.as_str()?.trim().parse().ok()?;
+    (!uuid.is_nil() && !uuid.is_max()).then(|| uuid.hyphenated().to_string())
+}
+
+/// A time. Firmware without one says that it is the year 0.
+pub(crate) fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.trim().parse().ok()
+}
+
+/// A MAC address, lower case with colons. One of all zeros is a placeholder.
+pub(crate) fn mac(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
+    if digits.len() != 12 || !digits.iter().all(char::is_ascii_hexdigit) {
+        return None;
+    }
+    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
+    let mac = pairs.join(":").to_ascii_lowercase();
+    (mac != "00:00:00:00:00:00").then_some(mac)
+}
+
+/// The path of a link to the same BMC.
+pub(crate) fn link(value: &Value, address: IpAddr) -> Option<String> {
+    crate::uri::path_of(value["@odata.id"].as_str()?, address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_of_the_wrong_type_are_missing() {
+        for wrong in [json!(null), json!([]), json!({}), json!(true), json!(" "), json!("x\u{0}y")]
+        {
+            assert_eq!(number(&wrong), None, "{wrong}");
+            assert_eq!(unsigned32(&wrong), None, "{wrong}");
+            assert_eq!(uuid(&wrong), None, "{wrong}");
+            assert_eq!(mac(&wrong), None, "{wrong}");
+            assert_eq!(time(&wrong), None, "{wrong}");
+            assert_eq!(link(&wrong, IpAddr::from([127, 0, 0, 1])), None, "{wrong}");
+            assert!(words::<u32>(&wrong).is_empty(), "{wrong}");
+        }
+        assert_eq!(text(&json!("")), None);
+        assert_eq!(text(&json!(" a\u{0}b ")).as_deref(), Some("ab"));
+        assert_eq!(text(&json!("ä".repeat(1000))).map(|text| text.chars().count()), Some(LONGEST));
+    }
+
+    #[test]
+    fn numbers_may_be_written_as_text_and_must_be_in_range() {
+        assert_eq!(unsigned(&json!("16")), Some(16));
+        assert_eq!(unsigned(&json!(16.0)), Some(16));
+        assert_eq!(unsigned(&json!(-1)), None);
+        assert_eq!(unsigned(&json!(1e30)), None);
+        assert_eq!(unsigned(&json!("NaN")), None);
+        assert_eq!(unsigned32(&json!(1_u64 << 40)), None);
+        assert_eq!(unsigned(&json!(u64::MAX)), Some(u64::MAX));
+        assert_eq!(gibibytes(&json!(1.5)), Some(3 << 29));
+        assert_eq!(gibibytes(&json!(-4)), None);
+    }
+
+    #[test]
+    fn placeholders_are_missing() {
+        assert_eq!(uuid(&json!("00000000-0000-0000-0000-000000000000")), None);
+        assert_eq!(uuid(&json!("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF")), None);
+        assert_eq!(mac(&json!("00-00-00-00-00-00")), None);
+        assert_eq!(time(&json!("0000-00-00T00:00:00+00:00")), None);
+    }
+
+    #[test]
+    fn identifiers_have_one_form() {
+        let upper = json!("38947555-7742-3448-3784-82334782383A");
+        assert_eq!(uuid(&upper).as_deref(), Some("38947555-7742-3448-3784-82334782383a"));
+        for written in ["AA:BB:CC:00:11:22", "aa-bb-cc-00-11-22", "AABBCC001122", "aabb.cc00.1122"]
+        {
+            assert_eq!(mac(&json!(written)).as_deref(), Some("aa:bb:cc:00:11:22"));
+        }
+    }
+}

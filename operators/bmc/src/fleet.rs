@@ -1,0 +1,93 @@
+//! All BMCs of a process.
+
+use crate::{
+    Config, Connect, Counters, Pin, Target,
+    endpoint::{Endpoint, Shared},
+    rate::Rate,
+    redfish::Redfish,
+};
+use futures::{StreamExt, stream};
+use metal_core::redfish::Credentials;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+/// As many BMCs are logged out of at a time.
+const LOGOUTS: usize = 64;
+
+/// All BMCs of a process, and what they share. Clones are the same fleet.
+#[derive(Clone)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+    endpoints: Arc<Mutex<HashMap<Target, Arc<Endpoint>>>>,
+}
+
+impl Fleet {
+    /// A fleet that is treated like this.
+    pub fn new(config: Config) -> Self {
+        let rate = Rate::new(config.requests_per_second, Instant::now());
+        let kept = Arc::new(Semaphore::new(config.kept_connections));
+        let shared = Shared { config, counters: Counters::default(), rate, kept };
+        Self { shared: Arc::new(shared), endpoints: Arc::default() }
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Ends every session, as far as that is possible in this time. A session that is not ended
+    /// takes a place on its BMC until that loses patience.
+    pub async fn close(&self, within: Duration) {
+        let all: Vec<_> = self.with(|endpoints| endpoints.drain().map(|(_, one)| one).collect());
+        let busy = all.into_iter().filter(|endpoint| !endpoint.is_idle());
+        let log_out = async |endpoint: Arc<Endpoint>| endpoint.log_out().await;
+        let logouts = stream::iter(busy).for_each_concurrent(LOGOUTS, log_out);
+        if timeout(within, logouts).await.is_err() {
+            tracing::warn!("some sessions on BMCs were left open");
+        }
+    }
+
+    fn endpoint(&self, target: &Target) -> Arc<Endpoint> {
+        let new = || Arc::new(Endpoint::new(target.clone(), Arc::clone(&self.shared)));
+        self.with(|all| Arc::clone(all.entry(target.clone()).or_insert_with(new)))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<Target, Arc<Endpoint>>) -> T) -> T {
+        f(&mut self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Connect for Fleet {
+    type Bmc = Redfish;
+
+    fn connect(&self, target: &Target, credentials: &Credentials) -> Redfish {
+        let endpoint = self.endpoint(target);
+        let mut known = endpoint.credentials();
+        if known.as_ref() != Some(credentials) {
+            *known = Some(credentials.clone());
+        }
+        drop(known);
+        Redfish(endpoint)
+    }
+
+    fn pin(&self, target: &Target) -> Option<Pin> {
+        self.with(|endpoints| endpoints.get(target).map(Arc::clone)).and_then(|known| *known.pin())
+    }
+
+    fn set_pin(&self, target: &Target, pin: Option<Pin>) {
+        *self.endpoint(target).pin() = pin;
+    }
+
+    async fn forget(&self, target: &Target) {
+        if let Some(endpoint) = self.with(|endpoints| endpoints.remove(target)) {
+            endpoint.log_out().await;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The locator LED: `LocationIndicatorActive`, or the `IndicatorLED` that it replaces.
+
+use crate::{
+    Error,
+    call::{Call, failed},
+    field,
+    patch::patch,
+};
+use metal_core::redfish::IndicatorLed;
+use serde_json::json;
+
+/// There is none.
+#[derive(Debug, thiserror::Error)]
+#[error("it has neither LocationIndicatorActive nor IndicatorLED")]
+struct NoLed;
+
+/// Sets the locator LED of a system.
+pub(crate) async fn set(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Result<(), Error> {
+    let resource = call.get(uri).await?;
+    let body = &resource.body;
+    let has_led = body["IndicatorLED"].is_string();
+    let change = if body["LocationIndicatorActive"].is_boolean() && !has_led {
+        json!({"LocationIndicatorActive": led != IndicatorLed::Off})
+    } else if has_led {
+        let allowed = field::words(&body["IndicatorLED@Redfish.AllowableValues"]);
+        json!({"IndicatorLED": nearest(led, &allowed).to_string()})
+    } else {
+        return Err(failed(format!("set the LED of {uri}"), NoLed));
+    };
+    patch(call, uri, &resource, &change).await
+}
+
+/// Some LEDs can only blink, others only shine. Both can be found in a row of racks.
+fn nearest(led: IndicatorLed, allowed: &[IndicatorLed]) -> IndicatorLed {
+    let other = match led {
+        IndicatorLed::Lit => IndicatorLed::Blinking,
+        IndicatorLed::Blinking => IndicatorLed::Lit,
+        IndicatorLed::Off => IndicatorLed::Off,
+    };
+    if !allowed.contains(&led) && allowed.contains(&other) { other } else { led }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_led_that_cannot_blink_is_lit() {
+        use IndicatorLed::{Blinking, Lit, Off};
+        assert_eq!(nearest(Blinking, &[Lit, Off]), Lit);
+        assert_eq!(nearest(Lit, &[Blinking, Off]), Blinking);
+        assert_eq!(nearest(Lit, &[Lit, Blinking]), Lit);
+        assert_eq!(nearest(Lit, &[]), Lit);
+        assert_eq!(nearest(Off, &[Lit]), Off);
+    }
+}

@@ -1,0 +1,75 @@
+//! Reading the manager: the BMC itself.
+
+use crate::{
+    Error,
+    call::{Call, failed, is_fatal},
+    collection, field, quirks,
+};
+use metal_core::redfish::ManagerReading;
+use serde_json::Value;
+
+/// There is no such manager.
+#[derive(Debug, thiserror::Error)]
+enum Missing {
+    #[error("the service root names no managers")]
+    Collection,
+    #[error("there is no manager")]
+    Any,
+    #[error("there is no manager with UUID {0}")]
+    Uuid(String),
+}
+
+/// The manager with this UUID; without one, the first that is a BMC and no enclosure manager or
+/// the like.
+pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<ManagerReading, Error> {
+    let root = call.root().await?;
+    let find = || "find the manager".to_owned();
+    let Some(managers) = &root.managers else {
+        return Err(failed(find(), Missing::Collection));
+    };
+    let mut members = collection::members(call, &root, managers, &mut vec![]).await?;
+    members.retain(|member| quirks::is_manager(&root.platform, &member.uri));
+    let (mut other, mut last) = (None, None);
+    for member in members {
+        match member.read(call).await {
+            Ok((uri, body)) => {
+                let manager = reading(uri, &body);
+                if is_wanted(&manager, &body, uuid) {
+                    return Ok(manager);
+                }
+                other = other.or(Some(manager));
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => last = Some(error),
+        }
+    }
+    let missing = match uuid {
+        Some(uuid) => Missing::Uuid(uuid.to_owned()),
+        None => Missing::Any,
+    };
+    let other = other.filter(|_| uuid.is_none());
+    other.ok_or_else(|| last.unwrap_or_else(|| failed(find(), missing)))
+}
+
+fn is_wanted(manager: &ManagerReading, body: &Value, uuid: Option<&str>) -> bool {
+    match uuid {
+        Some(uuid) => manager.uuid.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uuid)),
+        None => matches!(body["ManagerType"].as_str(), None | Some("BMC")),
+    }
+}
+
+fn reading(uri: String, body: &Value) -> ManagerReading {
+    let text = |name: &str| field::text(&body[name]);
+    ManagerReading {
+        uri,
+        uuid: field::uuid(&body["UUID"]),
+        manufacturer: text("Manufacturer"),
+        model: text("Model"),
+        part_number: text("PartNumber"),
+        serial_number: text("SerialNumber"),
+        firmware_version: text("FirmwareVersion"),
+        power: field::word(&body["PowerState"]).unwrap_or_default(),
+        state: field::text(&body["Status"]["State"]),
+        last_reset: field::time(&body["LastResetTime"]),
+    }
+}

@@ -1,0 +1,135 @@
+//! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
+
+use http::StatusCode;
+use serde_json::Value;
+use std::{error::Error as StdError, fmt};
+
+/// What is repeated of an answer.
+const LONGEST: usize = 300;
+
+/// A BMC answered with an error.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    text: Option<String>,
+}
+
+impl Refused {
+    /// Reads the answer. No `secret` gets into the text, even if the BMC echoes it.
+    pub(crate) fn new(status: StatusCode, body: &[u8], secrets: &[&str]) -> Self {
+        let text = said(body).map(|text| {
+            let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+            secrets.fold(text, |text, secret| text.replace(secret, "***"))
+        });
+        Self { status, text: text.map(|text| bounded(&text)) }
+    }
+
+    /// Whether the resource, or the method on it, is simply not there.
+    pub(crate) fn is_absent(&self) -> bool {
+        [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED]
+            .contains(&self.status)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => write!(f, "HTTP {}: {text}", self.status.as_u16()),
+            None => write!(f, "HTTP {}", self.status),
+        }
+    }
+}
+
+impl StdError for Refused {}
+
+/// The messages in a body that has some.
+pub(crate) fn messages(body: &Value) -> Option<String> {
+    let error = match &body["error"] {
+        Value::Null => body,
+        error => error,
+    };
+    let texts: Vec<&str> = match &error["@Message.ExtendedInfo"] {
+        Value::Array(entries) => entries.iter().filter_map(message).take(3).collect(),
+        entry => message(entry).into_iter().collect(),
+    };
+    if texts.is_empty() {
+        error["message"].as_str().map(clean)
+    } else {
+        Some(clean(&texts.join(" ")))
+    }
+}
+
+fn message(entry: &Value) -> Option<&str> {
+    let text = |name: &str| entry[name].as_str().filter(|text| !text.trim().is_empty());
+    text("Message").or_else(|| text("MessageId"))
+}
+
+fn said(body: &[u8]) -> Option<String> {
+    if let Ok(body) = serde_json::from_slice(body) {
+        return messages(&body);
+    }
+    let text = std::str::from_utf8(body).ok().map(clean)?;
+    (!text.is_empty() && !text.starts_with('<')).then_some(text)
+}
+
+/// On one line.
+fn clean(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Not longer than anybody wants to read.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// An error with all its causes, as the operators print it.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: &str) -> String {
+        Refused::new(StatusCode::BAD_REQUEST, body.as_bytes(), &["hunter2", ""]).to_string()
+    }
+
+    #[test]
+    fn extended_messages_are_repeated_on_one_line() {
+        let body = r#"{"error": {"code": "Base.1.8.GeneralError", "message": "See below.",
+            "@Message.ExtendedInfo": [
+                {"MessageId": "Base.1.8.PropertyNotWritable", "Message": "It is\n read only."},
+                {"MessageId": "Base.1.8.Other"}]}}"#;
+        assert_eq!(text(body), "HTTP 400: It is read only. Base.1.8.Other");
+        assert_eq!(text(r#"{"error": {"message": "No."}}"#), "HTTP 400: No.");
+        assert_eq!(text("Only Boot works"), "HTTP 400: Only Boot works");
+    }
+
+    #[test]
+    fn a_body_that_says_nothing_leaves_the_status() {
+        for body in ["", "<html>oops</html>", "{}", "[1]", r#"{"error": 3}"#] {
+            assert_eq!(text(body), "HTTP 400 Bad Request", "{body}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_secrets_are_not_repeated() {
+        let long = text(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), "HTTP 400: ".len() + LONGEST + "...".len());
+        let echo = text(r#"{"error": {"message": "The value hunter2 is wrong"}}"#);
+        assert_eq!(echo, "HTTP 400: The value *** is wrong");
+    }
+}

@@ -1,0 +1,164 @@
+//! What single devices do differently. Whoever needs one calls a function of this module, and
+//! knows no vendor.
+//!
+//! Which platform has which of the common faults is looked up in the table of nv-redfish, which
+//! NVIDIA maintains. The rest of that library is not used: its structs are made from the schema,
+//! and are as strict. Of the 38 fields of a plain `ComputerSystem`, 7 lose the whole system if they
+//! are missing and up to 33 if they have the wrong type (0.22.0).
+
+use http::HeaderValue;
+use metal_core::redfish::{BootMode, SystemReading};
+use nv_redfish_quirks::{BmcQuirks, RootEvidence};
+use serde_json::Value;
+
+/// The faults of the platform that sends this service root.
+pub(crate) fn of_platform(root: &Value) -> BmcQuirks {
+    BmcQuirks::classify(&RootEvidence::from_root(root))
+}
+
+/// NVIDIA DGX H100 ("Viking"), AMI firmware with Redfish 1.11.0: the service root omits links until
+/// the BMC has been reset. Lite-On power shelves: it never has this one. The standard fixes the
+/// place of a collection of systems (DSP0266, section 8.2), so it is the same for all.
+pub(crate) const SYSTEMS: &str = "/redfish/v1/Systems";
+
+/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection names members that are no
+/// systems.
+pub(crate) fn is_system(platform: &BmcQuirks, uri: &str) -> bool {
+    platform.filter_computer_system_odata_ids().is_none_or(|is_system| is_system(uri))
+}
+
+/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection names members that are no
+/// managers.
+pub(crate) fn is_manager(platform: &BmcQuirks, uri: &str) -> bool {
+    platform.filter_manager_odata_ids().is_none_or(|is_manager| is_manager(uri))
+}
+
+/// NVIDIA DGX H100 and GB200/GB300: `$expand` is advertised, and answers with half of the members.
+pub(crate) fn can_expand(platform: &BmcQuirks) -> bool {
+    !platform.expand_is_not_working_properly()
+}
+
+/// NVIDIA HGX baseboards (HGX H100, GB200 and later): next to the host, the collection has a system
+/// for the GPU board, which cannot boot. Where one system has boot targets, those without any are
+/// not hosts.
+pub(crate) fn drop_boards_that_cannot_boot(systems: &mut Vec<SystemReading>) {
+    let can_boot =
+        |system: &SystemReading| !system.boot.allowable.is_empty() || system.boot.target.is_some();
+    if systems.iter().any(can_boot) {
+        systems.retain(can_boot);
+    }
+}
+
+/// Supermicro (seen on X11 to X13, any firmware): a boot override without a mode falls back to
+/// legacy boot, so the mode is always sent. X10 does not have the property and must not get it.
+///
+/// Everybody else gets a mode only if it changes something: Dell iDRAC 9 refuses a write of the
+/// mode that is already set.
+pub(crate) fn mode_to_send(
+    wanted: Option<BootMode>,
+    system: &SystemReading,
+    has_mode: bool,
+) -> Option<BootMode> {
+    let is_supermicro = system.manufacturer.as_deref() == Some("Supermicro");
+    let mode = if is_supermicro { wanted.or(Some(BootMode::Uefi)) } else { wanted }?;
+    let modes = &system.boot.allowable_modes;
+    let is_allowed = modes.is_empty() || modes.contains(&mode);
+    let is_news = is_supermicro || system.boot.mode != Some(mode);
+    (has_mode && is_allowed && is_news).then_some(mode)
+}
+
+/// AMI MegaRAC SP-X, and Lenovo HS350x on it: PATCH needs `If-Match`, but the ETag that the BMC
+/// itself served does not match; `*` does. Everywhere else a refused ETag is old, and the one that
+/// was read since is sent.
+pub(crate) fn etag_after_refusal(
+    refused: Option<&HeaderValue>,
+    read_since: Option<HeaderValue>,
+) -> HeaderValue {
+    let any = HeaderValue::from_static("*");
+    read_since.filter(|etag| Some(etag) != refused).unwrap_or(any)
+}
+
+/// HPE iLO 4 and 5: a wrong password is answered with 400, not 401.
+pub(crate) fn is_wrong_password(message: &str) -> bool {
+    message.contains("UnauthorizedLogin")
+}
+
+/// Dell iDRAC 8 and 9 (RAC0218), HPE iLO 5: with all sessions taken, a login fails although Basic
+/// authentication works.
+pub(crate) fn has_no_session_left(message: &str) -> bool {
+    ["SessionLimitExceeded", "maximum number of user sessions", "RAC0218"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}
+
+/// NVIDIA Vera Rubin NVL72: `BootOrder` has `Boot0019: Ubuntu` where the reference is `Boot0019`.
+pub(crate) fn boot_reference(entry: &str) -> &str {
+    match entry.split_once(": ") {
+        Some((reference, _)) if reference.starts_with("Boot") => reference,
+        _ => entry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_core::redfish::{BootReading, BootSource};
+    use serde_json::json;
+
+    fn system(uri: &str, boot: BootReading) -> SystemReading {
+        SystemReading { uri: uri.to_owned(), boot, ..Default::default() }
+    }
+
+    #[test]
+    fn of_several_systems_those_that_can_boot_are_hosts() {
+        let bootable = BootReading { allowable: vec![BootSource::Pxe], ..Default::default() };
+        let (host, board) = (system("/1", bootable), system("/2", BootReading::default()));
+        let mut systems = vec![board.clone(), host.clone()];
+        drop_boards_that_cannot_boot(&mut systems);
+        assert_eq!(systems, [host]);
+        let mut systems = vec![board.clone(), board.clone()];
+        drop_boards_that_cannot_boot(&mut systems);
+        assert_eq!(systems, [board.clone(), board]);
+    }
+
+    #[test]
+    fn supermicro_always_gets_a_mode_and_others_only_a_new_one() {
+        let uefi = BootReading { mode: Some(BootMode::Uefi), ..Default::default() };
+        let other = system("/1", uefi);
+        let supermicro =
+            SystemReading { manufacturer: Some("Supermicro".to_owned()), ..other.clone() };
+        assert_eq!(mode_to_send(None, &supermicro, true), Some(BootMode::Uefi));
+        assert_eq!(mode_to_send(Some(BootMode::Uefi), &supermicro, false), None);
+        assert_eq!(mode_to_send(Some(BootMode::Uefi), &other, true), None);
+        assert_eq!(mode_to_send(Some(BootMode::Legacy), &other, true), Some(BootMode::Legacy));
+        assert_eq!(mode_to_send(None, &other, true), None);
+        let only_uefi = BootReading { allowable_modes: vec![BootMode::Uefi], ..other.boot };
+        assert_eq!(mode_to_send(Some(BootMode::Legacy), &system("/1", only_uefi), true), None);
+    }
+
+    #[test]
+    fn an_etag_refused_twice_is_not_sent_again() {
+        let etag = |text| HeaderValue::from_static(text);
+        assert_eq!(etag_after_refusal(Some(&etag("1")), Some(etag("2"))), "2");
+        assert_eq!(etag_after_refusal(Some(&etag("1")), Some(etag("1"))), "*");
+        assert_eq!(etag_after_refusal(None, None), "*");
+    }
+
+    #[test]
+    fn a_viking_has_two_systems_and_no_expand() {
+        let viking = of_platform(&json!({"Vendor": "AMI", "RedfishVersion": "1.11.0"}));
+        assert!(is_system(&viking, "/redfish/v1/Systems/DGX"));
+        assert!(!is_system(&viking, "/redfish/v1/Systems/HGX_CPU"));
+        assert!(!is_manager(&viking, "/redfish/v1/Managers/HGX_ERoT"));
+        assert!(!can_expand(&viking));
+        let anything = of_platform(&json!([]));
+        assert!(is_system(&anything, "/x") && is_manager(&anything, "/x") && can_expand(&anything));
+    }
+
+    #[test]
+    fn a_boot_order_entry_is_reduced_to_its_reference() {
+        assert_eq!(boot_reference("Boot0019: Ubuntu"), "Boot0019");
+        assert_eq!(boot_reference("Boot0019"), "Boot0019");
+        assert_eq!(boot_reference("NIC 1: PXE"), "NIC 1: PXE");
+    }
+}

@@ -1,0 +1,57 @@
+//! [`Bmc`] by Redfish.
+
+use crate::{
+    Bmc, Error, Limits, action, boot, call::Call, endpoint::Endpoint, inventory, led, manager,
+    system,
+};
+use metal_core::redfish::{Inventory, ManagerReading, ResetType, Step, SystemReading};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The way to one BMC. Clones, and others of the same [`Fleet`](crate::Fleet) to the same BMC,
+/// share its session.
+#[derive(Clone)]
+pub struct Redfish(pub(crate) Arc<Endpoint>);
+
+impl Redfish {
+    fn call(&self, time: impl FnOnce(&Limits) -> Duration) -> Call<'_> {
+        Call::new(&self.0, time(&self.0.shared.config.limits))
+    }
+}
+
+impl fmt::Debug for Redfish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Redfish").field(&self.0.target).finish()
+    }
+}
+
+impl Bmc for Redfish {
+    async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
+        system::systems(&self.call(|limits| limits.read)).await
+    }
+
+    async fn system(&self, uri: &str) -> Result<SystemReading, Error> {
+        system::system(&self.call(|limits| limits.read), uri).await
+    }
+
+    async fn inventory(&self, uri: &str) -> Result<Inventory, Error> {
+        inventory::inventory(self.call(|limits| limits.inventory), uri).await
+    }
+
+    async fn manager(&self, uuid: Option<&str>) -> Result<ManagerReading, Error> {
+        manager::manager(&self.call(|limits| limits.read), uuid).await
+    }
+
+    async fn perform(&self, uri: &str, step: &Step) -> Result<(), Error> {
+        let call = self.call(|limits| limits.write);
+        match step {
+            Step::BootOnce { source, mode } => boot::boot_once(&call, uri, *source, *mode).await,
+            Step::Reset(reset) => action::reset_system(&call, uri, *reset).await,
+            Step::IndicatorLed(led) => led::set(&call, uri, *led).await,
+            Step::BootOrder(order) => boot::boot_order(&call, uri, order).await,
+        }
+    }
+
+    async fn reset_manager(&self, uri: &str, reset: ResetType) -> Result<(), Error> {
+        action::reset_manager(&self.call(|limits| limits.write), uri, reset).await
+    }
+}

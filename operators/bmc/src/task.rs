@@ -1,0 +1,134 @@
+//! Waiting for what a BMC goes on doing after it has answered (DSP0266, section 12).
+
+use crate::{
+    Error,
+    breaker::jittered,
+    call::{Call, failed, is_fatal},
+    endpoint::Request,
+    field, message, uri,
+    wire::Reply,
+};
+use http::{Method, StatusCode, header};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What a BMC may at most ask for between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A task did not come to a good end.
+#[derive(Debug, thiserror::Error)]
+enum TaskError {
+    #[error("its task {0} ended as {1}")]
+    Ended(String, String),
+    #[error("its task {0} is not finished, and no time is left to wait for it")]
+    Unfinished(String),
+}
+
+/// How far a task is.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Runs,
+    Done,
+    Failed(String),
+}
+
+/// Waits for the task that an answer names. An answer without one is finished: Supermicro accepts
+/// resets with 202 and nothing to follow.
+pub(crate) async fn finish(call: &Call<'_>, mut reply: Reply, action: String) -> Result<(), Error> {
+    if reply.status != StatusCode::ACCEPTED {
+        return Ok(());
+    }
+    let Some(monitor) = monitor(call, &reply) else { return Ok(()) };
+    for look in 0_u32.. {
+        let time = pause(call, &reply);
+        if !call.pause(jittered(time * 2, &(&monitor, look))).await {
+            return Err(failed(action, TaskError::Unfinished(monitor)));
+        }
+        reply = match call.send(&Request::new(Method::GET, &monitor)).await {
+            Ok(reply) => reply,
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(_) => continue,
+        };
+        match progress(&reply) {
+            Progress::Runs => {}
+            Progress::Done => return Ok(()),
+            Progress::Failed(_) if !reply.status.is_success() => {
+                return Err(call.refusal(&reply, action));
+            }
+            Progress::Failed(how) => return Err(failed(action, TaskError::Ended(monitor, how))),
+        }
+    }
+    Ok(())
+}
+
+/// Where to look: the monitor that the header names, else the one of the task in the body, else
+/// that task.
+fn monitor(call: &Call<'_>, reply: &Reply) -> Option<String> {
+    let path = |link: &str| uri::path_of(link, call.address());
+    let header = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    header.and_then(path).or_else(|| {
+        let body: Value = serde_json::from_slice(&reply.body).ok()?;
+        body["TaskMonitor"].as_str().and_then(path).or_else(|| field::link(&body, call.address()))
+    })
+}
+
+fn pause(call: &Call<'_>, reply: &Reply) -> Duration {
+    let header = reply.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    seconds.map_or(call.task_poll(), |time| time.max(call.task_poll()).min(LONGEST_PAUSE))
+}
+
+fn progress(reply: &Reply) -> Progress {
+    match reply.status {
+        // A monitor is gone once it has been read, or some time later.
+        StatusCode::NOT_FOUND | StatusCode::GONE => Progress::Done,
+        StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Progress::Runs
+        }
+        status if !status.is_success() => Progress::Failed(status.to_string()),
+        _ => serde_json::from_slice(&reply.body).map_or(Progress::Done, |body| of_task(&body)),
+    }
+}
+
+/// A monitor without a task in it gives the answer that the request itself would have got.
+fn of_task(task: &Value) -> Progress {
+    let state = task["TaskState"].as_str();
+    let is_critical = task["TaskStatus"].as_str() == Some("Critical");
+    let said =
+        || message::messages(&serde_json::json!({"@Message.ExtendedInfo": task["Messages"]}));
+    match state {
+        None => Progress::Done,
+        Some("Completed") if !is_critical => Progress::Done,
+        Some(ended @ ("Completed" | "Exception" | "Killed" | "Cancelled" | "Canceled")) => {
+            Progress::Failed(said().map_or(ended.to_owned(), |said| format!("{ended}: {said}")))
+        }
+        Some(_) => Progress::Runs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_task_is_done_when_its_state_says_so() {
+        for (task, progress) in [
+            (json!({"TaskState": "Running"}), Progress::Runs),
+            (json!({"TaskState": "New"}), Progress::Runs),
+            (json!({"TaskState": "Completed", "TaskStatus": "OK"}), Progress::Done),
+            (json!({"TaskState": "Completed"}), Progress::Done),
+            (json!({"Id": "an answer that is no task"}), Progress::Done),
+            (
+                json!({"TaskState": "Completed", "TaskStatus": "Critical"}),
+                Progress::Failed("Completed".to_owned()),
+            ),
+            (
+                json!({"TaskState": "Exception", "Messages": [{"Message": "no power"}]}),
+                Progress::Failed("Exception: no power".to_owned()),
+            ),
+        ] {
+            assert_eq!(of_task(&task), progress, "{task}");
+        }
+    }
+}

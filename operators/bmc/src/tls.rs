@@ -1,0 +1,263 @@
+//! Which certificates are good.
+//!
+//! A certificate is good if an authority of the configured bundle vouches for it, for the address
+//! that was dialled. What becomes of any other is for [`Strangers`] to say. BMCs come with
+//! certificates that nobody vouches for, so the one that is seen first can be held to: that does
+//! not show that the first one was right, only that it has not been replaced since.
+
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        Resumption, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem, pem::PemObject},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The SHA-256 digest of a certificate, written as `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pin([u8; 32]);
+
+/// Text that is no [`Pin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate pin is `sha256:` and 64 hexadecimal digits")]
+pub struct PinError;
+
+impl Pin {
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Pin {
+    type Err = PinError;
+
+    fn from_str(text: &str) -> Result<Self, PinError> {
+        let digits = text.strip_prefix("sha256:").ok_or(PinError)?;
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(PinError);
+        }
+        let mut bytes = [0; 32];
+        for (byte, index) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&digits[index..index + 2], 16).map_err(|_| PinError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What becomes of a certificate that no configured authority vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// It is refused.
+    Refuse,
+    /// The first is accepted and held to; another one is refused.
+    #[default]
+    PinFirst,
+    /// It is accepted, and nothing is verified at all.
+    Accept,
+}
+
+/// Which certificates are good.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    strangers: Strangers,
+    provider: Arc<CryptoProvider>,
+}
+
+/// A bundle of certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It is not PEM.
+    #[error("the CA bundle is not PEM")]
+    Pem(#[source] pem::Error),
+    /// There is none in it.
+    #[error("the CA bundle holds no certificate")]
+    Empty,
+    /// One of them is broken, or none can be an authority.
+    #[error("the CA bundle holds a certificate that is no authority's")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::new(Strangers::default())
+    }
+}
+
+impl Trust {
+    /// Without authorities.
+    pub fn new(strangers: Strangers) -> Self {
+        let provider = Arc::new(crypto::ring::default_provider());
+        Self { authorities: None, strangers, provider }
+    }
+
+    /// With the authorities of a PEM bundle.
+    pub fn with_authorities(self, bundle: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(bundle) {
+            let certificate = certificate.map_err(TrustError::Pem)?;
+            roots.add(certificate).map_err(|error| TrustError::Certificate(error.into()))?;
+        }
+        if roots.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        let provider = Arc::clone(&self.provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| TrustError::Certificate(error.into()))?;
+        Ok(Self { authorities: Some(verifier), ..self })
+    }
+
+    /// What one connection is made with, and where its verdict on the certificate ends up.
+    pub(crate) fn connection(
+        &self,
+        pin: Option<Pin>,
+    ) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
+        let verifier = Arc::new(Verifier { trust: self.clone(), pin, stranger: Mutex::default() });
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_no_client_auth();
+        // One connection is kept for long; remembering tickets for it would cost more than it.
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config), verifier))
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+}
+
+/// The certificate is not the one seen first.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "its certificate {seen} is not {pinned}, which it showed first; \
+     if it was replaced on purpose, remove the pin"
+)]
+pub(crate) struct Changed {
+    seen: Pin,
+    pinned: Pin,
+}
+
+/// Judges the certificate of one connection.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    trust: Trust,
+    pin: Option<Pin>,
+    stranger: Mutex<Option<Result<Pin, Changed>>>,
+}
+
+impl Verifier {
+    /// Whom the BMC showed itself as, if no authority vouches for it. An `Ok` may be held to once
+    /// the handshake has shown that the peer has the key as well.
+    pub(crate) fn stranger(&self) -> Option<Result<Pin, Changed>> {
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
+        let seen = Pin::of(certificate);
+        let verdict = match (self.trust.strangers, self.pin) {
+            (Strangers::Refuse, _) => return Err(why),
+            (Strangers::Accept, _) => return Ok(()),
+            (Strangers::PinFirst, Some(pinned)) if seen != pinned => Err(Changed { seen, pinned }),
+            (Strangers::PinFirst, _) => Ok(seen),
+        };
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+        let refused = CertificateError::ApplicationVerificationFailure;
+        verdict.map(drop).map_err(|_| refused.into())
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = match &self.trust.authorities {
+            Some(roots) => roots.verify_server_cert(certificate, intermediates, name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        match verdict {
+            Ok(_) => {}
+            Err(why) => self.admit_stranger(certificate, why)?,
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if self.trust.strangers == Strangers::Accept {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        crypto::verify_tls12_signature(message, certificate, signature, self.trust.algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if self.trust.strangers == Strangers::Accept {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        crypto::verify_tls13_signature(message, certificate, signature, self.trust.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.algorithms().supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_read_back_as_it_was_written() {
+        let pin = Pin::of(&CertificateDer::from(vec![1, 2, 3]));
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        for wrong in ["", "sha256:", "sha256:12", &"a".repeat(71), &pin.to_string()[7..]] {
+            assert_eq!(wrong.parse::<Pin>(), Err(PinError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_without_a_certificate_is_refused() {
+        let trust = |bundle: &[u8]| Trust::default().with_authorities(bundle);
+        assert!(matches!(trust(b""), Err(TrustError::Empty)));
+        assert!(matches!(trust(b"no PEM at all"), Err(TrustError::Empty)));
+        let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(trust(garbage), Err(TrustError::Certificate(_))));
+    }
+}

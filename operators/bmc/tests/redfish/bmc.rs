@@ -1,0 +1,364 @@
+//! A BMC on an ephemeral port, made of JSON documents, with faults by path.
+
+use crate::documents::documents;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    serve::ListenerExt,
+};
+use metal_bmc::{Config, Connect, Error, Fleet, Limits, Redfish, Target};
+use metal_core::redfish::{Credentials, Scheme};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, task::AbortHandle};
+
+/// What is done instead of answering well.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// This status and this body.
+    Answer(u16, String),
+    /// Nothing, for ever.
+    HangBeforeHeader,
+    /// A header, a byte of the body, and then nothing for ever.
+    HangInBody,
+    /// A body of so many bytes.
+    Long(usize),
+    /// A redirect.
+    Redirect(String),
+    /// Half of a body, and the end of the connection.
+    Cut,
+    /// Reads work; writes get this status.
+    OnPatch(u16),
+}
+
+#[derive(Default)]
+struct Inner {
+    documents: BTreeMap<String, Value>,
+    faults: BTreeMap<String, Fault>,
+    log: Vec<String>,
+    bodies: Vec<Value>,
+    headers: Vec<HeaderMap>,
+    sessions: Vec<String>,
+    issued: u32,
+    version: u32,
+    stale_etags: u32,
+    has_etags: bool,
+    login: Option<(u16, String)>,
+    task_looks: u32,
+}
+
+/// The BMC. It ends with its last clone's test.
+#[derive(Clone)]
+pub(crate) struct FakeRedfish {
+    inner: Arc<Mutex<Inner>>,
+    connections: Arc<AtomicU64>,
+    port: u16,
+    _server: Arc<Server>,
+}
+
+struct Server(AbortHandle);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Those that it accepts.
+pub(crate) fn credentials() -> Credentials {
+    Credentials { username: "admin".to_owned(), password: "s3cret-word".to_owned() }
+}
+
+/// The causes of an error, without the error itself.
+pub(crate) fn chain(error: &Error) -> String {
+    let (mut texts, mut cause) = (vec![], error.source());
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.join(": ")
+}
+
+/// Limits for a BMC that answers.
+pub(crate) fn patient() -> Limits {
+    Limits { task_poll: Duration::from_millis(1), ..Limits::default() }
+}
+
+/// Limits for a BMC that does not answer, short enough to wait for.
+pub(crate) fn impatient() -> Limits {
+    let short = Duration::from_millis(500);
+    Limits { tls: short, headers: short, body: short, ..patient() }
+}
+
+impl FakeRedfish {
+    /// A BMC with these documents.
+    pub(crate) async fn start(documents: Value) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let documents = match documents {
+            Value::Object(documents) => documents.into_iter().collect(),
+            other => panic!("{other}"),
+        };
+        let inner = Arc::new(Mutex::new(Inner { documents, ..Inner::default() }));
+        let connections = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&connections);
+        let listener = listener.tap_io(move |_| {
+            counted.fetch_add(1, SeqCst);
+        });
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&inner));
+        let server = tokio::spawn(axum::serve(listener, app).into_future());
+        let server = Arc::new(Server(server.abort_handle()));
+        Self { inner, connections, port, _server: server }
+    }
+
+    /// A BMC with one usual machine.
+    pub(crate) async fn machine() -> Self {
+        Self::start(documents()).await
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        Target { scheme: Scheme::Http, address, port: self.port }
+    }
+
+    /// A fleet with these limits, and this BMC in it.
+    pub(crate) fn fleet(&self, limits: Limits) -> (Fleet, Redfish) {
+        let fleet = Fleet::new(Config { limits, ..Config::default() });
+        let bmc = fleet.connect(&self.target(), &credentials());
+        (fleet, bmc)
+    }
+
+    /// This BMC in a fleet of its own.
+    pub(crate) fn bmc(&self) -> Redfish {
+        self.fleet(patient()).1
+    }
+
+    pub(crate) fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) {
+        edit(self.lock().documents.entry(path.to_owned()).or_default());
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.lock().documents.remove(path);
+    }
+
+    pub(crate) fn fault(&self, path: &str, fault: Fault) {
+        self.lock().faults.insert(path.to_owned(), fault);
+    }
+
+    pub(crate) fn repair(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Answers every login with this.
+    pub(crate) fn answer_logins(&self, status: u16, body: &str) {
+        self.lock().login = Some((status, body.to_owned()));
+    }
+
+    /// Ends all sessions.
+    pub(crate) fn expire(&self) {
+        self.lock().sessions.clear();
+    }
+
+    /// Asks for `If-Match`, and lets so many matching ones fail as if somebody else had written.
+    pub(crate) fn use_etags(&self, stale: u32) {
+        let mut inner = self.lock();
+        (inner.has_etags, inner.stale_etags) = (true, stale);
+    }
+
+    /// `METHOD path` of every request so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.lock().log.clone()
+    }
+
+    /// Every JSON body it got, except those of logins.
+    pub(crate) fn bodies(&self) -> Vec<Value> {
+        self.lock().bodies.clone()
+    }
+
+    /// The values of one header, in all requests so far.
+    pub(crate) fn header(&self, name: &str) -> Vec<Option<String>> {
+        let value = |headers: &HeaderMap| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        self.lock().headers.iter().map(value).collect()
+    }
+
+    /// Sessions that are open.
+    pub(crate) fn sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    /// Sessions that were ever opened.
+    pub(crate) fn logins(&self) -> u32 {
+        self.lock().issued
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(SeqCst)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+}
+
+async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let path = head.uri.path_and_query().unwrap().to_string();
+    let fault = {
+        let mut inner = inner.lock().unwrap();
+        inner.log.push(format!("{} {path}", head.method));
+        inner.headers.push(head.headers.clone());
+        inner.faults.get(&path).cloned()
+    };
+    match fault.filter(|fault| !matches!(fault, Fault::OnPatch(_)) || head.method == Method::PATCH)
+    {
+        None => inner.lock().unwrap().answer(&head.method, &path, &head.headers, body),
+        Some(fault) => fail(fault).await,
+    }
+}
+
+async fn fail(fault: Fault) -> Response {
+    let never = || futures::stream::pending::<Result<&'static str, std::io::Error>>();
+    match fault {
+        Fault::Answer(status, body) => {
+            (StatusCode::from_u16(status).unwrap(), body).into_response()
+        }
+        Fault::OnPatch(status) => error(StatusCode::from_u16(status).unwrap(), "not like this"),
+        Fault::HangBeforeHeader => std::future::pending().await,
+        Fault::HangInBody => {
+            let start = futures::stream::iter([Ok("{")]);
+            Body::from_stream(futures::StreamExt::chain(start, never())).into_response()
+        }
+        Fault::Long(bytes) => format!("{{\"x\": \"{}\"}}", "x".repeat(bytes)).into_response(),
+        Fault::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        Fault::Cut => {
+            let broken = [Ok("{"), Err(std::io::Error::other("cut"))];
+            Body::from_stream(futures::stream::iter(broken)).into_response()
+        }
+    }
+}
+
+impl Inner {
+    fn answer(
+        &mut self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Value,
+    ) -> Response {
+        let sessions = "/redfish/v1/SessionService/Sessions";
+        if method == Method::POST && path == sessions {
+            return self.log_in(&body);
+        }
+        if path == "/redfish/v1/" {
+            return self.document(path);
+        }
+        if !self.is_authorized(headers) {
+            return error(StatusCode::UNAUTHORIZED, "who are you?");
+        }
+        match *method {
+            Method::DELETE => {
+                self.sessions.retain(|session| !path.ends_with(session.as_str()));
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Method::PATCH => {
+                self.bodies.push(body);
+                self.patch(path, headers)
+            }
+            Method::POST => {
+                self.bodies.push(body);
+                post(path)
+            }
+            _ => self.document(path),
+        }
+    }
+
+    fn log_in(&mut self, body: &Value) -> Response {
+        if let Some((status, text)) = &self.login {
+            return (StatusCode::from_u16(*status).unwrap(), text.clone()).into_response();
+        }
+        if *body != json!({"UserName": "admin", "Password": "s3cret-word"}) {
+            return error(StatusCode::UNAUTHORIZED, "s3cret-word would be right");
+        }
+        self.issued += 1;
+        let session = format!("session-{}", self.issued);
+        self.sessions.push(session.clone());
+        let uri = format!("/redfish/v1/SessionService/Sessions/{session}");
+        let headers = [("x-auth-token", session.as_str()), ("location", &uri)];
+        (StatusCode::CREATED, headers, json!({"@odata.id": uri}).to_string()).into_response()
+    }
+
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        header("authorization") == Some("Basic YWRtaW46czNjcmV0LXdvcmQ=")
+            || header("x-auth-token")
+                .is_some_and(|token| self.sessions.iter().any(|session| session == token))
+    }
+
+    fn etag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
+
+    fn document(&mut self, path: &str) -> Response {
+        if path == "/redfish/v1/TaskService/Tasks/1" {
+            self.task_looks += 1;
+            let state = if self.task_looks < 3 { "Running" } else { "Completed" };
+            return json!({"TaskState": state}).to_string().into_response();
+        }
+        let Some(document) = self.documents.get(path) else {
+            return error(StatusCode::NOT_FOUND, "no such resource");
+        };
+        let mut response = document.to_string().into_response();
+        if self.has_etags {
+            response.headers_mut().insert(header::ETAG, self.etag().parse().unwrap());
+        }
+        response
+    }
+
+    fn patch(&mut self, path: &str, headers: &HeaderMap) -> Response {
+        if !self.documents.contains_key(path) {
+            return error(StatusCode::METHOD_NOT_ALLOWED, "not here");
+        }
+        if self.has_etags {
+            let given = headers.get(header::IF_MATCH).map(|etag| etag.to_str().unwrap().to_owned());
+            let Some(given) = given else {
+                return error(StatusCode::PRECONDITION_REQUIRED, "If-Match is missing");
+            };
+            if self.stale_etags > 0 {
+                self.stale_etags -= 1;
+                self.version += 1;
+                return error(StatusCode::PRECONDITION_FAILED, "somebody was faster");
+            }
+            if given != self.etag() && given != "*" {
+                return error(StatusCode::PRECONDITION_FAILED, "that is old");
+            }
+        }
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+fn post(path: &str) -> Response {
+    if path.ends_with("/SlowReset") {
+        let location = [(header::LOCATION, "/redfish/v1/TaskService/Tasks/1")];
+        return (StatusCode::ACCEPTED, location).into_response();
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    let body = json!({"error": {"@Message.ExtendedInfo": [{"Message": text}]}});
+    (status, body.to_string()).into_response()
+}

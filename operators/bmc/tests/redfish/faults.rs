@@ -1,0 +1,200 @@
+//! BMCs that do not answer, or not as they should.
+
+use crate::{
+    bmc::{FakeRedfish, Fault, chain, credentials, impatient, patient},
+    documents::SYSTEM,
+};
+use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Limits, Target};
+use metal_core::redfish::{ResetType, Scheme, Step};
+use serde_json::json;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+/// A port where nobody listens.
+async fn nobody() -> Target {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    Target { scheme: Scheme::Http, address: IpAddr::from(Ipv4Addr::LOCALHOST), port }
+}
+
+#[tokio::test]
+async fn a_dead_bmc_is_asked_once_and_then_left_alone_with_the_same_text() {
+    let fleet = Fleet::new(Config { limits: patient(), ..Config::default() });
+    let bmc = fleet.connect(&nobody().await, &credentials());
+    let first = bmc.systems().await.unwrap_err();
+    let second = bmc.systems().await.unwrap_err();
+    assert!(matches!(first, Error::Unreachable(_)), "{first}");
+    assert!(chain(&first).starts_with("no TCP connection: "), "{}", chain(&first));
+    assert_eq!(chain(&first), chain(&second));
+    assert_eq!((fleet.counters().connections(), fleet.counters().skipped()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_bmc_that_comes_back_is_found_after_its_rest() {
+    let target = nobody().await;
+    let rest = Duration::from_millis(20);
+    let limits = Limits { rest, longest_rest: rest, ..patient() };
+    let fleet = Fleet::new(Config { limits, ..Config::default() });
+    let bmc = fleet.connect(&target, &credentials());
+    bmc.systems().await.unwrap_err();
+    let server = FakeRedfish::machine().await;
+    let relay = TcpListener::bind((target.address, target.port)).await.unwrap();
+    let forward = async {
+        let (mut near, _) = relay.accept().await.unwrap();
+        let to = (Ipv4Addr::LOCALHOST, server.target().port);
+        let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+        tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
+    };
+    let found = async {
+        while bmc.systems().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = found => {}
+        () = async { forward.await; std::future::pending().await } => {}
+        () = tokio::time::sleep(Duration::from_secs(20)) => panic!("not found"),
+    }
+}
+
+#[tokio::test]
+async fn a_bmc_that_accepts_and_says_nothing_costs_no_more_than_its_deadline() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = silent.local_addr().unwrap();
+    for scheme in [Scheme::Http, Scheme::Https] {
+        let target = Target { scheme, address: address.ip(), port: address.port() };
+        let fleet = Fleet::new(Config { limits: impatient(), ..Config::default() });
+        let error = fleet.connect(&target, &credentials()).systems().await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable(_)), "{error}");
+        assert!(chain(&error).ends_with("within 500ms"), "{}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn resources_that_hang_one_after_the_other_mean_that_nobody_is_there() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(impatient());
+    bmc.systems().await.unwrap();
+    server.fault(SYSTEM, Fault::HangBeforeHeader);
+    for _ in 0..4 {
+        assert!(matches!(bmc.system(SYSTEM).await, Err(Error::Unreachable(_))));
+    }
+    assert_eq!(fleet.counters().skipped(), 1);
+}
+
+#[tokio::test]
+async fn answers_that_cannot_be_used_are_errors_that_name_the_resource() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    for (fault, reason) in [
+        (Fault::Answer(200, "<html>".to_owned()), "the answer is not JSON: "),
+        (Fault::Answer(200, "3".to_owned()), "the answer is no JSON object"),
+        (Fault::Answer(200, String::new()), "the answer is not JSON: "),
+        (Fault::Answer(200, "[".repeat(100_000)), "the answer is not JSON: "),
+        (Fault::Answer(404, "<html>".to_owned()), "HTTP 404 Not Found"),
+        (Fault::Redirect("http://127.0.0.1:1/steal".to_owned()), "HTTP 302 Found"),
+    ] {
+        server.fault(SYSTEM, fault.clone());
+        let error = bmc.system(SYSTEM).await.unwrap_err();
+        assert_eq!(error.to_string(), "BMC failed to get /redfish/v1/Systems/1", "{fault:?}");
+        assert!(chain(&error).starts_with(reason), "{fault:?}: {}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_off() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    server.fault(SYSTEM, Fault::Long(5 << 20));
+    let error = bmc.system(SYSTEM).await.unwrap_err();
+    assert_eq!(chain(&error), "the response is longer than 4194304 bytes");
+    server.repair();
+    bmc.system(SYSTEM).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_busy_bmc_is_left_alone_after_the_third_time() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(patient());
+    server.fault(SYSTEM, Fault::Answer(503, String::new()));
+    for _ in 0..3 {
+        assert!(matches!(bmc.system(SYSTEM).await, Err(Error::Failed { .. })));
+    }
+    let error = bmc.system(SYSTEM).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert_eq!(chain(&error), "answers with HTTP 503 Service Unavailable");
+    assert_eq!(fleet.counters().skipped(), 1);
+}
+
+#[tokio::test]
+async fn links_to_other_hosts_are_not_followed() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    for link in ["http://127.0.0.2/redfish/v1/Systems/1", "//127.0.0.2/x", "relative"] {
+        let error = bmc.system(link).await.unwrap_err();
+        assert_eq!(error.to_string(), "BMC failed to follow a link", "{link}");
+    }
+    server.edit(SYSTEM, |system| {
+        system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("http://127.0.0.2/reset");
+    });
+    let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+    assert!(matches!(error, Error::Failed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_bmc_closed_is_replaced_without_a_failure() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(patient());
+    bmc.systems().await.unwrap();
+    server.fault("/redfish/v1/Managers", Fault::Cut);
+    bmc.manager(None).await.unwrap_err();
+    bmc.systems().await.unwrap();
+    assert!(fleet.counters().connections() > 1);
+    assert_eq!(server.logins(), 1, "the session outlives the connection");
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_half_way_costs_only_its_connection() {
+    let server = FakeRedfish::machine().await;
+    let (_fleet, bmc) = server.fleet(patient());
+    bmc.systems().await.unwrap();
+    server.fault(SYSTEM, Fault::HangBeforeHeader);
+    let sent = server.log().len();
+    {
+        let mut call = std::pin::pin!(bmc.system(SYSTEM));
+        while server.log().len() == sent {
+            let soon = tokio::time::timeout(Duration::from_millis(1), &mut call).await;
+            assert!(soon.is_err());
+        }
+    }
+    server.repair();
+    bmc.systems().await.unwrap();
+    assert_eq!((server.connections(), server.logins()), (2, 1));
+}
+
+#[tokio::test]
+async fn beyond_the_kept_connections_each_request_has_its_own() {
+    let server = FakeRedfish::machine().await;
+    let config = Config { kept_connections: 0, limits: patient(), ..Config::default() };
+    let fleet = Fleet::new(config);
+    let bmc = fleet.connect(&server.target(), &credentials());
+    bmc.system(SYSTEM).await.unwrap();
+    assert_eq!((server.connections(), server.logins()), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_fleet_keeps_to_one_rate() {
+    let config = Config { requests_per_second: NonZeroU32::MIN, ..Config::default() };
+    let fleet = Fleet::new(config);
+    let target = nobody().await;
+    let elsewhere = Target { address: IpAddr::from([127, 0, 0, 2]), ..target.clone() };
+    let start = tokio::time::Instant::now();
+    for target in [&target, &elsewhere, &Target { port: 1, ..target.clone() }] {
+        fleet.connect(target, &credentials()).systems().await.unwrap_err();
+    }
+    assert_eq!(start.elapsed().as_secs(), 1);
+}

@@ -1,0 +1,18 @@
+//! The fleet against a BMC that does what a test tells it to, on loopback.
+
+#[cfg(test)]
+mod bmc;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod inventory;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod systems;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod write;

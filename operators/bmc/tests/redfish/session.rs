@@ -1,0 +1,231 @@
+//! How the fleet logs in, and when it does not.
+
+use crate::{
+    bmc::{FakeRedfish, Fault, credentials, patient},
+    documents::SYSTEM,
+};
+use metal_bmc::{Bmc, Connect, Error};
+use metal_core::redfish::Credentials;
+use serde_json::json;
+use std::time::Duration;
+
+const SESSIONS: &str = "POST /redfish/v1/SessionService/Sessions";
+
+fn logins(server: &FakeRedfish) -> usize {
+    server.log().iter().filter(|line| *line == SESSIONS).count()
+}
+
+fn wrong() -> Credentials {
+    Credentials { password: "wrong".to_owned(), ..credentials() }
+}
+
+#[tokio::test]
+async fn one_session_serves_every_call() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(patient());
+    bmc.systems().await.unwrap();
+    fleet.connect(&server.target(), &credentials()).system(SYSTEM).await.unwrap();
+    assert_eq!((logins(&server), server.connections()), (1, 1));
+    let tokens = server.header("x-auth-token");
+    assert_eq!(tokens[..2], [None, None], "the root and the login are asked without a session");
+    assert!(tokens[2..].iter().all(|token| token.as_deref() == Some("session-1")), "{tokens:?}");
+    assert!(server.header("authorization").iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_wait_for_each_other() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    let all = (0..8).map(|_| bmc.system(SYSTEM));
+    for system in futures::future::join_all(all).await {
+        system.unwrap();
+    }
+    assert_eq!((logins(&server), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn more_calls_than_the_queue_holds_are_refused() {
+    let server = FakeRedfish::machine().await;
+    let (_fleet, bmc) = server.fleet(metal_bmc::Limits { queue: 2, ..patient() });
+    let all = futures::future::join_all((0..5).map(|_| bmc.system(SYSTEM))).await;
+    let refused = all.iter().filter(|one| matches!(one, Err(Error::Unreachable(_)))).count();
+    assert_eq!(refused, 3);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_replaced_once() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.expire();
+    bmc.systems().await.unwrap();
+    assert_eq!((logins(&server), server.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_session_refused_by_one_resource_is_good_for_the_others() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.fault(SYSTEM, Fault::Answer(401, String::new()));
+    let error = bmc.system(SYSTEM).await.unwrap_err();
+    assert!(matches!(error, Error::Failed { .. }), "{error}");
+    bmc.manager(None).await.unwrap();
+    assert_eq!((logins(&server), server.sessions()), (2, 1), "the first session was ended");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_tried_once() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, _) = server.fleet(patient());
+    let bmc = fleet.connect(&server.target(), &wrong());
+    for _ in 0..5 {
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    assert_eq!((logins(&server), fleet.counters().refused()), (1, 1));
+    assert_eq!(fleet.counters().skipped(), 4);
+}
+
+#[tokio::test]
+async fn changed_credentials_are_tried_at_once_and_the_old_ones_stay_refused() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, _) = server.fleet(patient());
+    let connect = |credentials| fleet.connect(&server.target(), &credentials);
+    assert!(matches!(connect(wrong()).systems().await, Err(Error::Unauthorized)));
+    connect(credentials()).systems().await.unwrap();
+    assert!(matches!(connect(wrong()).systems().await, Err(Error::Unauthorized)));
+    connect(credentials()).systems().await.unwrap();
+    assert_eq!(fleet.counters().refused(), 1);
+    assert_eq!(server.sessions(), 1, "the session that was left over was ended");
+}
+
+#[tokio::test]
+async fn refused_credentials_are_tried_again_after_the_lockout() {
+    let server = FakeRedfish::machine().await;
+    let lockout = Duration::from_millis(50);
+    let (_fleet, bmc) = server.fleet(metal_bmc::Limits { lockout, ..patient() });
+    server.answer_logins(401, "");
+    assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    let again = async {
+        while logins(&server) < 2 {
+            assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_answered_with_400_is_one_nevertheless() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(
+        400,
+        r#"{"error": {"@Message.ExtendedInfo":
+        [{"MessageId": "iLO.2.13.UnauthorizedLoginAttempt"}]}}"#,
+    );
+    let bmc = server.bmc();
+    for _ in 0..2 {
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    assert_eq!(logins(&server), 1);
+}
+
+#[tokio::test]
+async fn without_sessions_every_request_carries_the_credentials() {
+    for (status, body) in
+        [(404, ""), (405, ""), (501, ""), (204, ""), (503, "SessionLimitExceeded")]
+    {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(status, body);
+        let bmc = server.bmc();
+        bmc.systems().await.unwrap();
+        bmc.systems().await.unwrap();
+        assert_eq!(logins(&server), 1, "HTTP {status}");
+        let basic = server.header("authorization");
+        assert!(basic[2..].iter().all(Option::is_some), "{basic:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_session_service_nobody_asks_for_a_session() {
+    let server = FakeRedfish::machine().await;
+    server.edit("/redfish/v1/", |root| {
+        root["SessionService"] = json!(null);
+        root["Links"] = json!({});
+    });
+    server.bmc().systems().await.unwrap();
+    assert_eq!(logins(&server), 0);
+}
+
+#[tokio::test]
+async fn basic_authentication_is_tried_once_as_well() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(404, "");
+    let (fleet, _) = server.fleet(patient());
+    let bmc = fleet.connect(&server.target(), &wrong());
+    for _ in 0..3 {
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    let tries = server.header("authorization").into_iter().flatten().count();
+    assert_eq!(tries, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_never_works_gives_way_to_basic_authentication() {
+    let server = FakeRedfish::machine().await;
+    let answer = r#"{"@odata.id": "/redfish/v1/SessionService/Sessions/7"}"#;
+    server.answer_logins(201, answer);
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    assert!(server.header("authorization").last().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_root_that_wants_a_password_gets_one_once() {
+    let server = FakeRedfish::machine().await;
+    server.fault("/redfish/v1/", Fault::Answer(401, String::new()));
+    let bmc = server.bmc();
+    for _ in 0..3 {
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    assert_eq!(
+        server.header("authorization"),
+        [None, Some("Basic YWRtaW46czNjcmV0LXdvcmQ=".into())]
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_fails_for_another_reason_is_an_error_without_the_password() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(500, r#"{"error": {"message": "cannot store s3cret-word"}}"#);
+    let error = server.bmc().systems().await.unwrap_err();
+    match &error {
+        Error::Failed { action, source } => {
+            assert_eq!(action, "log in at /redfish/v1/SessionService/Sessions");
+            assert_eq!(source.to_string(), "HTTP 500: cannot store ***");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn closing_and_forgetting_end_the_session() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(patient());
+    bmc.systems().await.unwrap();
+    assert_eq!(server.sessions(), 1);
+    fleet.forget(&server.target()).await;
+    assert_eq!(server.sessions(), 0);
+    fleet.connect(&server.target(), &credentials()).systems().await.unwrap();
+    assert_eq!(server.sessions(), 1);
+    fleet.close(Duration::from_secs(20)).await;
+    assert_eq!(server.sessions(), 0);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_in_debug_output() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    assert_eq!(format!("{bmc:?}"), format!("Redfish({:?})", server.target()));
+}

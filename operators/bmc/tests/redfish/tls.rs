@@ -1,0 +1,158 @@
+//! Which BMCs are talked to over TLS.
+
+use crate::bmc::{FakeRedfish, chain, credentials, patient};
+use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Pin, Strangers, Target, Trust};
+use metal_core::redfish::Scheme;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
+use std::{net::Ipv4Addr, sync::Arc};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+struct Identity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A certificate for this name, by an authority or by itself.
+fn identity(name: &str, by: Option<&CertifiedIssuer<'static, KeyPair>>) -> Identity {
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = match by {
+        Some(issuer) => params.signed_by(&key, issuer).unwrap(),
+        None => params.self_signed(&key).unwrap(),
+    };
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    Identity { certificate: certificate.der().clone(), key }
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let text = BASE64_STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+/// A BMC behind TLS. The guard ends it.
+async fn start(identity: Identity) -> (FakeRedfish, Target, JoinSet<()>) {
+    let server = FakeRedfish::machine().await;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate], identity.key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let plain = (Ipv4Addr::LOCALHOST, server.target().port);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+                let mut far = TcpStream::connect(plain).await.unwrap();
+                copy_bidirectional(&mut tls, &mut far).await.ok();
+            });
+        }
+    });
+    let target = Target { scheme: Scheme::Https, address: address.ip(), port: address.port() };
+    (server, target, tasks)
+}
+
+fn fleet(trust: Trust) -> Fleet {
+    Fleet::new(Config { trust, limits: patient(), ..Config::default() })
+}
+
+async fn reason(fleet: &Fleet, target: &Target) -> String {
+    let error = fleet.connect(target, &credentials()).systems().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    chain(&error)
+}
+
+#[tokio::test]
+async fn a_certificate_by_a_configured_authority_is_good_for_its_address() {
+    let authority = authority();
+    let trust = Trust::new(Strangers::Refuse);
+    let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
+    let (_server, target, _tasks) = start(identity("127.0.0.1", Some(&authority))).await;
+    let fleet = fleet(trust);
+    let bmc = fleet.connect(&target, &credentials());
+    bmc.systems().await.unwrap();
+    bmc.systems().await.unwrap();
+    assert_eq!((fleet.counters().connections(), fleet.pin(&target)), (1, None));
+}
+
+#[tokio::test]
+async fn certificates_of_others_are_refused_where_strangers_are() {
+    let authority = authority();
+    for identity in [
+        identity("127.0.0.1", None),
+        identity("127.0.0.9", Some(&authority)),
+        identity("bmc.example", Some(&authority)),
+    ] {
+        let trust = Trust::new(Strangers::Refuse);
+        let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
+        let (server, target, _tasks) = start(identity).await;
+        let reason = reason(&fleet(trust), &target).await;
+        assert!(reason.contains("invalid peer certificate"), "{reason}");
+        assert_eq!(server.log(), [] as [String; 0], "nothing was sent, least of all a password");
+    }
+}
+
+#[tokio::test]
+async fn the_first_certificate_is_held_to() {
+    let (_server, target, _tasks) = start(identity("bmc", None)).await;
+    let first = fleet(Trust::new(Strangers::PinFirst));
+    assert_eq!(first.pin(&target), None);
+    first.connect(&target, &credentials()).systems().await.unwrap();
+    let pin = first.pin(&target).unwrap();
+
+    let again = fleet(Trust::new(Strangers::PinFirst));
+    again.set_pin(&target, Some(pin));
+    again.connect(&target, &credentials()).systems().await.unwrap();
+    assert_eq!(again.pin(&target), Some(pin));
+}
+
+#[tokio::test]
+async fn another_certificate_than_the_first_is_refused_and_both_are_named() {
+    let (server, target, _tasks) = start(identity("bmc", None)).await;
+    let fleet = fleet(Trust::default());
+    let other: Pin = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+    fleet.set_pin(&target, Some(other));
+    let reason = reason(&fleet, &target).await;
+    assert!(reason.contains(&format!("is not {other}")), "{reason}");
+    assert_eq!(fleet.pin(&target), Some(other));
+    assert_eq!(server.log(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn verification_can_be_switched_off() {
+    let (_server, target, _tasks) = start(identity("bmc", None)).await;
+    let fleet = fleet(Trust::new(Strangers::Accept));
+    fleet.connect(&target, &credentials()).systems().await.unwrap();
+    assert_eq!(fleet.pin(&target), None);
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_port_is_unreachable() {
+    let server = FakeRedfish::machine().await;
+    let target = Target { scheme: Scheme::Https, ..server.target() };
+    let reason = reason(&fleet(Trust::new(Strangers::Accept)), &target).await;
+    assert!(reason.starts_with("no TLS connection"), "{reason}");
+}

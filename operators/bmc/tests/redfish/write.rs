@@ -1,0 +1,256 @@
+//! What is sent to change something.
+
+use crate::{
+    bmc::{FakeRedfish, Fault},
+    documents::SYSTEM,
+};
+use metal_bmc::{Bmc, Error};
+use metal_core::redfish::{BootMode, BootSource, IndicatorLed, ResetType, Step};
+use serde_json::{Value, json};
+
+const RESET: &str = "POST /redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
+
+fn once(source: BootSource, mode: Option<BootMode>) -> Step {
+    Step::BootOnce { source, mode }
+}
+
+/// What a step sends to a machine that was edited like this.
+async fn sent(edit: impl FnOnce(&mut Value), step: Step) -> Value {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, edit);
+    server.bmc().perform(SYSTEM, &step).await.unwrap();
+    let mut bodies = server.bodies();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    bodies.remove(0)
+}
+
+async fn refused(edit: impl FnOnce(&mut Value), step: Step) -> String {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, edit);
+    let error = server.bmc().perform(SYSTEM, &step).await.unwrap_err();
+    assert_eq!(server.bodies(), [] as [Value; 0]);
+    match &error {
+        Error::Failed { source, .. } => format!("{error}: {source}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_boot_override_is_sent_with_a_mode_only_if_that_changes() {
+    let boot = sent(|_| {}, once(BootSource::Pxe, Some(BootMode::Uefi))).await;
+    assert_eq!(
+        boot,
+        json!({"Boot": {
+            "BootSourceOverrideEnabled": "Once",
+            "BootSourceOverrideTarget": "Pxe",
+            "BootSourceOverrideMode": "UEFI",
+        }})
+    );
+    let without =
+        json!({"Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}});
+    assert_eq!(sent(|_| {}, once(BootSource::Pxe, None)).await, without);
+    assert_eq!(sent(|_| {}, once(BootSource::Pxe, Some(BootMode::Legacy))).await, without);
+    let remove = |system: &mut Value| {
+        system["Boot"].as_object_mut().unwrap().remove("BootSourceOverrideMode");
+    };
+    assert_eq!(sent(remove, once(BootSource::Pxe, Some(BootMode::Uefi))).await, without);
+}
+
+#[tokio::test]
+async fn supermicro_gets_the_mode_even_if_it_does_not_change() {
+    let supermicro = |system: &mut Value| {
+        system["Manufacturer"] = json!("Supermicro");
+        system["Boot"]["BootSourceOverrideMode"] = json!("UEFI");
+    };
+    let boot = sent(supermicro, once(BootSource::Pxe, None)).await;
+    assert_eq!(boot["Boot"]["BootSourceOverrideMode"], "UEFI");
+}
+
+#[tokio::test]
+async fn a_source_that_the_bmc_does_not_have_is_not_sent() {
+    let text = refused(|_| {}, once(BootSource::Cd, None)).await;
+    assert_eq!(
+        text,
+        "BMC failed to boot /redfish/v1/Systems/1 from Cd: it allows only None, Pxe, UefiHttp"
+    );
+}
+
+#[tokio::test]
+async fn the_boot_order_drops_an_override() {
+    let order = || Step::BootOrder(vec!["Boot0002".to_owned(), "Boot0001".to_owned()]);
+    let plain = json!({"Boot": {"BootOrder": ["Boot0002", "Boot0001"]}});
+    assert_eq!(sent(|_| {}, order()).await, plain);
+    let overridden =
+        |system: &mut Value| system["Boot"]["BootSourceOverrideEnabled"] = json!("Continuous");
+    let boot = sent(overridden, order()).await;
+    assert_eq!(boot["Boot"]["BootSourceOverrideEnabled"], "Disabled");
+}
+
+#[tokio::test]
+async fn a_reset_goes_to_the_target_that_the_system_names() {
+    let server = FakeRedfish::machine().await;
+    server.bmc().perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), RESET);
+    assert_eq!(server.bodies(), [json!({"ResetType": "On"})]);
+    let elsewhere = |system: &mut Value| {
+        system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("/elsewhere");
+    };
+    server.edit(SYSTEM, elsewhere);
+    server.bmc().perform(SYSTEM, &Step::Reset(ResetType::ForceOff)).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), "POST /elsewhere");
+}
+
+#[tokio::test]
+async fn a_reset_that_is_not_allowed_is_not_sent() {
+    let text = refused(|_| {}, Step::Reset(ResetType::ForceRestart)).await;
+    assert_eq!(
+        text,
+        "BMC failed to reset /redfish/v1/Systems/1 with ForceRestart: \
+         it allows only On, ForceOff, GracefulShutdown, Nmi"
+    );
+    let text = refused(|system| system["Actions"] = json!(null), Step::Reset(ResetType::On)).await;
+    assert!(text.ends_with("it offers no action #ComputerSystem.Reset"), "{text}");
+}
+
+#[tokio::test]
+async fn allowed_values_may_be_in_the_action_info() {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| {
+        system["Actions"]["#ComputerSystem.Reset"] =
+            json!({"target": "/reset", "@Redfish.ActionInfo": "/info"});
+    });
+    server.edit("/info", |info| {
+        *info = json!({"Parameters": [
+            {"Name": "Delay"}, {"Name": "ResetType", "AllowableValues": ["ForceOn"]}]});
+    });
+    let bmc = server.bmc();
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    assert_eq!(server.bodies(), [json!({"ResetType": "ForceOn"})]);
+    server.remove("/info");
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    assert_eq!(server.bodies()[1], json!({"ResetType": "On"}));
+}
+
+#[tokio::test]
+async fn a_change_carries_the_etag_that_was_read() {
+    let server = FakeRedfish::machine().await;
+    server.use_etags(0);
+    server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+    assert_eq!(server.header("if-match").last().unwrap().as_deref(), Some("\"0\""));
+}
+
+#[tokio::test]
+async fn a_change_that_comes_too_late_is_sent_once_more_after_reading_again() {
+    let server = FakeRedfish::machine().await;
+    server.use_etags(1);
+    server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+    let matches: Vec<_> = server.header("if-match").into_iter().flatten().collect();
+    assert_eq!(matches, ["\"0\"", "\"1\""]);
+
+    let server = FakeRedfish::machine().await;
+    server.use_etags(2);
+    let error = server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap_err();
+    assert_eq!(error.to_string(), "BMC failed to change /redfish/v1/Systems/1");
+    assert_eq!(server.bodies().len(), 2);
+}
+
+#[tokio::test]
+async fn what_only_the_settings_resource_takes_is_sent_there() {
+    let server = FakeRedfish::machine().await;
+    let settings = "/redfish/v1/Systems/1/SD";
+    server.edit(SYSTEM, |system| {
+        system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": settings}});
+    });
+    server.edit(settings, |settings| *settings = json!({"Boot": {}}));
+    let bmc = server.bmc();
+    bmc.system(SYSTEM).await.unwrap();
+    let refuse = Fault::OnPatch(405);
+    server.fault(SYSTEM, refuse);
+    bmc.perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), &format!("PATCH {settings}"));
+}
+
+#[tokio::test]
+async fn a_refused_change_says_what_the_bmc_said() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    server.fault(SYSTEM, Fault::OnPatch(400));
+    let error = bmc.perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap_err();
+    match &error {
+        Error::Failed { action, source } => {
+            assert_eq!(action, "change /redfish/v1/Systems/1");
+            assert_eq!(source.to_string(), "HTTP 400: not like this");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_followed_to_its_end() {
+    let server = FakeRedfish::machine().await;
+    let slow = |system: &mut Value| {
+        system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("/SlowReset");
+    };
+    server.edit(SYSTEM, slow);
+    server.bmc().perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    let looks = server.log().iter().filter(|line| line.contains("/Tasks/1")).count();
+    assert_eq!(looks, 3);
+}
+
+#[tokio::test]
+async fn a_task_that_fails_or_never_ends_is_an_error() {
+    let exception = json!({"TaskState": "Exception", "Messages": [{"Message": "no power"}]});
+    for (task, text) in [
+        (exception, "ended as Exception: no power"),
+        (json!({"TaskState": "Running"}), "no time is left to wait for it"),
+    ] {
+        let server = FakeRedfish::machine().await;
+        server.edit(SYSTEM, |system| {
+            system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("/SlowReset");
+        });
+        let task = Fault::Answer(200, task.to_string());
+        server.fault("/redfish/v1/TaskService/Tasks/1", task);
+        let write = std::time::Duration::from_millis(300);
+        let limits = metal_bmc::Limits { write, ..crate::bmc::patient() };
+        let (_fleet, bmc) = server.fleet(limits);
+        let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+        match &error {
+            Error::Failed { source, .. } => assert!(source.to_string().ends_with(text), "{source}"),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_that_may_have_happened_is_not_sent_twice() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.fault("/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", Fault::Cut);
+    let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    let resets = server.log().iter().filter(|line| *line == RESET).count();
+    assert_eq!(resets, 1);
+}
+
+#[tokio::test]
+async fn the_led_is_the_property_that_the_system_has() {
+    let lit = || Step::IndicatorLed(IndicatorLed::Lit);
+    assert_eq!(sent(|_| {}, lit()).await, json!({"IndicatorLED": "Lit"}));
+    let location = |system: &mut Value| {
+        system["IndicatorLED"] = json!(null);
+        system["LocationIndicatorActive"] = json!(false);
+    };
+    assert_eq!(sent(location, lit()).await, json!({"LocationIndicatorActive": true}));
+    let text = refused(|system| system["IndicatorLED"] = json!(null), lit()).await;
+    assert!(text.ends_with("it has neither LocationIndicatorActive nor IndicatorLED"), "{text}");
+}
+
+#[tokio::test]
+async fn a_manager_is_reset_by_its_own_action() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.reset_manager("/redfish/v1/Managers/BMC", ResetType::GracefulRestart).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), "POST /redfish/v1/Managers/BMC/Reset");
+    assert_eq!(server.bodies(), [json!({"ResetType": "GracefulRestart"})]);
+}
