@@ -7,11 +7,14 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod bmc;
 pub mod butane;
 pub mod capability;
 pub mod claim;
 pub mod conditions;
 pub mod dhcp;
+pub mod discovery;
+pub mod endpoint;
 pub mod macdb;
 pub mod redfish;
 pub mod registry;

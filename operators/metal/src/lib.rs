@@ -1,1 +1,27 @@
-//! Controllers of metal.ironcore.dev, and the registry that machines report to.
+//! Controllers of `metal.ironcore.dev`, and the registry that machines report to.
+
+pub mod args;
+pub mod bmc;
+pub mod claim;
+mod context;
+pub mod endpoint;
+mod error;
+pub mod keys;
+pub mod macdb;
+pub mod metrics;
+pub mod registry;
+mod run;
+pub mod server;
+pub mod startup;
+pub mod view;
+pub mod wiring;
+pub mod work;
+
+pub use context::{Context, DiscoveryBoot};
+pub use error::Error;
+pub use macdb::MacPrefixes;
+pub use run::run;
+pub use view::View;
+
+/// Field manager of everything this operator applies.
+pub const MANAGER: &str = "metal-operator";

@@ -1,1 +1,182 @@
+//! A table for single decisions; the binding itself is tested on a real API server.
 
+use super::*;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use metal_api::{
+    BootState, ClaimPhase, ClaimReference, LocalObjectReference, ObjectReference, Power,
+    PowerState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerClaimSpec,
+    ServerSpec, ServerState, ServerStatus, Taint, Toleration, TolerationOperator, condition,
+    finalizer,
+};
+
+#[test]
+fn new_claim_gets_its_finalizer_before_a_server() {
+    let mut claim = claim();
+    claim.metadata.finalizers = None;
+    assert_eq!(decide_on(&claim, &[], &[free("a")], None), Decision::AddFinalizer);
+}
+
+#[test]
+fn free_server_is_bound_first_and_everything_else_follows_one_by_one() {
+    let mut claim = claim();
+    let server = free("a");
+    let candidates = [Arc::clone(&server)];
+    assert_eq!(decide_on(&claim, &[], &candidates, None), Decision::Bind(Arc::clone(&server)));
+
+    let bound = held(&server, ServerState::Available);
+    let refer = Decision::ReferTo("a".to_owned());
+    assert_eq!(decide_on(&claim, std::slice::from_ref(&bound), &[], None), refer);
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let waiting = decide_on(&claim, &[bound], &[], None);
+    assert_eq!(recorded(&waiting).phase, Some(ClaimPhase::Unbound));
+
+    let reserved = held(&server, ServerState::Reserved);
+    let configure = Decision::Configure("a".to_owned());
+    assert_eq!(decide_on(&claim, std::slice::from_ref(&reserved), &[], None), configure);
+    let configuration = configuration(&claim);
+    let boot = decide_on(&claim, std::slice::from_ref(&reserved), &[], Some(&configuration));
+    assert_eq!(boot, Decision::Boot(Arc::clone(&reserved)));
+
+    let mut referring = Server::clone(&reserved);
+    referring.spec.boot_configuration_ref =
+        Some(ObjectReference { namespace: "tenant".to_owned(), name: "claim".to_owned() });
+    let last = decide_on(&claim, &[Arc::new(referring)], &[], Some(&configuration));
+    assert_eq!(recorded(&last).phase, Some(ClaimPhase::Bound));
+}
+
+#[test]
+fn claim_without_server_says_how_many_do_not_fit_and_why() {
+    let mut tainted = Server::clone(&free("a"));
+    tainted.spec.taints = vec![taint("dedicated")];
+    let mut cordoned = Server::clone(&free("b"));
+    cordoned.spec.unclaimable = Some(true);
+    let held = held(&free("c"), ServerState::Reserved);
+    let candidates = [Arc::new(tainted), Arc::new(cordoned), held];
+    let decision = decide_on(&claim(), &[], &candidates, None);
+    let scheduled = &recorded(&decision).conditions[0];
+    assert_eq!((&*scheduled.type_, &*scheduled.status), (condition::SCHEDULED, "False"));
+    let message = "of 3 servers 1 are held by another claim, 1 are unclaimable, \
+                   1 have a taint that the claim does not tolerate";
+    assert_eq!(scheduled.message, message);
+}
+
+#[test]
+fn named_server_that_does_not_exist_is_named() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "gone".to_owned() });
+    let decision = decide_on(&claim, &[], &[], None);
+    let message = &recorded(&decision).conditions[0].message;
+    assert_eq!(message, "spec.serverRef: there is no server gone");
+}
+
+#[test]
+fn two_servers_that_name_one_claim_are_both_left_alone() {
+    let holders =
+        [held(&free("a"), ServerState::Reserved), held(&free("b"), ServerState::Reserved)];
+    let decision = decide_on(&claim(), &holders, &[], None);
+    assert_eq!(recorded(&decision).conditions[0].reason, "Ambiguous");
+}
+
+#[test]
+fn selector_taints_and_power_all_count() {
+    let mut claim = claim();
+    let labels = [("rack".to_owned(), "r1".to_owned())];
+    let selector =
+        LabelSelector { match_labels: Some(labels.clone().into()), ..Default::default() };
+    claim.spec.server_selector = Some(selector);
+    assert_eq!(pick(&claim, &[free("a")]), Err([(Unfit::Labels, 1)].into()));
+
+    let mut server = Server::clone(&free("a"));
+    server.metadata.labels = Some(labels.into());
+    server.spec.taints = vec![taint("dedicated")];
+    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Tainted, 1)].into()));
+    claim.spec.tolerations = vec![Toleration {
+        key: "dedicated".to_owned(),
+        operator: Some(TolerationOperator::Exists),
+        ..Toleration::default()
+    }];
+    server.status.as_mut().unwrap().power_state = Some(PowerState::On);
+    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Power, 1)].into()));
+    server.status.as_mut().unwrap().power_state = Some(PowerState::Off);
+    assert!(pick(&claim, &[Arc::new(server)]).is_ok());
+}
+
+#[test]
+fn claims_of_the_same_moment_prefer_different_servers() {
+    let servers: Vec<_> = (0..50).map(|n| free(&format!("server-{n}"))).collect();
+    let picked: std::collections::BTreeSet<_> = (0..50)
+        .map(|n| {
+            let mut claim = claim();
+            claim.metadata.uid = Some(format!("claim-{n}"));
+            pick(&claim, &servers).unwrap().metadata.name.clone()
+        })
+        .collect();
+    assert!(picked.len() > 20, "only {} different servers", picked.len());
+}
+
+fn decide_on(
+    claim: &ServerClaim,
+    holders: &[Arc<Server>],
+    candidates: &[Arc<Server>],
+    configuration: Option<&ServerBootConfiguration>,
+) -> Decision {
+    let now = Timestamp::UNIX_EPOCH;
+    decide(&Observation { claim, holders, candidates, configuration, failure: None, now })
+}
+
+fn recorded(decision: &Decision) -> &ServerClaimStatus {
+    let Decision::Record(status) = decision else { panic!("{decision:?} is no record") };
+    status
+}
+
+fn claim() -> ServerClaim {
+    let spec = ServerClaimSpec {
+        power: Power::On,
+        image: "registry.example/os:1".to_owned(),
+        ..ServerClaimSpec::default()
+    };
+    let mut claim = ServerClaim::new("claim", spec);
+    claim.metadata.namespace = Some("tenant".to_owned());
+    claim.metadata.uid = Some("claim-uid".to_owned());
+    claim.metadata.finalizers = Some(vec![finalizer::SERVER_CLAIM.to_owned()]);
+    claim
+}
+
+fn free(name: &str) -> Arc<Server> {
+    let mut server = Server::new(name, ServerSpec::default());
+    server.status = Some(ServerStatus {
+        state: Some(ServerState::Available),
+        power_state: Some(PowerState::Off),
+        ..ServerStatus::default()
+    });
+    Arc::new(server)
+}
+
+fn held(server: &Server, state: ServerState) -> Arc<Server> {
+    let mut server = server.clone();
+    let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
+    let uid = Some("claim-uid".to_owned());
+    server.spec.server_claim_ref = Some(ClaimReference { namespace, name, uid });
+    server.status.as_mut().unwrap().state = Some(state);
+    Arc::new(server)
+}
+
+fn configuration(claim: &ServerClaim) -> ServerBootConfiguration {
+    let spec = ServerBootConfigurationSpec {
+        server_ref: LocalObjectReference { name: "a".to_owned() },
+        image: Some(claim.spec.image.clone()),
+        ignition_secret_ref: None,
+    };
+    let mut configuration = ServerBootConfiguration::new("claim", spec);
+    configuration.metadata.namespace = Some("tenant".to_owned());
+    configuration.status = Some(ServerBootConfigurationStatus {
+        state: Some(BootState::Ready),
+        ..ServerBootConfigurationStatus::default()
+    });
+    configuration
+}
+
+fn taint(key: &str) -> Taint {
+    Taint { key: key.to_owned(), ..Taint::default() }
+}

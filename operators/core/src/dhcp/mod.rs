@@ -19,6 +19,7 @@ mod boot;
 mod client;
 mod config;
 mod decide;
+pub mod endpoint;
 mod lease;
 mod option;
 mod pool;

@@ -33,6 +33,10 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let then = plan(&mut new, seen, settings);
+    // A status without all facts is not worth a write.
+    if matches!(then, Decision::Look(_)) {
+        return then;
+    }
     if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {
         return Decision::Record(Box::new(new));
     }

@@ -1,1 +1,321 @@
+//! A table for single decisions, and a simulated machine for their composition.
 
+mod fixture;
+mod simulation;
+
+use super::*;
+use crate::redfish::{BootEnabled, BootMode, BootSource, PowerState, ResetType, Unreachable};
+use fixture::{Scene, minutes, seconds};
+use metal_api::{
+    BootState, LocalObjectReference, Operation, PendingKind, ReclaimPolicy, ServerState,
+    annotation, condition,
+};
+
+#[test]
+fn new_server_gets_its_finalizer_before_anything_else() {
+    let mut scene = Scene::new();
+    scene.server.metadata.finalizers = None;
+    assert_eq!(scene.decide(), Decision::Configure(Change::AddFinalizer));
+}
+
+#[test]
+fn ignored_server_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.annotate(annotation::OPERATION, &Operation::Ignore.to_string());
+    scene.server.metadata.finalizers = None;
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn silent_bmc_is_shown_then_asked_again_and_refused_credentials_are_not() {
+    let silent = Unreachable::NoAnswer("timed out".to_owned());
+    for (why, reason, polled) in
+        [(silent, "NoAnswer", true), (Unreachable::Unauthorized, "Unauthorized", false)]
+    {
+        let mut scene = Scene::new();
+        scene.reading = Some(Err(why));
+        scene.record();
+        assert_eq!(scene.condition(condition::BMC_REACHABLE), ("False", reason));
+        let next = scene.decide();
+        assert!(matches!(next, Decision::Rest(time) if (time < minutes(1)) == polled), "{next:?}");
+    }
+}
+
+#[test]
+fn two_servers_with_one_uuid_are_both_left_alone_and_say_so() {
+    let mut scene = Scene::new();
+    scene.twins = vec!["server-b".to_owned()];
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "Ambiguous"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machine() {
+    let mut scene = Scene::new();
+    scene.inventory = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::Inventory));
+    scene.inventory = Some(Inventory::default());
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Discovery);
+    assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
+    assert_eq!(scene.decide(), Decision::Configure(Change::PrepareDiscovery { attempt: 1 }));
+}
+
+#[test]
+fn host_is_armed_then_switched_on_and_only_when_its_configuration_is_ready() {
+    let mut scene = Scene::in_discovery(BootState::Pending);
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.configure(BootState::Ready);
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    assert_eq!(scene.decide(), Decision::Act(arm));
+    let system = scene.system();
+    (system.boot.enabled, system.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+#[test]
+fn uefi_http_boot_is_taken_where_bmc_and_image_can_do_it() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.system().boot.allowable = vec![BootSource::Pxe, BootSource::UefiHttp];
+    let armed = |source, mode| Decision::Act(Step::BootOnce { source, mode });
+    assert_eq!(scene.decide(), armed(BootSource::Pxe, Some(BootMode::Uefi)));
+    scene.configuration_condition(condition::HTTP_BOOT_READY, "True");
+    assert_eq!(scene.decide(), armed(BootSource::UefiHttp, Some(BootMode::Uefi)));
+    scene.system().boot.allowable_modes = vec![BootMode::Legacy];
+    assert_eq!(scene.decide(), armed(BootSource::Pxe, Some(BootMode::Legacy)));
+    scene.system().boot.mode = None;
+    assert_eq!(scene.decide(), armed(BootSource::Pxe, None));
+}
+
+#[test]
+fn bmc_that_can_boot_nothing_of_the_image_is_told() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.system().boot.allowable = vec![BootSource::Hdd];
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "NoBootSource"));
+}
+
+#[test]
+fn running_host_nobody_allowed_to_cut_is_not_touched() {
+    let mut scene = Scene::new();
+    scene.system().power = PowerState::On;
+    scene.record();
+    assert_eq!((scene.state(), scene.pending()), (ServerState::Discovery, None));
+    scene.prepare(BootState::Ready);
+    scene.now += minutes(600);
+    scene.refresh();
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "HostRunning"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn enforced_first_boot_switches_a_running_host_off_first() {
+    let mut scene = Scene::new();
+    scene.settings.enforce_first_boot = true;
+    scene.system().power = PowerState::On;
+    scene.record();
+    let recorded = (scene.state(), scene.pending());
+    assert_eq!(recorded, (ServerState::Initial, Some(PendingKind::PowerOff)));
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+    scene.now += scene.settings.shutdown_grace;
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
+}
+
+#[test]
+fn report_of_another_boot_does_not_count() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.system().power = PowerState::On;
+    scene.report_for("uid-1.0");
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.report_for("uid-1.1");
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+}
+
+#[test]
+fn report_is_taken_when_the_host_is_off_and_then_the_configuration_goes() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+    let status = scene.server.status.as_ref().unwrap();
+    assert_eq!(status.network_interfaces[0].name, "eth0");
+    assert_eq!(status.pending, None);
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+}
+
+#[test]
+fn discovery_without_report_begins_again_and_ends_in_error_after_the_last_attempt() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.settings.discovery_attempts = 1;
+    scene.system().power = PowerState::On;
+    scene.now += scene.settings.discovery_timeout;
+    scene.refresh();
+    scene.record();
+    let recorded = (scene.state(), scene.pending());
+    assert_eq!(recorded, (ServerState::Initial, Some(PendingKind::PowerOff)));
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Error);
+    assert_eq!(scene.condition(condition::READY), ("False", "DiscoveryFailed"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+
+    scene.annotate(annotation::OPERATION, "retry");
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Initial);
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+}
+
+#[test]
+fn available_host_that_runs_is_shut_down_and_cut_only_where_that_is_enforced() {
+    for (enforced, step) in [
+        (false, Decision::Rest(seconds(5))),
+        (true, Decision::Act(Step::Reset(ResetType::ForceOff))),
+    ] {
+        let mut scene = Scene::available();
+        scene.settings.enforce_power_off = enforced;
+        scene.system().power = PowerState::On;
+        scene.record();
+        assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
+        let ask = Step::Reset(ResetType::GracefulShutdown);
+        assert_eq!(scene.decide(), Decision::Act(ask.clone()));
+        scene.acted(ask);
+        scene.system().power = PowerState::PoweringOff;
+        scene.now += scene.settings.shutdown_grace;
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.decide(), step);
+    }
+}
+
+#[test]
+fn claimed_host_is_booted_with_the_claims_configuration_once_that_is_ready() {
+    let mut scene = Scene::reserved();
+    scene.claim_configuration(BootState::Pending);
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.claim_configuration(BootState::Ready);
+    assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+}
+
+#[test]
+fn running_claimed_host_is_left_alone_whatever_its_configuration_says() {
+    for state in [BootState::Pending, BootState::Error, BootState::Ready] {
+        let mut scene = Scene::reserved();
+        scene.claim_configuration(state);
+        scene.system().power = PowerState::On;
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)));
+    }
+}
+
+#[test]
+fn status_loss_does_not_touch_a_claimed_machine() {
+    let mut scene = Scene::reserved();
+    scene.server.status = None;
+    scene.system().power = PowerState::On;
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Reserved);
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn missing_claim_that_was_never_seen_here_releases_nothing() {
+    let mut scene = Scene::reserved();
+    scene.server.status = None;
+    scene.claim = None;
+    scene.system().power = PowerState::On;
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Look(Need::Claim));
+    scene.claim_is_gone = true;
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.condition(condition::READY), ("False", "ClaimMissing"));
+    scene.now += minutes(600);
+    scene.refresh();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn released_claim_frees_its_server_only_when_the_host_is_off() {
+    for (policy, last) in [
+        (ReclaimPolicy::Recycle, Some(Decision::Configure(Change::ReleaseClaim))),
+        (ReclaimPolicy::Retain, None),
+    ] {
+        let mut scene = Scene::reserved();
+        scene.server.spec.reclaim_policy = Some(policy);
+        scene.system().power = PowerState::On;
+        scene.settle();
+        scene.claim = None;
+        assert_eq!(scene.decide(), Decision::Look(Need::Claim));
+        scene.claim_is_gone = true;
+        scene.record();
+        assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+        scene.server.spec.boot_configuration_ref = None;
+        let ask = Step::Reset(ResetType::GracefulShutdown);
+        assert_eq!(scene.decide(), Decision::Act(ask.clone()));
+        scene.acted(ask);
+        scene.now += minutes(600);
+        scene.refresh();
+        assert_ne!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
+        scene.system().power = PowerState::Off;
+        match last {
+            Some(last) => assert_eq!(scene.decide(), last),
+            None => {
+                scene.record();
+                assert_eq!(scene.state(), ServerState::Released);
+            }
+        }
+    }
+}
+
+#[test]
+fn power_that_nobody_knows_is_never_acted_on() {
+    let mut scene = Scene::available();
+    scene.system().power = PowerState::Unknown;
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn machine_is_touched_only_on_fresh_facts() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.now += seconds(60);
+    assert_eq!(scene.decide(), Decision::Look(Need::System));
+}
+
+#[test]
+fn shutdown_that_an_earlier_process_may_have_sent_is_not_sent_again_at_once() {
+    let mut scene = Scene::available();
+    scene.system().power = PowerState::On;
+    scene.record();
+    scene.started = scene.now + seconds(1);
+    scene.now += seconds(2);
+    scene.refresh();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.now += minutes(1);
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+}
+
+#[test]
+fn claimed_server_is_not_let_go() {
+    let scene = Scene::reserved();
+    let error = StillClaimed { namespace: "tenant".to_owned(), name: "claim".to_owned() };
+    assert_eq!(release(&scene.server), Err(error));
+    assert_eq!(release(&Scene::available().server), Ok(()));
+}
+
+#[test]
+fn foreign_claim_reference_without_bmc_waits_with_a_reason() {
+    let mut scene = Scene::reserved();
+    scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
+    scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-1".to_owned() });
+    scene.now += seconds(20);
+    scene.record();
+    assert_eq!(scene.condition(condition::BMC_REACHABLE), ("False", "NoBMC"));
+}

@@ -1,0 +1,202 @@
+use super::{Decision, Missing, Observation, Said};
+use crate::{
+    conditions::{self, Fact},
+    redfish::{ManagerReading, SystemReading, Unreachable},
+};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
+use metal_api::{
+    Bmc, BmcState, BmcStatus, LocalObjectReference, ObjectReference, Operation, PowerState, Server,
+    ServerSpec, condition, finalizer,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How soon to read a BMC again that has answered.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+/// How soon to ask a silent BMC again.
+const SILENT: SignedDuration = SignedDuration::from_secs(30);
+/// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
+const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+
+/// Decides what one pass does about one BMC.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let operation = Operation::requested(&seen.bmc.metadata).ok().flatten();
+    if operation.is_some_and(Operation::ignores_self) {
+        return Decision::Rest(RESYNC);
+    }
+    let old = seen.bmc.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    let then = plan(&mut new, seen);
+    if then != Decision::Look && new != old {
+        return Decision::Record(Box::new(new));
+    }
+    then
+}
+
+fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
+    if let Some(failure) = seen.failure {
+        set(new, seen, condition::RECONCILED, Err((failure.reason, &failure.text)));
+    } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
+        set(new, seen, condition::RECONCILED, Ok("Succeeded"));
+    }
+    let destination = match &seen.destination {
+        Ok(destination) => destination,
+        Err(Missing { reason, message }) => {
+            set(new, seen, condition::READY, Err((reason, message)));
+            return Decision::Rest(RESYNC);
+        }
+    };
+    let Some(reading) = seen.reading else { return Decision::Look };
+    let valid = match &reading.result {
+        Ok(_) => RESYNC,
+        Err(Unreachable::NoAnswer(_)) => SILENT,
+        Err(Unreachable::Unauthorized) => REFUSED,
+    };
+    let left = valid - seen.now.duration_since(reading.at);
+    if !left.is_positive() {
+        return Decision::Look;
+    }
+    match &reading.result {
+        Ok(said) => {
+            set(new, seen, condition::READY, Ok("Connected"));
+            new.ip = Some(destination.address.to_string());
+            new.mac_address.clone_from(&seen.mac_address);
+            take_manager(new, &said.manager);
+            new.systems = i32::try_from(said.systems.len()).ok();
+            let next = systems(new, seen, said);
+            next.unwrap_or(Decision::Rest(left))
+        }
+        Err(Unreachable::NoAnswer(why)) => {
+            set(new, seen, condition::READY, Err(("ConnectionFailed", why)));
+            Decision::Rest(left)
+        }
+        Err(Unreachable::Unauthorized) => {
+            let name = &seen.bmc.spec.bmc_secret_ref.name;
+            let why = format!("the BMC refuses the credentials: correct BMCSecret {name}");
+            set(new, seen, condition::READY, Err(("AuthenticationFailed", &why)));
+            Decision::Rest(left)
+        }
+    }
+}
+
+fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
+    new.manufacturer.clone_from(&manager.manufacturer);
+    new.model.clone_from(&manager.model);
+    new.sku.clone_from(&manager.part_number);
+    new.serial_number.clone_from(&manager.serial_number);
+    new.firmware_version.clone_from(&manager.firmware_version);
+    new.power_state = Some(PowerState::from(manager.power.to_string().as_str()));
+    new.state = Some(manager.state.as_deref().map_or(BmcState::Enabled, BmcState::from));
+    if let Some(at) = manager.last_reset {
+        new.last_reset_time = Some(Time(at));
+    }
+}
+
+/// The first thing to do about the systems, if any. What cannot become a Server is told.
+fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<Decision> {
+    let (mut next, mut trouble) = (None, Vec::new());
+    for system in &said.systems {
+        let Some(uuid) = &system.uuid else {
+            trouble.push(format!("{} has no UUID: set it in the BIOS of the machine", system.uri));
+            continue;
+        };
+        let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
+        match holders.as_slice() {
+            [] => next = next.or_else(|| Some(create(seen, system, uuid))),
+            [server] if refers_to(server, seen.bmc) => {
+                next = next.or_else(|| update(seen, server, system));
+            }
+            [server, ..] => trouble.push(format!(
+                "UUID {uuid} of {} is that of server {}, which has another BMC: delete that \
+                 server, or correct its bmcRef",
+                system.uri,
+                name(server),
+            )),
+        }
+    }
+    if !trouble.is_empty() {
+        let message = trouble.join("; ");
+        set(new, seen, condition::SYSTEMS_KNOWN, Err(("SystemsLeftOut", &message)));
+    } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
+        set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
+    }
+    next
+}
+
+/// The server of a system that nobody knows. It comes with its finalizer and the name of the
+/// boot configuration that its discovery is going to make: each would be a write of its own.
+fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str) -> Decision {
+    let bmc = name_of_bmc(seen.bmc);
+    let taken = |index: &usize| {
+        let name = format!("{bmc}-system-{index}");
+        seen.servers.iter().any(|server| self::name(server) == name)
+    };
+    let index = (0..).find(|index| !taken(index)).unwrap_or_default();
+    let name = format!("{bmc}-system-{index}");
+    let spec = ServerSpec {
+        system_uuid: Some(uuid.to_owned()),
+        system_uri: Some(system.uri.clone()),
+        bmc_ref: Some(LocalObjectReference { name: bmc }),
+        boot_configuration_ref: Some(ObjectReference {
+            namespace: seen.namespace.to_owned(),
+            name: name.clone(),
+        }),
+        ..ServerSpec::default()
+    };
+    let mut server = Server::new(&name, spec);
+    server.metadata.labels.clone_from(&seen.bmc.metadata.labels);
+    server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
+    server.metadata.owner_references = seen.bmc.controller_owner_ref(&()).map(|owner| vec![owner]);
+    Decision::Create(Box::new(server))
+}
+
+fn update(
+    seen: &Observation<'_>,
+    server: &Arc<Server>,
+    system: &SystemReading,
+) -> Option<Decision> {
+    let has = server.metadata.labels.clone().unwrap_or_default();
+    let wanted = seen.bmc.metadata.labels.iter().flatten();
+    let labels: BTreeMap<_, _> = wanted
+        .filter(|(key, value)| has.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let moved = server.spec.system_uri.as_ref() != Some(&system.uri);
+    (moved || !labels.is_empty()).then(|| Decision::Update {
+        server: Arc::clone(server),
+        system_uri: system.uri.clone(),
+        labels,
+    })
+}
+
+fn set(
+    new: &mut BmcStatus,
+    seen: &Observation<'_>,
+    type_: &'static str,
+    fact: Result<&str, (&str, &str)>,
+) {
+    let (holds, reason, message) = match fact {
+        Ok(reason) => (true, reason, ""),
+        Err((reason, message)) => (false, reason, message),
+    };
+    let fact = Fact { type_, holds, reason, message };
+    conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
+}
+
+fn has_uuid(server: &Server, uuid: &str) -> bool {
+    server.spec.effective_uuid().is_some_and(|own| own == uuid)
+}
+
+fn refers_to(server: &Server, bmc: &Bmc) -> bool {
+    let bmc = name_of_bmc(bmc);
+    server.spec.bmc_ref.as_ref().is_some_and(|reference| reference.name == bmc)
+}
+
+fn name(server: &Server) -> &str {
+    server.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn name_of_bmc(bmc: &Bmc) -> String {
+    bmc.metadata.name.clone().unwrap_or_default()
+}

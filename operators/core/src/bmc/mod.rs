@@ -1,0 +1,77 @@
+//! What a [`Bmc`](metal_api::Bmc) object shows of its manager, and which servers it has.
+
+mod decide;
+mod reach;
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use reach::{Destination, Missing, destination, inline_destination};
+
+use crate::redfish::{ManagerReading, SystemReading, Unreachable};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Bmc, BmcStatus, Server};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything one decision depends on.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub bmc: &'a Bmc,
+    /// Where it is, or what is missing for that.
+    pub destination: Result<Destination, Missing>,
+    /// MAC address of the Endpoint, or of the inline access.
+    pub mac_address: Option<String>,
+    /// The last reading, if there is one.
+    pub reading: Option<&'a Reading>,
+    /// Every server that refers to this BMC.
+    pub servers: &'a [Arc<Server>],
+    /// Every server, whosoever, with one of the system UUIDs in the reading.
+    pub same_uuid: &'a [Arc<Server>],
+    /// Namespace of the discovery's boot configurations.
+    pub namespace: &'a str,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a crate::server::Failure>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What a BMC said, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What the BMC said, or why it said nothing.
+    pub result: Result<Said, Unreachable>,
+}
+
+/// The answers of a BMC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// The manager.
+    pub manager: ManagerReading,
+    /// The systems, in the order of the collection.
+    pub systems: Vec<SystemReading>,
+}
+
+/// What one pass is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Read the manager and the systems, and decide again.
+    Look,
+    /// Write the status, and do nothing else.
+    Record(Box<BmcStatus>),
+    /// Create this server.
+    Create(Box<Server>),
+    /// Bring URI and labels of a server up to date.
+    Update {
+        /// The server as it was judged.
+        server: Arc<Server>,
+        /// `spec.systemURI`.
+        system_uri: String,
+        /// Labels to add or to overwrite.
+        labels: BTreeMap<String, String>,
+    },
+    /// Nothing to do until something changes, or this much time has passed.
+    Rest(SignedDuration),
+}

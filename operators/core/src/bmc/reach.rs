@@ -1,0 +1,127 @@
+//! Where a BMC listens and who may log in, from what people and Endpoints wrote down.
+
+use crate::redfish::{Credentials, Scheme};
+use metal_api::{Bmc, BmcAccess, BmcSecret, BmcSecretSpec, Endpoint, Protocol, ProtocolName};
+use std::net::IpAddr;
+
+/// Everything that is needed to speak to a BMC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Address.
+    pub address: IpAddr,
+    /// TCP port.
+    pub port: u16,
+    /// Who logs in.
+    pub credentials: Credentials,
+}
+
+/// What is missing: a CamelCase reason, and a text that names the field and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// CamelCase, from a small fixed set.
+    pub reason: &'static str,
+    /// Field and fix.
+    pub message: String,
+}
+
+impl Missing {
+    fn new(reason: &'static str, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+/// Where the BMC is. `endpoint` and `secret` are what the object refers to, if they exist.
+///
+/// # Errors
+///
+/// What is missing, or malformed.
+pub fn destination(
+    bmc: &Bmc,
+    endpoint: Option<&Endpoint>,
+    secret: Option<&BmcSecret>,
+    default: Scheme,
+) -> Result<Destination, Missing> {
+    let (field, ip) = match (&bmc.spec.access, &bmc.spec.endpoint_ref) {
+        (Some(access), _) => ("spec.access.ip", access.ip.as_deref()),
+        (None, Some(reference)) => {
+            let endpoint = endpoint.ok_or_else(|| {
+                let message = format!(
+                    "spec.endpointRef: there is no Endpoint {}: create it, or use spec.access",
+                    reference.name
+                );
+                Missing::new("EndpointMissing", message)
+            })?;
+            ("spec.ip of the Endpoint", endpoint.spec.ip.as_deref())
+        }
+        (None, None) => {
+            let message = "set spec.endpointRef or spec.access".to_owned();
+            return Err(Missing::new("NoAddress", message));
+        }
+    };
+    assemble(field, ip, &bmc.spec.protocol, &bmc.spec.bmc_secret_ref.name, secret, default)
+}
+
+/// Where the BMC of a server is that has no BMC object.
+///
+/// # Errors
+///
+/// What is missing, or malformed.
+pub fn inline_destination(
+    access: &BmcAccess,
+    secret: Option<&BmcSecret>,
+    default: Scheme,
+) -> Result<Destination, Missing> {
+    let (field, ip) = ("spec.bmc.address", Some(access.address.as_str()));
+    assemble(field, ip, &access.protocol, &access.bmc_secret_ref.name, secret, default)
+}
+
+fn assemble(
+    field: &str,
+    ip: Option<&str>,
+    protocol: &Protocol,
+    secret_name: &str,
+    secret: Option<&BmcSecret>,
+    default: Scheme,
+) -> Result<Destination, Missing> {
+    let ip = ip.unwrap_or_default();
+    let address = ip.parse::<IpAddr>().map_err(|_| {
+        let message = format!("{field}: `{ip}` is not an IP address: set the address of the BMC");
+        Missing::new("InvalidIP", message)
+    })?;
+    if let ProtocolName::Other(name) = &protocol.name {
+        let message = format!("protocol.name: `{name}` is not supported: use Redfish");
+        return Err(Missing::new("UnknownProtocol", message));
+    }
+    let port = u16::try_from(protocol.port).ok().filter(|port| *port > 0).ok_or_else(|| {
+        let message = format!("protocol.port: {} is not a TCP port: use 1 to 65535", protocol.port);
+        Missing::new("InvalidPort", message)
+    })?;
+    let scheme = match &protocol.scheme {
+        None => default,
+        Some(scheme) => scheme.as_str().parse().map_err(|_| {
+            let message = format!("protocol.scheme: `{scheme}` is neither http nor https");
+            Missing::new("UnknownScheme", message)
+        })?,
+    };
+    let credentials = credentials(secret_name, secret)?;
+    Ok(Destination { scheme, address, port, credentials })
+}
+
+fn credentials(name: &str, secret: Option<&BmcSecret>) -> Result<Credentials, Missing> {
+    let secret = secret.ok_or_else(|| {
+        let message = format!("bmcSecretRef: there is no BMCSecret {name}: create it");
+        Missing::new("SecretMissing", message)
+    })?;
+    let value = |key: &'static str| {
+        secret.spec.value(key).map(str::to_owned).ok_or_else(|| {
+            let message = format!("BMCSecret {name}: data.{key} is missing or not UTF-8: set it");
+            Missing::new("SecretIncomplete", message)
+        })
+    };
+    Ok(Credentials {
+        username: value(BmcSecretSpec::USERNAME)?,
+        password: value(BmcSecretSpec::PASSWORD)?,
+    })
+}

@@ -1,0 +1,162 @@
+use super::*;
+use crate::redfish::{Credentials, PowerState, Scheme};
+use jiff::Timestamp;
+use metal_api::{BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, condition};
+
+const UUID: &str = "38947555-7742-3448-3784-823347823834";
+
+#[test]
+fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
+    let mut scene = Scene::new();
+    scene.reading = None;
+    assert_eq!(scene.decide(), Decision::Look);
+    scene.reading = Some(Ok(said(Some(UUID))));
+    scene.record();
+    let Decision::Create(server) = scene.decide() else { panic!() };
+    assert_eq!(server.metadata.name.as_deref(), Some("bmc-1-system-0"));
+    assert_eq!(server.spec.system_uuid.as_deref(), Some(UUID));
+    assert!(server.metadata.owner_references.is_some() && server.metadata.finalizers.is_some());
+    scene.servers = vec![Arc::from(server)];
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn server_is_found_by_its_uuid_whatever_its_name_and_position() {
+    let mut scene = Scene::new();
+    scene.record();
+    let Decision::Create(mut server) = scene.decide() else { panic!() };
+    server.metadata.name = Some("by-hand".to_owned());
+    server.spec.system_uri = Some("/redfish/v1/Systems/old".to_owned());
+    scene.servers = vec![Arc::from(server)];
+    let Decision::Update { server, system_uri, .. } = scene.decide() else { panic!() };
+    assert_eq!(server.metadata.name.as_deref(), Some("by-hand"));
+    assert_eq!(system_uri, "/redfish/v1/Systems/1");
+}
+
+#[test]
+fn system_without_uuid_and_one_that_another_bmc_has_are_told_and_left_out() {
+    let mut scene = Scene::new();
+    scene.reading = Some(Ok(said(None)));
+    scene.record();
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+
+    let mut scene = Scene::new();
+    scene.record();
+    let Decision::Create(mut server) = scene.decide() else { panic!() };
+    server.spec.bmc_ref = Some(LocalObjectReference { name: "other".to_owned() });
+    scene.servers = vec![Arc::from(server)];
+    scene.record();
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn silent_bmc_and_wrong_password_are_told_apart() {
+    for (why, reason) in [
+        (Unreachable::NoAnswer("timed out".to_owned()), "ConnectionFailed"),
+        (Unreachable::Unauthorized, "AuthenticationFailed"),
+    ] {
+        let mut scene = Scene::new();
+        scene.reading = Some(Err(why));
+        scene.record();
+        assert_eq!(scene.condition(condition::READY), ("False", reason));
+        assert!(matches!(scene.decide(), Decision::Rest(_)));
+    }
+}
+
+#[test]
+fn what_is_missing_to_reach_a_bmc_is_named_with_its_field() {
+    let (bmc, secret) = (bmc(), secret());
+    let reach = |bmc: &Bmc, secret: Option<&BmcSecret>| {
+        destination(bmc, None, secret, Scheme::Http).map_err(|missing| missing.reason)
+    };
+    assert!(reach(&bmc, Some(&secret)).is_ok());
+    assert_eq!(reach(&bmc, None), Err("SecretMissing"));
+    assert_eq!(
+        reach(&bmc, Some(&BmcSecret::new("bmc-1", BmcSecretSpec::default()))),
+        Err("SecretIncomplete")
+    );
+    let changed = |edit: fn(&mut Bmc)| {
+        let mut bmc = bmc.clone();
+        edit(&mut bmc);
+        reach(&bmc, Some(&secret)).unwrap_err()
+    };
+    assert_eq!(changed(|bmc| bmc.spec.access = None), "NoAddress");
+    assert_eq!(changed(|bmc| bmc.spec.protocol.port = 0), "InvalidPort");
+    assert_eq!(changed(|bmc| bmc.spec.protocol.name = "IPMI".into()), "UnknownProtocol");
+    assert_eq!(changed(|bmc| bmc.spec.protocol.scheme = Some("ftp".into())), "UnknownScheme");
+    let endpoint = |bmc: &mut Bmc| {
+        bmc.spec.access = None;
+        bmc.spec.endpoint_ref = Some(LocalObjectReference { name: "gone".to_owned() });
+    };
+    assert_eq!(changed(endpoint), "EndpointMissing");
+}
+
+struct Scene {
+    bmc: Bmc,
+    reading: Option<Result<Said, Unreachable>>,
+    servers: Vec<Arc<Server>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { bmc: bmc(), reading: Some(Ok(said(Some(UUID)))), servers: vec![] }
+    }
+
+    fn decide(&self) -> Decision {
+        let at = Timestamp::UNIX_EPOCH;
+        let reading = self.reading.clone().map(|result| Reading { at, result });
+        decide(&Observation {
+            bmc: &self.bmc,
+            destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
+            mac_address: None,
+            reading: reading.as_ref(),
+            servers: &self.servers,
+            same_uuid: &self.servers,
+            namespace: "manager",
+            failure: None,
+            now: at,
+        })
+    }
+
+    fn record(&mut self) {
+        let decision = self.decide();
+        let Decision::Record(status) = decision else { panic!("{decision:?} is no record") };
+        self.bmc.status = Some(*status);
+    }
+
+    fn condition(&self, type_: &str) -> (&str, &str) {
+        let conditions = &self.bmc.status.as_ref().unwrap().conditions;
+        let found = conditions.iter().find(|c| c.type_ == type_).unwrap();
+        (&found.status, &found.reason)
+    }
+}
+
+fn said(uuid: Option<&str>) -> Said {
+    let system = SystemReading {
+        uri: "/redfish/v1/Systems/1".to_owned(),
+        uuid: uuid.map(str::to_owned),
+        power: PowerState::Off,
+        ..SystemReading::default()
+    };
+    Said { manager: ManagerReading::default(), systems: vec![system] }
+}
+
+fn bmc() -> Bmc {
+    let mut bmc = Bmc::new("bmc-1", BmcSpec::default());
+    bmc.metadata.uid = Some("bmc-uid".to_owned());
+    bmc.spec.protocol.name = "Redfish".into();
+    bmc.spec.protocol.port = 8000;
+    let ip = Some("127.1.0.1".to_owned());
+    bmc.spec.access = Some(InlineAccess { ip, ..InlineAccess::default() });
+    bmc
+}
+
+fn secret() -> BmcSecret {
+    let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
+    let values = [("username", credentials.username), ("password", credentials.password)];
+    let string_data = values.map(|(key, value)| (key.to_owned(), value)).into();
+    let spec = BmcSecretSpec { string_data: Some(string_data), ..BmcSecretSpec::default() };
+    BmcSecret::new("bmc-1", spec)
+}

@@ -1,0 +1,188 @@
+//! What an [`Endpoint`] becomes: a BMC with the credentials of its MAC prefix, or a condition
+//! that says why not.
+
+use crate::{
+    conditions::{self, Fact},
+    macdb::{Entry, MacDb},
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{
+    Bmc, BmcSecretSpec, BmcSpec, ConsoleProtocol, ConsoleProtocolName, Endpoint, EndpointStatus,
+    LocalObjectReference, MacAddr, Operation, Protocol, ProtocolName, ProtocolScheme, condition,
+};
+use std::net::IpAddr;
+
+/// Watches wake an Endpoint when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// Everything one decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub endpoint: &'a Endpoint,
+    /// Names of other Endpoints with the same MAC address.
+    pub twins: &'a [String],
+    /// The MAC prefix database; `None` where none is configured.
+    pub macdb: Option<&'a MacDb>,
+    /// The BMC of the same name.
+    pub bmc: Option<&'a Bmc>,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a crate::server::Failure>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What one pass is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Create the BMCSecret, unless there is one: credentials that were rotated stay. Then create
+    /// the BMC, unless there is one.
+    Create(Box<Wanted>),
+    /// Write the status, and do nothing else.
+    Record(EndpointStatus),
+    /// Nothing to do until something changes, or this much time has passed.
+    Rest(SignedDuration),
+}
+
+/// The two objects of an Endpoint, both named like it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The credentials.
+    pub secret: BmcSecretSpec,
+    /// The BMC.
+    pub bmc: BmcSpec,
+}
+
+/// Decides what one pass does about one Endpoint.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let operation = Operation::requested(&seen.endpoint.metadata).ok().flatten();
+    if operation.is_some_and(Operation::ignores_self) {
+        return Decision::Rest(RESYNC);
+    }
+    let judged = judge(seen);
+    let mut new = seen.endpoint.status.clone().unwrap_or_default();
+    recognized(&mut new, seen, judged.as_ref().err());
+    if Some(&new) != seen.endpoint.status.as_ref() && new != EndpointStatus::default() {
+        return Decision::Record(new);
+    }
+    match judged {
+        Ok(Some(wanted)) => Decision::Create(Box::new(wanted)),
+        Ok(None) | Err(_) => Decision::Rest(RESYNC),
+    }
+}
+
+/// Why an Endpoint becomes no BMC: a reason, and what to do.
+type Refusal = (&'static str, String);
+
+/// What is still to be created; `None` if everything is there.
+fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
+    let spec = &seen.endpoint.spec;
+    let text = spec.mac_address.as_deref().unwrap_or_default();
+    let mac = text.parse::<MacAddr>().map_err(|error| {
+        ("InvalidMACAddress", format!("spec.macAddress: {error}: write it as aa:bb:cc:dd:ee:ff"))
+    })?;
+    let ip = spec.ip.as_deref().unwrap_or_default();
+    ip.parse::<IpAddr>().map_err(|_| {
+        ("InvalidIP", format!("spec.ip: `{ip}` is not an IP address: set the address of the BMC"))
+    })?;
+    if !seen.twins.is_empty() {
+        let names = seen.twins.join(", ");
+        let message = format!("spec.macAddress is also that of {names}: delete all but one");
+        return Err(("Ambiguous", message));
+    }
+    if let Some(bmc) = seen.bmc {
+        return existing(seen, bmc);
+    }
+    let macdb = seen.macdb.ok_or_else(|| {
+        ("NoDatabase", "no MAC prefix database is configured: set --mac-prefixes-file".to_owned())
+    })?;
+    let entry = macdb.lookup(mac).ok_or_else(|| {
+        let message = format!(
+            "no entry of the MAC prefix database matches {mac}: add its prefix, or delete this \
+             Endpoint if it is no BMC"
+        );
+        ("UnknownPrefix", message)
+    })?;
+    wanted(seen, entry).map(Some)
+}
+
+/// A BMC of this name is there: it is left as it is, if it is ours.
+fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal> {
+    let name = seen.endpoint.metadata.name.as_deref().unwrap_or_default();
+    match &bmc.spec.endpoint_ref {
+        Some(endpoint) if endpoint.name == name => Ok(None),
+        Some(_) | None => {
+            let message = format!(
+                "BMC {name} exists and does not refer to this Endpoint: rename one of the two"
+            );
+            Err(("NameTaken", message))
+        }
+    }
+}
+
+fn wanted(seen: &Observation<'_>, entry: &Entry) -> Result<Wanted, Refusal> {
+    let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
+    let invalid = |field: &str, value: &str, fix: &str| {
+        let prefix = &entry.mac_prefix;
+        ("InvalidEntry", format!("MAC prefix database, entry {prefix}: {field} `{value}`: {fix}"))
+    };
+    let protocol = ProtocolName::from(entry.protocol.as_str());
+    if matches!(protocol, ProtocolName::Other(_)) {
+        return Err(invalid("protocol", &entry.protocol, "use Redfish"));
+    }
+    let credentials = entry
+        .default_credentials
+        .first()
+        .ok_or_else(|| invalid("defaultCredentials", "", "give at least one"))?;
+    let console = match &entry.console {
+        None => None,
+        Some(console) => {
+            let name = match console.kind.as_str() {
+                "IPMI" => ConsoleProtocolName::Ipmi,
+                "SSH" => ConsoleProtocolName::Ssh,
+                "SSHLenovo" => ConsoleProtocolName::SshLenovo,
+                other => {
+                    return Err(invalid("console.type", other, "use IPMI, SSH or SSHLenovo"));
+                }
+            };
+            Some(ConsoleProtocol { name, port: i32::from(console.port) })
+        }
+    };
+    let values = [
+        (BmcSecretSpec::USERNAME, &credentials.username),
+        (BmcSecretSpec::PASSWORD, &credentials.password),
+    ];
+    let data = values
+        .map(|(key, value)| (key.to_owned(), k8s_openapi::ByteString(value.clone().into_bytes())));
+    let bmc = BmcSpec {
+        endpoint_ref: Some(LocalObjectReference { name: name.clone() }),
+        bmc_secret_ref: LocalObjectReference { name },
+        protocol: Protocol {
+            name: protocol,
+            port: i32::from(entry.port),
+            scheme: entry.protocol_scheme.as_deref().map(ProtocolScheme::from),
+        },
+        console_protocol: console,
+        ..BmcSpec::default()
+    };
+    Ok(Wanted { secret: BmcSecretSpec { data: Some(data.into()), ..Default::default() }, bmc })
+}
+
+/// Says why the Endpoint is no BMC. One that was always fine carries no condition: that saves a
+/// write for each of ten thousand.
+fn recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<&Refusal>) {
+    let type_ = condition::RECOGNIZED;
+    let failed = seen.failure.map(|failure| (failure.reason, failure.text.clone()));
+    let fact = match refusal.or(failed.as_ref()) {
+        Some((reason, message)) => Fact { type_, holds: false, reason, message },
+        None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
+            Fact { type_, holds: true, reason: "Recognized", message: "" }
+        }
+        None => return,
+    };
+    let generation = seen.endpoint.metadata.generation;
+    conditions::set(&mut new.conditions, fact, generation, seen.now);
+}
+
+#[cfg(test)]
+mod tests;

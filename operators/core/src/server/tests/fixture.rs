@@ -1,0 +1,274 @@
+//! A server, its machine and its cluster, as one decision sees them.
+
+use super::*;
+use crate::redfish::{BootReading, SystemReading};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use metal_api::{
+    ClaimReference, ObjectReference, Power, ServerBootConfigurationSpec,
+    ServerBootConfigurationStatus, ServerClaimSpec, ServerInventorySpec, ServerSpec, finalizer,
+    inventory::{NetworkInterface, Report},
+};
+
+pub(super) const T0: Timestamp = Timestamp::UNIX_EPOCH;
+
+pub(super) fn seconds(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+pub(super) fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+/// Everything that one decision sees.
+pub(super) struct Scene {
+    pub(super) server: Server,
+    pub(super) access: Result<(), String>,
+    pub(super) reading: Option<Result<SystemReading, Unreachable>>,
+    pub(super) read_at: Timestamp,
+    pub(super) inventory: Option<Inventory>,
+    pub(super) twins: Vec<String>,
+    pub(super) configuration: Option<ServerBootConfiguration>,
+    pub(super) claim: Option<ServerClaim>,
+    pub(super) claim_is_gone: bool,
+    pub(super) report: Option<ServerInventory>,
+    pub(super) acted: Option<Acted>,
+    pub(super) recorded: Option<Timestamp>,
+    pub(super) settings: Settings,
+    pub(super) started: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+impl Scene {
+    /// A server that a BMC has just brought, whose host is off.
+    pub(super) fn new() -> Self {
+        let spec = ServerSpec {
+            system_uuid: Some("38947555-7742-3448-3784-823347823834".to_owned()),
+            boot_configuration_ref: Some(reference("manager", "server-a")),
+            ..ServerSpec::default()
+        };
+        let mut server = Server::new("server-a", spec);
+        server.metadata.uid = Some("uid-1".to_owned());
+        server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
+        let boot = BootReading {
+            mode: Some(BootMode::Uefi),
+            allowable: vec![BootSource::Pxe, BootSource::Hdd],
+            ..BootReading::default()
+        };
+        let system = SystemReading { power: PowerState::Off, boot, ..SystemReading::default() };
+        Self {
+            server,
+            access: Ok(()),
+            reading: Some(Ok(system)),
+            read_at: T0,
+            inventory: Some(Inventory::default()),
+            twins: vec![],
+            configuration: None,
+            claim: None,
+            claim_is_gone: false,
+            report: None,
+            acted: None,
+            recorded: None,
+            settings: settings(),
+            started: T0,
+            now: T0,
+        }
+    }
+
+    /// In `Discovery`, with everything prepared.
+    pub(super) fn in_discovery(state: BootState) -> Self {
+        let mut scene = Self::new();
+        scene.record();
+        scene.prepare(state);
+        scene
+    }
+
+    /// `Available`, and at rest.
+    pub(super) fn available() -> Self {
+        let mut scene = Self::in_discovery(BootState::Ready);
+        scene.report_for("uid-1.1");
+        scene.record();
+        scene.server.spec.boot_configuration_ref = None;
+        scene.configuration = None;
+        scene
+    }
+
+    /// `Reserved` by the claim `tenant/claim`, which wants it on.
+    pub(super) fn reserved() -> Self {
+        let mut scene = Self::available();
+        let uid = Some("claim-uid".to_owned());
+        let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
+        scene.server.spec.server_claim_ref =
+            Some(ClaimReference { namespace, name, uid: uid.clone() });
+        let spec = ServerClaimSpec { power: Power::On, ..ServerClaimSpec::default() };
+        let mut claim = ServerClaim::new("claim", spec);
+        claim.metadata.namespace = Some("tenant".to_owned());
+        claim.metadata.uid = uid;
+        scene.claim = Some(claim);
+        scene.claim_configuration(BootState::Ready);
+        scene.settle();
+        scene
+    }
+
+    /// Makes the discovery's configuration, in this state.
+    pub(super) fn prepare(&mut self, state: BootState) {
+        self.configuration = Some(configuration("manager", "server-a", state));
+        let attempt = self.server.status.as_ref().and_then(|s| s.discovery.as_ref()?.attempts);
+        let attempt = attempt.unwrap_or(0).to_string();
+        let annotations = [(annotation::DISCOVERY_ATTEMPT.to_owned(), attempt)].into();
+        self.configuration.as_mut().unwrap().metadata.annotations = Some(annotations);
+    }
+
+    /// Changes the state of the configuration.
+    pub(super) fn configure(&mut self, state: BootState) {
+        let configuration = self.configuration.as_mut().unwrap();
+        configuration.status.as_mut().unwrap().state = Some(state);
+    }
+
+    pub(super) fn configuration_condition(&mut self, type_: &str, status: &str) {
+        let status = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: "Test".to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(T0),
+        };
+        let configuration = self.configuration.as_mut().unwrap();
+        configuration.status.as_mut().unwrap().conditions.push(status);
+    }
+
+    /// Makes the claim's configuration, in this state, and refers to it.
+    pub(super) fn claim_configuration(&mut self, state: BootState) {
+        self.configuration = Some(configuration("tenant", "claim", state));
+        self.server.spec.boot_configuration_ref = Some(reference("tenant", "claim"));
+    }
+
+    /// The machine reports, from this boot.
+    pub(super) fn report_for(&mut self, boot: &str) {
+        let eth0 = NetworkInterface {
+            name: "eth0".to_owned(),
+            mac_address: "23:11:8a:00:00:01".to_owned(),
+            ..NetworkInterface::default()
+        };
+        let spec = ServerInventorySpec {
+            boot_configuration_uid: Some(boot.to_owned()),
+            received_time: Some(Time(self.now)),
+            report: Report { network_interfaces: vec![eth0], ..Report::default() },
+            ..ServerInventorySpec::default()
+        };
+        self.report = Some(ServerInventory::new("server-a", spec));
+    }
+
+    pub(super) fn annotate(&mut self, key: &str, value: &str) {
+        let annotations = [(key.to_owned(), value.to_owned())].into();
+        self.server.metadata.annotations = Some(annotations);
+    }
+
+    /// The machine.
+    pub(super) fn system(&mut self) -> &mut SystemReading {
+        self.reading.as_mut().unwrap().as_mut().unwrap()
+    }
+
+    /// The machine was read just now.
+    pub(super) fn refresh(&mut self) {
+        self.read_at = self.now;
+    }
+
+    /// This was done to the machine just now.
+    pub(super) fn acted(&mut self, step: Step) {
+        let same = self.acted.as_ref().filter(|acted| acted.step == step);
+        let count = same.map_or(1, |acted| acted.count + 1);
+        self.acted = Some(Acted { step, at: self.now, count });
+    }
+
+    pub(super) fn decide(&self) -> Decision {
+        let reading = self.reading.clone().map(|result| Reading { at: self.read_at, result });
+        let claim = match (&self.server.spec.server_claim_ref, &self.claim) {
+            (None, _) => ClaimSeen::Unclaimed,
+            (Some(_), Some(claim)) => ClaimSeen::Holds(claim),
+            (Some(_), None) if self.claim_is_gone => ClaimSeen::Gone,
+            (Some(_), None) => ClaimSeen::NotCached,
+        };
+        let referred = self.server.spec.boot_configuration_ref.is_some();
+        let observation = Observation {
+            server: &self.server,
+            access: self.access.as_ref().map(|()| ()).map_err(String::as_str),
+            system: reading.as_ref(),
+            inventory: self.inventory.as_ref(),
+            twins: &self.twins,
+            configuration: self.configuration.as_ref().filter(|_| referred),
+            claim,
+            report: self.report.as_ref(),
+            acted: self.acted.as_ref(),
+            recorded: self.recorded,
+            failure: None,
+            started: self.started,
+            now: self.now,
+        };
+        decide(&observation, &self.settings)
+    }
+
+    /// Decides, and records what is decided to be recorded; nothing else may be decided.
+    pub(super) fn record(&mut self) {
+        match self.decide() {
+            Decision::Record(status) => {
+                self.server.status = Some(*status);
+                self.recorded = Some(self.now);
+            }
+            other => panic!("{other:?} instead of a record"),
+        }
+    }
+
+    /// Records until there is nothing more to be recorded.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..5 {
+            let Decision::Record(status) = self.decide() else { return };
+            self.server.status = Some(*status);
+        }
+        panic!("records for ever");
+    }
+
+    pub(super) fn state(&self) -> ServerState {
+        self.server.status.as_ref().and_then(|status| status.state.clone()).unwrap()
+    }
+
+    pub(super) fn pending(&self) -> Option<PendingKind> {
+        Some(self.server.status.as_ref()?.pending.as_ref()?.kind.clone())
+    }
+
+    /// Status and reason of one condition.
+    pub(super) fn condition(&self, type_: &str) -> (&str, &str) {
+        let conditions = &self.server.status.as_ref().unwrap().conditions;
+        let found = conditions.iter().find(|c| c.type_ == type_).unwrap();
+        (&found.status, &found.reason)
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        namespace: "manager".to_owned(),
+        discovery_timeout: minutes(30),
+        discovery_attempts: 3,
+        shutdown_grace: minutes(2),
+        power_polling: seconds(5),
+        resync: minutes(2),
+        enforce_first_boot: false,
+        enforce_power_off: false,
+    }
+}
+
+fn configuration(namespace: &str, name: &str, state: BootState) -> ServerBootConfiguration {
+    let spec = ServerBootConfigurationSpec::default();
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let status = ServerBootConfigurationStatus { state: Some(state), ..Default::default() };
+    ServerBootConfiguration { metadata, spec, status: Some(status) }
+}
+
+fn reference(namespace: &str, name: &str) -> ObjectReference {
+    ObjectReference { namespace: namespace.to_owned(), name: name.to_owned() }
+}

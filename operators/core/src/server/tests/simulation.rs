@@ -1,0 +1,166 @@
+//! Many passes over one machine, with writes that are lost and writes that are done twice.
+
+use super::{
+    fixture::{Scene, seconds},
+    *,
+};
+use crate::redfish::SystemReading;
+
+/// How a run ends.
+#[derive(Debug, PartialEq)]
+struct End {
+    state: ServerState,
+    power: PowerState,
+    pending: Option<PendingKind>,
+    cut: bool,
+}
+
+/// From a new server, with any of the first eight writes lost and all others done twice, the
+/// server is discovered, and its power is not cut.
+#[test]
+fn every_discovery_ends_available_despite_lost_and_repeated_writes() {
+    for faults in 0..256 {
+        let mut scene = Scene::new();
+        let end = settle(&mut scene, faults);
+        let expected = End {
+            state: ServerState::Available,
+            power: PowerState::Off,
+            pending: None,
+            cut: false,
+        };
+        assert_eq!(end, expected, "faults {faults:08b}");
+        assert_eq!(scene.server.spec.boot_configuration_ref, None);
+    }
+}
+
+/// The same from a claimed server to its release.
+#[test]
+fn every_claim_boots_and_every_release_ends_available_despite_lost_and_repeated_writes() {
+    for faults in 0..256 {
+        let mut scene = Scene::reserved();
+        let end = settle(&mut scene, faults);
+        let on =
+            End { state: ServerState::Reserved, power: PowerState::On, pending: None, cut: false };
+        assert_eq!(end, on, "faults {faults:08b}");
+
+        (scene.claim, scene.claim_is_gone) = (None, true);
+        let end = settle(&mut scene, faults);
+        let off = End {
+            state: ServerState::Available,
+            power: PowerState::Off,
+            pending: None,
+            cut: false,
+        };
+        assert_eq!(end, off, "faults {faults:08b}");
+    }
+}
+
+/// A process that starts again after every single pass, and so remembers nothing, gets there too.
+#[test]
+fn process_that_forgets_everything_after_each_pass_gets_there() {
+    let mut scene = Scene::new();
+    let mut steps = vec![];
+    for _ in 0..60 {
+        scene.now += seconds(30);
+        (scene.acted, scene.recorded, scene.started) = (None, None, scene.now);
+        scene.refresh();
+        pass(&mut scene, Fault::None, &mut steps);
+    }
+    assert_eq!(scene.state(), ServerState::Available);
+    let on = steps.iter().filter(|step| **step == Step::Reset(ResetType::On)).count();
+    assert_eq!(on, 1, "{steps:?}");
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Lost,
+    Twice,
+}
+
+/// Runs passes until one rests with nothing more to come. Bit *n* of `faults` loses write *n*.
+fn settle(scene: &mut Scene, faults: u32) -> End {
+    let (mut steps, mut writes, mut rests) = (vec![], 0, 0);
+    for _ in 0..200 {
+        scene.now += seconds(3);
+        let fault = match writes {
+            0..8 if faults >> writes & 1 == 1 => Fault::Lost,
+            _ => Fault::Twice,
+        };
+        if pass(scene, fault, &mut steps) {
+            writes += 1;
+            rests = 0;
+        } else {
+            rests += 1;
+        }
+        if rests > 60 {
+            break;
+        }
+    }
+    let cut = steps.contains(&Step::Reset(ResetType::ForceOff));
+    let power = scene.system().power;
+    End { state: scene.state(), power, pending: scene.pending(), cut }
+}
+
+/// One pass; says whether it wrote anything.
+fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
+    match scene.decide() {
+        Decision::Look(Need::System) => scene.refresh(),
+        Decision::Look(need) => panic!("{need:?} is there"),
+        Decision::Rest(_) => return false,
+        Decision::Record(_) | Decision::Configure(_) if fault == Fault::Lost => {}
+        Decision::Record(status) => {
+            scene.server.status = Some(*status);
+            scene.recorded = Some(scene.now);
+        }
+        Decision::Configure(change) => configure(scene, &change),
+        Decision::Act(step) => {
+            scene.acted(step.clone());
+            steps.push(step.clone());
+            for _ in 0..match fault {
+                Fault::Lost => 0,
+                Fault::None => 1,
+                Fault::Twice => 2,
+            } {
+                act(scene.system(), &step);
+            }
+            scene.refresh();
+            report(scene);
+        }
+    }
+    true
+}
+
+fn configure(scene: &mut Scene, change: &Change) {
+    match change {
+        Change::PrepareDiscovery { .. } => scene.prepare(BootState::Ready),
+        Change::DropConfiguration => scene.server.spec.boot_configuration_ref = None,
+        Change::ReleaseClaim => scene.server.spec.server_claim_ref = None,
+        Change::AddFinalizer | Change::ReferToDiscovery | Change::DropOperation => {
+            panic!("{change:?} is not expected here")
+        }
+    }
+}
+
+fn act(machine: &mut SystemReading, step: &Step) {
+    match step {
+        Step::BootOnce { source, .. } => {
+            (machine.boot.enabled, machine.boot.target) = (BootEnabled::Once, Some(*source));
+        }
+        Step::Reset(ResetType::On) => {
+            machine.power = PowerState::On;
+            machine.boot.enabled = BootEnabled::Disabled;
+        }
+        Step::Reset(ResetType::GracefulShutdown | ResetType::ForceOff) => {
+            machine.power = PowerState::Off;
+        }
+        other => panic!("{other:?} is not expected here"),
+    }
+}
+
+/// A machine that runs in its discovery reports.
+fn report(scene: &mut Scene) {
+    if scene.system().power == PowerState::On && scene.state() == ServerState::Discovery {
+        scene.report_for("uid-1.1");
+    }
+}

@@ -1,0 +1,186 @@
+//! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
+
+use crate::{
+    Context, Error, MANAGER,
+    server::Memories,
+    view::ServerKey,
+    work::{Next, Work},
+};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use metal_api::{Bmc, Server};
+use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
+use metal_core::{
+    bmc::{Decision, Destination, Observation, Reading, Said, decide},
+    redfish::Unreachable,
+    server::Reading as SystemReadingOf,
+};
+use metal_runtime::{apply_status, report::Chain};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The last reading of each BMC, and where it came from. All of it may be lost.
+#[derive(Debug, Default)]
+pub struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
+
+impl Readings {
+    /// The reading of this BMC at this destination.
+    fn of(&self, name: &str, destination: &Destination) -> Option<Reading> {
+        let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, reading) = readings.get(name)?;
+        (from == destination).then(|| reading.clone())
+    }
+
+    fn keep(&self, name: &str, destination: &Destination, reading: Reading) {
+        let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.insert(name.to_owned(), (destination.clone(), reading));
+    }
+
+    fn forget(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// One pass over one BMC.
+///
+/// # Errors
+///
+/// Those of the API server. A BMC that does not answer is no error.
+pub async fn pass<C: Connect>(
+    ctx: Arc<Context<C>>,
+    work: Arc<Work<String>>,
+    readings: Arc<Readings>,
+    name: String,
+) -> Result<Next, Error> {
+    let Some(bmc) = ctx.view.bmcs.named(None, &name) else {
+        work.failures.succeeded(&name);
+        readings.forget(&name);
+        return Ok(Next::Wait);
+    };
+    if bmc.metadata.deletion_timestamp.is_some() {
+        return Ok(Next::Wait);
+    }
+    let mut looked = false;
+    loop {
+        match judge(&ctx, &work, &readings, &bmc) {
+            Decision::Look if looked => return Err(Error::Restless),
+            Decision::Look => {
+                looked = true;
+                look(&ctx, &readings, &bmc).await;
+            }
+            Decision::Record(status) => {
+                let api = Api::<Bmc>::all(ctx.client.clone());
+                apply_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
+                return Ok(Next::Wait);
+            }
+            Decision::Create(server) => {
+                create(&ctx, *server).await?;
+                return Ok(Next::Wait);
+            }
+            Decision::Update { server, system_uri, labels } => {
+                update(&ctx, &server, &system_uri, &labels).await?;
+                return Ok(Next::Wait);
+            }
+            Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
+        }
+    }
+}
+
+fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bmc) -> Decision {
+    let name = bmc.name_any();
+    let destination = ctx.destination_of_bmc(bmc);
+    let reading = destination.as_ref().ok().and_then(|it| readings.of(&name, it));
+    let said = reading.as_ref().and_then(|reading| reading.result.as_ref().ok());
+    let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.clone());
+    let same_uuid: Vec<_> =
+        uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
+    let failure = work.failure(&name);
+    decide(&Observation {
+        bmc,
+        destination,
+        mac_address: mac_address(ctx, bmc),
+        reading: reading.as_ref(),
+        servers: &ctx.view.servers.get(&ServerKey::Bmc(name)),
+        same_uuid: &same_uuid,
+        namespace: &ctx.settings.namespace,
+        failure: failure.as_ref(),
+        now: Timestamp::now(),
+    })
+}
+
+fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
+    let inline = bmc.spec.access.as_ref().and_then(|access| access.mac_address.clone());
+    inline.or_else(|| {
+        let endpoint = bmc.spec.endpoint_ref.as_ref()?;
+        ctx.view.endpoints.named(None, &endpoint.name)?.spec.mac_address.clone()
+    })
+}
+
+/// Reads manager and systems. What the systems say is kept for the servers as well.
+async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
+    let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
+    let connection = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
+    let reading = async {
+        let systems = connection.systems().await?;
+        let manager = connection.manager(uuid).await?;
+        Ok(Said { manager, systems })
+    };
+    let result = reading.await.map_err(unreachable);
+    let at = Timestamp::now();
+    if let Ok(said) = &result {
+        for system in &said.systems {
+            let reading = SystemReadingOf { at, result: Ok(system.clone()) };
+            Memories::found(&ctx.memories, &destination, reading);
+        }
+    }
+    readings.keep(&bmc.name_any(), &destination, Reading { at, result });
+}
+
+/// The way to a BMC.
+pub fn target(destination: &Destination) -> Target {
+    Target { scheme: destination.scheme, address: destination.address, port: destination.port }
+}
+
+/// A BMC that gives no usable answer, as a decision sees it.
+pub fn unreachable(error: BmcError) -> Unreachable {
+    match error {
+        BmcError::Unauthorized => Unreachable::Unauthorized,
+        error @ (BmcError::Unreachable(_) | BmcError::Failed { .. }) => {
+            Unreachable::NoAnswer(Chain(&error).to_string())
+        }
+    }
+}
+
+async fn create<C>(ctx: &Context<C>, server: Server) -> Result<(), Error> {
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    match servers.create(&params, &server).await {
+        Ok(_) => Ok(()),
+        // The cache is behind: the next pass sees it.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(error) => Err(Error::Write { what: "Server", source: error }),
+    }
+}
+
+async fn update<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    system_uri: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let patch = json!({
+        "metadata": { "labels": labels, "resourceVersion": server.resource_version() },
+        "spec": { "systemURI": system_uri },
+    });
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+    let patched = servers.patch(&server.name_any(), &params, &Patch::Merge(patch)).await;
+    patched.map(drop).map_err(Error::write("Server"))
+}

@@ -1,0 +1,78 @@
+use metal_core::{capability::Unissuable, discovery::Unusable, server::StillClaimed};
+use metal_runtime::report::{Class, ReconcileError, class_of};
+
+/// A pass failed.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Error {
+    /// The status was not recorded.
+    #[error("status not recorded")]
+    Record(#[source] kube::Error),
+    /// An object was not written.
+    #[error("{what} not written")]
+    Write {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        source: kube::Error,
+    },
+    /// An object was not read.
+    #[error("{what} not read")]
+    Read {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        source: kube::Error,
+    },
+    /// The BMC did not do what it was asked.
+    #[error("BMC step failed")]
+    Bmc(#[from] metal_bmc::Error),
+    /// The discovery's ignition cannot be made.
+    #[error("--discovery-ignition-path")]
+    Template(#[from] Unusable),
+    /// The discovery's keys cannot be made.
+    #[error("keys of the discovery not made")]
+    Keys(#[from] crate::keys::Error),
+    /// The discovery's token cannot be made.
+    #[error("registration token not issued")]
+    Token(#[from] Unissuable),
+    /// The object cannot be deleted yet.
+    #[error("cannot be deleted")]
+    Claimed(#[from] StillClaimed),
+    /// It took too long; whatever was under way was dropped.
+    #[error("pass timed out")]
+    Deadline,
+    /// Decisions did not come to an end: a bug, kept from becoming a busy loop.
+    #[error("pass took too many turns")]
+    Restless,
+}
+
+impl Error {
+    /// An object that was not written.
+    pub fn write(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Write { what, source }
+    }
+
+    /// An object that was not read.
+    pub fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Read { what, source }
+    }
+}
+
+impl ReconcileError for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Record(source) | Self::Write { source, .. } | Self::Read { source, .. } => {
+                class_of(source)
+            }
+            Self::Template(_)
+            | Self::Token(_)
+            | Self::Claimed(_)
+            | Self::Bmc(metal_bmc::Error::Unauthorized) => Class::Rejected,
+            Self::Bmc(_) | Self::Keys(_) | Self::Deadline | Self::Restless => Class::Transient,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        self.into()
+    }
+}

@@ -1,0 +1,77 @@
+//! What `/metrics` tells beside the passes.
+
+use crate::{view::View, wiring::Queues};
+use metal_api::{PowerState, ServerState};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
+};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+/// Counts servers and queues when it is asked.
+pub struct Fleet {
+    view: Arc<View>,
+    queues: Queues,
+}
+
+impl Fleet {
+    /// A collector over what is known of the cluster.
+    pub fn new(view: Arc<View>, queues: Queues) -> Self {
+        Self { view, queues }
+    }
+
+    /// How many keys wait for each controller.
+    fn depths(&self) -> [(String, i64); 4] {
+        let queues = &self.queues;
+        [
+            ("endpoint", queues.endpoints.queue.len()),
+            ("bmc", queues.bmcs.queue.len()),
+            ("server", queues.servers.queue.len()),
+            ("serverclaim", queues.claims.queue.len()),
+        ]
+        .map(|(name, length)| (name.to_owned(), i64::try_from(length).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fleet")
+    }
+}
+
+impl Collector for Fleet {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut states: BTreeMap<String, i64> = BTreeMap::new();
+        let mut power: BTreeMap<String, i64> = BTreeMap::new();
+        for server in self.view.servers.all() {
+            let status = server.status.as_ref();
+            let state = status.and_then(|status| status.state.as_ref());
+            let state = state.map_or("Initial", ServerState::as_str);
+            *states.entry(state.to_owned()).or_default() += 1;
+            let on = status.and_then(|status| status.power_state.as_ref());
+            let on = on.map_or("Unknown", PowerState::as_str);
+            *power.entry(on.to_owned()).or_default() += 1;
+        }
+        family(&mut encoder, "metal_servers", "Servers by state", "state", states)?;
+        family(&mut encoder, "metal_servers_power", "Servers by power", "power_state", power)?;
+        family(&mut encoder, "workqueue_depth", "Keys that wait", "name", self.depths())
+    }
+}
+
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (String, i64)>,
+) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(0_i64);
+    let mut family = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    for (value, count) in values {
+        let labels = [(label.to_owned(), value)];
+        let gauge = ConstGauge::new(count);
+        gauge.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

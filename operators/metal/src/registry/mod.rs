@@ -1,0 +1,157 @@
+//! The registry: machines that run the discovery report here what they are.
+//!
+//! Speaks the wire form of the peer, under `/t/<token>`: the token is a segment of the URL that
+//! the ignition of one boot carries, so that an agent that knows nothing of tokens sends it. Any
+//! replica answers; what is reported lies in the API server, and nowhere else.
+
+mod http;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use http::router;
+pub use store::Stored;
+
+use crate::view::{ServerKey, View};
+use kube::{Client, ResourceExt};
+use metal_api::{Server, ServerState};
+use metal_core::{
+    capability::{self, Claims, Key, Purpose, Refusal},
+    registry::Malformed,
+    server::boot_id,
+};
+use prometheus_client::metrics::{counter::Counter, family::Family};
+use std::sync::Arc;
+
+/// What the registry works with.
+pub struct Registry {
+    /// The API server.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub view: Arc<View>,
+    /// Key that registration tokens are issued with.
+    pub key: Key,
+    /// Whether reports without a token are taken.
+    pub tokenless: bool,
+    /// Answers by status code.
+    pub answers: Family<Vec<(String, String)>, Counter>,
+    /// The last report of each server that was stored by this process.
+    pub stored: Stored,
+}
+
+/// Why a request is refused. The text goes to the agent, and names what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// The lists have not arrived.
+    #[error("not ready: the servers are not listed yet")]
+    NotReady,
+    /// There is no token, and there must be one.
+    #[error(
+        "no token: post to the URL of --registry-url in the ignition of this boot, or start the \
+         metal-operator with --registry-allow-tokenless"
+    )]
+    NoToken,
+    /// The token is not good.
+    #[error("{0}: boot the machine again to get a new one")]
+    Token(#[from] Refusal),
+    /// The boot of the token is over.
+    #[error("the boot of this token is over: server {server} is {state}")]
+    Over {
+        /// Name of the server.
+        server: String,
+        /// Its state.
+        state: String,
+    },
+    /// There is no such server.
+    #[error("no server has this system UUID")]
+    Unknown,
+    /// Several servers have it.
+    #[error("several servers have this system UUID: {0}")]
+    Ambiguous(String),
+    /// The report is malformed.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The body is no JSON of the right form.
+    #[error("body: {0}")]
+    Json(String),
+    /// There is nothing to answer with.
+    #[error("there is no {0}")]
+    Missing(&'static str),
+    /// The API server did not take it.
+    #[error("not stored: try again")]
+    Store(#[source] Box<kube::Error>),
+}
+
+impl From<kube::Error> for Denied {
+    fn from(error: kube::Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl Registry {
+    /// The server that a request may speak for, and the boot that it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// If it may speak for none.
+    fn authorize(
+        &self,
+        token: Option<&str>,
+        uuid: Option<&str>,
+    ) -> Result<(Arc<Server>, Option<Claims>), Denied> {
+        if !self.view.servers.is_ready() {
+            return Err(Denied::NotReady);
+        }
+        let Some(token) = token else { return Ok((self.by_uuid(uuid)?, None)) };
+        let keys = std::slice::from_ref(&self.key);
+        let now = jiff::Timestamp::now();
+        let claims = capability::verify(keys, token, Purpose::Registration, now)?;
+        let server = self.view.servers.named(None, &claims.server).ok_or(Denied::Unknown)?;
+        if let Some(uuid) = uuid {
+            let reported = metal_core::registry::system_uuid(uuid)?;
+            if server.spec.effective_uuid().as_ref() != Some(&reported) {
+                return Err(Malformed::Foreign { reported }.into());
+            }
+        }
+        Ok((server, Some(claims)))
+    }
+
+    fn by_uuid(&self, uuid: Option<&str>) -> Result<Arc<Server>, Denied> {
+        if !self.tokenless {
+            return Err(Denied::NoToken);
+        }
+        let uuid = metal_core::registry::system_uuid(uuid.unwrap_or_default())?;
+        let mut servers = self.view.servers.get(&ServerKey::Uuid(uuid));
+        match (servers.pop(), servers.is_empty()) {
+            (None, _) => Err(Denied::Unknown),
+            (Some(server), true) => Ok(server),
+            (Some(last), false) => {
+                let mut names: Vec<_> = servers.iter().map(|server| server.name_any()).collect();
+                names.push(last.name_any());
+                names.sort();
+                Err(Denied::Ambiguous(names.join(", ")))
+            }
+        }
+    }
+
+    /// The boot that a report counts for: the attempt of the discovery that runs.
+    ///
+    /// # Errors
+    ///
+    /// If the server is not being discovered, or by another attempt than that of the token.
+    fn boot_of(server: &Server, claims: Option<&Claims>) -> Result<String, Denied> {
+        let status = server.status.as_ref();
+        let state = status.and_then(|status| status.state.as_ref());
+        let attempt = status.and_then(|status| status.discovery.as_ref()?.attempts);
+        let attempt = attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(0);
+        let boot = boot_id(server, attempt);
+        let runs = state == Some(&ServerState::Discovery);
+        if runs && claims.is_none_or(|claims| claims.boot == boot) {
+            return Ok(boot);
+        }
+        Err(Denied::Over {
+            server: server.name_any(),
+            state: state.map_or("not discovered", ServerState::as_str).to_owned(),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Where reports are kept: in the API server.
+
+use super::{Denied, Registry};
+use crate::MANAGER;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use metal_api::{
+    LocalObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerInventorySpec,
+    condition, inventory::Report,
+};
+use metal_core::registry;
+use metal_runtime::apply;
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// Field manager of the registry: it writes one condition of boot configurations, and nothing
+/// else of them.
+const REGISTRY: &str = "metal-operator-registry";
+/// Most reports that are remembered; the rest is written once more than needed.
+const REMEMBERED: usize = 4096;
+
+/// The last report of each boot, to tell whether the next one says anything new. Only for boots
+/// that run: a few minutes each.
+#[derive(Debug, Default)]
+pub struct Stored(Mutex<HashMap<String, Report>>);
+
+impl Stored {
+    fn is_known(&self, boot: &str, report: &Report) -> bool {
+        let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.get(boot).is_some_and(|old| registry::is_same(old, report))
+    }
+
+    fn keep(&self, boot: &str, report: Report) {
+        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.len() >= REMEMBERED {
+            stored.clear();
+        }
+        stored.insert(boot.to_owned(), report);
+    }
+}
+
+impl Registry {
+    /// Keeps a report whole, unless it says what the last one said.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed, or the API server does not take it.
+    pub(super) async fn store(
+        &self,
+        server: &Server,
+        boot: &str,
+        report: Report,
+    ) -> Result<(), Denied> {
+        let report = registry::normalize(report)?;
+        if self.stored.is_known(boot, &report) {
+            return Ok(());
+        }
+        let name = server.name_any();
+        let spec = ServerInventorySpec {
+            server_ref: LocalObjectReference { name: name.clone() },
+            system_uuid: server.spec.effective_uuid().unwrap_or_default(),
+            boot_configuration_uid: Some(boot.to_owned()),
+            received_time: Some(Time(Timestamp::now())),
+            report: report.clone(),
+        };
+        let mut inventory = ServerInventory::new(&name, spec);
+        inventory.metadata.owner_references =
+            server.controller_owner_ref(&()).map(|owner| vec![owner]);
+        let inventories = Api::<ServerInventory>::all(self.client.clone());
+        apply(&inventories, &inventory, MANAGER).await?;
+        tracing::info!(server = name, "inventory reported");
+        self.stored.keep(boot, report);
+        Ok(())
+    }
+
+    /// The report as it was kept.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(super) async fn report(&self, server: &Server) -> Result<Report, Denied> {
+        let inventories = Api::<ServerInventory>::all(self.client.clone());
+        let inventory = inventories.get_opt(&server.name_any()).await?;
+        inventory.map(|it| it.spec.report).ok_or(Denied::Missing("report of this server"))
+    }
+
+    /// Forgets the report.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(super) async fn forget(&self, server: &Server) -> Result<(), Denied> {
+        let inventories = Api::<ServerInventory>::all(self.client.clone());
+        match inventories.delete(&server.name_any(), &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                Err(Denied::Missing("report of this server"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says on the boot configuration that the booted system is up.
+    ///
+    /// # Errors
+    ///
+    /// If the server has none.
+    pub(super) async fn booted(&self, server: &Server) -> Result<(), Denied> {
+        let reference = server.spec.boot_configuration_ref.as_ref();
+        let reference = reference.ok_or(Denied::Missing("boot configuration of this server"))?;
+        let found = self.view.configurations.named(Some(&reference.namespace), &reference.name);
+        let configuration = found.ok_or(Denied::Missing("boot configuration of this server"))?;
+        let known = configuration.status.iter().flat_map(|status| &status.conditions);
+        if known.into_iter().any(|c| c.type_ == condition::BOOT_STATE_RECEIVED) {
+            return Ok(());
+        }
+        let received = Condition {
+            type_: condition::BOOT_STATE_RECEIVED.to_owned(),
+            status: "True".to_owned(),
+            reason: condition::BOOT_STATE_RECEIVED.to_owned(),
+            message: String::new(),
+            observed_generation: configuration.metadata.generation,
+            last_transition_time: Time(Timestamp::now()),
+        };
+        let patch = json!({
+            "apiVersion": ServerBootConfiguration::api_version(&()),
+            "kind": ServerBootConfiguration::kind(&()),
+            "status": { "conditions": [received] },
+        });
+        let namespace = &reference.namespace;
+        let api = Api::<ServerBootConfiguration>::namespaced(self.client.clone(), namespace);
+        let params = PatchParams::apply(REGISTRY).force();
+        api.patch_status(&reference.name, &params, &Patch::Apply(patch)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+
+use crate::{
+    Context, MANAGER,
+    args::Args,
+    bmc::{self, Readings},
+    claim, endpoint,
+    macdb::MacPrefixes,
+    metrics,
+    registry::{self, Registry},
+    server::{self, Memories},
+    startup,
+    view::View,
+    wiring::{self, Queues},
+    work::Work,
+};
+use anyhow::Context as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Recorder, Reporter as Source},
+};
+use metal_api::{Bmc, Endpoint, Server, ServerClaim};
+use metal_bmc::{Connect, Fleet};
+use metal_core::redfish::Scheme;
+use metal_runtime::{
+    admin::Admin, client, elect::run_elected, health::Readiness, report::Reporter,
+};
+use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Lease of the leader: the peer's, so that the two never work on one fleet at a time.
+const LEASE: &str = "f26702e4.ironcore.dev";
+/// How many Endpoints, and how many BMCs, are worked on at a time.
+const CONCURRENCY: usize = 32;
+
+/// Runs the operator until `shutdown`.
+///
+/// # Errors
+///
+/// If it cannot start, or a part ends that must not.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    args.check()?;
+    warn_of_risks(&args);
+    let client = client::connect(&args.runtime.client, MANAGER).await?;
+    let admin = Admin::bind(&args.runtime.admin).await?;
+    let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
+    let leading = readiness.note("leader", "the lease");
+    let ctx = context(&args, &client).await?;
+    ctx.view.register(&readiness);
+    let queues = queues(&ctx, &mut metrics);
+    metrics
+        .register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx.view), queues.clone())));
+    let listener = listen(&args).await?;
+    let registry = Arc::new(Registry {
+        client: client.clone(),
+        view: Arc::clone(&ctx.view),
+        key: ctx.discovery.key.clone(),
+        tokenless: args.registry_allow_tokenless,
+        answers: Family::default(),
+        stored: registry::Stored::default(),
+    });
+    metrics.register("registry_answers", "Answers of the registry", registry.answers.clone());
+    let serve = axum::serve(listener, registry::router(registry))
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let prefixes = prefixes(&args, &ctx, &queues);
+    let candidate = args.runtime.election.candidate(&client, LEASE);
+    let work = || controllers(&args, &ctx, &queues, shutdown.clone());
+    tokio::select! {
+        ended = admin.serve(readiness, metrics, shutdown.clone()) => Ok(ended?),
+        ended = serve => ended.context("the registry ended"),
+        ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
+        ended = prefixes => ended,
+        ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
+    }
+}
+
+/// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be
+/// the last one.
+async fn controllers<C: Connect>(
+    args: &Args,
+    ctx: &Arc<Context<C>>,
+    queues: &Queues,
+    shutdown: CancellationToken,
+) {
+    let readings = Arc::new(Readings::default());
+    let endpoints = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.endpoints));
+        Arc::clone(&work).drive(CONCURRENCY, cluster::<Endpoint>, move |name| {
+            endpoint::pass(Arc::clone(&ctx), Arc::clone(&work), name)
+        })
+    };
+    let bmcs = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.bmcs));
+        Arc::clone(&work).drive(CONCURRENCY, cluster::<Bmc>, move |name| {
+            bmc::pass(Arc::clone(&ctx), Arc::clone(&work), Arc::clone(&readings), name)
+        })
+    };
+    let servers = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.servers));
+        let concurrency = args.server_max_concurrent_reconciles.max(1);
+        Arc::clone(&work).drive(concurrency, cluster::<Server>, move |name| {
+            server::pass(Arc::clone(&ctx), Arc::clone(&work), name)
+        })
+    };
+    let claims = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.claims));
+        let concurrency = args.server_claim_max_concurrent_reconciles.max(1);
+        Arc::clone(&work).drive(concurrency, claim_reference, move |key| {
+            claim::pass(Arc::clone(&ctx), Arc::clone(&work), key)
+        })
+    };
+    tokio::select! {
+        () = endpoints => {}
+        () = bmcs => {}
+        () = servers => {}
+        () = claims => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn context(args: &Args, client: &Client) -> anyhow::Result<Arc<Context<Fleet>>> {
+    let source = Source {
+        controller: MANAGER.to_owned(),
+        instance: Some(args.runtime.election.identity().into_owned()),
+    };
+    Ok(Arc::new(Context {
+        client: client.clone(),
+        view: Arc::new(View::default()),
+        recorder: Recorder::new(client.clone(), source),
+        bmcs: Fleet::new(startup::bmcs(args).await?),
+        memories: Memories::default(),
+        settings: args.settings(),
+        default_scheme: args.default_scheme(),
+        mac_prefixes: Arc::new(MacPrefixes::default()),
+        discovery: startup::discovery(args, client).await?,
+        started: Timestamp::now(),
+    }))
+}
+
+fn queues<C>(ctx: &Context<C>, metrics: &mut Metrics) -> Queues {
+    let passes = Family::default();
+    metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    let reporter = |controller| Reporter {
+        controller,
+        recorder: ctx.recorder.clone(),
+        passes: passes.clone(),
+    };
+    Queues {
+        endpoints: Arc::new(Work::new(reporter("endpoint"))),
+        bmcs: Arc::new(Work::new(reporter("bmc"))),
+        servers: Arc::new(Work::new(reporter("server"))),
+        claims: Arc::new(Work::new(reporter("serverclaim"))),
+    }
+}
+
+/// Reads the MAC prefix database, and again whenever it changes.
+async fn prefixes<C>(args: &Args, ctx: &Arc<Context<C>>, queues: &Queues) -> anyhow::Result<()> {
+    let Some(path) = args.mac_prefixes_file.clone() else {
+        return std::future::pending().await;
+    };
+    let text = ctx.mac_prefixes.load(&path).await?;
+    let wake = || {
+        for endpoint in ctx.view.endpoints.all() {
+            queues.endpoints.queue.add(kube::ResourceExt::name_any(&*endpoint));
+        }
+    };
+    wake();
+    ctx.mac_prefixes.follow(path, text, wake).await;
+    Ok(())
+}
+
+async fn listen(args: &Args) -> anyhow::Result<TcpListener> {
+    let address = match &args.registry_bind_address {
+        Some(address) => address.clone(),
+        None => format!(":{}", args.registry_port).parse()?,
+    };
+    let bound = address.listen().await.with_context(|| format!("registry on {address}"))?;
+    bound.context("--registry-bind-address: the registry cannot be off")
+}
+
+fn warn_of_risks(args: &Args) {
+    if args.registry_allow_tokenless {
+        tracing::warn!(
+            "--registry-allow-tokenless: whoever reaches the registry can fake inventory"
+        );
+    }
+    if args.skip_cert_validation {
+        tracing::warn!("--skip-cert-validation: whoever is in between can be any BMC");
+    }
+    if args.default_scheme() == Scheme::Http {
+        tracing::warn!(
+            "BMCs whose protocol names no scheme are spoken to in clear: set --protocol"
+        );
+    }
+}
+
+fn cluster<K: Resource<DynamicType = ()>>(name: &String) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        name: Some(name.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn claim_reference((namespace, name): &claim::Key) -> ObjectReference {
+    ObjectReference { namespace: Some(namespace.clone()), ..cluster::<ServerClaim>(name) }
+}

@@ -1,0 +1,113 @@
+//! Writes to the cluster that a server decides on, other than its status.
+
+use super::prepare;
+use crate::{Context, Error, MANAGER};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use metal_api::{ObjectReference, Server, ServerBootConfiguration, annotation, finalizer};
+use metal_core::server::Change;
+use metal_runtime::{patch_annotations, patch_spec};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Carries out one change.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub(super) async fn carry_out<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    change: &Change,
+) -> Result<(), Error> {
+    match change {
+        Change::AddFinalizer => {
+            let mut finalizers = server.finalizers().to_vec();
+            finalizers.push(finalizer::SERVER.to_owned());
+            set_finalizers(ctx, server, &finalizers).await
+        }
+        Change::ReferToDiscovery => {
+            let reference = json!({ "bootConfigurationRef": discovery_of(ctx, server) });
+            patch(ctx, server, &reference).await
+        }
+        Change::PrepareDiscovery { attempt } => prepare::discovery(ctx, server, *attempt).await,
+        Change::DropConfiguration => drop_configuration(ctx, server).await,
+        Change::ReleaseClaim => patch(ctx, server, &json!({ "serverClaimRef": null })).await,
+        Change::DropOperation => {
+            let servers = Api::<Server>::all(ctx.client.clone());
+            let changes = BTreeMap::from([(annotation::OPERATION, None)]);
+            let patched = patch_annotations(&servers, server, &changes, MANAGER).await;
+            patched.map(|_| overwritten(ctx, server)).map_err(Error::write("Server"))
+        }
+    }
+}
+
+/// Lets a server go that is being deleted; its secrets and its inventory go with it.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(super) async fn remove_finalizer<C>(ctx: &Context<C>, server: &Server) -> Result<(), Error> {
+    let mut finalizers = server.finalizers().to_vec();
+    finalizers.retain(|name| name != finalizer::SERVER);
+    if finalizers.len() == server.finalizers().len() {
+        return Ok(());
+    }
+    set_finalizers(ctx, server, &finalizers).await
+}
+
+async fn set_finalizers<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    finalizers: &[String],
+) -> Result<(), Error> {
+    let version = server.resource_version();
+    let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+    match servers.patch(&server.name_any(), &params, &Patch::Merge(patch)).await {
+        Ok(_) => {
+            overwritten(ctx, server);
+            Ok(())
+        }
+        // Gone between two looks.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Write { what: "Server", source }),
+    }
+}
+
+/// Deletes the boot configuration if it is the discovery's, then clears the reference: a reference
+/// to nothing is cleared by the next pass, a configuration without reference would stay.
+async fn drop_configuration<C>(ctx: &Context<C>, server: &Server) -> Result<(), Error> {
+    let reference = server.spec.boot_configuration_ref.as_ref();
+    if reference == Some(&discovery_of(ctx, server)) {
+        let configurations =
+            Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
+        match configurations.delete(&server.name_any(), &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(source) => {
+                return Err(Error::Write { what: "ServerBootConfiguration", source });
+            }
+        }
+    }
+    patch(ctx, server, &json!({ "bootConfigurationRef": null })).await
+}
+
+fn discovery_of<C>(ctx: &Context<C>, server: &Server) -> ObjectReference {
+    ObjectReference { namespace: ctx.settings.namespace.clone(), name: server.name_any() }
+}
+
+async fn patch<C>(ctx: &Context<C>, server: &Server, spec: &Value) -> Result<(), Error> {
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let patched = patch_spec(&servers, server, spec, MANAGER).await;
+    patched.map(|_| overwritten(ctx, server)).map_err(Error::write("Server"))
+}
+
+fn overwritten<C>(ctx: &Context<C>, server: &Server) {
+    ctx.memories.edit(&server.name_any(), |memory| {
+        memory.overwritten = server.resource_version();
+    });
+}

@@ -1,0 +1,114 @@
+//! Gets the facts that a decision lacks.
+
+use crate::{
+    Context, Error,
+    bmc::{target, unreachable},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt};
+use metal_api::{ClaimReference, Server, ServerClaim};
+use metal_bmc::{Bmc, Connect, Error as BmcError};
+use metal_core::{
+    redfish::SystemReading,
+    server::{Need, Reading},
+};
+use std::sync::Arc;
+
+/// Whether the claim was asked for at the API server in this pass.
+pub(super) enum ClaimLook {
+    /// No: the cache has to do.
+    Cached,
+    /// Yes, and this is what is there.
+    Asked(Option<Arc<ServerClaim>>),
+}
+
+/// The claim that holds a server.
+pub(super) enum Held {
+    Unclaimed,
+    By(Arc<ServerClaim>),
+    NotCached,
+    Gone,
+}
+
+/// What became of `spec.serverClaimRef`. A claim of the same name that is not the same claim does
+/// not hold the server: its disks are not for the new one.
+pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLook) -> Held {
+    let Some(reference) = &server.spec.server_claim_ref else { return Held::Unclaimed };
+    match claim {
+        ClaimLook::Asked(Some(claim)) if is_same(reference, claim) => Held::By(Arc::clone(claim)),
+        ClaimLook::Asked(_) => Held::Gone,
+        ClaimLook::Cached => {
+            let cached = ctx.view.claims.named(Some(&reference.namespace), &reference.name);
+            cached.filter(|claim| is_same(reference, claim)).map_or(Held::NotCached, Held::By)
+        }
+    }
+}
+
+fn is_same(reference: &ClaimReference, claim: &ServerClaim) -> bool {
+    reference.uid.is_none() || reference.uid == claim.uid()
+}
+
+/// Gets one fact.
+///
+/// # Errors
+///
+/// Those of the API server. A BMC that does not answer is a fact.
+pub(super) async fn look<C: Connect>(
+    ctx: &Context<C>,
+    server: &Server,
+    need: Need,
+    claim: &mut ClaimLook,
+) -> Result<(), Error> {
+    match need {
+        Need::System => system(ctx, server).await,
+        Need::Inventory => inventory(ctx, server).await,
+        Need::Claim => *claim = ClaimLook::Asked(ask(ctx, server).await?),
+    }
+    Ok(())
+}
+
+async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerClaim>>, Error> {
+    let Some(reference) = &server.spec.server_claim_ref else { return Ok(None) };
+    let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &reference.namespace);
+    let claim = claims.get_opt(&reference.name).await.map_err(Error::read("ServerClaim"))?;
+    Ok(claim.map(Arc::new))
+}
+
+async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
+    let Ok(destination) = ctx.destination_of(server) else { return };
+    let bmc = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    let result = match &server.spec.system_uri {
+        Some(uri) => bmc.system(uri).await,
+        None => find(&bmc, server).await,
+    };
+    let reading = Reading { at: Timestamp::now(), result: result.map_err(unreachable) };
+    ctx.memories.edit(&server.name_any(), |memory| memory.reading = Some((destination, reading)));
+}
+
+/// The system of a server that somebody made by hand, by its UUID.
+async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
+    let uuid = server.spec.effective_uuid();
+    let systems = bmc.systems().await?;
+    systems.into_iter().find(|system| system.uuid == uuid).ok_or_else(|| BmcError::Failed {
+        action: "find a system".to_owned(),
+        source: "no system of this BMC has spec.systemUUID: correct it, or set spec.systemURI"
+            .into(),
+    })
+}
+
+async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
+    let Ok(destination) = ctx.destination_of(server) else { return };
+    let name = server.name_any();
+    let memory = ctx.memories.of(&name);
+    let system = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
+    let Some(uri) = system.map(|system| system.uri.clone()) else { return };
+    let bmc = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    match bmc.inventory(&uri).await {
+        Ok(inventory) => ctx.memories.edit(&name, |memory| memory.inventory = Some(inventory)),
+        Err(error) => {
+            let result = Err(unreachable(error));
+            let reading = Reading { at: Timestamp::now(), result };
+            ctx.memories.edit(&name, |memory| memory.reading = Some((destination, reading)));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Controller of [`Server`]: `look` reads, [`metal_core::server`] decides, `change` writes.
+
+mod change;
+mod look;
+mod memory;
+mod prepare;
+
+pub use memory::{Memories, Memory};
+
+use crate::{
+    Context, Error, MANAGER,
+    view::ServerKey,
+    work::{Next, Work},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, runtime::events::EventType};
+use metal_api::{Server, ServerState, ServerStatus};
+use metal_bmc::{Bmc as _, Connect};
+use metal_core::{
+    bmc::Destination,
+    redfish::Step,
+    server::{ClaimSeen, Decision, Failure, Observation, decide, release},
+};
+use metal_runtime::apply_status;
+use std::{sync::Arc, time::Duration};
+
+/// How often one pass may look and decide again.
+const TURNS: usize = 8;
+/// When to look again should the watch not show what was written.
+const CAUGHT_UP: Duration = Duration::from_secs(5);
+
+/// One pass over one server.
+///
+/// # Errors
+///
+/// Those of the API server, and of steps on the BMC. A BMC that cannot be read is no error.
+pub async fn pass<C: Connect>(
+    ctx: Arc<Context<C>>,
+    work: Arc<Work<String>>,
+    name: String,
+) -> Result<Next, Error> {
+    let Some(server) = ctx.view.servers.named(None, &name) else {
+        work.failures.succeeded(&name);
+        ctx.memories.forget(&name);
+        return Ok(Next::Wait);
+    };
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(Duration::from_secs(1)));
+    }
+    if server.metadata.deletion_timestamp.is_some() {
+        release(&server)?;
+        change::remove_finalizer(&ctx, &server).await?;
+        return Ok(Next::Wait);
+    }
+    let memory = ctx.memories.of(&name);
+    if memory.overwritten.is_some() && memory.overwritten == server.resource_version() {
+        return Ok(Next::After(CAUGHT_UP));
+    }
+    let failure = work.failure(&name);
+    let mut claim = look::ClaimLook::Cached;
+    for _ in 0..TURNS {
+        match judge(&ctx, &server, failure.as_ref(), &claim) {
+            Decision::Look(need) => look::look(&ctx, &server, need, &mut claim).await?,
+            Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
+            write => return carry_out(&ctx, &server, write).await,
+        }
+    }
+    Err(Error::Restless)
+}
+
+/// Observes and decides.
+fn judge<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    failure: Option<&Failure>,
+    claim: &look::ClaimLook,
+) -> Decision {
+    let name = server.name_any();
+    let destination = ctx.destination_of(server);
+    if let (Ok(destination), Some(uri)) = (&destination, &server.spec.system_uri) {
+        adopt(ctx, &name, destination, uri);
+    }
+    let memory = ctx.memories.of(&name);
+    let reading = destination.as_ref().ok().and_then(|destination| {
+        memory.reading.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
+    });
+    let uuid = server.spec.effective_uuid().unwrap_or_default();
+    let twins = twins(ctx, &name, uuid);
+    let view = &ctx.view;
+    let configuration = server.spec.boot_configuration_ref.as_ref();
+    let configuration =
+        configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
+    let report = view.inventories.named(None, &name);
+    let held = look::claim_of(ctx, server, claim);
+    let observation = Observation {
+        server,
+        access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
+        system: reading,
+        inventory: memory.inventory.as_ref(),
+        twins: &twins,
+        configuration: configuration.as_deref(),
+        claim: match &held {
+            look::Held::Unclaimed => ClaimSeen::Unclaimed,
+            look::Held::By(claim) => ClaimSeen::Holds(claim),
+            look::Held::NotCached => ClaimSeen::NotCached,
+            look::Held::Gone => ClaimSeen::Gone,
+        },
+        report: report.as_deref(),
+        acted: memory.acted.as_ref(),
+        recorded: memory.recorded,
+        failure,
+        started: ctx.started,
+        now: Timestamp::now(),
+    };
+    decide(&observation, &ctx.settings)
+}
+
+/// Takes over what the pass over the BMC has read a moment ago.
+fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) {
+    if let Some(reading) = ctx.memories.take_found(destination, uri) {
+        ctx.memories.edit(name, |memory| {
+            let newer = |(_, old): &(Destination, metal_core::server::Reading)| old.at < reading.at;
+            if memory.reading.as_ref().is_none_or(newer) {
+                memory.reading = Some((destination.clone(), reading));
+            }
+        });
+    }
+}
+
+fn twins<C>(ctx: &Context<C>, name: &str, uuid: String) -> Vec<String> {
+    let same = ctx.view.servers.get(&ServerKey::Uuid(uuid));
+    let mut names: Vec<_> =
+        same.iter().map(|server| server.name_any()).filter(|other| other != name).collect();
+    names.sort();
+    names
+}
+
+/// Carries out the one write of a pass.
+async fn carry_out<C: Connect>(
+    ctx: &Context<C>,
+    server: &Server,
+    write: Decision,
+) -> Result<Next, Error> {
+    match write {
+        Decision::Record(status) => {
+            record(ctx, server, &status).await?;
+            Ok(Next::After(CAUGHT_UP))
+        }
+        Decision::Configure(change) => {
+            change::carry_out(ctx, server, &change).await?;
+            Ok(Next::After(CAUGHT_UP))
+        }
+        Decision::Act(step) => {
+            act(ctx, server, step).await?;
+            Ok(Next::Again)
+        }
+        Decision::Look(_) | Decision::Rest(_) => Ok(Next::Again),
+    }
+}
+
+async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> Result<(), Error> {
+    let servers = Api::<Server>::all(ctx.client.clone());
+    apply_status(&servers, server, status, MANAGER).await.map_err(Error::Record)?;
+    ctx.memories.edit(&server.name_any(), |memory| {
+        memory.recorded = Some(Timestamp::now());
+        memory.overwritten = server.resource_version();
+        if status.state != Some(ServerState::Initial) {
+            memory.inventory = None;
+        }
+    });
+    let old = server.status.as_ref().and_then(|status| status.state.as_ref());
+    if let Some(new) = status.state.as_ref().filter(|new| Some(*new) != old) {
+        announce(ctx, server, old, new, status).await;
+    }
+    Ok(())
+}
+
+/// Tells of a new state: in the log always, as an event where a person waits for it.
+async fn announce<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    old: Option<&ServerState>,
+    new: &ServerState,
+    status: &ServerStatus,
+) {
+    let from = old.map_or("nothing", ServerState::as_str);
+    tracing::info!(server = server.name_any(), %from, to = %new, "state entered");
+    match new {
+        ServerState::Initial | ServerState::Discovery => {}
+        ServerState::Error => {
+            let why = status.conditions.iter().find(|c| c.type_ == metal_api::condition::READY);
+            let why = why.map(|c| c.message.clone()).unwrap_or_default();
+            ctx.announce(server, EventType::Warning, new.as_str(), why).await;
+        }
+        _ => {
+            let note = format!("{from} -> {new}");
+            ctx.announce(server, EventType::Normal, new.as_str(), note).await;
+        }
+    }
+}
+
+/// Does one thing to the machine.
+async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Result<(), Error> {
+    let name = server.name_any();
+    let Ok(destination) = ctx.destination_of(server) else { return Ok(()) };
+    let memory = ctx.memories.of(&name);
+    let uri = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
+    let Some(uri) = uri.map(|system| system.uri.clone()) else { return Ok(()) };
+    let bmc = ctx.bmcs.connect(&crate::bmc::target(&destination), &destination.credentials);
+    let done = bmc.perform(&uri, &step).await;
+    // Also a step that failed may have had its effect: read back before anything else.
+    tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
+    ctx.memories.edit(&name, |memory| memory.act(step, Timestamp::now()));
+    Ok(done?)
+}

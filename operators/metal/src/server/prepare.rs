@@ -1,0 +1,110 @@
+//! What one discovery needs: keys, ignition, boot configuration, in this order. The number of the
+//! attempt on the last one says that all of them are there.
+
+use crate::{Context, Error, MANAGER, keys};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{Api, Resource, ResourceExt};
+use metal_api::{
+    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec, annotation,
+};
+use metal_core::{
+    capability::{self, Claims, Purpose},
+    discovery::Variables,
+    server::boot_id,
+};
+use metal_runtime::apply;
+use std::collections::BTreeMap;
+
+/// How long a registration token is good at most. It is void before that, as soon as its boot is
+/// over; an image that is not there yet may hold a boot up for days.
+const TOKEN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Makes keys, ignition and boot configuration of one attempt. What an interrupted pass has made
+/// is made again, and has not been used: nothing boots before the number is written.
+///
+/// # Errors
+///
+/// Those of the API server, or a template that cannot be rendered.
+pub(super) async fn discovery<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    attempt: u32,
+) -> Result<(), Error> {
+    let name = server.name_any();
+    let keys = keys::generate(&format!("metal@{name}"))?;
+    let registry = registry_url(ctx, server, attempt)?;
+    let uuid = server.spec.effective_uuid().unwrap_or_default();
+    let ignition = ctx.discovery.template.render(&Variables {
+        image: &ctx.discovery.probe_image,
+        flags: &format!("--registry-url={registry} --server-uuid={uuid}"),
+        ssh_public_key: keys.public.trim(),
+        password_hash: &keys.password_hash,
+    })?;
+    let pair = [("pub", keys.public), ("pem", keys.private), ("password", keys.password)];
+    let secrets = Api::<Secret>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
+    let ssh = secret(ctx, server, &format!("{name}-ssh"), pair);
+    apply(&secrets, &ssh, MANAGER).await.map_err(Error::write("Secret of the SSH keys"))?;
+    let document = [("format", "fcos".to_owned()), ("ignition", ignition)];
+    let ignition = secret(ctx, server, &name, document);
+    apply(&secrets, &ignition, MANAGER).await.map_err(Error::write("Secret of the ignition"))?;
+    configuration(ctx, server, attempt).await
+}
+
+/// The registry as this boot may use it: its token is a segment of the path.
+fn registry_url<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<String, Error> {
+    let claims = Claims {
+        purpose: Purpose::Registration,
+        server: server.name_any(),
+        boot: boot_id(server, attempt),
+        expires: Timestamp::now() + TOKEN,
+    };
+    let token = capability::issue(&ctx.discovery.key, &claims)?;
+    Ok(format!("{}/t/{}", ctx.discovery.registry_url, token.as_str()))
+}
+
+async fn configuration<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<(), Error> {
+    let name = server.name_any();
+    let spec = ServerBootConfigurationSpec {
+        server_ref: LocalObjectReference { name: name.clone() },
+        image: Some(ctx.discovery.os_image.clone()),
+        ignition_secret_ref: Some(LocalObjectReference { name: name.clone() }),
+    };
+    let mut configuration = ServerBootConfiguration::new(&name, spec);
+    configuration.metadata = metadata(ctx, server, name);
+    configuration.metadata.annotations = Some(BTreeMap::from([
+        (annotation::TYPE.to_owned(), annotation::INTERNAL.to_owned()),
+        (annotation::IS_DEFAULT_OS_IMAGE.to_owned(), annotation::TRUE.to_owned()),
+        (annotation::DISCOVERY_ATTEMPT.to_owned(), attempt.to_string()),
+    ]));
+    let namespace = &ctx.settings.namespace;
+    let api = Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), namespace);
+    let applied = apply(&api, &configuration, MANAGER).await;
+    applied.map(drop).map_err(Error::write("ServerBootConfiguration"))
+}
+
+fn secret<C, const N: usize>(
+    ctx: &Context<C>,
+    server: &Server,
+    name: &str,
+    values: [(&str, String); N],
+) -> Secret {
+    let data = values.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));
+    Secret {
+        metadata: metadata(ctx, server, name.to_owned()),
+        data: Some(data.into()),
+        ..Secret::default()
+    }
+}
+
+/// All of it belongs to the server, and goes with it.
+fn metadata<C>(ctx: &Context<C>, server: &Server, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(ctx.settings.namespace.clone()),
+        owner_references: server.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    }
+}

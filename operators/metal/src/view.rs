@@ -1,0 +1,207 @@
+//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+
+use futures::StreamExt;
+use kube::{
+    Api, Client, Resource,
+    api::ObjectMeta,
+    core::DeserializeGuard,
+    runtime::{WatchStreamExt, watcher},
+};
+use metal_api::{
+    Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    ServerState, inventory::Report,
+};
+use metal_runtime::{
+    health::Readiness,
+    index::{Change, Ended, Index},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, hash::Hash};
+
+/// How a server is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKey {
+    /// By system UUID, lower case.
+    Uuid(String),
+    /// By the name of its BMC.
+    Bmc(String),
+    /// By the BMCSecret of its inline access.
+    Secret(String),
+    /// By namespace and name of the claim that holds it.
+    Claim(String, String),
+    /// Available, and held by nobody.
+    Free,
+    /// Every server.
+    Any,
+}
+
+/// How a BMC is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BmcKey {
+    /// By the name of its Endpoint.
+    Endpoint(String),
+    /// By the name of its BMCSecret.
+    Secret(String),
+}
+
+/// How a claim is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClaimKey {
+    /// By the server that it names.
+    Server(String),
+    /// It names no server.
+    Open,
+}
+
+/// Every kind that the controllers look at.
+#[derive(Debug)]
+pub struct View {
+    /// Endpoints by MAC address.
+    pub endpoints: Index<Endpoint, String>,
+    /// BMCs.
+    pub bmcs: Index<Bmc, BmcKey>,
+    /// Credentials, by name.
+    pub secrets: Index<BmcSecret, ()>,
+    /// Servers.
+    pub servers: Index<Server, ServerKey>,
+    /// Boot configurations by the name of their server.
+    pub configurations: Index<ServerBootConfiguration, String>,
+    /// Claims.
+    pub claims: Index<ServerClaim, ClaimKey>,
+    /// Inventories, by name; only what a decision needs of them.
+    pub inventories: Index<ServerInventory, ()>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            endpoints: Index::new(|endpoint: &Endpoint| {
+                let mac = endpoint.spec.mac_address.as_deref();
+                mac.and_then(canonical_mac).into_iter().collect()
+            }),
+            bmcs: Index::new(bmc_keys),
+            secrets: Index::new(|_: &BmcSecret| vec![]),
+            servers: Index::new(server_keys),
+            configurations: Index::new(|configuration: &ServerBootConfiguration| {
+                vec![configuration.spec.server_ref.name.clone()]
+            }),
+            claims: Index::new(|claim: &ServerClaim| {
+                vec![match &claim.spec.server_ref {
+                    Some(server) => ClaimKey::Server(server.name.clone()),
+                    None => ClaimKey::Open,
+                }]
+            }),
+            inventories: Index::new(|_: &ServerInventory| vec![]),
+        }
+    }
+}
+
+/// A MAC address in the one form in which it is a key.
+pub fn canonical_mac(text: &str) -> Option<String> {
+    text.parse::<metal_api::MacAddr>().ok().map(|mac| mac.to_string())
+}
+
+fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
+    let endpoint = bmc.spec.endpoint_ref.iter().map(|it| BmcKey::Endpoint(it.name.clone()));
+    endpoint.chain([BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone())]).collect()
+}
+
+/// Whether a server is available, and held by nobody.
+pub fn is_free(server: &Server) -> bool {
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    server.spec.server_claim_ref.is_none() && state == Some(&ServerState::Available)
+}
+
+fn server_keys(server: &Server) -> Vec<ServerKey> {
+    let spec = &server.spec;
+    let claim = spec.server_claim_ref.as_ref();
+    [
+        Some(ServerKey::Any),
+        spec.effective_uuid().map(ServerKey::Uuid),
+        spec.bmc_ref.as_ref().map(|bmc| ServerKey::Bmc(bmc.name.clone())),
+        spec.bmc.as_ref().map(|bmc| ServerKey::Secret(bmc.bmc_secret_ref.name.clone())),
+        claim.map(|claim| ServerKey::Claim(claim.namespace.clone(), claim.name.clone())),
+        is_free(server).then_some(ServerKey::Free),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Keeps of a report what a decision needs: the interfaces and their neighbours. The whole one
+/// stays in the API server.
+pub fn prune(inventory: &mut ServerInventory) {
+    let report = std::mem::take(&mut inventory.spec.report);
+    inventory.spec.report = Report {
+        network_interfaces: report.network_interfaces,
+        lldp: report.lldp,
+        ..Report::default()
+    };
+}
+
+/// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
+/// nobody here reads.
+///
+/// # Errors
+///
+/// When the watch ends, which it does not by itself.
+pub async fn follow<K, Key>(
+    client: &Client,
+    index: &Index<K, Key>,
+    trim: fn(&mut K),
+    on_change: impl FnMut(Change<'_, K>),
+) -> Result<(), Ended>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
+    let api = Api::<DeserializeGuard<K>>::all(client.clone());
+    let events = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            if let Ok(object) = &mut object.0 {
+                trim(object);
+            }
+        })
+        .boxed();
+    index.follow_with(events, on_change).await
+}
+
+impl View {
+    /// Tells who waits for which list.
+    pub fn register(self: &std::sync::Arc<Self>, readiness: &Readiness) {
+        let check = |kind: &str, is_ready: fn(&Self) -> bool| {
+            let view = std::sync::Arc::clone(self);
+            readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
+        };
+        check("endpoints", |view| view.endpoints.is_ready());
+        check("bmcs", |view| view.bmcs.is_ready());
+        check("bmcsecrets", |view| view.secrets.is_ready());
+        check("servers", |view| view.servers.is_ready());
+        check("serverbootconfigurations", |view| view.configurations.is_ready());
+        check("serverclaims", |view| view.claims.is_ready());
+        check("serverinventories", |view| view.inventories.is_ready());
+    }
+
+    /// Whether every list has arrived. Until then a miss means nothing.
+    pub fn is_ready(&self) -> bool {
+        self.endpoints.is_ready()
+            && self.bmcs.is_ready()
+            && self.secrets.is_ready()
+            && self.servers.is_ready()
+            && self.configurations.is_ready()
+            && self.claims.is_ready()
+            && self.inventories.is_ready()
+    }
+}
+
+/// Whether anything but the status of an object changed.
+pub fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+    old.generation != new.generation
+        || old.annotations != new.annotations
+        || old.labels != new.labels
+        || old.finalizers != new.finalizers
+        || old.deletion_timestamp != new.deletion_timestamp
+        || old.uid != new.uid
+}
