@@ -81,8 +81,8 @@ fn finish(crd: &mut CustomResourceDefinition) {
     }
 }
 
-/// Takes out what schemars adds for the sake of Rust: an explicit `null` is dropped by the API
-/// server like any other unset field, and there are no unsigned formats in OpenAPI.
+/// Takes out what schemars adds for the sake of Rust: a `null` that is allowed would stand where a
+/// default belongs, and there are no unsigned formats in OpenAPI.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.title = None;
     schema.nullable = None;

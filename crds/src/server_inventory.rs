@@ -26,8 +26,12 @@ use serde::{Deserialize, Serialize};
         type_ = "string",
         json_path = ".spec.report.systemInfo.systemInformation.productName"
     ),
-    printcolumn(name = "Cores", type_ = "string", json_path = ".spec.report.cpu[*].totalCores"),
-    printcolumn(name = "Memory", type_ = "integer", json_path = ".spec.report.memoryTotalBytes"),
+    printcolumn(name = "CPU", type_ = "string", json_path = ".spec.report.cpu[0].model"),
+    printcolumn(
+        name = "MemoryBytes",
+        type_ = "integer",
+        json_path = ".spec.report.memoryTotalBytes"
+    ),
     printcolumn(
         name = "SystemUUID",
         type_ = "string",
