@@ -1,0 +1,194 @@
+//! What a fleet is like: how many machines, where they answer, how they behave.
+
+use super::{
+    boot_settings::{BootMode, BootTarget},
+    mac::MacPrefix,
+    power::Power,
+};
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// Everything that [`super::Simulator::start`] needs to know. [`Config::default`] is one machine on
+/// loopback that fetches nothing.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many machines.
+    pub machines: u32,
+    /// Where the hardware comes from: equal seeds are equal fleets.
+    pub seed: u64,
+    /// Where the BMCs answer. One socket serves all of them.
+    pub listen: SocketAddr,
+    /// Network device that the Redfish socket is bound to.
+    pub device: Option<String>,
+    /// Address of the BMC of machine 0; machine `i` has this plus `i`.
+    pub bmc_base: Ipv4Addr,
+    /// Where the control API answers.
+    pub control: SocketAddr,
+    /// First bytes of every BMC MAC.
+    pub bmc_mac_prefix: MacPrefix,
+    /// The one account of every BMC.
+    pub account: Account,
+    /// Added to every Redfish answer.
+    pub latency: Duration,
+    /// Power state that every machine starts in.
+    pub power: Power,
+    /// What the BMC firmware offers.
+    pub profile: Profile,
+    /// How long things take.
+    pub timing: Timing,
+    /// Sessions and lockout.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            machines: 1,
+            seed: 0,
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            device: Some("lo".to_owned()),
+            bmc_base: Ipv4Addr::new(127, 1, 0, 1),
+            control: SocketAddr::from(([127, 0, 0, 1], 0)),
+            bmc_mac_prefix: MacPrefix::default(),
+            account: Account::default(),
+            latency: Duration::ZERO,
+            power: Power::Off,
+            profile: Profile::default(),
+            timing: Timing::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A user name and a password. Its `Debug` does not show the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self { username: "foo".to_owned(), password: "bar".to_owned() }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Account({}, ..)", self.username)
+    }
+}
+
+/// How a graceful shutdown ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Graceful {
+    /// The operating system shuts down.
+    #[default]
+    Honoured,
+    /// The operating system does not listen: the BMC accepts the request and nothing happens.
+    Ignored,
+}
+
+/// How a BMC answers a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResetAnswer {
+    /// 204.
+    #[default]
+    Empty,
+    /// 202 with a task.
+    Task,
+}
+
+/// Whether `$expand` is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expand {
+    /// 501, as the standard asks.
+    #[default]
+    Refused,
+    /// On collections.
+    Offered,
+}
+
+/// What the BMC firmware offers.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// `BootSourceOverrideTarget@Redfish.AllowableValues`.
+    pub boot_targets: Vec<BootTarget>,
+    /// `BootSourceOverrideMode@Redfish.AllowableValues`; empty: the BMC has no such property.
+    pub boot_modes: Vec<BootMode>,
+    /// Whether the host shuts down when asked.
+    pub graceful: Graceful,
+    /// How resets are answered.
+    pub reset_answer: ResetAnswer,
+    /// `$expand`.
+    pub expand: Expand,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        use BootTarget::{Cd, Hdd, None, Pxe, UefiHttp};
+        Self {
+            boot_targets: vec![None, Pxe, Hdd, Cd, UefiHttp],
+            boot_modes: vec![BootMode::Uefi, BootMode::Legacy],
+            graceful: Graceful::default(),
+            reset_answer: ResetAnswer::default(),
+            expand: Expand::default(),
+        }
+    }
+}
+
+/// How long things take.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// From the reset to `On`.
+    pub power_on: Duration,
+    /// From a graceful shutdown to `Off`.
+    pub shutdown: Duration,
+    /// From a forced power-off to `Off`.
+    pub force_off: Duration,
+    /// From `On` to the first packet of a network boot.
+    pub post: Duration,
+    /// How long a BMC is away after `Manager.Reset`.
+    pub bmc_reset: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            power_on: Duration::from_millis(300),
+            shutdown: Duration::from_secs(1),
+            force_off: Duration::ZERO,
+            post: Duration::from_secs(2),
+            bmc_reset: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Sessions and lockout.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Sessions at a time.
+    pub sessions: usize,
+    /// A session ends when it is not used for this long.
+    pub session_timeout: Duration,
+    /// Wrong passwords until the account is locked; 0: never.
+    pub lockout_threshold: u32,
+    /// How long it stays locked.
+    pub lockout_duration: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 16,
+            session_timeout: Duration::from_mins(30),
+            lockout_threshold: 5,
+            lockout_duration: Duration::from_mins(5),
+        }
+    }
+}

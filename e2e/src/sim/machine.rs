@@ -1,0 +1,157 @@
+//! One machine: its BMC, and the host behind it.
+
+use super::{
+    access::Access,
+    boot_settings::BootSettings,
+    config::Config,
+    hardware::Hardware,
+    journal::{Counters, Event, Journal},
+    power::Power,
+    tasks::Tasks,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::{
+    net::Ipv4Addr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// `IndicatorLED`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::Display, strum::EnumString)]
+pub enum Led {
+    /// On.
+    Lit,
+    /// Blinking.
+    Blinking,
+    /// Off.
+    #[default]
+    Off,
+}
+
+/// How far a host has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Host {
+    /// No power.
+    #[default]
+    Off,
+    /// Firmware is at work.
+    Firmware,
+    /// The disk was booted.
+    Disk,
+    /// The discovery image runs and reports.
+    Discovery {
+        /// Where to.
+        registry_url: String,
+        /// As whom.
+        server_uuid: String,
+    },
+    /// A tenant's operating system runs.
+    Tenant {
+        /// What was loaded, in this order.
+        images: Vec<String>,
+        /// SHA-256 of the Ignition configuration, if there was one.
+        ignition: Option<String>,
+    },
+    /// Firmware found nothing to boot.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Whether the cables are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cables {
+    /// Power and network.
+    #[default]
+    Plugged,
+    /// Nothing: nobody answers.
+    Unplugged,
+}
+
+/// Everything about a machine that changes.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) power: Power,
+    pub(super) boot: BootSettings,
+    pub(super) led: Led,
+    pub(super) last_reset: Timestamp,
+    pub(super) host: Host,
+    /// Address of the first NIC.
+    pub(super) host_address: Option<Ipv4Addr>,
+    pub(super) cables: Cables,
+    pub(super) bmc_address: Option<Ipv4Addr>,
+    pub(super) bmc_last_reset: Timestamp,
+    pub(super) bmc_away_until: Option<Instant>,
+    pub(super) access: Access,
+    pub(super) tasks: Tasks,
+    pub(super) counters: Counters,
+    pub(super) journal: Journal,
+    /// Counts what the host was told to do; a life that is not the last one has no say.
+    pub(super) life: u64,
+    pub(super) life_ends: CancellationToken,
+}
+
+impl State {
+    /// Whether the BMC answers.
+    pub(super) fn is_reachable(&self, now: Instant) -> bool {
+        self.cables == Cables::Plugged && self.bmc_away_until.is_none_or(|until| now >= until)
+    }
+
+    /// The host loses power now.
+    pub(super) fn power_off(&mut self) {
+        self.power = Power::Off;
+        self.host = Host::Off;
+        self.host_address = None;
+        self.journal.note(Event::PoweredOff, "");
+    }
+}
+
+/// One machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) index: u32,
+    pub(super) hardware: Hardware,
+    state: Mutex<State>,
+}
+
+impl Machine {
+    /// Machine `index` of the fleet.
+    pub(super) fn new(config: &Config, index: u32) -> Self {
+        let now = Timestamp::now();
+        let is_on = config.power == Power::On;
+        let state = State {
+            power: config.power,
+            boot: BootSettings::default(),
+            led: Led::default(),
+            last_reset: now,
+            host: if is_on { Host::Disk } else { Host::Off },
+            host_address: None,
+            cables: Cables::default(),
+            bmc_address: Some(offset(config.bmc_base, index)),
+            bmc_last_reset: now,
+            bmc_away_until: None,
+            access: Access::default(),
+            tasks: Tasks::default(),
+            counters: Counters::default(),
+            journal: Journal::default(),
+            life: 0,
+            life_ends: CancellationToken::new(),
+        };
+        Self { index, hardware: Hardware::of(config, index), state: Mutex::new(state) }
+    }
+
+    /// What changes. Never held over an `await`.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address `index` after `base`.
+pub(super) fn offset(base: Ipv4Addr, index: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(base.to_bits().wrapping_add(index))
+}

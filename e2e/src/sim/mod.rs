@@ -1,0 +1,173 @@
+//! A fleet of simulated machines: BMCs that speak Redfish, and hosts behind them that boot.
+//!
+//! One process and one Redfish socket carry all machines; the local address of a connection says
+//! which BMC is meant. A machine is a few hundred bytes of state; its hardware follows from a seed
+//! and its resources are rendered when they are asked for.
+//!
+//! ```text
+//!   client ──Redfish──► listener ──► redfish ──► machine ◄── life ──► firmware ──► boot service
+//!   test ────control──► control  ──► faults         ▲                    └───────► registry
+//!                                                   └── bmc address (arithmetic or DHCP)
+//! ```
+//!
+//! In a test: [`Simulator::start`], then [`Simulator::bmc`] for the address of a BMC. Everything
+//! ends when the [`Simulator`] is dropped.
+
+mod access;
+mod boot_settings;
+mod config;
+mod control;
+pub mod duration;
+mod faults;
+mod firmware;
+mod fleet;
+mod hardware;
+mod journal;
+mod life;
+mod listener;
+mod mac;
+mod machine;
+mod power;
+mod random;
+mod redfish;
+mod report;
+mod tasks;
+
+pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
+pub use config::{Account, Config, Expand, Graceful, Limits, Profile, ResetAnswer, Timing};
+pub use faults::{Action, Fault, FaultError};
+pub use hardware::Hardware;
+pub use journal::{Counters, Entry, Event, Journal, Resets};
+pub use life::Outcome;
+pub use mac::{Mac, MacPrefix, MacPrefixError};
+pub use machine::{Cables, Host, Led};
+pub use power::{Power, Reset};
+pub use report::{MachineReport, Summary};
+
+use fleet::Fleet;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, time::timeout};
+
+/// How long the end may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A fleet that runs. Dropping it ends every task and closes every socket.
+#[derive(Debug)]
+pub struct Simulator {
+    fleet: Arc<Fleet>,
+    redfish: SocketAddr,
+    control: SocketAddr,
+}
+
+/// A fleet did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The Redfish address cannot be listened on.
+    #[error("cannot listen on {0} for Redfish")]
+    Redfish(SocketAddr, #[source] io::Error),
+    /// The control address cannot be listened on.
+    #[error("cannot listen on {0} for control")]
+    Control(SocketAddr, #[source] io::Error),
+}
+
+/// There is no such machine.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no machine {0}")]
+pub struct NoSuchMachine(pub u32);
+
+impl Simulator {
+    /// Starts a fleet. Must be called in a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = listener::listen(config.listen, config.device.as_deref())
+            .map_err(|error| StartError::Redfish(config.listen, error))?;
+        let control_listener = TcpListener::bind(config.control)
+            .await
+            .map_err(|error| StartError::Control(config.control, error))?;
+        let redfish =
+            listener.local_addr().map_err(|error| StartError::Redfish(config.listen, error))?;
+        let control = control_listener
+            .local_addr()
+            .map_err(|error| StartError::Control(config.control, error))?;
+        let fleet = Arc::new(Fleet::new(config));
+        fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
+        fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
+        Ok(Self { fleet, redfish, control })
+    }
+
+    /// Where the BMC of this machine answers; `None` while it has no address.
+    pub fn bmc(&self, machine: u32) -> Option<SocketAddr> {
+        let address = self.fleet.machine(machine)?.lock().bmc_address?;
+        Some(SocketAddr::from((address, self.redfish.port())))
+    }
+
+    /// Where Redfish is listened for.
+    pub fn redfish(&self) -> SocketAddr {
+        self.redfish
+    }
+
+    /// Where the control API answers.
+    pub fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// One machine, with its journal.
+    pub fn machine(&self, machine: u32) -> Result<MachineReport, NoSuchMachine> {
+        let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
+        Ok(report::machine(found, report::Detail::Whole))
+    }
+
+    /// The parts of one machine.
+    pub fn hardware(&self, machine: u32) -> Result<Hardware, NoSuchMachine> {
+        self.fleet.machine(machine).map(|found| found.hardware).ok_or(NoSuchMachine(machine))
+    }
+
+    /// All machines in numbers.
+    pub fn summary(&self) -> Summary {
+        report::summary(&self.fleet)
+    }
+
+    /// From now on this goes wrong; the number ends it.
+    pub fn fault(&self, fault: Fault) -> Result<u32, FaultError> {
+        self.fleet.faults.add(fault, tokio::time::Instant::now())
+    }
+
+    /// Ends one fault, or all.
+    pub fn clear_faults(&self, id: Option<u32>) {
+        self.fleet.faults.remove(id);
+    }
+
+    /// Somebody at the machine resets it, without the BMC's counters noticing who it was.
+    pub fn reset(&self, machine: u32, reset: Reset) -> Result<Outcome, NoSuchMachine> {
+        let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
+        Ok(life::reset(&self.fleet, found, reset))
+    }
+
+    /// Puts the cables in.
+    pub fn plug(&self, machine: u32) -> Result<(), NoSuchMachine> {
+        let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
+        life::plug(&self.fleet, found);
+        Ok(())
+    }
+
+    /// Pulls the cables out: the host is off, the BMC is gone.
+    pub fn unplug(&self, machine: u32) -> Result<(), NoSuchMachine> {
+        let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
+        life::unplug(&self.fleet, found);
+        Ok(())
+    }
+
+    /// Ends everything, and waits for it.
+    pub async fn stop(self) {
+        self.fleet.stop.cancel();
+        self.fleet.running.close();
+        if timeout(FAREWELL, self.fleet.running.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.fleet.stop.cancel();
+    }
+}

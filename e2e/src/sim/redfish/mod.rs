@@ -1,0 +1,93 @@
+//! Redfish as a BMC serves it (DSP0266), from the state of one machine.
+
+mod accounts;
+mod boot;
+mod manager;
+mod metadata;
+mod parts;
+pub(super) mod problem;
+mod reply;
+mod route;
+mod service;
+mod system;
+mod tasks;
+mod view;
+mod write;
+
+use super::{faults::Action, fleet::Fleet, machine::Machine};
+use http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use problem::Problem;
+use reply::{Body, Content, Reply};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// The longest request body.
+const BODY: usize = 64 << 10;
+/// How long a client may take to send it.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection dropped")]
+pub(super) struct Dropped;
+
+/// Answers one request to the BMC of one machine.
+pub(super) async fn answer(
+    fleet: &Arc<Fleet>,
+    machine: &Machine,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Body>, Dropped> {
+    let (parts, body) = request.into_parts();
+    {
+        let mut state = machine.lock();
+        if !state.is_reachable(Instant::now()) {
+            return Err(Dropped);
+        }
+        state.counters.requests += 1;
+    }
+    let path = parts.uri.path();
+    let fault = fleet.faults.strike(machine.index, &parts.method, path, Instant::now());
+    let fault = fault.as_deref();
+    sleep_for(fleet.config.latency).await;
+    match fault {
+        Some(Action::Drop) => return Err(Dropped),
+        Some(Action::Hang) => {
+            fleet.stop.cancelled().await;
+            return Err(Dropped);
+        }
+        Some(Action::Delay(delay)) => sleep_for(*delay).await,
+        Some(Action::Garbage) => return Ok(Reply::garbage()),
+        Some(Action::Status(status)) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let content = Content::Json(serde_json::json!({ "error": {} }));
+            return Ok(Reply::with(status, content).into_response(None));
+        }
+        Some(Action::Truncate | Action::Fields { .. }) | None => {}
+    }
+    let body = match timeout(BODY_DEADLINE, Limited::new(body, BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Ok(Reply::from(Problem::too_large()).into_response(None));
+        }
+        Ok(Err(_)) | Err(_) => return Err(Dropped),
+    };
+    let request = service::Request {
+        fleet,
+        machine,
+        now: Instant::now(),
+        method: &parts.method,
+        path,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        body: &body,
+    };
+    Ok(request.reply().into_response(fault))
+}
+
+async fn sleep_for(duration: Duration) {
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
+}

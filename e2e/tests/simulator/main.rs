@@ -1,0 +1,7 @@
+//! A fleet of simulated machines, from outside: over Redfish, control API and boot service.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod faults;
+mod redfish;
