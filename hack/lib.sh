@@ -20,21 +20,29 @@ seconds_since() {
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-# need COMMAND PACKAGE: installs the Debian package where there is no such command.
+# need COMMAND PACKAGE..: installs the Debian packages where there is no such command.
 need() {
-  command -v "$1" >/dev/null 2>&1 && return
-  local root=()
+  local command=$1 root=()
+  shift
+  ! command -v "$command" >/dev/null 2>&1 || return 0
+  command -v apt-get >/dev/null 2>&1 || die "no $command here; install it"
   if [ "$(id -u)" -ne 0 ]; then
-    sudo -n true 2>/dev/null || die "no $1 here; install the package $2"
+    sudo -n true 2>/dev/null || die "no $command here; install $*"
     root=(sudo -n)
   fi
-  command -v apt-get >/dev/null 2>&1 || die "no $1 here; install it"
-  say "installing $2 for $1"
-  "${root[@]}" apt-get install -qq -y --no-install-recommends "$2" >/dev/null 2>&1 ||
-    {
-      "${root[@]}" apt-get update -qq >&2
-      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >&2
-    } || die "$2 cannot be installed; install it by hand for $1"
+  say "installing $* for $command"
+  local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@")
+  # The lists may be missing or old.
+  "${install[@]}" >/dev/null 2>&1 || {
+    "${root[@]}" apt-get update -qq >&2 && "${install[@]}" >&2
+  } || die "$* cannot be installed; install it by hand for $command"
+}
+
+# need_rust: rustup leaves it where not every shell looks.
+need_rust() {
+  command -v cargo >/dev/null 2>&1 || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+  command -v cargo >/dev/null 2>&1 || die "no cargo here; install Rust"
+  need cc gcc libc6-dev
 }
 
 # started PID: when the process began, in ticks since boot; nothing where it is gone or a zombie.

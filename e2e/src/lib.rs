@@ -1,3 +1,4 @@
 //! BMC and machine simulator, and tests that need a control plane.
 
+pub mod cluster;
 pub mod sim;

@@ -25,6 +25,7 @@ cluster_up() {
   if [ -n "$owner" ]; then
     spawn supervisor "$hack/control-plane" supervise "$PWD/" "$owner" "$born"
   fi
+  mkdir scratch
   certificates
   # What it advertises must have a port; nobody goes there.
   spawn etcd "$bin/etcd" --data-dir "$PWD/etcd" --unsafe-no-fsync --log-level warn \
@@ -63,15 +64,18 @@ claim_folder() {
 
 # stop: ends what runs in this folder, and leaves nothing of it.
 stop() {
-  local name pid
-  for name in "${parts[@]}"; do
+  local name names pid
+  # Whoever uses the control plane has processes of its own, and may have been killed before them.
+  names=(scratch/*.pid)
+  names=("${parts[@]}" "${names[@]%.pid}")
+  for name in "${names[@]}"; do
     pid=$(running "$name") || continue
     [ "$pid" = $$ ] || kill -9 "$pid" 2>/dev/null || true
   done
-  for name in "${parts[@]}"; do
+  for name in "${names[@]}"; do
     while pid=$(running "$name") && [ "$pid" != $$ ]; do sleep 0.02; done
   done
-  rm -rf etcd certs ./*.sock ca.key ca.crt ca.srl apiserver.key apiserver.crt sa.key sa.pub tokens.csv kubeconfig \
+  rm -rf etcd certs scratch ./*.sock ca.key ca.crt ca.srl apiserver.key apiserver.crt sa.key sa.pub tokens.csv kubeconfig \
     "${parts[@]/%/.log}" "${parts[@]/%/.pid}"
 }
 

@@ -1,0 +1,36 @@
+//! Clients that may do what a ServiceAccount may.
+
+use super::{Cluster, client};
+use anyhow::{Context, Result};
+use kube::{Client, config::Kubeconfig};
+use std::path::PathBuf;
+
+impl Cluster {
+    /// A client that is this ServiceAccount.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such ServiceAccount.
+    pub async fn service_account_client(&self, namespace: &str, name: &str) -> Result<Client> {
+        client(self.service_account_kubeconfig(namespace, name).await?).await
+    }
+
+    /// A file with address and a day's token for this ServiceAccount, for `--kubeconfig`. Its
+    /// namespace is the default one, as in a pod.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such ServiceAccount.
+    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let create = ["create", "token", name, "--namespace", namespace, "--duration", "24h"];
+        let token = self.kubectl(&create).await?;
+        let mut config = Kubeconfig::read_from(self.kubeconfig())?;
+        let user = config.auth_infos.first_mut().context("a kubeconfig has a user")?;
+        user.auth_info.get_or_insert_default().token = Some(token.into());
+        let context = config.contexts.first_mut().context("a kubeconfig has a context")?;
+        context.context.get_or_insert_default().namespace = Some(namespace.to_owned());
+        let file = self.scratch().join(format!("{namespace}.{name}.kubeconfig"));
+        tokio::fs::write(&file, serde_saphyr::to_string(&config)?).await?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,191 @@
+//! A real API server for tests: started by `hack/control-plane`, thrown away with the test binary.
+//!
+//! Tests of one binary share one, [`Cluster::shared`], and keep apart by namespaces and by names
+//! from [`unique`]. Whatever the tests do, it ends with the process that started it.
+
+mod account;
+mod process;
+mod wait;
+
+pub use process::{Process, binary};
+pub use wait::eventually;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use metal_runtime::args::ClientArgs;
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell, time::timeout};
+
+/// How long the control plane may take, where its binaries must be built first.
+const BUILD: Duration = Duration::from_mins(40);
+/// How long one command of kubectl may take.
+const KUBECTL: Duration = Duration::from_mins(2);
+
+static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+
+/// A control plane on loopback.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    bin: PathBuf,
+}
+
+impl Cluster {
+    /// The one of this test binary, with our custom resources; started by whoever asks first.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn shared() -> Result<&'static Self> {
+        SHARED
+            .get_or_try_init(|| async {
+                let cluster = Self::start().await?;
+                cluster.install().await?;
+                Ok(cluster)
+            })
+            .await
+    }
+
+    /// A new and empty one, which ends with this process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start() -> Result<Self> {
+        // Removed by `hack/control-plane`, when it ends the control plane.
+        let folder = tempfile::Builder::new().prefix("bloomery-e2e-").tempdir()?.keep();
+        let owner = std::process::id().to_string();
+        let started = control_plane(&["up", utf8(&folder)?, "--owner", &owner]).await;
+        started.context("control plane does not start")?;
+        let bin = PathBuf::from(control_plane(&["path"]).await?);
+        Ok(Self { folder, bin })
+    }
+
+    /// Installs the custom resources of `bases/crd`, and waits until they are served.
+    ///
+    /// # Errors
+    ///
+    /// If one is refused or not established.
+    pub async fn install(&self) -> Result<()> {
+        let crds = workspace().join("bases/crd");
+        self.kubectl(&["apply", "--server-side", "-k", utf8(&crds)?]).await?;
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        self.kubectl(&wait).await.map(drop)
+    }
+
+    /// File with address and credentials of the administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
+    /// A folder that is removed with the control plane.
+    pub fn scratch(&self) -> PathBuf {
+        self.folder.join("scratch")
+    }
+
+    /// A client of the administrator. It lives as long as the runtime of the test that asked, so
+    /// it is not shared.
+    ///
+    /// # Errors
+    ///
+    /// If there is no control plane.
+    pub async fn client(&self) -> Result<Client> {
+        client(self.kubeconfig()).await
+    }
+
+    /// What kubectl prints, run by the administrator.
+    ///
+    /// # Errors
+    ///
+    /// If it fails; with what it says about it.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.kubectl_with(args, "").await
+    }
+
+    /// Applies YAML documents on the server's side, which must know every field in them.
+    ///
+    /// # Errors
+    ///
+    /// If one is refused; with what kubectl says about it.
+    pub async fn apply(&self, documents: &str) -> Result<String> {
+        self.kubectl_with(&["apply", "--server-side", "--validate=strict", "-f", "-"], documents)
+            .await
+    }
+
+    /// A new namespace, and its name.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn namespace(&self) -> Result<String> {
+        let name = unique("e2e");
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let namespaces = Api::<Namespace>::all(self.client().await?);
+        namespaces.create(&PostParams::default(), &namespace).await?;
+        Ok(name)
+    }
+
+    async fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(self.bin.join("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        command.arg("--cache-dir").arg(self.scratch().join("kubectl"));
+        run(command.args(args), input, KUBECTL).await
+    }
+}
+
+/// A name that no other test has.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What `hack/control-plane` prints.
+///
+/// # Errors
+///
+/// If it fails; with what it says about it.
+pub async fn control_plane(args: &[&str]) -> Result<String> {
+    run(Command::new(workspace().join("hack/control-plane")).args(args), "", BUILD).await
+}
+
+async fn client(kubeconfig: PathBuf) -> Result<Client> {
+    let args = ClientArgs { kubeconfig: Some(kubeconfig) };
+    Ok(metal_runtime::client::connect(&args, "e2e").await?)
+}
+
+/// Runs `command` with `input`, and returns what it prints, without the last line's end.
+async fn run(command: &mut Command, input: &str, limit: Duration) -> Result<String> {
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| name.clone())?;
+    let mut stdin = child.stdin.take().context("a child has a standard input")?;
+    let talk = async {
+        // A child that ends without reading it all has something to say on its standard error.
+        stdin.write_all(input.as_bytes()).await.ok();
+        drop(stdin);
+        child.wait_with_output().await
+    };
+    let Output { status, stdout, stderr } =
+        timeout(limit, talk).await.with_context(|| format!("{name}: silent for {limit:?}"))??;
+    ensure!(status.success(), "{name}: {status}: {}", String::from_utf8_lossy(&stderr).trim());
+    Ok(String::from_utf8(stdout)?.trim_end().to_owned())
+}
+
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().context("a path of the workspace is text")
+}

@@ -1,0 +1,133 @@
+//! Our binaries, as processes of a test.
+
+use super::{run, workspace};
+use anyhow::{Context, Result, ensure};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    process::{Child, Command},
+    sync::OnceCell,
+    time::timeout,
+};
+
+/// How long the workspace may take to build.
+const BUILD: Duration = Duration::from_mins(40);
+
+/// The binary `name` of this workspace, built from the sources as they are now, in the profile of
+/// the test itself.
+///
+/// # Errors
+///
+/// If the workspace does not build, or has no such binary.
+pub async fn binary(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let folder = BUILT.get_or_try_init(build).await?;
+    let binary = folder.join(name);
+    ensure!(binary.is_file(), "no binary {name} in {}", folder.display());
+    Ok(binary)
+}
+
+/// Builds what `cargo test --workspace` builds: with any other choice of targets, cargo would
+/// compile half of the dependencies once more, for other features.
+async fn build() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test is in target/PROFILE/deps")?.to_owned();
+    let target = profile.parent().context("a profile is in the target folder")?;
+    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    cargo.args(["build", "--quiet", "--locked", "--workspace", "--all-targets", "--target-dir"]);
+    cargo.arg(target).current_dir(workspace());
+    if profile.file_name() == Some(OsStr::new("release")) {
+        cargo.arg("--release");
+    }
+    run(&mut cargo, "", BUILD).await?;
+    Ok(profile)
+}
+
+/// A process that ends with the test that started it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints goes to the file `log`, after what is there.
+    ///
+    /// With a log in [`Cluster::scratch`](super::Cluster::scratch) and a kubeconfig from the same
+    /// cluster on its command line, it ends with the cluster even where the test is killed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start(command: &mut Command, log: impl Into<PathBuf>) -> Result<Self> {
+        let log = log.into();
+        let file = File::options().create(true).append(true).open(&log)?;
+        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        command.kill_on_drop(true).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().context(name)?;
+        if let Some(id) = child.id() {
+            fs::write(log.with_extension("pid"), format!("{id}\n"))?;
+        }
+        Ok(Self { child, log })
+    }
+
+    /// Its number, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Where it logs.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// What it has printed so far.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read.
+    pub fn printed(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    }
+
+    /// Fails, with what it printed last, unless it still runs.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        let printed = self.printed()?;
+        let tail: Vec<_> = printed.lines().rev().take(20).collect();
+        let tail: Vec<_> = tail.into_iter().rev().collect();
+        anyhow::bail!("{status}: {}", tail.join("\n"))
+    }
+
+    /// Ends it as `kill -9` does, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be ended.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to end, as Kubernetes does, and waits `within` for it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end in time, or not with success.
+    pub async fn terminate(mut self, within: Duration) -> Result<()> {
+        if let Some(id) = self.child.id() {
+            run(Command::new("kill").arg(id.to_string()), "", within).await?;
+        }
+        let ended = timeout(within, self.child.wait()).await;
+        let status = ended.with_context(|| format!("still there {within:?} after SIGTERM"))??;
+        ensure!(status.success(), "ended with {status}");
+        Ok(())
+    }
+}

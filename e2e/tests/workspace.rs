@@ -1,0 +1,176 @@
+//! What the crates of this workspace may depend on, and under which licences. deny.toml has the
+//! same for those who have cargo-deny.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use e2e::cluster::workspace;
+use serde::Deserialize;
+use std::{collections::BTreeSet, process::Command};
+
+/// Crates, and what they must not know: decisions no I/O, types no client, plumbing no domain.
+const APART: &[(&str, &[&str])] = &[
+    ("metal-api", &["tokio", "kube-client", "kube-runtime", "hyper", "reqwest", "rustls"]),
+    ("metal-core", &["tokio", "kube-client", "kube-runtime", "hyper", "reqwest", "rustls"]),
+    ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
+    ("metal-bmc", &["kube-client", "kube-runtime"]),
+    ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
+    ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
+];
+
+/// One TLS stack, which is rustls with ring; and what nobody maintains.
+const BANNED: &[&str] = &[
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "boring-sys",
+    "mbedtls-sys-auto",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "s2n-tls-sys",
+    "serde_yaml",
+];
+
+const LICENCES: &[&str] =
+    &["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+
+/// At build time only, through kube-client's jsonpath-rust.
+const EXCEPTIONS: &[(&str, &str)] = &[("ar_archive_writer", "Apache-2.0 WITH LLVM-exception")];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+    source: Option<String>,
+}
+
+#[test]
+fn a_crate_does_not_know_what_it_must_not_know() {
+    for (name, foreign) in APART {
+        let known = tree(&["--package", name, "--edges", "normal"]);
+        assert!(known.contains(*name));
+        let wrong: Vec<_> = foreign.iter().filter(|foreign| known.contains(**foreign)).collect();
+        assert!(
+            wrong.is_empty(),
+            "{name} depends on {wrong:?}; see `cargo tree -p {name} -i CRATE`"
+        );
+    }
+}
+
+#[test]
+fn there_is_one_tls_stack_and_nothing_that_nobody_maintains() {
+    let all = tree(&["--workspace", "--edges", "normal,build,dev"]);
+    let wrong: Vec<_> = BANNED.iter().filter(|banned| all.contains(**banned)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(all.contains("rustls") && all.contains("ring"));
+}
+
+#[test]
+fn every_crate_is_under_a_licence_of_the_list_and_from_one_registry() {
+    let packages = metadata().packages;
+    let wrong: Vec<_> = packages.iter().filter(|package| !is_allowed(package)).collect();
+    let wrong: Vec<_> = wrong
+        .iter()
+        .map(|package| format!("{} {}: {:?}", package.name, package.version, package.license))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+
+    let sources: BTreeSet<_> = packages.iter().filter_map(|it| it.source.as_deref()).collect();
+    assert!(sources.iter().all(|source| source.starts_with("registry+")), "{sources:?}");
+    assert_eq!(sources.len(), 1, "{sources:?}");
+}
+
+#[test]
+fn licence_expressions_are_read_as_spdx_says() {
+    for (expression, allowed) in [
+        ("MIT", true),
+        ("GPL-3.0-only", false),
+        ("MIT OR GPL-3.0-only", true),
+        ("MIT AND GPL-3.0-only", false),
+        ("Unlicense/MIT", true),
+        ("GPL-3.0-only OR (MIT AND (Zlib OR ISC))", true),
+        ("MIT AND ISC OR GPL-3.0-only", true),
+        ("GPL-3.0-only OR MIT AND GPL-2.0-only", false),
+        ("Apache-2.0 WITH LLVM-exception", false),
+        ("", false),
+    ] {
+        assert_eq!(Licence::allows(expression), allowed, "{expression}");
+    }
+}
+
+fn is_allowed(package: &Package) -> bool {
+    let licence = package.license.as_deref().unwrap_or_default();
+    Licence::allows(licence) || EXCEPTIONS.contains(&(&package.name, licence))
+}
+
+/// What is left to read of a licence expression.
+struct Licence<'a>(Vec<&'a str>);
+
+impl<'a> Licence<'a> {
+    fn allows(expression: &str) -> bool {
+        let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+        let words = spaced.split_whitespace().rev().collect();
+        let mut licence = Licence(words);
+        licence.any() && licence.0.is_empty()
+    }
+
+    /// `a OR b`; AND binds closer.
+    fn any(&mut self) -> bool {
+        let mut allowed = self.all();
+        while self.takes("OR") {
+            allowed |= self.all();
+        }
+        allowed
+    }
+
+    fn all(&mut self) -> bool {
+        let mut allowed = self.one();
+        while self.takes("AND") {
+            allowed &= self.one();
+        }
+        allowed
+    }
+
+    fn one(&mut self) -> bool {
+        if self.takes("(") {
+            let allowed = self.any();
+            return self.takes(")") && allowed;
+        }
+        let known = self.0.pop().is_some_and(|name| LICENCES.contains(&name));
+        // An exception makes another licence of it.
+        let exception = self.takes("WITH") && self.0.pop().is_some();
+        known && !exception
+    }
+
+    fn takes(&mut self, word: &'a str) -> bool {
+        self.0.pop_if(|next| *next == word).is_some()
+    }
+}
+
+/// Names of the crates that `cargo tree` lists on this platform.
+fn tree(args: &[&str]) -> BTreeSet<String> {
+    let printed =
+        cargo(&[&["tree", "--locked", "--prefix", "none", "--format", "{p}"], args].concat());
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    printed.lines().filter_map(first).collect()
+}
+
+fn metadata() -> Metadata {
+    // Other platforms' crates are in the lock file and in no binary.
+    let platform = ["--filter-platform", "x86_64-unknown-linux-gnu"];
+    let printed =
+        cargo(&[&["metadata", "--locked", "--format-version", "1"], &platform[..]].concat());
+    serde_json::from_str(&printed).unwrap()
+}
+
+fn cargo(args: &[&str]) -> String {
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let output = Command::new(cargo).args(args).current_dir(workspace()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
