@@ -1,7 +1,8 @@
-//! Our custom resources on a real API server: they install, their samples are valid, and their
-//! rules refuse what they are for.
+//! A real API server, and no operator: our custom resources install, their samples are valid and
+//! their rules refuse what they are for; what every operator shares gets on with it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod documents;
 mod rules;
+mod runtime;
