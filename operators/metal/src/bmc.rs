@@ -4,7 +4,7 @@ use crate::{
     Context, Error, MANAGER,
     server::Memories,
     view::ServerKey,
-    work::{Next, Work},
+    work::{NOT_LISTED, Next, Work},
 };
 use jiff::Timestamp;
 use kube::{
@@ -63,6 +63,9 @@ pub async fn pass<C: Connect>(
         readings.forget(&name);
         return Ok(Next::Wait);
     };
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(NOT_LISTED));
+    }
     if bmc.metadata.deletion_timestamp.is_some() {
         return Ok(Next::Wait);
     }

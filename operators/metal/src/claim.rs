@@ -3,7 +3,7 @@
 use crate::{
     Context, Error, MANAGER,
     view::ServerKey,
-    work::{Next, Work},
+    work::{NOT_LISTED, Next, Work},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -38,7 +38,7 @@ pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Re
         return Ok(Next::Wait);
     };
     if !ctx.view.is_ready() {
-        return Ok(Next::After(Duration::from_secs(1)));
+        return Ok(Next::After(NOT_LISTED));
     }
     if claim.metadata.deletion_timestamp.is_some() {
         release(&ctx, &claim).await?;

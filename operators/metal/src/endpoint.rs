@@ -2,7 +2,7 @@
 
 use crate::{
     Context, Error, MANAGER,
-    work::{Next, Work},
+    work::{NOT_LISTED, Next, Work},
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
@@ -25,6 +25,9 @@ pub async fn pass<C>(
         work.failures.succeeded(&name);
         return Ok(Next::Wait);
     };
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(NOT_LISTED));
+    }
     if endpoint.metadata.deletion_timestamp.is_some() {
         return Ok(Next::Wait);
     }

@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// How long a pass may take.
 const DEADLINE: Duration = Duration::from_mins(2);
 
+/// When to look again while not every list has arrived: until then a miss means nothing.
+pub const NOT_LISTED: Duration = Duration::from_secs(1);
+
 /// Queue, failures and reporter of one controller.
 pub struct Work<Key> {
     /// Keys that wait for a pass.

@@ -3,7 +3,7 @@ use crate::{
     conditions::{self, Fact},
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use metal_api::{
@@ -89,7 +89,8 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
     new.power_state = Some(PowerState::from(manager.power.to_string().as_str()));
     new.state = Some(manager.state.as_deref().map_or(BmcState::Enabled, BmcState::from));
     if let Some(at) = manager.last_reset {
-        new.last_reset_time = Some(Time(at));
+        // The API server keeps whole seconds: what it gives back must be what was recorded.
+        new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }
 }
 

@@ -93,6 +93,18 @@ fn what_is_missing_to_reach_a_bmc_is_named_with_its_field() {
     assert_eq!(changed(endpoint), "EndpointMissing");
 }
 
+#[test]
+fn time_that_the_api_server_cuts_to_seconds_is_recorded_once() {
+    let mut scene = Scene::new();
+    let mut said = said(Some(UUID));
+    said.manager.last_reset = Some(Timestamp::from_nanosecond(1_500_000_001).unwrap());
+    scene.reading = Some(Ok(said));
+    scene.record();
+    let stored = serde_json::to_value(&scene.bmc).unwrap();
+    scene.bmc = serde_json::from_value(stored).unwrap();
+    assert!(matches!(scene.decide(), Decision::Create(_)));
+}
+
 struct Scene {
     bmc: Bmc,
     reading: Option<Result<Said, Unreachable>>,

@@ -34,6 +34,12 @@ impl MacPrefix {
         Self { bits: to_bits(mac) >> unused << unused, digits }
     }
 
+    /// The address that it is, if it has all digits of one.
+    pub fn whole(self) -> Option<MacAddr> {
+        let [_, _, octets @ ..] = self.bits.to_be_bytes();
+        (self.digits == MAC_DIGITS).then_some(MacAddr(octets))
+    }
+
     /// Whether `mac` begins with it.
     pub fn matches(self, mac: MacAddr) -> bool {
         Self::of(mac, self.digits) == self

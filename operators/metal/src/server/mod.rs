@@ -10,7 +10,7 @@ pub use memory::{Memories, Memory};
 use crate::{
     Context, Error, MANAGER,
     view::ServerKey,
-    work::{Next, Work},
+    work::{NOT_LISTED, Next, Work},
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
@@ -45,7 +45,7 @@ pub async fn pass<C: Connect>(
         return Ok(Next::Wait);
     };
     if !ctx.view.is_ready() {
-        return Ok(Next::After(Duration::from_secs(1)));
+        return Ok(Next::After(NOT_LISTED));
     }
     if server.metadata.deletion_timestamp.is_some() {
         release(&server)?;

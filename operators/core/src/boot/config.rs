@@ -1,0 +1,288 @@
+//! What an `IPXEBootConfig` or `HTTPBootConfig` shows of itself.
+//!
+//! The two differ in what they are made of, not in their status, so this is about [`Config`],
+//! which either can be seen as.
+
+use super::{Ignition, Lack};
+use crate::conditions::{self, Fact};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use metal_api::{BootState, condition};
+
+/// Condition: the ignition can be read by a machine.
+pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
+
+/// How long a boot configuration of ours waits with saying that it is ready, so that the fetches
+/// of the boot it was made for go into the same write.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// A boot configuration of either kind.
+#[derive(Clone, Debug)]
+pub struct Config<'a> {
+    /// `metadata.generation`.
+    pub generation: Option<i64>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it is on its way out.
+    pub is_deleted: bool,
+    /// Whether a ServerBootConfiguration made it, whose state is the one that counts.
+    pub is_owned: bool,
+    /// `status.state`.
+    pub state: Option<&'a BootState>,
+    /// `status.conditions`.
+    pub conditions: &'a [Condition],
+}
+
+/// What a pass has seen.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The boot configuration.
+    pub config: Config<'a>,
+    /// Its ignition.
+    pub ignition: Ignition,
+    /// What is wrong with its own script, if it has one.
+    pub script: Option<Lack>,
+    /// What was handed out here, for this object.
+    pub fetched: Fetched,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What was handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// An iPXE script.
+    pub script: bool,
+    /// The ignition.
+    pub ignition: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Write this.
+    Record(Status),
+    /// Nothing before this time has passed, unless something changes.
+    Wait(SignedDuration),
+    /// Nothing until something changes.
+    Rest,
+}
+
+/// A status of either kind: our part of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// `status.state`.
+    pub state: BootState,
+    /// The conditions that are ours.
+    pub conditions: Vec<Condition>,
+}
+
+/// Types of the conditions that are ours.
+const OURS: [&str; 3] =
+    [IGNITION_VALIDATION, condition::IPXE_SCRIPT_FETCHED, condition::IGNITION_DATA_FETCHED];
+
+/// Whether what was handed out is news.
+pub fn is_news(conditions: &[Condition], fetched: Fetched) -> bool {
+    let known = |type_: &str| conditions.iter().any(|c| c.type_ == type_ && c.status == "True");
+    (fetched.script && !known(condition::IPXE_SCRIPT_FETCHED))
+        || (fetched.ignition && !known(condition::IGNITION_DATA_FETCHED))
+}
+
+/// What to do about a boot configuration.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let config = &seen.config;
+    if config.is_deleted {
+        return Decision::Rest;
+    }
+    let new = next(seen);
+    let old: Vec<_> = conditions_of(config.conditions);
+    if config.state == Some(&new.state) && old == new.conditions {
+        return Decision::Rest;
+    }
+    let quiet = config.is_owned && config.state.is_none() && new.state == BootState::Ready;
+    if quiet && seen.fetched == Fetched::default() {
+        let age = config.created.map_or(PATIENCE, |created| seen.now.duration_since(created));
+        if age < PATIENCE {
+            return Decision::Wait((PATIENCE - age).min(PATIENCE));
+        }
+    }
+    Decision::Record(new)
+}
+
+fn next(seen: &Observation<'_>) -> Status {
+    let mut all = conditions_of(seen.config.conditions);
+    let mut set = |type_, holds, reason: &str, message: &str| {
+        let fact = Fact { type_, holds, reason, message };
+        conditions::set(&mut all, fact, seen.config.generation, seen.now);
+    };
+    if seen.fetched.script && !holds(seen.config.conditions, condition::IPXE_SCRIPT_FETCHED) {
+        set(condition::IPXE_SCRIPT_FETCHED, true, "IPXEScriptDelivered", "");
+    }
+    if seen.fetched.ignition && !holds(seen.config.conditions, condition::IGNITION_DATA_FETCHED) {
+        set(condition::IGNITION_DATA_FETCHED, true, "IgnitionDataDelivered", "");
+    }
+    let lack = match &seen.ignition {
+        Ignition::None | Ignition::Usable => seen.script.as_ref(),
+        Ignition::Unusable(lack) => Some(lack),
+    };
+    let bad = holds_not(seen.config.conditions, IGNITION_VALIDATION);
+    match lack {
+        Some(lack) => set(IGNITION_VALIDATION, false, lack.reason, &lack.message),
+        // Said only to take something back: what is right needs no words.
+        None if bad => set(IGNITION_VALIDATION, true, "Usable", ""),
+        None => {}
+    }
+    let state = if lack.is_some() { BootState::Error } else { BootState::Ready };
+    Status { state, conditions: all }
+}
+
+fn conditions_of(all: &[Condition]) -> Vec<Condition> {
+    all.iter().filter(|condition| OURS.contains(&condition.type_.as_str())).cloned().collect()
+}
+
+fn holds(all: &[Condition], type_: &str) -> bool {
+    all.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+fn holds_not(all: &[Condition], type_: &str) -> bool {
+    all.iter().any(|condition| condition.type_ == type_ && condition.status != "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    const NOTHING: Fetched = Fetched { script: false, ignition: false };
+    const SCRIPT: Fetched = Fetched { script: true, ignition: false };
+    const BOTH: Fetched = Fetched { script: true, ignition: true };
+
+    #[test]
+    fn what_was_made_by_hand_is_ready_at_once() {
+        let decision = decide(&seen(Ignition::Usable, None, NOTHING));
+        let status = Status { state: BootState::Ready, conditions: vec![] };
+        assert_eq!(decision, Decision::Record(status.clone()));
+        assert_eq!(again(&status, Ignition::Usable, NOTHING), Decision::Rest);
+    }
+
+    #[test]
+    fn what_is_wrong_is_an_error_with_a_reason_until_it_is_put_right() {
+        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
+        let decision = decide(&seen(Ignition::Unusable(lack.clone()), None, NOTHING));
+        let Decision::Record(broken) = decision else { panic!("{decision:?}") };
+        assert_eq!(broken.state, BootState::Error);
+        assert_eq!(shown(&broken), ["IgnitionValidation=False/SecretNotFound: create it"]);
+        assert_eq!(again(&broken, Ignition::Unusable(lack), NOTHING), Decision::Rest);
+
+        let decision = again(&broken, Ignition::Usable, NOTHING);
+        let Decision::Record(status) = decision else { panic!("{decision:?}") };
+        assert_eq!(shown(&status), ["IgnitionValidation=True/Usable: "]);
+        assert_eq!(again(&status, Ignition::Usable, NOTHING), Decision::Rest);
+    }
+
+    #[test]
+    fn a_script_of_its_own_that_is_missing_is_an_error_too() {
+        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
+        let decision = decide(&seen(Ignition::None, Some(lack), NOTHING));
+        let Decision::Record(status) = decision else { panic!("{decision:?}") };
+        assert_eq!(status.state, BootState::Error);
+    }
+
+    #[test]
+    fn a_fetch_is_recorded_once() {
+        let decision = decide(&seen(Ignition::Usable, None, SCRIPT));
+        let Decision::Record(one) = decision else { panic!("{decision:?}") };
+        assert_eq!(shown(&one), ["IPXEScriptFetched=True/IPXEScriptDelivered: "]);
+        assert!(!is_news(&one.conditions, SCRIPT) && is_news(&one.conditions, BOTH));
+        assert_eq!(again(&one, Ignition::Usable, SCRIPT), Decision::Rest);
+
+        let decision = again(&one, Ignition::Usable, BOTH);
+        let Decision::Record(two) = decision else { panic!("{decision:?}") };
+        assert_eq!(
+            shown(&two),
+            [
+                "IPXEScriptFetched=True/IPXEScriptDelivered: ",
+                "IgnitionDataFetched=True/IgnitionDataDelivered: ",
+            ]
+        );
+        assert_eq!(two.conditions[0].last_transition_time, one.conditions[0].last_transition_time);
+        assert_eq!(again(&two, Ignition::Usable, NOTHING), Decision::Rest, "elsewhere, later");
+    }
+
+    #[test]
+    fn what_a_configuration_made_becomes_ready_in_the_same_write_as_its_fetches() {
+        let owned = |age, fetched| {
+            let mut seen = seen(Ignition::Usable, None, fetched);
+            seen.config.is_owned = true;
+            seen.now += SignedDuration::from_secs(age);
+            decide(&seen)
+        };
+        assert_eq!(owned(0, NOTHING), Decision::Wait(PATIENCE));
+        assert_eq!(owned(10, NOTHING), Decision::Wait(SignedDuration::from_secs(20)));
+        assert_eq!(owned(-99, NOTHING), Decision::Wait(PATIENCE), "clocks differ");
+        for (age, fetched) in [(30, NOTHING), (0, SCRIPT)] {
+            let decision = owned(age, fetched);
+            assert!(matches!(decision, Decision::Record(_)), "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_does_not_wait() {
+        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
+        let mut seen = seen(Ignition::Unusable(lack), None, NOTHING);
+        seen.config.is_owned = true;
+        assert!(matches!(decide(&seen), Decision::Record(_)));
+    }
+
+    #[test]
+    fn conditions_of_others_are_left_alone_and_deleted_objects_as_well() {
+        let foreign = condition("Foreign");
+        let mut seen = seen(Ignition::Usable, None, SCRIPT);
+        seen.config.conditions = std::slice::from_ref(&foreign);
+        let Decision::Record(status) = decide(&seen) else { panic!() };
+        assert_eq!(shown(&status), ["IPXEScriptFetched=True/IPXEScriptDelivered: "]);
+        seen.config.is_deleted = true;
+        assert_eq!(decide(&seen), Decision::Rest);
+    }
+
+    fn again(status: &Status, ignition: Ignition, fetched: Fetched) -> Decision {
+        let mut seen = seen(ignition, None, fetched);
+        seen.config.state = Some(&status.state);
+        seen.config.conditions = &status.conditions;
+        seen.now += SignedDuration::from_secs(1);
+        decide(&seen)
+    }
+
+    fn shown(status: &Status) -> Vec<String> {
+        let show = |c: &Condition| format!("{}={}/{}: {}", c.type_, c.status, c.reason, c.message);
+        status.conditions.iter().map(show).collect()
+    }
+
+    fn condition(type_: &str) -> Condition {
+        Condition {
+            type_: type_.to_owned(),
+            status: "True".to_owned(),
+            reason: "Reason".to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    fn seen(ignition: Ignition, script: Option<Lack>, fetched: Fetched) -> Observation<'static> {
+        Observation {
+            config: Config {
+                generation: Some(1),
+                created: Some(Timestamp::UNIX_EPOCH),
+                is_deleted: false,
+                is_owned: false,
+                state: None,
+                conditions: &[],
+            },
+            ignition,
+            script,
+            fetched,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The boot configs of a configuration: what they should be, and what they are.
+
+use super::PxeUrls;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+use metal_api::{
+    HttpBootConfig, HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec, MacAddr, Server,
+    ServerBootConfiguration,
+};
+use std::net::IpAddr;
+
+/// What a boot config with the name of the configuration is to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation<'a> {
+    /// There is none.
+    Absent,
+    /// It is ours, or nobody's.
+    Ours,
+    /// It is about to be deleted, or belongs to an earlier configuration of the same name, with
+    /// which it goes.
+    Leaving,
+    /// It belongs to something else: kind and name.
+    Foreign(&'a OwnerReference),
+}
+
+/// Whether the object belongs to this very configuration.
+pub fn is_ours(meta: &ObjectMeta, configuration: &ServerBootConfiguration) -> bool {
+    let uid = configuration.metadata.uid.as_deref();
+    controller(meta).is_some_and(|owner| Some(owner.uid.as_str()) == uid)
+}
+
+pub(super) fn relation<'a>(
+    meta: Option<&'a ObjectMeta>,
+    configuration: &ServerBootConfiguration,
+) -> Relation<'a> {
+    let Some(meta) = meta else { return Relation::Absent };
+    if meta.deletion_timestamp.is_some() {
+        return Relation::Leaving;
+    }
+    match controller(meta) {
+        None => Relation::Ours,
+        Some(_) if is_ours(meta, configuration) => Relation::Ours,
+        Some(owner) if owner.kind == ServerBootConfiguration::kind(&()) => Relation::Leaving,
+        Some(owner) => Relation::Foreign(owner),
+    }
+}
+
+fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.controller == Some(true))
+}
+
+/// The IPXEBootConfig to apply, unless what is there has all of it.
+pub(super) fn ipxe(
+    configuration: &ServerBootConfiguration,
+    server: &Server,
+    urls: &PxeUrls,
+    there: Option<&IpxeBootConfig>,
+) -> Option<IpxeBootConfig> {
+    let ours = IpxeBootConfigSpec {
+        system_uuid: server.spec.effective_uuid(),
+        system_ips: system_ips(server),
+        kernel_url: urls.kernel.clone(),
+        initrd_url: urls.initrd.clone(),
+        squashfs_url: urls.squashfs.clone(),
+        ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
+        ..IpxeBootConfigSpec::default()
+    };
+    // Fields that are not ours may hold what somebody else put there.
+    let is_there = there.is_some_and(|there| {
+        is_ours(&there.metadata, configuration)
+            && there.spec
+                == IpxeBootConfigSpec {
+                    image: there.spec.image.clone(),
+                    ipxe_server_url: there.spec.ipxe_server_url.clone(),
+                    ipxe_script_secret_ref: there.spec.ipxe_script_secret_ref.clone(),
+                    ..ours.clone()
+                }
+    });
+    let mut config = IpxeBootConfig::new("", ours);
+    config.metadata = metadata(configuration);
+    (!is_there).then_some(config)
+}
+
+/// The HTTPBootConfig to apply, unless what is there has all of it.
+pub(super) fn http(
+    configuration: &ServerBootConfiguration,
+    server: &Server,
+    uki: &str,
+    there: Option<&HttpBootConfig>,
+) -> Option<HttpBootConfig> {
+    let ours = HttpBootConfigSpec {
+        system_uuid: server.spec.effective_uuid(),
+        network_identifiers: network_identifiers(server),
+        uki_url: Some(uki.to_owned()),
+        ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
+    };
+    let is_there = there
+        .is_some_and(|there| is_ours(&there.metadata, configuration) && there.spec == ours);
+    let mut config = HttpBootConfig::new("", ours);
+    config.metadata = metadata(configuration);
+    (!is_there).then_some(config)
+}
+
+/// Named like the configuration, and gone with it.
+fn metadata(configuration: &ServerBootConfiguration) -> ObjectMeta {
+    ObjectMeta {
+        name: configuration.metadata.name.clone(),
+        namespace: configuration.metadata.namespace.clone(),
+        owner_references: configuration.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The IP addresses of a server.
+fn system_ips(server: &Server) -> Vec<String> {
+    let mut all = vec![];
+    for interface in server.status.iter().flat_map(|status| &status.network_interfaces) {
+        addresses(interface, &mut all);
+    }
+    all
+}
+
+/// The IP and MAC addresses of a server, interface by interface, without those that every machine
+/// has: link-local ones repeat on the interface between host and BMC.
+pub fn network_identifiers(server: &Server) -> Vec<String> {
+    let mut all = vec![];
+    for interface in server.status.iter().flat_map(|status| &status.network_interfaces) {
+        addresses(interface, &mut all);
+        if let Ok(mac) = interface.mac_address.parse::<MacAddr>() {
+            push(&mut all, mac.to_string());
+        }
+    }
+    all
+}
+
+fn addresses(interface: &metal_api::NetworkInterface, all: &mut Vec<String>) {
+    let one = interface.ip.iter().filter(|_| interface.ips.is_empty());
+    for text in interface.ips.iter().chain(one) {
+        // Some agents say how long the prefix is.
+        let address = text.split('/').next().unwrap_or_default();
+        if address.parse().is_ok_and(is_of_one_machine) {
+            push(all, address.to_owned());
+        }
+    }
+}
+
+fn push(all: &mut Vec<String>, text: String) {
+    if !all.contains(&text) {
+        all.push(text);
+    }
+}
+
+fn is_of_one_machine(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(link_local || address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}

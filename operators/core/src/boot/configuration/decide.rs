@@ -1,0 +1,266 @@
+//! The decision.
+
+use super::{
+    Decision, Ignition, Image, Lack, Modes, Observation, PxeUrls, Step,
+    child::{self, Relation, relation},
+    status::{Draft, Mode, retry},
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{
+    BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, condition,
+};
+
+/// How long nothing happens where nothing changes.
+const RESYNC: SignedDuration = SignedDuration::from_hours(1);
+/// How long to wait for an object that somebody else is about to delete, should no watch tell.
+const LEAVING: SignedDuration = SignedDuration::from_secs(30);
+
+/// What to write before anything is looked at: a configuration that has changed since it was
+/// `Ready` is so no longer, and looking may take a while.
+pub fn outdated(
+    configuration: &ServerBootConfiguration,
+    modes: Modes,
+    now: Timestamp,
+) -> Option<Decision> {
+    let status = configuration.status.as_ref()?;
+    let is_old = status.observed_generation != configuration.metadata.generation;
+    if !is_old || status.state != Some(BootState::Ready) || status.observed_generation.is_none() {
+        return None;
+    }
+    let mut draft = Draft::new(configuration, modes, now);
+    draft.state(BootState::Pending);
+    draft.news(modes).map(|status| Decision::Record(Box::new(status)))
+}
+
+/// Whether the image has to be looked at: not if that was done for this generation, and what came
+/// of it is in place. `bases` are the URLs that the boot configs have to begin with.
+pub fn needs_image(
+    configuration: &ServerBootConfiguration,
+    ipxe: Option<&IpxeBootConfig>,
+    http: Option<&HttpBootConfig>,
+    modes: Modes,
+    bases: (&str, &str),
+) -> bool {
+    let Some(status) = &configuration.status else { return true };
+    let is_current = status.observed_generation == configuration.metadata.generation;
+    if !is_current || status.state != Some(BootState::Ready) {
+        return true;
+    }
+    let ready = |type_: &str| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_);
+        condition.map(|condition| condition.status == "True")
+    };
+    let kernel = ipxe.map(|config| config.spec.kernel_url.as_str());
+    let uki = http.and_then(|config| config.spec.uki_url.as_deref());
+    let settled = |wanted, type_, url: Option<&str>, base: &str| match (wanted, ready(type_)) {
+        (false, _) | (true, Some(false)) => true,
+        (true, Some(true)) => url.is_some_and(|url| url.starts_with(base)),
+        (true, None) => false,
+    };
+    !(settled(modes.pxe, condition::IPXE_BOOT_READY, kernel, bases.0)
+        && settled(modes.http, condition::HTTP_BOOT_READY, uki, bases.1))
+}
+
+/// What to do about a configuration.
+pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
+    let configuration = seen.configuration;
+    if configuration.metadata.deletion_timestamp.is_some() {
+        return Decision::Rest(RESYNC);
+    }
+    let Some(server) = seen.server.filter(|server| server.spec.effective_uuid().is_some()) else {
+        return waits_for_server(seen, modes);
+    };
+    let (pxe, uki) = match &seen.image {
+        Image::Failed(lack) => return failed(seen, modes, lack),
+        Image::Settled => settled(seen),
+        Image::Offers { pxe, uki } => (pxe.clone(), uki.clone()),
+    };
+    let pxe = Way::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
+    let http = Way::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
+    if let Some(step) = step(seen, server, &pxe, &http) {
+        return step;
+    }
+    finish(seen, modes, &pxe, &http)
+}
+
+/// What one way of booting comes to.
+enum Way<T> {
+    Ignored,
+    /// To be offered by a boot config that is ours, or is yet to be made.
+    Offered(T),
+    /// Not to be offered.
+    Lacks(Lack, Surplus),
+    /// To be offered once somebody else's object is gone.
+    Blocked,
+}
+
+/// Whether a boot config of ours is there that should not be.
+#[derive(PartialEq, Eq)]
+enum Surplus {
+    Yes,
+    No,
+}
+
+impl<T> Way<T> {
+    fn new(
+        wanted: bool,
+        offer: Result<T, Lack>,
+        there: Option<&kube::api::ObjectMeta>,
+        configuration: &ServerBootConfiguration,
+    ) -> Self {
+        if !wanted {
+            return Self::Ignored;
+        }
+        match (offer, relation(there, configuration)) {
+            (Ok(offer), Relation::Absent | Relation::Ours) => Self::Offered(offer),
+            (Ok(_), Relation::Leaving) => Self::Blocked,
+            (Ok(_), Relation::Foreign(owner)) => {
+                let (kind, name) = (&owner.kind, &owner.name);
+                let message =
+                    format!("the boot config of this name belongs to {kind} {name}: delete it");
+                Self::Lacks(Lack { reason: "NameTaken", message }, Surplus::No)
+            }
+            (Err(lack), _) => {
+                let ours = there.is_some_and(|meta| {
+                    meta.deletion_timestamp.is_none() && child::is_ours(meta, configuration)
+                });
+                Self::Lacks(lack, if ours { Surplus::Yes } else { Surplus::No })
+            }
+        }
+    }
+
+    fn said(&self) -> Mode<'_> {
+        match self {
+            Self::Ignored => Mode::Ignored,
+            Self::Offered(_) | Self::Blocked => Mode::Ready,
+            Self::Lacks(lack, _) => Mode::Lacks(lack),
+        }
+    }
+
+    fn lack(&self) -> Option<&Lack> {
+        match self {
+            Self::Lacks(lack, _) => Some(lack),
+            Self::Ignored | Self::Offered(_) | Self::Blocked => None,
+        }
+    }
+}
+
+/// The next write to a boot config, if one is due.
+fn step(
+    seen: &Observation<'_>,
+    server: &Server,
+    pxe: &Way<PxeUrls>,
+    http: &Way<String>,
+) -> Option<Decision> {
+    let configuration = seen.configuration;
+    match pxe {
+        Way::Offered(urls) => {
+            if let Some(config) = child::ipxe(configuration, server, urls, seen.ipxe) {
+                return Some(Decision::Act(Step::ApplyIpxe(Box::new(config))));
+            }
+        }
+        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Act(Step::DeleteIpxe)),
+        Way::Blocked => return Some(Decision::Rest(LEAVING)),
+        Way::Ignored | Way::Lacks(_, Surplus::No) => {}
+    }
+    match http {
+        Way::Offered(uki) => {
+            if let Some(config) = child::http(configuration, server, uki, seen.http) {
+                return Some(Decision::Act(Step::ApplyHttp(Box::new(config))));
+            }
+        }
+        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Act(Step::DeleteHttp)),
+        Way::Blocked => return Some(Decision::Rest(LEAVING)),
+        Way::Ignored | Way::Lacks(_, Surplus::No) => {}
+    }
+    None
+}
+
+/// The boot configs are in place, as far as they can be.
+fn finish(
+    seen: &Observation<'_>,
+    modes: Modes,
+    pxe: &Way<PxeUrls>,
+    http: &Way<String>,
+) -> Decision {
+    let mut draft = Draft::new(seen.configuration, modes, seen.now);
+    let nothing = match (pxe.lack(), http.lack(), pxe, http) {
+        (Some(pxe), Some(http), _, _) if pxe == http => Some(pxe.clone()),
+        (Some(pxe), Some(http), _, _) => Some(Lack {
+            reason: pxe.reason,
+            message: format!("neither PXE nor HTTP boot: {}; {}", pxe.message, http.message),
+        }),
+        (Some(lack), None, _, Way::Ignored) | (None, Some(lack), Way::Ignored, _) => {
+            Some(lack.clone())
+        }
+        _ => None,
+    };
+    draft.image(nothing.as_ref());
+    draft.ignition(&seen.ignition);
+    draft.modes(&pxe.said(), &http.said());
+    let is_ready = nothing.is_none() && !matches!(seen.ignition, Ignition::Unusable(_));
+    draft.state(if is_ready { BootState::Ready } else { BootState::Error });
+    let rest = if is_ready { RESYNC } else { again(seen) };
+    record(draft, modes, rest)
+}
+
+/// What is there is what the image offers; a boot config that is not there is not offered.
+fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lack>) {
+    let conditions = seen.configuration.status.iter().flat_map(|status| &status.conditions);
+    let lack = |type_: &str| {
+        let said = conditions.clone().find(|condition| condition.type_ == type_);
+        Lack {
+            // Said by an earlier pass, in one of our words; the word itself is not needed again.
+            reason: said.map_or("LayerMissing", |said| known_reason(&said.reason)),
+            message: said.map(|said| said.message.clone()).unwrap_or_default(),
+        }
+    };
+    let pxe = seen.ipxe.map(|config| PxeUrls {
+        kernel: config.spec.kernel_url.clone(),
+        initrd: config.spec.initrd_url.clone(),
+        squashfs: config.spec.squashfs_url.clone(),
+    });
+    let uki = seen.http.and_then(|config| config.spec.uki_url.clone());
+    (
+        pxe.ok_or_else(|| lack(condition::IPXE_BOOT_READY)),
+        uki.ok_or_else(|| lack(condition::HTTP_BOOT_READY)),
+    )
+}
+
+fn known_reason(reason: &str) -> &'static str {
+    const KNOWN: [&str; 3] = ["ArchitectureMissing", "LayerMissing", "NameTaken"];
+    KNOWN.into_iter().find(|known| *known == reason).unwrap_or("LayerMissing")
+}
+
+fn failed(seen: &Observation<'_>, modes: Modes, lack: &Lack) -> Decision {
+    let mut draft = Draft::new(seen.configuration, modes, seen.now);
+    draft.image(Some(lack));
+    draft.ignition(&seen.ignition);
+    draft.state(BootState::Error);
+    record(draft, modes, again(seen))
+}
+
+fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
+    let name = &seen.configuration.spec.server_ref.name;
+    let message = match seen.server {
+        None => format!("spec.serverRef: there is no Server {name:?}: create it"),
+        Some(_) => format!("Server {name} has no spec.systemUUID: set it"),
+    };
+    let lack = Lack { reason: "ServerNotFound", message };
+    let mut draft = Draft::new(seen.configuration, modes, seen.now);
+    let said = |wanted| if wanted { Mode::Lacks(&lack) } else { Mode::Ignored };
+    draft.modes(&said(modes.pxe), &said(modes.http));
+    draft.state(BootState::Pending);
+    record(draft, modes, RESYNC)
+}
+
+fn record(draft: Draft<'_>, modes: Modes, rest: SignedDuration) -> Decision {
+    match draft.news(modes) {
+        Some(status) => Decision::Record(Box::new(status)),
+        None => Decision::Rest(rest),
+    }
+}
+
+fn again(seen: &Observation<'_>) -> SignedDuration {
+    retry(seen.configuration.status.as_ref(), seen.now)
+}

@@ -1,0 +1,116 @@
+//! The status of a configuration: our part of it.
+
+use super::{Ignition, Lack, Modes};
+use crate::{
+    boot::config::IGNITION_VALIDATION,
+    conditions::{self, Fact},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use metal_api::{
+    BootState, ServerBootConfiguration, ServerBootConfigurationStatus, condition,
+};
+
+/// The first wait before something that failed is looked at again, and the longest.
+const FIRST: SignedDuration = SignedDuration::from_secs(10);
+const LAST: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is said about one way of booting.
+pub(super) enum Mode<'a> {
+    /// Not looked after here: nothing is said, and what others said stays.
+    Ignored,
+    /// It has what it needs.
+    Ready,
+    /// It has not.
+    Lacks(&'a Lack),
+}
+
+/// A status in the making.
+pub(super) struct Draft<'a> {
+    configuration: &'a ServerBootConfiguration,
+    status: ServerBootConfigurationStatus,
+    now: Timestamp,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins with what is there of ours.
+    pub(super) fn new(
+        configuration: &'a ServerBootConfiguration,
+        modes: Modes,
+        now: Timestamp,
+    ) -> Self {
+        let mut status = ours(configuration, modes);
+        status.observed_generation = configuration.metadata.generation;
+        Self { configuration, status, now }
+    }
+
+    pub(super) fn state(&mut self, state: BootState) {
+        self.status.state = Some(state);
+    }
+
+    pub(super) fn image(&mut self, lack: Option<&Lack>) {
+        // The peer's word for all that can be wrong with an image; clients match on it.
+        let reason = |_: &Lack| "ValidationFailed";
+        self.set(condition::IMAGE_VALIDATION, lack.map(|lack| (reason(lack), lack)), "Valid");
+    }
+
+    pub(super) fn ignition(&mut self, ignition: &Ignition) {
+        let lack = match ignition {
+            Ignition::None => {
+                self.status.conditions.retain(|c| c.type_ != IGNITION_VALIDATION);
+                return;
+            }
+            Ignition::Usable => None,
+            Ignition::Unusable(lack) => Some((lack.reason, lack)),
+        };
+        self.set(IGNITION_VALIDATION, lack, "Usable");
+    }
+
+    pub(super) fn modes(&mut self, pxe: &Mode<'_>, http: &Mode<'_>) {
+        self.mode(condition::IPXE_BOOT_READY, pxe);
+        self.mode(condition::HTTP_BOOT_READY, http);
+    }
+
+    fn mode(&mut self, type_: &'static str, mode: &Mode<'_>) {
+        match mode {
+            Mode::Ignored => {}
+            Mode::Ready => self.set(type_, None, "BootConfigApplied"),
+            Mode::Lacks(lack) => self.set(type_, Some((lack.reason, lack)), ""),
+        }
+    }
+
+    fn set(&mut self, type_: &'static str, lack: Option<(&str, &Lack)>, good: &str) {
+        let fact = match lack {
+            Some((reason, lack)) => Fact { type_, holds: false, reason, message: &lack.message },
+            None => Fact { type_, holds: true, reason: good, message: "" },
+        };
+        let generation = self.configuration.metadata.generation;
+        conditions::set(&mut self.status.conditions, fact, generation, self.now);
+    }
+
+    /// The status, if it says anything new.
+    pub(super) fn news(self, modes: Modes) -> Option<ServerBootConfigurationStatus> {
+        (self.status != ours(self.configuration, modes)).then_some(self.status)
+    }
+}
+
+/// Our part of the status that is there.
+fn ours(configuration: &ServerBootConfiguration, modes: Modes) -> ServerBootConfigurationStatus {
+    let mut status = configuration.status.clone().unwrap_or_default();
+    status.conditions.retain(|condition| match condition.type_.as_str() {
+        condition::IMAGE_VALIDATION | IGNITION_VALIDATION => true,
+        condition::IPXE_BOOT_READY => modes.pxe,
+        condition::HTTP_BOOT_READY => modes.http,
+        _ => false,
+    });
+    status
+}
+
+/// How long to wait before something that failed is looked at again: as long as it has been failing,
+/// so that the waits double without anybody counting them.
+pub(super) fn retry(status: Option<&ServerBootConfigurationStatus>, now: Timestamp) -> SignedDuration {
+    let failed = |condition: &&Condition| condition.status == "False";
+    let conditions = status.iter().flat_map(|status| &status.conditions);
+    let since = conditions.filter(failed).map(|c| c.last_transition_time.0).max();
+    since.map_or(FIRST, |since| now.duration_since(since)).clamp(FIRST, LAST)
+}

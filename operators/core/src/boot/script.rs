@@ -1,0 +1,179 @@
+//! iPXE scripts.
+
+use std::fmt::Write;
+
+/// What a script is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Where machines reach the boot server, without a trailing slash.
+    pub service_url: &'a str,
+    /// System UUID of the machine.
+    pub uuid: &'a str,
+    /// URL of the kernel.
+    pub kernel_url: &'a str,
+    /// URL of the initial RAM disk.
+    pub initrd_url: &'a str,
+    /// URL of the root file system of a live image.
+    pub squashfs_url: Option<&'a str>,
+    /// Path of the ignition below the service URL, without a leading slash.
+    pub ignition_path: Option<&'a str>,
+}
+
+/// A value that would become more than a value in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} has white space or control characters")]
+pub struct Unprintable {
+    /// Field of the boot configuration.
+    pub field: &'static str,
+}
+
+const CONSOLES: &str = "console=ttyS0,115200 console=tty0 console=ttyAMA0 \
+     earlyprintk=ttyS0,115200 consoleblank=0";
+
+/// The script for one machine: kernel, initial RAM disk, and where the rest is.
+///
+/// Variables and kernel arguments are those that images of Garden Linux are built for. Should a
+/// download fail, the machine asks for the script again, because the image or the token in it may
+/// have become another one.
+///
+/// # Errors
+///
+/// If a value is not one word: whoever writes a boot configuration must not write scripts.
+pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
+    let Facts { service_url, uuid, kernel_url, initrd_url, squashfs_url, ignition_path } = *facts;
+    let words = [
+        ("systemUUID", Some(uuid)),
+        ("kernelURL", Some(kernel_url)),
+        ("initrdURL", Some(initrd_url)),
+        ("squashfsURL", squashfs_url),
+    ];
+    for (field, word) in words {
+        if word.is_some_and(|word| !is_word(word)) {
+            return Err(Unprintable { field });
+        }
+    }
+    let mut script = String::with_capacity(2048);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("set ipxe-svc {service_url}"));
+    line(text, format_args!("set kernel-url {kernel_url}"));
+    line(text, format_args!("set initrd-url {initrd_url}"));
+    if let Some(squashfs_url) = squashfs_url {
+        line(text, format_args!("set squashfs-url {squashfs_url}"));
+    }
+    line(text, format_args!("echo Booting {uuid} from ${{ipxe-svc}}"));
+    let live = match squashfs_url {
+        Some(_) => "gl.ovl=/:tmpfs gl.url=${squashfs-url} gl.live=1 ",
+        None => "",
+    };
+    let config = match ignition_path {
+        Some(path) => format!("ignition.config.url=${{ipxe-svc}}/{path} "),
+        None => String::new(),
+    };
+    line(
+        text,
+        format_args!(
+            "kernel ${{kernel-url}} initrd=initrd {live}ip=any ignition.firstboot=1 \
+             {config}ignition.platform.id=metal {CONSOLES} || goto again"
+        ),
+    );
+    // The argument `initrd=` names the file, whose URL ends in something else.
+    line(text, format_args!("initrd --name initrd ${{initrd-url}} || goto again"));
+    line(text, format_args!("boot || goto again"));
+    line(text, format_args!(":again"));
+    line(text, format_args!("echo Boot failed, asking ${{ipxe-svc}} again"));
+    line(text, format_args!("sleep 5"));
+    line(text, format_args!("imgfree"));
+    line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/ipxe/{uuid} || goto again"));
+    Ok(script)
+}
+
+/// The script for a machine that has not said who it is: it asks again, by its UUID. After some
+/// time it gives up, and the firmware goes on with the next boot option.
+pub fn chain(service_url: &str) -> String {
+    let mut script = String::with_capacity(512);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("set ipxe-svc {service_url}"));
+    for pause in [2, 5, 10] {
+        let chain = "chain --replace --autofree ${ipxe-svc}/ipxe/${uuid}";
+        line(text, format_args!("{chain} || sleep {pause}"));
+    }
+    line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/ipxe/${{uuid}}"));
+    script
+}
+
+fn line(script: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(script, "{line}").expect("a String takes everything");
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts<'_> = Facts {
+        service_url: "http://boot:8082",
+        uuid: "0b3e2f6c-0000-0000-0000-000000000001",
+        kernel_url: "http://boot:8082/image?imageName=a&layerDigest=b&version=1",
+        initrd_url: "http://boot:8082/image?imageName=a&layerDigest=c&version=1",
+        squashfs_url: Some("http://boot:8082/image?imageName=a&layerDigest=d&version=1"),
+        ignition_path: Some("ignition/t/TOKEN/0b3e2f6c-0000-0000-0000-000000000001"),
+    };
+
+    #[test]
+    fn a_live_image_gets_its_arguments_in_the_known_order() {
+        let expected = "\
+#!ipxe
+set ipxe-svc http://boot:8082
+set kernel-url http://boot:8082/image?imageName=a&layerDigest=b&version=1
+set initrd-url http://boot:8082/image?imageName=a&layerDigest=c&version=1
+set squashfs-url http://boot:8082/image?imageName=a&layerDigest=d&version=1
+echo Booting 0b3e2f6c-0000-0000-0000-000000000001 from ${ipxe-svc}
+kernel ${kernel-url} initrd=initrd gl.ovl=/:tmpfs gl.url=${squashfs-url} gl.live=1 ip=any \
+ignition.firstboot=1 ignition.config.url=${ipxe-svc}/ignition/t/TOKEN/\
+0b3e2f6c-0000-0000-0000-000000000001 ignition.platform.id=metal console=ttyS0,115200 \
+console=tty0 console=ttyAMA0 earlyprintk=ttyS0,115200 consoleblank=0 || goto again
+initrd --name initrd ${initrd-url} || goto again
+boot || goto again
+:again
+echo Boot failed, asking ${ipxe-svc} again
+sleep 5
+imgfree
+chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001 || goto again
+";
+        assert_eq!(script(&FACTS).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_machine_does_not_have_is_not_asked_of_it() {
+        let facts = Facts { squashfs_url: None, ignition_path: None, ..FACTS };
+        let script = script(&facts).unwrap();
+        assert!(!script.contains("squashfs") && !script.contains("gl.live"), "{script}");
+        assert!(!script.contains("ignition.config.url"), "{script}");
+        assert!(script.contains("ip=any ignition.firstboot=1 ignition.platform.id=metal"));
+    }
+
+    #[test]
+    fn no_value_can_become_a_command() {
+        for value in ["http://a\nshell", "http://a\r", "http://a b", "http://a\u{0}", "a\u{2028}", ""] {
+            let field = |field| Err(Unprintable { field });
+            assert_eq!(script(&Facts { kernel_url: value, ..FACTS }), field("kernelURL"));
+            assert_eq!(script(&Facts { initrd_url: value, ..FACTS }), field("initrdURL"));
+            let squashfs_url = Some(value);
+            assert_eq!(script(&Facts { squashfs_url, ..FACTS }), field("squashfsURL"));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_says_nothing_is_asked_for_its_uuid_and_gives_up_in_the_end() {
+        let script = chain("http://boot:8082");
+        let asks = "chain --replace --autofree ${ipxe-svc}/ipxe/${uuid}";
+        assert!(script.starts_with("#!ipxe\nset ipxe-svc http://boot:8082\n"));
+        assert_eq!(script.lines().filter(|line| line.starts_with(asks)).count(), 4);
+        assert!(script.ends_with("${uuid}\n"), "the last failure ends the script");
+    }
+}

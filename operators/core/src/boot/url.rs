@@ -1,0 +1,121 @@
+//! URLs of layers: as boot configurations carry them, and as they are read back.
+
+use std::fmt::Write;
+
+/// URL of a layer for iPXE, in the peer's form and order.
+pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> String {
+    let mut url = format!("{}/image?imageName=", service_url.trim_end_matches('/'));
+    encode(&mut url, image);
+    url.push_str("&layerDigest=");
+    encode(&mut url, digest);
+    url.push_str("&version=");
+    encode(&mut url, version);
+    url
+}
+
+/// URL of a unified kernel image for firmware, which goes by the ending.
+pub fn uki(image_server_url: &str, image: &str, digest: &str) -> String {
+    let digest = digest.replacen(':', "-", 1);
+    format!("{}/{image}/{digest}.efi", image_server_url.trim_end_matches('/'))
+}
+
+/// Image and digest that a URL of [`layer`] or [`uki`] names, whatever comes before.
+///
+/// Neither is checked; whatever is no such URL names nothing.
+pub fn named(url: &str) -> Option<(String, String)> {
+    if let Some((_, query)) = url.split_once("/image?") {
+        let value = |key: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(name, _)| *name == key).map(|(_, value)| decode(value)).next()?
+        };
+        let image = value("imageName")?;
+        let image = image.strip_suffix(".efi").unwrap_or(&image).to_owned();
+        return Some((image, value("layerDigest")?));
+    }
+    let (_, path) = url.split_once("://")?.1.split_once('/')?;
+    let path = path.split_once("httpboot/").map_or(path, |(_, rest)| rest);
+    uki_path(path)
+}
+
+/// Image and digest of what follows `/httpboot/` in a path.
+pub fn uki_path(path: &str) -> Option<(String, String)> {
+    let (image, file) = path.rsplit_once('/')?;
+    let (algorithm, hex) = file.strip_suffix(".efi").unwrap_or(file).split_once('-')?;
+    Some((image.to_owned(), format!("{algorithm}:{hex}")))
+}
+
+/// As Go's `url.QueryEscape` does it.
+fn encode(url: &mut String, value: &str) {
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                url.push(char::from(byte));
+            }
+            b' ' => url.push('+'),
+            _ => write!(url, "%{byte:02X}").expect("a String takes everything"),
+        }
+    }
+}
+
+fn decode(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match byte {
+            b'%' => {
+                let (&[high, low], after) = rest.split_first_chunk()?;
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+                rest = after;
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(*other),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = "ghcr.io/a/b";
+    const DIGEST: &str = "sha256:e3b0";
+
+    #[test]
+    fn layers_have_the_known_form_and_are_read_back() {
+        let url = layer("http://boot:8082/", IMAGE, DIGEST, "1.2+3");
+        let form = "http://boot:8082/image?imageName=ghcr.io%2Fa%2Fb\
+                    &layerDigest=sha256%3Ae3b0&version=1.2%2B3";
+        assert_eq!(url, form);
+        assert_eq!(named(&url), Some((IMAGE.to_owned(), DIGEST.to_owned())));
+    }
+
+    #[test]
+    fn ukis_have_the_known_form_and_are_read_back_from_behind_any_base() {
+        let bases = ["http://boot:8083/httpboot", "https://boot/x/httpboot/", "https://images"];
+        for base in bases {
+            let url = uki(base, IMAGE, DIGEST);
+            assert!(url.ends_with("/ghcr.io/a/b/sha256-e3b0.efi"), "{url}");
+            assert_eq!(named(&url), Some((IMAGE.to_owned(), DIGEST.to_owned())), "{url}");
+        }
+    }
+
+    #[test]
+    fn other_urls_name_nothing() {
+        let others = [
+            "",
+            "http://example.com",
+            "http://example.com/",
+            "http://example.com/vmlinuz",
+            "http://boot/image?imageName=a",
+            "http://boot/image?imageName=%&layerDigest=b",
+            "http://boot/image?imageName=%zz&layerDigest=b",
+            "http://boot/image?imageName=%ff&layerDigest=b",
+        ];
+        for url in others {
+            assert_eq!(named(url), None, "{url}");
+        }
+    }
+}
