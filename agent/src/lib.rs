@@ -1,1 +1,20 @@
 //! Agent of the discovery image: collects the inventory of a machine and posts it to the registry.
+//!
+//! `probe` collects, `lldp` listens to the switches, `registry` posts, and `agent` is the loop
+//! around them. The parsers below (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware,
+//! neighbours and kernel wrote and trust none of it.
+
+pub mod agent;
+pub mod args;
+pub mod backoff;
+pub mod kernel;
+pub mod lldp;
+pub mod netlink;
+pub mod pci_ids;
+pub mod probe;
+pub mod registry;
+pub mod root;
+pub mod smbios;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,123 @@
+//! The agent's life: collect, post, listen, and again until it is told to stop.
+//!
+//! The first report goes out as soon as it is collected; neighbours follow when their switches
+//! speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
+//! as fresh as its timestamp. A failed post is repeated for ever: the registry may be away for as
+//! long as an upgrade takes.
+
+mod ears;
+
+use crate::{
+    backoff::Backoff,
+    probe::{self, Machine, chain},
+    registry::Client,
+};
+use ears::Ears;
+use jiff::Timestamp;
+use metal_api::inventory::{Failure, Registration, Report};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// How often an unchanged report is repeated.
+pub const REPEAT: Duration = Duration::from_secs(30);
+
+/// The agent of one machine.
+#[derive(Debug)]
+pub struct Agent {
+    /// System UUID under which the machine is registered, as it was given.
+    pub server_uuid: String,
+    /// What is looked at.
+    pub machine: Arc<Machine>,
+    /// Where reports go.
+    pub client: Client,
+    /// Pauses between failed reports.
+    pub backoff: Backoff,
+    /// How often an unchanged report is repeated.
+    pub repeat: Duration,
+    /// How soon after the last report a new neighbour is reported.
+    pub lldp_interval: Duration,
+    /// How long after the start a new neighbour is worth a report of its own.
+    pub lldp_duration: Duration,
+    /// Whether LLDP is listened to.
+    pub lldp: Lldp,
+}
+
+/// Whether to listen to neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lldp {
+    /// Listen on every link.
+    Listen,
+    /// Do not: the tree was captured elsewhere.
+    Ignore,
+}
+
+impl Agent {
+    /// Reports for ever. Cancel safe.
+    pub async fn run(mut self) {
+        let (mut ears, mut known) = (Ears::open(self.lldp), Vec::new());
+        let until = Instant::now() + self.lldp_duration;
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(due) => due = Instant::now() + self.round(&mut ears, &mut known).await,
+                news = ears.hear() => {
+                    let soon = ears.reported + self.lldp_interval;
+                    if news && Instant::now() < until {
+                        due = due.min(soon);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Collects and posts one report; returns how long to wait for the next.
+    async fn round(&mut self, ears: &mut Ears, known: &mut Vec<Failure>) -> Duration {
+        ears.cover(&self.machine.root);
+        let report = self.report(ears).await;
+        log_failures(&report.failures, known);
+        let registration = Registration { system_uuid: self.server_uuid.clone(), data: report };
+        let result = self.client.register(&registration).await;
+        ears.reported = Instant::now();
+        match result {
+            Ok(()) => {
+                self.backoff.reset();
+                let report = &registration.data;
+                let (neighbors, failures) = (report.lldp.len(), report.failures.len());
+                tracing::info!(neighbors, failures, "report posted");
+                self.repeat
+            }
+            Err(error) => {
+                let pause = self.backoff.pause(random());
+                tracing::warn!(error = %chain(&error), ?pause, "report not posted");
+                pause
+            }
+        }
+    }
+
+    async fn report(&self, ears: &Ears) -> Report {
+        let mut report = probe::collect(&self.machine).await;
+        report.lldp = ears.neighbors();
+        report.failures.extend(ears.failures());
+        let now = Timestamp::now();
+        report.timestamp = now.round(jiff::Unit::Millisecond).unwrap_or(now).to_string();
+        report
+    }
+}
+
+/// A collector that fails fails in every round; the log says so once.
+fn log_failures(failures: &[Failure], known: &mut Vec<Failure>) {
+    for failure in failures.iter().filter(|failure| !known.contains(failure)) {
+        let Failure { collector, message, .. } = failure;
+        tracing::warn!(collector, error = message, "collector failed");
+    }
+    *known = failures.to_vec();
+}
+
+/// A number for jitter; without the kernel's randomness there is none.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

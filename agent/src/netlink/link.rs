@@ -1,0 +1,65 @@
+//! Links by `rtnetlink(7)`: the permanent address, and receiving every multicast.
+
+use super::{
+    ROUTE, message,
+    socket::{Netlink, NetlinkError},
+};
+use std::collections::BTreeSet;
+
+const NEW_LINK: u16 = 16;
+const GET_LINK: u16 = 18;
+const PERMANENT_ADDRESS: u16 = 54;
+const ALL_MULTICAST: u32 = 0x200;
+const INFO: usize = 16;
+
+/// `struct ifinfomsg`: family, type, index, flags, and which flags to change.
+fn info(index: u32, flags: u32, change: u32) -> Vec<u8> {
+    [[0; 4], index.to_ne_bytes(), flags.to_ne_bytes(), change.to_ne_bytes()].concat()
+}
+
+/// The address that is burnt in, where the driver tells (Linux 5.6 and later).
+pub(super) fn permanent_address(
+    netlink: &mut Netlink,
+    index: u32,
+) -> Result<Option<String>, NetlinkError> {
+    let answer = netlink.call(GET_LINK, &info(index, 0, 0))?;
+    let attributes = answer.first().and_then(|payload| payload.get(INFO..)).unwrap_or_default();
+    let address = message::find(attributes, PERMANENT_ADDRESS).filter(|octets| octets.len() == 6);
+    Ok(address.map(|octets| {
+        octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
+    }))
+}
+
+/// Links that were told to receive every multicast; dropping it takes that back.
+///
+/// A link passes LLDP's group address up only if somebody asked for it. Asking for the one
+/// address needs an unsafe call, so all of them are asked for.
+#[derive(Debug, Default)]
+pub struct AllMulticast {
+    changed: BTreeSet<u32>,
+}
+
+impl AllMulticast {
+    /// Sees to it that a link receives every multicast, once.
+    pub fn enable(&mut self, index: u32) -> Result<(), NetlinkError> {
+        if !self.changed.contains(&index) {
+            set(index, ALL_MULTICAST)?;
+            self.changed.insert(index);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for AllMulticast {
+    fn drop(&mut self) {
+        for index in &self.changed {
+            if let Err(error) = set(*index, 0) {
+                tracing::debug!(index, %error, "link keeps receiving every multicast");
+            }
+        }
+    }
+}
+
+fn set(index: u32, flags: u32) -> Result<(), NetlinkError> {
+    Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, flags, ALL_MULTICAST)).map(drop)
+}

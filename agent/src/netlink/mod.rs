@@ -1,0 +1,48 @@
+//! What only the kernel's netlink families tell about a link: link modes, ports, permanent
+//! address, firmware; and the one setting that LLDP needs.
+//!
+//! The messages are small and few, so they are built and read here, as plain bytes over a safe
+//! socket.
+
+mod devlink;
+mod ethtool;
+mod generic;
+mod link;
+mod message;
+mod socket;
+
+pub use ethtool::LinkModes;
+pub use link::AllMulticast;
+pub use socket::NetlinkError;
+
+use generic::Generic;
+use socket::Netlink;
+
+/// Protocol numbers of `AF_NETLINK`.
+const ROUTE: i32 = 0;
+const GENERIC: i32 = 16;
+
+/// Facts about one link; each is missing where the driver does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// Supported link modes and ports.
+    pub modes: LinkModes,
+    /// Address that is burnt in.
+    pub permanent_address: Option<String>,
+    /// Firmware that is running.
+    pub firmware: Option<String>,
+}
+
+/// Asks the kernel about a link; `pci` is the address of its adapter.
+///
+/// Old kernels and simple drivers lack some families. That is an ordinary answer, so only an
+/// unusable socket is an error.
+pub fn link_facts(name: &str, index: u32, pci: Option<&str>) -> Result<LinkFacts, NetlinkError> {
+    let permanent_address = link::permanent_address(&mut Netlink::open(ROUTE)?, index).ok();
+    let mut generic = Generic::new(Netlink::open(GENERIC)?);
+    Ok(LinkFacts {
+        modes: ethtool::link_modes(&mut generic, name).unwrap_or_default(),
+        permanent_address: permanent_address.flatten(),
+        firmware: pci.and_then(|pci| devlink::firmware(&mut generic, pci).ok().flatten()),
+    })
+}

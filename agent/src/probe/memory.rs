@@ -1,0 +1,20 @@
+//! Memory that the kernel uses. The modules come from SMBIOS.
+
+use super::{Machine, Notes};
+
+/// Size of the memory in bytes.
+pub(super) fn total(machine: &Machine, notes: &mut Notes) -> Option<u64> {
+    let text = notes.ok(machine.root.text("/proc/meminfo"))?;
+    let total = mem_total(&text);
+    if total.is_none() {
+        notes.note("/proc/meminfo has no MemTotal in kB".to_owned());
+    }
+    total
+}
+
+/// Bytes of the line `... MemTotal: N kB`, as `/proc/meminfo` and the nodes' `meminfo` write it.
+pub(super) fn mem_total(text: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| Some(line.split_once("MemTotal:")?.1))?;
+    let kilobytes = rest.trim().strip_suffix("kB")?.trim();
+    kilobytes.parse::<u64>().ok()?.checked_mul(1024)
+}

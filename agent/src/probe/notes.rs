@@ -1,0 +1,52 @@
+//! What a collector could not find out.
+
+use metal_api::inventory::Failure;
+use std::error::Error;
+
+/// More of them say nothing new.
+const LIMIT: usize = 16;
+
+/// The failures of one collector.
+#[derive(Debug, Default)]
+pub struct Notes(Vec<String>);
+
+impl Notes {
+    /// One failure.
+    pub fn of(text: &str) -> Self {
+        Self(vec![text.to_owned()])
+    }
+
+    /// Notes an error and goes on without the value.
+    pub fn ok<T, E: Error>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.note(chain(&error))).ok()
+    }
+
+    /// Notes a failure.
+    pub fn note(&mut self, text: String) {
+        if self.0.len() < LIMIT && !self.0.contains(&text) {
+            self.0.push(text);
+        }
+    }
+
+    /// The failures under the collector's name.
+    pub fn into_failures(self, collector: &str) -> Vec<Failure> {
+        let failure = |message: String| Failure {
+            collector: collector.to_owned(),
+            message,
+            ..Failure::default()
+        };
+        self.0.into_iter().map(failure).collect()
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

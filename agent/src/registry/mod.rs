@@ -1,0 +1,9 @@
+//! The registry: where the report goes.
+
+mod client;
+mod tls;
+mod url;
+
+pub use client::{Client, PostError};
+pub use tls::TlsError;
+pub use url::{InvalidUrl, RegistryUrl};

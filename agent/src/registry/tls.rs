@@ -1,0 +1,61 @@
+//! Trust in an `https` registry: the authorities of a file, nothing else.
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem, pem::PemObject},
+};
+use std::{io, path::Path, sync::Arc};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// The authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file is missing or no PEM.
+    #[error(
+        "registry certificate authorities in {0} cannot be read; name a PEM file with --registry-ca-file"
+    )]
+    Authorities(String, #[source] pem::Error),
+    /// The file has no usable certificate.
+    #[error("{0} has no certificate authority; name another PEM file with --registry-ca-file")]
+    Empty(String),
+    /// The library refuses its configuration.
+    #[error("tls cannot be set up")]
+    Setup(#[from] rustls::Error),
+}
+
+/// Whom we trust.
+#[derive(Clone, Debug)]
+pub(super) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    pub(super) fn load(file: &Path) -> Result<Self, TlsError> {
+        let name = || file.display().to_string();
+        let unreadable = |error| TlsError::Authorities(name(), error);
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+            // Bundles hold certificates that no verifier takes any more; the others count.
+            roots.add(certificate.map_err(unreadable)?).ok();
+        }
+        if roots.is_empty() {
+            return Err(TlsError::Empty(name()));
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Begins a session with `host`, a name or an address.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
