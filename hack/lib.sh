@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # What the scripts in this folder share. Source it; it sets no options of the shell.
 
+# This folder.
+# shellcheck disable=SC2034
+hack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
 # A line for people, on standard error: standard output belongs to results.
 say() { printf '%s\n' "$*" >&2; }
 

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # The binaries of the control plane: from KUBEBUILDER_ASSETS, or built from Go modules into the cache.
+# Needs ../lib.sh.
+: "${hack:?}"
 
 kubernetes=1.36.3
 etcd=3.6.16
@@ -98,7 +100,7 @@ go_build() {
   local env=(CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off)
   # Our own Go leaves nothing outside of the cache.
   case "$1" in "$(go_folder)"/*) env+=(GOPATH="$(go_folder)/path" GOCACHE="$(go_folder)/build" GOMODCACHE=) ;; esac
-  cd "$hack/control-plane.d/$module"
+  cd "$hack/control-plane.d/$module" || return
   env "${env[@]}" "$1" build -mod=readonly -trimpath -buildvcs=false -ldflags "$flags" -o "$3" "$package"
 }
 

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # One control plane: its state is one folder, and everything in it can be thrown away.
+# Needs ../lib.sh and build.sh.
+: "${hack:?}"
 
 # Ended in this order: the API server lingers for a minute when etcd goes before it.
 parts=(supervisor apiserver controller-manager etcd)
@@ -59,7 +61,7 @@ claim_folder() {
     # It may have been removed while this one waited.
     if [ "$1" -ef /proc/self/fd/9 ]; then break; fi
   done
-  cd "$1"
+  cd "$1" || return
 }
 
 # stop: ends what runs in this folder, and leaves nothing of it.
@@ -91,6 +93,7 @@ spawn() {
   shift
   # It writes its own number before it becomes the command: there is no moment in which it runs
   # and is not on record.
+  # shellcheck disable=SC2016
   setsid bash -c 'echo $$ >"$0.pid" && exec "$@"' "$name" "$@" </dev/null >"$name.log" 2>&1 9<&- &
   disown
   until [ -s "$name.pid" ]; do sleep 0.01; done
