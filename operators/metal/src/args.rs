@@ -133,9 +133,6 @@ pub enum Contradiction {
     /// Verification is on and off.
     #[error("--skip-cert-validation and --bmc-ca-file contradict each other: remove one")]
     Verification,
-    /// Both say which scheme.
-    #[error("--protocol=https and --insecure=true contradict each other: remove --insecure")]
-    Scheme,
     /// A time is zero.
     #[error("{0} must be longer than nothing")]
     Zero(&'static str),

@@ -1,6 +1,6 @@
 //! Switching a host on, from the network.
 
-use super::{Acted, Decision, Observation, Settings};
+use super::{Acted, Decision, Observation, Settings, power::poll};
 use crate::redfish::{
     BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
 };
@@ -51,7 +51,7 @@ pub(super) fn start(
 ) -> Result<Decision, String> {
     let (source, mode) = source(&system.boot, configuration)?;
     if system.power != PowerState::Off {
-        return Ok(Decision::Rest(settings.power_polling));
+        return Ok(Decision::Rest(poll(seen, settings)));
     }
     // A BMC that turns `Once` into `Continuous` still boots from there.
     let armed = system.boot.enabled != BootEnabled::Disabled && system.boot.target == Some(source);
@@ -62,7 +62,7 @@ pub(super) fn start(
     let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
     let started = seen.acted.filter(on).map(|acted| seen.now.duration_since(acted.at));
     Ok(match started {
-        Some(ago) if ago < START => Decision::Rest(settings.power_polling),
+        Some(ago) if ago < START => Decision::Rest(poll(seen, settings)),
         Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
     })
 }

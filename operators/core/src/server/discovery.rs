@@ -4,7 +4,7 @@ use super::{
     Acted, Change, Decision, Need, Observation, Settings,
     available::waits_for_off,
     boot, boot_id,
-    power::{Force, intend, off, switch_off},
+    power::{Force, intend, off, poll, switch_off},
     status::{self, Ready},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(super) fn initial(
     status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
     // What runs is the discovery system, or something the fleet's operator allows to cut.
     switch_off(new, seen, settings, system, Force::Allowed)
-        .unwrap_or(Decision::Rest(settings.power_polling))
+        .unwrap_or(Decision::Rest(poll(seen, settings)))
 }
 
 /// Enters `Discovery` with the next attempt. With `NetworkBoot` recorded, the boot is ours: the
@@ -158,7 +158,9 @@ fn wait(
     let since = switched_on(pending.since.0, system, seen);
     let waited = seen.now.duration_since(since);
     if waited < settings.discovery_timeout {
-        return Decision::Rest(settings.resync.min(settings.discovery_timeout - waited));
+        let soon =
+            if system.power == PowerState::On { settings.resync } else { poll(seen, settings) };
+        return Decision::Rest(soon.min(settings.discovery_timeout - waited));
     }
     let discovery = new.discovery.get_or_insert_with(Discovery::default);
     discovery.failures = Some(discovery.failures.unwrap_or(0).saturating_add(1));

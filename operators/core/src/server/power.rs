@@ -6,6 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
 
+/// How soon to look at a host that was told to change its power a moment ago.
+const SOONEST: SignedDuration = SignedDuration::from_secs(1);
+
 /// Whether the power of a host that ignores a shutdown may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Force {
@@ -46,6 +49,12 @@ pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) 
     now
 }
 
+/// How soon to look again while the power changes: soon after a step, then ever less often.
+pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuration {
+    let ago = seen.acted.map_or(settings.power_polling, |it| seen.now.duration_since(it.at));
+    ago.max(SOONEST).min(settings.power_polling)
+}
+
 /// The next step of a shutdown that was decided at `since`.
 pub(super) fn off(
     seen: &Observation<'_>,
@@ -59,16 +68,16 @@ pub(super) fn off(
     let can_ask = boot::allows(&system.reset_types, ResetType::GracefulShutdown);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
-        PowerState::Off | PowerState::Unknown => Decision::Rest(settings.power_polling),
+        PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),
         _ if overdue || (!can_ask && force == Force::Allowed) => {
             Decision::Act(Step::Reset(ResetType::ForceOff))
         }
-        PowerState::PoweringOff => Decision::Rest(settings.power_polling),
+        PowerState::PoweringOff => Decision::Rest(poll(seen, settings)),
         PowerState::On | PowerState::PoweringOn | PowerState::Paused => {
             if can_ask && !asked_by_another_process(seen, since) {
                 Decision::Act(Step::Reset(ResetType::GracefulShutdown))
             } else {
-                Decision::Rest(settings.power_polling)
+                Decision::Rest(poll(seen, settings))
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{locator_led, waits_for_off},
     boot,
-    power::{Force, intend, switch_off},
+    power::{Force, intend, poll, switch_off},
     status::{self, Ready},
 };
 use crate::redfish::{PowerState, SystemReading};
@@ -59,7 +59,12 @@ fn held(
             status::ready(new, waits, seen.now);
             let force = Force::when(settings.enforce_power_off);
             switch_off(new, seen, settings, system, force)
-                .unwrap_or(Decision::Rest(settings.power_polling))
+                .unwrap_or(Decision::Rest(poll(seen, settings)))
+        }
+        (Power::On, PowerState::PoweringOn | PowerState::PoweringOff) => {
+            let waits = Ready::Waits("WaitingForPowerOn", "the host is changing its power state");
+            status::ready(new, waits, seen.now);
+            Decision::Rest(poll(seen, settings))
         }
         (Power::On | Power::Off, _) => {
             new.pending = None;

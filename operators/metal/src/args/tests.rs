@@ -1,1 +1,66 @@
+use super::*;
+use metal_runtime::args::try_parse;
+use std::ffi::OsString;
 
+#[test]
+fn command_line_of_the_peer_is_taken_and_what_means_nothing_is_named() {
+    let parsed = parse(&[
+        "--leader-elect",
+        "--probe-image=probe:1",
+        "-probe-os-image",
+        "os:1",
+        "--registry-url=http://registry:10000/",
+        "--registry-resync-interval=10s",
+        "--event-port=10001",
+        "--bios-setting-timeout",
+        "2h",
+        "--insecure=false",
+        "--discovery-timeout=1m30s",
+        "--zap-log-level=debug",
+    ]);
+    assert!(parsed.args.runtime.election.leader_elect);
+    assert_eq!(parsed.args.advertised_registry(), Ok("http://registry:10000".to_owned()));
+    assert_eq!(parsed.args.default_scheme(), Scheme::Https);
+    assert_eq!(parsed.args.settings().discovery_timeout, SignedDuration::from_secs(90));
+    assert_eq!(parsed.args.check(), Ok(()));
+    let ignored: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.name).collect();
+    assert_eq!(ignored, ["registry-resync-interval", "event-port", "bios-setting-timeout"]);
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_refused_by_name() {
+    let check = |flags: &[&str]| parse(&[REQUIRED, flags].concat()).args.check();
+    let url = "--registry-url=http://r:1";
+    assert_eq!(check(&[url]), Ok(()));
+    assert_eq!(check(&[]), Err(Contradiction::NoRegistry));
+    let odd = Contradiction::RegistryUrl("registry:10000".to_owned());
+    assert_eq!(check(&["--registry-url=registry:10000"]), Err(odd));
+    let both = [url, "--skip-cert-validation", "--bmc-ca-file=ca.pem"];
+    assert_eq!(check(&both), Err(Contradiction::Verification));
+    let zero = Contradiction::Zero("--discovery-timeout");
+    assert_eq!(check(&[url, "--discovery-timeout=0s"]), Err(zero));
+}
+
+#[test]
+fn missing_images_are_an_error_that_names_the_flag() {
+    let error = try_parse::<Args>(ACCEPTED, words(&["--probe-image=p"]), |_| false).unwrap_err();
+    assert!(error.to_string().contains("--probe-os-image"), "{error}");
+}
+
+#[test]
+fn address_of_the_registry_is_put_together_where_no_url_is_given() {
+    let mut args = parse(REQUIRED).args;
+    args.registry_address = Some("10.0.0.1".to_owned());
+    args.registry_port = 30000;
+    assert_eq!(args.advertised_registry(), Ok("http://10.0.0.1:30000".to_owned()));
+}
+
+const REQUIRED: &[&str] = &["--probe-image=p", "--probe-os-image=o"];
+
+fn parse(flags: &[&str]) -> args::Parsed<Args> {
+    try_parse(ACCEPTED, words(flags), |_| false).unwrap()
+}
+
+fn words(flags: &[&str]) -> Vec<OsString> {
+    ["metal-operator"].iter().chain(flags).map(OsString::from).collect()
+}

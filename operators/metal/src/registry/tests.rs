@@ -1,1 +1,197 @@
+//! Requests as agents send them, against a registry whose API server keeps what it is sent.
 
+use super::*;
+use ::http::{Method, Request, Response, StatusCode};
+use axum::body::Body;
+use futures::stream;
+use jiff::{SignedDuration, Timestamp};
+use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
+use metal_api::{Discovery, ServerSpec, ServerStatus};
+use metal_core::capability::Token;
+use serde_json::{Value, json};
+use std::{
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+};
+use tower::ServiceExt;
+
+const UUID: &str = "38947555-7742-3448-3784-823347823834";
+
+#[tokio::test]
+async fn report_with_the_token_of_its_boot_is_kept_whole_and_once() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    let body = report(&UUID.to_uppercase());
+    assert_eq!(scene.post(&path, &body).await.0, StatusCode::CREATED);
+    let kept = scene.sent();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0]["metadata"]["name"], "server-a");
+    assert_eq!(kept[0]["spec"]["bootConfigurationUID"], "uid-1.1");
+    assert_eq!(kept[0]["spec"]["report"]["vendorExtension"], json!({ "kept": true }));
+
+    assert_eq!(scene.post(&path, &body).await.0, StatusCode::CREATED);
+    assert_eq!(scene.sent().len(), 1, "a report that says nothing new is written again");
+}
+
+#[tokio::test]
+async fn report_without_token_is_refused_unless_that_is_switched_on() {
+    let mut scene = Scene::new(ServerState::Discovery).await;
+    let (code, text) = scene.post("/register", &report(UUID)).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
+    assert!(text.contains("--registry-allow-tokenless"), "{text}");
+    scene.tokenless = true;
+    assert_eq!(scene.post("/register", &report(UUID)).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn foreign_replayed_forged_and_late_reports_are_refused() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let token = scene.token("server-a", "uid-1.1");
+    let path = format!("/t/{}/register", token.as_str());
+    let foreign = report("00000000-0000-4000-8000-000000000001");
+    assert_eq!(scene.post(&path, &foreign).await.0, StatusCode::FORBIDDEN);
+
+    let earlier = format!("/t/{}/register", scene.token("server-a", "uid-1.0").as_str());
+    assert_eq!(scene.post(&earlier, &report(UUID)).await.0, StatusCode::CONFLICT);
+
+    let mut forged = token.as_str().to_owned();
+    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
+    forged.push(last);
+    let forged = format!("/t/{forged}/register");
+    assert_eq!(scene.post(&forged, &report(UUID)).await.0, StatusCode::FORBIDDEN);
+
+    let late = Scene::new(ServerState::Available).await;
+    let (code, text) = late.post(&path, &report(UUID)).await;
+    assert_eq!(code, StatusCode::CONFLICT);
+    assert!(text.contains("server server-a is Available"), "{text}");
+    assert_eq!((scene.sent().len(), late.sent().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn malformed_and_oversized_reports_are_refused_with_their_field() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    let (code, text) = scene.post(&path, "{\"systemUUID\":").await;
+    assert_eq!(code, StatusCode::BAD_REQUEST, "{text}");
+    let (code, text) = scene.post(&path, &report("../etc/passwd")).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+    assert!(text.starts_with("systemUUID"), "{text}");
+    let large = format!("{{\"systemUUID\":\"{UUID}\",\"x\":\"{}\"}}", "x".repeat(5 << 20));
+    assert_eq!(scene.post(&path, &large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(scene.sent().len(), 0);
+}
+
+#[tokio::test]
+async fn wrong_method_is_refused() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    assert_eq!(scene.send(Method::GET, &path, "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn servers_that_are_not_listed_yet_are_no_reason_to_refuse_for_good() {
+    let mut scene = Scene::new(ServerState::Discovery).await;
+    scene.view = Arc::new(View::default());
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    assert_eq!(scene.post(&path, &report(UUID)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+struct Scene {
+    view: Arc<View>,
+    key: Key,
+    tokenless: bool,
+    sent: Arc<Mutex<Vec<Value>>>,
+    stored: Mutex<Option<Arc<Registry>>>,
+}
+
+impl Scene {
+    /// One server in this state, at its first attempt.
+    async fn new(state: ServerState) -> Self {
+        let spec = ServerSpec { system_uuid: Some(UUID.to_owned()), ..ServerSpec::default() };
+        let mut server = Server::new("server-a", spec);
+        server.metadata.uid = Some("uid-1".to_owned());
+        let discovery = Discovery { attempts: Some(1), ..Discovery::default() };
+        server.status = Some(ServerStatus {
+            state: Some(state),
+            discovery: Some(discovery),
+            ..ServerStatus::default()
+        });
+        let view = Arc::new(View::default());
+        let list = [Event::Init, Event::InitApply(DeserializeGuard(Ok(server))), Event::InitDone];
+        view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        Self {
+            view,
+            key: Key::new(&[7; 32]).unwrap(),
+            tokenless: false,
+            sent: Arc::default(),
+            stored: Mutex::default(),
+        }
+    }
+
+    fn token(&self, server: &str, boot: &str) -> Token {
+        let claims = Claims {
+            purpose: Purpose::Registration,
+            server: server.to_owned(),
+            boot: boot.to_owned(),
+            expires: Timestamp::now() + SignedDuration::from_mins(5),
+        };
+        capability::issue(&self.key, &claims).unwrap()
+    }
+
+    /// What was written to the API server.
+    fn sent(&self) -> Vec<Value> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (StatusCode, String) {
+        self.send(Method::POST, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = router(self.registry()).oneshot(request).await.unwrap();
+        let code = response.status();
+        let text = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (code, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    /// One registry for all requests of a test, unless its switches changed.
+    fn registry(&self) -> Arc<Registry> {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(registry) = stored.as_ref().filter(|it| it.tokenless == self.tokenless) {
+            return Arc::clone(registry);
+        }
+        let registry = Arc::new(Registry {
+            client: recording(&self.sent),
+            view: Arc::clone(&self.view),
+            key: self.key.clone(),
+            tokenless: self.tokenless,
+            answers: Family::default(),
+            stored: Stored::default(),
+        });
+        *stored = Some(Arc::clone(&registry));
+        registry
+    }
+}
+
+/// An API server that keeps what it is sent, and answers with it.
+fn recording(sent: &Arc<Mutex<Vec<Value>>>) -> Client {
+    let sent = Arc::clone(sent);
+    let service = tower::service_fn(move |request: Request<KubeBody>| {
+        let sent = Arc::clone(&sent);
+        async move {
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let value: Value = serde_json::from_slice(&body).unwrap();
+            sent.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+            Ok::<_, Infallible>(Response::new(KubeBody::from(body.to_vec())))
+        }
+    });
+    Client::new(service, "default")
+}
+
+fn report(uuid: &str) -> String {
+    let interface = json!({ "name": "eth0", "macAddress": "23:11:8A:00:00:01" });
+    let data = json!({ "networkInterfaces": [interface], "vendorExtension": { "kept": true } });
+    json!({ "systemUUID": uuid, "data": data }).to_string()
+}
