@@ -8,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod bmc;
+pub mod boot;
 pub mod butane;
 pub mod capability;
 pub mod claim;

@@ -159,7 +159,9 @@ chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001
 
     #[test]
     fn no_value_can_become_a_command() {
-        for value in ["http://a\nshell", "http://a\r", "http://a b", "http://a\u{0}", "a\u{2028}", ""] {
+        for value in
+            ["http://a\nshell", "http://a\r", "http://a b", "http://a\u{0}", "a\u{2028}", ""]
+        {
             let field = |field| Err(Unprintable { field });
             assert_eq!(script(&Facts { kernel_url: value, ..FACTS }), field("kernelURL"));
             assert_eq!(script(&Facts { initrd_url: value, ..FACTS }), field("initrdURL"));

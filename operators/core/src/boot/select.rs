@@ -141,7 +141,9 @@ mod tests {
 
     #[test]
     fn during_a_maintenance_its_own_configuration_counts() {
-        for (state, expected) in [(ServerState::Maintenance, "fix"), (ServerState::Reserved, "work")] {
+        for (state, expected) in
+            [(ServerState::Maintenance, "fix"), (ServerState::Reserved, "work")]
+        {
             let server = server("a", Some("work"), Some("fix"), state);
             let (work, fix) = (owned("work", &server), owned("fix", &server));
             let both = [work.clone(), fix.clone()];

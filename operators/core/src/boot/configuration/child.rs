@@ -10,7 +10,7 @@ use metal_api::{
 use std::net::IpAddr;
 
 /// What a boot config with the name of the configuration is to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Relation<'a> {
     /// There is none.
     Absent,
@@ -95,19 +95,21 @@ pub(super) fn http(
         uki_url: Some(uki.to_owned()),
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
     };
-    let is_there = there
-        .is_some_and(|there| is_ours(&there.metadata, configuration) && there.spec == ours);
+    let is_there =
+        there.is_some_and(|there| is_ours(&there.metadata, configuration) && there.spec == ours);
     let mut config = HttpBootConfig::new("", ours);
     config.metadata = metadata(configuration);
     (!is_there).then_some(config)
 }
 
-/// Named like the configuration, and gone with it.
+/// Named like the configuration, and gone before it where it is deleted in the foreground.
 fn metadata(configuration: &ServerBootConfiguration) -> ObjectMeta {
+    let owner = configuration.controller_owner_ref(&());
+    let owner = owner.map(|owner| OwnerReference { block_owner_deletion: Some(true), ..owner });
     ObjectMeta {
         name: configuration.metadata.name.clone(),
         namespace: configuration.metadata.namespace.clone(),
-        owner_references: configuration.controller_owner_ref(&()).map(|owner| vec![owner]),
+        owner_references: owner.map(|owner| vec![owner]),
         ..ObjectMeta::default()
     }
 }

@@ -6,6 +6,7 @@ use super::{
     status::{Draft, Mode, retry},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, condition,
 };
@@ -14,6 +15,9 @@ use metal_api::{
 const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 /// How long to wait for an object that somebody else is about to delete, should no watch tell.
 const LEAVING: SignedDuration = SignedDuration::from_secs(30);
+
+/// Reason: an object of somebody else has the name that ours should have.
+const NAME_TAKEN: &str = "NameTaken";
 
 /// What to write before anything is looked at: a configuration that has changed since it was
 /// `Ready` is so no longer, and looking may take a while.
@@ -46,9 +50,10 @@ pub fn needs_image(
     if !is_current || status.state != Some(BootState::Ready) {
         return true;
     }
+    // A name that was taken may have become free.
     let ready = |type_: &str| {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == type_);
-        condition.map(|condition| condition.status == "True")
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_)?;
+        (condition.reason != NAME_TAKEN).then_some(condition.status == "True")
     };
     let kernel = ipxe.map(|config| config.spec.kernel_url.as_str());
     let uki = http.and_then(|config| config.spec.uki_url.as_deref());
@@ -105,7 +110,7 @@ impl<T> Way<T> {
     fn new(
         wanted: bool,
         offer: Result<T, Lack>,
-        there: Option<&kube::api::ObjectMeta>,
+        there: Option<&ObjectMeta>,
         configuration: &ServerBootConfiguration,
     ) -> Self {
         if !wanted {
@@ -118,7 +123,7 @@ impl<T> Way<T> {
                 let (kind, name) = (&owner.kind, &owner.name);
                 let message =
                     format!("the boot config of this name belongs to {kind} {name}: delete it");
-                Self::Lacks(Lack { reason: "NameTaken", message }, Surplus::No)
+                Self::Lacks(Lack { reason: NAME_TAKEN, message }, Surplus::No)
             }
             (Err(lack), _) => {
                 let ours = there.is_some_and(|meta| {
@@ -228,7 +233,7 @@ fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lac
 }
 
 fn known_reason(reason: &str) -> &'static str {
-    const KNOWN: [&str; 3] = ["ArchitectureMissing", "LayerMissing", "NameTaken"];
+    const KNOWN: [&str; 3] = ["ArchitectureMissing", "LayerMissing", NAME_TAKEN];
     KNOWN.into_iter().find(|known| *known == reason).unwrap_or("LayerMissing")
 }
 

@@ -7,9 +7,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use metal_api::{
-    BootState, ServerBootConfiguration, ServerBootConfigurationStatus, condition,
-};
+use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus, condition};
 
 /// The first wait before something that failed is looked at again, and the longest.
 const FIRST: SignedDuration = SignedDuration::from_secs(10);
@@ -108,7 +106,10 @@ fn ours(configuration: &ServerBootConfiguration, modes: Modes) -> ServerBootConf
 
 /// How long to wait before something that failed is looked at again: as long as it has been failing,
 /// so that the waits double without anybody counting them.
-pub(super) fn retry(status: Option<&ServerBootConfigurationStatus>, now: Timestamp) -> SignedDuration {
+pub(super) fn retry(
+    status: Option<&ServerBootConfigurationStatus>,
+    now: Timestamp,
+) -> SignedDuration {
     let failed = |condition: &&Condition| condition.status == "False";
     let conditions = status.iter().flat_map(|status| &status.conditions);
     let since = conditions.filter(failed).map(|c| c.last_transition_time.0).max();

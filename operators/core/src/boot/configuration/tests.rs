@@ -1,0 +1,446 @@
+use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use kube::Resource;
+use metal_api::{
+    BootState, LocalObjectReference, NetworkInterface, ServerBootConfigurationSpec, ServerSpec,
+    ServerStatus, condition,
+};
+
+const BOTH: Modes = Modes { pxe: true, http: true };
+const BASES: (&str, &str) = ("http://boot/", "http://images/");
+
+#[test]
+fn an_image_for_both_ways_is_ready_after_two_boot_configs_and_one_status() {
+    let mut world = World::new();
+    let steps = world.settle(BOTH);
+    assert_eq!(steps, ["apply ipxe", "apply http", "Ready"]);
+    assert_eq!(
+        world.shown(),
+        [
+            "ImageValidation=True/Valid: ",
+            "IgnitionValidation=True/Usable: ",
+            "IPXEBootReady=True/BootConfigApplied: ",
+            "HTTPBootReady=True/BootConfigApplied: ",
+        ]
+    );
+    let status = world.configuration.status.as_ref().unwrap();
+    assert_eq!(status.observed_generation, Some(1));
+}
+
+#[test]
+fn boot_configs_have_the_name_the_owner_and_the_facts_of_their_server() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    let ipxe = world.ipxe.unwrap();
+    let owner = OwnerReference {
+        block_owner_deletion: Some(true),
+        ..world.configuration.controller_owner_ref(&()).unwrap()
+    };
+    assert_eq!(ipxe.metadata.owner_references, Some(vec![owner.clone()]));
+    assert_eq!(ipxe.metadata.name.as_deref(), Some("claim"));
+    assert_eq!(ipxe.metadata.namespace.as_deref(), Some("tenant"));
+    assert_eq!(ipxe.spec.system_uuid.as_deref(), Some("0b3e-01"));
+    assert_eq!(ipxe.spec.system_ips, ["10.0.0.1", "2001:db8::1", "10.0.0.2"]);
+    assert_eq!(ipxe.spec.kernel_url, "http://boot/kernel");
+    assert_eq!(ipxe.spec.ignition_secret_ref, Some(LocalObjectReference::new("ignition")));
+    let http = world.http.unwrap();
+    assert_eq!(http.metadata.owner_references, Some(vec![owner]));
+    assert_eq!(http.spec.uki_url.as_deref(), Some("http://images/uki.efi"));
+    let identifiers =
+        ["10.0.0.1", "2001:db8::1", "02:00:00:00:00:01", "10.0.0.2", "02:00:00:00:00:02"];
+    assert_eq!(http.spec.network_identifiers, identifiers);
+}
+
+#[test]
+fn an_image_for_one_way_is_ready_by_that_way_and_does_not_flap() {
+    for (pxe, uki, steps, lacking) in [
+        (Ok(urls()), Err(lack("no UKI")), ["apply ipxe", "Ready"], "HTTPBootReady"),
+        (Err(lack("no kernel")), Ok(uki()), ["apply http", "Ready"], "IPXEBootReady"),
+    ] {
+        let mut world = World::new();
+        world.image = Image::Offers { pxe, uki };
+        assert_eq!(world.settle(BOTH), steps);
+        assert!(world.shown().iter().any(|line| line.starts_with(&format!("{lacking}=False"))));
+        world.image = Image::Settled;
+        assert_eq!(world.settle(BOTH), [""; 0]);
+    }
+}
+
+#[test]
+fn an_image_for_no_way_is_an_error_that_says_what_is_missing() {
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Err(lack("no UKI")) };
+    assert_eq!(world.settle(BOTH), ["Error"]);
+    let expected = "ImageValidation=False/ValidationFailed: \
+                    neither PXE nor HTTP boot: no kernel; no UKI";
+    assert!(world.shown().contains(&expected.to_owned()), "{:?}", world.shown());
+
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Ok(uki()) };
+    assert_eq!(world.settle(Modes { pxe: true, http: false }), ["Error"]);
+    assert!(!world.shown().iter().any(|line| line.starts_with("HTTPBootReady")));
+}
+
+#[test]
+fn an_image_that_fails_is_an_error_and_good_again_once_it_works() {
+    let mut world = World::new();
+    world.image = Image::Failed(lack("image not there: push it"));
+    assert_eq!(world.settle(BOTH), ["Error"]);
+    assert!(
+        world.shown()[0].starts_with("ImageValidation=False/ValidationFailed: image not there")
+    );
+    world.image = offers();
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+    assert_eq!(world.shown()[0], "ImageValidation=True/Valid: ");
+}
+
+#[test]
+fn the_wait_after_a_failure_doubles_up_to_a_limit() {
+    let mut world = World::new();
+    world.image = Image::Failed(lack("image not there: push it"));
+    world.settle(BOTH);
+    let wait = |world: &World| match decide(&world.seen(), BOTH) {
+        Decision::Rest(wait) => wait.as_secs(),
+        other @ (Decision::Record(_) | Decision::Act(_)) => panic!("{other:?}"),
+    };
+    let mut waits = vec![];
+    for _ in 0..8 {
+        waits.push(wait(&world));
+        world.now += SignedDuration::from_secs(waits[waits.len() - 1]);
+    }
+    assert_eq!(waits, [10, 10, 20, 40, 80, 160, 300, 300]);
+}
+
+#[test]
+fn an_ignition_that_no_machine_could_read_is_an_error() {
+    let mut world = World::new();
+    let lack = Lack { reason: "SecretNotFound", message: "there is no Secret".to_owned() };
+    world.ignition = Ignition::Unusable(lack);
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Error"]);
+    let expected = "IgnitionValidation=False/SecretNotFound: there is no Secret".to_owned();
+    assert!(world.shown().contains(&expected));
+    world.ignition = Ignition::None;
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+    assert!(!world.shown().iter().any(|line| line.starts_with("IgnitionValidation")));
+}
+
+#[test]
+fn a_configuration_without_its_server_waits_and_says_for_what() {
+    for (server, message) in [
+        (None, "spec.serverRef: there is no Server \"server\": create it"),
+        (
+            Some(Server::new("server", ServerSpec::default())),
+            "Server server has no spec.systemUUID",
+        ),
+    ] {
+        let mut world = World::new();
+        let found = std::mem::replace(&mut world.server, server);
+        assert_eq!(world.settle(BOTH), ["Pending"]);
+        assert!(world.shown().iter().all(|line| line.contains(message)), "{:?}", world.shown());
+        world.server = found;
+        assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+    }
+}
+
+#[test]
+fn an_address_that_changes_reaches_the_boot_configs_and_nothing_else() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    world.image = Image::Settled;
+    world.server = Some(server(&["10.0.0.9"]));
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http"]);
+    assert_eq!(world.ipxe.unwrap().spec.system_ips, ["10.0.0.9"]);
+}
+
+#[test]
+fn a_new_generation_is_not_ready_until_it_was_looked_at() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    assert_eq!(outdated(&world.configuration, BOTH, world.now), None);
+    assert!(!world.needs_image(BOTH));
+    world.configuration.metadata.generation = Some(2);
+    assert!(world.needs_image(BOTH));
+    let Some(Decision::Record(status)) = outdated(&world.configuration, BOTH, world.now) else {
+        panic!("still ready");
+    };
+    assert_eq!(status.state, Some(BootState::Pending));
+    world.configuration.status = Some(*status);
+    assert_eq!(outdated(&world.configuration, BOTH, world.now), None, "said once");
+    assert!(world.needs_image(BOTH));
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+}
+
+#[test]
+fn what_the_new_image_does_not_offer_is_taken_away() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    world.configuration.metadata.generation = Some(2);
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Err(lack("no UKI")) };
+    assert_eq!(world.settle(BOTH), ["delete http", "Ready"]);
+    world.configuration.metadata.generation = Some(3);
+    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Ok(uki()) };
+    assert_eq!(world.settle(BOTH), ["delete ipxe", "apply http", "Ready"]);
+}
+
+#[test]
+fn an_image_is_looked_at_again_only_if_what_came_of_it_is_gone_or_moved() {
+    let mut world = World::new();
+    assert!(world.needs_image(BOTH));
+    world.settle(BOTH);
+    assert!(!world.needs_image(BOTH));
+    let gone = world.ipxe.take();
+    assert!(world.needs_image(BOTH), "deleted by somebody");
+    world.ipxe = gone;
+    world.ipxe.as_mut().unwrap().spec.kernel_url = "http://elsewhere/kernel".to_owned();
+    assert!(world.needs_image(BOTH), "this process serves at another address now");
+    assert!(!world.needs_image(Modes { pxe: false, http: true }));
+}
+
+#[test]
+fn a_peer_that_was_ready_is_taken_over_without_a_gap() {
+    let mut world = World::new();
+    let state = Some(BootState::Ready);
+    world.configuration.status =
+        Some(ServerBootConfigurationStatus { state, ..ServerBootConfigurationStatus::default() });
+    assert_eq!(outdated(&world.configuration, BOTH, world.now), None);
+    assert!(world.needs_image(BOTH));
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+}
+
+#[test]
+fn a_boot_config_of_an_earlier_configuration_is_waited_for() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    world.configuration.metadata.uid = Some("uid-2".to_owned());
+    world.configuration.status = None;
+    assert_eq!(world.settle(BOTH), [""; 0], "it goes with its owner");
+    (world.ipxe, world.http) = (None, None);
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+}
+
+#[test]
+fn a_boot_config_of_somebody_else_is_left_alone() {
+    let mut world = World::new();
+    let owner = OwnerReference {
+        kind: "Machine".to_owned(),
+        name: "theirs".to_owned(),
+        controller: Some(true),
+        ..OwnerReference::default()
+    };
+    let mut theirs = IpxeBootConfig::new("claim", metal_api::IpxeBootConfigSpec::default());
+    theirs.metadata.owner_references = Some(vec![owner]);
+    world.ipxe = Some(theirs.clone());
+    assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
+    assert_eq!(world.ipxe, Some(theirs));
+    let said = "IPXEBootReady=False/NameTaken: \
+                the boot config of this name belongs to Machine theirs: delete it";
+    assert!(world.shown().contains(&said.to_owned()), "{:?}", world.shown());
+    assert!(world.needs_image(BOTH));
+    world.ipxe = None;
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "Ready"]);
+}
+
+#[test]
+fn a_script_that_somebody_added_to_our_boot_config_stays() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    let script = Some(LocalObjectReference::new("script"));
+    world.ipxe.as_mut().unwrap().spec.ipxe_script_secret_ref.clone_from(&script);
+    assert_eq!(world.settle(BOTH), [""; 0]);
+    assert_eq!(world.ipxe.unwrap().spec.ipxe_script_secret_ref, script);
+}
+
+#[test]
+fn conditions_of_others_are_neither_written_nor_lost() {
+    let mut world = World::new();
+    let foreign = Condition {
+        type_: condition::BOOT_STATE_RECEIVED.to_owned(),
+        status: "True".to_owned(),
+        reason: "BootStateReceived".to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    };
+    world.settle(BOTH);
+    let status = world.configuration.status.as_mut().unwrap();
+    status.conditions.insert(0, foreign);
+    world.image = Image::Settled;
+    assert_eq!(world.settle(BOTH), [""; 0]);
+}
+
+#[test]
+fn a_configuration_that_is_being_deleted_is_left_alone() {
+    let mut world = World::new();
+    world.configuration.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    assert_eq!(world.settle(BOTH), [""; 0]);
+}
+
+#[test]
+fn from_every_state_and_with_lost_writes_it_settles_in_ready() {
+    let states = [None, Some(BootState::Pending), Some(BootState::Ready), Some(BootState::Error)];
+    for state in states {
+        for generation in [None, Some(0), Some(1)] {
+            for lost in 0..8 {
+                let mut world = World::new();
+                world.configuration.status = Some(ServerBootConfigurationStatus {
+                    state: state.clone(),
+                    observed_generation: generation,
+                    conditions: vec![],
+                });
+                world.lost = lost;
+                world.settle(BOTH);
+                let state = world.configuration.status.clone().unwrap().state;
+                assert_eq!(state, Some(BootState::Ready));
+                assert!(world.ipxe.is_some() && world.http.is_some());
+            }
+        }
+    }
+}
+
+/// The objects around one configuration, and an API server that may lose writes.
+struct World {
+    configuration: ServerBootConfiguration,
+    server: Option<Server>,
+    image: Image,
+    ignition: Ignition,
+    ipxe: Option<IpxeBootConfig>,
+    http: Option<HttpBootConfig>,
+    now: Timestamp,
+    /// Bit by bit: whether the next write is lost.
+    lost: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let spec = ServerBootConfigurationSpec {
+            server_ref: LocalObjectReference::new("server"),
+            image: Some("ghcr.io/a/b:1".to_owned()),
+            ignition_secret_ref: Some(LocalObjectReference::new("ignition")),
+        };
+        let mut configuration = ServerBootConfiguration::new("claim", spec);
+        configuration.metadata.namespace = Some("tenant".to_owned());
+        configuration.metadata.uid = Some("uid-1".to_owned());
+        configuration.metadata.generation = Some(1);
+        Self {
+            configuration,
+            server: Some(server(&["10.0.0.1/24", "2001:db8::1", "fe80::1", "169.254.0.1", "x"])),
+            image: offers(),
+            ignition: Ignition::Usable,
+            ipxe: None,
+            http: None,
+            now: Timestamp::UNIX_EPOCH,
+            lost: 0,
+        }
+    }
+
+    fn seen(&self) -> Observation<'_> {
+        Observation {
+            configuration: &self.configuration,
+            server: self.server.as_ref(),
+            image: self.image.clone(),
+            ignition: self.ignition.clone(),
+            ipxe: self.ipxe.as_ref(),
+            http: self.http.as_ref(),
+            now: self.now,
+        }
+    }
+
+    /// Passes until nothing is left to do; what was written, in order.
+    fn settle(&mut self, modes: Modes) -> Vec<String> {
+        let mut written = vec![];
+        for _ in 0..20 {
+            let decision = decide(&self.seen(), modes);
+            if matches!(decision, Decision::Rest(_)) {
+                return written;
+            }
+            let lost = self.lost & 1 == 1;
+            self.lost >>= 1;
+            if !lost {
+                written.push(self.write(decision));
+            }
+        }
+        panic!("does not settle: {written:?}");
+    }
+
+    fn write(&mut self, decision: Decision) -> String {
+        let written = match decision {
+            Decision::Record(status) => {
+                let state = status.state.clone().unwrap().to_string();
+                self.configuration.status = Some(*status);
+                return state;
+            }
+            Decision::Act(Step::ApplyIpxe(config)) => {
+                self.ipxe = Some(*config);
+                "apply ipxe"
+            }
+            Decision::Act(Step::ApplyHttp(config)) => {
+                self.http = Some(*config);
+                "apply http"
+            }
+            Decision::Act(Step::DeleteIpxe) => {
+                self.ipxe = None;
+                "delete ipxe"
+            }
+            Decision::Act(Step::DeleteHttp) => {
+                self.http = None;
+                "delete http"
+            }
+            Decision::Rest(_) => "nothing",
+        };
+        written.to_owned()
+    }
+
+    fn needs_image(&self, modes: Modes) -> bool {
+        let (ipxe, http) = (self.ipxe.as_ref(), self.http.as_ref());
+        needs_image(&self.configuration, ipxe, http, modes, BASES)
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let show = |c: &Condition| format!("{}={}/{}: {}", c.type_, c.status, c.reason, c.message);
+        self.configuration.status.as_ref().unwrap().conditions.iter().map(show).collect()
+    }
+}
+
+fn offers() -> Image {
+    Image::Offers { pxe: Ok(urls()), uki: Ok(uki()) }
+}
+
+fn urls() -> PxeUrls {
+    PxeUrls {
+        kernel: "http://boot/kernel".to_owned(),
+        initrd: "http://boot/initrd".to_owned(),
+        squashfs: None,
+    }
+}
+
+fn uki() -> String {
+    "http://images/uki.efi".to_owned()
+}
+
+fn lack(message: &str) -> Lack {
+    Lack { reason: "LayerMissing", message: message.to_owned() }
+}
+
+fn server(ips: &[&str]) -> Server {
+    let spec = ServerSpec { system_uuid: Some("0B3E-01".to_owned()), ..ServerSpec::default() };
+    let mut server = Server::new("server", spec);
+    let interface = |mac: &str| NetworkInterface {
+        name: "eth".to_owned(),
+        mac_address: mac.to_owned(),
+        ..NetworkInterface::default()
+    };
+    let first = NetworkInterface {
+        ips: ips.iter().map(|&ip| ip.to_owned()).collect(),
+        ip: Some("10.0.0.7".to_owned()),
+        ..interface("02:00:00:00:00:01")
+    };
+    let second = NetworkInterface {
+        ip: ips.first().filter(|ip| **ip != "10.0.0.9").map(|_| "10.0.0.2".to_owned()),
+        ..interface("02-00-00-00-00-02")
+    };
+    server.status = Some(ServerStatus {
+        network_interfaces: vec![first, second, interface("none")],
+        ..ServerStatus::default()
+    });
+    server
+}
