@@ -7,10 +7,14 @@ use e2e::cluster::workspace;
 use serde::Deserialize;
 use std::{collections::BTreeSet, process::Command};
 
-/// Crates, and what they must not know: decisions no I/O, types no client, plumbing no domain.
+/// What decides nothing by itself: I/O, other tasks, chance.
+const IMPURE: &[&str] =
+    &["getrandom", "hyper", "kube-client", "kube-runtime", "rand", "reqwest", "rustls", "tokio"];
+
+/// Crates, and what they must not know.
 const APART: &[(&str, &[&str])] = &[
-    ("metal-api", &["tokio", "kube-client", "kube-runtime", "hyper", "reqwest", "rustls"]),
-    ("metal-core", &["tokio", "kube-client", "kube-runtime", "hyper", "reqwest", "rustls"]),
+    ("metal-api", IMPURE),
+    ("metal-core", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
@@ -28,6 +32,12 @@ struct Package {
     version: String,
     license: Option<String>,
     source: Option<String>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
 }
 
 #[test]
@@ -40,6 +50,16 @@ fn a_crate_does_not_know_what_it_must_not_know() {
             wrong.is_empty(),
             "{name} depends on {wrong:?}; see `cargo tree -p {name} -i CRATE`"
         );
+    }
+}
+
+#[test]
+fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
+    let binaries = ["boot-operator", "metal-operator", "metalprobe", "netboot"];
+    let ours = metadata().packages.into_iter().filter(|package| package.source.is_none());
+    for package in ours.filter(|package| package.name != "e2e") {
+        let wrong = package.dependencies.iter().find(|it| binaries.contains(&&*it.name));
+        assert_eq!(wrong.map(|it| &it.name), None, "of {}", package.name);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod boot;
 mod client;
 mod faults;
 mod redfish;
+mod site;

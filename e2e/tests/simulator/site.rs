@@ -1,0 +1,108 @@
+//! A boot service and a registry, as small as they get: what a test puts there is served.
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use metal_api::inventory::Registration;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A boot service and a registry on one port.
+pub(crate) struct Site {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    files: Mutex<BTreeMap<String, String>>,
+    requests: Mutex<Vec<String>>,
+    forwarded: Mutex<Vec<String>>,
+    reports: Mutex<Vec<(String, Registration)>>,
+    refusals: Mutex<u32>,
+}
+
+impl Site {
+    /// Serves nothing yet.
+    pub(crate) async fn start() -> Self {
+        let seen = Arc::new(Seen::default());
+        let router = Router::new()
+            .route("/t/{token}/register", post(register))
+            .fallback(file)
+            .with_state(Arc::clone(&seen));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, seen, server }
+    }
+
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// From now on this is there; `{site}` in it becomes the address.
+    pub(crate) fn put(&self, path: impl Into<String>, text: &str) {
+        let text = text.replace("{site}", &self.url(""));
+        self.seen.files.lock().unwrap().insert(path.into(), text);
+    }
+
+    /// The registry refuses so many reports.
+    pub(crate) fn refuse_reports(&self, count: u32) {
+        *self.seen.refusals.lock().unwrap() = count;
+    }
+
+    /// Method and path of every request for a file, in their order.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.seen.requests.lock().unwrap().clone()
+    }
+
+    /// Every `X-Forwarded-For`.
+    pub(crate) fn forwarded(&self) -> Vec<String> {
+        self.seen.forwarded.lock().unwrap().clone()
+    }
+
+    /// Token and body of every report that was taken.
+    pub(crate) fn reports(&self) -> Vec<(String, Registration)> {
+        self.seen.reports.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn file(State(seen): State<Arc<Seen>>, headers: HeaderMap, request: Request) -> Response {
+    let path = request.uri().path();
+    seen.requests.lock().unwrap().push(format!("{} {path}", request.method()));
+    if let Some(forwarded) = headers.get("x-forwarded-for") {
+        seen.forwarded.lock().unwrap().push(forwarded.to_str().unwrap().to_owned());
+    }
+    let found = seen.files.lock().unwrap().get(path).cloned();
+    found.ok_or(StatusCode::NOT_FOUND).into_response()
+}
+
+async fn register(
+    State(seen): State<Arc<Seen>>,
+    Path(token): Path<String>,
+    Json(registration): Json<Registration>,
+) -> StatusCode {
+    let mut refusals = seen.refusals.lock().unwrap();
+    if *refusals > 0 {
+        *refusals -= 1;
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    seen.reports.lock().unwrap().push((token, registration));
+    StatusCode::CREATED
+}
