@@ -9,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 /// Finds servers through their BMCs, discovers what they are, and hands them out.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metal-operator", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the peer")]
 pub struct Args {
     /// What every operator has.
     #[command(flatten)]
@@ -181,12 +182,8 @@ impl Args {
 
     /// Scheme of BMCs that name none.
     pub fn default_scheme(&self) -> Scheme {
-        match self.protocol {
-            Some(Protocol::Https) => Scheme::Https,
-            Some(Protocol::Http) => Scheme::Http,
-            None if self.insecure => Scheme::Http,
-            None => Scheme::Https,
-        }
+        let plain = self.protocol.map_or(self.insecure, |protocol| protocol == Protocol::Http);
+        if plain { Scheme::Http } else { Scheme::Https }
     }
 
     /// What the lifecycle of servers depends on.

@@ -2,6 +2,7 @@
 
 use crate::{macdb::MacPrefixes, server::Memories, view::View};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder},
@@ -16,6 +17,7 @@ use metal_core::{
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 /// What every pass may use.
 pub struct Context<C> {
@@ -37,8 +39,19 @@ pub struct Context<C> {
     pub mac_prefixes: Arc<MacPrefixes>,
     /// What a discovery boots.
     pub discovery: DiscoveryBoot,
+    /// Objects that do not parse, to be told of.
+    pub unreadable: Sender<Unreadable>,
     /// When this process started.
     pub started: Timestamp,
+}
+
+/// An object that does not parse. It is left out of everything until it does.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The object.
+    pub object: ObjectReference,
+    /// What is wrong, with the path of the field.
+    pub error: String,
 }
 
 /// What a discovery boots.
@@ -76,18 +89,24 @@ impl<C> Context<C> {
     pub fn destination_of(&self, server: &Server) -> Result<Destination, Missing> {
         let missing = |message| Missing { reason: "NoBMC", message };
         match (&server.spec.bmc_ref, &server.spec.bmc) {
-            (Some(reference), _) => match self.view.bmcs.named(None, &reference.name) {
-                Some(bmc) => self.destination_of_bmc(&bmc),
-                None => {
-                    let name = &reference.name;
-                    Err(missing(format!("spec.bmcRef: there is no BMC {name}: create it")))
-                }
-            },
+            (Some(reference), _) => {
+                let name = &reference.name;
+                let absent = || missing(format!("spec.bmcRef: there is no BMC {name}: create it"));
+                self.destination_of_bmc(&*self.view.bmcs.named(None, name).ok_or_else(absent)?)
+            }
             (None, Some(access)) => {
                 let secret = self.view.secrets.named(None, &access.bmc_secret_ref.name);
                 inline_destination(access, secret.as_deref(), self.default_scheme)
             }
             (None, None) => Err(missing("set spec.bmcRef or spec.bmc".to_owned())),
+        }
+    }
+
+    /// Tells of objects that do not parse, for ever.
+    pub async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
+        while let Some(Unreadable { object, error }) = objects.recv().await {
+            let note = format!("left out until it is corrected: {error}");
+            self.publish(&object, EventType::Warning, "Unreadable", note).await;
         }
     }
 
@@ -99,6 +118,16 @@ impl<C> Context<C> {
         reason: &str,
         note: String,
     ) {
+        self.publish(&object.object_ref(&()), type_, reason, note).await;
+    }
+
+    async fn publish(
+        &self,
+        object: &ObjectReference,
+        type_: EventType,
+        reason: &str,
+        note: String,
+    ) {
         let event = Event {
             type_,
             reason: reason.to_owned(),
@@ -106,7 +135,7 @@ impl<C> Context<C> {
             action: "Transition".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = self.recorder.publish(&event, object).await {
             tracing::warn!(error = %Chain(&error), "event not published");
         }
     }

@@ -17,7 +17,7 @@ pub mod view;
 pub mod wiring;
 pub mod work;
 
-pub use context::{Context, DiscoveryBoot};
+pub use context::{Context, DiscoveryBoot, Unreadable};
 pub use error::Error;
 pub use macdb::MacPrefixes;
 pub use run::run;

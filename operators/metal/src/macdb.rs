@@ -3,7 +3,7 @@
 use metal_core::macdb::{MacDb, ParseError};
 use metal_runtime::{jittered, report::Chain};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -90,9 +90,9 @@ impl MacPrefixes {
         }
     }
 
-    fn set(&self, path: &PathBuf, text: &str) -> Result<(), Error> {
-        let database =
-            MacDb::parse(text).map_err(|source| Error::Malformed { path: path.clone(), source })?;
+    fn set(&self, path: &Path, text: &str) -> Result<(), Error> {
+        let database = MacDb::parse(text)
+            .map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
         Ok(())
     }

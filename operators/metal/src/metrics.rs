@@ -42,18 +42,18 @@ impl fmt::Debug for Fleet {
 
 impl Collector for Fleet {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut states: BTreeMap<String, i64> = BTreeMap::new();
+        let mut by_state: BTreeMap<String, i64> = BTreeMap::new();
         let mut power: BTreeMap<String, i64> = BTreeMap::new();
         for server in self.view.servers.all() {
             let status = server.status.as_ref();
             let state = status.and_then(|status| status.state.as_ref());
             let state = state.map_or("Initial", ServerState::as_str);
-            *states.entry(state.to_owned()).or_default() += 1;
+            *by_state.entry(state.to_owned()).or_default() += 1;
             let on = status.and_then(|status| status.power_state.as_ref());
             let on = on.map_or("Unknown", PowerState::as_str);
             *power.entry(on.to_owned()).or_default() += 1;
         }
-        family(&mut encoder, "metal_servers", "Servers by state", "state", states)?;
+        family(&mut encoder, "metal_servers", "Servers by state", "state", by_state)?;
         family(&mut encoder, "metal_servers_power", "Servers by power", "power_state", power)?;
         family(&mut encoder, "workqueue_depth", "Keys that wait", "name", self.depths())
     }

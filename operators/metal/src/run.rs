@@ -1,7 +1,7 @@
 //! Puts the parts together. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
-    Context, MANAGER,
+    Context, MANAGER, Unreadable,
     args::Args,
     bmc::{self, Readings},
     claim, endpoint,
@@ -29,13 +29,19 @@ use metal_runtime::{
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{Sender, channel},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Lease of the leader: the peer's, so that the two never work on one fleet at a time.
 const LEASE: &str = "f26702e4.ironcore.dev";
 /// How many Endpoints, and how many BMCs, are worked on at a time.
 const CONCURRENCY: usize = 32;
+
+/// How many objects that do not parse may wait to be told of; the log has them all.
+const UNREADABLE: usize = 256;
 
 /// Runs the operator until `shutdown`.
 ///
@@ -49,7 +55,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let admin = Admin::bind(&args.runtime.admin).await?;
     let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
-    let ctx = context(&args, &client).await?;
+    let (unreadable, broken) = channel(UNREADABLE);
+    let ctx = context(&args, &client, unreadable).await?;
     ctx.view.register(&readiness);
     let queues = queues(&ctx, &mut metrics);
     metrics
@@ -74,6 +81,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = serve => ended.context("the registry ended"),
         ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
         ended = prefixes => ended,
+        () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
     }
 }
@@ -89,22 +97,28 @@ async fn controllers<C: Connect>(
     let readings = Arc::new(Readings::default());
     let endpoints = {
         let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.endpoints));
-        Arc::clone(&work).drive(CONCURRENCY, cluster::<Endpoint>, move |name| {
-            endpoint::pass(Arc::clone(&ctx), Arc::clone(&work), name)
-        })
+        Arc::clone(&work).drive(
+            CONCURRENCY,
+            |name| cluster::<Endpoint>(name),
+            move |name| endpoint::pass(Arc::clone(&ctx), Arc::clone(&work), name),
+        )
     };
     let bmcs = {
         let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.bmcs));
-        Arc::clone(&work).drive(CONCURRENCY, cluster::<Bmc>, move |name| {
-            bmc::pass(Arc::clone(&ctx), Arc::clone(&work), Arc::clone(&readings), name)
-        })
+        Arc::clone(&work).drive(
+            CONCURRENCY,
+            |name| cluster::<Bmc>(name),
+            move |name| bmc::pass(Arc::clone(&ctx), Arc::clone(&work), Arc::clone(&readings), name),
+        )
     };
     let servers = {
         let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.servers));
         let concurrency = args.server_max_concurrent_reconciles.max(1);
-        Arc::clone(&work).drive(concurrency, cluster::<Server>, move |name| {
-            server::pass(Arc::clone(&ctx), Arc::clone(&work), name)
-        })
+        Arc::clone(&work).drive(
+            concurrency,
+            |name| cluster::<Server>(name),
+            move |name| server::pass(Arc::clone(&ctx), Arc::clone(&work), name),
+        )
     };
     let claims = {
         let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.claims));
@@ -122,7 +136,11 @@ async fn controllers<C: Connect>(
     }
 }
 
-async fn context(args: &Args, client: &Client) -> anyhow::Result<Arc<Context<Fleet>>> {
+async fn context(
+    args: &Args,
+    client: &Client,
+    unreadable: Sender<Unreadable>,
+) -> anyhow::Result<Arc<Context<Fleet>>> {
     let source = Source {
         controller: MANAGER.to_owned(),
         instance: Some(args.runtime.election.identity().into_owned()),
@@ -137,6 +155,7 @@ async fn context(args: &Args, client: &Client) -> anyhow::Result<Arc<Context<Fle
         default_scheme: args.default_scheme(),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: startup::discovery(args, client).await?,
+        unreadable,
         started: Timestamp::now(),
     }))
 }
@@ -198,11 +217,11 @@ fn warn_of_risks(args: &Args) {
     }
 }
 
-fn cluster<K: Resource<DynamicType = ()>>(name: &String) -> ObjectReference {
+fn cluster<K: Resource<DynamicType = ()>>(name: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),
-        name: Some(name.clone()),
+        name: Some(name.to_owned()),
         ..ObjectReference::default()
     }
 }

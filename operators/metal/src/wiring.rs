@@ -1,12 +1,13 @@
 //! Which change of which kind wakes which controller.
 
 use crate::{
-    Context,
+    Context, Unreadable,
     claim::Key as ClaimQueueKey,
     view::{BmcKey, ClaimKey, ServerKey, canonical_mac, follow, is_wish, prune},
     work::Work,
 };
-use kube::{Client, ResourceExt};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Client, Resource, ResourceExt};
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
 };
@@ -38,15 +39,81 @@ pub async fn watch<C: Send + Sync>(
 ) -> Result<(), Ended> {
     let view = &ctx.view;
     tokio::try_join!(
-        follow(client, &view.endpoints, |_| {}, |change| endpoint(ctx, queues, &change)),
-        follow(client, &view.bmcs, |_| {}, |change| bmc(ctx, queues, &change)),
-        follow(client, &view.secrets, |_| {}, |change| secret(ctx, queues, &change)),
-        follow(client, &view.servers, |_| {}, |change| server(ctx, queues, &change)),
-        follow(client, &view.configurations, |_| {}, |change| configuration(queues, &change)),
-        follow(client, &view.claims, |_| {}, |change| claim(ctx, queues, &change)),
-        follow(client, &view.inventories, prune, |change| inventory(queues, &change)),
+        follow(
+            client,
+            &view.endpoints,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                endpoint(ctx, queues, &change);
+            }
+        ),
+        follow(
+            client,
+            &view.bmcs,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                bmc(ctx, queues, &change);
+            }
+        ),
+        follow(
+            client,
+            &view.secrets,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                secret(ctx, queues, &change);
+            }
+        ),
+        follow(
+            client,
+            &view.servers,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                server(ctx, queues, &change);
+            }
+        ),
+        follow(
+            client,
+            &view.configurations,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                configuration(queues, &change);
+            }
+        ),
+        follow(
+            client,
+            &view.claims,
+            |_| {},
+            |change| {
+                unreadable(ctx, &change);
+                claim(ctx, queues, &change);
+            }
+        ),
+        follow(client, &view.inventories, prune, |change| {
+            unreadable(ctx, &change);
+            inventory(queues, &change);
+        }),
     )
     .map(drop)
+}
+
+/// Hands an object that does not parse to whoever tells of it.
+fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Change<'_, K>) {
+    let Change::Unreadable { meta, error } = change else { return };
+    let object = ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        ..ObjectReference::default()
+    };
+    // Where there are too many, the log still has it.
+    ctx.unreadable.try_send(Unreadable { object, error: (*error).to_owned() }).ok();
 }
 
 fn endpoint<C>(ctx: &Context<C>, queues: &Queues, change: &Change<'_, Endpoint>) {

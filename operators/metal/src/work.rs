@@ -90,10 +90,9 @@ where
                 match next {
                     Next::Wait => None,
                     Next::Again => Some(Duration::ZERO),
-                    Next::After(time) => Some(jittered(time)),
                     // What was forgiven is shown by the pass after this one.
                     Next::Rested(_) if self.failures.succeeded(&key) => Some(Duration::ZERO),
-                    Next::Rested(time) => Some(jittered(time)),
+                    Next::After(time) | Next::Rested(time) => Some(jittered(time)),
                 }
             }
             Err(error) => {

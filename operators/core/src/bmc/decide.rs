@@ -129,12 +129,10 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
 /// boot configuration that its discovery is going to make: each would be a write of its own.
 fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str) -> Decision {
     let bmc = name_of_bmc(seen.bmc);
-    let taken = |index: &usize| {
-        let name = format!("{bmc}-system-{index}");
-        seen.servers.iter().any(|server| self::name(server) == name)
-    };
-    let index = (0..).find(|index| !taken(index)).unwrap_or_default();
-    let name = format!("{bmc}-system-{index}");
+    let taken = |name: &str| seen.servers.iter().any(|server| self::name(server) == name);
+    // Of one name more than there are servers, one is free.
+    let mut names = (0..=seen.servers.len()).map(|index| format!("{bmc}-system-{index}"));
+    let name = names.find(|name| !taken(name)).unwrap_or_default();
     let spec = ServerSpec {
         system_uuid: Some(uuid.to_owned()),
         system_uri: Some(system.uri.clone()),

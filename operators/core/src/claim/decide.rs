@@ -24,11 +24,10 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let then = plan(&mut new, seen);
     // What holds is written before what is missing: a claim is never shown Bound too early, and
     // a step that is due is never put off by a message.
-    match then {
-        Decision::Rest(time) if Some(&new) == claim.status.as_ref() => Decision::Rest(time),
-        Decision::Rest(_) => Decision::Record(Box::new(new)),
-        step => step,
+    if matches!(then, Decision::Rest(_)) && Some(&new) != claim.status.as_ref() {
+        return Decision::Record(Box::new(new));
     }
+    then
 }
 
 fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {

@@ -11,8 +11,8 @@ use metal_api::{ServerBootConfiguration, condition};
 const START: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether a list of allowable values has this one; a BMC that lists nothing allows everything.
-pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: T) -> bool {
-    allowable.is_empty() || allowable.contains(&wanted)
+pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
+    allowable.is_empty() || allowable.contains(wanted)
 }
 
 /// Where a host is to boot from, and how.
@@ -25,10 +25,10 @@ pub(super) fn source(
 ) -> Result<(BootSource, Option<BootMode>), String> {
     let http = holds(configuration, condition::HTTP_BOOT_READY) == Some(true);
     let ipxe = holds(configuration, condition::IPXE_BOOT_READY) != Some(false);
-    let uefi = allows(&boot.allowable_modes, BootMode::Uefi);
+    let uefi = allows(&boot.allowable_modes, &BootMode::Uefi);
     let source = if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
         BootSource::UefiHttp
-    } else if ipxe && allows(&boot.allowable, BootSource::Pxe) {
+    } else if ipxe && allows(&boot.allowable, &BootSource::Pxe) {
         BootSource::Pxe
     } else {
         let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();

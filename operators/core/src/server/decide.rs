@@ -41,11 +41,14 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return Decision::Record(Box::new(new));
     }
     let settled = seen.recorded.is_none_or(|at| seen.now.duration_since(at) >= SETTLE);
-    match then {
-        Decision::Rest(_) if new != old && settled => Decision::Record(Box::new(new)),
-        Decision::Rest(time) if new != old => pace(Decision::Rest(time.min(SETTLE)), seen),
-        then => pace(then, seen),
+    if let (Decision::Rest(time), true) = (&then, new != old) {
+        return if settled {
+            Decision::Record(Box::new(new))
+        } else {
+            pace(Decision::Rest((*time).min(SETTLE)), seen)
+        };
     }
+    pace(then, seen)
 }
 
 /// Whether a server that is being deleted may go.
@@ -151,8 +154,7 @@ fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDurati
     let acted = seen.acted.filter(|acted| acted.step == *step)?;
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
-        Step::Reset(_) => REPEAT_RESET,
-        Step::IndicatorLed(_) | Step::BootOrder(_) => REPEAT_RESET,
+        Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => REPEAT_RESET,
     };
     let doubled = first * 2_i32.saturating_pow(acted.count.saturating_sub(1).min(10));
     let wait = due(acted.at, doubled.min(REPEAT_AT_LEAST), seen.now);

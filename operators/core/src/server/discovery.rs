@@ -123,7 +123,7 @@ fn boot(
             status::ready(new, Ready::Waits("BootConfigurationError", &why), seen.now);
             return Decision::Rest(settings.resync);
         }
-        _ => return Decision::Rest(settings.resync),
+        BootState::Pending | BootState::Other(_) => return Decision::Rest(settings.resync),
     }
     if system.power == PowerState::Off {
         intend(new, PendingKind::NetworkBoot, seen.now);

@@ -65,7 +65,7 @@ pub(super) fn off(
 ) -> Decision {
     let waited = seen.now.duration_since(since);
     let overdue = force == Force::Allowed && waited >= settings.shutdown_grace;
-    let can_ask = boot::allows(&system.reset_types, ResetType::GracefulShutdown);
+    let can_ask = boot::allows(&system.reset_types, &ResetType::GracefulShutdown);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
         PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),

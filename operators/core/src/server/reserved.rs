@@ -110,7 +110,7 @@ fn switch_on(
             let why = status::configuration_error(configuration);
             wait(new, "BootConfigurationError", &why)
         }
-        _ => {
+        BootState::Pending | BootState::Other(_) => {
             wait(new, "WaitingForBootConfiguration", "the claim's boot configuration is not Ready")
         }
     }
@@ -170,11 +170,8 @@ pub(super) fn released(
         return Decision::Rest(SignedDuration::ZERO);
     }
     let force = Force::when(settings.enforce_power_off);
-    match switch_off(new, seen, settings, system, force) {
-        Some(off) => off,
-        None => {
-            new.pending = None;
-            Decision::Rest(settings.resync)
-        }
-    }
+    switch_off(new, seen, settings, system, force).unwrap_or_else(|| {
+        new.pending = None;
+        Decision::Rest(settings.resync)
+    })
 }

@@ -17,6 +17,7 @@ use metal_api::{
 };
 
 /// What the `Ready` condition says.
+#[derive(Clone, Copy)]
 pub(super) enum Ready<'a> {
     /// Nothing is to be done; the reason is the state.
     Yes,
@@ -246,7 +247,7 @@ fn volume(from: &Volume) -> StorageVolume {
 /// Bytes as Kubernetes writes them: the largest binary unit that leaves no fraction.
 fn quantity(bytes: u64) -> Quantity {
     let units = [(1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-    let unit = units.into_iter().find(|(size, _)| bytes > 0 && bytes % size == 0);
+    let unit = units.into_iter().find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
     Quantity(
         unit.map_or_else(|| bytes.to_string(), |(size, unit)| format!("{}{unit}", bytes / size)),
     )

@@ -263,12 +263,11 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
         scene.refresh();
         assert_ne!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
         scene.system().power = PowerState::Off;
-        match last {
-            Some(last) => assert_eq!(scene.decide(), last),
-            None => {
-                scene.record();
-                assert_eq!(scene.state(), ServerState::Released);
-            }
+        if let Some(last) = last {
+            assert_eq!(scene.decide(), last);
+        } else {
+            scene.record();
+            assert_eq!(scene.state(), ServerState::Released);
         }
     }
 }

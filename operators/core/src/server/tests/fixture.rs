@@ -193,7 +193,7 @@ impl Scene {
         let referred = self.server.spec.boot_configuration_ref.is_some();
         let observation = Observation {
             server: &self.server,
-            access: self.access.as_ref().map(|()| ()).map_err(String::as_str),
+            access: self.access.as_ref().copied().map_err(String::as_str),
             system: reading.as_ref(),
             inventory: self.inventory.as_ref(),
             twins: &self.twins,
@@ -211,13 +211,10 @@ impl Scene {
 
     /// Decides, and records what is decided to be recorded; nothing else may be decided.
     pub(super) fn record(&mut self) {
-        match self.decide() {
-            Decision::Record(status) => {
-                self.server.status = Some(*status);
-                self.recorded = Some(self.now);
-            }
-            other => panic!("{other:?} instead of a record"),
-        }
+        let decision = self.decide();
+        let Decision::Record(status) = decision else { panic!("{decision:?} is no record") };
+        self.server.status = Some(*status);
+        self.recorded = Some(self.now);
     }
 
     /// Records until there is nothing more to be recorded.

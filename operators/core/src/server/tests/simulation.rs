@@ -154,7 +154,9 @@ fn act(machine: &mut SystemReading, step: &Step) {
         Step::Reset(ResetType::GracefulShutdown | ResetType::ForceOff) => {
             machine.power = PowerState::Off;
         }
-        other => panic!("{other:?} is not expected here"),
+        Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => {
+            panic!("{step:?} is not expected here")
+        }
     }
 }
 
