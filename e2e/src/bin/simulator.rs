@@ -8,8 +8,8 @@
 use anyhow::Context as _;
 use clap::Parser;
 use e2e::sim::{
-    Account, BootMode, BootTarget, Config, Expand, Graceful, Limits, MacPrefix, Power, Profile,
-    ResetAnswer, Simulator, Timing, duration,
+    Account, Boot, BootMode, BootTarget, Config, Expand, Graceful, Limits, MacPrefix, Power,
+    Profile, ResetAnswer, Simulator, Timing, duration,
 };
 use std::{
     io::Write as _,
@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
 
 /// A fleet of simulated machines: Redfish BMCs, and hosts that boot.
 #[derive(Debug, Parser)]
@@ -55,6 +56,12 @@ struct Args {
     /// Power state that every machine starts in: On or Off.
     #[arg(long, default_value = "Off")]
     power: Power,
+    /// Root of the boot service; without it a network boot fails.
+    #[arg(long)]
+    boot_url: Option<Url>,
+    /// Address of the first NIC of machine 0; machine i has this plus i.
+    #[arg(long, default_value = "198.18.0.1")]
+    host_base: Ipv4Addr,
     #[command(flatten)]
     firmware: Firmware,
     #[command(flatten)]
@@ -105,6 +112,15 @@ struct Times {
     /// From On to the first packet of a network boot.
     #[arg(long = "boot-time", default_value = "2s", value_parser = duration::parse)]
     boot: Duration,
+    /// How often firmware tries a network boot.
+    #[arg(long, default_value_t = 3)]
+    boot_tries: u32,
+    /// Pause between two tries.
+    #[arg(long = "boot-retry-time", default_value = "2s", value_parser = duration::parse)]
+    boot_retry: Duration,
+    /// How often the discovery agent posts its report.
+    #[arg(long = "agent-interval", default_value = "30s", value_parser = duration::parse)]
+    agent_interval: Duration,
     /// How long a BMC is away after Manager.Reset.
     #[arg(long = "bmc-reset-time", default_value = "5s", value_parser = duration::parse)]
     bmc_reset: Duration,
@@ -149,6 +165,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
         limits: limits(&args.firmware),
         profile: profile(args.firmware)?,
         timing: timing(&args.times),
+        boot: Boot { url: args.boot_url, host_base: args.host_base },
     })
 }
 
@@ -183,6 +200,9 @@ fn timing(times: &Times) -> Timing {
         shutdown: times.shutdown,
         post: times.boot,
         bmc_reset: times.bmc_reset,
+        boot_tries: times.boot_tries,
+        boot_retry: times.boot_retry,
+        agent_interval: times.agent_interval,
         ..Timing::default()
     }
 }

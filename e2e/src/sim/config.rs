@@ -10,6 +10,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
+use url::Url;
 
 /// Everything that [`super::Simulator::start`] needs to know. [`Config::default`] is one machine on
 /// loopback that fetches nothing.
@@ -41,6 +42,8 @@ pub struct Config {
     pub timing: Timing,
     /// Sessions and lockout.
     pub limits: Limits,
+    /// Where machines boot from.
+    pub boot: Boot,
 }
 
 impl Default for Config {
@@ -59,6 +62,7 @@ impl Default for Config {
             profile: Profile::default(),
             timing: Timing::default(),
             limits: Limits::default(),
+            boot: Boot::default(),
         }
     }
 }
@@ -155,6 +159,14 @@ pub struct Timing {
     pub post: Duration,
     /// How long a BMC is away after `Manager.Reset`.
     pub bmc_reset: Duration,
+    /// How often firmware tries a network boot.
+    pub boot_tries: u32,
+    /// Pause between two tries.
+    pub boot_retry: Duration,
+    /// Limit of one download or one post.
+    pub step_deadline: Duration,
+    /// How often the agent posts its report again.
+    pub agent_interval: Duration,
 }
 
 impl Default for Timing {
@@ -165,6 +177,10 @@ impl Default for Timing {
             force_off: Duration::ZERO,
             post: Duration::from_secs(2),
             bmc_reset: Duration::from_secs(5),
+            boot_tries: 3,
+            boot_retry: Duration::from_secs(2),
+            step_deadline: Duration::from_mins(1),
+            agent_interval: Duration::from_secs(30),
         }
     }
 }
@@ -190,5 +206,20 @@ impl Default for Limits {
             lockout_threshold: 5,
             lockout_duration: Duration::from_mins(5),
         }
+    }
+}
+
+/// Where machines boot from.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Root of the boot service: `/ipxe/<uuid>`, `/httpboot`, `/ignition/<uuid>`.
+    pub url: Option<Url>,
+    /// Address of the first NIC of machine 0; machine `i` has this plus `i`.
+    pub host_base: Ipv4Addr,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self { url: None, host_base: Ipv4Addr::new(198, 18, 0, 1) }
     }
 }

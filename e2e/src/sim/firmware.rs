@@ -5,6 +5,8 @@ use super::{
     journal::Event,
     life::Life,
     machine::{Host, State},
+    netboot::{self, BootError},
+    os::{self, System},
 };
 use tokio::time::sleep;
 
@@ -12,20 +14,24 @@ use tokio::time::sleep;
 pub(super) async fn boot(life: &Life) {
     sleep(life.fleet.config.timing.post).await;
     let consumed = life.with(|state| {
-        state.journal.note(Event::BootStarted, state.boot.target.to_string());
+        let (enabled, target) = (state.boot.enabled, state.boot.target);
+        state.journal.note(Event::BootStarted, format!("override {enabled} {target}"));
         state.boot.consume()
     });
     let mut reason = "nothing to boot".to_owned();
     for source in consumed.unwrap_or_default() {
-        match source {
+        let system = match source {
             Source::Disk => {
                 life.with(disk_booted);
                 return;
             }
-            Source::NoMedium => "the drive has no medium".clone_into(&mut reason),
-            Source::Pxe | Source::Http(_) => "there is no boot service".clone_into(&mut reason),
+            Source::NoMedium => Err("the drive has no medium".to_owned()),
+            Source::Pxe | Source::Http(_) => from_network(life, &source).await,
+        };
+        match system {
+            Ok(system) => return os::run(life, system).await,
+            Err(error) => reason = error,
         }
-        life.note(Event::TryFailed, &reason);
     }
     life.with(|state| {
         state.counters.failed_boots += 1;
@@ -38,4 +44,26 @@ fn disk_booted(state: &mut State) {
     state.counters.disk_boots += 1;
     state.host = Host::Disk;
     state.journal.note(Event::Disk, "");
+}
+
+/// Tries a few times, and says why the last time failed.
+async fn from_network(life: &Life, source: &Source) -> Result<System, String> {
+    let timing = &life.fleet.config.timing;
+    let mut reason = String::new();
+    for number in 1..=timing.boot_tries {
+        if number > 1 {
+            sleep(timing.boot_retry).await;
+        }
+        match once(life, source).await {
+            Ok(system) => return Ok(system),
+            Err(error) => reason = error.to_string(),
+        }
+        life.note(Event::TryFailed, &reason);
+    }
+    Err(reason)
+}
+
+async fn once(life: &Life, source: &Source) -> Result<System, BootError> {
+    let loaded = netboot::load(life, source).await?;
+    os::start(life, loaded).await
 }

@@ -1,7 +1,12 @@
 //! All machines, and what they share.
 
-use super::{config::Config, faults::Faults, machine::Machine};
-use std::net::IpAddr;
+use super::{
+    config::Config,
+    faults::Faults,
+    fetch::Fetcher,
+    machine::{Machine, offset},
+};
+use std::net::{IpAddr, Ipv4Addr};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// All machines, and what they share.
@@ -10,6 +15,7 @@ pub(super) struct Fleet {
     pub(super) config: Config,
     machines: Vec<Machine>,
     pub(super) faults: Faults,
+    pub(super) fetcher: Fetcher,
     /// Everything that runs.
     pub(super) running: TaskTracker,
     /// Ends everything that runs.
@@ -18,11 +24,12 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A fleet in which nothing runs yet.
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, fetcher: Fetcher) -> Self {
         Self {
             machines: (0..config.machines).map(|index| Machine::new(&config, index)).collect(),
             config,
             faults: Faults::default(),
+            fetcher,
             running: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -42,5 +49,10 @@ impl Fleet {
     pub(super) fn at(&self, address: IpAddr) -> Option<&Machine> {
         let IpAddr::V4(address) = address.to_canonical() else { return None };
         self.machine(address.to_bits().wrapping_sub(self.config.bmc_base.to_bits()))
+    }
+
+    /// Address of a host where no DHCP gives one.
+    pub(super) fn host_address(&self, index: u32) -> Ipv4Addr {
+        offset(self.config.boot.host_base, index)
     }
 }

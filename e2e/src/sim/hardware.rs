@@ -96,6 +96,11 @@ impl Drive {
         format!("S6{:014X}", self.eui & 0x00ff_ffff_ffff)
     }
 
+    /// Where it sits on the bus.
+    pub fn pci_address(&self) -> String {
+        format!("0000:{:02x}:00.0", 0x60 + self.bay)
+    }
+
     /// EUI-64 as bytes with hyphens.
     pub fn durable_name(&self) -> String {
         self.eui.to_be_bytes().map(|byte| format!("{byte:02X}")).join("-")
@@ -118,6 +123,11 @@ impl Nic {
     pub fn name(&self) -> String {
         format!("ens1f{0}np{0}", self.port)
     }
+
+    /// Where it sits on the bus.
+    pub fn pci_address(&self) -> String {
+        format!("0000:3b:00.{}", self.port)
+    }
 }
 
 impl Hardware {
@@ -134,6 +144,11 @@ impl Hardware {
     fn number(&self) -> u32 {
         let offset = Random::of(self.seed, 0, u64::MAX).next() & 0x00ff_ffff;
         u32::try_from(offset).unwrap_or_default().wrapping_add(self.index)
+    }
+
+    /// Rack, and unit in the rack.
+    pub fn place(&self) -> (u32, u32) {
+        (self.index / 24, self.index % 24)
     }
 
     /// SMBIOS UUID.

@@ -38,6 +38,8 @@ pub enum Event {
     Ignition,
     /// There is no Ignition configuration for this machine.
     NoIgnition,
+    /// Something could not be fetched; a script may go on without it.
+    FetchFailed,
     /// One try of firmware failed.
     TryFailed,
     /// Firmware gave up.

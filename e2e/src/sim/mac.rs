@@ -1,11 +1,24 @@
 //! MAC addresses as a fleet hands them out.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 /// A MAC address. Unlike the one of the API it may be any six bytes: test databases like to use
 /// prefixes that no vendor could have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Link-local address (RFC 4291, appendix A).
+    pub fn link_local(self) -> Ipv6Addr {
+        let mut address = [0; 16];
+        address[..2].copy_from_slice(&[0xfe, 0x80]);
+        address[8..11].copy_from_slice(&self.0[..3]);
+        address[11..13].copy_from_slice(&[0xff, 0xfe]);
+        address[13..].copy_from_slice(&self.0[3..]);
+        address[8] ^= 2;
+        Ipv6Addr::from(address)
+    }
+}
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +92,12 @@ mod tests {
         for (prefix, number, mac) in cases {
             assert_eq!(prefix.parse::<MacPrefix>().unwrap().with(number).to_string(), mac);
         }
+    }
+
+    #[test]
+    fn a_link_local_address_follows_from_a_mac() {
+        let address = Mac([0x0e, 0, 0, 1, 2, 3]).link_local();
+        assert_eq!(address.to_string(), "fe80::c00:ff:fe01:203");
     }
 
     #[test]

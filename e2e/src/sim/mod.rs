@@ -14,19 +14,26 @@
 //! ends when the [`Simulator`] is dropped.
 
 mod access;
+mod agent;
 mod boot_settings;
 mod config;
 mod control;
 pub mod duration;
 mod faults;
+mod fetch;
 mod firmware;
 mod fleet;
 mod hardware;
+mod ignition;
+mod inventory;
+mod ipxe;
 mod journal;
 mod life;
 mod listener;
 mod mac;
 mod machine;
+mod netboot;
+mod os;
 mod power;
 mod random;
 mod redfish;
@@ -34,8 +41,9 @@ mod report;
 mod tasks;
 
 pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
-pub use config::{Account, Config, Expand, Graceful, Limits, Profile, ResetAnswer, Timing};
+pub use config::{Account, Boot, Config, Expand, Graceful, Limits, Profile, ResetAnswer, Timing};
 pub use faults::{Action, Fault, FaultError};
+pub use fetch::ClientError;
 pub use hardware::Hardware;
 pub use journal::{Counters, Entry, Event, Journal, Resets};
 pub use life::Outcome;
@@ -68,6 +76,9 @@ pub enum StartError {
     /// The control address cannot be listened on.
     #[error("cannot listen on {0} for control")]
     Control(SocketAddr, #[source] io::Error),
+    /// Machines would have no HTTP client.
+    #[error("machines cannot fetch")]
+    Client(#[from] ClientError),
 }
 
 /// There is no such machine.
@@ -88,7 +99,8 @@ impl Simulator {
         let control = control_listener
             .local_addr()
             .map_err(|error| StartError::Control(config.control, error))?;
-        let fleet = Arc::new(Fleet::new(config));
+        let fetcher = fetch::Fetcher::new(config.timing.step_deadline)?;
+        let fleet = Arc::new(Fleet::new(config, fetcher));
         fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
         fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
         Ok(Self { fleet, redfish, control })

@@ -1,0 +1,48 @@
+//! The discovery image: posts what metalprobe would find, again and again.
+
+use super::{fetch::Agent, ignition::AgentFlags, inventory::report, journal::Event, life::Life};
+use metal_api::inventory::Registration;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Pause after the first failure; doubled up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_secs(1);
+/// systemd starts the agent again after this long.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Reports until the host loses power.
+pub(super) async fn run(life: &Life, flags: &AgentFlags) {
+    let url = format!("{}/register", flags.registry_url.trim_end_matches('/'));
+    let (mut pause, mut last) = (SHORTEST, None);
+    loop {
+        let registration = Registration {
+            system_uuid: flags.server_uuid.clone(),
+            data: report(&life.machine().hardware, life.machine().lock().host_address),
+        };
+        let outcome = life.fleet.fetcher.post(Agent::Probe, &url, &registration).await;
+        let outcome = outcome.map_err(|error| error.to_string());
+        let wait = if outcome.is_ok() {
+            pause = SHORTEST;
+            life.with(|state| state.counters.reports += 1);
+            life.fleet.config.timing.agent_interval
+        } else {
+            let wait = pause;
+            pause = (pause * 2).min(LONGEST);
+            wait
+        };
+        if last.as_ref() != Some(&outcome) {
+            match &outcome {
+                Ok(()) => life.note(Event::Registered, &url),
+                Err(error) => life.note(Event::RegistrationFailed, error),
+            }
+            last = Some(outcome);
+        }
+        sleep(jittered(wait)).await;
+    }
+}
+
+/// Up to a tenth longer, so that a fleet does not knock at once.
+fn jittered(wait: Duration) -> Duration {
+    let tenth = getrandom::u32().unwrap_or_default() % 1000;
+    wait + wait * tenth / 10_000
+}

@@ -1,0 +1,206 @@
+//! An iPXE script, run far enough to know what a machine would boot.
+//!
+//! The interpreter does no I/O: [`Script::next`] says what to fetch, the caller says how that went.
+//! Grammar and commands: <https://ipxe.org/scripting>, <https://ipxe.org/cmd>.
+
+mod command;
+mod line;
+#[cfg(test)]
+mod tests;
+
+pub(super) use command::Request;
+
+use command::Done;
+use line::{Joint, Step};
+use std::collections::{BTreeMap, VecDeque};
+use url::Url;
+
+/// Scripts inside scripts.
+const DEPTH: usize = 8;
+/// Commands of one boot: a loop ends here.
+const COMMANDS: usize = 10_000;
+
+/// Variables of a machine: `${uuid}` and so on.
+pub(super) type Variables = BTreeMap<String, String>;
+
+/// Why a script led nowhere.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ScriptError {
+    /// The first line is not `#!ipxe`.
+    #[error("{0} is not an iPXE script")]
+    NotAScript(String),
+    /// A command failed, and nothing was there to catch it.
+    #[error("line {line}: {command} failed")]
+    Failed {
+        /// Counted from 1.
+        line: usize,
+        /// The command with its arguments.
+        command: String,
+    },
+    /// A `goto` without its label.
+    #[error("there is no label {0}")]
+    NoLabel(String),
+    /// A relative address without a base, or no address at all.
+    #[error("{0} is not a URL")]
+    Url(String),
+    /// It would never end.
+    #[error("more than {COMMANDS} commands or {DEPTH} scripts inside each other")]
+    Endless,
+}
+
+/// What `boot` starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// The kernel, or another executable.
+    pub(super) kernel: Option<String>,
+    /// Its arguments.
+    pub(super) args: Vec<String>,
+    /// Other images, in the order of their commands.
+    pub(super) images: Vec<String>,
+}
+
+/// A script in the middle of its work.
+#[derive(Debug)]
+pub(super) struct Script {
+    variables: Variables,
+    frames: Vec<Frame>,
+    loaded: Loaded,
+    commands: usize,
+    waiting: Option<Waiting>,
+}
+
+/// One script of a chain.
+#[derive(Debug)]
+struct Frame {
+    url: Url,
+    lines: Vec<String>,
+    /// The next line.
+    at: usize,
+    steps: VecDeque<Step>,
+    succeeded: bool,
+    /// The last command, for the error.
+    command: String,
+}
+
+/// What a fetch was for.
+#[derive(Debug)]
+enum Waiting {
+    Kernel { url: String, args: Vec<String> },
+    Image { url: String },
+    Chain { url: Url, replaces: bool },
+}
+
+impl Script {
+    /// A script that was fetched from this address.
+    pub(super) fn new(text: &str, url: Url, variables: Variables) -> Result<Self, ScriptError> {
+        let frames = vec![Frame::new(text, url)?];
+        Ok(Self { variables, frames, loaded: Loaded::default(), commands: 0, waiting: None })
+    }
+
+    /// Runs on to the next thing that needs the network, or to the end.
+    pub(super) fn next(&mut self) -> Result<Request, ScriptError> {
+        loop {
+            self.commands += 1;
+            if self.commands > COMMANDS {
+                return Err(ScriptError::Endless);
+            }
+            let Some(frame) = self.frames.last_mut() else { return Ok(Request::Exit) };
+            let Some(step) = frame.steps.pop_front() else {
+                if !frame.advance()? {
+                    self.frames.pop();
+                }
+                continue;
+            };
+            let is_due = match step.joint {
+                Joint::Always => true,
+                Joint::And => frame.succeeded,
+                Joint::Or => !frame.succeeded,
+            };
+            if !is_due {
+                continue;
+            }
+            let words: Vec<_> =
+                step.words.iter().map(|word| line::expand(word, &self.variables)).collect();
+            frame.command = words.join(" ");
+            match self.execute(&words)? {
+                Done::With(succeeded) => self.settle(succeeded),
+                Done::Needs(request) => return Ok(request),
+            }
+        }
+    }
+
+    fn settle(&mut self, succeeded: bool) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.succeeded = succeeded;
+        }
+    }
+
+    /// What was asked for did not come.
+    pub(super) fn failed(&mut self) {
+        self.waiting = None;
+        self.settle(false);
+    }
+
+    /// What was asked for came, and is nothing to run.
+    pub(super) fn fetched(&mut self) {
+        match self.waiting.take() {
+            Some(Waiting::Kernel { url, args }) => {
+                (self.loaded.kernel, self.loaded.args) = (Some(url), args);
+            }
+            Some(Waiting::Image { url }) => self.loaded.images.push(url),
+            Some(Waiting::Chain { .. }) | None => {}
+        }
+        self.settle(true);
+    }
+
+    /// A chained executable came: it takes over, and knows nothing of images loaded before.
+    pub(super) fn executable(&mut self) -> Loaded {
+        let url = match self.waiting.take() {
+            Some(Waiting::Chain { url, .. }) => Some(url.into()),
+            _ => None,
+        };
+        Loaded { kernel: url, ..Loaded::default() }
+    }
+
+    /// A chained script came.
+    pub(super) fn chained(&mut self, text: &str) -> Result<(), ScriptError> {
+        let Some(Waiting::Chain { url, replaces }) = self.waiting.take() else { return Ok(()) };
+        self.settle(true);
+        if replaces {
+            self.frames.pop();
+        }
+        if self.frames.len() >= DEPTH {
+            return Err(ScriptError::Endless);
+        }
+        self.frames.push(Frame::new(text, url)?);
+        Ok(())
+    }
+}
+
+impl Frame {
+    fn new(text: &str, url: Url) -> Result<Self, ScriptError> {
+        let lines = line::logical(text).ok_or_else(|| ScriptError::NotAScript(url.to_string()))?;
+        let (steps, command) = (VecDeque::new(), String::new());
+        Ok(Self { url, lines, at: 0, steps, succeeded: true, command })
+    }
+
+    /// Goes to the next line; false at the end.
+    fn advance(&mut self) -> Result<bool, ScriptError> {
+        if !self.succeeded {
+            return Err(ScriptError::Failed { line: self.at, command: self.command.clone() });
+        }
+        let Some(line) = self.lines.get(self.at) else { return Ok(false) };
+        self.steps = line::steps(line);
+        self.at += 1;
+        Ok(true)
+    }
+
+    /// Goes to a label.
+    fn go_to(&mut self, label: &str) -> Result<(), ScriptError> {
+        let is_it = |line: &String| line.strip_prefix(':').is_some_and(|name| name.trim() == label);
+        let at = self.lines.iter().position(is_it);
+        self.at = at.ok_or_else(|| ScriptError::NoLabel(label.to_owned()))?;
+        self.steps.clear();
+        Ok(())
+    }
+}

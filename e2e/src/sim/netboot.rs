@@ -1,0 +1,181 @@
+//! From "boot from the network" to an operating system in memory: scripts, kernels, UKIs.
+
+use super::{
+    boot_settings::Source,
+    fetch::{Agent, Chained, FetchError},
+    ignition::IgnitionError,
+    ipxe::{Request, Script, ScriptError, Variables},
+    journal::Event,
+    life::Life,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use url::Url;
+
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Why a network boot came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BootError {
+    /// The simulator was not told.
+    #[error("there is no boot service: neither a boot URL nor DHCP")]
+    NoService,
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A script led nowhere.
+    #[error("script: {0}")]
+    Script(#[from] ScriptError),
+    /// A script said so.
+    #[error("the script ended without booting")]
+    NothingToBoot,
+    /// Whoever should name a UKI did not.
+    #[error("{0} names no UKIURL")]
+    NoUki(String),
+    /// The operating system would not start.
+    #[error("ignition: {0}")]
+    Ignition(#[from] IgnitionError),
+}
+
+/// An operating system in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loaded {
+    /// A kernel with its arguments and other images.
+    Kernel {
+        /// Everything that was fetched.
+        images: Vec<String>,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// One file with everything in it.
+    Uki {
+        /// Where it came from.
+        url: String,
+    },
+}
+
+/// Loads what this source offers.
+pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootError> {
+    let address = life.fleet.host_address(life.index);
+    life.with(|state| state.host_address = Some(address));
+    match source {
+        Source::Http(Some(uri)) => uki(life, Agent::Uefi, uri).await,
+        Source::Http(None) => {
+            let uri = uki_of_this_machine(life).await?;
+            uki(life, Agent::Uefi, &uri).await
+        }
+        Source::Pxe | Source::Disk | Source::NoMedium => {
+            let uuid = life.machine().hardware.uuid();
+            script(life, service(life, &format!("ipxe/{uuid}"))?).await
+        }
+    }
+}
+
+/// A path below the boot service.
+pub(super) fn service(life: &Life, path: &str) -> Result<Url, BootError> {
+    let mut url = life.fleet.config.boot.url.clone().ok_or(BootError::NoService)?;
+    let joined = format!("{}/{path}", url.path().trim_end_matches('/'));
+    url.set_path(&joined);
+    Ok(url)
+}
+
+/// Asks the boot service as the DHCP server of the peer does on behalf of a machine.
+async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "UKIURL", default)]
+        uki_url: String,
+    }
+    let url = service(life, "httpboot")?;
+    let mac = life.machine().hardware.nics()[0].mac;
+    let identity = format!("{}, {mac}", life.fleet.host_address(life.index));
+    let mut headers = HeaderMap::new();
+    headers.extend(HeaderValue::from_str(&identity).map(|value| (FORWARDED, value)));
+    let body = life.fleet.fetcher.get(Agent::Uefi, url.as_str(), headers).await?;
+    let answer: Option<Answer> = serde_json::from_slice(&body).ok();
+    let uki = answer.map(|answer| answer.uki_url).filter(|uki| !uki.is_empty());
+    let uki = uki.ok_or_else(|| BootError::NoUki(url.to_string()))?;
+    life.note(Event::HttpBoot, &uki);
+    Ok(uki)
+}
+
+async fn uki(life: &Life, agent: Agent, url: &str) -> Result<Loaded, BootError> {
+    life.fleet.fetcher.head(agent, url).await?;
+    let size = life.fleet.fetcher.drain(agent, url).await?;
+    life.note(Event::Uki, format!("{url} {size} bytes"));
+    Ok(Loaded::Uki { url: url.to_owned() })
+}
+
+/// Runs the script at this address.
+pub(super) async fn script(life: &Life, url: Url) -> Result<Loaded, BootError> {
+    let fetcher = &life.fleet.fetcher;
+    let text = match fetcher.chained(Agent::Ipxe, url.as_str()).await? {
+        Chained::Script(text) => text,
+        Chained::Binary(_) => return Err(ScriptError::NotAScript(url.into()).into()),
+    };
+    life.note(Event::Script, url.as_str());
+    let mut script = Script::new(&text, url, variables(life))?;
+    loop {
+        match script.next()? {
+            Request::Kernel(url) => match fetcher.drain(Agent::Ipxe, &url).await {
+                Ok(size) => {
+                    life.note(Event::Kernel, format!("{url} {size} bytes"));
+                    script.fetched();
+                }
+                Err(error) => fall_through(life, &mut script, &error),
+            },
+            Request::Image(url) => match fetcher.drain(Agent::Ipxe, &url).await {
+                Ok(size) => {
+                    life.note(Event::Initrd, format!("{url} {size} bytes"));
+                    script.fetched();
+                }
+                Err(error) => fall_through(life, &mut script, &error),
+            },
+            Request::Chain(url) => match fetcher.chained(Agent::Ipxe, &url).await {
+                Ok(Chained::Script(text)) => {
+                    life.note(Event::Script, &url);
+                    script.chained(&text)?;
+                }
+                Ok(Chained::Binary(size)) => {
+                    life.note(Event::Uki, format!("{url} {size} bytes"));
+                    script.executable();
+                    return Ok(Loaded::Uki { url });
+                }
+                Err(error) => fall_through(life, &mut script, &error),
+            },
+            Request::Boot(loaded) => {
+                let images = loaded.kernel.into_iter().chain(loaded.images).collect();
+                return Ok(Loaded::Kernel { images, args: loaded.args });
+            }
+            Request::Exit => return Err(BootError::NothingToBoot),
+        }
+    }
+}
+
+/// A fetch failed: the script may know what to do, but the journal says what happened.
+fn fall_through(life: &Life, script: &mut Script, error: &FetchError) {
+    life.note(Event::FetchFailed, error.to_string());
+    script.failed();
+}
+
+fn variables(life: &Life) -> Variables {
+    let hardware = &life.machine().hardware;
+    let (mac, uuid) = (hardware.nics()[0].mac.to_string(), hardware.uuid().to_string());
+    let address = life.machine().lock().host_address;
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    [
+        ("uuid", uuid),
+        ("mac", mac.clone()),
+        ("net0/mac", mac.clone()),
+        ("netX/mac", mac),
+        ("ip", address.clone()),
+        ("net0/ip", address),
+        ("serial", hardware.serial()),
+        ("manufacturer", "Contoso".to_owned()),
+        ("product", "CR-2000".to_owned()),
+        ("buildarch", "x86_64".to_owned()),
+        ("platform", "efi".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

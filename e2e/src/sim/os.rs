@@ -1,0 +1,100 @@
+//! What the loaded operating system does first: it reads its Ignition configuration.
+
+use super::{
+    agent,
+    fetch::{Agent, FetchError},
+    ignition::{self, Meaning},
+    journal::Event,
+    life::Life,
+    machine::Host,
+    netboot::{self, BootError, Loaded},
+};
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+/// Kernel argument that names the Ignition configuration.
+const IGNITION_ARG: &str = "ignition.config.url=";
+/// Kernel arguments that name a root file system to be fetched.
+const ROOT_ARGS: [&str; 2] = ["gl.url=", "coreos.live.rootfs_url="];
+
+/// A running system.
+pub(super) struct System {
+    images: Vec<String>,
+    meaning: Option<Meaning>,
+}
+
+/// Starts what was loaded.
+pub(super) async fn start(life: &Life, loaded: Loaded) -> Result<System, BootError> {
+    match loaded {
+        Loaded::Kernel { mut images, args } => {
+            let named = |wanted: &str| {
+                args.iter().find_map(|arg| arg.strip_prefix(wanted)).map(str::to_owned)
+            };
+            for url in ROOT_ARGS.iter().filter_map(|arg| named(arg)) {
+                let size = life.fleet.fetcher.drain(Agent::Ignition, &url).await?;
+                life.note(Event::Initrd, format!("{url} {size} bytes"));
+                images.push(url);
+            }
+            let meaning = match named(IGNITION_ARG) {
+                Some(url) => Some(read(life, &url).await?),
+                None => None,
+            };
+            Ok(System { images, meaning })
+        }
+        Loaded::Uki { url } => {
+            let ignition = ignition_of_uki(life, &url)?;
+            let meaning = match read(life, ignition.as_str()).await {
+                Err(BootError::Fetch(FetchError::Status { status, .. }))
+                    if status == StatusCode::NOT_FOUND =>
+                {
+                    life.note(Event::NoIgnition, ignition.as_str());
+                    None
+                }
+                other => Some(other?),
+            };
+            Ok(System { images: vec![url], meaning })
+        }
+    }
+}
+
+/// A UKI's own command line names the boot service; without one, it is where the UKI came from.
+fn ignition_of_uki(life: &Life, uki: &str) -> Result<Url, BootError> {
+    let path = format!("ignition/{}", life.machine().hardware.uuid());
+    match netboot::service(life, &path) {
+        Err(BootError::NoService) => {
+            let joined = Url::parse(uki).and_then(|uki| uki.join(&format!("/{path}")));
+            joined.map_err(|_| FetchError::Url(uki.to_owned()).into())
+        }
+        other => other,
+    }
+}
+
+async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {
+    let text = life.fleet.fetcher.get(Agent::Ignition, url, HeaderMap::new()).await?;
+    let meaning = ignition::read(&text)?;
+    life.note(Event::Ignition, format!("{url} sha256:{}", meaning.digest));
+    Ok(meaning)
+}
+
+/// Runs the system until the host loses power.
+pub(super) async fn run(life: &Life, system: System) {
+    let System { images, meaning } = system;
+    let (agent, ignition) = meaning.map(|meaning| (meaning.agent, meaning.digest)).unzip();
+    let agent = agent.flatten();
+    let (event, host) = match &agent {
+        Some(flags) => {
+            let (registry_url, server_uuid) =
+                (flags.registry_url.clone(), flags.server_uuid.clone());
+            (Event::Discovery, Host::Discovery { registry_url, server_uuid })
+        }
+        None => (Event::Tenant, Host::Tenant { images: images.clone(), ignition }),
+    };
+    life.with(|state| {
+        state.counters.network_boots += 1;
+        state.host = host;
+        state.journal.note(event, images.join(" "));
+    });
+    if let Some(flags) = agent {
+        agent::run(life, &flags).await;
+    }
+}
