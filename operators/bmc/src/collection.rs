@@ -4,7 +4,7 @@ use crate::{
     Error,
     call::{Call, is_fatal},
     field,
-    message::chain,
+    message::reason,
     root::Root,
 };
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub(crate) async fn members(
             Ok(resource) => resource.body,
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                missing.push(format!("{collection}, beyond {}: {}", members.len(), chain(&error)));
+                missing.push(format!("{collection}, beyond {}: {}", members.len(), reason(&error)));
                 break;
             }
         };

@@ -5,7 +5,7 @@ use crate::{
     call::{Call, is_fatal},
     collection::{self, Member},
     field,
-    message::chain,
+    message::reason,
     root::Root,
     storage,
 };
@@ -95,7 +95,7 @@ impl Survey<'_> {
     }
 
     fn note(&mut self, uri: &str, error: &Error) {
-        self.missing.push(format!("{uri}: {}", chain(error)));
+        self.missing.push(format!("{uri}: {}", reason(error)));
     }
 
     fn is_late(&mut self, uri: &str) -> bool {

@@ -222,7 +222,7 @@ impl Line {
             }
             Err(error) => {
                 self.fail(at, error.failure(), chain(&error));
-                Err(Error::Unreachable(error.into()))
+                Err(letter.unanswered(error))
             }
         }
     }
@@ -246,9 +246,7 @@ impl Line {
         letter: &Letter<'_>,
     ) -> Result<Reply, WireError> {
         let limits = &at.shared.config.limits;
-        if let Some(mut kept) = self.connection.take()
-            && kept.is_alive(limits.idle).await
-        {
+        if let Some(kept) = self.connection.take().filter(|kept| kept.is_fresh(limits.idle)) {
             match self.send_on(at, kept, letter).await {
                 Err(error) if error.is_unsent() => {}
                 Err(error) if error.is_broken() && letter.request.method != Method::POST => {}
@@ -268,24 +266,29 @@ impl Line {
     async fn send_on(
         &mut self,
         at: &Endpoint,
-        mut connection: Connection,
+        connection: Connection,
         letter: &Letter<'_>,
     ) -> Result<Reply, WireError> {
         at.shared.counters.requests.inc();
-        let request = letter.to_http(at);
         let limits = &at.shared.config.limits;
-        let reply = connection.exchange(request, limits).await?;
-        if connection.permit.is_none() {
-            connection.permit = Arc::clone(&at.shared.kept).try_acquire_owned().ok();
-        }
-        if connection.permit.is_some() && connection.is_alive(limits.idle).await {
-            self.connection = Some(connection);
-        }
+        let (reply, connection) = connection.exchange(letter.to_http(at), limits).await?;
+        self.connection = connection.and_then(|open| open.kept(&at.shared.kept));
         Ok(reply)
     }
 }
 
 impl Letter<'_> {
+    fn unanswered(&self, error: WireError) -> Error {
+        if matches!(error, WireError::TooLong(_)) {
+            let Request { method, path, .. } = self.request;
+            return Error::Failed {
+                action: format!("answer {method} {path}"),
+                source: error.into(),
+            };
+        }
+        Error::Unreachable(error.into())
+    }
+
     fn to_http(&self, at: &Endpoint) -> http::Request<Full<bytes::Bytes>> {
         let body = Full::new(self.request.body.clone().unwrap_or_default());
         let mut request = http::Request::new(body);

@@ -82,7 +82,8 @@ pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, address: IpAddr)
 }
 
 fn session(reply: &Reply, address: IpAddr) -> Option<Session> {
-    let mut token = reply.headers.get(TOKEN)?.clone();
+    // A copy: the header is a piece of the buffer that the whole response was read into.
+    let mut token = HeaderValue::from_bytes(reply.headers.get(TOKEN)?.as_bytes()).ok()?;
     if token.is_empty() {
         return None;
     }

@@ -1,5 +1,6 @@
 //! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
 
+use crate::Error;
 use http::StatusCode;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
@@ -48,20 +49,25 @@ pub(crate) fn messages(body: &Value) -> Option<String> {
         Value::Null => body,
         error => error,
     };
-    let texts: Vec<&str> = match &error["@Message.ExtendedInfo"] {
-        Value::Array(entries) => entries.iter().filter_map(message).take(3).collect(),
-        entry => message(entry).into_iter().collect(),
+    let entries = match &error["@Message.ExtendedInfo"] {
+        Value::Array(entries) => entries.as_slice(),
+        entry => std::slice::from_ref(entry),
     };
-    if texts.is_empty() {
-        error["message"].as_str().map(clean)
-    } else {
-        Some(clean(&texts.join(" ")))
+    let all = |name: &str| clean(&texts(entries, name).join(" "));
+    let (messages, ids) = (all("Message"), all("MessageId"));
+    let message = error["message"].as_str().map(clean).unwrap_or_default();
+    match (messages.is_empty(), message.is_empty(), ids.is_empty()) {
+        (false, _, _) => Some(messages),
+        (true, false, true) => Some(message),
+        (true, false, false) => Some(format!("{message} ({ids})")),
+        (true, true, false) => Some(ids),
+        (true, true, true) => None,
     }
 }
 
-fn message(entry: &Value) -> Option<&str> {
-    let text = |name: &str| entry[name].as_str().filter(|text| !text.trim().is_empty());
-    text("Message").or_else(|| text("MessageId"))
+/// The first texts of this name, of which there are seldom more than one.
+fn texts<'a>(entries: &'a [Value], name: &str) -> Vec<&'a str> {
+    entries.iter().filter_map(|entry| entry[name].as_str()).take(3).collect()
 }
 
 fn said(body: &[u8]) -> Option<String> {
@@ -85,6 +91,14 @@ fn bounded(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// Why something could not be read, for a reader who knows what it was.
+pub(crate) fn reason(error: &Error) -> String {
+    match error {
+        Error::Failed { source, .. } | Error::Unreachable(source) => chain(source.as_ref()),
+        Error::Unauthorized => chain(error),
     }
 }
 
@@ -113,7 +127,10 @@ mod tests {
             "@Message.ExtendedInfo": [
                 {"MessageId": "Base.1.8.PropertyNotWritable", "Message": "It is\n read only."},
                 {"MessageId": "Base.1.8.Other"}]}}"#;
-        assert_eq!(text(body), "HTTP 400: It is read only. Base.1.8.Other");
+        assert_eq!(text(body), "HTTP 400: It is read only.");
+        let named = r#"{"error": {"message": "See below.",
+            "@Message.ExtendedInfo": {"MessageId": "iLO.2.13.NoPower"}}}"#;
+        assert_eq!(text(named), "HTTP 400: See below. (iLO.2.13.NoPower)");
         assert_eq!(text(r#"{"error": {"message": "No."}}"#), "HTTP 400: No.");
         assert_eq!(text("Only Boot works"), "HTTP 400: Only Boot works");
     }

@@ -1,7 +1,8 @@
 //! One HTTP/1.1 connection to one BMC.
 //!
-//! It is driven only while a request is under way: an idle connection has no task and no timer. It
-//! follows no redirect, and trusts the peer with no more memory and time than [`Limits`] says.
+//! While no request is under way it is a socket and nothing else: no task, no timer, and none of
+//! the 20 KiB that hyper keeps for a connection. It follows no redirect, and trusts the peer with no
+//! more memory and time than [`Limits`] says.
 
 use crate::{
     Limits, Target,
@@ -11,23 +12,27 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use metal_core::redfish::Scheme;
-use std::{future::poll_fn, io, pin::Pin as Pinned, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin as Pinned, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsConnector;
 
-/// What hyper reads at once, keeps while idle, and takes as a header at most.
-const READ_BUFFER: usize = 4096;
+/// A header is no longer than this.
+const HEADER: usize = 64 << 10;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +47,8 @@ pub(crate) enum WireError {
     TlsConfig(#[source] rustls::Error),
     #[error("no {0} connection within {1:?}")]
     ConnectTimeout(&'static str, Duration),
-    #[error("no HTTP connection")]
-    Handshake(#[source] hyper::Error),
+    #[error("the connection was closed before the request")]
+    Closed,
     #[error("no response within {0:?}")]
     HeaderTimeout(Duration),
     #[error("no end of the response within {0:?}")]
@@ -61,11 +66,12 @@ impl WireError {
             | Self::Tls(_)
             | Self::Stranger(_)
             | Self::TlsConfig(_)
-            | Self::ConnectTimeout(..)
-            | Self::Handshake(_) => Failure::Dead,
-            Self::HeaderTimeout(_) | Self::BodyTimeout(_) | Self::TooLong(_) | Self::Broken(_) => {
-                Failure::Stuck
-            }
+            | Self::ConnectTimeout(..) => Failure::Dead,
+            Self::Closed
+            | Self::HeaderTimeout(_)
+            | Self::BodyTimeout(_)
+            | Self::TooLong(_)
+            | Self::Broken(_) => Failure::Stuck,
         }
     }
 
@@ -76,7 +82,11 @@ impl WireError {
 
     /// Whether the peer certainly got nothing of the request.
     pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Broken(error) if error.is_canceled())
+        match self {
+            Self::Closed => true,
+            Self::Broken(error) => error.is_canceled(),
+            _ => false,
+        }
     }
 }
 
@@ -92,16 +102,13 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 type Body = Full<Bytes>;
-type Driver = http1::Connection<TokioIo<Box<dyn Io>>, Body>;
 
-/// A connection.
+/// A connection on which nothing is under way.
 pub(crate) struct Connection {
-    sender: SendRequest<Body>,
-    driver: Pinned<Box<Driver>>,
-    has_ended: bool,
+    io: Box<dyn Io>,
     last_used: Instant,
-    /// What lets it stay open while idle.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// What lets it stay open.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -133,68 +140,97 @@ impl Connection {
                 }
             }
         };
-        let (sender, driver) = http1::Builder::new()
-            .read_buf_exact_size(Some(READ_BUFFER))
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(WireError::Handshake)?;
-        let driver = Box::pin(driver);
-        let (last_used, has_ended) = (Instant::now(), false);
-        Ok((Self { sender, driver, has_ended, last_used, permit: None }, pin))
+        Ok((Self { io, last_used: Instant::now(), permit: None }, pin))
     }
 
-    /// Whether it can take a request, as far as one can tell without sending one.
-    pub(crate) async fn is_alive(&mut self, idle: Duration) -> bool {
-        if self.last_used.elapsed() > idle || self.has_ended {
-            return false;
+    /// Keeps it only if not too many are kept already.
+    pub(crate) fn kept(mut self, places: &Arc<Semaphore>) -> Option<Self> {
+        if self.permit.is_none() {
+            self.permit = Some(Arc::clone(places).try_acquire_owned().ok()?);
         }
-        poll_fn(|cx| {
-            self.has_ended |= self.driver.as_mut().poll(cx).is_ready();
-            Poll::Ready(())
-        })
-        .await;
-        !self.has_ended
+        Some(self)
     }
 
-    /// Sends a request and reads the response to its end.
+    /// Whether it was used not too long ago to be alive still.
+    pub(crate) fn is_fresh(&self, idle: Duration) -> bool {
+        self.last_used.elapsed() <= idle
+    }
+
+    /// Sends a request and reads the response to its end. Returns the connection as well, if it is
+    /// good for another one.
     pub(crate) async fn exchange(
-        &mut self,
+        self,
         request: http::Request<Body>,
         limits: &Limits,
-    ) -> Result<Reply, WireError> {
-        let response = async {
-            self.sender.ready().await?;
-            self.sender.send_request(request).await
-        };
-        let response = drive(&mut self.driver, &mut self.has_ended, limits.headers, response)
+    ) -> Result<(Reply, Option<Self>), WireError> {
+        let (mut sender, driver) = http1::Builder::new()
+            .max_buf_size(HEADER)
+            .handshake(TokioIo::new(self.io))
+            .await
+            .map_err(WireError::Broken)?;
+        let mut line = Driven { driver, has_ended: false };
+        line.settle().await;
+        if line.has_ended {
+            return Err(WireError::Closed);
+        }
+        let response = line
+            .until(limits.headers, sender.send_request(request))
             .await
             .ok_or(WireError::HeaderTimeout(limits.headers))?
             .map_err(WireError::Broken)?;
         let (head, body) = response.into_parts();
-        let body = collect(body, limits.body_bytes);
-        let body = drive(&mut self.driver, &mut self.has_ended, limits.body, body)
+        let body = line
+            .until(limits.body, collect(body, limits.body_bytes))
             .await
             .ok_or(WireError::BodyTimeout(limits.body))??;
-        self.last_used = Instant::now();
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        let reply = Reply { status: head.status, headers: head.headers, body };
+        let io = line.finish().await;
+        let (last_used, permit) = (Instant::now(), self.permit);
+        Ok((reply, io.map(|io| Self { io, last_used, permit })))
     }
 }
 
-/// Waits for something that happens on a connection, and lets it happen.
-async fn drive<T>(
-    driver: &mut Pinned<Box<Driver>>,
-    has_ended: &mut bool,
-    limit: Duration,
-    wanted: impl Future<Output = T>,
-) -> Option<T> {
-    let mut wanted = std::pin::pin!(wanted);
-    let progress = poll_fn(|cx| {
-        if !*has_ended {
-            *has_ended = driver.as_mut().poll(cx).is_ready();
+/// A connection on which something is under way.
+struct Driven {
+    driver: http1::Connection<TokioIo<Box<dyn Io>>, Body>,
+    has_ended: bool,
+}
+
+impl Driven {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if !self.has_ended {
+            self.has_ended = Pinned::new(&mut self.driver).poll(cx).is_ready();
         }
-        wanted.as_mut().poll(cx)
-    });
-    timeout(limit, progress).await.ok()
+    }
+
+    /// Waits for something that happens on the connection, and lets it happen.
+    async fn until<T>(&mut self, limit: Duration, wanted: impl Future<Output = T>) -> Option<T> {
+        let mut wanted = pin!(wanted);
+        let progress = poll_fn(|cx| {
+            self.poll(cx);
+            wanted.as_mut().poll(cx)
+        });
+        timeout(limit, progress).await.ok()
+    }
+
+    /// Lets happen what can at once.
+    async fn settle(&mut self) {
+        poll_fn(|cx| {
+            self.poll(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The socket, if the peer keeps it open and has sent nothing that it was not asked for.
+    async fn finish(mut self) -> Option<Box<dyn Io>> {
+        self.settle().await;
+        if self.has_ended {
+            return None;
+        }
+        let parts = self.driver.into_parts();
+        parts.read_buf.is_empty().then(|| parts.io.into_inner())
+    }
 }
 
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, WireError> {

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Redirect(String),
     /// Half of a body, and the end of the connection.
     Cut,
+    /// All is well, but the connection ends.
+    Close,
     /// Reads work; writes get this status.
     OnPatch(u16),
 }
@@ -223,6 +225,10 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Res
         inner.headers.push(head.headers.clone());
         inner.faults.get(&path).cloned()
     };
+    if let Some(Fault::Close) = fault {
+        let answer = inner.lock().unwrap().answer(&head.method, &path, &head.headers, body);
+        return ([(header::CONNECTION, "close")], answer).into_response();
+    }
     match fault.filter(|fault| !matches!(fault, Fault::OnPatch(_)) || head.method == Method::PATCH)
     {
         None => inner.lock().unwrap().answer(&head.method, &path, &head.headers, body),
@@ -236,6 +242,7 @@ async fn fail(fault: Fault) -> Response {
         Fault::Answer(status, body) => {
             (StatusCode::from_u16(status).unwrap(), body).into_response()
         }
+        Fault::Close => StatusCode::OK.into_response(),
         Fault::OnPatch(status) => error(StatusCode::from_u16(status).unwrap(), "not like this"),
         Fault::HangBeforeHeader => std::future::pending().await,
         Fault::HangInBody => {

@@ -158,6 +158,18 @@ async fn a_connection_that_the_bmc_closed_is_replaced_without_a_failure() {
 }
 
 #[tokio::test]
+async fn a_bmc_that_keeps_no_connection_gets_a_new_one_for_each_request() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.fault(SYSTEM, Fault::Close);
+    for _ in 0..5 {
+        bmc.system(SYSTEM).await.unwrap();
+    }
+    assert_eq!((server.connections(), server.logins()), (5, 1));
+}
+
+#[tokio::test]
 async fn a_call_that_is_dropped_half_way_costs_only_its_connection() {
     let server = FakeRedfish::machine().await;
     let (_fleet, bmc) = server.fleet(patient());

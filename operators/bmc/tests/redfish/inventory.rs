@@ -138,7 +138,7 @@ async fn a_broken_part_costs_that_part_and_is_named() {
             server.repair();
             let missing = std::mem::take(&mut read.missing).join("\n");
             assert!(missing.starts_with(&format!("{path}: ")), "{path} {fault:?}: {missing}");
-            assert!(missing.contains(reason), "{path} {fault:?}: {missing}");
+            assert!(missing[path.len() + 2..].starts_with(reason), "{path} {fault:?}: {missing}");
             let mut without = expected();
             lose(&mut without);
             assert_eq!(read, without, "{path} {fault:?}");
@@ -152,8 +152,8 @@ async fn a_part_that_hangs_costs_that_part_and_is_named() {
     let (_fleet, bmc) = server.fleet(impatient());
     let path = "/redfish/v1/Systems/1/EthernetInterfaces/2";
     for (fault, reason) in [
-        (Fault::HangBeforeHeader, "BMC does not answer: no response within 500ms"),
-        (Fault::HangInBody, "BMC does not answer: no end of the response within 500ms"),
+        (Fault::HangBeforeHeader, "no response within 500ms"),
+        (Fault::HangInBody, "no end of the response within 500ms"),
     ] {
         server.fault(path, fault);
         let mut without = expected();
