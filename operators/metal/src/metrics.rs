@@ -1,24 +1,37 @@
 //! What `/metrics` tells beside the passes.
 
-use crate::{view::View, wiring::Queues};
+use crate::{Context, wiring::Queues};
 use metal_api::{PowerState, ServerState};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::gauge::ConstGauge,
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Counts servers and queues when it is asked.
 pub struct Fleet {
-    view: Arc<View>,
+    ctx: Arc<Context<metal_bmc::Fleet>>,
     queues: Queues,
 }
 
 impl Fleet {
     /// A collector over what is known of the cluster.
-    pub fn new(view: Arc<View>, queues: Queues) -> Self {
-        Self { view, queues }
+    pub fn new(ctx: Arc<Context<metal_bmc::Fleet>>, queues: Queues) -> Self {
+        Self { ctx, queues }
+    }
+
+    /// What was sent to the BMCs, and what became of it.
+    fn redfish(&self) -> [(&'static str, &'static str, u64); 6] {
+        let counters = self.ctx.bmcs.counters();
+        [
+            ("redfish_requests", "Requests to BMCs, logins included", counters.requests()),
+            ("redfish_connections", "Connections to BMCs", counters.connections()),
+            ("redfish_logins", "Sessions asked for", counters.logins()),
+            ("redfish_refused", "Credentials refused by a BMC", counters.refused()),
+            ("redfish_unreachable", "Requests without usable answer", counters.unreachable()),
+            ("redfish_skipped", "Requests not sent to a silent BMC", counters.skipped()),
+        ]
     }
 
     /// How many keys wait for each controller.
@@ -44,7 +57,7 @@ impl Collector for Fleet {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut by_state: BTreeMap<String, i64> = BTreeMap::new();
         let mut power: BTreeMap<String, i64> = BTreeMap::new();
-        for server in self.view.servers.all() {
+        for server in self.ctx.view.servers.all() {
             let status = server.status.as_ref();
             let state = status.and_then(|status| status.state.as_ref());
             let state = state.map_or("Initial", ServerState::as_str);
@@ -55,7 +68,13 @@ impl Collector for Fleet {
         }
         family(&mut encoder, "metal_servers", "Servers by state", "state", by_state)?;
         family(&mut encoder, "metal_servers_power", "Servers by power", "power_state", power)?;
-        family(&mut encoder, "workqueue_depth", "Keys that wait", "name", self.depths())
+        family(&mut encoder, "workqueue_depth", "Keys that wait", "name", self.depths())?;
+        for (name, help, value) in self.redfish() {
+            let counter = ConstCounter::new(value);
+            let descriptor = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            counter.encode(descriptor)?;
+        }
+        Ok(())
     }
 }
 

@@ -28,7 +28,7 @@ use metal_runtime::{
     admin::Admin, client, elect::run_elected, health::Readiness, report::Reporter,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::mpsc::{Sender, channel},
@@ -40,6 +40,8 @@ const LEASE: &str = "f26702e4.ironcore.dev";
 /// How many Endpoints, and how many BMCs, are worked on at a time.
 const CONCURRENCY: usize = 32;
 
+/// How long the logout from all BMCs may take.
+const LOGOUT: Duration = Duration::from_secs(5);
 /// How many objects that do not parse may wait to be told of; the log has them all.
 const UNREADABLE: usize = 256;
 
@@ -59,8 +61,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ctx = context(&args, &client, unreadable).await?;
     ctx.view.register(&readiness);
     let queues = queues(&ctx, &mut metrics);
-    metrics
-        .register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx.view), queues.clone())));
+    metrics.register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx), queues.clone())));
     let listener = listen(&args).await?;
     let registry = Arc::new(Registry {
         client: client.clone(),
@@ -76,14 +77,17 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let prefixes = prefixes(&args, &ctx, &queues);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
-    tokio::select! {
+    let ended = tokio::select! {
         ended = admin.serve(readiness, metrics, shutdown.clone()) => Ok(ended?),
         ended = serve => ended.context("the registry ended"),
         ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
         ended = prefixes => ended,
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
-    }
+    };
+    // BMCs have few sessions to give away.
+    ctx.bmcs.close(LOGOUT).await;
+    ended
 }
 
 /// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be
