@@ -125,6 +125,10 @@ pub struct BmcStatus {
     /// Metric report subscription on the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_report_subscription_link: Option<String>,
+    /// Certificate that the BMC is held to, as `sha256:` and 64 digits: the one it showed first,
+    /// unless an authority vouches for it. Remove it to trust the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_fingerprint: Option<String>,
     /// Number of systems the BMC manages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systems: Option<i32>,

@@ -128,12 +128,15 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
 /// Reads manager and systems. What the systems say is kept for the servers as well.
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
-    let connection = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    let to = target(&destination);
+    ctx.bmcs.set_pin(&to, crate::context::pin_of(bmc));
+    let connection = ctx.bmcs.connect(&to, &destination.credentials);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let reading = async {
         let systems = connection.systems().await?;
         let manager = connection.manager(uuid).await?;
-        Ok(Said { manager, systems })
+        let certificate = ctx.bmcs.pin(&to).map(|pin| pin.to_string());
+        Ok(Said { manager, systems, certificate })
     };
     let result = reading.await.map_err(unreachable);
     let at = Timestamp::now();

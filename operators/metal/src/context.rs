@@ -8,6 +8,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder},
 };
 use metal_api::{Bmc, Server};
+use metal_bmc::{Connect, Pin};
 use metal_core::{
     bmc::{Destination, Missing, destination, inline_destination},
     capability::Key,
@@ -66,6 +67,24 @@ pub struct DiscoveryBoot {
     pub template: IgnitionTemplate,
     /// Key that issues registration tokens.
     pub key: Key,
+}
+
+/// The certificate that a BMC is held to.
+pub fn pin_of(bmc: &Bmc) -> Option<Pin> {
+    bmc.status.as_ref()?.certificate_fingerprint.as_ref()?.parse().ok()
+}
+
+impl<C: Connect> Context<C> {
+    /// The connection to the BMC of a server, which is held to the certificate that is recorded.
+    pub fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
+        let target = crate::bmc::target(destination);
+        let bmc = server.spec.bmc_ref.as_ref();
+        let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
+        if let Some(pin) = bmc.as_deref().and_then(pin_of) {
+            self.bmcs.set_pin(&target, Some(pin));
+        }
+        self.bmcs.connect(&target, &destination.credentials)
+    }
 }
 
 impl<C> Context<C> {

@@ -3,7 +3,7 @@
 pub mod args;
 pub mod bmc;
 pub mod claim;
-mod context;
+pub mod context;
 pub mod endpoint;
 mod error;
 pub mod keys;

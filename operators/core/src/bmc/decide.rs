@@ -62,6 +62,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             set(new, seen, condition::READY, Ok("Connected"));
             new.ip = Some(destination.address.to_string());
             new.mac_address.clone_from(&seen.mac_address);
+            new.certificate_fingerprint.clone_from(&said.certificate);
             take_manager(new, &said.manager);
             new.systems = i32::try_from(said.systems.len()).ok();
             let next = systems(new, seen, said);

@@ -52,6 +52,8 @@ pub struct Said {
     pub manager: ManagerReading,
     /// The systems, in the order of the collection.
     pub systems: Vec<SystemReading>,
+    /// Certificate that the BMC is held to from now on.
+    pub certificate: Option<String>,
 }
 
 /// What one pass is to do.

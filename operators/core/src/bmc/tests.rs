@@ -152,7 +152,7 @@ fn said(uuid: Option<&str>) -> Said {
         power: PowerState::Off,
         ..SystemReading::default()
     };
-    Said { manager: ManagerReading::default(), systems: vec![system] }
+    Said { manager: ManagerReading::default(), systems: vec![system], certificate: None }
 }
 
 fn bmc() -> Bmc {

@@ -1,9 +1,6 @@
 //! Gets the facts that a decision lacks.
 
-use crate::{
-    Context, Error,
-    bmc::{target, unreachable},
-};
+use crate::{Context, Error, bmc::unreachable};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{ClaimReference, Server, ServerClaim};
@@ -76,7 +73,7 @@ async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerCl
 
 async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     let Ok(destination) = ctx.destination_of(server) else { return };
-    let bmc = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    let bmc = ctx.connect(server, &destination);
     let result = match &server.spec.system_uri {
         Some(uri) => bmc.system(uri).await,
         None => find(&bmc, server).await,
@@ -102,7 +99,7 @@ async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
     let memory = ctx.memories.of(&name);
     let system = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
     let Some(uri) = system.map(|system| system.uri.clone()) else { return };
-    let bmc = ctx.bmcs.connect(&target(&destination), &destination.credentials);
+    let bmc = ctx.connect(server, &destination);
     match bmc.inventory(&uri).await {
         Ok(inventory) => ctx.memories.edit(&name, |memory| memory.inventory = Some(inventory)),
         Err(error) => {

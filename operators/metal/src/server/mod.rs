@@ -206,7 +206,7 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     let memory = ctx.memories.of(&name);
     let uri = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
     let Some(uri) = uri.map(|system| system.uri.clone()) else { return Ok(()) };
-    let bmc = ctx.bmcs.connect(&crate::bmc::target(&destination), &destination.credentials);
+    let bmc = ctx.connect(server, &destination);
     let done = bmc.perform(&uri, &step).await;
     // Also a step that failed may have had its effect: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
