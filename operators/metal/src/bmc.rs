@@ -42,8 +42,10 @@ impl Readings {
         readings.insert(name.to_owned(), (destination.clone(), reading));
     }
 
-    fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Forgets a BMC that is gone, and says where it was.
+    fn forget(&self, name: &str) -> Option<Destination> {
+        let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.remove(name).map(|(destination, _)| destination)
     }
 }
 
@@ -60,7 +62,9 @@ pub async fn pass<C: Connect>(
 ) -> Result<Next, Error> {
     let Some(bmc) = ctx.view.bmcs.named(None, &name) else {
         work.failures.succeeded(&name);
-        readings.forget(&name);
+        if let Some(destination) = readings.forget(&name) {
+            ctx.bmcs.forget(&target(&destination)).await;
+        }
         return Ok(Next::Wait);
     };
     if !ctx.view.is_ready() {

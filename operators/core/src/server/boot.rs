@@ -53,9 +53,7 @@ pub(super) fn start(
     if system.power != PowerState::Off {
         return Ok(Decision::Rest(poll(seen, settings)));
     }
-    // A BMC that turns `Once` into `Continuous` still boots from there.
-    let armed = system.boot.enabled != BootEnabled::Disabled && system.boot.target == Some(source);
-    if armed {
+    if is_armed(seen, &system.boot, source, mode) {
         return Ok(Decision::Act(Step::Reset(ResetType::On)));
     }
     // The BMC may still be busy with a power-on that has used the override up.
@@ -65,6 +63,21 @@ pub(super) fn start(
         Some(ago) if ago < START => Decision::Rest(poll(seen, settings)),
         Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
     })
+}
+
+/// Whether the next boot is from the network, as far as the BMC says. One that turns `Once` into
+/// `Continuous`, or reads one way to boot from the network back as the other (sushy-emulator 2.2),
+/// still does as it was told.
+fn is_armed(
+    seen: &Observation<'_>,
+    boot: &BootReading,
+    source: BootSource,
+    mode: Option<BootMode>,
+) -> bool {
+    let told = Step::BootOnce { source, mode };
+    let told = seen.acted.is_some_and(|acted| acted.step == told);
+    let network = matches!(boot.target, Some(BootSource::Pxe | BootSource::UefiHttp));
+    boot.enabled != BootEnabled::Disabled && (boot.target == Some(source) || told && network)
 }
 
 fn holds(configuration: &ServerBootConfiguration, type_: &str) -> Option<bool> {

@@ -89,6 +89,19 @@ fn uefi_http_boot_is_taken_where_bmc_and_image_can_do_it() {
 }
 
 #[test]
+fn bmc_that_reads_http_boot_back_as_pxe_is_switched_on_once_it_was_told() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.system().boot.allowable = vec![BootSource::Pxe, BootSource::UefiHttp];
+    scene.configuration_condition(condition::HTTP_BOOT_READY, "True");
+    let boot = &mut scene.system().boot;
+    (boot.enabled, boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
+    let arm = Step::BootOnce { source: BootSource::UefiHttp, mode: Some(BootMode::Uefi) };
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+    scene.acted(arm);
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+#[test]
 fn bmc_that_can_boot_nothing_of_the_image_is_told() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.system().boot.allowable = vec![BootSource::Hdd];
