@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use anyhow::{Result, ensure};
-use e2e::cluster::{Cluster, control_plane, eventually, workspace};
+use e2e::cluster::{Cluster, Process, control_plane, eventually, workspace};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::{
     Api, Resource, ResourceExt,
@@ -75,6 +75,23 @@ async fn starting_over_what_a_killed_run_left_begins_anew() {
     assert!(processes_of(folder.path()).iter().all(|process| !old.contains(process)));
     down(folder.path()).await.unwrap();
     gone(&folder).await.unwrap();
+}
+
+#[tokio::test]
+async fn processes_that_use_it_end_with_it() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut command = tokio::process::Command::new("tail");
+    command.arg("-f").arg(cluster.kubeconfig());
+    let mut process = Process::start(&mut command, cluster.scratch().join("user.log")).unwrap();
+    process.check().unwrap();
+    let id = process.id().unwrap();
+    stop(&cluster).await;
+    eventually(LIMIT, async || {
+        ensure!(process.check().is_err(), "{id} is still there");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

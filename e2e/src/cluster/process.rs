@@ -101,7 +101,7 @@ impl Process {
     /// If it has ended.
     pub fn check(&mut self) -> Result<()> {
         let Some(status) = self.child.try_wait()? else { return Ok(()) };
-        let printed = self.printed()?;
+        let printed = self.printed().unwrap_or_default();
         let tail: Vec<_> = printed.lines().rev().take(20).collect();
         let tail: Vec<_> = tail.into_iter().rev().collect();
         anyhow::bail!("{status}: {}", tail.join("\n"))
