@@ -1,11 +1,6 @@
 //! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
 
-use crate::{
-    Context, Error, MANAGER,
-    server::Memories,
-    view::ServerKey,
-    work::{NOT_LISTED, Next, Work},
-};
+use crate::{Context, Error, MANAGER, failure, server::Memories, view::ServerKey};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
@@ -18,7 +13,11 @@ use metal_core::{
     redfish::Unreachable,
     server::Reading as SystemReadingOf,
 };
-use metal_runtime::{apply_status, report::Chain};
+use metal_runtime::{
+    apply_status,
+    report::Chain,
+    work::{NOT_LISTED, Next, Work},
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -107,7 +106,7 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
     let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.clone());
     let same_uuid: Vec<_> =
         uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
-    let failure = work.failure(&name);
+    let failure = failure(work, &name);
     decide(&Observation {
         bmc,
         destination,

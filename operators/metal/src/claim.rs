@@ -1,10 +1,6 @@
 //! Controller of [`ServerClaim`].
 
-use crate::{
-    Context, Error, MANAGER,
-    view::ServerKey,
-    work::{NOT_LISTED, Next, Work},
-};
+use crate::{Context, Error, MANAGER, failure, view::ServerKey};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -17,7 +13,10 @@ use metal_api::{
     ServerClaim, ServerClaimStatus, condition, finalizer,
 };
 use metal_core::claim::{Decision, Observation, decide};
-use metal_runtime::{apply, apply_status, patch_spec};
+use metal_runtime::{
+    apply, apply_status, patch_spec,
+    work::{NOT_LISTED, Next, Work},
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +45,7 @@ pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Re
     }
     let holders = holders(&ctx, &claim);
     let configuration = ctx.view.configurations.named(Some(&key.0), &key.1);
-    let failure = work.failure(&key);
+    let failure = failure(&work, &key);
     let judge = |candidates: &[Arc<Server>]| {
         decide(&Observation {
             claim: &claim,

@@ -1,14 +1,14 @@
 //! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognises.
 
-use crate::{
-    Context, Error, MANAGER,
-    work::{NOT_LISTED, Next, Work},
-};
+use crate::{Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Bmc, BmcSecret, Endpoint};
 use metal_core::endpoint::{Decision, Observation, Wanted, decide};
-use metal_runtime::apply_status;
+use metal_runtime::{
+    apply_status,
+    work::{NOT_LISTED, Next, Work},
+};
 use std::sync::Arc;
 
 /// One pass over one Endpoint.
@@ -32,7 +32,7 @@ pub async fn pass<C>(
         return Ok(Next::Wait);
     }
     let (twins, bmc) = (twins(&ctx, &endpoint), ctx.view.bmcs.named(None, &name));
-    let (macdb, failure) = (ctx.mac_prefixes.current(), work.failure(&name));
+    let (macdb, failure) = (ctx.mac_prefixes.current(), failure(&work, &name));
     match decide(&Observation {
         endpoint: &endpoint,
         twins: &twins,

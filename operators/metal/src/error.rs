@@ -38,9 +38,6 @@ pub enum Error {
     /// The object cannot be deleted yet.
     #[error("cannot be deleted")]
     Claimed(#[from] StillClaimed),
-    /// It took too long; whatever was under way was dropped.
-    #[error("pass timed out")]
-    Deadline,
     /// Decisions did not come to an end: a bug, kept from becoming a busy loop.
     #[error("pass took too many turns")]
     Restless,
@@ -68,7 +65,7 @@ impl ReconcileError for Error {
             | Self::Token(_)
             | Self::Claimed(_)
             | Self::Bmc(metal_bmc::Error::Unauthorized) => Class::Rejected,
-            Self::Bmc(_) | Self::Keys(_) | Self::Deadline | Self::Restless => Class::Transient,
+            Self::Bmc(_) | Self::Keys(_) | Self::Restless => Class::Transient,
         }
     }
 

@@ -15,13 +15,25 @@ pub mod server;
 pub mod startup;
 pub mod view;
 pub mod wiring;
-pub mod work;
 
 pub use context::{Context, DiscoveryBoot, Unreadable};
 pub use error::Error;
 pub use macdb::MacPrefixes;
 pub use run::run;
 pub use view::View;
+
+use metal_core::server::Failure;
+use metal_runtime::work::Work;
+use std::hash::Hash;
+
+/// The last failure of a key, as a decision sees it.
+fn failure<Key>(work: &Work<Key>, key: &Key) -> Option<Failure>
+where
+    Key: Clone + Eq + Hash + Ord + Send + Sync + 'static,
+{
+    let failure = work.failure(key)?;
+    Some(Failure { reason: failure.reason, text: failure.text })
+}
 
 /// Field manager of everything this operator applies.
 pub const MANAGER: &str = "metal-operator";

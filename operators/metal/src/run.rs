@@ -12,7 +12,6 @@ use crate::{
     startup,
     view::View,
     wiring::{self, Queues},
-    work::Work,
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -25,7 +24,7 @@ use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::redfish::Scheme;
 use metal_runtime::{
-    admin::Admin, client, elect::run_elected, health::Readiness, report::Reporter,
+    admin::Admin, client, elect::run_elected, health::Readiness, report::Reporter, work::Work,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{sync::Arc, time::Duration};

@@ -1,22 +1,11 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
-use futures::StreamExt;
-use kube::{
-    Api, Client, Resource,
-    api::ObjectMeta,
-    core::DeserializeGuard,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::api::ObjectMeta;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     ServerState, inventory::Report,
 };
-use metal_runtime::{
-    health::Readiness,
-    index::{Change, Ended, Index},
-};
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, hash::Hash};
+use metal_runtime::{health::Readiness, index::Index};
 
 /// How a server is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -137,35 +126,6 @@ pub fn prune(inventory: &mut ServerInventory) {
         lldp: report.lldp,
         ..Report::default()
     };
-}
-
-/// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
-/// nobody here reads.
-///
-/// # Errors
-///
-/// When the watch ends, which it does not by itself.
-pub async fn follow<K, Key>(
-    client: &Client,
-    index: &Index<K, Key>,
-    trim: fn(&mut K),
-    on_change: impl FnMut(Change<'_, K>),
-) -> Result<(), Ended>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    Key: Eq + Hash,
-{
-    let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default())
-        .default_backoff()
-        .modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            if let Ok(object) = &mut object.0 {
-                trim(object);
-            }
-        })
-        .boxed();
-    index.follow_with(events, on_change).await
 }
 
 impl View {

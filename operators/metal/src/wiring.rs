@@ -3,15 +3,18 @@
 use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
-    view::{BmcKey, ClaimKey, ServerKey, canonical_mac, follow, is_wish, prune},
-    work::Work,
+    view::{BmcKey, ClaimKey, ServerKey, canonical_mac, is_wish, prune},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
 };
-use metal_runtime::index::{Change, Ended};
+use metal_runtime::{
+    follow,
+    index::{Change, Ended},
+    work::Work,
+};
 use std::sync::Arc;
 
 /// The queues of the controllers.

@@ -45,6 +45,7 @@ mod apply;
 pub mod args;
 pub mod client;
 pub mod elect;
+mod follow;
 pub mod health;
 pub mod index;
 mod jitter;
@@ -53,6 +54,8 @@ pub mod queue;
 pub mod report;
 pub mod shutdown;
 pub mod telemetry;
+pub mod work;
 
 pub use apply::{apply, apply_status, patch_annotations, patch_spec};
+pub use follow::follow;
 pub use jitter::jittered;

@@ -7,11 +7,7 @@ mod prepare;
 
 pub use memory::{Memories, Memory};
 
-use crate::{
-    Context, Error, MANAGER,
-    view::ServerKey,
-    work::{NOT_LISTED, Next, Work},
-};
+use crate::{Context, Error, MANAGER, failure, view::ServerKey};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};
@@ -21,7 +17,10 @@ use metal_core::{
     redfish::Step,
     server::{ClaimSeen, Decision, Failure, Observation, decide, release},
 };
-use metal_runtime::apply_status;
+use metal_runtime::{
+    apply_status,
+    work::{NOT_LISTED, Next, Work},
+};
 use std::{sync::Arc, time::Duration};
 
 /// How often one pass may look and decide again.
@@ -56,7 +55,7 @@ pub async fn pass<C: Connect>(
     if memory.overwritten.is_some() && memory.overwritten == server.resource_version() {
         return Ok(Next::After(CAUGHT_UP));
     }
-    let failure = work.failure(&name);
+    let failure = failure(&work, &name);
     let mut claim = look::ClaimLook::Cached;
     for _ in 0..TURNS {
         match judge(&ctx, &server, failure.as_ref(), &claim) {

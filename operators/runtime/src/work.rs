@@ -1,13 +1,11 @@
 //! Drives the passes of one controller over its queue.
 
-use crate::Error;
-use k8s_openapi::api::core::v1::ObjectReference;
-use metal_core::server::Failure;
-use metal_runtime::{
+use crate::{
     jittered,
     queue::Queue,
-    report::{Failures, Reporter},
+    report::{Class, Failure, Failures, ReconcileError, Reporter},
 };
+use k8s_openapi::api::core::v1::ObjectReference;
 use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -42,63 +40,79 @@ pub enum Next {
 
 impl<Key> Work<Key>
 where
-    Key: Clone + Eq + Hash + Ord + Send + 'static,
+    Key: Clone + Eq + Hash + Ord + Send + Sync + 'static,
 {
     /// A controller without work.
     pub fn new(reporter: Reporter) -> Self {
         Self { queue: Queue::default(), failures: Failures::default(), reporter }
     }
 
-    /// The last failure of `key`, as a decision sees it.
+    /// The last failure of `key`, if no pass has succeeded since.
     pub fn failure(&self, key: &Key) -> Option<Failure> {
-        let failure = self.failures.last(key)?;
-        Some(Failure { reason: failure.reason, text: failure.text })
+        self.failures.last(key)
     }
 
     /// Works for ever. `reference` names the object of a key, for events.
-    pub async fn drive<F, P>(
+    pub async fn drive<F, P, E>(
         self: Arc<Self>,
         concurrency: usize,
         reference: impl Fn(&Key) -> ObjectReference + Clone + Send + 'static,
         pass: F,
     ) where
-        Key: Sync,
         F: Fn(Key) -> P,
-        P: Future<Output = Result<Next, Error>> + Send + 'static,
+        P: Future<Output = Result<Next, E>> + Send + 'static,
+        E: ReconcileError,
     {
         let queue = self.queue.clone();
         let turn = move |key: Key| {
             let (work, reference) = (Arc::clone(&self), reference.clone());
             let pass = pass(key.clone());
             async move {
-                let result = timeout(DEADLINE, pass).await.unwrap_or(Err(Error::Deadline));
-                work.next(key, result, reference).await
+                match timeout(DEADLINE, pass).await {
+                    Ok(Ok(next)) => work.rest(&key, next),
+                    Ok(Err(error)) => Some(work.fail(key, &error, reference).await),
+                    Err(_) => Some(work.fail(key, &Late, reference).await),
+                }
             }
         };
         queue.run(concurrency, turn).await;
     }
 
-    async fn next(
+    /// When the key is due again after a pass that worked.
+    fn rest(&self, key: &Key, next: Next) -> Option<Duration> {
+        self.reporter.count("Ok");
+        match next {
+            Next::Wait => None,
+            Next::Again => Some(Duration::ZERO),
+            // What was forgiven is shown by the pass after this one.
+            Next::Rested(_) if self.failures.succeeded(key) => Some(Duration::ZERO),
+            Next::After(time) | Next::Rested(time) => Some(jittered(time)),
+        }
+    }
+
+    /// When the key is due again after a pass that failed.
+    async fn fail(
         &self,
         key: Key,
-        result: Result<Next, Error>,
+        error: &impl ReconcileError,
         reference: impl Fn(&Key) -> ObjectReference,
-    ) -> Option<Duration> {
-        match result {
-            Ok(next) => {
-                self.reporter.count("Ok");
-                match next {
-                    Next::Wait => None,
-                    Next::Again => Some(Duration::ZERO),
-                    // What was forgiven is shown by the pass after this one.
-                    Next::Rested(_) if self.failures.succeeded(&key) => Some(Duration::ZERO),
-                    Next::After(time) | Next::Rested(time) => Some(jittered(time)),
-                }
-            }
-            Err(error) => {
-                self.reporter.failed(&error, &reference(&key)).await;
-                Some(jittered(self.failures.failed(key, &error)))
-            }
-        }
+    ) -> Duration {
+        self.reporter.failed(error, &reference(&key)).await;
+        jittered(self.failures.failed(key, error))
+    }
+}
+
+/// A pass took too long; whatever was under way was dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("pass timed out")]
+struct Late;
+
+impl ReconcileError for Late {
+    fn class(&self) -> Class {
+        Class::Transient
+    }
+
+    fn reason(&self) -> &'static str {
+        "Deadline"
     }
 }
