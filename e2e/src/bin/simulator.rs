@@ -2,13 +2,13 @@
 //!
 //! Prints one line of JSON with its addresses, then runs until SIGINT or SIGTERM.
 //!
-//! BMC addresses other than 127/8 must be local to this machine. One route makes a whole range so:
-//! `ip route add local 10.42.0.0/16 dev lo`.
+//! BMC addresses other than 127/8, and all that DHCP gives to BMCs, must be local to this machine.
+//! One route makes a whole range so: `ip route add local 10.42.0.0/16 dev lo`.
 
 use anyhow::Context as _;
 use clap::Parser;
 use e2e::sim::{
-    Account, Boot, BootMode, BootTarget, Config, Expand, Graceful, Limits, MacPrefix, Power,
+    Account, Boot, BootMode, BootTarget, Config, Dhcp, Expand, Graceful, Limits, MacPrefix, Power,
     Profile, ResetAnswer, Simulator, Timing, duration,
 };
 use std::{
@@ -59,7 +59,13 @@ struct Args {
     /// Root of the boot service; without it a network boot fails.
     #[arg(long)]
     boot_url: Option<Url>,
-    /// Address of the first NIC of machine 0; machine i has this plus i.
+    /// Machines ask DHCP on this device what to boot.
+    #[arg(long, value_name = "DEVICE")]
+    dhcp: Option<String>,
+    /// BMCs ask for their address by DHCP on this device, instead of --bmc-base.
+    #[arg(long, value_name = "DEVICE")]
+    bmc_dhcp: Option<String>,
+    /// Address of the first NIC of machine 0 where no DHCP gives one; machine i has this plus i.
     #[arg(long, default_value = "198.18.0.1")]
     host_base: Ipv4Addr,
     #[command(flatten)]
@@ -151,11 +157,12 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn config(args: Args) -> anyhow::Result<Config> {
+    let is_loopback = args.bmc_dhcp.is_none() && args.bmc_base.is_loopback();
     Ok(Config {
         machines: args.machines,
         seed: args.seed,
         listen: args.listen,
-        device: args.device.or_else(|| args.bmc_base.is_loopback().then(|| "lo".to_owned())),
+        device: args.device.or_else(|| is_loopback.then(|| "lo".to_owned())),
         bmc_base: args.bmc_base,
         control: args.control,
         bmc_mac_prefix: args.bmc_mac_prefix,
@@ -165,7 +172,8 @@ fn config(args: Args) -> anyhow::Result<Config> {
         limits: limits(&args.firmware),
         profile: profile(args.firmware)?,
         timing: timing(&args.times),
-        boot: Boot { url: args.boot_url, host_base: args.host_base },
+        boot: Boot { url: args.boot_url, dhcp: args.dhcp.map(Dhcp::on), host_base: args.host_base },
+        bmc_dhcp: args.bmc_dhcp.map(Dhcp::on),
     })
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     time::Duration,
 };
 use url::Url;
@@ -44,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where machines boot from.
     pub boot: Boot,
+    /// BMCs ask for their address by DHCP, and answer only there.
+    pub bmc_dhcp: Option<Dhcp>,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             boot: Boot::default(),
+            bmc_dhcp: None,
         }
     }
 }
@@ -214,12 +217,40 @@ impl Default for Limits {
 pub struct Boot {
     /// Root of the boot service: `/ipxe/<uuid>`, `/httpboot`, `/ignition/<uuid>`.
     pub url: Option<Url>,
-    /// Address of the first NIC of machine 0; machine `i` has this plus `i`.
+    /// Machines ask DHCP what to boot; then only the Ignition configuration of a UKI comes from
+    /// `url`, and without a `url` from where the UKI was.
+    pub dhcp: Option<Dhcp>,
+    /// Address of the first NIC of machine 0 where no DHCP gives one; machine `i` has this plus `i`.
     pub host_base: Ipv4Addr,
 }
 
 impl Default for Boot {
     fn default() -> Self {
-        Self { url: None, host_base: Ipv4Addr::new(198, 18, 0, 1) }
+        Self { url: None, dhcp: None, host_base: Ipv4Addr::new(198, 18, 0, 1) }
+    }
+}
+
+/// How to reach a DHCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dhcp {
+    /// Network device that the socket is bound to.
+    pub device: String,
+    /// Where clients listen.
+    pub client: SocketAddrV4,
+    /// Where servers listen; the broadcast address where nobody knows better.
+    pub server: SocketAddrV4,
+    /// How long to wait for an answer the first time; doubled three times.
+    pub patience: Duration,
+}
+
+impl Dhcp {
+    /// DHCP as clients do it, on this device.
+    pub fn on(device: impl Into<String>) -> Self {
+        Self {
+            device: device.into(),
+            client: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68),
+            server: SocketAddrV4::new(Ipv4Addr::BROADCAST, 67),
+            patience: Duration::from_secs(2),
+        }
     }
 }

@@ -1,21 +1,40 @@
 //! All machines, and what they share.
 
 use super::{
-    config::Config,
+    bmc_address,
+    config::{Config, Dhcp},
+    dhcp::Link,
     faults::Faults,
     fetch::Fetcher,
     machine::{Machine, offset},
 };
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, PoisonError, RwLock},
+};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// So many BMCs ask for their first address at a time.
+const DHCP_TURNS: usize = 64;
 
 /// All machines, and what they share.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) config: Config,
     machines: Vec<Machine>,
+    /// Leased addresses; not used where machines are told apart by arithmetic.
+    leased: RwLock<HashMap<Ipv4Addr, u32>>,
     pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
+    /// How machines reach DHCP.
+    pub(super) boot_link: Option<Arc<Link>>,
+    /// How BMCs reach DHCP.
+    pub(super) bmc_link: Option<Arc<Link>>,
+    /// So many BMCs ask for their first address at a time.
+    pub(super) dhcp_turns: Semaphore,
     /// Everything that runs.
     pub(super) running: TaskTracker,
     /// Ends everything that runs.
@@ -24,14 +43,37 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A fleet in which nothing runs yet.
-    pub(super) fn new(config: Config, fetcher: Fetcher) -> Self {
-        Self {
+    pub(super) fn new(config: Config, fetcher: Fetcher) -> io::Result<Self> {
+        let open = |dhcp: &Option<Dhcp>| dhcp.as_ref().map(Link::open).transpose();
+        let boot_link = open(&config.boot.dhcp)?.map(Arc::new);
+        let bmc_link = match &boot_link {
+            Some(link) if config.boot.dhcp == config.bmc_dhcp => Some(Arc::clone(link)),
+            _ => open(&config.bmc_dhcp)?.map(Arc::new),
+        };
+        Ok(Self {
             machines: (0..config.machines).map(|index| Machine::new(&config, index)).collect(),
-            config,
+            leased: RwLock::default(),
             faults: Faults::default(),
             fetcher,
+            boot_link,
+            bmc_link,
+            dhcp_turns: Semaphore::new(DHCP_TURNS),
             running: TaskTracker::new(),
             stop: CancellationToken::new(),
+            config,
+        })
+    }
+
+    /// Everything that must run for DHCP.
+    pub(super) fn spawn_dhcp(self: &Arc<Self>) {
+        let mut links: Vec<_> = [&self.boot_link, &self.bmc_link].into_iter().flatten().collect();
+        links.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        for link in links {
+            let (link, stop) = (Arc::clone(link), self.stop.clone());
+            self.running.spawn(async move { link.run(&stop).await });
+        }
+        for machine in &self.machines {
+            bmc_address::spawn(self, machine);
         }
     }
 
@@ -48,7 +90,24 @@ impl Fleet {
     /// The machine whose BMC has this address.
     pub(super) fn at(&self, address: IpAddr) -> Option<&Machine> {
         let IpAddr::V4(address) = address.to_canonical() else { return None };
-        self.machine(address.to_bits().wrapping_sub(self.config.bmc_base.to_bits()))
+        let index = match self.bmc_link {
+            Some(_) => *self.leased.read().unwrap_or_else(PoisonError::into_inner).get(&address)?,
+            None => address.to_bits().wrapping_sub(self.config.bmc_base.to_bits()),
+        };
+        self.machine(index)
+    }
+
+    /// From now on this address is this machine's BMC.
+    pub(super) fn lease(&self, address: Ipv4Addr, index: u32) {
+        self.leased.write().unwrap_or_else(PoisonError::into_inner).insert(address, index);
+    }
+
+    /// This address is nobody's any more, unless somebody else has it by now.
+    pub(super) fn release(&self, address: Ipv4Addr, index: u32) {
+        let mut leased = self.leased.write().unwrap_or_else(PoisonError::into_inner);
+        if leased.get(&address) == Some(&index) {
+            leased.remove(&address);
+        }
     }
 
     /// Address of a host where no DHCP gives one.

@@ -1,7 +1,7 @@
 //! What a host does after a reset: a life, which the next reset ends.
 
 use super::{
-    firmware,
+    bmc_address, firmware,
     fleet::Fleet,
     journal::Event,
     machine::{Cables, Host, Machine, State},
@@ -124,17 +124,22 @@ impl Life {
 }
 
 /// Cables are put in: the BMC comes up.
-pub(super) fn plug(_fleet: &Arc<Fleet>, machine: &Machine) {
-    let mut state = machine.lock();
-    if state.cables == Cables::Unplugged {
+pub(super) fn plug(fleet: &Arc<Fleet>, machine: &Machine) {
+    {
+        let mut state = machine.lock();
+        if state.cables == Cables::Plugged {
+            return;
+        }
         state.cables = Cables::Plugged;
         state.bmc_last_reset = Timestamp::now();
         state.journal.note(Event::Plugged, "");
     }
+    bmc_address::spawn(fleet, machine);
 }
 
 /// Cables are pulled out: host and BMC are gone at once.
-pub(super) fn unplug(_fleet: &Fleet, machine: &Machine) {
+pub(super) fn unplug(fleet: &Fleet, machine: &Machine) {
+    bmc_address::forget(fleet, machine);
     let mut state = machine.lock();
     if state.cables == Cables::Unplugged {
         return;

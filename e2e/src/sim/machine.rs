@@ -94,6 +94,8 @@ pub(super) struct State {
     /// Counts what the host was told to do; a life that is not the last one has no say.
     pub(super) life: u64,
     pub(super) life_ends: CancellationToken,
+    /// Ends what keeps the BMC's address.
+    pub(super) address_ends: CancellationToken,
 }
 
 impl State {
@@ -132,7 +134,7 @@ impl Machine {
             host: if is_on { Host::Disk } else { Host::Off },
             host_address: None,
             cables: Cables::default(),
-            bmc_address: Some(offset(config.bmc_base, index)),
+            bmc_address: config.bmc_dhcp.is_none().then(|| offset(config.bmc_base, index)),
             bmc_last_reset: now,
             bmc_away_until: None,
             access: Access::default(),
@@ -141,6 +143,7 @@ impl Machine {
             journal: Journal::default(),
             life: 0,
             life_ends: CancellationToken::new(),
+            address_ends: CancellationToken::new(),
         };
         Self { index, hardware: Hardware::of(config, index), state: Mutex::new(state) }
     }

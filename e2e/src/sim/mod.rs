@@ -15,9 +15,11 @@
 
 mod access;
 mod agent;
+mod bmc_address;
 mod boot_settings;
 mod config;
 mod control;
+mod dhcp;
 pub mod duration;
 mod faults;
 mod fetch;
@@ -41,7 +43,9 @@ mod report;
 mod tasks;
 
 pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
-pub use config::{Account, Boot, Config, Expand, Graceful, Limits, Profile, ResetAnswer, Timing};
+pub use config::{
+    Account, Boot, Config, Dhcp, Expand, Graceful, Limits, Profile, ResetAnswer, Timing,
+};
 pub use faults::{Action, Fault, FaultError};
 pub use fetch::ClientError;
 pub use hardware::Hardware;
@@ -76,6 +80,9 @@ pub enum StartError {
     /// The control address cannot be listened on.
     #[error("cannot listen on {0} for control")]
     Control(SocketAddr, #[source] io::Error),
+    /// There is no socket for DHCP clients.
+    #[error("cannot listen as a DHCP client")]
+    Dhcp(#[source] io::Error),
     /// Machines would have no HTTP client.
     #[error("machines cannot fetch")]
     Client(#[from] ClientError),
@@ -100,9 +107,10 @@ impl Simulator {
             .local_addr()
             .map_err(|error| StartError::Control(config.control, error))?;
         let fetcher = fetch::Fetcher::new(config.timing.step_deadline)?;
-        let fleet = Arc::new(Fleet::new(config, fetcher));
+        let fleet = Arc::new(Fleet::new(config, fetcher).map_err(StartError::Dhcp)?);
         fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
         fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
+        fleet.spawn_dhcp();
         Ok(Self { fleet, redfish, control })
     }
 

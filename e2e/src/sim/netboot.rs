@@ -2,6 +2,7 @@
 
 use super::{
     boot_settings::Source,
+    dhcp::{BootUri, Client, DhcpError, Identity, Link},
     fetch::{Agent, Chained, FetchError},
     ignition::IgnitionError,
     ipxe::{Request, Script, ScriptError, Variables},
@@ -10,6 +11,7 @@ use super::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
+use std::net::Ipv4Addr;
 use url::Url;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -20,6 +22,9 @@ pub(super) enum BootError {
     /// The simulator was not told.
     #[error("there is no boot service: neither a boot URL nor DHCP")]
     NoService,
+    /// No address, or no boot file.
+    #[error(transparent)]
+    Dhcp(#[from] DhcpError),
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -56,19 +61,52 @@ pub(super) enum Loaded {
 
 /// Loads what this source offers.
 pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootError> {
-    let address = life.fleet.host_address(life.index);
-    life.with(|state| state.host_address = Some(address));
-    match source {
-        Source::Http(Some(uri)) => uki(life, Agent::Uefi, uri).await,
-        Source::Http(None) => {
-            let uri = uki_of_this_machine(life).await?;
-            uki(life, Agent::Uefi, &uri).await
+    match (source, life.fleet.boot_link.as_deref()) {
+        (Source::Http(Some(uri)), Some(link)) => {
+            dhcp(life, link, Client::Http(BootUri::Given)).await?;
+            uki(life, uri).await
         }
-        Source::Pxe | Source::Disk | Source::NoMedium => {
+        (Source::Http(None), Some(link)) => {
+            let uri = dhcp(life, link, Client::Http(BootUri::Asked)).await?;
+            uki(life, &uri).await
+        }
+        (_, Some(link)) => {
+            let mode = life.machine().lock().boot.mode;
+            dhcp(life, link, Client::Pxe(mode)).await?;
+            let url = dhcp(life, link, Client::Ipxe(mode)).await?;
+            script(life, Url::parse(&url).map_err(|_| FetchError::Url(url))?).await
+        }
+        (Source::Http(uri), None) => {
+            take_address(life, life.fleet.host_address(life.index));
+            match uri {
+                Some(uri) => uki(life, uri).await,
+                None => uki(life, &uki_of_this_machine(life).await?).await,
+            }
+        }
+        (_, None) => {
+            take_address(life, life.fleet.host_address(life.index));
             let uuid = life.machine().hardware.uuid();
             script(life, service(life, &format!("ipxe/{uuid}"))?).await
         }
     }
+}
+
+fn take_address(life: &Life, address: Ipv4Addr) {
+    life.with(|state| state.host_address = Some(address));
+}
+
+/// Gets an address, and the boot file that comes with it. What PXE in firmware would load by TFTP
+/// is not loaded: iPXE comes next whatever it was.
+async fn dhcp(life: &Life, link: &Link, client: Client) -> Result<String, BootError> {
+    let hardware = &life.machine().hardware;
+    let (mac, uuid) = (hardware.nics()[0].mac, hardware.uuid());
+    let identity = Identity { client, mac, uuid, hostname: String::new() };
+    let answer = link.lease(&identity).await?;
+    let file = answer.boot_file.unwrap_or_default();
+    take_address(life, answer.address);
+    let detail = format!("{client:?}: {} from {}, {file}", answer.address, answer.server);
+    life.note(Event::Dhcp, detail);
+    Ok(file)
 }
 
 /// A path below the boot service.
@@ -99,7 +137,8 @@ async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     Ok(uki)
 }
 
-async fn uki(life: &Life, agent: Agent, url: &str) -> Result<Loaded, BootError> {
+async fn uki(life: &Life, url: &str) -> Result<Loaded, BootError> {
+    let agent = Agent::Uefi;
     life.fleet.fetcher.head(agent, url).await?;
     let size = life.fleet.fetcher.drain(agent, url).await?;
     life.note(Event::Uki, format!("{url} {size} bytes"));

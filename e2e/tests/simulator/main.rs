@@ -4,6 +4,8 @@
 
 mod boot;
 mod client;
+mod dhcp;
+mod dhcpd;
 mod faults;
 mod redfish;
 mod site;

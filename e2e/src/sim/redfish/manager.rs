@@ -47,11 +47,12 @@ impl View<'_> {
 
     pub(super) fn manager_interface(&self) -> Value {
         let mac = self.machine.hardware.bmc_mac();
+        let origin = if self.config.bmc_dhcp.is_some() { "DHCP" } else { "Static" };
         let addresses: Vec<_> = self
             .state
             .bmc_address
             .iter()
-            .map(|address| json!({ "Address": address, "AddressOrigin": "Static" }))
+            .map(|address| json!({ "Address": address, "AddressOrigin": origin }))
             .collect();
         json!({
             "@odata.id": format!("{URI}/EthernetInterfaces/1"),

@@ -1,0 +1,114 @@
+//! DHCPv4 as the clients of a fleet speak it (RFC 2131): all of them over one socket.
+//!
+//! Clients ask for broadcast answers, and an answer finds its client by transaction and MAC, so
+//! addresses that are offered need not be there yet.
+
+mod exchange;
+mod wire;
+
+pub(super) use exchange::{DhcpError, Renewal};
+pub(super) use wire::{Answer, BootUri, Client, Identity};
+
+use super::{config::Dhcp, mac::Mac};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    collections::HashMap,
+    io,
+    net::{SocketAddr, SocketAddrV4},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::UdpSocket,
+    sync::mpsc::{Receiver, Sender, channel},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Answers kept for a client that is slow.
+const BACKLOG: usize = 8;
+/// Pause after an error of the socket.
+const BREATH: Duration = Duration::from_millis(50);
+/// Longest packet.
+const PACKET: usize = 9216;
+
+/// Transaction and MAC.
+type Key = (u32, Mac);
+
+/// One socket for many clients.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: UdpSocket,
+    config: Dhcp,
+    waiting: Mutex<HashMap<Key, Sender<Vec<u8>>>>,
+}
+
+impl Link {
+    /// Opens the socket; [`Link::run`] must run for anybody to hear anything.
+    pub(super) fn open(config: &Dhcp) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_broadcast(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind_device(Some(config.device.as_bytes()))?;
+        socket.bind(&SocketAddr::V4(config.client).into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        Ok(Self { socket, config: config.clone(), waiting: Mutex::default() })
+    }
+
+    /// How long a client waits before it starts over.
+    pub(super) fn patience(&self) -> Duration {
+        self.config.patience
+    }
+
+    /// Hands answers to whom they are for, until the end.
+    pub(super) async fn run(&self, stop: &CancellationToken) {
+        let mut buffer = vec![0; PACKET];
+        let receive = async {
+            loop {
+                match self.socket.recv_from(&mut buffer).await {
+                    Ok((length, _)) => self.deliver(&buffer[..length]),
+                    Err(error) => {
+                        tracing::debug!(%error, "DHCP socket");
+                        sleep(BREATH).await;
+                    }
+                }
+            }
+        };
+        stop.run_until_cancelled(receive).await;
+    }
+
+    fn deliver(&self, packet: &[u8]) {
+        let Some(key) = wire::reply_key(packet) else { return };
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = waiting.get(&key)
+            && client.try_send(packet.to_vec()).is_err()
+        {
+            tracing::debug!(mac = %key.1, "DHCP answer dropped");
+        }
+    }
+
+    /// Listens for answers to one transaction.
+    fn listen(&self, key: Key) -> Listening<'_> {
+        let (sender, answers) = channel(BACKLOG);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sender);
+        Listening { link: self, key, answers }
+    }
+
+    async fn send(&self, packet: &[u8], to: SocketAddrV4) -> io::Result<()> {
+        self.socket.send_to(packet, to).await.map(drop)
+    }
+}
+
+/// Listens until it is dropped.
+struct Listening<'a> {
+    link: &'a Link,
+    key: Key,
+    answers: Receiver<Vec<u8>>,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.link.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
