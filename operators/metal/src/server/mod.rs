@@ -4,6 +4,8 @@ mod change;
 mod look;
 mod memory;
 mod prepare;
+#[cfg(test)]
+mod tests;
 
 pub use memory::{Memories, Memory};
 

@@ -1,0 +1,269 @@
+//! The glue: which requests a pass sends, and when it sends none.
+
+use super::*;
+use crate::{DiscoveryBoot, MacPrefixes, View};
+use futures::stream;
+use http::{Request, Response};
+use kube::{
+    Client,
+    api::ObjectMeta,
+    client::Body,
+    core::DeserializeGuard,
+    runtime::{
+        events::{Recorder, Reporter as Source},
+        watcher::Event,
+    },
+};
+use metal_api::{
+    BmcAccess, BmcSecret, BmcSecretSpec, BootState, LocalObjectReference, ObjectReference,
+    ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
+    ServerSpec, annotation, finalizer,
+};
+use metal_bmc::fake::{FakeBmc, Fault};
+use metal_core::{
+    capability::Key,
+    discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
+    redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
+};
+use metal_runtime::{index::Index, report::Reporter};
+use serde_json::Value;
+use std::{
+    convert::Infallible,
+    fmt::Debug,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+};
+use tokio::sync::mpsc::channel;
+
+#[tokio::test]
+async fn new_server_is_recorded_and_its_machine_left_alone() {
+    let scene = Scene::new(server(), None).await;
+    assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
+    let [(request, body)] = scene.sent().try_into().unwrap();
+    assert!(request.starts_with("PATCH /apis/metal.ironcore.dev/v1alpha1/servers/server-a/status"));
+    assert_eq!(body["status"]["state"], "Discovery");
+    assert_eq!(body["metadata"]["resourceVersion"], "7");
+    assert_eq!(scene.bmc.steps(), []);
+}
+
+#[tokio::test]
+async fn recorded_server_gets_one_step_and_no_request() {
+    let scene = Scene::recorded().await;
+    assert_eq!(scene.pass().await.unwrap(), Next::Again);
+    assert_eq!(scene.sent(), []);
+    let steps: Vec<_> = scene.bmc.steps().into_iter().map(|(_, step)| step).collect();
+    assert!(matches!(steps.as_slice(), [Step::BootOnce { source: BootSource::Pxe, .. }]));
+}
+
+#[tokio::test]
+async fn pass_on_an_object_that_was_written_over_does_nothing() {
+    let scene = Scene::new(server(), None).await;
+    scene.pass().await.unwrap();
+    assert_eq!(scene.sent().len(), 1);
+    assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
+    assert_eq!((scene.sent().len(), scene.bmc.steps().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
+    let scene = Scene::recorded().await;
+    scene.bmc.set_fault(Some(Fault::Jammed));
+    let error = scene.pass().await.unwrap_err();
+    assert!(matches!(error, Error::Bmc(_)), "{error:?}");
+    assert_eq!(scene.ctx.memories.of("server-a").reading, None);
+}
+
+#[tokio::test]
+async fn refused_credentials_are_recorded_and_not_tried_again() {
+    let scene = Scene::new(server(), None).await;
+    let (username, password) = ("other".to_owned(), "secret".to_owned());
+    scene.bmc.accept_only(Credentials { username, password });
+    scene.pass().await.unwrap();
+    let (_, body) = scene.sent().remove(0);
+    let conditions = body["status"]["conditions"].as_array().unwrap().clone();
+    assert!(conditions.iter().any(|c| c["reason"] == "Unauthorized"), "{conditions:?}");
+    let calls = scene.bmc.calls();
+    scene.ctx.memories.edit("server-a", |memory| memory.overwritten = None);
+    scene.pass().await.unwrap();
+    assert_eq!(scene.bmc.calls(), calls, "asked again with the same credentials");
+}
+
+#[tokio::test]
+async fn claimed_server_that_is_deleted_keeps_its_finalizer() {
+    let mut server = server();
+    server.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    server.spec.server_claim_ref = Some(metal_api::ClaimReference {
+        namespace: "tenant".to_owned(),
+        name: "claim".to_owned(),
+        uid: None,
+    });
+    let scene = Scene::new(server, None).await;
+    let error = scene.pass().await.unwrap_err();
+    assert!(matches!(error, Error::Claimed(_)), "{error:?}");
+    assert_eq!(scene.sent(), []);
+}
+
+type Sent = Arc<Mutex<Vec<(String, Value)>>>;
+
+struct Scene {
+    ctx: Arc<Context<FakeBmc>>,
+    work: Arc<Work<String>>,
+    bmc: FakeBmc,
+    sent: Sent,
+}
+
+impl Scene {
+    /// A cluster with this server, its credentials, and its boot configuration.
+    async fn new(server: Server, configuration: Option<ServerBootConfiguration>) -> Self {
+        let view = Arc::new(View::default());
+        list(&view.endpoints, vec![]).await;
+        list(&view.bmcs, vec![]).await;
+        list(&view.claims, vec![]).await;
+        list(&view.inventories, vec![]).await;
+        list(&view.secrets, vec![secret()]).await;
+        list(&view.configurations, configuration.into_iter().collect()).await;
+        list(&view.servers, vec![server]).await;
+        let bmc = FakeBmc::new(SystemReading {
+            uri: "/redfish/v1/Systems/1".to_owned(),
+            power: PowerState::Off,
+            ..SystemReading::default()
+        });
+        let sent = Sent::default();
+        let client = recording(&sent);
+        let recorder = Recorder::new(client.clone(), Source::from("test"));
+        let reporter = Reporter {
+            controller: "server",
+            recorder: recorder.clone(),
+            passes: prometheus_client::metrics::family::Family::default(),
+        };
+        let ctx = context(client, view, recorder, bmc.clone());
+        Self { ctx: Arc::new(ctx), work: Arc::new(Work::new(reporter)), bmc, sent }
+    }
+
+    /// A server in `Discovery` whose boot configuration is ready.
+    async fn recorded() -> Self {
+        let first = Self::new(server(), None).await;
+        first.pass().await.unwrap();
+        let mut recorded = server();
+        let (_, body) = first.sent().remove(0);
+        recorded.status = Some(serde_json::from_value(body["status"].clone()).unwrap());
+        Self::new(recorded, Some(ready())).await
+    }
+
+    async fn pass(&self) -> Result<Next, Error> {
+        pass(Arc::clone(&self.ctx), Arc::clone(&self.work), "server-a".to_owned()).await
+    }
+
+    fn sent(&self) -> Vec<(String, Value)> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn context(client: Client, view: Arc<View>, recorder: Recorder, bmcs: FakeBmc) -> Context<FakeBmc> {
+    let args = ["metal-operator", "--probe-image=p", "--probe-os-image=o"];
+    let args =
+        metal_runtime::args::try_parse::<crate::args::Args>(&[], args.map(Into::into), |_| false);
+    Context {
+        client,
+        view,
+        recorder,
+        bmcs,
+        memories: Memories::default(),
+        settings: args.unwrap().args.settings(),
+        default_scheme: Scheme::Http,
+        mac_prefixes: Arc::new(MacPrefixes::default()),
+        discovery: DiscoveryBoot {
+            os_image: "registry.example/os:1".to_owned(),
+            probe_image: "registry.example/probe:1".to_owned(),
+            registry_url: "http://192.0.2.1:10000".to_owned(),
+            template: IgnitionTemplate::parse(DEFAULT_TEMPLATE).unwrap(),
+            key: Key::new(&[7; 32]).unwrap(),
+        },
+        unreadable: channel(1).0,
+        started: Timestamp::now(),
+    }
+}
+
+/// Fills an index by one list.
+async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
+where
+    K: kube::Resource<DynamicType = ()> + Debug,
+    Key: Eq + Hash,
+{
+    let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+    let events: Vec<_> =
+        [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect();
+    index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
+}
+
+/// An API server that keeps what it is sent, and answers with it.
+fn recording(sent: &Sent) -> Client {
+    let sent = Arc::clone(sent);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let sent = Arc::clone(&sent);
+        async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.collect_bytes().await.unwrap();
+            let mut value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let request = format!("{} {}", head.method, head.uri);
+            // Events are best effort, and not what these tests are about.
+            if !head.uri.path().contains("/events") {
+                sent.lock().unwrap_or_else(PoisonError::into_inner).push((request, value.clone()));
+            }
+            value["spec"] = serde_json::json!({});
+            Ok::<_, Infallible>(Response::new(Body::from(value.to_string().into_bytes())))
+        }
+    });
+    Client::new(service, "default")
+}
+
+fn server() -> Server {
+    let secret = LocalObjectReference { name: "secret-a".to_owned() };
+    let spec = ServerSpec {
+        system_uuid: Some("38947555-7742-3448-3784-823347823834".to_owned()),
+        system_uri: Some("/redfish/v1/Systems/1".to_owned()),
+        boot_configuration_ref: Some(ObjectReference {
+            namespace: "default".to_owned(),
+            name: "server-a".to_owned(),
+        }),
+        bmc: Some(BmcAccess {
+            protocol: serde_json::from_str(r#"{"name":"Redfish","port":8000}"#).unwrap(),
+            address: "192.0.2.9".to_owned(),
+            bmc_secret_ref: secret,
+        }),
+        ..ServerSpec::default()
+    };
+    let mut server = Server::new("server-a", spec);
+    server.metadata.uid = Some("uid-1".to_owned());
+    server.metadata.resource_version = Some("7".to_owned());
+    server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
+    server
+}
+
+fn secret() -> BmcSecret {
+    let data = [("username", "foo"), ("password", "bar")];
+    let string_data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    BmcSecret::new(
+        "secret-a",
+        BmcSecretSpec { string_data: Some(string_data), ..Default::default() },
+    )
+}
+
+/// The discovery's boot configuration at the first attempt.
+fn ready() -> ServerBootConfiguration {
+    let attempt = (annotation::DISCOVERY_ATTEMPT.to_owned(), "1".to_owned());
+    ServerBootConfiguration {
+        metadata: ObjectMeta {
+            name: Some("server-a".to_owned()),
+            namespace: Some("default".to_owned()),
+            annotations: Some([attempt].into()),
+            ..ObjectMeta::default()
+        },
+        spec: ServerBootConfigurationSpec::default(),
+        status: Some(ServerBootConfigurationStatus {
+            state: Some(BootState::Ready),
+            ..ServerBootConfigurationStatus::default()
+        }),
+    }
+}
