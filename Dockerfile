@@ -1,0 +1,72 @@
+# One image per binary:
+#
+#   docker build --target metal-operator -t metal-operator:0.1.0 .
+#
+# Targets: metal-operator, boot-operator, netboot, metalprobe, simulator. Each holds one static binary, the
+# certificate authorities of the web, and nothing else; needs BuildKit.
+
+FROM rust:1.95-bookworm AS source
+WORKDIR /src
+COPY . .
+# A target of its own keeps the flags away from build scripts and macros.
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_INCREMENTAL=0
+RUN rustc -vV | sed -n 's/^host: //p' > /host
+
+FROM source AS operators
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --locked --release --target "$(cat /host)" -p metal-operator -p boot-operator -p netboot \
+    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot /out/
+
+FROM source AS agent
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --locked --profile probe --target "$(cat /host)" -p metalprobe \
+    && mkdir /out && cp "target/$(cat /host)/probe/metalprobe" /out/ \
+    # The peer's ignition starts the agent by this name.
+    && ln -s metalprobe /out/launch.sh
+
+FROM source AS machines
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --locked --release --target "$(cat /host)" -p e2e --bin simulator \
+    && mkdir /out && cp "target/$(cat /host)/release/simulator" /out/
+
+# What every image begins with: whom TLS trusts, and a folder for files that do not last.
+FROM rust:1.95-bookworm AS root
+RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/tmp && chmod 1777 /root-fs/tmp \
+    && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
+    && echo 'nonroot:x:65532:65532::/:' > /root-fs/etc/passwd \
+    && echo 'hosts: files dns' > /root-fs/etc/nsswitch.conf
+
+FROM scratch AS base
+COPY --from=root /root-fs/ /
+WORKDIR /
+USER 65532:65532
+
+FROM base AS metal-operator
+COPY --from=operators /out/metal-operator /
+EXPOSE 10000/tcp 8081/tcp 8443/tcp
+ENTRYPOINT ["/metal-operator"]
+
+FROM base AS boot-operator
+COPY --from=operators /out/boot-operator /
+EXPOSE 8082/tcp 8083/tcp 8081/tcp 8443/tcp
+ENTRYPOINT ["/boot-operator"]
+
+# Its ports and sockets need capabilities, which a container gets as root: see bases/netboot.
+FROM base AS netboot
+COPY --from=operators /out/netboot /
+EXPOSE 67/udp 9443/tcp
+ENTRYPOINT ["/netboot"]
+
+# Reads what only root may read, on a machine that is nobody's yet.
+FROM base AS metalprobe
+COPY --from=agent /out/ /
+USER 0:0
+ENTRYPOINT ["/metalprobe"]
+
+FROM base AS simulator
+COPY --from=machines /out/simulator /
+EXPOSE 8000/tcp
+ENTRYPOINT ["/simulator"]

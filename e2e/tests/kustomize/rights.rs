@@ -1,0 +1,79 @@
+//! What the ServiceAccounts may do on a real API server.
+
+use e2e::cluster::{Cluster, workspace};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+
+const NAMESPACE: &str = "metal-operator-system";
+
+/// Account, verb, group, resource, namespace, and whether it may.
+type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
+
+const METAL: &str = "metal.ironcore.dev";
+const BOOT: &str = "boot.ironcore.dev";
+
+const RIGHTS: [Right; 24] = [
+    ("metal-operator", "create", "", "secrets", NAMESPACE, true),
+    ("metal-operator", "get", "", "secrets", "default", false),
+    ("metal-operator", "list", "", "secrets", NAMESPACE, false),
+    ("metal-operator", "list", METAL, "bmcsecrets", "", true),
+    ("metal-operator", "delete", METAL, "servers", "", false),
+    ("metal-operator", "patch", METAL, "servers/status", "", true),
+    ("metal-operator", "patch", METAL, "serverclaims", "default", true),
+    ("metal-operator", "create", "bloomery.dev", "serverinventories", "", true),
+    ("metal-operator", "create", "coordination.k8s.io", "leases", NAMESPACE, true),
+    ("metal-operator", "create", "coordination.k8s.io", "leases", "default", false),
+    ("metal-operator", "create", "events.k8s.io", "events", "default", true),
+    ("metal-operator", "patch", BOOT, "httpbootconfigs", "default", false),
+    ("boot-operator", "get", "", "secrets", "default", true),
+    ("boot-operator", "list", "", "secrets", "default", false),
+    ("boot-operator", "list", METAL, "bmcsecrets", "", false),
+    ("boot-operator", "patch", METAL, "servers", "", false),
+    ("boot-operator", "patch", METAL, "serverbootconfigurations/status", "default", true),
+    ("boot-operator", "patch", METAL, "serverbootconfigurations", "default", false),
+    ("boot-operator", "create", BOOT, "ipxebootconfigs", "default", true),
+    ("netboot", "create", METAL, "endpoints", "", true),
+    ("netboot", "delete", METAL, "endpoints", "", false),
+    ("netboot", "get", "", "secrets", NAMESPACE, false),
+    ("netboot", "list", METAL, "servers", "", false),
+    ("netboot", "create", "events.k8s.io", "events", "default", true),
+];
+
+#[tokio::test]
+async fn accounts_may_do_what_they_must_and_no_more() {
+    let cluster = Cluster::shared().await.unwrap();
+    cluster.kubectl(&["create", "namespace", NAMESPACE]).await.ok();
+    let rbac = workspace().join("bases/rbac");
+    cluster.kubectl(&["apply", "--server-side", "-k", rbac.to_str().unwrap()]).await.unwrap();
+    let client = cluster.client().await.unwrap();
+    for right in RIGHTS {
+        assert_eq!(may(&client, right).await, right.5, "{right:?}");
+    }
+}
+
+async fn may(client: &Client, (account, verb, group, resource, namespace, _): Right) -> bool {
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{NAMESPACE}:{account}")),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource,
+                namespace: Some(namespace.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let reviews = Api::<SubjectAccessReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &review).await.unwrap();
+    review.status.unwrap().allowed
+}
