@@ -1,5 +1,7 @@
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery, reserved,
+    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery,
+    power::poll,
+    reserved,
     status::{self, Ready},
 };
 use crate::redfish::{ResetType, Step, SystemReading, Unreachable};
@@ -45,10 +47,10 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return if settled {
             Decision::Record(Box::new(new))
         } else {
-            pace(Decision::Rest((*time).min(SETTLE)), seen)
+            pace(Decision::Rest((*time).min(SETTLE)), seen, settings)
         };
     }
-    pace(then, seen)
+    pace(then, seen, settings)
 }
 
 /// Whether a server that is being deleted may go.
@@ -133,12 +135,12 @@ fn state(
 }
 
 /// Turns what is to be done into what is to be done *now*: on fresh facts, and not too often.
-fn pace(then: Decision, seen: &Observation<'_>) -> Decision {
+fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
     match (then, age) {
         (Decision::Act(_), Some(age)) if age > FRESH => Decision::Look(Need::System),
         (Decision::Act(step), _) => match repeated_too_soon(&step, seen) {
-            Some(wait) => pace(Decision::Rest(wait.min(FRESH)), seen),
+            Some(wait) => pace(Decision::Rest(wait.min(poll(seen, settings))), seen, settings),
             None => Decision::Act(step),
         },
         (Decision::Rest(time), Some(age)) if age >= time && seen.access.is_ok() => {
