@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 24] = [
+const RIGHTS: [Right; 27] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -28,7 +28,10 @@ const RIGHTS: [Right; 24] = [
     ("metal-operator", "create", "events.k8s.io", "events", "default", true),
     ("metal-operator", "patch", BOOT, "httpbootconfigs", "default", false),
     ("boot-operator", "get", "", "secrets", "default", true),
-    ("boot-operator", "list", "", "secrets", "default", false),
+    ("boot-operator", "watch", "", "secrets", "", true),
+    ("boot-operator", "create", "", "secrets", NAMESPACE, true),
+    ("boot-operator", "create", "", "secrets", "default", false),
+    ("boot-operator", "patch", "", "secrets", "default", false),
     ("boot-operator", "list", METAL, "bmcsecrets", "", false),
     ("boot-operator", "patch", METAL, "servers", "", false),
     ("boot-operator", "patch", METAL, "serverbootconfigurations/status", "default", true),
