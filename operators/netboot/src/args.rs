@@ -1,0 +1,109 @@
+//! The command line.
+
+use clap::Parser;
+use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs};
+use std::path::PathBuf;
+
+const CONFIG_HELP: &str = concat!(
+    "Configuration: interfaces, subnets, boot files. All of it but interfaces (or listen) and \
+     subnets may be left out:\n\n",
+    include_str!("../example.yaml"),
+);
+
+/// DHCP server of the out-of-band and boot networks. Gives out addresses and boot files, and
+/// records the BMCs that it sees as Endpoints.
+///
+/// A client gets its lease once the lease is in the file of --lease-file, so that the death of
+/// this process loses none. The file is handed to the disk every second: a power failure may cost
+/// what was acknowledged in the last one. Without the file leases end with the process.
+///
+/// The files of --config and --mac-prefixes-file are read again when they change; one that cannot
+/// be used is reported, and what was there before stays in force. No lease is lost by that.
+///
+/// Packets are answered whether or not the API server can be reached. Endpoints are written when
+/// it can.
+#[derive(Debug, Parser)]
+#[command(name = "netboot", version, verbatim_doc_comment)]
+pub struct Args {
+    /// Configuration: interfaces, subnets, boot files
+    #[arg(long, value_name = "FILE", long_help = CONFIG_HELP, verbatim_doc_comment)]
+    pub config: PathBuf,
+    /// Where leases are kept; only one process may use it [default: in memory]
+    #[arg(long, value_name = "FILE")]
+    pub lease_file: Option<PathBuf>,
+    /// MAC prefix database of metal-operator: whose addresses belong to BMCs (YAML)
+    #[arg(long, value_name = "FILE")]
+    pub mac_prefixes_file: Option<PathBuf>,
+    /// Record no Endpoints, and need no API server
+    #[arg(long)]
+    pub no_endpoints: bool,
+    /// Which API server.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The flags contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// Endpoints are to be recorded, of nobody.
+    #[error(
+        "--mac-prefixes-file is missing, so no BMC would be recognised; give it, or --no-endpoints"
+    )]
+    NobodyToRecord,
+}
+
+impl Args {
+    /// Whether the flags can be followed.
+    ///
+    /// # Errors
+    ///
+    /// If two of them contradict each other.
+    pub fn check(&self) -> Result<(), Contradiction> {
+        let records = !self.no_endpoints;
+        let is_blind = records && self.mac_prefixes_file.is_none();
+        if is_blind { Err(Contradiction::NobodyToRecord) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn args(words: &[&str]) -> Args {
+        Args::parse_from([&["netboot", "--config=c.yaml"], words].concat())
+    }
+
+    #[test]
+    fn recording_without_knowing_bmcs_is_refused_with_both_ways_out() {
+        let error = args(&[]).check().unwrap_err();
+        assert_eq!(error, Contradiction::NobodyToRecord);
+        let text = error.to_string();
+        assert!(text.contains("--mac-prefixes-file") && text.contains("--no-endpoints"), "{text}");
+        assert_eq!(args(&["--no-endpoints"]).check(), Ok(()));
+        assert_eq!(args(&["--mac-prefixes-file=m.yaml"]).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_example_in_the_help_can_be_used() {
+        let config = metal_core::dhcp::Config::parse(include_str!("../example.yaml")).unwrap();
+        assert_eq!(config.subnets[0].reservations.len(), 1);
+        assert!(config.boot.http_arm64.is_some());
+    }
+
+    #[test]
+    fn help_tells_every_flag_and_what_a_crash_costs() {
+        Args::command().debug_assert();
+        let help = Args::command().render_long_help().to_string();
+        for text in ["--config", "--lease-file", "--no-endpoints", "power failure", "leaseTime: 1h"]
+        {
+            assert!(help.contains(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The leases on disk: a log to which every lease is appended before its client hears of it.
+//!
+//! ```text
+//! append ─► commit (write) ─► answers            every second: hand it to the disk
+//!              │ fails: what was written of it is cut off, nobody is answered
+//!              ▼
+//! much longer than the leases need: a fresh log is written beside it and takes its place
+//! ```
+//!
+//! A write that has returned survives the death of the process. What a power failure leaves is a
+//! log that ends in the middle of a line; the whole lines before it count.
+
+mod compaction;
+
+use compaction::{Compaction, Finished};
+use metal_core::dhcp::{Lease, record};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// How many lines more than twice the leases a log may have.
+const SLACK: usize = 10_000;
+
+/// A log of leases, and the right to write it.
+#[derive(Debug)]
+pub struct LeaseFile {
+    path: PathBuf,
+    /// Held as long as we are; the log itself is replaced now and then.
+    _lock: File,
+    file: File,
+    /// Length of what was committed.
+    len: u64,
+    lines: usize,
+    pending: String,
+    pending_lines: usize,
+    /// A write failed, and what it left could not be cut off.
+    is_torn: bool,
+    unsynced: bool,
+    sync: Option<JoinHandle<io::Result<()>>>,
+    compaction: Option<Compaction>,
+}
+
+/// The log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process writes it.
+    #[error("--lease-file {}: another process uses it; give each one its own", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("--lease-file {}: cannot be used", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl LeaseFile {
+    /// Opens or creates a log, and returns the leases that it has.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read and written, or another process uses it.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Lease>), Error> {
+        let failed = |source| Error::Io { path: path.to_owned(), source };
+        let lock = lock(path)?;
+        compaction::remove_leftover(path).map_err(failed)?;
+        let mut file = open(path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let replay = record::replay(&bytes);
+        if replay.damaged > 0 {
+            let path = path.display();
+            tracing::error!(%path, lines = replay.damaged, "damaged lines of the lease file skipped");
+        }
+        let len = replay.end as u64;
+        cut(&mut file, len).map_err(failed)?;
+        let log = Self {
+            path: path.to_owned(),
+            _lock: lock,
+            file,
+            len,
+            lines: replay.leases.len() + replay.damaged,
+            pending: String::new(),
+            pending_lines: 0,
+            is_torn: false,
+            unsynced: true,
+            sync: None,
+            compaction: None,
+        };
+        Ok((log, replay.leases))
+    }
+
+    /// Adds a lease to the next commit.
+    pub fn append(&mut self, lease: &Lease) {
+        record::write(&mut self.pending, lease);
+        self.pending_lines += 1;
+    }
+
+    /// Writes what was appended since the last commit: all of it, or as if it had not been.
+    ///
+    /// # Errors
+    ///
+    /// If it was not written; what was appended is dropped then.
+    pub fn commit(&mut self) -> io::Result<()> {
+        let lines = std::mem::take(&mut self.pending_lines);
+        if lines == 0 {
+            return Ok(());
+        }
+        let written = self.write();
+        if written.is_ok() {
+            self.len += self.pending.len() as u64;
+            self.lines += lines;
+            self.unsynced = true;
+            if let Some(compaction) = &mut self.compaction {
+                compaction.missed(&self.pending, lines);
+            }
+        }
+        self.pending.clear();
+        written
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            cut(&mut self.file, self.len)?;
+            self.is_torn = false;
+        }
+        self.file.write_all(self.pending.as_bytes()).inspect_err(|_| {
+            self.is_torn = cut(&mut self.file, self.len).is_err();
+        })
+    }
+
+    /// Does what is due from time to time: hands the log to the disk, and replaces it when it has
+    /// grown too long. `leases` are those that a fresh log must have. Call within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If something did not work that was started at an earlier call. It is tried again.
+    pub async fn maintain<'a, I>(&mut self, leases: impl FnOnce() -> I) -> io::Result<()>
+    where
+        I: ExactSizeIterator<Item = &'a Lease>,
+    {
+        self.finish_sync().await?;
+        self.finish_compaction().await?;
+        if self.sync.is_none() && std::mem::take(&mut self.unsynced) {
+            let file = self.file.try_clone()?;
+            self.sync = Some(spawn_blocking(move || file.sync_data()));
+        }
+        // Leases of one address replace each other, so the fresh log is never longer.
+        if self.compaction.is_none() && self.lines > SLACK {
+            let leases = leases();
+            if self.lines > 2 * leases.len() + SLACK {
+                self.compaction = Some(Compaction::start(&self.path, leases));
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_sync(&mut self) -> io::Result<()> {
+        let Some(sync) = self.sync.take_if(|sync| sync.is_finished()) else { return Ok(()) };
+        sync.await.map_err(io::Error::other)?.inspect_err(|_| self.unsynced = true)
+    }
+
+    async fn finish_compaction(&mut self) -> io::Result<()> {
+        let Some(compaction) = self.compaction.take_if(|it| it.is_written()) else {
+            return Ok(());
+        };
+        let Finished { file, len, lines } = compaction.finish(&self.path).await?;
+        let before = self.lines;
+        (self.file, self.len, self.lines) = (file, len, lines);
+        (self.is_torn, self.unsynced) = (false, true);
+        tracing::info!(before, after = lines, "lease file written afresh");
+        Ok(())
+    }
+
+    /// Makes every write fail from now on, as a full disk does.
+    #[cfg(test)]
+    pub(crate) fn fail_writes(&mut self) {
+        self.file = File::open(&self.path).unwrap();
+    }
+
+    /// Hands everything to the disk, before the end.
+    ///
+    /// # Errors
+    ///
+    /// If the disk does not take it.
+    pub fn close(self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// A lock on a file of its own: the log is replaced now and then, and a lock stays with the file.
+fn lock(path: &Path) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let failed = |source| Error::Io { path: path.to_owned(), source };
+    let file = OpenOptions::new().create(true).append(true).open(name).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+}
+
+/// Cuts off what is behind `len`, and goes there.
+fn cut(file: &mut File, len: u64) -> io::Result<()> {
+    file.set_len(len)?;
+    file.seek(SeekFrom::Start(len)).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

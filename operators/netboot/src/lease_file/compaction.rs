@@ -1,0 +1,78 @@
+//! A fresh log in place of one that has grown too long, written while the old one is in use.
+
+use metal_core::dhcp::{Lease, record};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// A fresh log that is being written.
+#[derive(Debug)]
+pub(super) struct Compaction {
+    writer: JoinHandle<io::Result<File>>,
+    len: u64,
+    lines: usize,
+    /// What was committed to the old log in the meantime.
+    missed: String,
+}
+
+/// The log that took the place of the old one, open at its end.
+pub(super) struct Finished {
+    pub(super) file: File,
+    pub(super) len: u64,
+    pub(super) lines: usize,
+}
+
+impl Compaction {
+    /// Starts to write `leases` beside the log.
+    pub(super) fn start<'a>(path: &Path, leases: impl ExactSizeIterator<Item = &'a Lease>) -> Self {
+        let lines = leases.len();
+        let mut text = String::new();
+        leases.for_each(|lease| record::write(&mut text, lease));
+        let len = text.len() as u64;
+        let path = beside(path);
+        let writer = spawn_blocking(move || {
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_data()?;
+            Ok(file)
+        });
+        Self { writer, len, lines, missed: String::new() }
+    }
+
+    /// Notes what was committed to the old log.
+    pub(super) fn missed(&mut self, text: &str, lines: usize) {
+        self.missed.push_str(text);
+        self.lines += lines;
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.writer.is_finished()
+    }
+
+    /// Adds what was missed, and takes the place of the old log.
+    pub(super) async fn finish(self, path: &Path) -> io::Result<Finished> {
+        let Self { writer, len, lines, missed } = self;
+        let mut file = writer.await.map_err(io::Error::other)??;
+        file.write_all(missed.as_bytes())?;
+        fs::rename(beside(path), path)?;
+        let len = len + missed.len() as u64;
+        Ok(Finished { file, len, lines })
+    }
+}
+
+/// Removes what a process left that died while it wrote.
+pub(super) fn remove_leftover(path: &Path) -> io::Result<()> {
+    match fs::remove_file(beside(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}

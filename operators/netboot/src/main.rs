@@ -1,0 +1,16 @@
+//! The DHCP server.
+
+use metal_runtime::{
+    args::{parse, warn},
+    shutdown, telemetry,
+};
+use netboot::args::Args;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let parsed = parse::<Args>(&[]);
+    telemetry::init(&parsed.args.log)?;
+    warn(&parsed.ignored);
+    let shutdown = shutdown::on_signal()?;
+    netboot::run(parsed.args, shutdown).await
+}

@@ -1,0 +1,121 @@
+//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+
+use crate::{
+    args::Args,
+    file::Followed,
+    metrics::Metrics,
+    recorder::{self, MANAGER, Recorder, Sightings},
+    server::{self, Parts},
+};
+use anyhow::Context as _;
+use kube::runtime::events::{Recorder as Events, Reporter as Source};
+use metal_core::{dhcp::Config, macdb::MacDb};
+use metal_runtime::{
+    admin::Admin,
+    client,
+    health::Readiness,
+    report::{Failures, Reporter},
+};
+use prometheus_client::{metrics::family::Family, registry::Registry};
+use std::sync::Arc;
+use tokio::{
+    sync::{oneshot, watch},
+    task::spawn_blocking,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+///
+/// If it cannot start, or a part ends that must not.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    args.check()?;
+    let config = Followed::open("--config", &args.config, Config::parse).await?;
+    let database = match &args.mac_prefixes_file {
+        Some(path) => Some(Followed::open("--mac-prefixes-file", path, MacDb::parse).await?),
+        None => None,
+    };
+    let bmcs = match &database {
+        Some(database) => database.subscribe(),
+        None => watch::Sender::new(Arc::new(MacDb::default())).subscribe(),
+    };
+    let admin = Admin::bind(&args.admin).await?;
+    let (mut registry, readiness) = (Registry::default(), Readiness::default());
+    let metrics = Metrics::register(&mut registry);
+    let recorder = if args.no_endpoints {
+        None
+    } else {
+        Some(recorder(&args, config.subscribe(), &readiness, &mut registry).await?)
+    };
+    let parts = Parts {
+        config: config.subscribe(),
+        bmcs,
+        lease_file: args.lease_file.clone(),
+        sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
+        metrics: metrics.clone(),
+        ready: readiness.gate("dhcp", "its sockets"),
+    };
+    let (opened, is_open) = oneshot::channel();
+    let stop = shutdown.clone();
+    let mut serving = spawn_blocking(move || server::serve(parts, opened, &stop));
+    if let Ok(addresses) = is_open.await {
+        tracing::info!(?addresses, "serving DHCP");
+    }
+
+    let told = |file: &'static str| {
+        let metrics = metrics.clone();
+        move |reading| metrics.read(file, reading)
+    };
+    let ended = tokio::select! {
+        served = &mut serving => return served?.context("DHCP ended"),
+        told = admin.serve(readiness, registry, shutdown.clone()) => told.context("admin ended"),
+        () = config.follow(told("config")) => Ok(()),
+        () = follow(database, told("mac-prefixes")) => Ok(()),
+        ended = record(recorder) => ended,
+    };
+    // The lease file is closed in order, also when it was not the end of the packet path.
+    shutdown.cancel();
+    serving.await??;
+    ended
+}
+
+async fn follow(
+    database: Option<Followed<MacDb, metal_core::macdb::ParseError>>,
+    told: impl Fn(crate::file::Reading),
+) {
+    match database {
+        Some(database) => database.follow(told).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn record(recorder: Option<Recorder>) -> anyhow::Result<()> {
+    match recorder {
+        Some(recorder) => recorder.run().await.context("recorder ended"),
+        None => std::future::pending().await,
+    }
+}
+
+async fn recorder(
+    args: &Args,
+    config: watch::Receiver<Arc<Config>>,
+    readiness: &Readiness,
+    registry: &mut Registry,
+) -> anyhow::Result<Recorder> {
+    let client = client::connect(&args.client, concat!("netboot/", env!("CARGO_PKG_VERSION")))
+        .await
+        .context("Endpoints need an API server; give --no-endpoints to do without")?;
+    let endpoints = Arc::new(recorder::endpoints());
+    let sightings = Sightings::default();
+    let listed = readiness.note("endpoints", "the API server");
+    let source = Source { controller: MANAGER.to_owned(), instance: None };
+    let passes = Family::default();
+    registry.register("netboot_endpoint_passes", "BMCs recorded, by result", passes.clone());
+    let help = "BMCs that found no place in the queue";
+    registry.register("netboot_endpoints_dropped", help, sightings.dropped());
+    let reporter =
+        Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
+    let failures = Failures::default();
+    Ok(Recorder { client, endpoints, sightings, config, reporter, listed, failures })
+}

@@ -1,0 +1,321 @@
+//! The packet path: read, decide, write down, answer. Nothing on it waits for anything but the
+//! lease file.
+//!
+//! Packets are taken in batches, as many as have arrived. The leases that a batch changes are
+//! written with one write, and only then the batch is answered.
+
+mod batch;
+mod places;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    lease_file::{self, LeaseFile},
+    link::{self, Link},
+    metrics::Metrics,
+    recorder::Sightings,
+};
+use batch::Batch;
+use futures::future::select_all;
+use jiff::Timestamp;
+use metal_core::{
+    dhcp::{self, Config, Lease, Leases},
+    macdb::MacDb,
+};
+use metal_runtime::{health::Gate, report::Chain};
+use std::{
+    net::{SocketAddr, SocketAddrV4},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::yield_now,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often we look after leases, interfaces and the lease file.
+const TICK: Duration = Duration::from_secs(1);
+/// Every how many ticks the leases are counted.
+const COUNT_EVERY: u32 = 10;
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration, now and from now on.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Who is a BMC, now and from now on.
+    pub bmcs: watch::Receiver<Arc<MacDb>>,
+    /// Where leases are kept.
+    pub lease_file: Option<PathBuf>,
+    /// Who hears of BMCs.
+    pub sightings: Option<Sightings>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Opened once every place is served.
+    pub ready: Gate,
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A place cannot be served.
+    #[error("the network cannot be served")]
+    Link(#[from] link::Error),
+    /// The lease file cannot be used.
+    #[error("the leases cannot be kept")]
+    LeaseFile(#[from] lease_file::Error),
+    /// The runtime of the packet path does not start.
+    #[error("the packet path does not start")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// A DHCP server with its sockets open.
+#[derive(Debug)]
+struct Server {
+    config: Arc<Config>,
+    bmcs: Arc<MacDb>,
+    configs: watch::Receiver<Arc<Config>>,
+    databases: watch::Receiver<Arc<MacDb>>,
+    leases: Leases,
+    lease_file: Option<LeaseFile>,
+    links: Vec<Link>,
+    sightings: Option<Sightings>,
+    metrics: Metrics,
+    ready: Gate,
+    /// What was wrong with the lease file last time, so that it is told once.
+    trouble: Option<String>,
+}
+
+/// Serves until `shutdown`, on a runtime of its own: whatever else the process does, packets are
+/// answered. Blocks. Tells `opened` the addresses of its sockets, in the order of the
+/// configuration, once they are open.
+///
+/// # Errors
+///
+/// If it cannot start.
+pub fn serve(
+    parts: Parts,
+    opened: oneshot::Sender<Vec<SocketAddr>>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::Runtime)?;
+    runtime.block_on(async {
+        let mut server = Server::open(parts)?;
+        let addresses = server.links.iter().filter_map(|link| link.socket.local_addr().ok());
+        // Whoever asked may have lost interest.
+        opened.send(addresses.collect()).ok();
+        server.run(shutdown).await;
+        server.close();
+        Ok(())
+    })
+}
+
+impl Server {
+    fn open(parts: Parts) -> Result<Self, Error> {
+        let Parts { config: mut configs, bmcs: mut databases, sightings, metrics, ready, .. } =
+            parts;
+        let config = Arc::clone(&configs.borrow_and_update());
+        let bmcs = Arc::clone(&databases.borrow_and_update());
+        let mut leases = Leases::new(&config);
+        let lease_file = match &parts.lease_file {
+            Some(path) => Some(read_leases(path, &config, &mut leases)?),
+            None => None,
+        };
+        if lease_file.is_none() {
+            tracing::warn!("no --lease-file: leases end with this process");
+        }
+        let links = places::open_missing(&config, &[])?;
+        let mut server = Self {
+            config,
+            bmcs,
+            configs,
+            databases,
+            leases,
+            lease_file,
+            links,
+            sightings,
+            metrics,
+            ready,
+            trouble: None,
+        };
+        server.look_after_links();
+        server.recall_bmcs();
+        server.count();
+        Ok(server)
+    }
+
+    async fn run(&mut self, shutdown: &CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut batch, mut count_in) = (Batch::default(), COUNT_EVERY);
+        let mut ticked = Instant::now();
+        loop {
+            let is_busy = self.turn(&mut batch);
+            if is_busy && ticked.elapsed() < TICK && !shutdown.is_cancelled() {
+                // The reactor must see the other sockets, too.
+                yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {
+                    ticked = Instant::now();
+                    self.maintain().await;
+                    count_in -= 1;
+                    if count_in == 0 {
+                        self.count();
+                        count_in = COUNT_EVERY;
+                    }
+                }
+                () = readable(&self.links) => {}
+            }
+        }
+    }
+
+    /// Takes what has arrived, and answers it. Whether there was anything.
+    fn turn(&mut self, batch: &mut Batch) -> bool {
+        for (index, link) in self.links.iter().enumerate() {
+            batch.receive(index, link, &self.metrics);
+        }
+        if batch.is_empty() {
+            return false;
+        }
+        let now = Timestamp::now();
+        for (link, from, packet) in batch.requests() {
+            self.decide(batch, link, from, &packet, now);
+        }
+        let is_kept = self.commit();
+        batch.answer(&self.links, is_kept, self.sightings.as_ref(), &self.metrics);
+        true
+    }
+
+    fn decide(
+        &mut self,
+        batch: &mut Batch,
+        link: usize,
+        from: SocketAddrV4,
+        packet: &dhcp::Packet,
+        now: Timestamp,
+    ) {
+        let Some(server) = self.links[link].address else {
+            self.metrics.homeless();
+            return;
+        };
+        let known = dhcp::Server { config: &self.config, bmcs: &self.bmcs, leases: &self.leases };
+        let arrival = dhcp::Arrival { server, source_port: from.port() };
+        let decision = dhcp::decide(known, packet, arrival, now);
+        let mut is_durable = false;
+        for lease in decision.changes {
+            if lease.is_durable() {
+                is_durable = true;
+                self.lease_file.iter_mut().for_each(|file| file.append(&lease));
+            }
+            self.leases.apply(lease);
+        }
+        match decision.answer {
+            Ok(reply) => batch.reply(link, from, *reply, is_durable, decision.bmc),
+            Err(reason) => {
+                tracing::debug!(%reason, client = ?dhcp::Client::of(packet), "not answered");
+                self.metrics.silent(reason);
+            }
+        }
+    }
+
+    /// Whether what was decided is written down, or need not be.
+    fn commit(&mut self) -> bool {
+        let Some(file) = &mut self.lease_file else { return true };
+        match file.commit() {
+            Ok(()) => {
+                self.trouble = None;
+                true
+            }
+            Err(error) => {
+                self.metrics.not_logged();
+                self.complain("leases not written down; their clients are not answered", &error);
+                false
+            }
+        }
+    }
+
+    /// Tells about trouble with the lease file, once for each kind.
+    fn complain(&mut self, what: &'static str, error: &std::io::Error) {
+        let text = Chain(error).to_string();
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::error!(error = text, "{what}");
+            self.trouble = Some(text);
+        }
+    }
+
+    /// Takes over what has changed, and looks after what changes by itself.
+    async fn maintain(&mut self) {
+        // An error says that nobody follows the file any more, which is the end of the process.
+        if self.configs.has_changed().unwrap_or_default() {
+            self.reconfigure();
+        }
+        if self.databases.has_changed().unwrap_or_default() {
+            self.bmcs = Arc::clone(&self.databases.borrow_and_update());
+            self.recall_bmcs();
+        }
+        self.look_after_links();
+        let Self { lease_file: Some(file), leases, .. } = self else { return };
+        let durable = || {
+            let durable: Vec<&Lease> =
+                leases.all().into_iter().filter(|lease| lease.is_durable()).collect();
+            durable.into_iter()
+        };
+        if let Err(error) = file.maintain(durable).await {
+            self.metrics.not_logged();
+            self.complain("lease file not looked after; it is tried again", &error);
+        }
+    }
+
+    /// Tells about every BMC that has a lease: after a start, and when more of them are known.
+    fn recall_bmcs(&self) {
+        let Some(sightings) = &self.sightings else { return };
+        let now = Timestamp::now();
+        for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
+            if let Some(mac) = lease.client.mac().filter(|mac| self.bmcs.lookup(*mac).is_some()) {
+                sightings.saw(mac, lease.address);
+            }
+        }
+    }
+
+    fn count(&self) {
+        self.metrics.count(&self.leases.count(Timestamp::now()));
+    }
+
+    fn close(self) {
+        if let Some(Err(error)) = self.lease_file.map(LeaseFile::close) {
+            tracing::error!(error = %Chain(&error), "lease file not handed to the disk");
+        }
+    }
+}
+
+fn read_leases(
+    path: &Path,
+    config: &Config,
+    leases: &mut Leases,
+) -> Result<LeaseFile, lease_file::Error> {
+    let (file, logged) = LeaseFile::open(path)?;
+    for lease in logged {
+        leases.apply(lease);
+    }
+    // What the configuration has no place for, and is past, is not needed.
+    leases.reconfigure(config, Timestamp::now());
+    tracing::info!(path = %path.display(), leases = leases.len(), "leases read");
+    Ok(file)
+}
+
+/// Waits until a packet has arrived, or a socket has failed.
+async fn readable(links: &[Link]) {
+    if links.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    // An error shows again when the socket is read.
+    select_all(links.iter().map(|link| Box::pin(link.socket.readable()))).await.0.ok();
+}

@@ -1,0 +1,58 @@
+//! Which sockets there are, and how they change.
+
+use super::Server;
+use crate::link::{self, Link, Place};
+use jiff::Timestamp;
+use metal_core::dhcp::{Config, SERVER_PORT};
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+/// Opens what a configuration names and `open` does not have.
+pub(super) fn open_missing(config: &Config, open: &[Link]) -> Result<Vec<Link>, link::Error> {
+    let is_open = |place: &Place| open.iter().any(|link| link.place == *place);
+    places(config).filter(|place| !is_open(place)).map(Link::open).collect()
+}
+
+fn places(config: &Config) -> impl Iterator<Item = Place> {
+    let interface = |name: &String| Place::Interface { name: name.clone(), port: SERVER_PORT };
+    let interfaces = config.interfaces.iter().map(interface);
+    interfaces.chain(config.listen.iter().copied().map(Place::Address))
+}
+
+impl Server {
+    /// Takes over a changed configuration. If its sockets cannot be opened, the old one stays.
+    pub(super) fn reconfigure(&mut self) {
+        let config = Arc::clone(&self.configs.borrow_and_update());
+        match open_missing(&config, &self.links) {
+            Ok(missing) => {
+                self.links.extend(missing);
+                self.links.retain(|link| places(&config).any(|place| place == link.place));
+                self.leases.reconfigure(&config, Timestamp::now());
+                self.config = config;
+                self.look_after_links();
+                tracing::info!(subnets = self.config.subnets.len(), "configuration in force");
+            }
+            Err(error) => {
+                let error = Chain(&error);
+                tracing::error!(%error, "configuration not taken; the one before stays in force");
+            }
+        }
+    }
+
+    /// Follows interfaces that come, go and change their addresses.
+    pub(super) fn look_after_links(&mut self) {
+        for link in &mut self.links {
+            if link.is_stale()
+                && let Ok(fresh) = Link::open(link.place.clone())
+            {
+                tracing::info!(place = %fresh.place, "served again");
+                *link = fresh;
+            }
+            link.find_address();
+        }
+        match self.links.iter().find(|link| link.address.is_none()) {
+            None => self.ready.open(),
+            Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
+
+use super::*;
+use crate::recorder::Sightings;
+use metal_api::MacAddr;
+use metal_core::dhcp::{MessageType, Options, Packet, code};
+use metal_runtime::health::Readiness;
+use std::{net::Ipv4Addr, path::Path};
+use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
+use tokio_util::sync::DropGuard;
+
+const CONFIG: &str = "
+listen: ['127.0.0.1:0']
+subnets:
+  - subnet: 10.77.0.0/24
+    relays: [127.0.0.1]
+    ranges: [10.77.0.100-10.77.0.199]
+";
+const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
+const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
+const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server, and a relay before it.
+struct Lab {
+    config: watch::Sender<Arc<Config>>,
+    sightings: Sightings,
+    server: SocketAddr,
+    relay: UdpSocket,
+    /// Also when the test fails: the runtime waits for the server.
+    shutdown: DropGuard,
+    serving: JoinHandle<Result<(), Error>>,
+}
+
+impl Lab {
+    async fn start(lease_file: Option<&Path>) -> Self {
+        let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+        let sightings = Sightings::default();
+        let parts = parts(&config, &sightings, lease_file);
+        let (shutdown, (opened, addresses)) = (CancellationToken::new(), oneshot::channel());
+        let stop = shutdown.clone();
+        let serving = tokio::task::spawn_blocking(move || serve(parts, opened, &stop));
+        let shutdown = shutdown.drop_guard();
+        let server = timeout(PATIENCE, addresses).await.unwrap().unwrap()[0];
+        let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { config, sightings, server, relay, shutdown, serving }
+    }
+
+    async fn send(&self, packet: &Packet) {
+        self.relay.send_to(&packet.encode(), self.server).await.unwrap();
+    }
+
+    async fn receive(&self) -> Packet {
+        let mut buffer = [0; 4096];
+        let received = timeout(PATIENCE, self.relay.recv_from(&mut buffer));
+        let (len, _) = received.await.expect("an answer").unwrap();
+        Packet::parse(&buffer[..len]).unwrap()
+    }
+
+    async fn ask(&self, packet: &Packet) -> (Option<MessageType>, Ipv4Addr) {
+        self.send(packet).await;
+        let answer = self.receive().await;
+        (MessageType::of(&answer), answer.yiaddr)
+    }
+
+    /// DISCOVER and REQUEST.
+    async fn bind(&self, mac: MacAddr) -> Ipv4Addr {
+        let (kind, offered) = self.ask(&packet(MessageType::Discover, mac)).await;
+        assert_eq!(kind, Some(MessageType::Offer));
+        let ack = self.ask(&request(mac, offered)).await;
+        assert_eq!(ack, (Some(MessageType::Ack), offered));
+        offered
+    }
+
+    async fn stop(self) {
+        drop(self.shutdown);
+        timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn parts(
+    config: &watch::Sender<Arc<Config>>,
+    sightings: &Sightings,
+    lease_file: Option<&Path>,
+) -> Parts {
+    Parts {
+        config: config.subscribe(),
+        bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
+        lease_file: lease_file.map(Path::to_owned),
+        sightings: Some(sightings.clone()),
+        metrics: Metrics::default(),
+        ready: Readiness::default().gate("dhcp", "its sockets"),
+    }
+}
+
+fn packet(kind: MessageType, MacAddr(mac): MacAddr) -> Packet {
+    let mut options = Options::default();
+    options.set(code::MESSAGE_TYPE, [kind as u8]);
+    // Answer to the port that this comes from.
+    options.set(code::RELAY, [19, 0]);
+    let mut packet = Packet { giaddr: Ipv4Addr::LOCALHOST, options, ..Packet::default() };
+    packet.chaddr[..6].copy_from_slice(&mac);
+    packet
+}
+
+/// A REQUEST of a client in state INIT-REBOOT, or SELECTING.
+fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
+    let mut packet = packet(MessageType::Request, mac);
+    packet.options.set(code::REQUESTED_ADDRESS, address.octets());
+    packet
+}
+
+#[tokio::test]
+async fn leases_survive_a_restart_and_bmcs_are_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases");
+    let lab = Lab::start(Some(&path)).await;
+    let host = lab.bind(HOST).await;
+    let bmc = lab.bind(BMC).await;
+    assert_eq!(lab.sightings.len(), 1, "only the BMC is told");
+    lab.stop().await;
+
+    let lab = Lab::start(Some(&path)).await;
+    assert_eq!(lab.sightings.len(), 1);
+    assert_eq!(lab.ask(&request(HOST, host)).await, (Some(MessageType::Ack), host));
+    let other = request(HOST, bmc);
+    assert_eq!(lab.ask(&other).await.0, Some(MessageType::Nak), "it is known to be the BMC's");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn garbage_does_not_keep_others_from_being_served() {
+    let lab = Lab::start(None).await;
+    let whole = packet(MessageType::Discover, HOST).encode();
+    for end in [0, 1, 100, 239, 241] {
+        lab.relay.send_to(&whole[..end], lab.server).await.unwrap();
+    }
+    lab.relay.send_to(&[0xff; 9000], lab.server).await.unwrap();
+    lab.bind(HOST).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_configuration_is_taken_over_without_losing_a_lease() {
+    let lab = Lab::start(None).await;
+    let address = lab.bind(HOST).await;
+    // Another range, and a lease time that shows that it is in force.
+    let changed = format!("{CONFIG}    leaseTime: 2h\n    router: 10.77.0.1\n");
+    lab.config.send_replace(Arc::new(Config::parse(&changed).unwrap()));
+    let lasts_longer = async {
+        loop {
+            lab.send(&request(HOST, address)).await;
+            let answer = lab.receive().await;
+            assert_eq!(
+                (MessageType::of(&answer), answer.yiaddr),
+                (Some(MessageType::Ack), address)
+            );
+            if answer.options.u32(code::LEASE_TIME) == Some(7200) {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, lasts_longer).await.unwrap();
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let mut server = Server::open(parts(&config, &Sightings::default(), None)).unwrap();
+    let place = server.links[0].place.clone();
+    let unreachable = CONFIG.replace("127.0.0.1:0", "192.0.2.1:0");
+    config.send_replace(Arc::new(Config::parse(&unreachable).unwrap()));
+    server.maintain().await;
+    assert_eq!(*server.config, Config::parse(CONFIG).unwrap());
+    assert_eq!((server.links.len(), &server.links[0].place), (1, &place));
+
+    let moved = CONFIG.replace("127.0.0.1:0", "127.0.0.2:0");
+    config.send_replace(Arc::new(Config::parse(&moved).unwrap()));
+    server.maintain().await;
+    assert_eq!(server.links.len(), 1);
+    assert_ne!(server.links[0].place, place);
+}
+
+#[tokio::test]
+async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let (sightings, path) = (Sightings::default(), folder.path().join("leases"));
+    let mut server = Server::open(parts(&config, &sightings, Some(&path))).unwrap();
+    server.lease_file.as_mut().unwrap().fail_writes();
+    let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.links[0].socket.local_addr().unwrap();
+    let mut batch = Batch::default();
+    // An offer is a promise of nothing, and is made; the answer to the request is not.
+    for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
+        relay.send_to(&packet.encode(), address).await.unwrap();
+        timeout(PATIENCE, readable(&server.links)).await.unwrap();
+        assert!(server.turn(&mut batch));
+    }
+    let mut buffer = [0; 4096];
+    let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
+    let answer = Packet::parse(&buffer[..len]).unwrap();
+    assert_eq!(MessageType::of(&answer), Some(MessageType::Offer));
+    assert!(sightings.is_empty());
+}
+
+#[tokio::test]
+async fn what_keeps_a_server_from_starting_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases");
+    let (_held, _) = LeaseFile::open(&path).unwrap();
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let parts = parts(&config, &Sightings::default(), Some(&path));
+    let error = Server::open(parts).unwrap_err();
+    let text = Chain(&error).to_string();
+    assert!(text.contains("the leases cannot be kept: --lease-file"), "{text}");
+}

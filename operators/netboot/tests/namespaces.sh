@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Lets dhclient get its leases from netboot: on its link, and behind dhcrelay. Everything happens in
+# namespaces that end with this script; what was seen is printed, a word and a value per line.
+#
+#     namespaces.sh NETBOOT PEERS DIR
+#
+#       client ── eth0        10.77.0.1 ┐
+#                                       ├ netboot
+#       remote ── eth0  10.88.0.1 relay ┘ 10.90.0.1
+set -euo pipefail
+
+if [ "$1" != inside ]; then
+    user=()
+    [ "$(id -u)" = 0 ] || user=(--user --map-root-user)
+    exec unshare "${user[@]}" --net --mount --pid --mount-proc --fork --kill-child -- \
+        "$0" inside "$@"
+fi
+netboot=$2 peers=$3 dir=$4
+PATH=$PATH:/usr/sbin:/sbin
+
+until_true() {
+    for _ in $(seq 200); do
+        if "$@" >"$dir/wait" 2>&1; then return; fi
+        sleep 0.05
+    done
+    echo "waited in vain: $*" >&2
+    cat "$dir"/*.log >&2
+    exit 1
+}
+
+is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+
+# A network namespace, by the process that holds it.
+namespace() {
+    unshare --net sleep infinity &
+    until_true is_apart $!
+    nsenter -t $! -n ip link set lo up
+    eval "$1=$!"
+}
+
+in_() { local holder=$1; shift; nsenter -t "$holder" -n "$@"; }
+
+start_netboot() {
+    "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
+        --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &
+    server=$!
+    until_true grep -q "serving DHCP" "$dir/netboot.log"
+}
+
+# dhclient in a namespace; ends once it is bound, and leaves a process that would renew.
+dhclient() {
+    local holder=$1 name=$2
+    shift 2
+    in_ "$holder" "$peers/sbin/dhclient" -4 -1 -v -cf "$dir/dhclient.conf" -sf "$dir/script" \
+        -lf "$dir/$name.leases" -pf "$dir/$name.pid" "$@" eth0 >"$dir/$name.log" 2>&1
+}
+
+address() { sed -n 's/.*bound to \([0-9.]*\) .*/\1/p' "$dir/$1.log"; }
+
+cat >"$dir/netboot.yaml" <<'YAML'
+interfaces: [s0, s1]
+subnets:
+  - subnet: 10.77.0.0/24
+    ranges: [10.77.0.100-10.77.0.199]
+    router: 10.77.0.1
+    dns: [10.77.0.3]
+  - subnet: 10.88.0.0/24
+    ranges: [10.88.0.100-10.88.0.199]
+YAML
+printf '%s\n' 'initial-interval 1;' 'timeout 20;' 'reboot 2;' 'retry 1;' >"$dir/dhclient.conf"
+cat >"$dir/script" <<SH
+#!/bin/sh
+echo "\$reason \$new_ip_address \$new_routers \$new_domain_name_servers" >>"$dir/\$interface.script"
+[ -z "\$new_ip_address" ] || ip addr replace "\$new_ip_address/\$new_subnet_mask" dev "\$interface"
+SH
+chmod +x "$dir/script"
+
+namespace client
+namespace relay
+namespace remote
+ip link set lo up
+ip link add s0 type veth peer name eth0 netns "$client"
+ip link add s1 type veth peer name up0 netns "$relay"
+in_ "$relay" ip link add down0 type veth peer name eth0 netns "$remote"
+ip addr add 10.77.0.1/24 dev s0
+ip addr add 10.90.0.1/24 dev s1
+ip link set s0 up
+ip link set s1 up
+ip route add 10.88.0.0/24 via 10.90.0.2
+in_ "$relay" ip addr add 10.90.0.2/24 dev up0
+in_ "$relay" ip addr add 10.88.0.1/24 dev down0
+in_ "$relay" ip link set up0 up
+in_ "$relay" ip link set down0 up
+in_ "$client" ip link set eth0 up
+in_ "$remote" ip link set eth0 up
+
+start_netboot
+in_ "$relay" "$peers/usr/sbin/dhcrelay" -4 -d --no-pid -a -id down0 -iu up0 10.90.0.1 \
+    >"$dir/relay.log" 2>&1 &
+until_true grep -q "Sending on" "$dir/relay.log"
+
+dhclient "$client" client
+echo "client $(address client)"
+dhclient "$remote" remote
+echo "remote $(address remote)"
+echo "script $(grep BOUND "$dir/eth0.script" | head -n 1)"
+
+# The server dies, and the client's machine restarts: it asks for the address it had.
+kill -9 "$server"
+kill "$(cat "$dir/client.pid")"
+start_netboot
+dhclient "$client" client
+echo "again $(address client)"
+echo "discovers $(grep -c DHCPDISCOVER "$dir/client.log" || true)"
+
+kill "$(cat "$dir/client.pid")"
+dhclient "$client" client -r
+until_true grep -q " released " "$dir/leases"
+echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases")"
+
+kill "$server"
+until_true grep -q "shutting down" "$dir/netboot.log"
+wait "$server"
+echo "ended $?"
