@@ -9,7 +9,9 @@ mod client;
 use client::Client;
 use e2e::{
     cluster::workspace,
-    sim::{BootTarget, Config, Expand, Graceful, Power, Profile, ResetAnswer, Simulator},
+    sim::{
+        BootTarget, Config, Expand, Graceful, Power, Profile, ResetAnswer, Simulator, Transport,
+    },
 };
 use nv_redfish_schema::REDFISH_CSDL_DIR;
 use reqwest::Method;
@@ -29,6 +31,7 @@ async fn the_service_validator_finds_no_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_in_what_another_firmware_with_tasks_serves() {
     let profile = Profile {
+        transport: Transport::Http,
         boot_targets: vec![BootTarget::None, BootTarget::Pxe],
         boot_modes: Vec::new(),
         graceful: Graceful::Ignored,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use e2e::sim::{
     Account, Boot, BootMode, BootTarget, Config, Dhcp, Expand, Graceful, Limits, MacPrefix, Power,
-    Profile, ResetAnswer, Simulator, Timing, duration,
+    Profile, ResetAnswer, Simulator, Timing, Transport, duration,
 };
 use std::{
     io::Write as _,
@@ -77,6 +77,9 @@ struct Args {
 /// What the BMC firmware offers.
 #[derive(Debug, clap::Args)]
 struct Firmware {
+    /// http or https; GET /ca of the control API tells whom to trust.
+    #[arg(long, default_value = "http")]
+    protocol: Transport,
     /// Boot targets on offer.
     #[arg(long, value_delimiter = ',', default_value = "None,Pxe,Hdd,Cd,UefiHttp")]
     boot_targets: Vec<BootTarget>,
@@ -190,6 +193,7 @@ fn profile(firmware: Firmware) -> anyhow::Result<Profile> {
     let modes = firmware.boot_modes.split(',').filter(|mode| !mode.is_empty());
     let modes: Result<Vec<BootMode>, _> = modes.map(str::parse).collect();
     Ok(Profile {
+        transport: firmware.protocol,
         boot_targets: firmware.boot_targets,
         boot_modes: modes.context("--boot-modes knows UEFI and Legacy")?,
         graceful: if firmware.ignore_graceful_shutdown {

@@ -1,6 +1,12 @@
 //! The discovery image: posts what metalprobe would find, again and again.
 
-use super::{fetch::Agent, ignition::AgentFlags, inventory::report, journal::Event, life::Life};
+use super::{
+    fetch::{Agent, FetchError},
+    ignition::AgentFlags,
+    inventory::report,
+    journal::Event,
+    life::Life,
+};
 use metal_api::inventory::Registration;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -15,12 +21,8 @@ pub(super) async fn run(life: &Life, flags: &AgentFlags) {
     let url = format!("{}/register", flags.registry_url.trim_end_matches('/'));
     let (mut pause, mut last) = (SHORTEST, None);
     loop {
-        let registration = Registration {
-            system_uuid: flags.server_uuid.clone(),
-            data: report(&life.machine().hardware, life.machine().lock().host_address),
-        };
-        let outcome = life.fleet.fetcher.post(Agent::Probe, &url, &registration).await;
-        let outcome = outcome.map_err(|error| error.to_string());
+        // Boxed: a machine that waits for its next turn is small.
+        let outcome = Box::pin(post(life, flags, &url)).await.map_err(|error| error.to_string());
         let wait = if outcome.is_ok() {
             pause = SHORTEST;
             life.with(|state| state.counters.reports += 1);
@@ -39,6 +41,14 @@ pub(super) async fn run(life: &Life, flags: &AgentFlags) {
         }
         sleep(jittered(wait)).await;
     }
+}
+
+async fn post(life: &Life, flags: &AgentFlags, url: &str) -> Result<(), FetchError> {
+    let registration = Registration {
+        system_uuid: flags.server_uuid.clone(),
+        data: report(&life.machine().hardware, life.machine().lock().host_address),
+    };
+    life.fleet.fetcher.post(Agent::Probe, url, &registration).await
 }
 
 /// Up to a tenth longer, so that a fleet does not knock at once.

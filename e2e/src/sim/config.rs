@@ -121,9 +121,22 @@ pub enum Expand {
     Offered,
 }
 
+/// Plain or encrypted Redfish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Transport {
+    /// `http`.
+    #[default]
+    Http,
+    /// `https`, with certificates of an authority that is made at start.
+    Https,
+}
+
 /// What the BMC firmware offers.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// Plain or encrypted.
+    pub transport: Transport,
     /// `BootSourceOverrideTarget@Redfish.AllowableValues`.
     pub boot_targets: Vec<BootTarget>,
     /// `BootSourceOverrideMode@Redfish.AllowableValues`; empty: the BMC has no such property.
@@ -140,6 +153,7 @@ impl Default for Profile {
     fn default() -> Self {
         use BootTarget::{Cd, Hdd, None, Pxe, UefiHttp};
         Self {
+            transport: Transport::default(),
             boot_targets: vec![None, Pxe, Hdd, Cd, UefiHttp],
             boot_modes: vec![BootMode::Uefi, BootMode::Legacy],
             graceful: Graceful::default(),

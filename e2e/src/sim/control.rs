@@ -3,6 +3,7 @@
 //! | request | does |
 //! |---|---|
 //! | `GET /summary` | all machines in numbers |
+//! | `GET /ca` | the certificate of the authority behind the BMCs, in PEM |
 //! | `GET /machines` | all machines, without journals |
 //! | `GET /machines/<i>` | one machine, with its journal |
 //! | `POST /machines/<i>/reset` `{"ResetType": ".."}` | the button at the machine |
@@ -17,6 +18,7 @@ use super::{
     machine::Machine,
     power::Reset,
     report::{self, Detail, MachineReport, Summary},
+    tls::Authority,
 };
 use axum::{
     Json, Router,
@@ -42,6 +44,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, listener: TcpListener) {
 fn router(fleet: Arc<Fleet>) -> Router {
     Router::new()
         .route("/summary", get(summary))
+        .route("/ca", get(ca))
         .route("/machines", get(machines))
         .route("/machines/{index}", get(machine))
         .route("/machines/{index}/reset", post(reset))
@@ -77,6 +80,10 @@ fn find(fleet: &Fleet, index: u32) -> Result<&Machine, Refusal> {
 
 async fn summary(State(fleet): State<Arc<Fleet>>) -> Json<Summary> {
     Json(report::summary(&fleet))
+}
+
+async fn ca(State(fleet): State<Arc<Fleet>>) -> Result<String, StatusCode> {
+    fleet.authority.as_ref().map(Authority::pem).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn machines(State(fleet): State<Arc<Fleet>>) -> Json<Vec<MachineReport>> {

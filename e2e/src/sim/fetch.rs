@@ -97,6 +97,7 @@ impl Fetcher {
             .connect_timeout(deadline.min(Duration::from_secs(10)))
             .timeout(deadline)
             .pool_idle_timeout(Duration::from_secs(5))
+            .pool_max_idle_per_host(64)
             .build()?;
         Ok(Self { client })
     }

@@ -26,7 +26,7 @@ pub(super) async fn boot(life: &Life) {
                 return;
             }
             Source::NoMedium => Err("the drive has no medium".to_owned()),
-            Source::Pxe | Source::Http(_) => from_network(life, &source).await,
+            Source::Pxe | Source::Http(_) => Box::pin(from_network(life, &source)).await,
         };
         match system {
             Ok(system) => return os::run(life, system).await,

@@ -1,16 +1,16 @@
 //! All machines, and what they share.
 
 use super::{
-    bmc_address,
-    config::{Config, Dhcp},
+    StartError, bmc_address,
+    config::{Config, Dhcp, Transport},
     dhcp::Link,
     faults::Faults,
     fetch::Fetcher,
     machine::{Machine, offset},
+    tls::Authority,
 };
 use std::{
     collections::HashMap,
-    io,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -29,6 +29,8 @@ pub(super) struct Fleet {
     leased: RwLock<HashMap<Ipv4Addr, u32>>,
     pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
+    /// Signs the certificates of BMCs that speak TLS.
+    pub(super) authority: Option<Authority>,
     /// How machines reach DHCP.
     pub(super) boot_link: Option<Arc<Link>>,
     /// How BMCs reach DHCP.
@@ -43,18 +45,25 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A fleet in which nothing runs yet.
-    pub(super) fn new(config: Config, fetcher: Fetcher) -> io::Result<Self> {
-        let open = |dhcp: &Option<Dhcp>| dhcp.as_ref().map(Link::open).transpose();
+    pub(super) fn new(config: Config) -> Result<Self, StartError> {
+        let open = |dhcp: &Option<Dhcp>| {
+            dhcp.as_ref().map(Link::open).transpose().map_err(StartError::Dhcp)
+        };
         let boot_link = open(&config.boot.dhcp)?.map(Arc::new);
         let bmc_link = match &boot_link {
             Some(link) if config.boot.dhcp == config.bmc_dhcp => Some(Arc::clone(link)),
             _ => open(&config.bmc_dhcp)?.map(Arc::new),
         };
+        let authority = match config.profile.transport {
+            Transport::Http => None,
+            Transport::Https => Some(Authority::new()?),
+        };
         Ok(Self {
             machines: (0..config.machines).map(|index| Machine::new(&config, index)).collect(),
             leased: RwLock::default(),
             faults: Faults::default(),
-            fetcher,
+            fetcher: Fetcher::new(config.timing.step_deadline)?,
+            authority,
             boot_link,
             bmc_link,
             dhcp_turns: Semaphore::new(DHCP_TURNS),

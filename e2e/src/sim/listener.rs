@@ -1,6 +1,6 @@
 //! The socket that all BMCs share: the local address of a connection says whose it is.
 
-use super::{fleet::Fleet, redfish};
+use super::{fleet::Fleet, machine::Machine, redfish};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -56,29 +56,35 @@ pub(super) async fn run(fleet: Arc<Fleet>, listener: TcpListener) {
 }
 
 async fn serve(fleet: Arc<Fleet>, stream: TcpStream) {
-    let index = stream.local_addr().ok().and_then(|address| {
-        let machine = fleet.at(address.ip())?;
+    let local = stream.local_addr().map(|address| address.ip()).ok();
+    let found = local.and_then(|address| {
+        let machine = fleet.at(address)?;
         let mut state = machine.lock();
         state.is_reachable(Instant::now()).then(|| {
             state.counters.connections += 1;
-            machine.index
+            (address, machine)
         })
     });
-    match index {
-        Some(index) => {
+    match found {
+        Some((address, machine)) => {
             stream.set_nodelay(true).ok();
-            converse(&fleet, index, stream).await;
+            match &fleet.authority {
+                None => converse(&fleet, machine, stream).await,
+                Some(authority) => match authority.accept(address, stream).await {
+                    Ok(stream) => converse(&fleet, machine, stream).await,
+                    Err(error) => tracing::trace!(%error, "TLS"),
+                },
+            }
         }
         // Nobody is there: as near to "connection refused" as a shared socket gets.
         None => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap_or_default(),
     }
 }
 
-async fn converse<S>(fleet: &Arc<Fleet>, index: u32, stream: S)
+async fn converse<S>(fleet: &Arc<Fleet>, machine: &Machine, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(machine) = fleet.machine(index) else { return };
     let service = service_fn(|request| redfish::answer(fleet, machine, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -41,10 +41,11 @@ mod random;
 mod redfish;
 mod report;
 mod tasks;
+mod tls;
 
 pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
 pub use config::{
-    Account, Boot, Config, Dhcp, Expand, Graceful, Limits, Profile, ResetAnswer, Timing,
+    Account, Boot, Config, Dhcp, Expand, Graceful, Limits, Profile, ResetAnswer, Timing, Transport,
 };
 pub use faults::{Action, Fault, FaultError};
 pub use fetch::ClientError;
@@ -55,6 +56,7 @@ pub use mac::{Mac, MacPrefix, MacPrefixError};
 pub use machine::{Cables, Host, Led};
 pub use power::{Power, Reset};
 pub use report::{MachineReport, Summary};
+pub use tls::TlsError;
 
 use fleet::Fleet;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -83,6 +85,9 @@ pub enum StartError {
     /// There is no socket for DHCP clients.
     #[error("cannot listen as a DHCP client")]
     Dhcp(#[source] io::Error),
+    /// BMCs would have no certificates.
+    #[error("BMCs cannot speak TLS")]
+    Tls(#[from] TlsError),
     /// Machines would have no HTTP client.
     #[error("machines cannot fetch")]
     Client(#[from] ClientError),
@@ -106,8 +111,7 @@ impl Simulator {
         let control = control_listener
             .local_addr()
             .map_err(|error| StartError::Control(config.control, error))?;
-        let fetcher = fetch::Fetcher::new(config.timing.step_deadline)?;
-        let fleet = Arc::new(Fleet::new(config, fetcher).map_err(StartError::Dhcp)?);
+        let fleet = Arc::new(Fleet::new(config)?);
         fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
         fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
         fleet.spawn_dhcp();
@@ -128,6 +132,11 @@ impl Simulator {
     /// Where the control API answers.
     pub fn control(&self) -> SocketAddr {
         self.control
+    }
+
+    /// The certificate of the authority that signs those of the BMCs, if they speak TLS.
+    pub fn authority(&self) -> Option<String> {
+        self.fleet.authority.as_ref().map(tls::Authority::pem)
     }
 
     /// One machine, with its journal.

@@ -111,13 +111,18 @@ impl Client {
     }
 }
 
-/// A client without TLS roots: everything here is on loopback.
+/// A client that trusts nobody: most of this is plain HTTP.
 pub(crate) fn http_client() -> reqwest::Client {
+    client_trusting(rustls::RootCertStore::empty())
+}
+
+/// A client that trusts these.
+pub(crate) fn client_trusting(roots: rustls::RootCertStore) -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

@@ -3,9 +3,10 @@
 use crate::client::{self, Client};
 use e2e::sim::{
     Account, Config, Expand, Graceful, Limits, Power, Profile, Reset, ResetAnswer, Simulator,
-    Timing,
+    Timing, Transport,
 };
 use reqwest::{Method, StatusCode};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -302,4 +303,21 @@ async fn start(config: Config) -> Simulator {
 fn login(password: &str) -> Value {
     let Account { username, .. } = Account::default();
     json!({ "UserName": username, "Password": password })
+}
+
+#[tokio::test]
+async fn over_tls_every_bmc_has_its_own_certificate_by_one_authority() {
+    let profile = Profile { transport: Transport::Https, ..Profile::default() };
+    let simulator = start(Config { machines: 2, profile, ..Config::default() }).await;
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = simulator.authority().unwrap();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let (trusting, strict) = (client::client_trusting(roots), client::http_client());
+    for machine in [0, 1] {
+        let url = format!("https://{}/redfish", simulator.bmc(machine).unwrap());
+        assert_eq!(trusting.get(&url).send().await.unwrap().status(), StatusCode::OK);
+        assert!(strict.get(&url).send().await.is_err());
+    }
+    let control = format!("http://{}/ca", simulator.control());
+    assert_eq!(strict.get(control).send().await.unwrap().text().await.unwrap(), authority);
 }

@@ -15,6 +15,7 @@ mod view;
 mod write;
 
 use super::{faults::Action, fleet::Fleet, machine::Machine};
+use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -66,12 +67,10 @@ pub(super) async fn answer(
         }
         Some(Action::Truncate | Action::Fields { .. }) | None => {}
     }
-    let body = match timeout(BODY_DEADLINE, Limited::new(body, BODY).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Ok(Reply::from(Problem::too_large()).into_response(None));
-        }
-        Ok(Err(_)) | Err(_) => return Err(Dropped),
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return Ok(Reply::from(Problem::too_large()).into_response(None)),
+        Err(Unread::Gone) => return Err(Dropped),
     };
     let request = service::Request {
         fleet,
@@ -84,6 +83,20 @@ pub(super) async fn answer(
         body: &body,
     };
     Ok(request.reply().into_response(fault))
+}
+
+/// A body that cannot be had.
+enum Unread {
+    TooLarge,
+    Gone,
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Unread> {
+    match timeout(BODY_DEADLINE, Limited::new(body, BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Unread::Gone),
+    }
 }
 
 async fn sleep_for(duration: Duration) {

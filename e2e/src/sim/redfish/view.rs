@@ -23,61 +23,32 @@ impl View<'_> {
             Resource::Versions => json!({ "v1": "/redfish/v1/" }),
             Resource::Root => self.root(),
             Resource::Odata => super::metadata::service_document(),
-            Resource::Systems => {
-                collection("Systems", "ComputerSystem", "/redfish/v1/Systems", ["1"])
-            }
             Resource::System => self.system(),
             Resource::Processors => super::parts::processors(),
             Resource::Processor(number) => self.processor(number)?,
             Resource::MemoryModules => self.memory_modules(),
             Resource::MemoryModule(number) => self.memory_module(number)?,
-            Resource::Storages => {
-                collection("Storage", "Storage", "/redfish/v1/Systems/1/Storage", ["1"])
-            }
             Resource::Storage => self.storage(),
             Resource::Drives => self.drives(),
             Resource::Drive(number) => self.drive(number)?,
-            Resource::Volumes => {
-                collection("Volumes", "Volume", "/redfish/v1/Systems/1/Storage/1/Volumes", ["1"])
-            }
             Resource::Volume => self.volume()?,
             Resource::Interfaces => self.interfaces(),
             Resource::Interface(number) => self.interface(number)?,
             Resource::BootOptions => super::boot::options(),
             Resource::BootOption(number) => super::boot::option(number)?,
-            Resource::Managers => {
-                collection("Managers", "Manager", "/redfish/v1/Managers", ["BMC"])
-            }
             Resource::Manager => self.manager(),
-            Resource::ManagerInterfaces => {
-                let uri = "/redfish/v1/Managers/BMC/EthernetInterfaces";
-                collection("Ethernet Interfaces", "EthernetInterface", uri, ["1"])
-            }
             Resource::ManagerInterface => self.manager_interface(),
-            Resource::ChassisCollection => {
-                collection("Chassis", "Chassis", "/redfish/v1/Chassis", ["1"])
-            }
             Resource::Chassis => self.chassis(),
             Resource::SessionService => self.session_service(),
             Resource::Sessions => self.sessions(),
             Resource::Session(id) => self.session(id)?,
             Resource::AccountService => self.account_service(),
-            Resource::Accounts => {
-                let uri = "/redfish/v1/AccountService/Accounts";
-                collection("Accounts", "ManagerAccount", uri, ["1"])
-            }
             Resource::Account => self.account(),
-            Resource::Roles => {
-                collection("Roles", "Role", "/redfish/v1/AccountService/Roles", ["Administrator"])
-            }
             Resource::Role => super::accounts::role(),
             Resource::TaskService => super::tasks::service(),
             Resource::Tasks => self.tasks(),
             Resource::Task(id) => self.task(id)?,
-            Resource::Metadata
-            | Resource::SystemReset
-            | Resource::ManagerReset
-            | Resource::TaskMonitor(_) => return None,
+            other => return with_one_member(other),
         })
     }
 
@@ -94,6 +65,24 @@ impl View<'_> {
         }
         collection
     }
+}
+
+/// Collections that are the same on every machine.
+fn with_one_member(resource: Resource) -> Option<Value> {
+    let (kind, uri, member) = match resource {
+        Resource::Systems => ("ComputerSystem", "/redfish/v1/Systems", "1"),
+        Resource::Storages => ("Storage", "/redfish/v1/Systems/1/Storage", "1"),
+        Resource::Volumes => ("Volume", "/redfish/v1/Systems/1/Storage/1/Volumes", "1"),
+        Resource::Managers => ("Manager", "/redfish/v1/Managers", "BMC"),
+        Resource::ManagerInterfaces => {
+            ("EthernetInterface", "/redfish/v1/Managers/BMC/EthernetInterfaces", "1")
+        }
+        Resource::ChassisCollection => ("Chassis", "/redfish/v1/Chassis", "1"),
+        Resource::Accounts => ("ManagerAccount", "/redfish/v1/AccountService/Accounts", "1"),
+        Resource::Roles => ("Role", "/redfish/v1/AccountService/Roles", "Administrator"),
+        _ => return None,
+    };
+    Some(collection(kind, kind, uri, [member]))
 }
 
 /// A reference.
