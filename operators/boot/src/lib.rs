@@ -1,1 +1,31 @@
-//! Controllers of boot.ironcore.dev, and the HTTP servers that machines boot from.
+//! Prepares what servers boot, and serves it to them.
+//!
+//! Two controllers write: [`configuration`] makes boot configs of `ServerBootConfiguration`s, and
+//! [`config`] says whether a boot config is usable. Two listeners read: [`http`] answers machines
+//! from what the watches have brought, on every replica, and asks the API server for nothing but
+//! a Secret that it has not seen for a while.
+
+pub mod args;
+pub mod config;
+pub mod configuration;
+mod context;
+mod error;
+pub mod fetches;
+pub mod gate;
+pub mod http;
+mod key;
+pub mod listen;
+pub mod live;
+mod metrics;
+mod run;
+pub mod secrets;
+#[cfg(test)]
+mod testing;
+pub mod view;
+mod wiring;
+mod work;
+
+pub use context::{ConfigRef, Context, HTTP_MANAGER, Kind, MANAGER, Named};
+pub use error::Error;
+pub use run::run;
+pub use work::{Next, Work};

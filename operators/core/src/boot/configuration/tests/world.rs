@@ -8,9 +8,8 @@ use crate::boot::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
-    BootState, HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
-    ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
-    ServerSpec, ServerStatus,
+    HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
+    ServerBootConfiguration, ServerBootConfigurationSpec, ServerSpec, ServerStatus,
 };
 
 /// The objects around one configuration, and an API server that may lose writes.

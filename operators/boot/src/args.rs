@@ -1,0 +1,235 @@
+//! Flags, as the peer takes them, and ours.
+
+mod controllers;
+mod size;
+#[cfg(test)]
+mod tests;
+
+pub use controllers::{Controllers, Unknown};
+pub use size::NotASize;
+
+use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
+use metal_image::{AllowList, Registry};
+use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+/// Prepares what servers boot, and serves it to them.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "boot-operator", version)]
+pub struct Args {
+    /// What every operator has.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+    /// Architecture of the servers, as images name it
+    #[arg(long, default_value = "amd64", value_name = "NAME")]
+    pub architecture: String,
+    /// Where machines reach the boot server, as http://host:port
+    #[arg(long, value_name = "URL")]
+    pub ipxe_service_url: Option<String>,
+    /// Host of the boot server, where --ipxe-service-url is not given
+    #[arg(long, env = "IPXE_SERVER_ADDRESS", hide = true)]
+    pub ipxe_server_address: Option<String>,
+    /// Scheme of the boot server, where --ipxe-service-url is not given
+    #[arg(long, default_value = "http", value_name = "SCHEME")]
+    pub ipxe_service_protocol: String,
+    /// Port of the boot server, where --ipxe-service-url is not given
+    #[arg(long, default_value_t = 5000, value_name = "PORT")]
+    pub ipxe_service_port: u16,
+    /// Where machines reach the image server, as http://host:port/httpboot [default: the boot
+    /// server, which serves images as well]
+    #[arg(long, value_name = "URL")]
+    pub image_server_url: Option<String>,
+    /// Image with a UKI for machines that no boot configuration is for
+    #[arg(long, value_name = "IMAGE")]
+    pub default_httpboot_oci_image: Option<String>,
+    /// Deprecated: URL of a UKI for machines that no boot configuration is for
+    #[arg(long, value_name = "URL")]
+    pub default_httpboot_uki_url: Option<String>,
+    /// Registries that images may come from, instead of ghcr.io
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub allowed_registries: Vec<String>,
+    /// Registries to be reached by plain HTTP; those on this host always are
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub insecure_registries: Vec<String>,
+    /// Authorities that sign the certificates of registries, as PEM, besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub registry_ca_path: Option<PathBuf>,
+    /// Controllers to run: ipxebootconfig, httpbootconfig, serverbootconfigpxe,
+    /// serverbootconfighttp; * for all, -name for all but one. The peer runs none by default
+    #[arg(long, default_value = "*", value_name = "NAME,..", allow_hyphen_values = true)]
+    pub controllers: Controllers,
+    /// Where the boot server listens
+    #[arg(long, default_value = ":8082", value_name = "ADDRESS")]
+    pub boot_server_address: BindAddress,
+    /// Where the image server listens; both serve everything
+    #[arg(long, default_value = ":8083", value_name = "ADDRESS")]
+    pub image_proxy_server_address: BindAddress,
+    /// Directory for layers of images, of this process alone [default: one in the directory for
+    /// temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub image_cache_dir: Option<PathBuf>,
+    /// How much of images is kept, at most
+    #[arg(long, default_value = "10Gi", value_parser = size::size, value_name = "BYTES")]
+    pub image_cache_size: u64,
+    /// Networks whose hosts may say in X-Forwarded-For whom they ask for. Whoever is in one of
+    /// them may ask for anybody; name the DHCP servers and proxies alone, if you can
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "CIDR,..",
+        default_value = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Who gets an ignition by UUID, without the token that our iPXE script carries
+    #[arg(long, value_enum, default_value_t = ByUuid::Unscripted)]
+    pub ignition_by_uuid: ByUuid,
+    /// How long the token of an iPXE script is good, and fetches of the ignition are counted
+    #[arg(long, default_value = "30m", value_parser = args::duration)]
+    pub ignition_window: Duration,
+    /// How often one boot configuration's ignition is given out in that time; 0 for no limit
+    #[arg(long, default_value_t = 20)]
+    pub ignition_fetches: u32,
+    /// How many boot configurations are worked on at a time
+    #[arg(long, default_value_t = 32)]
+    pub max_concurrent_reconciles: usize,
+}
+
+/// Who gets an ignition by UUID. A UUID is printed on labels: it proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ByUuid {
+    /// Nobody: UKIs and scripts of users have to carry a token some other way.
+    Never,
+    /// Machines that do not get our iPXE script, because it could carry no token: those with a
+    /// script of their own, and those that boot by UEFI HTTP.
+    Unscripted,
+    /// Everybody, as the peer does it.
+    Always,
+}
+
+/// The peer's flags that mean nothing here.
+pub const ACCEPTED: &[Accepted] = &[];
+
+/// Flags that contradict each other, or are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Contradiction {
+    /// Nobody could be told where to boot from.
+    #[error(
+        "--ipxe-service-url is missing: say where machines reach this server, \
+         or run without serverbootconfigpxe (--controllers)"
+    )]
+    NoServiceUrl,
+    /// Nobody could be told where to boot from.
+    #[error(
+        "--image-server-url is missing: say where machines reach this server, \
+         or run without serverbootconfighttp (--controllers)"
+    )]
+    NoImageUrl,
+    /// Not a URL that can be put into a script.
+    #[error("--{flag} {url:?} is not a URL like http://host:port")]
+    NotAUrl {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        url: String,
+    },
+    /// A registry that is none.
+    #[error("--{flag}")]
+    Registry {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        source: metal_image::reference::Malformed,
+    },
+    /// An image that is none.
+    #[error("--default-httpboot-oci-image")]
+    Image(#[source] metal_image::reference::Malformed),
+    /// An image from elsewhere.
+    #[error("--default-httpboot-oci-image")]
+    ImageNotAllowed(#[source] metal_image::allow::NotAllowed),
+    /// No boot would ever be allowed.
+    #[error("--ignition-window must be longer than nothing")]
+    NoWindow,
+}
+
+/// Where machines reach this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Urls {
+    /// The boot server, without a trailing slash.
+    pub service: Option<String>,
+    /// The image server with the path of UKIs, without a trailing slash.
+    pub images: Option<String>,
+}
+
+impl Args {
+    /// Which registries are allowed, and which are to be reached by plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// If one is not a registry, or the default image is not from there.
+    pub fn registries(&self) -> Result<(AllowList, BTreeSet<Registry>), Contradiction> {
+        let named = |flag| move |source| Contradiction::Registry { flag, source };
+        let allowed = AllowList::new(self.allowed_registries.iter().map(String::as_str))
+            .map_err(named("allowed-registries"))?;
+        let insecure = self.insecure_registries.iter().filter(|text| !text.is_empty());
+        let insecure = insecure.map(|text| text.parse()).collect::<Result<_, _>>();
+        if let Some(image) = &self.default_httpboot_oci_image {
+            let image: metal_image::Reference = image.parse().map_err(Contradiction::Image)?;
+            allowed.check(image.name.registry()).map_err(Contradiction::ImageNotAllowed)?;
+        }
+        Ok((allowed, insecure.map_err(named("insecure-registries"))?))
+    }
+
+    /// Where machines reach this process.
+    ///
+    /// # Errors
+    ///
+    /// If a controller has to write a URL that nobody has said, or one is not a URL.
+    pub fn urls(&self) -> Result<Urls, Contradiction> {
+        if self.ignition_window.is_zero() {
+            return Err(Contradiction::NoWindow);
+        }
+        let service = match (&self.ipxe_service_url, &self.ipxe_server_address) {
+            (Some(url), _) if !url.is_empty() => Some(checked("ipxe-service-url", url)?),
+            (_, Some(host)) if !host.is_empty() => {
+                let (protocol, port) = (&self.ipxe_service_protocol, self.ipxe_service_port);
+                Some(checked("ipxe-server-address", &format!("{protocol}://{host}:{port}"))?)
+            }
+            _ => None,
+        };
+        let images = match &self.image_server_url {
+            Some(url) if !url.is_empty() => Some(with_path(checked("image-server-url", url)?)),
+            _ => service.as_ref().map(|url| format!("{url}/httpboot")),
+        };
+        if service.is_none() && self.controllers.asks_for_pxe() {
+            return Err(Contradiction::NoServiceUrl);
+        }
+        if images.is_none() && self.controllers.http {
+            return Err(Contradiction::NoImageUrl);
+        }
+        Ok(Urls { service, images })
+    }
+
+    /// Directory for layers of images.
+    pub fn cache_dir(&self) -> PathBuf {
+        let default = || std::env::temp_dir().join("boot-operator").join("images");
+        self.image_cache_dir.clone().unwrap_or_else(default)
+    }
+}
+
+/// A URL that is one word, without a trailing slash.
+fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let is_word = !url.contains(|c: char| c.is_whitespace() || c.is_control());
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
+    if !is_word || !has_host || url.contains(['?', '#']) {
+        return Err(Contradiction::NotAUrl { flag, url: url.to_owned() });
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// UKIs are served below `/httpboot`, which a URL without any path leaves out.
+fn with_path(url: String) -> String {
+    let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if has_path { url } else { format!("{url}/httpboot") }
+}

@@ -1,0 +1,13 @@
+/// Not a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a size; give bytes, or a number with Ki, Mi, Gi or Ti, like 10Gi")]
+pub struct NotASize;
+
+/// Parses a size in the form of Kubernetes, without fractions.
+pub(super) fn size(text: &str) -> Result<u64, NotASize> {
+    let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)];
+    let split = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
+    let (number, bits) = split.unwrap_or((text, 0));
+    let number: u64 = number.parse().map_err(|_| NotASize)?;
+    number.checked_mul(1 << bits).filter(|size| *size > 0).ok_or(NotASize)
+}

@@ -1,0 +1,109 @@
+use super::{size::size, *};
+use metal_runtime::args::try_parse;
+
+#[test]
+fn all_controllers_run_by_default_and_the_address_must_be_known() {
+    let args = parsed(&["--ipxe-service-url=http://boot:8082/"]);
+    let all = Controllers { ipxe_config: true, http_config: true, pxe: true, http: true };
+    assert_eq!(args.controllers, all);
+    let urls = args.urls().unwrap();
+    assert_eq!(urls.service.as_deref(), Some("http://boot:8082"));
+    assert_eq!(urls.images.as_deref(), Some("http://boot:8082/httpboot"));
+    assert!(matches!(parsed(&[]).urls(), Err(Contradiction::NoServiceUrl)));
+}
+
+#[test]
+fn controllers_are_named_as_the_peer_names_them() {
+    let of = |text: &str| text.parse::<Controllers>();
+    let none = Controllers { ipxe_config: false, http_config: false, pxe: false, http: false };
+    assert_eq!(of(""), Ok(none));
+    assert_eq!(of("serverbootconfigpxe"), Ok(Controllers { pxe: true, ..none }));
+    let all_but_http = Controllers { ipxe_config: true, http_config: true, pxe: true, http: false };
+    assert_eq!(of("*,-serverbootconfighttp"), Ok(all_but_http));
+    assert_eq!(of("-serverbootconfighttp,*"), Ok(all_but_http));
+    assert!(of("serverbootconfig").unwrap_err().to_string().contains("\"serverbootconfig\""));
+    let args = parsed(&["--controllers", "-httpbootconfig,*", "--ipxe-service-url=http://a"]);
+    assert!(!args.controllers.http_config && args.controllers.pxe);
+}
+
+#[test]
+fn without_pxe_only_the_image_server_must_be_known() {
+    let http = "--controllers=serverbootconfighttp,httpbootconfig";
+    assert!(matches!(parsed(&[http]).urls(), Err(Contradiction::NoImageUrl)));
+    let urls = parsed(&[http, "--image-server-url=http://images:8083"]).urls().unwrap();
+    let images = Some("http://images:8083/httpboot".to_owned());
+    assert_eq!(urls, Urls { service: None, images });
+    let nothing = parsed(&["--controllers="]).urls().unwrap();
+    assert_eq!(nothing, Urls { service: None, images: None });
+}
+
+#[test]
+fn the_address_of_the_peers_variable_is_completed() {
+    let args = parsed(&["--ipxe-server-address=boot", "--ipxe-service-port=30007"]);
+    assert_eq!(args.urls().unwrap().service.as_deref(), Some("http://boot:30007"));
+}
+
+#[test]
+fn a_url_that_would_break_scripts_is_refused_at_start() {
+    for url in
+        ["boot:8082", "http://", "http:///x", "http://a b", "ftp://a", "http://a?b", "http://:1"]
+    {
+        let args = parsed(&["--ipxe-service-url", url]);
+        let error = args.urls().unwrap_err();
+        assert!(matches!(error, Contradiction::NotAUrl { .. }), "{url}: {error}");
+        assert!(error.to_string().contains("--ipxe-service-url"), "{error}");
+    }
+}
+
+#[test]
+fn the_default_image_must_be_allowed() {
+    let service = "--ipxe-service-url=http://a";
+    let of = |words: &[&str]| parsed(&[&[service], words].concat()).registries();
+    let image = "--default-httpboot-oci-image=quay.io/a/b:1";
+    assert!(matches!(of(&[image]), Err(Contradiction::ImageNotAllowed(_))));
+    assert!(of(&[image, "--allowed-registries=quay.io,ghcr.io"]).is_ok());
+    assert!(matches!(of(&["--default-httpboot-oci-image=A"]), Err(Contradiction::Image(_))));
+    let error = of(&["--insecure-registries=http://a"]).unwrap_err();
+    assert_eq!(error.to_string(), "--insecure-registries");
+}
+
+#[test]
+fn sizes_are_read_as_kubernetes_reads_them() {
+    assert_eq!(size("10Gi"), Ok(10 << 30));
+    assert_eq!(size("1048576"), Ok(1 << 20));
+    for text in ["", "0", "10G", "-1", "1.5Gi", "99999999999999Ti", "Gi"] {
+        assert_eq!(size(text), Err(NotASize), "{text}");
+    }
+}
+
+#[test]
+fn a_window_of_nothing_is_refused() {
+    let args = parsed(&["--ipxe-service-url=http://a", "--ignition-window=0"]);
+    assert!(matches!(args.urls(), Err(Contradiction::NoWindow)));
+}
+
+#[test]
+fn flags_of_the_peer_are_accepted() {
+    let words = [
+        "--ipxe-service-url=http://a",
+        "--metrics-secure=false",
+        "--metrics-cert-path=/tls",
+        "--enable-http2",
+        "--leader-elect",
+        "--health-probe-bind-address=:8081",
+        "--zap-log-level=debug",
+        "--zap-devel",
+        "--kubeconfig=/k",
+    ];
+    let parsed = try_parse::<Args>(ACCEPTED, line(&words), |_| false).unwrap();
+    assert!(parsed.args.runtime.election.leader_elect);
+    assert_eq!(parsed.ignored.len(), 3);
+}
+
+fn parsed(words: &[&str]) -> Args {
+    try_parse::<Args>(ACCEPTED, line(words), |_| false).unwrap().args
+}
+
+fn line(words: &[&str]) -> Vec<std::ffi::OsString> {
+    ["boot-operator"].iter().chain(words).map(Into::into).collect()
+}

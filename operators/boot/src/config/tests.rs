@@ -1,0 +1,142 @@
+use super::*;
+use crate::{
+    fetches::Part,
+    testing::{Cluster, NAMESPACE, Objects, context, http_config, ipxe, list, resolver},
+};
+use serde_json::json;
+
+#[tokio::test]
+async fn what_was_made_by_hand_becomes_ready_in_one_write() {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    let mut config = ipxe("hand");
+    config.metadata.owner_references = None;
+    let ctx = seeing(&cluster, config.clone()).await;
+    pass(Arc::clone(&ctx), reference("hand")).await.unwrap();
+    let written = cluster.written();
+    assert_eq!(written.len(), 1);
+    assert_eq!(
+        written[0].request,
+        "PATCH /apis/boot.ironcore.dev/v1alpha1/namespaces/tenant/ipxebootconfigs/hand/status"
+    );
+    assert!(written[0].query.contains("force=true"));
+    assert!(written[0].query.contains("fieldManager=boot.ironcore.dev"), "{}", written[0].query);
+    assert_eq!(
+        written[0].body,
+        json!({
+            "apiVersion": "boot.ironcore.dev/v1alpha1", "kind": "IPXEBootConfig",
+            "metadata": {"resourceVersion": "7"}, "status": {"state": "Ready"},
+        })
+    );
+
+    cluster.take();
+    config.status =
+        Some(IpxeBootConfigStatus { state: Some(BootState::Ready), ..Default::default() });
+    list(&ctx.view.ipxe, vec![config]).await;
+    assert_eq!(pass(ctx, reference("hand")).await.unwrap(), Next::After(RESYNC));
+    assert_eq!(cluster.take(), [""; 0], "nothing changed");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (&[], "SecretNotFound"),
+        (&[("other", "hunter2")], "KeyMissing"),
+        (&[("format", "fcos"), ("ignition", "hunter2: [")], "IgnitionUnsupported"),
+    ];
+    for (entries, reason) in cases {
+        let cluster = Cluster::default();
+        if !entries.is_empty() {
+            cluster.put_secret("ignition", entries);
+        }
+        let ctx = seeing(&cluster, ipxe("claim")).await;
+        pass(ctx, reference("claim")).await.unwrap();
+        let written = cluster.written();
+        let status = &written[0].body["status"];
+        assert_eq!(status["state"], "Error");
+        assert_eq!(status["conditions"][0]["type"], "IgnitionValidation");
+        assert_eq!(status["conditions"][0]["reason"], reason);
+        assert_eq!(status["conditions"][0]["observedGeneration"], 1);
+        assert!(written[1].request.starts_with("POST /apis/events.k8s.io/v1/"), "{written:?}");
+        assert_eq!(written[1].body["reason"], reason);
+        assert!(!format!("{written:?}").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn script_and_ignition_of_one_boot_are_one_write() {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    let mut config = ipxe("claim");
+    config.metadata.creation_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
+    let ctx = seeing(&cluster, config.clone()).await;
+    assert!(matches!(pass(Arc::clone(&ctx), reference("claim")).await.unwrap(), Next::After(_)));
+    assert_eq!(cluster.take(), [""; 0], "its boot is about to begin");
+
+    ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Script);
+    ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Ignition);
+    let next = record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap();
+    assert_eq!(next, Next::After(UNSEEN));
+    let written = cluster.written();
+    assert_eq!(written.len(), 1, "{written:?}");
+    let status = &written[0].body["status"];
+    assert_eq!(status["state"], "Ready");
+    let types: Vec<_> =
+        status["conditions"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
+    assert_eq!(types, ["IPXEScriptFetched", "IgnitionDataFetched"]);
+
+    cluster.take();
+    config.status = serde_json::from_value(status.clone()).unwrap();
+    list(&ctx.view.ipxe, vec![config]).await;
+    let next = record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap();
+    assert_eq!((next, cluster.take().len()), (Next::Wait, 0));
+    let fetched = ctx.fetches.of(&reference("claim"), Some("claim-config-uid"));
+    assert_eq!(fetched, Fetched::default(), "forgotten");
+}
+
+#[tokio::test]
+async fn the_other_kind_is_written_in_the_same_way() {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    let ctx = context(&cluster, resolver(&[]));
+    let objects = Objects { http: vec![http_config("claim")], ..Objects::default() };
+    objects.fill(&ctx.view).await;
+    let config = ConfigRef::new(Kind::Http, (NAMESPACE.to_owned(), "claim".to_owned()));
+    ctx.fetches.note(&config, "claim-config-uid", Part::Ignition);
+    record_fetches(ctx, config).await.unwrap();
+    let written = cluster.written();
+    assert!(written[0].request.ends_with("/httpbootconfigs/claim/status"), "{written:?}");
+    assert_eq!(written[0].body["status"]["conditions"][0]["type"], "IgnitionDataFetched");
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_is_forgotten() {
+    let cluster = Cluster::default();
+    let ctx = context(&cluster, resolver(&[]));
+    Objects::default().fill(&ctx.view).await;
+    ctx.fetches.note(&reference("claim"), "uid", Part::Script);
+    assert_eq!(record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!(ctx.fetches.of(&reference("claim"), Some("uid")), Fetched::default());
+    assert_eq!(pass(ctx, reference("claim")).await.unwrap(), Next::Wait);
+}
+
+#[tokio::test]
+async fn an_api_server_that_fails_is_a_failure_and_no_verdict() {
+    let cluster = Cluster::default();
+    let ctx = seeing(&cluster, ipxe("claim")).await;
+    cluster.go_down();
+    let error = pass(ctx, reference("claim")).await.unwrap_err();
+    assert!(matches!(error, Error::Secret(_)), "{error:?}");
+    assert_eq!(cluster.take(), [""; 0]);
+}
+
+fn reference(name: &str) -> ConfigRef {
+    ConfigRef::new(Kind::Ipxe, (NAMESPACE.to_owned(), name.to_owned()))
+}
+
+async fn seeing(cluster: &Cluster, config: IpxeBootConfig) -> Arc<Context> {
+    let ctx = context(cluster, resolver(&[]));
+    Objects { ipxe: vec![config], ..Objects::default() }.fill(&ctx.view).await;
+    ctx
+}

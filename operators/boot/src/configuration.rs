@@ -1,0 +1,32 @@
+//! Controller of `ServerBootConfiguration`: `observe` reads, [`metal_core::boot::configuration`]
+//! decides, `act` writes. It is the one writer of the state.
+
+mod act;
+mod observe;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    Error,
+    context::{Context, Named},
+    work::Next,
+};
+use jiff::Timestamp;
+use metal_core::boot::configuration::{decide, outdated};
+use std::sync::Arc;
+
+/// One pass over one configuration: at most one write.
+///
+/// # Errors
+///
+/// If something could not be read or written.
+pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, Error> {
+    let Some(configuration) = ctx.view.configurations.named(Some(&namespace), &name) else {
+        return Ok(Next::Wait);
+    };
+    if let Some(decision) = outdated(&configuration, ctx.modes, Timestamp::now()) {
+        return act::act(&ctx, &configuration, decision).await;
+    }
+    let seen = observe::observe(&ctx, &configuration).await?;
+    act::act(&ctx, &configuration, decide(&seen.as_observation(), ctx.modes)).await
+}

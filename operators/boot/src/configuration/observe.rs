@@ -1,0 +1,104 @@
+//! What a pass sees.
+
+use crate::{
+    Error,
+    context::{Context, named},
+    view,
+};
+use jiff::Timestamp;
+use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
+use metal_core::boot::{
+    Ignition, Lack,
+    configuration::{Image, Observation, PxeUrls, needs_image},
+    url,
+};
+use metal_image::{
+    manifest::Descriptor,
+    resolve::{self, Missing},
+};
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+/// An observation that owns what it is about.
+pub(super) struct Seen {
+    configuration: Arc<ServerBootConfiguration>,
+    server: Option<Arc<Server>>,
+    image: Image,
+    ignition: Ignition,
+    ipxe: Option<Arc<IpxeBootConfig>>,
+    http: Option<Arc<HttpBootConfig>>,
+}
+
+impl Seen {
+    pub(super) fn as_observation(&self) -> Observation<'_> {
+        Observation {
+            configuration: &self.configuration,
+            server: self.server.as_deref(),
+            image: self.image.clone(),
+            ignition: self.ignition.clone(),
+            ipxe: self.ipxe.as_deref(),
+            http: self.http.as_deref(),
+            now: Timestamp::now(),
+        }
+    }
+}
+
+pub(super) async fn observe(
+    ctx: &Context,
+    configuration: &Arc<ServerBootConfiguration>,
+) -> Result<Seen, Error> {
+    let (namespace, name) = named(&**configuration);
+    let server = ctx.view.servers.named(None, &configuration.spec.server_ref.name);
+    let ipxe = ctx.view.ipxe.named(Some(&namespace), &name);
+    let http = ctx.view.http.named(Some(&namespace), &name);
+    let secret = view::named(configuration.spec.ignition_secret_ref.as_ref());
+    let ignition = ctx.secrets.ignition(&namespace, secret).await;
+    let ignition = ignition.map_err(|error| Error::Secret(Box::new(error)))?;
+    let (service, images) = bases(ctx);
+    let is_open =
+        needs_image(configuration, ipxe.as_deref(), http.as_deref(), ctx.modes, (service, images));
+    // Nobody boots it without a server, whatever the image offers.
+    let image =
+        if is_open && server.is_some() { image(ctx, configuration).await } else { Image::Settled };
+    Ok(Seen { configuration: Arc::clone(configuration), server, image, ignition, ipxe, http })
+}
+
+/// Where machines reach this process; one that nobody was told of is never put into a boot config.
+fn bases(ctx: &Context) -> (&str, &str) {
+    let (service, images) = (ctx.urls.service.as_deref(), ctx.urls.images.as_deref());
+    (service.unwrap_or_default(), images.unwrap_or_default())
+}
+
+async fn image(ctx: &Context, configuration: &ServerBootConfiguration) -> Image {
+    let text = configuration.spec.image.as_deref().unwrap_or_default();
+    match ctx.images.resolve(text, &ctx.architecture).await {
+        Ok(image) => offers(ctx, &image),
+        Err(error) => Image::Failed(Lack {
+            reason: error.reason(),
+            message: format!("spec.image {text:?}: {}", Chain(&error)),
+        }),
+    }
+}
+
+fn offers(ctx: &Context, image: &resolve::Image) -> Image {
+    let (service, images) = bases(ctx);
+    let (name, version) = (image.name.to_string(), image.version.to_string());
+    let layer = |descriptor: &Descriptor| {
+        url::layer(service, &name, &descriptor.digest.to_string(), &version)
+    };
+    let pxe = image.pxe.as_ref().map(|layers| PxeUrls {
+        kernel: layer(&layers.kernel),
+        initrd: layer(&layers.initrd),
+        squashfs: layers.squashfs.as_ref().map(layer),
+    });
+    let uki = image.uki.as_ref().map(|uki| url::uki(images, &name, &uki.digest.to_string()));
+    Image::Offers { pxe: pxe.map_err(lack), uki: uki.map_err(lack) }
+}
+
+fn lack(missing: &Missing) -> Lack {
+    let reason = match missing {
+        Missing::Architecture { .. } => "ArchitectureMissing",
+        Missing::Layer { .. } => "LayerMissing",
+    };
+    Lack { reason, message: missing.to_string() }
+}

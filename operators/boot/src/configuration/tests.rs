@@ -1,0 +1,268 @@
+use super::*;
+use crate::testing::{
+    Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
+    registry::{OCI_MANIFEST, TestRegistry},
+    resolver, server,
+};
+use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
+use metal_image::{
+    Digest,
+    manifest::{INITRD, KERNEL, UKI},
+};
+use serde_json::Value;
+
+const GROUP: &str = "/apis/boot.ironcore.dev/v1alpha1/namespaces/tenant";
+const STATUS: &str = "PATCH /apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/\
+                      serverbootconfigurations/claim/status";
+
+#[tokio::test]
+async fn a_pxe_image_costs_one_boot_config_and_one_status_and_then_nothing() {
+    let registry = TestRegistry::start().await;
+    let layers: [(&str, &[u8]); 2] = [(KERNEL[0], b"k"), (INITRD[0], b"i")];
+    registry.push_image("os", "1", OCI_MANIFEST, &layers).await;
+    let world = World::new(&registry, "os:1").await;
+
+    world.pass().await;
+    let written = world.cluster.written();
+    assert_eq!(written[0].request, format!("PATCH {GROUP}/ipxebootconfigs/claim"));
+    assert!(written[0].query.contains("force=true"));
+    let body = &written[0].body;
+    let owner = &body["metadata"]["ownerReferences"][0];
+    assert_eq!(
+        (&owner["uid"], &owner["kind"]),
+        (&"claim-uid".into(), &"ServerBootConfiguration".into())
+    );
+    assert_eq!((&owner["controller"], &owner["blockOwnerDeletion"]), (&true.into(), &true.into()));
+    assert_eq!(body["spec"]["systemUUID"], UUID);
+    assert_eq!(body["spec"]["ignitionSecretRef"]["name"], "ignition");
+    let image = registry.image("os").replace(':', "%3A").replace('/', "%2F");
+    let digest = Digest::of(b"k").to_string().replace(':', "%3A");
+    let kernel = format!("http://boot:8082/image?imageName={image}&layerDigest={digest}&version=1");
+    assert_eq!(body["spec"]["kernelURL"], kernel.as_str());
+
+    assert_eq!(world.settle().await, [STATUS]);
+    assert_eq!(world.state(), Some(BootState::Ready));
+    world.pass().await;
+    assert_eq!(world.cluster.take(), [""; 0]);
+    assert_eq!(world.condition("HTTPBootReady"), ("False".into(), "LayerMissing".into()));
+}
+
+#[tokio::test]
+async fn a_uki_is_offered_in_the_known_form_under_its_own_manager() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    let world = World::new(&registry, "os:1").await;
+    world.pass().await;
+    let written = world.cluster.written();
+    assert_eq!(written[0].request, format!("PATCH {GROUP}/httpbootconfigs/claim"));
+    assert!(written[0].query.contains("fieldManager=server-boot-controller"));
+    let digest = Digest::of(b"uki").to_string().replace(':', "-");
+    let uki = format!("http://boot:8083/httpboot/{}/{digest}.efi", registry.image("os"));
+    assert_eq!(written[0].body["spec"]["ukiURL"], uki.as_str());
+    assert_eq!(world.settle().await, [STATUS]);
+    assert_eq!(world.state(), Some(BootState::Ready));
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_used_is_an_error_that_says_what_to_do() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "empty", OCI_MANIFEST, &[("text/plain", b"a")]).await;
+    let address = registry.address.as_str();
+    let cases = [
+        (registry.image("os:gone"), "has no version gone: check the name, or push it"),
+        (registry.image("os:empty"), "image has no kernel layer: push one of media type"),
+        ("quay.io/a/b:1".to_owned(), "or add it to --allowed-registries"),
+        ("quay.io/A/b:1".to_owned(), "must be lower-case"),
+        (String::new(), "image reference is empty"),
+    ];
+    for (image, message) in cases {
+        let world = World::of(&[address], &image).await;
+        assert_eq!(world.settle().await, [STATUS, "event ImageValidation"], "{image}");
+        assert_eq!(world.state(), Some(BootState::Error), "{image}");
+        let (status, reason) = world.condition("ImageValidation");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "ValidationFailed"));
+        let said = world.message("ImageValidation");
+        assert!(said.contains(message), "{said}");
+        world.pass().await;
+        assert_eq!(world.cluster.take(), [""; 0], "said once");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_an_error_until_it_is_back() {
+    let registry = TestRegistry::start().await;
+    let image = registry.image("os:1");
+    let address = registry.address.clone();
+    drop(registry);
+    let world = World::of(&[&address], &image).await;
+    world.settle().await;
+    assert!(world.message("ImageValidation").contains("does not answer"));
+}
+
+#[tokio::test]
+async fn a_configuration_whose_secret_is_missing_is_not_ready() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    let world = World::new(&registry, "os:1").await;
+    world.ctx.secrets.forget(&(NAMESPACE.to_owned(), "ignition".to_owned()));
+    world
+        .change(|configuration| {
+            configuration.spec.ignition_secret_ref.as_mut().unwrap().name = "gone".to_owned();
+        })
+        .await;
+    world.settle().await;
+    assert_eq!(world.state(), Some(BootState::Error));
+    let expected = "spec.ignitionSecretRef: there is no Secret tenant/gone: create it";
+    assert_eq!(world.message("IgnitionValidation"), expected);
+}
+
+#[tokio::test]
+async fn a_new_image_is_pending_first_and_takes_away_what_it_does_not_offer() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    let layers: [(&str, &[u8]); 2] = [(KERNEL[0], b"k"), (INITRD[0], b"i")];
+    registry.push_image("os", "2", OCI_MANIFEST, &layers).await;
+    let world = World::new(&registry, "os:1").await;
+    world.settle().await;
+    world
+        .change(|configuration| {
+            configuration.spec.image = Some(registry.image("os:2"));
+            configuration.metadata.generation = Some(2);
+        })
+        .await;
+    world.pass().await;
+    assert_eq!(world.cluster.take(), [STATUS]);
+    assert_eq!(world.state(), Some(BootState::Ready), "not yet seen");
+    world
+        .change(|configuration| {
+            configuration.status.as_mut().unwrap().state = Some(BootState::Pending);
+            configuration.status.as_mut().unwrap().observed_generation = Some(2);
+        })
+        .await;
+    let expected = [
+        format!("PATCH {GROUP}/ipxebootconfigs/claim"),
+        format!("DELETE {GROUP}/httpbootconfigs/claim"),
+        STATUS.to_owned(),
+    ];
+    assert_eq!(world.settle().await, expected);
+    assert_eq!(world.state(), Some(BootState::Ready));
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_gone_is_nothing_to_do() {
+    let world = World::of(&[], "ghcr.io/a/b:1").await;
+    list(&world.ctx.view.configurations, vec![]).await;
+    let key = (NAMESPACE.to_owned(), "claim".to_owned());
+    assert_eq!(pass(Arc::clone(&world.ctx), key).await.unwrap(), Next::Wait);
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_a_failure_of_the_pass() {
+    let world = World::of(&[], "quay.io/a/b:1").await;
+    let name = (NAMESPACE.to_owned(), "claim".to_owned());
+    pass(Arc::clone(&world.ctx), name.clone()).await.unwrap();
+    world.cluster.go_down();
+    let error = pass(Arc::clone(&world.ctx), name).await.unwrap_err();
+    assert!(matches!(error, Error::Write { .. }), "{error:?}");
+}
+
+/// One configuration, and a watch that brings back what was written.
+struct World {
+    ctx: Arc<Context>,
+    cluster: Cluster,
+}
+
+impl World {
+    async fn new(registry: &TestRegistry, image: &str) -> Self {
+        Self::of(&[registry.address.as_str()], &registry.image(image)).await
+    }
+
+    async fn of(allowed: &[&str], image: &str) -> Self {
+        let cluster = Cluster::default();
+        cluster.put_secret("ignition", &[("ignition", "{}")]);
+        let ctx = context(&cluster, resolver(allowed));
+        let mut claim = configuration("claim", None);
+        claim.spec.image = Some(image.to_owned());
+        let objects = Objects {
+            servers: vec![server("server", UUID, "claim")],
+            configurations: vec![claim],
+            ..Objects::default()
+        };
+        objects.fill(&ctx.view).await;
+        Self { ctx, cluster }
+    }
+
+    /// One pass, whose writes are not seen yet.
+    async fn pass(&self) {
+        let key = (NAMESPACE.to_owned(), "claim".to_owned());
+        pass(Arc::clone(&self.ctx), key).await.unwrap();
+    }
+
+    /// Passes until nothing is written any more, and then forgets what was written, which it
+    /// returns. What was written before is seen first.
+    async fn settle(&self) -> Vec<String> {
+        for sent in self.cluster.written() {
+            self.bring_back(&sent.request, &sent.body).await;
+        }
+        self.cluster.take();
+        let mut all = vec![];
+        for _ in 0..10 {
+            self.pass().await;
+            let written = self.cluster.written();
+            self.cluster.take();
+            if written.is_empty() {
+                return all;
+            }
+            for sent in written {
+                self.bring_back(&sent.request, &sent.body).await;
+                let reason = sent.body["reason"].as_str().unwrap_or_default();
+                let is_event = sent.request.starts_with("POST");
+                all.push(if is_event { format!("event {reason}") } else { sent.request });
+            }
+        }
+        panic!("does not settle: {all:?}");
+    }
+
+    /// What the watches do with a write.
+    async fn bring_back(&self, request: &str, body: &Value) {
+        let view = &self.ctx.view;
+        if request.starts_with("DELETE") {
+            list(&view.http, vec![]).await;
+        } else if request == STATUS {
+            let status = serde_json::from_value(body["status"].clone()).unwrap();
+            self.change(|configuration| configuration.status = Some(status)).await;
+        } else if request.contains("/ipxebootconfigs/") {
+            let config: IpxeBootConfig = serde_json::from_value(body.clone()).unwrap();
+            list(&view.ipxe, vec![config]).await;
+        } else if request.contains("/httpbootconfigs/") {
+            let config: HttpBootConfig = serde_json::from_value(body.clone()).unwrap();
+            list(&view.http, vec![config]).await;
+        }
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut ServerBootConfiguration)) {
+        let mut configuration = self.configuration();
+        change(&mut configuration);
+        list(&self.ctx.view.configurations, vec![configuration]).await;
+    }
+
+    fn configuration(&self) -> ServerBootConfiguration {
+        let found = self.ctx.view.configurations.named(Some(NAMESPACE), "claim");
+        ServerBootConfiguration::clone(&found.unwrap())
+    }
+
+    fn state(&self) -> Option<BootState> {
+        self.configuration().status.and_then(|status| status.state)
+    }
+
+    fn condition(&self, type_: &str) -> (String, String) {
+        let status = self.configuration().status.unwrap();
+        let found = status.conditions.into_iter().find(|c| c.type_ == type_).unwrap();
+        (found.status, found.reason)
+    }
+
+    fn message(&self, type_: &str) -> String {
+        let status = self.configuration().status.unwrap();
+        status.conditions.into_iter().find(|c| c.type_ == type_).unwrap().message
+    }
+}

@@ -1,0 +1,95 @@
+//! What every pass may use.
+
+use crate::{args::Urls, fetches::Fetches, secrets::Secrets, view::View};
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder},
+};
+use metal_core::boot::configuration::Modes;
+use metal_image::Resolver;
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+/// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
+pub const MANAGER: &str = "boot.ironcore.dev/controller-manager";
+/// Field manager of `HTTPBootConfig`s: the peer's.
+pub const HTTP_MANAGER: &str = "server-boot-controller";
+
+/// Namespace and name.
+pub type Named = (String, String);
+
+/// A kind of boot config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `IPXEBootConfig`.
+    Ipxe,
+    /// `HTTPBootConfig`.
+    Http,
+}
+
+/// A boot config, by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConfigRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ConfigRef {
+    /// Refers to the boot config of this kind and name.
+    pub fn new(kind: Kind, (namespace, name): Named) -> Self {
+        Self { kind, namespace, name }
+    }
+
+    /// Namespace and name.
+    pub fn named(&self) -> Named {
+        (self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// What every pass may use.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub view: Arc<View>,
+    /// Publisher of events.
+    pub recorder: Recorder,
+    /// Secrets of boots.
+    pub secrets: Arc<Secrets>,
+    /// Images.
+    pub images: Arc<Resolver>,
+    /// What was handed out, and is not recorded yet.
+    pub fetches: Arc<Fetches>,
+    /// Architecture of the servers.
+    pub architecture: String,
+    /// Which ways of booting are looked after.
+    pub modes: Modes,
+    /// Where machines reach this process.
+    pub urls: Urls,
+}
+
+impl Context {
+    /// Publishes a warning; best effort, because the status is the record.
+    pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1000).collect()),
+            action: "Validate".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::warn!(error = %Chain(&error), "event not published");
+        }
+    }
+}
+
+/// Namespace and name of an object.
+pub(crate) fn named<K: Resource>(object: &K) -> Named {
+    let meta = object.meta();
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}

@@ -1,0 +1,41 @@
+use metal_runtime::report::{Class, ReconcileError, class_of};
+
+/// A pass failed.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Error {
+    /// An object was not written.
+    #[error("{what} was not written")]
+    Write {
+        /// Its kind.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A Secret was not read.
+    #[error("the Secret of the boot was not read")]
+    Secret(#[source] Box<kube::Error>),
+    /// The pass took too long.
+    #[error("the pass took too long")]
+    Deadline,
+}
+
+impl Error {
+    /// For `map_err`.
+    pub(crate) fn write(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |error| Self::Write { what, source: Box::new(error) }
+    }
+}
+
+impl ReconcileError for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Write { source, .. } | Self::Secret(source) => class_of(source),
+            Self::Deadline => Class::Transient,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        self.into()
+    }
+}

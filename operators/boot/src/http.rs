@@ -1,0 +1,136 @@
+//! What machines ask for, over HTTP.
+//!
+//! Every route answers on both listeners, because deployments of the peer publish only one of
+//! them. A request is answered from what the watches have brought; nothing is written on the way.
+
+mod choose;
+mod httpboot;
+mod identity;
+mod ignition;
+mod image;
+mod ipxe;
+mod refused;
+#[cfg(test)]
+mod tests;
+
+pub use identity::Peer;
+
+use crate::{
+    args::{ByUuid, Urls},
+    context::ConfigRef,
+    fetches::Fetches,
+    gate::Gate,
+    live::Live,
+    secrets::Secrets,
+    view::View,
+};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use ipnet::IpNet;
+use metal_core::{boot::Refusal, capability::Key};
+use metal_image::{Resolver, Store};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use refused::refused;
+use std::{sync::Arc, time::Duration};
+
+/// What the handlers share.
+pub struct Site {
+    /// What is known of the cluster.
+    pub view: Arc<View>,
+    /// Secrets of boots.
+    pub secrets: Arc<Secrets>,
+    /// Images.
+    pub images: Arc<Resolver>,
+    /// Layers of images.
+    pub store: Store,
+    /// Layers that boot configs name.
+    pub live: Arc<Live<ConfigRef>>,
+    /// What was handed out.
+    pub fetches: Arc<Fetches>,
+    /// How often.
+    pub gate: Gate,
+    /// Key of ignition tokens.
+    pub key: Key,
+    /// How long an ignition token is good.
+    pub window: Duration,
+    /// Who gets an ignition without a token.
+    pub by_uuid: ByUuid,
+    /// Where machines reach this process.
+    pub urls: Urls,
+    /// What machines get by UEFI HTTP boot that no boot config is for.
+    pub default_uki: DefaultUki,
+    /// Architecture of the servers.
+    pub architecture: String,
+    /// Networks whose hosts may say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Number of answers.
+    pub answers: Family<Answer, Counter>,
+}
+
+/// What machines get by UEFI HTTP boot that no boot config is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultUki {
+    /// Nothing.
+    None,
+    /// What is at this URL.
+    Url(String),
+    /// The UKI of this image.
+    Image(String),
+}
+
+/// Labels of [`Site::answers`]; bounded by the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answer {
+    endpoint: &'static str,
+    status: u16,
+    reason: &'static str,
+}
+
+/// Every route.
+pub fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/ipxe", get(|| async { moved("/ipxe/") }))
+        .route("/ipxe/", get(ipxe::chain))
+        .route("/ipxe/{uuid}", get(ipxe::script))
+        .route("/ignition/{*path}", get(ignition::ignition))
+        .route("/httpboot", get(httpboot::httpboot))
+        .route("/httpboot/{*path}", get(image::uki))
+        .route("/image", get(image::layer))
+        .fallback(|| async { refused(&Refusal::Unknown) })
+        .with_state(site)
+}
+
+fn moved(to: &'static str) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
+}
+
+impl Site {
+    /// Counts an answer, and makes one of a refusal.
+    fn answer(&self, endpoint: &'static str, result: Result<Response, Refusal>) -> Response {
+        let reason = match &result {
+            Ok(_) => "",
+            Err(refusal) => refusal.reason(),
+        };
+        let response = result.unwrap_or_else(|refusal| {
+            refused::log(endpoint, &refusal);
+            refused(&refusal)
+        });
+        let status = response.status().as_u16();
+        self.answers.get_or_create(&Answer { endpoint, status, reason }).inc();
+        response
+    }
+}
+
+/// A text that belongs to one machine at one time.
+fn private(text: impl Into<axum::body::Body>) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, text.into()).into_response()
+}

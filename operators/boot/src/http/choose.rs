@@ -1,0 +1,102 @@
+//! From the boot configs with an identity to the one that a machine gets.
+
+use crate::{
+    config::{BootConfig, owner},
+    context::{ConfigRef, Kind, named},
+    view::{View, canonical_uuid},
+};
+use metal_api::{BootState, ObjectReference, ServerBootConfiguration};
+use metal_core::boot::{
+    Refusal,
+    select::{Candidate, Owner, select},
+};
+use std::{ops::Deref, sync::Arc};
+
+/// A boot config that a machine gets.
+pub(super) struct Chosen<K> {
+    /// It.
+    pub(super) config: Arc<K>,
+    /// Its name.
+    pub(super) reference: ConfigRef,
+    /// What tokens are bound to: UID of the configuration, or of a boot config made by hand.
+    pub(super) boot: String,
+    /// Whom tokens are for: name of the server, or UUID of a machine that is none.
+    pub(super) server: String,
+}
+
+impl<K: BootConfig> Chosen<K> {
+    /// UID of the object.
+    pub(super) fn uid(&self) -> &str {
+        self.config.meta().uid.as_deref().unwrap_or_default()
+    }
+}
+
+/// The one of `found` that a machine gets.
+pub(super) fn choose<K: BootConfig>(
+    view: &View,
+    kind: Kind,
+    found: &[Arc<K>],
+) -> Result<Chosen<K>, Refusal> {
+    if !view.is_ready() {
+        return Err(Refusal::Starting);
+    }
+    let owners: Vec<_> = found.iter().map(|config| owner_of(view, &**config)).collect();
+    let servers: Vec<_> = found.iter().map(|config| view.servers_of(config.uuid())).collect();
+    let mut candidates = vec![];
+    for ((config, owner), servers) in found.iter().zip(&owners).zip(&servers) {
+        let (namespace, name) = named(&**config);
+        let owner = match owner {
+            Owned::ByNobody => Owner::Unknown,
+            Owned::ByGone => Owner::Gone,
+            Owned::By(configuration) => {
+                let (namespace, name) = named(&**configuration);
+                Owner::Configuration(ObjectReference { namespace, name })
+            }
+        };
+        let servers = servers.iter().map(Deref::deref).collect();
+        candidates.push(Candidate { name: format!("{namespace}/{name}"), owner, servers });
+    }
+    let at = select(&candidates)?;
+    chosen(kind, &found[at], &owners[at])
+}
+
+/// Who made a boot config.
+enum Owned {
+    ByNobody,
+    ByGone,
+    By(Arc<ServerBootConfiguration>),
+}
+
+fn owner_of<K: BootConfig>(view: &View, config: &K) -> Owned {
+    let Some((name, uid)) = owner(config.meta()) else { return Owned::ByNobody };
+    let configuration = view.configurations.named(config.meta().namespace.as_deref(), name);
+    match configuration.filter(|it| it.metadata.uid.as_deref() == Some(uid)) {
+        Some(configuration) => Owned::By(configuration),
+        None => Owned::ByGone,
+    }
+}
+
+fn chosen<K: BootConfig>(kind: Kind, config: &Arc<K>, owned: &Owned) -> Result<Chosen<K>, Refusal> {
+    let (boot, server) = match owned {
+        Owned::By(configuration) => {
+            let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+            if state != Some(&BootState::Ready) {
+                return Err(Refusal::NotReady);
+            }
+            (configuration.metadata.uid.clone(), configuration.spec.server_ref.name.clone())
+        }
+        Owned::ByNobody | Owned::ByGone => {
+            if config.state() == Some(&BootState::Error) {
+                return Err(Refusal::NotReady);
+            }
+            let uuid = canonical_uuid(config.uuid().unwrap_or_default());
+            (config.meta().uid.clone(), uuid)
+        }
+    };
+    Ok(Chosen {
+        config: Arc::clone(config),
+        reference: ConfigRef::new(kind, named(&**config)),
+        boot: boot.unwrap_or_default(),
+        server,
+    })
+}

@@ -1,0 +1,85 @@
+//! `/httpboot`: which UKI a machine gets, for the DHCP server that asks on its behalf.
+
+use super::{
+    DefaultUki, Site,
+    choose::choose,
+    identity::{Peer, identifiers},
+    refused::plain,
+};
+use crate::{
+    context::Kind,
+    live::BlobRef,
+    view::{ConfigKey, canonical_address},
+};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use metal_core::boot::{Refusal, url};
+use metal_runtime::report::Chain;
+use std::{collections::BTreeMap, sync::Arc};
+
+pub(super) async fn httpboot(
+    State(site): State<Arc<Site>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Response {
+    let peer = peer.map(|Extension(peer)| peer);
+    let identifiers = identifiers(peer, &headers, &site.trusted_proxies);
+    let answer = answer(&site, &identifiers).await;
+    site.answer("httpboot", answer)
+}
+
+async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal> {
+    // Before all is listed nobody is unknown: the default must not take a server's place.
+    if !site.view.is_ready() {
+        return Err(Refusal::Starting);
+    }
+    let mut body = BTreeMap::from([("ClientIPs", identifiers.join(","))]);
+    let found = identifiers
+        .iter()
+        .map(|identifier| site.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
+    if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
+        let spec = &choose(&site.view, Kind::Http, &found)?.config.spec;
+        body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
+        body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
+        return Ok(Json(body).into_response());
+    }
+    match default_url(site).await? {
+        Some(url) => {
+            body.insert("UKIURL", url);
+            Ok(Json(body).into_response())
+        }
+        None => Ok(plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "HTTP boot is not configured (missing default UKI)",
+        )),
+    }
+}
+
+async fn default_url(site: &Site) -> Result<Option<String>, Refusal> {
+    match &site.default_uki {
+        DefaultUki::None => Ok(None),
+        DefaultUki::Url(url) => Ok(Some(url.clone())),
+        DefaultUki::Image(_) => {
+            let unusable = |why: String| Refusal::Unusable { why };
+            let (name, digest) = default_blob(site).await.map_err(unusable)?;
+            let images = site.urls.images.as_deref();
+            let images = images.ok_or_else(|| unusable("--image-server-url is missing".into()))?;
+            Ok(Some(url::uki(images, &name.to_string(), &digest.to_string())))
+        }
+    }
+}
+
+/// The UKI of the default image.
+pub(super) async fn default_blob(site: &Site) -> Result<BlobRef, String> {
+    let DefaultUki::Image(image) = &site.default_uki else {
+        return Err("there is no default image".to_owned());
+    };
+    let resolved = site.images.resolve(image, &site.architecture).await;
+    let resolved = resolved.map_err(|error| format!("{image}: {}", Chain(&error)))?;
+    let uki = resolved.uki.as_ref().map_err(|missing| format!("{image}: {missing}"))?;
+    Ok((resolved.name.clone(), uki.digest.clone()))
+}

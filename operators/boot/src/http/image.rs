@@ -1,0 +1,126 @@
+//! `/image` and `/httpboot/<image>/<digest>`: layers of images.
+
+use super::{DefaultUki, Site, httpboot::default_blob, refused::plain};
+use crate::live::{self, BlobRef};
+use axum::{
+    body::Body,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, Method, StatusCode},
+    response::Response,
+};
+use metal_core::boot::{Refusal, url};
+use metal_image::{
+    registry, respond,
+    store::{Blob, Error},
+};
+use metal_runtime::report::Chain;
+use std::{collections::HashMap, sync::Arc};
+
+/// UKIs are told by their type, or by their ending.
+const EFI: &str = "application/efi";
+const BINARY: &str = "application/octet-stream";
+
+/// A layer for iPXE.
+pub(super) async fn layer(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = match query.ok().and_then(|query| named(&query)) {
+        Some(blob) => blob_of(&site, &blob).await,
+        None => Err(Refused::Refusal(Refusal::NoContent)),
+    };
+    finish(&site, "image", answer, &method, &headers, BINARY)
+}
+
+/// A UKI for firmware.
+pub(super) async fn uki(
+    State(site): State<Arc<Site>>,
+    Path(path): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = match url::uki_path(&path).as_ref().and_then(live::parse) {
+        Some(blob) => blob_of(&site, &blob).await,
+        None => Err(Refused::Refusal(Refusal::NoContent)),
+    };
+    finish(&site, "uki", answer, &method, &headers, EFI)
+}
+
+/// Image and digest of a query, all of whose parts must be there.
+fn named(query: &HashMap<String, String>) -> Option<BlobRef> {
+    let value = |key: &str| query.get(key).filter(|value| !value.is_empty());
+    let (image, digest) = (value("imageName")?, value("layerDigest")?);
+    value("version")?;
+    let image = image.strip_suffix(".efi").unwrap_or(image);
+    live::parse(&(image.to_owned(), digest.clone()))
+}
+
+/// Why there is no blob.
+enum Refused {
+    Refusal(Refusal),
+    /// The registry is on nobody's list.
+    NotAllowed,
+    Store(Error),
+}
+
+async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused> {
+    let (name, digest) = blob;
+    site.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
+    if !site.live.contains(blob) && !is_default(site, blob).await {
+        let starting = !site.view.is_ready();
+        let refusal = if starting { Refusal::Starting } else { Refusal::NoContent };
+        return Err(Refused::Refusal(refusal));
+    }
+    site.store.open(name, digest).await.map_err(Refused::Store)
+}
+
+async fn is_default(site: &Site, blob: &BlobRef) -> bool {
+    matches!(site.default_uki, DefaultUki::Image(_))
+        && default_blob(site).await.is_ok_and(|default| default == *blob)
+}
+
+fn finish(
+    site: &Site,
+    endpoint: &'static str,
+    answer: Result<Blob, Refused>,
+    method: &Method,
+    headers: &HeaderMap,
+    content_type: &'static str,
+) -> Response {
+    let answer = match answer {
+        Ok(blob) => Ok(respond(method, headers, &blob, content_type).map(Body::from_stream)),
+        Err(Refused::Refusal(refusal)) => Err(refusal),
+        Err(Refused::NotAllowed) => {
+            Ok(plain(StatusCode::FORBIDDEN, "Forbidden: Registry not allowed"))
+        }
+        Err(Refused::Store(error)) => {
+            tracing::warn!(endpoint, error = %Chain(&error), "image layer not served");
+            let (status, text) = said(&error);
+            Ok(plain(status, text))
+        }
+    };
+    site.answer(endpoint, answer)
+}
+
+/// What is said of a failure, in the words of the peer where it has some.
+fn said(error: &Error) -> (StatusCode, &'static str) {
+    use registry::Error as Registry;
+    match error {
+        Error::Registry(Registry::NoImage { .. } | Registry::NoBlob { .. }) => {
+            (StatusCode::NOT_FOUND, "Resource Not Found")
+        }
+        Error::Registry(Registry::LoginNeeded { .. } | Registry::Token { .. }) => {
+            (StatusCode::UNAUTHORIZED, "Authentication failed")
+        }
+        Error::Registry(Registry::RateLimited { .. }) => {
+            (StatusCode::TOO_MANY_REQUESTS, "the registry limits the rate of requests")
+        }
+        Error::Registry(_) => (StatusCode::BAD_GATEWAY, "Registry detection failed"),
+        Error::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the registry takes too long"),
+        Error::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full"),
+        Error::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Error::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+    }
+}

@@ -1,0 +1,90 @@
+use super::*;
+use crate::testing::{UUID, configuration, http_config, server};
+use metal_api::BootState;
+use serde_json::{Value, json};
+
+const FORWARDED: &str = "x-forwarded-for";
+
+#[tokio::test]
+async fn a_machine_is_found_by_any_of_its_addresses() {
+    for identifiers in ["10.1.1.1", "192.0.2.9, 02-00-00-AA-00-01", "::ffff:10.1.1.1"] {
+        let got = ask_for(Booth::with(Objects::ready_for_http()).await, identifiers).await;
+        assert_eq!(got.status, 200, "{identifiers}");
+        assert_eq!(got.header("content-type"), Some("application/json"));
+        let body: Value = serde_json::from_str(&got.body).unwrap();
+        let joined = identifiers.replace(", ", ",");
+        let uki = "http://boot:8083/httpboot/uki.efi";
+        assert_eq!(body, json!({"ClientIPs": joined, "SystemUUID": UUID, "UKIURL": uki}));
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_trusted_asks_for_itself() {
+    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_http()).await.router();
+    let headers = [(FORWARDED, "10.1.1.1")];
+    let got = ask(&router, Method::GET, "/httpboot", &headers, "192.0.2.1").await;
+    assert_eq!(got.status, 500, "it is unknown, and there is no default");
+    let got = ask(&router, Method::GET, "/httpboot", &[], "10.1.1.1").await;
+    assert_eq!(got.status, 200);
+}
+
+#[tokio::test]
+async fn an_unknown_machine_gets_the_default_if_there_is_one() {
+    let got = ask_for(Booth::with(Objects::ready_for_http()).await, "192.0.2.9").await;
+    let text = "HTTP boot is not configured (missing default UKI)\n";
+    assert_eq!((got.status, got.body.as_str()), (500, text));
+
+    let mut booth = Booth::with(Objects::ready_for_http()).await;
+    booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+    let got = ask_for(booth, "192.0.2.9").await;
+    let body: Value = serde_json::from_str(&got.body).unwrap();
+    assert_eq!(body, json!({"ClientIPs": "192.0.2.9", "UKIURL": "http://a/uki.efi"}));
+}
+
+#[tokio::test]
+async fn a_known_machine_never_gets_the_default() {
+    let ready = Objects::ready_for_http();
+    let not_ready = Objects {
+        configurations: vec![configuration("claim", Some(BootState::Pending))],
+        ..ready.clone()
+    };
+    let elsewhere = Objects { servers: vec![server("server", UUID, "other")], ..ready.clone() };
+    let other = {
+        let mut other = http_config("other");
+        other.spec.system_uuid = Some("00000000-0000-0000-0000-000000000002".to_owned());
+        other
+    };
+    let twins = Objects {
+        http: vec![http_config("claim"), other],
+        servers: vec![
+            server("server", UUID, "claim"),
+            server("twin", "00000000-0000-0000-0000-000000000002", "other"),
+        ],
+        configurations: vec![
+            configuration("claim", Some(BootState::Ready)),
+            configuration("other", Some(BootState::Ready)),
+        ],
+        ipxe: vec![],
+    };
+    for (objects, status) in [(not_ready, 503), (elsewhere, 404), (twins, 500)] {
+        let mut booth = Booth::with(objects).await;
+        booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+        assert_eq!(ask_for(booth, "10.1.1.1").await.status, status);
+    }
+    let mut booth = Booth::starting().await;
+    booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+    assert_eq!(ask_for(booth, "10.1.1.1").await.status, 503, "nobody is unknown yet");
+}
+
+#[tokio::test]
+async fn a_default_image_that_cannot_be_had_is_an_error() {
+    let mut booth = Booth::with(Objects::default()).await;
+    booth.site.default_uki = DefaultUki::Image("quay.io/a/b:1".to_owned());
+    let got = ask_for(booth, "10.1.1.1").await;
+    assert_eq!((got.status, got.body.as_str()), (500, "Internal Server Error\n"));
+}
+
+async fn ask_for(booth: Booth, identifiers: &str) -> Got {
+    let (router, _cluster, _dir) = booth.router();
+    ask(&router, Method::GET, "/httpboot", &[(FORWARDED, identifiers)], "10.0.0.1").await
+}

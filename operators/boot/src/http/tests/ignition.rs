@@ -1,0 +1,181 @@
+use super::*;
+use crate::testing::{NAMESPACE, UUID, configuration};
+use jiff::Timestamp;
+use metal_api::{BootState, LocalObjectReference};
+use metal_core::{
+    boot::config::Fetched,
+    capability::{Claims, Purpose, issue},
+};
+
+const BUTANE: &str = "{variant: fcos, version: 1.3.0, systemd: {units: [{name: a.service}]}}";
+
+#[tokio::test]
+async fn the_url_in_the_script_fetches_the_ignition() {
+    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
+    let script = get(&router, &format!("/ipxe/{UUID}")).await.body;
+    let (_, url) = script.split_once("ignition.config.url=${ipxe-svc}").unwrap();
+    let got = get(&router, url.split(' ').next().unwrap()).await;
+    assert_eq!((got.status, got.body.as_str()), (200, "{}"));
+    assert_eq!(got.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(got.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn butane_is_translated_and_everything_else_handed_on() {
+    let cases = [
+        (vec![("format", "fcos\n"), ("ignition", BUTANE)], 200, "{\"ignition\":"),
+        (vec![("format", "fcos"), ("ignition", "storage: {disks: []}")], 500, "Internal"),
+        (vec![("format", "raw"), ("ignition", BUTANE)], 200, "{variant"),
+        (vec![("ignition", "anything")], 200, "anything"),
+        (vec![("other", "x")], 404, "Resource Not Found"),
+    ];
+    for (entries, status, begins) in cases {
+        let booth = Booth::with(Objects::ready_for_ipxe()).await;
+        booth.cluster.put_secret("ignition", &entries);
+        let path = booth.path(&claims());
+        let got = booth.get(&path).await;
+        assert_eq!(got.status, status, "{entries:?}");
+        assert!(got.body.starts_with(begins), "{}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn a_boot_without_ignition_or_secret_is_not_found() {
+    let mut objects = Objects::ready_for_ipxe();
+    objects.ipxe[0].spec.ignition_secret_ref = None;
+    let booth = Booth::with(objects).await;
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 404);
+
+    let mut objects = Objects::ready_for_ipxe();
+    objects.ipxe[0].spec.ignition_secret_ref = Some(LocalObjectReference::new("gone"));
+    let booth = Booth::with(objects).await;
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 404);
+
+    let booth = Booth::with(Objects::default()).await;
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn only_the_token_of_this_very_boot_opens() {
+    let good = claims();
+    let cases = [
+        Claims { boot: "earlier-uid".to_owned(), ..good.clone() },
+        Claims { server: "other".to_owned(), ..good.clone() },
+        Claims { purpose: Purpose::Registration, ..good.clone() },
+        Claims { expires: Timestamp::now() - Duration::from_secs(1), ..good },
+    ];
+    for claims in cases {
+        let booth = Booth::with(Objects::ready_for_ipxe()).await;
+        let path = booth.path(&claims);
+        let got = booth.get(&path).await;
+        assert_eq!((got.status, got.body.as_str()), (403, "Forbidden\n"), "{claims:?}");
+    }
+    let foreign = Key::new(&[8; Key::MIN]).unwrap();
+    let foreign = issue(&foreign, &claims()).unwrap();
+    for token in [foreign.as_str(), "", "AAAA", "%00"] {
+        let booth = Booth::with(Objects::ready_for_ipxe()).await;
+        let got = booth.get(&format!("/ignition/t/{token}/{UUID}")).await;
+        assert_eq!(got.status, 403, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_uuid_alone_opens_only_where_no_script_of_ours_could_carry_a_token() {
+    use ByUuid::{Always, Never, Unscripted};
+    let mut own_script = Objects::ready_for_ipxe();
+    own_script.ipxe[0].spec.ipxe_script_secret_ref = Some(LocalObjectReference::new("script"));
+    let mut dual = Objects::ready_for_ipxe();
+    dual.http = Objects::ready_for_http().http;
+    let cases = [
+        (Objects::ready_for_ipxe(), Unscripted, 403),
+        (Objects::ready_for_ipxe(), Always, 200),
+        (Objects::ready_for_http(), Unscripted, 200),
+        (Objects::ready_for_http(), Never, 403),
+        (own_script.clone(), Unscripted, 200),
+        (own_script, Never, 403),
+        (dual, Unscripted, 200),
+    ];
+    for (at, (objects, by_uuid, status)) in cases.into_iter().enumerate() {
+        for path in ["/ignition", "/ignition/some/where"] {
+            let mut booth = Booth::with(objects.clone()).await;
+            booth.site.by_uuid = by_uuid;
+            let got = booth.get(&format!("{path}/{}", UUID.to_uppercase())).await;
+            assert_eq!(got.status, status, "case {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_boot_that_asks_too_often_has_to_wait() {
+    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
+    booth.site.gate = Gate::new(2, Duration::from_mins(30));
+    let path = booth.path(&claims());
+    let (router, _cluster, _dir) = booth.router();
+    for status in [200, 200, 429] {
+        assert_eq!(get(&router, &path).await.status, status);
+    }
+    assert_eq!(get(&router, &path).await.header("retry-after"), Some("5"));
+}
+
+#[tokio::test]
+async fn what_is_not_ready_or_not_known_yet_is_asked_for_again() {
+    let booth = Booth::starting().await;
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 503);
+
+    let configurations = vec![configuration("claim", Some(BootState::Error))];
+    let objects = Objects { configurations, ..Objects::ready_for_ipxe() };
+    let booth = Booth::with(objects).await;
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 503);
+
+    let booth = Booth::with(Objects::ready_for_ipxe()).await;
+    booth.cluster.go_down();
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_secret_is_read_once_and_again_when_it_has_changed() {
+    let booth = Booth::with(Objects::ready_for_ipxe()).await;
+    let path = booth.path(&claims());
+    let secrets = Arc::clone(&booth.site.secrets);
+    let (router, cluster, _dir) = booth.router();
+    for _ in 0..5 {
+        assert_eq!(get(&router, &path).await.body, "{}");
+    }
+    assert_eq!(cluster.reads(), 1);
+    cluster.put_secret("ignition", &[("ignition", "new")]);
+    secrets.forget(&(NAMESPACE.to_owned(), "ignition".to_owned()));
+    assert_eq!(get(&router, &path).await.body, "new");
+}
+
+#[tokio::test]
+async fn an_ignition_that_was_handed_out_is_noted() {
+    let booth = Booth::with(Objects::ready_for_http()).await;
+    let fetches = Arc::clone(&booth.site.fetches);
+    assert_eq!(booth.get(&format!("/ignition/{UUID}")).await.status, 200);
+    let config = ConfigRef::new(crate::Kind::Http, (NAMESPACE.into(), "claim".into()));
+    let noted = fetches.of(&config, Some("claim-config-uid"));
+    assert_eq!(noted, Fetched { script: false, ignition: true });
+    assert_eq!(fetches.of(&config, Some("another")), Fetched::default());
+}
+
+impl Booth {
+    fn path(&self, claims: &Claims) -> String {
+        let token = issue(&self.site.key, claims).unwrap();
+        format!("/ignition/t/{}/{UUID}", token.as_str())
+    }
+}
+
+fn claims() -> Claims {
+    Claims {
+        purpose: Purpose::Ignition,
+        server: "server".to_owned(),
+        boot: "claim-uid".to_owned(),
+        expires: Timestamp::now() + Duration::from_mins(5),
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::{
+    ConfigRef, Kind,
+    live::blobs,
+    testing::registry::{OCI_MANIFEST, TestRegistry},
+};
+use metal_core::boot::url;
+use metal_image::{Digest, manifest::UKI};
+use serde_json::{Value, json};
+
+const KERNEL: &[u8] = b"a kernel, more or less";
+
+#[tokio::test]
+async fn a_layer_that_a_boot_config_names_is_served_whole_and_in_part() {
+    let registry = TestRegistry::start().await;
+    let digest = registry.push_blob("os", KERNEL).await;
+    let image = registry.image("os");
+    let (router, _cluster, _dir) = serving(&registry, &[&digest]).await.router();
+    let layer = layer_path(&image, &digest.to_string());
+    let uki = url::uki("http://x/httpboot", &image, &digest.to_string());
+    let uki = uki.strip_prefix("http://x").unwrap().to_owned();
+    let types = [
+        (layer.clone(), "application/octet-stream"),
+        (layer.replacen("&layer", ".efi&layer", 1), "application/octet-stream"),
+        (uki.clone(), "application/efi"),
+        (uki.strip_suffix(".efi").unwrap().to_owned(), "application/efi"),
+    ];
+    for (path, content_type) in types {
+        let got = get(&router, &path).await;
+        assert_eq!((got.status, got.body.as_bytes()), (200, KERNEL), "{path}");
+        assert_eq!(got.header("content-type"), Some(content_type));
+        let head = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        let size = KERNEL.len().to_string();
+        assert_eq!(head.header("content-length"), Some(size.as_str()));
+        assert_eq!(head.header("accept-ranges"), Some("bytes"));
+        assert_eq!(head.header("etag"), Some(format!("\"{digest}\"").as_str()));
+    }
+    for (range, status, body) in [
+        ("bytes=2-7", 206, "kernel"),
+        ("bytes=-4", 206, "less"),
+        ("bytes=99-", 416, ""),
+        ("bytes=7-2", 200, "a kernel, more or less"),
+    ] {
+        let got = ask(&router, Method::GET, &layer, &[("range", range)], "10.0.0.1").await;
+        assert_eq!((got.status, got.body.as_str()), (status, body), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_or_path_that_is_not_complete_is_not_found() {
+    let digest = Digest::of(KERNEL).to_string();
+    let dashed = digest.replace(':', "-");
+    let encoded = digest.replace(':', "%3A");
+    let name = "imageName=ghcr.io%2Fa";
+    let traversal = "..%2F..%2F..%2Fother%2Frepo%2Fmanifests%2Flatest";
+    let paths = [
+        "/image".to_owned(),
+        format!("/image?layerDigest={encoded}&version=1"),
+        format!("/image?{name}&version=1"),
+        format!("/image?{name}&layerDigest={encoded}"),
+        format!("/image?{name}&layerDigest={encoded}&version="),
+        format!("/image?{name}&layerDigest={traversal}&version=1"),
+        format!("/image?{name}&layerName=kernel&version=1"),
+        format!("/image?{name}&{name}&layerDigest=%zz&version=1"),
+        format!("/image?imageName=GHCR%20x&layerDigest={encoded}&version=1"),
+        "/httpboot/x".to_owned(),
+        format!("/httpboot/{dashed}.efi"),
+        "/httpboot/ghcr.io/a/sha256-00.efi".to_owned(),
+        format!("/httpboot/ghcr.io/a/../b/{dashed}.efi"),
+        "/httpboot/ghcr.io/a/uki.efi".to_owned(),
+    ];
+    let (router, _cluster, _dir) = Booth::with(Objects::default()).await.router();
+    for path in paths {
+        assert_eq!(get(&router, &path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_on_nobodys_list_is_forbidden() {
+    let digest = Digest::of(KERNEL).to_string();
+    let (router, _cluster, _dir) = Booth::with(Objects::default()).await.router();
+    let uki = format!("/httpboot/evil.example/a/{}.efi", digest.replace(':', "-"));
+    for path in [layer_path("evil.example/a", &digest), uki] {
+        let got = get(&router, &path).await;
+        assert_eq!((got.status, got.body.as_str()), (403, "Forbidden: Registry not allowed\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_no_boot_config_names_is_not_even_asked_for() {
+    let registry = TestRegistry::start().await;
+    let (named, other) =
+        (registry.push_blob("os", KERNEL).await, registry.push_blob("os", b"secret").await);
+    let image = registry.image("os");
+    let (router, _cluster, _dir) = serving(&registry, &[&named]).await.router();
+    assert_eq!(get(&router, &layer_path(&image, &named.to_string())).await.status, 200);
+    assert_eq!(get(&router, &layer_path(&image, &other.to_string())).await.status, 404);
+    let elsewhere = layer_path(&registry.image("copy"), &named.to_string());
+    assert_eq!(get(&router, &elsewhere).await.status, 404);
+}
+
+#[tokio::test]
+async fn before_all_is_listed_a_blob_may_still_become_known() {
+    let path = layer_path("ghcr.io/a", &Digest::of(KERNEL).to_string());
+    let got = Booth::starting().await.get(&path).await;
+    assert_eq!((got.status, got.header("retry-after")), (503, Some("5")));
+}
+
+#[tokio::test]
+async fn a_blob_that_the_registry_has_not_is_not_found_and_a_dead_registry_a_bad_gateway() {
+    let registry = TestRegistry::start().await;
+    let missing = Digest::of(b"never pushed");
+    let path = layer_path(&registry.image("os"), &missing.to_string());
+    let (router, _cluster, _dir) = serving(&registry, &[&missing]).await.router();
+    assert_eq!(get(&router, &path).await.status, 404);
+    let late = Digest::of(b"pushed too late");
+    let (router, _cluster, _dir) = serving(&registry, &[&late]).await.router();
+    let path = layer_path(&registry.image("os"), &late.to_string());
+    drop(registry);
+    let got = get(&router, &path).await;
+    assert_eq!((got.status, got.body.as_str()), (502, "Registry detection failed\n"));
+}
+
+#[tokio::test]
+async fn the_default_image_is_resolved_named_and_served() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("default", "1", OCI_MANIFEST, &[(UKI[0], b"the default")]).await;
+    let mut booth = serving(&registry, &[]).await;
+    booth.site.default_uki = DefaultUki::Image(registry.image("default:1"));
+    let (router, _cluster, _dir) = booth.router();
+    let got = ask(&router, Method::GET, "/httpboot", &[], "192.0.2.1").await;
+    let body: Value = serde_json::from_str(&got.body).unwrap();
+    let digest = Digest::of(b"the default").to_string();
+    let uki = url::uki("http://boot:8083/httpboot", &registry.image("default"), &digest);
+    assert_eq!(body, json!({"ClientIPs": "192.0.2.1", "UKIURL": uki}));
+    let path = uki.strip_prefix("http://boot:8083").unwrap();
+    assert_eq!(get(&router, path).await.body, "the default");
+}
+
+/// A site for images of the registry, whose boot configs name these blobs of the image `os`.
+async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> Booth {
+    let mut booth = Booth::with(Objects::default()).await;
+    booth.site.images = resolver(&[registry.address.as_str()]);
+    let image = registry.image("os");
+    let urls: Vec<_> = digests
+        .iter()
+        .map(|d| url::layer("http://boot:8082", &image, &d.to_string(), "1"))
+        .collect();
+    let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
+    booth.site.live.set(config, blobs(urls.iter().map(String::as_str)));
+    booth
+}
+
+fn layer_path(image: &str, digest: &str) -> String {
+    url::layer("http://x", image, digest, "1").strip_prefix("http://x").unwrap().to_owned()
+}

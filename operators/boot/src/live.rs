@@ -1,0 +1,113 @@
+//! Which blobs of which images the boot configs of the cluster name: only these are served.
+
+use metal_core::boot::url;
+use metal_image::{Digest, Name};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{PoisonError, RwLock},
+};
+
+/// A blob of an image.
+pub type BlobRef = (Name, Digest);
+
+/// Blobs that somebody names, by whoever names them.
+#[derive(Debug)]
+pub struct Live<Holder>(RwLock<Table<Holder>>);
+
+#[derive(Debug)]
+struct Table<Holder> {
+    by_holder: HashMap<Holder, Vec<BlobRef>>,
+    counts: HashMap<BlobRef, usize>,
+}
+
+impl<Holder> Default for Live<Holder> {
+    fn default() -> Self {
+        Self(RwLock::new(Table { by_holder: HashMap::new(), counts: HashMap::new() }))
+    }
+}
+
+impl<Holder: Eq + Hash> Live<Holder> {
+    /// From now on `holder` names these blobs and no others.
+    pub fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if table.by_holder.get(&holder).is_some_and(|old| *old == blobs) {
+            return;
+        }
+        for blob in &blobs {
+            *table.counts.entry(blob.clone()).or_default() += 1;
+        }
+        let old = if blobs.is_empty() {
+            table.by_holder.remove(&holder)
+        } else {
+            table.by_holder.insert(holder, blobs)
+        };
+        for blob in old.into_iter().flatten() {
+            if let Some(count) = table.counts.get_mut(&blob) {
+                *count -= 1;
+                if *count == 0 {
+                    table.counts.remove(&blob);
+                }
+            }
+        }
+    }
+
+    /// Whether anybody names this blob.
+    pub fn contains(&self, blob: &BlobRef) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).counts.contains_key(blob)
+    }
+}
+
+/// The blobs that these URLs name.
+pub fn blobs<'a>(urls: impl IntoIterator<Item = &'a str>) -> Vec<BlobRef> {
+    urls.into_iter().filter_map(url::named).filter_map(|named| parse(&named)).collect()
+}
+
+/// Image and digest, if they are what they should be.
+pub fn parse((image, digest): &(String, String)) -> Option<BlobRef> {
+    Some((image.parse().ok()?, digest.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_is_live_as_long_as_somebody_names_it() {
+        let live = Live::default();
+        let (kernel, initrd) = (blob("kernel"), blob("initrd"));
+        live.set("a", vec![kernel.clone(), initrd.clone()]);
+        live.set("b", vec![kernel.clone()]);
+        assert!(live.contains(&kernel) && live.contains(&initrd));
+        live.set("a", vec![kernel.clone()]);
+        assert!(live.contains(&kernel) && !live.contains(&initrd));
+        live.set("b", vec![]);
+        live.set("b", vec![]);
+        assert!(live.contains(&kernel));
+        live.set("a", vec![]);
+        assert!(!live.contains(&kernel));
+        assert!(live.0.read().unwrap().by_holder.is_empty());
+    }
+
+    #[test]
+    fn a_blob_is_one_of_an_image_and_not_of_another() {
+        let live = Live::default();
+        live.set("a", vec![blob("kernel")]);
+        let (_, digest) = blob("kernel");
+        assert!(!live.contains(&("ghcr.io/other/image".parse().unwrap(), digest)));
+    }
+
+    #[test]
+    fn urls_of_ours_name_blobs_and_others_do_not() {
+        let (name, digest) = blob("kernel");
+        let ours = url::layer("http://boot", &name.to_string(), &digest.to_string(), "1");
+        let uki = url::uki("http://boot/httpboot", &name.to_string(), &digest.to_string());
+        let others = ["http://example.com/vmlinuz", "http://boot/image?imageName=a&layerDigest=b"];
+        let urls = [ours.as_str(), &uki, others[0], others[1]];
+        assert_eq!(blobs(urls), [(name.clone(), digest.clone()), (name, digest)]);
+    }
+
+    fn blob(content: &str) -> BlobRef {
+        ("ghcr.io/a/b".parse().unwrap(), Digest::of(content.as_bytes()))
+    }
+}

@@ -1,0 +1,275 @@
+//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+
+use crate::{
+    args::{Args, ByUuid, Controllers, Urls},
+    config, configuration,
+    context::{ConfigRef, Context, Kind, Named},
+    fetches::Fetches,
+    gate::Gate,
+    http::{DefaultUki, Site, router},
+    key, listen,
+    live::Live,
+    metrics::Cache,
+    secrets::Secrets,
+    view::View,
+    wiring::{self, Queues},
+    work::Work,
+};
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Recorder, Reporter as Source},
+};
+use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
+use metal_core::boot::configuration::Modes;
+use metal_image::{Registries, Resolver, Store, registry};
+use metal_runtime::{
+    admin::Admin, args::BindAddress, client, elect::run_elected, health::Readiness,
+    report::Reporter,
+};
+use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
+use std::{future::pending, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "boot-operator";
+/// Lease of the leader: the peer's, so that the two never work on one cluster at a time.
+const LEASE: &str = "e9f0940b.ironcore.dev";
+
+/// Runs the operator until `shutdown`.
+///
+/// # Errors
+///
+/// If it cannot start, or a part ends that must not.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let urls = args.urls()?;
+    warn_of_risks(&args, &urls);
+    client::install_crypto_provider();
+    let (images, store) = images(&args, shutdown.clone()).await?;
+    let boot = listen("--boot-server-address", &args.boot_server_address).await?;
+    let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
+    let admin = Admin::bind(&args.runtime.admin).await?;
+    let client = client::connect(&args.runtime.client, NAME).await?;
+
+    let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
+    let leading = readiness.note("leader", "the lease");
+    let ctx = Arc::new(context(&args, &client, images, urls));
+    ctx.view.register(&readiness);
+    let passes = Family::default();
+    metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    let reporter = |controller| Reporter {
+        controller,
+        recorder: ctx.recorder.clone(),
+        passes: passes.clone(),
+    };
+    let queues = queues(args.controllers, &reporter);
+    let recording = Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")));
+    metrics.register_collector(Box::new(Cache(store.clone())));
+    let site = Arc::new(site(&args, &ctx, &client, store.clone(), &queues).await?);
+    metrics.register("http_answers", "Answers to machines", site.answers.clone());
+    let router = router(site);
+
+    let record = {
+        let ctx = Arc::clone(&ctx);
+        recording
+            .drive(4, config_reference, move |key| config::record_fetches(Arc::clone(&ctx), key))
+    };
+    let serve = async {
+        let serve = |listener: Option<TcpListener>| {
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            async move {
+                match listener {
+                    Some(listener) => listen::serve(listener, router, shutdown).await,
+                    None => shutdown.cancelled().await,
+                }
+            }
+        };
+        tokio::join!(serve(boot), serve(image));
+        store.closed().await;
+    };
+    let candidate = args.runtime.election.candidate(&client, LEASE);
+    let work = || controllers(&args, &ctx, &queues, shutdown.clone());
+    let elected = async {
+        match run_elected(candidate, &leading, &shutdown, work).await {
+            // The listeners say when it is over.
+            Ok(_) => pending().await,
+            Err(lost) => Err::<(), _>(lost),
+        }
+    };
+    let watch = async {
+        tokio::select! {
+            ended = wiring::watch(&client, &ctx, &queues) => ended,
+            () = shutdown.cancelled() => pending().await,
+        }
+    };
+    tokio::select! {
+        ended = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(ended?),
+        () = serve => Ok(()),
+        ended = watch => Ok(ended?),
+        ended = elected => Ok(ended?),
+        () = record => Ok(()),
+    }
+}
+
+/// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be
+/// the last one.
+async fn controllers(
+    args: &Args,
+    ctx: &Arc<Context>,
+    queues: &Queues,
+    shutdown: CancellationToken,
+) {
+    let concurrency = args.max_concurrent_reconciles;
+    let configurations = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.configurations));
+        work.drive(concurrency, configuration_reference, move |key| {
+            configuration::pass(Arc::clone(&ctx), key)
+        })
+    };
+    let configs = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.configs));
+        work.drive(concurrency, config_reference, move |key| config::pass(Arc::clone(&ctx), key))
+    };
+    let is_on = ctx.modes.pxe || ctx.modes.http;
+    let configurations = async {
+        if is_on {
+            configurations.await;
+        }
+        pending::<()>().await;
+    };
+    tokio::select! {
+        () = configurations => {}
+        () = configs => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
+    let source = Source {
+        controller: NAME.to_owned(),
+        instance: Some(args.runtime.election.identity().into_owned()),
+    };
+    Context {
+        client: client.clone(),
+        view: Arc::new(View::default()),
+        recorder: Recorder::new(client.clone(), source),
+        secrets: Arc::new(Secrets::new(client.clone())),
+        images,
+        fetches: Arc::new(Fetches::default()),
+        architecture: args.architecture.clone(),
+        modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },
+        urls,
+    }
+}
+
+fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
+    Queues {
+        configurations: Arc::new(Work::new(reporter("serverbootconfiguration"))),
+        configs: Arc::new(Work::new(reporter("bootconfig"))),
+        ipxe: controllers.ipxe_config,
+        http: controllers.http_config,
+        live: Arc::new(Live::default()),
+    }
+}
+
+async fn images(
+    args: &Args,
+    shutdown: CancellationToken,
+) -> anyhow::Result<(Arc<Resolver>, Store)> {
+    let (allowed, insecure) = args.registries()?;
+    let authorities = match &args.registry_ca_path {
+        Some(path) => {
+            let what = || format!("--registry-ca-path {}", path.display());
+            tokio::fs::read(path).await.with_context(what)?
+        }
+        None => vec![],
+    };
+    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
+    let registries = Arc::new(Registries::new(&config)?);
+    let dir = args.cache_dir();
+    let store = Store::open_dir(&dir, args.image_cache_size, Arc::clone(&registries), shutdown);
+    let store = store.await.with_context(|| format!("--image-cache-dir {}", dir.display()))?;
+    Ok((Arc::new(Resolver::new(registries, allowed)), store))
+}
+
+async fn site(
+    args: &Args,
+    ctx: &Context,
+    client: &Client,
+    store: Store,
+    queues: &Queues,
+) -> anyhow::Result<Site> {
+    let namespace = args.runtime.election.leader_elect_namespace.as_deref();
+    let namespace = namespace.unwrap_or_else(|| client.default_namespace());
+    let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
+        (Some(image), _) => DefaultUki::Image(image.clone()),
+        (None, Some(url)) => DefaultUki::Url(url.clone()),
+        (None, None) => DefaultUki::None,
+    };
+    Ok(Site {
+        view: Arc::clone(&ctx.view),
+        secrets: Arc::clone(&ctx.secrets),
+        images: Arc::clone(&ctx.images),
+        store,
+        live: Arc::clone(&queues.live),
+        fetches: Arc::clone(&ctx.fetches),
+        gate: Gate::new(args.ignition_fetches, args.ignition_window),
+        key: key::load(client, namespace).await?,
+        window: args.ignition_window,
+        by_uuid: args.ignition_by_uuid,
+        urls: ctx.urls.clone(),
+        default_uki,
+        architecture: args.architecture.clone(),
+        trusted_proxies: args.trusted_proxies.clone(),
+        answers: Family::default(),
+    })
+}
+
+async fn listen(flag: &'static str, address: &BindAddress) -> anyhow::Result<Option<TcpListener>> {
+    let bound = address.listen().await.with_context(|| format!("{flag}={address}"))?;
+    if let Some(address) = bound.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!(%address, flag, "listening");
+    }
+    Ok(bound)
+}
+
+fn warn_of_risks(args: &Args, urls: &Urls) {
+    if args.ignition_by_uuid == ByUuid::Always {
+        tracing::warn!(
+            "--ignition-by-uuid=always: whoever knows a UUID gets the secrets of that machine"
+        );
+    }
+    if args.default_httpboot_uki_url.is_some() {
+        tracing::warn!(
+            "--default-httpboot-uki-url is deprecated: use --default-httpboot-oci-image"
+        );
+    }
+    if !(args.controllers.pxe || args.controllers.http) {
+        tracing::warn!("--controllers: no ServerBootConfiguration will become Ready");
+    }
+    if urls.service.is_none() {
+        tracing::warn!("--ipxe-service-url is not given: /ipxe answers 503");
+    }
+}
+
+fn configuration_reference((namespace, name): &Named) -> ObjectReference {
+    reference::<ServerBootConfiguration>(namespace, name)
+}
+
+fn config_reference(config: &ConfigRef) -> ObjectReference {
+    match config.kind {
+        Kind::Ipxe => reference::<IpxeBootConfig>(&config.namespace, &config.name),
+        Kind::Http => reference::<HttpBootConfig>(&config.namespace, &config.name),
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,223 @@
+//! Secrets of boots: read when somebody asks, kept for a moment, never logged.
+//!
+//! A copy of every Secret of the cluster would be large and dangerous. What is kept here are those
+//! that machines are asking for now, translated once; a watch on the metadata of Secrets says when
+//! one has changed.
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Api, Client};
+use metal_core::{
+    boot::{Ignition, Lack},
+    butane,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
+
+/// Entry with the ignition.
+const IGNITION: &str = "ignition";
+/// Entry that says what the ignition is written in.
+const FORMAT: &str = "format";
+/// The one format that is not handed on as it is.
+const BUTANE: &str = "fcos";
+/// Entry with an iPXE script.
+const SCRIPT: &str = "ipxe-script";
+
+/// How long a Secret is kept, should the watch be interrupted.
+const LIFETIME: Duration = Duration::from_secs(30);
+/// How long a request for a Secret may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How much is kept, at most.
+const MAX_BYTES: usize = 64 << 20;
+/// How many are kept, at most.
+const MAX_SECRETS: usize = 4096;
+
+/// What a boot needs of a Secret.
+pub struct BootSecret {
+    /// The ignition, as a machine reads it.
+    pub ignition: Payload,
+    /// An iPXE script.
+    pub script: Option<bytes::Bytes>,
+}
+
+/// An ignition.
+pub enum Payload {
+    /// There is none.
+    Missing,
+    /// This one.
+    Usable(bytes::Bytes),
+    /// One that cannot be translated, and why.
+    Broken(String),
+}
+
+/// Namespace and name.
+pub type SecretKey = (String, String);
+
+type Cell = Arc<OnceCell<Option<Arc<BootSecret>>>>;
+
+/// Secrets that were asked for.
+pub struct Secrets {
+    client: Client,
+    kept: Mutex<HashMap<SecretKey, (Cell, Instant)>>,
+}
+
+impl Secrets {
+    /// Nothing yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, kept: Mutex::default() }
+    }
+
+    /// What a boot needs of a Secret; `None` if there is none. Of all who ask for one at a time,
+    /// one reads it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<BootSecret>>, kube::Error> {
+        let cell = self.cell((namespace.to_owned(), name.to_owned()));
+        cell.get_or_try_init(|| self.read(namespace, name)).await.cloned()
+    }
+
+    /// Forgets a Secret that has changed.
+    pub fn forget(&self, key: &SecretKey) {
+        self.kept().remove(key);
+    }
+
+    /// What is known of the ignition that a boot needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn ignition(
+        &self,
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<Ignition, kube::Error> {
+        let Some(name) = name else { return Ok(Ignition::None) };
+        let lack = |reason, message| Ok(Ignition::Unusable(Lack { reason, message }));
+        let field = "spec.ignitionSecretRef";
+        match self.get(namespace, name).await?.as_deref() {
+            None => lack("SecretNotFound", absent(field, namespace, name)),
+            Some(BootSecret { ignition: Payload::Usable(_), .. }) => Ok(Ignition::Usable),
+            Some(BootSecret { ignition: Payload::Missing, .. }) => {
+                lack("KeyMissing", no_entry(field, namespace, name, IGNITION))
+            }
+            Some(BootSecret { ignition: Payload::Broken(why), .. }) => {
+                let message =
+                    format!("{field}: Secret {namespace}/{name}, entry {IGNITION}: {why}");
+                lack("IgnitionUnsupported", message)
+            }
+        }
+    }
+
+    /// What is wrong with the script of a boot's own, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn script(
+        &self,
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<Option<Lack>, kube::Error> {
+        let Some(name) = name else { return Ok(None) };
+        let field = "spec.ipxeScriptSecretRef";
+        Ok(match self.get(namespace, name).await?.as_deref() {
+            None => {
+                let message = absent(field, namespace, name);
+                Some(Lack { reason: "SecretNotFound", message })
+            }
+            Some(BootSecret { script: None, .. }) => {
+                let message = no_entry(field, namespace, name, SCRIPT);
+                Some(Lack { reason: "KeyMissing", message })
+            }
+            Some(BootSecret { script: Some(_), .. }) => None,
+        })
+    }
+
+    async fn read(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<BootSecret>>, kube::Error> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        let late = |_| kube::Error::Service("the API server took too long".into());
+        let secret = timeout(DEADLINE, api.get_opt(name)).await.map_err(late)??;
+        Ok(secret.map(|secret| Arc::new(parse(secret.data.unwrap_or_default()))))
+    }
+
+    fn cell(&self, key: SecretKey) -> Cell {
+        let now = Instant::now();
+        let mut kept = self.kept();
+        if let Some((cell, since)) = kept.get(&key)
+            && now.duration_since(*since) < LIFETIME
+        {
+            return Arc::clone(cell);
+        }
+        make_room(&mut kept, now);
+        let cell = Cell::default();
+        kept.insert(key, (Arc::clone(&cell), now));
+        cell
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<SecretKey, (Cell, Instant)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops what is out of date, and everything if that is not enough: it is read again in no time.
+fn make_room(kept: &mut HashMap<SecretKey, (Cell, Instant)>, now: Instant) {
+    let size = |cell: &Cell| cell.get().and_then(Option::as_ref).map_or(0, |secret| secret.size());
+    let is_full = |kept: &HashMap<SecretKey, (Cell, Instant)>| {
+        kept.len() >= MAX_SECRETS
+            || kept.values().map(|(cell, _)| size(cell)).sum::<usize>() > MAX_BYTES
+    };
+    kept.retain(|_, (_, since)| now.duration_since(*since) < LIFETIME);
+    if is_full(kept) {
+        kept.clear();
+    }
+}
+
+impl BootSecret {
+    fn size(&self) -> usize {
+        let ignition = match &self.ignition {
+            Payload::Missing => 0,
+            Payload::Usable(bytes) => bytes.len(),
+            Payload::Broken(why) => why.len(),
+        };
+        ignition + self.script.as_ref().map_or(0, bytes::Bytes::len)
+    }
+}
+
+fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
+    let format = data.remove(FORMAT).map(|format| format.0).unwrap_or_default();
+    let is_butane = format.trim_ascii() == BUTANE.as_bytes();
+    let ignition = match data.remove(IGNITION) {
+        None => Payload::Missing,
+        Some(bytes) if is_butane => match str::from_utf8(&bytes.0).map(butane::translate) {
+            Ok(Ok(json)) => Payload::Usable(json.into()),
+            Ok(Err(error)) => Payload::Broken(error.to_string()),
+            Err(_) => Payload::Broken("not UTF-8".to_owned()),
+        },
+        Some(bytes) => Payload::Usable(bytes.0.into()),
+    };
+    BootSecret { ignition, script: data.remove(SCRIPT).map(|script| script.0.into()) }
+}
+
+fn absent(field: &str, namespace: &str, name: &str) -> String {
+    format!("{field}: there is no Secret {namespace}/{name}: create it")
+}
+
+fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {
+    format!("{field}: Secret {namespace}/{name} has no entry {entry}: add it")
+}

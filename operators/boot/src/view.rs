@@ -1,0 +1,256 @@
+//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+
+use futures::StreamExt;
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{WatchStreamExt, watcher},
+};
+use metal_api::{
+    HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
+    ServerBootConfiguration, ServerStatus,
+};
+use metal_runtime::{
+    health::Readiness,
+    index::{Change, Ended, Index},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, hash::Hash, net::IpAddr, sync::Arc};
+use uuid::Uuid;
+
+/// How a boot config is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ConfigKey {
+    /// By system UUID, in the form of [`canonical_uuid`].
+    Uuid(String),
+    /// By an address of the machine, in the form of [`canonical_address`].
+    Address(String),
+    /// By namespace and name of a Secret that it needs.
+    Secret(String, String),
+}
+
+/// How a ServerBootConfiguration is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ConfigurationKey {
+    /// By the name of its server.
+    Server(String),
+    /// By namespace and name of its Secret.
+    Secret(String, String),
+}
+
+/// Every kind that is looked at.
+#[derive(Debug)]
+pub struct View {
+    /// What machines get by iPXE.
+    pub ipxe: Index<IpxeBootConfig, ConfigKey>,
+    /// What machines get by UEFI HTTP boot.
+    pub http: Index<HttpBootConfig, ConfigKey>,
+    /// Servers by UUID; only what a boot needs of them.
+    pub servers: Index<Server, String>,
+    /// What servers are to boot.
+    pub configurations: Index<ServerBootConfiguration, ConfigurationKey>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            ipxe: Index::new(ipxe_keys),
+            http: Index::new(http_keys),
+            servers: Index::new(|server: &Server| {
+                server.spec.effective_uuid().into_iter().collect()
+            }),
+            configurations: Index::new(configuration_keys),
+        }
+    }
+}
+
+impl View {
+    /// Whether every list has arrived. Until then a miss means nothing.
+    pub fn is_ready(&self) -> bool {
+        self.ipxe.is_ready()
+            && self.http.is_ready()
+            && self.servers.is_ready()
+            && self.configurations.is_ready()
+    }
+
+    /// Tells who waits for which list.
+    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
+        let check = |kind: &str, is_ready: fn(&Self) -> bool| {
+            let view = Arc::clone(self);
+            readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
+        };
+        check("ipxebootconfigs", |view| view.ipxe.is_ready());
+        check("httpbootconfigs", |view| view.http.is_ready());
+        check("servers", |view| view.servers.is_ready());
+        check("serverbootconfigurations", |view| view.configurations.is_ready());
+    }
+
+    /// The boot configs for iPXE of a machine that says it has this UUID.
+    pub fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
+        by_uuid(uuid, |uuid| self.ipxe.get(&ConfigKey::Uuid(uuid)))
+    }
+
+    /// The boot configs for UEFI HTTP boot of a machine that says it has this UUID.
+    pub fn http_of(&self, uuid: &str) -> Vec<Arc<HttpBootConfig>> {
+        by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
+    }
+
+    /// The servers with the UUID of a boot config.
+    pub fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
+        uuid.map(|uuid| self.servers.get(&canonical_uuid(uuid))).unwrap_or_default()
+    }
+}
+
+/// What has this UUID; if nothing has, what has it in the other byte order of SMBIOS.
+fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
+    let found = get(canonical_uuid(uuid));
+    match swapped(uuid) {
+        Some(other) if found.is_empty() => get(other),
+        Some(_) | None => found,
+    }
+}
+
+/// A UUID in the one form in which it is a key.
+pub fn canonical_uuid(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
+}
+
+/// The UUID that a reader of SMBIOS sees who takes the first three fields for big-endian, which
+/// firmware before SMBIOS 2.6 and some management controllers do (SMBIOS 3.7, section 7.2.1).
+fn swapped(text: &str) -> Option<String> {
+    let uuid: Uuid = text.trim().parse().ok()?;
+    Some(Uuid::from_bytes(uuid.to_bytes_le()).to_string())
+}
+
+/// An IP or MAC address in the one form in which it is a key.
+pub fn canonical_address(text: &str) -> String {
+    let text = text.trim();
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return ip.to_canonical().to_string();
+    }
+    match text.parse::<metal_api::MacAddr>() {
+        Ok(mac) => mac.to_string(),
+        Err(_) => text.to_ascii_lowercase(),
+    }
+}
+
+fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {
+    let spec = &config.spec;
+    let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
+    let secrets =
+        [named(spec.ignition_secret_ref.as_ref()), named(spec.ipxe_script_secret_ref.as_ref())];
+    let mut keys = uuid_key(spec.system_uuid.as_deref());
+    keys.extend(secrets.into_iter().flatten().map(|name| secret(namespace, name)));
+    keys.dedup();
+    keys
+}
+
+fn http_keys(config: &HttpBootConfig) -> Vec<ConfigKey> {
+    let spec = &config.spec;
+    let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
+    let mut keys = uuid_key(spec.system_uuid.as_deref());
+    keys.extend(named(spec.ignition_secret_ref.as_ref()).map(|name| secret(namespace, name)));
+    let mut addresses: Vec<_> =
+        spec.network_identifiers.iter().map(|text| canonical_address(text)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    keys.extend(addresses.into_iter().map(ConfigKey::Address));
+    keys
+}
+
+fn configuration_keys(configuration: &ServerBootConfiguration) -> Vec<ConfigurationKey> {
+    let namespace = configuration.metadata.namespace.clone().unwrap_or_default();
+    let secret = named(configuration.spec.ignition_secret_ref.as_ref());
+    let secret = secret.map(|name| ConfigurationKey::Secret(namespace, name.to_owned()));
+    let server = ConfigurationKey::Server(configuration.spec.server_ref.name.clone());
+    secret.into_iter().chain([server]).collect()
+}
+
+fn uuid_key(uuid: Option<&str>) -> Vec<ConfigKey> {
+    let uuid = uuid.map(canonical_uuid).filter(|uuid| !uuid.is_empty());
+    uuid.map(ConfigKey::Uuid).into_iter().collect()
+}
+
+fn secret(namespace: &str, name: &str) -> ConfigKey {
+    ConfigKey::Secret(namespace.to_owned(), name.to_owned())
+}
+
+/// The name that a reference has; the empty one, which the schema sets, names nothing.
+pub fn named(reference: Option<&LocalObjectReference>) -> Option<&str> {
+    reference.map(|reference| reference.name.as_str()).filter(|name| !name.is_empty())
+}
+
+/// Keeps of a server what a boot needs: its state and its addresses. The rest of an inventory is
+/// many times as large.
+pub fn prune(server: &mut Server) {
+    let Some(status) = server.status.take() else { return };
+    let interface = |interface: NetworkInterface| NetworkInterface {
+        mac_address: interface.mac_address,
+        ip: interface.ip,
+        ips: interface.ips,
+        ..NetworkInterface::default()
+    };
+    server.status = Some(ServerStatus {
+        state: status.state,
+        network_interfaces: status.network_interfaces.into_iter().map(interface).collect(),
+        ..ServerStatus::default()
+    });
+}
+
+/// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
+/// nobody here reads.
+///
+/// # Errors
+///
+/// When the watch ends, which it does not by itself.
+pub async fn follow<K, Key>(
+    client: &Client,
+    index: &Index<K, Key>,
+    trim: fn(&mut K),
+    on_change: impl FnMut(Change<'_, K>),
+) -> Result<(), Ended>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
+    let api = Api::<DeserializeGuard<K>>::all(client.clone());
+    let events = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            if let Ok(object) = &mut object.0 {
+                trim(object);
+            }
+        })
+        .boxed();
+    index.follow_with(events, on_change).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_found_in_any_case_and_in_either_byte_order() {
+        let held = "00112233-4455-6677-8899-aabbccddeeff";
+        let get = |uuid: String| if uuid == held { vec![()] } else { vec![] };
+        for uuid in [held, &held.to_uppercase(), "33221100-5544-7766-8899-AABBCCDDEEFF"] {
+            assert_eq!(by_uuid(uuid, get), [()], "{uuid}");
+        }
+        assert!(by_uuid("00112233-4455-6677-8899-ffeeddccbbaa", get).is_empty());
+        assert!(by_uuid("not a uuid", get).is_empty());
+    }
+
+    #[test]
+    fn addresses_have_one_form() {
+        for (text, form) in [
+            (" 10.0.0.1", "10.0.0.1"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("02-00-00-AA-00-01", "02:00:00:aa:00:01"),
+            ("Something", "something"),
+        ] {
+            assert_eq!(canonical_address(text), form);
+        }
+    }
+}
