@@ -49,6 +49,20 @@ need_rust() {
   need cc gcc libc6-dev
 }
 
+# network_flags: how unshare makes a network namespace here, in which links can be made.
+network_flags() {
+  local flags
+  need ip iproute2
+  for flags in -n -Urn; do
+    if unshare "$flags" ip link add left type veth peer name right 2>/dev/null; then
+      printf '%s\n' "$flags"
+      return
+    fi
+  done
+  die "no network namespace can be made here: be root, or allow user namespaces" \
+    "(sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)"
+}
+
 # started PID: when the process began, in ticks since boot; nothing where it is gone or a zombie.
 # With the number it tells a process for ever: numbers are used again.
 started() {

@@ -4,9 +4,11 @@
 //! from [`unique`]. Whatever the tests do, it ends with the process that started it.
 
 mod account;
+mod outage;
 mod process;
 mod wait;
 
+pub use outage::Outage;
 pub use process::{Process, binary};
 pub use wait::eventually;
 
@@ -37,6 +39,7 @@ static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 pub struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
+    replacement: outage::Replacement,
 }
 
 impl Cluster {
@@ -67,7 +70,7 @@ impl Cluster {
         let started = control_plane(&["up", utf8(&folder)?, "--owner", &owner]).await;
         started.context("control plane does not start")?;
         let bin = PathBuf::from(control_plane(&["path"]).await?);
-        Ok(Self { folder, bin })
+        Ok(Self { folder, bin, replacement: outage::Replacement::default() })
     }
 
     /// Installs the custom resources of `bases/crd`, and waits until they are served.

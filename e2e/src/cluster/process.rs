@@ -17,15 +17,23 @@ use tokio::{
 /// How long the workspace may take to build.
 const BUILD: Duration = Duration::from_mins(40);
 
-/// The binary `name` of this workspace, built from the sources as they are now, in the profile of
-/// the test itself.
+/// Folder with binaries that somebody else has built.
+const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
+
+/// The binary `name` of this workspace: from the folder that `BLOOMERY_BIN_DIR` names, or built from
+/// the sources as they are now, in the profile of the test itself.
 ///
 /// # Errors
 ///
 /// If the workspace does not build, or has no such binary.
 pub async fn binary(name: &str) -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-    let folder = BUILT.get_or_try_init(build).await?;
+    let folder = BUILT
+        .get_or_try_init(async || match std::env::var_os(BIN_DIR) {
+            Some(folder) => Ok(folder.into()),
+            None => build().await,
+        })
+        .await?;
     let binary = folder.join(name);
     ensure!(binary.is_file(), "no binary {name} in {}", folder.display());
     Ok(binary)

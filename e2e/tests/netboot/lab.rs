@@ -1,0 +1,161 @@
+//! netboot, an API server, and links to clients.
+//!
+//! ```text
+//!   here: API server, netboot ──── near 10.77.1.0/24 ──── clients
+//!                             ──── far  10.77.9.0/24 ──── relay ──── behind 10.77.2.0/24 ── clients
+//! ```
+
+use crate::{
+    client::Client,
+    inside::Tools,
+    link::{Network, ip},
+};
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::{Cluster, Process, eventually, workspace};
+use kube::{
+    Api,
+    api::{ListParams, ObjectMeta},
+};
+use metal_api::Endpoint;
+use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_mins(1);
+/// Where netboot would run: the namespace of `bases`.
+const NAMESPACE: &str = "metal-operator-system";
+const HEALTH: &str = "127.0.0.1:8081";
+/// As an operator of a fleet may write it.
+const BMCS: &str =
+    "macPrefixes: [{ macPrefix: '02:BB:CC', protocol: Redfish, port: 443, type: bmc }]";
+
+/// All of it.
+pub(crate) struct Lab {
+    pub(crate) cluster: Cluster,
+    tools: Tools,
+    /// Ends of links from netboot.
+    near: Network,
+    relay: Network,
+    behind: Network,
+    scratch: PathBuf,
+    account: PathBuf,
+    netboot: RefCell<Option<Process>>,
+}
+
+impl Lab {
+    /// Starts all of it but the relay.
+    pub(crate) async fn start(tools: Tools) -> Self {
+        Self::try_start(tools).await.unwrap()
+    }
+
+    async fn try_start(tools: Tools) -> Result<Self> {
+        let cluster = Cluster::start().await?;
+        cluster.install().await?;
+        cluster.kubectl(&["create", "namespace", NAMESPACE]).await?;
+        let rbac = workspace().join("bases/rbac");
+        let rbac = rbac.to_str().context("a path of the workspace is text")?;
+        cluster.kubectl(&["apply", "--server-side", "-k", rbac]).await?;
+        let account = cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
+        let (near, relay) =
+            (Network::new(&cluster, "near").await?, Network::new(&cluster, "relay").await?);
+        let behind = Network::new(&cluster, "behind").await?;
+        near.link("near", "10.77.1.1/24")?;
+        relay.link("far", "10.77.9.1/24")?;
+        relay.ip("address add 10.77.9.2/24 dev far")?;
+        relay.link_to(&behind, "behind", "10.77.2.1/24")?;
+        ip("route add 10.77.2.0/24 via 10.77.9.2")?;
+        let scratch = cluster.scratch();
+        fs::write(scratch.join("macdb.yaml"), BMCS)?;
+        let netboot = RefCell::default();
+        let lab = Self { cluster, tools, near, relay, behind, scratch, account, netboot };
+        lab.configure("")?;
+        lab.start_netboot().await?;
+        Ok(lab)
+    }
+
+    /// Writes the configuration of netboot, with these reservations on the near link.
+    pub(crate) fn configure(&self, reservations: &str) -> Result<()> {
+        let text = format!(
+            "interfaces: [near, far]\n\
+             subnets:\n\
+             - subnet: 10.77.1.0/24\n  \
+               ranges: [10.77.1.100-10.77.1.199]\n  \
+               reservations: [{reservations}]\n\
+             - subnet: 10.77.2.0/24\n  \
+               ranges: [10.77.2.100-10.77.2.199]\n",
+        );
+        let (new, file) = (self.scratch.join("netboot.new"), self.scratch.join("netboot.yaml"));
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, file)?)
+    }
+
+    async fn start_netboot(&self) -> Result<()> {
+        let file = |name: &str| self.scratch.join(name).display().to_string();
+        let mut command = Command::new(&self.tools.netboot);
+        command.arg(format!("--config={}", file("netboot.yaml")));
+        command.arg(format!("--mac-prefixes-file={}", file("macdb.yaml")));
+        command.arg(format!("--lease-file={}", file("leases")));
+        command.arg(format!("--kubeconfig={}", self.account.display()));
+        command.arg(format!("--health-probe-bind-address={HEALTH}"));
+        command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
+        let mut process = Process::start(&mut command, self.scratch.join("netboot.log"))?;
+        metal_runtime::client::install_crypto_provider();
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        eventually(LIMIT, async || {
+            process.check()?;
+            let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
+            let (status, text) = (answer.status(), answer.text().await?);
+            ensure!(status.is_success(), "{status}: {text}");
+            Ok(())
+        })
+        .await
+        .context("netboot")?;
+        self.netboot.replace(Some(process));
+        Ok(())
+    }
+
+    /// `kill -9`, and another one in its place.
+    pub(crate) async fn restart_netboot(&self) {
+        let netboot = self.netboot.take();
+        netboot.unwrap().kill().await.unwrap();
+        self.start_netboot().await.unwrap();
+    }
+
+    /// A client on a link to netboot.
+    pub(crate) fn near(&self, mac: &str) -> Client<'_> {
+        Client::new(&self.cluster, &self.tools, &self.near, "near", mac).unwrap()
+    }
+
+    /// A client behind the relay.
+    pub(crate) fn behind(&self, mac: &str) -> Client<'_> {
+        Client::new(&self.cluster, &self.tools, &self.behind, "behind", mac).unwrap()
+    }
+
+    /// Starts the relay.
+    pub(crate) fn relay(&self) -> Process {
+        let mut command = self.relay.command(&self.tools.dhcrelay);
+        command.args(["-4", "-d", "-iu", "far", "-id", "behind", "-pf"]);
+        // For whoever ends what belongs to the cluster: its folder is on the command line.
+        command.arg(self.scratch.join("dhcrelay.number")).arg("10.77.9.1");
+        Process::start(&mut command, self.scratch.join("dhcrelay.log")).unwrap()
+    }
+
+    /// All Endpoints.
+    pub(crate) async fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        let api = Api::<Endpoint>::all(self.cluster.client().await?);
+        Ok(api.list(&ListParams::default()).await?.items)
+    }
+
+    /// The Endpoint with this MAC address, spelled like that, once it has this address.
+    pub(crate) async fn endpoint(&self, mac: &str, address: Ipv4Addr) -> ObjectMeta {
+        let found = eventually(LIMIT, async || {
+            let endpoints = self.endpoints().await?;
+            let of_mac = |it: &&Endpoint| it.spec.mac_address.as_deref() == Some(mac);
+            let endpoint = endpoints.iter().find(of_mac).context("not there")?;
+            let ip = endpoint.spec.ip.as_deref();
+            ensure!(ip == Some(address.to_string().as_str()), "has {ip:?}, not {address}");
+            Ok(endpoint.metadata.clone())
+        });
+        let printed = || fs::read_to_string(self.scratch.join("netboot.log")).unwrap_or_default();
+        found.await.with_context(|| format!("Endpoint of {mac}; netboot: {}", printed())).unwrap()
+    }
+}
