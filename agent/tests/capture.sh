@@ -5,6 +5,8 @@
 #   /path                a file; its lines follow, each behind a tab
 #   /path -> target      a symbolic link
 #   /path *              a binary file; hexadecimal lines follow, each behind a tab
+#
+# shellcheck disable=SC2046,SC2086 # no name in sysfs has a space
 text() { for f in "$@"; do if [ -f "$f" ] && lines=$(cat "$f" 2>/dev/null); then
   echo "$f"; [ -z "$lines" ] || printf '%s\n' "$lines" | sed 's/^/\t/'; fi; done; }
 binary() { for f in "$@"; do if [ -s "$f" ] || [ -r "$f" ]; then
