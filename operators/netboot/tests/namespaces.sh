@@ -31,6 +31,7 @@ until_true() {
 is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 
 # A network namespace, by the process that holds it.
+client="" relay="" remote=""
 namespace() {
     unshare --net sleep infinity &
     until_true is_apart $!
