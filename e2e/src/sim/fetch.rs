@@ -56,6 +56,19 @@ pub(super) enum FetchError {
     },
 }
 
+impl FetchError {
+    /// Whether the same request may succeed later.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Transport { .. } => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Url(_) | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

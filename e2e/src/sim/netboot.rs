@@ -12,6 +12,7 @@ use super::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::net::Ipv4Addr;
+use tokio::time::sleep;
 use url::Url;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -182,6 +183,10 @@ pub(super) async fn script(life: &Life, url: Url) -> Result<Loaded, BootError> {
                 }
                 Err(error) => fall_through(life, &mut script, &error),
             },
+            Request::Sleep(time) => {
+                sleep(time).await;
+                script.fetched();
+            }
             Request::Boot(loaded) => {
                 let images = loaded.kernel.into_iter().chain(loaded.images).collect();
                 return Ok(Loaded::Kernel { images, args: loaded.args });

@@ -9,13 +9,23 @@ use super::{
     machine::Host,
     netboot::{self, BootError, Loaded},
 };
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 /// Kernel argument that names the Ignition configuration.
 const IGNITION_ARG: &str = "ignition.config.url=";
 /// Kernel arguments that name a root file system to be fetched.
 const ROOT_ARGS: [&str; 2] = ["gl.url=", "coreos.live.rootfs_url="];
+
+/// Pauses of Ignition between two tries grow from this
+const SHORTEST: Duration = Duration::from_millis(200);
+/// to this.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Then the system does not start.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A running system.
 pub(super) struct System {
@@ -70,10 +80,27 @@ fn ignition_of_uki(life: &Life, uki: &str) -> Result<Url, BootError> {
 }
 
 async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {
-    let text = life.fleet.fetcher.get(Agent::Ignition, url, HeaderMap::new()).await?;
+    let text = fetch(life, url).await?;
     let meaning = ignition::read(&text)?;
     life.note(Event::Ignition, format!("{url} sha256:{}", meaning.digest));
     Ok(meaning)
+}
+
+/// Fetches as Ignition does: what may get better is tried again.
+async fn fetch(life: &Life, url: &str) -> Result<Bytes, FetchError> {
+    let (begun, mut pause) = (Instant::now(), SHORTEST);
+    loop {
+        match life.fleet.fetcher.get(Agent::Ignition, url, HeaderMap::new()).await {
+            Err(error) if error.is_temporary() && begun.elapsed() < PATIENCE => {
+                if pause == SHORTEST {
+                    life.note(Event::FetchFailed, error.to_string());
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Runs the system until the host loses power.

@@ -130,6 +130,20 @@ async fn a_broken_image_or_ignition_is_a_failed_boot() {
 }
 
 #[tokio::test]
+async fn an_ignition_service_that_is_busy_is_asked_again() {
+    let (site, simulator, client) = start().await;
+    let uuid = simulator.machine(0).unwrap().uuid;
+    site.put("/kernel", "kernel");
+    site.put(format!("/ipxe/{uuid}"), SHORT);
+    site.put(format!("/ignition/{uuid}"), r#"{"ignition":{"version":"3.2.0"}}"#);
+    site.busy(format!("/ignition/{uuid}"), 2);
+    boot(&client, "Pxe").await;
+    until(|| matches!(simulator.machine(0).unwrap().host, Host::Tenant { .. })).await;
+    let kernels = site.requests().iter().filter(|request| *request == "GET /kernel").count();
+    assert_eq!((kernels, site.requests().len()), (1, 5));
+}
+
+#[tokio::test]
 async fn without_a_boot_service_a_network_boot_fails_and_a_disk_boot_does_not() {
     let mut config = config();
     config.boot.url = None;

@@ -29,6 +29,8 @@ struct Seen {
     forwarded: Mutex<Vec<String>>,
     reports: Mutex<Vec<(String, Registration)>>,
     refusals: Mutex<u32>,
+    /// Answers with 503 that are left, by path.
+    busy: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Site {
@@ -54,6 +56,11 @@ impl Site {
     pub(crate) fn put(&self, path: impl Into<String>, text: &str) {
         let text = text.replace("{site}", &self.url(""));
         self.seen.files.lock().unwrap().insert(path.into(), text);
+    }
+
+    /// This path answers 503 so many times.
+    pub(crate) fn busy(&self, path: impl Into<String>, times: u32) {
+        self.seen.busy.lock().unwrap().insert(path.into(), times);
     }
 
     /// The registry refuses so many reports.
@@ -88,6 +95,10 @@ async fn file(State(seen): State<Arc<Seen>>, headers: HeaderMap, request: Reques
     seen.requests.lock().unwrap().push(format!("{} {path}", request.method()));
     if let Some(forwarded) = headers.get("x-forwarded-for") {
         seen.forwarded.lock().unwrap().push(forwarded.to_str().unwrap().to_owned());
+    }
+    if let Some(left) = seen.busy.lock().unwrap().get_mut(path).filter(|left| **left > 0) {
+        *left -= 1;
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let found = seen.files.lock().unwrap().get(path).cloned();
     found.ok_or(StatusCode::NOT_FOUND).into_response()

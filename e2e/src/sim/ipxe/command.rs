@@ -1,6 +1,7 @@
 //! Commands of a script.
 
 use super::{Loaded, Script, ScriptError, Waiting};
+use std::time::Duration;
 use url::Url;
 
 /// What a script needs from the world.
@@ -12,6 +13,8 @@ pub(in crate::sim) enum Request {
     Image(String),
     /// This script or executable.
     Chain(String),
+    /// Nothing, for so long.
+    Sleep(Duration),
     /// It wants to boot what it loaded.
     Boot(Loaded),
     /// It ended without booting.
@@ -48,6 +51,11 @@ impl Script {
                 self.loaded = Loaded::default();
                 true
             }
+            "sleep" => {
+                let seconds = args.first().and_then(|seconds| seconds.parse().ok());
+                let Some(seconds) = seconds else { return Ok(Done::With(false)) };
+                return Ok(Done::Needs(Request::Sleep(Duration::from_secs(seconds))));
+            }
             "boot" | "imgexec" => return Ok(self.boot()),
             "exit" => self.frames.pop().is_some(),
             "shell" | "sanboot" | "reboot" | "poweroff" => {
@@ -55,7 +63,7 @@ impl Script {
                 return Ok(Done::Needs(Request::Exit));
             }
             "echo" | "dhcp" | "ifopen" | "ifconf" | "ifclose" | "ifstat" | "iflinkwait"
-            | "route" | "sleep" | "sync" | "console" | "colour" | "cpuid" | "show" | "imgstat"
+            | "route" | "sync" | "console" | "colour" | "cpuid" | "show" | "imgstat"
             | "imgtrust" | "imgverify" | "imgextract" | "ntp" | "param" | "params" => true,
             _ => false,
         }))

@@ -141,7 +141,7 @@ impl Script {
         self.settle(false);
     }
 
-    /// What was asked for came, and is nothing to run.
+    /// What was asked for came, and is nothing to run; or the time is over.
     pub(super) fn fetched(&mut self) {
         match self.waiting.take() {
             Some(Waiting::Kernel { url, args }) => {

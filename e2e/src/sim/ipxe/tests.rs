@@ -14,6 +14,11 @@ fn run(text: &str, missing: &[&str]) -> Result<(Loaded, Vec<String>), ScriptErro
     loop {
         let url = match script.next()? {
             Request::Kernel(url) | Request::Image(url) | Request::Chain(url) => url,
+            Request::Sleep(time) => {
+                asked.push(format!("{time:?}"));
+                script.fetched();
+                continue;
+            }
             Request::Boot(loaded) => return Ok((loaded, asked)),
             Request::Exit => return Ok((Loaded::default(), asked)),
         };
@@ -110,6 +115,15 @@ fn a_script_that_leads_nowhere_says_where_it_ended() {
     for (text, error) in cases {
         assert_eq!(run(text, &["bad"]), Err(error), "{text}");
     }
+}
+
+#[test]
+fn a_script_that_asks_again_waits_before_it_does() {
+    let text = "#!ipxe\nkernel bad || goto again\nboot\n:again\nsleep 5\nchain /next.ipxe\n";
+    let (loaded, asked) = run(text, &["bad"]).unwrap();
+    let urls = ["ipxe/bad", "next.ipxe", "inner"].map(|path| format!("http://boot:8082/{path}"));
+    assert_eq!(asked, [&urls[0], "5s", &urls[1], &urls[2]]);
+    assert!(loaded.kernel.is_some());
 }
 
 #[test]
