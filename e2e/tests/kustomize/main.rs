@@ -1,7 +1,9 @@
-//! The overlays of `config/`: they build and hold together, and nobody gets more rights than needed.
+//! The overlays of `config/`: they build, hold together, and what they install starts with its
+//! defaults, under its own ServiceAccount, which may do no more than it needs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod overlay;
 mod parts;
 mod rights;
+mod start;
