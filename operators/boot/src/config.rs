@@ -7,10 +7,9 @@
 mod tests;
 
 use crate::{
-    Error,
+    Error, Next,
     context::{ConfigRef, Context, Kind, MANAGER, named},
     view,
-    work::Next,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -7,9 +7,8 @@ mod observe;
 mod tests;
 
 use crate::{
-    Error,
+    Error, Next,
     context::{Context, Named},
-    work::Next,
 };
 use jiff::Timestamp;
 use metal_core::boot::configuration::{decide, outdated};

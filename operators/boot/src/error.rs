@@ -15,9 +15,6 @@ pub enum Error {
     /// A Secret was not read.
     #[error("the Secret of the boot was not read")]
     Secret(#[source] Box<kube::Error>),
-    /// The pass took too long.
-    #[error("the pass took too long")]
-    Deadline,
 }
 
 impl Error {
@@ -31,7 +28,6 @@ impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
             Self::Write { source, .. } | Self::Secret(source) => class_of(source),
-            Self::Deadline => Class::Transient,
         }
     }
 

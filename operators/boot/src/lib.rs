@@ -23,9 +23,8 @@ pub mod secrets;
 mod testing;
 pub mod view;
 mod wiring;
-mod work;
 
 pub use context::{ConfigRef, Context, HTTP_MANAGER, Kind, MANAGER, Named};
 pub use error::Error;
+pub use metal_runtime::work::{Next, Work};
 pub use run::run;
-pub use work::{Next, Work};

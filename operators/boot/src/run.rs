@@ -1,6 +1,7 @@
 //! Puts the parts together. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
+    Work,
     args::{Args, ByUuid, Controllers, Urls},
     config, configuration,
     context::{ConfigRef, Context, Kind, Named},
@@ -13,7 +14,6 @@ use crate::{
     secrets::Secrets,
     view::View,
     wiring::{self, Queues},
-    work::Work,
 };
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -64,7 +64,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         passes: passes.clone(),
     };
     let queues = queues(args.controllers, &reporter);
-    let recording = Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")));
+    let recording =
+        Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")).forgiving());
     metrics.register_collector(Box::new(Cache(store.clone())));
     let site = Arc::new(site(&args, &ctx, &client, store.clone(), &queues).await?);
     metrics.register("http_answers", "Answers to machines", site.answers.clone());
@@ -165,8 +166,8 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
 
 fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
     Queues {
-        configurations: Arc::new(Work::new(reporter("serverbootconfiguration"))),
-        configs: Arc::new(Work::new(reporter("bootconfig"))),
+        configurations: Arc::new(Work::new(reporter("serverbootconfiguration")).forgiving()),
+        configs: Arc::new(Work::new(reporter("bootconfig")).forgiving()),
         ipxe: controllers.ipxe_config,
         http: controllers.http_config,
         live: Arc::new(Live::default()),

@@ -1,21 +1,11 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
-use futures::StreamExt;
-use kube::{
-    Api, Client, Resource,
-    core::DeserializeGuard,
-    runtime::{WatchStreamExt, watcher},
-};
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
-use metal_runtime::{
-    health::Readiness,
-    index::{Change, Ended, Index},
-};
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, hash::Hash, net::IpAddr, sync::Arc};
+use metal_runtime::{health::Readiness, index::Index};
+use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
 /// How a boot config is found.
@@ -195,35 +185,6 @@ pub fn prune(server: &mut Server) {
         network_interfaces: status.network_interfaces.into_iter().map(interface).collect(),
         ..ServerStatus::default()
     });
-}
-
-/// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
-/// nobody here reads.
-///
-/// # Errors
-///
-/// When the watch ends, which it does not by itself.
-pub async fn follow<K, Key>(
-    client: &Client,
-    index: &Index<K, Key>,
-    trim: fn(&mut K),
-    on_change: impl FnMut(Change<'_, K>),
-) -> Result<(), Ended>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    Key: Eq + Hash,
-{
-    let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default())
-        .default_backoff()
-        .modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            if let Ok(object) = &mut object.0 {
-                trim(object);
-            }
-        })
-        .boxed();
-    index.follow_with(events, on_change).await
 }
 
 #[cfg(test)]

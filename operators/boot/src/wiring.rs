@@ -1,11 +1,11 @@
 //! Which change of which kind wakes which controller.
 
 use crate::{
+    Work,
     config::owner,
     context::{ConfigRef, Context, Kind, Named, named},
     live::{Live, blobs},
-    view::{ConfigKey, ConfigurationKey, follow, prune},
-    work::Work,
+    view::{ConfigKey, ConfigurationKey, prune},
 };
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,6 +20,7 @@ use kube::{
 };
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::boot::configuration::network_identifiers;
+use metal_runtime::follow;
 use metal_runtime::index::{Change, Ended};
 use std::sync::Arc;
 

@@ -23,6 +23,16 @@ pub struct Work<Key> {
     pub failures: Failures<Key>,
     /// Log, events and metrics.
     pub reporter: Reporter,
+    forgives: Forgives,
+}
+
+/// Which pass makes earlier failures of its key void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forgives {
+    /// One that returns [`Next::Rested`]: a pass that only recorded the failure does not count.
+    Rested,
+    /// Any that worked.
+    Worked,
 }
 
 /// What a pass asks for.
@@ -44,7 +54,19 @@ where
 {
     /// A controller without work.
     pub fn new(reporter: Reporter) -> Self {
-        Self { queue: Queue::default(), failures: Failures::default(), reporter }
+        let (queue, failures) = (Queue::default(), Failures::default());
+        Self { queue, failures, reporter, forgives: Forgives::Rested }
+    }
+
+    /// A controller with a queue that others fill.
+    pub fn with(queue: Queue<Key>, reporter: Reporter) -> Self {
+        Self { queue, ..Self::new(reporter) }
+    }
+
+    /// Forgets failures after any pass that worked: for a controller that records none of them.
+    #[must_use]
+    pub fn forgiving(self) -> Self {
+        Self { forgives: Forgives::Worked, ..self }
     }
 
     /// The last failure of `key`, if no pass has succeeded since.
@@ -81,6 +103,9 @@ where
     /// When the key is due again after a pass that worked.
     fn rest(&self, key: &Key, next: Next) -> Option<Duration> {
         self.reporter.count("Ok");
+        if self.forgives == Forgives::Worked {
+            self.failures.succeeded(key);
+        }
         match next {
             Next::Wait => None,
             Next::Again => Some(Duration::ZERO),

@@ -1,9 +1,8 @@
 //! What a pass writes.
 
 use crate::{
-    Error,
+    Error, Next,
     context::{Context, HTTP_MANAGER, MANAGER, named},
-    work::Next,
 };
 use kube::{
     Api, Resource,
