@@ -138,12 +138,17 @@ impl LeaseFile {
     }
 
     /// Does what is due from time to time: hands the log to the disk, and replaces it when it has
-    /// grown too long. `leases` are those that a fresh log must have. Call within a tokio runtime.
+    /// grown too long for so many leases. `leases` are those that a fresh log must have; they are
+    /// not asked for before. Call within a tokio runtime.
     ///
     /// # Errors
     ///
     /// If something did not work that was started at an earlier call. It is tried again.
-    pub async fn maintain<'a, I>(&mut self, leases: impl FnOnce() -> I) -> io::Result<()>
+    pub async fn maintain<'a, I>(
+        &mut self,
+        count: usize,
+        leases: impl FnOnce() -> I,
+    ) -> io::Result<()>
     where
         I: ExactSizeIterator<Item = &'a Lease>,
     {
@@ -154,11 +159,8 @@ impl LeaseFile {
             self.sync = Some(spawn_blocking(move || file.sync_data()));
         }
         // Leases of one address replace each other, so the fresh log is never longer.
-        if self.compaction.is_none() && self.lines > SLACK {
-            let leases = leases();
-            if self.lines > 2 * leases.len() + SLACK {
-                self.compaction = Some(Compaction::start(&self.path, leases));
-            }
+        if self.compaction.is_none() && self.lines > 2 * count + SLACK {
+            self.compaction = Some(Compaction::start(&self.path, leases()));
         }
         Ok(())
     }

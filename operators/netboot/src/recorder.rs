@@ -32,7 +32,10 @@ use metal_runtime::{
     report::{Chain, Failures, ReconcileError, Reporter},
     work::NOT_LISTED,
 };
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
@@ -61,6 +64,7 @@ pub struct Sightings(Arc<Shared>);
 struct Shared {
     wanted: Mutex<HashMap<MacAddr, Ipv4Addr>>,
     queue: Queue<MacAddr>,
+    waiting: Gauge,
     dropped: Counter,
 }
 
@@ -73,6 +77,7 @@ impl Sightings {
             return;
         }
         wanted.insert(mac, ip);
+        self.told(&wanted);
         drop(wanted);
         self.0.queue.add(mac);
     }
@@ -87,9 +92,13 @@ impl Sightings {
         self.len() == 0
     }
 
-    /// Counts those that found no place.
-    pub fn dropped(&self) -> Counter {
-        self.0.dropped.clone()
+    /// Lets `registry` tell how many wait, and how many found no place.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("netboot");
+        let help = "BMCs that are not recorded yet";
+        registry.register("endpoints_waiting", help, self.0.waiting.clone());
+        let help = "BMCs that found no place in the queue";
+        registry.register("endpoints_dropped", help, self.0.dropped.clone());
     }
 
     /// It is recorded, unless the address has changed since.
@@ -97,7 +106,12 @@ impl Sightings {
         let mut wanted = self.wanted();
         if wanted.get(&mac) == Some(&ip) {
             wanted.remove(&mac);
+            self.told(&wanted);
         }
+    }
+
+    fn told(&self, wanted: &HashMap<MacAddr, Ipv4Addr>) {
+        self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
     }
 
     fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, Ipv4Addr>> {

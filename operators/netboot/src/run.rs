@@ -112,8 +112,7 @@ async fn recorder(
     let source = Source { controller: MANAGER.to_owned(), instance: None };
     let passes = Family::default();
     registry.register("netboot_endpoint_passes", "BMCs recorded, by result", passes.clone());
-    let help = "BMCs that found no place in the queue";
-    registry.register("netboot_endpoints_dropped", help, sightings.dropped());
+    sightings.register(registry);
     let reporter =
         Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
     let failures = Failures::default();

@@ -268,7 +268,7 @@ impl Server {
                 leases.all().into_iter().filter(|lease| lease.is_durable()).collect();
             durable.into_iter()
         };
-        if let Err(error) = file.maintain(durable).await {
+        if let Err(error) = file.maintain(leases.len(), durable).await {
             self.metrics.not_logged();
             self.complain("lease file not looked after; it is tried again", &error);
         }

@@ -93,13 +93,13 @@ async fn a_log_that_has_grown_too_long_is_replaced_and_loses_nothing() {
     log.commit().unwrap();
     let before = fs::metadata(&path).unwrap().len();
     let known = [lease(1), lease(2)];
-    log.maintain(|| known.iter()).await.unwrap();
+    log.maintain(known.len(), || known.iter()).await.unwrap();
     assert!(log.compaction.is_some());
     // While the fresh one is written, the old one is in use.
     log.append(&lease(3));
     log.commit().unwrap();
     while log.compaction.is_some() {
-        log.maintain(|| known.iter()).await.unwrap();
+        log.maintain(known.len(), || known.iter()).await.unwrap();
         tokio::task::yield_now().await;
     }
     log.append(&lease(4));
@@ -124,10 +124,10 @@ fn a_compaction_that_was_not_finished_changes_nothing() {
 async fn what_was_written_is_handed_to_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = with_two(&folder.path().join("leases"));
-    log.maintain(std::iter::empty).await.unwrap();
+    log.maintain(0, std::iter::empty).await.unwrap();
     assert!(log.sync.is_some());
     while log.sync.is_some() {
-        log.maintain(std::iter::empty).await.unwrap();
+        log.maintain(0, std::iter::empty).await.unwrap();
         tokio::task::yield_now().await;
     }
     assert!(!log.unsynced);

@@ -214,5 +214,6 @@ fn the_last_address_counts_and_the_queue_is_bounded() {
         let [a, b, c, d] = number.to_be_bytes();
         sightings.saw(MacAddr([2, 0, a, b, c, d]), IP);
     }
-    assert_eq!((sightings.len(), sightings.dropped().get()), (MOST, 2));
+    assert_eq!((sightings.len(), sightings.0.dropped.get()), (MOST, 2));
+    assert_eq!(sightings.0.waiting.get(), i64::try_from(MOST).unwrap());
 }

@@ -107,6 +107,7 @@ impl Batch {
                 tracing::debug!(%error, %to, "answer not sent");
                 metrics.not_sent();
             }
+            tracing::debug!(kind = ?reply.kind, address = %reply.packet.yiaddr, %to, "answered");
             metrics.answered(reply.kind);
         }
     }

@@ -183,6 +183,25 @@ async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
 }
 
 #[tokio::test]
+async fn who_becomes_known_as_a_bmc_later_is_told_then() {
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let database = watch::Sender::new(Arc::new(MacDb::default()));
+    let sightings = Sightings::default();
+    let parts = Parts { bmcs: database.subscribe(), ..parts(&config, &sightings, None) };
+    let mut server = Server::open(parts).unwrap();
+    let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.links[0].socket.local_addr().unwrap();
+    relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
+    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    assert!(server.turn(&mut Batch::default()));
+    assert!(sightings.is_empty());
+
+    database.send_replace(Arc::new(MacDb::parse(BMCS).unwrap()));
+    server.maintain().await;
+    assert_eq!(sightings.len(), 1);
+}
+
+#[tokio::test]
 async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let folder = tempfile::tempdir().unwrap();
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
