@@ -5,7 +5,7 @@ use super::{
     dhcp::{BootUri, Client, DhcpError, Identity, Link},
     fetch::{Agent, Chained, FetchError},
     ignition::IgnitionError,
-    ipxe::{Request, Script, ScriptError, Variables},
+    ipxe::{Request, Script, ScriptError, Variables, expand},
     journal::Event,
     life::Life,
 };
@@ -74,7 +74,9 @@ pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootErr
         (_, Some(link)) => {
             let mode = life.machine().lock().boot.mode;
             dhcp(life, link, Client::Pxe(mode)).await?;
+            // iPXE fills its settings into the name of the boot file, before it asks for it.
             let url = dhcp(life, link, Client::Ipxe(mode)).await?;
+            let url = expand(&url, &variables(life));
             script(life, Url::parse(&url).map_err(|_| FetchError::Url(url))?).await
         }
         (Source::Http(uri), None) => {

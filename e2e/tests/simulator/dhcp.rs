@@ -32,6 +32,20 @@ async fn pxe_asks_as_firmware_then_as_ipxe_and_runs_the_script_it_is_given() {
 }
 
 #[tokio::test]
+async fn ipxe_fills_its_settings_into_the_name_of_the_boot_file() {
+    let (site, dhcpd) = (Site::start().await, Dhcpd::start(3600).await);
+    dhcpd.boot_file("PXE", "snponly.efi".to_owned());
+    dhcpd.boot_file("iPXE", site.url("/ipxe/${uuid}"));
+    site.put("/kernel", "kernel");
+    let simulator = start(dhcpd.client(), "Boot0002").await;
+    let uuid = simulator.machine(0).unwrap().uuid;
+    site.put(format!("/ipxe/{uuid}"), "#!ipxe\nkernel {site}/kernel\nboot\n");
+    simulator.reset(0, Reset::On).unwrap();
+    until(|| matches!(simulator.machine(0).unwrap().host, Host::Tenant { .. })).await;
+    assert_eq!(site.requests(), [format!("GET /ipxe/{uuid}"), "GET /kernel".to_owned()]);
+}
+
+#[tokio::test]
 async fn http_boot_fetches_the_url_it_is_given_and_ignition_from_there() {
     let (site, dhcpd) = (Site::start().await, Dhcpd::start(3600).await);
     dhcpd.boot_file("HTTP", site.url("/os.efi"));

@@ -9,6 +9,7 @@ mod line;
 mod tests;
 
 pub(super) use command::Request;
+pub(super) use line::expand;
 
 use command::Done;
 use line::{Joint, Step};
@@ -120,7 +121,7 @@ impl Script {
                 continue;
             }
             let words: Vec<_> =
-                step.words.iter().map(|word| line::expand(word, &self.variables)).collect();
+                step.words.iter().map(|word| expand(word, &self.variables)).collect();
             frame.command = words.join(" ");
             match self.execute(&words)? {
                 Done::With(succeeded) => self.settle(succeeded),
