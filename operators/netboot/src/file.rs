@@ -173,23 +173,29 @@ mod tests {
         let follow = tokio::spawn(file.follow(move |reading| tell.lock().unwrap().push(reading)));
 
         std::fs::write(&path, "interfaces: [eth1]\nsubnets: no\n").unwrap();
-        while told.lock().unwrap().is_empty() {
-            sleep(PERIOD).await;
-        }
+        until_told(&told, 1).await;
         sleep(3 * PERIOD).await;
         assert_eq!(*told.lock().unwrap(), [Reading::Refused]);
         assert_eq!(current.borrow().interfaces, ["eth1"]);
 
         std::fs::write(&path, GOOD.replace("eth1", "eth2")).unwrap();
-        current.changed().await.unwrap();
+        tokio::time::timeout(100 * PERIOD, current.changed()).await.unwrap().unwrap();
         assert_eq!(current.borrow_and_update().interfaces, ["eth2"]);
 
         std::fs::remove_file(&path).unwrap();
-        while told.lock().unwrap().len() < 3 {
-            sleep(PERIOD).await;
-        }
+        until_told(&told, 3).await;
         assert_eq!(*told.lock().unwrap(), [Reading::Refused, Reading::Taken, Reading::Refused]);
         follow.abort();
+    }
+
+    async fn until_told(told: &Mutex<Vec<Reading>>, count: usize) {
+        for _ in 0..100 {
+            if told.lock().unwrap().len() >= count {
+                return;
+            }
+            sleep(PERIOD).await;
+        }
+        panic!("not told {count} times");
     }
 
     #[tokio::test]

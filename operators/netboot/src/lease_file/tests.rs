@@ -1,7 +1,10 @@
 use super::*;
 use jiff::Timestamp;
 use metal_core::dhcp::{Client, State};
-use std::fs;
+use std::{fs, time::Duration};
+use tokio::{task::yield_now, time::timeout};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn lease(last: u8) -> Lease {
     Lease {
@@ -98,10 +101,13 @@ async fn a_log_that_has_grown_too_long_is_replaced_and_loses_nothing() {
     // While the fresh one is written, the old one is in use.
     log.append(&lease(3));
     log.commit().unwrap();
-    while log.compaction.is_some() {
-        log.maintain(known.len(), || known.iter()).await.unwrap();
-        tokio::task::yield_now().await;
-    }
+    let finished = async {
+        while log.compaction.is_some() {
+            log.maintain(known.len(), || known.iter()).await.unwrap();
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, finished).await.unwrap();
     log.append(&lease(4));
     log.commit().unwrap();
     assert!(fs::metadata(&path).unwrap().len() * 100 < before);
@@ -126,10 +132,13 @@ async fn what_was_written_is_handed_to_the_disk() {
     let mut log = with_two(&folder.path().join("leases"));
     log.maintain(0, std::iter::empty).await.unwrap();
     assert!(log.sync.is_some());
-    while log.sync.is_some() {
-        log.maintain(0, std::iter::empty).await.unwrap();
-        tokio::task::yield_now().await;
-    }
+    let synced = async {
+        while log.sync.is_some() {
+            log.maintain(0, std::iter::empty).await.unwrap();
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, synced).await.unwrap();
     assert!(!log.unsynced);
     log.close().unwrap();
 }
