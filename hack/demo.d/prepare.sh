@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
+# What is done in the network of this machine: installing, building, and moving out of it.
+
+# prepare SERVERS ONCE
+prepare() {
+  local flags target
+  folder=$(cache_root)/demo
+  umask 077
+  take_folder
+  trap end EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' HUP TERM
+  need_rust
+  need ip iproute2
+  need curl curl
+  need perl perl-base
+  flags=$(network_flags)
+  target=${CARGO_TARGET_DIR-$(cache_root)/target/$(rustc --version | cut -d ' ' -f 2)}
+  begin control_plane "$hack/control-plane" path
+  begin build build "$target"
+  finish build "metal-operator, boot-operator, netboot and the simulator are built"
+  begin registry "$hack/../operators/image/tests/registry.sh"
+  finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
+  finish registry "docker-registry is there"
+  kubectl=$(tail -n 1 "$folder/logs/control_plane.log")/kubectl
+  registry=$(tail -n 1 "$folder/logs/registry.log")
+  export folder kubectl registry target
+  exec perl "$hack/demo.d/forward.pl" listen unshare "$flags" "$hack/demo" inside "$@"
+}
+
+# take_folder: it, and what is in it, is ours alone.
+take_folder() {
+  mkdir -p "$folder"
+  exec 9<"$folder"
+  flock -w 5 9 || die "there is a demo running already; KUBECONFIG is $folder/kubeconfig"
+  end_jobs
+  "$hack/control-plane" down "$folder/cluster"
+  rm -rf "${folder:?}"/*
+  mkdir "$folder/logs"
+}
+
+# build TARGET
+build() {
+  cd "$hack/.."
+  cargo build --locked --target-dir "$1" --package metal-operator --package boot-operator \
+    --package netboot --package e2e --bins
+}
+
+# network_flags: how unshare gets a network namespace in which links can be made.
+network_flags() {
+  local flags
+  for flags in -n -Urn; do
+    if unshare "$flags" ip link add name veth0 type veth peer name veth1 2>/dev/null; then
+      printf '%s\n' "$flags"
+      return
+    fi
+  done
+  die "no network namespace can be made here: be root, or allow user namespaces" \
+    "(sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)"
+}
