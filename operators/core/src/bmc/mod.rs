@@ -1,4 +1,4 @@
-//! What a [`Bmc`](metal_api::Bmc) object shows of its manager, and which servers it has.
+//! What a [`Bmc`] object shows of its manager, and which servers it has.
 
 mod decide;
 mod reach;

@@ -1,4 +1,4 @@
-//! Which server a [`ServerClaim`](metal_api::ServerClaim) gets.
+//! Which server a [`ServerClaim`] gets.
 //!
 //! ```text
 //!   no server ──pick──► Server.spec.serverClaimRef ──► claim.spec.serverRef ──► Server Reserved

@@ -191,6 +191,10 @@ fn finish(
     report: &ServerInventory,
 ) -> Decision {
     let ours = new.pending.is_some();
+    let since = report.spec.received_time.as_ref().map_or(seen.started, |time| time.0);
+    if let Some(wait) = waits_for_reading(seen, system, since) {
+        return wait;
+    }
     if system.power == PowerState::Off {
         status::take_report(new, report);
         if let Some(discovery) = new.discovery.as_mut() {
@@ -203,8 +207,23 @@ fn finish(
         status::ready(new, Ready::Yes, seen.now);
         return Decision::Rest(SignedDuration::ZERO);
     }
-    let since = report.spec.received_time.as_ref().map_or(seen.started, |time| time.0);
     off(seen, settings, system, since, Force::when(ours))
+}
+
+/// What reported was on: a host that was off before that is not known to be off now. The time of
+/// the report has whole seconds.
+fn waits_for_reading(
+    seen: &Observation<'_>,
+    system: &SystemReading,
+    received: Timestamp,
+) -> Option<Decision> {
+    let after = received + SignedDuration::from_secs(1);
+    let read_before = seen.system.is_some_and(|reading| reading.at < after);
+    if system.power != PowerState::Off || !read_before {
+        return None;
+    }
+    let wait = after.duration_since(seen.now);
+    Some(if wait.is_positive() { Decision::Rest(wait) } else { Decision::Look(Need::System) })
 }
 
 /// How many attempts in a row did not work.

@@ -1,4 +1,4 @@
-//! Lifecycle of a [`Server`](metal_api::Server).
+//! Lifecycle of a [`Server`].
 //!
 //! ```text
 //!            facts known          report in, host off            claimed

@@ -5,7 +5,8 @@ mod simulation;
 
 use super::*;
 use crate::redfish::{BootEnabled, BootMode, BootSource, PowerState, ResetType, Unreachable};
-use fixture::{Scene, minutes, seconds};
+use fixture::{Scene, T0, minutes, seconds};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
     BootState, LocalObjectReference, Operation, PendingKind, ReclaimPolicy, ServerState,
     annotation, condition,
@@ -159,6 +160,20 @@ fn report_is_taken_when_the_host_is_off_and_then_the_configuration_goes() {
     assert_eq!(status.network_interfaces[0].name, "eth0");
     assert_eq!(status.pending, None);
     assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+}
+
+#[test]
+fn host_that_was_off_before_its_report_is_looked_at_again() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.now = T0 + seconds(3);
+    scene.report_for("uid-1.1");
+    assert_eq!(scene.decide(), Decision::Look(Need::System));
+    (scene.system().power, scene.read_at) = (PowerState::On, scene.now);
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+    // Within the second of the report nobody knows what came first.
+    scene.system().power = PowerState::Off;
+    scene.report.as_mut().unwrap().spec.received_time = Some(Time(scene.now));
+    assert_eq!(scene.decide(), Decision::Rest(seconds(1)));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Scene {
         self.server.spec.boot_configuration_ref = Some(reference("tenant", "claim"));
     }
 
-    /// The machine reports, from this boot.
+    /// The machine has reported a second ago, from this boot.
     pub(super) fn report_for(&mut self, boot: &str) {
         let eth0 = NetworkInterface {
             name: "eth0".to_owned(),
@@ -153,7 +153,7 @@ impl Scene {
         };
         let spec = ServerInventorySpec {
             boot_configuration_uid: Some(boot.to_owned()),
-            received_time: Some(Time(self.now)),
+            received_time: Some(Time(self.now - seconds(1))),
             report: Report { network_interfaces: vec![eth0], ..Report::default() },
             ..ServerInventorySpec::default()
         };
