@@ -70,7 +70,7 @@ impl Scene {
             acted: None,
             recorded: None,
             settings: settings(),
-            started: T0,
+            started: T0 - seconds(1),
             now: T0,
         }
     }
