@@ -7,9 +7,13 @@ fn variables() -> Variables {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
+fn base() -> Url {
+    Url::parse(BASE).unwrap()
+}
+
 /// Runs a script in a world where everything can be fetched but what is named here.
 fn run(text: &str, missing: &[&str]) -> Result<(Loaded, Vec<String>), ScriptError> {
-    let mut script = Script::new(text, Url::parse(BASE).unwrap(), variables())?;
+    let mut script = Script::new(text, base(), variables())?;
     let mut asked = Vec::new();
     loop {
         let url = match script.next()? {
@@ -24,7 +28,7 @@ fn run(text: &str, missing: &[&str]) -> Result<(Loaded, Vec<String>), ScriptErro
         };
         if missing.iter().any(|missing| url.ends_with(missing)) {
             script.failed();
-        } else if url.ends_with(".ipxe") {
+        } else if url.rsplit_once('.').is_some_and(|(_, kind)| kind == "ipxe") {
             script.chained("#!ipxe\nkernel inner\nboot\n")?;
         } else {
             script.fetched();
