@@ -1,0 +1,80 @@
+//! The MAC prefix database of a stack.
+
+use crate::sim::{Account, MacPrefix};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+/// BMCs with this prefix answer on this port.
+#[derive(Clone, Debug)]
+pub struct Prefix {
+    macs: MacPrefix,
+    port: u16,
+    account: Account,
+}
+
+impl Prefix {
+    /// Plain HTTP, and the first credentials.
+    pub fn new(macs: MacPrefix, port: u16, account: Account) -> Self {
+        Self { macs, port, account }
+    }
+
+    fn entry(&self) -> Value {
+        let mac = self.macs.with(0).to_string();
+        let Account { username, password } = &self.account;
+        json!({
+            "macPrefix": mac.get(..8).unwrap_or(&mac),
+            "manufacturer": "Contoso",
+            "protocol": "Redfish",
+            "protocolScheme": "http",
+            "port": self.port,
+            "type": "bmc",
+            "defaultCredentials": [{ "username": username, "password": password }],
+        })
+    }
+}
+
+/// The file, which the metal-operator follows.
+#[derive(Debug)]
+pub struct MacDb {
+    path: PathBuf,
+    prefixes: Mutex<Vec<Prefix>>,
+}
+
+impl MacDb {
+    /// A file with these prefixes.
+    pub(super) async fn create(path: PathBuf, prefixes: Vec<Prefix>) -> Result<Self> {
+        let macdb = Self { path, prefixes: Mutex::new(prefixes) };
+        macdb.write().await?;
+        Ok(macdb)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a prefix.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub async fn add(&self, prefix: Prefix) -> Result<()> {
+        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner).push(prefix);
+        self.write().await
+    }
+
+    /// Replaces the file in one go. JSON is YAML.
+    async fn write(&self) -> Result<()> {
+        let entries: Vec<_> = {
+            let prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+            prefixes.iter().map(Prefix::entry).collect()
+        };
+        let new = self.path.with_extension("new");
+        tokio::fs::write(&new, json!({ "macPrefixes": entries }).to_string()).await?;
+        Ok(tokio::fs::rename(new, &self.path).await?)
+    }
+}

@@ -1,0 +1,161 @@
+//! A simulated machine and the objects that stand for it.
+
+use super::{Stack, until};
+use crate::{
+    cluster::eventually,
+    sim::{Host, MachineReport, Simulator},
+};
+use anyhow::{Context, Result, bail, ensure};
+use kube::{Api, api::PostParams};
+use metal_api::{Bmc, Endpoint, EndpointSpec, Server, ServerState};
+use std::time::Duration;
+
+/// How long a machine may take to get somewhere.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// A tenant's operating system that runs.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Where its images came from.
+    pub images: Vec<String>,
+    /// SHA-256 of its Ignition configuration.
+    pub ignition: Option<String>,
+}
+
+/// A simulated machine and the objects that stand for it.
+#[derive(Clone, Copy)]
+pub struct Machine<'a> {
+    stack: &'a Stack,
+    simulator: &'a Simulator,
+    fleet: usize,
+    index: u32,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn new(stack: &'a Stack, fleet: usize, index: u32) -> Result<Self> {
+        let simulator = stack.fleets.get(fleet).context("there is no such fleet")?;
+        simulator.machine(index)?;
+        Ok(Self { stack, simulator, fleet, index })
+    }
+
+    /// Its number in the fleet.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The fleet it belongs to.
+    pub fn simulator(&self) -> &'a Simulator {
+        self.simulator
+    }
+
+    /// The machine as it is now, with its journal.
+    ///
+    /// # Errors
+    ///
+    /// None: it has been there since the beginning.
+    pub fn report(&self) -> Result<MachineReport> {
+        Ok(self.simulator.machine(self.index)?)
+    }
+
+    /// Name of its Endpoint, BMC and BMCSecret.
+    pub fn name(&self) -> String {
+        format!("fleet{}-{}", self.fleet, self.index)
+    }
+
+    /// Name of its Server.
+    pub fn server_name(&self) -> String {
+        format!("{}-system-0", self.name())
+    }
+
+    /// Its Endpoint, as netboot would make it.
+    ///
+    /// # Errors
+    ///
+    /// If the BMC has no address.
+    pub fn endpoint(&self) -> Result<Endpoint> {
+        let address = self.simulator.bmc(self.index).context("the BMC has no address")?;
+        let spec = EndpointSpec {
+            mac_address: Some(self.report()?.bmc_mac.to_string()),
+            ip: Some(address.ip().to_string()),
+        };
+        Ok(Endpoint::new(&self.name(), spec))
+    }
+
+    /// Makes its Endpoint, and returns at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn plug_in(&self) -> Result<()> {
+        let endpoints = Api::<Endpoint>::all(self.stack.client.clone());
+        endpoints.create(&PostParams::default(), &self.endpoint()?).await?;
+        Ok(())
+    }
+
+    /// Its BMC, once `holds`.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long.
+    pub async fn bmc(&self, what: &str, holds: impl Fn(&Bmc) -> bool) -> Result<Bmc> {
+        let bmcs = Api::<Bmc>::all(self.stack.client.clone());
+        until(&bmcs, &self.name(), what, holds).await
+    }
+
+    /// Its Server, once `holds`.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long.
+    pub async fn server(&self, what: &str, holds: impl Fn(&Server) -> bool) -> Result<Server> {
+        let servers = Api::<Server>::all(self.stack.client.clone());
+        until(&servers, &self.server_name(), what, holds).await
+    }
+
+    /// Its Server, once in this state.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long.
+    pub async fn enters(&self, state: ServerState) -> Result<Server> {
+        let what = state.as_str().to_owned();
+        self.server(&what, |server| {
+            server.status.as_ref().and_then(|status| status.state.as_ref()) == Some(&state)
+        })
+        .await
+    }
+
+    /// Waits until the machine itself is as `holds` says.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long; with its journal.
+    pub async fn is(
+        &self,
+        what: &str,
+        holds: impl Fn(&MachineReport) -> bool,
+    ) -> Result<MachineReport> {
+        eventually(LIMIT, async || {
+            let report = self.report()?;
+            ensure!(holds(&report), "{}: not {what}:\n{report:#?}", self.name());
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Waits until a tenant's system runs on it.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long; with its journal.
+    pub async fn boots_tenant(&self) -> Result<Tenant> {
+        eventually(LIMIT, async || {
+            let report = self.report()?;
+            match report.host {
+                Host::Tenant { images, ignition } => Ok(Tenant { images, ignition }),
+                _ => bail!("{}: no tenant's system runs:\n{report:#?}", self.name()),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,134 @@
+//! A registry on loopback: Debian's docker-registry.
+
+use super::Host;
+use crate::cluster::{Process, eventually, workspace};
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, RequestBuilder, header::LOCATION};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use tokio::{process::Command, time::timeout};
+
+/// Long enough for a package to be fetched on a slow line.
+const FETCH: Duration = Duration::from_mins(5);
+const START: Duration = Duration::from_secs(30);
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Media type and content of a layer.
+pub type Layer<'a> = (&'a str, &'a [u8]);
+
+/// A registry that runs.
+#[derive(Debug)]
+pub struct OciRegistry {
+    address: SocketAddr,
+    http: Client,
+    _process: Process,
+}
+
+impl OciRegistry {
+    /// Starts one without images; all of it is in `scratch`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start(scratch: &Path) -> Result<Self> {
+        let binary = binary().await?;
+        let host = Host::reserve(&[5000])?;
+        let address = host.at(5000)?;
+        let config = scratch.join("registry.json");
+        let settings = json!({
+            "version": "0.1",
+            "log": { "level": "warn", "accesslog": { "disabled": true } },
+            "storage": { "filesystem": { "rootdirectory": scratch.join("registry") } },
+            "http": { "addr": address.to_string(), "secret": "for tests" },
+        });
+        fs::write(&config, settings.to_string())?;
+        drop(host);
+        let mut command = Command::new(binary);
+        let mut process = Process::start(
+            command.arg("serve").arg(&config).stdin(Stdio::null()),
+            scratch.join("registry.log"),
+        )?;
+        let http = client()?;
+        eventually(START, async || {
+            process.check()?;
+            http.get(format!("http://{address}/v2/")).send().await?.error_for_status()?;
+            Ok(())
+        })
+        .await
+        .context("registry")?;
+        Ok(Self { address, http, _process: process })
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Full name of an image here.
+    pub fn image(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    /// Pushes the image `name`, as in `repository:tag`, with these layers.
+    ///
+    /// # Errors
+    ///
+    /// If the registry does not take it.
+    pub async fn push(&self, name: &str, layers: &[Layer<'_>]) -> Result<()> {
+        let (repository, tag) = name.split_once(':').context("a name has a tag")?;
+        let config = self.push_blob(repository, b"{}").await?;
+        let mut descriptors = Vec::new();
+        for (media_type, content) in layers {
+            let digest = self.push_blob(repository, content).await?;
+            let size = content.len();
+            descriptors.push(json!({ "mediaType": media_type, "digest": digest, "size": size }));
+        }
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": { "mediaType": CONFIG, "digest": config, "size": 2 },
+            "layers": descriptors,
+        });
+        self.push_manifest(repository, tag, &manifest).await
+    }
+
+    async fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Result<()> {
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address);
+        let put = self.http.put(url).header("content-type", MANIFEST);
+        put.body(manifest.to_string()).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    async fn push_blob(&self, repository: &str, content: &[u8]) -> Result<String> {
+        let digest = format!("sha256:{}", sha256(content));
+        let begin = format!("http://{}/v2/{repository}/blobs/uploads/", self.address);
+        let upload = self.http.post(begin).send().await?.error_for_status()?;
+        let location = upload.headers().get(LOCATION).context("an upload has a location")?;
+        let put: RequestBuilder = self.http.put(location.to_str()?).query(&[("digest", &digest)]);
+        put.body(content.to_vec()).send().await?.error_for_status()?;
+        Ok(digest)
+    }
+}
+
+/// Path of the registry's binary; it is fetched where there is none.
+async fn binary() -> Result<String> {
+    let script = workspace().join("operators/image/tests/registry.sh");
+    let output = timeout(FETCH, Command::new(script).kill_on_drop(true).output()).await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "no docker-registry: {}", said.trim());
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// An HTTP client that goes through no proxy.
+pub(super) fn client() -> Result<Client> {
+    metal_runtime::client::install_crypto_provider();
+    Ok(Client::builder().no_proxy().timeout(START).build()?)
+}
+
+/// SHA-256 as digits.
+pub fn sha256(content: &[u8]) -> String {
+    let digits: Vec<_> = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
+}

@@ -1,0 +1,13 @@
+//! The path of a machine from its BMC to a tenant and back, on a real API server: operators as
+//! processes under their own ServiceAccounts, a real registry, simulated machines.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod claim;
+mod endpoint;
+mod image;
+mod path;
+mod report;
+mod restart;
+mod shared;
+mod sushy;

@@ -1,0 +1,99 @@
+//! One stack for all tests of this binary but those that kill. It lives on a runtime of its own,
+//! because each part of it belongs to the runtime that started it.
+
+use e2e::{
+    sim::{BootTarget, Config, Profile, Timing},
+    stack::{Machine, Settings, Stack},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{runtime::Runtime, sync::OnceCell, time::timeout};
+
+/// How long a test may take; building the binaries is part of the first one.
+const LIMIT: Duration = Duration::from_mins(40);
+/// Machines of each fleet.
+const MACHINES: u32 = 24;
+
+/// BMCs that can boot by PXE only.
+pub(crate) const PXE: usize = 0;
+/// BMCs that can boot by UEFI HTTP only.
+pub(crate) const HTTP: usize = 1;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+static SHARED: OnceCell<Stack> = OnceCell::const_new();
+
+/// Runs a test on the runtime of the stacks.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(async { timeout(LIMIT, test).await.unwrap() })
+}
+
+/// Runs a test on the shared stack.
+pub(crate) fn on_stack(test: impl AsyncFnOnce(&'static Stack)) {
+    run(async {
+        let settings = || Settings { fleets: vec![pxe(), http()], ..settings() };
+        test(SHARED.get_or_try_init(|| Stack::start(settings())).await.unwrap()).await;
+    });
+}
+
+/// A machine that no other test uses.
+pub(crate) fn machine(stack: &Stack, fleet: usize) -> Machine<'_> {
+    static NEXT: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+    stack.machine(fleet, NEXT[fleet].fetch_add(1, Ordering::Relaxed)).unwrap()
+}
+
+/// Operators that look often, because these machines are quick.
+pub(crate) fn settings() -> Settings {
+    let metal = vec!["--power-polling-interval=1s".to_owned()];
+    Settings { metal, ..Settings::default() }
+}
+
+/// Machines that boot by PXE only.
+pub(crate) fn pxe() -> Config {
+    let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd];
+    fleet(1, targets)
+}
+
+fn http() -> Config {
+    let targets = vec![BootTarget::None, BootTarget::Hdd, BootTarget::Cd, BootTarget::UefiHttp];
+    fleet(2, targets)
+}
+
+fn fleet(number: u8, boot_targets: Vec<BootTarget>) -> Config {
+    let mut config = Config {
+        machines: MACHINES,
+        seed: number.into(),
+        bmc_base: Ipv4Addr::new(127, 1, number, 1),
+        bmc_mac_prefix: format!("23:11:{number:02x}").parse().unwrap(),
+        profile: Profile { boot_targets, ..Profile::default() },
+        timing: Timing {
+            power_on: Duration::from_millis(100),
+            shutdown: Duration::from_millis(200),
+            post: Duration::from_millis(300),
+            // The boot service may be away for a moment.
+            boot_tries: 50,
+            boot_retry: Duration::from_millis(500),
+            ..Timing::default()
+        },
+        ..Config::default()
+    };
+    config.boot.host_base = Ipv4Addr::new(198, 18, number, 1);
+    config
+}
+
+/// Reason and message of a condition that is there and `False`.
+pub(crate) fn denied<'a>(conditions: &'a [Condition], type_: &str) -> Option<(&'a str, &'a str)> {
+    let found = conditions.iter().find(|condition| condition.type_ == type_)?;
+    (found.status == "False").then_some((found.reason.as_str(), found.message.as_str()))
+}
+
+/// Whether a condition is there and `True`.
+pub(crate) fn holds(conditions: &[Condition], type_: &str) -> bool {
+    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
