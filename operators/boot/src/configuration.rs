@@ -12,6 +12,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use metal_core::boot::configuration::{decide, outdated};
+use metal_runtime::work::NOT_LISTED;
 use std::sync::Arc;
 
 /// One pass over one configuration: at most one write.
@@ -20,6 +21,10 @@ use std::sync::Arc;
 ///
 /// If something could not be read or written.
 pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, Error> {
+    // A server or a boot config that is not listed yet would be taken for one that is not there.
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(NOT_LISTED));
+    }
     let Some(configuration) = ctx.view.configurations.named(Some(&namespace), &name) else {
         return Ok(Next::Wait);
     };

@@ -12,5 +12,5 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&parsed.args.runtime.log)?;
     warn(&parsed.ignored);
     let shutdown = shutdown::on_signal()?;
-    boot_operator::run(parsed.args, shutdown).await
+    Box::pin(boot_operator::run(parsed.args, shutdown)).await
 }

@@ -46,7 +46,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let urls = args.urls()?;
     warn_of_risks(&args, &urls);
     client::install_crypto_provider();
-    let (images, store) = images(&args, shutdown.clone()).await?;
+    // Downloads go on until those who wait for them have been served.
+    let downloads = CancellationToken::new();
+    let (images, store) = images(&args, downloads.clone()).await?;
     let boot = listen("--boot-server-address", &args.boot_server_address).await?;
     let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
     let admin = Admin::bind(&args.runtime.admin).await?;
@@ -87,17 +89,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             }
         };
         tokio::join!(serve(boot), serve(image));
+        downloads.cancel();
         store.closed().await;
+        Ok(())
     };
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
-    let elected = async {
-        match run_elected(candidate, &leading, &shutdown, work).await {
-            // The listeners say when it is over.
-            Ok(_) => pending().await,
-            Err(lost) => Err::<(), _>(lost),
-        }
-    };
+    let elected = run_elected(candidate, &leading, &shutdown, work);
+    // After a shutdown both end by themselves: the lease is given up, and machines are served.
+    let both = async { tokio::try_join!(serve, elected) };
     let watch = async {
         tokio::select! {
             ended = wiring::watch(&client, &ctx, &queues) => ended,
@@ -106,9 +106,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     tokio::select! {
         ended = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(ended?),
-        () = serve => Ok(()),
+        ended = both => ended.map(drop).map_err(Into::into),
         ended = watch => Ok(ended?),
-        ended = elected => Ok(ended?),
         () = record => Ok(()),
     }
 }

@@ -149,6 +149,17 @@ async fn a_new_image_is_pending_first_and_takes_away_what_it_does_not_offer() {
 }
 
 #[tokio::test]
+async fn before_all_is_listed_nothing_is_taken_for_missing() {
+    let cluster = Cluster::default();
+    let ctx = context(&cluster, resolver(&[]));
+    let ready = configuration("claim", Some(BootState::Ready));
+    list(&ctx.view.configurations, vec![ready]).await;
+    let key = (NAMESPACE.to_owned(), "claim".to_owned());
+    assert_eq!(pass(ctx, key).await.unwrap(), Next::After(NOT_LISTED));
+    assert_eq!(cluster.take(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_configuration_that_is_gone_is_nothing_to_do() {
     let world = World::of(&[], "ghcr.io/a/b:1").await;
     list(&world.ctx.view.configurations, vec![]).await;
