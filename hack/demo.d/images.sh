@@ -53,14 +53,14 @@ descriptor() {
 # upload_blob NAME FILE
 upload_blob() {
   local at
-  at=$(curl -fsS -X POST -D - -o /dev/null "http://127.0.0.1:5000/v2/$1/blobs/uploads/" |
+  at=$(curl -fsS --max-time 30 -X POST -D - -o /dev/null "http://127.0.0.1:5000/v2/$1/blobs/uploads/" |
     tr -d '\r' | sed -n 's/^location: //Ip')
-  curl -fsS -X PUT -o /dev/null -H 'content-type: application/octet-stream' \
+  curl -fsS --max-time 30 -X PUT -o /dev/null -H 'content-type: application/octet-stream' \
     --data-binary "@$2" "$at&digest=$(digest "$2")" || fail "the registry does not take $2 of $1"
 }
 
 # upload_manifest NAME REFERENCE MEDIA_TYPE FILE
 upload_manifest() {
-  curl -fsS -X PUT -o /dev/null -H "content-type: $3" --data-binary "@$4" \
+  curl -fsS --max-time 30 -X PUT -o /dev/null -H "content-type: $3" --data-binary "@$4" \
     "http://127.0.0.1:5000/v2/$1/manifests/$2" || fail "the registry does not take the $4 of $1"
 }

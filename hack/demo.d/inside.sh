@@ -72,14 +72,14 @@ api_server() { sed -n 's/^ *server: //p' "$KUBECONFIG"; }
 # stay: until somebody wants an end.
 stay() {
   local path=
-  command -v kubectl >/dev/null 2>&1 || path="
+  type -P kubectl >/dev/null || path="
   export PATH=${kubectl%/kubectl}:\$PATH"
   tell "
 All of it goes on running. In another terminal:
 
   export KUBECONFIG=$folder/kubeconfig$path
   kubectl get endpoints.metal.ironcore.dev,bmcs,servers
-  kubectl apply -f $hack/demo.d/claim.yaml     # claim a server again
+  kubectl apply --server-side -f $hack/demo.d/claim.yaml   # claim a server again
   kubectl get serverclaims,servers --watch
   kubectl delete serverclaim demo
 
@@ -91,13 +91,16 @@ The logs are in $PWD. Ctrl-C ends everything, and nothing is left."
   done
 }
 
-# all_run: fails if anything that was started here has ended.
+# all_run: starts an operator that has ended again, as a kubelet would; fails if it keeps ending, or
+# if anything else that was started here has ended.
 all_run() {
   local pid name
   for pid in *.pid ../*.pid; do
-    name=${pid##*/}
     started "$(<"$pid")" >/dev/null && continue
+    name=${pid##*/}
+    name=${name%.pid}
+    ! restart "$name" || continue
     tail -n 5 "${pid%.pid}.log" >&2
-    fail "${name%.pid} has ended, see above"
+    fail "$name has ended, see above"
   done
 }

@@ -7,10 +7,10 @@ documents() {
   local since=${EPOCHREALTIME//[!0-9]/} namespace file
   for file in "$hack"/../config/samples/documents/*.yaml; do
     namespace=$(sed -n 's/^  namespace: *//p' "$file")
-    if [ -n "$namespace" ] && ! "$kubectl" get namespace "$namespace" >/dev/null 2>&1; then
-      "$kubectl" create namespace "$namespace" >/dev/null
+    if [ -n "$namespace" ] && ! kubectl get namespace "$namespace" >/dev/null 2>&1; then
+      kubectl create namespace "$namespace" >/dev/null
     fi
-    "$kubectl" apply --server-side --validate=strict -f "$file" >>documents.log 2>&1 ||
+    kubectl apply --server-side --validate=strict -f "$file" >>documents.log 2>&1 ||
       fail "$(tail -n 3 documents.log)"
   done
   done_in "$since" "the founding documents are applied: $(cut -d ' ' -f 1 documents.log | paste -sd ' ')"
@@ -35,8 +35,8 @@ discover() {
     --bmc-dhcp oob --dhcp boot --control 127.0.0.1:9000
   tell "           $servers machines are plugged in: their BMCs ask for an address"
   wait_until $((120 + servers)) "$servers servers become Available" servers
-  show_servers "$since" ""
   done_in "$since" "$servers servers are Available"
+  if [ "$servers" -le 12 ]; then kubectl get servers | sed 's/^/           /'; fi
 }
 
 # servers: whether all are Available.
@@ -48,7 +48,7 @@ servers() {
 # claim_and_release: one of them, with an image and an ignition of its own.
 claim_and_release() {
   local since=${EPOCHREALTIME//[!0-9]/} server index
-  "$kubectl" apply --server-side -f "$hack/demo.d/claim.yaml" >/dev/null
+  kubectl apply --server-side -f "$hack/demo.d/claim.yaml" >/dev/null
   wait_until 30 "the claim gets a server" bound
   done_in "$since" "claim default/demo holds server $server"
   since=${EPOCHREALTIME//[!0-9]/}
@@ -57,15 +57,15 @@ claim_and_release() {
   journal "$index"
   done_in "$since" "$server is Reserved and On, and runs demo-os:1 with the ignition of its claim"
   since=${EPOCHREALTIME//[!0-9]/}
-  "$kubectl" delete serverclaim demo --wait=false >/dev/null
+  kubectl delete serverclaim demo --wait=false >/dev/null
   wait_until 120 "the claim is gone, and $server off and Available" released
   done_in "$since" "the claim is deleted: $server is off, and Available"
 }
 
 bound() {
-  says=$("$kubectl" get serverclaim demo \
+  says=$(kubectl get serverclaim demo \
     --output jsonpath='{.status.phase} {.status.conditions[?(@.type=="Scheduled")].message}')
-  server=$("$kubectl" get serverclaim demo --output jsonpath='{.spec.serverRef.name}')
+  server=$(kubectl get serverclaim demo --output jsonpath='{.spec.serverRef.name}')
   [ "${says%% *}" = Bound ]
 }
 
@@ -73,11 +73,11 @@ bound() {
 boots_image() {
   local image ignition host
   observe
-  image=$("$kubectl" get ipxebootconfig demo --output jsonpath='{.spec.kernelURL}' 2>/dev/null) || return
+  image=$(kubectl get ipxebootconfig demo --output jsonpath='{.spec.kernelURL}' 2>/dev/null) || return
   host=$(machine "$index") || return
   host=${host#*'"host":'} host=${host%%',"counters":'*}
   says="${state[${server%-system-*}]} ${power[${server%-system-*}]} $host"
-  ignition=$("$kubectl" get secret demo-ignition --output jsonpath='{.data.ignition}' |
+  ignition=$(kubectl get secret demo-ignition --output jsonpath='{.data.ignition}' |
     base64 -d | sha256sum | cut -d ' ' -f 1)
   [[ "$says" == "Reserved On "* && "$host" == *'"state":"tenant"'*"$image"*"\"ignition\":\"$ignition\""* ]]
 }
@@ -85,7 +85,7 @@ boots_image() {
 released() {
   observe
   says="${state[${server%-system-*}]} ${power[${server%-system-*}]}"
-  [ "$says" = "Available Off" ] && ! "$kubectl" get serverclaim demo >/dev/null 2>&1
+  [ "$says" = "Available Off" ] && ! kubectl get serverclaim demo >/dev/null 2>&1
 }
 show_bound() { show_servers "$@"; }
 show_boots_image() { show_servers "$@"; }
@@ -97,7 +97,7 @@ machine() { in_rack curl -fsS --max-time 5 "http://127.0.0.1:9000/machines/$1"; 
 # index_of SERVER: its machine.
 index_of() {
   local uuid all
-  uuid=$("$kubectl" get server "$1" --output jsonpath='{.spec.systemUUID}')
+  uuid=$(kubectl get server "$1" --output jsonpath='{.spec.systemUUID}')
   all=$(in_rack curl -fsS --max-time 5 http://127.0.0.1:9000/machines) || return
   [[ "$all" =~ \"index\":([0-9]+),\"uuid\":\"$uuid\" ]] && printf '%s\n' "${BASH_REMATCH[1]}"
 }

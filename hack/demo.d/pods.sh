@@ -4,11 +4,14 @@
 
 namespace=metal-operator-system
 
+# kubectl ARGUMENTS..: it does not wait for ever, and does not hold what only this script may hold.
+kubectl() { command "$kubectl" --request-timeout 20s "$@" 9<&-; }
+
 # install: what config/dev has, with the addresses of the demo.
 install() {
   local since=${EPOCHREALTIME//[!0-9]/}
-  "$kubectl" apply --server-side -k "$hack/demo.d/site" >install.log || fail "config/dev cannot be installed"
-  "$kubectl" wait --for=condition=Established customresourcedefinitions --all >>install.log
+  kubectl apply --server-side -k "$hack/demo.d/site" >install.log || fail "config/dev cannot be installed"
+  kubectl wait --for=condition=Established customresourcedefinitions --all >>install.log
   done_in "$since" "config/dev is installed: $(wc -l <install.log) objects"
 }
 
@@ -47,20 +50,34 @@ run_pod() {
     args+=("$arg")
   done < <(of_pod "$name" '{range .containers[0].args[*]}{@}{"\n"}{end}')
   # The demo's logs are for people who look for a mistake of theirs, not of ours.
-  spawn "$name" env -u KUBECONFIG RUST_LOG=info NO_COLOR=1 "${env[@]}" "$PWD/bin/$name" \
-    --kubeconfig "$PWD/$name.kubeconfig" "${args[@]}"
+  command_of[$name]=$(printf '%q ' env -u KUBECONFIG RUST_LOG=info NO_COLOR=1 "${env[@]}" \
+    "$PWD/bin/$name" --kubeconfig "$PWD/$name.kubeconfig" "${args[@]}")
+  eval "spawn $name ${command_of[$name]}"
+}
+
+declare -A command_of restarts_of
+
+# restart NAME: an operator that has ended, three times at most; its log is kept.
+restart() {
+  local count=$((${restarts_of[$1]-0} + 1)) reason
+  [ -n "${command_of[$1]-}" ] && [ "$count" -le 3 ] || return 1
+  restarts_of[$1]=$count
+  reason=$(sed -n 's/^Error: //p' "$1.log" | tail -n 1)
+  tell "           $1 has ended${reason:+: $reason}; it is started again"
+  mv "$1.log" "$1.$count.log"
+  eval "spawn $1 ${command_of[$1]}"
 }
 
 # of_pod DEPLOYMENT JSONPATH: a part of the specification of its pods.
 of_pod() {
-  "$kubectl" --namespace "$namespace" get deployment "$1" \
+  kubectl --namespace "$namespace" get deployment "$1" \
     --output "jsonpath={range .spec.template.spec}$2{end}"
 }
 
 # account NAME: address and a day's token of a ServiceAccount, in NAME.kubeconfig.
 account() {
   local token
-  token=$("$kubectl" --namespace "$namespace" create token "$1" --duration 24h)
+  token=$(kubectl --namespace "$namespace" create token "$1" --duration 24h)
   sed -e "s/^\( *token:\).*/\1 \"$token\"/" -e "s/user: admin/user: admin, namespace: $namespace/" \
     "$KUBECONFIG" >"$1.kubeconfig"
 }
@@ -69,7 +86,7 @@ account() {
 environment() {
   local map
   for map in $(of_pod "$1" '{range .containers[0].envFrom[*]}{.configMapRef.name}{"\n"}{end}'); do
-    "$kubectl" --namespace "$namespace" get configmap "$map" \
+    kubectl --namespace "$namespace" get configmap "$map" \
       --output go-template='{{range $name, $value := .data}}{{$name}}={{$value}}{{"\n"}}{{end}}'
   done
   printf '%s\n' "POD_NAME=$1-demo" "POD_NAMESPACE=$namespace" REGISTRY_ADDRESS=10.78.0.1
@@ -99,9 +116,9 @@ mount_volumes() {
 copy_files() {
   local key decode=cat
   [ "$1" = configMap ] || decode="base64 -d"
-  for key in $("$kubectl" --namespace "$namespace" get "$1" "$2" \
+  for key in $(kubectl --namespace "$namespace" get "$1" "$2" \
     --output go-template='{{range $name, $value := .data}}{{$name}}{{"\n"}}{{end}}'); do
-    "$kubectl" --namespace "$namespace" get "$1" "$2" --output "jsonpath={.data.${key//./\\.}}" |
+    kubectl --namespace "$namespace" get "$1" "$2" --output "jsonpath={.data.${key//./\\.}}" |
       $decode >"$3/$key"
   done
 }

@@ -6,7 +6,6 @@
 prepare() {
   local flags target
   folder=$(cache_root)/demo
-  umask 077
   take_folder
   trap end EXIT
   trap 'exit 130' INT
@@ -31,7 +30,7 @@ prepare() {
 
 # take_folder: it, and what is in it, is ours alone.
 take_folder() {
-  mkdir -p "$folder"
+  (umask 077 && mkdir -p "$folder")
   exec 9<"$folder"
   flock -w 5 9 || die "there is a demo running already; KUBECONFIG is $folder/kubeconfig"
   end_jobs

@@ -4,6 +4,7 @@
 
 export begun=${begun:-${EPOCHREALTIME//[!0-9]/}}
 drawn=0     # lines below the last step that are drawn over
+picture=    # what they show
 last_sign=0 # second of the last sign of life where nothing can be drawn over
 
 on_terminal() { [ -t 1 ] && [ "${TERM-dumb}" != dumb ]; }
@@ -12,15 +13,17 @@ on_terminal() { [ -t 1 ] && [ "${TERM-dumb}" != dumb ]; }
 draw() {
   on_terminal || return 0
   local width line
-  width=$(tput cols 2>/dev/null || echo 80)
+  [ "$*" != "$picture" ] || return 0
   erase
+  picture=$*
+  width=$(tput cols 2>/dev/null || echo 80)
   for line in "$@"; do printf '%s\n' "${line:0:width-1}"; done
   drawn=$#
 }
 
 erase() {
   if [ "$drawn" -gt 0 ]; then printf '\e[%dA\e[J' "$drawn"; fi
-  drawn=0
+  drawn=0 picture=
 }
 
 # tell TEXT: a line that stays.

@@ -39,7 +39,7 @@ observe() {
         state[$name]=${a:-Initial} power[$name]=$b holder[$name]=$c reason[$name]=$d
         ;;
     esac
-  done < <("$kubectl" get endpoints.metal.ironcore.dev,bmcs,servers --output jsonpath='
+  done < <(kubectl get endpoints.metal.ironcore.dev,bmcs,servers --output jsonpath='
 {range .items[*]}{.kind}|{.metadata.name}|{.spec.ip}{.status.state}|{.status.powerState}|{.spec.serverClaimRef.name}|{.status.conditions[?(@.type=="Ready")].message}
 {end}' 2>/dev/null)
 }
@@ -102,7 +102,7 @@ show_sum() {
 # complaints: every condition that does not hold, with its reason and message, and boot
 # configurations that nobody has answered; not too many.
 complaints() {
-  "$kubectl" get --all-namespaces endpoints.metal.ironcore.dev,bmcs,servers,serverbootconfigurations,serverclaims \
+  kubectl get --all-namespaces endpoints.metal.ironcore.dev,bmcs,servers,serverbootconfigurations,serverclaims \
     --output jsonpath='
 {range .items[*]}{.kind} {.metadata.name} {.status.state}{.status.phase}:{range .status.conditions[?(@.status=="False")]} {.type}: {.reason}: {.message};{end}
 {end}' 2>/dev/null |
