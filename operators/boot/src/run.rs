@@ -16,6 +16,7 @@ use crate::{
     wiring::{self, Queues},
 };
 use anyhow::Context as _;
+use axum::Router;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -25,8 +26,8 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::boot::configuration::Modes;
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
-    admin::Admin, args::BindAddress, client, elect::run_elected, health::Readiness,
-    report::Reporter,
+    admin::Admin, args::BindAddress, client, elect::run_elected, health::Readiness, index::Ended,
+    lease::Lost, report::Reporter,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{future::pending, sync::Arc};
@@ -78,38 +79,50 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         recording
             .drive(4, config_reference, move |key| config::record_fetches(Arc::clone(&ctx), key))
     };
-    let serve = async {
-        let serve = |listener: Option<TcpListener>| {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            async move {
-                match listener {
-                    Some(listener) => listen::serve(listener, router, shutdown).await,
-                    None => shutdown.cancelled().await,
-                }
-            }
-        };
-        tokio::join!(serve(boot), serve(image));
-        downloads.cancel();
-        store.closed().await;
-        Ok(())
-    };
+    let serve = serve([boot, image], &router, &store, &shutdown, &downloads);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
     let elected = run_elected(candidate, &leading, &shutdown, work);
     // After a shutdown both end by themselves: the lease is given up, and machines are served.
     let both = async { tokio::try_join!(serve, elected) };
-    let watch = async {
-        tokio::select! {
-            ended = wiring::watch(&client, &ctx, &queues) => ended,
-            () = shutdown.cancelled() => pending().await,
-        }
-    };
+    let watch = watch(&client, &ctx, &queues, &shutdown);
     tokio::select! {
         ended = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(ended?),
         ended = both => ended.map(drop).map_err(Into::into),
         ended = watch => Ok(ended?),
         () = record => Ok(()),
     }
+}
+
+/// Watches until `shutdown`; after that others say when it is over.
+async fn watch(
+    client: &Client,
+    ctx: &Context,
+    queues: &Queues,
+    shutdown: &CancellationToken,
+) -> Result<(), Ended> {
+    match shutdown.run_until_cancelled(wiring::watch(client, ctx, queues)).await {
+        Some(ended) => ended,
+        None => pending().await,
+    }
+}
+
+/// Serves machines until `shutdown`, and then what is under way; ends the downloads after that.
+async fn serve(
+    listeners: [Option<TcpListener>; 2],
+    router: &Router,
+    store: &Store,
+    shutdown: &CancellationToken,
+    downloads: &CancellationToken,
+) -> Result<(), Lost> {
+    let [boot, image] = listeners.map(async |listener| match listener {
+        Some(listener) => listen::serve(listener, router.clone(), shutdown.clone()).await,
+        None => shutdown.cancelled().await,
+    });
+    tokio::join!(boot, image);
+    downloads.cancel();
+    store.closed().await;
+    Ok(())
 }
 
 /// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be

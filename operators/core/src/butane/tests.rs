@@ -1,9 +1,7 @@
 use super::*;
 use std::fmt::Write;
 
-#[test]
-fn the_discovery_configuration_becomes_ignition() {
-    let butane = r#"
+const DISCOVERY: &str = r#"
 variant: fcos
 version: "1.3.0"
 systemd:
@@ -30,6 +28,9 @@ passwd:
     groups: [ "wheel" ]
     ssh_authorized_keys: [ ssh-ed25519 AAAA ]
 "#;
+
+#[test]
+fn the_discovery_configuration_becomes_ignition() {
     let ignition = json!({
         "ignition": {"version": "3.2.0"},
         "systemd": {"units": [
@@ -52,7 +53,7 @@ passwd:
             "sshAuthorizedKeys": ["ssh-ed25519 AAAA"],
         }]},
     });
-    assert_eq!(json_of(butane), ignition);
+    assert_eq!(json_of(DISCOVERY), ignition);
 }
 
 #[test]
