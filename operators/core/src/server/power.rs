@@ -49,10 +49,12 @@ pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) 
     now
 }
 
-/// How soon to look again while the power changes: soon after a step, then ever less often.
+/// How soon to look again while the power changes: soon after a step, then ever less often. The
+/// pause after a look is as long as that look came after the step.
 pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuration {
-    let ago = seen.acted.map_or(settings.power_polling, |it| seen.now.duration_since(it.at));
-    ago.max(SOONEST).min(settings.power_polling)
+    let looked = seen.system.map_or(seen.now, |reading| reading.at);
+    let after = seen.acted.map_or(settings.power_polling, |it| looked.duration_since(it.at));
+    after.max(SOONEST).min(settings.power_polling)
 }
 
 /// The next step of a shutdown that was decided at `since`.

@@ -301,6 +301,23 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
 }
 
 #[test]
+fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
+    scene.acted(Step::Reset(ResetType::GracefulShutdown));
+    scene.system().power = PowerState::PoweringOff;
+    let mut looks = Vec::new();
+    for tenth in 0..100 {
+        scene.now = T0 + SignedDuration::from_millis(100 * tenth);
+        if scene.decide() == Decision::Look(Need::System) {
+            looks.push(tenth);
+            scene.refresh();
+        }
+    }
+    assert_eq!(looks, [10, 20, 40, 80]);
+}
+
+#[test]
 fn power_that_nobody_knows_is_never_acted_on() {
     let mut scene = Scene::available();
     scene.system().power = PowerState::Unknown;
