@@ -19,7 +19,7 @@ use kube::{
     },
 };
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::boot::configuration::network_identifiers;
+use metal_core::boot::configuration::{is_idle, network_identifiers};
 use metal_runtime::follow;
 use metal_runtime::index::{Change, Ended};
 use std::sync::Arc;
@@ -121,8 +121,9 @@ fn wake_configuration(queues: &Queues, meta: &ObjectMeta) {
 fn server(ctx: &Context, queues: &Queues, change: &Change<'_, Server>) {
     let server = match change {
         Change::Applied { old: Some(old), new } => {
-            let facts =
-                |server: &Server| (server.spec.effective_uuid(), network_identifiers(server));
+            let facts = |server: &Server| {
+                (server.spec.effective_uuid(), network_identifiers(server), is_idle(server))
+            };
             if facts(old) == facts(new) {
                 return;
             }

@@ -8,7 +8,8 @@ use super::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
-    BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, condition,
+    BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerState,
+    condition,
 };
 
 /// How long nothing happens where nothing changes.
@@ -75,6 +76,9 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let Some(server) = seen.server.filter(|server| server.spec.effective_uuid().is_some()) else {
         return waits_for_server(seen, modes);
     };
+    if seen.image == Image::Settled && is_idle(server) {
+        return Decision::Rest(RESYNC);
+    }
     let (pxe, uki) = match &seen.image {
         Image::Failed(lack) => return failed(seen, modes, lack),
         Image::Settled => settled(seen),
@@ -86,6 +90,13 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         return step;
     }
     finish(seen, modes, &pxe, &http)
+}
+
+/// Whether nothing boots the server. The report that makes it available also changes its
+/// addresses, and its configuration is about to go: that is not worth a write.
+pub fn is_idle(server: &Server) -> bool {
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    state == Some(&ServerState::Available)
 }
 
 /// What one way of booting comes to.

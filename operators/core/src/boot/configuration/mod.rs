@@ -20,7 +20,7 @@ mod status;
 mod tests;
 
 pub use child::{is_ours, network_identifiers};
-pub use decide::{decide, needs_image, outdated};
+pub use decide::{decide, is_idle, needs_image, outdated};
 
 use super::{Ignition, Lack};
 use jiff::{SignedDuration, Timestamp};

@@ -3,7 +3,7 @@ mod world;
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use kube::Resource;
-use metal_api::{BootState, LocalObjectReference, ServerSpec, condition};
+use metal_api::{BootState, LocalObjectReference, ServerSpec, ServerState, condition};
 use world::{World, lack, offers, server, uki, urls};
 
 const BOTH: Modes = Modes { pxe: true, http: true };
@@ -122,6 +122,19 @@ fn an_ignition_that_no_machine_could_read_is_an_error() {
     world.ignition = Ignition::None;
     assert_eq!(world.settle(BOTH), ["Ready"]);
     assert!(!world.shown().iter().any(|line| line.starts_with("IgnitionValidation")));
+}
+
+#[test]
+fn new_addresses_of_a_server_that_nothing_boots_are_not_worth_a_write() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    world.image = Image::Settled;
+    let status = world.server.as_mut().unwrap().status.as_mut().unwrap();
+    status.network_interfaces.clear();
+    status.state = Some(ServerState::Available);
+    assert_eq!(world.settle(BOTH), [""; 0]);
+    world.server.as_mut().unwrap().status.as_mut().unwrap().state = Some(ServerState::Reserved);
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http"]);
 }
 
 #[test]
