@@ -195,19 +195,32 @@ fn finish(
     if let Some(wait) = waits_for_reading(seen, system, since) {
         return wait;
     }
-    if system.power == PowerState::Off {
-        status::take_report(new, report);
-        if let Some(discovery) = new.discovery.as_mut() {
-            discovery.failures = None;
-            discovery.error = None;
-            discovery.boot_configuration_uid.clone_from(&report.spec.boot_configuration_uid);
+    let off = (system.power != PowerState::Off)
+        .then(|| off(seen, settings, system, since, Force::when(ours)));
+    // Nothing boots from it any more. It goes before the status names the interfaces of the host,
+    // which would be written into it.
+    let is_referred = seen.server.spec.boot_configuration_ref.is_some();
+    match off {
+        Some(step @ Decision::Act(_)) => step,
+        Some(_) | None if is_referred => Decision::Configure(Change::DropConfiguration),
+        Some(wait) => wait,
+        None => {
+            become_available(new, seen, report);
+            Decision::Rest(SignedDuration::ZERO)
         }
-        new.state = Some(ServerState::Available);
-        new.pending = None;
-        status::ready(new, Ready::Yes, seen.now);
-        return Decision::Rest(SignedDuration::ZERO);
     }
-    off(seen, settings, system, since, Force::when(ours))
+}
+
+fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &ServerInventory) {
+    status::take_report(new, report);
+    if let Some(discovery) = new.discovery.as_mut() {
+        discovery.failures = None;
+        discovery.error = None;
+        discovery.boot_configuration_uid.clone_from(&report.spec.boot_configuration_uid);
+    }
+    new.state = Some(ServerState::Available);
+    new.pending = None;
+    status::ready(new, Ready::Yes, seen.now);
 }
 
 /// What reported was on: a host that was off before that is not known to be off now. The time of

@@ -151,14 +151,29 @@ fn report_of_another_boot_does_not_count() {
 }
 
 #[test]
-fn report_is_taken_when_the_host_is_off_and_then_the_configuration_goes() {
+fn report_ends_the_configuration_and_is_taken_when_the_host_is_off() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
+    scene.system().power = PowerState::On;
+    let shut_down = Step::Reset(ResetType::GracefulShutdown);
+    assert_eq!(scene.decide(), Decision::Act(shut_down.clone()));
+    scene.acted(shut_down);
+    scene.system().power = PowerState::PoweringOff;
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    scene.server.spec.boot_configuration_ref = None;
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.system().power = PowerState::Off;
     scene.record();
     assert_eq!(scene.state(), ServerState::Available);
     let status = scene.server.status.as_ref().unwrap();
     assert_eq!(status.network_interfaces[0].name, "eth0");
     assert_eq!(status.pending, None);
+}
+
+#[test]
+fn reference_to_a_configuration_outlives_no_host_that_is_off() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
     assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
 }
 
@@ -304,6 +319,7 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
 fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
     scene.acted(Step::Reset(ResetType::GracefulShutdown));
     scene.system().power = PowerState::PoweringOff;
     let mut looks = Vec::new();

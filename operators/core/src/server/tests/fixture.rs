@@ -87,9 +87,9 @@ impl Scene {
     pub(super) fn available() -> Self {
         let mut scene = Self::in_discovery(BootState::Ready);
         scene.report_for("uid-1.1");
-        scene.record();
         scene.server.spec.boot_configuration_ref = None;
         scene.configuration = None;
+        scene.record();
         scene
     }
 
