@@ -18,6 +18,8 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
 const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+/// How long after a BMC its Endpoint and its BMCSecret may be seen.
+const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
 
 /// Decides what one pass does about one BMC.
 pub fn decide(seen: &Observation<'_>) -> Decision {
@@ -43,6 +45,10 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     let destination = match &seen.destination {
         Ok(destination) => destination,
         Err(Missing { reason, message }) => {
+            let comes = matches!(*reason, "SecretMissing" | "EndpointMissing");
+            if let Some(wait) = may_still_come(seen).filter(|_| comes) {
+                return Decision::Rest(wait);
+            }
             set(new, seen, condition::READY, Err((reason, message)));
             return Decision::Rest(RESYNC);
         }
@@ -79,6 +85,14 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             Decision::Rest(left)
         }
     }
+}
+
+/// How long what a BMC refers to may be on its way: it is created at the same time, and each kind
+/// comes by a watch of its own.
+fn may_still_come(seen: &Observation<'_>) -> Option<SignedDuration> {
+    let created = seen.bmc.metadata.creation_timestamp.as_ref()?.0;
+    let age = seen.now.duration_since(created);
+    (!age.is_negative() && age < TOGETHER).then(|| TOGETHER - age)
 }
 
 fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {

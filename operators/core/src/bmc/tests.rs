@@ -1,6 +1,7 @@
 use super::*;
 use crate::redfish::{Credentials, PowerState, Scheme};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, condition};
 
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
@@ -91,6 +92,29 @@ fn what_is_missing_to_reach_a_bmc_is_named_with_its_field() {
         bmc.spec.endpoint_ref = Some(LocalObjectReference { name: "gone".to_owned() });
     };
     assert_eq!(changed(endpoint), "EndpointMissing");
+}
+
+#[test]
+fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
+    let mut bmc = bmc();
+    bmc.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    let at = |second| {
+        decide(&Observation {
+            bmc: &bmc,
+            destination: destination(&bmc, None, None, Scheme::Http),
+            mac_address: None,
+            reading: None,
+            servers: &[],
+            same_uuid: &[],
+            namespace: "manager",
+            failure: None,
+            now: Timestamp::from_second(second).unwrap(),
+        })
+    };
+    assert_eq!(at(1), Decision::Rest(SignedDuration::from_secs(2)));
+    for second in [-1, 3] {
+        assert!(matches!(at(second), Decision::Record(_)));
+    }
 }
 
 #[test]
