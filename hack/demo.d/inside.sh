@@ -42,6 +42,7 @@ separate() (
 end() {
   local status=$?
   trap '' INT HUP TERM
+  set +e # The terminal may be gone.
   erase
   end_jobs
   if [ "$status" -eq 1 ]; then
