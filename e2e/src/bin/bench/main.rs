@@ -1,0 +1,34 @@
+//! Benchmarks. `hack/bench` builds what they need and runs them.
+//!
+//! Progress goes to standard error; the result is one line of JSON on standard output, with the
+//! units in its keys.
+
+mod discovery;
+mod watch;
+mod writes;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+
+/// Benchmarks of the whole stack, on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "hack/bench")]
+struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// From Endpoints to Available servers, all plugged in at once.
+    Discovery(discovery::Args),
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let result = match Args::parse().bench {
+        Bench::Discovery(args) => serde_json::to_string(&discovery::run(args).await?)?,
+    };
+    Ok(writeln!(std::io::stdout(), "{result}")?)
+}
