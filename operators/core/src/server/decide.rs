@@ -113,7 +113,12 @@ fn state(
     system: &SystemReading,
 ) -> Decision {
     let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
-    match new.state.clone().unwrap_or(ServerState::Initial) {
+    let now = new.state.clone().unwrap_or(ServerState::Initial);
+    // It asks an error to be left, and there is none, or none any more.
+    if now != ServerState::Error && discovery::asks_for_retry(seen) {
+        return Decision::Configure(Change::DropOperation);
+    }
+    match now {
         ServerState::Parked | ServerState::Maintenance => {
             let message = "this version leaves servers in this state alone";
             status::ready(new, Ready::Waits("LeftAlone", message), seen.now);

@@ -24,9 +24,6 @@ pub(super) fn initial(
     settings: &Settings,
     system: &SystemReading,
 ) -> Decision {
-    if asks_for_retry(seen) {
-        return Decision::Configure(Change::DropOperation);
-    }
     let Some(inventory) = seen.inventory else { return Decision::Look(Need::Inventory) };
     status::take_inventory(new, inventory, seen.now);
     if failures(new) >= settings.discovery_attempts {
@@ -245,7 +242,8 @@ fn failures(status: &ServerStatus) -> u32 {
     u32::try_from(failures.unwrap_or(0)).unwrap_or(0)
 }
 
-fn asks_for_retry(seen: &Observation<'_>) -> bool {
+/// Whether a person wants a server in error tried again.
+pub(super) fn asks_for_retry(seen: &Observation<'_>) -> bool {
     Operation::requested(&seen.server.metadata) == Ok(Some(Operation::Retry))
 }
 

@@ -213,6 +213,17 @@ fn discovery_without_report_begins_again_and_ends_in_error_after_the_last_attemp
 }
 
 #[test]
+fn retry_asked_of_a_server_that_is_not_in_error_changes_only_that_it_is_asked() {
+    for mut scene in [Scene::in_discovery(BootState::Ready), Scene::available(), Scene::reserved()]
+    {
+        let state = scene.state();
+        scene.annotate(annotation::OPERATION, "retry");
+        assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+        assert_eq!(scene.state(), state);
+    }
+}
+
+#[test]
 fn available_host_that_runs_is_shut_down_and_cut_only_where_that_is_enforced() {
     for (enforced, step) in [
         (false, Decision::Rest(seconds(5))),

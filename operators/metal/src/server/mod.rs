@@ -176,7 +176,8 @@ async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> 
     Ok(())
 }
 
-/// Tells of a new state: in the log always, as an event where a person waits for it.
+/// Tells of a new state: in the log always, as an event where a person has to act, or has asked for
+/// the change. A fleet that is plugged in tells its progress by its states.
 async fn announce<C>(
     ctx: &Context<C>,
     server: &Server,
@@ -187,7 +188,7 @@ async fn announce<C>(
     let from = old.map_or("nothing", ServerState::as_str);
     tracing::info!(server = server.name_any(), %from, to = %new, "state entered");
     match new {
-        ServerState::Initial | ServerState::Discovery => {}
+        ServerState::Initial | ServerState::Discovery | ServerState::Available => {}
         ServerState::Error => {
             let why = status.conditions.iter().find(|c| c.type_ == metal_api::condition::READY);
             let why = why.map(|c| c.message.clone()).unwrap_or_default();
