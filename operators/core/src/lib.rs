@@ -20,3 +20,4 @@ pub mod macdb;
 pub mod redfish;
 pub mod registry;
 pub mod server;
+pub mod tftp;

@@ -1,10 +1,12 @@
 //! What a client is told about booting (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
 
 use super::{
-    client::{Booting, Machine},
+    booting::{Booting, Machine},
+    decide::Request,
     option::code,
     wire::Packet,
 };
+use crate::boot::decision::Boot;
 use std::net::Ipv4Addr;
 
 /// Boot files by kind of client. What is `None` is not offered: such a client gets an address and
@@ -28,8 +30,8 @@ pub struct BootFiles {
 /// A file on a TFTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TftpFile {
-    /// The server.
-    pub server: Ipv4Addr,
+    /// The server; `None` is ourselves.
+    pub server: Option<Ipv4Addr>,
     /// The file on it.
     pub path: String,
 }
@@ -43,29 +45,34 @@ const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 0xff];
 /// iPXE sub-option 0xb0, no-pxedhcp: do not wait for answers of a `ProxyDHCP` server.
 const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
 
-/// Adds to `reply` what makes its receiver boot, if there is a file for it.
-pub(super) fn add(files: &BootFiles, booting: Booting, request: &Packet, reply: &mut Packet) {
-    match booting {
-        Booting::No => return,
-        Booting::Ipxe => {
-            let Some(url) = &files.ipxe else { return };
+/// Adds to `reply` what makes its receiver boot. Whether there is anything.
+pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
+    let (files, boot) = (&request.config().boot, request.boot());
+    let is_added = match request.booting() {
+        Booting::No => false,
+        Booting::Ipxe => files.ipxe.as_ref().filter(|_| boot.has_script()).is_some_and(|url| {
             add_url(url, reply);
             reply.options.set(code::IPXE, NO_PROXY_DHCP);
-        }
+            true
+        }),
+        // What PXE loads is iPXE, which then asks for its script.
         Booting::Pxe(machine) => {
-            let Some(file) = tftp_file(files, machine) else { return };
-            add_tftp(file, reply);
+            tftp_file(files, machine).filter(|_| boot.has_script()).is_some_and(|file| {
+                add_tftp(file, request.own_address(), reply);
+                true
+            })
         }
-        Booting::Http(machine) => {
-            let Some(url) = http_url(files, machine) else { return };
+        Booting::Http(machine) => http_url(files, boot, machine).is_some_and(|url| {
             // EDK2 takes the URL only from an answer with this class.
             reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
             reply.options.set(code::BOOT_FILE, url);
-        }
-    }
-    if let Some(id) = request.options.get(code::MACHINE_ID) {
+            true
+        }),
+    };
+    if let Some(id) = request.packet.options.get(code::MACHINE_ID).filter(|_| is_added) {
         reply.options.set(code::MACHINE_ID, id);
     }
+    is_added
 }
 
 fn tftp_file(files: &BootFiles, machine: Machine) -> Option<&TftpFile> {
@@ -77,21 +84,23 @@ fn tftp_file(files: &BootFiles, machine: Machine) -> Option<&TftpFile> {
     }
 }
 
-fn http_url(files: &BootFiles, machine: Machine) -> Option<&str> {
-    match machine {
+fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Option<&'a str> {
+    let default = match machine {
         Machine::X64 => files.http.as_deref(),
         Machine::Arm64 => files.http_arm64.as_deref(),
         Machine::Bios | Machine::Other => None,
-    }
+    };
+    boot.uki(default)
 }
 
 /// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
-fn add_tftp(file: &TftpFile, reply: &mut Packet) {
-    reply.siaddr = file.server;
+fn add_tftp(file: &TftpFile, here: Ipv4Addr, reply: &mut Packet) {
+    let server = file.server.unwrap_or(here);
+    reply.siaddr = server;
     reply.file = file.path.clone().into_bytes();
     reply.options.set(code::VENDOR_CLASS, b"PXEClient");
     reply.options.set(code::VENDOR_SPECIFIC, USE_BOOT_FILE);
-    reply.options.set(code::TFTP_SERVER, file.server.to_string());
+    reply.options.set(code::TFTP_SERVER, server.to_string());
     reply.options.set(code::BOOT_FILE, file.path.as_str());
 }
 

@@ -17,13 +17,16 @@
 //!     reservations:
 //!       - { mac: "aa:bb:cc:00:00:01", ip: 10.77.0.10, hostname: rack1-u1 }
 //! boot:
-//!   nextServer: 10.77.0.2          # TFTP server of the three files
+//!   nextServer: 10.77.0.2          # TFTP server of the three files; we, if it is left out
 //!   bios: undionly.kpxe
 //!   uefi: snponly.efi
 //!   arm64: snponly-arm64.efi
 //!   http: http://10.77.0.2:8082/httpboot/uki.efi
 //!   httpArm64: http://10.77.0.2:8082/httpboot/uki-arm64.efi
 //!   ipxe: http://10.77.0.2:8082/ipxe/${uuid}
+//! tftp:                            # serve these files ourselves; then nextServer may be left out
+//!   root: /usr/lib/ipxe            # the folder that they are in
+//!   listen: ["10.0.0.2"]           # addresses; `:port` may follow; without any, all IPv4 ones
 //! allow: []                        # MAC prefixes; if there is any, nobody else is answered
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
@@ -35,8 +38,10 @@ mod raw;
 mod subnet;
 #[cfg(test)]
 mod tests;
+mod tftp;
 
 pub use parse::ConfigError;
+pub use tftp::Tftp;
 
 use super::{boot::BootFiles, client::Client};
 use crate::macdb::MacPrefix;
@@ -62,6 +67,8 @@ pub struct Config {
     pub subnets: Vec<Subnet>,
     /// What machines boot.
     pub boot: BootFiles,
+    /// Our own TFTP server, if there is to be one.
+    pub tftp: Option<Tftp>,
     /// If there is any, clients with other MAC addresses are not answered.
     pub allow: Vec<MacPrefix>,
     /// Clients with these MAC addresses are not answered.

@@ -112,7 +112,8 @@ pub(super) struct Request<'a> {
     pub(super) subnet: &'a Subnet,
     /// What we call ourselves.
     pub(super) server_id: Ipv4Addr,
-    own_address: Ipv4Addr,
+    /// Where the packet reached us.
+    pub(super) own_address: Ipv4Addr,
     /// Where an answer goes that need not be seen by the client alone.
     relay: Option<SocketAddrV4>,
     is_bmc: bool,

@@ -16,6 +16,7 @@
 //! Sockets, files and the clock are the business of `netboot`; who is a BMC is told by the caller.
 
 mod boot;
+mod booting;
 mod client;
 mod config;
 mod decide;
@@ -31,8 +32,9 @@ mod wire;
 mod tests;
 
 pub use boot::{BootFiles, TftpFile};
+pub use booting::{identity, machine_id};
 pub use client::{Client, MessageType};
-pub use config::{Config, ConfigError, Reservation, Subnet};
+pub use config::{Config, ConfigError, Reservation, Subnet, Tftp};
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};
 pub use option::{Options, code};
@@ -41,5 +43,7 @@ pub use wire::{Malformed, Packet};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = 67;
+/// Port at which PXE clients ask the boot server of a `ProxyDHCP` answer (PXE 2.1).
+pub const BOOT_SERVER_PORT: u16 = 4011;
 /// Port that clients listen on.
 pub const CLIENT_PORT: u16 = 68;

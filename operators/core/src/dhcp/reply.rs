@@ -86,7 +86,8 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     if let Some(router) = subnet.router {
         packet.options.set(code::ROUTER, router.octets());
     }
-    boot::add(&request.config().boot, request.booting(), request.packet, &mut packet);
+    let (files, here) = (&request.config().boot, request.own_address);
+    boot::add(files, request.booting(), here, request.packet, &mut packet);
     let echoed: usize = [code::CLIENT_ID, code::RELAY]
         .into_iter()
         .filter_map(|code| request.packet.options.get(code))

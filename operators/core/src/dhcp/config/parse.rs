@@ -1,4 +1,4 @@
-use super::{Config, raw, subnet};
+use super::{Config, raw, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
@@ -63,7 +63,8 @@ impl Config {
             listen: distinct(&raw.listen, "listen", socket)?,
             authoritative: raw.authoritative,
             subnets: subnet::parse_all(&raw.subnets)?,
-            boot: boot(&raw.boot)?,
+            boot: boot(&raw.boot, raw.tftp.is_some())?,
+            tftp: raw.tftp.as_ref().map(tftp::parse).transpose()?,
             allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
@@ -102,10 +103,11 @@ fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {
     Err(fail(text, "endpoints.namePrefix", problem))
 }
 
-fn boot(raw: &raw::Boot) -> Result<BootFiles, ConfigError> {
+/// The files; those of no next server are ours, if we have a TFTP server.
+fn boot(raw: &raw::Boot, has_tftp: bool) -> Result<BootFiles, ConfigError> {
     let server = raw.next_server.as_ref().map(|t| address(t, "boot.nextServer")).transpose()?;
     let file = |text: &Option<raw::Text>, field| {
-        text.as_ref().map(|text| tftp_file(text, server, field)).transpose()
+        text.as_ref().map(|text| tftp_file(text, server, has_tftp, field)).transpose()
     };
     let url = |text: &Option<raw::Text>, field| {
         text.as_ref().map(|text| http_url(text, field)).transpose()
@@ -124,6 +126,7 @@ fn boot(raw: &raw::Boot) -> Result<BootFiles, ConfigError> {
 fn tftp_file(
     text: &raw::Text,
     next_server: Option<Ipv4Addr>,
+    has_tftp: bool,
     field: &'static str,
 ) -> Result<TftpFile, ConfigError> {
     let (server, path) = match text.value.strip_prefix("tftp://") {
@@ -138,8 +141,11 @@ fn tftp_file(
         let problem = format!("write a path of 1 to {MAX_FILE} visible ASCII characters");
         return Err(fail(text, field, problem));
     }
-    let problem = "there is no server for it; set boot.nextServer, or write tftp://address/path";
-    let server = server.ok_or_else(|| fail(text, field, problem))?;
+    if server.is_none() && !has_tftp {
+        let problem = "there is no server for it; set boot.nextServer or tftp.root, \
+                       or write tftp://address/path";
+        return Err(fail(text, field, problem));
+    }
     Ok(TftpFile { server, path: path.to_owned() })
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Config {
     pub(super) subnets: Vec<Subnet>,
     #[serde(default)]
     pub(super) boot: Boot,
+    pub(super) tftp: Option<Tftp>,
     #[serde(default)]
     pub(super) allow: Vec<Text>,
     #[serde(default)]
@@ -68,6 +69,14 @@ pub(super) struct Boot {
     pub(super) http: Option<Text>,
     pub(super) http_arm64: Option<Text>,
     pub(super) ipxe: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Tftp {
+    pub(super) root: Text,
+    #[serde(default)]
+    pub(super) listen: Vec<Text>,
 }
 
 #[derive(Default, Deserialize)]

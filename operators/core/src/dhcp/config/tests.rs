@@ -1,4 +1,5 @@
 use super::*;
+use crate::dhcp::TftpFile;
 
 const MINIMAL: &str = "interfaces: [eth1]\nsubnets: []\n";
 
@@ -39,10 +40,44 @@ fn everything_is_read() {
     let reservation = Reservation { ip: [10, 77, 0, 10].into(), hostname };
     assert_eq!(first.reservations.get(&mac), Some(&reservation));
     let uefi = config.boot.uefi.unwrap();
-    assert_eq!((uefi.server, uefi.path.as_str()), ([10, 77, 0, 2].into(), "/boot/snponly.efi"));
+    assert_eq!(
+        (uefi.server, uefi.path.as_str()),
+        (Some([10, 77, 0, 2].into()), "/boot/snponly.efi")
+    );
     let bios = config.boot.bios.unwrap();
-    assert_eq!((bios.server, bios.path.as_str()), ([10, 77, 0, 3].into(), "undionly.kpxe"));
+    assert_eq!((bios.server, bios.path.as_str()), (Some([10, 77, 0, 3].into()), "undionly.kpxe"));
     assert_eq!(config.endpoint_prefix, "bmc-");
+}
+
+#[test]
+fn with_a_tftp_server_of_our_own_files_need_no_other() {
+    let section = "tftp: { root: /srv/tftp }\nboot: { uefi: uki.efi }\n";
+    let config = Config::parse(&format!("{MINIMAL}{section}")).unwrap();
+    let listen = vec!["0.0.0.0:69".parse().unwrap()];
+    assert_eq!(config.tftp, Some(Tftp { root: "/srv/tftp".into(), listen }));
+    let uefi = TftpFile { server: None, path: "uki.efi".to_owned() };
+    assert_eq!(config.boot.uefi, Some(uefi));
+    let section = "tftp: { root: /srv/tftp, listen: [10.0.0.2, '10.0.0.3:6969', '::1'] }\n";
+    let listen = Config::parse(&format!("{MINIMAL}{section}")).unwrap().tftp.unwrap().listen;
+    let texts: Vec<String> = listen.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["10.0.0.2:69", "10.0.0.3:6969", "[::1]:69"]);
+}
+
+#[test]
+fn mistakes_of_tftp_name_line_field_and_fix() {
+    for (section, text) in [
+        ("tftp: { root: boot }", "line 3: tftp.root: `boot` is no absolute path; write the"),
+        ("tftp: { root: '' }", "line 3: tftp.root: `` is no absolute path"),
+        ("tftp: { root: /b, listen: [eth1] }", "line 3: tftp.listen: `eth1` is not an IP address"),
+        ("tftp: { root: /b, listen: [::1, ::1] }", "line 3: tftp.listen: `::1` stands in line 3"),
+    ] {
+        let error = Config::parse(&format!("{MINIMAL}{section}\n")).unwrap_err().to_string();
+        assert!(error.starts_with(text), "{error}");
+    }
+    for section in ["tftp: {}", "tftp: { root: /b, folder: /c }"] {
+        let error = Config::parse(&format!("{MINIMAL}{section}\n")).unwrap_err().to_string();
+        assert!(error.contains("line 3") || error.contains("root"), "{error}");
+    }
 }
 
 #[test]
@@ -83,7 +118,7 @@ fn errors_name_line_field_and_fix() {
         ("AA-BB", "AA", "line 12: subnets.reservations.mac: `AA-CC-00-00-01` is not a MAC address"),
         ("ip: 10.77.0.10", "ip: 10.7.0.10", "line 12: subnets.reservations.ip: 10.7.0.10 is no"),
         ("rack1-u1.", "-rack.", "line 12: subnets.reservations.hostname: `-rack.example.org` is"),
-        ("  nextServer: 10.77.0.2\n", "", "line 16: boot.uefi: there is no server for it; set"),
+        ("nextServer: 10.77.0.2", "nextServer: tftp", "line 16: boot.nextServer: `tftp` is not an"),
         ("tftp://10.77.0.3/", "tftp://boot/", "line 18: boot.bios: `boot` is not an IPv4 address"),
         ("undionly.kpxe", "", "line 18: boot.bios: write a path of 1 to 127 visible ASCII"),
         (

@@ -40,6 +40,18 @@ fn pxe_firmware_gets_the_file_of_its_architecture_in_every_place_it_may_look() {
 }
 
 #[test]
+fn a_file_of_ours_comes_from_the_address_that_answers() {
+    let mut lab = Lab::new();
+    lab.config.boot.uefi = Some(TftpFile { server: None, path: "uki.efi".to_owned() });
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    packet.options.set(code::VENDOR_CLASS, b"PXEClient:Arch:00007:UNDI:003000");
+    let reply = lab.answer(&packet);
+    assert_eq!(reply.packet.siaddr, SERVER);
+    assert_eq!(text(&reply, code::TFTP_SERVER), SERVER.to_string());
+}
+
+#[test]
 fn firmware_without_a_file_gets_an_address_and_nothing_else() {
     for codes in [&[0, 6][..], &[0, 10], &[0, 27], &[0, 15], &[0, 20], &[0], &[]] {
         assert_no_boot(&with_architectures(codes));
