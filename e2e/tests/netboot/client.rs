@@ -1,7 +1,7 @@
 //! ISC's DHCP client, as the BMC or the machine at the end of a link.
 
 use crate::{inside::Tools, link::Network};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use e2e::cluster::{Cluster, Process, eventually};
 use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
@@ -50,29 +50,61 @@ impl<'a> Client<'a> {
 
     /// The address it gets when it is switched on again, with what it knew of its lease.
     pub(crate) async fn reboot(&mut self) -> Result<Ipv4Addr> {
+        self.switch_on().await?;
+        self.bound().await
+    }
+
+    /// Is switched on again, with what it knew of its lease.
+    pub(crate) async fn switch_on(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
             running.kill().await?;
         }
         self.network.ip(&format!("address flush dev {}", self.interface))?;
-        let bound = self.folder.join("bound");
-        fs::write(&bound, "")?;
+        fs::write(self.bound_file(), "")?;
+        // What it says from now on.
+        fs::write(self.log(), "")?;
         let mut command = self.network.command(&self.dhclient);
-        command.args(["-4", "-d", "-e"]).arg(format!("bound={}", bound.display()));
+        command.args(["-4", "-d", "-e"]).arg(format!("bound={}", self.bound_file().display()));
         for (flag, file) in [("-cf", "config"), ("-sf", "hook"), ("-lf", "leases"), ("-pf", "pid")]
         {
             command.arg(flag).arg(self.folder.join(file));
         }
         command.arg(self.interface);
-        let mut process = Process::start(&mut command, self.log())?;
-        let address = eventually(LIMIT, async || {
-            process.check()?;
-            let bound = fs::read_to_string(&bound)?;
+        self.running = Some(Process::start(&mut command, self.log())?);
+        Ok(())
+    }
+
+    /// The address it has, once it has one.
+    pub(crate) async fn bound(&mut self) -> Result<Ipv4Addr> {
+        let file = self.bound_file();
+        self.until(async || {
+            let bound = fs::read_to_string(&file)?;
             Ok(bound.lines().last().context("no lease")?.parse()?)
         })
-        .await;
-        let address = address.with_context(|| process.printed().unwrap_or_default())?;
-        self.running = Some(process);
-        Ok(address)
+        .await
+    }
+
+    /// Waits until it says `word` of what it sends and receives.
+    pub(crate) async fn says(&mut self, word: &str) -> Result<()> {
+        let log = self.log();
+        self.until(async || {
+            ensure!(fs::read_to_string(&log)?.contains(word), "no {word} yet");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn until<T>(&mut self, mut reached: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        let running = self.running.as_mut().context("it is off")?;
+        let found = eventually(LIMIT, async || {
+            running.check()?;
+            reached().await
+        });
+        found.await.with_context(|| running.printed().unwrap_or_default())
+    }
+
+    fn bound_file(&self) -> PathBuf {
+        self.folder.join("bound")
     }
 
     /// The same, with nothing that it knew.

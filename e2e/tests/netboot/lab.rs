@@ -113,6 +113,11 @@ impl Lab {
         Ok(())
     }
 
+    /// What netboot has written down of the leases.
+    pub(crate) fn lease_file(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.scratch.join("leases"))?)
+    }
+
     /// `kill -9`, and another one in its place.
     pub(crate) async fn restart_netboot(&self) {
         let netboot = self.netboot.take();

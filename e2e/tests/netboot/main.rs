@@ -8,3 +8,4 @@ mod inside;
 mod lab;
 mod lease;
 mod link;
+mod restart;
