@@ -9,11 +9,13 @@ use anyhow::Context as _;
 use clap::Parser;
 use e2e::sim::{
     Account, Boot, BootMode, BootTarget, Config, Dhcp, Expand, Graceful, Limits, MacPrefix, Power,
-    Profile, ResetAnswer, Simulator, Timing, Transport, duration,
+    Profile, ResetAnswer, Simulator, Timing, Transport, Vm, duration,
 };
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,9 +71,26 @@ struct Args {
     #[arg(long, default_value = "198.18.0.1")]
     host_base: Ipv4Addr,
     #[command(flatten)]
+    real: Real,
+    #[command(flatten)]
     firmware: Firmware,
     #[command(flatten)]
     times: Times,
+}
+
+/// Machines that are virtual ones.
+#[derive(Debug, clap::Args)]
+struct Real {
+    /// Machine N is a virtual machine, with the tap device TAP as its network; once for each. What
+    /// it needs, hack/qemu installs.
+    #[arg(long, value_name = "N=TAP", value_parser = vm, requires = "vm_folder")]
+    vm: Vec<(u32, String)>,
+    /// Where virtual machines keep their files: consoles are in N/console.log.
+    #[arg(long, value_name = "DIR")]
+    vm_folder: Option<PathBuf>,
+    /// Memory of each in MiB.
+    #[arg(long, default_value_t = 256)]
+    vm_memory: u32,
 }
 
 /// What the BMC firmware offers.
@@ -177,7 +196,27 @@ fn config(args: Args) -> anyhow::Result<Config> {
         timing: timing(&args.times),
         boot: Boot { url: args.boot_url, dhcp: args.dhcp.map(Dhcp::on), host_base: args.host_base },
         bmc_dhcp: args.bmc_dhcp.map(Dhcp::on),
+        vms: vms(args.real),
     })
+}
+
+/// N=TAP
+fn vm(text: &str) -> Result<(u32, String), String> {
+    let (number, tap) = text.split_once('=').ok_or("write N=TAP")?;
+    let number = number.parse().map_err(|_| format!("{number} is not the number of a machine"))?;
+    if tap.is_empty() || tap.contains(',') {
+        return Err(format!("{tap:?} is not the name of a tap device"));
+    }
+    Ok((number, tap.to_owned()))
+}
+
+fn vms(real: Real) -> BTreeMap<u32, Vm> {
+    let Some(folder) = real.vm_folder else { return BTreeMap::new() };
+    let vm = |(number, tap): (u32, String)| {
+        let vm = Vm::new(folder.join(number.to_string()), tap);
+        (number, Vm { memory: real.vm_memory, ..vm })
+    };
+    real.vm.into_iter().map(vm).collect()
 }
 
 fn limits(firmware: &Firmware) -> Limits {

@@ -4,8 +4,10 @@ use super::{
     boot_settings::{BootMode, BootTarget},
     mac::MacPrefix,
     power::Power,
+    vm::Vm,
 };
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     time::Duration,
@@ -46,6 +48,9 @@ pub struct Config {
     pub boot: Boot,
     /// BMCs ask for their address by DHCP, and answer only there.
     pub bmc_dhcp: Option<Dhcp>,
+    /// Machines behind whose BMC there is a virtual machine, by their number. They start without
+    /// power; what `timing` and `boot` say about hosts is not for them.
+    pub vms: BTreeMap<u32, Vm>,
 }
 
 impl Default for Config {
@@ -66,6 +71,7 @@ impl Default for Config {
             limits: Limits::default(),
             boot: Boot::default(),
             bmc_dhcp: None,
+            vms: BTreeMap::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     fetch::Fetcher,
     machine::{Machine, offset},
     tls::Authority,
+    vm,
 };
 use std::{
     collections::HashMap,
@@ -54,6 +55,9 @@ impl Fleet {
             Some(link) if config.boot.dhcp == config.bmc_dhcp => Some(Arc::clone(link)),
             _ => open(&config.bmc_dhcp)?.map(Arc::new),
         };
+        if let Some((&index, _)) = config.vms.range(config.machines..).next() {
+            return Err(StartError::Vm(index, config.machines.saturating_sub(1)));
+        }
         let authority = match config.profile.transport {
             Transport::Http => None,
             Transport::Https => Some(Authority::new()?),
@@ -83,6 +87,13 @@ impl Fleet {
         }
         for machine in &self.machines {
             bmc_address::spawn(self, machine);
+        }
+    }
+
+    /// Everything that must run for virtual machines.
+    pub(super) fn spawn_vms(self: &Arc<Self>) {
+        for index in self.config.vms.keys() {
+            self.running.spawn(vm::run(Arc::clone(self), *index));
         }
     }
 

@@ -46,9 +46,13 @@ pub(super) fn reset(fleet: &Arc<Fleet>, machine: &Machine, reset: Reset) -> Outc
         Plan::ShutDown => timing.shutdown,
         Plan::CutPower => timing.force_off,
     };
-    if plan != Plan::Nothing {
-        begin(fleet, machine.index, &mut state, plan, takes);
+    if plan == Plan::Nothing {
+        return Outcome::Takes(takes);
     }
+    if let Some(orders) = &machine.orders {
+        return orders.place(&mut state, plan, takes);
+    }
+    begin(fleet, machine.index, &mut state, plan, takes);
     Outcome::Takes(takes)
 }
 
@@ -146,8 +150,12 @@ pub(super) fn unplug(fleet: &Fleet, machine: &Machine) {
     }
     state.life_ends.cancel();
     state.life += 1;
-    if state.power != Power::Off {
-        state.power_off();
+    match &machine.orders {
+        Some(orders) => {
+            orders.place(&mut state, Plan::CutPower, Duration::ZERO);
+        }
+        None if state.power != Power::Off => state.power_off(),
+        None => {}
     }
     state.access.reset();
     state.cables = Cables::Unplugged;

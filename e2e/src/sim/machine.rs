@@ -8,11 +8,13 @@ use super::{
     journal::{Counters, Event, Journal},
     power::Power,
     tasks::Tasks,
+    vm::Orders,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     net::Ipv4Addr,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
@@ -54,6 +56,13 @@ pub enum Host {
         images: Vec<String>,
         /// SHA-256 of the Ignition configuration, if there was one.
         ignition: Option<String>,
+    },
+    /// QEMU runs: what it does, its console knows.
+    Vm {
+        /// Its number.
+        process: u32,
+        /// What it prints on its serial port.
+        console: PathBuf,
     },
     /// Firmware found nothing to boot.
     Failed {
@@ -118,6 +127,8 @@ impl State {
 pub(super) struct Machine {
     pub(super) index: u32,
     pub(super) hardware: Hardware,
+    /// What its virtual machine is to do, if it is one.
+    pub(super) orders: Option<Box<Orders>>,
     state: Mutex<State>,
 }
 
@@ -125,9 +136,12 @@ impl Machine {
     /// Machine `index` of the fleet.
     pub(super) fn new(config: &Config, index: u32) -> Self {
         let now = Timestamp::now();
-        let is_on = config.power == Power::On;
+        let orders = config.vms.contains_key(&index).then(Box::default);
+        // A virtual machine is switched on by somebody.
+        let power = if orders.is_some() { Power::Off } else { config.power };
+        let is_on = power == Power::On;
         let state = State {
-            power: config.power,
+            power,
             boot: BootSettings::default(),
             led: Led::default(),
             last_reset: now,
@@ -145,7 +159,7 @@ impl Machine {
             life_ends: CancellationToken::new(),
             address_ends: CancellationToken::new(),
         };
-        Self { index, hardware: Hardware::of(config, index), state: Mutex::new(state) }
+        Self { index, hardware: Hardware::of(config, index), orders, state: Mutex::new(state) }
     }
 
     /// What changes. Never held over an `await`.

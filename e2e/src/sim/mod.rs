@@ -7,7 +7,7 @@
 //! ```text
 //!   client ──Redfish──► listener ──► redfish ──► machine ◄── life ──► firmware ──► boot service
 //!   test ────control──► control  ──► faults         ▲                    └───────► registry
-//!                                                   └── bmc address (arithmetic or DHCP)
+//!                                         vm ───────┴── bmc address (arithmetic or DHCP)
 //! ```
 //!
 //! In a test: [`Simulator::start`], then [`Simulator::bmc`] for the address of a BMC. Everything
@@ -42,6 +42,7 @@ mod redfish;
 mod report;
 mod tasks;
 mod tls;
+mod vm;
 
 pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
 pub use config::{
@@ -57,6 +58,7 @@ pub use machine::{Cables, Host, Led};
 pub use power::{Power, Reset};
 pub use report::{MachineReport, Summary};
 pub use tls::TlsError;
+pub use vm::Vm;
 
 use fleet::Fleet;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -88,6 +90,9 @@ pub enum StartError {
     /// BMCs would have no certificates.
     #[error("BMCs cannot speak TLS")]
     Tls(#[from] TlsError),
+    /// There is no machine for a virtual one.
+    #[error("machine {0} is to be virtual, and is not there: the last one is {1}")]
+    Vm(u32, u32),
     /// Machines would have no HTTP client.
     #[error("machines cannot fetch")]
     Client(#[from] ClientError),
@@ -115,6 +120,7 @@ impl Simulator {
         fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
         fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
         fleet.spawn_dhcp();
+        fleet.spawn_vms();
         Ok(Self { fleet, redfish, control })
     }
 

@@ -105,6 +105,7 @@ pub(super) fn summary(fleet: &Fleet) -> Summary {
             Host::Disk => "disk",
             Host::Discovery { .. } => "discovery",
             Host::Tenant { .. } => "tenant",
+            Host::Vm { .. } => "vm",
             Host::Failed { .. } => "failed",
         };
         *summary.hosts.entry(host).or_default() += 1;

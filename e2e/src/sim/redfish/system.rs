@@ -61,11 +61,13 @@ impl View<'_> {
         })
     }
 
-    fn boot_progress(&self) -> &'static str {
+    fn boot_progress(&self) -> Option<&'static str> {
         match self.state.host {
-            Host::Off => "None",
-            Host::Firmware | Host::Failed { .. } => "SystemHardwareInitializationComplete",
-            Host::Disk | Host::Discovery { .. } | Host::Tenant { .. } => "OSRunning",
+            Host::Off => Some("None"),
+            Host::Firmware | Host::Failed { .. } => Some("SystemHardwareInitializationComplete"),
+            Host::Disk | Host::Discovery { .. } | Host::Tenant { .. } => Some("OSRunning"),
+            // Nobody asks its firmware.
+            Host::Vm { .. } => None,
         }
     }
 

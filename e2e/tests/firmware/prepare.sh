@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Prints how unshare makes a network namespace here. What a test needs inside of it is installed or
+# built now: it has no way out of there.
+set -euo pipefail
+# shellcheck source=../../../hack/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
+
+need openssl openssl
+"$hack/qemu" >/dev/null
+"$hack/control-plane" path >/dev/null
+"$hack/../operators/image/tests/registry.sh" >/dev/null
+network_flags
