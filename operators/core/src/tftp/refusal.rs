@@ -1,0 +1,62 @@
+//! Why a client gets no file.
+
+use super::wire::Code;
+use std::net::Ipv4Addr;
+
+/// Why a client gets no file. The text goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
+pub enum Refusal {
+    /// It wants to write.
+    #[error("files can only be read")]
+    Write,
+    /// It wants to have bytes changed on their way.
+    #[error("only mode octet is served")]
+    NotOctet,
+    /// The name leads upwards.
+    #[error("`..` is not served")]
+    Upwards,
+    /// The name is a path of our machine that is no boot file.
+    #[error("outside of what is served")]
+    Outside,
+    /// The configuration has no such boot file.
+    #[error("not a boot file")]
+    NotNamed,
+    /// The configuration has it on another server.
+    #[error("a boot file of {0}")]
+    Elsewhere(Ipv4Addr),
+    /// The configuration names it, and it is not in the folder.
+    #[error("file not found")]
+    Missing,
+    /// A symbolic link leads out of the folder.
+    #[error("link leads out of the folder")]
+    LeadsOutside,
+    /// A folder, a device, or something else that is no file.
+    #[error("not a file")]
+    NotFile,
+    /// It may not, or cannot, be read.
+    #[error("file not readable")]
+    Unreadable,
+    /// So many transfers are under way for this client.
+    #[error("too many transfers for this client")]
+    SourceIsBusy,
+    /// So many transfers are under way for all.
+    #[error("too many transfers")]
+    Busy,
+}
+
+impl Refusal {
+    /// The number that goes with it.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Write
+            | Self::Upwards
+            | Self::Outside
+            | Self::LeadsOutside
+            | Self::NotFile
+            | Self::Unreadable => Code::AccessViolation,
+            Self::NotOctet => Code::IllegalOperation,
+            Self::NotNamed | Self::Elsewhere(_) | Self::Missing => Code::FileNotFound,
+            Self::SourceIsBusy | Self::Busy => Code::Undefined,
+        }
+    }
+}

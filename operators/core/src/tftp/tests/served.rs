@@ -1,0 +1,89 @@
+use super::*;
+use crate::dhcp::{BootFiles, Config, Tftp};
+use std::net::{IpAddr, Ipv4Addr};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+fn config() -> (BootFiles, Tftp) {
+    let config = Config::parse(
+        "interfaces: [eth1]\n\
+         subnets: []\n\
+         boot:\n  \
+           nextServer: 10.77.0.2\n  \
+           bios: undionly.kpxe\n  \
+           uefi: /efi/snponly.efi\n  \
+           arm64: tftp://10.9.9.9/arm64.efi\n\
+         tftp: { root: /srv/tftp }\n",
+    );
+    let config = config.unwrap();
+    (config.boot, config.tftp.unwrap())
+}
+
+fn ask(file: &str) -> Result<String, Refusal> {
+    let (files, tftp) = config();
+    let bytes = request_for(file, "octet", &[]);
+    served(&read(&bytes), &files, &tftp, HERE)
+}
+
+#[test]
+fn boot_files_are_found_however_firmware_spells_them() {
+    for name in
+        ["undionly.kpxe", "/undionly.kpxe", "//undionly.kpxe", "\\undionly.kpxe", "./undionly.kpxe"]
+    {
+        assert_eq!(ask(name).as_deref(), Ok("undionly.kpxe"), "{name}");
+    }
+    for name in ["/efi/snponly.efi", "efi\\snponly.efi", "/srv/tftp/efi/snponly.efi"] {
+        assert_eq!(ask(name).as_deref(), Ok("efi/snponly.efi"), "{name}");
+    }
+}
+
+#[test]
+fn nothing_else_is_served() {
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 9, 9, 9));
+    for (name, refusal, code) in [
+        ("pxelinux.0", Refusal::NotNamed, 1),
+        ("UNDIONLY.KPXE", Refusal::NotNamed, 1),
+        ("undionly.kpxe ", Refusal::NotNamed, 1),
+        ("", Refusal::NotNamed, 1),
+        (".", Refusal::NotNamed, 1),
+        ("efi", Refusal::NotNamed, 1),
+        ("efi/", Refusal::NotNamed, 1),
+        ("arm64.efi", elsewhere, 1),
+        ("/etc/passwd", Refusal::Outside, 2),
+        ("/", Refusal::Outside, 2),
+        ("/srv/tftp", Refusal::Outside, 2),
+        ("\\windows\\system32", Refusal::Outside, 2),
+        ("../etc/passwd", Refusal::Upwards, 2),
+        ("efi/../undionly.kpxe", Refusal::Upwards, 2),
+        ("..\\undionly.kpxe", Refusal::Upwards, 2),
+        ("/srv/tftp/../tftp/undionly.kpxe", Refusal::Upwards, 2),
+    ] {
+        assert_eq!(ask(name), Err(refusal), "{name}");
+        assert_eq!(refusal.code() as u16, code, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_no_server_is_served_at_every_address() {
+    let (mut files, tftp) = config();
+    let bytes = request_for("undionly.kpxe", "octet", &[]);
+    let ask = |files: &BootFiles| {
+        let other = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2));
+        served(&read(&bytes), files, &tftp, other)
+    };
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2));
+    assert_eq!(ask(&files), Err(elsewhere));
+    files.bios.as_mut().unwrap().server = None;
+    assert_eq!(ask(&files).as_deref(), Ok("undionly.kpxe"));
+}
+
+#[test]
+fn only_octets_are_served() {
+    let (files, tftp) = config();
+    for mode in ["netascii", "mail", "", "octe"] {
+        let bytes = request_for("undionly.kpxe", mode, &[]);
+        let refusal = served(&read(&bytes), &files, &tftp, HERE).unwrap_err();
+        assert_eq!((refusal, refusal.code()), (Refusal::NotOctet, Code::IllegalOperation));
+    }
+    assert_eq!(Refusal::Write.code(), Code::AccessViolation);
+}

@@ -1,0 +1,114 @@
+use super::*;
+
+fn ack(transfer: &mut Transfer, block: u16) -> Step {
+    transfer.receive(&Packet::Ack(block))
+}
+
+#[test]
+fn a_file_without_options_goes_block_by_block() {
+    let mut transfer = Transfer::new(&terms(&[], 1000));
+    assert_eq!(transfer.begin(), Step::Send(1..=1));
+    assert_eq!(ack(&mut transfer, 1), Step::Send(2..=2));
+    assert_eq!(ack(&mut transfer, 2), Step::End(End::Done));
+}
+
+#[test]
+fn a_file_of_whole_blocks_ends_with_an_empty_one() {
+    for (size, blocks) in [(0, 1), (511, 1), (512, 2), (513, 2), (1024, 3)] {
+        let mut transfer = Transfer::new(&terms(&[], size));
+        transfer.begin();
+        let mut sent = 1;
+        while let Step::Send(_) = ack(&mut transfer, sent) {
+            sent += 1;
+        }
+        assert_eq!(sent, blocks, "{size}");
+    }
+}
+
+#[test]
+fn edk2_asks_for_the_size_and_aborts() {
+    let mut transfer = transfer(4, 1000);
+    let message = "User aborted the transfer";
+    let error = Packet::Error { code: 0, message: message.into() };
+    let end = End::Aborted { code: 0, message: message.to_owned() };
+    assert_eq!(transfer.receive(&error), Step::End(end));
+}
+
+#[test]
+fn a_window_follows_the_last_ack() {
+    let mut transfer = transfer(4, 10);
+    assert_eq!(ack(&mut transfer, 0), Step::Send(1..=4));
+    assert_eq!(ack(&mut transfer, 4), Step::Send(5..=8));
+    assert_eq!(ack(&mut transfer, 8), Step::Send(9..=10));
+    assert_eq!(ack(&mut transfer, 10), Step::End(End::Done));
+}
+
+#[test]
+fn a_client_that_missed_a_block_gets_the_window_from_there_once() {
+    let mut transfer = transfer(4, 20);
+    ack(&mut transfer, 0);
+    assert_eq!(ack(&mut transfer, 2), Step::Send(3..=6));
+    assert_eq!(ack(&mut transfer, 2), Step::Wait, "said for every block that came after it");
+    assert_eq!(ack(&mut transfer, 6), Step::Send(7..=10));
+    assert_eq!(ack(&mut transfer, 6), Step::Send(7..=10), "missed the first of the window");
+    assert_eq!(ack(&mut transfer, 6), Step::Wait);
+    assert_eq!(transfer.expire(), Step::Send(7..=10));
+    assert_eq!(ack(&mut transfer, 6), Step::Send(7..=10));
+}
+
+#[test]
+fn a_doubled_ack_doubles_nothing() {
+    let mut transfer = Transfer::new(&terms(&[], 5000));
+    transfer.begin();
+    assert_eq!(ack(&mut transfer, 1), Step::Send(2..=2));
+    assert_eq!(ack(&mut transfer, 1), Step::Wait);
+    assert_eq!(ack(&mut transfer, 0), Step::Wait);
+}
+
+#[test]
+fn acks_of_what_was_not_sent_say_nothing() {
+    let mut transfer = transfer(4, 20);
+    assert_eq!(ack(&mut transfer, 3), Step::Wait, "the OACK is not answered yet");
+    ack(&mut transfer, 0);
+    for block in [5, 6, 1000, 65535] {
+        assert_eq!(ack(&mut transfer, block), Step::Wait, "{block}");
+    }
+}
+
+#[test]
+fn block_numbers_go_round() {
+    let mut transfer = transfer(64, 200_000);
+    let mut step = ack(&mut transfer, 0);
+    let mut blocks = 0;
+    while let Step::Send(window) = step {
+        assert_eq!(*window.start(), blocks + 1);
+        blocks = *window.end();
+        let [.., high, low] = blocks.to_be_bytes();
+        step = ack(&mut transfer, u16::from_be_bytes([high, low]));
+    }
+    assert_eq!((step, blocks), (Step::End(End::Done), 200_000));
+}
+
+#[test]
+fn a_client_that_is_gone_is_given_up() {
+    let mut transfer = transfer(4, 20);
+    for _ in 0..10 {
+        assert_eq!(transfer.expire(), Step::Greet);
+    }
+    assert_eq!(ack(&mut transfer, 0), Step::Send(1..=4), "and one that is back goes on");
+    for _ in 0..10 {
+        assert_eq!(transfer.expire(), Step::Send(1..=4));
+    }
+    assert_eq!(transfer.expire(), Step::End(End::GaveUp));
+}
+
+#[test]
+fn packets_that_do_not_belong_here_change_nothing() {
+    let mut transfer = transfer(4, 20);
+    ack(&mut transfer, 0);
+    let before = transfer.clone();
+    for bytes in [&b"\0\x03\0\x01x"[..], b"\0\x06", b"\0\x01a\0octet\0", b"\0\x02a\0octet\0"] {
+        assert_eq!(transfer.receive(&Packet::decode(bytes).unwrap()), Step::Wait);
+    }
+    assert_eq!(transfer, before);
+}

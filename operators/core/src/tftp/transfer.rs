@@ -1,0 +1,152 @@
+//! One transfer.
+
+use super::{terms::Terms, wire::Packet};
+use std::ops::RangeInclusive;
+
+/// One transfer, from the request to its end.
+///
+/// ```text
+///            options                  ACK 0
+///  request ──────────► Greet (OACK) ────────► Send (window) ──ACK of the last block──► Done
+///     │ no options                              ▲   │  ▲
+///     └─────────────────────────────────────────┘   └──┘ ACK: on from there
+///                                                        time: again, so many times, then GaveUp
+///  ERROR at any time ─► Aborted
+/// ```
+///
+/// Blocks are numbered from 1 without end; on the wire 0 follows 65535.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Number of the last block, which is shorter than the others, and may be empty.
+    last: u64,
+    windowsize: u64,
+    max_retries: u32,
+    /// The client has not answered the OACK yet.
+    is_greeting: bool,
+    /// The client has all blocks up to this one.
+    acked: u64,
+    /// Last block that was sent.
+    sent: u64,
+    /// The client's wish to go on from `acked` was granted already.
+    is_resent: bool,
+    retries: u32,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send the OACK, and wait for an answer.
+    Greet,
+    /// Send these blocks, and wait for an answer.
+    Send(RangeInclusive<u64>),
+    /// Go on waiting.
+    Wait,
+    /// Stop.
+    End(End),
+}
+
+/// How a transfer ended.
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum End {
+    /// The client has the file.
+    Done,
+    /// The client had enough. Firmware asks for the size in this way.
+    Aborted {
+        /// Why, as a number.
+        code: u16,
+        /// Why, in words.
+        message: String,
+    },
+    /// The client does not answer.
+    GaveUp,
+}
+
+impl Transfer {
+    /// A transfer on these terms.
+    pub fn new(terms: &Terms) -> Self {
+        Self {
+            last: terms.size / u64::from(terms.blksize.max(1)) + 1,
+            windowsize: terms.windowsize.max(1).into(),
+            max_retries: terms.retries,
+            is_greeting: terms.oack.is_some(),
+            acked: 0,
+            sent: 0,
+            is_resent: false,
+            retries: 0,
+        }
+    }
+
+    /// The first step.
+    pub fn begin(&mut self) -> Step {
+        if self.is_greeting { Step::Greet } else { self.send() }
+    }
+
+    /// A packet of the client has arrived.
+    pub fn receive(&mut self, packet: &Packet<'_>) -> Step {
+        match packet {
+            Packet::Ack(block) => self.acknowledge(*block),
+            Packet::Error { code, message } => {
+                Step::End(End::Aborted { code: *code, message: message.to_string() })
+            }
+            Packet::Read(_) | Packet::Write(_) | Packet::Foreign => Step::Wait,
+        }
+    }
+
+    /// The client has not answered in time.
+    pub fn expire(&mut self) -> Step {
+        if self.retries == self.max_retries {
+            return Step::End(End::GaveUp);
+        }
+        self.retries += 1;
+        self.is_resent = false;
+        if self.is_greeting { Step::Greet } else { self.send() }
+    }
+
+    /// How many blocks the client has.
+    pub fn acknowledged(&self) -> u64 {
+        self.acked
+    }
+
+    fn acknowledge(&mut self, block: u16) -> Step {
+        if self.is_greeting {
+            if block != 0 {
+                return Step::Wait;
+            }
+            (self.is_greeting, self.retries) = (false, 0);
+            return self.send();
+        }
+        match self.place(block) {
+            None => Step::Wait,
+            Some(place) if place == self.acked => self.repeat(),
+            Some(place) => {
+                // The client missed a block. It may say so for each block that came after that.
+                (self.is_resent, self.acked, self.retries) = (place < self.sent, place, 0);
+                if place == self.last { Step::End(End::Done) } else { self.send() }
+            }
+        }
+    }
+
+    /// The client repeats itself: it missed the first block of the window (RFC 7440, section 4).
+    /// That is granted once, and with windows of one block never, or a packet that the network
+    /// doubles would double everything that follows (RFC 1123, section 4.2.3.1).
+    fn repeat(&mut self) -> Step {
+        if self.windowsize == 1 || self.is_resent {
+            return Step::Wait;
+        }
+        self.is_resent = true;
+        self.send()
+    }
+
+    /// The block that a number means, if the client can mean it.
+    fn place(&self, block: u16) -> Option<u64> {
+        let [.., high, low] = self.acked.to_be_bytes();
+        let ahead = u64::from(block.wrapping_sub(u16::from_be_bytes([high, low])));
+        Some(self.acked + ahead).filter(|place| *place <= self.sent)
+    }
+
+    fn send(&mut self) -> Step {
+        let first = self.acked + 1;
+        self.sent = self.last.min(self.acked + self.windowsize);
+        Step::Send(first..=self.sent)
+    }
+}
