@@ -1,12 +1,14 @@
 //! Agent of the discovery image: collects the inventory of a machine and posts it to the registry.
 //!
 //! `probe` collects, `lldp` listens to the switches, `registry` posts, and `agent` is the loop
-//! around them. The parsers below (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware,
-//! neighbours and kernel wrote and trust none of it.
+//! around them; `init` is what it takes to be the only process of an image. The parsers below
+//! (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware, neighbours and kernel wrote and
+//! trust none of it.
 
 pub mod agent;
 pub mod args;
 pub mod backoff;
+pub mod init;
 pub mod kernel;
 pub mod lldp;
 pub mod netlink;

@@ -8,20 +8,16 @@
 //! ```
 //!
 //! It needs root, or `CAP_NET_RAW` and `CAP_NET_ADMIN` for neighbours and read access to the
-//! SMBIOS tables; what it may not see is missing from the report and named there.
+//! SMBIOS tables; what it may not see is missing from the report and named there. Called `init`, it
+//! is the first process of that image.
 
-use anyhow::Context;
 use clap::Parser;
 use metalprobe::{
-    agent::{Agent, Lldp, REPEAT},
+    agent::Agent,
     args::{Args, Encoder, two_dashes},
-    backoff::Backoff,
-    kernel::{Captured, Kernel, Running},
-    probe::Machine,
-    registry::Client,
-    root::Root,
+    init,
 };
-use std::{env, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{env, process::ExitCode, time::Duration};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
@@ -32,6 +28,9 @@ use tracing::Level;
 const LAST: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    if init::is_wanted(env::args_os()) {
+        return init::run();
+    }
     let args = Args::parse_from(two_dashes(env::args_os()));
     log(&args);
     match start(args) {
@@ -53,24 +52,10 @@ fn start(args: Args) -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let registry = args.registry()?;
-    tracing::info!(%registry, server = args.server_uuid, "metalprobe starts");
-    let client = Client::new(registry, &args.registry_ca_file, args.registry_client_timeout)
-        .context("registry cannot be used")?;
-    let live = args.root == Path::new("/");
-    let kernel: Box<dyn Kernel> = if live { Box::new(Running) } else { Box::new(Captured) };
-    let agent = Agent {
-        server_uuid: args.server_uuid,
-        machine: Arc::new(Machine::new(Root::new(args.root), kernel)),
-        client,
-        backoff: Backoff::new(args.duration),
-        repeat: REPEAT,
-        lldp_interval: args.lldp_sync_interval,
-        lldp_duration: args.lldp_sync_duration,
-        lldp: if live { Lldp::Listen } else { Lldp::Ignore },
-    };
+    let agent = Agent::new(args)?;
+    tracing::info!(registry = %agent.client, server = agent.server_uuid, "metalprobe starts");
     tokio::select! {
-        () = agent.run() => {}
+        never = agent.run() => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -82,6 +82,16 @@ impl Root {
         Ok(names)
     }
 
+    /// Names of the folders in a folder, without links, sorted; none where it cannot be read.
+    pub fn folders(&self, path: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.below(path)).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut names: Vec<_> =
+            folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Where a symbolic link of sysfs leads: absolute, below the root, with no link left unless
     /// the target is missing from the tree.
     pub fn target(&self, path: &str) -> Option<String> {
@@ -99,7 +109,8 @@ impl Root {
         self.target(path)?.rsplit('/').next().map(str::to_owned)
     }
 
-    fn below(&self, path: &str) -> PathBuf {
+    /// The place of a path in the file tree of this process.
+    pub fn below(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 }

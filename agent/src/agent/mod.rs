@@ -8,14 +8,17 @@
 mod ears;
 
 use crate::{
+    args::Args,
     backoff::Backoff,
+    kernel::{Captured, Kernel, Running},
     probe::{self, Machine, chain},
-    registry::Client,
+    registry::{Client, InvalidUrl, TlsError},
+    root::Root,
 };
 use ears::Ears;
 use jiff::Timestamp;
 use metal_api::inventory::{Failure, Registration, Report};
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// How often an unchanged report is repeated.
@@ -51,9 +54,42 @@ pub enum Lldp {
     Ignore,
 }
 
+/// The flags do not make an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The registry's URL is none.
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    /// The registry cannot be trusted.
+    #[error("registry cannot be used")]
+    Trust(#[from] TlsError),
+}
+
 impl Agent {
+    /// The agent that these flags describe.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be used.
+    pub fn new(args: Args) -> Result<Self, Unusable> {
+        let registry = args.registry()?;
+        let client = Client::new(registry, &args.registry_ca_file, args.registry_client_timeout)?;
+        let is_live = args.root == Path::new("/");
+        let kernel: Box<dyn Kernel> = if is_live { Box::new(Running) } else { Box::new(Captured) };
+        Ok(Self {
+            server_uuid: args.server_uuid,
+            machine: Arc::new(Machine::new(Root::new(args.root), kernel)),
+            client,
+            backoff: Backoff::new(args.duration),
+            repeat: REPEAT,
+            lldp_interval: args.lldp_sync_interval,
+            lldp_duration: args.lldp_sync_duration,
+            lldp: if is_live { Lldp::Listen } else { Lldp::Ignore },
+        })
+    }
+
     /// Reports for ever. Cancel safe.
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> Infallible {
         let (mut ears, mut known) = (Ears::open(self.lldp), Vec::new());
         let until = Instant::now() + self.lldp_duration;
         let mut due = Instant::now();

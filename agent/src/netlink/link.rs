@@ -1,4 +1,4 @@
-//! Links by `rtnetlink(7)`: the permanent address, and receiving every multicast.
+//! Links by `rtnetlink(7)`: the permanent address, receiving every multicast, and the switch.
 
 use super::{
     ROUTE, message,
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const PERMANENT_ADDRESS: u16 = 54;
+const UP: u32 = 0x1;
 const ALL_MULTICAST: u32 = 0x200;
 const INFO: usize = 16;
 
@@ -62,4 +63,9 @@ impl Drop for AllMulticast {
 
 fn set(index: u32, flags: u32) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, flags, ALL_MULTICAST)).map(drop)
+}
+
+/// Switches a link on; whether it has a carrier is seen some time later.
+pub fn set_up(index: u32) -> Result<(), NetlinkError> {
+    Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, UP, UP)).map(drop)
 }

@@ -1,9 +1,10 @@
 //! What only the kernel's netlink families tell about a link: link modes, ports, permanent
-//! address, firmware; and the one setting that LLDP needs.
+//! address, firmware; the one setting that LLDP needs; and what gives a link an address.
 //!
 //! The messages are small and few, so they are built and read here, as plain bytes over a safe
 //! socket.
 
+mod address;
 mod devlink;
 mod ethtool;
 mod generic;
@@ -11,8 +12,9 @@ mod link;
 mod message;
 mod socket;
 
+pub use address::{Address, add_address, add_default_route, remove_address};
 pub use ethtool::LinkModes;
-pub use link::AllMulticast;
+pub use link::{AllMulticast, set_up};
 pub use socket::NetlinkError;
 
 use generic::Generic;

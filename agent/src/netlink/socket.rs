@@ -10,6 +10,8 @@ use std::{
 const FAMILY: i32 = 16;
 const REQUEST: u16 = 1;
 const ACKNOWLEDGE: u16 = 4;
+const REPLACE: u16 = 0x100;
+const CREATE: u16 = 0x400;
 const ERROR: u16 = 2;
 /// The kernel answers at once; a driver that asks its firmware may take longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,8 +48,23 @@ impl Netlink {
 
     /// Sends a request and returns the payloads of its answer.
     pub(super) fn call(&mut self, kind: u16, payload: &[u8]) -> Result<Vec<Vec<u8>>, NetlinkError> {
+        self.send(kind, 0, payload)
+    }
+
+    /// Sends a request that puts something in the place of what is there.
+    pub(super) fn replace(&mut self, kind: u16, payload: &[u8]) -> Result<(), NetlinkError> {
+        self.send(kind, CREATE | REPLACE, payload).map(drop)
+    }
+
+    fn send(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        payload: &[u8],
+    ) -> Result<Vec<Vec<u8>>, NetlinkError> {
         self.sequence += 1;
-        let request = message::request(kind, REQUEST | ACKNOWLEDGE, self.sequence, payload);
+        let flags = REQUEST | ACKNOWLEDGE | flags;
+        let request = message::request(kind, flags, self.sequence, payload);
         self.socket.send(&request)?;
         let (mut answer, mut buffer) = (Vec::new(), vec![0; DATAGRAM]);
         for _ in 0..LIMIT {

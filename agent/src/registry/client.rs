@@ -1,16 +1,16 @@
-//! One POST per connection, with one deadline over all of it.
+//! One request per connection, with one deadline over all of it.
 
 use super::{
     RegistryUrl,
     tls::{TlsError, Trust},
 };
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use metal_api::inventory::Registration;
-use std::{fmt, io, path::Path, time::Duration};
+use std::{error::Error, fmt, io, path::Path, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -21,7 +21,7 @@ use tokio::{
 const ANSWER: usize = 4096;
 const SHOWN: usize = 200;
 
-/// Posts reports.
+/// Posts reports to a registry, or gets what is at a URL.
 #[derive(Debug)]
 pub struct Client {
     url: RegistryUrl,
@@ -29,29 +29,32 @@ pub struct Client {
     deadline: Duration,
 }
 
-/// A report did not arrive. None of the texts names the path, which may hold a token.
+/// A request came to nothing. None of the texts names the path, which may hold a token.
 #[derive(Debug, thiserror::Error)]
-pub enum PostError {
+pub enum RequestError {
     /// The deadline passed.
-    #[error("registry did not answer within {}", .0.as_secs_f32())]
+    #[error("server did not answer within {} s", .0.as_secs_f32())]
     Deadline(Duration),
     /// No connection.
-    #[error("registry cannot be reached")]
+    #[error("server cannot be reached")]
     Connect(#[source] io::Error),
     /// No TLS session.
-    #[error("registry is not trusted")]
+    #[error("server is not trusted")]
     Tls(#[source] io::Error),
     /// The connection broke.
-    #[error("registry broke off the request")]
+    #[error("server broke off the request")]
     Http(#[from] hyper::Error),
     /// The request could not be built.
-    #[error("report cannot be sent")]
+    #[error("request cannot be made")]
     Request(#[from] http::Error),
     /// The report could not be written as JSON.
     #[error("report cannot be written")]
     Json(#[from] serde_json::Error),
-    /// The registry said no.
-    #[error("registry answered {0}{1}")]
+    /// The answer is too long, or broke off.
+    #[error("server's answer cannot be used")]
+    Answer(#[source] Box<dyn Error + Send + Sync>),
+    /// The server said no.
+    #[error("server answered {0}{1}")]
     Refused(StatusCode, Reason),
 }
 
@@ -65,37 +68,61 @@ impl Client {
 
     /// Posts one report. The registry keeps it once this returns `Ok`. Cancel safe in so far as a
     /// repeated report is harmless.
-    pub async fn register(&self, registration: &Registration) -> Result<(), PostError> {
+    pub async fn register(&self, registration: &Registration) -> Result<(), RequestError> {
         let body = serde_json::to_vec(registration)?.into();
         timeout(self.deadline, self.post("register", body))
             .await
-            .unwrap_or(Err(PostError::Deadline(self.deadline)))
+            .unwrap_or(Err(RequestError::Deadline(self.deadline)))
     }
 
-    async fn post(&self, endpoint: &str, body: Bytes) -> Result<(), PostError> {
-        let stream = TcpStream::connect(self.url.address()).await.map_err(PostError::Connect)?;
+    /// What is at the URL itself, up to `longest` bytes. Cancel safe.
+    pub async fn get(&self, longest: usize) -> Result<Bytes, RequestError> {
+        let request = Request::get(self.url.path()).body(Full::default());
+        timeout(self.deadline, self.ask(request?, Some(longest)))
+            .await
+            .unwrap_or(Err(RequestError::Deadline(self.deadline)))
+    }
+
+    async fn post(&self, endpoint: &str, body: Bytes) -> Result<(), RequestError> {
+        let request = Request::post(self.url.endpoint(endpoint))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body));
+        self.ask(request?, None).await.map(drop)
+    }
+
+    async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+        longest: Option<usize>,
+    ) -> Result<Bytes, RequestError> {
+        let stream = TcpStream::connect(self.url.address()).await.map_err(RequestError::Connect)?;
         match &self.trust {
-            None => self.send(stream, endpoint, body).await,
+            None => self.send(stream, request, longest).await,
             Some(trust) => {
                 let session = trust.connect(self.url.address().0, stream).await;
-                self.send(session.map_err(PostError::Tls)?, endpoint, body).await
+                self.send(session.map_err(RequestError::Tls)?, request, longest).await
             }
         }
     }
 
-    async fn send<S>(&self, stream: S, endpoint: &str, body: Bytes) -> Result<(), PostError>
+    async fn send<S>(
+        &self,
+        stream: S,
+        mut request: Request<Full<Bytes>>,
+        longest: Option<usize>,
+    ) -> Result<Bytes, RequestError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::post(self.url.endpoint(endpoint))
-            .header(header::HOST, self.url.authority())
-            .header(header::USER_AGENT, concat!("metalprobe/", env!("CARGO_PKG_VERSION")))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::CONNECTION, "close")
-            .body(Full::new(body))?;
+        let agent = concat!("metalprobe/", env!("CARGO_PKG_VERSION"));
+        let host = HeaderValue::try_from(self.url.authority()).map_err(http::Error::from)?;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, host);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         // The connection moves only while it is polled; it ends before or with the exchange.
-        let exchange = exchange(&mut sender, request);
+        let exchange = exchange(&mut sender, request, longest);
         tokio::pin!(exchange, connection);
         tokio::select! {
             biased;
@@ -111,18 +138,24 @@ impl Client {
 async fn exchange(
     sender: &mut http1::SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
-) -> Result<(), PostError> {
+    longest: Option<usize>,
+) -> Result<Bytes, RequestError> {
     let answer = sender.send_request(request).await?;
     let status = answer.status();
-    if status.is_success() {
-        return Ok(());
+    let read = async |limit| {
+        Limited::new(answer.into_body(), limit).collect().await.map(Collected::to_bytes)
+    };
+    match (status.is_success(), longest) {
+        (true, None) => Ok(Bytes::new()),
+        (true, Some(longest)) => read(longest).await.map_err(RequestError::Answer),
+        (false, _) => {
+            let reason = Reason::of(&read(ANSWER).await.unwrap_or_default());
+            Err(RequestError::Refused(status, reason))
+        }
     }
-    let body = Limited::new(answer.into_body(), ANSWER).collect().await;
-    let body = body.map(Collected::to_bytes).unwrap_or_default();
-    Err(PostError::Refused(status, Reason::of(&body)))
 }
 
-/// What the registry gave as its reason: the beginning of its answer, on one line.
+/// What the server gave as its reason: the beginning of its answer, on one line.
 #[derive(Debug, Default)]
 pub struct Reason(String);
 
@@ -137,6 +170,13 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}
+
+/// Shows the URL without its path.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
     }
 }
 

@@ -4,6 +4,6 @@ mod client;
 mod tls;
 mod url;
 
-pub use client::{Client, PostError};
+pub use client::{Client, RequestError};
 pub use tls::TlsError;
 pub use url::{InvalidUrl, RegistryUrl};

@@ -39,6 +39,11 @@ impl RegistryUrl {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// The path, which may hold a token.
+    pub fn path(&self) -> &str {
+        if self.path.is_empty() { "/" } else { &self.path }
+    }
+
     /// Path of an endpoint of the registry.
     pub fn endpoint(&self, name: &str) -> String {
         format!("{}/{name}", self.path)

@@ -19,22 +19,22 @@ async fn a_refusal_shows_the_status_and_the_reason_but_not_the_token() {
     let server = Server::start([Answer::Status(403)]).await;
     let client = client(&server.url("/t/secret"), DEADLINE);
     let error = client.register(&registration()).await.unwrap_err();
-    assert!(matches!(error, PostError::Refused(StatusCode::FORBIDDEN, _)));
-    assert_eq!(error.to_string(), "registry answered 403 Forbidden: because of the test");
+    assert!(matches!(error, RequestError::Refused(StatusCode::FORBIDDEN, _)));
+    assert_eq!(error.to_string(), "server answered 403 Forbidden: because of the test");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_never_answers_ends_at_the_deadline() {
     let server = Server::start([Answer::Silence]).await;
     let error = client(&server.url(""), DEADLINE).register(&registration()).await.unwrap_err();
-    assert!(matches!(error, PostError::Deadline(DEADLINE)), "{error}");
+    assert!(matches!(error, RequestError::Deadline(DEADLINE)), "{error}");
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_an_error() {
     let server = Server::start([Answer::Hangup]).await;
     let error = client(&server.url(""), DEADLINE).register(&registration()).await.unwrap_err();
-    assert!(matches!(error, PostError::Http(_)), "{error}");
+    assert!(matches!(error, RequestError::Http(_)), "{error}");
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_port_where_nobody_listens_is_an_error() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = client(&format!("http://{closed}"), DEADLINE);
     let error = client.register(&registration()).await.unwrap_err();
-    assert!(matches!(error, PostError::Connect(_)), "{error}");
+    assert!(matches!(error, RequestError::Connect(_)), "{error}");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn https_is_verified_by_the_given_authorities() {
     let strange = Client::new(url(), file.path(), DEADLINE).unwrap();
 
     let error = strange.register(&registration()).await.unwrap_err();
-    assert!(matches!(error, PostError::Tls(_)), "{error}");
+    assert!(matches!(error, RequestError::Tls(_)), "{error}");
     trusting.register(&registration()).await.unwrap();
     assert_eq!(server.request().await.registration(), registration());
 }

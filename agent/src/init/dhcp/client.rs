@@ -1,0 +1,234 @@
+//! The client of one link: gets an address, and keeps it.
+
+use super::{
+    lease::Lease,
+    packet::{Answer, LARGEST, Request, code, kind},
+};
+use crate::{
+    netlink::{self, Address},
+    probe::chain,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    convert::Infallible,
+    fs, io,
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
+use tokio::{
+    net::UdpSocket,
+    time::{Instant, sleep, timeout_at},
+};
+
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+/// First pause before a packet is sent again, and the longest; each is a quarter shorter or longer.
+const FIRST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(16);
+/// How often a server is asked for what it offered.
+const REQUESTS: u32 = 3;
+/// After how many questions without an answer a person is told.
+const SILENCE: u32 = 3;
+const RESOLVERS: &str = "/etc/resolv.conf";
+
+/// A link that wants an address.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Link {
+    /// Name of the interface.
+    pub(in super::super) name: String,
+    /// Its index.
+    pub(in super::super) index: u32,
+    /// Its hardware address.
+    pub(in super::super) mac: [u8; 6],
+}
+
+/// Gives the link an address and keeps it for ever. Cancel safe: the address goes with it.
+pub(in super::super) async fn keep(link: Link) -> Infallible {
+    let mut pauses = Pauses::default();
+    loop {
+        match lease_once(&link).await {
+            Ok(()) => pauses = Pauses::default(),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(link = link.name, error, "this port cannot ask for an address");
+            }
+        }
+        sleep(pauses.next()).await;
+    }
+}
+
+/// From asking to the end of the lease.
+async fn lease_once(link: &Link) -> io::Result<()> {
+    let conversation = Conversation::open(link)?;
+    let mut lease = conversation.acquire().await?;
+    let _held = Held::apply(link, &lease)?;
+    loop {
+        let until = Instant::now() + lease.time;
+        sleep(lease.renewal).await;
+        match conversation.renew(&lease, until).await? {
+            Some(renewed) => lease = renewed,
+            None => break,
+        }
+    }
+    tracing::warn!(link = link.name, address = %lease.ip, "address is not ours any more");
+    Ok(())
+}
+
+struct Conversation<'a> {
+    link: &'a Link,
+    socket: UdpSocket,
+    xid: u32,
+    began: Instant,
+}
+
+impl<'a> Conversation<'a> {
+    fn open(link: &'a Link) -> io::Result<Self> {
+        let kind = Type::DGRAM.nonblocking().cloexec();
+        let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::UDP))?;
+        socket.set_broadcast(true)?;
+        socket.set_reuse_address(true)?;
+        socket.bind_device(Some(link.name.as_bytes()))?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        let xid = getrandom::u32().unwrap_or(link.index);
+        Ok(Self { link, socket, xid, began: Instant::now() })
+    }
+
+    /// Asks until a server has given an address.
+    async fn acquire(&self) -> io::Result<Lease> {
+        let mut pauses = Pauses::default();
+        for round in 0_u32.. {
+            if round == SILENCE {
+                tracing::warn!(
+                    link = self.link.name,
+                    "no DHCP server answers on this port; \
+                     check its VLAN at the switch, the relay and the DHCP server"
+                );
+            }
+            self.broadcast(kind::DISCOVER, &[]).await?;
+            let Some(offer) = self.answer(kind::OFFER, pauses.next()).await? else { continue };
+            let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
+            for _ in 0..REQUESTS {
+                self.broadcast(kind::REQUEST, &asked).await?;
+                if let Some(lease) = self.answer(kind::ACK, FIRST).await? {
+                    return Ok(lease);
+                }
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// Asks for the same address again, first its server and then every one; `None` if it is lost.
+    async fn renew(&self, lease: &Lease, until: Instant) -> io::Result<Option<Lease>> {
+        while Instant::now() < until {
+            let left = until.saturating_duration_since(Instant::now());
+            let request = self.request(kind::REQUEST, Some(lease.ip), &[]);
+            let near_end = left < lease.time / 8;
+            let to = if near_end { Ipv4Addr::BROADCAST } else { lease.server };
+            // A server that is away for a while, or the way to it, is no reason to give up.
+            self.socket.send_to(&request, (to, SERVER_PORT)).await.ok();
+            let pause = (left / 4).max(FIRST);
+            match self.hear(kind::ACK, pause).await? {
+                Heard::Lease(lease) => return Ok(Some(lease)),
+                Heard::Refusal => return Ok(None),
+                Heard::Nothing => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn broadcast(&self, kind: u8, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
+        let request = self.request(kind, None, options);
+        self.socket.send_to(&request, (Ipv4Addr::BROADCAST, SERVER_PORT)).await.map(drop)
+    }
+
+    fn request(&self, kind: u8, ciaddr: Option<Ipv4Addr>, options: &[(u8, Ipv4Addr)]) -> Vec<u8> {
+        let (xid, mac) = (self.xid, self.link.mac);
+        let secs = u16::try_from(self.began.elapsed().as_secs()).unwrap_or(u16::MAX);
+        Request { kind, xid, secs, mac, ciaddr, options }.encode()
+    }
+
+    async fn answer(&self, kind: u8, within: Duration) -> io::Result<Option<Lease>> {
+        Ok(match self.hear(kind, within).await? {
+            Heard::Lease(lease) => Some(lease),
+            Heard::Refusal | Heard::Nothing => None,
+        })
+    }
+
+    /// The first answer of this kind, or a refusal.
+    async fn hear(&self, kind: u8, within: Duration) -> io::Result<Heard> {
+        let deadline = Instant::now() + within;
+        let mut buffer = [0; LARGEST as usize];
+        while let Ok(received) = timeout_at(deadline, self.socket.recv(&mut buffer)).await {
+            let length = received?;
+            let Some(answer) = Answer::parse(&buffer[..length], self.xid, self.link.mac) else {
+                continue;
+            };
+            match Lease::read(&answer) {
+                Some(lease) if answer.kind == kind => return Ok(Heard::Lease(lease)),
+                _ if answer.kind == kind::NAK && kind == kind::ACK => return Ok(Heard::Refusal),
+                _ => {}
+            }
+        }
+        Ok(Heard::Nothing)
+    }
+}
+
+enum Heard {
+    Lease(Lease),
+    Refusal,
+    Nothing,
+}
+
+/// An address that a link has until this is dropped.
+struct Held(Address);
+
+impl Held {
+    fn apply(link: &Link, lease: &Lease) -> io::Result<Self> {
+        let address = Address { index: link.index, ip: lease.ip, prefix: lease.prefix };
+        netlink::add_address(address).map_err(io::Error::other)?;
+        let held = Self(address);
+        if let Some(router) = lease.router
+            && let Err(error) = netlink::add_default_route(link.index, router)
+        {
+            let error = chain(&error);
+            tracing::warn!(link = link.name, %router, error, "router cannot be used");
+        }
+        if !lease.resolvers.is_empty() {
+            let server = |ip: &Ipv4Addr| format!("nameserver {ip}\n");
+            let text: String = lease.resolvers.iter().map(server).collect();
+            // Without it names are not resolved, which whoever needs one tells.
+            fs::write(RESOLVERS, text).ok();
+        }
+        let Lease { ip, prefix, server, .. } = lease;
+        let address = format!("{ip}/{prefix}");
+        tracing::info!(link = link.name, address, dhcp_server = %server, "this port has an address");
+        Ok(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Err(error) = netlink::remove_address(self.0) {
+            tracing::debug!(address = %self.0.ip, error = chain(&error), "address stays");
+        }
+    }
+}
+
+/// Pauses that double, with jitter.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(FIRST)
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let step = self.0;
+        self.0 = (step * 2).min(LONGEST);
+        let share = getrandom::u32().unwrap_or(0) % 1024;
+        step * 3 / 4 + step / 2 * share / 1023
+    }
+}

@@ -1,0 +1,120 @@
+//! What a server gives.
+
+use super::packet::{Answer, code};
+use std::{net::Ipv4Addr, time::Duration};
+
+/// A lease without a time, and one for ever, are looked at again after a day.
+const LONGEST: Duration = Duration::from_hours(24);
+/// A server that gives less would be asked without pause.
+const SHORTEST: Duration = Duration::from_secs(10);
+/// Where the server names no mask.
+const PREFIX: u8 = 24;
+/// As many as resolvers ask.
+const RESOLVERS: usize = 3;
+
+/// An address, and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lease {
+    pub(super) ip: Ipv4Addr,
+    pub(super) prefix: u8,
+    pub(super) server: Ipv4Addr,
+    pub(super) router: Option<Ipv4Addr>,
+    pub(super) resolvers: Vec<Ipv4Addr>,
+    /// For how long it is good.
+    pub(super) time: Duration,
+    /// After which it is asked for again.
+    pub(super) renewal: Duration,
+}
+
+impl Lease {
+    /// What an OFFER or an ACK says; `None` if it gives no address, as that of a boot server
+    /// beside the DHCP server does.
+    pub(super) fn read(answer: &Answer<'_>) -> Option<Self> {
+        let ip = answer.yiaddr;
+        let usable = !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast();
+        let mask = answer.address(code::SUBNET_MASK).map(Ipv4Addr::to_bits);
+        let prefix = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32);
+        let prefix = prefix.and_then(|mask| u8::try_from(mask.leading_ones()).ok());
+        let seconds = |code| answer.number(code).map(|it| Duration::from_secs(it.into()));
+        let time = seconds(code::LEASE_TIME).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
+        let renewal = seconds(code::RENEWAL).unwrap_or(time / 2).clamp(SHORTEST / 2, time);
+        usable.then_some(Self {
+            ip,
+            prefix: prefix.unwrap_or(PREFIX),
+            server: answer.address(code::SERVER_ID)?,
+            router: answer.address(code::ROUTER).filter(|router| !router.is_unspecified()),
+            resolvers: answer.addresses(code::DNS).take(RESOLVERS).collect(),
+            time,
+            renewal,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::packet::{
+            kind,
+            tests::{MAC, XID, answer},
+        },
+        *,
+    };
+
+    const KIND: (u8, &[u8]) = (code::MESSAGE_TYPE, &[kind::ACK]);
+    const SERVER: (u8, &[u8]) = (code::SERVER_ID, &[10, 0, 2, 2]);
+
+    #[test]
+    fn everything_that_a_server_says_is_kept() {
+        let lease = read(
+            [10, 0, 2, 15],
+            &[
+                KIND,
+                SERVER,
+                (code::SUBNET_MASK, &[255, 255, 252, 0]),
+                (code::ROUTER, &[10, 0, 2, 1, 10, 0, 2, 9]),
+                (code::DNS, &[1; 20]),
+                (code::LEASE_TIME, &600_u32.to_be_bytes()),
+            ],
+        );
+        let expected = Lease {
+            ip: [10, 0, 2, 15].into(),
+            prefix: 22,
+            server: [10, 0, 2, 2].into(),
+            router: Some([10, 0, 2, 1].into()),
+            resolvers: vec![[1; 4].into(); RESOLVERS],
+            time: Duration::from_mins(10),
+            renewal: Duration::from_mins(5),
+        };
+        assert_eq!(lease, Some(expected));
+    }
+
+    #[test]
+    fn times_without_sense_do_not_make_us_ask_without_pause() {
+        let times = |time: u32, renewal: u32| {
+            let (time, renewal) = (time.to_be_bytes(), renewal.to_be_bytes());
+            let times = [(code::LEASE_TIME, &time[..]), (code::RENEWAL, &renewal)];
+            let lease = read([10, 0, 2, 15], &[KIND, SERVER, times[0], times[1]]).unwrap();
+            (lease.time.as_secs(), lease.renewal.as_secs())
+        };
+        assert_eq!(times(0, 0), (10, 5));
+        assert_eq!(times(100, 1000), (100, 100));
+        assert_eq!(times(u32::MAX, u32::MAX), (86400, 86400));
+    }
+
+    #[test]
+    fn a_mask_with_holes_is_none() {
+        let lease = read([10, 0, 2, 15], &[KIND, SERVER, (code::SUBNET_MASK, &[255, 0, 255, 0])]);
+        assert_eq!(lease.unwrap().prefix, PREFIX);
+    }
+
+    #[test]
+    fn an_answer_without_address_or_server_is_no_lease() {
+        assert_eq!(read([0; 4], &[KIND, SERVER]), None);
+        assert_eq!(read([255; 4], &[KIND, SERVER]), None);
+        assert_eq!(read([10, 0, 2, 15], &[KIND]), None);
+    }
+
+    fn read(yiaddr: [u8; 4], options: &[(u8, &[u8])]) -> Option<Lease> {
+        Lease::read(&Answer::parse(&answer(yiaddr, options), XID, MAC)?)
+    }
+}

@@ -1,0 +1,13 @@
+//! A DHCPv4 client (RFC 2131), for one link each.
+//!
+//! ```text
+//!  DISCOVER ──OFFER──► REQUEST ──ACK──► bound ──T1──► REQUEST to the server ──ACK──► bound
+//!     ▲                   │ NAK           ▲                 │ no answer, NAK
+//!     └───────────────────┴───────────────┼─────────────────┘ until the lease has ended
+//! ```
+
+mod client;
+mod lease;
+mod packet;
+
+pub(super) use client::{Link, keep};

@@ -1,0 +1,112 @@
+//! From an address to reports: asks the boot service what to report where, and does it.
+
+use super::{
+    ignition::{self, NoOrders, Orders},
+    origin::{self, NoOrigin},
+};
+use crate::{
+    agent::{Agent, Unusable},
+    args::Args,
+    backoff::Backoff,
+    kernel::{Kernel, Running},
+    probe::chain,
+    registry::{Client, RegistryUrl, RequestError, TlsError},
+    root::Root,
+};
+use clap::Parser;
+use std::{convert::Infallible, net::IpAddr, path::Path, time::Duration};
+use tokio::time::sleep;
+
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Deadline of one question to the boot service, and the longest answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+const LONGEST: usize = 1 << 20;
+/// First pause before a question is repeated.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often an address is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why there is nothing to report to, in words for a person.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error(transparent)]
+    Origin(#[from] NoOrigin),
+    #[error("boot service {0} is https, and this image trusts nobody; build it with --ca")]
+    Trust(RegistryUrl, #[source] TlsError),
+    #[error("boot service {0} gives no configuration")]
+    Refused(RegistryUrl, #[source] RequestError),
+    #[error(
+        "boot service {0} knows no boot for this machine; \
+         is there a Server with its system UUID, and is it being discovered?"
+    )]
+    Unknown(RegistryUrl),
+    #[error(
+        "boot service {0} gives this boot its configuration no more; \
+         switch the machine off and on again"
+    )]
+    Forbidden(RegistryUrl),
+    #[error(transparent)]
+    Orders(#[from] NoOrders),
+    #[error("the configuration of this machine has flags that metalprobe does not take")]
+    Flags,
+    #[error("metalprobe cannot report")]
+    Agent(#[from] Unusable),
+}
+
+/// Reports for ever.
+pub(super) async fn report(root: &Root) -> Infallible {
+    wait_for_address().await;
+    let mut backoff = Backoff::new(PAUSE);
+    loop {
+        match agent(root).await {
+            Ok(agent) => match agent.run().await {},
+            Err(stuck) => {
+                let pause = backoff.pause(getrandom::u64().unwrap_or(0));
+                let again = format!("{:.0} s", pause.as_secs_f32());
+                tracing::warn!(again_in = again, "{}", chain(&stuck));
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+async fn wait_for_address() {
+    while !has_address() {
+        sleep(LOOK).await;
+    }
+}
+
+/// Whether a port has an address that others can answer to.
+fn has_address() -> bool {
+    let addresses = Running.addresses().unwrap_or_default();
+    addresses.values().flatten().any(|ip| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    })
+}
+
+async fn agent(root: &Root) -> Result<Agent, Stuck> {
+    let url = origin::find(root)?;
+    tracing::info!(boot_service = %url, "asking what to report, and where");
+    let orders = orders(url).await?;
+    let flags = [
+        "metalprobe".to_owned(),
+        format!("--registry-url={}", orders.registry_url),
+        format!("--server-uuid={}", orders.server_uuid),
+    ];
+    let args = Args::try_parse_from(flags).map_err(|_| Stuck::Flags)?;
+    let agent = Agent::new(args)?;
+    tracing::info!(registry = %agent.client, server = agent.server_uuid, "looking at this machine");
+    Ok(agent)
+}
+
+async fn orders(url: RegistryUrl) -> Result<Orders, Stuck> {
+    let client = Client::new(url.clone(), Path::new(AUTHORITIES), DEADLINE);
+    let client = client.map_err(|error| Stuck::Trust(url.clone(), error))?;
+    match client.get(LONGEST).await {
+        Ok(document) => Ok(ignition::read(&document)?),
+        Err(RequestError::Refused(status, _)) if status == 404 => Err(Stuck::Unknown(url)),
+        Err(RequestError::Refused(status, _)) if status == 403 => Err(Stuck::Forbidden(url)),
+        Err(error) => Err(Stuck::Refused(url, error)),
+    }
+}

@@ -1,0 +1,185 @@
+//! Every network port: drivers for it, the switch, a carrier, an address.
+
+use super::{
+    dhcp::{self, Link},
+    drivers::Drivers,
+    mounts,
+};
+use crate::{netlink, probe::chain, root::Root};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    time::Duration,
+};
+use tokio::{
+    task::{AbortHandle, JoinSet, spawn_blocking},
+    time::{Instant, sleep},
+};
+
+const LINKS: &str = "/sys/class/net";
+const ETHERNET: u16 = 1;
+/// How often ports and carriers are looked at, in the beginning and later.
+const SOON: Duration = Duration::from_millis(100);
+const LATER: Duration = Duration::from_secs(2);
+const BEGINNING: Duration = Duration::from_secs(20);
+/// How often new devices are looked for.
+const DEVICES: Duration = Duration::from_secs(2);
+/// How long a machine may be without a carrier before a person is told, and told again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const REMINDER: Duration = Duration::from_mins(1);
+
+/// Keeps every port in use for ever.
+pub(super) async fn keep(root: Root) -> Infallible {
+    let began = Instant::now();
+    let mut ports = Ports { root, ..Ports::default() };
+    let mut drivers = Drivers::read(&ports.root);
+    let mut look_for_devices = began;
+    let mut complain = began + PATIENCE;
+    loop {
+        if Instant::now() >= look_for_devices {
+            drivers = load(drivers, ports.root.clone()).await;
+            look_for_devices = Instant::now() + DEVICES;
+        }
+        ports.look();
+        if Instant::now() >= complain {
+            complain = Instant::now() + REMINDER;
+            ports.complain();
+        }
+        sleep(if began.elapsed() < BEGINNING { SOON } else { LATER }).await;
+    }
+}
+
+/// Loads drivers off the runtime: some of them wait for their devices.
+async fn load(mut drivers: Drivers, root: Root) -> Drivers {
+    let task = spawn_blocking(move || {
+        let (loaded, errors) = drivers.load(&root);
+        if !loaded.is_empty() {
+            tracing::info!(drivers = loaded.join(" "), "drivers loaded");
+            // One of them is that of the firmware's variables.
+            if let Err(error) = mounts::variables() {
+                tracing::warn!(error = chain(&error), "firmware settings stay unknown");
+            }
+        }
+        for error in errors {
+            tracing::warn!(error = chain(&error), "a device may be missing from the report");
+        }
+        drivers
+    });
+    // A driver that takes the task down with it leaves those that are loaded.
+    task.await.unwrap_or_default()
+}
+
+#[derive(Debug)]
+struct Ports {
+    root: Root,
+    /// Ports that were switched on.
+    on: BTreeSet<String>,
+    /// Those with a carrier, and who looks after their address.
+    tended: BTreeMap<String, AbortHandle>,
+    tasks: JoinSet<Infallible>,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        let (on, tended) = (BTreeSet::new(), BTreeMap::new());
+        Self { root: Root::new("/"), on, tended, tasks: JoinSet::new() }
+    }
+}
+
+impl Ports {
+    fn look(&mut self) {
+        for name in self.root.names(LINKS).unwrap_or_default() {
+            let Some(link) = port(&self.root, &name) else { continue };
+            if !self.on.contains(&name) {
+                self.switch_on(&link);
+            }
+            let has_carrier = self.root.flag(&format!("{LINKS}/{name}/carrier"));
+            match (has_carrier, self.tended.contains_key(&name)) {
+                (true, false) => {
+                    tracing::info!(link = name, "cable is connected; asking for an address");
+                    let task = self.tasks.spawn(dhcp::keep(link));
+                    self.tended.insert(name, task);
+                }
+                (false, true) => {
+                    tracing::warn!(link = name, "cable is not connected any more");
+                    if let Some(task) = self.tended.remove(&name) {
+                        task.abort();
+                    }
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+    }
+
+    fn switch_on(&mut self, link: &Link) {
+        let driver = self.root.target_name(&format!("{LINKS}/{}/device/driver", link.name));
+        let driver = driver.unwrap_or_default();
+        let mac = link.mac.map(|octet| format!("{octet:02x}")).join(":");
+        match netlink::set_up(link.index) {
+            Ok(()) => {
+                tracing::info!(link = link.name, mac, driver, "network port found");
+                self.on.insert(link.name.clone());
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(link = link.name, mac, driver, error, "network port does not start");
+            }
+        }
+    }
+
+    /// Tells a person why nothing goes on.
+    fn complain(&self) {
+        if self.on.is_empty() {
+            tracing::warn!(
+                "no network port found; \
+                 is the driver of this machine's adapter in the discovery image?"
+            );
+        } else if self.tended.is_empty() {
+            let ports: Vec<_> = self.on.iter().map(String::as_str).collect();
+            let ports = ports.join(" ");
+            tracing::warn!(
+                ports,
+                "no port has a link; check cables, transceivers and switch ports"
+            );
+        }
+    }
+}
+
+/// The port behind an interface; `None` for what is no Ethernet adapter.
+fn port(root: &Root, name: &str) -> Option<Link> {
+    let path = |file: &str| format!("{LINKS}/{name}/{file}");
+    let is_ethernet = root.number(&path("type")) == Some(ETHERNET) && root.has(&path("device"));
+    let mac = root.word(&path("address")).and_then(|text| mac(&text))?;
+    let index = root.number(&path("ifindex"))?;
+    is_ethernet.then(|| Link { name: name.to_owned(), index, mac })
+}
+
+fn mac(text: &str) -> Option<[u8; 6]> {
+    let octets: Option<Vec<u8>> =
+        text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect();
+    octets?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{QEMU, Tree};
+
+    #[test]
+    fn only_adapters_with_an_address_are_ports() {
+        let tree = Tree::unpack(QEMU);
+        let names = tree.root().names(LINKS).unwrap();
+        let ports: Vec<_> = names.iter().filter_map(|name| port(&tree.root(), name)).collect();
+        assert!(names.contains(&"lo".to_owned()));
+        assert!(ports.iter().all(|port| port.name != "lo"));
+        assert!(!ports.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_hardware_address_is_none() {
+        assert_eq!(mac("52:54:00:12:34:56"), Some([0x52, 0x54, 0, 0x12, 0x34, 0x56]));
+        assert_eq!(mac("52:54:00:12:34"), None);
+        assert_eq!(mac("52:54:00:12:34:zz"), None);
+        assert_eq!(mac(""), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Ends of a discovery: the power button, and what asks the first process to end.
+
+use crate::root::Root;
+use nix::libc::O_NONBLOCK;
+use std::{
+    collections::BTreeMap, convert::Infallible, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt,
+    time::Duration,
+};
+use tokio::{
+    io::AsyncReadExt,
+    net::unix::pipe::Receiver,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+    time::sleep,
+};
+
+const INPUTS: &str = "/dev/input";
+/// How often new keyboards and buttons are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// `struct input_event` of a 64-bit kernel: time, type, code, value.
+const EVENT: usize = 24;
+const KEY: u16 = 1;
+const POWER: u16 = 116;
+const PRESSED: i32 = 1;
+/// "The power fails" (`signal(7)`); it has no name in the runtime.
+const POWER_FAILS: i32 = nix::libc::SIGPWR;
+
+/// What is to become of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Off.
+    PowerOff,
+    /// On again.
+    Reboot,
+}
+
+/// Waits until somebody wants an end.
+pub(super) async fn wait(root: &Root) -> io::Result<End> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut power_fails = signal(SignalKind::from_raw(POWER_FAILS))?;
+    // What Ctrl-Alt-Del becomes.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        () = button(root) => {
+            tracing::info!("power button was pressed: this machine goes off");
+            End::PowerOff
+        }
+        () = told(&mut terminate) => End::PowerOff,
+        () = told(&mut power_fails) => End::PowerOff,
+        () = told(&mut interrupt) => End::Reboot,
+    })
+}
+
+async fn told(signal: &mut Signal) {
+    signal.recv().await;
+    tracing::info!("asked to end");
+}
+
+/// Waits until a power button is pressed: that of the case, or what a BMC makes of a graceful
+/// shutdown.
+async fn button(root: &Root) {
+    let (mut known, mut inputs) = (BTreeMap::new(), JoinSet::new());
+    loop {
+        for name in root.names(INPUTS).unwrap_or_default() {
+            if name.starts_with("event") && !known.contains_key(&name) {
+                let opened = open(root, &name);
+                known.insert(name, opened.is_ok());
+                if let Ok(input) = opened {
+                    inputs.spawn(pressed(input));
+                }
+            }
+        }
+        tokio::select! {
+            Some(Ok(Ok(()))) = inputs.join_next() => return,
+            () = sleep(LOOK) => {}
+        }
+    }
+}
+
+/// The runtime has no type for input devices. It waits for any descriptor and reads from it in the
+/// same way, so the one for pipes carries it.
+fn open(root: &Root, name: &str) -> io::Result<Receiver> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(O_NONBLOCK);
+    Receiver::from_file_unchecked(options.open(root.below(&format!("{INPUTS}/{name}")))?)
+}
+
+/// Waits until this input's power key is pressed; an input that goes away is an error.
+async fn pressed(mut input: Receiver) -> io::Result<()> {
+    let mut events = [0; 64 * EVENT];
+    loop {
+        match input.read(&mut events).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length if is_power(&events[..length]) => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Whether one of the events says that a power key is pressed.
+fn is_power(events: &[u8]) -> bool {
+    events.as_chunks::<EVENT>().0.iter().any(|event| {
+        let [.., k0, k1, c0, c1, v0, v1, v2, v3] = *event;
+        let (kind, code) = (u16::from_ne_bytes([k0, k1]), u16::from_ne_bytes([c0, c1]));
+        (kind, code, i32::from_ne_bytes([v0, v1, v2, v3])) == (KEY, POWER, PRESSED)
+    })
+}
+
+/// Switches the machine off or restarts it. Returns only if the kernel refuses.
+pub(super) fn enact(end: End) -> nix::Result<Infallible> {
+    use nix::sys::reboot::{RebootMode, reboot};
+    reboot(match end {
+        End::PowerOff => RebootMode::RB_POWER_OFF,
+        End::Reboot => RebootMode::RB_AUTOBOOT,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Write, pipe};
+
+    #[test]
+    fn only_a_press_of_the_power_key_counts() {
+        let noise = [event(0, 0, 0), event(KEY, 30, PRESSED), event(KEY, POWER, 0)].concat();
+        assert!(!is_power(&noise));
+        let press = [noise.clone(), event(KEY, POWER, PRESSED)].concat();
+        assert!(is_power(&press));
+        assert!(!is_power(&press[..press.len() - 1]), "half an event is none");
+    }
+
+    #[tokio::test]
+    async fn a_press_is_noticed_among_other_events() {
+        let (reader, mut writer) = pipe().unwrap();
+        let input = Receiver::from_owned_fd(reader.into()).unwrap();
+        for event in [event(0, 0, 0), event(KEY, POWER, PRESSED)] {
+            writer.write_all(&event).unwrap();
+        }
+        pressed(input).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_input_that_is_pulled_out_is_no_press() {
+        let (reader, writer) = pipe().unwrap();
+        drop(writer);
+        let input = Receiver::from_owned_fd(reader.into()).unwrap();
+        assert!(pressed(input).await.is_err());
+    }
+
+    fn event(kind: u16, code: u16, value: i32) -> Vec<u8> {
+        let fields = [&kind.to_ne_bytes()[..], &code.to_ne_bytes(), &value.to_ne_bytes()];
+        [&[0; 16][..], &fields.concat()].concat()
+    }
+}

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# The initial RAM disk: the agent as /init, and modules.
+
+# initrd KERNEL AGENT OUT [CA]: KERNEL is the folder of an unpacked kernel package.
+initrd() {
+  local root release base
+  base=$1
+  [ -d "$base/lib/modules" ] || base=$1/usr
+  release=$(basename "$base"/lib/modules/*)
+  root=$(mktemp -d "$work/root.XXXXXX")
+  mkdir -p "$root"/{dev,etc/ssl/certs,proc,run,sys,tmp} "$root/lib/modules/$release"
+  install -m 755 "$2" "$root/init"
+  printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
+  [ -z "${4-}" ] || install -m 644 "$4" "$root/etc/ssl/certs/ca-certificates.crt"
+  modules "$base" "$release" "$root/lib/modules/$release"
+  pack "$root" "$3"
+  rm -rf "$root"
+}
+
+# modules BASE RELEASE FOLDER: copies the modules, and writes what the agent loads them by.
+modules() {
+  local name line order needed=() path=$1/lib/modules/$2
+  while read -r name _; do
+    # Nothing, where it is built in or unknown.
+    order=$(modprobe -d "$1" -S "$2" --show-depends "$name" 2>/dev/null | awk '$1 == "insmod" {print $2}') || true
+    [ -n "$order" ] || continue
+    mapfile -t needed <<<"$order"
+    line=
+    for file in "${needed[@]}"; do
+      file=${file#"$path/"}
+      copy_module "$path/$file" "$3/${file%.xz}"
+      # The last is loaded first, as in the file of depmod.
+      line="${file%.xz} $line"
+    done
+    printf '%s\n' "$line" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
+  done < <(sed 's/#.*//; /^ *$/d' "$hack/discovery-image.d/modules")
+  LC_ALL=C sort -u -o "$3/modules.dep" "$3/modules.dep"
+  aliases "$path/modules.alias" "$3"
+  printf 'efivarfs\nipmi_devintf\n' >"$3/modules.always"
+}
+
+# aliases FILE FOLDER: which devices have which of the modules.
+aliases() {
+  sed 's/:.*//; s/.*\///; s/\.ko$//; s/-/_/g' "$2/modules.dep" |
+    awk -v list="$hack/discovery-image.d/modules" '
+      BEGIN {while ((getline line < list) > 0) {if (split(line, word, " ") == 2 && word[1] != "#") also[word[2]] = word[1]}}
+      NR == FNR {has[$1]; next}
+      $1 == "alias" && $2 ~ /:/ {
+        name = $3; gsub(/-/, "_", name)
+        if (name in has) print "alias", $2, name
+        if (also[name] in has) print "alias", $2, also[name]
+      }' - "$1" | LC_ALL=C sort -u >"$2/modules.alias"
+}
+
+# Kernels of newer releases have their modules compressed; the agent hands them over as they are.
+copy_module() {
+  mkdir -p "${2%/*}"
+  case $1 in
+    *.xz) xz -dc "$1" >"$2" ;;
+    *) cp "$1" "$2" ;;
+  esac
+}
+
+# pack ROOT OUT: the same files give the same bytes.
+pack() {
+  find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+  find "$1" -mindepth 1 -type d -exec chmod 755 {} +
+  (cd "$1" && find . -mindepth 1 -print0 | LC_ALL=C sort -z |
+    cpio --quiet --null --create --format=newc --reproducible --owner=+0:+0) |
+    zstd -q -19 --no-progress >"$2"
+}

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# The unified kernel image: an EFI program that carries kernel, initial RAM disk and command line.
+
+# uki ARCH KERNEL INITRD RELEASE CMDLINE OUT
+uki() {
+  local stub objcopy=objcopy name parts base end=0 size start at arguments=()
+  case $1 in
+    amd64) name=linuxx64 ;;
+    arm64) name=linuxaa64 ;;
+  esac
+  stub=$(package systemd-boot-efi "$1")/usr/lib/systemd/boot/efi/$name.efi.stub
+  if [ "$1" = "$(dpkg --print-architecture)" ]; then
+    need objcopy binutils
+  else
+    objcopy=$(gnu "$1")-objcopy
+    need "$objcopy" "binutils-$(gnu "$1" | tr _ -)"
+  fi
+  parts=$(mktemp -d "$work/uki.XXXXXX")
+  printf '%s' "$5" >"$parts/cmdline"
+  printf '%s\0' "$4" >"$parts/uname"
+  printf 'ID=bloomery\nNAME="Bloomery discovery image"\nVERSION_ID=%s\n' "$4" >"$parts/osrel"
+  cp "$2" "$parts/linux"
+  cp "$3" "$parts/initrd"
+  # Behind the last section of the stub, each on a page of its own.
+  base=$((16#$("${objcopy%objcopy}objdump" -p "$stub" | awk '/^ImageBase/ {print $2}')))
+  while read -r size start; do
+    at=$((16#$size + 16#$start))
+    [ "$at" -le "$end" ] || end=$at
+  done < <("${objcopy%objcopy}objdump" -h "$stub" | awk 'NF == 7 && $1 ~ /^[0-9]+$/ {print $3, $4}')
+  [ "$end" -gt "$base" ] || die "$stub is no EFI program"
+  for name in osrel cmdline uname linux initrd; do
+    end=$(((end + 0xfff) & ~0xfff))
+    arguments+=(--add-section ".$name=$parts/$name" --change-section-vma ".$name=$(printf 0x%x "$end")")
+    end=$((end + $(stat -c %s "$parts/$name")))
+  done
+  "$objcopy" "${arguments[@]}" "$stub" "$6"
+  rm -rf "$parts"
+}
