@@ -4,10 +4,12 @@
 //!   `IPXEBootConfig`, an `HTTPBootConfig` or both, and its state says whether they are in place.
 //! * [`config`] decides about those two.
 //! * [`select`] finds the one that a machine is to get, or says why there is none.
+//! * [`decision`] is what a machine is told by DHCP and TFTP, which come before.
 //! * [`script`] and [`url`] are the texts that go over the wire.
 
 pub mod config;
 pub mod configuration;
+pub mod decision;
 mod refusal;
 pub mod script;
 pub mod select;

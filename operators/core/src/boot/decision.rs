@@ -1,0 +1,315 @@
+//! What one machine boots from the network, now: the same answer for DHCP, TFTP and HTTP.
+//!
+//! ```text
+//! machine ─► its Server ─► what it refers to ─► Ready? ─► method ─► UKI by HTTP, iPXE, or nothing
+//!    └► nobody's ─► what the configuration file has
+//! ```
+//!
+//! The method is an annotation ([`annotation::BOOT_METHOD`]) of the `ServerBootConfiguration`, for
+//! this boot, or of the `Server`, for all of its boots. Without it a machine gets whatever its
+//! configuration offers and its firmware asks for.
+
+use super::configuration::is_ours;
+use kube::Resource;
+use metal_api::{
+    BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
+    ServerBootConfiguration, ServerState, annotation,
+};
+use uuid::Uuid;
+
+/// How a machine that boots makes itself known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The MAC address of the interface that it boots from.
+    pub mac: Option<MacAddr>,
+    /// The system UUID.
+    pub uuid: Option<Uuid>,
+}
+
+/// How a machine boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr)]
+#[strum(ascii_case_insensitive)]
+pub enum Method {
+    /// A unified kernel image, by UEFI HTTP boot.
+    Http,
+    /// A script of iPXE.
+    Ipxe,
+    /// What is on its disk.
+    Disk,
+    /// Nothing that we know of.
+    None,
+}
+
+/// What is known of a machine.
+#[derive(Clone, Debug)]
+pub enum Known<'a> {
+    /// The API server has not been reached yet.
+    Nothing,
+    /// These servers have its identity.
+    Servers(Vec<Candidate<'a>>),
+}
+
+/// A server, with what it refers to.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// The configuration that [`current`] names.
+    pub configuration: Option<&'a ServerBootConfiguration>,
+    /// The `HTTPBootConfig` with the name of the configuration.
+    pub http: Option<&'a HttpBootConfig>,
+    /// The `IPXEBootConfig` with the name of the configuration.
+    pub ipxe: Option<&'a IpxeBootConfig>,
+}
+
+/// What a machine may load from the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Boot {
+    /// What the configuration file has for everybody.
+    #[default]
+    Default,
+    /// This. Without either it goes on to its next boot device.
+    Assigned {
+        /// The UKI for UEFI HTTP boot.
+        uki: Option<String>,
+        /// iPXE, and its script.
+        script: bool,
+    },
+    /// Nothing: it goes on to its next boot device.
+    Nothing(Reason),
+}
+
+/// Why a machine loads nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+pub enum Reason {
+    /// Several servers have its identity: guessing could wipe the wrong disk.
+    Ambiguous,
+    /// Its server refers to nothing that it would boot.
+    NotReferred,
+    /// What its server boots is not in place.
+    NotReady,
+    /// It is to boot by itself.
+    OtherMethod,
+    /// The method is a word that we do not know.
+    UnknownMethod,
+}
+
+impl Boot {
+    /// Whether it gets iPXE and the script.
+    pub fn has_script(&self) -> bool {
+        match self {
+            Self::Default => true,
+            Self::Assigned { script, .. } => *script,
+            Self::Nothing(_) => false,
+        }
+    }
+
+    /// The URL for UEFI HTTP boot; `default` is that of the configuration file.
+    pub fn uki<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::Default => default,
+            Self::Assigned { uki, .. } => uki.as_deref(),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
+/// What a server boots now: during a maintenance what that brings, otherwise what its claim or the
+/// discovery refers to.
+pub fn current(server: &Server) -> Option<&ObjectReference> {
+    let spec = &server.spec;
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    let maintenance = spec.maintenance_boot_configuration_ref.as_ref();
+    let maintenance = maintenance.filter(|_| state == Some(&ServerState::Maintenance));
+    maintenance.or(spec.boot_configuration_ref.as_ref())
+}
+
+/// Decides about one machine. One that is nobody's server gets what the configuration file has:
+/// the boot server then says whether there is anything for it.
+pub fn decide(known: &Known<'_>) -> Boot {
+    let Known::Servers(servers) = known else { return Boot::Default };
+    match servers.as_slice() {
+        [] => Boot::Default,
+        [candidate] => assigned(*candidate).unwrap_or_else(Boot::Nothing),
+        _ => Boot::Nothing(Reason::Ambiguous),
+    }
+}
+
+fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
+    let Candidate { server, configuration, http, ipxe } = candidate;
+    let configuration = configuration.ok_or(Reason::NotReferred)?;
+    let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+    if state != Some(&BootState::Ready) {
+        return Err(Reason::NotReady);
+    }
+    let by = match method(configuration)? {
+        Some(by) => Some(by),
+        None => method(server)?,
+    };
+    let http = http.filter(|config| is_ours(&config.metadata, configuration));
+    let uki = http.and_then(|config| config.spec.uki_url.clone()).filter(|url| !url.is_empty());
+    let script = ipxe.is_some_and(|config| is_ours(&config.metadata, configuration));
+    match by {
+        None => Ok(Boot::Assigned { uki, script }),
+        Some(Method::Http) => Ok(Boot::Assigned { uki, script: false }),
+        Some(Method::Ipxe) => Ok(Boot::Assigned { uki: None, script }),
+        Some(Method::Disk | Method::None) => Err(Reason::OtherMethod),
+    }
+}
+
+fn method(object: &impl Resource) -> Result<Option<Method>, Reason> {
+    let annotations = object.meta().annotations.as_ref();
+    let word = annotations.and_then(|annotations| annotations.get(annotation::BOOT_METHOD));
+    let parse = |word: &String| word.parse().map_err(|_| Reason::UnknownMethod);
+    word.filter(|word| !word.is_empty()).map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use metal_api::{
+        HttpBootConfigSpec, IpxeBootConfigSpec, ServerBootConfigurationSpec,
+        ServerBootConfigurationStatus, ServerSpec, ServerStatus,
+    };
+
+    const UKI: &str = "http://boot:8083/httpboot/a/sha256-b.efi";
+
+    /// A server, and what there is for it.
+    struct World {
+        server: Server,
+        configuration: ServerBootConfiguration,
+        http: Option<HttpBootConfig>,
+        ipxe: Option<IpxeBootConfig>,
+    }
+
+    #[test]
+    fn a_server_gets_what_its_configuration_offers() {
+        let mut world = World::new();
+        assert_eq!(world.decide(), assigned(Some(UKI), true));
+        world.ipxe = None;
+        assert_eq!(world.decide(), assigned(Some(UKI), false));
+        world.http = None;
+        assert_eq!(world.decide(), assigned(None, false));
+    }
+
+    #[test]
+    fn a_server_that_is_to_boot_nothing_gets_nothing() {
+        let world = World::new();
+        let alone = Candidate { configuration: None, ..world.candidate() };
+        assert_eq!(decide(&Known::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
+        for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
+            let mut world = World::new();
+            world.configuration.status = Some(ServerBootConfigurationStatus {
+                state,
+                ..ServerBootConfigurationStatus::default()
+            });
+            assert_eq!(world.decide(), Boot::Nothing(Reason::NotReady));
+        }
+    }
+
+    #[test]
+    fn the_method_of_a_boot_comes_before_that_of_the_server() {
+        let nothing = Boot::Nothing(Reason::OtherMethod);
+        for (server, boot, expected) in [
+            (Some("Http"), None, assigned(Some(UKI), false)),
+            (Some("ipxe"), None, assigned(None, true)),
+            (Some("disk"), None, nothing.clone()),
+            (Some("none"), Some("HTTP"), assigned(Some(UKI), false)),
+            (Some("http"), Some("disk"), nothing.clone()),
+            (None, Some("None"), nothing.clone()),
+            (None, Some(""), assigned(Some(UKI), true)),
+            (Some("floppy"), None, Boot::Nothing(Reason::UnknownMethod)),
+        ] {
+            let mut world = World::new();
+            annotate(&mut world.server.metadata, server);
+            annotate(&mut world.configuration.metadata, boot);
+            assert_eq!(world.decide(), expected, "{server:?} {boot:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_made_under_the_same_name_is_not_booted() {
+        let mut world = World::new();
+        for meta in
+            [&mut world.http.as_mut().unwrap().metadata, &mut world.ipxe.as_mut().unwrap().metadata]
+        {
+            meta.owner_references.as_mut().unwrap()[0].uid = "other".to_owned();
+        }
+        assert_eq!(world.decide(), assigned(None, false));
+    }
+
+    #[test]
+    fn two_servers_with_one_identity_are_never_guessed() {
+        let (one, other) = (World::new(), World::new());
+        let both = Known::Servers(vec![one.candidate(), other.candidate()]);
+        assert_eq!(decide(&both), Boot::Nothing(Reason::Ambiguous));
+    }
+
+    #[test]
+    fn nobodys_machine_and_one_that_we_cannot_know_get_what_the_file_has() {
+        assert_eq!(decide(&Known::Servers(vec![])), Boot::Default);
+        assert_eq!(decide(&Known::Nothing), Boot::Default);
+        assert!(Boot::Default.has_script());
+        assert_eq!(Boot::Default.uki(Some("a")), Some("a"));
+        assert_eq!(Boot::Nothing(Reason::NotReady).uki(Some("a")), None);
+    }
+
+    #[test]
+    fn during_a_maintenance_its_own_configuration_counts() {
+        let mut server = World::new().server;
+        let fix = ObjectReference::new("ns", "fix");
+        server.spec.maintenance_boot_configuration_ref = Some(fix.clone());
+        assert_eq!(current(&server), Some(&ObjectReference::new("ns", "work")));
+        let state = Some(ServerState::Maintenance);
+        server.status = Some(ServerStatus { state, ..ServerStatus::default() });
+        assert_eq!(current(&server), Some(&fix));
+        assert_eq!(current(&Server::new("a", ServerSpec::default())), None);
+    }
+
+    fn assigned(uki: Option<&str>, script: bool) -> Boot {
+        Boot::Assigned { uki: uki.map(str::to_owned), script }
+    }
+
+    fn annotate(meta: &mut ObjectMeta, method: Option<&str>) {
+        let pair = |method: &str| (annotation::BOOT_METHOD.to_owned(), method.to_owned());
+        meta.annotations = Some(method.map(pair).into_iter().collect());
+    }
+
+    impl World {
+        fn new() -> Self {
+            let reference = ObjectReference::new("ns", "work");
+            let spec =
+                ServerSpec { boot_configuration_ref: Some(reference), ..ServerSpec::default() };
+            let mut configuration =
+                ServerBootConfiguration::new("work", ServerBootConfigurationSpec::default());
+            configuration.metadata.uid = Some("uid".to_owned());
+            configuration.status = Some(ServerBootConfigurationStatus {
+                state: Some(BootState::Ready),
+                ..ServerBootConfigurationStatus::default()
+            });
+            let owners = vec![configuration.controller_owner_ref(&()).unwrap()];
+            let uki_url = Some(UKI.to_owned());
+            let spec_http = HttpBootConfigSpec { uki_url, ..HttpBootConfigSpec::default() };
+            let mut http = HttpBootConfig::new("work", spec_http);
+            http.metadata.owner_references = Some(owners.clone());
+            let mut ipxe = IpxeBootConfig::new("work", IpxeBootConfigSpec::default());
+            ipxe.metadata.owner_references = Some(owners);
+            let server = Server::new("a", spec);
+            Self { server, configuration, http: Some(http), ipxe: Some(ipxe) }
+        }
+
+        fn candidate(&self) -> Candidate<'_> {
+            Candidate {
+                server: &self.server,
+                configuration: Some(&self.configuration),
+                http: self.http.as_ref(),
+                ipxe: self.ipxe.as_ref(),
+            }
+        }
+
+        fn decide(&self) -> Boot {
+            decide(&Known::Servers(vec![self.candidate()]))
+        }
+    }
+}
