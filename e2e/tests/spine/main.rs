@@ -6,8 +6,10 @@
 mod claim;
 mod endpoint;
 mod image;
+mod object;
 mod path;
 mod report;
 mod restart;
 mod shared;
+mod startup;
 mod sushy;

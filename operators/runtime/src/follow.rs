@@ -1,9 +1,15 @@
-use crate::index::{Change, Ended, Index};
-use futures::StreamExt;
+use crate::{
+    guard::Located,
+    index::{Change, Ended, Index},
+};
+use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
-    runtime::{WatchStreamExt, watcher},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, hash::Hash};
@@ -24,9 +30,10 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
-    let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default())
+    let api = Api::<Located<K>>::all(client.clone());
+    let events = watcher::watcher(api, watcher::Config::default())
         .default_backoff()
+        .map_ok(guarded)
         .modify(move |object| {
             object.meta_mut().managed_fields = None;
             if let Ok(object) = &mut object.0 {
@@ -35,4 +42,14 @@ where
         })
         .boxed();
     index.follow_with(events, on_change).await
+}
+
+fn guarded<K>(event: Event<Located<K>>) -> Event<DeserializeGuard<K>> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(Located(object)) => Event::InitApply(object),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(Located(object)) => Event::Apply(object),
+        Event::Delete(Located(object)) => Event::Delete(object),
+    }
 }

@@ -46,6 +46,7 @@ pub mod args;
 pub mod client;
 pub mod elect;
 mod follow;
+mod guard;
 pub mod health;
 pub mod index;
 mod jitter;
