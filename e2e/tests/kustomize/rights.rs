@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 27] = [
+const RIGHTS: [Right; 32] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -40,7 +40,12 @@ const RIGHTS: [Right; 27] = [
     ("netboot", "create", METAL, "endpoints", "", true),
     ("netboot", "delete", METAL, "endpoints", "", false),
     ("netboot", "get", "", "secrets", NAMESPACE, false),
-    ("netboot", "list", METAL, "servers", "", false),
+    ("netboot", "list", METAL, "servers", "", true),
+    ("netboot", "watch", METAL, "serverbootconfigurations", "", true),
+    ("netboot", "watch", BOOT, "httpbootconfigs", "", true),
+    ("netboot", "list", BOOT, "ipxebootconfigs", "", true),
+    ("netboot", "patch", METAL, "servers", "", false),
+    ("netboot", "list", METAL, "bmcsecrets", "", false),
     ("netboot", "create", "events.k8s.io", "events", "default", true),
 ];
 

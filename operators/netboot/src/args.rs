@@ -21,7 +21,8 @@ const CONFIG_HELP: &str = concat!(
 /// be used is reported, and what was there before stays in force. No lease is lost by that.
 ///
 /// Packets are answered whether or not the API server can be reached. Endpoints are written when
-/// it can.
+/// it can. What a server boots is what the API server said last; until it has said anything, and
+/// with --no-endpoints, it is what the configuration has.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
 pub struct Args {

@@ -1,14 +1,16 @@
 //! DHCP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
 //!
 //! [`metal_core::dhcp`] decides; here are the sockets ([`link`]), the leases on disk
-//! ([`lease_file`]), the loop between them ([`server`]), and the way to the API server, which is
-//! not on the path of a packet ([`recorder`]).
+//! ([`lease_file`]), the loop between them ([`server`]), and the ways to and from the API server,
+//! which is not on the path of a packet ([`recorder`], [`machines`]).
 
 pub mod args;
 pub mod file;
 pub mod lease_file;
 pub mod link;
+pub mod machines;
 pub mod metrics;
+pub mod prober;
 pub mod recorder;
 mod run;
 pub mod server;

@@ -107,6 +107,16 @@ impl Link {
     }
 }
 
+impl Place {
+    /// Our port.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Interface { port, .. } => *port,
+            Self::Address(address) => address.port(),
+        }
+    }
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,7 +1,10 @@
 //! What `/metrics` tells. Labels are words of the code, never names of clients.
 
 use crate::file::Reading;
-use metal_core::dhcp::{Count, Malformed, MessageType, Silence};
+use metal_core::{
+    boot::decision::Boot,
+    dhcp::{Count, Malformed, MessageType, Silence},
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -14,6 +17,8 @@ pub struct Metrics {
     requests: Family<Kind, Counter>,
     answers: Family<Kind, Counter>,
     silences: Family<Reason, Counter>,
+    boots: Family<Reason, Counter>,
+    conflicts: Counter,
     leases: Family<State, Gauge>,
     pool: Gauge,
     log_failures: Counter,
@@ -51,6 +56,10 @@ impl Metrics {
         registry.register("dhcp_answers", "Answers by type", metrics.answers.clone());
         let help = "Packets that were not answered, by reason";
         registry.register("dhcp_silences", help, metrics.silences.clone());
+        let help = "Packets of machines that boot, by what was decided for them";
+        registry.register("boot_decisions", help, metrics.boots.clone());
+        let help = "Addresses that somebody used who did not get them from here";
+        registry.register("dhcp_conflicts", help, metrics.conflicts.clone());
         registry.register("dhcp_leases", "Addresses by state", metrics.leases.clone());
         registry.register("dhcp_pool_addresses", "Addresses of all ranges", metrics.pool.clone());
         let help = "Writes of the lease file that failed; their clients were not answered";
@@ -76,6 +85,19 @@ impl Metrics {
 
     pub(crate) fn malformed(&self, reason: Malformed) {
         self.silences.get_or_create(&Reason { reason: reason.into() }).inc();
+    }
+
+    pub(crate) fn decided(&self, boot: &Boot) {
+        let reason = match boot {
+            Boot::Default => "Default",
+            Boot::Assigned { .. } => "Assigned",
+            Boot::Nothing(reason) => reason.into(),
+        };
+        self.boots.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn conflicted(&self) {
+        self.conflicts.inc();
     }
 
     /// A packet came to a link where we have no address.

@@ -3,17 +3,21 @@
 use crate::{
     args::Args,
     file::Followed,
+    machines::Machines,
     metrics::Metrics,
     recorder::{self, MANAGER, Recorder, Sightings},
     server::{self, Parts},
 };
 use anyhow::Context as _;
-use kube::runtime::events::{Recorder as Events, Reporter as Source};
+use kube::{
+    Client,
+    runtime::events::{Recorder as Events, Reporter as Source},
+};
 use metal_core::{dhcp::Config, macdb::MacDb};
 use metal_runtime::{
     admin::Admin,
     client,
-    health::Readiness,
+    health::{Gate, Readiness},
     report::{Failures, Reporter},
 };
 use prometheus_client::{metrics::family::Family, registry::Registry};
@@ -48,9 +52,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     } else {
         Some(recorder(&args, config.subscribe(), &readiness, &mut registry).await?)
     };
+    let watch = recorder.as_ref().map(|recorder| Watch {
+        client: recorder.client.clone(),
+        machines: Arc::default(),
+        listed: readiness.note("machines", "the API server"),
+    });
     let parts = Parts {
         config: config.subscribe(),
         bmcs,
+        machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
         lease_file: args.lease_file.clone(),
         sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
         metrics: metrics.clone(),
@@ -73,6 +83,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = config.follow(told("config")) => Ok(()),
         () = follow(database, told("mac-prefixes")) => Ok(()),
         ended = record(recorder) => ended,
+        ended = follow_machines(watch) => ended,
     };
     // The lease file is closed in order, also when it was not the end of the packet path.
     shutdown.cancel();
@@ -86,6 +97,22 @@ async fn follow(
 ) {
     match database {
         Some(database) => database.follow(told).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is to be known of machines, and from whom.
+struct Watch {
+    client: Client,
+    machines: Arc<Machines>,
+    listed: Gate,
+}
+
+async fn follow_machines(watch: Option<Watch>) -> anyhow::Result<()> {
+    match watch {
+        Some(Watch { client, machines, listed }) => {
+            machines.follow(&client, &listed).await.context("watch of machines ended")
+        }
         None => std::future::pending().await,
     }
 }

@@ -6,19 +6,23 @@
 
 mod batch;
 mod places;
+mod probes;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     lease_file::{self, LeaseFile},
     link::{self, Link},
+    machines::Machines,
     metrics::Metrics,
+    prober::Prober,
     recorder::Sightings,
 };
 use batch::Batch;
 use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{
+    boot::decision::Boot,
     dhcp::{self, Config, Lease, Leases},
     macdb::MacDb,
 };
@@ -48,6 +52,8 @@ pub struct Parts {
     pub config: watch::Receiver<Arc<Config>>,
     /// Who is a BMC, now and from now on.
     pub bmcs: watch::Receiver<Arc<MacDb>>,
+    /// What machines boot; without it what the configuration has.
+    pub machines: Option<Arc<Machines>>,
     /// Where leases are kept.
     pub lease_file: Option<PathBuf>,
     /// Who hears of BMCs.
@@ -79,9 +85,11 @@ struct Server {
     bmcs: Arc<MacDb>,
     configs: watch::Receiver<Arc<Config>>,
     databases: watch::Receiver<Arc<MacDb>>,
+    machines: Option<Arc<Machines>>,
     leases: Leases,
     lease_file: Option<LeaseFile>,
     links: Vec<Link>,
+    prober: Option<Prober<probes::Held>>,
     sightings: Option<Sightings>,
     metrics: Metrics,
     ready: Gate,
@@ -116,8 +124,8 @@ pub fn serve(
 
 impl Server {
     fn open(parts: Parts) -> Result<Self, Error> {
-        let Parts { config: mut configs, bmcs: mut databases, sightings, metrics, ready, .. } =
-            parts;
+        let Parts { config: mut configs, bmcs: mut databases, machines, .. } = parts;
+        let (sightings, metrics, ready) = (parts.sightings, parts.metrics, parts.ready);
         let config = Arc::clone(&configs.borrow_and_update());
         let bmcs = Arc::clone(&databases.borrow_and_update());
         let mut leases = Leases::new(&config);
@@ -134,15 +142,18 @@ impl Server {
             bmcs,
             configs,
             databases,
+            machines,
             leases,
             lease_file,
             links,
+            prober: None,
             sightings,
             metrics,
             ready,
             trouble: None,
         };
         server.look_after_links();
+        server.open_prober();
         server.recall_bmcs();
         server.count();
         Ok(server)
@@ -173,6 +184,7 @@ impl Server {
                     }
                 }
                 () = readable(&self.links) => {}
+                () = wait(self.prober.as_ref()) => {}
             }
         }
     }
@@ -182,7 +194,8 @@ impl Server {
         for (index, link) in self.links.iter().enumerate() {
             batch.receive(index, link, &self.metrics);
         }
-        if batch.is_empty() {
+        let is_probed = self.finish_probes(batch);
+        if batch.is_empty() && !is_probed {
             return false;
         }
         let now = Timestamp::now();
@@ -206,8 +219,10 @@ impl Server {
             self.metrics.homeless();
             return;
         };
-        let known = dhcp::Server { config: &self.config, bmcs: &self.bmcs, leases: &self.leases };
-        let arrival = dhcp::Arrival { server, source_port: from.port() };
+        let boot = self.boot_of(packet);
+        let Self { config, bmcs, leases, .. } = &*self;
+        let known = dhcp::Server { config, bmcs, leases, boot: &boot };
+        let arrival = dhcp::Arrival { server, port: self.links[link].place.port(), from };
         let decision = dhcp::decide(known, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
@@ -218,12 +233,25 @@ impl Server {
             self.leases.apply(lease);
         }
         match decision.answer {
-            Ok(reply) => batch.reply(link, from, *reply, is_durable, decision.bmc),
+            Ok(reply) => {
+                if let Some(reply) = self.hold(link, from, reply, decision.probe) {
+                    batch.reply(link, from, *reply, is_durable, decision.bmc);
+                }
+            }
             Err(reason) => {
                 tracing::debug!(%reason, client = ?dhcp::Client::of(packet), "not answered");
                 self.metrics.silent(reason);
             }
         }
+    }
+
+    /// What the sender of a packet boots, if that is what it is about.
+    fn boot_of(&self, packet: &dhcp::Packet) -> Boot {
+        let Some(machines) = &self.machines else { return Boot::Default };
+        let Some(identity) = dhcp::identity(packet) else { return Boot::Default };
+        let boot = machines.boot_of(identity);
+        self.metrics.decided(&boot);
+        boot
     }
 
     /// Whether what was decided is written down, or need not be.
@@ -309,6 +337,14 @@ fn read_leases(
     leases.reconfigure(config, Timestamp::now());
     tracing::info!(path = %path.display(), leases = leases.len(), "leases read");
     Ok(file)
+}
+
+/// Waits until an offer that was held back can go.
+async fn wait(prober: Option<&Prober<probes::Held>>) {
+    match prober {
+        Some(prober) => prober.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until a packet has arrived, or a socket has failed.

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# Lets dhclient get its leases from netboot: on its link, and behind dhcrelay. Everything happens in
+# Lets dhclient get its leases from netboot: on its link, where somebody uses an address already, and
+# behind dhcrelay; and beside dhcpd, where netboot is a ProxyDHCP server. Everything happens in
 # namespaces that end with this script; what was seen is printed, a word and a value per line.
 #
-#     namespaces.sh NETBOOT PEERS DIR
+#     namespaces.sh NETBOOT PEERS DIR FIRMWARE
 #
 #       client ── eth0        10.77.0.1 ┐
+#                                       │
+#       remote ── eth0  10.88.0.1 relay ┤ 10.90.0.1
 #                                       ├ netboot
-#       remote ── eth0  10.88.0.1 relay ┘ 10.90.0.1
+#       dhcpd ─── eth0 ┐                │
+#                      ├ bridge         │
+#       guest ─── eth0 ┘      10.99.0.1 ┘
+#
+# FIRMWARE is run in `guest`, and speaks like firmware that boots by PXE.
 set -euo pipefail
 
 if [ "$1" != inside ]; then
@@ -15,7 +22,7 @@ if [ "$1" != inside ]; then
     exec unshare "${user[@]}" --net --mount --pid --mount-proc --fork --kill-child -- \
         "$0" inside "$@"
 fi
-netboot=$2 peers=$3 dir=$4
+netboot=$2 peers=$3 dir=$4 firmware=$5
 PATH=$PATH:/usr/sbin:/sbin
 
 until_true() {
@@ -28,10 +35,11 @@ until_true() {
     exit 1
 }
 
+is_gone() { ! kill -0 "$1"; }
 is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 
 # A network namespace, by the process that holds it.
-client="" relay="" remote=""
+client="" relay="" remote="" foreign="" guest=""
 namespace() {
     unshare --net sleep infinity &
     until_true is_apart $!
@@ -59,7 +67,7 @@ dhclient() {
 address() { sed -n 's/.*bound to \([0-9.]*\) .*/\1/p' "$dir/$1.log"; }
 
 cat >"$dir/netboot.yaml" <<'YAML'
-interfaces: [s0, s1]
+interfaces: [s0, s1, bridge]
 subnets:
   - subnet: 10.77.0.0/24
     ranges: [10.77.0.100-10.77.0.199]
@@ -67,6 +75,12 @@ subnets:
     dns: [10.77.0.3]
   - subnet: 10.88.0.0/24
     ranges: [10.88.0.100-10.88.0.199]
+  - subnet: 10.99.0.0/24
+    mode: proxy
+boot:
+  nextServer: 10.99.0.9
+  uefi: snponly.efi
+  ipxe: http://10.99.0.9/ipxe/${uuid}
 YAML
 printf '%s\n' 'initial-interval 1;' 'timeout 20;' 'reboot 2;' 'retry 1;' >"$dir/dhclient.conf"
 cat >"$dir/script" <<SH
@@ -95,13 +109,26 @@ in_ "$relay" ip link set down0 up
 in_ "$client" ip link set eth0 up
 in_ "$remote" ip link set eth0 up
 
+namespace foreign
+namespace guest
+ip link add bridge type bridge stp_state 0 forward_delay 0
+ip link add b0 type veth peer name eth0 netns "$foreign"
+ip link add b1 type veth peer name eth0 netns "$guest"
+ip addr add 10.99.0.1/24 dev bridge
+in_ "$foreign" ip addr add 10.99.0.2/24 dev eth0
+for port in b0 b1; do ip link set "$port" master bridge up; done
+ip link set bridge up
+in_ "$foreign" ip link set eth0 up
+in_ "$guest" ip link set eth0 up
+
 start_netboot
 in_ "$relay" "$peers/usr/sbin/dhcrelay" -4 -d --no-pid -a -id down0 -iu up0 10.90.0.1 \
     >"$dir/relay.log" 2>&1 &
 until_true grep -q "Sending on" "$dir/relay.log"
 
 dhclient "$client" client
-echo "client $(address client)"
+first=$(address client)
+echo "client $first"
 dhclient "$remote" remote
 echo "remote $(address remote)"
 echo "script $(grep BOUND "$dir/eth0.script" | head -n 1)"
@@ -118,6 +145,35 @@ kill "$(cat "$dir/client.pid")"
 dhclient "$client" client -r
 until_true grep -q " released " "$dir/leases"
 echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases")"
+
+# The leases are lost, and somebody uses the address that the client would get again.
+kill -9 "$server"
+until_true is_gone "$server"
+mv "$dir/leases" "$dir/lost"
+start_netboot
+in_ "$client" ip addr flush dev eth0
+in_ "$client" ip addr add "$first/24" dev eth0
+rm "$dir/client.leases"
+dhclient "$client" client
+echo "beside $(address client)"
+echo "rests $(sed -n 's/^[^ ]* \([^ ]*\) declined .*/\1/p' "$dir/leases")"
+
+# Another server gives out the addresses.
+cat >"$dir/dhcpd.conf" <<CONF
+authoritative;
+subnet 10.99.0.0 netmask 255.255.255.0 { range 10.99.0.100 10.99.0.199; option routers 10.99.0.2; }
+CONF
+: >"$dir/dhcpd.leases"
+in_ "$foreign" "$peers/usr/sbin/dhcpd" -4 -f -d --no-pid -cf "$dir/dhcpd.conf" \
+    -lf "$dir/dhcpd.leases" eth0 >"$dir/dhcpd.log" 2>&1 &
+until_true grep -q "Sending on" "$dir/dhcpd.log"
+dhclient "$guest" guest
+echo "foreign $(address guest)"
+kill "$(cat "$dir/guest.pid")"
+until_true is_gone "$(cat "$dir/guest.pid")"
+in_ "$guest" "$firmware" firmware:: --ignored --nocapture >"$dir/firmware.log" 2>&1 ||
+    { cat "$dir/firmware.log" >&2; exit 1; }
+grep -o 'firmware-.*' "$dir/firmware.log"
 
 kill "$server"
 until_true grep -q "shutting down" "$dir/netboot.log"

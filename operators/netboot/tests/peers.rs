@@ -1,10 +1,19 @@
-//! Clients and relays that we did not write: Debian's dhclient and dhcrelay.
+//! Clients, relays and servers that we did not write: Debian's dhclient, dhcrelay and dhcpd.
 
+use metal_core::dhcp::{MessageType, Packet, code};
+use socket2::SockRef;
 use std::{
     collections::HashMap,
+    env::current_exe,
+    net::{Ipv4Addr, UdpSocket},
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
+
+/// What OVMF 2022.11 sends when it boots by PXE.
+const DISCOVER: &[u8] =
+    include_bytes!("../../core/tests/fixtures/dhcp/ovmf2022-pxe-discover.bin").as_slice();
 
 fn script(name: &str) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
@@ -20,11 +29,12 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn dhclient_gets_its_lease_directly_and_behind_dhcrelay() {
+fn dhclient_gets_its_lease_and_firmware_its_boot_file_beside_dhcpd() {
     let peers = text(&script("peers.sh").output().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let mut run = script("namespaces.sh");
     run.arg(env!("CARGO_BIN_EXE_netboot")).arg(peers).arg(folder.path());
+    run.arg(current_exe().unwrap());
     let seen = text(&run.output().unwrap());
     let seen: HashMap<_, _> = seen.lines().filter_map(|line| line.split_once(' ')).collect();
 
@@ -35,5 +45,59 @@ fn dhclient_gets_its_lease_directly_and_behind_dhcrelay() {
     assert_eq!(seen["again"], direct, "the lease survived kill -9: {seen:?}");
     assert_eq!(seen["discovers"], "0", "the address was confirmed at once: {seen:?}");
     assert_eq!(seen["released"], direct, "{seen:?}");
+    assert!(seen["beside"].starts_with("10.77.0.1"), "{seen:?}");
+    assert_ne!(seen["beside"], direct, "somebody uses it: {seen:?}");
+    assert_eq!(seen["rests"], direct, "{seen:?}");
+    assert!(seen["foreign"].starts_with("10.99.0.1"), "{seen:?}");
+    let file = "PXEClient 10.99.0.9 snponly.efi snponly.efi";
+    assert_eq!(seen["firmware-offer"], format!("0.0.0.0 {file}"), "{seen:?}");
+    assert_eq!(seen["firmware-ack"], format!("0.0.0.0 {file}"), "{seen:?}");
     assert_eq!(seen["ended"], "0", "{seen:?}");
+}
+
+/// What namespaces.sh runs beside dhcpd.
+#[cfg(test)]
+mod firmware {
+    use super::*;
+
+    #[test]
+    #[ignore = "run by namespaces.sh"]
+    fn asks_both_servers_and_the_boot_server() {
+        let [socket, broadcast] = ["0.0.0.0:4011", "0.0.0.0:68"].map(|address| {
+            let socket = UdpSocket::bind(address).unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            SockRef::from(&socket).bind_device(Some(b"eth0")).unwrap();
+            socket
+        });
+        let mut packet = Packet::parse(DISCOVER).unwrap();
+        broadcast.send_to(DISCOVER, "255.255.255.255:67").unwrap();
+        // Both servers answer; one of them with an address.
+        let offers = [answer(&broadcast), answer(&broadcast)];
+        let proxy = offers.iter().find(|offer| offer.yiaddr.is_unspecified()).unwrap();
+        tell("firmware-offer", proxy);
+
+        packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
+        let own = offers.iter().map(|offer| offer.yiaddr).find(|address| !address.is_unspecified());
+        packet.ciaddr = own.unwrap();
+        let server = proxy.options.address(code::SERVER_ID).unwrap();
+        assert_eq!(server, Ipv4Addr::new(10, 99, 0, 1));
+        socket.send_to(&packet.encode(), (server, 4011)).unwrap();
+        tell("firmware-ack", &answer(&socket));
+    }
+
+    fn answer(socket: &UdpSocket) -> Packet {
+        let mut buffer = [0; 4096];
+        let (len, _) = socket.recv_from(&mut buffer).unwrap();
+        Packet::parse(&buffer[..len]).unwrap()
+    }
+
+    fn tell(what: &str, packet: &Packet) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let option = |code| packet.options.get(code).map(text).unwrap_or_default();
+        let (class, file) = (option(code::VENDOR_CLASS), option(code::BOOT_FILE));
+        let (address, server, field) = (packet.yiaddr, packet.siaddr, text(&packet.file));
+        // Behind what the test harness has begun.
+        println!("\n{what} {address} {class} {server} {field} {file}");
+    }
 }

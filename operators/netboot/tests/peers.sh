@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the folder that has Debian's dhclient and dhcrelay, unpacked and not installed. Downloads
-# them once; several may ask at once.
+# Prints the folder that has Debian's dhclient, dhcrelay and dhcpd, unpacked and not installed.
+# Downloads them once; several may ask at once.
 set -euo pipefail
 
 cache=${BLOOMERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bloomery}/dhcp-peers
@@ -8,7 +8,9 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 
-if [ ! -d "$cache/root" ]; then
+packages=(isc-dhcp-client isc-dhcp-relay isc-dhcp-server)
+root=$cache/peers-${#packages[@]}
+if [ ! -d "$root" ]; then
     new=$(mktemp -d "$cache/new.XXXXXX")
     trap 'rm -rf "$new"' EXIT
     # Package lists of our own, so that this works without root, and where there are none yet.
@@ -16,12 +18,12 @@ if [ ! -d "$cache/root" ]; then
     apt=(apt-get -q -o "Dir::State::lists=$new/lists" -o "Dir::Cache=$new" -o APT::Sandbox::User=)
     (
         cd "$new"
-        apt-get -q -o APT::Sandbox::User= download isc-dhcp-client isc-dhcp-relay ||
-            { "${apt[@]}" update && "${apt[@]}" download isc-dhcp-client isc-dhcp-relay; }
+        apt-get -q -o APT::Sandbox::User= download "${packages[@]}" ||
+            { "${apt[@]}" update && "${apt[@]}" download "${packages[@]}"; }
         for package in ./*.deb; do
             dpkg-deb -x "$package" root
         done
     ) >&2
-    mv "$new/root" "$cache/root"
+    mv "$new/root" "$root"
 fi
-echo "$cache/root"
+echo "$root"

@@ -6,6 +6,7 @@
 //! authoritative: true              # no other server gives out addresses of these subnets
 //! subnets:
 //!   - subnet: 10.77.0.0/24
+//!     mode: leases                 # or `proxy`: another server gives out the addresses
 //!     relays: [10.9.0.1]           # relays that speak for it; those inside it do anyway
 //!     ranges: [10.77.0.100-10.77.0.200]
 //!     router: 10.77.0.1
@@ -27,6 +28,7 @@
 //! tftp:                            # serve these files ourselves; then nextServer may be left out
 //!   root: /usr/lib/ipxe            # the folder that they are in
 //!   listen: ["10.0.0.2"]           # addresses; `:port` may follow; without any, all IPv4 ones
+//! conflictProbe: true              # ping an address before it is offered to a new client
 //! allow: []                        # MAC prefixes; if there is any, nobody else is answered
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
@@ -63,6 +65,8 @@ pub struct Config {
     pub listen: Vec<SocketAddrV4>,
     /// Nobody else gives out addresses of these subnets, so a client with a wrong one is told so.
     pub authoritative: bool,
+    /// An address is offered to a new client only if nobody answers at it.
+    pub conflict_probe: bool,
     /// The subnets; they do not overlap.
     pub subnets: Vec<Subnet>,
     /// What machines boot.
@@ -82,6 +86,8 @@ pub struct Config {
 pub struct Subnet {
     /// The subnet.
     pub net: Ipv4Net,
+    /// What its clients get from us.
+    pub mode: Mode,
     /// Relays outside of it that speak for it.
     pub relays: Vec<Ipv4Addr>,
     /// Addresses that anybody may get. They do not overlap.
@@ -104,6 +110,17 @@ pub struct Subnet {
     pub reserved: HashMap<Ipv4Addr, MacAddr>,
 }
 
+/// What the clients of a subnet get from us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Mode {
+    /// Addresses, and boot files.
+    #[default]
+    Leases,
+    /// Boot files only, as a `ProxyDHCP` server; another server gives out the addresses.
+    Proxy,
+}
+
 /// An address that only one client gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
@@ -120,6 +137,11 @@ impl Config {
         let Some(mac) = mac else { return self.allow.is_empty() && self.deny.is_empty() };
         let listed = |list: &[MacPrefix]| list.iter().any(|prefix| prefix.matches(mac));
         (self.allow.is_empty() || listed(&self.allow)) && !listed(&self.deny)
+    }
+
+    /// Whether there is a subnet where we are a `ProxyDHCP` server.
+    pub fn has_proxy(&self) -> bool {
+        self.subnets.iter().any(|subnet| subnet.mode == Mode::Proxy)
     }
 
     /// The subnet that an address belongs to.

@@ -2,13 +2,15 @@
 
 mod answer;
 mod claim;
+mod proxy;
 
 use super::{
-    CLIENT_PORT, Config, Lease, Leases, Packet, Reply, SERVER_PORT, Subnet,
-    client::{Booting, Client, MessageType, Relay},
+    BOOT_SERVER_PORT, CLIENT_PORT, Config, Lease, Leases, Mode, Packet, Reply, SERVER_PORT, Subnet,
+    booting::Booting,
+    client::{Client, MessageType, Relay},
     wire::BOOT_REQUEST,
 };
-use crate::macdb::MacDb;
+use crate::{boot::decision::Boot, macdb::MacDb};
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -25,6 +27,8 @@ pub struct Server<'a> {
     pub bmcs: &'a MacDb,
     /// The leases, with the pools of the configuration.
     pub leases: &'a Leases,
+    /// What the sender of the packet is to boot, as [`super::identity`] names it.
+    pub boot: &'a Boot,
 }
 
 /// How a packet arrived.
@@ -32,8 +36,10 @@ pub struct Server<'a> {
 pub struct Arrival {
     /// Our address there, by which clients are to know us.
     pub server: Ipv4Addr,
-    /// Port that it came from.
-    pub source_port: u16,
+    /// Our port there.
+    pub port: u16,
+    /// Where it came from.
+    pub from: SocketAddrV4,
 }
 
 /// What to do about a packet: first apply and write down the changes, then answer.
@@ -45,6 +51,9 @@ pub struct Decision {
     pub answer: Result<Box<Reply>, Silence>,
     /// A BMC that has an address now.
     pub bmc: Option<(MacAddr, Ipv4Addr)>,
+    /// An address that this client has not had. Nobody should be found to use it before the answer
+    /// goes out.
+    pub probe: Option<Ipv4Addr>,
 }
 
 /// Why a packet is not answered.
@@ -76,11 +85,21 @@ pub enum Silence {
     Released,
     /// The address rests; there is no answer to that.
     Declined,
+    /// Another server gives out the addresses, and there is no boot file.
+    NothingToBoot,
+    /// Such a packet has no place at the port of the boot server.
+    WrongPort,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self::silence(Silence::NotRequest)
+    }
 }
 
 impl Decision {
     fn silence(reason: Silence) -> Self {
-        Self { changes: Vec::new(), answer: Err(reason), bmc: None }
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None, probe: None }
     }
 }
 
@@ -90,6 +109,13 @@ pub fn decide(server: Server<'_>, packet: &Packet, arrival: Arrival, now: Timest
         Ok(request) => request,
         Err(reason) => return Decision::silence(reason),
     };
+    match request.subnet.mode {
+        Mode::Proxy => return request.proxy(),
+        Mode::Leases if arrival.port == BOOT_SERVER_PORT => {
+            return Decision::silence(Silence::WrongPort);
+        }
+        Mode::Leases => {}
+    }
     match MessageType::of(packet) {
         Some(MessageType::Discover) => request.discover(),
         Some(MessageType::Request) => request.request(),
@@ -112,8 +138,7 @@ pub(super) struct Request<'a> {
     pub(super) subnet: &'a Subnet,
     /// What we call ourselves.
     pub(super) server_id: Ipv4Addr,
-    /// Where the packet reached us.
-    pub(super) own_address: Ipv4Addr,
+    arrival: Arrival,
     /// Where an answer goes that need not be seen by the client alone.
     relay: Option<SocketAddrV4>,
     is_bmc: bool,
@@ -138,7 +163,7 @@ impl<'a> Request<'a> {
             return Err(Silence::Denied);
         }
         let relay = Relay::of(&packet.options);
-        let port = if relay.to_source_port { arrival.source_port } else { SERVER_PORT };
+        let port = if relay.to_source_port { arrival.from.port() } else { SERVER_PORT };
         let subnet = subnet_of(server.config, packet, &relay, arrival).ok_or(Silence::NoSubnet)?;
         let is_relayed = !packet.giaddr.is_unspecified();
         Ok(Self {
@@ -148,7 +173,7 @@ impl<'a> Request<'a> {
             client,
             subnet,
             server_id: relay.server_id.unwrap_or(arrival.server),
-            own_address: arrival.server,
+            arrival,
             relay: is_relayed.then(|| SocketAddrV4::new(packet.giaddr, port)),
             is_bmc: mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some()),
         })
@@ -159,6 +184,16 @@ impl<'a> Request<'a> {
         if self.is_bmc { Booting::No } else { Booting::of(&self.packet.options) }
     }
 
+    /// What there is for it.
+    pub(super) fn boot(&self) -> &'a Boot {
+        self.server.boot
+    }
+
+    /// The address at which it reaches us.
+    pub(super) fn own_address(&self) -> Ipv4Addr {
+        self.arrival.server
+    }
+
     pub(super) fn config(&self) -> &'a Config {
         self.server.config
     }
@@ -167,6 +202,9 @@ impl<'a> Request<'a> {
     /// and asks for unicast is answered by broadcast as well: reaching it otherwise would need an
     /// entry in the ARP table, and every client takes it.
     pub(super) fn destination(&self, kind: MessageType) -> SocketAddrV4 {
+        if self.arrival.port == BOOT_SERVER_PORT {
+            return self.arrival.from;
+        }
         let has_address = kind != MessageType::Nak && !self.packet.ciaddr.is_unspecified();
         let direct = if has_address { self.packet.ciaddr } else { Ipv4Addr::BROADCAST };
         self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))

@@ -5,8 +5,11 @@ use super::{
     config::{Config, Subnet},
     pool::Pool,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashMap, net::Ipv4Addr};
+
+/// How long an address rests that was found in use.
+pub(super) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is known of one address. Also the unit in which changes are written down: a newer lease
 /// of an address replaces the older one.
@@ -54,6 +57,14 @@ impl Lease {
         self.state == State::Bound && self.until > now
     }
 
+    /// The lease of an address that somebody was found to use: it rests.
+    #[must_use]
+    pub fn declined(&self, now: Timestamp) -> Self {
+        let until = now.saturating_add(DECLINE_TIME).unwrap_or(Timestamp::MAX);
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
+        Self { state: State::Declined, until, ..self.clone() }
+    }
+
     /// Whether nobody may have the address, not even its client.
     pub(super) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.state == State::Declined && self.until > now
@@ -71,6 +82,10 @@ pub struct Leases {
     /// By first address.
     pools: Vec<Pool>,
 }
+
+/// In how many leases an offer is looked for that can be made to somebody else. Offers end within a
+/// minute, so they come first, but for leases that are about to end.
+const MOST_ENDS: usize = 256;
 
 /// Leases by what they mean at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +203,8 @@ impl Leases {
     }
 
     /// An address of the subnet for a client that has none: one that nobody had, or else the one
-    /// whose lease is longest past. Never `except`, which is our own.
+    /// whose lease is longest past, or else the one whose offer is the oldest. Never `except`, which
+    /// is our own.
     pub(super) fn pick(
         &self,
         subnet: &Subnet,
@@ -201,9 +217,27 @@ impl Leases {
         let shift = usize::try_from(seed >> 32).unwrap_or_default() % pools.len().max(1);
         let mut in_turn = pools[shift..].iter().chain(&pools[..shift]);
         in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
-            let oldest = pools.iter().filter_map(|pool| pool.oldest(except)).min();
-            oldest.filter(|&(end, _)| end <= now).map(|(_, address)| address)
+            let oldest = pools.iter().filter_map(|pool| pool.oldest(except)).min()?;
+            if oldest.0 <= now {
+                return Some(oldest.1);
+            }
+            let is_offer = |address: &Ipv4Addr| {
+                self.get(*address).is_some_and(|lease| lease.state == State::Offered)
+            };
+            let offers = pools.iter().flat_map(|pool| pool.ends(except).take(MOST_ENDS));
+            let offers = offers.filter(|(_, address)| is_offer(address));
+            offers.min().map(|(_, address)| address)
         })
+    }
+
+    /// Whether a new client can only get an address that is offered to another one. `except` is our
+    /// own address.
+    pub(super) fn is_short(&self, subnet: &Subnet, except: Ipv4Addr, now: Timestamp) -> bool {
+        let is_taken = |pool: &Pool| {
+            let oldest = pool.oldest(except);
+            pool.unused(0, except).is_none() && oldest.is_none_or(|(end, _)| end > now)
+        };
+        self.pools_in(subnet).iter().all(is_taken)
     }
 
     fn pools_in(&self, subnet: &Subnet) -> &[Pool] {

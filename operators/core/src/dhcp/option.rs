@@ -58,6 +58,8 @@ pub mod code {
     pub const RELAY: u8 = 82;
     /// Client system architectures (RFC 4578).
     pub const ARCHITECTURE: u8 = 93;
+    /// Client network interface (RFC 4578).
+    pub const INTERFACE: u8 = 94;
     /// Machine identifier (RFC 4578).
     pub const MACHINE_ID: u8 = 97;
     /// iPXE's own options.

@@ -99,8 +99,13 @@ impl Pool {
 
     /// The end that is longest past, and its address.
     pub(super) fn oldest(&self, except: Ipv4Addr) -> Option<(Timestamp, Ipv4Addr)> {
-        let mut ends = self.ends.iter().map(|&(end, bits)| (end, Ipv4Addr::from_bits(bits)));
-        ends.find(|&(_, address)| address != except)
+        self.ends(except).next()
+    }
+
+    /// The ends of its leases, and their addresses, in order.
+    pub(super) fn ends(&self, except: Ipv4Addr) -> impl Iterator<Item = (Timestamp, Ipv4Addr)> {
+        let ends = self.ends.iter().map(|&(end, bits)| (end, Ipv4Addr::from_bits(bits)));
+        ends.filter(move |&(_, address)| address != except)
     }
 
     fn position(&self, address: Ipv4Addr) -> Option<usize> {

@@ -49,6 +49,20 @@ pub(super) fn inform(request: &Request<'_>) -> Reply {
     finish(request, MessageType::Ack, head(request, MessageType::Ack))
 }
 
+/// `DHCPOFFER` or `DHCPACK` with a boot file alone, if there is one.
+pub(super) fn boot_only(request: &Request<'_>, kind: MessageType) -> Option<Reply> {
+    let mut packet = head(request, kind);
+    if !boot::add(request, &mut packet) {
+        return None;
+    }
+    // PXE firmware and iPXE take an answer without an address only if it has a class.
+    if packet.options.get(code::VENDOR_CLASS).is_none() {
+        packet.options.set(code::VENDOR_CLASS, b"PXEClient");
+    }
+    echo(request, &mut packet);
+    Some(Reply { kind, packet, to: request.destination(kind) })
+}
+
 /// `DHCPNAK`.
 pub(super) fn refuse(request: &Request<'_>) -> Reply {
     let kind = MessageType::Nak;
@@ -86,8 +100,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     if let Some(router) = subnet.router {
         packet.options.set(code::ROUTER, router.octets());
     }
-    let (files, here) = (&request.config().boot, request.own_address);
-    boot::add(files, request.booting(), here, request.packet, &mut packet);
+    boot::add(request, &mut packet);
     let echoed: usize = [code::CLIENT_ID, code::RELAY]
         .into_iter()
         .filter_map(|code| request.packet.options.get(code))

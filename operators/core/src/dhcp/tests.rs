@@ -3,12 +3,13 @@ mod boot;
 mod captures;
 mod leases;
 mod malformed;
+mod proxy;
 mod requests;
 mod simulation;
 mod wire;
 
 use super::{decide::Server, *};
-use crate::macdb::MacDb;
+use crate::{boot::decision::Boot, macdb::MacDb};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -51,6 +52,7 @@ struct Lab {
     leases: Leases,
     now: Timestamp,
     arrival: Arrival,
+    boot: Boot,
 }
 
 impl Lab {
@@ -67,13 +69,14 @@ impl Lab {
             bmcs: MacDb::parse(bmcs).unwrap(),
             leases,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
-            arrival: Arrival { server: SERVER, source_port: 68 },
+            arrival: Arrival { server: SERVER, port: SERVER_PORT, from: to([0; 4], 68) },
+            boot: Boot::Default,
         }
     }
 
     fn decide(&self, packet: &Packet) -> Decision {
-        let Self { config, bmcs, leases, .. } = self;
-        decide(Server { config, bmcs, leases }, packet, self.arrival, self.now)
+        let Self { config, bmcs, leases, boot, .. } = self;
+        decide(Server { config, bmcs, leases, boot }, packet, self.arrival, self.now)
     }
 
     /// Decides, applies the changes, and returns the decision.

@@ -3,9 +3,9 @@
 use super::Server;
 use crate::link::{self, Link, Place};
 use jiff::Timestamp;
-use metal_core::dhcp::{Config, SERVER_PORT};
+use metal_core::dhcp::{BOOT_SERVER_PORT, Config, SERVER_PORT};
 use metal_runtime::report::Chain;
-use std::sync::Arc;
+use std::{net::SocketAddrV4, sync::Arc};
 
 /// Opens what a configuration names and `open` does not have.
 pub(super) fn open_missing(config: &Config, open: &[Link]) -> Result<Vec<Link>, link::Error> {
@@ -13,10 +13,20 @@ pub(super) fn open_missing(config: &Config, open: &[Link]) -> Result<Vec<Link>, 
     places(config).filter(|place| !is_open(place)).map(Link::open).collect()
 }
 
+/// Every interface and address at the port of servers, and at that of boot servers where we are a
+/// proxy.
 fn places(config: &Config) -> impl Iterator<Item = Place> {
-    let interface = |name: &String| Place::Interface { name: name.clone(), port: SERVER_PORT };
-    let interfaces = config.interfaces.iter().map(interface);
-    interfaces.chain(config.listen.iter().copied().map(Place::Address))
+    let interfaces = |port| {
+        config.interfaces.iter().map(move |name| Place::Interface { name: name.clone(), port })
+    };
+    let boot_server = config.has_proxy().then_some(BOOT_SERVER_PORT);
+    let addresses = config.listen.iter().copied();
+    let proxies = boot_server.into_iter().flat_map(move |port| {
+        let at = move |address: &SocketAddrV4| SocketAddrV4::new(*address.ip(), port);
+        let addresses = config.listen.iter().map(at).map(Place::Address);
+        interfaces(port).chain(addresses)
+    });
+    interfaces(SERVER_PORT).chain(addresses.map(Place::Address)).chain(proxies)
 }
 
 impl Server {
@@ -29,6 +39,7 @@ impl Server {
                 self.links.retain(|link| places(&config).any(|place| place == link.place));
                 self.leases.reconfigure(&config, Timestamp::now());
                 self.config = config;
+                self.open_prober();
                 self.look_after_links();
                 tracing::info!(subnets = self.config.subnets.len(), "configuration in force");
             }

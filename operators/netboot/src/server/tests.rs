@@ -11,6 +11,7 @@ use tokio_util::sync::DropGuard;
 
 const CONFIG: &str = "
 listen: ['127.0.0.1:0']
+conflictProbe: false
 subnets:
   - subnet: 10.77.0.0/24
     relays: [127.0.0.1]
@@ -86,6 +87,7 @@ fn parts(
     Parts {
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
+        machines: None,
         lease_file: lease_file.map(Path::to_owned),
         sightings: Some(sightings.clone()),
         metrics: Metrics::default(),

@@ -62,6 +62,7 @@ impl Config {
             interfaces: distinct(&raw.interfaces, "interfaces", interface)?,
             listen: distinct(&raw.listen, "listen", socket)?,
             authoritative: raw.authoritative,
+            conflict_probe: raw.conflict_probe,
             subnets: subnet::parse_all(&raw.subnets)?,
             boot: boot(&raw.boot, raw.tftp.is_some())?,
             tftp: raw.tftp.as_ref().map(tftp::parse).transpose()?,

@@ -14,6 +14,8 @@ pub(super) struct Config {
     pub(super) listen: Vec<Text>,
     #[serde(default = "yes")]
     pub(super) authoritative: bool,
+    #[serde(default = "yes")]
+    pub(super) conflict_probe: bool,
     pub(super) subnets: Vec<Subnet>,
     #[serde(default)]
     pub(super) boot: Boot,
@@ -35,6 +37,7 @@ fn yes() -> bool {
 pub(super) struct Subnet {
     #[serde(rename = "subnet")]
     pub(super) net: Text,
+    pub(super) mode: Option<Text>,
     #[serde(default)]
     pub(super) relays: Vec<Text>,
     #[serde(default)]

@@ -1,5 +1,5 @@
 use super::{
-    Reservation, Subnet,
+    Mode, Reservation, Subnet,
     parse::{ConfigError, address, distinct, fail, line_of, scalar},
     raw,
 };
@@ -49,6 +49,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     let (reservations, reserved) = reservations(net, &raw.reservations)?;
     Ok(Subnet {
         net,
+        mode: mode(raw)?,
         relays: distinct(&raw.relays, "subnets.relays", |t| address(t, "subnets.relays"))?,
         ranges: ranges(net, &raw.ranges)?,
         router: raw.router.as_ref().map(|t| inside(t, "subnets.router")).transpose()?,
@@ -60,6 +61,21 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
         reservations,
         reserved,
     })
+}
+
+/// A proxy gives out no addresses, so whoever gives it some expects something else of it.
+fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
+    let Some(text) = &raw.mode else { return Ok(Mode::default()) };
+    let mode = scalar(text, "subnets.mode", "`leases` or `proxy`", "proxy")?;
+    let range = raw.ranges.first();
+    let addresses = range.or_else(|| raw.reservations.first().map(|reservation| &reservation.ip));
+    match addresses.filter(|_| mode == Mode::Proxy) {
+        None => Ok(mode),
+        Some(text) => {
+            let problem = "a proxy gives out no addresses; remove ranges and reservations, or mode";
+            Err(fail(text, "subnets.mode", problem))
+        }
+    }
 }
 
 fn network(text: &raw::Text) -> Result<Ipv4Net, ConfigError> {

@@ -83,7 +83,7 @@ fn mistakes_of_tftp_name_line_field_and_fix() {
 #[test]
 fn what_is_left_out_has_a_default() {
     let config = Config::parse(MINIMAL).unwrap();
-    assert!(config.authoritative);
+    assert!(config.authoritative && config.conflict_probe && !config.has_proxy());
     assert_eq!((config.boot, config.endpoint_prefix.as_str()), (BootFiles::default(), "compute-"));
 }
 
@@ -99,6 +99,12 @@ fn errors_name_line_field_and_fix() {
             "10.77.0.0/16",
             "line 13: subnets.subnet: overlaps 10.77.0.0/24 in line 5",
         ),
+        (
+            "    relays",
+            "    mode: Proxy\n    relays",
+            "line 6: subnets.mode: `Proxy` is not `leases`",
+        ),
+        ("    relays", "    mode: proxy\n    relays", "line 8: subnets.mode: a proxy gives out no"),
         ("10.77.0.100-", "10.78.0.100-", "line 7: subnets.ranges: `10.78.0.100-10.77.0.200` is no"),
         ("10.77.0.100-", "10.77.0.201-", "line 7: subnets.ranges: `10.77.0.201-10.77.0.200` is no"),
         (

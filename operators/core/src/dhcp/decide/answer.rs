@@ -1,14 +1,12 @@
 //! One method per message.
 
 use super::{Decision, Request, Silence, claim::Claim};
-use crate::dhcp::{Lease, State, client::MessageType, option::code, reply};
+use crate::dhcp::{Lease, State, client::MessageType, lease::DECLINE_TIME, option::code, reply};
 use jiff::SignedDuration;
 use std::net::Ipv4Addr;
 
 /// How long an offer waits for its request. EDK2 takes 4 s, iPXE up to 18 s.
 const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
-/// How long an address rests that a client found in use.
-const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
 
 impl Request<'_> {
     pub(super) fn discover(&self) -> Decision {
@@ -19,8 +17,10 @@ impl Request<'_> {
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
         let offer = || self.lease(address, State::Offered, OFFER_TIME);
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
+        let is_new = old.is_none_or(|old| old.client != self.client);
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
-        Decision { changes, answer: Ok(Box::new(reply)), bmc: None }
+        let probe = is_new.then_some(address);
+        Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }
     }
 
     /// RFC 2131, section 4.3.2: which of the four states the client is in shows in what it fills
@@ -34,7 +34,8 @@ impl Request<'_> {
             (_, None) => Decision::silence(Silence::NoAddress),
             (Some(_), Some(address)) => match self.claim(address) {
                 Claim::Theirs | Claim::Free => self.bind(address),
-                Claim::Refused => self.refuse(),
+                Claim::Offered if self.is_short() => self.bind(address),
+                Claim::Offered | Claim::Refused => self.refuse(),
             },
             (None, Some(address)) => self.confirm(address),
         }
@@ -50,10 +51,14 @@ impl Request<'_> {
         match self.claim(address) {
             Claim::Theirs => self.bind(address),
             Claim::Free if self.server.config.authoritative && !is_known => self.bind(address),
-            Claim::Free | Claim::Refused if self.server.config.authoritative || is_known => {
+            Claim::Free | Claim::Offered | Claim::Refused
+                if self.server.config.authoritative || is_known =>
+            {
                 self.refuse()
             }
-            Claim::Free | Claim::Refused => Decision::silence(Silence::UnknownClient),
+            Claim::Free | Claim::Offered | Claim::Refused => {
+                Decision::silence(Silence::UnknownClient)
+            }
         }
     }
 
@@ -63,7 +68,7 @@ impl Request<'_> {
         changes.push(self.lease(address, State::Bound, time));
         let reply = reply::grant(self, MessageType::Ack, address, time);
         let bmc = self.client.mac().filter(|_| self.is_bmc).map(|mac| (mac, address));
-        Decision { changes, answer: Ok(Box::new(reply)), bmc }
+        Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
     }
 
     /// A client has one address per subnet: whatever else it held there ends now.
@@ -76,7 +81,7 @@ impl Request<'_> {
 
     fn refuse(&self) -> Decision {
         let reply = reply::refuse(self);
-        Decision { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+        Decision { answer: Ok(Box::new(reply)), ..Decision::default() }
     }
 
     /// The client took the offer of another server: ours is free again.
@@ -121,6 +126,6 @@ impl Request<'_> {
             return Decision::silence(Silence::NoAddress);
         }
         let reply = reply::inform(self);
-        Decision { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+        Decision { answer: Ok(Box::new(reply)), ..Decision::default() }
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Claim {
     Theirs,
     /// It is nobody's.
     Free,
+    /// It is offered to somebody else, who has not asked for it yet.
+    Offered,
     /// It is somebody else's, or none of ours.
     Refused,
 }
@@ -36,7 +38,7 @@ impl Request<'_> {
             .or_else(|| had().map(|lease| lease.address))
             .or_else(|| wished().filter(|address| self.claim(*address) == Claim::Free))
             .or_else(|| {
-                self.server.leases.pick(self.subnet, &self.client, self.own_address, self.now)
+                self.server.leases.pick(self.subnet, &self.client, self.own_address(), self.now)
             })
     }
 
@@ -45,7 +47,8 @@ impl Request<'_> {
         let rests = lease.is_some_and(|lease| lease.is_quarantined(self.now));
         let held = lease.filter(|lease| lease.holds(self.now));
         let is_anothers = held.is_some_and(|lease| lease.client != self.client);
-        if rests || is_anothers || address == self.own_address {
+        let is_offered = held.is_some_and(|lease| lease.state == State::Offered);
+        if rests || (is_anothers && !is_offered) || address == self.own_address() {
             return Claim::Refused;
         }
         match self.subnet.reservation(&self.client) {
@@ -58,14 +61,25 @@ impl Request<'_> {
             return Claim::Refused;
         }
         let is_theirs = lease.is_some_and(|lease| lease.client == self.client);
-        if is_theirs { Claim::Theirs } else { Claim::Free }
+        match (is_theirs, is_anothers) {
+            (true, _) => Claim::Theirs,
+            (false, true) => Claim::Offered,
+            (false, false) => Claim::Free,
+        }
+    }
+
+    /// Whether every address of the subnet is taken or offered, so that one is offered to several
+    /// clients: whoever asks for it first gets it. Otherwise whoever sends many DISCOVERs with ever
+    /// new MAC addresses would keep everybody else from being served.
+    pub(super) fn is_short(&self) -> bool {
+        self.server.leases.is_short(self.subnet, self.own_address(), self.now)
     }
 
     fn is_available(&self, reserved: Ipv4Addr) -> bool {
         let lease = self.server.leases.get(reserved).filter(|lease| lease.holds(self.now));
         let is_free =
             |lease: &Lease| lease.client == self.client && !lease.is_quarantined(self.now);
-        lease.is_none_or(is_free) && reserved != self.own_address
+        lease.is_none_or(is_free) && reserved != self.own_address()
     }
 
     pub(super) fn lease_time(&self) -> SignedDuration {

@@ -109,7 +109,7 @@ fn answers_go_where_the_client_or_its_relay_listens() {
 #[test]
 fn a_relay_without_the_port_is_answered_at_its_own() {
     let mut lab = Lab::new();
-    lab.arrival.source_port = 4242;
+    lab.arrival.from.set_port(4242);
     let mut packet = discover(1);
     packet.giaddr = [10, 88, 0, 1].into();
     packet.options.set(code::RELAY, [19, 0]);

@@ -120,7 +120,92 @@ fn the_text_of_option_60_alone_boots_nobody() {
         let mut packet = discover(1);
         packet.options.set(code::VENDOR_CLASS, class);
         assert_no_boot(&Lab::new().answer(&packet));
+        // Not what firmware sends, either.
+        packet.options.set(code::INTERFACE, [1, 3]);
+        packet.options.set(code::MACHINE_ID, [0; 16]);
+        assert_no_boot(&Lab::new().answer(&packet));
     }
+}
+
+#[test]
+fn the_text_counts_where_other_options_show_firmware_and_none_its_architecture() {
+    let file = |class: &str, code: u8, value: &[u8]| {
+        let mut packet = discover(1);
+        packet.options.set(code::VENDOR_CLASS, class);
+        packet.options.set(code, value);
+        text(&Lab::new().answer(&packet), code::BOOT_FILE).to_owned()
+    };
+    let (interface, machine) = ([1, 3, 0], [0; 17]);
+    let uki = "http://10.77.0.2:8082/httpboot/uki.efi";
+    for (class, expected) in [
+        ("PXEClient:Arch:00000:UNDI:002001", "undionly.kpxe"),
+        ("PXEClient:Arch:00009:UNDI:003000", "snponly.efi"),
+        ("HTTPClient:Arch:00016:UNDI:003000", uki),
+        ("PXEClient:Arch:0000", ""),
+        ("PXEClient", ""),
+        ("MSFT 5.0", ""),
+    ] {
+        assert_eq!(file(class, code::INTERFACE, &interface), expected, "{class}");
+        assert_eq!(file(class, code::MACHINE_ID, &machine), expected, "{class}");
+    }
+    // Option 93 comes first.
+    assert_eq!(file("PXEClient:Arch:00000", code::ARCHITECTURE, &[0, 7]), "snponly.efi");
+    assert_eq!(file("HTTPClient:Arch:00007", code::ARCHITECTURE, &[0, 7]), uki);
+}
+
+#[test]
+fn a_machine_is_told_what_it_is_to_boot() {
+    let uki = || Some("http://boot/a.efi".to_owned());
+    let none = Boot::Nothing(crate::boot::decision::Reason::NotReferred);
+    for (boot, pxe, ipxe, http) in [
+        (none, false, false, ""),
+        (Boot::Assigned { uki: uki(), script: false }, false, false, "http://boot/a.efi"),
+        (Boot::Assigned { uki: None, script: true }, true, true, ""),
+        (Boot::Assigned { uki: uki(), script: true }, true, true, "http://boot/a.efi"),
+    ] {
+        let mut lab = Lab::new();
+        lab.boot = boot;
+        let mut packet = discover(1);
+        packet.options.set(code::ARCHITECTURE, [0, 7]);
+        let reply = lab.answer(&packet);
+        assert_eq!(text(&reply, code::BOOT_FILE), if pxe { "snponly.efi" } else { "" });
+        packet.options.set(code::ARCHITECTURE, [0, 16]);
+        let reply = lab.answer(&packet);
+        assert_eq!(text(&reply, code::BOOT_FILE), http);
+        packet.options.set(code::IPXE, []);
+        let reply = lab.answer(&packet);
+        assert_eq!(!text(&reply, code::BOOT_FILE).is_empty(), ipxe);
+        if !ipxe {
+            assert_no_boot(&reply);
+        }
+    }
+}
+
+#[test]
+fn the_machine_identifier_is_read_in_the_byte_order_of_smbios() {
+    let mut options = Options::default();
+    let id = |value: &[u8], options: &mut Options| {
+        options.set(code::MACHINE_ID, value);
+        machine_id(options).map(|uuid| uuid.to_string())
+    };
+    let wire = [0, 0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 1, 2, 3, 4, 5, 6];
+    let uuid = "00112233-4455-6677-8899-010203040506".to_owned();
+    assert_eq!(id(&wire, &mut options), Some(uuid));
+    for none in [&wire[..16], &[0; 17], &[255; 17], &[], &[0]] {
+        assert_eq!(id(none, &mut options), None);
+    }
+    let mut ones = [255; 17];
+    ones[0] = 0;
+    assert_eq!(id(&ones, &mut options), None);
+}
+
+#[test]
+fn only_who_boots_has_an_identity() {
+    let mut packet = discover(1);
+    assert_eq!(identity(&packet), None);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    let known = identity(&packet).unwrap();
+    assert_eq!((known.mac, known.uuid), (Some(mac(1)), None));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What real clients sent (`tests/fixtures/dhcp`), and what they must be told.
 
 use super::*;
-use crate::dhcp::client::{Booting, Machine};
+use crate::dhcp::booting::{Booting, Machine};
 
 macro_rules! capture {
     ($name:literal) => {

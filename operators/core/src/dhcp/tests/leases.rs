@@ -87,7 +87,12 @@ fn a_client_gets_the_address_it_wishes_if_that_is_free() {
 fn our_own_address_is_never_given_away() {
     let mut lab = Lab::new();
     lab.arrival.server = [10, 77, 0, 100].into();
-    assert_eq!(lab.answer(&discover(1)).packet.yiaddr, Ipv4Addr::new(10, 77, 0, 101));
+    let other = Ipv4Addr::new(10, 77, 0, 101);
+    assert_eq!(lab.answer(&discover(1)).packet.yiaddr, other);
+    assert_eq!(lab.answer(&discover(2)).packet.yiaddr, other, "whoever asks first gets it");
+    let mut request = select(1, other);
+    request.options.set(code::SERVER_ID, lab.arrival.server.octets());
+    assert_eq!(lab.answer(&request).kind, MessageType::Ack);
     assert_eq!(lab.send(&discover(2)).answer, Err(Silence::NoFreeAddress));
 }
 

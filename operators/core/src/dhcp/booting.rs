@@ -1,0 +1,134 @@
+//! What a packet says about how its sender boots, and which machine it is.
+
+use super::{
+    client::Client,
+    option::{Options, code},
+    wire::Packet,
+};
+use crate::boot::decision::Identity;
+use uuid::Uuid;
+
+/// What a client wants to boot by.
+///
+/// Decided by what only such a client sends (options 93, 94, 97, 175, 77), never by the text of
+/// option 60 alone: operating systems and BMCs copy that from wherever they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Booting {
+    /// Nothing: it only wants an address.
+    No,
+    /// iPXE: a script.
+    Ipxe,
+    /// PXE firmware: a file by TFTP.
+    Pxe(Machine),
+    /// UEFI HTTP boot: a URL.
+    Http(Machine),
+}
+
+/// Kinds of machines that we have boot files for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Machine {
+    /// x86 with a BIOS.
+    Bios,
+    /// x86-64 with UEFI.
+    X64,
+    /// 64-bit ARM with UEFI.
+    Arm64,
+    /// Something else.
+    Other,
+}
+
+const PXE_CLASS: &[u8] = b"PXEClient";
+const HTTP_CLASS: &[u8] = b"HTTPClient";
+
+/// Which machine wants to boot; `None` for a client that only wants an address.
+pub fn identity(packet: &Packet) -> Option<Identity> {
+    if Booting::of(&packet.options) == Booting::No {
+        return None;
+    }
+    let mac = Client::of(packet).and_then(|client| client.mac());
+    Some(Identity { mac, uuid: machine_id(&packet.options) })
+}
+
+/// The system UUID in option 97, as a boot server and a BMC tell it.
+///
+/// On the wire it is as in SMBIOS, whose first three fields are little-endian (RFC 4578, section
+/// 2.3; SMBIOS 3.7, section 7.2.1). All zeros or all ones mean that there is none.
+pub fn machine_id(options: &Options) -> Option<Uuid> {
+    const GUID: u8 = 0;
+    let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };
+    let uuid = Uuid::from_bytes_le(bytes.try_into().ok()?);
+    (!uuid.is_nil() && !uuid.is_max()).then_some(uuid)
+}
+
+impl Booting {
+    pub(super) fn of(options: &Options) -> Self {
+        if is_ipxe(options) {
+            return Self::Ipxe;
+        }
+        let class = options.get(code::VENDOR_CLASS).unwrap_or_default();
+        let architectures = options.get(code::ARCHITECTURE);
+        let counts = architectures.is_none() && has_other_evidence(options);
+        let named = in_text(class).filter(|_| counts);
+        let value = architectures.unwrap_or_default();
+        let listed = value.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
+        let codes = || listed.clone().chain(named);
+        // The list is in order of preference; take the first entry that there can be a file for.
+        let known = codes().map(Self::of_architecture).find(|booting| booting.is_known());
+        let booting = known.or_else(|| codes().next().map(Self::of_architecture));
+        match booting.unwrap_or(Self::No) {
+            // Some firmware gives its HTTP client the architecture of its PXE client.
+            Self::Pxe(machine) if class.starts_with(HTTP_CLASS) => Self::Http(machine),
+            booting @ (Self::No | Self::Ipxe | Self::Pxe(_) | Self::Http(_)) => booting,
+        }
+    }
+
+    /// IANA "Processor Architecture Types". Old x86-64 firmware sends 9, which means EBC, for 7.
+    fn of_architecture(code: u16) -> Self {
+        match code {
+            0 => Self::Pxe(Machine::Bios),
+            7 | 9 => Self::Pxe(Machine::X64),
+            11 => Self::Pxe(Machine::Arm64),
+            16 => Self::Http(Machine::X64),
+            19 => Self::Http(Machine::Arm64),
+            15 | 17 | 18 | 20 | 23 | 24 | 26 | 28 | 30 | 32 | 36 | 38 | 40 => {
+                Self::Http(Machine::Other)
+            }
+            _ => Self::Pxe(Machine::Other),
+        }
+    }
+
+    fn is_known(self) -> bool {
+        !matches!(self, Self::Pxe(Machine::Other) | Self::Http(Machine::Other))
+    }
+}
+
+/// The architecture in the text of option 60: `PXEClient:Arch:00007:UNDI:003000`.
+fn in_text(class: &[u8]) -> Option<u16> {
+    let rest = class.strip_prefix(PXE_CLASS).or_else(|| class.strip_prefix(HTTP_CLASS))?;
+    let digits = rest.strip_prefix(b":Arch:")?.get(..5)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Whether it sends an option that only firmware sends: its network interface or its machine.
+fn has_other_evidence(options: &Options) -> bool {
+    let is_interface = options.get(code::INTERFACE).is_some_and(|value| value.len() == 3);
+    is_interface || options.get(code::MACHINE_ID).is_some_and(|value| value.len() == 17)
+}
+
+/// iPXE sends option 175, and option 77 as plain text; by RFC 3004 it would be a list of strings
+/// with their lengths, which newer builds and other loaders with an iPXE heritage send.
+fn is_ipxe(options: &Options) -> bool {
+    let class = options.get(code::USER_CLASS).unwrap_or_default();
+    options.get(code::IPXE).is_some() || class == b"iPXE" || has_class(class, b"iPXE")
+}
+
+fn has_class(mut list: &[u8], wanted: &[u8]) -> bool {
+    while let [len, rest @ ..] = list {
+        let Some((class, rest)) = rest.split_at_checked(usize::from(*len)) else { return false };
+        if class == wanted {
+            return true;
+        }
+        list = rest;
+    }
+    false
+}

@@ -1,0 +1,175 @@
+//! What the API server says about machines: whose they are, and what they are to boot.
+//!
+//! A packet is answered from here; nobody asks the API server for it. Once everything was listed,
+//! an API server that is away changes nothing: what it said last counts.
+
+use kube::Client;
+use metal_api::{
+    HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
+    IpxeBootConfigStatus, MacAddr, NetworkInterface, ObjectReference, Server,
+    ServerBootConfiguration, ServerStatus,
+};
+use metal_core::boot::decision::{Boot, Candidate, Identity, Known, current, decide};
+use metal_runtime::{
+    follow,
+    health::Gate,
+    index::{Ended, Index},
+    work::NOT_LISTED,
+};
+use std::sync::Arc;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+/// How a server is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Uuid(Uuid),
+    Mac(MacAddr),
+}
+
+/// Kinds that are found by name alone.
+type ByName<K> = Index<K, ()>;
+
+/// Servers, and what they refer to.
+#[derive(Debug)]
+pub struct Machines {
+    servers: Index<Server, Key>,
+    configurations: ByName<ServerBootConfiguration>,
+    http: ByName<HttpBootConfig>,
+    ipxe: ByName<IpxeBootConfig>,
+}
+
+impl Default for Machines {
+    fn default() -> Self {
+        Self {
+            servers: Index::new(keys_of),
+            configurations: Index::new(|_| Vec::new()),
+            http: Index::new(|_| Vec::new()),
+            ipxe: Index::new(|_| Vec::new()),
+        }
+    }
+}
+
+/// A server, with what it refers to.
+struct Found {
+    server: Arc<Server>,
+    configuration: Option<Arc<ServerBootConfiguration>>,
+    http: Option<Arc<HttpBootConfig>>,
+    ipxe: Option<Arc<IpxeBootConfig>>,
+}
+
+impl Machines {
+    /// Follows all of it for ever, and opens `listed` once it is known.
+    ///
+    /// # Errors
+    ///
+    /// When a watch ends, which it does not by itself.
+    pub async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
+        tokio::try_join!(
+            follow(client, &self.servers, prune_server, |_| {}),
+            follow(client, &self.configurations, prune_configuration, |_| {}),
+            follow(client, &self.http, prune_http, |_| {}),
+            follow(client, &self.ipxe, prune_ipxe, |_| {}),
+            self.wait_for_lists(listed),
+        )
+        .map(drop)
+    }
+
+    async fn wait_for_lists(&self, listed: &Gate) -> Result<(), Ended> {
+        while !self.is_ready() {
+            sleep(NOT_LISTED).await;
+        }
+        listed.open();
+        std::future::pending().await
+    }
+
+    fn is_ready(&self) -> bool {
+        self.servers.is_ready()
+            && self.configurations.is_ready()
+            && self.http.is_ready()
+            && self.ipxe.is_ready()
+    }
+
+    /// What a machine boots. Never waits.
+    pub fn boot_of(&self, identity: Identity) -> Boot {
+        if !self.is_ready() {
+            return decide(&Known::Nothing);
+        }
+        let found: Vec<Found> =
+            self.servers_of(identity).into_iter().map(|server| self.find(server)).collect();
+        let candidates = found.iter().map(|found| Candidate {
+            server: &found.server,
+            configuration: found.configuration.as_deref(),
+            http: found.http.as_deref(),
+            ipxe: found.ipxe.as_deref(),
+        });
+        decide(&Known::Servers(candidates.collect()))
+    }
+
+    /// By UUID, in the byte order of SMBIOS or in the one that firmware before SMBIOS 2.6 and some
+    /// BMCs take it for; else by MAC address, which a server has once it was discovered.
+    fn servers_of(&self, Identity { mac, uuid }: Identity) -> Vec<Arc<Server>> {
+        let swapped = uuid.map(|uuid| Uuid::from_bytes(uuid.to_bytes_le()));
+        let keys = [uuid.map(Key::Uuid), swapped.map(Key::Uuid), mac.map(Key::Mac)];
+        let found = keys.into_iter().flatten().map(|key| self.servers.get(&key));
+        found.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default()
+    }
+
+    fn find(&self, server: Arc<Server>) -> Found {
+        let Some(ObjectReference { namespace, name }) = current(&server).cloned() else {
+            return Found { server, configuration: None, http: None, ipxe: None };
+        };
+        let namespace = Some(namespace.as_str());
+        Found {
+            server,
+            configuration: self.configurations.named(namespace, &name),
+            http: self.http.named(namespace, &name),
+            ipxe: self.ipxe.named(namespace, &name),
+        }
+    }
+}
+
+fn keys_of(server: &Server) -> Vec<Key> {
+    let uuid = server.spec.effective_uuid().and_then(|uuid| uuid.parse().ok());
+    let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
+    let macs = interfaces.filter_map(|interface| interface.mac_address.parse().ok());
+    let mut keys: Vec<Key> = macs.map(Key::Mac).chain(uuid.map(Key::Uuid)).collect();
+    // Bonds show the address of their first port.
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert(*key));
+    keys
+}
+
+/// Keeps what the decision needs; the rest of an inventory is many times as large.
+fn prune_server(server: &mut Server) {
+    let Some(status) = server.status.take() else { return };
+    let interface = |interface: NetworkInterface| NetworkInterface {
+        mac_address: interface.mac_address,
+        ..NetworkInterface::default()
+    };
+    server.status = Some(ServerStatus {
+        state: status.state,
+        network_interfaces: status.network_interfaces.into_iter().map(interface).collect(),
+        ..ServerStatus::default()
+    });
+}
+
+fn prune_configuration(configuration: &mut ServerBootConfiguration) {
+    if let Some(status) = &mut configuration.status {
+        status.conditions.clear();
+    }
+}
+
+fn prune_http(config: &mut HttpBootConfig) {
+    let uki_url = config.spec.uki_url.take();
+    config.spec = HttpBootConfigSpec { uki_url, ..HttpBootConfigSpec::default() };
+    config.status = None::<HttpBootConfigStatus>;
+}
+
+fn prune_ipxe(config: &mut IpxeBootConfig) {
+    config.spec = IpxeBootConfigSpec::default();
+    config.status = None::<IpxeBootConfigStatus>;
+}
+
+#[cfg(test)]
+mod tests;

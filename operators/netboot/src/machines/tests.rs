@@ -1,0 +1,114 @@
+use super::*;
+use futures::stream;
+use kube::{
+    Resource,
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
+};
+use metal_api::{
+    BootState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec,
+};
+use metal_core::boot::decision::Reason;
+use std::hash::Hash;
+
+const UUID: &str = "00112233-4455-6677-8899-010203040506";
+const SWAPPED: &str = "33221100-5544-7766-8899-010203040506";
+const MAC: &str = "02:00:00:00:00:01";
+const UKI: &str = "http://boot/uki.efi";
+
+#[tokio::test]
+async fn a_machine_is_found_by_its_uuid_in_either_byte_order_and_by_its_mac_address() {
+    let machines = listed(vec![server("a", UUID, MAC)]).await;
+    let uki = Boot::Assigned { uki: Some(UKI.to_owned()), script: false };
+    for (uuid, mac) in
+        [(Some(UUID), None), (Some(SWAPPED), None), (None, Some(MAC)), (Some(UKI), Some(MAC))]
+    {
+        assert_eq!(machines.boot_of(identity(uuid, mac)), uki, "{uuid:?} {mac:?}");
+    }
+    let stranger = identity(None, Some("02:00:00:00:00:02"));
+    assert_eq!(machines.boot_of(stranger), Boot::Default);
+}
+
+#[tokio::test]
+async fn until_everything_was_listed_the_configuration_file_counts() {
+    let machines = Machines::default();
+    list(&machines.servers, vec![server("a", UUID, MAC)]).await;
+    assert_eq!(machines.boot_of(identity(Some(UUID), None)), Boot::Default);
+}
+
+#[tokio::test]
+async fn a_server_that_refers_to_nothing_boots_nothing() {
+    let mut server = server("a", UUID, MAC);
+    server.spec.boot_configuration_ref = None;
+    let machines = listed(vec![server]).await;
+    let nothing = Boot::Nothing(Reason::NotReferred);
+    assert_eq!(machines.boot_of(identity(Some(UUID), None)), nothing);
+}
+
+#[tokio::test]
+async fn twins_are_not_told_apart() {
+    let twins = vec![server("a", UUID, MAC), server("b", UUID, "02:00:00:00:00:02")];
+    let machines = listed(twins).await;
+    let ambiguous = Boot::Nothing(Reason::Ambiguous);
+    assert_eq!(machines.boot_of(identity(Some(UUID), Some(MAC))), ambiguous);
+}
+
+async fn listed(servers: Vec<Server>) -> Machines {
+    let machines = Machines::default();
+    let mut configuration =
+        ServerBootConfiguration::new("work", ServerBootConfigurationSpec::default());
+    configuration.metadata.uid = Some("uid".to_owned());
+    configuration.status = Some(ServerBootConfigurationStatus {
+        state: Some(BootState::Ready),
+        ..ServerBootConfigurationStatus::default()
+    });
+    let owner = configuration.controller_owner_ref(&()).unwrap();
+    let uki_url = Some(UKI.to_owned());
+    let spec = HttpBootConfigSpec { uki_url, ..HttpBootConfigSpec::default() };
+    let mut http = HttpBootConfig::new("work", spec);
+    http.metadata.owner_references = Some(vec![owner]);
+    prune_http(&mut http);
+    for namespace in [&mut configuration.metadata.namespace, &mut http.metadata.namespace] {
+        *namespace = Some("ns".to_owned());
+    }
+    list(&machines.servers, servers).await;
+    list(&machines.configurations, vec![configuration]).await;
+    list(&machines.http, vec![http]).await;
+    list(&machines.ipxe, vec![]).await;
+    machines
+}
+
+/// What a watch tells at its start.
+async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
+where
+    K: Resource<DynamicType = ()> + Clone,
+    Key: Eq + Hash,
+{
+    let mut events = vec![Event::Init];
+    events.extend(objects.into_iter().map(|object| Event::InitApply(DeserializeGuard(Ok(object)))));
+    events.push(Event::InitDone);
+    let events = events.into_iter().map(Ok::<_, watcher::Error>);
+    index.follow(stream::iter(events)).await.unwrap_err();
+}
+
+fn identity(uuid: Option<&str>, mac: Option<&str>) -> Identity {
+    Identity {
+        uuid: uuid.map(|text| text.parse().unwrap_or_default()),
+        mac: mac.map(|text| text.parse().unwrap()),
+    }
+}
+
+fn server(name: &str, uuid: &str, mac: &str) -> Server {
+    let spec = ServerSpec {
+        system_uuid: Some(uuid.to_owned()),
+        boot_configuration_ref: Some(ObjectReference::new("ns", "work")),
+        ..ServerSpec::default()
+    };
+    let mut server = Server::new(name, spec);
+    let mac_address = mac.to_owned();
+    let interface = NetworkInterface { mac_address, ..NetworkInterface::default() };
+    let network_interfaces = vec![interface];
+    server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
+    prune_server(&mut server);
+    server
+}

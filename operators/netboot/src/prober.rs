@@ -1,0 +1,149 @@
+//! Asks, before an address is offered to a new client, whether anybody answers at it (RFC 2131,
+//! section 2.2): an ICMP echo request, and half a second of waiting for its answer.
+//!
+//! Nobody else waits. There are few at a time; beyond that, and where we have no right to ask,
+//! addresses are offered unasked. A client that finds its address in use declines it.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// How long an answer may take. Firmware waits for seconds.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How many addresses are asked at a time. Each one that nobody has costs the kernel an entry of its
+/// ARP table for some seconds, and those are for our relays as well.
+const MOST: usize = 64;
+/// More than one packet of ICMP that is not an error needs.
+const LARGEST: usize = 1500;
+/// Packets that are looked at in one go.
+const MOST_PACKETS: usize = 4096;
+
+const ECHO: u8 = 8;
+const ECHO_REPLY: u8 = 0;
+
+/// Addresses that are being asked, and what is sent if nobody answers.
+#[derive(Debug)]
+pub struct Prober<Held> {
+    socket: Socket,
+    asked: HashMap<Ipv4Addr, (Instant, Held)>,
+}
+
+/// What became of an address.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<Held> {
+    /// Nobody answered: send this.
+    Free(Held),
+    /// Somebody uses it.
+    InUse(Ipv4Addr),
+}
+
+impl<Held> Prober<Held> {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    ///
+    /// Without `CAP_NET_RAW`, which raw sockets need.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, asked: HashMap::new() })
+    }
+
+    /// Asks whether an address is in use, and keeps `held` until that is known.
+    ///
+    /// # Errors
+    ///
+    /// Gives `held` back if too many are asked, or the address cannot be reached.
+    pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
+        if self.asked.len() >= MOST {
+            return Err(held);
+        }
+        if self.asked.is_empty() {
+            // What has come since the last time would be in the way of the answers.
+            self.answers(|_| {});
+        }
+        let to = SockAddr::from(SocketAddrV4::new(address, 0));
+        if self.socket.send_to(&echo_request(), &to).is_err() {
+            return Err(held);
+        }
+        self.asked.insert(address, (Instant::now() + PATIENCE, held));
+        Ok(())
+    }
+
+    /// Whether an address is being asked; then `held` takes the place of what was kept for it.
+    ///
+    /// # Errors
+    ///
+    /// Gives `held` back if it is not.
+    pub fn keep(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
+        match self.asked.get_mut(&address) {
+            Some((_, kept)) => {
+                *kept = held;
+                Ok(())
+            }
+            None => Err(held),
+        }
+    }
+
+    /// Waits until something is known of an address; for ever, if none is asked.
+    pub async fn wait(&self) {
+        match self.asked.values().map(|(until, _)| *until).min() {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What has become of those whose time is over.
+    pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
+        let now = Instant::now();
+        if !self.asked.values().any(|(until, _)| *until <= now) {
+            return Vec::new();
+        }
+        let mut in_use = Vec::new();
+        self.answers(|address| in_use.push(address));
+        let mut outcomes = Vec::new();
+        for address in in_use {
+            if self.asked.remove(&address).is_some() {
+                outcomes.push(Outcome::InUse(address));
+            }
+        }
+        let over = self.asked.extract_if(|_, (until, _)| *until <= now);
+        outcomes.extend(over.map(|(_, (_, held))| Outcome::Free(held)));
+        outcomes
+    }
+
+    /// Tells who has answered.
+    fn answers(&mut self, mut told: impl FnMut(Ipv4Addr)) {
+        let mut buffer = [0; LARGEST];
+        for _ in 0..MOST_PACKETS {
+            match self.socket.read(&mut buffer) {
+                Ok(len) => answerer(&buffer[..len]).into_iter().for_each(&mut told),
+                // Nothing more, or an error of an earlier packet, which shows as silence.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// An echo request (RFC 792). Nothing in it differs: whoever answers to anything is there.
+fn echo_request() -> [u8; 8] {
+    let mut packet = [ECHO, 0, 0, 0, b'b', b'l', 0, 1];
+    let words = packet.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+    let sum: u32 = words.sum();
+    let [high, low] =
+        u16::try_from(!(sum + (sum >> 16)) & 0xffff).unwrap_or_default().to_be_bytes();
+    (packet[2], packet[3]) = (high, low);
+    packet
+}
+
+/// Who sent an IPv4 packet, if it is an echo reply.
+fn answerer(packet: &[u8]) -> Option<Ipv4Addr> {
+    let header = usize::from(packet.first()? & 0xf) * 4;
+    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    (*packet.get(header)? == ECHO_REPLY).then(|| source.into())
+}

@@ -1,0 +1,83 @@
+//! Offers that wait until it is known that nobody uses their address.
+
+use super::{Batch, Server};
+use crate::{
+    link::Place,
+    prober::{Outcome, Prober},
+};
+use jiff::Timestamp;
+use metal_core::dhcp::{Lease, MessageType, Reply};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// An offer, and where it goes.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Not a number: links come and go.
+    place: Place,
+    from: SocketAddrV4,
+    reply: Box<Reply>,
+}
+
+impl Server {
+    /// Opens the prober, or closes it, as the configuration says.
+    pub(super) fn open_prober(&mut self) {
+        match (self.config.conflict_probe, &self.prober) {
+            (false, _) => self.prober = None,
+            (true, Some(_)) => {}
+            (true, None) => match Prober::open() {
+                Ok(prober) => self.prober = Some(prober),
+                Err(error) => {
+                    let hint = "CAP_NET_RAW is needed; `conflictProbe: false` does without";
+                    tracing::warn!(%error, hint, "addresses are offered without asking who has them");
+                }
+            },
+        }
+    }
+
+    /// Keeps an offer until its address is known to be free. Gives back what can go out now.
+    pub(super) fn hold(
+        &mut self,
+        link: usize,
+        from: SocketAddrV4,
+        reply: Box<Reply>,
+        probe: Option<Ipv4Addr>,
+    ) -> Option<Box<Reply>> {
+        let Some(prober) = self.prober.as_mut().filter(|_| reply.kind == MessageType::Offer) else {
+            return Some(reply);
+        };
+        let address = reply.packet.yiaddr;
+        let held = Held { place: self.links[link].place.clone(), from, reply };
+        let kept = match probe {
+            Some(address) => prober.ask(address, held),
+            None => prober.keep(address, held),
+        };
+        kept.err().map(|held| held.reply)
+    }
+
+    /// Lets offers go whose address nobody has, and takes out of service what somebody has. Whether
+    /// there was anything.
+    pub(super) fn finish_probes(&mut self, batch: &mut Batch) -> bool {
+        let outcomes = self.prober.as_mut().map(Prober::outcomes).unwrap_or_default();
+        let is_busy = !outcomes.is_empty();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Free(Held { place, from, reply }) => {
+                    if let Some(link) = self.links.iter().position(|link| link.place == place) {
+                        batch.reply(link, from, *reply, false, None);
+                    }
+                }
+                Outcome::InUse(address) => self.quarantine(address),
+            }
+        }
+        is_busy
+    }
+
+    fn quarantine(&mut self, address: Ipv4Addr) {
+        let Some(lease) = self.leases.get(address) else { return };
+        let lease: Lease = lease.declined(Timestamp::now());
+        tracing::warn!(%address, "somebody uses an address of ours; it rests for an hour");
+        self.metrics.conflicted();
+        self.lease_file.iter_mut().for_each(|file| file.append(&lease));
+        self.leases.apply(lease);
+    }
+}
