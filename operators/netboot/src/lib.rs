@@ -14,5 +14,6 @@ pub mod prober;
 pub mod recorder;
 mod run;
 pub mod server;
+pub mod tftp;
 
 pub use run::run;

@@ -7,6 +7,7 @@ use crate::{
     metrics::Metrics,
     recorder::{self, MANAGER, Recorder, Sightings},
     server::{self, Parts},
+    tftp,
 };
 use anyhow::Context as _;
 use kube::{
@@ -21,10 +22,10 @@ use metal_runtime::{
     report::{Failures, Reporter},
 };
 use prometheus_client::{metrics::family::Family, registry::Registry};
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 use tokio::{
     sync::{oneshot, watch},
-    task::spawn_blocking,
+    task::{JoinHandle, spawn_blocking},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -68,17 +69,29 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     let (opened, is_open) = oneshot::channel();
     let stop = shutdown.clone();
-    let mut serving = spawn_blocking(move || server::serve(parts, opened, &stop));
+    let serving = spawn_blocking(move || server::serve(parts, opened, &stop));
     if let Ok(addresses) = is_open.await {
         tracing::info!(?addresses, "serving DHCP");
     }
+    let parts = tftp::Parts {
+        config: config.subscribe(),
+        metrics: tftp::Metrics::register(&mut registry),
+        ready: readiness.gate("tftp", "its sockets"),
+    };
+    let (opened, is_open) = oneshot::channel();
+    let stop = shutdown.clone();
+    let transferring = spawn_blocking(move || tftp::serve(parts, opened, &stop));
+    if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
+        tracing::info!(?addresses, "serving TFTP");
+    }
+    let mut serving = pin!(both(serving, transferring, &shutdown));
 
     let told = |file: &'static str| {
         let metrics = metrics.clone();
         move |reading| metrics.read(file, reading)
     };
     let ended = tokio::select! {
-        served = &mut serving => return served?.context("DHCP ended"),
+        served = &mut serving => return served,
         told = admin.serve(readiness, registry, shutdown.clone()) => told.context("admin ended"),
         () = config.follow(told("config")) => Ok(()),
         () = follow(database, told("mac-prefixes")) => Ok(()),
@@ -87,8 +100,27 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     // The lease file is closed in order, also when it was not the end of the packet path.
     shutdown.cancel();
-    serving.await??;
+    serving.await?;
     ended
+}
+
+/// The servers, which end together.
+async fn both(
+    dhcp: JoinHandle<Result<(), server::Error>>,
+    tftp: JoinHandle<Result<(), tftp::Error>>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    // The guard of whichever ends first stops the other.
+    let dhcp = async {
+        let _stop = shutdown.clone().drop_guard();
+        dhcp.await?.context("DHCP ended")
+    };
+    let tftp = async {
+        let _stop = shutdown.clone().drop_guard();
+        tftp.await?.context("TFTP ended")
+    };
+    let (dhcp, tftp) = tokio::join!(dhcp, tftp);
+    dhcp.and(tftp)
 }
 
 async fn follow(

@@ -25,13 +25,24 @@ fn a_file_of_whole_blocks_ends_with_an_empty_one() {
     }
 }
 
+/// As captured from OVMF 2022.11 and 2025.02.
 #[test]
-fn edk2_asks_for_the_size_and_aborts() {
-    let mut transfer = transfer(4, 1000);
-    let message = "User aborted the transfer";
-    let error = Packet::Error { code: 0, message: message.into() };
-    let end = End::Aborted { code: 0, message: message.to_owned() };
-    assert_eq!(transfer.receive(&error), Step::End(end));
+fn edk2_asks_for_the_size_and_aborts_and_asks_again() {
+    let probe = b"\0\x01snponly.efi\0octet\0tsize\x000\0blksize\x001468\0windowsize\x004\0";
+    let terms = Terms::new(&read(probe), 173_792, Limits::default());
+    let oack = b"\0\x06tsize\x00173792\0blksize\x001468\0windowsize\x004\0";
+    assert_eq!(terms.oack.as_deref(), Some(&oack[..]));
+    let mut transfer = Transfer::new(&terms);
+    assert_eq!(transfer.begin(), Step::Greet);
+    let abort = Packet::decode(b"\0\x05\0\x08User aborted the transfer\0").unwrap();
+    let end = End::Aborted { code: 8, message: "User aborted the transfer".to_owned() };
+    assert_eq!(transfer.receive(&abort), Step::End(end));
+
+    let request = b"\0\x01snponly.efi\0octet\0blksize\x001468\0windowsize\x004\0";
+    let terms = Terms::new(&read(request), 173_792, Limits::default());
+    let mut transfer = Transfer::new(&terms);
+    assert_eq!(transfer.begin(), Step::Greet);
+    assert_eq!(transfer.receive(&Packet::Ack(0)), Step::Send(1..=4));
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! A socket where requests come in, and the thread that reads it.
+
+use super::{
+    server::{Request, Server},
+    socket::{PATIENCE, Requests},
+};
+use metal_core::tftp::MAX_REQUEST;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Builder, Scope, ScopedJoinHandle},
+};
+
+/// The thread of a socket.
+#[derive(Debug)]
+pub(super) struct Listener<'scope> {
+    /// As it is in the configuration.
+    pub(super) wanted: SocketAddr,
+    is_stopping: Arc<AtomicBool>,
+    thread: ScopedJoinHandle<'scope, ()>,
+}
+
+impl<'scope> Listener<'scope> {
+    /// Takes requests, until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no thread for it.
+    pub(super) fn start(
+        wanted: SocketAddr,
+        requests: Requests,
+        server: &'scope Server,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> std::io::Result<Self> {
+        let is_stopping = Arc::<AtomicBool>::default();
+        let stop = Arc::clone(&is_stopping);
+        let run = move || listen(&requests, server, &stop, scope);
+        let thread = Builder::new().name("tftp-requests".to_owned()).spawn_scoped(scope, run)?;
+        Ok(Self { wanted, is_stopping, thread })
+    }
+
+    /// Takes no more requests. The transfers that have begun go on.
+    pub(super) fn close(self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        if self.thread.join().is_err() {
+            tracing::error!(address = %self.wanted, "thread ended before its time");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
+fn listen<'scope>(
+    requests: &Requests,
+    server: &'scope Server,
+    is_stopping: &AtomicBool,
+    scope: &'scope Scope<'scope, '_>,
+) {
+    let mut buffer = [0; MAX_REQUEST + 1];
+    while !is_stopping.load(Ordering::Relaxed) {
+        match requests.receive(&mut buffer) {
+            Ok(None) => {}
+            Ok(Some(arrival)) => match arrival.to {
+                Some(here) => {
+                    let bytes = &buffer[..arrival.len];
+                    server.take(scope, Request { client: arrival.from, here, bytes });
+                }
+                // Whoever answers what everybody hears can be made to flood somebody.
+                None => server.metrics.refused("NotToUsAlone"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no request taken");
+                thread::sleep(PATIENCE);
+            }
+        }
+    }
+}

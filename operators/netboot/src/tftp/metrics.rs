@@ -1,0 +1,68 @@
+//! What `/metrics` tells of TFTP.
+
+use metal_core::tftp::Code;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The metrics of the TFTP server.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    transfers: Family<Outcome, Counter>,
+    active: Gauge,
+    bytes: Counter,
+    errors: Family<Error, Counter>,
+    refusals: Family<Reason, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Error {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// Metrics that `registry` tells.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("netboot");
+        let help = "Transfers that have ended, by result";
+        registry.register("tftp_transfers", help, metrics.transfers.clone());
+        registry.register("tftp_active_transfers", "Transfers", metrics.active.clone());
+        let help = "Bytes of files that clients have";
+        registry.register("tftp_bytes", help, metrics.bytes.clone());
+        let help = "ERROR packets that were sent, by code";
+        registry.register("tftp_errors", help, metrics.errors.clone());
+        let help = "Packets that led to no transfer, by reason";
+        registry.register("tftp_refusals", help, metrics.refusals.clone());
+        metrics
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(super) fn sent_error(&self, code: Code) {
+        self.errors.get_or_create(&Error { code: code.into() }).inc();
+    }
+
+    pub(super) fn ended(&self, result: &'static str, bytes: u64) {
+        self.transfers.get_or_create(&Outcome { result }).inc();
+        self.bytes.inc_by(bytes);
+    }
+
+    pub(super) fn count(&self, active: usize) {
+        self.active.set(i64::try_from(active).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,238 @@
+//! Sockets: one where requests come in, and one for each transfer.
+
+use metal_core::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recvmsg, setsockopt, sockopt,
+    },
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::fd::AsRawFd as _,
+    time::Duration,
+};
+
+/// How long a call of the kernel waits, so that nobody waits long for who is to stop.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+/// What the kernel keeps for us of requests, and of blocks that are to go out.
+const BUFFER: usize = 1 << 20;
+/// Headers of IPv4 and UDP.
+const IP_AND_UDP: i32 = 28;
+/// Largest block on a link of the smallest MTU of IPv6 with some tunnels to spare; EDK2 asks for it.
+const BLKSIZE_V6: u16 = 1428;
+/// What one call of the kernel takes (`UDP_MAX_SEGMENTS`, and the length of an IP packet).
+const MAX_SEGMENTS: usize = 64;
+const MAX_BYTES: usize = 65_000;
+
+/// Where requests come in.
+#[derive(Debug)]
+pub(super) struct Requests {
+    socket: Socket,
+    is_v6: bool,
+}
+
+/// A packet that came in.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// How long it is; longer packets than requests are cut off.
+    pub(super) len: usize,
+    /// Who sent it.
+    pub(super) from: SocketAddr,
+    /// Our address that it was sent to, if it was sent to us alone.
+    pub(super) to: Option<IpAddr>,
+}
+
+impl Requests {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not ours, or taken.
+    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
+        let socket = udp(address)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        socket.set_recv_buffer_size(BUFFER)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.bind(&address.into())?;
+        Ok(Self { socket, is_v6: address.is_ipv6() })
+    }
+
+    /// Where it is bound.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Waits for a packet, a moment.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be read.
+    pub(super) fn receive(
+        &self,
+        buffer: &mut [u8; MAX_REQUEST + 1],
+    ) -> io::Result<Option<Arrival>> {
+        let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
+        let mut slices = [IoSliceMut::new(buffer)];
+        let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+        let message = match recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), none) {
+            Ok(message) => message,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let from = message.address.as_ref().and_then(address_of);
+        let to = message.cmsgs()?.find_map(|control| destination(&control));
+        let from = from.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        Ok(Some(Arrival {
+            len: message.bytes,
+            from,
+            to: to.filter(|to| to.is_ipv6() == self.is_v6),
+        }))
+    }
+}
+
+fn address_of(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|it| SocketAddrV4::from(*it).into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| SocketAddrV6::from(*it).into()))
+}
+
+/// The address of ours that a packet was sent to; none if it was sent to many.
+fn destination(control: &ControlMessageOwned) -> Option<IpAddr> {
+    match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            let address = |bits: u32| Ipv4Addr::from(bits.to_ne_bytes());
+            let (sent_to, ours) =
+                (address(info.ipi_addr.s_addr), address(info.ipi_spec_dst.s_addr));
+            (sent_to == ours).then_some(IpAddr::V4(ours))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            (!address.is_multicast()).then_some(IpAddr::V6(address))
+        }
+        _ => None,
+    }
+}
+
+/// The socket of one transfer: from the address that the request was sent to, to its client alone.
+#[derive(Debug)]
+pub(super) struct Peer {
+    socket: Socket,
+    /// The kernel cuts what it is given into packets of this many bytes.
+    segment: Option<usize>,
+}
+
+impl Peer {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not ours any more, or the client cannot be reached.
+    pub(super) fn open(here: IpAddr, client: SocketAddr) -> io::Result<Self> {
+        // A link-local address is one of a link, which the client's has with it.
+        let here = match (here, client) {
+            (IpAddr::V6(here), SocketAddr::V6(client)) if here.is_unicast_link_local() => {
+                SocketAddr::V6(SocketAddrV6::new(here, 0, 0, client.scope_id()))
+            }
+            (here, _) => SocketAddr::new(here, 0),
+        };
+        let socket = udp(here)?;
+        socket.bind(&here.into())?;
+        socket.connect(&client.into())?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_send_buffer_size(BUFFER)?;
+        Ok(Self { socket, segment: None })
+    }
+
+    /// The largest block that goes to the client in one piece.
+    pub(super) fn blksize(&self) -> Option<u16> {
+        let is_v6 = self.socket.peer_addr().is_ok_and(|peer| peer.is_ipv6());
+        if is_v6 {
+            return Some(BLKSIZE_V6);
+        }
+        let mtu = getsockopt(&self.socket, sockopt::IpMtu).ok()?;
+        let block = mtu - IP_AND_UDP - i32::try_from(HEADER_LEN).ok()?;
+        Some(u16::try_from(block).unwrap_or(if block > 0 { u16::MAX } else { 0 }))
+    }
+
+    /// Lets the kernel cut what goes out into blocks of this length, where it can.
+    pub(super) fn segment(&mut self, blksize: u16) {
+        let segment = usize::from(blksize) + HEADER_LEN;
+        let option = i32::from(blksize) + 4;
+        if 2 * segment <= MAX_BYTES
+            && setsockopt(&self.socket, sockopt::UdpGsoSegment, &option).is_ok()
+        {
+            self.segment = Some(segment);
+        }
+    }
+
+    /// How many blocks may go out with one call.
+    pub(super) fn batch(&self) -> u64 {
+        let count = self.segment.map_or(1, |segment| (MAX_BYTES / segment).clamp(1, MAX_SEGMENTS));
+        count as u64
+    }
+
+    /// Waits for a packet, a moment.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the client has no such port any more.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    /// Sends a packet that is no block.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it.
+    pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
+        self.socket.send(packet).map(drop)
+    }
+
+    /// Sends one block.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it.
+    pub(super) fn send_block(&self, number: u64, data: &[u8]) -> io::Result<()> {
+        let header = data_header(number);
+        self.socket.send_vectored(&[IoSlice::new(&header), IoSlice::new(data)]).map(drop)
+    }
+
+    /// Sends blocks, at most [`Self::batch`] of them. All but the last have the same length.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take them.
+    pub(super) fn send_blocks(&mut self, first: u64, blocks: &[&[u8]]) -> io::Result<()> {
+        let headers: Vec<_> = (first..).take(blocks.len()).map(data_header).collect();
+        let pairs = headers.iter().zip(blocks);
+        let slices: Vec<_> =
+            pairs.flat_map(|(header, data)| [IoSlice::new(header), IoSlice::new(data)]).collect();
+        match self.socket.send_vectored(&slices) {
+            Err(error) if matches!(error.raw_os_error(), Some(code) if cannot_cut(code)) => {
+                setsockopt(&self.socket, sockopt::UdpGsoSegment, &0)?;
+                self.segment = None;
+                (first..).zip(blocks).try_for_each(|(number, data)| self.send_block(number, data))
+            }
+            sent => sent.map(drop),
+        }
+    }
+}
+
+/// What the kernel says where a device or a tunnel cannot have packets cut.
+fn cannot_cut(code: i32) -> bool {
+    matches!(Errno::from_raw(code), Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE)
+}
+
+fn udp(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
+}

@@ -1,0 +1,225 @@
+mod lab;
+
+use super::*;
+use lab::{Client, LIMIT, Lab, parse, request, until_served};
+use metal_runtime::health::Readiness;
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+#[test]
+fn a_file_arrives_block_by_block_and_window_by_window() {
+    let lab = Lab::new();
+    let plain = Client::at(1).fetch(&lab, &[]).unwrap();
+    assert!(plain == lab.file(), "{} bytes", plain.len());
+    for windowsize in ["1", "4", "64"] {
+        let options = [("blksize", "1000"), ("windowsize", windowsize), ("tsize", "0")];
+        let got = Client::at(1).fetch(&lab, &options).unwrap();
+        assert!(got == lab.file(), "window {windowsize}: {} bytes", got.len());
+    }
+}
+
+/// EDK2 asks for the size, and then for the file, maybe before we have heard that it aborted.
+#[test]
+fn a_client_that_probes_the_size_gets_the_file_from_the_same_port() {
+    let lab = Lab::new();
+    for aborts in [true, false] {
+        let client = Client::at(1);
+        client.ask(&lab, "a.efi", &[("tsize", "0"), ("blksize", "1468"), ("windowsize", "4")]);
+        let (oack, from) = client.hear();
+        assert_eq!(oack, b"\0\x06tsize\x00100000\0blksize\x001468\0windowsize\x004\0");
+        if aborts {
+            client.0.send_to(b"\0\x05\0\x08User aborted the transfer\0", from).unwrap();
+        }
+        let got = client.fetch(&lab, &[("blksize", "1468"), ("windowsize", "4")]).unwrap();
+        assert!(got == lab.file(), "aborts: {aborts}, {} bytes", got.len());
+    }
+}
+
+#[test]
+fn what_is_not_to_be_had_is_refused_with_the_number_for_it() {
+    let lab = Lab::new();
+    fs::create_dir(lab.folder.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", lab.folder.path().join("link")).unwrap();
+    let ask = |name: &str| {
+        let client = Client::at(1);
+        client.ask(&lab, name, &[]);
+        client.hear().0
+    };
+    assert_eq!(ask("b.efi"), b"\0\x05\0\x01not a boot file\0");
+    assert_eq!(ask("/etc/passwd"), b"\0\x05\0\x02outside of what is served\0");
+    assert_eq!(ask("../a.efi"), b"\0\x05\0\x02`..` is not served\0");
+    assert_eq!(ask("missing"), b"\0\x05\0\x01file not found\0");
+    for (name, answer) in [
+        ("folder", &b"\0\x05\0\x02not a file\0"[..]),
+        ("link", b"\0\x05\0\x02link leads out of the folder\0"),
+    ] {
+        lab.boot(name);
+        assert_eq!(ask(name), answer);
+    }
+    for (request, answer) in [
+        (&b"\0\x02a.efi\0octet\0"[..], &b"\0\x05\0\x02files can only be read\0"[..]),
+        (b"\0\x01a.efi\0netascii\0", b"\0\x05\0\x04only mode octet is served\0"),
+    ] {
+        let client = Client::at(1);
+        client.0.send_to(request, lab.address).unwrap();
+        assert_eq!(client.hear().0, answer);
+    }
+    lab.until_metrics("netboot_tftp_errors_total{code=\"IllegalOperation\"} 1\n");
+}
+
+#[test]
+fn answers_come_from_the_address_that_was_asked() {
+    let lab = Lab::new();
+    for last in [1, 7, 200] {
+        let asked = SocketAddr::from(([127, 0, 0, last], lab.address.port()));
+        let client = Client::at(1);
+        for name in ["a.efi", "none"] {
+            client.0.send_to(&request(name, &[]), asked).unwrap();
+            let (_, from) = client.hear();
+            assert_eq!(from.ip(), asked.ip(), "{name}");
+            assert_ne!(from.port(), asked.port(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn one_source_that_takes_all_it_can_leaves_room_for_others() {
+    let lab = Lab::new();
+    let greedy: Vec<_> = (0..40).map(|_| Client::at(1)).collect();
+    for client in &greedy {
+        client.ask(&lab, "a.efi", &[]);
+    }
+    let answers: Vec<_> = greedy.iter().map(Client::hear).collect();
+    let refused = b"\0\x05\0\0too many transfers for this client\0";
+    let refused = answers.iter().filter(|(answer, _)| answer == refused).count();
+    assert_eq!(refused, 40 - BOUNDS.per_source);
+    let got = Client::at(2).fetch(&lab, &[("windowsize", "4")]).unwrap();
+    assert!(got == lab.file());
+    let busy = format!("netboot_tftp_active_transfers {}\n", BOUNDS.per_source);
+    lab.until_metrics(&busy);
+    for (client, (_, from)) in greedy.iter().zip(&answers) {
+        client.0.send_to(b"\0\x05\0\0\0", from).unwrap();
+    }
+    lab.until_metrics("netboot_tftp_active_transfers 0\n");
+}
+
+#[test]
+fn garbage_is_not_answered_and_harms_nobody() {
+    let lab = Lab::new();
+    let client = Client::at(1);
+    for bytes in [
+        &b""[..],
+        b"\0",
+        b"\0\x01",
+        b"\0\x01a",
+        b"\0\x09a\0b\0",
+        b"\0\x04\0\x01",
+        &[0; 2000],
+        &[1; 513],
+    ] {
+        client.0.send_to(bytes, lab.address).unwrap();
+    }
+    client.0.send_to(b"\0\x05\0\x01no\0", lab.address).unwrap();
+    // The first answer is to what comes last.
+    assert!(client.fetch(&lab, &[]).unwrap() == lab.file());
+    assert!(lab.metrics().contains("netboot_tftp_refusals_total{reason=\"Truncated\"}"));
+}
+
+#[test]
+fn a_lost_packet_is_sent_again_and_a_client_that_is_silent_is_not_lost_at_once() {
+    let lab = Lab::new();
+    let client = Client::at(1);
+    client.ask(&lab, "a.efi", &[("blksize", "1000"), ("windowsize", "4")]);
+    let (oack, _) = client.hear();
+    assert_eq!(client.hear().0, oack, "again, as nobody answered");
+    let (_, from) = client.hear();
+    client.0.send_to(b"\0\x04\0\0", from).unwrap();
+    let blocks = |numbers: [u8; 4]| {
+        for number in numbers {
+            assert_eq!(client.hear_data()[..4], [0, 3, 0, number]);
+        }
+    };
+    blocks([1, 2, 3, 4]);
+    client.0.send_to(b"\0\x04\0\x02", from).unwrap();
+    blocks([3, 4, 5, 6]);
+    blocks([3, 4, 5, 6]);
+}
+
+#[test]
+fn a_change_of_the_configuration_moves_the_server_and_ends_no_transfer() {
+    let lab = Lab::new();
+    let client = Client::at(1);
+    client.ask(&lab, "a.efi", &[]);
+    let (first, from) = client.hear();
+    let new = SocketAddr::from(([127, 0, 0, 3], lab.address.port()));
+    lab.configure(&format!("tftp: {{ root: {}, listen: ['{new}'] }}", lab.root()));
+    let got = until_served(new);
+    assert!(got == lab.file());
+    let rest = client.take(first, from, 512, 1).unwrap();
+    assert!(rest == lab.file(), "the transfer goes on");
+
+    lab.configure("");
+    let silent = Client::at(1);
+    silent.0.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let limit = Instant::now() + LIMIT;
+    loop {
+        silent.0.send_to(&request("none", &[]), new).unwrap();
+        if silent.0.recv(&mut [0; 100]).is_err() {
+            break;
+        }
+        assert!(Instant::now() < limit, "still served");
+    }
+    assert!(lab.readiness.is_ready(), "there is nothing to be served");
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = format!("tftp: {{ root: /, listen: ['{address}'] }}");
+    let (_config, config) = watch::channel(Arc::new(parse(&text)));
+    let readiness = Readiness::default();
+    let parts = Parts { config, metrics: Metrics::default(), ready: readiness.gate("tftp", "") };
+    let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
+    let start = format!("tftp.listen: {address} cannot be served; is another");
+    assert!(error.to_string().starts_with(&start), "{error}");
+
+    let lab = Lab::new();
+    lab.configure(&format!("tftp: {{ root: {}, listen: ['{address}'] }}", lab.root()));
+    let limit = Instant::now() + LIMIT;
+    while lab.readiness.is_ready() && Instant::now() < limit {
+        std::thread::yield_now();
+    }
+    assert!(lab.readiness.report().contains(&start), "{}", lab.readiness.report());
+    drop(taken);
+    assert!(until_served(address) == lab.file());
+}
+
+#[test]
+fn at_the_end_clients_hear_of_it() {
+    let mut lab = Lab::new();
+    let client = Client::at(1);
+    client.ask(&lab, "a.efi", &[]);
+    client.hear();
+    lab.stop();
+    let error = b"\0\x05\0\0server is stopping\0";
+    assert!((0..10).any(|_| client.hear().0 == error));
+}
+
+#[test]
+fn a_file_that_shrinks_ends_its_transfer_with_an_error() {
+    let lab = Lab::new();
+    let client = Client::at(1);
+    client.ask(&lab, "a.efi", &[]);
+    let (first, from) = client.hear();
+    let path = lab.folder.path().join("a.efi");
+    fs::File::options().write(true).open(path).unwrap().set_len(70_000).unwrap();
+    let error = client.take(first, from, 512, 1).unwrap_err();
+    assert_eq!(error, b"\0\x05\0\0file cannot be read to its end\0");
+}

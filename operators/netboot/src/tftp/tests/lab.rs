@@ -1,0 +1,226 @@
+//! A server and clients on the loopback.
+
+use crate::tftp::{Error, Metrics, Parts, serve};
+use metal_core::dhcp::Config;
+use metal_runtime::health::{Gate, Readiness};
+use prometheus_client::registry::Registry;
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::{
+    runtime::Runtime,
+    sync::{oneshot, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A server at two addresses of the loopback, with a file `a.efi` of 100,000 bytes.
+pub(super) struct Lab {
+    pub(super) folder: TempDir,
+    config: watch::Sender<Arc<Config>>,
+    pub(super) readiness: Readiness,
+    registry: Registry,
+    pub(super) address: SocketAddr,
+    shutdown: CancellationToken,
+    serving: Option<JoinHandle<Result<(), Error>>>,
+}
+
+/// A client with a port of its own.
+pub(super) struct Client(pub(super) UdpSocket);
+
+pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
+    let options = options.iter().flat_map(|(name, value)| [*name, *value]);
+    let texts: Vec<&str> = [name, "octet"].into_iter().chain(options).collect();
+    format!("\0\x01{}\0", texts.join("\0")).into_bytes()
+}
+
+pub(super) fn parse(tftp: &str) -> Config {
+    booting(tftp, "missing")
+}
+
+fn booting(tftp: &str, bios: &str) -> Config {
+    let boot = if tftp.is_empty() {
+        String::new()
+    } else {
+        format!("boot: {{ uefi: a.efi, bios: {bios} }}")
+    };
+    Config::parse(&format!("interfaces: [lo]\nsubnets: []\n{boot}\n{tftp}\n")).unwrap()
+}
+
+/// The file, once it is to be had there.
+pub(super) fn until_served(address: SocketAddr) -> Vec<u8> {
+    let limit = Instant::now() + LIMIT;
+    let client = Client::at(1);
+    client.0.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    loop {
+        client.0.send_to(&request("a.efi", &[]), address).unwrap();
+        let mut buffer = [0; 600];
+        if let Ok((len, from)) = client.0.recv_from(&mut buffer) {
+            client.0.set_read_timeout(Some(LIMIT)).unwrap();
+            return client.take(buffer[..len].to_vec(), from, 512, 1).unwrap();
+        }
+        assert!(Instant::now() < limit, "not served at {address}");
+    }
+}
+
+impl Lab {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> =
+            (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        fs::write(folder.path().join("a.efi"), bytes).unwrap();
+        let root = folder.path().display();
+        let config = parse(&format!("tftp: {{ root: {root}, listen: ['0.0.0.0:0'] }}"));
+        let config = watch::Sender::new(Arc::new(config));
+        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let ready: Gate = readiness.gate("tftp", "its sockets");
+        let parts =
+            Parts { config: config.subscribe(), metrics: Metrics::register(&mut registry), ready };
+        let shutdown = CancellationToken::new();
+        let (opened, is_open) = oneshot::channel();
+        let stop = shutdown.clone();
+        let serving = std::thread::spawn(move || {
+            let runtime = Runtime::new().unwrap();
+            let _entered = runtime.enter();
+            serve(parts, opened, &stop)
+        });
+        let [address] = is_open.blocking_recv().unwrap()[..] else { panic!("one address") };
+        let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
+        let serving = Some(serving);
+        Self { folder, config, readiness, registry, address, shutdown, serving }
+    }
+
+    pub(super) fn root(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
+    pub(super) fn file(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join("a.efi")).unwrap()
+    }
+
+    pub(super) fn configure(&self, tftp: &str) {
+        self.config.send_replace(Arc::new(parse(tftp)));
+    }
+
+    /// Also serves this file.
+    pub(super) fn boot(&self, bios: &str) {
+        let tftp = format!("tftp: {{ root: {}, listen: ['0.0.0.0:0'] }}", self.root());
+        self.config.send_replace(Arc::new(booting(&tftp, bios)));
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
+    pub(super) fn until_metrics(&self, line: &str) {
+        let limit = Instant::now() + LIMIT;
+        while !self.metrics().contains(line) {
+            assert!(Instant::now() < limit, "no {line} in {}", self.metrics());
+            std::thread::yield_now();
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(serving) = self.serving.take() {
+            serving.join().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stop();
+        }
+    }
+}
+
+impl Client {
+    /// A client at this address of 127.0.1.0/24.
+    pub(super) fn at(last: u8) -> Self {
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 1, last], 0))).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        Self(socket)
+    }
+
+    fn acknowledge(&self, block: u16, to: SocketAddr) {
+        self.0.send_to(&[&[0, 4][..], &block.to_be_bytes()].concat(), to).unwrap();
+    }
+
+    pub(super) fn ask(&self, lab: &Lab, name: &str, options: &[(&str, &str)]) {
+        self.0.send_to(&request(name, options), lab.address).unwrap();
+    }
+
+    pub(super) fn hear(&self) -> (Vec<u8>, SocketAddr) {
+        let mut buffer = [0; 2000];
+        let (len, from) = self.0.recv_from(&mut buffer).unwrap();
+        (buffer[..len].to_vec(), from)
+    }
+
+    /// What is not the OACK, which may come again.
+    pub(super) fn hear_data(&self) -> Vec<u8> {
+        loop {
+            let (packet, _) = self.hear();
+            if packet[1] != 6 {
+                return packet;
+            }
+        }
+    }
+
+    /// The file, or the ERROR.
+    pub(super) fn fetch(&self, lab: &Lab, options: &[(&str, &str)]) -> Result<Vec<u8>, Vec<u8>> {
+        self.ask(lab, "a.efi", options);
+        let value = |name: &str| {
+            options.iter().find(|option| option.0 == name).map(|option| option.1.parse().unwrap())
+        };
+        let (blksize, windowsize) =
+            (value("blksize").unwrap_or(512), value("windowsize").unwrap_or(1));
+        let (mut first, from) = self.hear();
+        while !options.is_empty() && first[1] != 6 {
+            // Of a transfer that was replaced.
+            first = self.hear().0;
+        }
+        self.take(first, from, blksize, windowsize)
+    }
+
+    pub(super) fn take(
+        &self,
+        first: Vec<u8>,
+        from: SocketAddr,
+        blksize: usize,
+        windowsize: usize,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let (mut file, mut block, mut packet, mut sender) = (Vec::new(), 0_u16, first, from);
+        loop {
+            let number = u16::from_be_bytes([packet[2], packet[3]]);
+            match packet[1] {
+                6 => {
+                    self.acknowledge(0, sender);
+                }
+                3 if number == block.wrapping_add(1) => {
+                    block = number;
+                    file.extend_from_slice(&packet[4..]);
+                    let is_last = packet.len() < blksize + 4;
+                    if is_last || usize::from(block).is_multiple_of(windowsize) {
+                        self.acknowledge(block, sender);
+                    }
+                    if is_last {
+                        return Ok(file);
+                    }
+                }
+                5 => return Err(packet),
+                _ => {}
+            }
+            (packet, sender) = self.hear();
+        }
+    }
+}

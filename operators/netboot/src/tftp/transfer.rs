@@ -1,0 +1,207 @@
+//! One transfer, from its file to its client.
+
+use super::{
+    file::{Blocks, Opened},
+    socket::Peer,
+};
+use metal_core::tftp::{
+    Code, End, Limits, Packet, ReadRequest, Step, Terms, Transfer, encode_error,
+};
+use std::{
+    io,
+    ops::RangeInclusive,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+/// After this time a client that is still not done is not going to be.
+const LONGEST: Duration = Duration::from_hours(1);
+/// What clients send is short; the rest of a longer packet says nothing.
+const MAX_ANSWER: usize = 1024;
+
+/// How a transfer ended.
+#[derive(Debug, strum::IntoStaticStr)]
+pub(super) enum Outcome {
+    /// The client has the file.
+    Done,
+    /// The client ended it.
+    Aborted {
+        /// Its number for why.
+        code: u16,
+        /// Why, in its words.
+        message: String,
+    },
+    /// The client does not answer.
+    GaveUp,
+    /// The client's machine says that nobody is at this port any more.
+    Vanished,
+    /// It took too long.
+    TooLong,
+    /// The client has begun another one from its port.
+    Replaced,
+    /// The server is stopping.
+    Stopped,
+    /// The file cannot be read to its end.
+    Unreadable(io::Error),
+}
+
+/// What others and a transfer tell each other.
+pub(super) struct Signals<'a> {
+    /// The server is stopping.
+    pub(super) is_stopping: &'a AtomicBool,
+    /// The client has begun another one.
+    pub(super) is_replaced: &'a AtomicBool,
+    /// Called when the client answers for the first time.
+    pub(super) answered: Option<Box<dyn FnOnce() + 'a>>,
+}
+
+/// A transfer that has begun.
+pub(super) struct Running<'a> {
+    terms: Terms,
+    transfer: Transfer,
+    blocks: Blocks,
+    peer: Peer,
+    signals: Signals<'a>,
+}
+
+impl<'a> Running<'a> {
+    /// A transfer of a file.
+    pub(super) fn new(
+        request: &ReadRequest<'_>,
+        opened: Opened,
+        mut peer: Peer,
+        signals: Signals<'a>,
+    ) -> Self {
+        let limits = Limits::default();
+        let blksize = peer.blksize().unwrap_or(limits.blksize);
+        let terms = Terms::new(request, opened.size, Limits { blksize, ..limits });
+        let transfer = Transfer::new(&terms);
+        if terms.windowsize > 1 {
+            peer.segment(terms.blksize);
+        }
+        let blocks = Blocks::new(opened, terms.blksize, terms.windowsize);
+        Self { terms, transfer, blocks, peer, signals }
+    }
+
+    /// How many bytes the client has.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = self.transfer.acknowledged() * u64::from(self.terms.blksize);
+        bytes.min(self.terms.size)
+    }
+
+    /// Goes on to the end. The client hears of an end that it does not know.
+    pub(super) fn run(&mut self) -> Outcome {
+        let outcome = self.steps();
+        let text = match &outcome {
+            Outcome::Unreadable(_) => "file cannot be read to its end",
+            Outcome::TooLong => "takes too long",
+            Outcome::Stopped => "server is stopping",
+            Outcome::Done
+            | Outcome::Aborted { .. }
+            | Outcome::GaveUp
+            | Outcome::Vanished
+            | Outcome::Replaced => return outcome,
+        };
+        // It is over with or without the packet.
+        self.peer.send(&encode_error(Code::Undefined, text)).ok();
+        outcome
+    }
+
+    fn steps(&mut self) -> Outcome {
+        let began = Instant::now();
+        let mut deadline = began;
+        let mut step = self.transfer.begin();
+        loop {
+            match self.carry_out(step) {
+                Ok(Sent::Nothing) => {}
+                Ok(Sent::Packets) => deadline = Instant::now() + self.terms.timeout,
+                Err(outcome) => return outcome,
+            }
+            if began.elapsed() > LONGEST {
+                return Outcome::TooLong;
+            }
+            step = match self.wait(deadline) {
+                Ok(step) => step,
+                Err(outcome) => return outcome,
+            };
+        }
+    }
+
+    fn carry_out(&mut self, step: Step) -> Result<Sent, Outcome> {
+        match step {
+            Step::Greet => {
+                let oack = self.terms.oack.as_deref().unwrap_or_default();
+                sent(self.peer.send(oack))
+            }
+            Step::Send(window) => self.send(window),
+            Step::Wait => Ok(Sent::Nothing),
+            Step::End(End::Done) => Err(Outcome::Done),
+            Step::End(End::Aborted { code, message }) => Err(Outcome::Aborted { code, message }),
+            Step::End(End::GaveUp) => Err(Outcome::GaveUp),
+        }
+    }
+
+    fn send(&mut self, window: RangeInclusive<u64>) -> Result<Sent, Outcome> {
+        let (mut first, last) = window.into_inner();
+        while first <= last {
+            let held = self.blocks.hold(first).map_err(Outcome::Unreadable)?;
+            let end = held.min(last + 1).min(first + self.peer.batch());
+            sent(if end - first == 1 {
+                self.peer.send_block(first, self.blocks.block(first))
+            } else {
+                let blocks: Vec<_> = (first..end).map(|block| self.blocks.block(block)).collect();
+                self.peer.send_blocks(first, &blocks)
+            })?;
+            first = end;
+        }
+        Ok(Sent::Packets)
+    }
+
+    /// The next step: what the client says, or what follows when it says nothing in time.
+    fn wait(&mut self, deadline: Instant) -> Result<Step, Outcome> {
+        let mut buffer = [0; MAX_ANSWER];
+        loop {
+            if self.signals.is_stopping.load(Ordering::Relaxed) {
+                return Err(Outcome::Stopped);
+            }
+            if self.signals.is_replaced.load(Ordering::Relaxed) {
+                return Err(Outcome::Replaced);
+            }
+            match self.peer.receive(&mut buffer) {
+                Ok(len) => {
+                    if let Some(answered) = self.signals.answered.take() {
+                        answered();
+                    }
+                    if let Ok(packet) = Packet::decode(&buffer[..len]) {
+                        match self.transfer.receive(&packet) {
+                            Step::Wait => {}
+                            step => return Ok(step),
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    return Err(Outcome::Vanished);
+                }
+                // Nothing came, or something is wrong that may pass until the next attempt.
+                Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Ok(self.transfer.expire());
+            }
+        }
+    }
+}
+
+/// Whether a step sent anything.
+enum Sent {
+    Nothing,
+    Packets,
+}
+
+/// What the kernel does not take is lost like what the network loses, and comes again.
+fn sent(result: io::Result<()>) -> Result<Sent, Outcome> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Err(Outcome::Vanished),
+        Ok(()) | Err(_) => Ok(Sent::Packets),
+    }
+}
