@@ -72,3 +72,31 @@ started() {
   read -ra fields <<<"${stat##*) }"
   [ "${fields[0]}" != Z ] && printf '%s\n' "${fields[19]}"
 }
+
+# venv NAME: prints the folder of a Python environment with hack/NAME.d/requirements.txt, which is
+# installed once from PyPI into the cache; several callers at once are safe. The folder has its name
+# before it is complete, because its scripts know it, and the file `complete` last.
+venv() {
+  local requirements=$hack/$1.d/requirements.txt key folder
+  need python3 python3 python3-venv
+  python3 -c 'import ensurepip' 2>/dev/null || need "python3 -m venv" python3-venv
+  key=$({ python3 --version && cat "$requirements"; } | sha256sum | cut -c 1-16)
+  folder=$(cache_root)/$1/$key
+  if [ ! -e "$folder/complete" ]; then
+    mkdir -p "${folder%/*}"
+    (
+      flock 9
+      [ -e "$folder/complete" ] || fill_venv "$folder" "$requirements"
+    ) 9>"$folder.lock" >&2
+  fi
+  printf '%s\n' "$folder"
+}
+
+# fill_venv FOLDER REQUIREMENTS
+fill_venv() {
+  say "installing ${2#"$hack"/} from PyPI"
+  python3 -m venv --clear "$1"
+  "$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$2" ||
+    die "what ${2#"$hack"/} names cannot be installed from PyPI"
+  touch "$1/complete"
+}

@@ -45,16 +45,3 @@ build() {
   cargo build --locked --target-dir "$1" --package metal-operator --package boot-operator \
     --package netboot --package e2e --bins
 }
-
-# network_flags: how unshare gets a network namespace in which links can be made.
-network_flags() {
-  local flags
-  for flags in -n -Urn; do
-    if unshare "$flags" ip link add name veth0 type veth peer name veth1 2>/dev/null; then
-      printf '%s\n' "$flags"
-      return
-    fi
-  done
-  die "no network namespace can be made here: be root, or allow user namespaces" \
-    "(sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)"
-}
