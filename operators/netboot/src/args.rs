@@ -10,8 +10,8 @@ const CONFIG_HELP: &str = concat!(
     include_str!("../example.yaml"),
 );
 
-/// DHCP server of the out-of-band and boot networks. Gives out addresses and boot files, and
-/// records the BMCs that it sees as Endpoints.
+/// DHCP server of the out-of-band and boot networks. Gives out addresses and boot files, which it
+/// serves by TFTP if it has them, and records the BMCs that it sees as Endpoints.
 ///
 /// A client gets its lease once the lease is in the file of --lease-file, so that the death of
 /// this process loses none. The file is handed to the disk every second: a power failure may cost

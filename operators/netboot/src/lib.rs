@@ -1,8 +1,9 @@
-//! DHCP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
+//! DHCP and TFTP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
 //!
 //! [`metal_core::dhcp`] decides; here are the sockets ([`link`]), the leases on disk
 //! ([`lease_file`]), the loop between them ([`server`]), and the ways to and from the API server,
 //! which is not on the path of a packet ([`recorder`], [`machines`]).
+//! Boot files are the business of [`tftp`].
 
 pub mod args;
 pub mod file;
