@@ -34,6 +34,16 @@ impl Host {
         Ok(Self { address, held: held.collect::<Result<_>>()? })
     }
 
+    /// Holds the ports `names` themselves, at an address of this machine that is nobody else's.
+    ///
+    /// # Errors
+    ///
+    /// If somebody listens there.
+    pub fn own(address: Ipv4Addr, names: &[u16]) -> Result<Self> {
+        let held = names.iter().map(|name| Ok((*name, TcpListener::bind((address, *name))?)));
+        Ok(Self { address, held: held.collect::<Result<_>>()? })
+    }
+
     /// Where the one is to listen that would listen on port `name` elsewhere.
     ///
     /// # Errors

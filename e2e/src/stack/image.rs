@@ -1,7 +1,7 @@
 //! The images that a stack starts with. Their layers are what a simulated machine can tell apart:
 //! nothing executes them.
 
-use super::OciRegistry;
+use super::{Layer, OciRegistry};
 use anyhow::Result;
 
 /// The discovery image, for every kind of boot.
@@ -13,19 +13,23 @@ pub const HTTP_TENANT: &str = "os/http-tenant:1";
 /// An image that nothing boots.
 pub const NO_KERNEL: &str = "os/no-kernel:1";
 
-const KERNEL: &str = "application/vnd.ironcore.image.kernel";
-const INITRD: &str = "application/vnd.ironcore.image.initramfs";
+/// Media type of a kernel.
+pub const KERNEL: &str = "application/vnd.ironcore.image.kernel";
+/// Media type of an initial RAM disk.
+pub const INITRD: &str = "application/vnd.ironcore.image.initramfs";
 const SQUASHFS: &str = "application/vnd.ironcore.image.squashfs";
-const UKI: &str = "application/vnd.ironcore.image.uki";
+/// Media type of a unified kernel image.
+pub const UKI: &str = "application/vnd.ironcore.image.uki";
 
-/// Pushes all of them.
-pub(super) async fn push(registry: &OciRegistry) -> Result<()> {
+/// Pushes all of them; the discovery image has these layers, if there are any.
+pub(super) async fn push(registry: &OciRegistry, discovery: &[Layer<'_>]) -> Result<()> {
     let kernel = content("discovery kernel");
     let (initrd, squashfs) = (content("discovery initrd"), content("discovery squashfs"));
     let uki = content("discovery uki");
     let layers: [(&str, &[u8]); 4] =
         [(KERNEL, &kernel), (INITRD, &initrd), (SQUASHFS, &squashfs), (UKI, &uki)];
-    registry.push(DISCOVERY, &layers).await?;
+    let discovery = if discovery.is_empty() { &layers } else { discovery };
+    registry.push(DISCOVERY, discovery).await?;
     let (kernel, initrd) = (content("tenant kernel"), content("tenant initrd"));
     let squashfs = content("tenant squashfs");
     let layers: [(&str, &[u8]); 3] = [(KERNEL, &kernel), (INITRD, &initrd), (SQUASHFS, &squashfs)];

@@ -20,7 +20,7 @@ mod settings;
 mod until;
 
 pub use address::Host;
-pub use image::{DISCOVERY, HTTP_TENANT, NO_KERNEL, PXE_TENANT};
+pub use image::{DISCOVERY, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
 pub use operator::Operator;
@@ -68,9 +68,15 @@ impl Stack {
             tokio::try_join!(control_plane(), operator::Binaries::find(settings.binaries))?;
         let (client, scratch) = (cluster.client().await?, cluster.scratch());
         let registry = OciRegistry::start(&scratch).await?;
-        image::push(&registry).await?;
+        let discovery = settings.discovery.iter();
+        let discovery: Vec<Layer> = discovery.map(|(kind, layer)| (*kind, &**layer)).collect();
+        image::push(&registry, &discovery).await?;
         let [boot_port, image_port, registry_port] = [8082, 8083, 10000];
-        let host = Host::reserve(&[boot_port, image_port, registry_port])?;
+        let ports = [boot_port, image_port, registry_port];
+        let host = match settings.address {
+            Some(address) => Host::own(address, &ports)?,
+            None => Host::reserve(&ports)?,
+        };
         let boot_url = Url::parse(&format!("http://{}", host.at(boot_port)?))?;
         let (mut fleets, mut prefixes) = (Vec::new(), Vec::new());
         for mut fleet in settings.fleets {

@@ -2,9 +2,16 @@
 //! this one test. So nothing has to be removed from this machine, however the test ends; where it
 //! is not root, the namespace is in a user namespace.
 
+use crate::image::image;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::{binary, workspace};
-use std::{any::type_name, env, process::Command, time::Duration};
+use std::{
+    any::type_name,
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 use tokio::{
     runtime::{self, Runtime},
     sync::Semaphore,
@@ -15,13 +22,27 @@ use tokio::{
 const LIMIT: Duration = Duration::from_mins(4);
 /// Set inside, to the folder with our binaries.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
-/// Set inside.
+/// Set inside, to the folder with the discovery image.
 const INSIDE: &str = "BLOOMERY_E2E_FIRMWARE";
 /// Virtual machines at a time: without KVM, each of them keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// Runs a test in a network of its own, which has nothing but loopback.
 pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(test: T) {
+    run_test(test, async || PathBuf::new());
+}
+
+/// The same for a test that needs the discovery image.
+pub(crate) fn with_discovery_image<T: AsyncFnOnce()>(test: T) {
+    run_test(test, async || image().await.to_owned());
+}
+
+/// The folder with the discovery image.
+pub(crate) fn discovery_image() -> PathBuf {
+    env::var_os(INSIDE).unwrap_or_default().into()
+}
+
+fn run_test<T: AsyncFnOnce()>(test: T, image: impl AsyncFnOnce() -> PathBuf) {
     if env::var_os(INSIDE).is_some() {
         ip("link set lo up").unwrap();
         let runtime = Runtime::new().unwrap();
@@ -30,8 +51,9 @@ pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(test: T) {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let netboot = binary("netboot").await.unwrap();
+            let image = image().await;
             let _turn = TURNS.acquire().await.unwrap();
-            enter(name_of::<T>(), netboot.parent().unwrap().as_os_str()).unwrap();
+            enter(name_of::<T>(), netboot.parent().unwrap(), &image).unwrap();
         });
     }
 }
@@ -43,12 +65,12 @@ fn name_of<T>() -> &'static str {
     path.split_once("::").map_or(path, |(_, path)| path)
 }
 
-fn enter(test: &str, binaries: &std::ffi::OsStr) -> Result<()> {
+fn enter(test: &str, binaries: &Path, image: &Path) -> Result<()> {
     let flags = run(&mut Command::new(workspace().join("e2e/tests/firmware/prepare.sh")))?;
     // It does not outlive this one.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", &flags]).arg(env::current_exe()?);
-    command.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env(BIN_DIR, binaries);
+    command.args(["--exact", test, "--nocapture"]).env(INSIDE, image).env(BIN_DIR, binaries);
     let printed = run(&mut command)?;
     ensure!(printed.contains("1 passed"), "no test is named {test}: {printed}");
     // What a test has measured is for whoever runs it.

@@ -1,10 +1,16 @@
 //! Machines with real firmware, in virtual machines.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and tells how long it took"
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and tells how long a boot took"
 )]
 
+mod bios;
+mod bmc;
+mod image;
 mod inside;
+mod lab;
+mod network;
+mod uefi;
 mod vm;

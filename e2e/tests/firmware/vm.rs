@@ -1,13 +1,17 @@
 //! A machine of the simulator that is a virtual one: what Redfish says about its power is so.
 
-use crate::inside::{in_a_network_of_its_own, ip};
+use crate::{
+    bmc::Bmc,
+    inside::in_a_network_of_its_own,
+    network::{client, tap},
+};
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     cluster::{Process, eventually},
-    sim::{BootTarget, Config, Host, Power, Profile, Simulator, Vm},
+    sim::{Host, Power, Vm},
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -16,7 +20,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 fn power_over_redfish_is_that_of_qemu_and_qemu_is_the_machine_that_redfish_describes() {
     in_a_network_of_its_own(async || {
         let folder = tempfile::tempdir().unwrap();
-        let bmc = Bmc::start(folder.path()).await.unwrap();
+        tap().unwrap();
+        let bmc = Bmc::start(Vm::new(folder.path().join("0"), "tap0")).await.unwrap();
         bmc.patch(
             &json!({ "BootSourceOverrideTarget": "Hdd", "BootSourceOverrideEnabled": "Once" }),
         )
@@ -63,7 +68,7 @@ fn a_virtual_machine_that_cannot_start_is_off_and_says_why() {
         let folder = tempfile::tempdir().unwrap();
         // There is such a device, and it is something else.
         let vm = Vm::new(folder.path().join("0"), "lo");
-        let bmc = Bmc::start_with(vm).await.unwrap();
+        let bmc = Bmc::start(vm).await.unwrap();
         bmc.reset("On").await.unwrap();
         let failed = eventually(LIMIT, async || match bmc.simulator.machine(0)?.host {
             Host::Failed { reason } => Ok(reason),
@@ -109,76 +114,6 @@ fn a_virtual_machine_ends_with_its_simulator_however_that_ends() {
         .await
         .unwrap();
     });
-}
-
-/// The BMC of a virtual machine.
-struct Bmc {
-    simulator: Simulator,
-    http: reqwest::Client,
-    url: String,
-}
-
-impl Bmc {
-    async fn start(folder: &Path) -> Result<Self> {
-        tap()?;
-        Self::start_with(Vm::new(folder.join("0"), "tap0")).await
-    }
-
-    async fn start_with(vm: Vm) -> Result<Self> {
-        let boot_targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd];
-        let profile = Profile { boot_targets, ..Profile::default() };
-        let config = Config { vms: [(0, vm)].into(), profile, ..Config::default() };
-        let simulator = Simulator::start(config).await?;
-        let bmc = simulator.bmc(0).context("a BMC has an address")?;
-        let url = format!("http://{bmc}/redfish/v1/Systems/1");
-        Ok(Self { simulator, http: client(), url })
-    }
-
-    async fn system(&self) -> Result<Value> {
-        let get = self.http.get(&self.url).basic_auth("foo", Some("bar"));
-        Ok(get.send().await?.error_for_status()?.json().await?)
-    }
-
-    async fn patch(&self, boot: &Value) -> Result<()> {
-        let patch = self.http.patch(&self.url).basic_auth("foo", Some("bar"));
-        patch.json(&json!({ "Boot": boot })).send().await?.error_for_status()?;
-        Ok(())
-    }
-
-    async fn reset(&self, reset: &str) -> Result<()> {
-        let url = format!("{}/Actions/ComputerSystem.Reset", self.url);
-        let post = self.http.post(url).basic_auth("foo", Some("bar"));
-        post.json(&json!({ "ResetType": reset })).send().await?.error_for_status()?;
-        Ok(())
-    }
-
-    async fn is(&self, power: &str) -> Result<()> {
-        eventually(LIMIT, async || {
-            let is = &self.system().await?["PowerState"];
-            ensure!(is == power, "it is {is}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// The number of the QEMU that runs, once it is another one.
-    async fn process_other_than(&self, id: u32) -> Result<u32> {
-        eventually(LIMIT, async || match self.simulator.machine(0)?.host {
-            Host::Vm { process, .. } if process != id => Ok(process),
-            other => bail!("{other:?}"),
-        })
-        .await
-    }
-}
-
-fn client() -> reqwest::Client {
-    metal_runtime::client::install_crypto_provider();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-fn tap() -> Result<()> {
-    ip("tuntap add dev tap0 mode tap")?;
-    ip("link set tap0 up")
 }
 
 /// The command line of a process, which must be QEMU and no zombie.

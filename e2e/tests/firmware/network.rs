@@ -1,0 +1,68 @@
+//! The network that virtual machines boot from, and netboot on it.
+
+use crate::inside::ip;
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::{Process, binary, eventually};
+use std::{fs, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_mins(1);
+const HEALTH: &str = "127.0.0.1:8081";
+
+/// Address of this side.
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// Where the boot-operator is reached.
+pub(crate) const BOOT_SERVICE: &str = "http://10.77.0.1:8082";
+
+/// A bridge, and the tap device of one machine.
+pub(crate) fn bridge() -> Result<()> {
+    ip("link add br0 type bridge")?;
+    ip(&format!("address add {ADDRESS}/24 dev br0"))?;
+    ip("link set br0 up")?;
+    tap()?;
+    ip("link set tap0 master br0")
+}
+
+/// The tap device of one machine.
+pub(crate) fn tap() -> Result<()> {
+    ip("tuntap add dev tap0 mode tap")?;
+    ip("link set tap0 up")
+}
+
+/// An HTTP client that goes through no proxy.
+pub(crate) fn client() -> reqwest::Client {
+    metal_runtime::client::install_crypto_provider();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// netboot on the bridge, with this for its `boot`; its files are in `folder`.
+pub(crate) async fn netboot(folder: &Path, boot: &str) -> Result<Process> {
+    let config = folder.join("netboot.yaml");
+    let text = format!(
+        "interfaces: [br0]\n\
+         subnets:\n\
+         - subnet: 10.77.0.0/24\n  \
+           ranges: [10.77.0.100-10.77.0.199]\n  \
+           router: {ADDRESS}\n\
+         boot: {{ {boot} }}\n",
+    );
+    fs::write(&config, text)?;
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(binary("netboot").await?).arg("--no-endpoints");
+    command.arg(format!("--config={}", config.display()));
+    command.arg(format!("--health-probe-bind-address={HEALTH}"));
+    command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
+    let mut process = Process::start(&mut command, folder.join("netboot.log"))?;
+    let http = client();
+    eventually(LIMIT, async || {
+        process.check()?;
+        let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{status}: {text}");
+        Ok(())
+    })
+    .await
+    .context("netboot")?;
+    Ok(process)
+}

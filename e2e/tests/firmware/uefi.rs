@@ -1,0 +1,62 @@
+//! Machines with UEFI.
+
+use crate::{
+    bmc::Bmc,
+    inside::{in_a_network_of_its_own, with_discovery_image},
+    lab::{Lab, Path},
+    network::{ADDRESS, bridge, netboot},
+};
+use axum::{
+    Router,
+    http::{StatusCode, Uri},
+};
+use e2e::sim::Vm;
+use serde_json::json;
+use std::time::Duration;
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+/// How long firmware may take to ask for a file.
+const LIMIT: Duration = Duration::from_mins(2);
+
+#[test]
+fn a_machine_with_uefi_http_boot_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiHttp).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
+fn an_http_boot_uri_comes_before_what_dhcp_says() {
+    in_a_network_of_its_own(async || {
+        let folder = tempfile::tempdir().unwrap();
+        bridge().unwrap();
+        let listener = TcpListener::bind((ADDRESS, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, mut was_asked) = mpsc::unbounded_channel();
+        // Nobody gets anything, so firmware goes on to what comes next.
+        let nothing = async move |uri: Uri| {
+            asked.send(uri.path().to_owned()).ok(); // The test may have seen enough.
+            StatusCode::NOT_FOUND
+        };
+        let server = axum::serve(listener, Router::new().fallback(nothing)).into_future();
+        let _netboot =
+            netboot(folder.path(), &format!("http: '{url}/from-dhcp.efi'")).await.unwrap();
+        let bmc = Bmc::start(Vm::new(folder.path().join("0"), "tap0")).await.unwrap();
+        bmc.patch(&json!({
+            "BootSourceOverrideEnabled": "Once",
+            "BootSourceOverrideTarget": "UefiHttp",
+            "HttpBootUri": format!("{url}/from-bmc.efi"),
+        }))
+        .await
+        .unwrap();
+        bmc.reset("On").await.unwrap();
+        let both = async {
+            assert_eq!(was_asked.recv().await.unwrap(), "/from-bmc.efi");
+            while was_asked.recv().await.unwrap() != "/from-dhcp.efi" {}
+        };
+        tokio::select! {
+            ended = server => panic!("{ended:?}"),
+            seen = timeout(LIMIT, both) => seen.unwrap(),
+        }
+    });
+}
