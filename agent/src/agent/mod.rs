@@ -1,7 +1,7 @@
 //! The agent's life: collect, post, listen, and again until it is told to stop.
 //!
-//! The first report goes out as soon as it is collected; neighbours follow when their switches
-//! speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
+//! The first report goes out as soon as it is collected; addresses follow as routers give them, and
+//! neighbours when their switches speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
 //! as fresh as its timestamp. A failed post is repeated for ever: the registry may be away for as
 //! long as an upgrade takes.
 
@@ -10,7 +10,7 @@ mod ears;
 use crate::{
     args::Args,
     backoff::Backoff,
-    kernel::{Captured, Kernel, Running},
+    kernel::{Addresses, Captured, Kernel, Running},
     probe::{self, Machine, chain},
     registry::{Client, InvalidUrl, TlsError},
     root::Root,
@@ -23,6 +23,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// How often an unchanged report is repeated.
 pub const REPEAT: Duration = Duration::from_secs(30);
+
+/// How often addresses are looked at: new ones are reported soon.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The agent of one machine.
 #[derive(Debug)]
@@ -93,15 +96,24 @@ impl Agent {
         let (mut ears, mut known) = (Ears::open(self.lldp), Vec::new());
         let until = Instant::now() + self.lldp_duration;
         let mut due = Instant::now();
+        let mut addresses = self.addresses();
+        let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 biased;
-                () = sleep_until(due) => due = Instant::now() + self.round(&mut ears, &mut known).await,
+                () = sleep_until(due) => {
+                    addresses = self.addresses();
+                    due = Instant::now() + self.round(&mut ears, &mut known).await;
+                }
                 news = ears.hear() => {
                     let soon = ears.reported + self.lldp_interval;
                     if news && Instant::now() < until {
                         due = due.min(soon);
                     }
+                }
+                // A machine gets its addresses one after the other.
+                _ = look.tick() => if self.addresses() != addresses {
+                    due = due.min(ears.reported + LOOK);
                 }
             }
         }
@@ -129,6 +141,10 @@ impl Agent {
                 pause
             }
         }
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.machine.kernel.addresses().unwrap_or_default()
     }
 
     async fn report(&self, ears: &Ears) -> Report {

@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::Parser;
 use std::{convert::Infallible, net::IpAddr, path::Path, time::Duration};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Deadline of one question to the boot service, and the longest answer.
@@ -53,12 +53,13 @@ enum Stuck {
     Agent(#[from] Unusable),
 }
 
-/// Reports for ever.
-pub(super) async fn report(root: &Root) -> Infallible {
+/// Reports for ever. `boot_url` is what a DHCP server said, where it was asked.
+pub(super) async fn report(root: &Root, boot_url: &watch::Receiver<Option<String>>) -> Infallible {
     wait_for_address().await;
     let mut backoff = Backoff::new(PAUSE);
     loop {
-        match agent(root).await {
+        let url = boot_url.borrow().clone();
+        match agent(root, url.as_deref()).await {
             Ok(agent) => match agent.run().await {},
             Err(stuck) => {
                 let pause = backoff.pause(getrandom::u64().unwrap_or(0));
@@ -85,8 +86,8 @@ fn has_address() -> bool {
     })
 }
 
-async fn agent(root: &Root) -> Result<Agent, Stuck> {
-    let url = origin::find(root)?;
+async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, Stuck> {
+    let url = origin::find(root, boot_url)?;
     tracing::info!(boot_service = %url, "asking what to report, and where");
     let orders = orders(url).await?;
     let flags = [

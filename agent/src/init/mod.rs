@@ -26,7 +26,7 @@ use power::End;
 use std::{
     convert::Infallible, ffi::OsString, io, panic, path::Path, process::ExitCode, time::Duration,
 };
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, sync::watch};
 
 /// How long what went wrong stays on the screen before the machine starts again.
 const READING: Duration = Duration::from_mins(1);
@@ -81,9 +81,10 @@ fn live() -> io::Result<End> {
 }
 
 async fn work(root: &Root) -> Infallible {
+    let (boot_url, told) = watch::channel(None);
     tokio::select! {
-        never = network::keep(root.clone()) => never,
-        never = discover::report(root) => never,
+        never = network::keep(root.clone(), boot_url) => never,
+        never = discover::report(root, &told) => never,
     }
 }
 

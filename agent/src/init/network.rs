@@ -1,9 +1,9 @@
 //! Every network port: drivers for it, the switch, a carrier, an address.
 
 use super::{
-    dhcp::{self, Link},
+    dhcp::{self, Firmware, Link, Wish},
     drivers::Drivers,
-    mounts,
+    mounts, origin,
 };
 use crate::{netlink, probe::chain, root::Root};
 use std::{
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    sync::watch,
     task::{AbortHandle, JoinSet, spawn_blocking},
     time::{Instant, sleep},
 };
@@ -28,12 +29,15 @@ const DEVICES: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_mins(1);
 
-/// Keeps every port in use for ever.
-pub(super) async fn keep(root: Root) -> Infallible {
+/// Keeps every port in use for ever. The URL of what the machine was to boot goes to `boot_url`,
+/// where nothing else tells it.
+pub(super) async fn keep(root: Root, boot_url: watch::Sender<Option<String>>) -> Infallible {
     let began = Instant::now();
-    let mut ports = Ports { root, ..Ports::default() };
-    let mut drivers = Drivers::read(&ports.root);
-    let mut look_for_devices = began;
+    let mut drivers = load(Drivers::read(&root), root.clone()).await;
+    // That of the firmware's variables is among them.
+    let firmware = origin::needs_dhcp(&root).then(|| Firmware { uuid: origin::wire_uuid(&root) });
+    let mut ports = Ports::new(root, Wish { firmware, boot_url });
+    let mut look_for_devices = began + DEVICES;
     let mut complain = began + PATIENCE;
     loop {
         if Instant::now() >= look_for_devices {
@@ -72,6 +76,7 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
 #[derive(Debug)]
 struct Ports {
     root: Root,
+    wish: Wish,
     /// Ports that were switched on.
     on: BTreeSet<String>,
     /// Those with a carrier, and who looks after their address.
@@ -79,14 +84,12 @@ struct Ports {
     tasks: JoinSet<Infallible>,
 }
 
-impl Default for Ports {
-    fn default() -> Self {
-        let (on, tended) = (BTreeSet::new(), BTreeMap::new());
-        Self { root: Root::new("/"), on, tended, tasks: JoinSet::new() }
-    }
-}
-
 impl Ports {
+    fn new(root: Root, wish: Wish) -> Self {
+        let (on, tended) = (BTreeSet::new(), BTreeMap::new());
+        Self { root, wish, on, tended, tasks: JoinSet::new() }
+    }
+
     fn look(&mut self) {
         for name in self.root.names(LINKS).unwrap_or_default() {
             let Some(link) = port(&self.root, &name) else { continue };
@@ -97,7 +100,7 @@ impl Ports {
             match (has_carrier, self.tended.contains_key(&name)) {
                 (true, false) => {
                     tracing::info!(link = name, "cable is connected; asking for an address");
-                    let task = self.tasks.spawn(dhcp::keep(link));
+                    let task = self.tasks.spawn(dhcp::keep(link, self.wish.clone()));
                     self.tended.insert(name, task);
                 }
                 (false, true) => {

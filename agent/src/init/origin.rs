@@ -4,8 +4,11 @@
 //!    with a token for this boot.
 //! 2. `bloomery.boot=` on the command line, as an image may be built with: the boot service, which
 //!    is asked for what belongs to the UUID in SMBIOS.
-//! 3. The URL that UEFI HTTP boot loaded the image from, as the image's own loader left it in a
-//!    variable: the boot service is at the same place.
+//! 3. The URL of the boot option that UEFI started, where a BMC gave it one (`HttpBootUri`).
+//! 4. The URL that a DHCP server gives to a machine that asks like its firmware did.
+//!
+//! An image that was loaded from a URL is asked for at that host and port: a boot service serves
+//! images and configurations alike.
 
 use crate::{
     registry::{InvalidUrl, RegistryUrl},
@@ -16,9 +19,10 @@ const COMMAND_LINE: &str = "/proc/cmdline";
 const CONFIG: &str = "ignition.config.url=";
 const SERVICE: &str = "bloomery.boot=";
 const UUID: &str = "/sys/class/dmi/id/product_uuid";
-/// Variable of systemd's stub: four bytes of attributes, then the path of the image in UTF-16.
-const LOADED_FROM: &str =
-    "/sys/firmware/efi/efivars/LoaderImageIdentifier-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+const FIRMWARE: &str = "/sys/firmware/efi";
+const VARIABLES: &str = "/sys/firmware/efi/efivars";
+/// Of the variables of UEFI itself.
+const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// What nobody told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +41,8 @@ pub(super) enum NoOrigin {
     Url,
 }
 
-/// Where the configuration of this boot is.
-pub(super) fn find(root: &Root) -> Result<RegistryUrl, NoOrigin> {
+/// Where the configuration of this boot is; `dhcp` is the URL that a DHCP server gave.
+pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, NoOrigin> {
     let line = root.text(COMMAND_LINE).unwrap_or_default();
     let argument = |name: &str| {
         // As with every argument of the kernel, the last one counts.
@@ -49,99 +53,174 @@ pub(super) fn find(root: &Root) -> Result<RegistryUrl, NoOrigin> {
     if let Some(whole) = argument(CONFIG) {
         return url(whole);
     }
-    let service = argument(SERVICE).or_else(|| loaded_from(&root.bytes(LOADED_FROM).ok()?));
-    let service = service.ok_or(NoOrigin::NoService)?;
+    let service = argument(SERVICE)
+        .or_else(|| origin(&boot_option(root)?))
+        .or_else(|| origin(dhcp?))
+        .ok_or(NoOrigin::NoService)?;
     let uuid = root.word(UUID).ok_or(NoOrigin::NoUuid)?.to_ascii_lowercase();
     url(format!("{}/ignition/{uuid}", service.trim_end_matches('/')))
 }
 
-/// Scheme, host and port of the URL in a device path as text, such as
-/// `/PciRoot(0x0)/Pci(0x3,0x0)/MAC(525400123456,0x1)/IPv4(0.0.0.0)/Uri(http://10.0.0.1/a.efi)`.
-fn loaded_from(variable: &[u8]) -> Option<String> {
-    let units = variable.get(4..)?.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair));
-    let text: String =
-        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-    let begin = text.rfind("http://").or_else(|| text.rfind("https://"))?;
-    let (scheme, rest) = text[begin..].split_once("://")?;
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".-:[]".contains(c)));
-    let authority = &rest[..end.unwrap_or(rest.len())];
-    (!authority.is_empty()).then(|| format!("{scheme}://{authority}"))
+/// Whether only a DHCP server can tell: a machine with UEFI, which nothing else told.
+pub(super) fn needs_dhcp(root: &Root) -> bool {
+    root.has(FIRMWARE) && find(root, None) == Err(NoOrigin::NoService)
+}
+
+/// The machine's UUID as SMBIOS has it: the first three fields are little-endian (SMBIOS 3.7,
+/// section 7.2.1).
+pub(super) fn wire_uuid(root: &Root) -> Option<[u8; 16]> {
+    let text = root.word(UUID)?.replace('-', "");
+    let digits = Some(text).filter(|text| text.len() == 32)?;
+    let mut uuid = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    for field in [0..4, 4..6, 6..8] {
+        uuid[field].reverse();
+    }
+    Some(uuid)
+}
+
+/// The URL in the boot option that UEFI started.
+fn boot_option(root: &Root) -> Option<String> {
+    let variable = |name: &str| root.bytes(&format!("{VARIABLES}/{name}-{GLOBAL}")).ok();
+    let current = variable("BootCurrent")?;
+    let [low, high] = current.get(4..6)?.try_into().ok()?;
+    uri(variable(&format!("Boot{:04X}", u16::from_le_bytes([low, high])))?.get(4..)?)
+}
+
+/// The URI in the device path of a load option (UEFI 2.10, sections 3.1.3 and 10.3.4.23).
+fn uri(option: &[u8]) -> Option<String> {
+    const MESSAGING_URI: [u8; 2] = [3, 24];
+    let (_attributes, rest) = option.split_at_checked(4)?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let title = rest.as_chunks::<2>().0.iter().position(|unit| *unit == [0, 0])?;
+    let mut path = rest.get(2 * (title + 1)..)?.get(..usize::from(u16::from_le_bytes(*length)))?;
+    while let [kind, subkind, low, high, ..] = *path {
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let value = path.get(4..length)?;
+        if [kind, subkind] == MESSAGING_URI && !value.is_empty() {
+            return String::from_utf8(value.to_vec()).ok();
+        }
+        path = path.get(length..)?;
+    }
+    None
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://").filter(|(it, _)| ["http", "https"].contains(it))?;
+    let authority = rest.split('/').next().filter(|authority| !authority.is_empty())?;
+    Some(format!("{scheme}://{authority}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, path::Path};
+    use std::fs;
     use tempfile::TempDir;
 
-    const PATH: &str = "\\Uri(http://10.77.0.1:8083/httpboot/a/b/sha256-00.efi)";
+    const URL: &str = "http://10.77.0.1:8083/httpboot/a/b/sha256-00.efi";
 
     #[test]
     fn the_command_line_of_this_boot_comes_first() {
         let line =
             "console=ttyS0 bloomery.boot=http://b ignition.config.url=http://a:1/t/X/u quiet";
-        let found = find(&machine(line, Some("UUID"), Some(PATH))).unwrap();
+        let machine = Machine::new(line, Some("UUID"), Some(URL));
+        let found = find(&machine.root(), Some(URL)).unwrap();
         assert_eq!((found.address(), found.path()), (("a", 1), "/t/X/u"));
     }
 
     #[test]
     fn a_boot_service_is_asked_for_the_uuid_of_smbios() {
-        let root = machine("bloomery.boot=http://b:8082/", Some("4C4C4544-0000"), Some(PATH));
-        let found = find(&root).unwrap();
+        let machine =
+            Machine::new("bloomery.boot=http://b:8082/", Some("4C4C4544-0000"), Some(URL));
+        let found = find(&machine.root(), Some(URL)).unwrap();
         assert_eq!((found.address(), found.path()), (("b", 8082), "/ignition/4c4c4544-0000"));
     }
 
     #[test]
     fn an_image_from_http_boot_asks_where_it_came_from() {
-        let found = find(&machine("quiet", Some("u"), Some(PATH))).unwrap();
+        let machine = Machine::new("quiet", Some("u"), Some(URL));
+        let found = find(&machine.root(), Some("http://other/a.efi")).unwrap();
         assert_eq!((found.address(), found.path()), (("10.77.0.1", 8083), "/ignition/u"));
-        let six = "/IPv6(0::)/Uri(https://[fd77::1]:8443/a.efi)";
-        let found = find(&machine("", Some("u"), Some(six))).unwrap();
+        // The firmware's own option for HTTP boot names no URL: the DHCP server gave it.
+        let machine = Machine::new("quiet", Some("u"), Some(""));
+        assert!(needs_dhcp(&machine.root()));
+        let found = find(&machine.root(), Some("https://[fd77::1]:8443/a.efi")).unwrap();
         assert_eq!((found.is_tls(), found.address()), (true, ("fd77::1", 8443)));
     }
 
     #[test]
     fn what_is_missing_is_told() {
-        let found = |line, uuid, path| find(&machine(line, uuid, path)).unwrap_err();
-        assert_eq!(found("quiet", Some("u"), None), NoOrigin::NoService);
-        assert_eq!(
-            found("quiet", Some("u"), Some("\\EFI\\BOOT\\BOOTX64.EFI")),
-            NoOrigin::NoService
-        );
-        assert_eq!(found("bloomery.boot=", Some("u"), Some("http://")), NoOrigin::NoService);
-        assert_eq!(found("bloomery.boot=http://b", None, None), NoOrigin::NoUuid);
-        assert_eq!(found("ignition.config.url=tftp://a/secret", None, None), NoOrigin::Url);
-        assert_eq!(find(&Root::new("/nowhere")).unwrap_err(), NoOrigin::NoService);
+        let found = |line, uuid, url| find(&Machine::new(line, uuid, url).root(), None).err();
+        assert_eq!(found("quiet", Some("u"), None), Some(NoOrigin::NoService));
+        assert_eq!(found("bloomery.boot=", Some("u"), Some("file:/a")), Some(NoOrigin::NoService));
+        assert_eq!(found("bloomery.boot=http://b", None, None), Some(NoOrigin::NoUuid));
+        assert_eq!(found("ignition.config.url=tftp://a/x", None, None), Some(NoOrigin::Url));
+        assert_eq!(find(&Root::new("/nowhere"), None).err(), Some(NoOrigin::NoService));
+        assert!(!needs_dhcp(&Root::new("/nowhere")), "a machine with BIOS has no HTTP boot");
     }
 
     #[test]
-    fn a_variable_cut_at_any_byte_is_read_without_harm() {
-        let whole = variable(PATH);
+    fn an_option_cut_at_any_byte_is_read_without_harm() {
+        let whole = option(URL);
+        assert_eq!(uri(&whole[4..]).as_deref(), Some(URL));
         for length in 0..whole.len() {
-            loaded_from(&whole[..length]);
+            uri(&whole[..length]);
+        }
+        // A node of no length must not be read for ever.
+        uri(&[0, 0, 0, 0, 8, 0, 0, 0, 3, 1, 0, 0, 3, 1, 0, 0]);
+    }
+
+    #[test]
+    fn the_uuid_is_sent_as_firmware_sends_it() {
+        let machine = Machine::new("", Some("00112233-4455-6677-8899-AABBCCDDEEFF"), None);
+        let expected = [
+            0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd,
+            0xee, 0xff,
+        ];
+        assert_eq!(wire_uuid(&machine.root()), Some(expected));
+        for text in ["", "0011", "zz112233-4455-6677-8899-aabbccddeeff"] {
+            assert_eq!(wire_uuid(&Machine::new("", Some(text), None).root()), None, "{text}");
         }
     }
 
-    fn variable(path: &str) -> Vec<u8> {
-        let text = path.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
-        [6, 0, 0, 0].into_iter().chain(text).collect()
-    }
-
-    /// A machine with this command line, UUID, and path of the loader.
-    fn machine(line: &str, uuid: Option<&str>, path: Option<&str>) -> Root {
-        let tree: TempDir = tempfile::tempdir().unwrap();
-        let write = |path: &str, content: &[u8]| {
-            let file = tree.path().join(path.trim_start_matches('/'));
-            fs::create_dir_all(file.parent().unwrap_or(Path::new("/"))).unwrap();
-            fs::write(file, content).unwrap();
+    /// A variable with a load option: attributes, length, title, MAC, URI, end.
+    fn option(url: &str) -> Vec<u8> {
+        let node = |kind: u8, subkind: u8, value: &[u8]| {
+            let length = u16::try_from(value.len() + 4).unwrap().to_le_bytes();
+            [&[kind, subkind], &length[..], value].concat()
         };
-        write(COMMAND_LINE, line.as_bytes());
-        if let Some(uuid) = uuid {
-            write(UUID, uuid.as_bytes());
+        let path =
+            [node(3, 11, &[0; 33]), node(3, 24, url.as_bytes()), node(0x7f, 0xff, &[])].concat();
+        let title: Vec<u8> = "UEFI\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = u16::try_from(path.len()).unwrap().to_le_bytes();
+        [&[7, 0, 0, 0, 1, 0, 0, 0], &length[..], &title, &path].concat()
+    }
+
+    /// A machine with this command line and UUID, started from a boot option with this URL.
+    struct Machine(TempDir);
+
+    impl Machine {
+        fn new(line: &str, uuid: Option<&str>, url: Option<&str>) -> Self {
+            let machine = Self(tempfile::tempdir().unwrap());
+            machine.write(COMMAND_LINE, line.as_bytes());
+            if let Some(uuid) = uuid {
+                machine.write(UUID, uuid.as_bytes());
+            }
+            if let Some(url) = url {
+                machine.write(&format!("{VARIABLES}/Boot000A-{GLOBAL}"), &option(url));
+                machine.write(&format!("{VARIABLES}/BootCurrent-{GLOBAL}"), &[6, 0, 0, 0, 10, 0]);
+            }
+            machine
         }
-        if let Some(path) = path {
-            write(LOADED_FROM, &variable(path));
+
+        fn write(&self, path: &str, content: &[u8]) {
+            let file = self.0.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, content).unwrap();
         }
-        Root::new(tree.keep())
+
+        fn root(&self) -> Root {
+            Root::new(self.0.path())
+        }
     }
 }

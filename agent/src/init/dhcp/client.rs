@@ -2,7 +2,7 @@
 
 use super::{
     lease::Lease,
-    packet::{Answer, LARGEST, Request, code, kind},
+    packet::{Answer, Firmware, LARGEST, Request, code, kind},
 };
 use crate::{
     netlink::{self, Address},
@@ -17,6 +17,7 @@ use std::{
 };
 use tokio::{
     net::UdpSocket,
+    sync::watch,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -42,11 +43,20 @@ pub(in super::super) struct Link {
     pub(in super::super) mac: [u8; 6],
 }
 
+/// What is asked for beside an address.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Wish {
+    /// As whom to ask for what to boot; nobody, where that is known.
+    pub(in super::super) firmware: Option<Firmware>,
+    /// Where the URL of it goes.
+    pub(in super::super) boot_url: watch::Sender<Option<String>>,
+}
+
 /// Gives the link an address and keeps it for ever. Cancel safe: the address goes with it.
-pub(in super::super) async fn keep(link: Link) -> Infallible {
+pub(in super::super) async fn keep(link: Link, wish: Wish) -> Infallible {
     let mut pauses = Pauses::default();
     loop {
-        match lease_once(&link).await {
+        match lease_once(&link, &wish).await {
             Ok(()) => pauses = Pauses::default(),
             Err(error) => {
                 let error = chain(&error);
@@ -58,8 +68,8 @@ pub(in super::super) async fn keep(link: Link) -> Infallible {
 }
 
 /// From asking to the end of the lease.
-async fn lease_once(link: &Link) -> io::Result<()> {
-    let conversation = Conversation::open(link)?;
+async fn lease_once(link: &Link, wish: &Wish) -> io::Result<()> {
+    let conversation = Conversation::open(link, wish)?;
     let mut lease = conversation.acquire().await?;
     let _held = Held::apply(link, &lease)?;
     loop {
@@ -76,13 +86,14 @@ async fn lease_once(link: &Link) -> io::Result<()> {
 
 struct Conversation<'a> {
     link: &'a Link,
+    wish: &'a Wish,
     socket: UdpSocket,
     xid: u32,
     began: Instant,
 }
 
 impl<'a> Conversation<'a> {
-    fn open(link: &'a Link) -> io::Result<Self> {
+    fn open(link: &'a Link, wish: &'a Wish) -> io::Result<Self> {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::UDP))?;
         socket.set_broadcast(true)?;
@@ -91,7 +102,7 @@ impl<'a> Conversation<'a> {
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         let xid = getrandom::u32().unwrap_or(link.index);
-        Ok(Self { link, socket, xid, began: Instant::now() })
+        Ok(Self { link, wish, socket, xid, began: Instant::now() })
     }
 
     /// Asks until a server has given an address.
@@ -143,9 +154,9 @@ impl<'a> Conversation<'a> {
     }
 
     fn request(&self, kind: u8, ciaddr: Option<Ipv4Addr>, options: &[(u8, Ipv4Addr)]) -> Vec<u8> {
-        let (xid, mac) = (self.xid, self.link.mac);
+        let (xid, mac, firmware) = (self.xid, self.link.mac, self.wish.firmware);
         let secs = u16::try_from(self.began.elapsed().as_secs()).unwrap_or(u16::MAX);
-        Request { kind, xid, secs, mac, ciaddr, options }.encode()
+        Request { kind, xid, secs, mac, ciaddr, firmware, options }.encode()
     }
 
     async fn answer(&self, kind: u8, within: Duration) -> io::Result<Option<Lease>> {
@@ -164,6 +175,9 @@ impl<'a> Conversation<'a> {
             let Some(answer) = Answer::parse(&buffer[..length], self.xid, self.link.mac) else {
                 continue;
             };
+            if let Some(url) = answer.boot_url().filter(|_| self.wish.firmware.is_some()) {
+                self.wish.boot_url.send_replace(Some(url.to_owned()));
+            }
             match Lease::read(&answer) {
                 Some(lease) if answer.kind == kind => return Ok(Heard::Lease(lease)),
                 _ if answer.kind == kind::NAK && kind == kind::ACK => return Ok(Heard::Refusal),

@@ -10,4 +10,5 @@ mod client;
 mod lease;
 mod packet;
 
-pub(super) use client::{Link, keep};
+pub(super) use client::{Link, Wish, keep};
+pub(super) use packet::Firmware;

@@ -25,7 +25,13 @@ pub(super) mod code {
     pub(in super::super) const MAX_SIZE: u8 = 57;
     pub(in super::super) const RENEWAL: u8 = 58;
     pub(in super::super) const VENDOR_CLASS: u8 = 60;
+    pub(in super::super) const BOOT_FILE: u8 = 67;
+    pub(in super::super) const ARCHITECTURE: u8 = 93;
+    pub(in super::super) const MACHINE_ID: u8 = 97;
 }
+
+const WANTED: [u8; 6] =
+    [code::SUBNET_MASK, code::ROUTER, code::DNS, code::LEASE_TIME, code::RENEWAL, code::BOOT_FILE];
 
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
@@ -42,6 +48,27 @@ const END: u8 = 255;
 /// What an Ethernet link carries without fragments.
 pub(super) const LARGEST: u16 = 1472;
 
+/// A machine that asks like its firmware, to be told what that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Firmware {
+    /// Its UUID, as SMBIOS has it (RFC 4578, section 2.3).
+    pub(in super::super) uuid: Option<[u8; 16]>,
+}
+
+impl Firmware {
+    /// UEFI HTTP boot (IANA "Processor Architecture Types").
+    const ARCHITECTURE: u16 = if cfg!(target_arch = "aarch64") { 19 } else { 16 };
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        let class = format!("HTTPClient:Arch:{:05}:UNDI:003000", Self::ARCHITECTURE);
+        put(bytes, code::VENDOR_CLASS, class.as_bytes());
+        put(bytes, code::ARCHITECTURE, &Self::ARCHITECTURE.to_be_bytes());
+        if let Some(uuid) = self.uuid {
+            put(bytes, code::MACHINE_ID, &[&[0], &uuid[..]].concat());
+        }
+    }
+}
+
 /// A packet of ours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
@@ -52,6 +79,8 @@ pub(super) struct Request<'a> {
     pub(super) mac: [u8; 6],
     /// Our address, once it is ours.
     pub(super) ciaddr: Option<Ipv4Addr>,
+    /// Whether it is to look like one of the firmware.
+    pub(super) firmware: Option<Firmware>,
     /// Options beside those that every packet has.
     pub(super) options: &'a [(u8, Ipv4Addr)],
 }
@@ -74,9 +103,11 @@ impl Request<'_> {
             put(&mut bytes, *code, &address.octets());
         }
         put(&mut bytes, code::MAX_SIZE, &LARGEST.to_be_bytes());
-        put(&mut bytes, code::VENDOR_CLASS, b"metalprobe");
-        let wanted = [code::SUBNET_MASK, code::ROUTER, code::DNS, code::LEASE_TIME, code::RENEWAL];
-        put(&mut bytes, code::PARAMETERS, &wanted);
+        match self.firmware {
+            Some(firmware) => firmware.put(&mut bytes),
+            None => put(&mut bytes, code::VENDOR_CLASS, b"metalprobe"),
+        }
+        put(&mut bytes, code::PARAMETERS, &WANTED);
         bytes.push(END);
         bytes.resize(bytes.len().max(SHORTEST), PAD);
         bytes
@@ -128,6 +159,15 @@ impl<'a> Answer<'a> {
         value.as_chunks::<4>().0.iter().map(|octets| Ipv4Addr::from(*octets))
     }
 
+    /// The URL of what to boot, in the option for it or in the field.
+    pub(super) fn boot_url(&self) -> Option<&'a str> {
+        let field = self.bytes.get(FILE).filter(|_| self.option(code::OVERLOAD).is_none());
+        let value = self.option(code::BOOT_FILE).or(field)?;
+        let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+        let text = std::str::from_utf8(&value[..end]).ok()?;
+        (text.starts_with("http://") || text.starts_with("https://")).then_some(text)
+    }
+
     /// An option with a number.
     pub(super) fn number(&self, wanted: u8) -> Option<u32> {
         self.option(wanted)?.try_into().ok().map(u32::from_be_bytes)
@@ -167,6 +207,7 @@ pub(super) mod tests {
             secs: 0,
             mac: MAC,
             ciaddr: None,
+            firmware: None,
             options: &[],
         };
         let mut bytes = request.encode()[..OPTIONS].to_vec();
@@ -189,6 +230,7 @@ pub(super) mod tests {
             secs: 3,
             mac: MAC,
             ciaddr: None,
+            firmware: None,
             options: &options,
         };
         let bytes = request.encode();
@@ -200,6 +242,37 @@ pub(super) mod tests {
         assert_eq!(bytes.len(), SHORTEST);
         let renewal = Request { ciaddr: Some(address), ..request }.encode();
         assert_eq!(renewal[10..16], [0, 0, 10, 0, 2, 15], "an answer may be unicast now");
+    }
+
+    #[test]
+    fn a_machine_may_ask_like_its_firmware() {
+        let uuid = *b"0123456789abcdef";
+        let kind = kind::DISCOVER;
+        let firmware = Some(Firmware { uuid: Some(uuid) });
+        let options = &[];
+        let bytes =
+            Request { kind, xid: XID, secs: 0, mac: MAC, ciaddr: None, firmware, options }.encode();
+        let option = |code| find(&bytes[OPTIONS..], code).unwrap();
+        assert!(option(code::VENDOR_CLASS).starts_with(b"HTTPClient:Arch:000"));
+        assert_eq!(option(code::MACHINE_ID), [&[0], &uuid[..]].concat());
+        assert_eq!(option(code::ARCHITECTURE).len(), 2);
+    }
+
+    #[test]
+    fn the_url_of_what_to_boot_may_be_in_an_option_or_in_the_field() {
+        let kind = (code::MESSAGE_TYPE, &[kind::ACK][..]);
+        let url = "http://10.0.2.2:8083/httpboot/a.efi";
+        let read =
+            |bytes: &[u8]| Answer::parse(bytes, XID, MAC).unwrap().boot_url().map(str::to_owned);
+        let mut bytes = answer([10, 0, 2, 15], &[kind]);
+        assert_eq!(read(&bytes), None);
+        bytes[FILE][..url.len()].copy_from_slice(url.as_bytes());
+        assert_eq!(read(&bytes), Some(url.to_owned()));
+        let option = answer([0; 4], &[kind, (code::BOOT_FILE, url.as_bytes())]);
+        assert_eq!(read(&option), Some(url.to_owned()));
+        for other in [&b"snponly.efi"[..], b"tftp://a/b", &[0xff; 9]] {
+            assert_eq!(read(&answer([0; 4], &[kind, (code::BOOT_FILE, other)])), None);
+        }
     }
 
     #[test]
