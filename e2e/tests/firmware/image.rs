@@ -1,6 +1,5 @@
 //! The discovery image, built once for all tests that boot it by firmware.
 
-use crate::network::BOOT_SERVICE;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::workspace;
 use std::{path::Path, process::Stdio, time::Duration};
@@ -10,8 +9,7 @@ use tokio::{process::Command, sync::OnceCell, time::timeout};
 /// Long enough for the agent to be compiled for size.
 const BUILD: Duration = Duration::from_mins(20);
 
-/// The folder with `vmlinuz`, `initrd`, and a `uki.efi` that knows the boot service: what firmware
-/// has loaded by HTTP cannot tell where it came from.
+/// The folder that `hack/discovery-image` has filled.
 pub(crate) async fn image() -> &'static Path {
     static IMAGE: OnceCell<TempDir> = OnceCell::const_new();
     IMAGE.get_or_init(async || built().await.unwrap()).await.path()
@@ -22,7 +20,7 @@ async fn built() -> Result<TempDir> {
     let target = folder.path().to_str().context("a temporary folder has a name")?;
     let mut command = Command::new(workspace().join("hack/discovery-image"));
     command.args(["build", target, "--arch", "amd64", "--kernel", "cloud"]);
-    command.args(["--boot-url", BOOT_SERVICE]).stdin(Stdio::null()).kill_on_drop(true);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(BUILD, command.output()).await??;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", said.trim());

@@ -5,28 +5,31 @@
 //!     └── QEMU ── tap0 ── br0 10.77.0.1/24: netboot, boot-operator, registry of the metal-operator
 //! ```
 
-use crate::inside::discovery_image;
-use crate::network::{self, ADDRESS, BOOT_SERVICE, client};
+use crate::{
+    inside::discovery_image,
+    network::{self, ADDRESS, BOOT_SERVICE, Cluster},
+};
 use anyhow::{Context, Result};
 use e2e::{
     cluster::Process,
     sim::{BootMode, BootTarget, Config, Event, Profile, Vm},
-    stack::{INITRD, KERNEL, Machine, Settings, Stack, UKI},
+    stack::{INITRD, KERNEL, Machine, NAMESPACE, Settings, Stack, UKI},
 };
 use jiff::Timestamp;
 use metal_api::ServerState;
-use serde_json::Value;
 use std::fs;
 use tempfile::TempDir;
 
 /// How much of a log is worth printing.
-const TAIL: usize = 80;
+const TAIL: usize = 60;
 
 /// How a machine boots from the network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Path {
     /// SeaBIOS, and iPXE in the NIC.
     BiosIpxe,
+    /// OVMF, which loads iPXE by TFTP.
+    UefiPxe,
     /// OVMF, which loads a UKI.
     UefiHttp,
 }
@@ -35,6 +38,7 @@ impl Path {
     fn name(self) -> &'static str {
         match self {
             Self::BiosIpxe => "BIOS iPXE",
+            Self::UefiPxe => "UEFI PXE, TFTP, iPXE",
             Self::UefiHttp => "UEFI HTTP, UKI",
         }
     }
@@ -43,6 +47,7 @@ impl Path {
     fn profile(self) -> Profile {
         let (mode, target) = match self {
             Self::BiosIpxe => (BootMode::Legacy, BootTarget::Pxe),
+            Self::UefiPxe => (BootMode::Uefi, BootTarget::Pxe),
             Self::UefiHttp => (BootMode::Uefi, BootTarget::UefiHttp),
         };
         let boot_targets = vec![BootTarget::None, BootTarget::Hdd, target];
@@ -139,11 +144,11 @@ fn discovery() -> Result<Vec<(&'static str, Vec<u8>)>> {
         .collect()
 }
 
-/// netboot, which sends machines to the boot-operator.
+/// netboot, under its own account.
 async fn netboot(stack: &Stack) -> Result<Process> {
-    let uki = client().get(format!("{BOOT_SERVICE}/httpboot")).send().await?;
-    let uki: Value = uki.error_for_status()?.json().await?;
-    let uki = uki["UKIURL"].as_str().context("the discovery image has a UKI")?;
-    let urls = format!("ipxe: '{BOOT_SERVICE}/ipxe/${{uuid}}', http: '{uki}'");
-    network::netboot(&stack.cluster.scratch(), &urls).await
+    let account = stack.cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
+    let cluster = Cluster::At { kubeconfig: &account, macdb: stack.macdb.path() };
+    // What a UKI is loaded from, the API server knows.
+    let boot = format!("uefi: snponly.efi, ipxe: '{BOOT_SERVICE}/ipxe/${{uuid}}'");
+    network::netboot(&stack.cluster.scratch(), &boot, cluster).await
 }

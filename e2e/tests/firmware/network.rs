@@ -7,6 +7,8 @@ use std::{fs, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// Where Debian's iPXE is.
+const TFTP: &str = "/usr/lib/ipxe";
 const HEALTH: &str = "127.0.0.1:8081";
 
 /// Address of this side.
@@ -36,8 +38,22 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
+/// Whom netboot may ask about machines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cluster<'a> {
+    /// Nobody: everybody gets what its configuration says.
+    None,
+    /// The API server.
+    At {
+        /// Credentials.
+        kubeconfig: &'a Path,
+        /// Which MAC addresses are BMCs.
+        macdb: &'a Path,
+    },
+}
+
 /// netboot on the bridge, with this for its `boot`; its files are in `folder`.
-pub(crate) async fn netboot(folder: &Path, boot: &str) -> Result<Process> {
+pub(crate) async fn netboot(folder: &Path, boot: &str, cluster: Cluster<'_>) -> Result<Process> {
     let config = folder.join("netboot.yaml");
     let text = format!(
         "interfaces: [br0]\n\
@@ -45,11 +61,18 @@ pub(crate) async fn netboot(folder: &Path, boot: &str) -> Result<Process> {
          - subnet: 10.77.0.0/24\n  \
            ranges: [10.77.0.100-10.77.0.199]\n  \
            router: {ADDRESS}\n\
-         boot: {{ {boot} }}\n",
+         boot: {{ {boot} }}\n\
+         tftp: {{ root: {TFTP} }}\n",
     );
     fs::write(&config, text)?;
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binary("netboot").await?).arg("--no-endpoints");
+    command.args(["--pdeathsig", "KILL"]).arg(binary("netboot").await?);
+    match cluster {
+        Cluster::None => command.arg("--no-endpoints"),
+        Cluster::At { kubeconfig, macdb } => command
+            .arg(format!("--kubeconfig={}", kubeconfig.display()))
+            .arg(format!("--mac-prefixes-file={}", macdb.display())),
+    };
     command.arg(format!("--config={}", config.display()));
     command.arg(format!("--health-probe-bind-address={HEALTH}"));
     command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");

@@ -4,7 +4,7 @@ use crate::{
     bmc::Bmc,
     inside::{in_a_network_of_its_own, with_discovery_image},
     lab::{Lab, Path},
-    network::{ADDRESS, bridge, netboot},
+    network::{ADDRESS, Cluster, bridge, netboot},
 };
 use axum::{
     Router,
@@ -17,6 +17,14 @@ use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 /// How long firmware may take to ask for a file.
 const LIMIT: Duration = Duration::from_mins(2);
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_uefi_pxe_loads_ipxe_by_tftp_and_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiPxe).await.machine_becomes_available().await;
+    });
+}
 
 #[test]
 fn a_machine_with_uefi_http_boot_becomes_available() {
@@ -40,7 +48,9 @@ fn an_http_boot_uri_comes_before_what_dhcp_says() {
         };
         let server = axum::serve(listener, Router::new().fallback(nothing)).into_future();
         let _netboot =
-            netboot(folder.path(), &format!("http: '{url}/from-dhcp.efi'")).await.unwrap();
+            netboot(folder.path(), &format!("http: '{url}/from-dhcp.efi'"), Cluster::None)
+                .await
+                .unwrap();
         let bmc = Bmc::start(Vm::new(folder.path().join("0"), "tap0")).await.unwrap();
         bmc.patch(&json!({
             "BootSourceOverrideEnabled": "Once",
