@@ -28,7 +28,8 @@ fn boot_files_reach_every_client_and_nothing_else_reaches_any() {
     let seen = text(&run.output().unwrap());
     let seen: HashMap<_, _> = seen.lines().filter_map(|line| line.split_once(' ')).collect();
 
-    for word in ["curl-512", "curl-1468", "curl-65464", "curl-plain", "second-address", "tftp-hpa"]
+    for word in
+        ["curl-512", "curl-1468", "curl-65464", "curl-plain", "second-address", "v6", "tftp-hpa"]
     {
         assert_eq!(seen[word], "same", "{word}: {seen:?}");
     }
@@ -41,6 +42,6 @@ fn boot_files_reach_every_client_and_nothing_else_reaches_any() {
     }
     assert_eq!(seen["told"], "6", "every refusal names client and file: {seen:?}");
     assert_eq!((seen["ready"], seen["active"]), ("1", "0"), "{seen:?}");
-    assert_eq!((seen["transfers"], seen["not-found"], seen["violations"]), ("10", "1", "5"));
+    assert_eq!((seen["transfers"], seen["not-found"], seen["violations"]), ("11", "1", "5"));
     assert_eq!(seen["ended"], "0", "{seen:?}");
 }

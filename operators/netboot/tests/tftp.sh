@@ -57,7 +57,7 @@ cat >"$dir/netboot.yaml" <<YAML
 interfaces: [s0]
 subnets: []
 boot: { bios: undionly.kpxe, uefi: snponly.efi, arm64: /uki.efi }
-tftp: { root: "$dir/root" }
+tftp: { root: "$dir/root", listen: [0.0.0.0, "::"] }
 YAML
 
 ip link set lo up
@@ -65,9 +65,11 @@ ip link add s0 type veth peer name eth0 netns "$client"
 ip addr add 10.77.0.1/24 dev s0
 ip addr add 10.77.0.2/24 dev s0
 ip link set s0 up
+ip addr add fd00:77::1/64 dev s0 nodad
 nsenter -t "$client" -n ip link set lo up
 nsenter -t "$client" -n ip addr add 10.77.0.9/24 dev eth0
 nsenter -t "$client" -n ip link set eth0 up
+nsenter -t "$client" -n ip addr add fd00:77::9/64 dev eth0 nodad
 
 NO_COLOR=1 "$netboot" --config "$dir/netboot.yaml" --no-endpoints \
     --metrics-bind-address 127.0.0.1:8080 --health-probe-bind-address 127.0.0.1:8081 \
@@ -82,6 +84,7 @@ seen curl-65464 snponly.efi "${curl[@]}" --tftp-blksize 65464 tftp://10.77.0.1/s
 seen curl-plain undionly.kpxe "${curl[@]}" --tftp-no-options tftp://10.77.0.1/undionly.kpxe
 # The client takes answers from the address that it asked alone.
 seen second-address snponly.efi "${curl[@]}" tftp://10.77.0.2/snponly.efi
+seen v6 snponly.efi "${curl[@]}" --globoff --tftp-blksize 1468 "tftp://[fd00:77::1]/snponly.efi"
 
 atftp=("$peers/usr/bin/atftp" --option "blksize 1468" --option "tsize 0")
 for windowsize in 1 4 16 64; do

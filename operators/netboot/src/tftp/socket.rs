@@ -166,7 +166,9 @@ impl Peer {
     pub(super) fn segment(&mut self, blksize: u16) {
         let segment = usize::from(blksize) + HEADER_LEN;
         let option = i32::from(blksize) + 4;
-        if 2 * segment <= MAX_BYTES
+        // Whatever is longer than a segment is cut, an OACK too, which must not be.
+        if segment >= MAX_REQUEST
+            && 2 * segment <= MAX_BYTES
             && setsockopt(&self.socket, sockopt::UdpGsoSegment, &option).is_ok()
         {
             self.segment = Some(segment);

@@ -24,6 +24,16 @@ fn a_file_arrives_block_by_block_and_window_by_window() {
     }
 }
 
+#[test]
+fn blocks_of_every_length_arrive() {
+    let lab = Lab::new();
+    for (blksize, windowsize) in [("8", "16"), ("100", "2"), ("512", "64"), ("65464", "4")] {
+        let options = [("blksize", blksize), ("windowsize", windowsize)];
+        let got = Client::at(1).fetch(&lab, &options).unwrap();
+        assert!(got == lab.file(), "{blksize}, {windowsize}: {} bytes", got.len());
+    }
+}
+
 /// EDK2 asks for the size, and then for the file, maybe before we have heard that it aborted.
 #[test]
 fn a_client_that_probes_the_size_gets_the_file_from_the_same_port() {

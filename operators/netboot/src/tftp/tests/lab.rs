@@ -161,9 +161,10 @@ impl Client {
     }
 
     pub(super) fn hear(&self) -> (Vec<u8>, SocketAddr) {
-        let mut buffer = [0; 2000];
+        let mut buffer = vec![0; 1 << 16];
         let (len, from) = self.0.recv_from(&mut buffer).unwrap();
-        (buffer[..len].to_vec(), from)
+        buffer.truncate(len);
+        (buffer, from)
     }
 
     /// What is not the OACK, which may come again.
