@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
-# A registry, and the two images that servers boot here. The machines are simulated and start what
-# they load only in name, so kernel and initial RAM disk are a few kilobytes of anything.
+# A registry, and the two images that servers boot here. Simulated machines start what they load
+# only in name, so kernel and initial RAM disk are a few kilobytes of anything; a virtual machine gets
+# the real discovery image.
 
 start_registry() {
   local since=${EPOCHREALTIME//[!0-9]/}
@@ -15,7 +16,12 @@ Y
   ln -s "$registry" bin/docker-registry
   spawn registry "$PWD/bin/docker-registry" serve "$PWD/registry.yml"
   wait_until 30 "the registry answers" answers http://127.0.0.1:5000/v2/
-  push discovery-os dev
+  if [ -n "$vm" ]; then
+    "$hack/discovery-image" push "$folder/discovery" 127.0.0.1:5000/discovery-os:dev --plain-http \
+      >discovery.log 2>&1 || fail "$(tail -n 3 discovery.log)"
+  else
+    push discovery-os dev
+  fi
   push demo-os 1
   done_in "$since" "registry has the images discovery-os:dev and demo-os:1"
 }

@@ -2,9 +2,9 @@
 # shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What is done in the network of the demo.
 
-# inside SERVERS ONCE
+# inside SERVERS ONCE VM
 inside() {
-  local servers=$1 once=$2
+  local servers=$1 once=$2 vm=$3
   trap end EXIT
   trap 'exit 130' INT
   trap 'exit 143' HUP TERM

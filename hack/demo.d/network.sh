@@ -10,7 +10,12 @@ links() {
   rack=$(<rack.pid)
   until [ "$(readlink "/proc/$rack/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
   for name in oob boot; do
-    ip link add "$name" type veth peer name "$name" netns "$rack"
+    if [ "$vm$name" = vmboot ]; then
+      ip link add boot type veth peer name uplink netns "$rack"
+      bridge uplink tap0
+    else
+      ip link add "$name" type veth peer name "$name" netns "$rack"
+    fi
     ip link set "$name" up
     in_rack ip link set "$name" up
   done
@@ -21,8 +26,20 @@ links() {
   in_rack ip address add 10.78.0.2/16 dev boot
   # Whatever netboot gives out is an address of the rack (netboot.yaml).
   in_rack ip route add local 10.77.128.0/17 dev lo
-  in_rack ip route add local 10.78.128.0/17 dev lo
+  # Except where a virtual machine answers for itself.
+  [ -n "$vm" ] || in_rack ip route add local 10.78.128.0/17 dev lo
   done_in "$since" "networks are there: 10.77.0.0/16 for BMCs, 10.78.0.0/16 to boot from"
+}
+
+# bridge UPLINK TAP: the network to boot from goes on to a virtual machine.
+bridge() {
+  local name
+  in_rack ip link add boot type bridge
+  in_rack ip tuntap add dev "$2" mode tap
+  for name in "$1" "$2"; do
+    in_rack ip link set "$name" master boot
+    in_rack ip link set "$name" up
+  done
 }
 
 # in_rack COMMAND..

@@ -29,14 +29,27 @@ documents_speak() {
 
 # discover: the machines are plugged in, and become Available.
 discover() {
-  local since=${EPOCHREALTIME//[!0-9]/}
+  local since=${EPOCHREALTIME//[!0-9]/} real=()
   ln -s "$target/debug/simulator" bin/simulator
+  [ -z "$vm" ] || real=(--vm "0=tap0" --vm-folder "$PWD/vm")
   spawn simulator nsenter --net="/proc/$rack/ns/net" "$PWD/bin/simulator" --machines "$servers" \
-    --bmc-dhcp oob --dhcp boot --control 127.0.0.1:9000
+    --bmc-dhcp oob --dhcp boot --control 127.0.0.1:9000 "${real[@]}"
   tell "           $servers machines are plugged in: their BMCs ask for an address"
+  [ -z "$vm" ] || tell "           one of them is a virtual machine; its console: $PWD/vm/0/console.log"
   wait_until $((120 + servers)) "$servers servers become Available" servers
   done_in "$since" "$servers servers are Available"
   if [ "$servers" -le 12 ]; then kubectl get servers | sed 's/^/           /'; fi
+  [ -z "$vm" ] || mark_vm
+}
+
+# mark_vm: the claim is for the others: what it wants to boot is no operating system.
+mark_vm() {
+  local uuid server
+  uuid=$(machine 0 | sed 's/.*"uuid":"\([^"]*\)".*/\1/')
+  server=$(kubectl get servers --output jsonpath="{.items[?(@.spec.systemUUID==\"$uuid\")].metadata.name}")
+  kubectl label server "$server" demo=vm >/dev/null || fail "server $server gets no label"
+  tell "           $server is the virtual machine; what it said on its console:"
+  tail -n 6 vm/0/console.log | tr -d '\r' | cut -c 1-110 | sed 's/^/           /'
 }
 
 # servers: whether all are Available.

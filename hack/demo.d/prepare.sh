@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What is done in the network of this machine: installing, building, and moving out of it.
 
-# prepare SERVERS ONCE
+# prepare SERVERS ONCE VM
 prepare() {
   local flags target
   folder=$(cache_root)/demo
@@ -20,6 +20,15 @@ prepare() {
   begin build build "$target"
   finish build "metal-operator, boot-operator, netboot and the simulator are built"
   begin registry "$hack/../operators/image/tests/registry.sh"
+  if [ -n "$3" ]; then
+    # What pushes the image has no way to a package inside.
+    need skopeo skopeo
+    need python3 python3
+    begin qemu "$hack/qemu"
+    finish qemu "QEMU and its firmware are installed"
+    CARGO_TARGET_DIR=$target begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
+    finish discovery "the discovery image is built"
+  fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
   finish registry "docker-registry is there"
   kubectl=$(tail -n 1 "$folder/logs/control_plane.log")/kubectl
