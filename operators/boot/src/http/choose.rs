@@ -5,9 +5,10 @@ use crate::{
     context::{ConfigRef, Kind, named},
     view::{View, canonical_uuid},
 };
-use metal_api::{BootState, ObjectReference, ServerBootConfiguration};
+use metal_api::{BootState, ObjectReference, Server, ServerBootConfiguration};
 use metal_core::boot::{
     Refusal,
+    decision::Method,
     select::{Candidate, Owner, select},
 };
 use std::{ops::Deref, sync::Arc};
@@ -57,7 +58,24 @@ pub(super) fn choose<K: BootConfig>(
         candidates.push(Candidate { name: format!("{namespace}/{name}"), owner, servers });
     }
     let at = select(&candidates)?;
+    if let Owned::By(configuration) = &owners[at] {
+        permit(kind, servers[at].first().map(Deref::deref), configuration)?;
+    }
     chosen(kind, &found[at], &owners[at])
+}
+
+/// The firmware asks, and the annotation says whether it is to be asked at all.
+fn permit(
+    kind: Kind,
+    server: Option<&Server>,
+    configuration: &ServerBootConfiguration,
+) -> Result<(), Refusal> {
+    let method = Method::of(server, configuration).map_err(|_| Refusal::NotCurrent)?;
+    let is_meant = match kind {
+        Kind::Ipxe => method.is_none_or(Method::is_ipxe),
+        Kind::Http => method.is_none_or(Method::is_http),
+    };
+    if is_meant { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
 /// Who made a boot config.

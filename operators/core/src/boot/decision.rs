@@ -40,6 +40,33 @@ pub enum Method {
     None,
 }
 
+impl Method {
+    /// How a server boots this configuration; `None` if nobody says, and all it offers is meant.
+    ///
+    /// # Errors
+    ///
+    /// If an annotation has a word that we do not know.
+    pub fn of(
+        server: Option<&Server>,
+        configuration: &ServerBootConfiguration,
+    ) -> Result<Option<Self>, Reason> {
+        match (annotated(configuration)?, server) {
+            (None, Some(server)) => annotated(server),
+            (method, _) => Ok(method),
+        }
+    }
+
+    /// Whether it loads a UKI by UEFI HTTP boot.
+    pub fn is_http(self) -> bool {
+        self == Self::Http
+    }
+
+    /// Whether it loads iPXE and its script.
+    pub fn is_ipxe(self) -> bool {
+        self == Self::Ipxe
+    }
+}
+
 /// What is known of a machine.
 #[derive(Clone, Debug)]
 pub enum Known<'a> {
@@ -142,22 +169,20 @@ fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
     if state != Some(&BootState::Ready) {
         return Err(Reason::NotReady);
     }
-    let by = match method(configuration)? {
-        Some(by) => Some(by),
-        None => method(server)?,
-    };
+    let method = Method::of(Some(server), configuration)?;
     let http = http.filter(|config| is_ours(&config.metadata, configuration));
     let uki = http.and_then(|config| config.spec.uki_url.clone()).filter(|url| !url.is_empty());
     let script = ipxe.is_some_and(|config| is_ours(&config.metadata, configuration));
-    match by {
-        None => Ok(Boot::Assigned { uki, script }),
-        Some(Method::Http) => Ok(Boot::Assigned { uki, script: false }),
-        Some(Method::Ipxe) => Ok(Boot::Assigned { uki: None, script }),
-        Some(Method::Disk | Method::None) => Err(Reason::OtherMethod),
+    if matches!(method, Some(Method::Disk | Method::None)) {
+        return Err(Reason::OtherMethod);
     }
+    Ok(Boot::Assigned {
+        uki: uki.filter(|_| method.is_none_or(Method::is_http)),
+        script: script && method.is_none_or(Method::is_ipxe),
+    })
 }
 
-fn method(object: &impl Resource) -> Result<Option<Method>, Reason> {
+fn annotated(object: &impl Resource) -> Result<Option<Method>, Reason> {
     let annotations = object.meta().annotations.as_ref();
     let word = annotations.and_then(|annotations| annotations.get(annotation::BOOT_METHOD));
     let parse = |word: &String| word.parse().map_err(|_| Reason::UnknownMethod);

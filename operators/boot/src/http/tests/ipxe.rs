@@ -38,6 +38,18 @@ async fn a_server_gets_its_script_with_a_token_whatever_the_case_of_its_uuid() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_to_boot_otherwise_gets_no_script() {
+    for (method, status) in [("ipxe", 200), ("http", 404), ("disk", 404), ("none", 404), ("?", 404)]
+    {
+        let mut objects = Objects::ready_for_ipxe();
+        let annotation = (metal_api::annotation::BOOT_METHOD.to_owned(), method.to_owned());
+        objects.servers[0].metadata.annotations = Some([annotation].into());
+        let got = Booth::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
+        assert_eq!(got.status, status, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_script_is_known_before_it_is_fetched() {
     let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
     let path = format!("/ipxe/{UUID}");
