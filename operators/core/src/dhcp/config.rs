@@ -14,6 +14,8 @@
 //!     ntp: [10.77.0.1]
 //!     domain: oob.example.org
 //!     mtu: 1500
+//!     routes:                      # besides the one to router
+//!       - { to: 10.80.0.0/16, via: 10.77.0.2 }
 //!     leaseTime: 1h
 //!     reservations:
 //!       - { mac: "aa:bb:cc:00:00:01", ip: 10.77.0.10, hostname: rack1-u1 }
@@ -29,6 +31,8 @@
 //!   root: /usr/lib/ipxe            # the folder that they are in
 //!   listen: ["10.0.0.2"]           # addresses; `:port` may follow; without any, all IPv4 ones
 //! conflictProbe: true              # ping an address before it is offered to a new client
+//! ztp:                             # what switches load first (SONiC: 239 and 67; ONIE: 67)
+//!   - { mac: "aa:bb:cc:00:00:09", url: http://10.77.0.2/sonic.json }
 //! allow: []                        # MAC prefixes; if there is any, nobody else is answered
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
@@ -37,12 +41,15 @@
 
 mod parse;
 mod raw;
+mod route;
 mod subnet;
 #[cfg(test)]
 mod tests;
 mod tftp;
 
 pub use parse::ConfigError;
+pub(super) use route::classless;
+pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
 use super::{boot::BootFiles, client::Client};
@@ -73,6 +80,8 @@ pub struct Config {
     pub boot: BootFiles,
     /// Our own TFTP server, if there is to be one.
     pub tftp: Option<Tftp>,
+    /// What switches load first; the longest prefix counts.
+    pub ztp: Vec<Ztp>,
     /// If there is any, clients with other MAC addresses are not answered.
     pub allow: Vec<MacPrefix>,
     /// Clients with these MAC addresses are not answered.
@@ -102,6 +111,8 @@ pub struct Subnet {
     pub domain: Option<String>,
     /// MTU of the link.
     pub mtu: Option<u16>,
+    /// Routes besides the default one.
+    pub routes: Vec<Route>,
     /// How long a lease lasts.
     pub lease_time: SignedDuration,
     /// Who has an address of its own.
@@ -137,6 +148,12 @@ impl Config {
         let Some(mac) = mac else { return self.allow.is_empty() && self.deny.is_empty() };
         let listed = |list: &[MacPrefix]| list.iter().any(|prefix| prefix.matches(mac));
         (self.allow.is_empty() || listed(&self.allow)) && !listed(&self.deny)
+    }
+
+    /// What a switch loads first.
+    pub(super) fn ztp_of(&self, mac: MacAddr) -> Option<&str> {
+        let matching = self.ztp.iter().filter(|ztp| ztp.mac.matches(mac));
+        matching.max_by_key(|ztp| ztp.mac.digits()).map(|ztp| ztp.url.as_str())
     }
 
     /// Whether there is a subnet where we are a `ProxyDHCP` server.

@@ -62,8 +62,12 @@ pub mod code {
     pub const INTERFACE: u8 = 94;
     /// Machine identifier (RFC 4578).
     pub const MACHINE_ID: u8 = 97;
+    /// Routes (RFC 3442).
+    pub const ROUTES: u8 = 121;
     /// iPXE's own options.
     pub const IPXE: u8 = 175;
+    /// Provisioning script of a SONiC switch.
+    pub const ZTP: u8 = 239;
     /// End of the options, without a length.
     pub const END: u8 = 255;
 }

@@ -2,7 +2,9 @@
 
 use super::{
     boot,
+    booting::Booting,
     client::MessageType,
+    config::classless,
     decide::Request,
     option::{Options, code, encoded_len},
     wire::{BOOT_REPLY, HEADER_LEN, Packet},
@@ -141,6 +143,12 @@ fn wishes(request: &Request<'_>) -> Options {
     offer(code::MTU, subnet.mtu.map(|mtu| mtu.to_be_bytes().to_vec()));
     offer(code::BROADCAST, Some(addresses(&[subnet.net.broadcast()])));
     offer(code::NTP, Some(addresses(&subnet.ntp)));
+    offer(code::ROUTES, Some(classless(subnet.router, &subnet.routes)));
+    let url = request.client.mac().and_then(|mac| request.config().ztp_of(mac));
+    if let Some(url) = url.filter(|_| request.booting() == Booting::No) {
+        offer(code::BOOT_FILE, Some(url.into()));
+        offer(code::ZTP, Some(url.into()));
+    }
     offered
 }
 

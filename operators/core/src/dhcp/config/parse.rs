@@ -1,4 +1,4 @@
-use super::{Config, raw, subnet, tftp};
+use super::{Config, raw, route, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
@@ -66,6 +66,7 @@ impl Config {
             subnets: subnet::parse_all(&raw.subnets)?,
             boot: boot(&raw.boot, raw.tftp.is_some())?,
             tftp: raw.tftp.as_ref().map(tftp::parse).transpose()?,
+            ztp: route::ztp(&raw.ztp)?,
             allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
@@ -87,7 +88,7 @@ fn socket(text: &raw::Text) -> Result<SocketAddrV4, ConfigError> {
     address.or_else(with_port).ok_or_else(|| fail(text, "listen", problem()))
 }
 
-fn mac_prefix(text: &raw::Text, field: &'static str) -> Result<MacPrefix, ConfigError> {
+pub(super) fn mac_prefix(text: &raw::Text, field: &'static str) -> Result<MacPrefix, ConfigError> {
     let problem = |error| format!("`{}` {error}", text.value);
     text.value.parse().map_err(|error| fail(text, field, problem(error)))
 }
@@ -150,7 +151,7 @@ fn tftp_file(
     Ok(TftpFile { server, path: path.to_owned() })
 }
 
-fn http_url(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
+pub(super) fn http_url(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
     let url = &text.value;
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));

@@ -21,6 +21,8 @@ pub(super) struct Config {
     pub(super) boot: Boot,
     pub(super) tftp: Option<Tftp>,
     #[serde(default)]
+    pub(super) ztp: Vec<Ztp>,
+    #[serde(default)]
     pub(super) allow: Vec<Text>,
     #[serde(default)]
     pub(super) deny: Vec<Text>,
@@ -49,6 +51,8 @@ pub(super) struct Subnet {
     pub(super) ntp: Vec<Text>,
     pub(super) domain: Option<Text>,
     pub(super) mtu: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(super) routes: Vec<Route>,
     pub(super) lease_time: Option<Text>,
     #[serde(default)]
     pub(super) reservations: Vec<Reservation>,
@@ -60,6 +64,20 @@ pub(super) struct Reservation {
     pub(super) mac: Text,
     pub(super) ip: Text,
     pub(super) hostname: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Route {
+    pub(super) to: Text,
+    pub(super) via: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Ztp {
+    pub(super) mac: Text,
+    pub(super) url: Text,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,7 +1,7 @@
 use super::{
     Mode, Reservation, Subnet,
     parse::{ConfigError, address, distinct, fail, line_of, scalar},
-    raw,
+    raw, route,
 };
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
@@ -57,6 +57,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
         ntp: distinct(&raw.ntp, "subnets.ntp", |t| address(t, "subnets.ntp"))?,
         domain: raw.domain.as_ref().map(|t| name(t, "subnets.domain")).transpose()?,
         mtu: raw.mtu.as_ref().map(mtu).transpose()?,
+        routes: route::routes(&raw.routes)?,
         lease_time: raw.lease_time.as_ref().map_or(Ok(LEASE_TIME), lease_time)?,
         reservations,
         reserved,

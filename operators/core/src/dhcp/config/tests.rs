@@ -150,6 +150,28 @@ fn errors_name_line_field_and_fix() {
 }
 
 #[test]
+fn routes_and_what_switches_load_are_read_or_refused_with_the_place() {
+    let routes = "    routes: [{ to: 10.80.0.0/16, via: 10.78.0.2 }]\n";
+    let ztp = "ztp: [{ mac: 'aa:bb', url: http://a/b }, { mac: 'aa:bb:cc', url: http://a/c }]\n";
+    let text = format!("interfaces: [a]\nsubnets:\n  - subnet: 10.78.0.0/16\n{routes}{ztp}");
+    let config = Config::parse(&text).unwrap();
+    let to = "10.80.0.0/16".parse().unwrap();
+    assert_eq!(config.subnets[0].routes, [Route { to, via: [10, 78, 0, 2].into() }]);
+    assert_eq!(config.ztp_of(MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1])), Some("http://a/c"));
+    assert_eq!(config.ztp_of(MacAddr([0xaa, 0xbb, 0, 0, 0, 1])), Some("http://a/b"));
+    assert_eq!(config.ztp_of(MacAddr([0xab; 6])), None);
+    for (good, bad, hint) in [
+        ("10.80.0.0/16", "10.80.0.1/16", "line 4: subnets.routes.to: `10.80.0.1/16` has bits set"),
+        ("via: 10.78.0.2", "via: gw", "line 4: subnets.routes.via: `gw` is not an IPv4 address"),
+        ("'aa:bb',", "'x',", "line 5: ztp.mac: `x`"),
+        ("http://a/b", "a/b", "line 5: ztp.url: `a/b` is not a URL"),
+    ] {
+        let error = Config::parse(&text.replacen(good, bad, 1)).unwrap_err().to_string();
+        assert!(error.starts_with(hint), "{error}");
+    }
+}
+
+#[test]
 fn twice_the_same_is_an_error_that_names_the_other_line() {
     let again = "reservations:\n      - { mac: 'aa:bb:cc:00:00:01', ip: 10.77.0.11 }";
     let error = Config::parse(&FULL.replace("reservations:", again)).unwrap_err().to_string();

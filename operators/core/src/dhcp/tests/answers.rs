@@ -198,3 +198,31 @@ fn who_is_not_to_be_served_is_not_answered() {
     nameless.options.set(code::CLIENT_ID, [0, 1, 2]);
     assert_eq!(silence(&mut lab, &nameless), Silence::Denied);
 }
+
+#[test]
+fn routes_come_with_the_default_one() {
+    let routes = "    mtu: 1400\n    routes:\n      - { to: 10.80.0.0/12, via: 10.77.0.7 }\n";
+    let mut lab = Lab::with(&CONFIG.replacen("    mtu: 1400\n", routes, 1));
+    let options = lab.answer(&discover(1)).packet.options;
+    let expected = [12, 10, 80, 10, 77, 0, 7, 0, 10, 77, 0, 254];
+    assert_eq!(options.get(code::ROUTES), Some(&expected[..]));
+}
+
+#[test]
+fn a_switch_is_told_what_to_load_where_it_asks_for_it() {
+    let url = "http://10.77.0.2/sonic.json";
+    let mut lab = Lab::with(&format!("{CONFIG}ztp: [{{ mac: '02:00', url: '{url}' }}]\n"));
+    let mut packet = discover(1);
+    packet.options.set(code::PARAMETERS, [code::BOOT_FILE, code::ZTP]);
+    let options = lab.answer(&packet).packet.options;
+    assert_eq!(options.get(code::ZTP), Some(url.as_bytes()));
+    assert_eq!(options.get(code::BOOT_FILE), Some(url.as_bytes()));
+    packet.options.set(code::PARAMETERS, [code::DNS]);
+    let options = lab.answer(&packet).packet.options;
+    assert_eq!((options.get(code::ZTP), options.get(code::BOOT_FILE)), (None, None));
+    // Firmware is not a switch, whatever its MAC address.
+    packet.options.set(code::PARAMETERS, [code::BOOT_FILE, code::ZTP]);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    let options = lab.answer(&packet).packet.options;
+    assert_eq!(options.get(code::BOOT_FILE), Some(&b"snponly.efi"[..]));
+}
