@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The initial RAM disk: the agent as /init, and modules.
+# shellcheck disable=SC2154 # $hack and $work are of whoever sources this.
 
 # initrd KERNEL AGENT OUT [CA]: KERNEL is the folder of an unpacked kernel package.
 initrd() {

@@ -88,7 +88,8 @@ fn has_address() -> bool {
 
 async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, Stuck> {
     let url = origin::find(root, boot_url)?;
-    tracing::info!(boot_service = %url, "asking what to report, and where");
+    let system_uuid = origin::uuid(root).unwrap_or_default();
+    tracing::info!(boot_service = %url, system_uuid, "asking what to report, and where");
     let orders = orders(url).await?;
     let flags = [
         "metalprobe".to_owned(),

@@ -57,8 +57,13 @@ pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, NoOri
         .or_else(|| origin(&boot_option(root)?))
         .or_else(|| origin(dhcp?))
         .ok_or(NoOrigin::NoService)?;
-    let uuid = root.word(UUID).ok_or(NoOrigin::NoUuid)?.to_ascii_lowercase();
+    let uuid = uuid(root).ok_or(NoOrigin::NoUuid)?;
     url(format!("{}/ignition/{uuid}", service.trim_end_matches('/')))
+}
+
+/// The system UUID of SMBIOS.
+pub(super) fn uuid(root: &Root) -> Option<String> {
+    root.word(UUID).map(|uuid| uuid.to_ascii_lowercase())
 }
 
 /// Whether only a DHCP server can tell: a machine with UEFI, which nothing else told.
@@ -69,13 +74,13 @@ pub(super) fn needs_dhcp(root: &Root) -> bool {
 /// The machine's UUID as SMBIOS has it: the first three fields are little-endian (SMBIOS 3.7,
 /// section 7.2.1).
 pub(super) fn wire_uuid(root: &Root) -> Option<[u8; 16]> {
-    let text = root.word(UUID)?.replace('-', "");
+    let text = uuid(root)?.replace('-', "");
     let digits = Some(text).filter(|text| text.len() == 32)?;
-    let mut uuid = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    let mut bytes = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
     for field in [0..4, 4..6, 6..8] {
-        uuid[field].reverse();
+        bytes[field].reverse();
     }
-    Some(uuid)
+    Some(bytes)
 }
 
 /// The URL in the boot option that UEFI started.
