@@ -8,6 +8,7 @@
 
 mod bios;
 mod bmc;
+mod direct;
 mod image;
 mod inside;
 mod lab;
