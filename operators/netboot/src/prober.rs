@@ -54,14 +54,26 @@ impl<Held> Prober<Held> {
         Ok(Self { socket, asked: HashMap::new() })
     }
 
-    /// Asks whether an address is in use, and keeps `held` until that is known.
+    /// Whether another address can be asked.
+    pub fn has_room(&self) -> bool {
+        self.asked.len() < MOST
+    }
+
+    /// Whether an address is being asked.
+    pub fn asks(&self, address: Ipv4Addr) -> bool {
+        self.asked.contains_key(&address)
+    }
+
+    /// Asks whether an address is in use, and keeps `held` until that is known. Where it is being
+    /// asked already, `held` takes the place of what was kept.
     ///
     /// # Errors
     ///
-    /// Gives `held` back if too many are asked, or the address cannot be reached.
+    /// Gives `held` back if the address cannot be reached.
     pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
-        if self.asked.len() >= MOST {
-            return Err(held);
+        if let Some((_, kept)) = self.asked.get_mut(&address) {
+            *kept = held;
+            return Ok(());
         }
         if self.asked.is_empty() {
             // What has come since the last time would be in the way of the answers.
@@ -73,21 +85,6 @@ impl<Held> Prober<Held> {
         }
         self.asked.insert(address, (Instant::now() + PATIENCE, held));
         Ok(())
-    }
-
-    /// Whether an address is being asked; then `held` takes the place of what was kept for it.
-    ///
-    /// # Errors
-    ///
-    /// Gives `held` back if it is not.
-    pub fn keep(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
-        match self.asked.get_mut(&address) {
-            Some((_, kept)) => {
-                *kept = held;
-                Ok(())
-            }
-            None => Err(held),
-        }
     }
 
     /// Waits until something is known of an address; for ever, if none is asked.
@@ -146,4 +143,36 @@ fn answerer(packet: &[u8]) -> Option<Ipv4Addr> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     (*packet.get(header)? == ECHO_REPLY).then(|| source.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_of_a_request_is_that_of_rfc_1071() {
+        let packet = echo_request();
+        let words = packet.as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word));
+        let sum: u32 = words.map(u32::from).sum();
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
+    }
+
+    #[test]
+    fn only_an_echo_reply_says_that_somebody_is_there() {
+        let mut packet = [0; 28];
+        packet[0] = 0x45;
+        packet[12..16].copy_from_slice(&[10, 77, 0, 5]);
+        assert_eq!(answerer(&packet), Some([10, 77, 0, 5].into()));
+        // With options in the header, ICMP begins later.
+        packet[0] = 0x46;
+        packet[24] = 3;
+        assert_eq!(answerer(&packet), None);
+        packet[24] = 0;
+        assert_eq!(answerer(&packet), Some([10, 77, 0, 5].into()));
+        for len in 0..=24 {
+            assert_eq!(answerer(&packet[..len]), None, "{len}");
+        }
+        packet[0] = 0xff;
+        assert_eq!(answerer(&packet), None);
+    }
 }

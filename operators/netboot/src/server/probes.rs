@@ -46,12 +46,12 @@ impl Server {
             return Some(reply);
         };
         let address = reply.packet.yiaddr;
+        let must_wait = if probe.is_some() { prober.has_room() } else { prober.asks(address) };
+        if !must_wait {
+            return Some(reply);
+        }
         let held = Held { place: self.links[link].place.clone(), from, reply };
-        let kept = match probe {
-            Some(address) => prober.ask(address, held),
-            None => prober.keep(address, held),
-        };
-        kept.err().map(|held| held.reply)
+        prober.ask(address, held).err().map(|held| held.reply)
     }
 
     /// Lets offers go whose address nobody has, and takes out of service what somebody has. Whether
