@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     cluster::{Process, eventually},
-    sim::{Host, Power, Vm},
+    sim::{Config, Host, Power, Simulator, StartError, Vm},
 };
 use serde_json::{Value, json};
 use std::{fs, process::Stdio, time::Duration};
@@ -79,6 +79,31 @@ fn a_virtual_machine_that_cannot_start_is_off_and_says_why() {
         let console = fs::read_to_string(folder.path().join("0/console.log")).unwrap();
         assert!(console.contains("could not configure"), "{console}");
     });
+}
+
+#[tokio::test]
+async fn a_virtual_machine_beyond_the_last_machine_is_refused() {
+    let vms = [(2, Vm::new("/nowhere", "tap0"))].into();
+    let config = Config { machines: 2, vms, ..Config::default() };
+    let refused = Simulator::start(config).await.err().unwrap();
+    assert!(matches!(refused, StartError::Vm(2, 1)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_flag_that_names_no_machine_or_no_device_says_so() {
+    let cases = [
+        ("tap0", "write N=TAP"),
+        ("x=tap0", "x is not the number of a machine"),
+        ("0=", "not the name of a tap device"),
+        ("0=tap0,script=/bin/sh", "not the name of a tap device"),
+    ];
+    for (flag, said) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
+        let output =
+            command.args(["--vm", flag, "--vm-folder", "/nowhere"]).output().await.unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(said), "{flag}: {error}");
+    }
 }
 
 #[test]
