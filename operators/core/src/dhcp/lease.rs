@@ -3,20 +3,20 @@
 use super::{
     client::Client,
     config::{Config, Subnet},
-    pool::Pool,
+    pool::{Address, Pool},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{collections::HashMap, net::Ipv4Addr, ops::RangeInclusive};
 
 /// How long an address rests that was found in use.
-pub(super) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is known of one address. Also the unit in which changes are written down: a newer lease
 /// of an address replaces the older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct Lease<A = Ipv4Addr> {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: A,
     /// Who has it, or had it last.
     pub client: Client,
     /// In which way.
@@ -41,7 +41,7 @@ pub enum State {
     Declined,
 }
 
-impl Lease {
+impl<A: Clone> Lease<A> {
     /// Whether an answer may depend on it only after it has been written down.
     pub fn is_durable(&self) -> bool {
         self.state != State::Offered
@@ -66,7 +66,7 @@ impl Lease {
     }
 
     /// Whether nobody may have the address, not even its client.
-    pub(super) fn is_quarantined(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.state == State::Declined && self.until > now
     }
 }
@@ -75,12 +75,12 @@ impl Lease {
 ///
 /// Bounded: there is at most one lease per address of the configuration, however many clients ask
 /// or pretend to. Every operation is a look-up or a search in a bit map.
-#[derive(Clone, Debug, Default)]
-pub struct Leases {
-    by_address: HashMap<Ipv4Addr, Lease>,
-    by_client: HashMap<Client, Vec<Ipv4Addr>>,
+#[derive(Clone, Debug)]
+pub struct Leases<A = Ipv4Addr> {
+    by_address: HashMap<A, Lease<A>>,
+    by_client: HashMap<Client, Vec<A>>,
     /// By first address.
-    pools: Vec<Pool>,
+    pools: Vec<Pool<A>>,
 }
 
 /// In how many leases an offer is looked for that can be made to somebody else. Offers end within a
@@ -113,21 +113,67 @@ impl Leases {
     /// Takes over the ranges of another configuration. Leases stay; only those that are past and
     /// that the configuration has no place for are forgotten.
     pub fn reconfigure(&mut self, config: &Config, now: Timestamp) {
-        self.pools = config.subnets.iter().flat_map(pools).collect();
+        let is_reserved = |address: Ipv4Addr| {
+            config.subnet_of(address).is_some_and(|subnet| subnet.is_reserved(address))
+        };
+        self.replace_pools(config.subnets.iter().flat_map(pools).collect(), is_reserved, now);
+    }
+
+    /// What a client has or had in a subnet.
+    pub(super) fn of<'a>(
+        &'a self,
+        client: &Client,
+        subnet: &'a Subnet,
+    ) -> impl Iterator<Item = &'a Lease> {
+        self.owned_by(client).filter(|lease| subnet.net.contains(&lease.address))
+    }
+
+    /// [`Self::pick_within`] a subnet.
+    pub(super) fn pick(
+        &self,
+        subnet: &Subnet,
+        client: &Client,
+        except: Ipv4Addr,
+        now: Timestamp,
+    ) -> Option<Ipv4Addr> {
+        self.pick_within(&addresses(subnet), client, except, now)
+    }
+
+    /// [`Self::is_short_within`] a subnet.
+    pub(super) fn is_short(&self, subnet: &Subnet, except: Ipv4Addr, now: Timestamp) -> bool {
+        self.is_short_within(&addresses(subnet), except, now)
+    }
+}
+
+impl<A: Address> Leases<A> {
+    /// Takes over other pools. Leases stay; only those that are past, in no pool and not reserved
+    /// are forgotten.
+    pub(crate) fn replace_pools(
+        &mut self,
+        pools: Vec<Pool<A>>,
+        is_reserved: impl Fn(A) -> bool,
+        now: Timestamp,
+    ) {
+        self.pools = pools;
         self.pools.sort_unstable_by_key(Pool::first);
         let old = std::mem::take(&mut self.by_address);
         self.by_client.clear();
         for lease in old.into_values() {
             let address = lease.address;
-            let reserved = || config.subnet_of(address).is_some_and(|s| s.is_reserved(address));
-            if lease.until > now || self.pool_of(address).is_some() || reserved() {
+            if lease.until > now || self.pool_of(address).is_some() || is_reserved(address) {
                 self.apply(lease);
             }
         }
     }
 
+    /// What a client has or had anywhere.
+    pub(crate) fn owned_by(&self, client: &Client) -> impl Iterator<Item = &Lease<A>> {
+        let addresses = self.by_client.get(client).into_iter().flatten();
+        addresses.filter_map(|address| self.by_address.get(address))
+    }
+
     /// Records a lease.
-    pub fn apply(&mut self, lease: Lease) {
+    pub fn apply(&mut self, lease: Lease<A>) {
         let (address, until) = (lease.address, lease.until);
         let old = self.by_address.get(&address);
         let (before, same_client) =
@@ -142,7 +188,7 @@ impl Leases {
         self.by_address.insert(address, lease);
     }
 
-    fn disown(&mut self, address: Ipv4Addr) {
+    fn disown(&mut self, address: A) {
         let Some(old) = self.by_address.get(&address) else { return };
         if let Some(addresses) = self.by_client.get_mut(&old.client) {
             addresses.retain(|&other| other != address);
@@ -153,23 +199,12 @@ impl Leases {
     }
 
     /// What is known of an address.
-    pub fn get(&self, address: Ipv4Addr) -> Option<&Lease> {
+    pub fn get(&self, address: A) -> Option<&Lease<A>> {
         self.by_address.get(&address)
     }
 
-    /// What a client has or had in a subnet.
-    pub(super) fn of<'a>(
-        &'a self,
-        client: &Client,
-        subnet: &'a Subnet,
-    ) -> impl Iterator<Item = &'a Lease> {
-        let addresses = self.by_client.get(client).into_iter().flatten();
-        let inside = addresses.filter(|address| subnet.net.contains(*address));
-        inside.filter_map(|address| self.by_address.get(address))
-    }
-
     /// Every lease, by address.
-    pub fn all(&self) -> Vec<&Lease> {
+    pub fn all(&self) -> Vec<&Lease<A>> {
         let mut all: Vec<_> = self.by_address.values().collect();
         all.sort_unstable_by_key(|lease| lease.address);
         all
@@ -202,18 +237,18 @@ impl Leases {
         count
     }
 
-    /// An address of the subnet for a client that has none: one that nobody had, or else the one
+    /// An address among `within` for a client that has none: one that nobody had, or else the one
     /// whose lease is longest past, or else the one whose offer is the oldest. Never `except`, which
     /// is our own.
-    pub(super) fn pick(
+    pub(crate) fn pick_within(
         &self,
-        subnet: &Subnet,
+        within: &RangeInclusive<A>,
         client: &Client,
-        except: Ipv4Addr,
+        except: A,
         now: Timestamp,
-    ) -> Option<Ipv4Addr> {
+    ) -> Option<A> {
         let seed = fnv1a(client.bytes());
-        let pools = self.pools_in(subnet);
+        let pools = self.pools_in(within);
         let shift = usize::try_from(seed >> 32).unwrap_or_default() % pools.len().max(1);
         let mut in_turn = pools[shift..].iter().chain(&pools[..shift]);
         in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
@@ -221,9 +256,8 @@ impl Leases {
             if oldest.0 <= now {
                 return Some(oldest.1);
             }
-            let is_offer = |address: &Ipv4Addr| {
-                self.get(*address).is_some_and(|lease| lease.state == State::Offered)
-            };
+            let is_offer =
+                |address: &A| self.get(*address).is_some_and(|lease| lease.state == State::Offered);
             let offers = pools.iter().flat_map(|pool| pool.ends(except).take(MOST_ENDS));
             let offers = offers.filter(|(_, address)| is_offer(address));
             offers.min().map(|(_, address)| address)
@@ -232,27 +266,43 @@ impl Leases {
 
     /// Whether a new client can only get an address that is offered to another one. `except` is our
     /// own address.
-    pub(super) fn is_short(&self, subnet: &Subnet, except: Ipv4Addr, now: Timestamp) -> bool {
-        let is_taken = |pool: &Pool| {
+    pub(crate) fn is_short_within(
+        &self,
+        within: &RangeInclusive<A>,
+        except: A,
+        now: Timestamp,
+    ) -> bool {
+        let is_taken = |pool: &Pool<A>| {
             let oldest = pool.oldest(except);
             pool.unused(0, except).is_none() && oldest.is_none_or(|(end, _)| end > now)
         };
-        self.pools_in(subnet).iter().all(is_taken)
+        self.pools_in(within).iter().all(is_taken)
     }
 
-    fn pools_in(&self, subnet: &Subnet) -> &[Pool] {
-        let begin = self.pools.partition_point(|pool| pool.first() < subnet.net.network());
-        let end = self.pools.partition_point(|pool| pool.first() <= subnet.net.broadcast());
+    fn pools_in(&self, within: &RangeInclusive<A>) -> &[Pool<A>] {
+        let begin = self.pools.partition_point(|pool| pool.first() < *within.start());
+        let end = self.pools.partition_point(|pool| pool.first() <= *within.end());
         &self.pools[begin..end]
     }
 
-    fn pool_of(&self, address: Ipv4Addr) -> Option<usize> {
+    fn pool_of(&self, address: A) -> Option<usize> {
         let behind = self.pools.partition_point(|pool| pool.first() <= address);
         behind.checked_sub(1).filter(|&index| self.pools[index].contains(address))
     }
 }
 
-fn pools(subnet: &Subnet) -> impl Iterator<Item = Pool> {
+impl<A> Default for Leases<A> {
+    /// No leases, and no pools.
+    fn default() -> Self {
+        Self { by_address: HashMap::new(), by_client: HashMap::new(), pools: Vec::new() }
+    }
+}
+
+fn addresses(subnet: &Subnet) -> RangeInclusive<Ipv4Addr> {
+    subnet.net.network()..=subnet.net.broadcast()
+}
+
+fn pools(subnet: &Subnet) -> impl Iterator<Item = Pool<Ipv4Addr>> {
     subnet.ranges.iter().map(|range| {
         let mut pool = Pool::new(range);
         subnet.reserved.keys().chain(&subnet.router).for_each(|&address| pool.set_aside(address));

@@ -16,14 +16,14 @@
 //! Sockets, files and the clock are the business of `netboot`; who is a BMC is told by the caller.
 
 mod boot;
-mod booting;
+pub(crate) mod booting;
 mod client;
-mod config;
+pub(crate) mod config;
 mod decide;
 pub mod endpoint;
-mod lease;
+pub(crate) mod lease;
 mod option;
-mod pool;
+pub(crate) mod pool;
 pub mod record;
 mod reply;
 mod wire;
@@ -38,6 +38,7 @@ pub use config::{Config, ConfigError, Mode, Reservation, Route, Subnet, Tftp, Zt
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};
 pub use option::{Options, code};
+pub use pool::Address;
 pub use reply::Reply;
 pub use wire::{Malformed, Packet};
 

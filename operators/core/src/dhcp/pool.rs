@@ -3,47 +3,77 @@
 use jiff::Timestamp;
 use std::{
     collections::{BTreeSet, HashSet},
-    net::Ipv4Addr,
+    hash::Hash,
+    net::{Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
 };
+
+/// An IP address, as a number.
+pub trait Address: Copy + Ord + Hash {
+    /// The number of an address.
+    fn number(self) -> u128;
+    /// The address that comes `offset` behind this one, if there is one.
+    fn behind(self, offset: usize) -> Option<Self>;
+}
+
+impl Address for Ipv4Addr {
+    fn number(self) -> u128 {
+        self.to_bits().into()
+    }
+
+    fn behind(self, offset: usize) -> Option<Self> {
+        self.to_bits().checked_add(u32::try_from(offset).ok()?).map(Self::from_bits)
+    }
+}
+
+impl Address for Ipv6Addr {
+    fn number(self) -> u128 {
+        self.to_bits()
+    }
+
+    fn behind(self, offset: usize) -> Option<Self> {
+        self.to_bits().checked_add(u128::try_from(offset).ok()?).map(Self::from_bits)
+    }
+}
 
 const WORD: usize = u64::BITS as usize;
 
 /// A range. An address is *taken* while a lease of any state names it, or while it is set aside.
 #[derive(Clone, Debug)]
-pub(super) struct Pool {
-    first: u32,
+pub(crate) struct Pool<A> {
+    first: A,
     len: usize,
     taken: Vec<u64>,
     free: usize,
     /// Addresses that are not given to anybody who asks.
-    aside: HashSet<Ipv4Addr>,
+    aside: HashSet<A>,
     /// The others that have a lease, by its end.
-    ends: BTreeSet<(Timestamp, u32)>,
+    ends: BTreeSet<(Timestamp, A)>,
 }
 
-impl Pool {
-    pub(super) fn new(range: &RangeInclusive<Ipv4Addr>) -> Self {
-        let (first, last) = (range.start().to_bits(), range.end().to_bits());
-        let len = (last - first) as usize + 1;
+impl<A: Address> Pool<A> {
+    /// A range that fits into memory with a bit for each address; the configuration sees to that.
+    pub(crate) fn new(range: &RangeInclusive<A>) -> Self {
+        let (first, last) = (*range.start(), *range.end());
+        let len = usize::try_from(last.number() - first.number()).unwrap_or(usize::MAX - 1) + 1;
         let taken = vec![0; len.div_ceil(WORD)];
         Self { first, len, taken, free: len, aside: HashSet::new(), ends: BTreeSet::new() }
     }
 
-    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn contains(&self, address: A) -> bool {
         self.position(address).is_some()
     }
 
-    pub(super) fn first(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.first)
+    pub(crate) fn first(&self) -> A {
+        self.first
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Takes an address out for good.
-    pub(super) fn set_aside(&mut self, address: Ipv4Addr) {
+    pub(crate) fn set_aside(&mut self, address: A) {
         if let Some(position) = self.position(address) {
             self.aside.insert(address);
             self.take(position);
@@ -51,21 +81,21 @@ impl Pool {
     }
 
     /// Notes that the lease of an address ends at `until` instead of `before`.
-    pub(super) fn note(&mut self, address: Ipv4Addr, before: Option<Timestamp>, until: Timestamp) {
+    pub(crate) fn note(&mut self, address: A, before: Option<Timestamp>, until: Timestamp) {
         let Some(position) = self.position(address) else { return };
         if self.aside.contains(&address) {
             return;
         }
         if let Some(before) = before {
-            self.ends.remove(&(before, address.to_bits()));
+            self.ends.remove(&(before, address));
         }
-        self.ends.insert((until, address.to_bits()));
+        self.ends.insert((until, address));
         self.take(position);
     }
 
     /// An address that nobody has, the next one after a place that depends on `seed`, so that a
     /// client finds the same one again if its lease was lost.
-    pub(super) fn unused(&self, seed: u64, except: Ipv4Addr) -> Option<Ipv4Addr> {
+    pub(crate) fn unused(&self, seed: u64, except: A) -> Option<A> {
         if self.free == 0 {
             return None;
         }
@@ -84,7 +114,7 @@ impl Pool {
         })
     }
 
-    fn first_free(&self, index: usize, mask: u64, except: Ipv4Addr) -> Option<Ipv4Addr> {
+    fn first_free(&self, index: usize, mask: u64, except: A) -> Option<A> {
         let mut free = !self.taken[index] & mask;
         while free != 0 {
             let position = index * WORD + free.trailing_zeros() as usize;
@@ -98,24 +128,22 @@ impl Pool {
     }
 
     /// The end that is longest past, and its address.
-    pub(super) fn oldest(&self, except: Ipv4Addr) -> Option<(Timestamp, Ipv4Addr)> {
+    pub(crate) fn oldest(&self, except: A) -> Option<(Timestamp, A)> {
         self.ends(except).next()
     }
 
     /// The ends of its leases, and their addresses, in order.
-    pub(super) fn ends(&self, except: Ipv4Addr) -> impl Iterator<Item = (Timestamp, Ipv4Addr)> {
-        let ends = self.ends.iter().map(|&(end, bits)| (end, Ipv4Addr::from_bits(bits)));
-        ends.filter(move |&(_, address)| address != except)
+    pub(crate) fn ends(&self, except: A) -> impl Iterator<Item = (Timestamp, A)> {
+        self.ends.iter().copied().filter(move |&(_, address)| address != except)
     }
 
-    fn position(&self, address: Ipv4Addr) -> Option<usize> {
-        let offset = address.to_bits().checked_sub(self.first)? as usize;
-        (offset < self.len).then_some(offset)
+    fn position(&self, address: A) -> Option<usize> {
+        let offset = address.number().checked_sub(self.first.number())?;
+        usize::try_from(offset).ok().filter(|&offset| offset < self.len)
     }
 
-    fn address(&self, position: usize) -> Option<Ipv4Addr> {
-        let offset = u32::try_from(position).ok().filter(|_| position < self.len)?;
-        Some(Ipv4Addr::from_bits(self.first + offset))
+    fn address(&self, position: usize) -> Option<A> {
+        self.first.behind(position).filter(|_| position < self.len)
     }
 
     fn take(&mut self, position: usize) {

@@ -9,13 +9,17 @@
 
 use super::{Client, Lease};
 use jiff::Timestamp;
-use std::fmt::Write;
+use std::{
+    fmt::{Display, Write},
+    net::Ipv4Addr,
+    str::FromStr,
+};
 
 /// What a log says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replay {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay<A = Ipv4Addr> {
     /// The leases, in the order in which they were written; of one address, the last one counts.
-    pub leases: Vec<Lease>,
+    pub leases: Vec<Lease<A>>,
     /// Where to continue: behind the last whole line.
     pub end: usize,
     /// How many whole lines could not be read.
@@ -23,7 +27,7 @@ pub struct Replay {
 }
 
 /// Appends the line of a lease.
-pub fn write(out: &mut String, lease: &Lease) {
+pub fn write<A: Display>(out: &mut String, lease: &Lease<A>) {
     let Lease { address, client, state, until } = lease;
     let text = format!("{address} {state} {} {client}", until.as_second());
     writeln!(out, "{:08x} {text}", crc32(text.as_bytes()))
@@ -31,9 +35,9 @@ pub fn write(out: &mut String, lease: &Lease) {
 }
 
 /// Reads a log.
-pub fn replay(log: &[u8]) -> Replay {
+pub fn replay<A: FromStr>(log: &[u8]) -> Replay<A> {
     let end = log.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    let mut replay = Replay { end, ..Replay::default() };
+    let mut replay = Replay { leases: Vec::new(), end, damaged: 0 };
     for line in log[..end].split_inclusive(|&byte| byte == b'\n') {
         match read(&line[..line.len() - 1]) {
             Some(lease) => replay.leases.push(lease),
@@ -43,7 +47,7 @@ pub fn replay(log: &[u8]) -> Replay {
     replay
 }
 
-fn read(line: &[u8]) -> Option<Lease> {
+fn read<A: FromStr>(line: &[u8]) -> Option<Lease<A>> {
     let (crc, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if u32::from_str_radix(crc, 16).ok()? != crc32(text.as_bytes()) {
         return None;
