@@ -14,6 +14,7 @@ pub mod capability;
 pub mod claim;
 pub mod conditions;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod discovery;
 pub mod endpoint;
 pub mod macdb;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Decided by what only such a client sends (options 93, 94, 97, 175, 77), never by the text of
 /// option 60 alone: operating systems and BMCs copy that from wherever they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Booting {
+pub(crate) enum Booting {
     /// Nothing: it only wants an address.
     No,
     /// iPXE: a script.
@@ -26,7 +26,7 @@ pub(super) enum Booting {
 
 /// Kinds of machines that we have boot files for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Machine {
+pub(crate) enum Machine {
     /// x86 with a BIOS.
     Bios,
     /// x86-64 with UEFI.
@@ -71,10 +71,17 @@ impl Booting {
         let named = in_text(class).filter(|_| counts);
         let value = architectures.unwrap_or_default();
         let listed = value.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
-        let codes = || listed.clone().chain(named);
-        // The list is in order of preference; take the first entry that there can be a file for.
-        let known = codes().map(Self::of_architecture).find(|booting| booting.is_known());
-        let booting = known.or_else(|| codes().next().map(Self::of_architecture));
+        Self::of_architectures(&listed.chain(named), class)
+    }
+
+    /// By the list of a client's architectures, and its vendor class. The list is in order of
+    /// preference: what counts is the first entry that there can be a file for.
+    pub(crate) fn of_architectures(
+        codes: &(impl Iterator<Item = u16> + Clone),
+        class: &[u8],
+    ) -> Self {
+        let known = codes.clone().map(Self::of_architecture).find(|booting| booting.is_known());
+        let booting = known.or_else(|| codes.clone().next().map(Self::of_architecture));
         match booting.unwrap_or(Self::No) {
             // Some firmware gives its HTTP client the architecture of its PXE client.
             Self::Pxe(machine) if class.starts_with(HTTP_CLASS) => Self::Http(machine),

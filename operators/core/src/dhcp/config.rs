@@ -46,6 +46,7 @@ mod subnet;
 #[cfg(test)]
 mod tests;
 mod tftp;
+pub(crate) mod v6;
 
 pub use parse::ConfigError;
 pub(super) use route::classless;

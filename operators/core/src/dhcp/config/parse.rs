@@ -59,7 +59,7 @@ impl Config {
             });
         }
         Ok(Self {
-            interfaces: distinct(&raw.interfaces, "interfaces", interface)?,
+            interfaces: distinct(&raw.interfaces, "interfaces", |t| interface(t, "interfaces"))?,
             listen: distinct(&raw.listen, "listen", socket)?,
             authoritative: raw.authoritative,
             conflict_probe: raw.conflict_probe,
@@ -74,11 +74,11 @@ impl Config {
     }
 }
 
-fn interface(name: &raw::Text) -> Result<String, ConfigError> {
+pub(super) fn interface(name: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
     let is_name = |c: char| c.is_ascii_graphic() && c != '/';
     let fits = (1..=MAX_INTERFACE).contains(&name.value.len()) && name.value.chars().all(is_name);
     let problem = || format!("`{}` cannot be an interface; write a name like `eth1`", name.value);
-    fits.then(|| name.value.clone()).ok_or_else(|| fail(name, "interfaces", problem()))
+    fits.then(|| name.value.clone()).ok_or_else(|| fail(name, field, problem()))
 }
 
 fn socket(text: &raw::Text) -> Result<SocketAddrV4, ConfigError> {

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use metal_api::MacAddr;
 use std::{collections::HashMap, net::Ipv4Addr, ops::RangeInclusive};
 
-const LEASE_TIME: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const LEASE_TIME: SignedDuration = SignedDuration::from_hours(1);
 /// Shorter leases would make clients talk all the time.
 const MIN_LEASE_TIME: SignedDuration = SignedDuration::from_secs(60);
 const MAX_LEASE_TIME: SignedDuration = SignedDuration::from_hours(24 * 366);
@@ -168,7 +168,7 @@ fn reservations(net: Ipv4Net, list: &[raw::Reservation]) -> Result<Reservations,
 }
 
 /// A name of the DNS, in letters, digits and hyphens.
-fn name(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
+pub(super) fn name(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
     let is_label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         inner && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
@@ -187,13 +187,19 @@ fn mtu(value: &serde_saphyr::Spanned<i64>) -> Result<u16, ConfigError> {
     mtu.ok_or_else(|| fail(value, "subnets.mtu", problem()))
 }
 
-/// Seconds, or a duration such as `12h` or `1h30m`.
 fn lease_time(text: &raw::Text) -> Result<SignedDuration, ConfigError> {
-    const FIELD: &str = "subnets.leaseTime";
+    lease_time_in(text, "subnets.leaseTime")
+}
+
+/// Seconds, or a duration such as `12h` or `1h30m`.
+pub(super) fn lease_time_in(
+    text: &raw::Text,
+    field: &'static str,
+) -> Result<SignedDuration, ConfigError> {
     let seconds = || text.value.parse().ok().map(SignedDuration::from_secs);
     let time = text.value.parse().ok().or_else(seconds);
     let fits = time.filter(|time| (MIN_LEASE_TIME..=MAX_LEASE_TIME).contains(time));
     let problem =
         || format!("`{}` is no lease time; write one from `1m` to `8784h`, like `12h`", text.value);
-    fits.ok_or_else(|| fail(text, FIELD, problem()))
+    fits.ok_or_else(|| fail(text, field, problem()))
 }

@@ -1,0 +1,100 @@
+//! Who a packet is from.
+
+use super::wire::{Packet, code};
+use crate::dhcp::Client;
+use metal_api::MacAddr;
+use std::net::Ipv6Addr;
+use uuid::Uuid;
+
+/// Hardware type of Ethernet.
+const ETHERNET: u16 = 1;
+/// RFC 9915, section 11.1: two octets of type, and 1 to 128 more.
+const DUID_LEN: std::ops::RangeInclusive<usize> = 3..=130;
+
+/// The sender of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sender {
+    duid: Box<[u8]>,
+    /// The address of the machine: what reservations, lists and BMCs are known by.
+    pub(super) mac: Option<MacAddr>,
+    /// The address of the interface that it speaks from.
+    interface: Option<MacAddr>,
+}
+
+impl Sender {
+    /// `None` if its identifier is missing or none.
+    pub(super) fn of(packet: &Packet, from: Ipv6Addr) -> Option<Self> {
+        let duid =
+            packet.options.get(code::CLIENT_ID).filter(|duid| DUID_LEN.contains(&duid.len()))?;
+        let interface = told_by_relay(packet).or_else(|| in_address(peer(packet, from)));
+        Some(Self { duid: duid.into(), mac: mac(packet, from), interface })
+    }
+
+    /// Whose lease it is.
+    ///
+    /// Firmware, boot loader and operating system of one machine send different identifiers and
+    /// IAIDs (EDK2 has another one in each phase), but have one interface, and the machine is to
+    /// keep its address. Where the interface does not show, identifier and IAID count: all
+    /// interfaces of a host send the identifier that was made from one of them.
+    pub(super) fn client(&self, iaid: [u8; 4]) -> Client {
+        match self.interface {
+            Some(mac) => Client::Mac(mac),
+            None => Client::Id([&self.duid, &iaid[..]].concat().into()),
+        }
+    }
+}
+
+/// The MAC address of the sender of a packet that came `from`: what the relay next to it says, else
+/// what its identifier says, else what its link-local address was made of.
+pub fn mac(packet: &Packet, from: Ipv6Addr) -> Option<MacAddr> {
+    let duid = || in_duid(packet.options.get(code::CLIENT_ID)?);
+    told_by_relay(packet).or_else(duid).or_else(|| in_address(peer(packet, from)))
+}
+
+/// The system UUID in an identifier (RFC 6355).
+///
+/// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks
+/// it up tries both.
+pub(super) fn uuid(packet: &Packet) -> Option<Uuid> {
+    let [0, 4, bytes @ ..] = packet.options.get(code::CLIENT_ID)? else { return None };
+    let uuid = Uuid::from_bytes(bytes.try_into().ok()?);
+    (!uuid.is_nil() && !uuid.is_max()).then_some(uuid)
+}
+
+/// The address at which the relay next to the client, or we, heard it.
+fn peer(packet: &Packet, from: Ipv6Addr) -> Ipv6Addr {
+    packet.relays.last().map_or(from, |relay| relay.peer)
+}
+
+/// What a relay further away says is about another relay.
+fn told_by_relay(packet: &Packet) -> Option<MacAddr> {
+    let (hardware, mac) =
+        packet.relays.last()?.options.get(code::LINK_LAYER)?.split_first_chunk()?;
+    let is_ethernet = u16::from_be_bytes(*hardware) == ETHERNET;
+    usable(mac.try_into().ok().filter(|_| is_ethernet)?)
+}
+
+/// DUID-LLT and DUID-LL.
+fn in_duid(duid: &[u8]) -> Option<MacAddr> {
+    let (hardware, mac) = match duid {
+        [0, 1, h, w, _, _, _, _, mac @ ..] | [0, 3, h, w, mac @ ..] => ([*h, *w], mac),
+        _ => return None,
+    };
+    let is_ethernet = u16::from_be_bytes(hardware) == ETHERNET;
+    usable(mac.try_into().ok().filter(|_| is_ethernet)?)
+}
+
+/// A modified EUI-64 that was made from a MAC address (RFC 4291, appendix A). Other interface
+/// identifiers say nothing.
+fn in_address(address: Ipv6Addr) -> Option<MacAddr> {
+    let [.., first, second, third, 0xff, 0xfe, fourth, fifth, sixth] = address.octets() else {
+        return None;
+    };
+    let mac = usable([first ^ 2, second, third, fourth, fifth, sixth]);
+    mac.filter(|_| address.is_unicast_link_local())
+}
+
+/// Neither empty nor of a group.
+fn usable(mac: [u8; 6]) -> Option<MacAddr> {
+    (mac != [0; 6] && mac[0] & 1 == 0).then_some(MacAddr(mac))
+}

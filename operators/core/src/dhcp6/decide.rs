@@ -1,0 +1,275 @@
+//! The decision about one packet (RFC 9915, sections 16 and 18.3).
+
+mod answer;
+mod claim;
+
+use super::{
+    Config, Subnet,
+    boot::booting,
+    client::Sender,
+    ia::Ia,
+    reply::Reply,
+    wire::{MessageType, Packet, code},
+};
+use crate::{
+    boot::decision::Boot,
+    dhcp::{self, Client, Lease, Leases, booting::Booting},
+    macdb::MacDb,
+};
+use jiff::Timestamp;
+use metal_api::MacAddr;
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+/// How many identity associations of one message are looked at.
+const MOST_IAS: usize = 16;
+
+/// What is served, and what is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// What holds for both kinds of IP.
+    pub config: &'a dhcp::Config,
+    /// What holds for this one.
+    pub v6: &'a Config,
+    /// What we call ourselves (DUID).
+    pub id: &'a [u8],
+    /// Who is a BMC: those get no boot file, and are reported.
+    pub bmcs: &'a MacDb,
+    /// The leases, with the pools of the configuration.
+    pub leases: &'a Leases<Ipv6Addr>,
+    /// What the sender of the packet is to boot, as [`super::identity`] names it.
+    pub boot: &'a Boot,
+}
+
+/// How a packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival<'a> {
+    /// The interface, if it came in by one that is served.
+    pub interface: Option<&'a str>,
+    /// Our addresses there that are not link-local.
+    pub addresses: &'a [Ipv6Addr],
+    /// Where it came from.
+    pub from: SocketAddrV6,
+}
+
+/// What to do about a packet: first apply and write down the changes, then answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Leases to record.
+    pub changes: Vec<Lease<Ipv6Addr>>,
+    /// The answer, or why there is none.
+    pub answer: Result<Box<Reply>, Silence>,
+    /// A BMC that has an address now.
+    pub bmc: Option<(MacAddr, Ipv6Addr)>,
+}
+
+/// Why a packet is not answered.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
+)]
+pub enum Silence {
+    /// It is an answer of a server, or of no type that we know.
+    NotRequest,
+    /// It has an option that messages of its type must not have, or lacks one that they must.
+    Invalid,
+    /// An identity association in it is malformed.
+    BrokenOption,
+    /// A client that is not behind a relay speaks from an address that other links have, too.
+    NotLinkLocal,
+    /// It does not say who it is.
+    Unidentified,
+    /// The lists of MAC prefixes exclude it.
+    Denied,
+    /// It comes from a link that is not configured.
+    NoSubnet,
+    /// The client speaks to another server.
+    OtherServer,
+    /// We know nothing about it, and another server may.
+    UnknownClient,
+    /// It names no address where it must.
+    NoAddress,
+}
+
+impl Decision {
+    fn silence(reason: Silence) -> Self {
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None }
+    }
+
+    fn answer(reply: Reply) -> Self {
+        Self { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+    }
+}
+
+/// Decides about a packet. Pure: the same arguments give the same decision.
+pub fn decide(
+    server: Server<'_>,
+    packet: &Packet,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+) -> Decision {
+    let kind = match kind_of(server.id, packet) {
+        Ok(kind) => kind,
+        Err(reason) => return Decision::silence(reason),
+    };
+    let request = match Request::new(server, packet, arrival, now) {
+        Ok(request) => request,
+        Err(reason) => return Decision::silence(reason),
+    };
+    match kind {
+        Asked::Solicit => request.solicit(),
+        Asked::Request => request.request(),
+        Asked::Confirm => request.confirm(),
+        Asked::Renew => request.extend(true),
+        Asked::Rebind => request.extend(false),
+        Asked::Release => request.release(),
+        Asked::Decline => request.decline(),
+        Asked::Information => request.information(),
+    }
+}
+
+/// What clients ask servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Solicit,
+    Request,
+    Confirm,
+    Renew,
+    Rebind,
+    Release,
+    Decline,
+    Information,
+}
+
+/// Whether the message may be answered at all, by us (RFC 9915, section 16).
+fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, Silence> {
+    if packet.relays.iter().any(|relay| relay.is_reply) {
+        return Err(Silence::NotRequest);
+    }
+    let (asked, is_addressed) = match packet.kind() {
+        Some(MessageType::Solicit) => (Asked::Solicit, false),
+        Some(MessageType::Request) => (Asked::Request, true),
+        Some(MessageType::Confirm) => (Asked::Confirm, false),
+        Some(MessageType::Renew) => (Asked::Renew, true),
+        Some(MessageType::Rebind) => (Asked::Rebind, false),
+        Some(MessageType::Release) => (Asked::Release, true),
+        Some(MessageType::Decline) => (Asked::Decline, true),
+        Some(MessageType::InformationRequest) => (Asked::Information, false),
+        Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) | None => {
+            return Err(Silence::NotRequest);
+        }
+    };
+    let server = packet.options.get(code::SERVER_ID);
+    let is_information = asked == Asked::Information;
+    match server {
+        Some(server) if server == id && (is_addressed || is_information) => {}
+        Some(_) if is_addressed || is_information => return Err(Silence::OtherServer),
+        None if !is_addressed => {}
+        Some(_) | None => return Err(Silence::Invalid),
+    }
+    let has_ia = [code::IA_NA, code::IA_PD].iter().any(|ia| packet.options.get(*ia).is_some());
+    if is_information && has_ia { Err(Silence::Invalid) } else { Ok(asked) }
+}
+
+/// A packet that concerns us, with everything that its answer depends on.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    server: Server<'a>,
+    pub(super) packet: &'a Packet,
+    now: Timestamp,
+    /// `None` if it has no identifier, which only who asks for information may lack.
+    sender: Option<Sender>,
+    mac: Option<MacAddr>,
+    /// Its identity associations of addresses, by different IAIDs.
+    ias: Vec<Ia>,
+    pub(super) subnet: &'a Subnet,
+    arrival: Arrival<'a>,
+    is_bmc: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(
+        server: Server<'a>,
+        packet: &'a Packet,
+        arrival: Arrival<'a>,
+        now: Timestamp,
+    ) -> Result<Self, Silence> {
+        let from = *arrival.from.ip();
+        if packet.relays.is_empty() && !from.is_unicast_link_local() {
+            return Err(Silence::NotLinkLocal);
+        }
+        let sender = Sender::of(packet, from);
+        let needs_none = packet.kind() == Some(MessageType::InformationRequest)
+            && packet.options.get(code::CLIENT_ID).is_none();
+        if sender.is_none() && !needs_none {
+            return Err(Silence::Unidentified);
+        }
+        let mac = sender.as_ref().map_or_else(|| super::mac(packet, from), |sender| sender.mac);
+        if !server.config.admits(mac) {
+            return Err(Silence::Denied);
+        }
+        let subnet = subnet_of(server.v6, packet, arrival).ok_or(Silence::NoSubnet)?;
+        let ias = ias(packet).ok_or(Silence::BrokenOption)?;
+        let is_bmc = mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
+        Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc })
+    }
+
+    /// What the client boots by. A BMC boots by itself.
+    pub(super) fn booting(&self) -> Booting {
+        if self.is_bmc { Booting::No } else { booting(&self.packet.options) }
+    }
+
+    /// What there is for it.
+    pub(super) fn boot(&self) -> &'a Boot {
+        self.server.boot
+    }
+
+    pub(super) fn v6(&self) -> &'a Config {
+        self.server.v6
+    }
+
+    pub(super) fn server_id(&self) -> &'a [u8] {
+        self.server.id
+    }
+
+    pub(super) fn from(&self) -> SocketAddrV6 {
+        self.arrival.from
+    }
+
+    /// Whether the client asks for an option, or does not say what it wants.
+    pub(super) fn wants(&self, code: u16) -> bool {
+        let list = self.packet.options.get(code::OPTION_REQUEST);
+        list.is_none_or(|list| list.as_chunks::<2>().0.contains(&code.to_be_bytes()))
+    }
+
+    pub(super) fn ias(&self) -> &[Ia] {
+        &self.ias
+    }
+
+    /// Whose the lease of an association is.
+    fn client(&self, ia: &Ia) -> Client {
+        let client = self.sender.as_ref().map(|sender| sender.client(ia.id));
+        client.unwrap_or_else(|| Client::Id(Box::from(ia.id)))
+    }
+}
+
+/// `None` if one is malformed.
+fn ias(packet: &Packet) -> Option<Vec<Ia>> {
+    let mut ias: Vec<Ia> = Vec::new();
+    for value in packet.options.all(code::IA_NA).take(MOST_IAS) {
+        let ia = Ia::parse(value)?;
+        if ias.iter().all(|other| other.id != ia.id) {
+            ias.push(ia);
+        }
+    }
+    Some(ias)
+}
+
+/// The subnet of the client: what the relay next to it says that names a link, or else the link
+/// that the packet came in by.
+fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> Option<&'a Subnet> {
+    let links = packet.relays.iter().rev().map(|relay| relay.link);
+    if let Some(link) = links.into_iter().find(|link| !link.is_unspecified()) {
+        return config.subnet_behind(link);
+    }
+    let named = arrival.interface.and_then(|interface| config.subnet_on(interface));
+    named.or_else(|| arrival.addresses.iter().find_map(|own| config.subnet_of(*own)))
+}

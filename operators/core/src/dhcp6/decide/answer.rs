@@ -1,0 +1,205 @@
+//! One method per message.
+
+use super::{Decision, Request, Silence, claim::Claim};
+use crate::{
+    dhcp::{Client, Lease, State},
+    dhcp6::{
+        Mode,
+        ia::{Ia, Status, Times},
+        reply,
+        wire::{MessageType, code},
+    },
+};
+use jiff::SignedDuration;
+use std::net::Ipv6Addr;
+
+/// How long an offer waits for its request. EDK2 takes 4 s.
+const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+impl Request<'_> {
+    /// RFC 9915, section 18.3.1.
+    pub(super) fn solicit(&self) -> Decision {
+        let is_rapid =
+            self.v6().rapid_commit && self.packet.options.get(code::RAPID_COMMIT).is_some();
+        let chosen = self.main_ia().and_then(|ia| {
+            let client = self.client(ia);
+            let address = self.choose(&client, ia).filter(|_| self.gives_addresses())?;
+            Some((ia, client, address))
+        });
+        let Some((ia, client, address)) = chosen else {
+            return Decision::answer(self.without(MessageType::Advertise, Status::NoAddrsAvail));
+        };
+        if is_rapid && self.may_bind(&client, address) {
+            let mut decision = self.bind(ia, &client, address);
+            if let Ok(reply) = &mut decision.answer {
+                reply.packet.options.push(code::RAPID_COMMIT, []);
+            }
+            return decision;
+        }
+        let old = self.server.leases.get(address);
+        let is_bound = old.is_some_and(|old| old.client == client && old.is_bound(self.now));
+        let offer = || self.lease(&client, address, State::Offered, OFFER_TIME);
+        let changes = if is_bound { Vec::new() } else { vec![offer()] };
+        let value = ia.granted(address, self.times(), std::iter::empty());
+        let reply = reply::associations(
+            self,
+            MessageType::Advertise,
+            Some((ia, &value[..])),
+            Status::NoAddrsAvail,
+        );
+        Decision { changes, ..Decision::answer(reply) }
+    }
+
+    /// RFC 9915, section 18.3.2.
+    pub(super) fn request(&self) -> Decision {
+        let Some(ia) = self.main_ia().filter(|_| self.gives_addresses()) else {
+            return Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail));
+        };
+        if ia.addresses.iter().any(|address| !self.subnet.net.contains(address)) {
+            return Decision::answer(self.without(MessageType::Reply, Status::NotOnLink));
+        }
+        let client = self.client(ia);
+        let asked = ia.addresses.iter().copied().find(|a| self.may_bind(&client, *a));
+        let other = || self.choose(&client, ia).filter(|a| self.may_bind(&client, *a));
+        match asked.or_else(other) {
+            Some(address) => self.bind(ia, &client, address),
+            None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
+        }
+    }
+
+    /// Renew, which is `to_us`, and Rebind, which is to any server (RFC 9915, sections 18.3.4 and
+    /// 18.3.5).
+    ///
+    /// An authoritative server that lost its leases gets them back in this way: what nobody else
+    /// has stays with who says to have it.
+    pub(super) fn extend(&self, to_us: bool) -> Decision {
+        let Some(ia) = self.main_ia() else {
+            return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
+        };
+        let client = self.client(ia);
+        let is_known = self.leases_of(&client).any(|lease| lease.holds(self.now));
+        let authoritative = self.server.config.authoritative;
+        let claimed = |wanted: Claim| {
+            let mut addresses = ia.addresses.iter().copied();
+            addresses.find(|address| self.claim(&client, *address) == wanted)
+        };
+        let lost = || claimed(Claim::Free).filter(|_| authoritative && !is_known);
+        match claimed(Claim::Theirs).or_else(lost).filter(|_| self.gives_addresses()) {
+            Some(address) => self.bind(ia, &client, address),
+            None if !to_us && !authoritative && !is_known => {
+                Decision::silence(Silence::UnknownClient)
+            }
+            // The client has moved to another link.
+            None if ia.addresses.iter().any(|address| !self.subnet.net.contains(address)) => {
+                let withdrawn = ia.withdrawn();
+                let first = Some((ia, &withdrawn[..]));
+                Decision::answer(reply::associations(
+                    self,
+                    MessageType::Reply,
+                    first,
+                    Status::NoBinding,
+                ))
+            }
+            None => Decision::answer(self.without(MessageType::Reply, Status::NoBinding)),
+        }
+    }
+
+    /// RFC 9915, section 18.3.3.
+    pub(super) fn confirm(&self) -> Decision {
+        let mut addresses = self.ias.iter().flat_map(|ia| &ia.addresses).peekable();
+        if addresses.peek().is_none() {
+            return Decision::silence(Silence::NoAddress);
+        }
+        let is_on_link = addresses.all(|address| self.subnet.net.contains(address));
+        let status = if is_on_link { Status::Success } else { Status::NotOnLink };
+        Decision::answer(reply::status(self, status, &[]))
+    }
+
+    /// RFC 9915, section 18.3.7.
+    pub(super) fn release(&self) -> Decision {
+        self.give_back(|lease| self.ended(lease))
+    }
+
+    /// RFC 9915, section 18.3.8.
+    pub(super) fn decline(&self) -> Decision {
+        self.give_back(|lease| lease.declined(self.now))
+    }
+
+    /// RFC 9915, section 18.3.6.
+    pub(super) fn information(&self) -> Decision {
+        Decision::answer(reply::information(self))
+    }
+
+    /// The association that gets an address: that which has one, or else the first one.
+    fn main_ia(&self) -> Option<&Ia> {
+        self.ias.iter().find(|ia| !ia.addresses.is_empty()).or_else(|| self.ias.first())
+    }
+
+    fn gives_addresses(&self) -> bool {
+        self.subnet.mode == Mode::Stateful
+    }
+
+    fn may_bind(&self, client: &Client, address: Ipv6Addr) -> bool {
+        match self.claim(client, address) {
+            Claim::Theirs | Claim::Free => true,
+            Claim::Offered => self.is_short(),
+            Claim::Refused => false,
+        }
+    }
+
+    fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr) -> Decision {
+        let mut changes = self.drop_others(ia, client, address);
+        changes.push(self.lease(client, address, State::Bound, self.subnet.lease_time));
+        let others = ia.addresses.iter().copied().filter(|other| *other != address);
+        let value = ia.granted(address, self.times(), others);
+        let reply = reply::associations(
+            self,
+            MessageType::Reply,
+            Some((ia, &value[..])),
+            Status::NoAddrsAvail,
+        );
+        let bmc = self.mac.filter(|_| self.is_bmc).map(|mac| (mac, address));
+        Decision { changes, bmc, ..Decision::answer(reply) }
+    }
+
+    fn times(&self) -> Times {
+        Times::of(self.subnet.lease_time)
+    }
+
+    /// A client has one address per subnet: whatever else it held there ends now. What it named
+    /// itself it may use until it hears the answer, so that ends in its own time.
+    fn drop_others(&self, ia: &Ia, client: &Client, kept: Ipv6Addr) -> Vec<Lease<Ipv6Addr>> {
+        let mine = self.leases_of(client);
+        let others = mine.filter(|lease| lease.address != kept && lease.holds(self.now));
+        let others = others.filter(|lease| match lease.state {
+            State::Bound => !ia.addresses.contains(&lease.address),
+            State::Offered | State::Released => true,
+            State::Declined => false,
+        });
+        others.map(|lease| self.ended(lease)).collect()
+    }
+
+    fn without(&self, kind: MessageType, status: Status) -> reply::Reply {
+        reply::associations(self, kind, None, status)
+    }
+
+    /// Ends the leases of addresses that are the client's; associations without any are told so.
+    fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
+        let (mut changes, mut unbound): (Vec<Lease<Ipv6Addr>>, Vec<[u8; 4]>) = Default::default();
+        for ia in &self.ias {
+            let client = self.client(ia);
+            let leases = ia.addresses.iter().filter_map(|address| self.server.leases.get(*address));
+            let theirs = leases.filter(|lease| lease.client == client && lease.is_bound(self.now));
+            let before = changes.len();
+            for lease in theirs.map(&change) {
+                if changes.iter().all(|other| other.address != lease.address) {
+                    changes.push(lease);
+                }
+            }
+            if changes.len() == before {
+                unbound.push(ia.id);
+            }
+        }
+        Decision { changes, ..Decision::answer(reply::status(self, Status::Success, &unbound)) }
+    }
+}

@@ -1,0 +1,258 @@
+//! One message, one answer.
+
+use super::*;
+
+#[test]
+fn four_messages_give_an_address_and_what_was_asked_for() {
+    let mut lab = Lab::new();
+    let mut packet = solicit(1);
+    packet.options.push(code::OPTION_REQUEST, [0, 23, 0, 24, 0, 56]);
+    let advertise = lab.answer(&packet, 1);
+    assert_eq!(advertise.kind, MessageType::Advertise);
+    assert_eq!(advertise.packet.xid, packet.xid);
+    assert_eq!(advertise.to, SocketAddrV6::new(link_local(1), CLIENT_PORT, 0, 3));
+    let options = &advertise.packet.options;
+    assert_eq!(options.get(code::CLIENT_ID), packet.options.get(code::CLIENT_ID));
+    assert_eq!(options.get(code::SERVER_ID), Some(SERVER_ID));
+    let dns = [ip("fd77::3").octets(), ip("fd77::4").octets()].concat();
+    assert_eq!(options.get(code::DNS), Some(&dns[..]));
+    assert_eq!(options.get(code::SEARCH), Some(&b"\x03oob\x07example\x03org\0"[..]));
+    let ntp = [&[0, 1, 0, 16][..], &ip("fd77::5").octets()].concat();
+    assert_eq!(options.get(code::NTP), Some(&ntp[..]));
+    // An hour: IAID, T1 half and T2 four fifths of what is preferred.
+    let ia = options.get(code::IA_NA).unwrap();
+    assert_eq!(
+        ia[..12],
+        [&[0, 0, 0, 1][..], &1350_u32.to_be_bytes(), &2160_u32.to_be_bytes()].concat()
+    );
+    assert_eq!(ia[32..], [2700_u32.to_be_bytes(), 3600_u32.to_be_bytes()].concat());
+    assert!(!lab.leases.get(address(&advertise).unwrap()).unwrap().is_durable());
+
+    let offered = address(&advertise).unwrap();
+    let decision = lab.send(&request(1, offered), link_local(1));
+    assert!(decision.changes[0].is_durable() && decision.changes[0].is_bound(lab.now));
+    assert_eq!(address(&decision.answer.unwrap()), Some(offered));
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_told() {
+    let mut lab = Lab::new();
+    let mut packet = solicit(1);
+    packet.options.push(code::OPTION_REQUEST, [0, 24]);
+    let options = lab.answer(&packet, 1).packet.options;
+    assert_eq!((options.get(code::DNS), options.get(code::NTP)), (None, None));
+    assert!(options.get(code::SEARCH).is_some());
+}
+
+#[test]
+fn rapid_commit_is_off_until_it_is_configured() {
+    let mut packet = solicit(1);
+    packet.options.push(code::RAPID_COMMIT, []);
+    let mut lab = Lab::new();
+    assert_eq!(lab.answer(&packet, 1).kind, MessageType::Advertise);
+    let mut lab = Lab::with(&CONFIG.replace("  interfaces", "  rapidCommit: true\n  interfaces"));
+    assert_eq!(lab.answer(&solicit(2), 2).kind, MessageType::Advertise);
+    let decision = lab.send(&packet, link_local(1));
+    assert!(decision.changes.iter().any(|lease| lease.is_bound(lab.now)));
+    let reply = decision.answer.unwrap();
+    assert_eq!(reply.kind, MessageType::Reply);
+    assert_eq!(reply.packet.options.get(code::RAPID_COMMIT), Some(&[][..]));
+}
+
+#[test]
+fn renew_and_rebind_extend_a_lease_and_bring_back_one_that_was_lost() {
+    for kind in [MessageType::Renew, MessageType::Rebind] {
+        let is_renew = kind == MessageType::Renew;
+        let ask = |host, address| {
+            if is_renew { to_server(kind, host, address) } else { to_any(kind, host, address) }
+        };
+        let mut lab = Lab::new();
+        let mine = lab.bind(1);
+        let before = lab.leases.get(mine).unwrap().until;
+        lab.pass(1800);
+        assert_eq!(address(&lab.answer(&ask(1, mine), 1)), Some(mine));
+        assert!(lab.leases.get(mine).unwrap().until > before);
+        // Somebody else's, and one of another link.
+        assert_eq!(status(&lab.answer(&ask(2, mine), 2)).1, Some(NO_BINDING));
+        let withdrawn = lab.answer(&ask(2, ip("fd66::1")), 2);
+        assert_eq!((address(&withdrawn), status(&withdrawn)), (None, (None, None)));
+        // The server has lost its leases.
+        let mut lab = Lab::new();
+        assert_eq!(address(&lab.answer(&ask(1, mine), 1)), Some(mine));
+        // It is not the only one.
+        let mut lab = Lab::with(&format!("authoritative: false{CONFIG}"));
+        let decision = lab.send(&ask(1, mine), link_local(1));
+        match decision.answer {
+            Ok(reply) => assert_eq!((is_renew, status(&reply).1), (true, Some(NO_BINDING))),
+            Err(reason) => assert_eq!((is_renew, reason), (false, Silence::UnknownClient)),
+        }
+    }
+}
+
+#[test]
+fn confirm_says_whether_the_addresses_belong_to_the_link() {
+    let mut lab = Lab::new();
+    for (address, expected) in [("fd77::4242", 0), ("fd88::10", NOT_ON_LINK)] {
+        let reply = lab.answer(&to_any(MessageType::Confirm, 1, ip(address)), 1);
+        assert_eq!(status(&reply).0, Some(expected), "{address}");
+    }
+    let mut nothing = message(MessageType::Confirm, 1);
+    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(Silence::NoAddress));
+    nothing.options.push(code::IA_NA, ia(1, None));
+    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(Silence::NoAddress));
+    assert!(lab.leases.is_empty());
+}
+
+#[test]
+fn what_is_released_is_free_and_what_is_not_theirs_stays() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let foreign = lab.answer(&to_server(MessageType::Release, 2, mine), 2);
+    assert_eq!(status(&foreign), (Some(0), Some(NO_BINDING)));
+    assert!(lab.leases.get(mine).unwrap().is_bound(lab.now));
+    let reply = lab.answer(&to_server(MessageType::Release, 1, mine), 1);
+    assert_eq!(status(&reply), (Some(0), None));
+    assert!(!lab.leases.get(mine).unwrap().holds(lab.now));
+    assert_eq!(lab.bind(1), mine, "it is kept for its client");
+}
+
+#[test]
+fn a_release_without_an_address_is_answered() {
+    let mut lab = Lab::new();
+    let mut packet = message(MessageType::Release, 1);
+    packet.options.push(code::SERVER_ID, SERVER_ID);
+    packet.options.push(code::IA_NA, ia(1, None));
+    assert_eq!(status(&lab.answer(&packet, 1)), (Some(0), Some(NO_BINDING)));
+    packet.options.remove(code::IA_NA);
+    assert_eq!(status(&lab.answer(&packet, 1)), (Some(0), None));
+}
+
+#[test]
+fn a_declined_address_rests() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let reply = lab.answer(&to_server(MessageType::Decline, 1, mine), 1);
+    assert_eq!(status(&reply), (Some(0), None));
+    assert_ne!(lab.bind(1), mine);
+    // Two addresses are for anybody, one of which rests.
+    assert_eq!(status(&lab.answer(&solicit(2), 2)).1, Some(NO_ADDRS));
+    lab.pass(3601);
+    lab.bind(2);
+}
+
+#[test]
+fn a_request_for_an_address_of_another_link_is_told_so() {
+    let mut lab = Lab::new();
+    let reply = lab.answer(&request(1, ip("fd88::10")), 1);
+    assert_eq!(status(&reply).1, Some(NOT_ON_LINK));
+    assert!(lab.leases.is_empty());
+}
+
+#[test]
+fn who_asks_for_what_somebody_else_has_gets_another_address() {
+    let mut lab = Lab::new();
+    let taken = lab.bind(1);
+    let reply = lab.answer(&request(2, taken), 2);
+    assert!(address(&reply).is_some_and(|other| other != taken));
+    assert_eq!(status(&lab.answer(&request(3, taken), 3)).1, Some(NO_ADDRS));
+}
+
+#[test]
+fn reservations_are_kept_for_their_clients() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.bind(0x99), ip("fd77::9"));
+    let mut others = [lab.bind(1), lab.bind(2)];
+    others.sort();
+    assert_eq!(others, [ip("fd77::100"), ip("fd77::101")]);
+    assert_eq!(status(&lab.answer(&solicit(3), 3)).1, Some(NO_ADDRS));
+    assert_eq!(lab.bind(0x98), ip("fd77::102"));
+}
+
+#[test]
+fn of_several_associations_one_gets_an_address_and_prefixes_there_are_none() {
+    let mut lab = Lab::new();
+    let mut packet = solicit(1);
+    packet.options.push(code::IA_NA, ia(77, None));
+    packet.options.push(code::IA_PD, ia(78, None));
+    let options = lab.answer(&packet, 1).packet.options;
+    let ias: Vec<Ia> = options.all(code::IA_NA).map(|value| Ia::parse(value).unwrap()).collect();
+    assert_eq!(
+        ias.iter().map(|ia| (ia.id[3], ia.addresses.len())).collect::<Vec<_>>(),
+        [(1, 1), (77, 0)]
+    );
+    let prefixes = Options::parse(&options.get(code::IA_PD).unwrap()[12..]).unwrap();
+    assert_eq!(prefixes.get(code::STATUS), Some(&[0, 6][..]));
+    assert_eq!(lab.leases.len(), 1);
+}
+
+#[test]
+fn information_is_given_without_an_address_and_without_an_identifier() {
+    let mut lab = Lab::new();
+    let mut packet = message(MessageType::InformationRequest, 1);
+    packet.options.remove(code::CLIENT_ID);
+    packet.options.push(code::OPTION_REQUEST, [0, 23]);
+    let reply = lab.answer(&packet, 1);
+    assert_eq!(reply.kind, MessageType::Reply);
+    assert_eq!(reply.packet.options.get(code::DNS).map(<[u8]>::len), Some(32));
+    assert_eq!(reply.packet.options.get(code::IA_NA), None);
+    packet.options.push(code::IA_NA, ia(1, None));
+    assert_eq!(lab.decide(&packet, link_local(1)).answer, Err(Silence::Invalid));
+}
+
+#[test]
+fn on_a_stateless_link_there_is_information_and_no_address() {
+    let mut lab = Lab::new();
+    lab.interface = Some("eth1");
+    let reply = lab.answer(&solicit(1), 1);
+    assert_eq!((address(&reply), status(&reply).1), (None, Some(NO_ADDRS)));
+    let reply = lab.answer(&message(MessageType::InformationRequest, 1), 1);
+    assert_eq!(reply.packet.options.get(code::DNS), Some(&ip("fdaa::3").octets()[..]));
+    assert!(lab.leases.is_empty());
+}
+
+#[test]
+fn messages_that_must_not_be_answered_are_not() {
+    let lab = Lab::new();
+    let mine = ip("fd77::100");
+    let silence = |packet: &Packet| lab.decide(packet, link_local(1)).answer.unwrap_err();
+    for kind in [MessageType::Solicit, MessageType::Confirm, MessageType::Rebind] {
+        assert_eq!(silence(&to_server(kind, 1, mine)), Silence::Invalid, "{kind:?}");
+    }
+    let addressed =
+        [MessageType::Request, MessageType::Renew, MessageType::Release, MessageType::Decline];
+    for kind in addressed {
+        assert_eq!(silence(&to_any(kind, 1, mine)), Silence::Invalid, "{kind:?}");
+        let mut other = to_any(kind, 1, mine);
+        other.options.push(code::SERVER_ID, [0, 3, 0, 1, 9, 9, 9, 9, 9, 9]);
+        assert_eq!(silence(&other), Silence::OtherServer, "{kind:?}");
+    }
+    for kind in [MessageType::Advertise, MessageType::Reply, MessageType::Reconfigure] {
+        assert_eq!(silence(&to_any(kind, 1, mine)), Silence::NotRequest, "{kind:?}");
+    }
+    assert_eq!(silence(&Packet { kind: 99, ..solicit(1) }), Silence::NotRequest);
+    let mut nobody = solicit(1);
+    nobody.options.remove(code::CLIENT_ID);
+    assert_eq!(silence(&nobody), Silence::Unidentified);
+    // From another link, which must come through a relay.
+    assert_eq!(lab.decide(&solicit(1), ip("fd88::5")).answer, Err(Silence::NotLinkLocal));
+}
+
+#[test]
+fn a_bmc_is_reported_once_it_has_its_address() {
+    let mut lab = Lab::new();
+    let from = ip("fe80::bb:ccff:fe00:1");
+    let decision = lab.send(&solicit(1), from);
+    assert_eq!(decision.bmc, None);
+    let offered = address(&decision.answer.unwrap()).unwrap();
+    let decision = lab.send(&request(1, offered), from);
+    assert_eq!(decision.bmc, Some((MacAddr([2, 0xbb, 0xcc, 0, 0, 1]), offered)));
+}
+
+#[test]
+fn lists_of_mac_addresses_hold_for_every_way_of_telling_them() {
+    let lab = Lab::with(&format!("deny: ['02:00:00:00:00:01']{CONFIG}"));
+    assert_eq!(lab.decide(&solicit(1), link_local(1)).answer, Err(Silence::Denied));
+    assert!(lab.decide(&solicit(2), link_local(2)).answer.is_ok());
+    // Who cannot be told from those that are meant is not served.
+    assert_eq!(lab.decide(&solicit(2), ip("fe80::1:2:3:4")).answer, Err(Silence::Denied));
+}

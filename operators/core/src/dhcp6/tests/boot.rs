@@ -1,0 +1,101 @@
+//! What machines are told to boot.
+
+use super::*;
+use crate::boot::decision::Reason;
+
+fn booting(architectures: &[u8], class: &str, user_class: Option<&str>) -> Packet {
+    let mut packet = solicit(1);
+    packet.options.push(code::ARCHITECTURE, architectures);
+    let len = u16::try_from(class.len()).unwrap().to_be_bytes();
+    packet
+        .options
+        .push(code::VENDOR_CLASS, [&[0, 0, 1, 0x57][..], &len, class.as_bytes()].concat());
+    if let Some(class) = user_class {
+        let len = u16::try_from(class.len()).unwrap().to_be_bytes();
+        packet.options.push(code::USER_CLASS, [&len[..], class.as_bytes()].concat());
+    }
+    packet.options.push(code::OPTION_REQUEST, [0, 59, 0, 60, 0, 23, 0, 16]);
+    packet
+}
+
+fn told(lab: &mut Lab, packet: &Packet) -> Option<(String, Option<String>)> {
+    let options = lab.answer(packet, 1).packet.options;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let class = options.get(code::VENDOR_CLASS).map(|value| text(&value[6..]));
+    options.get(code::BOOT_FILE).map(|url| (text(url), class))
+}
+
+#[test]
+fn every_kind_of_client_gets_its_file() {
+    let http = "HTTPClient:Arch:00016:UNDI:003000";
+    let pxe = "PXEClient:Arch:00007:UNDI:003016";
+    for (packet, expected) in [
+        (
+            booting(&[0, 16], http, None),
+            Some(("http://[fd77::1]:8080/http-boot.efi", "HTTPClient")),
+        ),
+        (
+            booting(&[0, 19], http, None),
+            Some(("http://[fd77::1]:8080/http-boot-arm64.efi", "HTTPClient")),
+        ),
+        // Some firmware gives its HTTP client the architecture of its PXE client.
+        (booting(&[0, 7], http, None), Some(("http://[fd77::1]:8080/http-boot.efi", "HTTPClient"))),
+        (booting(&[0, 7], pxe, None), Some(("tftp://[fd77::2]/snponly.efi", "PXEClient"))),
+        (booting(&[0, 9], pxe, None), Some(("tftp://[fd77::2]/snponly.efi", "PXEClient"))),
+        (
+            booting(&[0, 6, 0, 11], pxe, None),
+            Some(("tftp://[fd77::2]/snponly-arm64.efi", "PXEClient")),
+        ),
+        (booting(&[0, 7], pxe, Some("iPXE")), Some(("http://[fd77::1]:8082/ipxe/${uuid}", ""))),
+        // A BIOS, a text alone, half of an architecture.
+        (booting(&[0, 0], pxe, None), None),
+        (booting(&[], http, None), None),
+        (booting(&[16], http, None), None),
+        (solicit(1), None),
+    ] {
+        let expected = expected
+            .map(|(url, class)| (url.to_owned(), (!class.is_empty()).then(|| class.to_owned())));
+        assert_eq!(told(&mut Lab::new(), &packet), expected);
+    }
+}
+
+#[test]
+fn who_does_not_ask_for_a_file_gets_none() {
+    let mut packet = booting(&[0, 16], "HTTPClient", None);
+    packet.options.remove(code::OPTION_REQUEST);
+    assert!(told(&mut Lab::new(), &packet).is_some());
+    packet.options.push(code::OPTION_REQUEST, [0, 23]);
+    assert_eq!(told(&mut Lab::new(), &packet), None);
+}
+
+#[test]
+fn what_a_machine_boots_is_decided_per_machine() {
+    let mut lab = Lab::new();
+    let http = booting(&[0, 16], "HTTPClient", None);
+    let ipxe = booting(&[0, 7], "PXEClient", Some("iPXE"));
+    let uki = "http://[fd00::1]/uki.efi".to_owned();
+    lab.boot = Boot::Assigned { uki: Some(uki.clone()), script: false };
+    assert_eq!(told(&mut lab, &http), Some((uki, Some("HTTPClient".to_owned()))));
+    assert_eq!(told(&mut lab, &ipxe), None);
+    lab.boot = Boot::Nothing(Reason::NotReady);
+    assert_eq!(told(&mut lab, &http), None);
+    assert!(address(&lab.answer(&http, 1)).is_some(), "it gets an address all the same");
+}
+
+#[test]
+fn a_bmc_gets_no_file() {
+    let mut lab = Lab::new();
+    let packet = booting(&[0, 16], "HTTPClient", None);
+    let reply = lab.send(&packet, ip("fe80::bb:ccff:fe00:1")).answer.unwrap();
+    assert_eq!(reply.packet.options.get(code::BOOT_FILE), None);
+}
+
+#[test]
+fn parameters_go_with_the_file() {
+    let text = CONFIG.replace("  boot:\n", "  boot:\n    parameters: [initrd=a, quiet]\n");
+    let packet = booting(&[0, 16], "HTTPClient", None);
+    let options = Lab::with(&text).answer(&packet, 1).packet.options;
+    assert_eq!(options.get(code::BOOT_PARAMETERS), Some(&b"\0\x08initrd=a\0\x05quiet"[..]));
+    let options = Lab::with(&text).answer(&solicit(1), 1).packet.options;
+    assert_eq!(options.get(code::BOOT_PARAMETERS), None);
+}

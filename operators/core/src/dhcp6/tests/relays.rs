@@ -1,0 +1,84 @@
+//! Through one relay and through many.
+
+use super::*;
+
+#[test]
+fn the_answer_goes_back_the_way_the_question_came() {
+    let mut lab = Lab::new();
+    let inner = ip("fd88::ff");
+    let mut packet = relayed(solicit(1), inner, link_local(1));
+    packet.relays[0].options.push(code::INTERFACE_ID, *b"port 7");
+    packet.relays[0].options.push(code::REMOTE_ID, [0, 0, 0, 9, 1]);
+    packet.relays[0].options.push(code::LINK_LAYER, [0, 1, 2, 0, 0, 0, 0, 1]);
+    let packet = relayed(packet, Ipv6Addr::UNSPECIFIED, inner);
+    let reply = lab.send(&packet, ip("fd99::1")).answer.unwrap();
+    assert_eq!(reply.to, SocketAddrV6::new(ip("fd99::1"), SERVER_PORT, 0, 3));
+    assert!(address(&reply).is_some_and(|address| address.to_string().starts_with("fd88::")));
+    let bytes = reply.packet.encode();
+    assert_eq!(bytes[0], 13);
+    let parsed = Packet::parse(&bytes).unwrap();
+    assert_eq!(parsed, reply.packet);
+    let relays = parsed.relays.iter().map(|r| (r.is_reply, r.hops, r.link, r.peer));
+    assert_eq!(
+        relays.collect::<Vec<_>>(),
+        [(true, 1, Ipv6Addr::UNSPECIFIED, inner), (true, 0, inner, link_local(1)),]
+    );
+    assert_eq!(parsed.relays[1].options.get(code::INTERFACE_ID), Some(&b"port 7"[..]));
+    assert_eq!(parsed.relays[1].options.get(code::REMOTE_ID), Some(&[0, 0, 0, 9, 1][..]));
+    assert_eq!(parsed.relays[1].options.get(code::LINK_LAYER), None);
+}
+
+#[test]
+fn a_relay_that_asks_at_another_port_is_answered_there() {
+    let mut lab = Lab::new();
+    let mut packet = relayed(solicit(1), ip("fd88::ff"), link_local(1));
+    packet.relays[0].options.push(code::RELAY_PORT, [0, 0]);
+    let reply = lab.send(&packet, ip("fd88::ff")).answer.unwrap();
+    assert_eq!(reply.to.port(), 5460);
+    assert_eq!(reply.packet.relays[0].options.get(code::RELAY_PORT), Some(&[0, 0][..]));
+}
+
+#[test]
+fn the_link_is_that_of_the_relay_next_to_the_client_that_names_one() {
+    let mut lab = Lab::new();
+    let own = ip("fe80::5");
+    for (links, expected) in [
+        (vec!["fd88::ff"], Some("fd88::")),
+        // A relay outside of the subnet.
+        (vec!["fd99::7"], Some("fd88::")),
+        // A layer-2 relay (RFC 6221) says nothing about the link.
+        (vec!["::", "fd88::ff"], Some("fd88::")),
+        (vec!["fd88::ff", "fd77::ff"], Some("fd88::")),
+        (vec!["::"], Some("fd77::")),
+        (vec!["fd66::ff"], None),
+    ] {
+        let relay = |packet, link: &&str| relayed(packet, ip(link), link_local(1));
+        let packet = links.iter().fold(solicit(1), relay);
+        let answer = lab.send(&packet, own).answer;
+        let network = answer.map(|reply| address(&reply).unwrap().to_string());
+        match expected {
+            Some(start) => assert!(network.is_ok_and(|it| it.starts_with(start)), "{links:?}"),
+            None => assert_eq!(network, Err(Silence::NoSubnet)),
+        }
+    }
+}
+
+#[test]
+fn eight_relays_are_served_and_nine_are_not() {
+    let mut lab = Lab::new();
+    let relay = |packet, _| relayed(packet, ip("fd88::ff"), link_local(1));
+    let packet = (0..8).fold(solicit(1), relay);
+    let parsed = Packet::parse(&packet.encode()).unwrap();
+    assert_eq!(parsed, packet);
+    assert_eq!(lab.send(&parsed, ip("fd88::ff")).answer.unwrap().packet.relays.len(), 8);
+    let bytes = (0..9).fold(solicit(1), relay).encode();
+    assert_eq!(Packet::parse(&bytes), Err(Malformed::TooManyRelays));
+}
+
+#[test]
+fn what_a_server_sent_to_a_relay_is_no_question() {
+    let lab = Lab::new();
+    let mut packet = relayed(solicit(1), ip("fd88::ff"), link_local(1));
+    packet.relays[0].is_reply = true;
+    assert_eq!(lab.decide(&packet, ip("fd88::ff")).answer, Err(Silence::NotRequest));
+}
