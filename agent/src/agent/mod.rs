@@ -10,6 +10,7 @@ mod ears;
 use crate::{
     args::Args,
     backoff::Backoff,
+    chance,
     kernel::{Addresses, Captured, Kernel, Running},
     probe::{self, Machine, chain},
     registry::{Client, InvalidUrl, TlsError},
@@ -136,7 +137,7 @@ impl Agent {
                 self.repeat
             }
             Err(error) => {
-                let pause = self.backoff.pause(random());
+                let pause = self.backoff.pause(chance::number());
                 tracing::warn!(error = %chain(&error), ?pause, "report not posted");
                 pause
             }
@@ -164,11 +165,6 @@ fn log_failures(failures: &[Failure], known: &mut Vec<Failure>) {
         tracing::warn!(collector, error = message, "collector failed");
     }
     *known = failures.to_vec();
-}
-
-/// A number for jitter; without the kernel's randomness there is none.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or(0)
 }
 
 #[cfg(test)]

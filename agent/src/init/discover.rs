@@ -8,6 +8,7 @@ use crate::{
     agent::{Agent, Unusable},
     args::Args,
     backoff::Backoff,
+    chance,
     kernel::{Kernel, Running},
     probe::chain,
     registry::{Client, RegistryUrl, RequestError, TlsError},
@@ -62,7 +63,7 @@ pub(super) async fn report(root: &Root, boot_url: &watch::Receiver<Option<String
         match agent(root, url.as_deref()).await {
             Ok(agent) => match agent.run().await {},
             Err(stuck) => {
-                let pause = backoff.pause(getrandom::u64().unwrap_or(0));
+                let pause = backoff.pause(chance::number());
                 let again = format!("{:.0} s", pause.as_secs_f32());
                 tracing::warn!(again_in = again, "{}", chain(&stuck));
                 sleep(pause).await;

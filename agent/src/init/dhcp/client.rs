@@ -5,6 +5,7 @@ use super::{
     packet::{Answer, Firmware, LARGEST, Request, code, kind},
 };
 use crate::{
+    chance,
     netlink::{self, Address},
     probe::chain,
 };
@@ -101,7 +102,7 @@ impl<'a> Conversation<'a> {
         socket.bind_device(Some(link.name.as_bytes()))?;
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
-        let xid = getrandom::u32().unwrap_or(link.index);
+        let [xid, _] = halves(chance::number());
         Ok(Self { link, wish, socket, xid, began: Instant::now() })
     }
 
@@ -229,6 +230,11 @@ impl Drop for Held {
     }
 }
 
+fn halves(number: u64) -> [u32; 2] {
+    let [a, b, c, d, rest @ ..] = number.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes(rest)]
+}
+
 /// Pauses that double, with jitter.
 struct Pauses(Duration);
 
@@ -242,7 +248,7 @@ impl Pauses {
     fn next(&mut self) -> Duration {
         let step = self.0;
         self.0 = (step * 2).min(LONGEST);
-        let share = getrandom::u32().unwrap_or(0) % 1024;
+        let share = halves(chance::number())[0] % 1024;
         step * 3 / 4 + step / 2 * share / 1023
     }
 }
