@@ -15,9 +15,11 @@ mod compaction;
 use compaction::{Compaction, Finished};
 use metal_core::dhcp::{Lease, record};
 use std::{
+    fmt::Display,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -68,7 +70,7 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If it cannot be read and written, or another process uses it.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Lease>), Error> {
+    pub fn open<A: FromStr>(path: &Path) -> Result<(Self, Vec<Lease<A>>), Error> {
         let failed = |source| Error::Io { path: path.to_owned(), source };
         let lock = lock(path)?;
         compaction::remove_leftover(path).map_err(failed)?;
@@ -99,7 +101,7 @@ impl LeaseFile {
     }
 
     /// Adds a lease to the next commit.
-    pub fn append(&mut self, lease: &Lease) {
+    pub fn append<A: Display>(&mut self, lease: &Lease<A>) {
         record::write(&mut self.pending, lease);
         self.pending_lines += 1;
     }
@@ -144,13 +146,14 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If something did not work that was started at an earlier call. It is tried again.
-    pub async fn maintain<'a, I>(
+    pub async fn maintain<'a, A, I>(
         &mut self,
         count: usize,
         leases: impl FnOnce() -> I,
     ) -> io::Result<()>
     where
-        I: ExactSizeIterator<Item = &'a Lease>,
+        A: Display + 'a,
+        I: ExactSizeIterator<Item = &'a Lease<A>>,
     {
         self.finish_sync().await?;
         self.finish_compaction().await?;

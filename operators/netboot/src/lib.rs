@@ -16,5 +16,6 @@ pub mod recorder;
 mod run;
 pub mod server;
 pub mod tftp;
+pub mod v6;
 
 pub use run::run;

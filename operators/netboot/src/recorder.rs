@@ -38,7 +38,7 @@ use prometheus_client::{
 };
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -62,16 +62,20 @@ pub struct Sightings(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    wanted: Mutex<HashMap<MacAddr, Ipv4Addr>>,
+    wanted: Mutex<HashMap<MacAddr, IpAddr>>,
     queue: Queue<MacAddr>,
     waiting: Gauge,
     dropped: Counter,
 }
 
 impl Sightings {
-    /// A BMC has this address. Never waits.
-    pub fn saw(&self, mac: MacAddr, ip: Ipv4Addr) {
+    /// A BMC has this address. Never waits. Of two kinds of address, IPv4 counts.
+    pub fn saw(&self, mac: MacAddr, ip: impl Into<IpAddr>) {
+        let ip = ip.into();
         let mut wanted = self.wanted();
+        if ip.is_ipv6() && wanted.get(&mac).is_some_and(IpAddr::is_ipv4) {
+            return;
+        }
         if wanted.len() >= MOST && !wanted.contains_key(&mac) {
             self.0.dropped.inc();
             return;
@@ -102,7 +106,7 @@ impl Sightings {
     }
 
     /// It is recorded, unless the address has changed since.
-    fn recorded(&self, mac: MacAddr, ip: Ipv4Addr) {
+    fn recorded(&self, mac: MacAddr, ip: IpAddr) {
         let mut wanted = self.wanted();
         if wanted.get(&mac) == Some(&ip) {
             wanted.remove(&mac);
@@ -110,11 +114,11 @@ impl Sightings {
         }
     }
 
-    fn told(&self, wanted: &HashMap<MacAddr, Ipv4Addr>) {
+    fn told(&self, wanted: &HashMap<MacAddr, IpAddr>) {
         self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
     }
 
-    fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, Ipv4Addr>> {
+    fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, IpAddr>> {
         self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -226,7 +230,7 @@ impl Recorder {
         }
     }
 
-    async fn record(&self, mac: MacAddr, ip: Ipv4Addr) -> Result<&'static str, Error> {
+    async fn record(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
         let api = Api::<Endpoint>::all(self.client.clone());
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let holders = self.endpoints.get(&mac);

@@ -7,7 +7,7 @@ use crate::{
     metrics::Metrics,
     recorder::{self, MANAGER, Recorder, Sightings},
     server::{self, Parts},
-    tftp,
+    tftp, v6,
 };
 use anyhow::Context as _;
 use kube::{
@@ -60,7 +60,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     });
     let parts = Parts {
         config: config.subscribe(),
-        bmcs,
+        bmcs: bmcs.clone(),
         machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
         lease_file: args.lease_file.clone(),
         sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
@@ -84,7 +84,22 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving TFTP");
     }
-    let mut serving = pin!(both(serving, transferring, &shutdown));
+    let parts = v6::Parts {
+        config: config.subscribe(),
+        bmcs,
+        machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
+        lease_file: args.lease_file.clone(),
+        sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
+        metrics: v6::Metrics::register(&mut registry),
+        ready: readiness.gate("dhcp6", "its sockets"),
+    };
+    let (opened, is_open) = oneshot::channel();
+    let stop = shutdown.clone();
+    let serving6 = spawn_blocking(move || v6::serve(parts, opened, &stop));
+    if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
+        tracing::info!(?addresses, "serving DHCPv6");
+    }
+    let mut serving = pin!(all(serving, transferring, serving6, &shutdown));
 
     let told = |file: &'static str| {
         let metrics = metrics.clone();
@@ -105,12 +120,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 }
 
 /// The servers, which end together.
-async fn both(
+async fn all(
     dhcp: JoinHandle<Result<(), server::Error>>,
     tftp: JoinHandle<Result<(), tftp::Error>>,
+    dhcp6: JoinHandle<Result<(), v6::Error>>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    // The guard of whichever ends first stops the other.
+    // The guard of whichever ends first stops the others.
     let dhcp = async {
         let _stop = shutdown.clone().drop_guard();
         dhcp.await?.context("DHCP ended")
@@ -119,8 +135,12 @@ async fn both(
         let _stop = shutdown.clone().drop_guard();
         tftp.await?.context("TFTP ended")
     };
-    let (dhcp, tftp) = tokio::join!(dhcp, tftp);
-    dhcp.and(tftp)
+    let dhcp6 = async {
+        let _stop = shutdown.clone().drop_guard();
+        dhcp6.await?.context("DHCPv6 ended")
+    };
+    let (dhcp, tftp, dhcp6) = tokio::join!(dhcp, tftp, dhcp6);
+    dhcp.and(tftp).and(dhcp6)
 }
 
 async fn follow(

@@ -37,6 +37,7 @@
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
 //!   namePrefix: compute-           # names of new Endpoints; the MAC address follows
+//! dhcp6: ...                       # the DHCPv6 server: see `config/v6.rs`
 //! ```
 
 mod parse;
@@ -89,6 +90,8 @@ pub struct Config {
     pub deny: Vec<MacPrefix>,
     /// What the names of new Endpoints begin with.
     pub endpoint_prefix: String,
+    /// Our DHCPv6 server, if there is to be one.
+    pub dhcp6: Option<v6::Config>,
 }
 
 /// One subnet, with everything that its clients are told.

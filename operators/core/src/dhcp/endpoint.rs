@@ -1,7 +1,7 @@
 //! What a BMC with an address means for the Endpoints.
 
 use metal_api::{Endpoint, EndpointSpec, MacAddr};
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 /// What to do to the Endpoints so that one of them says where a BMC is.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub enum Recording {
 pub fn recording(
     prefix: &str,
     mac: MacAddr,
-    ip: Ipv4Addr,
+    ip: IpAddr,
     mut holders: Vec<Arc<Endpoint>>,
     named: Option<Arc<Endpoint>>,
 ) -> Recording {
@@ -33,8 +33,11 @@ pub fn recording(
             None => Recording::Create(Box::new(endpoint(prefix, mac, ip))),
         },
         (Some(only), 0) => {
-            let is_there = only.spec.ip.as_deref() == Some(ip.to_string().as_str());
-            if is_there { Recording::Nothing } else { Recording::Readdress(only) }
+            let known = only.spec.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+            // A BMC that has both kinds of address stays where it is reached by IPv4; otherwise its
+            // Endpoint would change with every renewal.
+            let stays = known == Some(ip) || (ip.is_ipv6() && known.is_some_and(|it| it.is_ipv4()));
+            if stays { Recording::Nothing } else { Recording::Readdress(only) }
         }
         (Some(last), _) => {
             holders.push(last);
@@ -50,7 +53,7 @@ pub fn name(prefix: &str, MacAddr(octets): MacAddr) -> String {
     octets.iter().fold(prefix.to_owned(), |name, octet| format!("{name}{octet:02x}"))
 }
 
-fn endpoint(prefix: &str, mac: MacAddr, ip: Ipv4Addr) -> Endpoint {
+fn endpoint(prefix: &str, mac: MacAddr, ip: IpAddr) -> Endpoint {
     let spec = EndpointSpec { mac_address: Some(mac.to_string()), ip: Some(ip.to_string()) };
     Endpoint::new(&name(prefix, mac), spec)
 }
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
-    const IP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 5);
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 77, 0, 5));
 
     fn existing(name: &str, mac: &str, ip: &str) -> Arc<Endpoint> {
         let spec = EndpointSpec { mac_address: Some(mac.to_owned()), ip: Some(ip.to_owned()) };
@@ -85,6 +88,18 @@ mod tests {
         assert_eq!(decide(vec![same], None), Recording::Nothing);
         let moved = existing("by-hand", "AA-BB-CC-00-00-01", "10.77.0.9");
         assert_eq!(decide(vec![Arc::clone(&moved)], None), Recording::Readdress(moved));
+    }
+
+    #[test]
+    fn an_ipv6_address_takes_the_place_of_none_but_an_ipv6_address() {
+        let ip: IpAddr = "fd77::5".parse().unwrap();
+        let decide = |holder| recording("compute-", MAC, ip, vec![holder], None);
+        let by_v4 = existing("a", "aa:bb:cc:00:00:01", "10.77.0.5");
+        assert_eq!(decide(by_v4), Recording::Nothing);
+        let written_otherwise = existing("a", "aa:bb:cc:00:00:01", "FD77:0::5");
+        assert_eq!(decide(written_otherwise), Recording::Nothing);
+        let moved = existing("a", "aa:bb:cc:00:00:01", "fd77::9");
+        assert_eq!(decide(Arc::clone(&moved)), Recording::Readdress(moved));
     }
 
     #[test]

@@ -68,9 +68,8 @@ impl Lab {
     }
 
     fn with(config: &str) -> Self {
-        let v6 = Config::parse(config).unwrap().unwrap();
-        let (before, _) = config.split_once("dhcp6:").unwrap();
-        let config = dhcp::Config::parse(&format!("{before}\ninterfaces: [eth1]\n")).unwrap();
+        let config = dhcp::Config::parse(config).unwrap();
+        let v6 = config.dhcp6.clone().unwrap();
         let leases = leases(&v6);
         let bmcs = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
         Self {

@@ -2,6 +2,7 @@
 
 use metal_core::dhcp::{Lease, record};
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -27,7 +28,10 @@ pub(super) struct Finished {
 
 impl Compaction {
     /// Starts to write `leases` beside the log.
-    pub(super) fn start<'a>(path: &Path, leases: impl ExactSizeIterator<Item = &'a Lease>) -> Self {
+    pub(super) fn start<'a, A: Display + 'a>(
+        path: &Path,
+        leases: impl ExactSizeIterator<Item = &'a Lease<A>>,
+    ) -> Self {
         let lines = leases.len();
         let mut text = String::new();
         leases.for_each(|lease| record::write(&mut text, lease));

@@ -1,7 +1,7 @@
 use super::*;
 use jiff::Timestamp;
 use metal_core::dhcp::{Client, State};
-use std::{fs, time::Duration};
+use std::{fs, net::Ipv4Addr, time::Duration};
 use tokio::{task::yield_now, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ fn lease(last: u8) -> Lease {
 
 /// A log with leases 1 and 2.
 fn with_two(path: &Path) -> LeaseFile {
-    let (mut log, leases) = LeaseFile::open(path).unwrap();
+    let (mut log, leases) = LeaseFile::open::<Ipv4Addr>(path).unwrap();
     assert_eq!(leases, []);
     log.append(&lease(1));
     log.append(&lease(2));
@@ -44,7 +44,7 @@ fn two_processes_do_not_write_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("leases");
     let log = with_two(&path);
-    let error = LeaseFile::open(&path).unwrap_err();
+    let error = LeaseFile::open::<Ipv4Addr>(&path).unwrap_err();
     assert!(error.to_string().ends_with("another process uses it; give each one its own"));
     drop(log);
     assert_eq!(reopened(&path).len(), 2);
@@ -130,11 +130,11 @@ fn a_compaction_that_was_not_finished_changes_nothing() {
 async fn what_was_written_is_handed_to_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = with_two(&folder.path().join("leases"));
-    log.maintain(0, std::iter::empty).await.unwrap();
+    log.maintain(0, std::iter::empty::<&Lease>).await.unwrap();
     assert!(log.sync.is_some());
     let synced = async {
         while log.sync.is_some() {
-            log.maintain(0, std::iter::empty).await.unwrap();
+            log.maintain(0, std::iter::empty::<&Lease>).await.unwrap();
             yield_now().await;
         }
     };

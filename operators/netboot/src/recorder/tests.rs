@@ -12,10 +12,10 @@ use kube::{
 use metal_runtime::health::Readiness;
 use prometheus_client::metrics::family::Family;
 use serde_json::{Value, json};
-use std::{convert::Infallible, sync::Mutex};
+use std::{convert::Infallible, net::Ipv4Addr, sync::Mutex};
 
 const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
-const IP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 5);
+const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 5));
 const PATH: &str = "/apis/metal.ironcore.dev/v1alpha1/endpoints";
 
 /// What an API server was asked, and what it answers to writes of Endpoints.
@@ -204,7 +204,7 @@ async fn what_the_api_server_does_not_take_is_tried_again_ever_more_slowly() {
 #[test]
 fn the_last_address_counts_and_the_queue_is_bounded() {
     let sightings = Sightings::default();
-    sightings.saw(MAC, [10, 77, 0, 9].into());
+    sightings.saw(MAC, [10_u8, 77, 0, 9]);
     sightings.saw(MAC, IP);
     assert_eq!(sightings.wanted().get(&MAC), Some(&IP));
     sightings.recorded(MAC, [10, 77, 0, 9].into());

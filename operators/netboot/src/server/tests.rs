@@ -230,7 +230,7 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
 async fn what_keeps_a_server_from_starting_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("leases");
-    let (_held, _) = LeaseFile::open(&path).unwrap();
+    let (_held, _) = LeaseFile::open::<Ipv4Addr>(&path).unwrap();
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let parts = parts(&config, &Sightings::default(), Some(&path));
     let error = Server::open(parts).unwrap_err();

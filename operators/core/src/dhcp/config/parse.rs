@@ -50,7 +50,7 @@ impl Config {
         let options = serde_saphyr::options! { with_snippet: false };
         let raw: raw::Config = serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| ConfigError::Yaml(error.to_string()))?;
-        if raw.interfaces.is_empty() && raw.listen.is_empty() {
+        if raw.interfaces.is_empty() && raw.listen.is_empty() && raw.dhcp6.is_none() {
             let problem = "nothing to listen on; name an interface here, or an address in listen";
             return Err(ConfigError::Field {
                 line: 0,
@@ -70,6 +70,7 @@ impl Config {
             allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
+            dhcp6: raw.dhcp6.as_ref().map(super::v6::parse).transpose()?,
         })
     }
 }

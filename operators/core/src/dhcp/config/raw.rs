@@ -28,6 +28,7 @@ pub(super) struct Config {
     pub(super) deny: Vec<Text>,
     #[serde(default)]
     pub(super) endpoints: Endpoints,
+    pub(super) dhcp6: Option<super::v6::raw::Dhcp6>,
 }
 
 fn yes() -> bool {

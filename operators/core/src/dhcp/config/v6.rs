@@ -27,7 +27,7 @@
 //!     parameters: []               # for the boot file
 //! ```
 
-mod raw;
+pub(super) mod raw;
 mod subnet;
 #[cfg(test)]
 mod tests;
@@ -125,18 +125,6 @@ pub struct BootUrls {
 }
 
 impl Config {
-    /// Reads the section `dhcp6` of a text, if it has one. Other sections are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// They name the line, the field and what to write instead.
-    pub fn parse(text: &str) -> Result<Option<Self>, ConfigError> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        let document: raw::Document = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| ConfigError::Yaml(error.to_string()))?;
-        document.dhcp6.as_ref().map(parse).transpose()
-    }
-
     /// The subnet that an address belongs to.
     pub fn subnet_of(&self, address: Ipv6Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
@@ -162,7 +150,7 @@ impl Subnet {
     }
 }
 
-fn parse(raw: &raw::Dhcp6) -> Result<Config, ConfigError> {
+pub(super) fn parse(raw: &raw::Dhcp6) -> Result<Config, ConfigError> {
     if raw.interfaces.is_empty() && raw.listen.is_empty() {
         let problem = "nothing to listen on; name an interface here, or an address in dhcp6.listen";
         return Err(ConfigError::Field {

@@ -3,15 +3,9 @@
 use super::super::raw::Text;
 use serde::Deserialize;
 
-/// What has the section.
-#[derive(Deserialize)]
-pub(super) struct Document {
-    pub(super) dhcp6: Option<Dhcp6>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Dhcp6 {
+pub(in super::super) struct Dhcp6 {
     #[serde(default)]
     pub(super) interfaces: Vec<Text>,
     #[serde(default)]

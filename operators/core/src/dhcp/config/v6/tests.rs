@@ -1,4 +1,4 @@
-use super::Config;
+use crate::dhcp::Config;
 
 const FULL: &str = "
 subnets: []
@@ -23,8 +23,8 @@ dhcp6:
 ";
 
 #[test]
-fn everything_is_read() {
-    let v6 = Config::parse(FULL).unwrap().unwrap();
+fn everything_is_read_and_no_ipv4_needed() {
+    let v6 = Config::parse(FULL).unwrap().dhcp6.unwrap();
     assert_eq!(
         v6.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["[fd00::2]:547", "[fd00::2]:5470"]
@@ -32,7 +32,7 @@ fn everything_is_read() {
     assert_eq!(v6.duid, Some(vec![0, 3, 0, 1, 0x52, 0x54, 0, 10, 0, 1]));
     assert!(!v6.rapid_commit);
     assert_eq!((v6.subnets[0].ranges.len(), v6.subnets[1].mode), (2, super::Mode::Stateless));
-    assert_eq!(Config::parse("interfaces: [eth1]\nsubnets: []\n").unwrap(), None);
+    assert_eq!(Config::parse("interfaces: [eth1]\nsubnets: []\n").unwrap().dhcp6, None);
 }
 
 /// Each row: what of FULL is replaced, by what, and how the error begins.

@@ -1,0 +1,194 @@
+//! The sockets: one per interface or address that is served.
+
+use super::Metrics;
+use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS};
+use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    io,
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
+};
+use tokio::net::UdpSocket;
+
+/// What the kernel keeps for us while we are busy.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// How many packets of one socket share a write of the lease file.
+const MOST: usize = 128;
+/// Longest packet; longer ones are cut, and most likely malformed then.
+const LARGEST: usize = 4096;
+
+/// Where packets come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The clients on the link of an interface, and relays that reach us there.
+    Interface(String),
+    /// Relays that send to this address.
+    Address(SocketAddrV6),
+}
+
+/// A socket at its place.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) place: Place,
+    pub(super) socket: UdpSocket,
+    /// Our addresses there that are not link-local.
+    pub(super) addresses: Vec<Ipv6Addr>,
+    /// Whether there is an address to answer from.
+    pub(super) can_send: bool,
+    /// The interface may be taken away, and another one of its name put in its place.
+    index: Option<u32>,
+}
+
+/// A place cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such interface.
+    #[error("dhcp6.interfaces: there is no interface `{name}`")]
+    NoInterface {
+        /// Its name.
+        name: String,
+        /// What the kernel says.
+        source: nix::Error,
+    },
+    /// The socket could not be set up.
+    #[error("{place}: cannot be served; is another DHCPv6 server running, or a right missing?")]
+    Socket {
+        /// Where.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a configuration names.
+pub(super) fn places(config: &Config) -> Vec<Place> {
+    let interfaces = config.interfaces.iter().cloned().map(Place::Interface);
+    interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
+}
+
+/// A DUID-LL of the first of these interfaces that has a MAC address, or else of any (RFC 9915,
+/// section 11.4).
+pub(super) fn duid(interfaces: &[String]) -> Option<Vec<u8>> {
+    let all = getifaddrs().ok()?.filter_map(|it| {
+        let mac = it.address?.as_link_addr()?.addr().filter(|mac| *mac != [0; 6])?;
+        let place = interfaces.iter().position(|name| *name == it.interface_name);
+        Some((place.is_none(), place, it.interface_name, mac))
+    });
+    let (.., mac) = all.min()?;
+    Some([&[0, 3, 0, 1][..], &mac].concat())
+}
+
+impl Place {
+    /// The interface that clients are on.
+    pub(super) fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Interface(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Interface(name) => f.write_str(name),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Link {
+    /// Opens the socket of a place. Call within a tokio runtime.
+    pub(super) fn open(place: Place) -> Result<Self, Error> {
+        let (index, socket) = match &place {
+            Place::Interface(name) => {
+                let index = index_of(name)?;
+                (Some(index), on_interface(name, index))
+            }
+            Place::Address(address) => (None, bound_to(*address, None)),
+        };
+        let failed = |source| Error::Socket { place: place.to_string(), source };
+        let socket =
+            socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
+        let mut link = Self { place, socket, addresses: Vec::new(), can_send: false, index };
+        link.find_addresses();
+        Ok(link)
+    }
+
+    /// Looks for our addresses again, as they may have changed.
+    pub(super) fn find_addresses(&mut self) {
+        let all = match &self.place {
+            Place::Interface(name) => addresses_of(name),
+            Place::Address(address) => vec![*address.ip()],
+        };
+        let (local, global): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(Ipv6Addr::is_unicast_link_local);
+        self.can_send = self.index.is_none() || !local.is_empty();
+        self.addresses = global;
+    }
+
+    /// Whether the interface was taken away, or replaced by another one of its name.
+    pub(super) fn is_stale(&self) -> bool {
+        self.place.interface().is_some_and(|name| index_of(name).ok() != self.index)
+    }
+
+    /// The packets that have arrived.
+    pub(super) fn receive(&self, metrics: &Metrics) -> Vec<(SocketAddrV6, Packet)> {
+        let mut buffer = [0; LARGEST];
+        let mut packets = Vec::new();
+        for _ in 0..MOST {
+            let (len, from) = match self.socket.try_recv_from(&mut buffer) {
+                Ok((len, SocketAddr::V6(from))) => (len, from),
+                Ok((_, SocketAddr::V4(_))) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    // Of an earlier answer, or of an interface that went down.
+                    tracing::debug!(%error, place = %self.place, "socket reports an error");
+                    break;
+                }
+            };
+            match Packet::parse(&buffer[..len]) {
+                Ok(packet) => {
+                    metrics.requested(packet.kind());
+                    packets.push((from, packet));
+                }
+                Err(reason) => {
+                    tracing::debug!(%from, %reason, "malformed packet");
+                    metrics.silent(reason.into());
+                }
+            }
+        }
+        packets
+    }
+}
+
+fn index_of(name: &str) -> Result<u32, Error> {
+    if_nametoindex(name).map_err(|source| Error::NoInterface { name: name.to_owned(), source })
+}
+
+fn on_interface(name: &str, index: u32) -> io::Result<Socket> {
+    let everywhere = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, SERVER_PORT, 0, 0);
+    let socket = bound_to(everywhere, Some(name))?;
+    socket.join_multicast_v6(&SERVERS, index)?;
+    Ok(socket)
+}
+
+fn bound_to(address: SocketAddrV6, interface: Option<&str>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_only_v6(true)?;
+    // One place per interface shares the port; so do an interface and an address on it.
+    socket.set_reuse_address(true)?;
+    // A wish: the kernel caps it by net.core.rmem_max.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    if let Some(name) = interface {
+        socket.bind_device(Some(name.as_bytes()))?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket)
+}
+
+fn addresses_of(name: &str) -> Vec<Ipv6Addr> {
+    let all = getifaddrs().into_iter().flatten().filter(|it| it.interface_name == name);
+    all.filter_map(|it| Some(it.address?.as_sockaddr_in6()?.ip())).collect()
+}

@@ -1,0 +1,138 @@
+//! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
+
+use super::*;
+use metal_core::dhcp6::{MessageType, Options, Relay, code};
+use metal_runtime::health::Readiness;
+use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
+use tokio_util::sync::DropGuard;
+
+const CONFIG: &str = "
+subnets: []
+dhcp6:
+  listen: ['[::1]:0']
+  duid: '000300010200000000ff'
+  subnets:
+    - subnet: fd77::/64
+      ranges: ['fd77::100-fd77::1ff']
+";
+const SERVER_ID: &[u8] = &[0, 3, 0, 1, 2, 0, 0, 0, 0, 0xff];
+const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
+const BMC: [u8; 6] = [2, 0xbb, 0xcc, 0, 0, 1];
+const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server, and a relay before it.
+struct Lab {
+    sightings: Sightings,
+    server: SocketAddr,
+    relay: UdpSocket,
+    /// Also when the test fails: the runtime waits for the server.
+    shutdown: DropGuard,
+    serving: JoinHandle<Result<(), Error>>,
+}
+
+impl Lab {
+    async fn start(lease_file: Option<&Path>) -> Self {
+        let sightings = Sightings::default();
+        let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+        let parts = Parts {
+            config: config.subscribe(),
+            bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
+            machines: None,
+            lease_file: lease_file.map(Path::to_owned),
+            sightings: Some(sightings.clone()),
+            metrics: Metrics::default(),
+            ready: Readiness::default().gate("dhcp6", "its sockets"),
+        };
+        let (shutdown, (opened, addresses)) = (CancellationToken::new(), oneshot::channel());
+        let stop = shutdown.clone();
+        let serving = tokio::task::spawn_blocking(move || serve(parts, opened, &stop));
+        let shutdown = shutdown.drop_guard();
+        let server = timeout(PATIENCE, addresses).await.unwrap().unwrap()[0];
+        let relay = UdpSocket::bind("[::1]:0").await.unwrap();
+        Self { sightings, server, relay, shutdown, serving }
+    }
+
+    async fn ask(&self, packet: &Packet) -> Packet {
+        self.relay.send_to(&packet.encode(), self.server).await.unwrap();
+        let mut buffer = [0; 4096];
+        let received = timeout(PATIENCE, self.relay.recv_from(&mut buffer));
+        let (len, _) = received.await.expect("an answer").unwrap();
+        Packet::parse(&buffer[..len]).unwrap()
+    }
+
+    /// SOLICIT and REQUEST; the address, as it is in the answer.
+    async fn bind(&self, mac: [u8; 6]) -> Vec<u8> {
+        let advertise = self.ask(&packet(MessageType::Solicit, mac, &[0; 12])).await;
+        assert_eq!(advertise.kind(), Some(MessageType::Advertise));
+        let ia = advertise.options.get(code::IA_NA).unwrap();
+        let reply = self.ask(&packet(MessageType::Request, mac, ia)).await;
+        assert_eq!(reply.kind(), Some(MessageType::Reply));
+        address(&reply)
+    }
+
+    async fn stop(self) {
+        drop(self.shutdown);
+        timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn address(packet: &Packet) -> Vec<u8> {
+    packet.options.get(code::IA_NA).unwrap()[16..32].to_vec()
+}
+
+fn packet(kind: MessageType, mac: [u8; 6], ia: &[u8]) -> Packet {
+    let mut envelope = Options::default();
+    envelope.push(code::RELAY_PORT, [0, 0]);
+    envelope.push(code::LINK_LAYER, [&[0, 1][..], &mac].concat());
+    let link = "fd77::ff".parse().unwrap();
+    let relay = Relay { is_reply: false, hops: 0, link, peer: link, options: envelope };
+    let mut packet = Packet { relays: vec![relay], kind: kind as u8, ..Packet::default() };
+    packet.options.push(code::CLIENT_ID, [0, 2, 7]);
+    packet.options.push(code::IA_NA, ia);
+    if kind != MessageType::Solicit {
+        packet.options.push(code::SERVER_ID, SERVER_ID);
+    }
+    packet
+}
+
+#[tokio::test]
+async fn a_lease_outlives_the_process_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases");
+    let lab = Lab::start(Some(&path)).await;
+    let first = lab.bind(HOST).await;
+    lab.stop().await;
+    let log = std::fs::read_to_string(folder.path().join("leases.v6")).unwrap();
+    assert!(log.contains(" bound ") && log.contains("02:00:00:00:00:01"), "{log}");
+    let lab = Lab::start(Some(&path)).await;
+    // Another client does not get it, and its own is given it again.
+    assert_ne!(lab.bind([2, 0, 0, 0, 0, 9]).await, first);
+    assert_eq!(lab.bind(HOST).await, first);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_bmc_is_told_once_it_has_its_address_and_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases");
+    let lab = Lab::start(Some(&path)).await;
+    lab.bind(HOST).await;
+    assert!(lab.sightings.is_empty());
+    lab.bind(BMC).await;
+    assert_eq!(lab.sightings.len(), 1);
+    lab.stop().await;
+    let lab = Lab::start(Some(&path)).await;
+    assert_eq!(lab.sightings.len(), 1);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn garbage_is_borne() {
+    let lab = Lab::start(None).await;
+    for bytes in [&[][..], &[1], &[12; 40], &[255; 2000]] {
+        lab.relay.send_to(bytes, lab.server).await.unwrap();
+    }
+    lab.bind(HOST).await;
+    lab.stop().await;
+}
