@@ -16,38 +16,13 @@
 # FIRMWARE is run in `guest`, and speaks like firmware that boots by PXE.
 set -euo pipefail
 
-if [ "$1" != inside ]; then
-    user=()
-    [ "$(id -u)" = 0 ] || user=(--user --map-root-user)
-    exec unshare "${user[@]}" --net --mount --pid --mount-proc --fork --kill-child -- \
-        "$0" inside "$@"
-fi
+# shellcheck source=inside.sh
+. "${0%/*}/inside.sh"
+
+[ "$1" = inside ] || enter "$@"
 netboot=$2 peers=$3 dir=$4 firmware=$5
 PATH=$PATH:/usr/sbin:/sbin
-
-until_true() {
-    for _ in $(seq 200); do
-        if "$@" >"$dir/wait" 2>&1; then return; fi
-        sleep 0.05
-    done
-    echo "waited in vain: $*" >&2
-    cat "$dir"/*.log >&2
-    exit 1
-}
-
-is_gone() { ! kill -0 "$1"; }
-is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-
-# A network namespace, by the process that holds it.
 client="" relay="" remote="" foreign="" guest=""
-namespace() {
-    unshare --net sleep infinity &
-    until_true is_apart $!
-    nsenter -t $! -n ip link set lo up
-    eval "$1=$!"
-}
-
-in_() { local holder=$1; shift; nsenter -t "$holder" -n "$@"; }
 
 start_netboot() {
     "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \

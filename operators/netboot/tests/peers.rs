@@ -1,13 +1,12 @@
 //! Clients, relays and servers that we did not write: Debian's dhclient, dhcrelay and dhcpd.
 
+mod scripts;
+
 use metal_core::dhcp::{MessageType, Packet, code};
 use socket2::SockRef;
 use std::{
-    collections::HashMap,
     env::current_exe,
     net::{Ipv4Addr, UdpSocket},
-    path::Path,
-    process::{Command, Output},
     time::Duration,
 };
 
@@ -15,29 +14,10 @@ use std::{
 const DISCOVER: &[u8] =
     include_bytes!("../../core/tests/fixtures/dhcp/ovmf2022-pxe-discover.bin").as_slice();
 
-fn script(name: &str) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
-    // Nothing here takes half as long.
-    let mut command = Command::new("timeout");
-    command.arg("300").arg(script);
-    command
-}
-
-fn text(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
 #[test]
 fn dhclient_gets_its_lease_and_firmware_its_boot_file_beside_dhcpd() {
-    let peers = text(&script("peers.sh").output().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let mut run = script("namespaces.sh");
-    run.arg(env!("CARGO_BIN_EXE_netboot")).arg(peers).arg(folder.path());
-    run.arg(current_exe().unwrap());
-    let seen = text(&run.output().unwrap());
-    let seen: HashMap<_, _> = seen.lines().filter_map(|line| line.split_once(' ')).collect();
-
+    let firmware = current_exe().unwrap();
+    let seen = scripts::seen("namespaces.sh", "peers.sh", &[firmware.as_os_str()]);
     let direct = seen["client"];
     assert!(direct.starts_with("10.77.0.1"), "{seen:?}");
     assert!(seen["remote"].starts_with("10.88.0.1"), "{seen:?}");

@@ -1,33 +1,10 @@
 //! TFTP clients that we did not write: curl, atftp and tftp-hpa.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    process::{Command, Output},
-};
-
-fn script(name: &str) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
-    // Nothing here takes half as long.
-    let mut command = Command::new("timeout");
-    command.arg("300").arg(script);
-    command
-}
-
-fn text(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
+mod scripts;
 
 #[test]
 fn boot_files_reach_every_client_and_nothing_else_reaches_any() {
-    let peers = text(&script("tftp-peers.sh").output().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let mut run = script("tftp.sh");
-    run.arg(env!("CARGO_BIN_EXE_netboot")).arg(peers).arg(folder.path());
-    let seen = text(&run.output().unwrap());
-    let seen: HashMap<_, _> = seen.lines().filter_map(|line| line.split_once(' ')).collect();
-
+    let seen = scripts::seen("tftp.sh", "tftp-peers.sh", &[]);
     for word in
         ["curl-512", "curl-1468", "curl-65464", "curl-plain", "second-address", "v6", "tftp-hpa"]
     {

@@ -7,31 +7,16 @@
 #       client ── eth0   10.77.0.1 netboot, 10.77.0.2 as well
 set -euo pipefail
 
-if [ "$1" != inside ]; then
-    user=()
-    [ "$(id -u)" = 0 ] || user=(--user --map-root-user)
-    exec unshare "${user[@]}" --net --mount --pid --mount-proc --fork --kill-child -- \
-        "$0" inside "$@"
-fi
+# shellcheck source=inside.sh
+. "${0%/*}/inside.sh"
+
+[ "$1" = inside ] || enter "$@"
 netboot=$2 peers=$3 dir=$4
 PATH=$PATH:/usr/sbin:/sbin
 LD_LIBRARY_PATH=$(echo "$peers"/usr/lib/*-linux-gnu "$peers"/lib/*-linux-gnu | tr ' ' :)
 
-until_true() {
-    for _ in $(seq 200); do
-        if "$@" >"$dir/wait" 2>&1; then return; fi
-        sleep 0.05
-    done
-    echo "waited in vain: $*" >&2
-    cat "$dir"/*.log >&2
-    exit 1
-}
-
-is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-
-unshare --net sleep infinity &
-client=$!
-until_true is_apart "$client"
+client=""
+namespace client
 in_client() {
     nsenter -t "$client" -n env "LD_LIBRARY_PATH=$LD_LIBRARY_PATH" timeout 60 "$@" >>"$dir/client.log" 2>&1
 }

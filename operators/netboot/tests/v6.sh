@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Lets dhclient get IPv6 addresses from netboot, on its link and behind dhcrelay. Everything happens
+# in namespaces that end with this script; what was seen is printed, a word and a value per line.
+#
+#     v6.sh NETBOOT PEERS DIR
+#
+#       client ── eth0       fd77::1 ┐
+#                                    ├ netboot
+#       remote ── eth0  fd88::1 relay┘ fd90::1
+set -euo pipefail
+# shellcheck source=inside.sh
+. "${0%/*}/inside.sh"
+
+[ "$1" = inside ] || enter "$@"
+netboot=$2 peers=$3 dir=$4
+PATH=$PATH:/usr/sbin:/sbin
+client="" relay="" remote=""
+
+start_netboot() {
+    "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
+        --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &
+    server=$!
+    until_true grep -q "serving DHCPv6" "$dir/netboot.log"
+}
+
+# dhclient in a namespace; ends once it is bound, and leaves a process that would renew.
+dhclient() {
+    local holder=$1 name=$2
+    shift 2
+    : >>"$dir/$name.leases"
+    in_ "$holder" timeout 60 "$peers/sbin/dhclient" -6 -1 -v -cf "$dir/dhclient.conf" \
+        -sf "$dir/script" -lf "$dir/$name.leases" -pf "$dir/$name.pid" "$@" eth0 >"$dir/$name.log" 2>&1
+}
+
+# What dhclient told its script last.
+address() { sed -n "s/^BOUND6 \(fd$1[^ ]*\) .*/\1/p" "$dir/told" | tail -n 1; }
+
+has_link_local() { in_ "$1" ip -6 address show dev "$2" scope link -tentative | grep -q inet6; }
+
+cat >"$dir/netboot.yaml" <<'YAML'
+interfaces: []
+listen: [127.0.0.1]
+subnets: []
+dhcp6:
+  interfaces: [s0, s1]
+  subnets:
+    - { subnet: "fd77::/64", ranges: ["fd77::1000-fd77::1fff"], dns: ["fd77::3"] }
+    - { subnet: "fd88::/64", ranges: ["fd88::1000-fd88::1fff"] }
+YAML
+: >"$dir/dhclient.conf"
+cat >"$dir/script" <<SH
+#!/bin/sh
+echo "\$reason \$new_ip6_address \$new_dhcp6_name_servers" >>"$dir/told"
+[ -z "\$new_ip6_address" ] || ip -6 address replace "\$new_ip6_address/128" dev "\$interface" nodad
+SH
+chmod +x "$dir/script"
+
+namespace client
+namespace relay
+namespace remote
+ip link set lo up
+ip link add s0 type veth peer name eth0 netns "$client"
+ip link add s1 type veth peer name up0 netns "$relay"
+in_ "$relay" ip link add down0 type veth peer name eth0 netns "$remote"
+ip addr add fd77::1/64 dev s0 nodad
+ip addr add fd90::1/64 dev s1 nodad
+ip link set s0 up
+ip link set s1 up
+in_ "$relay" ip addr add fd90::2/64 dev up0 nodad
+in_ "$relay" ip addr add fd88::1/64 dev down0 nodad
+in_ "$relay" ip link set up0 up
+in_ "$relay" ip link set down0 up
+in_ "$client" ip link set eth0 up
+in_ "$remote" ip link set eth0 up
+until_true has_link_local "$$" s0
+until_true has_link_local "$$" s1
+until_true has_link_local "$client" eth0
+until_true has_link_local "$relay" up0
+until_true has_link_local "$relay" down0
+until_true has_link_local "$remote" eth0
+
+start_netboot
+dhclient "$client" client
+echo "client $(address 77)"
+echo "script $(grep BOUND6 "$dir/told" | head -n 1)"
+
+# The server dies, and the client's machine restarts: it asks whether its address is still good.
+kill -9 "$server"
+kill "$(cat "$dir/client.pid")"
+until_true is_gone "$(cat "$dir/client.pid")"
+start_netboot
+dhclient "$client" client
+echo "again $(address 77)"
+echo "solicits $(grep -c "XMT: Solicit" "$dir/client.log" || true)"
+
+kill "$(cat "$dir/client.pid")"
+until_true is_gone "$(cat "$dir/client.pid")"
+dhclient "$client" client -r
+until_true grep -q " released " "$dir/leases.v6"
+echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases.v6")"
+
+in_ "$relay" "$peers/usr/sbin/dhcrelay" -6 -d --no-pid -l down0 -u fd90::1%up0 >"$dir/relay.log" 2>&1 &
+until_true grep -q "Sending on" "$dir/relay.log"
+dhclient "$remote" remote
+echo "remote $(address 88)"
+
+kill "$server"
+until_true grep -q "shutting down" "$dir/netboot.log"
+wait "$server"
+echo "ended $?"
