@@ -13,5 +13,6 @@ mod image;
 mod inside;
 mod lab;
 mod network;
+mod script;
 mod uefi;
 mod vm;
