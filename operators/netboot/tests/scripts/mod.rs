@@ -1,5 +1,7 @@
 //! Runs the scripts of this folder, which let peers speak to netboot in namespaces of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::HashMap,
     ffi::OsStr,
