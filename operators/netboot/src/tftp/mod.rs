@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A transfer is a thread that sends, and waits for its client: two calls of the kernel for each
-//! window. There are at most [`BOUNDS`] of them, each with a stack and a piece of its file; what
+//! window. There are at most `BOUNDS` of them, each with a stack and a piece of its file; what
 //! they wait for, they wait for with a deadline. A slow disk holds up its own transfer only.
 
 mod file;
