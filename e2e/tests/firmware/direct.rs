@@ -8,6 +8,7 @@ use metal_api::inventory::Report;
 use service::{Answer, REGISTRY_TOKEN, Service};
 
 #[tokio::test]
+#[ignore = "takes longer: hack/test firmware"]
 async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
     let mut service = Service::start([]).await;
     let mut machine = Machine::start(&service.command_line()).await;
@@ -32,6 +33,7 @@ async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
 }
 
 #[tokio::test]
+#[ignore = "takes longer: hack/test firmware"]
 async fn a_machine_that_nobody_expects_says_so_and_asks_again() {
     let mut service = Service::start([Answer::Unknown, Answer::Tenant]).await;
     let mut machine = Machine::start(&service.command_line()).await;

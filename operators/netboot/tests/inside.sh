@@ -10,7 +10,7 @@ enter() {
 }
 
 until_true() {
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         if "$@" >"$dir/wait" 2>&1; then return; fi
         sleep 0.05
     done
