@@ -60,13 +60,14 @@ fetch() {
   work=$(mktemp -d "${4%/*}/fetch.XXXXXX")
   say "fetching $1 $2"
   (
+    # Whoever calls this asks how it ended, so nothing else ends it: half a package must not stay.
     cd "$work" || exit
     # Lists that are older than the mirror name files that are gone.
-    apt-get "${options[@]}" download "$1=$2" || { update "$3" && apt-get "${options[@]}" download "$1"; }
-    dpkg-deb -x ./*.deb root
+    apt-get "${options[@]}" download "$1=$2" || { update "$3" && apt-get "${options[@]}" download "$1"; } || exit
+    dpkg-deb -x ./*.deb root || exit
     # Which module needs which is found once, for all who build of it.
     for modules in root/lib/modules/* root/usr/lib/modules/*; do
-      [ ! -d "$modules" ] || depmod -b "${modules%/lib/modules/*}" "${modules##*/}"
+      [ ! -d "$modules" ] || depmod -b "${modules%/lib/modules/*}" "${modules##*/}" || exit
     done
     mv root "$4"
   )
