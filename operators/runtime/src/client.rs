@@ -1,12 +1,14 @@
 //! The way to the API server: where it is, how long to wait for it, and who asks.
 
-use crate::args::ClientArgs;
+use crate::{args::ClientArgs, writes::Bounded};
 use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{path::PathBuf, time::Duration};
+use tower::layer::layer_fn;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -48,9 +50,9 @@ pub fn install_crypto_provider() {
 /// A client for the API server of `--kubeconfig`, `KUBECONFIG`, the user's default file, or the
 /// pod's service account, whichever is there first.
 ///
-/// It has deadlines for connecting, sending and silence, and repeats nothing by itself: a failed
-/// request is an error of the pass, and [`crate::report::Backoff`] says when the next one is due.
-/// Nothing is sent yet.
+/// It has deadlines for connecting, sending and silence, a bound on the writes that are under way,
+/// and repeats nothing by itself: a failed request is an error of the pass, and
+/// [`crate::report::Backoff`] says when the next one is due. Nothing is sent yet.
 ///
 /// # Errors
 ///
@@ -68,7 +70,9 @@ pub async fn connect(args: &ClientArgs, user_agent: &str) -> Result<Client, Erro
     config.default_retry = false;
     let user_agent = HeaderValue::from_str(user_agent).map_err(Error::UserAgent)?;
     config.headers.push((USER_AGENT, user_agent));
-    Client::try_from(config).map_err(|error| Error::Config(Box::new(error)))
+    let builder =
+        ClientBuilder::try_from(config).map_err(|error| Error::Config(Box::new(error)))?;
+    Ok(builder.with_layer(&layer_fn(Bounded::new)).build())
 }
 
 async fn from_file(path: &PathBuf) -> Result<Config, Error> {

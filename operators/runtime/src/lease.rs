@@ -18,8 +18,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a leader may be silent.
 pub const DURATION: Duration = Duration::from_secs(15);
-/// How often a leader renews, and how long one try may take.
+/// How often a leader renews.
 pub const RENEW: Duration = Duration::from_secs(3);
+/// How long one try may take: a busy API server is slow long before it is gone.
+const TRY: Duration = Duration::from_secs(5);
+/// How long a leader works on after it last renewed: no other leads before [`DURATION`].
+const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 
 /// What to do about a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub struct Candidate {
     name: String,
     identity: String,
     seen: Option<(String, Instant)>,
+    /// The lease as we last wrote it.
+    held: Option<Lease>,
 }
 
 /// Leadership was not renewed in time; the process must end.
@@ -57,13 +63,13 @@ pub struct Lost;
 impl Candidate {
     /// A candidate for the lease `name` that calls itself `identity`, which no other process may.
     pub fn new(api: Api<Lease>, name: impl Into<String>, identity: impl Into<String>) -> Self {
-        Self { api, name: name.into(), identity: identity.into(), seen: None }
+        Self { api, name: name.into(), identity: identity.into(), seen: None, held: None }
     }
 
     /// Waits until this candidate leads.
     pub async fn lead(&mut self) {
         loop {
-            match timeout(RENEW, self.attempt()).await {
+            match timeout(TRY, self.attempt()).await {
                 Ok(Ok(true)) => break,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {
@@ -76,20 +82,28 @@ impl Candidate {
         tracing::info!(lease = self.name, identity = self.identity, "leading");
     }
 
-    /// Renews until that fails for longer than the lease lasts.
+    /// Renews until that fails for almost as long as the lease lasts.
     pub async fn keep(&mut self) -> Lost {
         let mut renewed = Instant::now();
+        let mut pause = RENEW;
         loop {
-            sleep(RENEW).await;
-            match timeout(RENEW, self.attempt()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+            sleep(pause).await;
+            let started = Instant::now();
+            let left = RENEW_DEADLINE.saturating_sub(started - renewed);
+            if left.is_zero() {
+                return Lost;
+            }
+            pause = RENEW.min(left);
+            match timeout(TRY.min(left), self.attempt()).await {
+                Ok(Ok(true)) => renewed = started,
                 Ok(Ok(false)) => return Lost,
-                // The next try would end too late.
-                Ok(Err(_)) | Err(_) if renewed.elapsed() + 2 * RENEW > DURATION => return Lost,
                 Ok(Err(error)) => {
                     tracing::warn!(error = %Chain(&error), lease = self.name, "lease not renewed");
                 }
-                Err(_) => tracing::warn!(lease = self.name, "lease renewal timed out"),
+                Err(_) => {
+                    tracing::warn!(lease = self.name, "lease renewal timed out");
+                    pause = Duration::ZERO;
+                }
             }
         }
     }
@@ -107,10 +121,17 @@ impl Candidate {
     }
 
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
-        let Some(mut lease) = self.api.get_opt(&self.name).await? else {
+        // Nobody else writes a lease that is held: what we wrote is what is there.
+        if let Some(held) = self.held.take()
+            && self.write(held).await?
+        {
+            return Ok(true);
+        }
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
             let lease = Lease { metadata, spec: Some(self.claim(&LeaseSpec::default())) };
-            return won(self.api.create(&PostParams::default(), &lease).await);
+            let made = self.api.create(&PostParams::default(), &lease).await;
+            return self.won(made);
         };
         let version = lease.resource_version().unwrap_or_default();
         let since = match self.seen.take() {
@@ -119,13 +140,25 @@ impl Candidate {
         };
         self.seen = Some((version, since));
 
-        let spec = lease.spec.take().unwrap_or_default();
-        if judge(&spec, &self.identity, since.elapsed()) == Verdict::Wait {
+        let vacant = LeaseSpec::default();
+        let spec = lease.spec.as_ref().unwrap_or(&vacant);
+        if judge(spec, &self.identity, since.elapsed()) == Verdict::Wait {
             return Ok(false);
         }
+        self.write(lease).await
+    }
+
+    /// Whether `lease`, as it was last seen, is ours now.
+    async fn write(&mut self, mut lease: Lease) -> Result<bool, kube::Error> {
+        lease.spec = Some(self.claim(&lease.spec.take().unwrap_or_default()));
         // `replace` sends the resource version back: of two takers, one gets a conflict.
-        lease.spec = Some(self.claim(&spec));
-        won(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+        let written = self.api.replace(&self.name, &PostParams::default(), &lease).await;
+        self.won(written)
+    }
+
+    fn won(&mut self, written: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+        self.held = unless_contended(written)?;
+        Ok(self.held.is_some())
     }
 
     fn claim(&self, old: &LeaseSpec) -> LeaseSpec {
@@ -152,14 +185,16 @@ impl Candidate {
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
         // Where this conflicts, somebody else holds it.
-        won(self.api.replace(&self.name, &PostParams::default(), &lease).await).map(drop)
+        unless_contended(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+            .map(drop)
     }
 }
 
-fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(s)) if s.is_conflict() || s.is_already_exists() => Ok(false),
+/// Nothing where somebody else was faster.
+fn unless_contended(written: Result<Lease, kube::Error>) -> Result<Option<Lease>, kube::Error> {
+    match written {
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(s)) if s.is_conflict() || s.is_already_exists() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -239,6 +274,36 @@ pub(crate) mod tests {
         assert_eq!(server.holder(), "b");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn slow_server_does_not_cost_the_lease() {
+        let server = Leases::default();
+        let mut leader = server.candidate("a");
+        leader.lead().await;
+        server.delay(Duration::from_secs(4));
+        timeout(4 * DURATION, leader.keep()).await.unwrap_err();
+        assert_eq!(server.holder(), "a");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_is_one_request() {
+        let server = Leases::default();
+        let mut leader = server.candidate("a");
+        leader.lead().await;
+        let before = server.requests();
+        timeout(RENEW * 7 / 2, leader.keep()).await.unwrap_err();
+        assert_eq!(server.requests() - before, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_whose_answer_was_lost_is_found_to_have_worked() {
+        let server = Leases::default();
+        let mut leader = server.candidate("a");
+        leader.lead().await;
+        server.hold("a");
+        timeout(2 * DURATION, leader.keep()).await.unwrap_err();
+        assert_eq!(server.holder(), "a");
+    }
+
     /// An API server that knows one lease.
     #[derive(Clone, Default)]
     pub(crate) struct Leases(Arc<Mutex<Stored>>);
@@ -248,6 +313,16 @@ pub(crate) mod tests {
         lease: Option<Lease>,
         version: u32,
         broken: bool,
+        delay: Duration,
+        requests: usize,
+    }
+
+    impl Stored {
+        fn write(&mut self) {
+            self.version += 1;
+            let lease = self.lease.as_mut().unwrap();
+            lease.metadata.resource_version = Some(self.version.to_string());
+        }
     }
 
     impl Leases {
@@ -271,6 +346,15 @@ pub(crate) mod tests {
             let mut stored = self.0.lock().unwrap();
             let spec = stored.lease.as_mut().unwrap().spec.as_mut().unwrap();
             spec.holder_identity = Some(identity.to_owned());
+            stored.write();
+        }
+
+        fn delay(&self, delay: Duration) {
+            self.0.lock().unwrap().delay = delay;
+        }
+
+        fn requests(&self) -> usize {
+            self.0.lock().unwrap().requests
         }
 
         fn break_down(&self) {
@@ -280,7 +364,10 @@ pub(crate) mod tests {
         async fn answer(&self, request: Request<Body>) -> Response<Body> {
             let (head, body) = request.into_parts();
             let body = body.collect_bytes().await.unwrap();
+            let delay = self.0.lock().unwrap().delay;
+            sleep(delay).await;
             let mut stored = self.0.lock().unwrap();
+            stored.requests += 1;
             if stored.broken {
                 return refusal(StatusCode::INTERNAL_SERVER_ERROR);
             }
@@ -291,9 +378,9 @@ pub(crate) mod tests {
                 {
                     return refusal(StatusCode::CONFLICT);
                 }
-                stored.version += 1;
-                sent.metadata.resource_version = Some(stored.version.to_string());
+                sent.metadata.resource_version = None;
                 stored.lease = Some(sent);
+                stored.write();
             }
             match &stored.lease {
                 Some(lease) => Response::new(Body::from(serde_json::to_vec(lease).unwrap())),

@@ -56,6 +56,7 @@ pub mod report;
 pub mod shutdown;
 pub mod telemetry;
 pub mod work;
+mod writes;
 
 pub use apply::{apply, apply_status, patch_annotations, patch_spec};
 pub use follow::follow;
