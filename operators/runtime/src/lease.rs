@@ -69,7 +69,7 @@ impl Candidate {
     /// Waits until this candidate leads.
     pub async fn lead(&mut self) {
         loop {
-            match timeout(TRY, self.attempt()).await {
+            match timeout(TRY, Box::pin(self.attempt())).await {
                 Ok(Ok(true)) => break,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {
@@ -94,7 +94,7 @@ impl Candidate {
                 return Lost;
             }
             pause = RENEW.min(left);
-            match timeout(TRY.min(left), self.attempt()).await {
+            match timeout(TRY.min(left), Box::pin(self.attempt())).await {
                 Ok(Ok(true)) => renewed = started,
                 Ok(Ok(false)) => return Lost,
                 Ok(Err(error)) => {
