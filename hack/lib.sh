@@ -100,3 +100,43 @@ fill_venv() {
     die "what ${2#"$hack"/} names cannot be installed from PyPI"
   touch "$1/complete"
 }
+
+# unpacked NAME PACKAGE..: prints the folder that has the Debian packages, unpacked into the cache and
+# not installed: so they need no root, and may exclude each other. They are fetched once; several
+# callers at once are safe.
+unpacked() {
+  local name=$1 key folder
+  shift
+  command -v apt-get >/dev/null 2>&1 || die "no apt-get here, which would fetch $*"
+  key=$({ sed -n 's/^VERSION_CODENAME=//p' /etc/os-release && printf '%s\n' "$@"; } | sha256sum | cut -c 1-16)
+  folder=$(cache_root)/$name/$key
+  if [ ! -d "$folder" ]; then
+    mkdir -p "${folder%/*}"
+    (
+      flock 9
+      [ -d "$folder" ] || unpack "$folder" "$@"
+    ) 9>"$folder.lock" >&2 || return
+  fi
+  printf '%s\n' "$folder"
+}
+
+# unpack FOLDER PACKAGE..: the folder is there when all of it is.
+unpack() {
+  local folder=$1 work
+  shift
+  work=$(mktemp -d "$folder.XXXXXX")
+  say "fetching $*"
+  # Where the lists of this machine are missing or old: some of our own.
+  mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/root"
+  local apt=(apt-get -qq -o APT::Sandbox::User=)
+  local own=("${apt[@]}" -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work")
+  (
+    cd "$work" &&
+      { "${apt[@]}" download "$@" || { "${own[@]}" update && "${own[@]}" download "$@"; }; } &&
+      find . -maxdepth 1 -name '*.deb' -exec dpkg-deb -x {} root \; &&
+      mv root "$folder"
+  )
+  local result=$?
+  rm -rf "$work"
+  [ "$result" -eq 0 ] || die "$* cannot be fetched: the package sources of this machine do not have all of it"
+}
