@@ -3,6 +3,9 @@
 //! A packet is answered from here; nobody asks the API server for it. Once everything was listed,
 //! an API server that is away changes nothing: what it said last counts.
 
+mod holders;
+
+use holders::Holders;
 use kube::Client;
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
@@ -16,7 +19,7 @@ use metal_runtime::{
     index::{Ended, Index},
     work::NOT_LISTED,
 };
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -37,6 +40,7 @@ pub struct Machines {
     configurations: ByName<ServerBootConfiguration>,
     http: ByName<HttpBootConfig>,
     ipxe: ByName<IpxeBootConfig>,
+    holders: Holders,
 }
 
 impl Default for Machines {
@@ -46,6 +50,7 @@ impl Default for Machines {
             configurations: Index::new(|_| Vec::new()),
             http: Index::new(|_| Vec::new()),
             ipxe: Index::new(|_| Vec::new()),
+            holders: Holders::default(),
         }
     }
 }
@@ -104,6 +109,16 @@ impl Machines {
             ipxe: found.ipxe.as_deref(),
         });
         decide(&Known::Servers(candidates.collect()))
+    }
+
+    /// Takes down whose address it is from now on; `None` is somebody who does not boot.
+    pub fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
+        self.holders.hold(address, identity);
+    }
+
+    /// What the machine boots that has an address. Never waits.
+    pub fn boot_at(&self, address: Ipv4Addr) -> Boot {
+        self.holders.of(address).map_or(Boot::Default, |identity| self.boot_of(identity))
     }
 
     /// By UUID, in the byte order of SMBIOS or in the one that firmware before SMBIOS 2.6 and some
@@ -172,4 +187,4 @@ fn prune_ipxe(config: &mut IpxeBootConfig) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,6 +75,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
     let parts = tftp::Parts {
         config: config.subscribe(),
+        machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
         metrics: tftp::Metrics::register(&mut registry),
         ready: readiness.gate("tftp", "its sockets"),
     };

@@ -23,7 +23,7 @@ use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{self, Config, Lease, Leases},
+    dhcp::{self, Config, Lease, Leases, MessageType},
     macdb::MacDb,
 };
 use metal_runtime::{health::Gate, report::Chain};
@@ -234,6 +234,7 @@ impl Server {
         }
         match decision.answer {
             Ok(reply) => {
+                self.hold_address(packet, &reply);
                 if let Some(reply) = self.hold(link, from, reply, decision.probe) {
                     batch.reply(link, from, *reply, is_durable, decision.bmc);
                 }
@@ -252,6 +253,19 @@ impl Server {
         let boot = machines.boot_of(identity);
         self.metrics.decided(&boot);
         boot
+    }
+
+    /// Who has an address from now on, for those who serve files to addresses. Of a machine that
+    /// keeps what another server gave it, only its own word is known.
+    fn hold_address(&self, packet: &dhcp::Packet, reply: &dhcp::Reply) {
+        let Some(machines) = self.machines.as_ref().filter(|_| reply.kind == MessageType::Ack)
+        else {
+            return;
+        };
+        let addresses = [reply.packet.yiaddr, packet.ciaddr];
+        if let Some(address) = addresses.into_iter().find(|address| !address.is_unspecified()) {
+            machines.hold(address, dhcp::identity(packet));
+        }
     }
 
     /// Whether what was decided is written down, or need not be.

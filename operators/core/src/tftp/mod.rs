@@ -1,8 +1,8 @@
 //! A TFTP server as functions of what arrives (RFC 1350, 2347, 2348, 2349, 7440). It only reads.
 //!
 //! ```text
-//! request ─► Packet::decode ─► served: one of our boot files? ─► Admission ─► Terms ─► Transfer
-//!                                   no: Refusal, an ERROR       too many: Refusal
+//! request ─► Packet::decode ─► served: what it boots? ─► Admission ─► Terms ─► Transfer
+//!                              no: Refusal, an ERROR  too many: Refusal
 //! ```
 //!
 //! [`Transfer`] has the diagram of what follows. Sockets, files and time are the business of

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// The configuration has it on another server.
     #[error("a boot file of {0}")]
     Elsewhere(Ipv4Addr),
+    /// The client is a machine that boots something else, or nothing.
+    #[error("not what this machine boots now")]
+    NotToBoot,
     /// The configuration names it, and it is not in the folder.
     #[error("file not found")]
     Missing,
@@ -53,6 +56,7 @@ impl Refusal {
             | Self::Outside
             | Self::LeadsOutside
             | Self::NotFile
+            | Self::NotToBoot
             | Self::Unreadable => Code::AccessViolation,
             Self::NotOctet => Code::IllegalOperation,
             Self::NotNamed | Self::Elsewhere(_) | Self::Missing => Code::FileNotFound,

@@ -4,11 +4,15 @@ use super::{
     refusal::Refusal,
     wire::{Mode, ReadRequest},
 };
-use crate::dhcp::{BootFiles, Tftp};
+use crate::{
+    boot::decision::Boot,
+    dhcp::{BootFiles, Tftp},
+};
 use std::{net::IpAddr, path::Path};
 
 /// The file that a request asks for, as a path below the folder: only what the configuration names
-/// as a boot file, at the address where the request came in.
+/// as a boot file, at the address where the request came in. `boot` is what the client boots: a
+/// machine gets here what DHCP would name to it, and nothing if that is nothing.
 ///
 /// Firmware spells names in its own way: with a leading `/`, with `\`, or with the folder.
 ///
@@ -20,6 +24,7 @@ pub fn served(
     files: &BootFiles,
     tftp: &Tftp,
     here: IpAddr,
+    boot: &Boot,
 ) -> Result<String, Refusal> {
     if request.mode != Mode::Octet {
         return Err(Refusal::NotOctet);
@@ -30,6 +35,7 @@ pub fn served(
     for file in files.filter(|file| below(&file.path, &tftp.root).as_ref() == Ok(&asked)) {
         match file.server {
             Some(server) if IpAddr::V4(server) != here => elsewhere = Some(server),
+            Some(_) | None if !boot.has_script() => return Err(Refusal::NotToBoot),
             Some(_) | None => return Ok(asked),
         }
     }

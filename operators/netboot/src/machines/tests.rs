@@ -38,11 +38,8 @@ async fn until_everything_was_listed_the_configuration_file_counts() {
 
 #[tokio::test]
 async fn a_server_that_refers_to_nothing_boots_nothing() {
-    let mut server = server("a", UUID, MAC);
-    server.spec.boot_configuration_ref = None;
-    let machines = listed(vec![server]).await;
-    let nothing = Boot::Nothing(Reason::NotReferred);
-    assert_eq!(machines.boot_of(identity(Some(UUID), None)), nothing);
+    let (machines, idle) = with_an_idle_machine().await;
+    assert_eq!(machines.boot_of(idle), Boot::Nothing(Reason::NotReferred));
 }
 
 #[tokio::test]
@@ -51,6 +48,24 @@ async fn twins_are_not_told_apart() {
     let machines = listed(twins).await;
     let ambiguous = Boot::Nothing(Reason::Ambiguous);
     assert_eq!(machines.boot_of(identity(Some(UUID), Some(MAC))), ambiguous);
+}
+
+#[tokio::test]
+async fn what_boots_at_an_address_is_what_its_holder_boots() {
+    let (machines, idle) = with_an_idle_machine().await;
+    let address = Ipv4Addr::new(10, 77, 0, 9);
+    assert_eq!(machines.boot_at(address), Boot::Default);
+    machines.hold(address, Some(idle));
+    assert_eq!(machines.boot_at(address), Boot::Nothing(Reason::NotReferred));
+    machines.hold(address, None);
+    assert_eq!(machines.boot_at(address), Boot::Default);
+}
+
+/// Machines of which one is to boot nothing.
+pub(crate) async fn with_an_idle_machine() -> (Machines, Identity) {
+    let mut server = server("a", UUID, MAC);
+    server.spec.boot_configuration_ref = None;
+    (listed(vec![server]).await, identity(Some(UUID), None))
 }
 
 async fn listed(servers: Vec<Server>) -> Machines {

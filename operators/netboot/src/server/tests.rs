@@ -1,7 +1,7 @@
 //! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::recorder::Sightings;
+use crate::{machines::tests::with_an_idle_machine, recorder::Sightings};
 use metal_api::MacAddr;
 use metal_core::dhcp::{MessageType, Options, Packet, code};
 use metal_runtime::health::Readiness;
@@ -236,4 +236,38 @@ async fn what_keeps_a_server_from_starting_is_an_error() {
     let error = Server::open(parts).unwrap_err();
     let text = Chain(&error).to_string();
     assert!(text.contains("the leases cannot be kept: --lease-file"), "{text}");
+}
+
+#[tokio::test]
+async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
+    let (machines, idle) = with_an_idle_machine().await;
+    let machines = Arc::new(machines);
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let parts = parts(&config, &Sightings::default(), None);
+    let mut server = Server::open(Parts { machines: Some(machines.clone()), ..parts }).unwrap();
+    let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.links[0].socket.local_addr().unwrap();
+    let mut lease = Ipv4Addr::UNSPECIFIED;
+    // The firmware, and then its operating system.
+    for boots in [true, false] {
+        for kind in [MessageType::Discover, MessageType::Request] {
+            let mut packet = packet(kind, HOST);
+            if kind == MessageType::Request {
+                packet.options.set(code::REQUESTED_ADDRESS, lease.octets());
+            }
+            if boots {
+                packet.options.set(code::ARCHITECTURE, [0, 0]);
+                let uuid = idle.uuid.unwrap().to_bytes_le();
+                packet.options.set(code::MACHINE_ID, [&[0], &uuid[..]].concat());
+            }
+            relay.send_to(&packet.encode(), address).await.unwrap();
+            timeout(PATIENCE, readable(&server.links)).await.unwrap();
+            assert!(server.turn(&mut Batch::default()));
+            let mut buffer = [0; 4096];
+            let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
+            lease = Packet::parse(&buffer[..len]).unwrap().yiaddr;
+        }
+        let boot = machines.boot_at(lease);
+        assert_eq!(matches!(boot, Boot::Nothing(_)), boots, "{boot:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Sockets as the configuration has them, now and from now on.
 
 use super::{listener::Listener, metrics::Metrics, server::Server, socket::Requests};
+use crate::machines::Machines;
 use metal_core::dhcp::Config;
 use metal_runtime::{health::Gate, jittered, report::Chain};
 use std::{
@@ -25,6 +26,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Parts {
     /// The configuration, now and from now on.
     pub config: watch::Receiver<Arc<Config>>,
+    /// What machines boot; without it what the configuration has.
+    pub machines: Option<Arc<Machines>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Open while every address is served.
@@ -53,8 +56,8 @@ pub fn serve(
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let Parts { mut config, metrics, ready } = parts;
-    let server = Server::new(config.clone(), metrics);
+    let Parts { mut config, machines, metrics, ready } = parts;
+    let server = Server::new(config.clone(), machines, metrics);
     thread::scope(|scope| {
         let mut listeners = Vec::new();
         let wanted = wanted(&config.borrow_and_update());

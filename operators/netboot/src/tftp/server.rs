@@ -7,7 +7,9 @@ use super::{
     socket::Peer,
     transfer::{Outcome, Running, Signals},
 };
+use crate::machines::Machines;
 use metal_core::{
+    boot::decision::Boot,
     dhcp::Config,
     tftp::{Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, encode_error, served},
 };
@@ -36,6 +38,7 @@ const TOLD_PER_SECOND: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Server {
     config: watch::Receiver<Arc<Config>>,
+    machines: Option<Arc<Machines>>,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
     table: Mutex<Table>,
@@ -58,10 +61,15 @@ pub(super) struct Request<'a> {
 }
 
 impl Server {
-    pub(super) fn new(config: watch::Receiver<Arc<Config>>, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        config: watch::Receiver<Arc<Config>>,
+        machines: Option<Arc<Machines>>,
+        metrics: Metrics,
+    ) -> Self {
         let table = Table { admission: Admission::new(BOUNDS), is_replaced: HashMap::new() };
         Self {
             config,
+            machines,
             metrics,
             is_stopping: AtomicBool::new(false),
             table: Mutex::new(table),
@@ -94,7 +102,7 @@ impl Server {
     ) -> Result<(), Refusal> {
         let config = Arc::clone(&self.config.borrow());
         let tftp = config.tftp.as_ref().ok_or(Refusal::NotNamed)?;
-        let path = served(read, &config.boot, tftp, asked.here)?;
+        let path = served(read, &config.boot, tftp, asked.here, &self.boot_of(asked.client.ip()))?;
         let Some((id, is_replaced)) = self.admit(asked)? else { return Ok(()) };
         let (root, bytes) = (tftp.root.clone(), asked.bytes.to_vec());
         let Request { client, here, .. } = asked;
@@ -108,6 +116,14 @@ impl Server {
             self.end(client, id);
             Refusal::Busy
         })
+    }
+
+    /// What a client boots. One that got its address from somebody else gets what everybody gets.
+    fn boot_of(&self, client: IpAddr) -> Boot {
+        match (&self.machines, client.to_canonical()) {
+            (Some(machines), IpAddr::V4(address)) => machines.boot_at(address),
+            (None, _) | (_, IpAddr::V6(_)) => Boot::Default,
+        }
     }
 
     /// `None` if the transfer that is asked for has begun.

@@ -84,6 +84,21 @@ fn what_is_not_to_be_had_is_refused_with_the_number_for_it() {
 }
 
 #[test]
+fn a_machine_that_is_to_boot_something_else_gets_no_file() {
+    let lab = Lab::new();
+    let client = Client::at(1);
+    let ask = || {
+        client.ask(&lab, "a.efi", &[]);
+        client.hear().0
+    };
+    lab.hold(client.0.local_addr().unwrap(), true);
+    assert_eq!(ask(), b"\0\x05\0\x02not what this machine boots now\0");
+    assert!(Client::at(2).fetch(&lab, &[]).unwrap() == lab.file(), "others are served");
+    lab.hold(client.0.local_addr().unwrap(), false);
+    assert!(client.fetch(&lab, &[]).unwrap() == lab.file());
+}
+
+#[test]
 fn answers_come_from_the_address_that_was_asked() {
     let lab = Lab::new();
     for last in [1, 7, 200] {
@@ -195,7 +210,8 @@ fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
     let text = format!("tftp: {{ root: /, listen: ['{address}'] }}");
     let (_config, config) = watch::channel(Arc::new(parse(&text)));
     let readiness = Readiness::default();
-    let parts = Parts { config, metrics: Metrics::default(), ready: readiness.gate("tftp", "") };
+    let (metrics, ready) = (Metrics::default(), readiness.gate("tftp", ""));
+    let parts = Parts { config, machines: None, metrics, ready };
     let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
     let start = format!("tftp.listen: {address} cannot be served; is another");
     assert!(error.to_string().starts_with(&start), "{error}");

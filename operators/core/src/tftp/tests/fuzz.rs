@@ -3,7 +3,7 @@
 //! `BLOOMERY_FUZZ_RUNS` says how many; a failure names its seed.
 
 use super::{simulation::Dice, *};
-use crate::dhcp::Config;
+use crate::{boot::decision::Boot, dhcp::Config};
 
 /// As captured from OVMF 2022.11 and 2025.02, iPXE, atftp and curl.
 fn corpus() -> Vec<Vec<u8>> {
@@ -43,7 +43,8 @@ fn feed(dice: &mut Dice, config: &Config, transfer: &mut Transfer, bytes: &[u8])
     let Ok(packet) = Packet::decode(bytes) else { return };
     if let Packet::Read(request) = &packet {
         let here = std::net::IpAddr::from([10, 77, 0, 2]);
-        if let Ok(path) = served(request, &config.boot, config.tftp.as_ref().unwrap(), here) {
+        let tftp = config.tftp.as_ref().unwrap();
+        if let Ok(path) = served(request, &config.boot, tftp, here, &Boot::Default) {
             assert!(["undionly.kpxe", "snponly.efi"].contains(&&*path), "{path}");
         }
         let terms = Terms::new(request, dice.roll(1 << 40), Limits::default());

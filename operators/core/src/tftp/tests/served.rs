@@ -1,5 +1,8 @@
 use super::*;
-use crate::dhcp::{BootFiles, Config, Tftp};
+use crate::{
+    boot::decision::{Boot, Reason},
+    dhcp::{BootFiles, Config, Tftp},
+};
 use std::net::{IpAddr, Ipv4Addr};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
@@ -22,7 +25,24 @@ fn config() -> (BootFiles, Tftp) {
 fn ask(file: &str) -> Result<String, Refusal> {
     let (files, tftp) = config();
     let bytes = request_for(file, "octet", &[]);
-    served(&read(&bytes), &files, &tftp, HERE)
+    served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+}
+
+#[test]
+fn a_machine_gets_what_it_boots_and_nothing_else() {
+    let (files, tftp) = config();
+    let ask = |file: &str, boot: &Boot| {
+        let bytes = request_for(file, "octet", &[]);
+        served(&read(&bytes), &files, &tftp, HERE, boot)
+    };
+    let ipxe = Boot::Assigned { uki: None, script: true };
+    assert_eq!(ask("undionly.kpxe", &ipxe).as_deref(), Ok("undionly.kpxe"));
+    let uki = Boot::Assigned { uki: Some("http://boot/uki.efi".to_owned()), script: false };
+    for boot in [uki, Boot::Nothing(Reason::OtherMethod), Boot::Nothing(Reason::Ambiguous)] {
+        assert_eq!(ask("undionly.kpxe", &boot), Err(Refusal::NotToBoot), "{boot:?}");
+        // What is no boot file at all is told first.
+        assert_eq!(ask("pxelinux.0", &boot), Err(Refusal::NotNamed), "{boot:?}");
+    }
 }
 
 #[test]
@@ -69,7 +89,7 @@ fn a_file_of_no_server_is_served_at_every_address() {
     let bytes = request_for("undionly.kpxe", "octet", &[]);
     let ask = |files: &BootFiles| {
         let other = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2));
-        served(&read(&bytes), files, &tftp, other)
+        served(&read(&bytes), files, &tftp, other, &Boot::Default)
     };
     let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2));
     assert_eq!(ask(&files), Err(elsewhere));
@@ -82,7 +102,7 @@ fn only_octets_are_served() {
     let (files, tftp) = config();
     for mode in ["netascii", "mail", "", "octe"] {
         let bytes = request_for("undionly.kpxe", mode, &[]);
-        let refusal = served(&read(&bytes), &files, &tftp, HERE).unwrap_err();
+        let refusal = served(&read(&bytes), &files, &tftp, HERE, &Boot::Default).unwrap_err();
         assert_eq!((refusal, refusal.code()), (Refusal::NotOctet, Code::IllegalOperation));
     }
     assert_eq!(Refusal::Write.code(), Code::AccessViolation);

@@ -1,12 +1,15 @@
 //! A server and clients on the loopback.
 
-use crate::tftp::{Error, Metrics, Parts, serve};
-use metal_core::dhcp::Config;
+use crate::{
+    machines::{Machines, tests::with_an_idle_machine},
+    tftp::{Error, Metrics, Parts, serve},
+};
+use metal_core::{boot::decision::Identity, dhcp::Config};
 use metal_runtime::health::{Gate, Readiness};
 use prometheus_client::registry::Registry;
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -26,6 +29,8 @@ pub(super) struct Lab {
     config: watch::Sender<Arc<Config>>,
     pub(super) readiness: Readiness,
     registry: Registry,
+    machines: Arc<Machines>,
+    idle: Identity,
     pub(super) address: SocketAddr,
     shutdown: CancellationToken,
     serving: Option<JoinHandle<Result<(), Error>>>,
@@ -80,8 +85,14 @@ impl Lab {
         let config = watch::Sender::new(Arc::new(config));
         let (mut registry, readiness) = (Registry::default(), Readiness::default());
         let ready: Gate = readiness.gate("tftp", "its sockets");
-        let parts =
-            Parts { config: config.subscribe(), metrics: Metrics::register(&mut registry), ready };
+        let (machines, idle) = Runtime::new().unwrap().block_on(with_an_idle_machine());
+        let machines = Arc::new(machines);
+        let parts = Parts {
+            config: config.subscribe(),
+            machines: Some(Arc::clone(&machines)),
+            metrics: Metrics::register(&mut registry),
+            ready,
+        };
         let shutdown = CancellationToken::new();
         let (opened, is_open) = oneshot::channel();
         let stop = shutdown.clone();
@@ -93,7 +104,7 @@ impl Lab {
         let [address] = is_open.blocking_recv().unwrap()[..] else { panic!("one address") };
         let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
         let serving = Some(serving);
-        Self { folder, config, readiness, registry, address, shutdown, serving }
+        Self { folder, config, readiness, registry, machines, idle, address, shutdown, serving }
     }
 
     pub(super) fn root(&self) -> String {
@@ -112,6 +123,12 @@ impl Lab {
     pub(super) fn boot(&self, bios: &str) {
         let tftp = format!("tftp: {{ root: {}, listen: ['0.0.0.0:0'] }}", self.root());
         self.config.send_replace(Arc::new(booting(&tftp, bios)));
+    }
+
+    /// From now on a machine that is to boot nothing, or somebody unknown, has the address.
+    pub(super) fn hold(&self, address: SocketAddr, is_idle: bool) {
+        let IpAddr::V4(address) = address.ip() else { panic!("{address}") };
+        self.machines.hold(address, is_idle.then_some(self.idle));
     }
 
     pub(super) fn metrics(&self) -> String {
