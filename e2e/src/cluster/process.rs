@@ -20,6 +20,9 @@ const BUILD: Duration = Duration::from_mins(40);
 /// Folder with binaries that somebody else has built.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 
+/// How variables begin by which cargo tells a process what package it belongs to.
+const OF_A_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+
 /// The binary `name` of this workspace: from the folder that `BLOOMERY_BIN_DIR` names, or built from
 /// the sources as they are now, in the profile of the test itself.
 ///
@@ -46,6 +49,13 @@ async fn build() -> Result<PathBuf> {
     let profile = test.ancestors().nth(2).context("a test is in target/PROFILE/deps")?.to_owned();
     let target = profile.parent().context("a profile is in the target folder")?;
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    // What cargo tells this test of its own package is, to the build scripts of dependencies, a
+    // reason to run again, and all that comes after them would be compiled once more.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|of| name.starts_with(of))) {
+            cargo.env_remove(name);
+        }
+    }
     cargo.args(["build", "--quiet", "--locked", "--workspace", "--all-targets", "--target-dir"]);
     cargo.arg(target).current_dir(workspace());
     if profile.file_name() == Some(OsStr::new("release")) {
