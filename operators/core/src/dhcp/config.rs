@@ -31,7 +31,7 @@
 //!   root: /usr/lib/ipxe            # the folder that they are in
 //!   listen: ["10.0.0.2"]           # addresses; `:port` may follow; without any, all IPv4 ones
 //! conflictProbe: true              # ping an address before it is offered to a new client
-//! ztp:                             # what switches load first (SONiC: 239 and 67; ONIE: 67)
+//! ztp:                             # what switches load first (SONiC: 239; ONIE: 67, v6 59)
 //!   - { mac: "aa:bb:cc:00:00:09", url: http://10.77.0.2/sonic.json }
 //! allow: []                        # MAC prefixes; if there is any, nobody else is answered
 //! deny: []                         # MAC prefixes that are never answered
@@ -155,7 +155,7 @@ impl Config {
     }
 
     /// What a switch loads first.
-    pub(super) fn ztp_of(&self, mac: MacAddr) -> Option<&str> {
+    pub(crate) fn ztp_of(&self, mac: MacAddr) -> Option<&str> {
         let matching = self.ztp.iter().filter(|ztp| ztp.mac.matches(mac));
         matching.max_by_key(|ztp| ztp.mac.digits()).map(|ztp| ztp.url.as_str())
     }

@@ -222,6 +222,11 @@ impl<'a> Request<'a> {
         self.server.boot
     }
 
+    /// What it loads to configure itself, if it is a switch.
+    pub(super) fn ztp(&self) -> Option<&'a str> {
+        self.mac.and_then(|mac| self.server.config.ztp_of(mac))
+    }
+
     pub(super) fn v6(&self) -> &'a Config {
         self.server.v6
     }

@@ -6,6 +6,7 @@ use super::{
     ia::{Ia, Status, refused},
     wire::{MessageType, Options, Packet, Relay, code},
 };
+use crate::dhcp::booting::Booting;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 /// How many identity associations of prefixes are answered.
@@ -90,6 +91,10 @@ fn add_information(request: &Request<'_>, options: &mut Options) {
     offer(code::SEARCH, subnet.search.iter().flat_map(|domain| labels(domain)).collect());
     let ntp = subnet.ntp.iter().flat_map(|server| NTP_ADDRESS.into_iter().chain(server.octets()));
     offer(code::NTP, ntp.collect());
+    if let Some(url) = request.ztp().filter(|_| request.booting() == Booting::No) {
+        offer(code::BOOT_FILE, url.into());
+        offer(code::ZTP, url.into());
+    }
     boot::add(request, options);
 }
 

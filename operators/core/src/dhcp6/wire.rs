@@ -50,6 +50,8 @@ pub mod code {
     pub const LINK_LAYER: u16 = 79;
     /// The relay wants its answer at the port that it sent from (RFC 8357); echoed.
     pub const RELAY_PORT: u16 = 135;
+    /// Where a switch finds what to configure itself with: of SONiC, by private use.
+    pub const ZTP: u16 = 239;
 }
 
 /// The type of a message.

@@ -256,3 +256,23 @@ fn lists_of_mac_addresses_hold_for_every_way_of_telling_them() {
     // Who cannot be told from those that are meant is not served.
     assert_eq!(lab.decide(&solicit(2), ip("fe80::1:2:3:4")).answer, Err(Silence::Denied));
 }
+
+#[test]
+fn switches_are_told_what_to_load_and_firmware_is_not() {
+    let url = "http://[fd77::2]/sonic.json";
+    let mut lab = Lab::with(&format!("{CONFIG}ztp: [{{ mac: '02:00', url: '{url}' }}]\n"));
+    let told = |lab: &mut Lab, packet: &Packet| {
+        let options = lab.answer(packet, 1).packet.options;
+        [code::ZTP, code::BOOT_FILE].map(|code| options.get(code).map(<[u8]>::to_vec))
+    };
+    let mut packet = solicit(1);
+    packet.options.push(code::OPTION_REQUEST, [0, 59, 0, 239]);
+    let whole = Some(url.as_bytes().to_vec());
+    assert_eq!(told(&mut lab, &packet), [whole.clone(), whole]);
+    packet.options.push(code::ARCHITECTURE, [0, 7]);
+    let [ztp, file] = told(&mut lab, &packet);
+    assert_eq!((ztp, file.as_deref()), (None, Some(&b"tftp://[fd77::2]/snponly.efi"[..])));
+    let mut packet = solicit(1);
+    packet.options.push(code::OPTION_REQUEST, [0, 23]);
+    assert_eq!(told(&mut lab, &packet), [None, None]);
+}
