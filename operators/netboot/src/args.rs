@@ -23,6 +23,8 @@ const CONFIG_HELP: &str = concat!(
 /// Packets are answered whether or not the API server can be reached. Endpoints are written when
 /// it can. What a server boots is what the API server said last; until it has said anything, and
 /// with --no-endpoints, it is what the configuration has.
+///
+/// `netboot schema` prints what the configuration may say; it has a --help of its own.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
 pub struct Args {

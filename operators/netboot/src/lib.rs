@@ -16,6 +16,7 @@ pub mod recorder;
 mod run;
 pub mod server;
 pub mod tftp;
+pub mod tool;
 pub mod v6;
 
 pub use run::run;

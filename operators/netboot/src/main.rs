@@ -4,10 +4,13 @@ use metal_runtime::{
     args::{parse, warn},
     shutdown, telemetry,
 };
-use netboot::args::Args;
+use netboot::{args::Args, tool::Tool};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if let Some(tool) = Tool::asked(std::env::args_os()) {
+        return tool.run();
+    }
     let parsed = parse::<Args>(&[]);
     telemetry::init(&parsed.args.log)?;
     warn(&parsed.ignored);

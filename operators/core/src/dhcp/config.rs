@@ -43,6 +43,7 @@
 mod parse;
 mod raw;
 mod route;
+pub mod schema;
 mod subnet;
 #[cfg(test)]
 mod tests;

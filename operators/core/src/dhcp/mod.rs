@@ -34,7 +34,7 @@ mod tests;
 pub use boot::{BootFiles, TftpFile};
 pub use booting::{identity, machine_id};
 pub use client::{Client, MessageType};
-pub use config::{Config, ConfigError, Mode, Reservation, Route, Subnet, Tftp, Ztp};
+pub use config::{Config, ConfigError, Mode, Reservation, Route, Subnet, Tftp, Ztp, schema};
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};
 pub use option::{Options, code};

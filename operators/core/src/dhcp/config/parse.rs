@@ -6,7 +6,6 @@ use crate::{
     },
     macdb::MacPrefix,
 };
-use serde_saphyr::Spanned;
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -200,12 +199,12 @@ pub(super) fn distinct<T: Clone + Eq + Hash>(
     Ok(values)
 }
 
-pub(super) fn line_of<T>(value: &Spanned<T>) -> u64 {
-    value.referenced.line()
+pub(super) fn line_of<T>(value: &raw::Located<T>) -> u64 {
+    value.line
 }
 
 pub(super) fn fail<T>(
-    value: &Spanned<T>,
+    value: &raw::Located<T>,
     field: &'static str,
     problem: impl Into<String>,
 ) -> ConfigError {

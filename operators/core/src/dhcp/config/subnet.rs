@@ -180,7 +180,7 @@ pub(super) fn name(text: &raw::Text, field: &'static str) -> Result<String, Conf
     Err(fail(text, field, problem))
 }
 
-fn mtu(value: &serde_saphyr::Spanned<i64>) -> Result<u16, ConfigError> {
+fn mtu(value: &raw::Located<i64>) -> Result<u16, ConfigError> {
     // RFC 2132, section 5.1: at least 68.
     let mtu = u16::try_from(value.value).ok().filter(|&mtu| mtu >= 68);
     let problem = || format!("`{}` is no MTU; write a number from 68 to 65535", value.value);

@@ -1,0 +1,37 @@
+//! Values of a YAML file that know where they stand.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::borrow::Cow;
+
+/// A value, and its line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Spanned<T>", bound = "T: serde::de::DeserializeOwned")]
+pub(crate) struct Located<T> {
+    pub(crate) value: T,
+    pub(crate) line: u64,
+}
+
+/// A word, and its line.
+pub(crate) type Text = Located<String>;
+
+impl<T> From<Spanned<T>> for Located<T> {
+    fn from(spanned: Spanned<T>) -> Self {
+        Self { line: spanned.referenced.line(), value: spanned.value }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}

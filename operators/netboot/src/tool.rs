@@ -1,0 +1,69 @@
+//! What else this binary does: everything that is not to serve.
+
+use clap::Parser;
+use metal_core::dhcp::schema;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+};
+
+/// The words with which a command line begins that does not ask to serve.
+const NAMES: &[&str] = &["schema"];
+
+/// Works on configurations.
+#[derive(Debug, Parser)]
+#[command(name = "netboot", version)]
+pub enum Tool {
+    /// Prints what the configuration may say, as a JSON schema
+    Schema {
+        /// As a table of all fields in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+impl Tool {
+    /// What a command line asks for besides to serve; prints help and errors, and exits, as clap
+    /// does.
+    pub fn asked(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let first = words.get(1)?.to_str()?;
+        NAMES.contains(&first).then(|| Self::parse_from(words))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be read or written.
+    pub fn run(self) -> anyhow::Result<()> {
+        let text = match self {
+            Self::Schema { markdown: true } => schema::table(),
+            Self::Schema { markdown: false } => {
+                format!("{}\n", serde_json::to_string_pretty(&schema::json())?)
+            }
+        };
+        Ok(io::stdout().write_all(text.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn asked(words: &[&str]) -> Option<Tool> {
+        Tool::asked(["netboot"].iter().chain(words).map(OsString::from))
+    }
+
+    #[test]
+    fn a_command_line_without_one_of_the_words_asks_to_serve() {
+        Tool::command().debug_assert();
+        assert!(asked(&[]).is_none());
+        assert!(asked(&["--config", "schema"]).is_none());
+        assert!(matches!(asked(&["schema"]), Some(Tool::Schema { markdown: false })));
+        let commands = Tool::command();
+        let names: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, NAMES);
+    }
+}
