@@ -17,6 +17,7 @@ pub mod dhcp;
 pub mod dhcp6;
 pub mod discovery;
 pub mod endpoint;
+pub mod fedhcp;
 mod located;
 pub mod macdb;
 pub mod redfish;

@@ -24,7 +24,8 @@ const CONFIG_HELP: &str = concat!(
 /// it can. What a server boots is what the API server said last; until it has said anything, and
 /// with --no-endpoints, it is what the configuration has.
 ///
-/// `netboot schema` prints what the configuration may say; it has a --help of its own.
+/// `netboot schema` prints what the configuration may say; `netboot convert-fedhcp` makes one of a
+/// configuration of FeDHCP. Each has a --help of its own.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
 pub struct Args {

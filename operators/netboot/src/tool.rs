@@ -1,19 +1,39 @@
 //! What else this binary does: everything that is not to serve.
 
+mod convert;
+
 use clap::Parser;
-use metal_core::dhcp::schema;
+use metal_core::{dhcp::schema, fedhcp::Given};
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::PathBuf,
 };
 
 /// The words with which a command line begins that does not ask to serve.
-const NAMES: &[&str] = &["schema"];
+const NAMES: &[&str] = &["convert-fedhcp", "schema"];
 
 /// Works on configurations.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version)]
 pub enum Tool {
+    /// Reads a configuration of FeDHCP and prints the same in ours; says on standard error what
+    /// is not the same, where it stands, why, and what to do
+    #[command(name = "convert-fedhcp")]
+    ConvertFedhcp {
+        /// Its main file, or the folder where that is as config.yaml. The files of plugins are
+        /// looked for where it says, and then beside it
+        #[arg(value_name = "FILE or FOLDER")]
+        path: PathBuf,
+        /// A subnet, and what of it to give out, as FeDHCP does not say that: 10.0.0.0/24 or
+        /// 10.0.0.0/24=10.0.0.100-10.0.0.200 (may be given several times)
+        #[arg(long = "subnet", value_name = "PREFIX[=FIRST-LAST]")]
+        subnets: Vec<Given>,
+        /// A link with clients, as FeDHCP serves all of them if it names none (may be given
+        /// several times)
+        #[arg(long = "interface", value_name = "NAME")]
+        interfaces: Vec<String>,
+    },
     /// Prints what the configuration may say, as a JSON schema
     Schema {
         /// As a table of all fields in Markdown
@@ -38,6 +58,13 @@ impl Tool {
     /// If something cannot be read or written.
     pub fn run(self) -> anyhow::Result<()> {
         let text = match self {
+            Self::ConvertFedhcp { path, subnets, interfaces } => {
+                let conversion = convert::convert(&path, interfaces, subnets)?;
+                for note in &conversion.notes {
+                    writeln!(io::stderr(), "{note}")?;
+                }
+                conversion.yaml
+            }
             Self::Schema { markdown: true } => schema::table(),
             Self::Schema { markdown: false } => {
                 format!("{}\n", serde_json::to_string_pretty(&schema::json())?)
@@ -62,6 +89,8 @@ mod tests {
         assert!(asked(&[]).is_none());
         assert!(asked(&["--config", "schema"]).is_none());
         assert!(matches!(asked(&["schema"]), Some(Tool::Schema { markdown: false })));
+        let convert = asked(&["convert-fedhcp", "a", "--subnet", "10.0.0.0/8", "--interface=b"]);
+        assert!(matches!(convert, Some(Tool::ConvertFedhcp { .. })));
         let commands = Tool::command();
         let names: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
         assert_eq!(names, NAMES);

@@ -1,0 +1,96 @@
+//! What is told of a configuration of FeDHCP.
+
+use super::main::{Family, Main, Plugin};
+use crate::dhcp::ConfigError;
+use std::fmt;
+
+/// Something that our configuration does not say, or says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The file where it stands.
+    pub file: String,
+    /// Its line there.
+    pub line: u64,
+    /// The plugin that it is for.
+    pub plugin: String,
+    /// Why it is not carried over as it is.
+    pub why: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, plugin, why, fix } = self;
+        write!(f, "{file}: line {line}: {plugin}: {why}; {fix}")
+    }
+}
+
+/// A configuration that cannot be converted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not YAML, or not of the form that FeDHCP reads.
+    #[error("{file}: not what {what} reads: {problem}")]
+    Yaml {
+        /// The file.
+        file: String,
+        /// Which part of FeDHCP reads it.
+        what: String,
+        /// Where, and what is wrong.
+        problem: String,
+    },
+    /// A value does not do.
+    #[error("{file}: line {line}: {field}: {problem}")]
+    Field {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// The field, or the plugin.
+        field: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The parts do not make a whole.
+    #[error("{file}: its parts contradict each other: {error}")]
+    Refused {
+        /// The main file.
+        file: String,
+        /// What is wrong with them.
+        error: ConfigError,
+    },
+}
+
+/// A plugin at its place in a chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'a> {
+    pub(super) main: &'a Main,
+    pub(super) family: Family,
+    pub(super) plugin: &'a Plugin,
+}
+
+impl Step<'_> {
+    /// A note about the plugin as a whole.
+    pub(super) fn note(&self, why: impl Into<String>, fix: impl Into<String>) -> Note {
+        self.note_in(self.main.name(), self.plugin.line, why, fix)
+    }
+
+    /// A note about a line of a file of the plugin.
+    pub(super) fn note_in(
+        &self,
+        file: &str,
+        line: u64,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Note {
+        let plugin = self.plugin.name.clone();
+        Note { file: file.to_owned(), line, plugin, why: why.into(), fix: fix.into() }
+    }
+
+    /// The arguments of the plugin do not do.
+    pub(super) fn fail(&self, problem: impl Into<String>) -> Error {
+        let field = format!("{}.{}", self.family.section(), self.plugin.name);
+        let file = self.main.name().to_owned();
+        Error::Field { file, line: self.plugin.line, field, problem: problem.into() }
+    }
+}

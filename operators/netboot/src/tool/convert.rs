@@ -1,0 +1,104 @@
+//! The files of a configuration of FeDHCP.
+
+use anyhow::{Context, Result, bail};
+use metal_core::fedhcp::{self, Conversion, File, Given, Main, Places};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// What the main file is called in a folder.
+const MAIN: &[&str] = &["config.yaml", "config.yml"];
+/// Largest file that is taken.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads the main file, or the one in a folder, and what it refers to, and converts it.
+pub(super) fn convert(
+    path: &Path,
+    interfaces: Vec<String>,
+    subnets: Vec<Given>,
+) -> Result<Conversion> {
+    let path = main_file(path)?;
+    let main = Main::parse(&path.display().to_string(), &read(&path)?)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut files = Vec::new();
+    for name in main.files() {
+        // One that is nowhere is reported with the line where it is named.
+        if let Some(path) = find(folder, name) {
+            files.push(File { name: name.to_owned(), text: read(&path)? });
+        }
+    }
+    Ok(fedhcp::convert(&main, &files, &Places { interfaces, subnets })?)
+}
+
+fn main_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    match MAIN.iter().map(|name| path.join(name)).find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => bail!("{}: no {} in it; name the main file", path.display(), MAIN.join(" and no ")),
+    }
+}
+
+/// Where the main file says; as it was copied from elsewhere, most likely beside it.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let beside = Path::new(name).file_name().map(|name| folder.join(name));
+    let candidates = [Some(folder.join(name)), beside];
+    candidates.into_iter().flatten().find(|path| path.is_file())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).with_context(|| format!("{}: not readable", path.display()))?;
+    file.take(LARGEST + 1)
+        .read_to_string(&mut text)
+        .with_context(|| format!("{}: not readable as text", path.display()))?;
+    if text.len() as u64 > LARGEST {
+        bail!("{}: larger than 1 MiB; name a configuration of FeDHCP", path.display());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_core::dhcp::Config;
+
+    #[test]
+    fn files_are_found_where_they_are_named_or_beside_the_main_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let plugins = "- ntp: /etc/fedhcp/ntp.yaml\n  - leases: sub/leases.yaml\n";
+        let main = format!("server4:\n  listen: '%eth1'\n  plugins:\n  {plugins}");
+        write("config.yml", &main);
+        write("ntp.yaml", "servers: [10.0.0.5]\n");
+        let subnets = || vec!["10.0.0.0/24=10.0.0.10-10.0.0.20".parse().unwrap()];
+        let missing = convert(folder.path(), vec![], subnets()).unwrap_err().to_string();
+        assert!(
+            missing.contains("line 5: server4.leases: its file `sub/leases.yaml`"),
+            "{missing}"
+        );
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        write("sub/leases.yaml", "namespace: a\n");
+        let Conversion { yaml, notes } = convert(folder.path(), vec![], subnets()).unwrap();
+        let config = Config::parse(&yaml).unwrap();
+        assert_eq!((config.interfaces, config.subnets[0].ntp.len()), (vec!["eth1".to_owned()], 1));
+        assert_eq!(notes.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |path: &Path| format!("{:#}", convert(path, vec![], vec![]).unwrap_err());
+        assert!(
+            error(folder.path())
+                .ends_with("no config.yaml and no config.yml in it; name the main file")
+        );
+        assert!(error(&folder.path().join("a")).contains("/a: not readable: "));
+        let large = folder.path().join("large");
+        fs::File::create(&large).unwrap().set_len(2 * LARGEST).unwrap();
+        assert!(error(&large).contains("larger than 1 MiB"));
+    }
+}
