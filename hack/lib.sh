@@ -42,6 +42,48 @@ need() {
   } || die "$* cannot be installed; install it by hand for $command"
 }
 
+# unpacked NAME PACKAGE..: prints the folder with these Debian packages, and with what they need that
+# is not installed here: unpacked, and not installed, in the cache. Works without root; several
+# callers at once are safe.
+unpacked() {
+  local name=$1 folder
+  shift
+  command -v apt-get >/dev/null 2>&1 || die "no apt-get here to fetch $* with"
+  folder=$(cache_root)/$name
+  mkdir -p "$folder"
+  (
+    flock 9
+    [ -d "$folder/root" ] || unpack "$folder" "$@"
+  ) 9>"$folder/lock" >&2
+  printf '%s\n' "$folder/root"
+}
+
+# unpack FOLDER PACKAGE..
+unpack() {
+  local new all=() own
+  new=$(mktemp -d "$1/new.XXXXXX")
+  shift
+  # The lists of packages may be missing or old: then lists of our own, which need no root.
+  mkdir -p "$new/lists/partial" "$new/archives/partial" "$new/root"
+  own=(-o "Dir::State::lists=$new/lists" -o "Dir::Cache=$new")
+  download "$new" "$@" || {
+    apt-get -qq "${own[@]}" -o APT::Sandbox::User= update && download "$new" "$@" "${own[@]}"
+  } || { rm -rf "$new" && die "$* cannot be fetched"; }
+  mapfile -t all < <(find "$new" -maxdepth 1 -name '*.deb')
+  for own in "${all[@]}"; do dpkg-deb -x "$own" "$new/root"; done
+  mv "$new/root" "${new%/*}/root"
+  rm -rf "$new"
+}
+
+# download FOLDER PACKAGE|OPTION..: what an installation would fetch.
+download() (
+  cd "$1" && shift
+  local all
+  all=$(apt-get -qq --simulate --no-install-recommends install "$@" | awk '$1 == "Inst" { print $2 }') || exit
+  # shellcheck disable=SC2086
+  apt-get -qq -o APT::Sandbox::User= download $all
+)
+
 # need_rust: rustup leaves it where not every shell looks.
 need_rust() {
   command -v cargo >/dev/null 2>&1 || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
