@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Note {
     /// The file where it stands.
     pub file: String,
-    /// Its line there.
+    /// Its line there; 0 if it is missing.
     pub line: u64,
     /// The plugin that it is for.
     pub plugin: String,
@@ -22,7 +22,7 @@ pub struct Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, plugin, why, fix } = self;
-        write!(f, "{file}: line {line}: {plugin}: {why}; {fix}")
+        write!(f, "{file}: {}{plugin}: {why}; {fix}", at(*line))
     }
 }
 
@@ -40,11 +40,11 @@ pub enum Error {
         problem: String,
     },
     /// A value does not do.
-    #[error("{file}: line {line}: {field}: {problem}")]
+    #[error("{file}: {}{field}: {problem}", at(*line))]
     Field {
         /// The file.
         file: String,
-        /// The line.
+        /// The line; 0 if it is missing.
         line: u64,
         /// The field, or the plugin.
         field: String,
@@ -59,6 +59,10 @@ pub enum Error {
         /// What is wrong with them.
         error: ConfigError,
     },
+}
+
+fn at(line: u64) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
 }
 
 /// A plugin at its place in a chain.

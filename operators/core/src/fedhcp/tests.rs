@@ -131,7 +131,7 @@ fn every_plugin_is_carried_over_or_told() {
         "httpboot.yaml: line 1: httpboot: http://boot:8083/httpboot is not asked",
         "metal.yaml: line 3: metal: an Endpoint for 00:1a:2b:3c:4d:5e would not be called",
         "metal.yaml: line 7: metal: `00:AA:BB` does not decide here",
-        "config.yaml: line 0: server6.listen: names no link",
+        "config.yaml: server6.listen: names no link",
         "macfilter.yaml: line 3: macfilter: `0Z:00` has `Z` in it",
         "config.yaml: line 23: macfilter: holds for clients of both kinds of IP",
         "bluefield.yaml: line 1: bluefield: fd00::b goes to one client at a time",
@@ -196,7 +196,11 @@ fn errors_name_file_line_field_and_fix() {
     assert!(error("{}", &none).contains("name the main file of FeDHCP"));
     let nowhere = "server4:\n  plugins:\n  - lease_time: 1h\n";
     let text = error(nowhere, &none);
-    assert!(text.contains("server4.listen") && text.contains("--interface NAME"), "{text}");
+    assert!(
+        text.starts_with("config.yaml: server4.listen: no link")
+            && text.contains("--interface NAME"),
+        "{text}"
+    );
     assert!("10.0.0.0/24=10.0.1.1-10.0.1.2".parse::<Given>().is_err());
 }
 
