@@ -144,3 +144,45 @@ fn options_as_long_as_a_packet_are_echoed_whole_and_once() {
     let reply = Lab::new().answer(&packet).packet;
     assert_eq!(Packet::parse(&reply.encode()), Ok(reply));
 }
+
+#[test]
+fn a_second_server_that_nobody_wants_takes_no_lease_from_us() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let rogue = Ipv4Addr::new(10, 77, 0, 250);
+    // What it tells clients reaches us, too, where it is broadcast.
+    for kind in [MessageType::Offer, MessageType::Ack, MessageType::Nak] {
+        let mut answer = Packet { op: 2, yiaddr: mine, ..packet(kind, mac(1)) };
+        answer.options.set(code::SERVER_ID, rogue.octets());
+        let Decision { changes, answer, .. } = lab.send(&answer);
+        assert_eq!((changes, answer), (vec![], Err(Silence::NotRequest)), "{kind:?}");
+    }
+    assert_eq!(lab.answer(&renew(1, mine)).kind, MessageType::Ack);
+    // Who took an address from it is told so when it asks everybody.
+    for foreign in [[192, 168, 0, 9].into(), Ipv4Addr::new(10, 77, 0, 240)] {
+        assert_eq!(lab.answer(&renew(2, foreign)).kind, MessageType::Nak);
+        assert_eq!(lab.answer(&reboot(2, foreign)).kind, MessageType::Nak);
+    }
+    assert_ne!(lab.bind(2), mine);
+}
+
+#[test]
+fn one_sender_that_takes_every_lease_takes_none_that_somebody_has() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    for id in 0..2_000_u16 {
+        let [high, low] = id.to_be_bytes();
+        let mac = MacAddr([6, 0, 0, 0, high, low]);
+        let Ok(offer) = lab.send(&packet(MessageType::Discover, mac)).answer else { continue };
+        let mut request = packet(MessageType::Request, mac);
+        request.options.set(code::REQUESTED_ADDRESS, offer.packet.yiaddr.octets());
+        request.options.set(code::SERVER_ID, SERVER.octets());
+        lab.send(&request);
+    }
+    assert_eq!(lab.leases.len(), 2, "as many as there are addresses");
+    assert_eq!(lab.answer(&renew(1, mine)).kind, MessageType::Ack);
+    assert_eq!(lab.bind(0x99), Ipv4Addr::new(10, 77, 0, 9), "what is reserved is reserved");
+    // It ends by itself: nobody renews what the flood took.
+    lab.pass(3_601);
+    assert_ne!(lab.bind(2), mine);
+}

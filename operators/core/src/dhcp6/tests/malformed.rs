@@ -150,3 +150,36 @@ fn a_flood_of_clients_takes_no_more_than_the_addresses_and_keeps_nobody_from_the
     assert_eq!(address(&renewed), Some(offered));
     assert_eq!(lab.leases.len(), 2);
 }
+
+#[test]
+fn one_sender_that_takes_every_lease_takes_none_that_somebody_has() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let from = ip("fe80::1:2:3");
+    for id in 0..2_000_u16 {
+        let mut packet = solicit(7);
+        packet.options.remove(code::CLIENT_ID);
+        packet.options.push(code::CLIENT_ID, [&[0, 2][..], &id.to_be_bytes()].concat());
+        lab.send(&packet, from);
+        packet.kind = MessageType::Request as u8;
+        packet.options.push(code::SERVER_ID, SERVER_ID);
+        lab.send(&packet, from);
+    }
+    assert!(lab.leases.len() <= MOST, "{}", lab.leases.len());
+    let renewed = lab.answer(&to_server(MessageType::Renew, 1, mine), 1);
+    assert_eq!(address(&renewed), Some(mine));
+    assert_eq!(lab.bind(0x99), ip("fd77::9"), "what is reserved is reserved");
+}
+
+#[test]
+fn a_release_of_many_associations_and_none_is_answered_for_each() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let mut packet = message(MessageType::Release, 1);
+    packet.options.push(code::SERVER_ID, SERVER_ID);
+    for iaid in 2..200 {
+        packet.options.push(code::IA_NA, ia(iaid, None));
+    }
+    assert_eq!(status(&lab.answer(&packet, 1)), (Some(0), Some(NO_BINDING)));
+    assert!(lab.leases.get(mine).unwrap().is_bound(lab.now));
+}
