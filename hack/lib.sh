@@ -42,48 +42,6 @@ need() {
   } || die "$* cannot be installed; install it by hand for $command"
 }
 
-# unpacked NAME PACKAGE..: prints the folder with these Debian packages, and with what they need that
-# is not installed here: unpacked, and not installed, in the cache. Works without root; several
-# callers at once are safe.
-unpacked() {
-  local name=$1 folder
-  shift
-  command -v apt-get >/dev/null 2>&1 || die "no apt-get here to fetch $* with"
-  folder=$(cache_root)/$name
-  mkdir -p "$folder"
-  (
-    flock 9
-    [ -d "$folder/root" ] || unpack "$folder" "$@"
-  ) 9>"$folder/lock" >&2
-  printf '%s\n' "$folder/root"
-}
-
-# unpack FOLDER PACKAGE..
-unpack() {
-  local new all=() own
-  new=$(mktemp -d "$1/new.XXXXXX")
-  shift
-  # The lists of packages may be missing or old: then lists of our own, which need no root.
-  mkdir -p "$new/lists/partial" "$new/archives/partial" "$new/root"
-  own=(-o "Dir::State::lists=$new/lists" -o "Dir::Cache=$new")
-  download "$new" "$@" || {
-    apt-get -qq "${own[@]}" -o APT::Sandbox::User= update && download "$new" "$@" "${own[@]}"
-  } || { rm -rf "$new" && die "$* cannot be fetched"; }
-  mapfile -t all < <(find "$new" -maxdepth 1 -name '*.deb')
-  for own in "${all[@]}"; do dpkg-deb -x "$own" "$new/root"; done
-  mv "$new/root" "${new%/*}/root"
-  rm -rf "$new"
-}
-
-# download FOLDER PACKAGE|OPTION..: what an installation would fetch.
-download() (
-  cd "$1" && shift
-  local all
-  all=$(apt-get -qq --simulate --no-install-recommends install "$@" | awk '$1 == "Inst" { print $2 }') || exit
-  # shellcheck disable=SC2086
-  apt-get -qq -o APT::Sandbox::User= download $all
-)
-
 # need_rust: rustup leaves it where not every shell looks.
 need_rust() {
   command -v cargo >/dev/null 2>&1 || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
@@ -144,8 +102,8 @@ fill_venv() {
 }
 
 # unpacked NAME PACKAGE..: prints the folder that has the Debian packages, unpacked into the cache and
-# not installed: so they need no root, and may exclude each other. They are fetched once; several
-# callers at once are safe.
+# not installed: so they need no root, and may exclude each other. With a `+` behind its name a package
+# brings what it needs and is not installed here. They are fetched once; several callers at once are safe.
 unpacked() {
   local name=$1 key folder
   shift
@@ -162,7 +120,7 @@ unpacked() {
   printf '%s\n' "$folder"
 }
 
-# unpack FOLDER PACKAGE..: the folder is there when all of it is.
+# unpack FOLDER PACKAGE..: the folder is there when all of it is. Changes to another folder.
 unpack() {
   local folder=$1 work
   shift
@@ -172,13 +130,26 @@ unpack() {
   mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/root"
   local apt=(apt-get -qq -o APT::Sandbox::User=)
   local own=("${apt[@]}" -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work")
-  (
-    cd "$work" &&
-      { "${apt[@]}" download "$@" || { "${own[@]}" update && "${own[@]}" download "$@"; }; } &&
-      find . -maxdepth 1 -name '*.deb' -exec dpkg-deb -x {} root \; &&
-      mv root "$folder"
-  )
+  cd "$work" &&
+    { download "$@" || { apt=("${own[@]}") && "${apt[@]}" update && download "$@"; }; } &&
+    find . -maxdepth 1 -name '*.deb' -exec dpkg-deb -x {} root \; &&
+    mv root "$folder"
   local result=$?
   rm -rf "$work"
   [ "$result" -eq 0 ] || die "$* cannot be fetched: the package sources of this machine do not have all of it"
+}
+
+# download PACKAGE..: into this folder, by the command in `apt`.
+download() {
+  local package all=() needed
+  for package in "$@"; do
+    all+=("${package%+}")
+    case $package in *+)
+      needed=$("${apt[@]}" --simulate --no-install-recommends install "${package%+}") || return
+      mapfile -t -O "${#all[@]}" all < <(awk '$1 == "Inst" { print $2 }' <<<"$needed")
+      ;;
+    esac
+  done
+  mapfile -t all < <(printf '%s\n' "${all[@]}" | sort -u)
+  "${apt[@]}" download "${all[@]}"
 }
