@@ -112,6 +112,12 @@ fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
     packet
 }
 
+/// What an address is when it has been offered.
+fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
+    let client = dhcp::Client::Mac(mac);
+    Lease { address, client, state: dhcp::State::Offered, until: Timestamp::MAX }
+}
+
 #[tokio::test]
 async fn leases_survive_a_restart_and_bmcs_are_told_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -193,6 +199,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let mut server = Server::open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
+    server.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
     timeout(PATIENCE, readable(&server.links)).await.unwrap();
     assert!(server.turn(&mut Batch::default()));
@@ -213,6 +220,7 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
     let mut batch = Batch::default();
+    server.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     // An offer is a promise of nothing, and is made; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();

@@ -33,29 +33,31 @@ impl Request<'_> {
             (Some(chosen), _) if chosen != self.server_id => self.withdraw(),
             (_, None) => Decision::silence(Silence::NoAddress),
             (Some(_), Some(address)) => match self.claim(address) {
-                Claim::Theirs | Claim::Free => self.bind(address),
+                Claim::Theirs => self.bind(address),
                 Claim::Offered if self.is_short() => self.bind(address),
-                Claim::Offered | Claim::Refused => self.refuse(),
+                // Of an offer that we do not remember only the client could tell, and whoever
+                // sends requests with ever new MAC addresses would get every address. After a
+                // restart that costs an honest client one more DISCOVER.
+                Claim::Free | Claim::Offered | Claim::Refused => self.refuse(),
             },
-            (None, Some(address)) => self.confirm(address),
+            (None, Some(address)) => self.confirm(address, current.is_some()),
         }
     }
 
-    /// The client believes that it has the address (INIT-REBOOT, RENEWING, REBINDING).
+    /// The client believes that it has the address: in INIT-REBOOT, or, if `uses` it, in RENEWING
+    /// or REBINDING.
     ///
-    /// An authoritative server that lost its leases gets them back in this way: what nobody else
-    /// has stays with who says to have it.
-    fn confirm(&self, address: Ipv4Addr) -> Decision {
+    /// What is recorded counts, never what the client says: of who is not recorded, the only server
+    /// knows that it has no lease, and tells who uses an address to stop. Who only remembers one
+    /// hears nothing (RFC 2131, section 4.3.2), unless the address is wrong here.
+    fn confirm(&self, address: Ipv4Addr, uses: bool) -> Decision {
         let mut mine = self.server.leases.of(&self.client, self.subnet);
         let is_known = mine.any(|lease| lease.holds(self.now));
+        let is_only = self.server.config.authoritative;
         match self.claim(address) {
             Claim::Theirs => self.bind(address),
-            Claim::Free if self.server.config.authoritative && !is_known => self.bind(address),
-            Claim::Free | Claim::Offered | Claim::Refused
-                if self.server.config.authoritative || is_known =>
-            {
-                self.refuse()
-            }
+            Claim::Free if is_known || (is_only && uses) => self.refuse(),
+            Claim::Offered | Claim::Refused if is_known || is_only => self.refuse(),
             Claim::Free | Claim::Offered | Claim::Refused => {
                 Decision::silence(Silence::UnknownClient)
             }

@@ -20,10 +20,30 @@ fn an_offer_is_taken_by_who_it_was_made_to() {
 }
 
 #[test]
-fn an_offer_that_was_forgotten_can_still_be_taken() {
+fn an_offer_that_was_forgotten_is_made_again() {
     // Offers are not written down; this is the first packet after a restart.
     let mut lab = Lab::new();
-    assert_eq!(kind(&mut lab, &select(1, FREE)), Ok(MessageType::Ack));
+    let offered = Lab::new().answer(&discover(1)).packet.yiaddr;
+    assert_eq!(kind(&mut lab, &select(1, offered)), Ok(MessageType::Nak));
+    assert_eq!(lab.bind(1), offered, "the client starts over, and gets the same");
+}
+
+#[test]
+fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
+    let mut lab = Lab::new();
+    for client in 0x10..0x90 {
+        for address in (100..=102).map(|last| Ipv4Addr::new(10, 77, 0, last)) {
+            let sent = [select(client, address), reboot(client, address), renew(client, address)];
+            for packet in sent {
+                let decision = lab.send(&packet);
+                assert_eq!(decision.changes, [], "nothing to remember, nothing to write down");
+                let kind = decision.answer.map(|reply| reply.kind);
+                assert!(matches!(kind, Ok(MessageType::Nak) | Err(Silence::UnknownClient)));
+            }
+        }
+    }
+    assert!(lab.leases.is_empty());
+    assert_ne!(lab.bind(1), lab.bind(2), "others are served");
 }
 
 #[test]
@@ -89,16 +109,19 @@ fn another_address_than_the_recorded_one_is_refused() {
 }
 
 #[test]
-fn who_is_unknown_is_believed_by_the_only_server_and_ignored_by_one_of_several() {
-    for packet in [reboot(1, FREE), renew(1, FREE)] {
-        assert_eq!(kind(&mut Lab::new(), &packet), Ok(MessageType::Ack));
-        let mut lab = Lab::with(&format!("authoritative: false{CONFIG}"));
-        assert_eq!(kind(&mut lab, &packet), Err(Silence::UnknownClient));
-    }
+fn who_is_unknown_is_stopped_by_the_only_server_and_ignored_by_one_of_several() {
+    let several = || Lab::with(&format!("authoritative: false{CONFIG}"));
+    let silence = Err(Silence::UnknownClient);
+    assert_eq!(kind(&mut Lab::new(), &renew(1, FREE)), Ok(MessageType::Nak));
+    assert_eq!(kind(&mut several(), &renew(1, FREE)), silence);
+    // It does not use the address yet.
+    assert_eq!(kind(&mut Lab::new(), &reboot(1, FREE)), silence);
+    assert_eq!(kind(&mut several(), &reboot(1, FREE)), silence);
+
     let wrong = reboot(1, [192, 168, 0, 1].into());
     assert_eq!(kind(&mut Lab::new(), &wrong), Ok(MessageType::Nak));
-    let mut lab = Lab::with(&format!("authoritative: false{CONFIG}"));
-    assert_eq!(kind(&mut lab, &wrong), Err(Silence::UnknownClient));
+    let mut lab = several();
+    assert_eq!(kind(&mut lab, &wrong), silence);
     lab.bind(1);
     assert_eq!(kind(&mut lab, &wrong), Ok(MessageType::Nak), "now it is known");
 }
