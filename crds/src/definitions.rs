@@ -2,9 +2,9 @@
 
 use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
-    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, Endpoint, HttpBootConfig, IpxeBootConfig,
-    Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerMaintenance,
-    ServerReadinessRule,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
+    IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    ServerMaintenance, ServerReadinessRule,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
@@ -38,6 +38,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         HttpBootConfig::crd(),
         IpxeBootConfig::crd(),
         ServerInventory::crd(),
+        DhcpLease::crd(),
     ];
     all.iter_mut().for_each(finish);
     all

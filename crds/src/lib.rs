@@ -24,6 +24,7 @@ mod bmc_version;
 mod bmc_version_set;
 pub mod condition;
 mod definitions;
+mod dhcp_lease;
 mod endpoint;
 pub mod finalizer;
 mod http_boot_config;
@@ -67,6 +68,7 @@ pub use bmc_version_set::{BmcVersionSet, BmcVersionSetSpec, BmcVersionSetStatus}
 pub use definitions::all_crds;
 #[cfg(feature = "crdgen")]
 pub use definitions::manifests;
+pub use dhcp_lease::{DhcpLease, DhcpLeaseSpec, DhcpLeaseState};
 pub use endpoint::{Endpoint, EndpointSpec, EndpointStatus};
 pub use http_boot_config::{HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus};
 pub use ipxe_boot_config::{IpxeBootConfig, IpxeBootConfigSpec, IpxeBootConfigStatus};

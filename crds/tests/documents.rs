@@ -4,9 +4,9 @@
 
 use metal_api::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
-    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, Endpoint, HttpBootConfig, IpxeBootConfig,
-    Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerMaintenance,
-    ServerReadinessRule,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
+    IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    ServerMaintenance, ServerReadinessRule,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -121,6 +121,7 @@ fn round_trip(doc: &Value) -> Value {
         "BMCUser" => through::<BmcUser>,
         "BMCVersion" => through::<BmcVersion>,
         "BMCVersionSet" => through::<BmcVersionSet>,
+        "DHCPLease" => through::<DhcpLease>,
         "Endpoint" => through::<Endpoint>,
         "HTTPBootConfig" => through::<HttpBootConfig>,
         "IPXEBootConfig" => through::<IpxeBootConfig>,
