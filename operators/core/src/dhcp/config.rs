@@ -37,9 +37,13 @@
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
 //!   namePrefix: compute-           # names of new Endpoints; the MAC address follows
+//! instances:                       # two servers for one network; left out: one
+//!   mode: standby                  # one answers; or `split`: both do, from a half each
+//!   part: 1                        # this one's half of each range; the other one has 2
 //! dhcp6: ...                       # the DHCPv6 server: see `config/v6.rs`
 //! ```
 
+mod instances;
 mod parse;
 mod raw;
 mod route;
@@ -50,6 +54,7 @@ mod tests;
 mod tftp;
 pub(crate) mod v6;
 
+pub use instances::{Instances, Part, Sharing};
 pub use parse::ConfigError;
 pub(super) use route::classless;
 pub use route::{Route, Ztp};
@@ -91,6 +96,8 @@ pub struct Config {
     pub deny: Vec<MacPrefix>,
     /// What the names of new Endpoints begin with.
     pub endpoint_prefix: String,
+    /// The other instance, if there is one.
+    pub instances: Option<Instances>,
     /// Our DHCPv6 server, if there is to be one.
     pub dhcp6: Option<v6::Config>,
 }

@@ -65,6 +65,12 @@ impl<A: Clone> Lease<A> {
         Self { state: State::Declined, until, ..self.clone() }
     }
 
+    /// The same, of an address written in another way.
+    pub fn at<B>(&self, address: B) -> Lease<B> {
+        let Self { client, state, until, .. } = self;
+        Lease { address, client: client.clone(), state: *state, until: *until }
+    }
+
     /// Whether nobody may have the address, not even its client.
     pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.state == State::Declined && self.until > now
@@ -116,7 +122,11 @@ impl Leases {
         let is_reserved = |address: Ipv4Addr| {
             config.subnet_of(address).is_some_and(|subnet| subnet.is_reserved(address))
         };
-        self.replace_pools(config.subnets.iter().flat_map(pools).collect(), is_reserved, now);
+        self.replace_pools(
+            config.subnets.iter().flat_map(|it| pools(config, it)).collect(),
+            is_reserved,
+            now,
+        );
     }
 
     /// What a client has or had in a subnet.
@@ -238,8 +248,8 @@ impl<A: Address> Leases<A> {
     }
 
     /// An address among `within` for a client that has none: one that nobody had, or else the one
-    /// whose lease is longest past, or else the one whose offer is the oldest. Never `except`, which
-    /// is our own.
+    /// whose lease is longest past; of our own pools, or else of those of the other instance; or
+    /// else the one whose offer is the oldest. Never `except`, which is our own.
     pub(crate) fn pick_within(
         &self,
         within: &RangeInclusive<A>,
@@ -250,18 +260,22 @@ impl<A: Address> Leases<A> {
         let seed = fnv1a(client.bytes());
         let pools = self.pools_in(within);
         let shift = usize::try_from(seed >> 32).unwrap_or_default() % pools.len().max(1);
-        let mut in_turn = pools[shift..].iter().chain(&pools[..shift]);
-        in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
-            let oldest = pools.iter().filter_map(|pool| pool.oldest(except)).min()?;
-            if oldest.0 <= now {
-                return Some(oldest.1);
-            }
+        let free = |is_spare: bool| {
+            let such = |pool: &&Pool<A>| pool.is_spare() == is_spare;
+            let mut in_turn = pools[shift..].iter().chain(&pools[..shift]).filter(such);
+            in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
+                let ends = pools.iter().filter(such).filter_map(|pool| pool.oldest(except));
+                ends.min().filter(|(end, _)| *end <= now).map(|(_, address)| address)
+            })
+        };
+        let offered = || {
             let is_offer =
                 |address: &A| self.get(*address).is_some_and(|lease| lease.state == State::Offered);
             let offers = pools.iter().flat_map(|pool| pool.ends(except).take(MOST_ENDS));
             let offers = offers.filter(|(_, address)| is_offer(address));
             offers.min().map(|(_, address)| address)
-        })
+        };
+        free(false).or_else(|| free(true)).or_else(offered)
     }
 
     /// Whether a new client can only get an address that is offered to another one. `except` is our
@@ -302,16 +316,16 @@ fn addresses(subnet: &Subnet) -> RangeInclusive<Ipv4Addr> {
     subnet.net.network()..=subnet.net.broadcast()
 }
 
-fn pools(subnet: &Subnet) -> impl Iterator<Item = Pool<Ipv4Addr>> {
-    subnet.ranges.iter().map(|range| {
-        let mut pool = Pool::new(range);
+fn pools(config: &Config, subnet: &Subnet) -> impl Iterator<Item = Pool<Ipv4Addr>> {
+    let pools = subnet.ranges.iter().flat_map(|range| Pool::of(range, config.instances));
+    pools.map(|mut pool| {
         subnet.reserved.keys().chain(&subnet.router).for_each(|&address| pool.set_aside(address));
         pool
     })
 }
 
 /// FNV-1a: the same for the same client in every process, which the hasher of a map is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

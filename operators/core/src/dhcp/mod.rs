@@ -22,6 +22,7 @@ pub(crate) mod config;
 mod decide;
 pub mod endpoint;
 pub(crate) mod lease;
+pub mod lease_object;
 mod option;
 pub(crate) mod pool;
 pub mod record;
@@ -34,7 +35,10 @@ mod tests;
 pub use boot::{BootFiles, TftpFile};
 pub use booting::{identity, machine_id};
 pub use client::{Client, MessageType};
-pub use config::{Config, ConfigError, Mode, Reservation, Route, Subnet, Tftp, Ztp, schema};
+pub use config::{
+    Config, ConfigError, Instances, Mode, Part, Reservation, Route, Sharing, Subnet, Tftp, Ztp,
+    schema,
+};
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};
 pub use option::{Options, code};

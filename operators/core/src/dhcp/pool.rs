@@ -1,5 +1,6 @@
 //! One range of addresses: which are taken, and which can be taken back first.
 
+use super::config::{Instances, Sharing};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeSet, HashSet},
@@ -49,6 +50,8 @@ pub(crate) struct Pool<A> {
     aside: HashSet<A>,
     /// The others that have a lease, by its end.
     ends: BTreeSet<(Timestamp, A)>,
+    /// It is the other instance's: new clients get its addresses when there are no others.
+    is_spare: bool,
 }
 
 impl<A: Address> Pool<A> {
@@ -57,7 +60,31 @@ impl<A: Address> Pool<A> {
         let (first, last) = (*range.start(), *range.end());
         let len = usize::try_from(last.number() - first.number()).unwrap_or(usize::MAX - 1) + 1;
         let taken = vec![0; len.div_ceil(WORD)];
-        Self { first, len, taken, free: len, aside: HashSet::new(), ends: BTreeSet::new() }
+        Self {
+            first,
+            len,
+            taken,
+            free: len,
+            aside: HashSet::new(),
+            ends: BTreeSet::new(),
+            is_spare: false,
+        }
+    }
+
+    /// The pools of a range: ours, and that of the other instance, if it may be ours one day.
+    pub(crate) fn of(
+        range: &RangeInclusive<A>,
+        instances: Option<Instances>,
+    ) -> impl Iterator<Item = Self> {
+        let own = instances.map_or_else(|| Some(range.clone()), |it| it.own(range));
+        let heir = instances.filter(|it| it.mode == Sharing::Standby);
+        let spare = heir.and_then(|it| it.others(range));
+        let spare = spare.map(|range| Self { is_spare: true, ..Self::new(&range) });
+        own.map(|range| Self::new(&range)).into_iter().chain(spare)
+    }
+
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     pub(crate) fn contains(&self, address: A) -> bool {

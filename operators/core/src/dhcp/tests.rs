@@ -1,6 +1,7 @@
 mod answers;
 mod boot;
 mod captures;
+mod instances;
 mod leases;
 mod malformed;
 mod proxy;

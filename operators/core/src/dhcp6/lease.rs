@@ -16,8 +16,8 @@ pub fn leases(config: &Config) -> Leases<Ipv6Addr> {
 /// the configuration has no place for are forgotten.
 pub fn reconfigure(leases: &mut Leases<Ipv6Addr>, config: &Config, now: Timestamp) {
     let pools = config.subnets.iter().flat_map(|subnet| {
-        subnet.ranges.iter().map(|range| {
-            let mut pool = Pool::new(range);
+        let pools = subnet.ranges.iter().flat_map(|range| Pool::of(range, config.instances));
+        pools.map(|mut pool| {
             subnet.reserved.keys().for_each(|&address| pool.set_aside(address));
             pool
         })

@@ -1,4 +1,4 @@
-use super::{Config, raw, route, subnet, tftp};
+use super::{Config, instances, raw, route, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
@@ -57,6 +57,8 @@ impl Config {
                 problem: problem.to_owned(),
             });
         }
+        let instances = raw.instances.as_ref().map(instances::parse).transpose()?;
+        let dhcp6 = |raw| super::v6::parse(raw, instances);
         Ok(Self {
             interfaces: distinct(&raw.interfaces, "interfaces", |t| interface(t, "interfaces"))?,
             listen: distinct(&raw.listen, "listen", socket)?,
@@ -69,7 +71,8 @@ impl Config {
             allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
-            dhcp6: raw.dhcp6.as_ref().map(super::v6::parse).transpose()?,
+            instances,
+            dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
         })
     }
 }

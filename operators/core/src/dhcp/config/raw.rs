@@ -41,6 +41,8 @@ pub(super) struct Config {
     /// How BMCs are recorded.
     #[serde(default)]
     pub(super) endpoints: Endpoints,
+    /// Two servers for one network; without the section there is one.
+    pub(super) instances: Option<Instances>,
     /// DHCPv6; without the section there is none.
     pub(super) dhcp6: Option<super::v6::raw::Dhcp6>,
 }
@@ -157,6 +159,19 @@ pub(super) struct Tftp {
     /// Our addresses; `:port` may follow. Without any, all IPv4 addresses.
     #[serde(default)]
     pub(super) listen: Vec<Text>,
+}
+
+/// Two servers for one network. Each gives new clients addresses of its own half of every range.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Instances {
+    /// `standby`: one answers, and the other takes over when it is gone. `split`: both answer, each
+    /// for its own clients.
+    #[schemars(extend("enum" = ["standby", "split"]))]
+    pub(super) mode: Text,
+    /// Which half is this server's: 1 for one of them, and 2 for the other.
+    #[schemars(range(min = 1, max = 2))]
+    pub(super) part: Located<i64>,
 }
 
 /// How BMCs are recorded.

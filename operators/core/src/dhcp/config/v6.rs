@@ -33,6 +33,7 @@ mod subnet;
 mod tests;
 
 use super::{
+    Instances,
     parse::{ConfigError, distinct, fail, interface},
     raw::Text,
 };
@@ -63,6 +64,8 @@ pub struct Config {
     pub duid: Option<Vec<u8>>,
     /// Clients that ask for it get an address by two messages instead of four.
     pub rapid_commit: bool,
+    /// The other instance, if there is one.
+    pub instances: Option<Instances>,
     /// The subnets; they do not overlap.
     pub subnets: Vec<Subnet>,
     /// What machines boot.
@@ -150,7 +153,7 @@ impl Subnet {
     }
 }
 
-pub(super) fn parse(raw: &raw::Dhcp6) -> Result<Config, ConfigError> {
+pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Config, ConfigError> {
     if raw.interfaces.is_empty() && raw.listen.is_empty() {
         let problem = "nothing to listen on; name an interface here, or an address in dhcp6.listen";
         return Err(ConfigError::Field {
@@ -165,6 +168,7 @@ pub(super) fn parse(raw: &raw::Dhcp6) -> Result<Config, ConfigError> {
         listen: distinct(&raw.listen, "dhcp6.listen", socket)?,
         duid: raw.duid.as_ref().map(duid).transpose()?,
         rapid_commit: raw.rapid_commit,
+        instances,
         subnets: subnet::parse_all(&raw.subnets)?,
         boot: boot(&raw.boot)?,
     };

@@ -56,6 +56,10 @@ impl Request<'_> {
         let is_only = self.server.config.authoritative;
         match self.claim(address) {
             Claim::Theirs => self.bind(address),
+            // What the other instance has given it, we may not have heard of yet.
+            Claim::Free | Claim::Offered | Claim::Refused if self.is_others(address) => {
+                Decision::silence(Silence::UnknownClient)
+            }
             Claim::Free if is_known || (is_only && uses) => self.refuse(),
             Claim::Offered | Claim::Refused if is_known || is_only => self.refuse(),
             Claim::Free | Claim::Offered | Claim::Refused => {

@@ -57,7 +57,7 @@ impl Request<'_> {
             Some(reserved) if self.is_available(reserved.ip) => return Claim::Refused,
             Some(_) | None => {}
         }
-        if !self.subnet.is_in_pool(address) {
+        if !self.subnet.is_in_pool(address) || (held.is_none() && self.is_others(address)) {
             return Claim::Refused;
         }
         let is_theirs = lease.is_some_and(|lease| lease.client == self.client);
@@ -73,6 +73,12 @@ impl Request<'_> {
     /// new MAC addresses would keep everybody else from being served.
     pub(super) fn is_short(&self) -> bool {
         self.server.leases.is_short(self.subnet, self.own_address(), self.now)
+    }
+
+    /// Whether only the other instance may give it to who does not have it yet.
+    pub(super) fn is_others(&self, address: Ipv4Addr) -> bool {
+        let instances = self.config().instances;
+        instances.is_some_and(|it| it.is_others(&self.subnet.ranges, address))
     }
 
     fn is_available(&self, reserved: Ipv4Addr) -> bool {

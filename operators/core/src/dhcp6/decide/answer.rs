@@ -86,6 +86,10 @@ impl Request<'_> {
         let lost = || claimed(Claim::Free).filter(|_| authoritative && !is_known);
         match claimed(Claim::Theirs).or_else(lost).filter(|_| self.gives_addresses()) {
             Some(address) => self.bind(ia, &client, address),
+            // What the other instance has given it, we may not have heard of yet.
+            None if !to_us && ia.addresses.iter().any(|it| self.is_others(*it)) => {
+                Decision::silence(Silence::UnknownClient)
+            }
             None if !to_us && !authoritative && !is_known => {
                 Decision::silence(Silence::UnknownClient)
             }

@@ -56,7 +56,7 @@ impl Request<'_> {
             Some(reserved) if self.is_available(client, reserved) => return Claim::Refused,
             Some(_) | None => {}
         }
-        if !self.subnet.is_in_pool(address) {
+        if !self.subnet.is_in_pool(address) || (held.is_none() && self.is_others(address)) {
             return Claim::Refused;
         }
         let is_theirs = lease.is_some_and(|lease| lease.client == *client);
@@ -77,6 +77,12 @@ impl Request<'_> {
     pub(super) fn leases_of(&self, client: &Client) -> impl Iterator<Item = &Lease<Ipv6Addr>> {
         let mine = self.server.leases.owned_by(client);
         mine.filter(|lease| self.subnet.net.contains(&lease.address))
+    }
+
+    /// Whether only the other instance may give it to who does not have it yet.
+    pub(super) fn is_others(&self, address: Ipv6Addr) -> bool {
+        let instances = self.v6().instances;
+        instances.is_some_and(|it| it.is_others(&self.subnet.ranges, address))
     }
 
     fn reserved(&self) -> Option<Ipv6Addr> {
