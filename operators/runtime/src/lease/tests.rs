@@ -1,0 +1,209 @@
+use super::*;
+use http::{Method, Request, Response, StatusCode};
+use kube::{Client, client::Body};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+#[test]
+fn only_a_silent_or_absent_holder_is_replaced() {
+    let held_by = |holder: &str| LeaseSpec {
+        holder_identity: Some(holder.to_owned()),
+        ..LeaseSpec::default()
+    };
+    let almost = DURATION / 2;
+    assert_eq!(judge(&held_by("me"), "me", DURATION * 9, DURATION), Verdict::Renew);
+    assert_eq!(judge(&held_by("you"), "me", almost, DURATION), Verdict::Wait);
+    assert_eq!(judge(&held_by("you"), "me", DURATION, DURATION), Verdict::Take);
+    assert_eq!(judge(&held_by(""), "me", Duration::ZERO, DURATION), Verdict::Take);
+    assert_eq!(judge(&LeaseSpec::default(), "me", Duration::ZERO, DURATION), Verdict::Take);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_lasts_for_less_is_taken_sooner() {
+    let server = Leases::default();
+    server.candidate("a").lead().await;
+    let silent_since = Instant::now();
+    let duration = Duration::from_secs(5);
+    server.candidate("b").lasting(duration).lead().await;
+    let taken = silent_since.elapsed();
+    assert!(duration <= taken && taken < DURATION, "{taken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_candidate_leads_only_after_the_first_was_silent_for_the_duration() {
+    let server = Leases::default();
+    server.candidate("a").lead().await;
+    let silent_since = Instant::now();
+    server.candidate("b").lead().await;
+    assert!(silent_since.elapsed() >= DURATION, "{:?}", silent_since.elapsed());
+    assert_eq!(server.holder(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn released_lease_is_taken_at_the_next_try() {
+    let server = Leases::default();
+    let mut first = server.candidate("a");
+    first.lead().await;
+    first.release().await;
+    assert_eq!(server.holder(), "");
+    let released = Instant::now();
+    server.candidate("b").lead().await;
+    assert!(released.elapsed() < RENEW, "{:?}", released.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lease_of_another_is_not_released() {
+    let server = Leases::default();
+    server.candidate("a").lead().await;
+    server.candidate("b").release().await;
+    assert_eq!(server.holder(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leader_is_lost_when_the_server_is_silent_before_another_can_lead() {
+    let server = Leases::default();
+    let mut leader = server.candidate("a");
+    leader.lead().await;
+    server.break_down();
+    let broken = Instant::now();
+    leader.keep().await;
+    assert!(broken.elapsed() < DURATION, "{:?}", broken.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leader_is_lost_at_once_when_another_took_the_lease() {
+    let server = Leases::default();
+    let mut leader = server.candidate("a");
+    leader.lead().await;
+    server.hold("b");
+    leader.keep().await;
+    assert_eq!(server.holder(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_server_does_not_cost_the_lease() {
+    let server = Leases::default();
+    let mut leader = server.candidate("a");
+    leader.lead().await;
+    server.delay(Duration::from_secs(4));
+    timeout(4 * DURATION, leader.keep()).await.unwrap_err();
+    assert_eq!(server.holder(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_is_one_request() {
+    let server = Leases::default();
+    let mut leader = server.candidate("a");
+    leader.lead().await;
+    let before = server.requests();
+    timeout(RENEW * 7 / 2, leader.keep()).await.unwrap_err();
+    assert_eq!(server.requests() - before, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_whose_answer_was_lost_is_found_to_have_worked() {
+    let server = Leases::default();
+    let mut leader = server.candidate("a");
+    leader.lead().await;
+    server.hold("a");
+    timeout(2 * DURATION, leader.keep()).await.unwrap_err();
+    assert_eq!(server.holder(), "a");
+}
+
+/// An API server that knows one lease.
+#[derive(Clone, Default)]
+pub(crate) struct Leases(Arc<Mutex<Stored>>);
+
+#[derive(Default)]
+struct Stored {
+    lease: Option<Lease>,
+    version: u32,
+    broken: bool,
+    delay: Duration,
+    requests: usize,
+}
+
+impl Stored {
+    fn write(&mut self) {
+        self.version += 1;
+        let lease = self.lease.as_mut().unwrap();
+        lease.metadata.resource_version = Some(self.version.to_string());
+    }
+}
+
+impl Leases {
+    pub(crate) fn candidate(&self, identity: &str) -> Candidate {
+        let server = self.clone();
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        let api = Api::namespaced(Client::new(service, "default"), "default");
+        Candidate::new(api, "operator", identity)
+    }
+
+    pub(crate) fn holder(&self) -> String {
+        let stored = self.0.lock().unwrap();
+        let spec = stored.lease.as_ref().and_then(|lease| lease.spec.clone());
+        spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
+    }
+
+    pub(crate) fn hold(&self, identity: &str) {
+        let mut stored = self.0.lock().unwrap();
+        let spec = stored.lease.as_mut().unwrap().spec.as_mut().unwrap();
+        spec.holder_identity = Some(identity.to_owned());
+        stored.write();
+    }
+
+    fn delay(&self, delay: Duration) {
+        self.0.lock().unwrap().delay = delay;
+    }
+
+    fn requests(&self) -> usize {
+        self.0.lock().unwrap().requests
+    }
+
+    fn break_down(&self) {
+        self.0.lock().unwrap().broken = true;
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let delay = self.0.lock().unwrap().delay;
+        sleep(delay).await;
+        let mut stored = self.0.lock().unwrap();
+        stored.requests += 1;
+        if stored.broken {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if head.method != Method::GET {
+            let mut sent: Lease = serde_json::from_slice(&body).unwrap();
+            if sent.resource_version() != stored.lease.as_ref().and_then(Lease::resource_version) {
+                return refusal(StatusCode::CONFLICT);
+            }
+            sent.metadata.resource_version = None;
+            stored.lease = Some(sent);
+            stored.write();
+        }
+        match &stored.lease {
+            Some(lease) => Response::new(Body::from(serde_json::to_vec(lease).unwrap())),
+            None => refusal(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+fn refusal(code: StatusCode) -> Response<Body> {
+    let reason = match code {
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::CONFLICT => "Conflict",
+        _ => "InternalError",
+    };
+    let body = format!(
+        r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"{reason}","message":"","code":{}}}"#,
+        code.as_u16()
+    );
+    Response::builder().status(code).body(Body::from(body.into_bytes())).unwrap()
+}
