@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 32] = [
+const RIGHTS: [Right; 36] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -39,6 +39,10 @@ const RIGHTS: [Right; 32] = [
     ("boot-operator", "create", BOOT, "ipxebootconfigs", "default", true),
     ("netboot", "create", METAL, "endpoints", "", true),
     ("netboot", "delete", METAL, "endpoints", "", false),
+    ("netboot", "create", "bloomery.dev", "dhcpleases", "", true),
+    ("netboot", "delete", "bloomery.dev", "dhcpleases", "", true),
+    ("netboot", "create", "coordination.k8s.io", "leases", NAMESPACE, true),
+    ("netboot", "create", "coordination.k8s.io", "leases", "default", false),
     ("netboot", "get", "", "secrets", NAMESPACE, false),
     ("netboot", "list", METAL, "servers", "", true),
     ("netboot", "watch", METAL, "serverbootconfigurations", "", true),

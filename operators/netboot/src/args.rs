@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::Parser;
+use metal_core::dhcp::{Config, Sharing};
 use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs};
 use std::path::PathBuf;
 
@@ -38,9 +39,13 @@ pub struct Args {
     /// MAC prefix database of metal-operator: whose addresses belong to BMCs (YAML)
     #[arg(long, value_name = "FILE")]
     pub mac_prefixes_file: Option<PathBuf>,
-    /// Record no Endpoints, and need no API server
+    /// Record no Endpoints and no DHCPLeases, and need no API server
     #[arg(long)]
     pub no_endpoints: bool,
+    /// Namespace of the Lease of the instance that answers, where there are two [default: that of
+    /// the pod or the kubeconfig]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub leader_elect_namespace: Option<String>,
     /// Which API server.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -60,6 +65,12 @@ pub enum Contradiction {
         "--mac-prefixes-file is missing, so no BMC would be recognised; give it, or --no-endpoints"
     )]
     NobodyToRecord,
+    /// Two instances cannot know which of them answers.
+    #[error(
+        "instances.mode is `standby`, and with --no-endpoints no API server says who answers; \
+         leave --no-endpoints out, or write `split`"
+    )]
+    NobodyToElect,
 }
 
 impl Args {
@@ -72,6 +83,16 @@ impl Args {
         let records = !self.no_endpoints;
         let is_blind = records && self.mac_prefixes_file.is_none();
         if is_blind { Err(Contradiction::NobodyToRecord) } else { Ok(()) }
+    }
+
+    /// Whether the flags fit to the configuration.
+    ///
+    /// # Errors
+    ///
+    /// If they contradict it.
+    pub fn check_with(&self, config: &Config) -> Result<(), Contradiction> {
+        let elects = config.instances.is_some_and(|it| it.mode == Sharing::Standby);
+        if elects && self.no_endpoints { Err(Contradiction::NobodyToElect) } else { Ok(()) }
     }
 }
 
@@ -95,8 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn a_standby_needs_an_api_server() {
+        let config = |section| {
+            let text = format!("interfaces: [eth1]\nsubnets: []\n{section}");
+            Config::parse(&text).unwrap()
+        };
+        let standby = config("instances: { mode: standby, part: 1 }");
+        let alone = args(&["--no-endpoints"]);
+        assert_eq!(alone.check_with(&standby), Err(Contradiction::NobodyToElect));
+        assert_eq!(args(&["--mac-prefixes-file=m.yaml"]).check_with(&standby), Ok(()));
+        let split = config("instances: { mode: split, part: 1 }");
+        assert_eq!((alone.check_with(&split), alone.check_with(&config(""))), (Ok(()), Ok(())));
+    }
+
+    #[test]
     fn the_example_in_the_help_can_be_used() {
-        let config = metal_core::dhcp::Config::parse(include_str!("../example.yaml")).unwrap();
+        let config = Config::parse(include_str!("../example.yaml")).unwrap();
         assert_eq!(config.subnets[0].reservations.len(), 1);
         assert!(config.boot.http_arm64.is_some());
     }

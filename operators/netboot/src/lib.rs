@@ -2,7 +2,8 @@
 //!
 //! [`metal_core::dhcp`] decides; here are the sockets ([`link`]), the leases on disk
 //! ([`lease_file`]), the loop between them ([`server`]), and the ways to and from the API server,
-//! which is not on the path of a packet ([`recorder`], [`machines`]).
+//! which is not on the path of a packet ([`recorder`], [`machines`], [`publisher`]); of two
+//! instances, [`standby`] says which one answers.
 //! Boot files are the business of [`tftp`].
 
 pub mod args;
@@ -12,9 +13,12 @@ pub mod link;
 pub mod machines;
 pub mod metrics;
 pub mod prober;
+pub mod published;
+pub mod publisher;
 pub mod recorder;
 mod run;
 pub mod server;
+pub mod standby;
 pub mod tftp;
 pub mod tool;
 pub mod v6;

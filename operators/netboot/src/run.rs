@@ -5,20 +5,27 @@ use crate::{
     file::Followed,
     machines::Machines,
     metrics::Metrics,
+    published::Published,
+    publisher::Publisher,
     recorder::{self, MANAGER, Recorder, Sightings},
     server::{self, Parts},
-    tftp, v6,
+    standby, tftp, v6,
 };
 use anyhow::Context as _;
 use kube::{
     Client,
     runtime::events::{Recorder as Events, Reporter as Source},
 };
-use metal_core::{dhcp::Config, macdb::MacDb};
+use metal_core::{
+    dhcp::{Config, Sharing},
+    macdb::MacDb,
+};
 use metal_runtime::{
     admin::Admin,
+    args::ElectionArgs,
     client,
     health::{Gate, Readiness},
+    lease::Candidate,
     report::{Failures, Reporter},
 };
 use prometheus_client::{metrics::family::Family, registry::Registry};
@@ -37,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     args.check()?;
     let config = Followed::open("--config", &args.config, Config::parse).await?;
+    args.check_with(&config.subscribe().borrow())?;
     let database = match &args.mac_prefixes_file {
         Some(path) => Some(Followed::open("--mac-prefixes-file", path, MacDb::parse).await?),
         None => None,
@@ -58,12 +66,21 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         machines: Arc::default(),
         listed: readiness.note("machines", "the API server"),
     });
+    let publishing = match &recorder {
+        Some(recorder) => {
+            let config = config.subscribe();
+            Some(publishing(&args, recorder.client.clone(), config, &readiness, &mut registry))
+        }
+        None => None,
+    };
+    let published = publishing.as_ref().map(|publishing| publishing.published.clone());
     let parts = Parts {
         config: config.subscribe(),
         bmcs: bmcs.clone(),
         machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
         lease_file: args.lease_file.clone(),
         sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
+        published: published.clone(),
         metrics: metrics.clone(),
         ready: readiness.gate("dhcp", "its sockets"),
     };
@@ -91,6 +108,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),
         lease_file: args.lease_file.clone(),
         sightings: recorder.as_ref().map(|recorder| recorder.sightings.clone()),
+        published,
         metrics: v6::Metrics::register(&mut registry),
         ready: readiness.gate("dhcp6", "its sockets"),
     };
@@ -113,6 +131,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = follow(database, told("mac-prefixes")) => Ok(()),
         ended = record(recorder) => ended,
         ended = follow_machines(watch) => ended,
+        ended = Box::pin(publish(publishing)) => ended,
     };
     // The lease file is closed in order, also when it was not the end of the packet path.
     shutdown.cancel();
@@ -167,6 +186,51 @@ async fn follow_machines(watch: Option<Watch>) -> anyhow::Result<()> {
             machines.follow(&client, &listed).await.context("watch of machines ended")
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Who shows the leases, and who says whether we answer.
+struct Publishing {
+    published: Published,
+    publisher: Arc<Publisher>,
+    candidate: Option<Candidate>,
+}
+
+/// How instances share the work is what the configuration says now; that of one that runs does not
+/// change.
+fn publishing(
+    args: &Args,
+    client: Client,
+    config: watch::Receiver<Arc<Config>>,
+    readiness: &Readiness,
+    registry: &mut Registry,
+) -> Publishing {
+    let instances = config.borrow().instances;
+    let election = ElectionArgs {
+        leader_elect: instances.is_some_and(|it| it.mode == Sharing::Standby),
+        leader_elect_namespace: args.leader_elect_namespace.clone(),
+        leader_elect_identity: None,
+    };
+    let candidate = election.candidate(&client, standby::LEASE);
+    let leases = Published::new(instances);
+    let listed = readiness.note("leases", "the API server");
+    let writer = Publisher::new(client, leases.clone(), config, listed, registry);
+    Publishing { published: leases, publisher: Arc::new(writer), candidate }
+}
+
+async fn publish(publishing: Option<Publishing>) -> anyhow::Result<()> {
+    let Some(Publishing { publisher, candidate, .. }) = publishing else {
+        return std::future::pending().await;
+    };
+    let stand = async {
+        match candidate {
+            Some(candidate) => standby::stand(candidate, &publisher).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = Arc::clone(&publisher).run() => ended.context("watch of leases ended"),
+        () = stand => Ok(()),
     }
 }
 

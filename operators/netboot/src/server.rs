@@ -7,6 +7,7 @@
 mod batch;
 mod places;
 mod probes;
+mod publishing;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::{
     machines::Machines,
     metrics::Metrics,
     prober::Prober,
+    published::Published,
     recorder::Sightings,
 };
 use batch::Batch;
@@ -58,6 +60,8 @@ pub struct Parts {
     pub lease_file: Option<PathBuf>,
     /// Who hears of BMCs.
     pub sightings: Option<Sightings>,
+    /// Who shows the leases to others, and says whether we answer.
+    pub published: Option<Published>,
     /// What is counted.
     pub metrics: Metrics,
     /// Opened once every place is served.
@@ -91,6 +95,11 @@ struct Server {
     links: Vec<Link>,
     prober: Option<Prober<probes::Held>>,
     sightings: Option<Sightings>,
+    published: Option<Published>,
+    /// Leases that are not shown before they are written down.
+    changed: Vec<Lease>,
+    /// Whether the last packets were answered.
+    answered: bool,
     metrics: Metrics,
     ready: Gate,
     /// What was wrong with the lease file last time, so that it is told once.
@@ -148,6 +157,9 @@ impl Server {
             links,
             prober: None,
             sightings,
+            published: parts.published,
+            changed: Vec::new(),
+            answered: false,
             metrics,
             ready,
             trouble: None,
@@ -155,6 +167,7 @@ impl Server {
         server.look_after_links();
         server.open_prober();
         server.recall_bmcs();
+        server.publish_all();
         server.count();
         Ok(server)
     }
@@ -194,6 +207,11 @@ impl Server {
         for (index, link) in self.links.iter().enumerate() {
             batch.receive(index, link, &self.metrics);
         }
+        if !self.may_answer() {
+            // They are the other instance's.
+            drop(batch.requests());
+            return false;
+        }
         let is_probed = self.finish_probes(batch);
         if batch.is_empty() && !is_probed {
             return false;
@@ -228,7 +246,7 @@ impl Server {
         for lease in decision.changes {
             if lease.is_durable() {
                 is_durable = true;
-                self.lease_file.iter_mut().for_each(|file| file.append(&lease));
+                self.note(&lease);
             }
             self.leases.apply(lease);
         }
@@ -268,12 +286,21 @@ impl Server {
         }
     }
 
+    /// Writes a lease down with the next commit.
+    fn note(&mut self, lease: &Lease) {
+        self.lease_file.iter_mut().for_each(|file| file.append(lease));
+        if self.published.is_some() {
+            self.changed.push(lease.clone());
+        }
+    }
+
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let Some(file) = &mut self.lease_file else { return true };
-        match file.commit() {
+        let changed = std::mem::take(&mut self.changed);
+        match self.lease_file.as_mut().map_or(Ok(()), LeaseFile::commit) {
             Ok(()) => {
                 self.trouble = None;
+                self.published.iter().for_each(|published| published.note(&changed));
                 true
             }
             Err(error) => {
@@ -304,6 +331,7 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
+        self.hear();
         let Self { lease_file: Some(file), leases, .. } = self else { return };
         let durable = || {
             let durable: Vec<&Lease> =
@@ -319,6 +347,10 @@ impl Server {
     /// Tells about every BMC that has a lease: after a start, and when more of them are known.
     fn recall_bmcs(&self) {
         let Some(sightings) = &self.sightings else { return };
+        if !self.published.as_ref().is_none_or(Published::answers) {
+            // The other instance knows better.
+            return;
+        }
         let now = Timestamp::now();
         for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
             if let Some(mac) = lease.client.mac().filter(|mac| self.bmcs.lookup(*mac).is_some()) {

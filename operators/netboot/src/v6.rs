@@ -5,6 +5,7 @@
 
 mod link;
 mod metrics;
+mod publishing;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use metrics::Metrics;
 use crate::{
     lease_file::{self, LeaseFile},
     machines::Machines,
+    published::Published,
     recorder::Sightings,
 };
 use futures::future::select_all;
@@ -54,6 +56,8 @@ pub struct Parts {
     pub lease_file: Option<PathBuf>,
     /// Who hears of BMCs.
     pub sightings: Option<Sightings>,
+    /// Who shows the leases to others, and says whether we answer.
+    pub published: Option<Published>,
     /// What is counted.
     pub metrics: Metrics,
     /// Opened once every place is served.
@@ -87,6 +91,10 @@ struct Server {
     /// Opened when the configuration first has a DHCPv6 server.
     lease_file: Option<LeaseFile>,
     links: Vec<Link>,
+    /// Leases that are not shown before they are written down.
+    changed: Vec<Lease<Ipv6Addr>>,
+    /// Whether the last packets were answered.
+    answered: bool,
     /// What was wrong with the lease file last time, so that it is told once.
     trouble: Option<String>,
 }
@@ -135,10 +143,13 @@ impl Server {
             leases: Leases::default(),
             lease_file: None,
             links: Vec::new(),
+            changed: Vec::new(),
+            answered: false,
             trouble: None,
         };
         server.take(config)?;
         server.recall_bmcs();
+        server.publish_all();
         Ok(server)
     }
 
@@ -157,6 +168,7 @@ impl Server {
                     self.leases.apply(lease);
                 }
                 self.lease_file = Some(file);
+                self.publish_all();
             }
             dhcp6::reconfigure(&mut self.leases, v6, Timestamp::now());
         }
@@ -182,11 +194,13 @@ impl Server {
 
     /// Takes what has arrived, and answers it.
     fn turn(&mut self) {
-        let now = Timestamp::now();
+        let (now, may_answer) = (Timestamp::now(), self.may_answer());
         let mut answers = Vec::new();
         for index in 0..self.links.len() {
+            // If not, they are the other instance's.
             for (from, packet) in self.links[index].receive(&self.parts.metrics) {
-                answers.extend(self.decide(index, from, &packet, now));
+                let answer = may_answer.then(|| self.decide(index, from, &packet, now));
+                answers.extend(answer.flatten());
             }
         }
         let is_kept = self.commit();
@@ -212,7 +226,7 @@ impl Server {
         let is_durable = decision.changes.iter().any(Lease::is_durable);
         for lease in decision.changes {
             if lease.is_durable() {
-                self.lease_file.iter_mut().for_each(|file| file.append(&lease));
+                self.note(&lease);
             }
             self.leases.apply(lease);
         }
@@ -249,10 +263,11 @@ impl Server {
 
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let Some(file) = &mut self.lease_file else { return true };
-        match file.commit() {
+        let changed = std::mem::take(&mut self.changed);
+        match self.lease_file.as_mut().map_or(Ok(()), LeaseFile::commit) {
             Ok(()) => {
                 self.trouble = None;
+                self.parts.published.iter().for_each(|published| published.note(&changed));
                 true
             }
             Err(error) => {
@@ -287,6 +302,7 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
+        self.hear();
         self.parts.metrics.count(&self.leases.count(Timestamp::now()));
         let Self { lease_file: Some(file), leases, .. } = self else { return };
         let durable = || {
@@ -320,6 +336,10 @@ impl Server {
     /// Tells about every BMC that has a lease: after a start, and when more of them are known.
     fn recall_bmcs(&self) {
         let Some(sightings) = &self.parts.sightings else { return };
+        if !self.parts.published.as_ref().is_none_or(Published::answers) {
+            // The other instance knows better.
+            return;
+        }
         let now = Timestamp::now();
         for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
             if let Some(mac) = lease.client.mac().filter(|mac| self.bmcs.lookup(*mac).is_some()) {

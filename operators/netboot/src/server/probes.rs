@@ -77,7 +77,7 @@ impl Server {
         let lease: Lease = lease.declined(Timestamp::now());
         tracing::warn!(%address, "somebody uses an address of ours; it rests for an hour");
         self.metrics.conflicted();
-        self.lease_file.iter_mut().for_each(|file| file.append(&lease));
+        self.note(&lease);
         self.leases.apply(lease);
     }
 }

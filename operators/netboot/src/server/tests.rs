@@ -1,7 +1,7 @@
 //! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::{machines::tests::with_an_idle_machine, recorder::Sightings};
+use crate::{machines::tests::with_an_idle_machine, published::Standing, recorder::Sightings};
 use metal_api::MacAddr;
 use metal_core::dhcp::{MessageType, Options, Packet, code};
 use metal_runtime::health::Readiness;
@@ -90,6 +90,7 @@ fn parts(
         machines: None,
         lease_file: lease_file.map(Path::to_owned),
         sightings: Some(sightings.clone()),
+        published: None,
         metrics: Metrics::default(),
         ready: Readiness::default().gate("dhcp", "its sockets"),
     }
@@ -232,6 +233,37 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let answer = Packet::parse(&buffer[..len]).unwrap();
     assert_eq!(MessageType::of(&answer), Some(MessageType::Offer));
     assert!(sightings.is_empty());
+}
+
+#[tokio::test]
+async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_other_one() {
+    let section = "instances: { mode: standby, part: 2 }";
+    let config = Arc::new(Config::parse(&format!("{section}{CONFIG}")).unwrap());
+    let published = Published::new(config.instances);
+    let config = watch::Sender::new(config);
+    let parts = parts(&config, &Sightings::default(), None);
+    let mut server = Server::open(Parts { published: Some(published.clone()), ..parts }).unwrap();
+    let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.links[0].socket.local_addr().unwrap();
+    let mut batch = Batch::default();
+    relay.send_to(&packet(MessageType::Discover, HOST).encode(), address).await.unwrap();
+    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    assert!(!server.turn(&mut batch), "it is not for us");
+
+    // Of the half of the other one.
+    let theirs = Ipv4Addr::new(10, 77, 0, 100);
+    let bound = Lease { state: dhcp::State::Bound, ..offer(HOST, theirs) };
+    published.hear(bound.at(theirs.into()));
+    published.stand(Standing::Leads);
+    relay.send_to(&request(HOST, theirs).encode(), address).await.unwrap();
+    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    assert!(server.turn(&mut batch));
+    let mut buffer = [0; 4096];
+    let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
+    let answer = Packet::parse(&buffer[..len]).unwrap();
+    assert_eq!((MessageType::of(&answer), answer.yiaddr), (Some(MessageType::Ack), theirs));
+    let renewed = published.lease(theirs.into()).unwrap();
+    assert!(renewed.until < Timestamp::MAX, "it is noted for its object");
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ impl Lab {
             machines: None,
             lease_file: lease_file.map(Path::to_owned),
             sightings: Some(sightings.clone()),
+            published: None,
             metrics: Metrics::default(),
             ready: Readiness::default().gate("dhcp6", "its sockets"),
         };

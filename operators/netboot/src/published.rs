@@ -1,0 +1,246 @@
+//! The leases as the API server is to show them, and what the other instance has written there.
+//!
+//! The servers note every lease here once it is written down, which takes them no longer than a
+//! look-up; [`crate::publisher`] writes the objects, in its own time. An instance that waits hears
+//! here what the one that answers has written.
+
+use metal_core::dhcp::{Instances, Lease, Sharing, State};
+use metal_runtime::queue::Queue;
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What this instance does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the other instance answers.
+    Waits,
+    /// It answers, because nobody can say whether another one does.
+    Answers,
+    /// It answers, and writes.
+    Leads,
+}
+
+/// Versions of IP, each with leases of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// All leases, by address. Cheap to clone; all clones are one.
+///
+/// Bounded, as leases are: there is one per address of the configuration.
+#[derive(Clone, Debug)]
+pub struct Published(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<Known>,
+    queue: Queue<IpAddr>,
+}
+
+#[derive(Debug)]
+struct Known {
+    standing: Standing,
+    /// Those whose leases were all noted.
+    complete: HashSet<Family>,
+    leases: HashMap<IpAddr, Lease<IpAddr>>,
+    /// What the other instance wrote, and our servers have not taken over yet.
+    heard: HashMap<IpAddr, Lease<IpAddr>>,
+}
+
+impl Published {
+    /// Without leases. An instance that another one may be in front of waits at first.
+    pub fn new(instances: Option<Instances>) -> Self {
+        let waits = instances.is_some_and(|it| it.mode == Sharing::Standby);
+        let standing = if waits { Standing::Waits } else { Standing::Leads };
+        let (complete, leases, heard) = Default::default();
+        let state = Mutex::new(Known { standing, complete, leases, heard });
+        Self(Arc::new(Shared { state, queue: Queue::default() }))
+    }
+
+    /// Notes leases that were written down.
+    pub fn note<'a, A: Copy + Into<IpAddr> + 'a>(
+        &self,
+        leases: impl IntoIterator<Item = &'a Lease<A>>,
+    ) {
+        let mut known = self.lock();
+        let mut changed = Vec::new();
+        for lease in leases {
+            let address = lease.address.into();
+            known.leases.insert(address, lease.at(address));
+            changed.push(address);
+        }
+        if known.standing == Standing::Leads {
+            drop(known);
+            for address in changed {
+                self.0.queue.add(address);
+            }
+        }
+    }
+
+    /// Every lease of this family was noted.
+    pub fn complete(&self, family: Family) {
+        self.lock().complete.insert(family);
+    }
+
+    /// Whether every lease of this family was noted.
+    pub fn is_complete(&self, family: Family) -> bool {
+        self.lock().complete.contains(&family)
+    }
+
+    /// Whether packets are to be answered.
+    pub fn answers(&self) -> bool {
+        self.standing() != Standing::Waits
+    }
+
+    /// What this instance does.
+    pub fn standing(&self) -> Standing {
+        self.lock().standing
+    }
+
+    /// What this instance does from now on. Whether that is something else than before.
+    pub fn stand(&self, standing: Standing) -> bool {
+        std::mem::replace(&mut self.lock().standing, standing) != standing
+    }
+
+    /// What is known of an address.
+    pub fn lease(&self, address: IpAddr) -> Option<Lease<IpAddr>> {
+        self.lock().leases.get(&address).cloned()
+    }
+
+    /// The lease of an address needs no object any more, unless it has changed since.
+    pub fn forget(&self, lease: &Lease<IpAddr>) {
+        let mut known = self.lock();
+        if known.leases.get(&lease.address) == Some(lease) {
+            known.leases.remove(&lease.address);
+        }
+    }
+
+    /// The other instance has written this.
+    pub fn hear(&self, lease: Lease<IpAddr>) {
+        let mut known = self.lock();
+        known.leases.insert(lease.address, lease.clone());
+        known.heard.insert(lease.address, lease);
+    }
+
+    /// What was heard of IPv4 addresses since the last call.
+    pub fn heard_v4(&self) -> Vec<Lease<Ipv4Addr>> {
+        self.heard(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    /// What was heard of IPv6 addresses since the last call.
+    pub fn heard_v6(&self) -> Vec<Lease<Ipv6Addr>> {
+        self.heard(|address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        })
+    }
+
+    fn heard<A>(&self, of: impl Fn(IpAddr) -> Option<A>) -> Vec<Lease<A>> {
+        let mut leases = Vec::new();
+        self.lock().heard.retain(|&address, lease| {
+            leases.extend(of(address).map(|address| lease.at(address)));
+            of(address).is_none()
+        });
+        leases
+    }
+
+    /// Every address that has a lease.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.lock().leases.keys().copied().collect()
+    }
+
+    /// Addresses whose object may have to change.
+    pub(crate) fn queue(&self) -> &Queue<IpAddr> {
+        &self.0.queue
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what was heard changes anything: the end of a lease means only the client that had it.
+pub fn is_news<A>(heard: &Lease<A>, known: Option<&Lease<A>>) -> bool {
+    heard.state != State::Released || known.is_some_and(|known| known.client == heard.client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use metal_core::dhcp::Part;
+
+    fn lease(state: State) -> Lease<IpAddr> {
+        let client = "02:00:00:00:00:01".parse().unwrap();
+        Lease { address: [10, 77, 0, 100].into(), client, state, until: Timestamp::MAX }
+    }
+
+    #[test]
+    fn who_may_be_behind_another_instance_waits_at_first() {
+        assert_eq!(Published::new(None).standing(), Standing::Leads);
+        let instances = |mode| Some(Instances { mode, part: Part::First });
+        assert!(Published::new(instances(Sharing::Split)).answers());
+        let published = Published::new(instances(Sharing::Standby));
+        assert!(!published.answers());
+        assert!(published.stand(Standing::Answers) && published.answers());
+        assert!(!published.stand(Standing::Answers), "it is no change");
+    }
+
+    #[test]
+    fn only_who_leads_has_something_to_write() {
+        let published = Published::new(None);
+        published.note(&[lease(State::Bound), lease(State::Released)]);
+        assert_eq!(published.queue().len(), 1, "one address, once");
+        published.stand(Standing::Answers);
+        let other: IpAddr = [10, 77, 0, 101].into();
+        published.note(&[lease(State::Bound).at(other)]);
+        assert_eq!((published.queue().len(), published.addresses().len()), (1, 2));
+    }
+
+    #[test]
+    fn what_was_heard_is_taken_over_once_and_by_its_own_server() {
+        let published = Published::new(None);
+        published.hear(lease(State::Bound));
+        published.hear(lease(State::Declined));
+        assert_eq!(published.heard_v6(), []);
+        let heard = published.heard_v4();
+        assert_eq!((heard.len(), heard[0].state), (1, State::Declined), "the last one counts");
+        assert_eq!(published.heard_v4(), []);
+    }
+
+    #[test]
+    fn a_lease_that_has_changed_is_not_forgotten() {
+        let published = Published::new(None);
+        published.note(&[lease(State::Bound)]);
+        published.forget(&lease(State::Released));
+        assert!(published.lease([10, 77, 0, 100].into()).is_some());
+        published.forget(&lease(State::Bound));
+        assert_eq!(published.lease([10, 77, 0, 100].into()), None);
+    }
+
+    #[test]
+    fn the_end_of_a_lease_means_only_the_client_that_had_it() {
+        let other = Lease { client: "02:00:00:00:00:02".parse().unwrap(), ..lease(State::Bound) };
+        assert!(is_news(&lease(State::Bound), Some(&other)));
+        assert!(is_news(&lease(State::Released), Some(&lease(State::Bound))));
+        assert!(!is_news(&lease(State::Released), Some(&other)));
+        assert!(!is_news(&lease(State::Released), None));
+    }
+}

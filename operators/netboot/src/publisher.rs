@@ -1,0 +1,278 @@
+//! Writes `DHCPLease` objects, and hears from them what the other instance does.
+//!
+//! ```text
+//! servers ─► Published ─► queue of addresses ─► what is to be written? ─► API server
+//!                ▲                                                           │
+//!                └────────────── who waits hears what is written ◄───────────┘
+//! ```
+//!
+//! An address is in the queue once, however often its lease changes; [`lease_object::writing`] says
+//! what is to be written, which for a renewal is mostly nothing; and writes are [`SPACING`] apart.
+
+use crate::published::{Family, Published, Standing};
+use jiff::Timestamp;
+use kube::{Api, Client, api::DeleteParams};
+use metal_api::DhcpLease;
+use metal_core::dhcp::{
+    Config, Lease, Sharing, State,
+    lease_object::{Writing, address_of, lease_of, name, writing},
+};
+use metal_runtime::{
+    apply, follow,
+    health::Gate,
+    index::{Change, Ended, Index},
+    jittered,
+    report::{Chain, Class, Failures, ReconcileError, class_of},
+    work::NOT_LISTED,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family as Metric},
+    registry::Registry,
+};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// Who writes.
+const MANAGER: &str = "netboot";
+/// Time between two writes: at most 20 in a second, however many machines are switched on at once.
+const SPACING: Duration = Duration::from_millis(50);
+/// How many are written at a time.
+const CONCURRENCY: usize = 4;
+/// How long one may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// `DHCPLease` objects.
+pub type Objects = Index<DhcpLease, IpAddr>;
+
+/// What became of an address, for the metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pass {
+    result: &'static str,
+}
+
+/// An object was not written.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Error {
+    /// It was not created or changed.
+    #[error("lease object not written")]
+    Apply(#[source] kube::Error),
+    /// It was not removed.
+    #[error("lease object not removed")]
+    Remove(#[source] kube::Error),
+    /// It took too long.
+    #[error("the API server did not answer in time")]
+    Deadline,
+}
+
+impl ReconcileError for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Apply(error) | Self::Remove(error) => class_of(error),
+            Self::Deadline => Class::Transient,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Writes objects.
+pub struct Publisher {
+    api: Api<DhcpLease>,
+    client: Client,
+    objects: Objects,
+    published: Published,
+    config: watch::Receiver<Arc<Config>>,
+    listed: Gate,
+    failures: Failures<IpAddr>,
+    passes: Metric<Pass, Counter>,
+    next: Mutex<Instant>,
+}
+
+impl Publisher {
+    /// Writes what `published` has; opens `listed` once it is known what is there.
+    pub fn new(
+        client: Client,
+        published: Published,
+        config: watch::Receiver<Arc<Config>>,
+        listed: Gate,
+        registry: &mut Registry,
+    ) -> Self {
+        let passes = Metric::default();
+        let help = "Looks at leases for their objects, by result";
+        registry.register("netboot_lease_object_passes", help, passes.clone());
+        Self {
+            api: Api::all(client.clone()),
+            client,
+            objects: Index::new(|object| address_of(object).into_iter().collect()),
+            published,
+            config,
+            listed,
+            failures: Failures::default(),
+            passes,
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Whether it is known what there is.
+    pub fn is_listed(&self) -> bool {
+        self.objects.is_ready()
+    }
+
+    /// Writes for ever.
+    ///
+    /// # Errors
+    ///
+    /// When the watch of the objects ends, which it does not by itself.
+    pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
+        let follow = follow(&self.client, &self.objects, |_| {}, |change| self.changed(&change));
+        let work = self.published.queue().clone().run(CONCURRENCY, |address| {
+            let publisher = Arc::clone(&self);
+            async move { publisher.pass(address).await }
+        });
+        tokio::select! {
+            ended = follow => ended,
+            () = work => Err(Ended),
+            () = self.wait_for_list() => Err(Ended),
+        }
+    }
+
+    async fn wait_for_list(&self) {
+        while !self.is_listed() {
+            sleep(NOT_LISTED).await;
+        }
+        self.listed.open();
+        std::future::pending::<()>().await;
+    }
+
+    /// This instance does something else from now on. Who leads looks at every object.
+    pub fn stand(&self, standing: Standing) {
+        if !self.published.stand(standing) {
+            return;
+        }
+        tracing::info!(?standing, "what this instance does has changed");
+        if standing == Standing::Leads {
+            let objects = self.objects.all();
+            let there = objects.iter().filter_map(|object| address_of(object));
+            let all = there.chain(self.published.addresses());
+            all.for_each(|address| self.published.queue().add(address));
+        }
+    }
+
+    /// Somebody has written an object: we, the other instance, or a person.
+    fn changed(&self, change: &Change<'_, DhcpLease>) {
+        let (object, is_there) = match change {
+            Change::Applied { new, .. } => (*new, true),
+            Change::Removed(old) => (*old, false),
+            Change::Unreadable { .. } => return,
+        };
+        let Some(lease) = lease_of(object) else { return };
+        match self.published.standing() {
+            Standing::Leads => self.published.queue().add(lease.address),
+            // We answer as well: what we know of an address that somebody has may be newer.
+            Standing::Answers if is_there && !self.is_another_clients(&lease) => {
+                self.published.hear(lease);
+            }
+            Standing::Answers => {}
+            Standing::Waits if is_there => self.published.hear(lease),
+            Standing::Waits => {
+                let until = Timestamp::now();
+                self.published.hear(Lease { state: State::Released, until, ..lease });
+            }
+        }
+    }
+
+    fn is_another_clients(&self, lease: &Lease<IpAddr>) -> bool {
+        let known = self.published.lease(lease.address);
+        known.is_some_and(|known| known.client != lease.client && known.holds(Timestamp::now()))
+    }
+
+    /// Looks at one address. When to look again.
+    async fn pass(&self, address: IpAddr) -> Option<Duration> {
+        if self.published.standing() != Standing::Leads {
+            return None;
+        }
+        if !self.is_listed() || !self.published.is_complete(Family::of(address)) {
+            return Some(jittered(NOT_LISTED));
+        }
+        match timeout(DEADLINE, self.publish(address)).await.unwrap_or(Err(Error::Deadline)) {
+            Ok(result) => {
+                self.failures.succeeded(&address);
+                self.passes.get_or_create(&Pass { result }).inc();
+                self.next_look(address)
+            }
+            Err(error) => {
+                let result = error.reason();
+                self.passes.get_or_create(&Pass { result }).inc();
+                tracing::warn!(%address, error = %Chain(&error), "it is tried again");
+                Some(jittered(self.failures.failed(address, &error)))
+            }
+        }
+    }
+
+    async fn publish(&self, address: IpAddr) -> Result<&'static str, Error> {
+        let lease = self.published.lease(address);
+        let name = name(address);
+        let object = self.objects.named(None, &name);
+        let config = Arc::clone(&self.config.borrow());
+        let is_split = config.instances.is_some_and(|it| it.mode == Sharing::Split);
+        if lease.is_none() && is_split {
+            return Ok("OtherInstance");
+        }
+        let hostname = lease.as_ref().and_then(|lease| hostname(&config, lease));
+        match writing(lease.as_ref(), hostname, object.as_deref(), Timestamp::now()) {
+            Writing::Nothing => Ok("Unchanged"),
+            Writing::Apply(object) => {
+                self.turn().await;
+                apply(&self.api, &*object, MANAGER).await.map_err(Error::Apply)?;
+                Ok("Written")
+            }
+            Writing::Remove => {
+                self.turn().await;
+                match self.api.delete(&name, &DeleteParams::default()).await {
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    Err(error) => return Err(Error::Remove(error)),
+                    Ok(_) => {}
+                }
+                Ok("Removed")
+            }
+        }
+    }
+
+    /// Waits for the next write.
+    async fn turn(&self) {
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + SPACING;
+    }
+
+    /// When the lease ends; not at once, because many may end together.
+    fn next_look(&self, address: IpAddr) -> Option<Duration> {
+        let lease = self.published.lease(address)?;
+        let now = Timestamp::now();
+        if !lease.holds(now) {
+            self.published.forget(&lease);
+            return None;
+        }
+        let left = Duration::try_from(lease.until.duration_since(now)).unwrap_or_default();
+        Some(left + jittered(Duration::from_secs(1)))
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("published", &self.published).finish_non_exhaustive()
+    }
+}
+
+/// The name that is reserved together with the address.
+fn hostname<'a>(config: &'a Config, lease: &Lease<IpAddr>) -> Option<&'a str> {
+    let IpAddr::V4(address) = lease.address else { return None };
+    let reservation = config.subnet_of(address)?.reservations.get(&lease.client.mac()?)?;
+    reservation.hostname.as_deref().filter(|_| reservation.ip == address)
+}

@@ -1,0 +1,67 @@
+//! Which of two instances answers: the one that holds a Lease of the API server.
+//!
+//! ```text
+//!            the lease is ours
+//!  Waits ──────────────────────► Leads           the lease is another's: Waits
+//!    └──────────────► Answers ◄────┘             it is ours: Leads
+//!      the API server is away
+//! ```
+//!
+//! That no address is given out twice does not depend on this: each instance gives new clients
+//! addresses of its own half of every range. So where nobody can say who leads, both answer, rather
+//! than none.
+
+use crate::{published::Standing, publisher::Publisher};
+use metal_runtime::{jittered, lease::Candidate, report::Chain};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// The Lease.
+pub const LEASE: &str = "netboot.bloomery.dev";
+/// How long the one that answers may be silent before the other one does.
+const DURATION: Duration = Duration::from_secs(5);
+/// How often it says that it is there.
+const RENEW: Duration = Duration::from_millis(1200);
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(2);
+/// How long the API server must have been away before an instance answers that did not.
+const ALONE: Duration = Duration::from_secs(10);
+/// How often we look whether the objects of the other instance are known.
+const NOT_LISTED: Duration = Duration::from_millis(100);
+
+/// Stands for ever. Whoever starts hears of every lease of the other instance before it can lead.
+pub async fn stand(candidate: Candidate, publisher: &Arc<Publisher>) {
+    let mut candidate = candidate.lasting(DURATION);
+    let (mut reached, mut is_reachable) = (Instant::now(), true);
+    while !publisher.is_listed() && reached.elapsed() < ALONE {
+        sleep(NOT_LISTED).await;
+    }
+    loop {
+        let attempt = timeout(TRY, candidate.attempt()).await;
+        let was_reachable = std::mem::replace(&mut is_reachable, matches!(attempt, Ok(Ok(_))));
+        if is_reachable {
+            reached = Instant::now();
+        } else if was_reachable {
+            tracing::warn!(lease = LEASE, "nobody says who leads: no API server");
+        }
+        match attempt {
+            // What was not listed may be the other instance's: not ours to remove.
+            Ok(Ok(true)) if publisher.is_listed() => publisher.stand(Standing::Leads),
+            Ok(Ok(true)) => publisher.stand(Standing::Answers),
+            Ok(Ok(false)) => publisher.stand(Standing::Waits),
+            Ok(Err(error)) => {
+                tracing::debug!(error = %Chain(&error), lease = LEASE, "not reached");
+                alone(publisher, reached);
+            }
+            Err(_) => alone(publisher, reached),
+        }
+        sleep(jittered(RENEW)).await;
+    }
+}
+
+/// Nobody can say who leads.
+fn alone(publisher: &Arc<Publisher>, reached: Instant) {
+    if reached.elapsed() >= ALONE {
+        publisher.stand(Standing::Answers);
+    }
+}
