@@ -1,15 +1,14 @@
-//! A network for each test: the test binary starts itself once more in a network namespace, for
-//! this one test. So nothing has to be removed from this machine, however the test ends; where it
-//! is not root, the namespace is in a user namespace.
+//! A network for each test, and what a test needs in there.
 
 use crate::image::image;
-use anyhow::{Context, Result, ensure};
-use e2e::cluster::{binary, workspace};
+use anyhow::Result;
+use e2e::{
+    cluster::binary,
+    namespace::{self, ip, name_of, script},
+};
 use std::{
-    any::type_name,
     env,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 use tokio::{
@@ -58,40 +57,14 @@ fn run_test<T: AsyncFnOnce()>(test: T, image: impl AsyncFnOnce() -> PathBuf) {
     }
 }
 
-/// The name by which libtest knows the test whose body is the closure `T`.
-fn name_of<T>() -> &'static str {
-    let path = type_name::<T>();
-    let path = path.split_once("::{{closure}}").map_or(path, |(path, _)| path);
-    path.split_once("::").map_or(path, |(_, path)| path)
-}
-
 fn enter(test: &str, binaries: &Path, image: &Path) -> Result<()> {
-    let flags = run(&mut Command::new(workspace().join("e2e/tests/firmware/prepare.sh")))?;
-    // It does not outlive this one.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "unshare", &flags]).arg(env::current_exe()?);
-    command.args(["--exact", test, "--nocapture"]).env(INSIDE, image).env(BIN_DIR, binaries);
-    let printed = run(&mut command)?;
-    ensure!(printed.contains("1 passed"), "no test is named {test}: {printed}");
+    let flags = script("e2e/tests/firmware/prepare.sh")?;
+    let variables = [(INSIDE, image.as_os_str()), (BIN_DIR, binaries.as_os_str())];
+    let printed = namespace::enter(test, &flags, &variables)?;
     // What a test has measured is for whoever runs it.
     printed
         .lines()
         .filter(|line| line.starts_with("firmware: "))
         .for_each(|line| println!("{line}"));
     Ok(())
-}
-
-/// `ip`, here.
-pub(crate) fn ip(words: &str) -> Result<()> {
-    run(Command::new("ip").args(words.split(' '))).map(drop)
-}
-
-/// What a command prints, which must succeed.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let status = output.status;
-    ensure!(status.success(), "{command:?}: {status}\n{printed}\n{}", said.trim());
-    Ok(printed)
 }

@@ -1,15 +1,15 @@
 //! The network that virtual machines boot from, and netboot on it.
 
-use crate::inside::ip;
-use anyhow::{Context, Result, ensure};
-use e2e::cluster::{Process, binary, eventually};
-use std::{fs, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
-use tokio::process::Command;
+use anyhow::Result;
+use e2e::{
+    cluster::{Process, binary},
+    namespace::ip,
+    stack,
+};
+use std::{fs, net::Ipv4Addr, path::Path};
 
-const LIMIT: Duration = Duration::from_mins(1);
 /// Where Debian's iPXE is.
 const TFTP: &str = "/usr/lib/ipxe";
-const HEALTH: &str = "127.0.0.1:8081";
 
 /// Address of this side.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -54,7 +54,6 @@ pub(crate) enum Cluster<'a> {
 
 /// netboot on the bridge, with this for its `boot`; its files are in `folder`.
 pub(crate) async fn netboot(folder: &Path, boot: &str, cluster: Cluster<'_>) -> Result<Process> {
-    let config = folder.join("netboot.yaml");
     let text = format!(
         "interfaces: [br0]\n\
          subnets:\n\
@@ -64,28 +63,13 @@ pub(crate) async fn netboot(folder: &Path, boot: &str, cluster: Cluster<'_>) -> 
          boot: {{ {boot} }}\n\
          tftp: {{ root: {TFTP} }}\n",
     );
-    fs::write(&config, text)?;
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binary("netboot").await?);
-    match cluster {
-        Cluster::None => command.arg("--no-endpoints"),
-        Cluster::At { kubeconfig, macdb } => command
-            .arg(format!("--kubeconfig={}", kubeconfig.display()))
-            .arg(format!("--mac-prefixes-file={}", macdb.display())),
+    fs::write(folder.join("netboot.yaml"), text)?;
+    let flags = match cluster {
+        Cluster::None => vec!["--no-endpoints".to_owned()],
+        Cluster::At { kubeconfig, macdb } => vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--mac-prefixes-file={}", macdb.display()),
+        ],
     };
-    command.arg(format!("--config={}", config.display()));
-    command.arg(format!("--health-probe-bind-address={HEALTH}"));
-    command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
-    let mut process = Process::start(&mut command, folder.join("netboot.log"))?;
-    let http = client();
-    eventually(LIMIT, async || {
-        process.check()?;
-        let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{status}: {text}");
-        Ok(())
-    })
-    .await
-    .context("netboot")?;
-    Ok(process)
+    stack::netboot(&binary("netboot").await?, folder, &flags).await
 }

@@ -1,8 +1,11 @@
 //! ISC's DHCP client, as the BMC or the machine at the end of a link.
 
-use crate::{inside::Tools, link::Network};
+use crate::inside::Tools;
 use anyhow::{Context, Result, ensure};
-use e2e::cluster::{Cluster, Process, eventually};
+use e2e::{
+    cluster::{Cluster, Process, eventually},
+    namespace::Network,
+};
 use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);

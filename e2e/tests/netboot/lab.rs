@@ -5,25 +5,23 @@
 //!                             ──── far  10.77.9.0/24 ──── relay ──── behind 10.77.2.0/24 ── clients
 //! ```
 
-use crate::{
-    client::Client,
-    inside::Tools,
-    link::{Network, ip},
-};
+use crate::{client::Client, inside::Tools};
 use anyhow::{Context, Result, ensure};
-use e2e::cluster::{Cluster, Process, eventually, workspace};
+use e2e::{
+    cluster::{Cluster, Process, eventually, workspace},
+    namespace::{Network, ip},
+    stack,
+};
 use kube::{
     Api,
     api::{ListParams, ObjectMeta},
 };
 use metal_api::Endpoint;
-use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
-use tokio::process::Command;
+use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// Where netboot would run: the namespace of `bases`.
 const NAMESPACE: &str = "metal-operator-system";
-const HEALTH: &str = "127.0.0.1:8081";
 /// As an operator of a fleet may write it.
 const BMCS: &str =
     "macPrefixes: [{ macPrefix: '02:BB:CC', protocol: Redfish, port: 443, type: bmc }]";
@@ -89,27 +87,14 @@ impl Lab {
     }
 
     async fn start_netboot(&self) -> Result<()> {
-        let file = |name: &str| self.scratch.join(name).display().to_string();
-        let mut command = Command::new(&self.tools.netboot);
-        command.arg(format!("--config={}", file("netboot.yaml")));
-        command.arg(format!("--mac-prefixes-file={}", file("macdb.yaml")));
-        command.arg(format!("--lease-file={}", file("leases")));
-        command.arg(format!("--kubeconfig={}", self.account.display()));
-        command.arg(format!("--health-probe-bind-address={HEALTH}"));
-        command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
-        let mut process = Process::start(&mut command, self.scratch.join("netboot.log"))?;
-        metal_runtime::client::install_crypto_provider();
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        eventually(LIMIT, async || {
-            process.check()?;
-            let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
-            let (status, text) = (answer.status(), answer.text().await?);
-            ensure!(status.is_success(), "{status}: {text}");
-            Ok(())
-        })
-        .await
-        .context("netboot")?;
-        self.netboot.replace(Some(process));
+        let file = |flag, name| format!("--{flag}={}", self.scratch.join(name).display());
+        let flags = [
+            file("mac-prefixes-file", "macdb.yaml"),
+            file("lease-file", "leases"),
+            format!("--kubeconfig={}", self.account.display()),
+        ];
+        let netboot = stack::netboot(&self.tools.netboot, &self.scratch, &flags).await?;
+        self.netboot.replace(Some(netboot));
         Ok(())
     }
 

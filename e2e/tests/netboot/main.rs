@@ -7,5 +7,4 @@ mod client;
 mod inside;
 mod lab;
 mod lease;
-mod link;
 mod restart;

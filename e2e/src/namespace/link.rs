@@ -1,15 +1,15 @@
 //! Networks on the other side of links.
 
-use crate::inside::run;
-use anyhow::{Result, ensure};
-use e2e::cluster::{Cluster, Process, eventually};
-use std::{fs, process::Command, time::Duration};
+use super::{ip, run};
+use crate::cluster::{Cluster, Process, eventually};
+use anyhow::{Context, Result, ensure};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A network namespace. It lasts as long as this value, and no longer than the cluster.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub struct Network {
     path: String,
     id: u32,
     _holder: Process,
@@ -17,11 +17,15 @@ pub(crate) struct Network {
 
 impl Network {
     /// A new one, which has nothing but loopback.
-    pub(crate) async fn new(cluster: &Cluster, name: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub async fn new(cluster: &Cluster, name: &str) -> Result<Self> {
         let mut holder = tokio::process::Command::new("unshare");
         holder.args(["-n", "tail", "-f"]).arg(cluster.kubeconfig());
         let holder = Process::start(&mut holder, cluster.scratch().join(format!("{name}.log")))?;
-        let id = holder.id().unwrap();
+        let id = holder.id().context("the holder of the network has ended")?;
         let path = format!("/proc/{id}/ns/net");
         eventually(LIMIT, async || {
             ensure!(fs::read_link(&path)? != fs::read_link("/proc/self/ns/net")?);
@@ -34,7 +38,11 @@ impl Network {
     }
 
     /// A link to it from here; it has the same name on both sides.
-    pub(crate) fn link(&self, name: &str, address: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of `ip`.
+    pub fn link(&self, name: &str, address: &str) -> Result<()> {
         let id = self.id;
         ip(&format!("link add {name} type veth peer name {name} netns {id}"))?;
         ip(&format!("address add {address} dev {name}"))?;
@@ -43,7 +51,11 @@ impl Network {
     }
 
     /// A link from it to another one; it has the same name on both sides.
-    pub(crate) fn link_to(&self, other: &Self, name: &str, address: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of `ip`.
+    pub fn link_to(&self, other: &Self, name: &str, address: &str) -> Result<()> {
         let id = other.id;
         self.ip(&format!("link add {name} type veth peer name {name} netns {id}"))?;
         self.ip(&format!("address add {address} dev {name}"))?;
@@ -52,21 +64,20 @@ impl Network {
     }
 
     /// `ip`, inside.
-    pub(crate) fn ip(&self, words: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it fails; with all that it said.
+    pub fn ip(&self, words: &str) -> Result<()> {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path)).arg("ip").args(words.split(' '));
         run(&mut command).map(drop)
     }
 
     /// What runs `command` inside.
-    pub(crate) fn command(&self, command: &std::path::Path) -> tokio::process::Command {
+    pub fn command(&self, command: &Path) -> tokio::process::Command {
         let mut inside = tokio::process::Command::new("nsenter");
         inside.arg(format!("--net={}", self.path)).arg(command);
         inside
     }
-}
-
-/// `ip`, here.
-pub(crate) fn ip(words: &str) -> Result<()> {
-    run(Command::new("ip").args(words.split(' '))).map(drop)
 }

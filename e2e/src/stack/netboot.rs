@@ -1,0 +1,37 @@
+//! netboot as a process.
+
+use super::registry::client;
+use crate::cluster::{Process, eventually};
+use anyhow::{Context, Result, ensure};
+use std::{path::Path, process::Stdio, time::Duration};
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_mins(1);
+/// One for each network namespace.
+const HEALTH: &str = "127.0.0.1:8081";
+
+/// Starts this binary of netboot with the configuration `netboot.yaml` in `folder`, where it logs,
+/// and these flags; waits until it is ready.
+///
+/// # Errors
+///
+/// If it is not; with what it printed last.
+pub async fn netboot(binary: &Path, folder: &Path, flags: &[String]) -> Result<Process> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(binary).args(flags);
+    command.arg(format!("--config={}", folder.join("netboot.yaml").display()));
+    command.arg(format!("--health-probe-bind-address={HEALTH}"));
+    command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
+    let mut process = Process::start(&mut command, folder.join("netboot.log"))?;
+    let http = client()?;
+    eventually(LIMIT, async || {
+        process.check()?;
+        let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{status}: {text}");
+        Ok(())
+    })
+    .await
+    .context("netboot")?;
+    Ok(process)
+}
