@@ -65,6 +65,16 @@ pub struct Args {
     /// Where the image server listens; both serve everything
     #[arg(long, default_value = ":8083", value_name = "ADDRESS")]
     pub image_proxy_server_address: BindAddress,
+    /// Where the HTTPS server listens, which serves everything as well; only with a certificate
+    #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
+    pub https_server_address: BindAddress,
+    /// Certificate of the HTTPS server and those between it and its authority, as PEM; read again
+    /// when it changes. Firmware takes RSA only
+    #[arg(long, requires = "https_key_file", value_name = "FILE")]
+    pub https_certificate_file: Option<PathBuf>,
+    /// Key of that certificate, as PEM
+    #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
+    pub https_key_file: Option<PathBuf>,
     /// Directory for layers of images, of this process alone [default: one in the directory for
     /// temporary files]
     #[arg(long, value_name = "DIR")]

@@ -13,6 +13,7 @@ mod error;
 pub mod fetches;
 pub mod gate;
 pub mod http;
+mod https;
 mod key;
 pub mod listen;
 pub mod live;
@@ -21,6 +22,7 @@ mod run;
 pub mod secrets;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod view;
 mod wiring;
 

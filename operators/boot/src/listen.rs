@@ -7,11 +7,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -28,8 +30,13 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Pause after the kernel had no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, and then what is under way.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+/// Serves until `shutdown`, and then what is under way; by HTTPS, if there is TLS.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -46,9 +53,16 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
                 continue;
             }
         };
-        let (router, shutdown) = (router.clone(), shutdown.clone());
+        let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
         connections.spawn(async move {
-            connection(stream, peer, router, shutdown).await;
+            match tls {
+                None => connection(stream, peer, router, shutdown).await,
+                Some(tls) => {
+                    if let Some(stream) = shake_hands(&tls, stream, peer).await {
+                        connection(stream, peer, router, shutdown).await;
+                    }
+                }
+            }
             drop(slot);
         });
     }
@@ -72,8 +86,28 @@ async fn accept(
     Ok((stream, peer, slot))
 }
 
-async fn connection(
+/// The connection, once both sides are content.
+async fn shake_hands(
+    tls: &TlsAcceptor,
     stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+    match timeout(REQUEST, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        // A machine that does not know our authority says so, and then says no more.
+        Ok(Err(error)) => {
+            tracing::info!(%error, %peer, "no HTTPS with this machine");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "no TLS handshake in time");
+            None
+        }
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,
@@ -125,7 +159,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let router = Router::new().route("/", get(handler));
-        let serving = tokio::spawn(serve(listener, router, shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, None, router, shutdown.clone()));
 
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -144,7 +178,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, Router::new(), shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, None, Router::new(), shutdown.clone()));
         let mut client = TcpStream::connect(address).await.unwrap();
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(2 * HEAD));
         // The answer may come before all of it is sent.

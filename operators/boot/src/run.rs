@@ -8,6 +8,7 @@ use crate::{
     fetches::Fetches,
     gate::Gate,
     http::{DefaultUki, Site, router},
+    https::{self, Https},
     key, listen,
     live::Live,
     metrics::Cache,
@@ -52,6 +53,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (images, store) = images(&args, downloads.clone()).await?;
     let boot = listen("--boot-server-address", &args.boot_server_address).await?;
     let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
+    let https = Https::open(&args).await?;
+    let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
 
@@ -79,7 +82,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         recording
             .drive(4, config_reference, move |key| config::record_fetches(Arc::clone(&ctx), key))
     };
-    let serve = serve([boot, image], &router, &store, &shutdown, &downloads);
+    let serve = serve([boot, image], https, &router, &store, &shutdown, &downloads);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
     let elected = run_elected(candidate, &leading, &shutdown, work);
@@ -91,6 +94,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = both => ended.map(drop).map_err(Into::into),
         ended = watch => Ok(ended?),
         () = record => Ok(()),
+        never = https::follow(certificate) => match never {},
     }
 }
 
@@ -110,16 +114,22 @@ async fn watch(
 /// Serves machines until `shutdown`, and then what is under way; ends the downloads after that.
 async fn serve(
     listeners: [Option<TcpListener>; 2],
+    https: Option<Https>,
     router: &Router,
     store: &Store,
     shutdown: &CancellationToken,
     downloads: &CancellationToken,
 ) -> Result<(), Lost> {
     let [boot, image] = listeners.map(async |listener| match listener {
-        Some(listener) => listen::serve(listener, router.clone(), shutdown.clone()).await,
+        Some(listener) => listen::serve(listener, None, router.clone(), shutdown.clone()).await,
         None => shutdown.cancelled().await,
     });
-    tokio::join!(boot, image);
+    let https = async {
+        if let Some(Https { listener, acceptor, .. }) = https {
+            listen::serve(listener, Some(acceptor), router.clone(), shutdown.clone()).await;
+        }
+    };
+    tokio::join!(boot, image, https);
     downloads.cancel();
     store.closed().await;
     Ok(())
