@@ -12,6 +12,7 @@
 
 mod console;
 mod dhcp;
+mod dhcp6;
 mod discover;
 mod drivers;
 mod ignition;

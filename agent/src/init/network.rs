@@ -2,6 +2,7 @@
 
 use super::{
     dhcp::{self, Firmware, Link, Wish},
+    dhcp6,
     drivers::Drivers,
     mounts, origin,
 };
@@ -100,7 +101,7 @@ impl Ports {
             match (has_carrier, self.tended.contains_key(&name)) {
                 (true, false) => {
                     tracing::info!(link = name, "cable is connected; asking for an address");
-                    let task = self.tasks.spawn(dhcp::keep(link, self.wish.clone()));
+                    let task = self.tasks.spawn(tend(link, self.wish.clone()));
                     self.tended.insert(name, task);
                 }
                 (false, true) => {
@@ -146,6 +147,12 @@ impl Ports {
             );
         }
     }
+}
+
+/// Gives a port an address, and asks both kinds of servers what the machine boots.
+async fn tend(link: Link, wish: Wish) -> Infallible {
+    let asked = dhcp6::ask(&link, &wish);
+    tokio::join!(asked, dhcp::keep(link.clone(), wish.clone())).1
 }
 
 /// The port behind an interface; `None` for what is no Ethernet adapter.

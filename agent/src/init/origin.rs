@@ -5,7 +5,7 @@
 //! 2. `bloomery.boot=` on the command line, as an image may be built with: the boot service, which
 //!    is asked for what belongs to the UUID in SMBIOS.
 //! 3. The URL of the boot option that UEFI started, where a BMC gave it one (`HttpBootUri`).
-//! 4. The URL that a DHCP server gives to a machine that asks like its firmware did.
+//! 4. The URL that a server of DHCP or DHCPv6 gives to a machine that asks like its firmware did.
 //!
 //! An image that was loaded from a URL is asked for at that host and port: a boot service serves
 //! images and configurations alike.

@@ -57,11 +57,16 @@ pub(in super::super) struct Firmware {
 
 impl Firmware {
     /// UEFI HTTP boot (IANA "Processor Architecture Types").
-    const ARCHITECTURE: u16 = if cfg!(target_arch = "aarch64") { 19 } else { 16 };
+    pub(in super::super) const ARCHITECTURE: u16 =
+        if cfg!(target_arch = "aarch64") { 19 } else { 16 };
+
+    /// Its vendor class.
+    pub(in super::super) fn class() -> String {
+        format!("HTTPClient:Arch:{:05}:UNDI:003000", Self::ARCHITECTURE)
+    }
 
     fn put(self, bytes: &mut Vec<u8>) {
-        let class = format!("HTTPClient:Arch:{:05}:UNDI:003000", Self::ARCHITECTURE);
-        put(bytes, code::VENDOR_CLASS, class.as_bytes());
+        put(bytes, code::VENDOR_CLASS, Self::class().as_bytes());
         put(bytes, code::ARCHITECTURE, &Self::ARCHITECTURE.to_be_bytes());
         if let Some(uuid) = self.uuid {
             put(bytes, code::MACHINE_ID, &[&[0], &uuid[..]].concat());

@@ -1,0 +1,89 @@
+//! Asks DHCPv6 servers what this machine boots, as its firmware did (RFC 5970): by an
+//! Information-request, which is not about addresses (RFC 9915, section 18.2.6). Those are from
+//! routers' advertisements.
+
+mod packet;
+
+use super::dhcp::{Link, Wish};
+use crate::{chance, probe::chain};
+use packet::{Question, boot_url};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{Ipv6Addr, SocketAddrV6},
+    time::Duration,
+};
+use tokio::{
+    net::UdpSocket,
+    time::{Instant, sleep, timeout_at},
+};
+
+const SERVER_PORT: u16 = 547;
+const CLIENT_PORT: u16 = 546;
+/// All relays and servers of a link.
+const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// First pause before the question is repeated, and the longest; each is a quarter shorter or
+/// longer. There may be no server at all, and a machine that waits for one is looked at by a person.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(32);
+/// What an Ethernet link carries without fragments.
+const LARGEST: usize = 1452;
+
+/// Asks on this link until a server has told a URL, which is kept unless there is one already.
+/// Returns at once where nobody wants to know. Cancel safe.
+pub(super) async fn ask(link: &Link, wish: &Wish) {
+    let Some(firmware) = wish.firmware else { return };
+    let began = Instant::now();
+    let mut pause = FIRST;
+    loop {
+        let question = Question { xid: chance::number(), mac: link.mac, firmware, began };
+        match ask_once(link, question, spread(pause)).await {
+            Ok(Some(url)) => {
+                tracing::info!(link = link.name, url, "a DHCPv6 server knows what this boots");
+                wish.boot_url.send_if_modified(|known| {
+                    let is_new = known.is_none();
+                    known.get_or_insert(url);
+                    is_new
+                });
+                return;
+            }
+            Ok(None) => {}
+            // A link has no address for the first second or two.
+            Err(error) => {
+                tracing::debug!(link = link.name, error = chain(&error), "not asked by DHCPv6");
+                sleep(spread(pause)).await;
+            }
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// The URL that an answer has which comes in time.
+async fn ask_once(link: &Link, question: Question, within: Duration) -> io::Result<Option<String>> {
+    let socket = open(link)?;
+    let deadline = Instant::now() + within;
+    let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, link.index);
+    socket.send_to(&question.encode(), to).await?;
+    let mut buffer = [0; LARGEST];
+    while let Ok(received) = timeout_at(deadline, socket.recv(&mut buffer)).await {
+        if let Some(url) = boot_url(&buffer[..received?], &question) {
+            return Ok(Some(url));
+        }
+    }
+    Ok(None)
+}
+
+fn open(link: &Link) -> io::Result<UdpSocket> {
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::IPV6, kind, Some(Protocol::UDP))?;
+    socket.set_only_v6(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind_device(Some(link.name.as_bytes()))?;
+    socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+fn spread(pause: Duration) -> Duration {
+    let share = u32::try_from(chance::number() % 1024).unwrap_or(0);
+    pause * 3 / 4 + pause / 2 * share / 1023
+}
