@@ -28,7 +28,9 @@ pub fn enter(test: &str, flags: &str, variables: &[(&str, &OsStr)]) -> Result<St
     // It does not outlive this one.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", flags]).arg(env::current_exe()?);
-    command.args(["--exact", test, "--nocapture"]).envs(variables.iter().copied());
+    command
+        .args(["--exact", test, "--include-ignored", "--nocapture"])
+        .envs(variables.iter().copied());
     let printed = run(&mut command)?;
     ensure!(printed.contains("1 passed"), "no test is named {test}: {printed}");
     Ok(printed)
