@@ -43,7 +43,7 @@ pub(super) const MAX_FILE: usize = 127;
 /// for boot servers and show no menu.
 const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 0xff];
 /// iPXE sub-option 0xb0, no-pxedhcp: do not wait for answers of a `ProxyDHCP` server.
-const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
+pub(super) const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
 
 /// Adds to `reply` what makes its receiver boot. Whether there is anything.
 pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
@@ -52,7 +52,6 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
         Booting::No => false,
         Booting::Ipxe => files.ipxe.as_ref().filter(|_| boot.has_script()).is_some_and(|url| {
             add_url(url, reply);
-            reply.options.set(code::IPXE, NO_PROXY_DHCP);
             true
         }),
         // What PXE loads is iPXE, which then asks for its script.

@@ -57,9 +57,11 @@ pub(super) fn boot_only(request: &Request<'_>, kind: MessageType) -> Option<Repl
     if !boot::add(request, &mut packet) {
         return None;
     }
-    // PXE firmware and iPXE take an answer without an address only if it has a class.
-    if packet.options.get(code::VENDOR_CLASS).is_none() {
+    // PXE firmware and iPXE take an answer without an address only if it has a class; iPXE drops
+    // the name of the file as well, unless there is a server.
+    if request.booting() == Booting::Ipxe {
         packet.options.set(code::VENDOR_CLASS, b"PXEClient");
+        packet.siaddr = request.own_address();
     }
     echo(request, &mut packet);
     Some(Reply { kind, packet, to: request.destination(kind) })
@@ -102,7 +104,9 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     if let Some(router) = subnet.router {
         packet.options.set(code::ROUTER, router.octets());
     }
-    boot::add(request, &mut packet);
+    if boot::add(request, &mut packet) && request.booting() == Booting::Ipxe {
+        packet.options.set(code::IPXE, boot::NO_PROXY_DHCP);
+    }
     let echoed: usize = [code::CLIENT_ID, code::RELAY]
         .into_iter()
         .filter_map(|code| request.packet.options.get(code))

@@ -50,12 +50,14 @@ fn a_discover_is_answered_with_a_boot_file_and_no_address() {
 }
 
 #[test]
-fn ipxe_takes_the_answer_for_one_of_a_proxy() {
+fn ipxe_takes_the_file_from_the_answer_of_a_proxy() {
     let mut packet = booting(MessageType::Discover, 7);
     packet.options.set(code::IPXE, []);
     let offer = proxy().answer(&packet);
     assert_eq!(text(&offer, code::VENDOR_CLASS), "PXEClient");
     assert_eq!(text(&offer, code::BOOT_FILE), "http://10.77.0.2:8082/ipxe/${uuid}");
+    assert_eq!(offer.packet.siaddr, SERVER, "without it, iPXE takes no file");
+    assert_eq!(offer.packet.options.get(code::IPXE), None, "it is to wait for proxies");
 }
 
 #[test]
