@@ -58,7 +58,7 @@ pub use machine::{Cables, Host, Led};
 pub use power::{Power, Reset};
 pub use report::{MachineReport, Summary};
 pub use tls::TlsError;
-pub use vm::Vm;
+pub use vm::{Trust, Vm};
 
 use fleet::Fleet;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -38,7 +38,7 @@ impl Boot {
         let mut args: Vec<_> = [
             "-no-user-config -nodefaults -display none -monitor none -serial stdio",
             // KVM is where it is least expected, and slower than none (nested, without hardware).
-            "-machine q35 -accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
+            "-accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
             "-device virtio-rng-pci",
         ]
         .iter()
@@ -61,6 +61,14 @@ impl Boot {
             for option in self.switches() {
                 add("-fw_cfg", option);
             }
+        }
+        if self.mode == BootMode::Uefi && vm.trust.signer.is_some() {
+            // Variables are then changed in system management mode alone.
+            add("-machine", "q35,smm=on".to_owned());
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+            add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+        } else {
+            add("-machine", "q35".to_owned());
         }
         args
     }

@@ -18,10 +18,12 @@ mod keeper;
 mod orders;
 mod process;
 mod qmp;
+mod trust;
 mod variables;
 
 pub(super) use keeper::run;
 pub(super) use orders::Orders;
+pub use trust::Trust;
 
 use std::path::PathBuf;
 
@@ -41,6 +43,8 @@ pub struct Vm {
     pub uefi_code: PathBuf,
     /// UEFI firmware: its variables, as new.
     pub uefi_variables: PathBuf,
+    /// Whom it trusts.
+    pub trust: Trust,
 }
 
 impl Vm {
@@ -53,6 +57,7 @@ impl Vm {
             qemu: "qemu-system-x86_64".into(),
             uefi_code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
             uefi_variables: "/usr/share/OVMF/OVMF_VARS_4M.fd".into(),
+            trust: Trust::default(),
         }
     }
 

@@ -152,9 +152,9 @@ async fn make_variables(vm: &Vm, boot: &Boot, to: &Path) -> Result<(), VmError> 
     let name = || vm.uefi_variables.display().to_string();
     let flash = fs::read(&vm.uefi_variables).await;
     let mut flash = flash.map_err(|error| VmError::Firmware(name(), error))?;
-    if let Some(uri) = boot.uri() {
-        variables::boot_next_from(&mut flash, uri)?;
-    }
+    let mut added = vm.trust.variables();
+    added.extend(boot.uri().into_iter().flat_map(variables::boot_next_from));
+    variables::add(&mut flash, &added)?;
     fs::write(to, flash).await.map_err(VmError::Folder)
 }
 

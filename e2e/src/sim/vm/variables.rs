@@ -1,4 +1,5 @@
-//! UEFI variables in the flash of OVMF: what a BMC writes to make the next boot come from a URL.
+//! UEFI variables in the flash of OVMF: what a BMC writes to make the next boot come from a URL,
+//! and what somebody has enrolled.
 //!
 //! The flash is a firmware volume with one store of authenticated variables (PI 1.8, volume 3,
 //! 2.2.1; EDK II, `MdeModulePkg/Include/Guid/VariableFormat.h`). Variables are appended to the store
@@ -15,20 +16,23 @@ const STORE: [u8; 16] = [
     0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92,
 ];
 const STORE_HEADER: usize = 28;
-/// `gEfiGlobalVariableGuid` in the order of bytes in memory.
-const GLOBAL: [u8; 16] = [
-    0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c,
-];
+/// `gEfiGlobalVariableGuid`.
+pub(super) const GLOBAL: u128 = 0x8be4_df61_93ca_11d2_aa0d_00e0_9803_2b8c;
 const VARIABLE_START: [u8; 2] = 0x55aa_u16.to_le_bytes();
 /// A variable that is whole and counts.
 const ADDED: u8 = 0x3f;
 const VARIABLE_HEADER: usize = 60;
 /// Non-volatile, for boot services and at run time.
 const ATTRIBUTES: u32 = 7;
+/// Variables that only who has a key changes are of a time: the beginning of 2024.
+const TIME: [u8; 16] = [0xe8, 0x07, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// `EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS`.
+const TIME_BASED: u32 = 0x20;
 /// `LOAD_OPTION_ACTIVE`.
 const ACTIVE: u32 = 1;
 /// Number of the boot option that is added: far from those that firmware makes itself.
 const OPTION: u16 = 0x0b07;
+const OPTION_NAME: &str = "Boot0B07";
 
 /// This is not the flash of a firmware that keeps variables as OVMF does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,11 +45,55 @@ pub(super) enum FlashError {
     Full(usize),
 }
 
-/// Makes the next boot, and no other, come from this URL (UEFI 2.10, 3.1.2 and 10.3.4.23).
-pub(super) fn boot_next_from(flash: &mut [u8], url: &str) -> Result<(), FlashError> {
-    let mut added = variable(&format!("Boot{OPTION:04X}"), &load_option(url));
-    added.resize(added.len().next_multiple_of(4), 0xff);
-    added.extend(variable("BootNext", &OPTION.to_le_bytes()));
+/// One variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    vendor: u128,
+    attributes: u32,
+    data: Vec<u8>,
+}
+
+impl Variable {
+    pub(super) fn new(name: &'static str, vendor: u128, attributes: u32, data: Vec<u8>) -> Self {
+        Self { name, vendor, attributes, data }
+    }
+
+    /// `AUTHENTICATED_VARIABLE_HEADER`, name and data.
+    fn encode(&self) -> Vec<u8> {
+        let name = utf16(self.name);
+        let mut variable = [VARIABLE_START.as_slice(), &[ADDED, 0]].concat();
+        variable.extend(self.attributes.to_le_bytes());
+        // No count and no key: nobody has signed it.
+        variable.extend([0; 8]);
+        let is_timed = self.attributes & TIME_BASED != 0;
+        variable.extend(if is_timed { TIME } else { [0; 16] });
+        variable.extend([0; 4]);
+        variable.extend(length(&name).to_le_bytes());
+        variable.extend(length(&self.data).to_le_bytes());
+        variable.extend(guid(self.vendor));
+        debug_assert_eq!(variable.len(), VARIABLE_HEADER);
+        variable.extend(name);
+        variable.extend(&self.data);
+        variable
+    }
+}
+
+/// What makes the next boot, and no other, come from this URL (UEFI 2.10, 3.1.2 and 10.3.4.23).
+pub(super) fn boot_next_from(url: &str) -> [Variable; 2] {
+    [
+        Variable::new(OPTION_NAME, GLOBAL, ATTRIBUTES, load_option(url)),
+        Variable::new("BootNext", GLOBAL, ATTRIBUTES, OPTION.to_le_bytes().to_vec()),
+    ]
+}
+
+/// Adds variables, which must not be there.
+pub(super) fn add(flash: &mut [u8], variables: &[Variable]) -> Result<(), FlashError> {
+    let mut added = Vec::new();
+    for variable in variables {
+        added.resize(added.len().next_multiple_of(4), 0xff);
+        added.extend(variable.encode());
+    }
     let free = free(flash).ok_or(FlashError::Format)?;
     let room = flash.get_mut(free).ok_or(FlashError::Format)?;
     let room = room.get_mut(..added.len()).ok_or(FlashError::Full(added.len()))?;
@@ -82,20 +130,13 @@ fn number(flash: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(array(flash, at)?)).ok()
 }
 
-/// `AUTHENTICATED_VARIABLE_HEADER`, name and data.
-fn variable(name: &str, data: &[u8]) -> Vec<u8> {
-    let name = utf16(name);
-    let mut variable = [VARIABLE_START.as_slice(), &[ADDED, 0]].concat();
-    variable.extend(ATTRIBUTES.to_le_bytes());
-    // No count, no time, no key: nobody has signed it.
-    variable.extend([0; 8 + 16 + 4]);
-    variable.extend(length(&name).to_le_bytes());
-    variable.extend(length(data).to_le_bytes());
-    variable.extend(GLOBAL);
-    debug_assert_eq!(variable.len(), VARIABLE_HEADER);
-    variable.extend(name);
-    variable.extend(data);
-    variable
+/// A GUID in the order of bytes in memory: the first three fields are little-endian.
+pub(super) fn guid(number: u128) -> [u8; 16] {
+    let mut bytes = number.to_be_bytes();
+    for field in [0..4, 4..6, 6..8] {
+        bytes[field].reverse();
+    }
+    bytes
 }
 
 /// `EFI_LOAD_OPTION` with a device path of a URL alone: firmware finds the NIC.
@@ -140,13 +181,14 @@ mod tests {
     fn the_next_boot_is_added_after_what_is_there() {
         let (mut flash, begin) = (flash(1024), 72 + STORE_HEADER);
         assert_eq!(free(&flash), Some(begin..begin + 1024));
-        boot_next_from(&mut flash, "http://[fd77::1]:80/uki.efi").unwrap();
+        add(&mut flash, &boot_next_from("http://[fd77::1]:80/uki.efi")).unwrap();
         let used = free(&flash).unwrap().start;
-        boot_next_from(&mut flash, "http://a/b").unwrap();
+        add(&mut flash, &boot_next_from("http://a/b")).unwrap();
         let text = String::from_utf8_lossy(&flash[begin..used]).into_owned();
         assert!(text.contains("http://[fd77::1]:80/uki.efi\u{7f}"), "{text}");
         assert_eq!(used % 4, 0);
         assert!(flash[used..].starts_with(&[0xaa, 0x55, ADDED, 0, 7, 0, 0, 0]));
+        assert_eq!(OPTION_NAME, format!("Boot{OPTION:04X}"));
     }
 
     #[test]
@@ -164,7 +206,7 @@ mod tests {
         cases.push((endless, FlashError::Format));
         for (before, error) in cases {
             let mut after = before.clone();
-            let refused = boot_next_from(&mut after, url).unwrap_err();
+            let refused = add(&mut after, &boot_next_from(url)).unwrap_err();
             assert_eq!(std::mem::discriminant(&refused), std::mem::discriminant(&error));
             assert!(after == before);
         }
