@@ -92,8 +92,7 @@ impl Draft {
         let side = self.side(family);
         side.is_served = true;
         for listen in main.listen(family) {
-            let address: Option<IpAddr> = listen.address.parse().ok();
-            match (&listen.interface, address) {
+            match (&listen.interface, listen.address) {
                 (Some(interface), _) if !side.interfaces.contains(interface) => {
                     side.interfaces.push(interface.clone());
                 }

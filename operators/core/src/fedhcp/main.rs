@@ -3,7 +3,7 @@
 use super::note::Error;
 use crate::located::Located;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// A file, by the name that the main file has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +47,9 @@ struct Chain {
 /// An address to listen on: `address%interface:port`, each part of which may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listen {
-    pub(super) address: String,
+    /// `None` is every address.
+    pub(super) address: Option<IpAddr>,
     pub(super) interface: Option<String>,
-    pub(super) line: u64,
 }
 
 /// A plugin, with the words behind its name.
@@ -136,11 +136,20 @@ impl Main {
 
 impl Chain {
     fn new(file: &str, raw: RawChain) -> Result<Self, Error> {
-        let listen = match raw.listen {
+        let texts = match raw.listen {
             None => Vec::new(),
-            Some(RawListen::One(text)) => text.split_whitespace().map(Listen::new).collect(),
-            Some(RawListen::Several(texts)) => texts.iter().map(|text| Listen::new(text)).collect(),
+            Some(RawListen::One(text)) => text.split_whitespace().map(str::to_owned).collect(),
+            Some(RawListen::Several(texts)) => texts,
         };
+        let listen = texts.iter().map(|text| {
+            Listen::parse(text).ok_or_else(|| Error::Field {
+                file: file.to_owned(),
+                line: 0,
+                field: "listen".to_owned(),
+                problem: format!("`{text}` is no address to listen on; write it like `[::]:547`"),
+            })
+        });
+        let listen = listen.collect::<Result<_, _>>()?;
         let plugins =
             raw.plugins.into_iter().map(|raw| Plugin::new(file, raw)).collect::<Result<_, _>>()?;
         Ok(Self { listen, plugins })
@@ -149,7 +158,7 @@ impl Chain {
 
 impl Listen {
     /// As coredhcp reads it: the port is the last part, the interface stands behind the address.
-    fn new(text: &str) -> Self {
+    fn parse(text: &str) -> Option<Self> {
         let host = match text.rsplit_once(':') {
             Some((host, port))
                 if port.bytes().all(|b| b.is_ascii_digit()) && !host.ends_with(':') =>
@@ -164,9 +173,12 @@ impl Listen {
             Some((address, interface)) => (address, Some(interface)),
             None => (host, None),
         };
-        let address = address.strip_suffix(']').unwrap_or(address).to_owned();
+        let address = match address.strip_suffix(']').unwrap_or(address) {
+            "" => None,
+            address => Some(address.parse().ok()?),
+        };
         let interface = interface.filter(|it| !it.is_empty()).map(str::to_owned);
-        Self { address, interface, line: 0 }
+        Some(Self { address, interface })
     }
 }
 
@@ -206,7 +218,7 @@ impl Plugin {
             "ztp",
         ];
         let first = self.args.first()?;
-        let is_inline = first.contains("://") || first.parse::<std::net::IpAddr>().is_ok();
+        let is_inline = first.contains("://") || first.parse::<IpAddr>().is_ok();
         // Early versions of ipam had a namespace and a list of subnets here.
         let is_early = self.name != "file" && self.args.len() > 1;
         (WITH_FILE.contains(&self.name.as_str()) && !is_inline && !is_early).then_some(first)

@@ -186,6 +186,7 @@ fn errors_name_file_line_field_and_fix() {
         ("255.255.255.0", "255.0.255.0", "config.yaml: line 6: server4.netmask: `255.0.255.0` is"),
         ("10.0.0.100 ", "10.0.0.201 ", "config.yaml: line 7: server4.range: 10.0.0.201 is behind"),
         ("oob.yaml", "ipam.yaml", "ipam.yaml: not what the plugin oob reads: "),
+        ("10.0.0.1']", "all']", "config.yaml: listen: `all` is no address to listen on; write it"),
         ("server6:", "server7:", "config.yaml: not what FeDHCP reads: "),
         ("plugins:", "plugins: [", "config.yaml: not what FeDHCP reads: "),
     ] {
@@ -202,6 +203,24 @@ fn errors_name_file_line_field_and_fix() {
         "{text}"
     );
     assert!("10.0.0.0/24=10.0.1.1-10.0.1.2".parse::<Given>().is_err());
+}
+
+#[test]
+fn every_way_to_write_where_to_listen_is_understood() {
+    for (text, interfaces, listen) in [
+        ("'%eth0'", &["eth0"][..], &[][..]),
+        ("'[ff02::1:2%eth0]:547'", &["eth0"], &[]),
+        ("['[::]%eth0:547', '%eth1']", &["eth0", "eth1"], &[]),
+        ("'fd00::1'", &[], &["[fd00::1]:547"]),
+        ("['[fd00::1]:547', '[fd00::2]', 'ff02::1:2']", &[], &["[fd00::1]:547", "[fd00::2]:547"]),
+        ("':547'", &[], &["[::]:547"]),
+    ] {
+        let main = format!("server6:\n  listen: {text}\n  plugins: []\n");
+        let yaml = converted(&main, &Places::default()).unwrap().yaml;
+        let v6 = Config::parse(&yaml).unwrap().dhcp6.unwrap();
+        assert_eq!(v6.interfaces, interfaces, "{text}");
+        assert_eq!(v6.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), listen, "{text}");
+    }
 }
 
 #[test]
