@@ -15,6 +15,8 @@ pub mod claim;
 pub mod conditions;
 pub mod dhcp;
 pub mod dhcp6;
+#[cfg(test)]
+mod dice;
 pub mod discovery;
 pub mod endpoint;
 pub mod fedhcp;

@@ -1,17 +1,7 @@
 //! Nothing that arrives makes the server panic, or remember more than it has addresses.
 
 use super::*;
-
-/// A generator of the same numbers on every run (Knuth, MMIX).
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
+use crate::dice::Dice;
 
 #[test]
 fn broken_structure_is_named() {

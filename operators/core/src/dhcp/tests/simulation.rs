@@ -1,6 +1,7 @@
 //! Many clients, few addresses, lost packets, restarts: no address has two users at once.
 
-use super::{malformed::Dice, *};
+use super::*;
+use crate::dice::Dice;
 use std::collections::HashMap;
 
 const CLIENTS: usize = 12;

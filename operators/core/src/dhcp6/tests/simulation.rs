@@ -1,7 +1,7 @@
 //! Clients, a network that loses packets, and a server that dies: no address ever has two users.
 
-use super::{malformed::Dice, *};
-use crate::dhcp::record;
+use super::*;
+use crate::{dhcp::record, dice::Dice};
 use std::collections::HashMap;
 
 const STEPS: usize = 20_000;
