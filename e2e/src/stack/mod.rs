@@ -24,7 +24,7 @@ pub use address::Host;
 pub use image::{DISCOVERY, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
-pub use netboot::netboot;
+pub use netboot::{HEALTH as NETBOOT_HEALTH, netboot, netboot_as};
 pub use operator::Operator;
 pub use registry::{Layer, OciRegistry, sha256};
 pub use settings::Settings;

@@ -7,8 +7,8 @@ use std::{path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// One for each network namespace.
-const HEALTH: &str = "127.0.0.1:8081";
+/// Where the first one in a network namespace tells its health.
+pub const HEALTH: &str = "127.0.0.1:8081";
 
 /// Starts this binary of netboot with the configuration `netboot.yaml` in `folder`, where it logs,
 /// and these flags; waits until it is ready.
@@ -17,21 +17,36 @@ const HEALTH: &str = "127.0.0.1:8081";
 ///
 /// If it is not; with what it printed last.
 pub async fn netboot(binary: &Path, folder: &Path, flags: &[String]) -> Result<Process> {
+    netboot_as("netboot", HEALTH, binary, folder, flags).await
+}
+
+/// As [`netboot`], one of several: its files have its `name`, and it tells its health at `health`.
+///
+/// # Errors
+///
+/// If it is not ready in time; with what it printed last.
+pub async fn netboot_as(
+    name: &str,
+    health: &str,
+    binary: &Path,
+    folder: &Path,
+    flags: &[String],
+) -> Result<Process> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(binary).args(flags);
-    command.arg(format!("--config={}", folder.join("netboot.yaml").display()));
-    command.arg(format!("--health-probe-bind-address={HEALTH}"));
+    command.arg(format!("--config={}", folder.join(format!("{name}.yaml")).display()));
+    command.arg(format!("--health-probe-bind-address={health}"));
     command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
-    let mut process = Process::start(&mut command, folder.join("netboot.log"))?;
+    let mut process = Process::start(&mut command, folder.join(format!("{name}.log")))?;
     let http = client()?;
     eventually(LIMIT, async || {
         process.check()?;
-        let answer = http.get(format!("http://{HEALTH}/readyz")).send().await?;
+        let answer = http.get(format!("http://{health}/readyz")).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "{status}: {text}");
         Ok(())
     })
     .await
-    .context("netboot")?;
+    .with_context(|| name.to_owned())?;
     Ok(process)
 }

@@ -51,6 +51,59 @@ impl<'a> Client<'a> {
         Ok(Self { network, interface, dhclient: tools.dhclient.clone(), folder, running: None })
     }
 
+    /// From now on it asks as UEFI firmware does that boots by HTTP.
+    pub(crate) fn boots_by_http(self, uuid: &str) -> Result<Self> {
+        let hex: String = uuid.chars().filter(|c| *c != '-').collect();
+        let octet = |at: usize| hex.get(2 * at..2 * at + 2).context("a UUID has 16 octets");
+        // On the wire its first three fields are little-endian.
+        let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+        let octets: Vec<_> = order.into_iter().map(octet).collect::<Result<_>>()?;
+        let config = format!(
+            "{CONFIG}option architecture code 93 = unsigned integer 16;\n\
+             option machine code 97 = string;\n\
+             send architecture 16;\n\
+             send machine 00:{};\n\
+             send vendor-class-identifier \"HTTPClient:Arch:00016:UNDI:003001\";\n",
+            octets.join(":")
+        );
+        fs::write(self.folder.join("config"), config)?;
+        Ok(self)
+    }
+
+    /// What dhclient has kept of its leases.
+    pub(crate) fn leases(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.join("leases"))?)
+    }
+
+    /// Gives its address back, and is off.
+    pub(crate) async fn release(&mut self) -> Result<()> {
+        if let Some(running) = self.running.take() {
+            running.kill().await?;
+        }
+        let mut command = self.dhclient(&["-4", "-r", "-d"]);
+        let log = self.folder.with_extension("release.log");
+        let mut process = Process::start(&mut command, log)?;
+        eventually(LIMIT, async || {
+            ensure!(process.check().is_err(), "not released yet");
+            Ok(())
+        })
+        .await?;
+        let printed = process.printed()?;
+        ensure!(printed.contains("DHCPRELEASE"), "nothing released: {printed}");
+        Ok(())
+    }
+
+    fn dhclient(&self, flags: &[&str]) -> tokio::process::Command {
+        let mut command = self.network.command(&self.dhclient);
+        command.args(flags).arg("-e").arg(format!("bound={}", self.bound_file().display()));
+        for (flag, file) in [("-cf", "config"), ("-sf", "hook"), ("-lf", "leases"), ("-pf", "pid")]
+        {
+            command.arg(flag).arg(self.folder.join(file));
+        }
+        command.arg(self.interface);
+        command
+    }
+
     /// The address it gets when it is switched on again, with what it knew of its lease.
     pub(crate) async fn reboot(&mut self) -> Result<Ipv4Addr> {
         self.switch_on().await?;
@@ -66,13 +119,7 @@ impl<'a> Client<'a> {
         fs::write(self.bound_file(), "")?;
         // What it says from now on.
         fs::write(self.log(), "")?;
-        let mut command = self.network.command(&self.dhclient);
-        command.args(["-4", "-d", "-e"]).arg(format!("bound={}", self.bound_file().display()));
-        for (flag, file) in [("-cf", "config"), ("-sf", "hook"), ("-lf", "leases"), ("-pf", "pid")]
-        {
-            command.arg(flag).arg(self.folder.join(file));
-        }
-        command.arg(self.interface);
+        let mut command = self.dhclient(&["-4", "-d"]);
         self.running = Some(Process::start(&mut command, self.log())?);
         Ok(())
     }

@@ -16,7 +16,7 @@ use kube::{
     Api,
     api::{ListParams, ObjectMeta},
 };
-use metal_api::Endpoint;
+use metal_api::{DhcpLease, Endpoint};
 use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -37,7 +37,12 @@ pub(crate) struct Lab {
     scratch: PathBuf,
     account: PathBuf,
     netboot: RefCell<Option<Process>>,
+    /// The second one, where there are two.
+    other: RefCell<Option<Process>>,
 }
+
+/// What everybody boots by HTTP who is no Server.
+pub(crate) const DEFAULT_UKI: &str = "http://10.77.1.1:8082/default.efi";
 
 impl Lab {
     /// Starts all of it but the relay.
@@ -63,8 +68,8 @@ impl Lab {
         ip("route add 10.77.2.0/24 via 10.77.9.2")?;
         let scratch = cluster.scratch();
         fs::write(scratch.join("macdb.yaml"), BMCS)?;
-        let netboot = RefCell::default();
-        let lab = Self { cluster, tools, near, relay, behind, scratch, account, netboot };
+        let (netboot, other) = (RefCell::default(), RefCell::default());
+        let lab = Self { cluster, tools, near, relay, behind, scratch, account, netboot, other };
         lab.configure("")?;
         lab.start_netboot().await?;
         Ok(lab)
@@ -72,8 +77,13 @@ impl Lab {
 
     /// Writes the configuration of netboot, with these reservations on the near link.
     pub(crate) fn configure(&self, reservations: &str) -> Result<()> {
+        self.write_configuration("netboot", "", reservations)
+    }
+
+    fn write_configuration(&self, name: &str, sections: &str, reservations: &str) -> Result<()> {
         let text = format!(
-            "interfaces: [near, far]\n\
+            "{sections}boot: {{ http: '{DEFAULT_UKI}' }}\n\
+             interfaces: [near, far]\n\
              subnets:\n\
              - subnet: 10.77.1.0/24\n  \
                ranges: [10.77.1.100-10.77.1.199]\n  \
@@ -81,21 +91,76 @@ impl Lab {
              - subnet: 10.77.2.0/24\n  \
                ranges: [10.77.2.100-10.77.2.199]\n",
         );
-        let (new, file) = (self.scratch.join("netboot.new"), self.scratch.join("netboot.yaml"));
+        let file = |end: &str| self.scratch.join(format!("{name}.{end}"));
+        let (new, file) = (file("new"), file("yaml"));
         fs::write(&new, text)?;
         Ok(fs::rename(new, file)?)
     }
 
     async fn start_netboot(&self) -> Result<()> {
+        let process = self.start_instance("netboot", "leases", stack::NETBOOT_HEALTH).await?;
+        self.netboot.replace(Some(process));
+        Ok(())
+    }
+
+    /// In place of the one there is, two that share the links. Of two of which one answers, it is
+    /// the first one.
+    pub(crate) async fn start_two(&self, mode: &str) -> Result<()> {
+        let netboot = self.netboot.take();
+        netboot.context("there is none")?.kill().await?;
+        for (part, name) in [(1, "netboot"), (2, "other")] {
+            let section = format!("instances: {{ mode: {mode}, part: {part} }}\n");
+            self.write_configuration(name, &section, "")?;
+        }
+        self.start_netboot().await?;
+        if mode == "standby" {
+            eventually(LIMIT, async || {
+                ensure!(self.log()?.contains("Leads"), "it does not lead: {}", self.log()?);
+                Ok(())
+            })
+            .await?;
+        }
+        let other = self.start_instance("other", "other-leases", "127.0.0.1:8082").await?;
+        self.other.replace(Some(other));
+        Ok(())
+    }
+
+    /// `kill -9`, and nothing in its place.
+    pub(crate) async fn kill_netboot(&self) {
+        let netboot = self.netboot.take();
+        netboot.unwrap().kill().await.unwrap();
+    }
+
+    /// Another one in its place.
+    pub(crate) async fn start_again(&self) {
+        self.start_netboot().await.unwrap();
+    }
+
+    /// What the second one has said.
+    pub(crate) fn other_log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.scratch.join("other.log"))?)
+    }
+
+    /// What the first one has said.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.scratch.join("netboot.log"))?)
+    }
+
+    /// All DHCPLeases.
+    pub(crate) async fn lease_objects(&self) -> Result<Vec<DhcpLease>> {
+        let api = Api::<DhcpLease>::all(self.cluster.client().await?);
+        Ok(api.list(&ListParams::default()).await?.items)
+    }
+
+    async fn start_instance(&self, name: &str, leases: &str, health: &str) -> Result<Process> {
         let file = |flag, name| format!("--{flag}={}", self.scratch.join(name).display());
         let flags = [
             file("mac-prefixes-file", "macdb.yaml"),
-            file("lease-file", "leases"),
+            file("lease-file", leases),
+            format!("--leader-elect-namespace={NAMESPACE}"),
             format!("--kubeconfig={}", self.account.display()),
         ];
-        let netboot = stack::netboot(&self.tools.netboot, &self.scratch, &flags).await?;
-        self.netboot.replace(Some(netboot));
-        Ok(())
+        stack::netboot_as(name, health, &self.tools.netboot, &self.scratch, &flags).await
     }
 
     /// What netboot has written down of the leases.

@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod booting;
 mod client;
 mod inside;
 mod lab;
 mod lease;
+mod lease_object;
 mod restart;
+mod standby;
