@@ -9,9 +9,11 @@
 pub mod args;
 pub mod file;
 pub mod lease_file;
+mod ledger;
 pub mod link;
 pub mod machines;
 pub mod metrics;
+mod parts;
 pub mod prober;
 pub mod published;
 pub mod publisher;
@@ -23,4 +25,5 @@ pub mod tftp;
 pub mod tool;
 pub mod v6;
 
+pub use parts::Parts;
 pub use run::run;

@@ -4,11 +4,13 @@
 //! look-up; [`crate::publisher`] writes the objects, in its own time. An instance that waits hears
 //! here what the one that answers has written.
 
-use metal_core::dhcp::{Instances, Lease, Sharing, State};
+use metal_core::dhcp::{Address, Instances, Lease, Sharing, State};
 use metal_runtime::queue::Queue;
 use std::{
     collections::{HashMap, HashSet},
+    fmt::Display,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -36,6 +38,36 @@ impl Family {
     /// That of an address.
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// An IP address of one version, as leases are kept.
+pub trait Shown: Address + Display + FromStr + Into<IpAddr> {
+    /// Its version.
+    const FAMILY: Family;
+    /// The address, if it is of this version.
+    fn of(address: IpAddr) -> Option<Self>;
+}
+
+impl Shown for Ipv4Addr {
+    const FAMILY: Family = Family::V4;
+
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+}
+
+impl Shown for Ipv6Addr {
+    const FAMILY: Family = Family::V6;
+
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        }
     }
 }
 
@@ -136,27 +168,15 @@ impl Published {
         known.heard.insert(lease.address, lease);
     }
 
-    /// What was heard of IPv4 addresses since the last call.
-    pub fn heard_v4(&self) -> Vec<Lease<Ipv4Addr>> {
-        self.heard(|address| match address {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        })
-    }
-
-    /// What was heard of IPv6 addresses since the last call.
-    pub fn heard_v6(&self) -> Vec<Lease<Ipv6Addr>> {
-        self.heard(|address| match address {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(address) => Some(address),
-        })
-    }
-
-    fn heard<A>(&self, of: impl Fn(IpAddr) -> Option<A>) -> Vec<Lease<A>> {
+    /// What was heard of addresses of one version since the last call.
+    pub fn heard<A: Shown>(&self) -> Vec<Lease<A>> {
         let mut leases = Vec::new();
-        self.lock().heard.retain(|&address, lease| {
-            leases.extend(of(address).map(|address| lease.at(address)));
-            of(address).is_none()
+        self.lock().heard.retain(|&address, lease| match A::of(address) {
+            Some(address) => {
+                leases.push(lease.at(address));
+                false
+            }
+            None => true,
         });
         leases
     }
@@ -219,10 +239,10 @@ mod tests {
         let published = Published::new(None);
         published.hear(lease(State::Bound));
         published.hear(lease(State::Declined));
-        assert_eq!(published.heard_v6(), []);
-        let heard = published.heard_v4();
+        assert_eq!(published.heard::<Ipv6Addr>(), []);
+        let heard = published.heard::<Ipv4Addr>();
         assert_eq!((heard.len(), heard[0].state), (1, State::Declined), "the last one counts");
-        assert_eq!(published.heard_v4(), []);
+        assert_eq!(published.heard::<Ipv4Addr>(), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Puts the parts together. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
+    Parts,
     args::Args,
     file::Followed,
     machines::Machines,
@@ -8,8 +9,7 @@ use crate::{
     published::Published,
     publisher::Publisher,
     recorder::{self, MANAGER, Recorder, Sightings},
-    server::{self, Parts},
-    standby, tftp, v6,
+    server, standby, tftp, v6,
 };
 use anyhow::Context as _;
 use kube::{
@@ -102,7 +102,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving TFTP");
     }
-    let parts = v6::Parts {
+    let parts = Parts {
         config: config.subscribe(),
         bmcs,
         machines: watch.as_ref().map(|watch| Arc::clone(&watch.machines)),

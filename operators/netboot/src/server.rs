@@ -7,17 +7,16 @@
 mod batch;
 mod places;
 mod probes;
-mod publishing;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    lease_file::{self, LeaseFile},
+    Parts, lease_file,
+    ledger::Ledger,
     link::{self, Link},
     machines::Machines,
     metrics::Metrics,
     prober::Prober,
-    published::Published,
     recorder::Sightings,
 };
 use batch::Batch;
@@ -25,13 +24,13 @@ use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{self, Config, Lease, Leases, MessageType},
+    dhcp::{self, Config, Leases, MessageType},
     macdb::MacDb,
 };
-use metal_runtime::{health::Gate, report::Chain};
+use metal_runtime::health::Gate;
 use std::{
-    net::{SocketAddr, SocketAddrV4},
-    path::{Path, PathBuf},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -46,27 +45,6 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_secs(1);
 /// Every how many ticks the leases are counted.
 const COUNT_EVERY: u32 = 10;
-
-/// What a server is made of.
-#[derive(Debug)]
-pub struct Parts {
-    /// The configuration, now and from now on.
-    pub config: watch::Receiver<Arc<Config>>,
-    /// Who is a BMC, now and from now on.
-    pub bmcs: watch::Receiver<Arc<MacDb>>,
-    /// What machines boot; without it what the configuration has.
-    pub machines: Option<Arc<Machines>>,
-    /// Where leases are kept.
-    pub lease_file: Option<PathBuf>,
-    /// Who hears of BMCs.
-    pub sightings: Option<Sightings>,
-    /// Who shows the leases to others, and says whether we answer.
-    pub published: Option<Published>,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// Opened once every place is served.
-    pub ready: Gate,
-}
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -90,20 +68,12 @@ struct Server {
     configs: watch::Receiver<Arc<Config>>,
     databases: watch::Receiver<Arc<MacDb>>,
     machines: Option<Arc<Machines>>,
-    leases: Leases,
-    lease_file: Option<LeaseFile>,
+    ledger: Ledger<Ipv4Addr>,
     links: Vec<Link>,
     prober: Option<Prober<probes::Held>>,
     sightings: Option<Sightings>,
-    published: Option<Published>,
-    /// Leases that are not shown before they are written down.
-    changed: Vec<Lease>,
-    /// Whether the last packets were answered.
-    answered: bool,
     metrics: Metrics,
     ready: Gate,
-    /// What was wrong with the lease file last time, so that it is told once.
-    trouble: Option<String>,
 }
 
 /// Serves until `shutdown`, on a runtime of its own: whatever else the process does, packets are
@@ -114,7 +84,7 @@ struct Server {
 ///
 /// If it cannot start.
 pub fn serve(
-    parts: Parts,
+    parts: Parts<Metrics>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -126,23 +96,21 @@ pub fn serve(
         // Whoever asked may have lost interest.
         opened.send(addresses.collect()).ok();
         server.run(shutdown).await;
-        server.close();
+        server.ledger.close();
         Ok(())
     })
 }
 
 impl Server {
-    fn open(parts: Parts) -> Result<Self, Error> {
+    fn open(parts: Parts<Metrics>) -> Result<Self, Error> {
         let Parts { config: mut configs, bmcs: mut databases, machines, .. } = parts;
         let (sightings, metrics, ready) = (parts.sightings, parts.metrics, parts.ready);
         let config = Arc::clone(&configs.borrow_and_update());
         let bmcs = Arc::clone(&databases.borrow_and_update());
-        let mut leases = Leases::new(&config);
-        let lease_file = match &parts.lease_file {
-            Some(path) => Some(read_leases(path, &config, &mut leases)?),
-            None => None,
-        };
-        if lease_file.is_none() {
+        let mut ledger = Ledger::new(Leases::new(&config), parts.published);
+        if let Some(path) = &parts.lease_file {
+            read_leases(path, &config, &mut ledger)?;
+        } else {
             tracing::warn!("no --lease-file: leases end with this process");
         }
         let links = places::open_missing(&config, &[])?;
@@ -152,22 +120,17 @@ impl Server {
             configs,
             databases,
             machines,
-            leases,
-            lease_file,
+            ledger,
             links,
             prober: None,
             sightings,
-            published: parts.published,
-            changed: Vec::new(),
-            answered: false,
             metrics,
             ready,
-            trouble: None,
         };
         server.look_after_links();
         server.open_prober();
         server.recall_bmcs();
-        server.publish_all();
+        server.ledger.publish_all();
         server.count();
         Ok(server)
     }
@@ -207,8 +170,10 @@ impl Server {
         for (index, link) in self.links.iter().enumerate() {
             batch.receive(index, link, &self.metrics);
         }
-        if !self.may_answer() {
-            // They are the other instance's.
+        if self.ledger.takes_over() {
+            self.recall_bmcs();
+        }
+        if !self.ledger.answers() {
             drop(batch.requests());
             return false;
         }
@@ -238,17 +203,13 @@ impl Server {
             return;
         };
         let boot = self.boot_of(packet);
-        let Self { config, bmcs, leases, .. } = &*self;
-        let known = dhcp::Server { config, bmcs, leases, boot: &boot };
+        let Self { config, bmcs, ledger, .. } = &*self;
+        let known = dhcp::Server { config, bmcs, leases: &ledger.leases, boot: &boot };
         let arrival = dhcp::Arrival { server, port: self.links[link].place.port(), from };
         let decision = dhcp::decide(known, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
-            if lease.is_durable() {
-                is_durable = true;
-                self.note(&lease);
-            }
-            self.leases.apply(lease);
+            is_durable |= self.ledger.record(lease);
         }
         match decision.answer {
             Ok(reply) => {
@@ -286,38 +247,13 @@ impl Server {
         }
     }
 
-    /// Writes a lease down with the next commit.
-    fn note(&mut self, lease: &Lease) {
-        self.lease_file.iter_mut().for_each(|file| file.append(lease));
-        if self.published.is_some() {
-            self.changed.push(lease.clone());
-        }
-    }
-
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let changed = std::mem::take(&mut self.changed);
-        match self.lease_file.as_mut().map_or(Ok(()), LeaseFile::commit) {
-            Ok(()) => {
-                self.trouble = None;
-                self.published.iter().for_each(|published| published.note(&changed));
-                true
-            }
-            Err(error) => {
-                self.metrics.not_logged();
-                self.complain("leases not written down; their clients are not answered", &error);
-                false
-            }
+        let is_kept = self.ledger.commit();
+        if !is_kept {
+            self.metrics.not_logged();
         }
-    }
-
-    /// Tells about trouble with the lease file, once for each kind.
-    fn complain(&mut self, what: &'static str, error: &std::io::Error) {
-        let text = Chain(error).to_string();
-        if self.trouble.as_ref() != Some(&text) {
-            tracing::error!(error = text, "{what}");
-            self.trouble = Some(text);
-        }
+        is_kept
     }
 
     /// Takes over what has changed, and looks after what changes by itself.
@@ -331,58 +267,30 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
-        self.hear();
-        let Self { lease_file: Some(file), leases, .. } = self else { return };
-        let durable = || {
-            let durable: Vec<&Lease> =
-                leases.all().into_iter().filter(|lease| lease.is_durable()).collect();
-            durable.into_iter()
-        };
-        if let Err(error) = file.maintain(leases.len(), durable).await {
+        if !self.ledger.hear() || !self.ledger.maintain().await {
             self.metrics.not_logged();
-            self.complain("lease file not looked after; it is tried again", &error);
         }
     }
 
-    /// Tells about every BMC that has a lease: after a start, and when more of them are known.
     fn recall_bmcs(&self) {
-        let Some(sightings) = &self.sightings else { return };
-        if !self.published.as_ref().is_none_or(Published::answers) {
-            // The other instance knows better.
-            return;
-        }
-        let now = Timestamp::now();
-        for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
-            if let Some(mac) = lease.client.mac().filter(|mac| self.bmcs.lookup(*mac).is_some()) {
-                sightings.saw(mac, lease.address);
-            }
-        }
+        self.ledger.recall_bmcs(&self.bmcs, self.sightings.as_ref());
     }
 
     fn count(&self) {
-        self.metrics.count(&self.leases.count(Timestamp::now()));
-    }
-
-    fn close(self) {
-        if let Some(Err(error)) = self.lease_file.map(LeaseFile::close) {
-            tracing::error!(error = %Chain(&error), "lease file not handed to the disk");
-        }
+        self.metrics.count(&self.ledger.leases.count(Timestamp::now()));
     }
 }
 
 fn read_leases(
     path: &Path,
     config: &Config,
-    leases: &mut Leases,
-) -> Result<LeaseFile, lease_file::Error> {
-    let (file, logged) = LeaseFile::open(path)?;
-    for lease in logged {
-        leases.apply(lease);
-    }
+    ledger: &mut Ledger<Ipv4Addr>,
+) -> Result<(), lease_file::Error> {
+    ledger.open(path)?;
     // What the configuration has no place for, and is past, is not needed.
-    leases.reconfigure(config, Timestamp::now());
-    tracing::info!(path = %path.display(), leases = leases.len(), "leases read");
-    Ok(file)
+    ledger.leases.reconfigure(config, Timestamp::now());
+    tracing::info!(path = %path.display(), leases = ledger.leases.len(), "leases read");
+    Ok(())
 }
 
 /// Waits until an offer that was held back can go.

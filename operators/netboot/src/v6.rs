@@ -5,29 +5,23 @@
 
 mod link;
 mod metrics;
-mod publishing;
 #[cfg(test)]
 mod tests;
 
 pub use metrics::Metrics;
 
-use crate::{
-    lease_file::{self, LeaseFile},
-    machines::Machines,
-    published::Published,
-    recorder::Sightings,
-};
+use crate::{Parts, lease_file, ledger::Ledger};
 use futures::future::select_all;
 use jiff::Timestamp;
 use link::{Link, Place};
 use metal_api::MacAddr;
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{Config, Lease, Leases},
+    dhcp::{Config, Leases},
     dhcp6::{self, Arrival, Packet, Reply},
     macdb::MacDb,
 };
-use metal_runtime::{health::Gate, report::Chain};
+use metal_runtime::report::Chain;
 use std::{
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
@@ -35,34 +29,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::oneshot,
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often we look after leases, interfaces and the lease file.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What a server is made of.
-#[derive(Debug)]
-pub struct Parts {
-    /// The configuration, now and from now on.
-    pub config: watch::Receiver<Arc<Config>>,
-    /// Who is a BMC, now and from now on.
-    pub bmcs: watch::Receiver<Arc<MacDb>>,
-    /// What machines boot; without it what the configuration has.
-    pub machines: Option<Arc<Machines>>,
-    /// Where the leases of DHCPv4 are kept; ours are beside it.
-    pub lease_file: Option<PathBuf>,
-    /// Who hears of BMCs.
-    pub sightings: Option<Sightings>,
-    /// Who shows the leases to others, and says whether we answer.
-    pub published: Option<Published>,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// Opened once every place is served.
-    pub ready: Gate,
-}
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -83,20 +56,13 @@ pub enum Error {
 
 #[derive(Debug)]
 struct Server {
-    parts: Parts,
+    parts: Parts<Metrics>,
     config: Arc<Config>,
     bmcs: Arc<MacDb>,
     duid: Vec<u8>,
-    leases: Leases<Ipv6Addr>,
-    /// Opened when the configuration first has a DHCPv6 server.
-    lease_file: Option<LeaseFile>,
+    /// Its file is opened when the configuration first has a DHCPv6 server.
+    ledger: Ledger<Ipv6Addr>,
     links: Vec<Link>,
-    /// Leases that are not shown before they are written down.
-    changed: Vec<Lease<Ipv6Addr>>,
-    /// Whether the last packets were answered.
-    answered: bool,
-    /// What was wrong with the lease file last time, so that it is told once.
-    trouble: Option<String>,
 }
 
 /// An answer that waits for its lease to be written down.
@@ -115,7 +81,7 @@ struct Answer {
 ///
 /// If it cannot start.
 pub fn serve(
-    parts: Parts,
+    parts: Parts<Metrics>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -126,30 +92,27 @@ pub fn serve(
         // Whoever asked may have lost interest.
         opened.send(addresses.collect()).ok();
         server.run(shutdown).await;
-        server.close();
+        server.ledger.close();
         Ok(())
     })
 }
 
 impl Server {
-    fn open(mut parts: Parts) -> Result<Self, Error> {
+    fn open(mut parts: Parts<Metrics>) -> Result<Self, Error> {
         let config = Arc::clone(&parts.config.borrow_and_update());
         let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
+        let ledger = Ledger::new(Leases::default(), parts.published.take());
         let mut server = Self {
             parts,
             config: Arc::clone(&config),
             bmcs,
             duid: Vec::new(),
-            leases: Leases::default(),
-            lease_file: None,
+            ledger,
             links: Vec::new(),
-            changed: Vec::new(),
-            answered: false,
-            trouble: None,
         };
         server.take(config)?;
         server.recall_bmcs();
-        server.publish_all();
+        server.ledger.publish_all();
         Ok(server)
     }
 
@@ -162,15 +125,11 @@ impl Server {
         if let Some(v6) = &config.dhcp6 {
             let duid = v6.duid.clone().or_else(|| link::duid(&v6.interfaces));
             self.duid = duid.ok_or(Error::NoDuid)?;
-            if let (None, Some(path)) = (&self.lease_file, &self.parts.lease_file) {
-                let (file, logged) = LeaseFile::open(&beside(path))?;
-                for lease in logged {
-                    self.leases.apply(lease);
-                }
-                self.lease_file = Some(file);
-                self.publish_all();
+            if let Some(path) = self.parts.lease_file.as_ref().filter(|_| !self.ledger.is_kept()) {
+                self.ledger.open(&beside(path))?;
+                self.ledger.publish_all();
             }
-            dhcp6::reconfigure(&mut self.leases, v6, Timestamp::now());
+            dhcp6::reconfigure(&mut self.ledger.leases, v6, Timestamp::now());
         }
         self.links.retain(|link| places.contains(&link.place));
         self.links.extend(missing);
@@ -194,7 +153,10 @@ impl Server {
 
     /// Takes what has arrived, and answers it.
     fn turn(&mut self) {
-        let (now, may_answer) = (Timestamp::now(), self.may_answer());
+        if self.ledger.takes_over() {
+            self.recall_bmcs();
+        }
+        let (now, may_answer) = (Timestamp::now(), self.ledger.answers());
         let mut answers = Vec::new();
         for index in 0..self.links.len() {
             // If not, they are the other instance's.
@@ -217,18 +179,16 @@ impl Server {
         now: Timestamp,
     ) -> Option<Answer> {
         let boot = self.boot_of(packet, *from.ip());
-        let Self { config, bmcs, leases, duid, links, .. } = &*self;
+        let Self { config, bmcs, ledger, duid, links, .. } = &*self;
         let v6 = config.dhcp6.as_ref()?;
+        let leases = &ledger.leases;
         let server = dhcp6::Server { config, v6, id: duid, bmcs, leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let arrival = Arrival { interface: place.interface(), addresses, from };
         let decision = dhcp6::decide(server, packet, arrival, now);
-        let is_durable = decision.changes.iter().any(Lease::is_durable);
+        let mut is_durable = false;
         for lease in decision.changes {
-            if lease.is_durable() {
-                self.note(&lease);
-            }
-            self.leases.apply(lease);
+            is_durable |= self.ledger.record(lease);
         }
         match decision.answer {
             Ok(reply) => Some(Answer { link, reply, is_durable, bmc: decision.bmc }),
@@ -263,28 +223,11 @@ impl Server {
 
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let changed = std::mem::take(&mut self.changed);
-        match self.lease_file.as_mut().map_or(Ok(()), LeaseFile::commit) {
-            Ok(()) => {
-                self.trouble = None;
-                self.parts.published.iter().for_each(|published| published.note(&changed));
-                true
-            }
-            Err(error) => {
-                self.complain("leases not written down; their clients are not answered", &error);
-                false
-            }
+        let is_kept = self.ledger.commit();
+        if !is_kept {
+            self.parts.metrics.not_logged();
         }
-    }
-
-    /// Tells about trouble with the lease file, once for each kind.
-    fn complain(&mut self, what: &'static str, error: &std::io::Error) {
-        self.parts.metrics.not_logged();
-        let text = Chain(error).to_string();
-        if self.trouble.as_ref() != Some(&text) {
-            tracing::error!(error = text, "{what}");
-            self.trouble = Some(text);
-        }
+        is_kept
     }
 
     /// Takes over what has changed, and looks after what changes by itself.
@@ -302,15 +245,9 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
-        self.hear();
-        self.parts.metrics.count(&self.leases.count(Timestamp::now()));
-        let Self { lease_file: Some(file), leases, .. } = self else { return };
-        let durable = || {
-            let all = leases.all().into_iter().filter(|lease| lease.is_durable());
-            all.collect::<Vec<_>>().into_iter()
-        };
-        if let Err(error) = file.maintain(leases.len(), durable).await {
-            self.complain("lease file not looked after; it is tried again", &error);
+        self.parts.metrics.count(&self.ledger.leases.count(Timestamp::now()));
+        if !self.ledger.hear() || !self.ledger.maintain().await {
+            self.parts.metrics.not_logged();
         }
     }
 
@@ -333,25 +270,8 @@ impl Server {
         }
     }
 
-    /// Tells about every BMC that has a lease: after a start, and when more of them are known.
     fn recall_bmcs(&self) {
-        let Some(sightings) = &self.parts.sightings else { return };
-        if !self.parts.published.as_ref().is_none_or(Published::answers) {
-            // The other instance knows better.
-            return;
-        }
-        let now = Timestamp::now();
-        for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
-            if let Some(mac) = lease.client.mac().filter(|mac| self.bmcs.lookup(*mac).is_some()) {
-                sightings.saw(mac, lease.address);
-            }
-        }
-    }
-
-    fn close(self) {
-        if let Some(Err(error)) = self.lease_file.map(LeaseFile::close) {
-            tracing::error!(error = %Chain(&error), "lease file not handed to the disk");
-        }
+        self.ledger.recall_bmcs(&self.bmcs, self.parts.sightings.as_ref());
     }
 }
 

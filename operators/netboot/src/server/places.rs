@@ -37,7 +37,7 @@ impl Server {
             Ok(missing) => {
                 self.links.extend(missing);
                 self.links.retain(|link| places(&config).any(|place| place == link.place));
-                self.leases.reconfigure(&config, Timestamp::now());
+                self.ledger.leases.reconfigure(&config, Timestamp::now());
                 self.config = config;
                 self.open_prober();
                 self.look_after_links();

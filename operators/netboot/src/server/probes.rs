@@ -73,11 +73,10 @@ impl Server {
     }
 
     fn quarantine(&mut self, address: Ipv4Addr) {
-        let Some(lease) = self.leases.get(address) else { return };
+        let Some(lease) = self.ledger.leases.get(address) else { return };
         let lease: Lease = lease.declined(Timestamp::now());
         tracing::warn!(%address, "somebody uses an address of ours; it rests for an hour");
         self.metrics.conflicted();
-        self.note(&lease);
-        self.leases.apply(lease);
+        self.ledger.record(lease);
     }
 }

@@ -1,11 +1,15 @@
 //! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::{machines::tests::with_an_idle_machine, published::Standing, recorder::Sightings};
+use crate::{
+    lease_file::LeaseFile,
+    machines::tests::with_an_idle_machine,
+    published::{Published, Standing},
+    recorder::Sightings,
+};
 use metal_api::MacAddr;
-use metal_core::dhcp::{MessageType, Options, Packet, code};
-use metal_runtime::health::Readiness;
-use std::{net::Ipv4Addr, path::Path};
+use metal_core::dhcp::{Lease, MessageType, Options, Packet, code};
+use metal_runtime::{health::Readiness, report::Chain};
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
@@ -83,7 +87,7 @@ fn parts(
     config: &watch::Sender<Arc<Config>>,
     sightings: &Sightings,
     lease_file: Option<&Path>,
-) -> Parts {
+) -> Parts<Metrics> {
     Parts {
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
@@ -200,7 +204,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let mut server = Server::open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
-    server.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.ledger.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
     timeout(PATIENCE, readable(&server.links)).await.unwrap();
     assert!(server.turn(&mut Batch::default()));
@@ -217,11 +221,11 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let (sightings, path) = (Sightings::default(), folder.path().join("leases"));
     let mut server = Server::open(parts(&config, &sightings, Some(&path))).unwrap();
-    server.lease_file.as_mut().unwrap().fail_writes();
+    server.ledger.fail_writes();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
     let mut batch = Batch::default();
-    server.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.ledger.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     // An offer is a promise of nothing, and is made; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();

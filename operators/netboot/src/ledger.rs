@@ -1,0 +1,170 @@
+//! The leases of one server: in memory, on disk, and as other instances and people see them.
+
+use crate::{
+    lease_file::{self, LeaseFile},
+    published::{Published, Shown, is_news},
+    recorder::Sightings,
+};
+use jiff::Timestamp;
+use metal_core::{
+    dhcp::{Lease, Leases},
+    macdb::MacDb,
+};
+use metal_runtime::report::Chain;
+use std::{io, path::Path};
+
+/// The leases.
+#[derive(Debug)]
+pub(crate) struct Ledger<A> {
+    /// In memory, which is what counts.
+    pub(crate) leases: Leases<A>,
+    file: Option<LeaseFile>,
+    published: Option<Published>,
+    /// Leases that are not shown before they are written down.
+    changed: Vec<Lease<A>>,
+    /// Whether the last packets were answered.
+    answered: bool,
+    /// What was wrong with the lease file last time, so that it is told once.
+    trouble: Option<String>,
+}
+
+impl<A: Shown> Ledger<A> {
+    /// Leases that are kept in memory, until there is a file.
+    pub(crate) fn new(leases: Leases<A>, published: Option<Published>) -> Self {
+        let (changed, answered) = (Vec::new(), false);
+        Self { leases, file: None, published, changed, answered, trouble: None }
+    }
+
+    /// Keeps leases in a file from now on, and takes over those that it has.
+    pub(crate) fn open(&mut self, path: &Path) -> Result<(), lease_file::Error> {
+        let (file, logged) = LeaseFile::open(path)?;
+        for lease in logged {
+            self.leases.apply(lease);
+        }
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Whether leases outlive this process.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Every lease is known: they can be compared with the objects there are.
+    pub(crate) fn publish_all(&self) {
+        let Some(published) = &self.published else { return };
+        published.note(self.leases.all().into_iter().filter(|lease| lease.is_durable()));
+        published.complete(A::FAMILY);
+    }
+
+    /// Takes a lease over, and writes it down with the next commit, if that is to be. Whether it is.
+    pub(crate) fn record(&mut self, lease: Lease<A>) -> bool {
+        let is_durable = lease.is_durable();
+        if is_durable {
+            self.file.iter_mut().for_each(|file| file.append(&lease));
+            if self.published.is_some() {
+                self.changed.push(lease.clone());
+            }
+        }
+        self.leases.apply(lease);
+        is_durable
+    }
+
+    /// Whether what was recorded is written down, or need not be.
+    pub(crate) fn commit(&mut self) -> bool {
+        let changed = std::mem::take(&mut self.changed);
+        match self.file.as_mut().map_or(Ok(()), LeaseFile::commit) {
+            Ok(()) => {
+                self.trouble = None;
+                self.published.iter().for_each(|published| published.note(&changed));
+                true
+            }
+            Err(error) => {
+                self.complain("leases not written down; their clients are not answered", &error);
+                false
+            }
+        }
+    }
+
+    /// Looks after the file. Whether that worked.
+    pub(crate) async fn maintain(&mut self) -> bool {
+        let Self { file: Some(file), leases, .. } = self else { return true };
+        let durable = || {
+            let durable = leases.all().into_iter().filter(|lease| lease.is_durable());
+            durable.collect::<Vec<_>>().into_iter()
+        };
+        match file.maintain(leases.len(), durable).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.complain("lease file not looked after; it is tried again", &error);
+                false
+            }
+        }
+    }
+
+    /// Tells about trouble with the lease file, once for each kind.
+    fn complain(&mut self, what: &'static str, error: &io::Error) {
+        let text = Chain(error).to_string();
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::error!(error = text, "{what}");
+            self.trouble = Some(text);
+        }
+    }
+
+    /// Whether packets are to be answered now, and were not before. What the other instance has
+    /// said until now is taken over then.
+    pub(crate) fn takes_over(&mut self) -> bool {
+        let answers = self.answers();
+        let takes_over = answers && !self.answered;
+        self.answered = answers;
+        if takes_over {
+            self.hear();
+        }
+        takes_over
+    }
+
+    /// Whether packets are to be answered: if not, they are the other instance's.
+    pub(crate) fn answers(&self) -> bool {
+        self.published.as_ref().is_none_or(Published::answers)
+    }
+
+    /// Takes over what the other instance has said. Whether it is written down.
+    pub(crate) fn hear(&mut self) -> bool {
+        let heard = self.published.as_ref().map(Published::heard::<A>).unwrap_or_default();
+        if heard.is_empty() {
+            return true;
+        }
+        for lease in heard {
+            if is_news(&lease, self.leases.get(lease.address)) {
+                self.file.iter_mut().for_each(|file| file.append(&lease));
+                self.leases.apply(lease);
+            }
+        }
+        self.commit()
+    }
+
+    /// Tells about every BMC that has a lease, unless the other instance knows better: after a
+    /// start, and when more of them are known.
+    pub(crate) fn recall_bmcs(&self, bmcs: &MacDb, sightings: Option<&Sightings>) {
+        let Some(sightings) = sightings.filter(|_| self.answers()) else { return };
+        let now = Timestamp::now();
+        for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
+            if let Some(mac) = lease.client.mac().filter(|mac| bmcs.lookup(*mac).is_some()) {
+                sightings.saw(mac, lease.address);
+            }
+        }
+    }
+
+    /// Hands everything to the disk, before the end.
+    pub(crate) fn close(self) {
+        if let Some(Err(error)) = self.file.map(LeaseFile::close) {
+            tracing::error!(error = %Chain(&error), "lease file not handed to the disk");
+        }
+    }
+
+    /// Makes every write fail from now on, as a full disk does.
+    #[cfg(test)]
+    pub(crate) fn fail_writes(&mut self) {
+        self.file.as_mut().unwrap().fail_writes();
+    }
+}

@@ -1,0 +1,26 @@
+use crate::{machines::Machines, published::Published, recorder::Sightings};
+use metal_core::{dhcp::Config, macdb::MacDb};
+use metal_runtime::health::Gate;
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::watch;
+
+/// What a DHCP server is made of; `M` are its metrics.
+#[derive(Debug)]
+pub struct Parts<M> {
+    /// The configuration, now and from now on.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Who is a BMC, now and from now on.
+    pub bmcs: watch::Receiver<Arc<MacDb>>,
+    /// What machines boot; without it what the configuration has.
+    pub machines: Option<Arc<Machines>>,
+    /// Where leases are kept: those of DHCPv4; those of DHCPv6 are beside it.
+    pub lease_file: Option<PathBuf>,
+    /// Who hears of BMCs.
+    pub sightings: Option<Sightings>,
+    /// Who shows the leases to others, and says whether we answer.
+    pub published: Option<Published>,
+    /// What is counted.
+    pub metrics: M,
+    /// Opened once every place is served.
+    pub ready: Gate,
+}
