@@ -17,7 +17,8 @@ impl Request<'_> {
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
         let offer = || self.lease(address, State::Offered, OFFER_TIME);
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
-        let is_new = old.is_none_or(|old| old.client != self.client);
+        // What the other instance wrote of its half may be older than what it did last.
+        let is_new = old.is_none_or(|old| old.client != self.client) || self.is_others(address);
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
         let probe = is_new.then_some(address);
         Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }

@@ -67,7 +67,9 @@ fn who_takes_over_renews_what_it_has_heard_of() {
     heir.leases.apply(active.leases.get(address).unwrap().clone());
     let ack = heir.answer(&renew(1, address));
     assert_eq!((ack.kind, ack.packet.yiaddr), (MessageType::Ack, address));
-    assert_eq!(heir.answer(&discover(1)).packet.yiaddr, address);
+    let offer = heir.send(&discover(1));
+    assert_eq!(offer.answer.unwrap().packet.yiaddr, address);
+    assert_eq!(offer.probe, Some(address), "the other one may have given it away since");
     assert_ne!(heir.bind(2), address);
 }
 
