@@ -6,8 +6,8 @@
 //!                └────────────── who waits hears what is written ◄───────────┘
 //! ```
 //!
-//! An address is in the queue once, however often its lease changes; [`lease_object::writing`] says
-//! what is to be written, which for a renewal is mostly nothing; and writes are [`SPACING`] apart.
+//! An address is in the queue once, however often its lease changes; [`writing`] says what is to be
+//! written, which for a renewal is mostly nothing; and there are at most 20 writes in a second.
 
 use crate::published::{Family, Published, Standing};
 use jiff::Timestamp;
