@@ -110,6 +110,7 @@ echo "script $(grep BOUND "$dir/eth0.script" | head -n 1)"
 
 # The server dies, and the client's machine restarts: it asks for the address it had.
 kill -9 "$server"
+until_true is_gone "$server"
 kill "$(cat "$dir/client.pid")"
 start_netboot
 dhclient "$client" client
