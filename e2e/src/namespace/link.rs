@@ -63,6 +63,26 @@ impl Network {
         other.ip(&format!("link set {name} up"))
     }
 
+    /// Takes one end of a link that is here.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ip`.
+    pub fn take(&self, name: &str) -> Result<()> {
+        ip(&format!("link set {name} netns {}", self.id))
+    }
+
+    /// Makes a router of it, for IPv4.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not want to.
+    pub fn forward(&self) -> Result<()> {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path)).args(["sh", "-c"]);
+        run(command.arg("echo 1 >/proc/sys/net/ipv4/ip_forward")).map(drop)
+    }
+
     /// `ip`, inside.
     ///
     /// # Errors

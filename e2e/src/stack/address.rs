@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
 };
 
 /// First address of hosts; those below are for BMCs.
@@ -18,7 +18,7 @@ const PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// value is dropped, which is to be done just before somebody else listens there.
 #[derive(Debug)]
 pub struct Host {
-    address: Ipv4Addr,
+    address: IpAddr,
     held: BTreeMap<u16, TcpListener>,
 }
 
@@ -29,7 +29,7 @@ impl Host {
     ///
     /// If there are no free ports, or no randomness.
     pub fn reserve(names: &[u16]) -> Result<Self> {
-        let address = Ipv4Addr::from_bits(FIRST + getrandom::u32()? % HOSTS);
+        let address = Ipv4Addr::from_bits(FIRST + getrandom::u32()? % HOSTS).into();
         let held = names.iter().map(|name| Ok((*name, hold(address)?)));
         Ok(Self { address, held: held.collect::<Result<_>>()? })
     }
@@ -39,7 +39,7 @@ impl Host {
     /// # Errors
     ///
     /// If somebody listens there.
-    pub fn own(address: Ipv4Addr, names: &[u16]) -> Result<Self> {
+    pub fn own(address: IpAddr, names: &[u16]) -> Result<Self> {
         let held = names.iter().map(|name| Ok((*name, TcpListener::bind((address, *name))?)));
         Ok(Self { address, held: held.collect::<Result<_>>()? })
     }
@@ -64,7 +64,7 @@ impl Host {
     }
 }
 
-fn hold(address: Ipv4Addr) -> Result<TcpListener> {
+fn hold(address: IpAddr) -> Result<TcpListener> {
     for _ in 0..100 {
         let offset = getrandom::u32()? % u32::from(PORTS.end - PORTS.start);
         let port = PORTS.start + u16::try_from(offset)?;

@@ -1,7 +1,7 @@
 //! What a stack is to be like.
 
 use crate::sim;
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf};
 
 /// What a stack is to be like. The default has no machines.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Settings {
     pub boot: Vec<String>,
     /// Where machines reach the operators, on their usual ports: an address of this machine that
     /// is nobody else's; else one of loopback, on any ports.
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// Media types and contents of the layers of the discovery image; else nothing executes them.
     pub discovery: Vec<(&'static str, Vec<u8>)>,
     /// Where the operators' binaries are; else they are built.

@@ -1,5 +1,6 @@
 //! The discovery image, built once for all tests that boot it by firmware.
 
+use crate::keys;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::workspace;
 use std::{path::Path, process::Stdio, time::Duration};
@@ -8,6 +9,10 @@ use tokio::{process::Command, sync::OnceCell, time::timeout};
 
 /// Long enough for the agent to be compiled for size.
 const BUILD: Duration = Duration::from_mins(20);
+
+/// Who signs the certificate of the boot service; the image trusts it. Its files are beside the
+/// image.
+pub(crate) const AUTHORITY: &str = "authority";
 
 /// The folder that `hack/discovery-image` has filled.
 pub(crate) async fn image() -> &'static Path {
@@ -20,6 +25,8 @@ async fn built() -> Result<TempDir> {
     let target = folder.path().to_str().context("a temporary folder has a name")?;
     let mut command = Command::new(workspace().join("hack/discovery-image"));
     command.args(["build", target, "--arch", "amd64", "--kernel", "cloud"]);
+    keys::authority(folder.path(), AUTHORITY)?;
+    command.arg("--ca").arg(folder.path().join(AUTHORITY).with_extension("pem"));
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(BUILD, command.output()).await??;
     let said = String::from_utf8_lossy(&output.stderr);

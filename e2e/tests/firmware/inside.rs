@@ -1,7 +1,7 @@
 //! A network for each test, and what a test needs in there.
 
 use crate::image::image;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e::{
     cluster::binary,
     namespace::{self, ip, name_of, script},
@@ -23,6 +23,10 @@ const LIMIT: Duration = Duration::from_mins(4);
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 /// Set inside, to the folder with the discovery image.
 const INSIDE: &str = "BLOOMERY_E2E_FIRMWARE";
+/// Set inside, to the folder with ISC's relay and server.
+const PEERS: &str = "BLOOMERY_E2E_DHCP_PEERS";
+/// Set inside, to the folder with the OVMF of the next Debian.
+const NEWER: &str = "BLOOMERY_E2E_NEWER_OVMF";
 /// Virtual machines at a time: without KVM, each of them keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
@@ -39,6 +43,19 @@ pub(crate) fn with_discovery_image<T: AsyncFnOnce()>(test: T) {
 /// The folder with the discovery image.
 pub(crate) fn discovery_image() -> PathBuf {
     env::var_os(INSIDE).unwrap_or_default().into()
+}
+
+/// The folder with the OVMF of the next Debian.
+pub(crate) fn newer_firmware() -> PathBuf {
+    env::var_os(NEWER).unwrap_or_default().into()
+}
+
+/// A program of ISC's.
+pub(crate) fn peer(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env::var_os(PEERS).unwrap_or_default());
+    // Where a Debian of this age has it.
+    let places = ["usr/sbin", "sbin"].map(|place| folder.join(place).join(name));
+    places.into_iter().find(|place| place.exists()).unwrap()
 }
 
 fn run_test<T: AsyncFnOnce()>(test: T, image: impl AsyncFnOnce() -> PathBuf) {
@@ -59,7 +76,16 @@ fn run_test<T: AsyncFnOnce()>(test: T, image: impl AsyncFnOnce() -> PathBuf) {
 
 fn enter(test: &str, binaries: &Path, image: &Path) -> Result<()> {
     let flags = script("e2e/tests/firmware/prepare.sh")?;
-    let variables = [(INSIDE, image.as_os_str()), (BIN_DIR, binaries.as_os_str())];
+    let peers = script("operators/netboot/tests/peers.sh")?;
+    let qemu = script("hack/qemu")?;
+    let newer = qemu.lines().find_map(|line| line.strip_prefix("newer="));
+    let newer = newer.context("hack/qemu names no newer firmware")?;
+    let variables = [
+        (INSIDE, image.as_os_str()),
+        (BIN_DIR, binaries.as_os_str()),
+        (PEERS, peers.as_ref()),
+        (NEWER, newer.as_ref()),
+    ];
     let printed = namespace::enter(test, &flags, &variables)?;
     // What a test has measured is for whoever runs it.
     printed

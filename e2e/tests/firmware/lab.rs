@@ -6,86 +6,61 @@
 //! ```
 
 use crate::{
-    inside::discovery_image,
-    network::{self, ADDRESS, BOOT_SERVICE, Cluster},
+    network::{self, Cluster},
+    path::Path,
+    site::{Peers, Site},
 };
 use anyhow::{Context, Result};
 use e2e::{
-    cluster::Process,
-    sim::{BootMode, BootTarget, Config, Event, Profile, Vm},
-    stack::{INITRD, KERNEL, Machine, NAMESPACE, Settings, Stack, UKI},
+    cluster::{Process, eventually},
+    sim::{Config, Event, Vm},
+    stack::{Machine, NAMESPACE, Settings, Stack},
 };
 use jiff::Timestamp;
 use metal_api::ServerState;
-use std::fs;
+use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 
+/// How long firmware may take to say what is wrong.
+const LIMIT: Duration = Duration::from_mins(2);
 /// How much of a log is worth printing.
 const TAIL: usize = 60;
-
-/// How a machine boots from the network.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Path {
-    /// SeaBIOS, and iPXE in the NIC.
-    BiosIpxe,
-    /// OVMF, which loads iPXE by TFTP.
-    UefiPxe,
-    /// OVMF, which loads a UKI.
-    UefiHttp,
-}
-
-impl Path {
-    fn name(self) -> &'static str {
-        match self {
-            Self::BiosIpxe => "BIOS iPXE",
-            Self::UefiPxe => "UEFI PXE, TFTP, iPXE",
-            Self::UefiHttp => "UEFI HTTP, UKI",
-        }
-    }
-
-    /// A BMC that can do this, and nothing else.
-    fn profile(self) -> Profile {
-        let (mode, target) = match self {
-            Self::BiosIpxe => (BootMode::Legacy, BootTarget::Pxe),
-            Self::UefiPxe => (BootMode::Uefi, BootTarget::Pxe),
-            Self::UefiHttp => (BootMode::Uefi, BootTarget::UefiHttp),
-        };
-        let boot_targets = vec![BootTarget::None, BootTarget::Hdd, target];
-        Profile { boot_targets, boot_modes: vec![mode], ..Profile::default() }
-    }
-}
 
 /// All of it.
 pub(crate) struct Lab {
     path: Path,
+    site: Site,
     stack: Stack,
     netboot: Process,
+    peers: Peers,
     vm: Vm,
     _folder: TempDir,
 }
 
 impl Lab {
     /// Starts all of it; the machine is off, and nobody knows of it.
-    pub(crate) async fn start(path: Path) -> Self {
-        Self::try_start(path).await.unwrap()
+    pub(crate) async fn start(path: Path, site: Site) -> Self {
+        Self::try_start(path, site).await.unwrap()
     }
 
-    async fn try_start(path: Path) -> Result<Self> {
-        network::bridge()?;
+    async fn try_start(path: Path, site: Site) -> Result<Self> {
+        site.connect()?;
         let folder = tempfile::tempdir()?;
-        let vm = Vm::new(folder.path().join("0"), "tap0");
+        let vm = path.vm(Vm::new(folder.path().join("0"), "tap0"), folder.path())?;
         let fleet =
             Config { vms: [(0, vm.clone())].into(), profile: path.profile(), ..Config::default() };
         let stack = Stack::start(Settings {
             fleets: vec![fleet],
-            address: Some(ADDRESS),
-            discovery: discovery()?,
+            address: Some(site.address()),
+            discovery: path.discovery(folder.path())?,
             metal: vec!["--power-polling-interval=1s".to_owned()],
+            boot: path.boot_flags(folder.path(), site.address())?,
             ..Settings::default()
         })
         .await?;
-        let netboot = netboot(&stack).await?;
-        Ok(Self { path, stack, netboot, vm, _folder: folder })
+        let peers = site.start(&stack.cluster).await?;
+        let netboot = netboot(&stack, site).await?;
+        Ok(Self { path, site, stack, netboot, peers, vm, _folder: folder })
     }
 
     /// From an Endpoint to `Available`, and how long it takes from the power-on.
@@ -94,15 +69,45 @@ impl Lab {
         machine.plug_in().await.unwrap();
         let reported = self.told(machine.enters(ServerState::Discovery).await);
         assert_eq!(reported.metadata.name, Some(machine.server_name()));
+        if let Some(words) = self.site.console_first() {
+            self.told(self.console_line(words).await);
+        }
         let server = self.told(machine.enters(ServerState::Available).await);
         let available = Timestamp::now();
         let on = powered_on(&machine).unwrap();
         let seconds = available.duration_since(on).as_secs_f64();
-        println!("firmware: {}: {seconds:.1} s from power-on to Available", self.path.name());
+        let (path, site) = (self.path.name(), self.site.name());
+        println!("firmware: {path}{site}: {seconds:.1} s from power-on to Available");
         let status = server.status.unwrap_or_default();
         let macs: Vec<_> = status.network_interfaces.iter().map(|it| &*it.mac_address).collect();
         let mac = machine.simulator().hardware(0).unwrap().nics()[0].mac.to_string();
         assert!(macs.contains(&mac.as_str()), "{mac} is not among {macs:?}");
+    }
+
+    /// A machine that does not boot what it gets, says these words on its console, and is not
+    /// available.
+    pub(crate) async fn machine_refuses(&self, words: &str) {
+        let machine = self.stack.machine(0, 0).unwrap();
+        machine.plug_in().await.unwrap();
+        self.told(machine.enters(ServerState::Discovery).await);
+        let said = self.told(self.console_line(words).await);
+        let seconds = Timestamp::now().duration_since(powered_on(&machine).unwrap());
+        let (path, seconds) = (self.path.name(), seconds.as_secs_f64());
+        println!("firmware: {path}: refused {seconds:.1} s after power-on: {said}");
+        let server = self.told(machine.server("there", |_| true).await);
+        let state = server.status.and_then(|status| status.state);
+        assert_eq!(state, Some(ServerState::Discovery));
+    }
+
+    /// The line on the console with these words, once there is one.
+    async fn console_line(&self, words: &str) -> Result<String> {
+        eventually(LIMIT, async || {
+            let console = fs::read(self.vm.console())?;
+            let console = String::from_utf8_lossy(&console).into_owned();
+            let line = console.lines().find(|line| line.contains(words));
+            Ok(line.with_context(|| format!("no {words:?} on the console"))?.trim().to_owned())
+        })
+        .await
     }
 
     /// What came of something; if nothing, with all that could tell why.
@@ -112,6 +117,7 @@ impl Lab {
             let console = fs::read(self.vm.console()).unwrap_or_default();
             let logs = [
                 ("console", String::from_utf8_lossy(&console).into_owned()),
+                ("peers", self.peers.printed()),
                 ("netboot", self.netboot.printed().unwrap_or_default()),
                 ("boot-operator", self.stack.boot.printed().unwrap_or_default()),
                 ("metal-operator", self.stack.metal.printed().unwrap_or_default()),
@@ -134,21 +140,12 @@ fn powered_on(machine: &Machine<'_>) -> Result<Timestamp> {
     Ok(on.context("it was never on")?.at)
 }
 
-/// The layers of the discovery image.
-fn discovery() -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let folder = discovery_image();
-    let layer = |kind, name| Ok((kind, fs::read(folder.join("amd64").join(name)).context(name)?));
-    [(KERNEL, "vmlinuz"), (INITRD, "initrd"), (UKI, "uki.efi")]
-        .into_iter()
-        .map(|(kind, name)| layer(kind, name))
-        .collect()
-}
-
 /// netboot, under its own account.
-async fn netboot(stack: &Stack) -> Result<Process> {
+async fn netboot(stack: &Stack, site: Site) -> Result<Process> {
     let account = stack.cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
     let cluster = Cluster::At { kubeconfig: &account, macdb: stack.macdb.path() };
     // What a UKI is loaded from, the API server knows.
-    let boot = format!("uefi: snponly.efi, ipxe: '{BOOT_SERVICE}/ipxe/${{uuid}}'");
-    network::netboot(&stack.cluster.scratch(), &boot, cluster).await
+    let service = SocketAddr::new(site.address(), 8082);
+    let boot = format!("uefi: snponly.efi, ipxe: 'http://{service}/ipxe/${{uuid}}'");
+    network::netboot(&stack.cluster.scratch(), &site.config(&boot), cluster).await
 }

@@ -9,18 +9,20 @@ use e2e::{
 use std::{fs, net::Ipv4Addr, path::Path};
 
 /// Where Debian's iPXE is.
-const TFTP: &str = "/usr/lib/ipxe";
+pub(crate) const TFTP: &str = "/usr/lib/ipxe";
 
 /// Address of this side.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-/// Where the boot-operator is reached.
-pub(crate) const BOOT_SERVICE: &str = "http://10.77.0.1:8082";
+/// A bridge where we are, and the tap device of one machine.
+pub(crate) fn bridge() -> Result<()> {
+    switch()?;
+    ip(&format!("address add {ADDRESS}/24 dev br0"))
+}
 
 /// A bridge, and the tap device of one machine.
-pub(crate) fn bridge() -> Result<()> {
+pub(crate) fn switch() -> Result<()> {
     ip("link add br0 type bridge")?;
-    ip(&format!("address add {ADDRESS}/24 dev br0"))?;
     ip("link set br0 up")?;
     tap()?;
     ip("link set tap0 master br0")
@@ -52,9 +54,9 @@ pub(crate) enum Cluster<'a> {
     },
 }
 
-/// netboot on the bridge, with this for its `boot`; its files are in `folder`.
-pub(crate) async fn netboot(folder: &Path, boot: &str, cluster: Cluster<'_>) -> Result<Process> {
-    let text = format!(
+/// The configuration of netboot on the bridge, with this for its `boot`.
+pub(crate) fn on_the_link(boot: &str) -> String {
+    format!(
         "interfaces: [br0]\n\
          subnets:\n\
          - subnet: 10.77.0.0/24\n  \
@@ -62,8 +64,12 @@ pub(crate) async fn netboot(folder: &Path, boot: &str, cluster: Cluster<'_>) -> 
            router: {ADDRESS}\n\
          boot: {{ {boot} }}\n\
          tftp: {{ root: {TFTP} }}\n",
-    );
-    fs::write(folder.join("netboot.yaml"), text)?;
+    )
+}
+
+/// netboot with this configuration; its files are in `folder`.
+pub(crate) async fn netboot(folder: &Path, config: &str, cluster: Cluster<'_>) -> Result<Process> {
+    fs::write(folder.join("netboot.yaml"), config)?;
     let flags = match cluster {
         Cluster::None => vec!["--no-endpoints".to_owned()],
         Cluster::At { kubeconfig, macdb } => vec![

@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
 need openssl openssl
+need sbsign sbsigntool
 "$hack/qemu" >/dev/null
 "$hack/control-plane" path >/dev/null
 "$hack/../operators/image/tests/registry.sh" >/dev/null

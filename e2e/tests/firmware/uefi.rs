@@ -3,8 +3,10 @@
 use crate::{
     bmc::Bmc,
     inside::{in_a_network_of_its_own, with_discovery_image},
-    lab::{Lab, Path},
-    network::{ADDRESS, Cluster, bridge, netboot},
+    lab::Lab,
+    network::{ADDRESS, Cluster, bridge, netboot, on_the_link},
+    path::Path,
+    site::Site,
 };
 use axum::{
     Router,
@@ -22,7 +24,31 @@ const LIMIT: Duration = Duration::from_mins(2);
 #[ignore = "takes longer: hack/test firmware"]
 fn a_machine_with_uefi_pxe_loads_ipxe_by_tftp_and_becomes_available() {
     with_discovery_image(async || {
-        Lab::start(Path::UefiPxe).await.machine_becomes_available().await;
+        Lab::start(Path::UefiPxe, Site::Link).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_behind_a_relay_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiPxe, Site::Relay).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_that_gets_its_address_from_a_foreign_dhcp_server_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiPxe, Site::Foreign).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_uefi_http_boot_over_ipv6_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiHttp, Site::LinkV6).await.machine_becomes_available().await;
     });
 }
 
@@ -30,7 +56,15 @@ fn a_machine_with_uefi_pxe_loads_ipxe_by_tftp_and_becomes_available() {
 #[ignore = "takes longer: hack/test firmware"]
 fn a_machine_with_uefi_http_boot_becomes_available() {
     with_discovery_image(async || {
-        Lab::start(Path::UefiHttp).await.machine_becomes_available().await;
+        Lab::start(Path::UefiHttp, Site::Link).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_newer_uefi_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::NewerUefiHttp, Site::Link).await.machine_becomes_available().await;
     });
 }
 
@@ -49,10 +83,8 @@ fn an_http_boot_uri_comes_before_what_dhcp_says() {
             StatusCode::NOT_FOUND
         };
         let server = axum::serve(listener, Router::new().fallback(nothing)).into_future();
-        let _netboot =
-            netboot(folder.path(), &format!("http: '{url}/from-dhcp.efi'"), Cluster::None)
-                .await
-                .unwrap();
+        let config = on_the_link(&format!("http: '{url}/from-dhcp.efi'"));
+        let _netboot = netboot(folder.path(), &config, Cluster::None).await.unwrap();
         let bmc = Bmc::start(Vm::new(folder.path().join("0"), "tap0")).await.unwrap();
         bmc.patch(&json!({
             "BootSourceOverrideEnabled": "Once",

@@ -1,0 +1,143 @@
+//! How a machine boots from the network, and what that needs of firmware, image and boot service.
+
+use crate::{
+    image::AUTHORITY,
+    inside::{discovery_image, newer_firmware},
+    keys,
+};
+use anyhow::{Context, Result};
+use e2e::{
+    cluster::workspace,
+    namespace::run,
+    sim::{BootMode, BootTarget, Profile, Trust, Vm},
+    stack::{INITRD, KERNEL, UKI},
+};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path as File, PathBuf},
+    process::Command,
+};
+
+/// Firmware that can do Secure Boot.
+const SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+/// Who signs what boots on machines with Secure Boot.
+const SIGNER: &str = "signer";
+
+/// How a machine boots from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// SeaBIOS, and iPXE in the NIC.
+    BiosIpxe,
+    /// OVMF, which loads iPXE by TFTP.
+    UefiPxe,
+    /// OVMF, which loads a UKI.
+    UefiHttp,
+    /// That of the next Debian.
+    NewerUefiHttp,
+    /// The same by HTTPS, from a server whose authority was enrolled.
+    UefiHttps,
+    /// With Secure Boot, and a UKI of somebody whom the firmware trusts.
+    SecureBoot,
+    /// With Secure Boot, and a UKI that nobody signed.
+    SecureBootUnsigned,
+}
+
+impl Path {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::BiosIpxe => "BIOS iPXE",
+            Self::UefiPxe => "UEFI PXE, TFTP, iPXE",
+            Self::UefiHttp => "UEFI HTTP, UKI",
+            Self::NewerUefiHttp => "UEFI HTTP, UKI, newer OVMF",
+            Self::UefiHttps => "UEFI HTTPS, UKI",
+            Self::SecureBoot => "UEFI HTTP, Secure Boot, signed UKI",
+            Self::SecureBootUnsigned => "UEFI HTTP, Secure Boot, unsigned UKI",
+        }
+    }
+
+    /// A BMC that can do this, and nothing else.
+    pub(crate) fn profile(self) -> Profile {
+        let (mode, target) = match self {
+            Self::BiosIpxe => (BootMode::Legacy, BootTarget::Pxe),
+            Self::UefiPxe => (BootMode::Uefi, BootTarget::Pxe),
+            Self::UefiHttp
+            | Self::NewerUefiHttp
+            | Self::UefiHttps
+            | Self::SecureBoot
+            | Self::SecureBootUnsigned => (BootMode::Uefi, BootTarget::UefiHttp),
+        };
+        let boot_targets = vec![BootTarget::None, BootTarget::Hdd, target];
+        Profile { boot_targets, boot_modes: vec![mode], ..Profile::default() }
+    }
+
+    /// The machine with the firmware that this needs; what it trusts is made first.
+    pub(crate) fn vm(self, vm: Vm, folder: &File) -> Result<Vm> {
+        match self {
+            Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp => Ok(vm),
+            Self::NewerUefiHttp => {
+                let file = |name| newer_firmware().join(name);
+                let (uefi_code, uefi_variables) =
+                    (file("OVMF_CODE_4M.fd"), file("OVMF_VARS_4M.fd"));
+                Ok(Vm { uefi_code, uefi_variables, ..vm })
+            }
+            Self::UefiHttps => {
+                let authority = Some(fs::read(authority("der"))?);
+                Ok(Vm { trust: Trust { authority, signer: None }, ..vm })
+            }
+            Self::SecureBoot | Self::SecureBootUnsigned => {
+                keys::authority(folder, SIGNER)?;
+                let signer = Some(fs::read(folder.join(SIGNER).with_extension("der"))?);
+                let trust = Trust { authority: None, signer };
+                Ok(Vm { trust, uefi_code: SECURE.into(), ..vm })
+            }
+        }
+    }
+
+    /// More flags of the boot-operator.
+    pub(crate) fn boot_flags(self, folder: &File, address: IpAddr) -> Result<Vec<String>> {
+        if self != Self::UefiHttps {
+            return Ok(Vec::new());
+        }
+        keys::server(&discovery_image(), AUTHORITY, address, folder)?;
+        let (file, at) = (|name| folder.join(name), SocketAddr::new(address, 8444));
+        Ok(vec![
+            format!("--https-server-address={at}"),
+            format!("--https-certificate-file={}", file("server.pem").display()),
+            format!("--https-key-file={}", file("server.key").display()),
+            format!("--image-server-url=https://{at}"),
+        ])
+    }
+
+    /// The layers of the discovery image; it is signed in `folder`.
+    pub(crate) fn discovery(self, folder: &File) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let mut image = discovery_image();
+        if self == Self::SecureBoot {
+            image = signed(&image, folder)?;
+        }
+        let layer =
+            |kind, name| Ok((kind, fs::read(image.join("amd64").join(name)).context(name)?));
+        [(KERNEL, "vmlinuz"), (INITRD, "initrd"), (UKI, "uki.efi")]
+            .into_iter()
+            .map(|(kind, name)| layer(kind, name))
+            .collect()
+    }
+}
+
+/// A file of the authority that the image trusts.
+fn authority(kind: &str) -> PathBuf {
+    discovery_image().join(AUTHORITY).with_extension(kind)
+}
+
+/// A copy of the image, signed by [`SIGNER`].
+fn signed(image: &File, folder: &File) -> Result<PathBuf> {
+    let (copy, signer) = (folder.join("signed"), folder.join(SIGNER));
+    fs::create_dir_all(copy.join("amd64"))?;
+    for name in ["vmlinuz", "initrd", "uki.efi", "about"] {
+        fs::copy(image.join("amd64").join(name), copy.join("amd64").join(name))?;
+    }
+    let mut command = Command::new(workspace().join("hack/discovery-image"));
+    command.arg("sign").arg(&copy);
+    run(command.arg(signer.with_extension("key")).arg(signer.with_extension("pem")))?;
+    Ok(copy)
+}

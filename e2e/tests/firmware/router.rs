@@ -1,0 +1,61 @@
+//! A router that announces a prefix to the machines of a link, which DHCPv6 does not do.
+
+use anyhow::Result;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    net::{Ipv6Addr, SocketAddrV6},
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::sleep};
+
+/// RFC 4861, section 4.2.
+const ADVERTISEMENT: u8 = 134;
+const HOPS: u32 = 255;
+const NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Addresses are there by DHCPv6, too.
+const MANAGED: u8 = 0x80;
+/// The prefix is that of the link, and hosts make addresses of it.
+const ON_LINK_AUTONOMOUS: u8 = 0xc0;
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A router that announces its prefix as long as this value lasts.
+#[derive(Debug)]
+pub(crate) struct Router {
+    _task: JoinSet<()>,
+}
+
+impl Router {
+    /// Announces this /64 on the interface.
+    pub(crate) fn start(interface: &str, prefix: Ipv6Addr) -> Result<Self> {
+        let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+        socket.bind_device(Some(interface.as_bytes()))?;
+        socket.set_multicast_hops_v6(HOPS)?;
+        socket.set_nonblocking(true)?;
+        let (packet, to) =
+            (advertisement(prefix), SockAddr::from(SocketAddrV6::new(NODES, 0, 0, 0)));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                // The interface has no address in the beginning.
+                socket.send_to(&packet, &to).ok();
+                sleep(EVERY).await;
+            }
+        });
+        Ok(Self { _task: task })
+    }
+}
+
+/// The kernel adds the checksum.
+fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
+    let (hops, lifetime) = (64, 1800_u16);
+    let mut packet = vec![ADVERTISEMENT, 0, 0, 0, hops, MANAGED];
+    packet.extend(lifetime.to_be_bytes());
+    packet.extend([0; 8]);
+    // Prefix information (section 4.6.2): of four times eight octets.
+    packet.extend([3, 4, 64, ON_LINK_AUTONOMOUS]);
+    packet.extend(86400_u32.to_be_bytes());
+    packet.extend(14400_u32.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(prefix.octets());
+    packet
+}
