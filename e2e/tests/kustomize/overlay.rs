@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::{control_plane, workspace};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// All of them.
@@ -18,8 +18,12 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) async fn build(name: &'static str) -> Result<Self> {
+        Self::build_folder(name, &workspace().join("config").join(name)).await
+    }
+
+    /// That of somebody else.
+    pub(crate) async fn build_folder(name: &'static str, folder: &Path) -> Result<Self> {
         let kubectl = PathBuf::from(control_plane(&["path"]).await?).join("kubectl");
-        let folder = workspace().join("config").join(name);
         let built = Command::new(kubectl).arg("kustomize").arg(folder).output().await?;
         ensure!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
         let yaml = String::from_utf8(built.stdout)?;

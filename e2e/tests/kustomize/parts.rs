@@ -49,6 +49,31 @@ async fn what_a_pod_names_is_there() {
 }
 
 #[tokio::test]
+async fn https_boot_is_a_component_of_a_site() {
+    let site = tempfile::tempdir().unwrap();
+    let (folder, config) = (site.path().canonicalize().unwrap(), workspace().join("config"));
+    let config = config.canonicalize().unwrap();
+    // Kustomize takes no absolute paths.
+    let up = "../".repeat(folder.components().count() - 1);
+    let config = format!("{up}{}", config.strip_prefix("/").unwrap().display());
+    let text = format!("resources: [{config}/production]\ncomponents: [{config}/https]\n");
+    fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    let overlay = Overlay::build_folder("site", &folder).await.unwrap();
+    let (pod, container) = pod(overlay.named("Deployment", "boot-operator").unwrap());
+    let mounted = list(&container["volumeMounts"]).find(|it| name(it) == "tls").unwrap();
+    let volume = list(&pod["volumes"]).find(|it| name(it) == "tls").unwrap();
+    assert_eq!(volume["secret"]["secretName"], "boot-operator-tls");
+    let args: Vec<_> = list(&container["args"]).filter_map(Value::as_str).collect();
+    let files: Vec<_> = args.iter().filter(|arg| arg.starts_with("--https-")).collect();
+    let place = mounted["mountPath"].as_str().unwrap();
+    assert_eq!(files.iter().filter(|arg| arg.contains(&format!("={place}/tls."))).count(), 2);
+    let service = overlay.named("Service", "boot-operator").unwrap();
+    let port = list(&service["spec"]["ports"]).find(|it| name(it) == "https").unwrap();
+    let target = list(&container["ports"]).find(|it| name(it) == "https").unwrap();
+    assert_eq!(port["port"], target["containerPort"]);
+}
+
+#[tokio::test]
 async fn pods_may_do_little_and_use_little() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
