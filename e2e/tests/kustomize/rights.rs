@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 36] = [
+const RIGHTS: [Right; 39] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -43,6 +43,9 @@ const RIGHTS: [Right; 36] = [
     ("netboot", "delete", "bloomery.dev", "dhcpleases", "", true),
     ("netboot", "create", "coordination.k8s.io", "leases", NAMESPACE, true),
     ("netboot", "create", "coordination.k8s.io", "leases", "default", false),
+    ("netboot", "create", METAL, "bmcs", "", true),
+    ("netboot", "create", METAL, "bmcsecrets", "", true),
+    ("netboot", "patch", METAL, "bmcs", "", false),
     ("netboot", "get", "", "secrets", NAMESPACE, false),
     ("netboot", "list", METAL, "servers", "", true),
     ("netboot", "watch", METAL, "serverbootconfigurations", "", true),

@@ -8,7 +8,8 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
     Bmc, BmcSecretSpec, BmcSpec, ConsoleProtocol, ConsoleProtocolName, Endpoint, EndpointStatus,
-    LocalObjectReference, MacAddr, Operation, Protocol, ProtocolName, ProtocolScheme, condition,
+    InlineAccess, LocalObjectReference, MacAddr, Operation, Protocol, ProtocolName, ProtocolScheme,
+    condition,
 };
 use std::net::IpAddr;
 
@@ -122,6 +123,25 @@ fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal
 
 fn wanted(seen: &Observation<'_>, entry: &Entry) -> Result<Wanted, Refusal> {
     let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
+    let mut wanted = recognised(&name, entry)?;
+    wanted.bmc.endpoint_ref = Some(LocalObjectReference { name });
+    Ok(wanted)
+}
+
+/// What a BMC without an Endpoint becomes.
+///
+/// # Errors
+///
+/// What is wrong with the entry of its MAC prefix, and what to do.
+pub fn inline(name: &str, mac: MacAddr, ip: IpAddr, entry: &Entry) -> Result<Wanted, String> {
+    let mut wanted = recognised(name, entry).map_err(|(_, message)| message)?;
+    let (mac_address, ip) = (Some(mac.to_string()), Some(ip.to_string()));
+    wanted.bmc.access = Some(InlineAccess { mac_address, ip });
+    Ok(wanted)
+}
+
+/// Both objects, by the entry of a MAC prefix; the BMC does not say yet where it is.
+fn recognised(name: &str, entry: &Entry) -> Result<Wanted, Refusal> {
     let invalid = |field: &str, value: &str, fix: &str| {
         let prefix = &entry.mac_prefix;
         ("InvalidEntry", format!("MAC prefix database, entry {prefix}: {field} `{value}`: {fix}"))
@@ -155,8 +175,7 @@ fn wanted(seen: &Observation<'_>, entry: &Entry) -> Result<Wanted, Refusal> {
     let data = values
         .map(|(key, value)| (key.to_owned(), k8s_openapi::ByteString(value.clone().into_bytes())));
     let bmc = BmcSpec {
-        endpoint_ref: Some(LocalObjectReference { name: name.clone() }),
-        bmc_secret_ref: LocalObjectReference { name },
+        bmc_secret_ref: LocalObjectReference { name: name.to_owned() },
         protocol: Protocol {
             name: protocol,
             port: i32::from(entry.port),

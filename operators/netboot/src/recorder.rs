@@ -1,4 +1,4 @@
-//! Records BMCs as Endpoints, off the packet path.
+//! Records BMCs as Endpoints, or as BMC objects, off the packet path.
 //!
 //! ```text
 //! ACK to a BMC ─► Sightings (bounded, the last address counts) ─► queue ─► look at the Endpoints
@@ -8,20 +8,22 @@
 //! An address that could not be recorded stays in the queue until it can; after a restart the
 //! leases bring it back.
 
+mod bmc;
 mod error;
 #[cfg(test)]
 mod tests;
 
+pub use bmc::{Bmcs, bmcs};
 pub use error::Error;
 
 use kube::{Api, Client, ResourceExt, api::PostParams};
 use metal_api::{Endpoint, EndpointSpec, MacAddr};
 use metal_core::{
     dhcp::{
-        Config,
+        Config, Record,
         endpoint::{Recording, name, recording},
     },
-    macdb::MacPrefix,
+    macdb::{MacDb, MacPrefix},
 };
 use metal_runtime::{
     follow,
@@ -141,6 +143,10 @@ pub struct Recorder {
     pub client: Client,
     /// What there is.
     pub endpoints: Arc<Endpoints>,
+    /// What there is, where BMCs are to have no Endpoints.
+    pub bmcs: Arc<Bmcs>,
+    /// What BMCs become.
+    pub database: watch::Receiver<Arc<MacDb>>,
     /// What there should be.
     pub sightings: Sightings,
     /// How new Endpoints are named.
@@ -170,14 +176,23 @@ impl Recorder {
         });
         tokio::select! {
             ended = follow => ended,
+            ended = recorder.follow_bmcs() => ended,
             () = work => Err(Ended),
             () = recorder.wait_for_list() => Err(Ended),
         }
     }
 
-    /// Opens the gate once the Endpoints are known, and waits on for ever.
+    /// Whether what there is is known.
+    fn is_ready(&self) -> bool {
+        match self.config.borrow().record {
+            Record::Endpoint => self.endpoints.is_ready(),
+            Record::Bmc => self.bmcs.is_ready(),
+        }
+    }
+
+    /// Opens the gate once that is so, and waits on for ever.
     async fn wait_for_list(&self) {
-        while !self.endpoints.is_ready() {
+        while !self.is_ready() {
             sleep(NOT_LISTED).await;
         }
         self.listed.open();
@@ -192,16 +207,20 @@ impl Recorder {
             Change::Unreadable { .. } => (None, None),
         };
         for mac in old.into_iter().chain(new).filter_map(|endpoint| mac_of(endpoint)) {
-            if self.sightings.wanted().contains_key(&mac) {
-                self.sightings.0.queue.add(mac);
-            }
+            self.wake_if_wanted(mac);
+        }
+    }
+
+    fn wake_if_wanted(&self, mac: MacAddr) {
+        if self.sightings.wanted().contains_key(&mac) {
+            self.sightings.0.queue.add(mac);
         }
     }
 
     /// Records one BMC. When to try again, if that did not work.
     async fn pass(&self, mac: MacAddr) -> Option<Duration> {
         let ip = *self.sightings.wanted().get(&mac)?;
-        if !self.endpoints.is_ready() {
+        if !self.is_ready() {
             return Some(jittered(NOT_LISTED));
         }
         match timeout(DEADLINE, self.record(mac, ip)).await.unwrap_or(Err(Error::Deadline)) {
@@ -218,7 +237,7 @@ impl Recorder {
         }
     }
 
-    /// Tells the Endpoints that are in the way; otherwise there is nobody to tell but the log.
+    /// Tells the objects that are in the way; otherwise there is nobody to tell but the log.
     async fn report(&self, mac: MacAddr, error: &Error) {
         let objects = error.about();
         if objects.is_empty() {
@@ -231,6 +250,14 @@ impl Recorder {
     }
 
     async fn record(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
+        let record = self.config.borrow().record;
+        match record {
+            Record::Endpoint => self.record_endpoint(mac, ip).await,
+            Record::Bmc => self.record_bmc(mac, ip).await,
+        }
+    }
+
+    async fn record_endpoint(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
         let api = Api::<Endpoint>::all(self.client.clone());
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let holders = self.endpoints.get(&mac);

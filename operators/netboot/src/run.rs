@@ -59,7 +59,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let recorder = if args.no_endpoints {
         None
     } else {
-        Some(recorder(&args, config.subscribe(), &readiness, &mut registry).await?)
+        Some(recorder(&args, config.subscribe(), bmcs.clone(), &readiness, &mut registry).await?)
     };
     let watch = recorder.as_ref().map(|recorder| Watch {
         client: recorder.client.clone(),
@@ -244,6 +244,7 @@ async fn record(recorder: Option<Recorder>) -> anyhow::Result<()> {
 async fn recorder(
     args: &Args,
     config: watch::Receiver<Arc<Config>>,
+    database: watch::Receiver<Arc<MacDb>>,
     readiness: &Readiness,
     registry: &mut Registry,
 ) -> anyhow::Result<Recorder> {
@@ -260,5 +261,15 @@ async fn recorder(
     let reporter =
         Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
     let failures = Failures::default();
-    Ok(Recorder { client, endpoints, sightings, config, reporter, listed, failures })
+    Ok(Recorder {
+        client,
+        endpoints,
+        bmcs: Arc::new(recorder::bmcs()),
+        database,
+        sightings,
+        config,
+        reporter,
+        listed,
+        failures,
+    })
 }

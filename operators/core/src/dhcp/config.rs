@@ -36,6 +36,7 @@
 //! allow: []                        # MAC prefixes; if there is any, nobody else is answered
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
+//!   mode: endpoint                 # or `bmc`: BMCs that have the address themselves
 //!   namePrefix: compute-           # names of new Endpoints; the MAC address follows
 //! instances:                       # two servers for one network; left out: one
 //!   mode: standby                  # one answers; or `split`: both do, from a half each
@@ -96,6 +97,8 @@ pub struct Config {
     pub deny: Vec<MacPrefix>,
     /// What the names of new Endpoints begin with.
     pub endpoint_prefix: String,
+    /// What a BMC becomes.
+    pub record: Record,
     /// The other instance, if there is one.
     pub instances: Option<Instances>,
     /// Our DHCPv6 server, if there is to be one.
@@ -142,6 +145,17 @@ pub enum Mode {
     Leases,
     /// Boot files only, as a `ProxyDHCP` server; another server gives out the addresses.
     Proxy,
+}
+
+/// What a BMC with an address becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Record {
+    /// An Endpoint, of which metal-operator makes a BMC.
+    #[default]
+    Endpoint,
+    /// A BMC that has the address itself.
+    Bmc,
 }
 
 /// An address that only one client gets.

@@ -1,8 +1,8 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use metal_api::{Endpoint, MacAddr};
+use metal_api::{Bmc, Endpoint, MacAddr};
 use metal_runtime::report::{Class, ReconcileError, class_of};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// A BMC was not recorded.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -26,6 +26,40 @@ pub enum Error {
         /// That which has the name.
         endpoint: Arc<Endpoint>,
     },
+    /// Several BMC objects have its MAC address.
+    #[error("{} have the MAC address {mac}; delete all but one", bmc_names(bmcs))]
+    AmbiguousBmc {
+        /// The MAC address.
+        mac: MacAddr,
+        /// Those that have it.
+        bmcs: Vec<Arc<Bmc>>,
+    },
+    /// The name that its BMC object would get belongs to another MAC address.
+    #[error("BMC {} should say where {mac} is, and has another MAC address; rename it", bmc.name_any())]
+    BmcNameTaken {
+        /// The MAC address.
+        mac: MacAddr,
+        /// That which has the name.
+        bmc: Arc<Bmc>,
+    },
+    /// Its BMC object has another address, which cannot be changed.
+    #[error(
+        "BMC {} is at {ip} now, and its spec.access cannot be changed; reserve the address that it \
+         had, or delete the object, and it is made anew",
+        bmc.name_any()
+    )]
+    Moved {
+        /// The address that it has now.
+        ip: IpAddr,
+        /// The object.
+        bmc: Arc<Bmc>,
+    },
+    /// The MAC prefix database says nothing that a BMC object can be made of.
+    #[error("{0}")]
+    BadEntry(String),
+    /// The BMC object or its credentials were not created.
+    #[error("bmc not created")]
+    CreateBmc(#[source] kube::Error),
     /// The Endpoint was not created.
     #[error("endpoint not created")]
     Create(#[source] kube::Error),
@@ -38,14 +72,20 @@ pub enum Error {
 }
 
 impl Error {
-    /// The Endpoints that are in the way.
+    /// The objects that are in the way.
     pub(super) fn about(&self) -> Vec<ObjectReference> {
         match self {
             Self::Ambiguous { endpoints, .. } => {
                 endpoints.iter().map(|endpoint| endpoint.object_ref(&())).collect()
             }
             Self::NameTaken { endpoint, .. } => vec![endpoint.object_ref(&())],
-            Self::Create(_) | Self::Readdress(_) | Self::Deadline => Vec::new(),
+            Self::AmbiguousBmc { bmcs, .. } => bmcs.iter().map(|bmc| bmc.object_ref(&())).collect(),
+            Self::BmcNameTaken { bmc, .. } | Self::Moved { bmc, .. } => vec![bmc.object_ref(&())],
+            Self::BadEntry(_)
+            | Self::Create(_)
+            | Self::CreateBmc(_)
+            | Self::Readdress(_)
+            | Self::Deadline => Vec::new(),
         }
     }
 }
@@ -53,12 +93,21 @@ impl Error {
 impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Ambiguous { .. } | Self::NameTaken { .. } => Class::Rejected,
+            Self::Ambiguous { .. }
+            | Self::NameTaken { .. }
+            | Self::AmbiguousBmc { .. }
+            | Self::BmcNameTaken { .. }
+            | Self::Moved { .. }
+            | Self::BadEntry(_) => Class::Rejected,
             // Somebody has just created it, and we shall see it soon.
-            Self::Create(kube::Error::Api(status)) if status.is_already_exists() => {
+            Self::Create(kube::Error::Api(status)) | Self::CreateBmc(kube::Error::Api(status))
+                if status.is_already_exists() =>
+            {
                 Class::Transient
             }
-            Self::Create(error) | Self::Readdress(error) => class_of(error),
+            Self::Create(error) | Self::CreateBmc(error) | Self::Readdress(error) => {
+                class_of(error)
+            }
             Self::Deadline => Class::Transient,
         }
     }
@@ -71,4 +120,9 @@ impl ReconcileError for Error {
 fn names(endpoints: &[Arc<Endpoint>]) -> String {
     let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name_any()).collect();
     format!("endpoints {}", names.join(", "))
+}
+
+fn bmc_names(bmcs: &[Arc<Bmc>]) -> String {
+    let names: Vec<_> = bmcs.iter().map(|bmc| bmc.name_any()).collect();
+    format!("BMCs {}", names.join(", "))
 }

@@ -9,6 +9,7 @@ use kube::{
         watcher::Event,
     },
 };
+use metal_api::{Bmc, BmcSpec, InlineAccess};
 use metal_runtime::health::Readiness;
 use prometheus_client::metrics::family::Family;
 use serde_json::{Value, json};
@@ -17,6 +18,15 @@ use std::{convert::Infallible, net::Ipv4Addr, sync::Mutex};
 const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 5));
 const PATH: &str = "/apis/metal.ironcore.dev/v1alpha1/endpoints";
+
+const DATABASE: &str = "
+macPrefixes:
+- macPrefix: aabbcc
+  protocol: Redfish
+  port: 443
+  type: bmc
+  defaultCredentials: [{ username: a, password: b }]
+";
 
 /// What an API server was asked, and what it answers to writes of Endpoints.
 #[derive(Clone, Default)]
@@ -42,6 +52,7 @@ impl Api {
                 let mut state = api.0.lock().unwrap();
                 let (code, answer) = match state.fails {
                     Some(code) if uri.starts_with(PATH) => (code, failure(code)),
+                    _ if uri.ends_with("/bmcs") => (StatusCode::OK, body.clone()),
                     _ => (StatusCode::OK, json!({"metadata": {}, "spec": {}, "eventTime": null})),
                 };
                 state.asked.push((format!("{} {uri}", head.method), body));
@@ -71,11 +82,17 @@ fn failure(code: StatusCode) -> Value {
 }
 
 fn recorder(api: &Api) -> Recorder {
+    recorder_with(api, "")
+}
+
+fn recorder_with(api: &Api, more: &str) -> Recorder {
     let client = api.client();
-    let config = Config::parse("interfaces: [eth1]\nsubnets: []\n").unwrap();
+    let config = Config::parse(&format!("interfaces: [eth1]\nsubnets: []\n{more}")).unwrap();
     let source = Source { controller: MANAGER.to_owned(), instance: None };
     Recorder {
         endpoints: Arc::new(endpoints()),
+        bmcs: Arc::new(bmcs()),
+        database: watch::Sender::new(Arc::new(MacDb::parse(DATABASE).unwrap())).subscribe(),
         sightings: Sightings::default(),
         config: watch::Sender::new(Arc::new(config)).subscribe(),
         reporter: Reporter {
@@ -199,6 +216,47 @@ async fn what_the_api_server_does_not_take_is_tried_again_ever_more_slowly() {
         assert_eq!(recorder.pass(MAC).await, None);
         assert!(recorder.sightings.is_empty());
     }
+}
+
+/// The API server has these BMC objects.
+async fn list_bmcs(recorder: &Recorder, bmcs: Vec<Bmc>) {
+    let bmcs = bmcs.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+    let events = [Event::Init].into_iter().chain(bmcs).chain([Event::InitDone]);
+    recorder.bmcs.follow(stream::iter(events.map(Ok))).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn in_mode_bmc_it_becomes_credentials_and_an_object_with_its_address() {
+    let api = Api::default();
+    let recorder = recorder_with(&api, "endpoints: { mode: bmc }\n");
+    list(&recorder, vec![]).await;
+    recorder.sightings.saw(MAC, IP);
+    assert!(recorder.pass(MAC).await.is_some(), "the BMC objects are not known yet");
+    list_bmcs(&recorder, vec![]).await;
+    assert_eq!(recorder.pass(MAC).await, None);
+    let asked = api.asked();
+    let paths: Vec<_> = asked.iter().map(|(path, _)| path.rsplit('/').next().unwrap()).collect();
+    assert_eq!(paths, ["bmcsecrets", "bmcs"]);
+    let access = json!({"macAddress": "aa:bb:cc:00:00:01", "ip": "10.77.0.5"});
+    assert_eq!(asked[1].1["spec"]["access"], access);
+    assert_eq!(asked[1].1["metadata"]["name"], "compute-aabbcc000001");
+    assert!(recorder.sightings.is_empty());
+}
+
+#[tokio::test]
+async fn a_bmc_object_at_another_address_is_told_and_made_anew_once_it_is_gone() {
+    let api = Api::default();
+    let recorder = recorder_with(&api, "endpoints: { mode: bmc }\n");
+    let (mac_address, ip) = (Some(MAC.to_string()), Some("10.77.0.9".to_owned()));
+    let access = Some(InlineAccess { mac_address, ip });
+    let bmc = Bmc::new("mine", BmcSpec { access, ..BmcSpec::default() });
+    list_bmcs(&recorder, vec![bmc.clone()]).await;
+    recorder.sightings.saw(MAC, IP);
+    assert!(recorder.pass(MAC).await > Some(Duration::from_mins(30)));
+    let (_, event) = api.asked().pop().unwrap();
+    assert_eq!((&event["reason"], &event["regarding"]["name"]), (&json!("Moved"), &json!("mine")));
+    recorder.wake_by_bmc(&Change::Removed(&Arc::new(bmc)));
+    assert_eq!(recorder.sightings.0.queue.len(), 1);
 }
 
 #[test]

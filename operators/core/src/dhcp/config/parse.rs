@@ -1,4 +1,4 @@
-use super::{Config, instances, raw, route, subnet, tftp};
+use super::{Config, Record, instances, raw, route, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
@@ -71,6 +71,7 @@ impl Config {
             allow: distinct(&raw.allow, "allow", |t| mac_prefix(t, "allow"))?,
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
+            record: record(raw.endpoints.mode.as_ref())?,
             instances,
             dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
         })
@@ -94,6 +95,11 @@ fn socket(text: &raw::Text) -> Result<SocketAddrV4, ConfigError> {
 pub(super) fn mac_prefix(text: &raw::Text, field: &'static str) -> Result<MacPrefix, ConfigError> {
     let problem = |error| format!("`{}` {error}", text.value);
     text.value.parse().map_err(|error| fail(text, field, problem(error)))
+}
+
+fn record(text: Option<&raw::Text>) -> Result<Record, ConfigError> {
+    let parse = |text| scalar(text, "endpoints.mode", "`endpoint` or `bmc`", "bmc");
+    text.map_or(Ok(Record::default()), parse)
 }
 
 fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {

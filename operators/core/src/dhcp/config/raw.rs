@@ -178,7 +178,10 @@ pub(super) struct Instances {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Endpoints {
-    /// What names of new Endpoints begin with; the MAC address follows.
+    /// `endpoint`, or `bmc`: BMC objects that have the address themselves, and no Endpoints.
+    #[schemars(extend("enum" = ["endpoint", "bmc"], "default" = "endpoint"))]
+    pub(super) mode: Option<Text>,
+    /// What names of new Endpoints, or BMCs, begin with; the MAC address follows.
     #[schemars(extend("default" = "compute-"))]
     pub(super) name_prefix: Option<Text>,
 }

@@ -46,7 +46,9 @@ fn everything_is_read() {
     );
     let bios = config.boot.bios.unwrap();
     assert_eq!((bios.server, bios.path.as_str()), (Some([10, 77, 0, 3].into()), "undionly.kpxe"));
-    assert_eq!(config.endpoint_prefix, "bmc-");
+    assert_eq!((config.endpoint_prefix.as_str(), config.record), ("bmc-", Record::Endpoint));
+    let text = FULL.replace("namePrefix: bmc-", "mode: bmc");
+    assert_eq!(Config::parse(&text).unwrap().record, Record::Bmc);
 }
 
 #[test]
@@ -133,6 +135,7 @@ fn errors_name_line_field_and_fix() {
             "line 19: boot.ipxe: `tftp://boot:8082/ipxe/${uuid}` is not",
         ),
         ("'aa:bb'", "'aa:bg'", "line 20: allow: `aa:bg` has `g` in it; write hexadecimal"),
+        ("namePrefix: bmc-", "mode: both", "line 22: endpoints.mode: `both` is not `endpoint` or"),
         ("bmc-", "BMC-", "line 22: endpoints.namePrefix: cannot begin an object's name"),
         (
             "[eth1]",

@@ -1,0 +1,84 @@
+//! BMCs that are to have no Endpoint: credentials, and a BMC object that has the address itself.
+
+use super::{Error, MANAGER, Recorder};
+use kube::{Api, api::PostParams};
+use metal_api::{Bmc, BmcSecret, MacAddr};
+use metal_core::{
+    dhcp::{
+        Record,
+        endpoint::name,
+        inline::{Standing, mac_of, standing},
+    },
+    endpoint::Wanted,
+};
+use metal_runtime::{
+    follow,
+    index::{Change, Ended, Index},
+};
+use std::{future::pending, net::IpAddr, sync::Arc};
+
+/// BMC objects by MAC address.
+pub type Bmcs = Index<Bmc, MacAddr>;
+
+/// An index without BMC objects.
+pub fn bmcs() -> Bmcs {
+    Index::new(|bmc: &Bmc| mac_of(bmc).into_iter().collect())
+}
+
+impl Recorder {
+    /// Follows the BMC objects, once the configuration wants some: until then nobody needs the
+    /// right to see them.
+    pub(super) async fn follow_bmcs(&self) -> Result<(), Ended> {
+        let mut config = self.config.clone();
+        if config.wait_for(|config| config.record == Record::Bmc).await.is_err() {
+            pending::<()>().await;
+        }
+        follow(&self.client, &self.bmcs, |_| {}, |change| self.wake_by_bmc(&change)).await
+    }
+
+    /// A change may end an ambiguity, or make room for another address.
+    pub(super) fn wake_by_bmc(&self, change: &Change<'_, Bmc>) {
+        let (old, new) = match change {
+            Change::Applied { old, new } => (*old, Some(*new)),
+            Change::Removed(old) => (Some(*old), None),
+            Change::Unreadable { .. } => (None, None),
+        };
+        for mac in old.into_iter().chain(new).filter_map(|bmc| mac_of(bmc)) {
+            self.wake_if_wanted(mac);
+        }
+    }
+
+    pub(super) async fn record_bmc(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
+        let database = Arc::clone(&self.database.borrow());
+        // The database may have changed since it was seen.
+        let Some(entry) = database.lookup(mac) else { return Ok("Unchanged") };
+        let prefix = self.config.borrow().endpoint_prefix.clone();
+        let named = self.bmcs.named(None, &name(&prefix, mac));
+        match standing(&prefix, (mac, ip), entry, self.bmcs.get(&mac), named) {
+            Standing::Nothing => Ok("Unchanged"),
+            Standing::Create(name, wanted) => {
+                self.create_bmc(&name, *wanted).await.map_err(Error::CreateBmc)?;
+                tracing::info!(%mac, %ip, bmc = name, "bmc created");
+                Ok("Created")
+            }
+            Standing::Moved(bmc) => Err(Error::Moved { ip, bmc }),
+            Standing::Ambiguous(bmcs) => Err(Error::AmbiguousBmc { mac, bmcs }),
+            Standing::NameTaken(bmc) => Err(Error::BmcNameTaken { mac, bmc }),
+            Standing::BadEntry(problem) => Err(Error::BadEntry(problem)),
+        }
+    }
+
+    /// Credentials that are there stay: they may have been rotated. The BMC comes last, so that a
+    /// pass that died in between is taken up again.
+    async fn create_bmc(&self, name: &str, wanted: Wanted) -> Result<(), kube::Error> {
+        let params =
+            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let secrets = Api::<BmcSecret>::all(self.client.clone());
+        match secrets.create(&params, &BmcSecret::new(name, wanted.secret)).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            created => drop(created?),
+        }
+        let bmcs = Api::<Bmc>::all(self.client.clone());
+        bmcs.create(&params, &Bmc::new(name, wanted.bmc)).await.map(drop)
+    }
+}
