@@ -11,7 +11,7 @@ use metal_api::{Bmc, Endpoint, EndpointSpec, Server, ServerState};
 use std::time::Duration;
 
 /// How long a machine may take to get somewhere.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A tenant's operating system that runs.
 #[derive(Clone, Debug)]

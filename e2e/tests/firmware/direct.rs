@@ -8,7 +8,6 @@ use metal_api::inventory::Report;
 use service::{Answer, REGISTRY_TOKEN, Service};
 
 #[tokio::test]
-#[ignore = "takes longer: hack/test firmware"]
 async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
     let mut service = Service::start([]).await;
     let mut machine = Machine::start(&service.command_line()).await;

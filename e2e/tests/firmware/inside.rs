@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a test may take, once all that it needs is there.
-const LIMIT: Duration = Duration::from_mins(4);
+const LIMIT: Duration = Duration::from_mins(15);
 /// Set inside, to the folder with our binaries.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 /// Set inside, to the folder with the discovery image.

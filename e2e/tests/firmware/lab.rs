@@ -22,7 +22,7 @@ use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 
 /// How long firmware may take to say what is wrong.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(10);
 /// How much of a log is worth printing.
 const TAIL: usize = 60;
 

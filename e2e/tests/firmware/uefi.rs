@@ -17,8 +17,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
-/// How long firmware may take to ask for a file.
-const LIMIT: Duration = Duration::from_mins(2);
+/// How long firmware may take to ask for a file: without KVM, on a machine with other work.
+const LIMIT: Duration = Duration::from_mins(10);
 
 #[test]
 #[ignore = "takes longer: hack/test firmware"]
@@ -53,7 +53,6 @@ fn a_machine_with_uefi_http_boot_over_ipv6_becomes_available() {
 }
 
 #[test]
-#[ignore = "takes longer: hack/test firmware"]
 fn a_machine_with_uefi_http_boot_becomes_available() {
     with_discovery_image(async || {
         Lab::start(Path::UefiHttp, Site::Link).await.machine_becomes_available().await;

@@ -28,7 +28,7 @@ pub(super) const DISKS: [(&str, &str, u64); 3] = [
     ("DISK-SCSI", "scsi-hd", 1 << 30),
 ];
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_mins(10);
 /// Without KVM each of them keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(1);
 

@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle, time::timeout};
 
 pub(super) const REGISTRY_TOKEN: &str = "registry-token-of-this-boot";
 const BOOT_TOKEN: &str = "boot-token";
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_mins(10);
 /// This host, as the machine sees it.
 const HOST: &str = "10.0.2.2";
 
