@@ -51,13 +51,13 @@ ENTRYPOINT ["/metal-operator"]
 
 FROM base AS boot-operator
 COPY --from=operators /out/boot-operator /
-EXPOSE 8082/tcp 8083/tcp 8081/tcp 8443/tcp
+EXPOSE 8082/tcp 8083/tcp 8444/tcp 8081/tcp 8443/tcp
 ENTRYPOINT ["/boot-operator"]
 
 # Its ports and sockets need capabilities, which a container gets as root: see bases/netboot.
 FROM base AS netboot
 COPY --from=operators /out/netboot /
-EXPOSE 67/udp 9443/tcp
+EXPOSE 67/udp 69/udp 547/udp 4011/udp 9443/tcp
 ENTRYPOINT ["/netboot"]
 
 # Reads what only root may read, on a machine that is nobody's yet.
