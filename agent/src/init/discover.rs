@@ -3,6 +3,7 @@
 use super::{
     ignition::{self, NoOrders, Orders},
     origin::{self, NoOrigin},
+    power::Lookout,
 };
 use crate::{
     agent::{Agent, Unusable},
@@ -55,13 +56,20 @@ enum Stuck {
 }
 
 /// Reports for ever. `boot_url` is what a DHCP server said, where it was asked.
-pub(super) async fn report(root: &Root, boot_url: &watch::Receiver<Option<String>>) -> Infallible {
+pub(super) async fn report(
+    root: &Root,
+    boot_url: &watch::Receiver<Option<String>>,
+    buttons: &Lookout,
+) -> Infallible {
     wait_for_address().await;
     let mut backoff = Backoff::new(PAUSE);
     loop {
         let url = boot_url.borrow().clone();
         match agent(root, url.as_deref()).await {
-            Ok(agent) => match agent.run().await {},
+            Ok(agent) => {
+                buttons.look().await;
+                match agent.run().await {}
+            }
             Err(stuck) => {
                 let pause = backoff.pause(chance::number());
                 let again = format!("{:.0} s", pause.as_secs_f32());

@@ -23,7 +23,7 @@ mod power;
 
 use crate::{probe::chain, root::Root};
 use console::{Consoles, Uptime};
-use power::End;
+use power::{End, Lookout};
 use std::{
     convert::Infallible, ffi::OsString, io, panic, path::Path, process::ExitCode, time::Duration,
 };
@@ -74,18 +74,19 @@ fn live() -> io::Result<End> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let root = Root::new("/");
+        let (lookout, looks) = power::lookout();
         tokio::select! {
-            end = power::wait(&root) => end,
-            never = work(&root) => match never {},
+            end = power::wait(&root, looks) => end,
+            never = work(&root, &lookout) => match never {},
         }
     })
 }
 
-async fn work(root: &Root) -> Infallible {
+async fn work(root: &Root, buttons: &Lookout) -> Infallible {
     let (boot_url, told) = watch::channel(None);
     tokio::select! {
         never = network::keep(root.clone(), boot_url) => never,
-        never = discover::report(root, &told) => never,
+        never = discover::report(root, &told, buttons) => never,
     }
 }
 

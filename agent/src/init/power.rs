@@ -10,6 +10,7 @@ use tokio::{
     io::AsyncReadExt,
     net::unix::pipe::Receiver,
     signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::sleep,
 };
@@ -34,14 +35,40 @@ pub(super) enum End {
     Reboot,
 }
 
+/// Has new buttons looked for.
+#[derive(Debug)]
+pub(super) struct Lookout(mpsc::Sender<oneshot::Sender<()>>);
+
+/// Who is to look.
+#[derive(Debug)]
+pub(super) struct Looks(mpsc::Receiver<oneshot::Sender<()>>);
+
+/// The two of them.
+pub(super) fn lookout() -> (Lookout, Looks) {
+    let (ask, asked) = mpsc::channel(1);
+    (Lookout(ask), Looks(asked))
+}
+
+impl Lookout {
+    /// Returns once a press of every button that is there now will be noticed. A machine is
+    /// switched off within milliseconds of its report.
+    pub(super) async fn look(&self) {
+        let (seen, is_seen) = oneshot::channel();
+        // An error says that the end is there already.
+        if self.0.send(seen).await.is_ok() {
+            is_seen.await.ok();
+        }
+    }
+}
+
 /// Waits until somebody wants an end.
-pub(super) async fn wait(root: &Root) -> io::Result<End> {
+pub(super) async fn wait(root: &Root, looks: Looks) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut power_fails = signal(SignalKind::from_raw(POWER_FAILS))?;
     // What Ctrl-Alt-Del becomes.
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {
-        () = button(root) => {
+        () = button(root, looks) => {
             tracing::info!("power button was pressed: this machine goes off");
             End::PowerOff
         }
@@ -58,8 +85,9 @@ async fn told(signal: &mut Signal) {
 
 /// Waits until a power button is pressed: that of the case, or what a BMC makes of a graceful
 /// shutdown.
-async fn button(root: &Root) {
+async fn button(root: &Root, Looks(mut looks): Looks) {
     let (mut known, mut inputs) = (BTreeMap::new(), JoinSet::new());
+    let mut asked: Option<oneshot::Sender<()>> = None;
     loop {
         for name in root.names(INPUTS).unwrap_or_default() {
             if name.starts_with("event") && !known.contains_key(&name) {
@@ -70,8 +98,11 @@ async fn button(root: &Root) {
                 }
             }
         }
+        // Whoever asked may be gone.
+        asked.take().and_then(|seen| seen.send(()).ok());
         tokio::select! {
             Some(Ok(Ok(()))) = inputs.join_next() => return,
+            Some(seen) = looks.recv() => asked = Some(seen),
             () = sleep(LOOK) => {}
         }
     }
@@ -118,7 +149,12 @@ pub(super) fn enact(end: End) -> nix::Result<Infallible> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Write, pipe};
+    use nix::{sys::stat::Mode, unistd::mkfifo};
+    use std::{
+        fs,
+        io::{Write, pipe},
+    };
+    use tokio::time::timeout;
 
     #[test]
     fn only_a_press_of_the_power_key_counts() {
@@ -145,6 +181,25 @@ mod tests {
         drop(writer);
         let input = Receiver::from_owned_fd(reader.into()).unwrap();
         assert!(pressed(input).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn after_a_look_a_press_of_a_new_button_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = folder.path().join("dev/input");
+        fs::create_dir_all(&inputs).unwrap();
+        let root = Root::new(folder.path());
+        let (lookout, looks) = lookout();
+        let watching = tokio::spawn(async move { button(&root, looks).await });
+        lookout.look().await;
+        let input = inputs.join("event0");
+        mkfifo(&input, Mode::S_IRWXU).unwrap();
+        lookout.look().await;
+        // Nobody can open it like this unless somebody reads.
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).custom_flags(O_NONBLOCK).open(input);
+        opened.unwrap().write_all(&event(KEY, POWER, PRESSED)).unwrap();
+        timeout(Duration::from_mins(1), watching).await.unwrap().unwrap();
     }
 
     fn event(kind: u16, code: u16, value: i32) -> Vec<u8> {
