@@ -42,11 +42,12 @@ fn interface(root: &Root, name: String, addresses: &Addresses) -> NetworkInterfa
     }
 }
 
-/// The kernel's running flag: there is a carrier, and the link is operational.
+/// There is a carrier, and nothing but time keeps the link from being operational: for up to a second
+/// after the carrier came, the kernel still calls it `down`.
 fn is_running(root: &Root, name: &str) -> bool {
-    let state = root.word(&format!("{FOLDER}/{name}/operstate"));
+    let state = root.word(&format!("{FOLDER}/{name}/operstate")).unwrap_or_default();
     root.flag(&format!("{FOLDER}/{name}/carrier"))
-        && state.is_none_or(|state| state == "up" || state == "unknown")
+        && !matches!(&*state, "dormant" | "lowerlayerdown" | "notpresent" | "testing")
 }
 
 /// Speed of the link in Mbit/s; a link that is down or virtual has none.
