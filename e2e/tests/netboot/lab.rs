@@ -12,6 +12,7 @@ use e2e::{
     namespace::{Network, ip},
     stack,
 };
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api,
     api::{ListParams, ObjectMeta},
@@ -129,6 +130,27 @@ impl Lab {
     pub(crate) async fn kill_netboot(&self) {
         let netboot = self.netboot.take();
         netboot.unwrap().kill().await.unwrap();
+    }
+
+    /// An end as a pod's.
+    pub(crate) async fn stop_netboot(&self) -> Result<()> {
+        self.netboot.take().context("there is none")?.terminate(LIMIT).await
+    }
+
+    /// Who holds the Lease that says which of two instances answers; empty if nobody does.
+    pub(crate) async fn leader(&self) -> Result<String> {
+        let api = Api::<Lease>::namespaced(self.cluster.client().await?, NAMESPACE);
+        let spec = api.get("netboot.bloomery.dev").await?.spec.unwrap_or_default();
+        Ok(spec.holder_identity.unwrap_or_default())
+    }
+
+    /// Waits until the second one leads.
+    pub(crate) async fn until_the_other_leads(&self) -> Result<()> {
+        eventually(LIMIT, async || {
+            ensure!(self.other_log()?.contains("Leads"), "{}", self.other_log()?);
+            Ok(())
+        })
+        .await
     }
 
     /// Another one in its place.

@@ -12,6 +12,7 @@ use crate::{
     server, standby, tftp, v6,
 };
 use anyhow::Context as _;
+use futures::future::{FusedFuture, FutureExt};
 use kube::{
     Client,
     runtime::events::{Recorder as Events, Reporter as Source},
@@ -66,7 +67,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         machines: Arc::default(),
         listed: readiness.note("machines", "the API server"),
     });
-    let publishing = match &recorder {
+    let mut publishing = match &recorder {
         Some(recorder) => {
             let config = config.subscribe();
             Some(publishing(&args, recorder.client.clone(), config, &readiness, &mut registry))
@@ -118,25 +119,33 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving DHCPv6");
     }
-    let mut serving = pin!(all(serving, transferring, serving6, &shutdown));
+    let mut serving = pin!(all(serving, transferring, serving6, &shutdown).fuse());
 
     let told = |file: &'static str| {
         let metrics = metrics.clone();
         move |reading| metrics.read(file, reading)
     };
     let ended = tokio::select! {
-        served = &mut serving => return served,
+        served = &mut serving => served,
         told = admin.serve(readiness, registry, shutdown.clone()) => told.context("admin ended"),
         () = config.follow(told("config")) => Ok(()),
         () = follow(database, told("mac-prefixes")) => Ok(()),
         ended = record(recorder) => ended,
         ended = follow_machines(watch) => ended,
-        ended = Box::pin(publish(publishing)) => ended,
+        ended = Box::pin(publish(publishing.as_mut())) => ended,
     };
     // The lease file is closed in order, also when it was not the end of the packet path.
     shutdown.cancel();
-    serving.await?;
-    ended
+    let served = if serving.is_terminated() { Ok(()) } else { serving.await };
+    release(publishing).await;
+    served.and(ended)
+}
+
+/// Nobody is answered here any more: the other instance need not wait to see that.
+async fn release(publishing: Option<Publishing>) {
+    if let Some(candidate) = publishing.and_then(|publishing| publishing.candidate) {
+        candidate.release().await;
+    }
 }
 
 /// The servers, which end together.
@@ -212,24 +221,25 @@ fn publishing(
         leader_elect_identity: None,
     };
     let candidate = election.candidate(&client, standby::LEASE);
+    let candidate = candidate.map(|candidate| candidate.lasting(standby::DURATION));
     let leases = Published::new(instances);
     let listed = readiness.note("leases", "the API server");
     let writer = Publisher::new(client, leases.clone(), config, listed, registry);
     Publishing { published: leases, publisher: Arc::new(writer), candidate }
 }
 
-async fn publish(publishing: Option<Publishing>) -> anyhow::Result<()> {
+async fn publish(publishing: Option<&mut Publishing>) -> anyhow::Result<()> {
     let Some(Publishing { publisher, candidate, .. }) = publishing else {
         return std::future::pending().await;
     };
     let stand = async {
         match candidate {
-            Some(candidate) => standby::stand(candidate, &publisher).await,
+            Some(candidate) => standby::stand(candidate, publisher).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        ended = Arc::clone(&publisher).run() => ended.context("watch of leases ended"),
+        ended = Arc::clone(publisher).run() => ended.context("watch of leases ended"),
         () = stand => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// The Lease.
 pub const LEASE: &str = "netboot.bloomery.dev";
 /// How long the one that answers may be silent before the other one does.
-const DURATION: Duration = Duration::from_secs(5);
+pub const DURATION: Duration = Duration::from_secs(5);
 /// How often it says that it is there.
 const RENEW: Duration = Duration::from_millis(1200);
 /// How long one try may take.
@@ -29,9 +29,9 @@ const ALONE: Duration = Duration::from_secs(10);
 /// How often we look whether the objects of the other instance are known.
 const NOT_LISTED: Duration = Duration::from_millis(100);
 
-/// Stands for ever. Whoever starts hears of every lease of the other instance before it can lead.
-pub async fn stand(candidate: Candidate, publisher: &Arc<Publisher>) {
-    let mut candidate = candidate.lasting(DURATION);
+/// Stands for ever, for a Lease that lasts for [`DURATION`]. Whoever starts hears of every lease of
+/// the other instance before it can lead.
+pub async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
     let (mut reached, mut is_reachable) = (Instant::now(), true);
     while !publisher.is_listed() && reached.elapsed() < ALONE {
         sleep(NOT_LISTED).await;
