@@ -51,7 +51,7 @@ async fn what_changes_on_the_machine_is_in_the_next_report() {
     let agent = agent(&tree, &server.url(""));
     let carrier = async {
         assert_eq!(carrier_of_eth0(&server.request().await.registration()), "up");
-        tree.write("/sys/class/net/eth0/operstate", b"down\n");
+        tree.write("/sys/class/net/eth0/carrier", b"0\n");
         while carrier_of_eth0(&server.request().await.registration()) == "up" {}
     };
     select! {
