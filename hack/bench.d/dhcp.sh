@@ -40,16 +40,10 @@ clients=20000
 # All of it is in memory, and ends with this namespace.
 mount -t tmpfs tmpfs "$dir"
 
-until_true() {
-  for _ in $(seq 200); do
-    if "$@" >/dev/null 2>&1; then return; fi
-    sleep 0.05
-  done
-  cat "$dir"/*.log >&2
-  die "waited in vain: $*"
-}
-
-is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+# shellcheck source=../../operators/netboot/tests/inside.sh
+. "$hack/../operators/netboot/tests/inside.sh"
+# shellcheck disable=SC2034 # of until_true
+tries=200
 
 # load RATE SECONDS: its exit status says no more than that there were drops.
 load() {
@@ -100,9 +94,8 @@ measure() {
   wait "$pid" || true
 }
 
-unshare --net sleep infinity &
-client=$!
-until_true is_apart "$client"
+client=""
+namespace client
 ip link set lo up
 ip link add s0 type veth peer name c0 netns "$client"
 ip addr add 10.80.0.1/16 dev s0

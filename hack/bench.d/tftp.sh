@@ -39,16 +39,10 @@ libraries=$(echo "$peers"/usr/lib/*-linux-gnu "$peers"/lib/*-linux-gnu | tr ' ' 
 mount -t tmpfs tmpfs "$dir"
 mkdir "$dir/root"
 
-until_true() {
-  for _ in $(seq 100); do
-    if "$@" >/dev/null 2>&1; then return; fi
-    sleep 0.05
-  done
-  cat "$dir"/*.log >&2
-  die "waited in vain: $*"
-}
-
-is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+# shellcheck source=../../operators/netboot/tests/inside.sh
+. "$hack/../operators/netboot/tests/inside.sh"
+# shellcheck disable=SC2034 # of until_true
+tries=100
 in_client() { nsenter -t "$client" -n env "LD_LIBRARY_PATH=$libraries" timeout 120 "$@"; }
 
 curl_1() {
@@ -69,9 +63,8 @@ measure() {
     'BEGIN { printf "%s %s %.1f\n", server, windowsize, mib * 1e6 / time }' | tee -a "$dir/seen" >&2
 }
 
-unshare --net sleep infinity &
-client=$!
-until_true is_apart "$client"
+client=""
+namespace client
 ip link set lo up
 ip link add s0 type veth peer name eth0 netns "$client"
 for last in 1 2 3; do ip addr add "10.80.0.$last/24" dev s0; done

@@ -9,8 +9,9 @@ enter() {
         "$0" inside "$@"
 }
 
+# until_true COMMAND..: tries it 1,200 times, or as often as `tries` says, twenty times in a second.
 until_true() {
-    for _ in $(seq 1200); do
+    for _ in $(seq "${tries:-1200}"); do
         if "$@" >"$dir/wait" 2>&1; then return; fi
         sleep 0.05
     done
