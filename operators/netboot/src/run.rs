@@ -30,7 +30,7 @@ use metal_runtime::{
     report::{Failures, Reporter},
 };
 use prometheus_client::{metrics::family::Family, registry::Registry};
-use std::{pin::pin, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinHandle, spawn_blocking},
@@ -85,10 +85,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         metrics: metrics.clone(),
         ready: readiness.gate("dhcp", "its sockets"),
     };
-    let (opened, is_open) = oneshot::channel();
-    let stop = shutdown.clone();
-    let serving = spawn_blocking(move || server::serve(parts, opened, &stop));
-    if let Ok(addresses) = is_open.await {
+    let serve = |opened, stop: &_| server::serve(parts, opened, stop);
+    let (serving, addresses) = start(serve, &shutdown).await;
+    if let Some(addresses) = addresses {
         tracing::info!(?addresses, "serving DHCP");
     }
     let parts = tftp::Parts {
@@ -97,10 +96,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         metrics: tftp::Metrics::register(&mut registry),
         ready: readiness.gate("tftp", "its sockets"),
     };
-    let (opened, is_open) = oneshot::channel();
-    let stop = shutdown.clone();
-    let transferring = spawn_blocking(move || tftp::serve(parts, opened, &stop));
-    if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
+    let serve = |opened, stop: &_| tftp::serve(parts, opened, stop);
+    let (transferring, addresses) = start(serve, &shutdown).await;
+    if let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving TFTP");
     }
     let parts = Parts {
@@ -113,10 +111,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         metrics: v6::Metrics::register(&mut registry),
         ready: readiness.gate("dhcp6", "its sockets"),
     };
-    let (opened, is_open) = oneshot::channel();
-    let stop = shutdown.clone();
-    let serving6 = spawn_blocking(move || v6::serve(parts, opened, &stop));
-    if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
+    let serve = |opened, stop: &_| v6::serve(parts, opened, stop);
+    let (serving6, addresses) = start(serve, &shutdown).await;
+    if let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving DHCPv6");
     }
     let mut serving = pin!(all(serving, transferring, serving6, &shutdown).fuse());
@@ -146,6 +143,20 @@ async fn release(publishing: Option<Publishing>) {
     if let Some(candidate) = publishing.and_then(|publishing| publishing.candidate) {
         candidate.release().await;
     }
+}
+
+/// Starts a server on a thread of its own; with the addresses of its sockets, once they are open.
+async fn start<E: Send + 'static>(
+    serve: impl FnOnce(oneshot::Sender<Vec<SocketAddr>>, &CancellationToken) -> Result<(), E>
+    + Send
+    + 'static,
+    shutdown: &CancellationToken,
+) -> (JoinHandle<Result<(), E>>, Option<Vec<SocketAddr>>) {
+    let (opened, is_open) = oneshot::channel();
+    let stop = shutdown.clone();
+    let serving = spawn_blocking(move || serve(opened, &stop));
+    // An error says that it ended before it opened anything, which is told where it is awaited.
+    (serving, is_open.await.ok())
 }
 
 /// The servers, which end together.
