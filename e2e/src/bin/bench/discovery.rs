@@ -142,7 +142,7 @@ fn tell(writes: &Writes, servers: u32) {
     eprintln!("API writes per server:");
     for (resource, verb, count) in writes.by_kind() {
         let each = float(count) / f64::from(servers);
-        eprintln!("  {each:6.2} {verb:6} {resource}");
+        eprintln!("  {each:6.3} {verb:9} {resource}");
     }
 }
 

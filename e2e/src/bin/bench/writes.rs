@@ -11,7 +11,8 @@ const VERBS: [&str; 6] = ["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLL
 const OTHERS: [&str; 4] =
     ["leases", "tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"];
 
-/// Number of writes by resource with subresource, and verb.
+/// Number of writes by resource with subresource, and verb, with the status code of those that
+/// were refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Writes(BTreeMap<(String, String), u64>);
 
@@ -42,13 +43,17 @@ impl Writes {
                     "" => resource.to_owned(),
                     subresource => format!("{resource}/{subresource}"),
                 };
+                let verb = match label("code") {
+                    accepted if accepted.starts_with('2') => verb.to_owned(),
+                    refused => format!("{verb} {refused}"),
+                };
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
                     reason = "a counter"
                 )]
                 let count = count as u64;
-                *writes.entry((resource, verb.to_owned())).or_default() += count;
+                *writes.entry((resource, verb)).or_default() += count;
             }
         }
         Self(writes)
@@ -106,7 +111,14 @@ apiserver_current_inflight_requests{request_kind="mutating"} 1
     #[test]
     fn writes_count_whatever_came_of_them_and_leases_do_not() {
         let writes = Writes::parse(METRICS);
-        assert_eq!(writes.by_kind(), [("servers/status", "APPLY", 8), ("endpoints", "POST", 3)]);
+        assert_eq!(
+            writes.by_kind(),
+            [
+                ("servers/status", "APPLY", 7),
+                ("endpoints", "POST", 3),
+                ("servers/status", "APPLY 409", 1),
+            ]
+        );
         assert_eq!(writes.total(), 11);
     }
 
@@ -115,6 +127,6 @@ apiserver_current_inflight_requests{request_kind="mutating"} 1
         let (all, none) = (Writes::parse(METRICS), Writes::default());
         assert_eq!(all.clone().since(&all), none);
         let without = all.since(&none).without("endpoints", "POST", 3).unwrap();
-        assert_eq!(without.by_kind(), [("servers/status", "APPLY", 8)]);
+        assert_eq!(without.total(), 8);
     }
 }

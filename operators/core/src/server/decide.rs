@@ -17,6 +17,9 @@ const SILENT: SignedDuration = SignedDuration::from_secs(30);
 const REFUSED: SignedDuration = SignedDuration::from_mins(30);
 /// How long a change that decides nothing may wait to be recorded with one that does.
 const SETTLE: SignedDuration = SignedDuration::from_secs(10);
+/// The same for the power of a host that is being discovered: it goes on and off again meanwhile,
+/// and most are done before this.
+const SETTLE_DISCOVERY: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to repeat a step that had no effect; doubles with each repetition.
 const REPEAT: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to repeat a reset that had no effect: the host may be busy with it.
@@ -42,15 +45,22 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {
         return Decision::Record(Box::new(new));
     }
-    let settled = seen.recorded.is_none_or(|at| seen.now.duration_since(at) >= SETTLE);
+    let settle = settle(&old, &new);
+    let settled = seen.recorded.is_none_or(|at| seen.now.duration_since(at) >= settle);
     if let (Decision::Rest(time), true) = (&then, new != old) {
         return if settled {
             Decision::Record(Box::new(new))
         } else {
-            pace(Decision::Rest((*time).min(SETTLE)), seen, settings)
+            pace(Decision::Rest((*time).min(settle)), seen, settings)
         };
     }
     pace(then, seen, settings)
+}
+
+/// How long after the last record a change that decides nothing is recorded.
+fn settle(old: &ServerStatus, new: &ServerStatus) -> SignedDuration {
+    let discovers = new.state == Some(ServerState::Discovery);
+    if discovers && new.conditions == old.conditions { SETTLE_DISCOVERY } else { SETTLE }
 }
 
 /// Whether a server that is being deleted may go.
