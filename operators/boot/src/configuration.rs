@@ -8,7 +8,8 @@ mod tests;
 
 use crate::{
     Error, Next,
-    context::{Context, Named},
+    context::{ConfigRef, Context, Kind, Named},
+    unseen,
 };
 use jiff::Timestamp;
 use metal_core::boot::configuration::{decide, outdated};
@@ -30,6 +31,14 @@ pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, E
     };
     if let Some(decision) = outdated(&configuration, ctx.modes, Timestamp::now()) {
         return act::act(&ctx, &configuration, decision).await;
+    }
+    let behind = |kind| {
+        let config = ConfigRef::new(kind, (namespace.clone(), name.clone()));
+        ctx.unseen.is_behind(&config, ctx.shown(&config).as_deref())
+    };
+    // The watch wakes this controller when it has caught up.
+    if [Kind::Ipxe, Kind::Http].into_iter().any(behind) {
+        return Ok(Next::After(unseen::PATIENCE));
     }
     let seen = observe::observe(&ctx, &configuration).await?;
     act::act(&ctx, &configuration, decide(&seen.as_observation(), ctx.modes)).await

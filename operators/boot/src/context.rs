@@ -1,8 +1,8 @@
 //! What every pass may use.
 
-use crate::{args::Urls, fetches::Fetches, secrets::Secrets, view::View};
+use crate::{args::Urls, fetches::Fetches, secrets::Secrets, unseen::Unseen, view::View};
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
     runtime::events::{Event, EventType, Recorder},
 };
 use metal_core::boot::configuration::Modes;
@@ -64,6 +64,8 @@ pub struct Context {
     pub images: Arc<Resolver>,
     /// What was handed out, and is not recorded yet.
     pub fetches: Arc<Fetches>,
+    /// Boot configs that were written, and that no watch has shown yet.
+    pub unseen: Unseen,
     /// Architecture of the servers.
     pub architecture: String,
     /// Which ways of booting are looked after.
@@ -73,6 +75,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// The resource version of a boot config that the watch shows.
+    pub fn shown(&self, config: &ConfigRef) -> Option<String> {
+        let (namespace, name) = (Some(config.namespace.as_str()), &config.name);
+        match config.kind {
+            Kind::Ipxe => self.view.ipxe.named(namespace, name)?.resource_version(),
+            Kind::Http => self.view.http.named(namespace, name)?.resource_version(),
+        }
+    }
+
     /// Publishes a warning; best effort, because the status is the record.
     pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
         let event = Event {

@@ -23,6 +23,7 @@ pub mod secrets;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod unseen;
 pub mod view;
 mod wiring;
 

@@ -13,6 +13,7 @@ use crate::{
     live::Live,
     metrics::Cache,
     secrets::Secrets,
+    unseen::Unseen,
     view::View,
     wiring::{self, Queues},
 };
@@ -180,6 +181,7 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
         secrets: Arc::new(Secrets::new(client.clone())),
         images,
         fetches: Arc::new(Fetches::default()),
+        unseen: Unseen::default(),
         architecture: args.architecture.clone(),
         modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },
         urls,

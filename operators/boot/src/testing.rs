@@ -13,6 +13,7 @@ use crate::{
     http::{DefaultUki, Site},
     live::Live,
     secrets::Secrets,
+    unseen::Unseen,
     view::View,
 };
 use futures::stream;
@@ -302,6 +303,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         secrets: Arc::new(Secrets::new(client)),
         images,
         fetches: Arc::new(Fetches::default()),
+        unseen: Unseen::default(),
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
         urls: urls(),

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Next,
-    context::{Context, HTTP_MANAGER, MANAGER, named},
+    context::{ConfigRef, Context, HTTP_MANAGER, Kind, MANAGER, named},
 };
 use kube::{
     Api, Resource,
@@ -67,28 +67,34 @@ async fn carry_out(
 ) -> Result<(), Error> {
     let (namespace, name) = named(configuration);
     let client = || ctx.client.clone();
+    let kind = match step {
+        Step::ApplyIpxe(_) | Step::DeleteIpxe => Kind::Ipxe,
+        Step::ApplyHttp(_) | Step::DeleteHttp => Kind::Http,
+    };
+    let config = ConfigRef::new(kind, (namespace.clone(), name.clone()));
+    let shown = ctx.shown(&config);
     match step {
         Step::ApplyIpxe(config) => {
             let api = Api::<IpxeBootConfig>::namespaced(client(), &namespace);
-            let applied = apply(&api, &*config, MANAGER).await;
-            applied.map(drop).map_err(Error::write("IPXEBootConfig"))
+            apply(&api, &*config, MANAGER).await.map_err(Error::write("IPXEBootConfig"))?;
         }
         Step::ApplyHttp(config) => {
             let api = Api::<HttpBootConfig>::namespaced(client(), &namespace);
-            let applied = apply(&api, &*config, HTTP_MANAGER).await;
-            applied.map(drop).map_err(Error::write("HTTPBootConfig"))
+            apply(&api, &*config, HTTP_MANAGER).await.map_err(Error::write("HTTPBootConfig"))?;
         }
         Step::DeleteIpxe => {
             let there = ctx.view.ipxe.named(Some(&namespace), &name);
             let api = Api::<IpxeBootConfig>::namespaced(client(), &namespace);
-            delete(&api, there.as_deref(), "IPXEBootConfig").await
+            delete(&api, there.as_deref(), "IPXEBootConfig").await?;
         }
         Step::DeleteHttp => {
             let there = ctx.view.http.named(Some(&namespace), &name);
             let api = Api::<HttpBootConfig>::namespaced(client(), &namespace);
-            delete(&api, there.as_deref(), "HTTPBootConfig").await
+            delete(&api, there.as_deref(), "HTTPBootConfig").await?;
         }
     }
+    ctx.unseen.note(config, shown.as_deref());
+    Ok(())
 }
 
 /// Deletes the object that was seen, and not one that has taken its name since.

@@ -4,12 +4,15 @@ use crate::testing::{
     registry::{OCI_MANIFEST, TestRegistry},
     resolver, server,
 };
+use kube::Resource;
 use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_image::{
     Digest,
     manifest::{INITRD, KERNEL, UKI},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::cell::Cell;
 
 const GROUP: &str = "/apis/boot.ironcore.dev/v1alpha1/namespaces/tenant";
 const STATUS: &str = "PATCH /apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/\
@@ -45,6 +48,19 @@ async fn a_pxe_image_costs_one_boot_config_and_one_status_and_then_nothing() {
     world.pass().await;
     assert_eq!(world.cluster.take(), [""; 0]);
     assert_eq!(world.condition("HTTPBootReady"), ("False".into(), "LayerMissing".into()));
+}
+
+#[tokio::test]
+async fn a_boot_config_is_written_once_however_late_the_watch_shows_it() {
+    let registry = TestRegistry::start().await;
+    let layers: [(&str, &[u8]); 2] = [(KERNEL[0], b"k"), (INITRD[0], b"i")];
+    registry.push_image("os", "1", OCI_MANIFEST, &layers).await;
+    let world = World::new(&registry, "os:1").await;
+    for _ in 0..3 {
+        world.pass().await;
+        assert_eq!(world.cluster.written().len(), 1);
+    }
+    assert_eq!(world.settle().await, [STATUS]);
 }
 
 #[tokio::test]
@@ -181,6 +197,8 @@ async fn a_write_that_fails_is_a_failure_of_the_pass() {
 struct World {
     ctx: Arc<Context>,
     cluster: Cluster,
+    /// Number of boot configs that the watch has brought back: their resource version.
+    versions: Cell<u32>,
 }
 
 impl World {
@@ -200,7 +218,7 @@ impl World {
             ..Objects::default()
         };
         objects.fill(&ctx.view).await;
-        Self { ctx, cluster }
+        Self { ctx, cluster, versions: Cell::new(0) }
     }
 
     /// One pass, whose writes are not seen yet.
@@ -243,12 +261,17 @@ impl World {
             let status = serde_json::from_value(body["status"].clone()).unwrap();
             self.change(|configuration| configuration.status = Some(status)).await;
         } else if request.contains("/ipxebootconfigs/") {
-            let config: IpxeBootConfig = serde_json::from_value(body.clone()).unwrap();
-            list(&view.ipxe, vec![config]).await;
+            list(&view.ipxe, vec![self.versioned::<IpxeBootConfig>(body)]).await;
         } else if request.contains("/httpbootconfigs/") {
-            let config: HttpBootConfig = serde_json::from_value(body.clone()).unwrap();
-            list(&view.http, vec![config]).await;
+            list(&view.http, vec![self.versioned::<HttpBootConfig>(body)]).await;
         }
+    }
+
+    fn versioned<K: Resource + DeserializeOwned>(&self, body: &Value) -> K {
+        let mut config: K = serde_json::from_value(body.clone()).unwrap();
+        self.versions.update(|version| version + 1);
+        config.meta_mut().resource_version = Some(self.versions.get().to_string());
+        config
     }
 
     async fn change(&self, change: impl FnOnce(&mut ServerBootConfiguration)) {
