@@ -1,13 +1,14 @@
 //! Writes to the cluster that a server decides on, other than its status.
 
-use super::prepare;
+use super::{CAUGHT_UP, prepare};
 use crate::{Context, Error, MANAGER};
+use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
 };
 use metal_api::{ObjectReference, Server, ServerBootConfiguration, annotation, finalizer};
-use metal_core::server::Change;
+use metal_core::server::{Change, boot_id};
 use metal_runtime::{patch_annotations, patch_spec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ pub(super) async fn carry_out<C>(
             let reference = json!({ "bootConfigurationRef": discovery_of(ctx, server) });
             patch(ctx, server, &reference).await
         }
-        Change::PrepareDiscovery { attempt } => prepare::discovery(ctx, server, *attempt).await,
+        Change::PrepareDiscovery { attempt } => prepare_discovery(ctx, server, *attempt).await,
         Change::DropConfiguration => drop_configuration(ctx, server).await,
         Change::ReleaseClaim => patch(ctx, server, &json!({ "serverClaimRef": null })).await,
         Change::DropOperation => {
@@ -42,6 +43,23 @@ pub(super) async fn carry_out<C>(
             patched.map(|_| overwritten(ctx, server)).map_err(Error::write("Server"))
         }
     }
+}
+
+/// Prepares a boot once: a cache that does not show it yet, when something else wakes the next
+/// pass, would change the keys of a boot that has begun.
+async fn prepare_discovery<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    attempt: u32,
+) -> Result<(), Error> {
+    let (name, boot) = (server.name_any(), boot_id(server, attempt));
+    let prepared = ctx.memories.of(&name).prepared;
+    if prepared.is_some_and(|(of, at)| of == boot && Timestamp::now() < at + CAUGHT_UP) {
+        return Ok(());
+    }
+    prepare::discovery(ctx, server, attempt).await?;
+    ctx.memories.edit(&name, |memory| memory.prepared = Some((boot, Timestamp::now())));
+    Ok(())
 }
 
 /// Lets a server go that is being deleted; its secrets and its inventory go with it.

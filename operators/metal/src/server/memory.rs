@@ -33,6 +33,8 @@ pub struct Memory {
     pub recorded: Option<Timestamp>,
     /// A version of the object that has been written over: the cache is behind if it has it.
     pub overwritten: Option<String>,
+    /// The boot that was prepared last, and when: the cache may not show it yet.
+    pub prepared: Option<(String, Timestamp)>,
 }
 
 impl Memories {

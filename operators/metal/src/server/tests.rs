@@ -65,6 +65,16 @@ async fn pass_on_an_object_that_was_written_over_does_nothing() {
 }
 
 #[tokio::test]
+async fn discovery_is_prepared_once_however_late_the_watch_shows_it() {
+    let scene = Scene::recorded_with(None).await;
+    for _ in 0..2 {
+        assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
+        let requests: Vec<_> = scene.sent().into_iter().map(|(request, _)| request).collect();
+        assert_eq!(requests.len(), 3, "two Secrets and a configuration: {requests:?}");
+    }
+}
+
+#[tokio::test]
 async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
     let scene = Scene::recorded().await;
     scene.bmc.set_fault(Some(Fault::Jammed));
@@ -143,12 +153,17 @@ impl Scene {
 
     /// A server in `Discovery` whose boot configuration is ready.
     async fn recorded() -> Self {
+        Self::recorded_with(Some(ready())).await
+    }
+
+    /// A server in `Discovery` with this boot configuration.
+    async fn recorded_with(configuration: Option<ServerBootConfiguration>) -> Self {
         let first = Self::new(server(), None).await;
         first.pass().await.unwrap();
         let mut recorded = server();
         let (_, body) = first.sent().remove(0);
         recorded.status = Some(serde_json::from_value(body["status"].clone()).unwrap());
-        Self::new(recorded, Some(ready())).await
+        Self::new(recorded, configuration).await
     }
 
     async fn pass(&self) -> Result<Next, Error> {
@@ -211,7 +226,9 @@ fn recording(sent: &Sent) -> Client {
             if !head.uri.path().contains("/events") {
                 sent.lock().unwrap_or_else(PoisonError::into_inner).push((request, value.clone()));
             }
-            value["spec"] = serde_json::json!({});
+            if value["spec"].is_null() {
+                value["spec"] = serde_json::json!({});
+            }
             Ok::<_, Infallible>(Response::new(Body::from(value.to_string().into_bytes())))
         }
     });
