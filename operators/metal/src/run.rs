@@ -22,9 +22,10 @@ use kube::{
 };
 use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
-use metal_core::redfish::Scheme;
+use metal_core::{macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
-    admin::Admin, client, elect::run_elected, health::Readiness, report::Reporter, work::Work,
+    admin::Admin, client, elect::run_elected, file::Followed, health::Readiness, report::Reporter,
+    work::Work,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{sync::Arc, time::Duration};
@@ -181,18 +182,18 @@ fn queues<C>(ctx: &Context<C>, metrics: &mut Metrics) -> Queues {
 
 /// Reads the MAC prefix database, and again whenever it changes.
 async fn prefixes<C>(args: &Args, ctx: &Arc<Context<C>>, queues: &Queues) -> anyhow::Result<()> {
-    let Some(path) = args.mac_prefixes_file.clone() else {
+    let Some(path) = &args.mac_prefixes_file else {
         return std::future::pending().await;
     };
-    let text = ctx.mac_prefixes.load(&path).await?;
+    let file = Followed::open("--mac-prefixes-file", path, MacDb::parse).await?;
+    ctx.mac_prefixes.set(file.subscribe());
     let wake = || {
         for endpoint in ctx.view.endpoints.all() {
             queues.endpoints.queue.add(kube::ResourceExt::name_any(&*endpoint));
         }
     };
     wake();
-    ctx.mac_prefixes.follow(path, text, wake).await;
-    Ok(())
+    match file.follow(|_| wake()).await {}
 }
 
 async fn listen(args: &Args) -> anyhow::Result<TcpListener> {

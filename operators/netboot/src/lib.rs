@@ -7,7 +7,6 @@
 //! Boot files are the business of [`tftp`].
 
 pub mod args;
-pub mod file;
 pub mod lease_file;
 mod ledger;
 pub mod link;

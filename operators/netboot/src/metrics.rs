@@ -1,10 +1,10 @@
 //! What `/metrics` tells. Labels are words of the code, never names of clients.
 
-use crate::file::Reading;
 use metal_core::{
     boot::decision::Boot,
     dhcp::{Count, Malformed, MessageType, Silence},
 };
+use metal_runtime::file::Reading;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},

@@ -3,7 +3,6 @@
 use crate::{
     Parts,
     args::Args,
-    file::Followed,
     machines::Machines,
     metrics::Metrics,
     published::Published,
@@ -25,12 +24,13 @@ use metal_runtime::{
     admin::Admin,
     args::ElectionArgs,
     client,
+    file::{Followed, Reading},
     health::{Gate, Readiness},
     lease::Candidate,
     report::{Failures, Reporter},
 };
 use prometheus_client::{metrics::family::Family, registry::Registry};
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinHandle, spawn_blocking},
@@ -125,8 +125,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ended = tokio::select! {
         served = &mut serving => served,
         told = admin.serve(readiness, registry, shutdown.clone()) => told.context("admin ended"),
-        () = config.follow(told("config")) => Ok(()),
-        () = follow(database, told("mac-prefixes")) => Ok(()),
+        never = config.follow(told("config")) => match never {},
+        never = follow(database, told("mac-prefixes")) => match never {},
         ended = record(recorder) => ended,
         ended = follow_machines(watch) => ended,
         ended = Box::pin(publish(publishing.as_mut())) => ended,
@@ -185,8 +185,8 @@ async fn all(
 
 async fn follow(
     database: Option<Followed<MacDb, metal_core::macdb::ParseError>>,
-    told: impl Fn(crate::file::Reading),
-) {
+    told: impl Fn(Reading),
+) -> Infallible {
     match database {
         Some(database) => database.follow(told).await,
         None => std::future::pending().await,

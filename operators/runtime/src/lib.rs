@@ -45,6 +45,7 @@ mod apply;
 pub mod args;
 pub mod client;
 pub mod elect;
+pub mod file;
 mod follow;
 mod guard;
 pub mod health;

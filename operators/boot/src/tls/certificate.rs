@@ -1,6 +1,6 @@
 //! The certificate of the HTTPS listener, which is read again when its files change.
 
-use metal_runtime::{jittered, report::Chain};
+use metal_runtime::file::{self, Reread};
 use rustls::{
     SignatureAlgorithm,
     crypto::ring::sign::any_supported_type,
@@ -10,34 +10,24 @@ use rustls::{
 };
 use std::{
     convert::Infallible,
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
-use tokio::{fs, time::sleep};
 
-/// How soon a change is seen. Asking is cheap, and works where a mounted `Secret` changes by the
-/// swap of a symbolic link.
-const PERIOD: Duration = Duration::from_secs(5);
-/// Largest file that is taken.
-const LARGEST: u64 = 1 << 20;
+/// The flag of the chain.
+const CERTIFICATE: &str = "--https-certificate-file";
+/// The flag of the key.
+const KEY: &str = "--https-key-file";
 
 /// Why a certificate is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file that is not there, or not for us.
-    #[error("--{flag} {}: not readable", path.display())]
-    Unreadable {
-        /// The flag.
-        flag: &'static str,
-        /// Its value.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file that cannot be read.
+    #[error(transparent)]
+    File(#[from] file::Error),
     /// A file that is something else.
-    #[error("--{flag} {}: not PEM of what it should have", path.display())]
+    #[error("{flag} {}: not PEM of what it should have", path.display())]
     Pem {
         /// The flag.
         flag: &'static str,
@@ -84,28 +74,14 @@ impl Certificate {
     /// Reads the files again whenever they change, for ever. Files that cannot be used change
     /// nothing, and are reported once.
     pub async fn follow(&self) -> Infallible {
-        let mut reported = None;
-        loop {
-            sleep(jittered(PERIOD)).await;
-            match self.read_again().await {
-                Ok(false) => reported = None,
-                Ok(true) => {
-                    tracing::info!(path = %self.chain.display(), "certificate read again");
-                    reported = None;
-                }
-                Err(error) => {
-                    let error = Chain(&error).to_string();
-                    if reported.as_ref() != Some(&error) {
-                        tracing::error!(error, "certificate not taken; the old one stays in use");
-                        reported = Some(error);
-                    }
-                }
-            }
-        }
+        file::reread(CERTIFICATE, self, |_| {}).await
     }
+}
 
-    /// Whether there was a change.
-    pub(super) async fn read_again(&self) -> Result<bool, CertificateError> {
+impl Reread for &Certificate {
+    type Error = CertificateError;
+
+    async fn read_again(&mut self) -> Result<bool, CertificateError> {
         let new = read(&self.chain, &self.key).await?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let is_other = new.texts != current.texts;
@@ -142,9 +118,7 @@ impl fmt::Debug for Certificate {
 }
 
 async fn read(certificate: &Path, key: &Path) -> Result<Current, CertificateError> {
-    const CERTIFICATE: &str = "https-certificate-file";
-    const KEY: &str = "https-key-file";
-    let texts = [text(CERTIFICATE, certificate).await?, text(KEY, key).await?];
+    let texts = [file::read(CERTIFICATE, certificate).await?, file::read(KEY, key).await?];
     let pem = |flag, path: &Path| {
         let path = path.to_owned();
         move |source| CertificateError::Pem { flag, path, source }
@@ -163,12 +137,4 @@ async fn read(certificate: &Path, key: &Path) -> Result<Current, CertificateErro
     let certified = CertifiedKey::new(chain, signer);
     certified.keys_match().map_err(CertificateError::Mismatch)?;
     Ok(Current { texts, certified: Arc::new(certified) })
-}
-
-async fn text(flag: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let fail = |source| CertificateError::Unreadable { flag, path: path.to_owned(), source };
-    if fs::metadata(path).await.map_err(fail)?.len() > LARGEST {
-        return Err(fail(io::ErrorKind::FileTooLarge.into()));
-    }
-    fs::read(path).await.map_err(fail)
 }

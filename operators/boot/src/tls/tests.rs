@@ -1,6 +1,7 @@
 use super::*;
 use crate::listen::serve;
 use axum::{Router, routing::get};
+use metal_runtime::file::Reread;
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, time::timeout};
@@ -39,16 +40,16 @@ async fn a_client_with_nothing_but_static_keys_is_refused() {
 async fn a_new_certificate_is_shown_and_one_that_is_none_is_not() {
     let site = Site::start().await;
     let before = site.shown();
-    assert!(!site.certificate.read_again().await.unwrap());
+    assert!(!again(&site).await.unwrap());
     make(site.folder.path(), "new", RSA).await;
     let file = |name: &str| site.folder.path().join(name);
     // One of two files is not enough.
     fs::copy(file("new.key"), file("site.key")).unwrap();
-    let error = site.certificate.read_again().await.unwrap_err();
+    let error = again(&site).await.unwrap_err();
     assert!(matches!(error, CertificateError::Mismatch(_)), "{error}");
     assert!(site.shown() == before);
     fs::copy(file("new.pem"), file("site.pem")).unwrap();
-    assert!(site.certificate.read_again().await.unwrap());
+    assert!(again(&site).await.unwrap());
     assert!(site.shown() != before);
     assert!(site.client(&[]).await.contains("uki of this machine"));
 }
@@ -59,11 +60,11 @@ async fn files_that_cannot_be_used_are_named() {
     make(folder.path(), "rsa", RSA).await;
     make(folder.path(), "curve", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]).await;
     fs::write(folder.path().join("empty"), "").unwrap();
-    fs::write(folder.path().join("long"), vec![b'a'; 2 << 20]).unwrap();
+    fs::File::create(folder.path().join("long")).unwrap().set_len(17 << 20).unwrap();
     for (certificate, key, said) in [
         ("rsa.pem", "nowhere", "--https-key-file"),
         ("nowhere", "rsa.key", "--https-certificate-file"),
-        ("long", "rsa.key", "not readable"),
+        ("long", "rsa.key", "larger than 16 MiB"),
         ("empty", "rsa.key", "no certificate in it"),
         ("rsa.pem", "empty", "not PEM of what it should have"),
         ("curve.pem", "curve.key", "a key of RSA is needed"),
@@ -73,6 +74,10 @@ async fn files_that_cannot_be_used_are_named() {
         let error = Certificate::open(&certificate, &key).await.unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+async fn again(site: &Site) -> Result<bool, CertificateError> {
+    (&mut &*site.certificate).read_again().await
 }
 
 const RSA: &[&str] = &["-newkey", "rsa:2048"];
