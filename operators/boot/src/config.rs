@@ -183,7 +183,12 @@ where
     let is_new = object.state() != Some(&status.state);
     let api = Api::<K>::namespaced(ctx.client.clone(), &namespace);
     let written = apply_status(&api, object, &K::status(status), MANAGER).await;
-    written.map_err(Error::write("status of the boot config"))?;
+    match written {
+        Ok(_) => {}
+        // Gone between two looks.
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
+        Err(error) => return Err(Error::write("status of the boot config")(error)),
+    }
     if let Some(failure) = failure.filter(|_| is_new) {
         tracing::warn!(namespace, name, kind = %K::kind(&()), why = failure.message, "boot config");
         ctx.warn(object, &failure.reason, &failure.message).await;

@@ -68,6 +68,7 @@ struct State {
     secrets: Mutex<BTreeMap<String, Value>>,
     sent: Mutex<Vec<Sent>>,
     is_down: Mutex<bool>,
+    is_empty: Mutex<bool>,
 }
 
 impl Cluster {
@@ -83,6 +84,11 @@ impl Cluster {
     /// From now on every request fails.
     pub(crate) fn go_down(&self) {
         *self.0.is_down.lock().unwrap() = true;
+    }
+
+    /// From now on no object is there to be written to.
+    pub(crate) fn lose_all(&self) {
+        *self.0.is_empty.lock().unwrap() = true;
     }
 
     /// What was sent, without what only reads.
@@ -128,6 +134,9 @@ impl Cluster {
                 Some(secret) => reply(StatusCode::OK, secret),
                 None => reply(StatusCode::NOT_FOUND, &failure(404, "NotFound")),
             };
+        }
+        if *self.0.is_empty.lock().unwrap() {
+            return reply(StatusCode::NOT_FOUND, &failure(404, "NotFound"));
         }
         if head.method == "DELETE" {
             return reply(StatusCode::OK, &json!({"kind": "Status", "status": "Success"}));

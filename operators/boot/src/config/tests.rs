@@ -122,6 +122,16 @@ async fn an_object_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
+async fn an_object_that_goes_while_it_is_written_is_no_failure() {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    let ctx = seeing(&cluster, ipxe("claim")).await;
+    cluster.lose_all();
+    assert_eq!(pass(ctx, reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!(cluster.take().len(), 1, "tried, and not told as an event");
+}
+
+#[tokio::test]
 async fn an_api_server_that_fails_is_a_failure_and_no_verdict() {
     let cluster = Cluster::default();
     let ctx = seeing(&cluster, ipxe("claim")).await;

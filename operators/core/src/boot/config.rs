@@ -14,7 +14,7 @@ pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
 
 /// How long a boot configuration of ours waits with saying that it is ready, so that the fetches
 /// of the boot it was made for go into the same write.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
 
 /// A boot configuration of either kind.
 #[derive(Clone, Debug)]
@@ -218,9 +218,9 @@ mod tests {
             decide(&seen)
         };
         assert_eq!(owned(0, NOTHING), Decision::Wait(PATIENCE));
-        assert_eq!(owned(10, NOTHING), Decision::Wait(SignedDuration::from_secs(20)));
+        assert_eq!(owned(10, NOTHING), Decision::Wait(SignedDuration::from_secs(110)));
         assert_eq!(owned(-99, NOTHING), Decision::Wait(PATIENCE), "clocks differ");
-        for (age, fetched) in [(30, NOTHING), (0, SCRIPT)] {
+        for (age, fetched) in [(120, NOTHING), (0, SCRIPT)] {
             let decision = owned(age, fetched);
             assert!(matches!(decision, Decision::Record(_)), "{decision:?}");
         }
