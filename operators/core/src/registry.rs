@@ -4,6 +4,7 @@ use metal_api::{
     LldpNeighbor, MacAddr, NetworkInterface,
     inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
 };
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Most entries that any list of a report may have: more than any machine has, and a bound.
@@ -71,11 +72,15 @@ pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
     Ok(report)
 }
 
-/// Whether two reports say the same of a machine: all but when they were made.
-pub fn is_same(old: &Report, new: &Report) -> bool {
-    let mut new = new.clone();
-    new.timestamp.clone_from(&old.timestamp);
-    *old == new
+/// SHA-256 of what a report says of a machine: all but when it was made.
+///
+/// # Errors
+///
+/// None of a report that was read from JSON.
+pub fn fingerprint(report: &Report) -> Result<[u8; 32], serde_json::Error> {
+    let mut report = report.clone();
+    report.timestamp = String::new();
+    Ok(Sha256::digest(serde_json::to_vec(&report)?).into())
 }
 
 /// Whether a report says enough for its server to be claimed: at least one interface that has a
@@ -164,6 +169,18 @@ mod tests {
 
         let error = normalize(report(vec![a; ENTRIES + 1])).unwrap_err();
         assert_eq!(error, Malformed::TooLong { field: "networkInterfaces", len: ENTRIES + 1 });
+    }
+
+    #[test]
+    fn fingerprint_is_that_of_all_but_the_time() {
+        let report = |time: &str, name: &str| Report {
+            timestamp: time.to_owned(),
+            network_interfaces: vec![interface(name, "23:11:8a:00:00:01")],
+            ..Report::default()
+        };
+        let of = |report: Report| fingerprint(&report).unwrap();
+        assert_eq!(of(report("now", "eth0")), of(report("later", "eth0")));
+        assert_ne!(of(report("now", "eth0")), of(report("now", "eth1")));
     }
 
     #[test]

@@ -24,20 +24,21 @@ use std::{
 /// else of them.
 const REGISTRY: &str = "metal-operator-registry";
 /// Most reports that are remembered; the rest is written once more than needed.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 1 << 14;
 
-/// The last report of each boot, to tell whether the next one says anything new. Only for boots
-/// that run: a few minutes each.
+/// Fingerprint of the last report of each boot, to tell whether the next one says anything new.
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<HashMap<String, Report>>);
+pub struct Stored(Mutex<HashMap<String, Fingerprint>>);
+
+type Fingerprint = [u8; 32];
 
 impl Stored {
-    fn is_known(&self, boot: &str, report: &Report) -> bool {
+    fn is_known(&self, boot: &str, report: Fingerprint) -> bool {
         let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.get(boot).is_some_and(|old| registry::is_same(old, report))
+        stored.get(boot) == Some(&report)
     }
 
-    fn keep(&self, boot: &str, report: Report) {
+    fn keep(&self, boot: &str, report: Fingerprint) {
         let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if stored.len() >= REMEMBERED {
             stored.clear();
@@ -59,7 +60,8 @@ impl Registry {
         report: Report,
     ) -> Result<(), Denied> {
         let report = registry::normalize(report)?;
-        if self.stored.is_known(boot, &report) {
+        let fingerprint = registry::fingerprint(&report).ok();
+        if fingerprint.is_some_and(|it| self.stored.is_known(boot, it)) {
             return Ok(());
         }
         let name = server.name_any();
@@ -68,7 +70,7 @@ impl Registry {
             system_uuid: server.spec.effective_uuid().unwrap_or_default(),
             boot_configuration_uid: Some(boot.to_owned()),
             received_time: Some(Time(Timestamp::now())),
-            report: report.clone(),
+            report,
         };
         let mut inventory = ServerInventory::new(&name, spec);
         inventory.metadata.owner_references =
@@ -76,7 +78,9 @@ impl Registry {
         let inventories = Api::<ServerInventory>::all(self.client.clone());
         apply(&inventories, &inventory, MANAGER).await?;
         tracing::info!(server = name, "inventory reported");
-        self.stored.keep(boot, report);
+        if let Some(fingerprint) = fingerprint {
+            self.stored.keep(boot, fingerprint);
+        }
         Ok(())
     }
 
