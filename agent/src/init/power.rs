@@ -3,7 +3,7 @@
 use crate::root::Root;
 use nix::libc::O_NONBLOCK;
 use std::{
-    collections::BTreeMap, convert::Infallible, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt,
+    collections::BTreeSet, convert::Infallible, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt,
     time::Duration,
 };
 use tokio::{
@@ -86,22 +86,27 @@ async fn told(signal: &mut Signal) {
 /// Waits until a power button is pressed: that of the case, or what a BMC makes of a graceful
 /// shutdown.
 async fn button(root: &Root, Looks(mut looks): Looks) {
-    let (mut known, mut inputs) = (BTreeMap::new(), JoinSet::new());
+    let (mut known, mut inputs) = (BTreeSet::new(), JoinSet::new());
     let mut asked: Option<oneshot::Sender<()>> = None;
     loop {
         for name in root.names(INPUTS).unwrap_or_default() {
-            if name.starts_with("event") && !known.contains_key(&name) {
-                let opened = open(root, &name);
-                known.insert(name, opened.is_ok());
-                if let Ok(input) = opened {
-                    inputs.spawn(pressed(input));
-                }
+            // What cannot be opened now may be there the next time.
+            if name.starts_with("event")
+                && !known.contains(&name)
+                && let Ok(input) = open(root, &name)
+            {
+                known.insert(name.clone());
+                inputs.spawn(async { (name, pressed(input).await) });
             }
         }
         // Whoever asked may be gone.
         asked.take().and_then(|seen| seen.send(()).ok());
         tokio::select! {
-            Some(Ok(Ok(()))) = inputs.join_next() => return,
+            Some(Ok((name, press))) = inputs.join_next() => match press {
+                Ok(()) => return,
+                // The next that is plugged in gets the same name.
+                Err(_) => drop(known.remove(&name)),
+            },
             Some(seen) = looks.recv() => asked = Some(seen),
             () = sleep(LOOK) => {}
         }
@@ -199,6 +204,40 @@ mod tests {
         let mut options = OpenOptions::new();
         let opened = options.write(true).custom_flags(O_NONBLOCK).open(input);
         opened.unwrap().write_all(&event(KEY, POWER, PRESSED)).unwrap();
+        timeout(Duration::from_mins(1), watching).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_input_that_gets_the_name_of_one_that_was_pulled_out_is_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = folder.path().join("dev/input");
+        fs::create_dir_all(&inputs).unwrap();
+        let (root, input) = (Root::new(folder.path()), inputs.join("event0"));
+        let (lookout, looks) = lookout();
+        let watching = tokio::spawn(async move { button(&root, looks).await });
+        let plug_in = || {
+            mkfifo(&input, Mode::S_IRWXU).unwrap();
+        };
+        let mut options = OpenOptions::new();
+        let options = options.write(true).custom_flags(O_NONBLOCK);
+        plug_in();
+        lookout.look().await;
+        let first = options.open(&input).unwrap();
+        fs::remove_file(&input).unwrap();
+        drop(first);
+        plug_in();
+        let second = async {
+            loop {
+                lookout.look().await;
+                match options.open(&input) {
+                    Ok(opened) => break opened,
+                    // That the first is gone is not known yet.
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let mut second = timeout(Duration::from_mins(1), second).await.unwrap();
+        second.write_all(&event(KEY, POWER, PRESSED)).unwrap();
         timeout(Duration::from_mins(1), watching).await.unwrap().unwrap();
     }
 
