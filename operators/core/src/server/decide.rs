@@ -24,6 +24,9 @@ const SETTLE_DISCOVERY: SignedDuration = SignedDuration::from_secs(30);
 const REPEAT: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to repeat a reset that had no effect: the host may be busy with it.
 const REPEAT_RESET: SignedDuration = SignedDuration::from_mins(1);
+/// How soon to press the button of the discovery system again: it goes off within seconds, where
+/// the press has reached it.
+const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
 /// A step is repeated at least this often.
 const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
@@ -171,6 +174,7 @@ fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDurati
     let acted = seen.acted.filter(|acted| acted.step == *step)?;
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
+        Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen.server) => REPEAT_PRESS,
         Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => REPEAT_RESET,
     };
     let doubled = first * 2_i32.saturating_pow(acted.count.saturating_sub(1).min(10));

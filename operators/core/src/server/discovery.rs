@@ -13,7 +13,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    BootState, Discovery, ObjectReference, Operation, PendingKind, ServerBootConfiguration,
+    BootState, Discovery, ObjectReference, Operation, PendingKind, Server, ServerBootConfiguration,
     ServerInventory, ServerState, ServerStatus, annotation,
 };
 
@@ -206,6 +206,13 @@ fn finish(
             Decision::Rest(SignedDuration::ZERO)
         }
     }
+}
+
+/// Whether what runs is the discovery system that we have booted, and nothing of somebody else.
+pub(super) fn is_ours(server: &Server) -> bool {
+    server.status.as_ref().is_some_and(|status| {
+        status.state == Some(ServerState::Discovery) && status.pending.is_some()
+    })
 }
 
 fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &ServerInventory) {
