@@ -36,7 +36,8 @@ discover() {
     --bmc-dhcp oob --dhcp boot --control 127.0.0.1:9000 "${real[@]}"
   tell "           $servers machines are plugged in: their BMCs ask for an address"
   [ -z "$vm" ] || tell "           one of them is a virtual machine; its console: $PWD/vm/0/console.log"
-  wait_until $((120 + servers)) "$servers servers become Available" servers
+  # Firmware is slow without KVM, and much slower on a machine with other work.
+  wait_until $((120 + servers + (${#vm} ? 300 : 0))) "$servers servers become Available" servers
   done_in "$since" "$servers servers are Available"
   if [ "$servers" -le 12 ]; then kubectl get servers | sed 's/^/           /'; fi
   [ -z "$vm" ] || mark_vm

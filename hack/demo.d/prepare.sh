@@ -26,7 +26,8 @@ prepare() {
     need python3 python3
     begin qemu "$hack/qemu"
     finish qemu "QEMU and its firmware are installed"
-    CARGO_TARGET_DIR=$target begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
+    # However it ends, the next demo removes what it has not finished.
+    CARGO_TARGET_DIR=$target TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
     finish discovery "the discovery image is built"
   fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
