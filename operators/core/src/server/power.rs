@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
 
 /// How soon to look at a host that was told to change its power a moment ago.
-const SOONEST: SignedDuration = SignedDuration::from_secs(1);
+const SOONEST: SignedDuration = SignedDuration::from_millis(500);
 
 /// Whether the power of a host that ignores a shutdown may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

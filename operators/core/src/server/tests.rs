@@ -342,7 +342,7 @@ fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() 
             scene.refresh();
         }
     }
-    assert_eq!(looks, [10, 20, 40, 80]);
+    assert_eq!(looks, [5, 10, 20, 40, 80]);
 }
 
 #[test]
