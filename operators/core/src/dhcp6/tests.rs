@@ -1,6 +1,7 @@
 mod answers;
 mod boot;
 mod captures;
+mod floods;
 mod identity;
 mod malformed;
 mod relays;

@@ -29,7 +29,8 @@ impl Request<'_> {
         let Some((ia, client, address)) = chosen else {
             return Decision::answer(self.without(MessageType::Advertise, Status::NoAddrsAvail));
         };
-        if is_rapid && self.may_bind(&client, address) {
+        let is_free = || self.claim(&client, address) == Claim::Free;
+        if is_rapid && (is_free() || self.may_take(&client, address)) {
             let mut decision = self.bind(ia, &client, address);
             if let Ok(reply) = &mut decision.answer {
                 reply.packet.options.push(code::RAPID_COMMIT, []);
@@ -59,9 +60,12 @@ impl Request<'_> {
             return Decision::answer(self.without(MessageType::Reply, Status::NotOnLink));
         }
         let client = self.client(ia);
-        let asked = ia.addresses.iter().copied().find(|a| self.may_bind(&client, *a));
-        let other = || self.choose(&client, ia).filter(|a| self.may_bind(&client, *a));
-        match asked.or_else(other) {
+        // Of an offer that we do not remember only the client could tell, and whoever sends requests
+        // with ever new identifiers would get every address. After a restart that costs an honest
+        // client one more SOLICIT.
+        let asked = ia.addresses.iter().copied().find(|a| self.may_take(&client, *a));
+        let own = || self.choose(&client, ia).filter(|a| self.claim(&client, *a) == Claim::Theirs);
+        match asked.or_else(own) {
             Some(address) => self.bind(ia, &client, address),
             None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
         }
@@ -70,8 +74,8 @@ impl Request<'_> {
     /// Renew, which is `to_us`, and Rebind, which is to any server (RFC 9915, sections 18.3.4 and
     /// 18.3.5).
     ///
-    /// An authoritative server that lost its leases gets them back in this way: what nobody else
-    /// has stays with who says to have it.
+    /// What is recorded counts, never what the client says: who is not recorded is told so, and
+    /// starts over.
     pub(super) fn extend(&self, to_us: bool) -> Decision {
         let Some(ia) = self.main_ia() else {
             return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
@@ -79,12 +83,9 @@ impl Request<'_> {
         let client = self.client(ia);
         let is_known = self.leases_of(&client).any(|lease| lease.holds(self.now));
         let authoritative = self.server.config.authoritative;
-        let claimed = |wanted: Claim| {
-            let mut addresses = ia.addresses.iter().copied();
-            addresses.find(|address| self.claim(&client, *address) == wanted)
-        };
-        let lost = || claimed(Claim::Free).filter(|_| authoritative && !is_known);
-        match claimed(Claim::Theirs).or_else(lost).filter(|_| self.gives_addresses()) {
+        let mut addresses = ia.addresses.iter().copied();
+        let theirs = addresses.find(|address| self.claim(&client, *address) == Claim::Theirs);
+        match theirs.filter(|_| self.gives_addresses()) {
             Some(address) => self.bind(ia, &client, address),
             // What the other instance has given it, we may not have heard of yet.
             None if !to_us && ia.addresses.iter().any(|it| self.is_others(*it)) => {
@@ -143,11 +144,13 @@ impl Request<'_> {
         self.subnet.mode == Mode::Stateful
     }
 
-    fn may_bind(&self, client: &Client, address: Ipv6Addr) -> bool {
+    /// Whether a client may use an address that it asks for: one that is its own or offered to it,
+    /// or one of those that are offered to several when there are no others.
+    fn may_take(&self, client: &Client, address: Ipv6Addr) -> bool {
         match self.claim(client, address) {
-            Claim::Theirs | Claim::Free => true,
+            Claim::Theirs => true,
             Claim::Offered => self.is_short(),
-            Claim::Refused => false,
+            Claim::Free | Claim::Refused => false,
         }
     }
 

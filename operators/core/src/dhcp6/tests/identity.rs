@@ -64,6 +64,21 @@ fn one_interface_keeps_its_address_whatever_it_calls_itself() {
     }
 }
 
+/// A relay may say where a packet came from in its own way.
+#[test]
+fn where_no_interface_shows_identifier_and_association_count() {
+    let mut lab = Lab::new();
+    let mut ask = |host, iaid| {
+        let mut packet = message(MessageType::Solicit, host);
+        packet.options.push(code::IA_NA, ia(iaid, None));
+        let packet = relayed(packet, ip("fd88::ff"), Ipv6Addr::UNSPECIFIED);
+        address(&lab.send(&packet, ip("fd88::ff")).answer.unwrap())
+    };
+    let first = ask(1, 1);
+    assert!(first.is_some() && ask(1, 1) == first);
+    assert!(ask(1, 2) != first && ask(2, 1) != first);
+}
+
 /// Hosts make one identifier of one of their interfaces, and use it on all.
 #[test]
 fn two_interfaces_with_one_identifier_have_two_addresses() {
