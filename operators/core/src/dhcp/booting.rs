@@ -66,20 +66,18 @@ impl Booting {
             return Self::Ipxe;
         }
         let class = options.get(code::VENDOR_CLASS).unwrap_or_default();
-        let architectures = options.get(code::ARCHITECTURE);
-        let counts = architectures.is_none() && has_other_evidence(options);
-        let named = in_text(class).filter(|_| counts);
-        let value = architectures.unwrap_or_default();
-        let listed = value.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
-        Self::of_architectures(&listed.chain(named), class)
+        let is_machine = options.get(code::MACHINE_ID).is_some_and(|value| value.len() == 17);
+        let is_firmware = is_machine || is_interface(options.get(code::INTERFACE));
+        Self::of_firmware(options.get(code::ARCHITECTURE), class, is_firmware)
     }
 
     /// By the list of a client's architectures, and its vendor class. The list is in order of
-    /// preference: what counts is the first entry that there can be a file for.
-    pub(crate) fn of_architectures(
-        codes: &(impl Iterator<Item = u16> + Clone),
-        class: &[u8],
-    ) -> Self {
+    /// preference: what counts is the first entry that there can be a file for. Where there is no
+    /// list, the text of the class counts if another option says that it `is_firmware`.
+    pub(crate) fn of_firmware(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> Self {
+        let named = in_text(class).filter(|_| list.is_none() && is_firmware);
+        let listed = list.unwrap_or_default().as_chunks::<2>().0.iter();
+        let codes = listed.map(|code| u16::from_be_bytes(*code)).chain(named);
         let known = codes.clone().map(Self::of_architecture).find(|booting| booting.is_known());
         let booting = known.or_else(|| codes.clone().next().map(Self::of_architecture));
         match booting.unwrap_or(Self::No) {
@@ -116,10 +114,10 @@ fn in_text(class: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whether it sends an option that only firmware sends: its network interface or its machine.
-fn has_other_evidence(options: &Options) -> bool {
-    let is_interface = options.get(code::INTERFACE).is_some_and(|value| value.len() == 3);
-    is_interface || options.get(code::MACHINE_ID).is_some_and(|value| value.len() == 17)
+/// Whether the value of an option is a network interface as only firmware has one: kind, and
+/// version of UNDI (RFC 4578, section 2.2; RFC 5970, section 3.4).
+pub(crate) fn is_interface(value: Option<&[u8]>) -> bool {
+    value.is_some_and(|value| value.len() == 3)
 }
 
 /// iPXE sends option 175, and option 77 as plain text; by RFC 3004 it would be a list of strings

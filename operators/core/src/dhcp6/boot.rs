@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     boot::decision::Identity,
-    dhcp::booting::{Booting, Machine},
+    dhcp::booting::{Booting, Machine, is_interface},
 };
 use std::net::Ipv6Addr;
 
@@ -23,17 +23,20 @@ pub fn identity(packet: &Packet, from: Ipv6Addr) -> Option<Identity> {
     Some(Identity { mac: client::mac(packet, from), uuid: client::uuid(packet) })
 }
 
-/// What a client wants to boot by: iPXE says so in its user class, firmware by its architecture,
-/// and nobody by the text of its vendor class alone.
+/// What a client wants to boot by: iPXE says so in its user class, firmware by its architecture, or
+/// by its network interface and the architecture in the text of its vendor class, and nobody by
+/// that text alone.
 pub(super) fn booting(options: &Options) -> Booting {
     let user_class = options.get(code::USER_CLASS).unwrap_or_default();
     if strings(user_class).any(|class| class == b"iPXE") {
         return Booting::Ipxe;
     }
-    let listed = options.get(code::ARCHITECTURE).unwrap_or_default();
-    let codes = listed.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
-    let class = options.get(code::VENDOR_CLASS).and_then(|value| value.get(ENTERPRISE.len()..));
-    Booting::of_architectures(&codes, strings(class.unwrap_or_default()).next().unwrap_or_default())
+    // One of another enterprise says nothing about booting.
+    let mut classes = options.all(code::VENDOR_CLASS);
+    let classes = classes.find_map(|value| value.strip_prefix(&ENTERPRISE[..]));
+    let class = strings(classes.unwrap_or_default()).next().unwrap_or_default();
+    let is_firmware = is_interface(options.get(code::INTERFACE));
+    Booting::of_firmware(options.get(code::ARCHITECTURE), class, is_firmware)
 }
 
 /// Adds to an answer what makes its receiver boot, as far as it asks for that.

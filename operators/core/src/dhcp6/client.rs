@@ -57,6 +57,13 @@ pub fn mac(packet: &Packet, from: Ipv6Addr) -> Option<MacAddr> {
     told_by_relay(packet).or_else(duid).or_else(|| in_address(peer(packet, from)))
 }
 
+/// The lower half of the addresses that the sender of a packet makes itself of its MAC address;
+/// `None` if it makes them of something else (RFC 4862, section 5.5.3).
+pub(super) fn interface_id(packet: &Packet, from: Ipv6Addr) -> Option<u64> {
+    let peer = peer(packet, from);
+    in_address(peer).and(peer.octets().last_chunk().map(|id| u64::from_be_bytes(*id)))
+}
+
 /// The system UUID in an identifier (RFC 6355).
 ///
 /// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks

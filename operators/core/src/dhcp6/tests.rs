@@ -6,6 +6,7 @@ mod identity;
 mod malformed;
 mod relays;
 mod simulation;
+mod stateless;
 
 use super::{ia::Ia, *};
 use crate::{

@@ -4,7 +4,7 @@ use super::{Decision, Request, Silence, claim::Claim};
 use crate::{
     dhcp::{Client, Lease, State},
     dhcp6::{
-        Mode,
+        Mode, client,
         ia::{Ia, Status, Times},
         reply,
         wire::{MessageType, code},
@@ -132,7 +132,16 @@ impl Request<'_> {
 
     /// RFC 9915, section 18.3.6.
     pub(super) fn information(&self) -> Decision {
-        Decision::answer(reply::information(self))
+        let bmc = self.mac.filter(|_| self.is_bmc).zip(self.made_by_client());
+        Decision { bmc, ..Decision::answer(reply::information(self)) }
+    }
+
+    /// The address that a client of a stateless link makes itself. It shows where it is made of the
+    /// MAC address, as BMCs do.
+    fn made_by_client(&self) -> Option<Ipv6Addr> {
+        let is_made = self.subnet.mode == Mode::Stateless && self.subnet.net.prefix_len() == 64;
+        let id = client::interface_id(self.packet, *self.from().ip()).filter(|_| is_made)?;
+        Some(Ipv6Addr::from_bits(self.subnet.net.network().to_bits() | u128::from(id)))
     }
 
     /// The association that gets an address: that which has one, or else the first one.

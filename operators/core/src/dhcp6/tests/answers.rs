@@ -200,31 +200,6 @@ fn of_several_associations_one_gets_an_address_and_prefixes_there_are_none() {
 }
 
 #[test]
-fn information_is_given_without_an_address_and_without_an_identifier() {
-    let mut lab = Lab::new();
-    let mut packet = message(MessageType::InformationRequest, 1);
-    packet.options.remove(code::CLIENT_ID);
-    packet.options.push(code::OPTION_REQUEST, [0, 23]);
-    let reply = lab.answer(&packet, 1);
-    assert_eq!(reply.kind, MessageType::Reply);
-    assert_eq!(reply.packet.options.get(code::DNS).map(<[u8]>::len), Some(32));
-    assert_eq!(reply.packet.options.get(code::IA_NA), None);
-    packet.options.push(code::IA_NA, ia(1, None));
-    assert_eq!(lab.decide(&packet, link_local(1)).answer, Err(Silence::Invalid));
-}
-
-#[test]
-fn on_a_stateless_link_there_is_information_and_no_address() {
-    let mut lab = Lab::new();
-    lab.interface = Some("eth1");
-    let reply = lab.answer(&solicit(1), 1);
-    assert_eq!((address(&reply), status(&reply).1), (None, Some(NO_ADDRS)));
-    let reply = lab.answer(&message(MessageType::InformationRequest, 1), 1);
-    assert_eq!(reply.packet.options.get(code::DNS), Some(&ip("fdaa::3").octets()[..]));
-    assert!(lab.leases.is_empty());
-}
-
-#[test]
 fn messages_that_must_not_be_answered_are_not() {
     let lab = Lab::new();
     let mine = ip("fd77::100");

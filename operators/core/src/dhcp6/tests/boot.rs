@@ -59,6 +59,44 @@ fn every_kind_of_client_gets_its_file() {
     }
 }
 
+/// Options 61, 62 and 16: a list of architectures, or a network interface and a text that has one.
+#[test]
+fn the_text_of_a_class_counts_for_firmware_that_lists_no_architecture() {
+    let http = "HTTPClient:Arch:00016:UNDI:003000";
+    let file = |change: &dyn Fn(&mut Packet)| {
+        let mut packet = booting(&[], http, None);
+        packet.options.remove(code::ARCHITECTURE);
+        change(&mut packet);
+        told(&mut Lab::new(), &packet).map(|(url, _)| url)
+    };
+    let interface = [1, 3, 16];
+    let uki = Some("http://[fd77::1]:8080/http-boot.efi".to_owned());
+    assert_eq!(file(&|_| ()), None);
+    assert_eq!(file(&|packet| packet.options.push(code::INTERFACE, interface)), uki);
+    assert_eq!(file(&|packet| packet.options.push(code::INTERFACE, [1, 3])), None);
+    // What is listed counts, even if it is nothing that there is a file for.
+    let riscv = |packet: &mut Packet| {
+        packet.options.push(code::INTERFACE, interface);
+        packet.options.push(code::ARCHITECTURE, [0, 27]);
+    };
+    assert_eq!(file(&riscv), None);
+}
+
+#[test]
+fn only_a_class_of_the_enterprise_of_pxe_tells_how_to_boot() {
+    let http = "HTTPClient:Arch:00007:UNDI:003000";
+    let mut packet = booting(&[0, 7], http, None);
+    let class = packet.options.get(code::VENDOR_CLASS).unwrap().to_vec();
+    let foreign = [&[0, 0, 0, 9][..], &class[4..]].concat();
+    packet.options.remove(code::VENDOR_CLASS);
+    packet.options.push(code::VENDOR_CLASS, foreign);
+    let kind = |lab: &mut Lab, packet: &Packet| told(lab, packet).unwrap().1;
+    assert_eq!(kind(&mut Lab::new(), &packet).as_deref(), Some("PXEClient"));
+    // There may be one of each.
+    packet.options.push(code::VENDOR_CLASS, class);
+    assert_eq!(kind(&mut Lab::new(), &packet).as_deref(), Some("HTTPClient"));
+}
+
 #[test]
 fn who_does_not_ask_for_a_file_gets_none() {
     let mut packet = booting(&[0, 16], "HTTPClient", None);
