@@ -118,8 +118,7 @@ impl Site {
     pub(crate) fn config(self, boot: &str) -> String {
         match self {
             Self::Link => crate::network::on_the_link(boot),
-            Self::LinkV6 => "subnets: []\n\
-                 dhcp6:\n  \
+            Self::LinkV6 => "dhcp6:\n  \
                  interfaces: [br0]\n  \
                  subnets:\n  \
                  - subnet: fd77::/64\n    \

@@ -16,7 +16,6 @@ use std::{
 };
 
 const CONFIG: &str = "
-subnets: []
 dhcp6:
   interfaces: [eth0]
   rapidCommit: true

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 const CONFIG_HELP: &str = concat!(
     "Configuration: interfaces, subnets, boot files. All of it but interfaces (or listen) and \
-     subnets may be left out:\n\n",
+     subnets may be left out, and these, too, where there is dhcp6 alone:\n\n",
     include_str!("../example.yaml"),
 );
 

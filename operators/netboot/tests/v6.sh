@@ -38,9 +38,6 @@ address() { sed -n "s/^BOUND6 \(fd$1[^ ]*\) .*/\1/p" "$dir/told" | tail -n 1; }
 has_link_local() { in_ "$1" ip -6 address show dev "$2" scope link -tentative | grep -q inet6; }
 
 cat >"$dir/netboot.yaml" <<'YAML'
-interfaces: []
-listen: [127.0.0.1]
-subnets: []
 dhcp6:
   interfaces: [s0, s1]
   subnets:

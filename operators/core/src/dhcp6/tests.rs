@@ -21,7 +21,6 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 /// One subnet with three addresses, everything that a subnet can offer, and a boot file for each
 /// kind of client; and one behind a relay.
 const CONFIG: &str = "
-subnets: []
 dhcp6:
   interfaces: [eth1]
   subnets:

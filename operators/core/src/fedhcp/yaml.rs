@@ -18,10 +18,8 @@ pub(super) fn write(draft: &Draft) -> String {
     let Draft { v4, v6, .. } = draft;
     if v4.is_served {
         places(&mut out, "", v4);
-    }
-    // Proxies do not say that an address is wrong: others give them out.
-    subnets(&mut out, "", v4, "proxy");
-    if v4.is_served {
+        // Proxies do not say that an address is wrong: others give them out.
+        subnets(&mut out, "", v4, "proxy");
         boot(&mut out, "", v4);
     }
     if !draft.ztp.is_empty() {
@@ -67,7 +65,7 @@ fn places(out: &mut String, indent: &str, side: &Side) {
 
 /// `without` is the mode of a subnet whose addresses others give out.
 fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
-    if !side.is_served || side.subnets.is_empty() {
+    if side.subnets.is_empty() {
         line(out, indent, "subnets: []");
         return;
     }

@@ -8,7 +8,6 @@ use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
 const CONFIG: &str = "
-subnets: []
 dhcp6:
   listen: ['[::1]:0']
   duid: '000300010200000000ff'

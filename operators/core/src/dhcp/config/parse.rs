@@ -64,7 +64,7 @@ impl Config {
             listen: distinct(&raw.listen, "listen", socket)?,
             authoritative: raw.authoritative,
             conflict_probe: raw.conflict_probe,
-            subnets: subnet::parse_all(&raw.subnets)?,
+            subnets: subnet::parse_all(subnets(&raw)?)?,
             boot: boot(&raw.boot, raw.tftp.is_some())?,
             tftp: raw.tftp.as_ref().map(tftp::parse).transpose()?,
             ztp: route::ztp(&raw.ztp)?,
@@ -75,6 +75,19 @@ impl Config {
             instances,
             dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
         })
+    }
+}
+
+/// Whoever listens for IPv4 has to say for whom; a server of IPv6 alone need not.
+fn subnets(raw: &raw::Config) -> Result<&[raw::Subnet], ConfigError> {
+    match (&raw.subnets, raw.interfaces.first().or(raw.listen.first())) {
+        (Some(subnets), _) => Ok(subnets),
+        (None, None) => Ok(&[]),
+        (None, Some(place)) => {
+            let problem = "there are none, so nobody is answered there; name those of this place, \
+                           or remove it if there is IPv6 alone";
+            Err(fail(place, "subnets", problem))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 /// Configuration of netboot.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["subnets"] }, { "required": ["dhcp6"] }]))]
 pub(super) struct Config {
     /// Links whose clients are answered. Relays may send there, too.
     #[serde(default)]
@@ -22,8 +23,8 @@ pub(super) struct Config {
     /// An address is pinged before a new client is offered it.
     #[serde(default = "yes")]
     pub(super) conflict_probe: bool,
-    /// The IPv4 subnets; they may not overlap.
-    pub(super) subnets: Vec<Subnet>,
+    /// The IPv4 subnets; they may not overlap. Needed, unless there is `dhcp6` alone.
+    pub(super) subnets: Option<Vec<Subnet>>,
     /// What machines boot that are no Server.
     #[serde(default)]
     pub(super) boot: Boot,

@@ -191,7 +191,8 @@ fn twice_the_same_is_an_error_that_names_the_other_line() {
 fn a_file_of_another_form_is_refused_with_the_place() {
     for (text, hint) in [
         ("interfaces: [eth1]\nsubnets: []\nsubnet: []\n", "subnet"),
-        ("interfaces: [eth1]\n", "subnets"),
+        ("interfaces: [eth1]\n", "line 1: subnets: there are none, so nobody is answered there"),
+        ("listen: [10.0.0.2]\ndhcp6: { interfaces: [a], subnets: [] }\n", "line 1: subnets: there"),
         ("interfaces: [eth1]\nsubnets: [{}]\n", "subnet"),
         ("interfaces: eth1\nsubnets: []\n", "line 1"),
         ("interfaces: [", "line"),
