@@ -128,6 +128,7 @@ impl Server {
             ready,
         };
         server.look_after_links();
+        server.tell_gap();
         server.open_prober();
         server.recall_bmcs();
         server.ledger.publish_all();

@@ -44,6 +44,7 @@
 //! dhcp6: ...                       # the DHCPv6 server: see `config/v6.rs`
 //! ```
 
+mod gap;
 mod instances;
 mod parse;
 mod raw;
@@ -55,6 +56,7 @@ mod tests;
 mod tftp;
 pub(crate) mod v6;
 
+pub use gap::Gap;
 pub use instances::{Instances, Part, Sharing};
 pub use parse::ConfigError;
 pub(super) use route::classless;

@@ -37,8 +37,8 @@ pub use boot::{BootFiles, TftpFile};
 pub use booting::{identity, machine_id};
 pub use client::{Client, MessageType};
 pub use config::{
-    Config, ConfigError, Instances, Mode, Part, Record, Reservation, Route, Sharing, Subnet, Tftp,
-    Ztp, schema,
+    Config, ConfigError, Gap, Instances, Mode, Part, Record, Reservation, Route, Sharing, Subnet,
+    Tftp, Ztp, schema,
 };
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};

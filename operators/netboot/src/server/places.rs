@@ -42,11 +42,19 @@ impl Server {
                 self.open_prober();
                 self.look_after_links();
                 tracing::info!(subnets = self.config.subnets.len(), "configuration in force");
+                self.tell_gap();
             }
             Err(error) => {
                 let error = Chain(&error);
                 tracing::error!(%error, "configuration not taken; the one before stays in force");
             }
+        }
+    }
+
+    /// Tells whoever starts it, or changed the file, what they may have forgotten.
+    pub(super) fn tell_gap(&self) {
+        if let Some(gap) = self.config.gap() {
+            tracing::warn!(%gap, "some machines get no boot file");
         }
     }
 
