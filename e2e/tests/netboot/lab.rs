@@ -5,6 +5,8 @@
 //!                             ──── far  10.77.9.0/24 ──── relay ──── behind 10.77.2.0/24 ── clients
 //! ```
 
+mod inline;
+
 use crate::{client::Client, inside::Tools};
 use anyhow::{Context, Result, ensure};
 use e2e::{
@@ -26,6 +28,11 @@ const NAMESPACE: &str = "metal-operator-system";
 /// As an operator of a fleet may write it.
 const BMCS: &str =
     "macPrefixes: [{ macPrefix: '02:BB:CC', protocol: Redfish, port: 443, type: bmc }]";
+
+/// The account of every BMC, and the port that it answers at.
+pub(crate) const USER: &str = "root";
+pub(crate) const PASSWORD: &str = "calvin";
+pub(crate) const REDFISH: u16 = 8000;
 
 /// All of it.
 pub(crate) struct Lab {

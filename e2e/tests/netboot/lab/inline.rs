@@ -1,0 +1,73 @@
+//! netboot that records BMC objects, a BMC, and the operator that takes them up.
+
+use super::{Lab, NAMESPACE, PASSWORD, REDFISH, USER};
+use anyhow::{Context, Result};
+use e2e::cluster::Process;
+use std::{fs, path::Path, process::Stdio};
+use tokio::process::Command;
+
+/// Parts of the near network that have the range in them, and no address of this side.
+const ADDRESSES: [&str; 3] = ["10.77.1.64/26", "10.77.1.128/26", "10.77.1.192/29"];
+
+impl Lab {
+    /// In place of the netboot there is, one that records BMC objects, with these reservations on
+    /// the near link.
+    pub(crate) async fn record_bmcs(&self, reservations: &str) -> Result<()> {
+        let database = format!(
+            "macPrefixes:\n\
+             - macPrefix: '02:BB:CC'\n  \
+               protocol: Redfish\n  \
+               protocolScheme: http\n  \
+               port: {REDFISH}\n  \
+               type: bmc\n  \
+               defaultCredentials: [{{ username: {USER}, password: {PASSWORD} }}]\n",
+        );
+        fs::write(self.scratch.join("macdb.yaml"), database)?;
+        // A simulated BMC answers at every address that it may get, to pings, too.
+        let sections = "conflictProbe: false\nendpoints: { mode: bmc }\n";
+        self.write_configuration("netboot", sections, reservations)?;
+        let netboot = self.netboot.take();
+        netboot.context("there is none")?.kill().await?;
+        self.start_netboot().await
+    }
+
+    /// Starts metal-operator, under its own ServiceAccount.
+    pub(crate) async fn metal_operator(&self) -> Result<Process> {
+        let account = self.cluster.service_account_kubeconfig(NAMESPACE, "metal-operator").await?;
+        let mut command = Command::new(self.tools.netboot.with_file_name("metal-operator"));
+        command.arg(format!("--kubeconfig={}", account.display()));
+        command.arg(format!("--mac-prefixes-file={}", self.scratch.join("macdb.yaml").display()));
+        command.args([
+            &format!("--manager-namespace={NAMESPACE}"),
+            "--probe-image=registry.example/metalprobe:1",
+            "--probe-os-image=registry.example/discovery:1",
+            "--registry-url=http://10.77.1.1:10000",
+            "--registry-bind-address=10.77.1.1:10000",
+            "--health-probe-bind-address=127.0.0.1:8083",
+            "--metrics-bind-address=0",
+        ]);
+        command.stdin(Stdio::null()).env("NO_COLOR", "1");
+        Process::start(&mut command, self.scratch.join("metal-operator.log"))
+    }
+
+    /// Plugs in a simulated BMC on the near link, which asks for its address.
+    pub(crate) fn simulator(&self) -> Result<Process> {
+        self.near.ip("address add 10.77.1.2/24 dev near")?;
+        for addresses in ADDRESSES {
+            self.near.ip(&format!("route add local {addresses} dev lo"))?;
+        }
+        let mut command = self.near.command(Path::new("setpriv"));
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_simulator")]);
+        command.args(["--bmc-dhcp=near", "--bmc-mac-prefix=02:bb:cc"]);
+        command.arg(format!("--listen=0.0.0.0:{REDFISH}")).arg(format!("--username={USER}"));
+        command.env("SIMULATOR_PASSWORD", PASSWORD).stdin(Stdio::null());
+        Process::start(&mut command, self.scratch.join("simulator.log"))
+    }
+
+    /// What everybody has said.
+    pub(crate) fn logs(&self) -> String {
+        let names = ["netboot.log", "metal-operator.log", "simulator.log"];
+        let logs = names.iter().filter_map(|name| fs::read_to_string(self.scratch.join(name)).ok());
+        logs.collect::<Vec<_>>().join("\n")
+    }
+}
