@@ -61,6 +61,35 @@ async fn an_image_is_the_same_byte_for_byte_and_is_pushed_as_boot_operator_looks
 }
 
 #[tokio::test]
+#[ignore = "takes longer: hack/test firmware"]
+async fn an_image_for_arm64_has_kernel_and_modules_of_arm64_and_is_pushed_beside_that_of_amd64() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    // Rust cannot build for it everywhere; nothing here starts it.
+    let options = ["--kernel", "cloud", "--agent", "/bin/true"];
+    for arch in ["arm64", "amd64"] {
+        let arguments = [&["build", text(&target), "--arch", arch], &options[..]].concat();
+        script(&arguments).await.unwrap();
+    }
+    let read = |name: &str| fs::read(target.join("arm64").join(name)).unwrap();
+    let about = String::from_utf8(read("about")).unwrap();
+    assert!(about.contains("_arm64\n") && about.contains("console=ttyAMA0"), "{about}");
+    // arch/arm64/include/asm/image.h of Linux.
+    assert_eq!(read("vmlinuz")[0x38..0x3c], *b"ARM\x64");
+    let uki = read("uki.efi");
+    let pe = u32::from_le_bytes(uki[60..64].try_into().unwrap()) as usize;
+    assert_eq!(uki[pe..pe + 6], *b"PE\0\0\x64\xaa");
+
+    let registry = OciRegistry::start(folder.path()).await.unwrap();
+    script(&["push", text(&target), &registry.image("discovery:1"), "--plain-http"]).await.unwrap();
+    let url = format!("http://{}/v2/discovery/manifests/1", registry.address());
+    let index = get(&url, INDEX).await.unwrap();
+    let entries = index["manifests"].as_array().unwrap();
+    let all: Vec<_> = entries.iter().map(|entry| &entry["platform"]["architecture"]).collect();
+    assert_eq!(all, ["amd64", "arm64"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_built_or_pushed_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let dir = text(folder.path());
