@@ -63,7 +63,7 @@ pub(super) use route::classless;
 pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
-use super::{boot::BootFiles, client::Client};
+use super::{boot::BootFiles, claim::Room, client::Client};
 use crate::macdb::MacPrefix;
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
@@ -201,13 +201,22 @@ impl Config {
     }
 }
 
-impl Subnet {
-    /// Whether an address is one that anybody may get.
-    pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
+impl Room<Ipv4Addr> for Subnet {
+    fn addresses(&self) -> RangeInclusive<Ipv4Addr> {
+        self.net.network()..=self.net.broadcast()
+    }
+
+    fn ranges(&self) -> &[RangeInclusive<Ipv4Addr>] {
+        &self.ranges
+    }
+
+    fn is_in_pool(&self, address: Ipv4Addr) -> bool {
         let in_range = self.ranges.iter().any(|range| range.contains(&address));
         in_range && !self.is_reserved(address) && self.router != Some(address)
     }
+}
 
+impl Subnet {
     /// Whether an address belongs to one client alone.
     pub(super) fn is_reserved(&self, address: Ipv4Addr) -> bool {
         self.reserved.contains_key(&address)

@@ -65,6 +65,17 @@ impl<A: Clone> Lease<A> {
         Self { state: State::Declined, until, ..self.clone() }
     }
 
+    /// The lease as one that is over. An offer leaves nothing to write down.
+    #[must_use]
+    pub(crate) fn ended(&self, now: Timestamp) -> Self {
+        let state = match self.state {
+            State::Offered => State::Offered,
+            State::Bound | State::Released | State::Declined => State::Released,
+        };
+        let until = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self { state, until, ..self.clone() }
+    }
+
     /// The same, of an address written in another way.
     pub fn at<B>(&self, address: B) -> Lease<B> {
         let Self { client, state, until, .. } = self;
@@ -127,31 +138,6 @@ impl Leases {
             is_reserved,
             now,
         );
-    }
-
-    /// What a client has or had in a subnet.
-    pub(super) fn of<'a>(
-        &'a self,
-        client: &Client,
-        subnet: &'a Subnet,
-    ) -> impl Iterator<Item = &'a Lease> {
-        self.owned_by(client).filter(|lease| subnet.net.contains(&lease.address))
-    }
-
-    /// [`Self::pick_within`] a subnet.
-    pub(super) fn pick(
-        &self,
-        subnet: &Subnet,
-        client: &Client,
-        except: Ipv4Addr,
-        now: Timestamp,
-    ) -> Option<Ipv4Addr> {
-        self.pick_within(&addresses(subnet), client, except, now)
-    }
-
-    /// [`Self::is_short_within`] a subnet.
-    pub(super) fn is_short(&self, subnet: &Subnet, except: Ipv4Addr, now: Timestamp) -> bool {
-        self.is_short_within(&addresses(subnet), except, now)
     }
 }
 
@@ -310,10 +296,6 @@ impl<A> Default for Leases<A> {
     fn default() -> Self {
         Self { by_address: HashMap::new(), by_client: HashMap::new(), pools: Vec::new() }
     }
-}
-
-fn addresses(subnet: &Subnet) -> RangeInclusive<Ipv4Addr> {
-    subnet.net.network()..=subnet.net.broadcast()
 }
 
 fn pools(config: &Config, subnet: &Subnet) -> impl Iterator<Item = Pool<Ipv4Addr>> {

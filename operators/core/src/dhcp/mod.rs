@@ -17,6 +17,7 @@
 
 mod boot;
 pub(crate) mod booting;
+pub(crate) mod claim;
 mod client;
 pub(crate) mod config;
 mod decide;

@@ -37,7 +37,7 @@ use super::{
     parse::{ConfigError, distinct, fail, interface},
     raw::Text,
 };
-use crate::dhcp6::SERVER_PORT;
+use crate::{dhcp::claim::Room, dhcp6::SERVER_PORT};
 use ipnet::Ipv6Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -145,9 +145,16 @@ impl Config {
     }
 }
 
-impl Subnet {
-    /// Whether an address is one that anybody may get.
-    pub(crate) fn is_in_pool(&self, address: Ipv6Addr) -> bool {
+impl Room<Ipv6Addr> for Subnet {
+    fn addresses(&self) -> RangeInclusive<Ipv6Addr> {
+        self.net.network()..=self.net.broadcast()
+    }
+
+    fn ranges(&self) -> &[RangeInclusive<Ipv6Addr>] {
+        &self.ranges
+    }
+
+    fn is_in_pool(&self, address: Ipv6Addr) -> bool {
         let in_range = self.ranges.iter().any(|range| range.contains(&address));
         in_range && !self.reserved.contains_key(&address)
     }

@@ -1,7 +1,9 @@
 //! One method per message.
 
-use super::{Decision, Request, Silence, claim::Claim};
-use crate::dhcp::{Lease, State, client::MessageType, lease::DECLINE_TIME, option::code, reply};
+use super::{Decision, Request, Silence};
+use crate::dhcp::{
+    Lease, State, claim::Claim, client::MessageType, lease::DECLINE_TIME, option::code, reply,
+};
 use jiff::SignedDuration;
 use std::net::Ipv4Addr;
 
@@ -10,15 +12,17 @@ const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
     pub(super) fn discover(&self) -> Decision {
-        let Some(address) = self.choose() else {
+        let claimant = self.claimant();
+        let wished = self.packet.options.address(code::REQUESTED_ADDRESS);
+        let Some(address) = claimant.choose(wished.into_iter()) else {
             return Decision::silence(Silence::NoFreeAddress);
         };
         let old = self.server.leases.get(address);
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
-        let offer = || self.lease(address, State::Offered, OFFER_TIME);
+        let offer = || claimant.lease(address, State::Offered, OFFER_TIME);
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
         // What the other instance wrote of its half may be older than what it did last.
-        let is_new = old.is_none_or(|old| old.client != self.client) || self.is_others(address);
+        let is_new = old.is_none_or(|old| old.client != self.client) || claimant.is_others(address);
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
         let probe = is_new.then_some(address);
         Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }
@@ -33,14 +37,8 @@ impl Request<'_> {
         match (chosen, current.or(wanted)) {
             (Some(chosen), _) if chosen != self.server_id => self.withdraw(),
             (_, None) => Decision::silence(Silence::NoAddress),
-            (Some(_), Some(address)) => match self.claim(address) {
-                Claim::Theirs => self.bind(address),
-                Claim::Offered if self.is_short() => self.bind(address),
-                // Of an offer that we do not remember only the client could tell, and whoever
-                // sends requests with ever new MAC addresses would get every address. After a
-                // restart that costs an honest client one more DISCOVER.
-                Claim::Free | Claim::Offered | Claim::Refused => self.refuse(),
-            },
+            (Some(_), Some(address)) if self.claimant().may_take(address) => self.bind(address),
+            (Some(_), Some(_)) => self.refuse(),
             (None, Some(address)) => self.confirm(address, current.is_some()),
         }
     }
@@ -52,13 +50,13 @@ impl Request<'_> {
     /// knows that it has no lease, and tells who uses an address to stop. Who only remembers one
     /// hears nothing (RFC 2131, section 4.3.2), unless the address is wrong here.
     fn confirm(&self, address: Ipv4Addr, uses: bool) -> Decision {
-        let mut mine = self.server.leases.of(&self.client, self.subnet);
-        let is_known = mine.any(|lease| lease.holds(self.now));
+        let claimant = self.claimant();
+        let is_known = claimant.leases().any(|lease| lease.holds(self.now));
         let is_only = self.server.config.authoritative;
-        match self.claim(address) {
+        match claimant.claim(address) {
             Claim::Theirs => self.bind(address),
             // What the other instance has given it, we may not have heard of yet.
-            Claim::Free | Claim::Offered | Claim::Refused if self.is_others(address) => {
+            Claim::Free | Claim::Offered | Claim::Refused if claimant.is_others(address) => {
                 Decision::silence(Silence::UnknownClient)
             }
             Claim::Free if is_known || (is_only && uses) => self.refuse(),
@@ -72,7 +70,7 @@ impl Request<'_> {
     fn bind(&self, address: Ipv4Addr) -> Decision {
         let time = self.lease_time();
         let mut changes = self.drop_others(address);
-        changes.push(self.lease(address, State::Bound, time));
+        changes.push(self.claimant().lease(address, State::Bound, time));
         let reply = reply::grant(self, MessageType::Ack, address, time);
         let bmc = self.client.mac().filter(|_| self.is_bmc).map(|mac| (mac, address));
         Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
@@ -80,10 +78,10 @@ impl Request<'_> {
 
     /// A client has one address per subnet: whatever else it held there ends now.
     fn drop_others(&self, kept: Ipv4Addr) -> Vec<Lease> {
-        let mine = self.server.leases.of(&self.client, self.subnet);
-        let others = mine.filter(|lease| lease.address != kept && lease.holds(self.now));
+        let mine = self.claimant();
+        let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
         let others = others.filter(|lease| lease.state != State::Declined);
-        others.map(|lease| self.ended(lease)).collect()
+        others.map(|lease| lease.ended(self.now)).collect()
     }
 
     fn refuse(&self) -> Decision {
@@ -93,21 +91,22 @@ impl Request<'_> {
 
     /// The client took the offer of another server: ours is free again.
     fn withdraw(&self) -> Decision {
-        let mine = self.server.leases.of(&self.client, self.subnet);
-        let offered = mine.filter(|l| l.state == State::Offered && l.holds(self.now));
-        let changes = offered.map(|lease| self.ended(lease)).collect();
+        let mine = self.claimant();
+        let offered = mine.leases().filter(|l| l.state == State::Offered && l.holds(self.now));
+        let changes = offered.map(|lease| lease.ended(self.now)).collect();
         Decision { changes, ..Decision::silence(Silence::OtherServer) }
     }
 
     pub(super) fn decline(&self) -> Decision {
         let address = self.packet.options.address(code::REQUESTED_ADDRESS);
         self.give_back(address, |lease| {
-            (self.lease(lease.address, State::Declined, DECLINE_TIME), Silence::Declined)
+            let rests = self.claimant().lease(lease.address, State::Declined, DECLINE_TIME);
+            (rests, Silence::Declined)
         })
     }
 
     pub(super) fn release(&self) -> Decision {
-        self.give_back(Some(self.packet.ciaddr), |lease| (self.ended(lease), Silence::Released))
+        self.give_back(Some(self.packet.ciaddr), |lease| (lease.ended(self.now), Silence::Released))
     }
 
     fn give_back(

@@ -1,8 +1,8 @@
 //! One method per message.
 
-use super::{Decision, Request, Silence, claim::Claim};
+use super::{Decision, Request, Silence};
 use crate::{
-    dhcp::{Client, Lease, State},
+    dhcp::{Client, Lease, State, claim::Claim},
     dhcp6::{
         Mode, client,
         ia::{Ia, Status, Times},
@@ -23,14 +23,16 @@ impl Request<'_> {
             self.v6().rapid_commit && self.packet.options.get(code::RAPID_COMMIT).is_some();
         let chosen = self.main_ia().and_then(|ia| {
             let client = self.client(ia);
-            let address = self.choose(&client, ia).filter(|_| self.gives_addresses())?;
+            let address = self.claimant(&client).choose(ia.addresses.iter().copied());
+            let address = address.filter(|_| self.gives_addresses())?;
             Some((ia, client, address))
         });
         let Some((ia, client, address)) = chosen else {
             return Decision::answer(self.without(MessageType::Advertise, Status::NoAddrsAvail));
         };
-        let is_free = || self.claim(&client, address) == Claim::Free;
-        if is_rapid && (is_free() || self.may_take(&client, address)) {
+        let claimant = self.claimant(&client);
+        let is_free = || claimant.claim(address) == Claim::Free;
+        if is_rapid && (is_free() || claimant.may_take(address)) {
             let mut decision = self.bind(ia, &client, address);
             if let Ok(reply) = &mut decision.answer {
                 reply.packet.options.push(code::RAPID_COMMIT, []);
@@ -39,7 +41,7 @@ impl Request<'_> {
         }
         let old = self.server.leases.get(address);
         let is_bound = old.is_some_and(|old| old.client == client && old.is_bound(self.now));
-        let offer = || self.lease(&client, address, State::Offered, OFFER_TIME);
+        let offer = || claimant.lease(address, State::Offered, OFFER_TIME);
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
         let value = ia.granted(address, self.times(), std::iter::empty());
         let reply = reply::associations(
@@ -60,11 +62,10 @@ impl Request<'_> {
             return Decision::answer(self.without(MessageType::Reply, Status::NotOnLink));
         }
         let client = self.client(ia);
-        // Of an offer that we do not remember only the client could tell, and whoever sends requests
-        // with ever new identifiers would get every address. After a restart that costs an honest
-        // client one more SOLICIT.
-        let asked = ia.addresses.iter().copied().find(|a| self.may_take(&client, *a));
-        let own = || self.choose(&client, ia).filter(|a| self.claim(&client, *a) == Claim::Theirs);
+        let claimant = self.claimant(&client);
+        let asked = ia.addresses.iter().copied().find(|address| claimant.may_take(*address));
+        let is_own = |address: &Ipv6Addr| claimant.claim(*address) == Claim::Theirs;
+        let own = || claimant.choose(std::iter::empty()).filter(is_own);
         match asked.or_else(own) {
             Some(address) => self.bind(ia, &client, address),
             None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
@@ -81,14 +82,15 @@ impl Request<'_> {
             return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
         };
         let client = self.client(ia);
-        let is_known = self.leases_of(&client).any(|lease| lease.holds(self.now));
+        let claimant = self.claimant(&client);
+        let is_known = claimant.leases().any(|lease| lease.holds(self.now));
         let authoritative = self.server.config.authoritative;
         let mut addresses = ia.addresses.iter().copied();
-        let theirs = addresses.find(|address| self.claim(&client, *address) == Claim::Theirs);
+        let theirs = addresses.find(|address| claimant.claim(*address) == Claim::Theirs);
         match theirs.filter(|_| self.gives_addresses()) {
             Some(address) => self.bind(ia, &client, address),
             // What the other instance has given it, we may not have heard of yet.
-            None if !to_us && ia.addresses.iter().any(|it| self.is_others(*it)) => {
+            None if !to_us && ia.addresses.iter().any(|it| claimant.is_others(*it)) => {
                 Decision::silence(Silence::UnknownClient)
             }
             None if !to_us && !authoritative && !is_known => {
@@ -122,7 +124,7 @@ impl Request<'_> {
 
     /// RFC 9915, section 18.3.7.
     pub(super) fn release(&self) -> Decision {
-        self.give_back(|lease| self.ended(lease))
+        self.give_back(|lease| lease.ended(self.now))
     }
 
     /// RFC 9915, section 18.3.8.
@@ -153,19 +155,9 @@ impl Request<'_> {
         self.subnet.mode == Mode::Stateful
     }
 
-    /// Whether a client may use an address that it asks for: one that is its own or offered to it,
-    /// or one of those that are offered to several when there are no others.
-    fn may_take(&self, client: &Client, address: Ipv6Addr) -> bool {
-        match self.claim(client, address) {
-            Claim::Theirs => true,
-            Claim::Offered => self.is_short(),
-            Claim::Free | Claim::Refused => false,
-        }
-    }
-
     fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr) -> Decision {
         let mut changes = self.drop_others(ia, client, address);
-        changes.push(self.lease(client, address, State::Bound, self.subnet.lease_time));
+        changes.push(self.claimant(client).lease(address, State::Bound, self.subnet.lease_time));
         let others = ia.addresses.iter().copied().filter(|other| *other != address);
         let value = ia.granted(address, self.times(), others);
         let reply = reply::associations(
@@ -185,14 +177,14 @@ impl Request<'_> {
     /// A client has one address per subnet: whatever else it held there ends now. What it named
     /// itself it may use until it hears the answer, so that ends in its own time.
     fn drop_others(&self, ia: &Ia, client: &Client, kept: Ipv6Addr) -> Vec<Lease<Ipv6Addr>> {
-        let mine = self.leases_of(client);
-        let others = mine.filter(|lease| lease.address != kept && lease.holds(self.now));
+        let mine = self.claimant(client);
+        let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
         let others = others.filter(|lease| match lease.state {
             State::Bound => !ia.addresses.contains(&lease.address),
             State::Offered | State::Released => true,
             State::Declined => false,
         });
-        others.map(|lease| self.ended(lease)).collect()
+        others.map(|lease| lease.ended(self.now)).collect()
     }
 
     fn without(&self, kind: MessageType, status: Status) -> reply::Reply {
