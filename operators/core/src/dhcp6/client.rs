@@ -19,8 +19,6 @@ pub(super) struct Sender {
     pub(super) mac: Option<MacAddr>,
     /// The address of the interface that it speaks from.
     interface: Option<MacAddr>,
-    /// The address that it speaks from.
-    peer: Ipv6Addr,
 }
 
 impl Sender {
@@ -28,23 +26,19 @@ impl Sender {
     pub(super) fn of(packet: &Packet, from: Ipv6Addr) -> Option<Self> {
         let duid =
             packet.options.get(code::CLIENT_ID).filter(|duid| DUID_LEN.contains(&duid.len()))?;
-        let peer = peer(packet, from);
-        let interface = told_by_relay(packet).or_else(|| in_address(peer));
-        Some(Self { duid: duid.into(), mac: mac(packet, from), interface, peer })
+        let interface = told_by_relay(packet).or_else(|| in_address(peer(packet, from)));
+        Some(Self { duid: duid.into(), mac: mac(packet, from), interface })
     }
 
     /// Whose lease it is.
     ///
     /// Firmware, boot loader and operating system of one machine send different identifiers and
     /// IAIDs (EDK2 has another one in each phase), but have one interface, and the machine is to
-    /// keep its address. An interface is known by its MAC address, or else by its link-local
-    /// address, so that nobody gets several leases by calling itself by several names, and cloned
-    /// machines that all have one name get a lease each. Where neither shows, identifier and IAID
-    /// count: all interfaces of a host send the identifier that was made from one of them.
+    /// keep its address. Where the interface does not show, identifier and IAID count: all
+    /// interfaces of a host send the identifier that was made from one of them.
     pub(super) fn client(&self, iaid: [u8; 4]) -> Client {
         match self.interface {
             Some(mac) => Client::Mac(mac),
-            None if self.peer.is_unicast_link_local() => Client::Id(self.peer.octets().into()),
             None => Client::Id([&self.duid, &iaid[..]].concat().into()),
         }
     }

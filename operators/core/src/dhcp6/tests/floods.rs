@@ -59,19 +59,6 @@ fn one_sender_that_takes_every_lease_takes_none_that_somebody_has() {
     assert_ne!(lab.bind(2), mine);
 }
 
-/// Without a MAC address in it, a link-local address is all that is known of an interface.
-#[test]
-fn one_source_gets_one_lease_by_however_many_names_it_asks() {
-    for from in [ip("fe80::1:2:3"), link_local(5)] {
-        let mut lab = Lab::new();
-        for id in 0..2_000 {
-            bind_as(&mut lab, id, from);
-        }
-        assert_eq!(lab.leases.len(), 1);
-        lab.bind(1);
-    }
-}
-
 #[test]
 fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
     let mut lab = Lab::new();
@@ -83,6 +70,8 @@ fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
             let renew = to_server(MessageType::Renew, host, address);
             let rebind = to_any(MessageType::Rebind, host, address);
             for packet in [request(host, address), nameless, renew, rebind] {
+                // By its own name, and all from one address.
+                assert_eq!(lab.decide(&packet, ip("fe80::1:2:3")).changes, []);
                 let decision = lab.send(&packet, link_local(host));
                 assert_eq!(decision.changes, [], "nothing to remember, nothing to write down");
                 let (_, status) = status(&decision.answer.unwrap());
