@@ -49,6 +49,24 @@ need_rust() {
   need cc gcc libc6-dev
 }
 
+# use_target_dir: compile into $CARGO_TARGET_DIR, else into the cache, where checkouts share what is
+# compiled of others. What is compiled of a checkout itself is thrown away when it is another one's:
+# cargo would take it for its own wherever it is newer than the files here.
+use_target_dir() {
+  local here mark kind
+  CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cache_root)/target/$(rustc --version | cut -d ' ' -f 2)}
+  export CARGO_TARGET_DIR
+  here=$(cd "$hack/.." && pwd)
+  mark=$CARGO_TARGET_DIR/checkout
+  [ "$(cat "$mark" 2>/dev/null)" != "$here" ] || return 0
+  mkdir -p "$CARGO_TARGET_DIR"
+  for kind in dev release probe "probe --target $(rustc -vV | sed -n 's/^host: //p')"; do
+    # shellcheck disable=SC2086 # words of their own
+    (cd "$here" && cargo clean --quiet --locked --workspace --profile $kind) || return
+  done
+  printf '%s\n' "$here" >"$mark"
+}
+
 # network_flags: how unshare makes a network namespace here, in which links can be made.
 network_flags() {
   local flags

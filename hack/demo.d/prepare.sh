@@ -15,7 +15,8 @@ prepare() {
   need curl curl
   need perl perl-base
   flags=$(network_flags)
-  target=${CARGO_TARGET_DIR-$(cache_root)/target/$(rustc --version | cut -d ' ' -f 2)}
+  use_target_dir
+  target=$CARGO_TARGET_DIR
   begin control_plane "$hack/control-plane" path
   begin build build "$target"
   finish build "metal-operator, boot-operator, netboot and the simulator are built"
