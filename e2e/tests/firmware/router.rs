@@ -1,4 +1,4 @@
-//! A router that announces a prefix to the machines of a link, which DHCPv6 does not do.
+//! A router of a link: it announces a prefix, which DHCPv6 does not do, or only that it is there.
 
 use anyhow::Result;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -18,15 +18,15 @@ const MANAGED: u8 = 0x80;
 const ON_LINK_AUTONOMOUS: u8 = 0xc0;
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A router that announces its prefix as long as this value lasts.
+/// A router that announces itself as long as this value lasts.
 #[derive(Debug)]
 pub(crate) struct Router {
     _task: JoinSet<()>,
 }
 
 impl Router {
-    /// Announces this /64 on the interface.
-    pub(crate) fn start(interface: &str, prefix: Ipv6Addr) -> Result<Self> {
+    /// Announces this /64 on the interface; without one, that there is nothing to be had.
+    pub(crate) fn start(interface: &str, prefix: Option<Ipv6Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.set_multicast_hops_v6(HOPS)?;
@@ -46,11 +46,13 @@ impl Router {
 }
 
 /// The kernel adds the checksum.
-fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
-    let (hops, lifetime) = (64, 1800_u16);
-    let mut packet = vec![ADVERTISEMENT, 0, 0, 0, hops, MANAGED];
+fn advertisement(prefix: Option<Ipv6Addr>) -> Vec<u8> {
+    // Nobody's default router, without a prefix.
+    let (hops, lifetime, flags) = prefix.map_or((64, 0_u16, 0), |_| (64, 1800, MANAGED));
+    let mut packet = vec![ADVERTISEMENT, 0, 0, 0, hops, flags];
     packet.extend(lifetime.to_be_bytes());
     packet.extend([0; 8]);
+    let Some(prefix) = prefix else { return packet };
     // Prefix information (section 4.6.2): of four times eight octets.
     packet.extend([3, 4, 64, ON_LINK_AUTONOMOUS]);
     packet.extend(86400_u32.to_be_bytes());

@@ -25,6 +25,8 @@ const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0);
 pub(crate) enum Site {
     /// One link.
     Link,
+    /// One link, with a router that says at once that there is no IPv6: iPXE waits 15 s for it.
+    Routed,
     /// One link with IPv6 only, and a router on it.
     LinkV6,
     /// ISC's relay, and a router:
@@ -58,6 +60,7 @@ impl Site {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Link => "",
+            Self::Routed => ", with a router",
             Self::LinkV6 => ", IPv6",
             Self::Relay => ", behind a relay",
             Self::Foreign => ", beside a foreign DHCP server",
@@ -67,7 +70,7 @@ impl Site {
     /// Where machines reach the stack.
     pub(crate) fn address(self) -> IpAddr {
         match self {
-            Self::Link | Self::Foreign => ADDRESS.into(),
+            Self::Link | Self::Routed | Self::Foreign => ADDRESS.into(),
             Self::Relay => FAR.into(),
             Self::LinkV6 => ADDRESS_V6.into(),
         }
@@ -77,14 +80,14 @@ impl Site {
     pub(crate) fn console_first(self) -> Option<&'static str> {
         match self {
             Self::LinkV6 => Some("HTTP Boot over IPv6"),
-            Self::Link | Self::Relay | Self::Foreign => None,
+            Self::Link | Self::Routed | Self::Relay | Self::Foreign => None,
         }
     }
 
     /// Makes the links on this side.
     pub(crate) fn connect(self) -> Result<()> {
         match self {
-            Self::Link | Self::Foreign => bridge(),
+            Self::Link | Self::Routed | Self::Foreign => bridge(),
             Self::Relay => {
                 switch()?;
                 ip("link add near type veth peer name far")?;
@@ -106,9 +109,8 @@ impl Site {
     pub(crate) async fn start(self, cluster: &Cluster) -> Result<Peers> {
         match self {
             Self::Link => Ok(Peers::default()),
-            Self::LinkV6 => {
-                Ok(Peers { _router: Some(Router::start("br0", PREFIX)?), ..Peers::default() })
-            }
+            Self::Routed => router(None),
+            Self::LinkV6 => router(Some(PREFIX)),
             Self::Relay => relay(cluster).await,
             Self::Foreign => foreign(cluster).await,
         }
@@ -117,7 +119,7 @@ impl Site {
     /// The configuration of netboot, with this for its `boot`.
     pub(crate) fn config(self, boot: &str) -> String {
         match self {
-            Self::Link => crate::network::on_the_link(boot),
+            Self::Link | Self::Routed => crate::network::on_the_link(boot),
             Self::LinkV6 => "dhcp6:\n  \
                  interfaces: [br0]\n  \
                  subnets:\n  \
@@ -144,6 +146,10 @@ impl Site {
             ),
         }
     }
+}
+
+fn router(prefix: Option<Ipv6Addr>) -> Result<Peers> {
+    Ok(Peers { _router: Some(Router::start("br0", prefix)?), ..Peers::default() })
 }
 
 async fn relay(cluster: &Cluster) -> Result<Peers> {
