@@ -165,8 +165,8 @@ impl Recorder {
     /// # Errors
     ///
     /// When the watch of the Endpoints ends, which it does not by itself.
-    pub async fn run(self) -> Result<(), Ended> {
-        let recorder = Arc::new(self);
+    pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
+        let recorder = self;
         let wake = |change: Change<'_, Endpoint>| recorder.wake(&change);
         let follow = follow(&recorder.client, &recorder.endpoints, |_| {}, wake);
         let queue = recorder.sightings.0.queue.clone();

@@ -1,0 +1,135 @@
+//! What is read from the API server, and written there.
+
+use super::files::Files;
+use crate::{
+    args::Args,
+    machines::Machines,
+    published::Published,
+    publisher::Publisher,
+    recorder::{self, MANAGER, Recorder, Sightings},
+    standby,
+};
+use anyhow::Context as _;
+use kube::{
+    Client,
+    runtime::events::{Recorder as Events, Reporter as Source},
+};
+use metal_core::dhcp::Sharing;
+use metal_runtime::{
+    args::ElectionArgs,
+    client,
+    health::{Gate, Readiness},
+    lease::Candidate,
+    report::{Failures, Reporter},
+};
+use prometheus_client::{metrics::family::Family, registry::Registry};
+use std::sync::Arc;
+
+/// The API server.
+pub(super) struct Cluster {
+    client: Client,
+    /// What machines boot.
+    pub(super) machines: Arc<Machines>,
+    listed: Gate,
+    /// Who hears of BMCs, and writes them down.
+    pub(super) sightings: Sightings,
+    recorder: Arc<Recorder>,
+    /// Who shows the leases, and who says whether we answer.
+    pub(super) published: Published,
+    publisher: Arc<Publisher>,
+    candidate: Option<Candidate>,
+}
+
+impl Cluster {
+    /// How instances share the work is what the configuration says now; that of one that runs does
+    /// not change.
+    pub(super) async fn connect(
+        args: &Args,
+        files: &Files,
+        readiness: &Readiness,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let client = client::connect(&args.client, concat!("netboot/", env!("CARGO_PKG_VERSION")))
+            .await
+            .context("Endpoints need an API server; give --no-endpoints to do without")?;
+        let sightings = Sightings::default();
+        sightings.register(registry);
+        let recorder = recorder(&client, files, &sightings, readiness, registry);
+        let published = Published::new(files.config().borrow().instances);
+        let (shown, listed) = (published.clone(), readiness.note("leases", "the API server"));
+        let writer = Publisher::new(client.clone(), shown, files.config(), listed, registry);
+        Ok(Self {
+            candidate: candidate(args, files, &client),
+            machines: Arc::default(),
+            listed: readiness.note("machines", "the API server"),
+            sightings,
+            recorder: Arc::new(recorder),
+            published,
+            publisher: Arc::new(writer),
+            client,
+        })
+    }
+
+    /// Reads and writes for ever.
+    pub(super) async fn follow(&mut self) -> anyhow::Result<()> {
+        let Self { client, machines, listed, recorder, publisher, candidate, .. } = self;
+        let stand = async {
+            match candidate {
+                Some(candidate) => standby::stand(candidate, publisher).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = Arc::clone(recorder).run() => ended.context("recorder ended"),
+            ended = machines.follow(client, listed) => {
+                ended.context("watch of machines ended")
+            }
+            ended = Arc::clone(publisher).run() => ended.context("watch of leases ended"),
+            () = stand => Ok(()),
+        }
+    }
+
+    /// Nobody is answered here any more: the other instance need not wait to see that.
+    pub(super) async fn release(self) {
+        if let Some(candidate) = self.candidate {
+            candidate.release().await;
+        }
+    }
+}
+
+/// Who stands for the Lease, where one of two instances answers.
+fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
+    let instances = files.config().borrow().instances;
+    let election = ElectionArgs {
+        leader_elect: instances.is_some_and(|it| it.mode == Sharing::Standby),
+        leader_elect_namespace: args.leader_elect_namespace.clone(),
+        leader_elect_identity: None,
+    };
+    let candidate = election.candidate(client, standby::LEASE);
+    candidate.map(|candidate| candidate.lasting(standby::DURATION))
+}
+
+fn recorder(
+    client: &Client,
+    files: &Files,
+    sightings: &Sightings,
+    readiness: &Readiness,
+    registry: &mut Registry,
+) -> Recorder {
+    let source = Source { controller: MANAGER.to_owned(), instance: None };
+    let passes = Family::default();
+    registry.register("netboot_endpoint_passes", "BMCs recorded, by result", passes.clone());
+    let reporter =
+        Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
+    Recorder {
+        client: client.clone(),
+        endpoints: Arc::new(recorder::endpoints()),
+        bmcs: Arc::new(recorder::bmcs()),
+        database: files.bmcs(),
+        sightings: sightings.clone(),
+        config: files.config(),
+        reporter,
+        listed: readiness.note("endpoints", "the API server"),
+        failures: Failures::default(),
+    }
+}

@@ -1,0 +1,52 @@
+//! The files that are read again when they change.
+
+use crate::{args::Args, metrics::Metrics};
+use metal_core::{
+    dhcp::{Config, ConfigError},
+    macdb::{MacDb, ParseError},
+};
+use metal_runtime::file::{Error, Followed, Reading};
+use std::{convert::Infallible, sync::Arc};
+use tokio::sync::watch;
+
+/// Configuration and MAC prefix database.
+pub(super) struct Files {
+    config: Followed<Config, ConfigError>,
+    database: Option<Followed<MacDb, ParseError>>,
+}
+
+impl Files {
+    pub(super) async fn open(args: &Args) -> Result<Self, Error> {
+        let config = Followed::open("--config", &args.config, Config::parse).await?;
+        let database = match &args.mac_prefixes_file {
+            Some(path) => Some(Followed::open("--mac-prefixes-file", path, MacDb::parse).await?),
+            None => None,
+        };
+        Ok(Self { config, database })
+    }
+
+    /// The configuration, now and from now on.
+    pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    /// Who is a BMC, now and from now on; nobody, if nothing says so.
+    pub(super) fn bmcs(&self) -> watch::Receiver<Arc<MacDb>> {
+        match &self.database {
+            Some(database) => database.subscribe(),
+            None => watch::Sender::new(Arc::new(MacDb::default())).subscribe(),
+        }
+    }
+
+    /// Reads them again for ever.
+    pub(super) async fn follow(self, metrics: &Metrics) -> Infallible {
+        let told = |file: &'static str| move |reading: Reading| metrics.read(file, reading);
+        let database = async {
+            match self.database {
+                Some(database) => database.follow(told("mac-prefixes")).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(self.config.follow(told("config")), database).0
+    }
+}

@@ -1,0 +1,120 @@
+//! The servers: DHCPv4, TFTP and DHCPv6, each on a thread of its own.
+
+use super::{cluster::Cluster, files::Files};
+use crate::{
+    Parts,
+    args::Args,
+    metrics::Metrics,
+    server,
+    tftp::{self, Metrics as TftpMetrics},
+    v6::{self, Metrics as V6Metrics},
+};
+use anyhow::Context as _;
+use metal_runtime::health::{Gate, Readiness};
+use prometheus_client::registry::Registry;
+use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+};
+use tokio_util::sync::CancellationToken;
+
+/// What there is around the servers.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) args: &'a Args,
+    pub(super) files: &'a Files,
+    pub(super) cluster: Option<&'a Cluster>,
+}
+
+impl Around<'_> {
+    /// What one of the two DHCP servers is made of.
+    fn parts<M>(&self, metrics: M, ready: Gate) -> Parts<M> {
+        Parts {
+            config: self.files.config(),
+            bmcs: self.files.bmcs(),
+            machines: self.cluster.map(|cluster| Arc::clone(&cluster.machines)),
+            lease_file: self.args.lease_file.clone(),
+            sightings: self.cluster.map(|cluster| cluster.sightings.clone()),
+            published: self.cluster.map(|cluster| cluster.published.clone()),
+            metrics,
+            ready,
+        }
+    }
+
+    fn tftp_parts(&self, metrics: TftpMetrics, ready: Gate) -> tftp::Parts {
+        let machines = self.cluster.map(|cluster| Arc::clone(&cluster.machines));
+        tftp::Parts { config: self.files.config(), machines, metrics, ready }
+    }
+}
+
+/// All of them.
+pub(super) struct Servers {
+    dhcp: JoinHandle<Result<(), server::Error>>,
+    tftp: JoinHandle<Result<(), tftp::Error>>,
+    dhcp6: JoinHandle<Result<(), v6::Error>>,
+}
+
+impl Servers {
+    /// Starts them; each has its sockets open then, or has failed.
+    pub(super) async fn start(
+        around: &Around<'_>,
+        metrics: &Metrics,
+        readiness: &Readiness,
+        registry: &mut Registry,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let parts = around.parts(metrics.clone(), readiness.gate("dhcp", "its sockets"));
+        let serve = |opened, stop: &_| server::serve(parts, opened, stop);
+        let dhcp = start("serving DHCP", serve, shutdown).await;
+        let (metrics, ready) =
+            (TftpMetrics::register(registry), readiness.gate("tftp", "its sockets"));
+        let parts = around.tftp_parts(metrics, ready);
+        let serve = |opened, stop: &_| tftp::serve(parts, opened, stop);
+        let tftp = start("serving TFTP", serve, shutdown).await;
+        let (metrics, ready) =
+            (V6Metrics::register(registry), readiness.gate("dhcp6", "its sockets"));
+        let parts = around.parts(metrics, ready);
+        let serve = |opened, stop: &_| v6::serve(parts, opened, stop);
+        let dhcp6 = start("serving DHCPv6", serve, shutdown).await;
+        Self { dhcp, tftp, dhcp6 }
+    }
+
+    /// Waits until all have ended, which they do together.
+    pub(super) async fn ended(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let (dhcp, tftp, dhcp6) = tokio::join!(
+            end(self.dhcp, "DHCP ended", shutdown),
+            end(self.tftp, "TFTP ended", shutdown),
+            end(self.dhcp6, "DHCPv6 ended", shutdown),
+        );
+        dhcp.and(tftp).and(dhcp6)
+    }
+}
+
+/// Starts a server, and says at which addresses, if there is any, once its sockets are open.
+async fn start<E: Send + 'static>(
+    what: &'static str,
+    serve: impl FnOnce(oneshot::Sender<Vec<SocketAddr>>, &CancellationToken) -> Result<(), E>
+    + Send
+    + 'static,
+    shutdown: &CancellationToken,
+) -> JoinHandle<Result<(), E>> {
+    let (opened, is_open) = oneshot::channel();
+    let stop = shutdown.clone();
+    let serving = spawn_blocking(move || serve(opened, &stop));
+    // An error says that it ended before it opened anything, which is told where it is awaited.
+    if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
+        tracing::info!(?addresses, "{what}");
+    }
+    serving
+}
+
+/// Waits for the end of a server, and stops the others.
+async fn end<E: StdError + Send + Sync + 'static>(
+    server: JoinHandle<Result<(), E>>,
+    what: &'static str,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let _stop = shutdown.clone().drop_guard();
+    server.await?.context(what)
+}
