@@ -9,6 +9,7 @@ mod identity;
 mod ignition;
 mod image;
 mod ipxe;
+mod media;
 mod refused;
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/httpboot", get(httpboot::httpboot))
         .route("/httpboot/{*path}", get(image::uki))
         .route("/image", get(image::layer))
+        .route("/media/{file}", get(media::medium))
         .fallback(|| async { refused(&Refusal::Unknown) })
         .with_state(site)
 }

@@ -21,6 +21,8 @@ pub enum Purpose {
     Registration,
     /// Fetch the Ignition configuration of the server.
     Ignition,
+    /// Read the medium that the server boots from.
+    Medium,
 }
 
 /// What a token vouches for.
@@ -215,11 +217,14 @@ fn code(purpose: Purpose) -> u8 {
     match purpose {
         Purpose::Registration => 1,
         Purpose::Ignition => 2,
+        Purpose::Medium => 3,
     }
 }
 
 fn purpose_of(code: u8) -> Option<Purpose> {
-    [Purpose::Registration, Purpose::Ignition].into_iter().find(|p| self::code(*p) == code)
+    [Purpose::Registration, Purpose::Ignition, Purpose::Medium]
+        .into_iter()
+        .find(|p| self::code(*p) == code)
 }
 
 #[cfg(test)]

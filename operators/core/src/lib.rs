@@ -22,6 +22,7 @@ pub mod endpoint;
 pub mod fedhcp;
 mod located;
 pub mod macdb;
+pub mod medium;
 pub mod redfish;
 pub mod registry;
 pub mod server;

@@ -20,5 +20,5 @@ pub use digest::Digest;
 pub use reference::{Name, Reference, Registry, Version};
 pub use registry::Registries;
 pub use resolve::{Image, Resolver};
-pub use respond::{Body, respond};
+pub use respond::{Body, Content, respond};
 pub use store::{Blob, Store};

@@ -1,4 +1,4 @@
-//! One HTTP answer with a blob (RFC 9110, sections 8.8, 13 and 14).
+//! One HTTP answer with a blob, or with something made of one (RFC 9110, sections 8.8, 13 and 14).
 //!
 //! UEFI firmware sizes its buffer from the answer to HEAD, and resumes a download with `Range`.
 
@@ -17,17 +17,44 @@ use http::{
 };
 use std::{
     io,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll},
 };
+
+/// What can be sent, whole or in part, and is always the same.
+pub trait Content {
+    /// What tells it from other contents: letters, digits and punctuation.
+    fn tag(&self) -> String;
+
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// Some of its bytes.
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
+}
+
+impl Content for Blob {
+    fn tag(&self) -> String {
+        self.digest().to_string()
+    }
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        self.read(range)
+    }
+}
 
 /// Body of an answer. An error in it means that what was sent so far must not be believed; the
 /// connection has to be aborted, which servers do on an error.
 pub enum Body {
     /// Nothing.
     Empty,
-    /// Some or all bytes of a blob.
-    Blob(BoxStream<'static, io::Result<Bytes>>),
+    /// Some or all bytes of a content.
+    Content(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl Stream for Body {
@@ -36,20 +63,20 @@ impl Stream for Body {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
-            Self::Blob(bytes) => bytes.poll_next_unpin(cx),
+            Self::Content(bytes) => bytes.poll_next_unpin(cx),
         }
     }
 }
 
-/// The answer to a GET or HEAD request for `blob`, with `Content-Length` always, and 206, 304 and
+/// The answer to a GET or HEAD request for `content`, with `Content-Length` always, and 206, 304 and
 /// 416 where the headers of the request ask for them.
 pub fn respond(
     method: &Method,
     request: &HeaderMap,
-    blob: &Blob,
+    content: &impl Content,
     content_type: &'static str,
 ) -> Response<Body> {
-    let (etag, size) = (format!("\"{}\"", blob.digest()), blob.size());
+    let (etag, size) = (format!("\"{}\"", content.tag()), content.size());
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -70,12 +97,12 @@ pub fn respond(
             headers.insert(CONTENT_RANGE, value(&text));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            *response.body_mut() = Body::Blob(blob.read(part));
+            *response.body_mut() = Body::Content(content.read(part));
         }
         Wanted::Whole => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
             if method != Method::HEAD {
-                *response.body_mut() = Body::Blob(blob.read(0..size));
+                *response.body_mut() = Body::Content(content.read(0..size));
             }
         }
     }

@@ -33,9 +33,13 @@ impl<K: BootConfig> Chosen<K> {
 }
 
 /// The one of `found` that a machine gets.
+///
+/// `is_meant` says of a method whether it is what the machine asks for; without a method, whatever
+/// it asks for is meant.
 pub(super) fn choose<K: BootConfig>(
     view: &View,
     kind: Kind,
+    is_meant: fn(Method) -> bool,
     found: &[Arc<K>],
 ) -> Result<Chosen<K>, Refusal> {
     if !view.is_ready() {
@@ -59,23 +63,19 @@ pub(super) fn choose<K: BootConfig>(
     }
     let at = select(&candidates)?;
     if let Owned::By(configuration) = &owners[at] {
-        permit(kind, servers[at].first().map(Deref::deref), configuration)?;
+        permit(is_meant, servers[at].first().map(Deref::deref), configuration)?;
     }
     chosen(kind, &found[at], &owners[at])
 }
 
 /// The firmware asks, and the annotation says whether it is to be asked at all.
 fn permit(
-    kind: Kind,
+    is_meant: fn(Method) -> bool,
     server: Option<&Server>,
     configuration: &ServerBootConfiguration,
 ) -> Result<(), Refusal> {
     let method = Method::of(server, configuration).map_err(|_| Refusal::NotCurrent)?;
-    let is_meant = match kind {
-        Kind::Ipxe => method.is_none_or(Method::is_ipxe),
-        Kind::Http => method.is_none_or(Method::is_http),
-    };
-    if is_meant { Ok(()) } else { Err(Refusal::NotCurrent) }
+    if method.is_none_or(is_meant) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
 /// Who made a boot config.

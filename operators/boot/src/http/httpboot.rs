@@ -17,7 +17,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use metal_core::boot::{Refusal, url};
+use metal_core::boot::{Refusal, decision::Method, url};
 use metal_runtime::report::Chain;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,7 +42,7 @@ async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal
         .iter()
         .map(|identifier| site.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
-        let spec = &choose(&site.view, Kind::Http, &found)?.config.spec;
+        let spec = &choose(&site.view, Kind::Http, Method::is_http, &found)?.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
         return Ok(Json(body).into_response());

@@ -18,8 +18,9 @@ use metal_core::{
     boot::{
         Refusal,
         config::{Fetched, is_news},
+        decision::Method,
     },
-    capability::{Purpose, verify},
+    capability::{Claims, Purpose, issue, verify},
 };
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ pub(super) async fn ignition(State(site): State<Arc<Site>>, Path(path): Path<Str
 
 async fn answer(site: &Site, path: &str) -> Result<Response, Refusal> {
     let (token, uuid) = parse(path);
-    let ipxe = choose(&site.view, Kind::Ipxe, &site.view.ipxe_of(uuid));
-    let http = choose(&site.view, Kind::Http, &site.view.http_of(uuid));
+    let ipxe = choose(&site.view, Kind::Ipxe, Method::is_ipxe, &site.view.ipxe_of(uuid));
+    let http = choose(&site.view, Kind::Http, Method::is_uki, &site.view.http_of(uuid));
     match (ipxe, http) {
         (Ok(ipxe), http) => {
             let others = http.is_ok();
@@ -44,6 +45,24 @@ async fn answer(site: &Site, path: &str) -> Result<Response, Refusal> {
         }
         (Err(Refusal::Unknown), Err(refusal)) | (Err(refusal), _) => Err(refusal),
     }
+}
+
+/// Path of the ignition of a boot, with a token that is good until `expires`.
+pub(super) fn path<K>(
+    site: &Site,
+    chosen: &Chosen<K>,
+    expires: Timestamp,
+    uuid: &str,
+) -> Result<String, Refusal> {
+    let claims = Claims {
+        purpose: Purpose::Ignition,
+        server: chosen.server.clone(),
+        boot: chosen.boot.clone(),
+        expires,
+    };
+    let token = issue(&site.key, &claims);
+    let token = token.map_err(|error| Refusal::Unusable { why: error.to_string() })?;
+    Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
 
 /// Token and UUID of a path, of which whatever comes before is not looked at.

@@ -10,7 +10,7 @@ use axum::{
 };
 use metal_core::boot::{Refusal, url};
 use metal_image::{
-    registry, respond,
+    Content, registry, respond,
     store::{Blob, Error},
 };
 use metal_runtime::report::Chain;
@@ -58,14 +58,21 @@ fn named(query: &HashMap<String, String>) -> Option<BlobRef> {
 }
 
 /// Why there is no blob.
-enum Refused {
+pub(super) enum Refused {
     Refusal(Refusal),
     /// The registry is on nobody's list.
     NotAllowed,
     Store(Error),
 }
 
-async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused> {
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+/// A blob that somebody may have.
+pub(super) async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused> {
     let (name, digest) = blob;
     site.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
     if !site.live.contains(blob) && !is_default(site, blob).await {
@@ -81,16 +88,17 @@ async fn is_default(site: &Site, blob: &BlobRef) -> bool {
         && default_blob(site).await.is_ok_and(|default| default == *blob)
 }
 
-fn finish(
+/// The answer with a content, or with why there is none.
+pub(super) fn finish(
     site: &Site,
     endpoint: &'static str,
-    answer: Result<Blob, Refused>,
+    answer: Result<impl Content, Refused>,
     method: &Method,
     headers: &HeaderMap,
     content_type: &'static str,
 ) -> Response {
     let answer = match answer {
-        Ok(blob) => Ok(respond(method, headers, &blob, content_type).map(Body::from_stream)),
+        Ok(content) => Ok(respond(method, headers, &content, content_type).map(Body::from_stream)),
         Err(Refused::Refusal(refusal)) => Err(refusal),
         Err(Refused::NotAllowed) => {
             Ok(plain(StatusCode::FORBIDDEN, "Forbidden: Registry not allowed"))

@@ -3,7 +3,7 @@
 use super::{
     Site,
     choose::{Chosen, choose},
-    private,
+    ignition, private,
 };
 use crate::{
     config::BootConfig,
@@ -17,13 +17,11 @@ use axum::{
 };
 use jiff::Timestamp;
 use metal_api::IpxeBootConfig;
-use metal_core::{
-    boot::{
-        Refusal,
-        config::{Fetched, is_news},
-        script::{self, Facts},
-    },
-    capability::{Claims, Purpose, issue},
+use metal_core::boot::{
+    Refusal,
+    config::{Fetched, is_news},
+    decision::Method,
+    script::{self, Facts},
 };
 use std::sync::Arc;
 
@@ -41,7 +39,7 @@ pub(super) async fn script(State(site): State<Arc<Site>>, Path(uuid): Path<Strin
 
 async fn answer(site: &Site, uuid: &str) -> Result<Response, Refusal> {
     let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-    let chosen = choose(&site.view, Kind::Ipxe, &site.view.ipxe_of(uuid))?;
+    let chosen = choose(&site.view, Kind::Ipxe, Method::is_ipxe, &site.view.ipxe_of(uuid))?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
         Some(secret) => own_script(site, &chosen, secret).await?,
@@ -72,8 +70,11 @@ fn default_script(
 ) -> Result<String, Refusal> {
     let spec = &chosen.config.spec;
     let uuid = canonical_uuid(spec.system_uuid.as_deref().unwrap_or_default());
-    let ignition = match named(spec.ignition_secret_ref.as_ref()) {
-        Some(_) => Some(ignition_path(site, chosen, &uuid)?),
+    let path = match named(spec.ignition_secret_ref.as_ref()) {
+        Some(_) => {
+            let expires = Timestamp::now() + site.window;
+            Some(ignition::path(site, chosen, expires, &uuid)?)
+        }
         None => None,
     };
     let facts = Facts {
@@ -82,24 +83,7 @@ fn default_script(
         kernel_url: &spec.kernel_url,
         initrd_url: &spec.initrd_url,
         squashfs_url: spec.squashfs_url.as_deref().filter(|url| !url.is_empty()),
-        ignition_path: ignition.as_deref(),
+        ignition_path: path.as_deref(),
     };
     script::script(&facts).map_err(|error| Refusal::Unusable { why: error.to_string() })
-}
-
-/// Path of the ignition, with the token for this boot.
-fn ignition_path(
-    site: &Site,
-    chosen: &Chosen<IpxeBootConfig>,
-    uuid: &str,
-) -> Result<String, Refusal> {
-    let claims = Claims {
-        purpose: Purpose::Ignition,
-        server: chosen.server.clone(),
-        boot: chosen.boot.clone(),
-        expires: Timestamp::now() + site.window,
-    };
-    let token = issue(&site.key, &claims);
-    let token = token.map_err(|error| Refusal::Unusable { why: error.to_string() })?;
-    Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }

@@ -2,6 +2,7 @@ mod httpboot;
 mod ignition;
 mod image;
 mod ipxe;
+mod media;
 
 use super::*;
 use crate::testing::{Cluster, Objects, resolver};
@@ -87,7 +88,9 @@ impl Got {
 #[tokio::test]
 async fn only_get_and_head_are_answered() {
     let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
-    for path in ["/ipxe/", "/ipxe/x", "/ignition/x", "/httpboot", "/httpboot/a/b", "/image"] {
+    for path in
+        ["/ipxe/", "/ipxe/x", "/ignition/x", "/httpboot", "/httpboot/a/b", "/image", "/media/x"]
+    {
         for method in [Method::POST, Method::PUT, Method::DELETE] {
             let got = ask(&router, method, path, &[], "10.0.0.1").await;
             assert_eq!(got.status, 405, "{path}");

@@ -34,6 +34,9 @@ pub enum Method {
     Http,
     /// A script of iPXE.
     Ipxe,
+    /// A unified kernel image on a medium that the BMC inserts.
+    #[strum(serialize = "virtual-media")]
+    VirtualMedia,
     /// What is on its disk.
     Disk,
     /// Nothing that we know of.
@@ -59,6 +62,16 @@ impl Method {
     /// Whether it loads a UKI by UEFI HTTP boot.
     pub fn is_http(self) -> bool {
         self == Self::Http
+    }
+
+    /// Whether it loads a UKI from a medium.
+    pub fn is_virtual_media(self) -> bool {
+        self == Self::VirtualMedia
+    }
+
+    /// Whether it loads a UKI, and then asks for its ignition.
+    pub fn is_uki(self) -> bool {
+        self.is_http() || self.is_virtual_media()
     }
 
     /// Whether it loads iPXE and its script.
@@ -173,7 +186,7 @@ fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
     let http = http.filter(|config| is_ours(&config.metadata, configuration));
     let uki = http.and_then(|config| config.spec.uki_url.clone()).filter(|url| !url.is_empty());
     let script = ipxe.is_some_and(|config| is_ours(&config.metadata, configuration));
-    if matches!(method, Some(Method::Disk | Method::None)) {
+    if matches!(method, Some(Method::VirtualMedia | Method::Disk | Method::None)) {
         return Err(Reason::OtherMethod);
     }
     Ok(Boot::Assigned {
@@ -244,6 +257,7 @@ mod tests {
             (Some("http"), Some("disk"), nothing.clone()),
             (None, Some("None"), nothing.clone()),
             (None, Some(""), assigned(Some(UKI), true)),
+            (Some("virtual-media"), None, nothing.clone()),
             (Some("floppy"), None, Boot::Nothing(Reason::UnknownMethod)),
         ] {
             let mut world = World::new();

@@ -1,0 +1,117 @@
+//! `/media/<token>.iso`: the medium that a BMC inserts for one boot.
+//!
+//! Whoever has the URL reads what the machine boots, and the URL of its ignition: so a token opens
+//! it, which is for one boot and for a time. The same token always opens the same bytes.
+
+use super::{
+    Site,
+    choose::{Chosen, choose},
+    ignition,
+    image::{Refused, blob_of, finish},
+};
+use crate::{
+    context::Kind,
+    live,
+    view::{canonical_uuid, named},
+};
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, Method as Verb},
+    response::Response,
+};
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use jiff::Timestamp;
+use metal_api::HttpBootConfig;
+use metal_core::{
+    boot::{Refusal, decision::Method, url},
+    capability::{Claims, Purpose, verify},
+    medium::{Medium, Part},
+};
+use metal_image::{Content, store::Blob};
+use std::{io, ops::Range, sync::Arc};
+
+const ISO: &str = "application/vnd.efi.iso";
+
+/// A medium.
+pub(super) async fn medium(
+    State(site): State<Arc<Site>>,
+    Path(file): Path<String>,
+    verb: Verb,
+    headers: HeaderMap,
+) -> Response {
+    let answer = answer(&site, &file).await;
+    finish(&site, "media", answer, &verb, &headers, ISO)
+}
+
+async fn answer(site: &Site, file: &str) -> Result<Image, Refused> {
+    let claims = claims(site, file)?;
+    let (chosen, uuid) = boot(site, &claims)?;
+    let spec = &chosen.config.spec;
+    let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);
+    let uki = blob_of(site, &uki.ok_or(Refusal::NoContent)?).await?;
+    let url = match named(spec.ignition_secret_ref.as_ref()) {
+        Some(_) => {
+            let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
+            let path = ignition::path(site, &chosen, claims.expires, &uuid)?;
+            Some(format!("{service}/{path}"))
+        }
+        None => None,
+    };
+    let unusable = |why: String| Refused::Refusal(Refusal::Unusable { why });
+    let architecture = site.architecture.parse();
+    let architecture = architecture.map_err(|_| {
+        unusable(format!("there are no media for architecture {}", site.architecture))
+    })?;
+    let medium = Medium::new(architecture, uki.size(), url.as_deref());
+    let medium = medium.map_err(|unfit| unusable(unfit.to_string()))?;
+    Ok(Image { medium, uki, expires: claims.expires })
+}
+
+fn claims(site: &Site, file: &str) -> Result<Claims, Refusal> {
+    let token = file.strip_suffix(".iso").ok_or(Refusal::NoContent)?;
+    let keys = std::slice::from_ref(&site.key);
+    verify(keys, token, Purpose::Medium, Timestamp::now()).map_err(|_| Refusal::Forbidden)
+}
+
+/// What the server of the token boots now, and its UUID: that must be what the token is for.
+fn boot(site: &Site, claims: &Claims) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
+    if !site.view.is_ready() {
+        return Err(Refusal::Starting);
+    }
+    let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
+    let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
+    let found = site.view.http_of(&uuid);
+    let chosen = choose(&site.view, Kind::Http, Method::is_virtual_media, &found)?;
+    if chosen.boot == claims.boot && chosen.server == claims.server {
+        Ok((chosen, uuid))
+    } else {
+        Err(Refusal::NotCurrent)
+    }
+}
+
+/// A medium with its UKI.
+struct Image {
+    medium: Medium,
+    uki: Blob,
+    expires: Timestamp,
+}
+
+impl Content for Image {
+    fn tag(&self) -> String {
+        format!("{}.{}", self.uki.digest(), self.expires.as_second())
+    }
+
+    fn size(&self) -> u64 {
+        self.medium.size()
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        let uki = self.uki.clone();
+        let parts = stream::iter(self.medium.parts(range));
+        Box::pin(parts.flat_map(move |part| match part {
+            Part::Bytes(bytes) => stream::iter([Ok(Bytes::from(bytes))]).boxed(),
+            Part::Uki(range) => uki.read(range),
+        }))
+    }
+}

@@ -1,0 +1,125 @@
+//! A medium that a machine boots a UKI from: an ISO 9660 image whose El Torito entry is a FAT file
+//! system, which also is the one partition of an MBR. So it is a CD and a USB stick.
+//!
+//! ```text
+//!  MBR │ ISO 9660, El Torito │ FAT: tables, folders, credential │ UKI                  │ zeros
+//!  └──────────────── head: made in memory ─────────────────────┘ └ from where it lies ┘
+//! ```
+//!
+//! The UKI is one piece and unchanged, so any part of the medium can be had without the rest, and
+//! Secure Boot works. What else the machine must know lies beside it as a credential, which the
+//! stub of systemd hands over to the system in `/.extra/credentials` (systemd-stub(7)).
+//!
+//! The same parameters give the same bytes. Where the bytes of the UKI come from is left to others.
+
+mod fat;
+mod iso;
+#[cfg(test)]
+mod tests;
+
+use fat::Fat;
+use std::{fmt, ops::Range};
+
+/// Name of the file system and of the volume.
+pub const LABEL: &str = "BLOOMERY";
+/// Name of the credential: a URL, as the kernel's argument of the same name has it.
+pub const CREDENTIAL: &str = "ignition.config.url";
+/// Longest credential.
+pub const LONGEST: usize = 2048;
+
+/// For whose firmware a medium is (UEFI 2.10, 3.5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Architecture {
+    /// x86-64.
+    Amd64,
+    /// AArch64.
+    Arm64,
+}
+
+/// What cannot be put on a medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// FAT16 has no room for it.
+    #[error("a UKI of {0} bytes is too large for a medium: make it smaller than 2 GiB")]
+    Uki(u64),
+    /// A URL has no reason to be that long.
+    #[error("the URL of the ignition has {0} bytes, more than a medium has room for")]
+    Credential(usize),
+}
+
+/// A medium.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Medium {
+    fat: Fat,
+    credential: String,
+}
+
+/// Bytes of a medium.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// These.
+    Bytes(Vec<u8>),
+    /// These of the UKI.
+    Uki(Range<u64>),
+}
+
+impl Medium {
+    /// A medium with a UKI of `uki` bytes, and the URL of its ignition, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If one of them does not fit.
+    pub fn new(architecture: Architecture, uki: u64, url: Option<&str>) -> Result<Self, Unfit> {
+        let credential = url.unwrap_or_default();
+        if credential.len() > LONGEST {
+            return Err(Unfit::Credential(credential.len()));
+        }
+        let fat = Fat::new(architecture, uki, credential.len()).ok_or(Unfit::Uki(uki))?;
+        Ok(Self { fat, credential: credential.to_owned() })
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        iso::HEAD + self.fat.size()
+    }
+
+    /// Some of its bytes, in parts that follow each other. What is beyond its end is left out.
+    pub fn parts(&self, range: Range<u64>) -> Vec<Part> {
+        let uki_at = iso::HEAD + self.fat.uki_at();
+        let uki_end = uki_at + self.fat.uki();
+        let cut = |of: Range<u64>| of.start.max(range.start)..of.end.min(range.end);
+        let (head, uki, tail) = (cut(0..uki_at), cut(uki_at..uki_end), cut(uki_end..self.size()));
+        let mut parts = vec![];
+        if !head.is_empty() {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let bytes = self.head();
+            parts.extend(
+                bytes.get(place(head.start)..place(head.end)).map(|it| Part::Bytes(it.to_vec())),
+            );
+        }
+        if !uki.is_empty() {
+            parts.push(Part::Uki(uki.start - uki_at..uki.end - uki_at));
+        }
+        if !tail.is_empty() {
+            // Less than a cluster, or less than the smallest file system.
+            let length = usize::try_from(tail.end - tail.start).unwrap_or_default();
+            parts.push(Part::Bytes(vec![0; length]));
+        }
+        parts
+    }
+
+    /// All that comes before the UKI.
+    fn head(&self) -> Vec<u8> {
+        let mut head = iso::head(self.fat.size());
+        head.extend(self.fat.head(self.credential.as_bytes()));
+        head
+    }
+}
+
+impl fmt::Debug for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL opens secrets.
+        f.debug_tuple("Medium").field(&self.fat).finish()
+    }
+}
