@@ -15,7 +15,7 @@ pub enum BootTarget {
     Pxe,
     /// The first disk.
     Hdd,
-    /// A CD, which no machine has.
+    /// The CD that the BMC emulates.
     Cd,
     /// UEFI HTTP boot.
     UefiHttp,
@@ -77,8 +77,8 @@ pub(super) enum Source {
     Pxe,
     /// UEFI HTTP boot; with a URL where the BMC was given one.
     Http(Option<String>),
-    /// A drive without a medium.
-    NoMedium,
+    /// The medium that the BMC emulates, if one is inserted.
+    Cd,
 }
 
 /// The `Boot` object.
@@ -126,7 +126,7 @@ impl BootSettings {
                 BootTarget::None => {}
                 BootTarget::Pxe => return vec![Source::Pxe],
                 BootTarget::Hdd => return vec![Source::Disk],
-                BootTarget::Cd => return vec![Source::NoMedium],
+                BootTarget::Cd => return vec![Source::Cd],
                 BootTarget::UefiHttp => return vec![http()],
             }
         }

@@ -1,9 +1,12 @@
 //! HTTP as firmware and an installed agent use it: every request has a limit in time and size.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{ACCEPT_RANGES, CONTENT_LENGTH, RANGE},
+};
 use reqwest::Client;
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, ops::Range, sync::Arc, time::Duration};
 use url::Url;
 
 /// The longest script, JSON document or Ignition configuration.
@@ -21,6 +24,9 @@ pub(super) enum Agent {
     /// Ignition in the initrd.
     #[strum(serialize = "Ignition/2.21.0")]
     Ignition,
+    /// A BMC that reads a medium.
+    #[strum(serialize = "BMC/1.0")]
+    Bmc,
     /// The discovery agent.
     #[strum(serialize = "metalprobe")]
     Probe,
@@ -48,6 +54,12 @@ pub(super) enum FetchError {
         /// What came.
         status: StatusCode,
     },
+    /// A medium that cannot be read in parts.
+    #[error("{url}: no part of it is to be had, only the whole")]
+    NoParts {
+        /// What was asked for.
+        url: Url,
+    },
     /// An answer that nobody would read whole.
     #[error("{url}: more than {DOCUMENT} bytes")]
     TooLarge {
@@ -64,7 +76,7 @@ impl FetchError {
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Url(_) | Self::TooLarge { .. } => false,
+            Self::Url(_) | Self::NoParts { .. } | Self::TooLarge { .. } => false,
         }
     }
 }
@@ -166,6 +178,33 @@ impl Fetcher {
     /// What EDK2 does before it fetches.
     pub(super) async fn head(&self, agent: Agent, url: &str) -> Result<(), FetchError> {
         sent(agent, url, self.client.head(parsed(url)?)).await.map(drop)
+    }
+
+    /// The size of something that can be read in parts.
+    pub(super) async fn size(&self, agent: Agent, url: &str) -> Result<u64, FetchError> {
+        let response = sent(agent, url, self.client.head(parsed(url)?)).await?;
+        let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+        let has_parts = header(ACCEPT_RANGES) == Some("bytes");
+        let size = header(CONTENT_LENGTH).and_then(|text| text.parse().ok());
+        size.filter(|_| has_parts).ok_or(FetchError::NoParts { url: parsed(url)? })
+    }
+
+    /// A part of something, which must be exactly that.
+    pub(super) async fn part(
+        &self,
+        agent: Agent,
+        url: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, FetchError> {
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let request = self.client.get(parsed(url)?).header(RANGE, header);
+        let response = sent(agent, url, request).await?;
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let body = response.bytes().await.map_err(transport(url))?;
+        if !is_part || body.len() as u64 != range.end - range.start {
+            return Err(FetchError::NoParts { url: parsed(url)? });
+        }
+        Ok(body)
     }
 
     /// Posts a document.

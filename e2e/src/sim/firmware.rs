@@ -25,8 +25,9 @@ pub(super) async fn boot(life: &Life) {
                 life.with(disk_booted);
                 return;
             }
-            Source::NoMedium => Err("the drive has no medium".to_owned()),
-            Source::Pxe | Source::Http(_) => Box::pin(from_network(life, &source)).await,
+            Source::Cd | Source::Pxe | Source::Http(_) => {
+                Box::pin(from_network(life, &source)).await
+            }
         };
         match system {
             Ok(system) => return os::run(life, system).await,

@@ -28,6 +28,12 @@ pub enum Event {
     Script,
     /// The boot service named a UKI.
     HttpBoot,
+    /// A medium was inserted into the virtual drive.
+    MediumInserted,
+    /// It was taken out again.
+    MediumEjected,
+    /// The medium was read whole.
+    Medium,
     /// A kernel was fetched whole.
     Kernel,
     /// An initrd was fetched whole.

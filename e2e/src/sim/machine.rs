@@ -87,6 +87,8 @@ pub enum Cables {
 pub(super) struct State {
     pub(super) power: Power,
     pub(super) boot: BootSettings,
+    /// Where the medium is read from that is inserted in the virtual drive.
+    pub(super) medium: Option<String>,
     pub(super) led: Led,
     pub(super) last_reset: Timestamp,
     pub(super) host: Host,
@@ -143,6 +145,7 @@ impl Machine {
         let state = State {
             power,
             boot: BootSettings::default(),
+            medium: None,
             led: Led::default(),
             last_reset: now,
             host: if is_on { Host::Disk } else { Host::Off },

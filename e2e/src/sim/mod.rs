@@ -34,6 +34,7 @@ mod life;
 mod listener;
 mod mac;
 mod machine;
+mod medium;
 mod netboot;
 mod os;
 mod power;

@@ -8,6 +8,7 @@ use super::{
     ipxe::{Request, Script, ScriptError, Variables, expand},
     journal::Event,
     life::Life,
+    medium::{self, MediumError},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -29,6 +30,9 @@ pub(super) enum BootError {
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The medium cannot be booted.
+    #[error("{0}")]
+    Medium(#[from] MediumError),
     /// A script led nowhere.
     #[error("script: {0}")]
     Script(#[from] ScriptError),
@@ -63,6 +67,15 @@ pub(super) enum Loaded {
 /// Loads what this source offers.
 pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootError> {
     match (source, life.fleet.boot_link.as_deref()) {
+        (Source::Cd, link) => {
+            let loaded = cd(life).await?;
+            // An address is all that it needs of the network.
+            match link {
+                Some(link) => drop(dhcp(life, link, Client::Http(BootUri::Given)).await?),
+                None => take_address(life, life.fleet.host_address(life.index)),
+            }
+            Ok(loaded)
+        }
         (Source::Http(Some(uri)), Some(link)) => {
             dhcp(life, link, Client::Http(BootUri::Given)).await?;
             uki(life, uri).await
@@ -138,6 +151,14 @@ async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     let uki = uki.ok_or_else(|| BootError::NoUki(url.to_string()))?;
     life.note(Event::HttpBoot, &uki);
     Ok(uki)
+}
+
+/// The UKI on the medium in the virtual drive, with what is on it besides.
+async fn cd(life: &Life) -> Result<Loaded, BootError> {
+    let url = life.machine().lock().medium.clone().ok_or(MediumError::None)?;
+    let (size, argument) = medium::read(&life.fleet.fetcher, &url).await?;
+    life.note(Event::Medium, format!("{url} {size} bytes"));
+    Ok(Loaded::Kernel { images: vec![url], args: argument.into_iter().collect() })
 }
 
 async fn uki(life: &Life, url: &str) -> Result<Loaded, BootError> {

@@ -40,6 +40,44 @@ async fn a_pxe_boot_of_the_discovery_image_ends_in_reports() {
 }
 
 #[tokio::test]
+async fn a_medium_is_read_in_parts_and_leads_to_its_ignition_until_it_is_ejected() {
+    let (site, simulator, client) = start().await;
+    let uuid = simulator.machine(0).unwrap().uuid;
+    site.put("/medium.iso", &format!("FAT\0{{site}}/ignition\0{}", "UKI".repeat(2 << 20)));
+    site.put("/ignition", &discovery(&uuid.to_string()));
+    let drive = "/redfish/v1/Managers/BMC/VirtualMedia/CD";
+    let insert = format!("{drive}/Actions/VirtualMedia.InsertMedia");
+    let image = site.url("/medium.iso");
+    for (body, status) in [
+        (json!({}), 400),
+        (json!({ "Image": "nfs://a/b.iso" }), 400),
+        (json!({ "Image": &image, "TransferProtocolType": "CIFS" }), 400),
+        (json!({ "Image": &image, "TransferProtocolType": "HTTP" }), 204),
+        (json!({ "Image": &image }), 409),
+    ] {
+        assert_eq!(
+            client.status(Method::POST, &insert, Some(body.clone())).await,
+            status,
+            "{body}"
+        );
+    }
+    let shown = client.get(drive).await;
+    assert_eq!((&shown["Inserted"], shown["Image"].as_str()), (&json!(true), Some(&*image)));
+    boot(&client, "Cd").await;
+    until(|| !site.reports().is_empty()).await;
+    let requests = site.requests();
+    assert_eq!(requests[0], "HEAD /medium.iso");
+    assert_eq!(requests[1..3], ["GET /medium.iso", "GET /medium.iso"]);
+    assert_eq!(requests[3], "GET /ignition");
+    let eject = format!("{drive}/Actions/VirtualMedia.EjectMedia");
+    assert_eq!(client.status(Method::POST, &eject, Some(json!({}))).await, 204);
+    assert_eq!(client.get(drive).await["Inserted"], false);
+    client.reset("ForceOff").await;
+    boot(&client, "Cd").await;
+    until(|| matches!(simulator.machine(0).unwrap().host, Host::Failed { .. })).await;
+}
+
+#[tokio::test]
 async fn an_agent_reports_until_the_registry_listens_and_the_power_goes() {
     let (site, simulator, client) = start().await;
     let uuid = simulator.machine(0).unwrap().uuid;

@@ -101,7 +101,18 @@ async fn file(State(seen): State<Arc<Seen>>, headers: HeaderMap, request: Reques
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let found = seen.files.lock().unwrap().get(path).cloned();
-    found.ok_or(StatusCode::NOT_FOUND).into_response()
+    let Some(text) = found else { return StatusCode::NOT_FOUND.into_response() };
+    let range = headers.get("range").and_then(|range| range.to_str().ok());
+    let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let mut response = match range {
+        Some((first, last)) => {
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            (StatusCode::PARTIAL_CONTENT, text[first..=last].to_owned()).into_response()
+        }
+        None => text.into_response(),
+    };
+    response.headers_mut().insert("accept-ranges", "bytes".parse().unwrap());
+    response
 }
 
 async fn register(

@@ -32,6 +32,7 @@ impl View<'_> {
                 "ConnectTypesSupported": ["KVMIP"],
             },
             "EthernetInterfaces": link(format!("{URI}/EthernetInterfaces")),
+            "VirtualMedia": link(format!("{URI}/VirtualMedia")),
             "Links": {
                 "ManagerForServers": [link(super::system::URI)],
                 "ManagerForChassis": [link("/redfish/v1/Chassis/1")],

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Schemas in use: name and the version that resources have, empty for collections.
-const SCHEMAS: [(&str, &str); 32] = [
+const SCHEMAS: [(&str, &str); 34] = [
     ("ServiceRoot", "v1_15_0"),
     ("ComputerSystemCollection", ""),
     ("ComputerSystem", "v1_20_0"),
@@ -23,6 +23,8 @@ const SCHEMAS: [(&str, &str); 32] = [
     ("BootOption", "v1_0_4"),
     ("ManagerCollection", ""),
     ("Manager", "v1_19_0"),
+    ("VirtualMediaCollection", ""),
+    ("VirtualMedia", "v1_6_0"),
     ("ChassisCollection", ""),
     ("Chassis", "v1_25_0"),
     ("SessionService", "v1_1_9"),

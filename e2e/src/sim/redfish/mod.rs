@@ -3,6 +3,7 @@
 mod accounts;
 mod boot;
 mod manager;
+mod media;
 mod metadata;
 mod parts;
 pub(super) mod problem;

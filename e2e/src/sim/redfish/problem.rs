@@ -125,6 +125,11 @@ impl Problem {
         Self::bad("ActionParameterValueNotInList", text, [value, name, action])
     }
 
+    pub(in crate::sim) fn in_use() -> Self {
+        let text = "The resource is in use and cannot be changed: eject the medium first.";
+        Self::new(StatusCode::CONFLICT, "ResourceInUse", text.to_owned(), [])
+    }
+
     pub(in crate::sim) fn no_such_resource(uri: &str) -> Self {
         let text = format!("There is no resource at {uri}.");
         Self::new(StatusCode::NOT_FOUND, "ResourceMissingAtURI", text, [uri])

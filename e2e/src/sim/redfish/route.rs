@@ -29,6 +29,10 @@ pub(super) enum Resource {
     ManagerReset,
     ManagerInterfaces,
     ManagerInterface,
+    VirtualMedia,
+    VirtualCd,
+    InsertMedia,
+    EjectMedia,
     ChassisCollection,
     Chassis,
     SessionService,
@@ -112,6 +116,12 @@ impl Resource {
             ["BMC", "Actions", "Manager.Reset"] => Self::ManagerReset,
             ["BMC", "EthernetInterfaces"] => Self::ManagerInterfaces,
             ["BMC", "EthernetInterfaces", "1"] => Self::ManagerInterface,
+            ["BMC", "VirtualMedia"] => Self::VirtualMedia,
+            ["BMC", "VirtualMedia", "CD"] => Self::VirtualCd,
+            ["BMC", "VirtualMedia", "CD", "Actions", "VirtualMedia.InsertMedia"] => {
+                Self::InsertMedia
+            }
+            ["BMC", "VirtualMedia", "CD", "Actions", "VirtualMedia.EjectMedia"] => Self::EjectMedia,
             _ => return None,
         })
     }
@@ -146,10 +156,18 @@ impl Resource {
         })
     }
 
+    /// Whether it is an action, which can only be done.
+    pub(super) fn is_action(self) -> bool {
+        matches!(
+            self,
+            Self::SystemReset | Self::ManagerReset | Self::InsertMedia | Self::EjectMedia
+        )
+    }
+
     /// `Allow`.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::SystemReset | Self::ManagerReset => "POST",
+            action if action.is_action() => "POST",
             Self::System | Self::Account => "GET, HEAD, PATCH",
             Self::Sessions => "GET, HEAD, POST",
             Self::Session(_) => "GET, HEAD, DELETE",

@@ -56,7 +56,7 @@ impl Request<'_> {
         }
         let resource = resource.ok_or_else(|| Problem::no_such_resource(self.path))?;
         match (self.method, resource) {
-            (&Method::GET | &Method::HEAD, Resource::SystemReset | Resource::ManagerReset) => {
+            (&Method::GET | &Method::HEAD, action) if action.is_action() => {
                 Err(Problem::not_allowed())
             }
             (&Method::GET | &Method::HEAD, _) => self.get(resource),
@@ -64,6 +64,8 @@ impl Request<'_> {
             (&Method::POST, Resource::Sessions) => self.open_session(),
             (&Method::POST, Resource::SystemReset) => self.reset_system(),
             (&Method::POST, Resource::ManagerReset) => self.reset_manager(),
+            (&Method::POST, Resource::InsertMedia) => self.insert_medium(),
+            (&Method::POST, Resource::EjectMedia) => self.eject_medium(),
             (&Method::DELETE, Resource::Session(id)) => self.close_session(id),
             _ => Err(Problem::not_allowed()),
         }

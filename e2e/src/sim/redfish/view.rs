@@ -38,6 +38,7 @@ impl View<'_> {
             Resource::BootOption(number) => super::boot::option(number)?,
             Resource::Manager => self.manager(),
             Resource::ManagerInterface => self.manager_interface(),
+            Resource::VirtualCd => self.virtual_cd(),
             Resource::Chassis => self.chassis(),
             Resource::SessionService => self.session_service(),
             Resource::Sessions => self.sessions(),
@@ -77,6 +78,7 @@ fn with_one_member(resource: Resource) -> Option<Value> {
         Resource::ManagerInterfaces => {
             ("EthernetInterface", "/redfish/v1/Managers/BMC/EthernetInterfaces", "1")
         }
+        Resource::VirtualMedia => ("VirtualMedia", "/redfish/v1/Managers/BMC/VirtualMedia", "CD"),
         Resource::ChassisCollection => ("Chassis", "/redfish/v1/Chassis", "1"),
         Resource::Accounts => ("ManagerAccount", "/redfish/v1/AccountService/Accounts", "1"),
         Resource::Roles => ("Role", "/redfish/v1/AccountService/Roles", "Administrator"),

@@ -183,7 +183,7 @@ impl Request<'_> {
     }
 
     /// The body, which must be a JSON object; an empty body is an empty one.
-    fn object(&self) -> Result<Map<String, Value>, Problem> {
+    pub(super) fn object(&self) -> Result<Map<String, Value>, Problem> {
         if self.body.is_empty() {
             return Ok(Map::new());
         }

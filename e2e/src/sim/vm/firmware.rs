@@ -5,7 +5,7 @@ use crate::sim::{
     boot_settings::{BootMode, Source},
     hardware::{Drive, Hardware},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +14,14 @@ pub(super) struct Boot {
     pub(super) mode: BootMode,
     /// What to try, in this order.
     pub(super) sources: Vec<Source>,
+    /// A copy of the medium in the virtual drive.
+    pub(super) medium: Option<PathBuf>,
 }
 
 impl Boot {
     /// Where UEFI is to load the next system from, if it was told.
     pub(super) fn uri(&self) -> Option<&str> {
-        let is_disk = |source: &&Source| matches!(source, Source::Disk | Source::NoMedium);
+        let is_disk = |source: &&Source| matches!(source, Source::Disk | Source::Cd);
         match (self.mode, self.sources.iter().find(|source| !is_disk(source))) {
             (BootMode::Uefi, Some(Source::Http(uri))) => uri.as_deref(),
             _ => None,
@@ -54,6 +56,15 @@ impl Boot {
         let disk = disk.display();
         add("-drive", format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}"));
         add("-device", self.disk(hardware));
+        if let Some(medium) = &self.medium {
+            let medium = medium.display();
+            add(
+                "-drive",
+                format!("if=none,id=cd0,format=raw,media=cdrom,readonly=on,file={medium}"),
+            );
+            let index = self.index(|source| *source == Source::Cd);
+            add("-device", format!("ide-cd,drive=cd0{index}"));
+        }
         if self.mode == BootMode::Uefi {
             let code = vm.uefi_code.display();
             add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
@@ -83,7 +94,7 @@ impl Boot {
         let is_network = |source: &Source| match source {
             Source::Pxe => true,
             Source::Http(_) => self.mode == BootMode::Uefi,
-            Source::Disk | Source::NoMedium => false,
+            Source::Disk | Source::Cd => false,
         };
         nic + &self.index(is_network)
     }
@@ -124,7 +135,7 @@ mod tests {
     }
 
     fn boot(mode: BootMode, sources: Vec<Source>) -> String {
-        args(&Boot { mode, sources })
+        args(&Boot { mode, sources, medium: None })
     }
 
     /// Devices that are booted from, in this order.
@@ -144,12 +155,26 @@ mod tests {
             (BootMode::Uefi, uri(), vec!["virtio-net-pci"]),
             (BootMode::Legacy, Source::Disk, vec!["virtio-blk-pci"]),
             (BootMode::Uefi, Source::Disk, vec!["virtio-blk-pci"]),
-            (BootMode::Uefi, Source::NoMedium, vec![]),
+            (BootMode::Uefi, Source::Cd, vec![]),
         ];
         for (mode, source, expected) in cases {
             let args = boot(mode, vec![source.clone()]);
             assert_eq!(order(&args), expected, "{mode} {source:?}");
         }
+    }
+
+    #[test]
+    fn a_medium_is_booted_from_where_that_is_asked_for_and_is_there_otherwise() {
+        let with = |source| {
+            let medium = Some(PathBuf::from("/vm/medium.iso"));
+            args(&Boot { mode: BootMode::Uefi, sources: vec![source], medium })
+        };
+        let cd = with(Source::Cd);
+        assert_eq!(order(&cd), ["ide-cd"]);
+        assert!(cd.contains("media=cdrom,readonly=on,file=/vm/medium.iso"), "{cd}");
+        let disk = with(Source::Disk);
+        assert_eq!(order(&disk), ["virtio-blk-pci"]);
+        assert!(disk.contains("ide-cd,drive=cd0"), "{disk}");
     }
 
     #[test]

@@ -8,12 +8,15 @@ use super::{
     qmp::{Event as Said, QmpError},
 };
 use crate::sim::{
+    fetch::Fetcher,
     fleet::Fleet,
     journal::Event,
     machine::{Host, Machine},
+    medium,
     power::{Plan, Power, Warning},
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+use tokio::fs;
 
 /// Keeps the virtual machine that is machine `index` until the fleet stops.
 pub(in crate::sim) async fn run(fleet: Arc<Fleet>, index: u32) {
@@ -21,13 +24,15 @@ pub(in crate::sim) async fn run(fleet: Arc<Fleet>, index: u32) {
         return;
     };
     let Some(orders) = &machine.orders else { return };
-    fleet.stop.run_until_cancelled(Keeper { machine, orders, vm }.keep()).await;
+    let keeper = Keeper { machine, orders, vm, fetcher: &fleet.fetcher };
+    fleet.stop.run_until_cancelled(keeper.keep()).await;
 }
 
 struct Keeper<'a> {
     machine: &'a Machine,
     orders: &'a Orders,
     vm: &'a Vm,
+    fetcher: &'a Fetcher,
 }
 
 /// What comes when a boot is over.
@@ -64,7 +69,8 @@ impl Keeper<'_> {
 
     /// One boot, to its end.
     async fn boot(&self) -> Result<Then, VmError> {
-        let boot = self.next_boot();
+        let mut boot = self.next_boot();
+        boot.medium = self.medium().await?;
         let mut running = Running::start(self.vm, &self.machine.hardware, &boot).await?;
         self.on(running.id().unwrap_or_default());
         let mut then = Then::Off;
@@ -101,7 +107,18 @@ impl Keeper<'_> {
         let (enabled, target, mode) = (state.boot.enabled, state.boot.target, state.boot.mode);
         let detail = format!("override {enabled} {target}, {mode}");
         state.journal.note(Event::BootStarted, detail);
-        Boot { mode, sources: state.boot.consume() }
+        Boot { mode, sources: state.boot.consume(), medium: None }
+    }
+
+    /// A copy of the medium in the virtual drive. A guest of QEMU has it from the start: what is
+    /// inserted or taken out later is so from the next boot on.
+    async fn medium(&self) -> Result<Option<PathBuf>, VmError> {
+        let Some(url) = self.machine.lock().medium.clone() else { return Ok(None) };
+        let copy = self.vm.folder.join("medium.iso");
+        fs::create_dir_all(&self.vm.folder).await.map_err(VmError::Folder)?;
+        let size = medium::copy(self.fetcher, &url, &copy).await?;
+        self.machine.lock().journal.note(Event::Medium, format!("{size} bytes"));
+        Ok(Some(copy))
     }
 
     fn on(&self, process: u32) {

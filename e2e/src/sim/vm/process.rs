@@ -6,7 +6,7 @@ use super::{
     qmp::{Event, Qmp, QmpError},
     variables::{self, FlashError},
 };
-use crate::sim::{boot_settings::BootMode, hardware::Hardware};
+use crate::sim::{boot_settings::BootMode, hardware::Hardware, medium::MediumError};
 use std::{
     io,
     path::Path,
@@ -36,6 +36,9 @@ pub(super) enum VmError {
     /// Its firmware.
     #[error("{0}: no UEFI firmware to be used")]
     Firmware(String, #[source] io::Error),
+    /// The medium in its virtual drive.
+    #[error("medium of the virtual drive")]
+    Medium(#[from] MediumError),
     /// Its variables.
     #[error("UEFI variables")]
     Variables(#[from] FlashError),
