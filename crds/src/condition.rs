@@ -32,6 +32,9 @@ pub const BOOTED: &str = "Booted";
 pub const RECOGNIZED: &str = "Recognized";
 /// Server: the claim that holds it was seen here; only then may its absence count.
 pub const CLAIM_BOUND: &str = "ClaimBound";
+/// Server: a medium is in a virtual drive of its BMC, or about to be; absent otherwise. The message is
+/// the UID of the boot configuration.
+pub const MEDIUM_INSERTED: &str = "MediumInserted";
 /// Server: the BMC described every part; absent where it did.
 pub const INVENTORY_COMPLETE: &str = "InventoryComplete";
 /// ServerBootConfiguration: UEFI HTTP boot has what it needs.

@@ -6,8 +6,8 @@
 
 use crate::{Bmc, Connect, Error, Target};
 use metal_core::redfish::{
-    BootEnabled, BootSource, Credentials, Inventory, ManagerReading, PowerState, ResetType, Step,
-    SystemReading,
+    BootEnabled, BootSource, Credentials, Inventory, ManagerReading, MediaSlot, PowerState,
+    ResetType, Step, SystemReading,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,6 +42,7 @@ struct State {
     systems: Vec<SystemReading>,
     inventory: Inventory,
     manager: ManagerReading,
+    media: Vec<MediaSlot>,
     accepts: Option<Credentials>,
     fault: Option<Fault>,
     script: VecDeque<Fault>,
@@ -74,6 +75,11 @@ impl FakeBmc {
     /// Sets what `manager` answers.
     pub fn set_manager(&self, manager: ManagerReading) {
         self.with(|state| state.manager = manager);
+    }
+
+    /// Sets the virtual drives.
+    pub fn set_media(&self, slots: Vec<MediaSlot>) {
+        self.with(|state| state.media = slots);
     }
 
     /// Refuses every connection made with other credentials than these.
@@ -202,6 +208,14 @@ impl State {
                 system.boot.target = Some(BootSource::None);
             }
             Step::Reset(reset) => self.reset(index, *reset),
+            Step::InsertMedium { slot, image } => {
+                let slot = self.media.iter_mut().find(|it| it.uri == *slot)?;
+                (slot.inserted, slot.image) = (true, Some(image.clone()));
+            }
+            Step::EjectMedium { slot } => {
+                let slot = self.media.iter_mut().find(|it| it.uri == *slot)?;
+                (slot.inserted, slot.image) = (false, None);
+            }
         }
         Some(())
     }
@@ -275,6 +289,13 @@ impl Bmc for FakeBmc {
         })
     }
 
+    async fn media(&self, uri: &str) -> Result<Vec<MediaSlot>, Error> {
+        self.read(|state| {
+            state.index(uri).ok_or_else(|| unknown(uri))?;
+            Ok(state.media.clone())
+        })
+    }
+
     async fn perform(&self, uri: &str, step: &Step) -> Result<(), Error> {
         self.write(&format!("change {uri}"), |state| state.carry_out(uri, step))
     }
@@ -323,76 +344,4 @@ impl Connect for FakeFleet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    const URI: &str = "/redfish/v1/Systems/1";
-
-    /// Nothing here ever waits.
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => value,
-            Poll::Pending => panic!("a fake waited"),
-        }
-    }
-
-    fn machine() -> FakeBmc {
-        let power = PowerState::Off;
-        FakeBmc::new(SystemReading { uri: URI.to_owned(), power, ..Default::default() })
-    }
-
-    #[test]
-    fn an_override_counts_for_one_boot() {
-        let bmc = machine();
-        let once = Step::BootOnce { source: BootSource::Pxe, mode: None };
-        now(bmc.perform(URI, &once)).unwrap();
-        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
-        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
-        now(bmc.perform(URI, &Step::Reset(ResetType::PowerCycle))).unwrap();
-        assert_eq!(bmc.boots(), [Some(BootSource::Pxe), None]);
-        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::On);
-    }
-
-    #[test]
-    fn power_lags_by_as_many_reads_as_asked() {
-        let bmc = machine();
-        bmc.set_lag(2);
-        now(bmc.perform(URI, &Step::Reset(ResetType::On))).unwrap();
-        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::Off);
-        assert_eq!(now(bmc.system(URI)).unwrap().power, PowerState::On);
-    }
-
-    #[test]
-    fn scripted_faults_come_first_and_go_by() {
-        let bmc = machine();
-        bmc.script([Fault::Unplugged, Fault::Jammed]);
-        assert!(matches!(now(bmc.systems()), Err(Error::Unreachable(_))));
-        let refused = now(bmc.perform(URI, &Step::Reset(ResetType::On)));
-        assert!(matches!(refused, Err(Error::Failed { .. })));
-        assert_eq!(now(bmc.systems()).unwrap().len(), 1);
-        assert_eq!(bmc.steps(), []);
-    }
-
-    #[test]
-    fn other_credentials_are_refused_and_counted() {
-        let good = Credentials { username: "a".into(), password: "b".into() };
-        let bad = Credentials { username: "a".into(), password: "c".into() };
-        let (fleet, bmc) = (FakeFleet::default(), machine());
-        bmc.accept_only(good.clone());
-        let address = IpAddr::from([127, 0, 0, 1]);
-        fleet.plug_in(address, 443, &bmc);
-        let target = Target { scheme: metal_core::redfish::Scheme::Https, address, port: 443 };
-        assert!(matches!(now(fleet.connect(&target, &bad).systems()), Err(Error::Unauthorized)));
-        assert!(now(fleet.connect(&target, &good).systems()).is_ok());
-        assert_eq!(bmc.logins_refused(), 1);
-        let nowhere = Target { port: 1, ..target };
-        assert!(matches!(
-            now(fleet.connect(&nowhere, &good).systems()),
-            Err(Error::Unreachable(_))
-        ));
-    }
-}
+mod tests;

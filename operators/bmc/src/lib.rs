@@ -24,6 +24,7 @@ mod led;
 mod line;
 mod login;
 mod manager;
+mod media;
 mod message;
 mod patch;
 mod quirks;
@@ -44,7 +45,7 @@ pub use redfish::Redfish;
 pub use tls::{Pin, PinError, Strangers, Trust, TrustError};
 
 use metal_core::redfish::{
-    Credentials, Inventory, ManagerReading, ResetType, Scheme, Step, SystemReading,
+    Credentials, Inventory, ManagerReading, MediaSlot, ResetType, Scheme, Step, SystemReading,
 };
 use std::{error::Error as StdError, future::Future, net::IpAddr};
 
@@ -76,6 +77,9 @@ pub trait Bmc: Send + Sync {
         &self,
         uuid: Option<&str>,
     ) -> impl Future<Output = Result<ManagerReading, Error>> + Send;
+
+    /// The virtual drives of one system that an image can be inserted into.
+    fn media(&self, uri: &str) -> impl Future<Output = Result<Vec<MediaSlot>, Error>> + Send;
 
     /// Carries out one step on one system. The caller reads back whether it took effect.
     fn perform(&self, uri: &str, step: &Step) -> impl Future<Output = Result<(), Error>> + Send;

@@ -2,9 +2,9 @@
 
 use crate::{
     Bmc, Error, Limits, action, boot, call::Call, endpoint::Endpoint, inventory, led, manager,
-    system,
+    media, system,
 };
-use metal_core::redfish::{Inventory, ManagerReading, ResetType, Step, SystemReading};
+use metal_core::redfish::{Inventory, ManagerReading, MediaSlot, ResetType, Step, SystemReading};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The way to one BMC. Clones, and others of the same [`Fleet`](crate::Fleet) to the same BMC,
@@ -41,6 +41,10 @@ impl Bmc for Redfish {
         manager::manager(&self.call(|limits| limits.read), uuid).await
     }
 
+    async fn media(&self, uri: &str) -> Result<Vec<MediaSlot>, Error> {
+        media::slots(&self.call(|limits| limits.inventory), uri).await
+    }
+
     async fn perform(&self, uri: &str, step: &Step) -> Result<(), Error> {
         let call = self.call(|limits| limits.write);
         match step {
@@ -48,6 +52,8 @@ impl Bmc for Redfish {
             Step::Reset(reset) => action::reset_system(&call, uri, *reset).await,
             Step::IndicatorLed(led) => led::set(&call, uri, *led).await,
             Step::BootOrder(order) => boot::boot_order(&call, uri, order).await,
+            Step::InsertMedium { slot, image } => media::insert(&call, slot, image).await,
+            Step::EjectMedium { slot } => media::eject(&call, slot).await,
         }
     }
 

@@ -57,6 +57,8 @@ pub enum BootSource {
     Hdd,
     /// Virtual or real CD.
     Cd,
+    /// Virtual or real USB stick.
+    Usb,
 }
 
 /// `BootSourceOverrideMode`.
@@ -277,6 +279,60 @@ pub enum Step {
     IndicatorLed(IndicatorLed),
     /// Set the persistent boot order, as references, and drop an override.
     BootOrder(Vec<String>),
+    /// Insert this image into a virtual drive, in place of what is in there.
+    InsertMedium {
+        /// `@odata.id` of the `VirtualMedia`.
+        slot: String,
+        /// The image.
+        image: ImageUrl,
+    },
+    /// Take out what is in a virtual drive.
+    EjectMedium {
+        /// `@odata.id` of the `VirtualMedia`.
+        slot: String,
+    },
+}
+
+/// One `VirtualMedia` that an image can be inserted into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaSlot {
+    /// `@odata.id`.
+    pub uri: String,
+    /// Whether `MediaTypes` has `CD` or `DVD`.
+    pub is_cd: bool,
+    /// Whether `MediaTypes` has `USBStick`.
+    pub is_usb: bool,
+    /// `Inserted`; without it, whether there is an image.
+    pub inserted: bool,
+    /// `Image`, where the BMC shows it.
+    pub image: Option<ImageUrl>,
+}
+
+/// URL of the image of a medium. Whoever has it may read the image, so its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ImageUrl(String);
+
+impl ImageUrl {
+    /// An image at this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL, for the BMC and nothing else.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the file. BMCs show the URL in other forms than they were told, with this name.
+    pub fn file(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ImageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ImageUrl(..)")
+    }
 }
 
 /// The BMC gave no usable answer. That is an observation too, and ends up in a condition.

@@ -66,6 +66,10 @@ pub struct Args {
     /// Where the registry listens [default: every address, --registry-port]
     #[arg(long, value_name = "ADDRESS")]
     pub registry_bind_address: Option<BindAddress>,
+    /// Where BMCs reach the boot-operator, as http://host:port, for servers that boot by virtual media
+    /// [default: no server does]
+    #[arg(long, value_name = "URL")]
+    pub virtual_media_url: Option<String>,
     /// Take reports without a token: whoever reaches the registry can then fake any inventory
     #[arg(long)]
     pub registry_allow_tokenless: bool,
@@ -129,6 +133,9 @@ pub enum Contradiction {
     #[error("set --registry-url, or REGISTRY_ADDRESS: machines must know where to report to")]
     NoRegistry,
     /// The URL is none.
+    #[error("--virtual-media-url: `{0}` does not begin with http:// or https://")]
+    VirtualMediaUrl(String),
+    /// The URL is none.
     #[error("--registry-url: `{0}` does not begin with http:// or https://")]
     RegistryUrl(String),
     /// Verification is on and off.
@@ -158,7 +165,23 @@ impl Args {
         if let Some((flag, _)) = times.into_iter().find(|(_, time)| time.is_zero()) {
             return Err(Contradiction::Zero(flag));
         }
+        self.virtual_media()?;
         self.advertised_registry().map(drop)
+    }
+
+    /// Where BMCs read media from, without a trailing slash; `None` if they are not told.
+    ///
+    /// # Errors
+    ///
+    /// If it is no URL.
+    pub fn virtual_media(&self) -> Result<Option<String>, Contradiction> {
+        let Some(url) = self.virtual_media_url.as_deref().filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        if url.starts_with("http://") || url.starts_with("https://") {
+            return Ok(Some(url.trim_end_matches('/').to_owned()));
+        }
+        Err(Contradiction::VirtualMediaUrl(url.to_owned()))
     }
 
     /// Where agents find the registry, without a trailing slash.
@@ -198,6 +221,7 @@ impl Args {
             resync: signed(self.server_resync_interval),
             enforce_first_boot: self.enforce_first_boot,
             enforce_power_off: self.enforce_power_off,
+            virtual_media: self.virtual_media().is_ok_and(|url| url.is_some()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every pass may use.
 
-use crate::{macdb::MacPrefixes, server::Memories, view::View};
+use crate::{macdb::MacPrefixes, media::Media, server::Memories, view::View};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -40,6 +40,8 @@ pub struct Context<C> {
     pub mac_prefixes: Arc<MacPrefixes>,
     /// What a discovery boots.
     pub discovery: DiscoveryBoot,
+    /// Where BMCs read media from, if they may be told.
+    pub media: Option<Media>,
     /// Objects that do not parse, to be told of.
     pub unreadable: Sender<Unreadable>,
     /// When this process started.

@@ -35,6 +35,12 @@ pub enum Error {
     /// The discovery's token cannot be made.
     #[error("registration token not issued")]
     Token(#[from] Unissuable),
+    /// Nobody can make URLs of media.
+    #[error(
+        "there is no key of media in the Secret {0}/boot-operator-ignition-key: \
+         run the boot-operator in this namespace"
+    )]
+    MediaKey(String),
     /// The object cannot be deleted yet.
     #[error("cannot be deleted")]
     Claimed(#[from] StillClaimed),
@@ -65,7 +71,7 @@ impl ReconcileError for Error {
             | Self::Token(_)
             | Self::Claimed(_)
             | Self::Bmc(metal_bmc::Error::Unauthorized) => Class::Rejected,
-            Self::Bmc(_) | Self::Keys(_) | Self::Restless => Class::Transient,
+            Self::Bmc(_) | Self::Keys(_) | Self::MediaKey(_) | Self::Restless => Class::Transient,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod endpoint;
 mod error;
 pub mod keys;
 pub mod macdb;
+mod media;
 pub mod metrics;
 pub mod registry;
 mod run;

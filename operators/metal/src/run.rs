@@ -6,6 +6,7 @@ use crate::{
     bmc::{self, Readings},
     claim, endpoint,
     macdb::MacPrefixes,
+    media::Media,
     metrics,
     registry::{self, Registry},
     server::{self, Memories},
@@ -159,6 +160,7 @@ async fn context(
         default_scheme: args.default_scheme(),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: startup::discovery(args, client).await?,
+        media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),
         unreadable,
         started: Timestamp::now(),
     }))

@@ -9,7 +9,11 @@ mod faults;
 #[cfg(test)]
 mod inventory;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod session;
+#[cfg(test)]
+mod sushy;
 #[cfg(test)]
 mod systems;
 #[cfg(test)]

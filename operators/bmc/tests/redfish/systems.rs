@@ -27,7 +27,12 @@ fn expected() -> SystemReading {
             enabled: BootEnabled::Disabled,
             target: Some(BootSource::None),
             mode: Some(BootMode::Legacy),
-            allowable: vec![BootSource::None, BootSource::Pxe, BootSource::UefiHttp],
+            allowable: vec![
+                BootSource::None,
+                BootSource::Pxe,
+                BootSource::Usb,
+                BootSource::UefiHttp,
+            ],
             allowable_modes: vec![BootMode::Uefi, BootMode::Legacy],
             order: vec!["Boot0001".to_owned(), "Boot0002".to_owned()],
         },

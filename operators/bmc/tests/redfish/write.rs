@@ -71,7 +71,7 @@ async fn a_source_that_the_bmc_does_not_have_is_not_sent() {
     let text = refused(|_| {}, once(BootSource::Cd, None)).await;
     assert_eq!(
         text,
-        "BMC failed to boot /redfish/v1/Systems/1 from Cd: it allows only None, Pxe, UefiHttp"
+        "BMC failed to boot /redfish/v1/Systems/1 from Cd: it allows only None, Pxe, Usb, UefiHttp"
     );
 }
 

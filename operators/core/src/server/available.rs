@@ -1,7 +1,7 @@
 //! A server that anybody may claim.
 
 use super::{
-    Change, Decision, Observation, Settings,
+    Change, Decision, Observation, Settings, media,
     power::{Force, switch_off},
     status::{self, Ready},
 };
@@ -26,7 +26,9 @@ pub(super) fn available(
     if seen.server.spec.boot_configuration_ref.is_some() {
         return Decision::Configure(Change::DropConfiguration);
     }
-    off.or_else(|| locator_led(seen, system)).unwrap_or(Decision::Rest(settings.resync))
+    off.or_else(|| media::eject(new, seen))
+        .or_else(|| locator_led(seen, system))
+        .unwrap_or(Decision::Rest(settings.resync))
 }
 
 /// What a person should know about a host that is to be off.

@@ -1,11 +1,18 @@
 //! Switching a host on, from the network.
 
-use super::{Acted, Decision, Observation, Settings, power::poll};
-use crate::redfish::{
-    BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
+use super::{
+    Acted, Decision, Observation, Settings,
+    media::{self, Prepared},
+    power::poll,
+};
+use crate::{
+    boot::decision::Method,
+    redfish::{
+        BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
+    },
 };
 use jiff::SignedDuration;
-use metal_api::{ServerBootConfiguration, condition};
+use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
 
 /// How long a BMC may still report `Off` after it was told to switch on.
 const START: SignedDuration = SignedDuration::from_mins(1);
@@ -15,21 +22,47 @@ pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
     allowable.is_empty() || allowable.contains(wanted)
 }
 
+/// Where a host is to boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From the network, like this.
+    Network(BootSource),
+    /// From a medium in a virtual drive.
+    Medium,
+}
+
 /// Where a host is to boot from, and how.
 ///
 /// UEFI HTTP boot wins where the BMC can do it and the boot configuration has something for it;
-/// PXE is what every BMC can do. The error names what to do.
-pub(super) fn source(
+/// PXE is what nearly every BMC can do. A medium is for those that can do neither, and where
+/// somebody asks for it. The error names what to do.
+fn way(
+    server: &Server,
     boot: &BootReading,
     configuration: &ServerBootConfiguration,
-) -> Result<(BootSource, Option<BootMode>), String> {
+) -> Result<(Way, Option<BootMode>), String> {
+    let method = Method::of(Some(server), configuration).map_err(|_| {
+        let name = annotation::BOOT_METHOD;
+        format!(
+            "the annotation {name} is none of http, ipxe, virtual-media, disk, none: correct it"
+        )
+    })?;
     let http = holds(configuration, condition::HTTP_BOOT_READY) == Some(true);
     let ipxe = holds(configuration, condition::IPXE_BOOT_READY) != Some(false);
     let uefi = allows(&boot.allowable_modes, &BootMode::Uefi);
-    let source = if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
-        BootSource::UefiHttp
+    let drive = |source| boot.allowable.contains(&source);
+    let medium = http && uefi && (drive(BootSource::Cd) || drive(BootSource::Usb));
+    let way = if method.is_some_and(Method::is_virtual_media) {
+        if !(http && uefi) {
+            return Err("virtual media need UEFI, and an image with a UKI: use one".to_owned());
+        }
+        Way::Medium
+    } else if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
+        Way::Network(BootSource::UefiHttp)
     } else if ipxe && allows(&boot.allowable, &BootSource::Pxe) {
-        BootSource::Pxe
+        Way::Network(BootSource::Pxe)
+    } else if medium && method.is_none() {
+        Way::Medium
     } else {
         let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();
         return Err(format!(
@@ -39,20 +72,29 @@ pub(super) fn source(
         ));
     };
     let mode = boot.mode.map(|_| if uefi { BootMode::Uefi } else { BootMode::Legacy });
-    Ok((source, mode))
+    Ok((way, mode))
 }
 
-/// The next step that switches a host on from the network: first the override, then the power.
+/// The next step that switches a host on from where it is to boot: first a medium, where it boots
+/// from one, then the override, then the power.
 pub(super) fn start(
+    new: &mut ServerStatus,
     seen: &Observation<'_>,
     settings: &Settings,
     system: &SystemReading,
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
-    let (source, mode) = source(&system.boot, configuration)?;
+    let (way, mode) = way(seen.server, &system.boot, configuration)?;
     if system.power != PowerState::Off {
         return Ok(Decision::Rest(poll(seen, settings)));
     }
+    let source = match way {
+        Way::Network(source) => source,
+        Way::Medium => match media::prepare(new, seen, settings, &system.boot, configuration)? {
+            Prepared::Inserted(source) => source,
+            Prepared::Do(decision) => return Ok(decision),
+        },
+    };
     if is_armed(seen, &system.boot, source, mode) {
         return Ok(Decision::Act(Step::Reset(ResetType::On)));
     }

@@ -175,7 +175,11 @@ fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDurati
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
         Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen.server) => REPEAT_PRESS,
-        Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => REPEAT_RESET,
+        Step::Reset(_)
+        | Step::IndicatorLed(_)
+        | Step::BootOrder(_)
+        | Step::InsertMedium { .. }
+        | Step::EjectMedium { .. } => REPEAT_RESET,
     };
     let doubled = first * 2_i32.saturating_pow(acted.count.saturating_sub(1).min(10));
     let wait = due(acted.at, doubled.min(REPEAT_AT_LEAST), seen.now);

@@ -3,7 +3,7 @@
 use super::{
     Acted, Change, Decision, Need, Observation, Settings,
     available::waits_for_off,
-    boot, boot_id,
+    boot, boot_id, media,
     power::{Force, intend, off, poll, switch_off},
     status::{self, Ready},
 };
@@ -72,6 +72,9 @@ pub(super) fn error(
     settings: &Settings,
 ) -> Decision {
     if !asks_for_retry(seen) {
+        if let Some(eject) = media::eject(new, seen) {
+            return eject;
+        }
         return Decision::Rest(settings.resync);
     }
     if let Some(discovery) = &mut new.discovery {
@@ -124,7 +127,7 @@ fn boot(
     }
     if system.power == PowerState::Off {
         intend(new, PendingKind::NetworkBoot, seen.now);
-        return match boot::start(seen, settings, system, configuration) {
+        return match boot::start(new, seen, settings, system, configuration) {
             Ok(decision) => {
                 let message = "the discovery image is to boot";
                 status::ready(new, Ready::Waits("Discovery", message), seen.now);
@@ -201,10 +204,10 @@ fn finish(
         Some(step @ Decision::Act(_)) => step,
         Some(_) | None if is_referred => Decision::Configure(Change::DropConfiguration),
         Some(wait) => wait,
-        None => {
+        None => media::eject(new, seen).unwrap_or_else(|| {
             become_available(new, seen, report);
             Decision::Rest(SignedDuration::ZERO)
-        }
+        }),
     }
 }
 

@@ -24,6 +24,7 @@ mod available;
 mod boot;
 mod decide;
 mod discovery;
+mod media;
 mod power;
 mod reserved;
 mod status;
@@ -31,8 +32,9 @@ mod status;
 mod tests;
 
 pub use decide::{decide, release};
+pub use media::{MediaReading, medium_of};
 
-use crate::redfish::{Inventory, Step, SystemReading, Unreachable};
+use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus};
 
@@ -45,6 +47,10 @@ pub struct Observation<'a> {
     pub access: Result<(), &'a str>,
     /// The last reading of the system, if there is one.
     pub system: Option<&'a Reading>,
+    /// The last reading of the virtual drives, if there is one.
+    pub media: Option<&'a MediaReading>,
+    /// The medium of [`medium_of`], if its URL is known.
+    pub medium: Option<&'a ImageUrl>,
     /// The parts, if they were read since this process started.
     pub inventory: Option<&'a Inventory>,
     /// Names of other servers with the same system UUID.
@@ -129,6 +135,8 @@ pub struct Settings {
     pub enforce_first_boot: bool,
     /// Whether the power of an unclaimed machine that ignores a shutdown may be cut.
     pub enforce_power_off: bool,
+    /// Whether BMCs can be told where the media are that servers boot from.
+    pub virtual_media: bool,
 }
 
 /// What one pass is to do.
@@ -153,6 +161,8 @@ pub enum Need {
     System,
     /// The parts of the system.
     Inventory,
+    /// The virtual drives of the system, and the URL of its medium.
+    Media,
     /// The claim, from the API server and not from the cache.
     Claim,
 }

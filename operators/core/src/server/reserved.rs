@@ -3,7 +3,7 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{locator_led, waits_for_off},
-    boot,
+    boot, media,
     power::{Force, intend, poll, switch_off},
     status::{self, Ready},
 };
@@ -69,7 +69,16 @@ fn held(
         (Power::On | Power::Off, _) => {
             new.pending = None;
             status::ready(new, Ready::Yes, seen.now);
-            locator_led(seen, system).unwrap_or(Decision::Rest(settings.resync))
+            let led = locator_led(seen, system);
+            let medium = match system.power {
+                PowerState::Off => media::eject(new, seen),
+                PowerState::On
+                | PowerState::PoweringOn
+                | PowerState::PoweringOff
+                | PowerState::Paused
+                | PowerState::Unknown => media::eject_later(new, seen),
+            };
+            led.or(medium).unwrap_or(Decision::Rest(settings.resync))
         }
         (Power::Other(power), _) => {
             let message = format!("spec.power of the claim is {power:?}: set On or Off");
@@ -97,7 +106,7 @@ fn switch_on(
     match status::configuration_state(configuration) {
         BootState::Ready => {
             intend(new, PendingKind::NetworkBoot, seen.now);
-            match boot::start(seen, settings, system, configuration) {
+            match boot::start(new, seen, settings, system, configuration) {
                 Ok(decision) => {
                     let waits = Ready::Waits("WaitingForPowerOn", "the claim's image is to boot");
                     status::ready(new, waits, seen.now);
@@ -141,8 +150,8 @@ fn leave(
     if seen.server.spec.boot_configuration_ref.is_some() {
         return Decision::Configure(Change::DropConfiguration);
     }
-    if let Some(off) = off {
-        return off;
+    if let Some(next) = off.or_else(|| media::eject(new, seen)) {
+        return next;
     }
     match seen.server.spec.reclaim_policy {
         Some(ReclaimPolicy::Retain) => {

@@ -41,9 +41,10 @@ pub(super) fn enter(new: &mut ServerStatus, old: &ServerStatus, now: Timestamp) 
 /// and LED, and what is waited for, may wait a while to be recorded with something that matters:
 /// a server that is discovered passes through many of them in seconds.
 pub(super) fn is_material(old: &ServerStatus, new: &ServerStatus) -> bool {
-    let bound = |status: &ServerStatus| find(&status.conditions, condition::CLAIM_BOUND).cloned();
-    if bound(old) != bound(new) {
-        return true;
+    for type_ in [condition::CLAIM_BOUND, condition::MEDIUM_INSERTED] {
+        if find(&old.conditions, type_) != find(&new.conditions, type_) {
+            return true;
+        }
     }
     let mut new = new.clone();
     new.power_state.clone_from(&old.power_state);

@@ -1,6 +1,7 @@
 //! A table for single decisions, and a simulated machine for their composition.
 
 mod fixture;
+mod media;
 mod press;
 mod simulation;
 

@@ -35,6 +35,9 @@ fn flags_that_contradict_each_other_are_refused_by_name() {
     assert_eq!(check(&[]), Err(Contradiction::NoRegistry));
     let odd = Contradiction::RegistryUrl("registry:10000".to_owned());
     assert_eq!(check(&["--registry-url=registry:10000"]), Err(odd));
+    let odd = Contradiction::VirtualMediaUrl("boot:8082".to_owned());
+    assert_eq!(check(&[url, "--virtual-media-url=boot:8082"]), Err(odd));
+    assert_eq!(check(&[url, "--virtual-media-url="]), Ok(()));
     let both = [url, "--skip-cert-validation", "--bmc-ca-file=ca.pem"];
     assert_eq!(check(&both), Err(Contradiction::Verification));
     let zero = Contradiction::Zero("--discovery-timeout");

@@ -7,7 +7,7 @@ use metal_api::{ClaimReference, Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
     redfish::SystemReading,
-    server::{Need, Reading},
+    server::{MediaReading, Need, Reading},
 };
 use std::sync::Arc;
 
@@ -59,6 +59,12 @@ pub(super) async fn look<C: Connect>(
     match need {
         Need::System => system(ctx, server).await,
         Need::Inventory => inventory(ctx, server).await,
+        Need::Media => {
+            if let Some(media) = &ctx.media {
+                media.learn(&ctx.client).await?;
+            }
+            drives(ctx, server).await;
+        }
         Need::Claim => *claim = ClaimLook::Asked(ask(ctx, server).await?),
     }
     Ok(())
@@ -91,6 +97,17 @@ async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError
         source: "no system of this BMC has spec.systemUUID: correct it, or set spec.systemURI"
             .into(),
     })
+}
+
+async fn drives<C: Connect>(ctx: &Context<C>, server: &Server) {
+    let Ok(destination) = ctx.destination_of(server) else { return };
+    let name = server.name_any();
+    let memory = ctx.memories.of(&name);
+    let system = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
+    let Some(uri) = system.map(|system| system.uri.clone()) else { return };
+    let result = ctx.connect(server, &destination).media(&uri).await;
+    let reading = MediaReading { at: Timestamp::now(), result: result.map_err(unreachable) };
+    ctx.memories.edit(&name, |memory| memory.media = Some((destination, reading)));
 }
 
 async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use metal_core::{
     bmc::Destination,
     redfish::{Inventory, Step},
-    server::{Acted, Reading},
+    server::{Acted, MediaReading, Reading},
 };
 use std::{
     collections::HashMap,
@@ -25,6 +25,8 @@ pub struct Memories {
 pub struct Memory {
     /// The last reading, and where it came from.
     pub reading: Option<(Destination, Reading)>,
+    /// The last reading of the virtual drives, and where it came from.
+    pub media: Option<(Destination, MediaReading)>,
     /// The parts.
     pub inventory: Option<Inventory>,
     /// The last step.
@@ -73,6 +75,7 @@ impl Memory {
         let count = again.map_or(1, |acted| acted.count.saturating_add(1));
         self.acted = Some(Acted { step, at, count });
         self.reading = None;
+        self.media = None;
     }
 }
 

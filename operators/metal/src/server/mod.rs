@@ -85,6 +85,10 @@ fn judge<C>(
     let reading = destination.as_ref().ok().and_then(|destination| {
         memory.reading.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
     });
+    let media = destination.as_ref().ok().and_then(|destination| {
+        memory.media.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
+    });
+    let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
     let uuid = server.spec.effective_uuid().unwrap_or_default();
     let twins = twins(ctx, &name, uuid);
     let view = &ctx.view;
@@ -97,6 +101,8 @@ fn judge<C>(
         server,
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
         system: reading,
+        media,
+        medium: medium.as_ref(),
         inventory: memory.inventory.as_ref(),
         twins: &twins,
         configuration: configuration.as_deref(),

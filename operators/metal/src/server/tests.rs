@@ -195,6 +195,7 @@ fn context(client: Client, view: Arc<View>, recorder: Recorder, bmcs: FakeBmc) -
             template: IgnitionTemplate::parse(DEFAULT_TEMPLATE).unwrap(),
             key: Key::new(&[7; 32]).unwrap(),
         },
+        media: None,
         unreadable: channel(1).0,
         started: Timestamp::now(),
     }

@@ -1,7 +1,7 @@
 //! A server, its machine and its cluster, as one decision sees them.
 
 use super::*;
-use crate::redfish::{BootReading, SystemReading};
+use crate::redfish::{BootReading, MediaSlot, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use metal_api::{
@@ -26,6 +26,7 @@ pub(super) struct Scene {
     pub(super) access: Result<(), String>,
     pub(super) reading: Option<Result<SystemReading, Unreachable>>,
     pub(super) read_at: Timestamp,
+    pub(super) media: Option<Vec<MediaSlot>>,
     pub(super) inventory: Option<Inventory>,
     pub(super) twins: Vec<String>,
     pub(super) configuration: Option<ServerBootConfiguration>,
@@ -34,6 +35,8 @@ pub(super) struct Scene {
     pub(super) report: Option<ServerInventory>,
     pub(super) acted: Option<Acted>,
     pub(super) recorded: Option<Timestamp>,
+    /// Whether boot configurations have something for UEFI.
+    pub(super) has_uki: bool,
     pub(super) settings: Settings,
     pub(super) started: Timestamp,
     pub(super) now: Timestamp,
@@ -61,6 +64,7 @@ impl Scene {
             access: Ok(()),
             reading: Some(Ok(system)),
             read_at: T0,
+            media: None,
             inventory: Some(Inventory::default()),
             twins: vec![],
             configuration: None,
@@ -69,6 +73,7 @@ impl Scene {
             report: None,
             acted: None,
             recorded: None,
+            has_uki: false,
             settings: settings(),
             started: T0 - seconds(1),
             now: T0,
@@ -80,6 +85,16 @@ impl Scene {
         let mut scene = Self::new();
         scene.record();
         scene.prepare(state);
+        scene
+    }
+
+    /// As [`Scene::new`], with a virtual CD, and no other way to boot.
+    pub(super) fn with_drives() -> Self {
+        let mut scene = Self::new();
+        scene.system().boot.allowable = vec![BootSource::Hdd, BootSource::Cd];
+        let cd = MediaSlot { uri: "/cd".to_owned(), is_cd: true, ..MediaSlot::default() };
+        scene.media = Some(vec![cd]);
+        scene.has_uki = true;
         scene
     }
 
@@ -116,7 +131,12 @@ impl Scene {
         let attempt = self.server.status.as_ref().and_then(|s| s.discovery.as_ref()?.attempts);
         let attempt = attempt.unwrap_or(0).to_string();
         let annotations = [(annotation::DISCOVERY_ATTEMPT.to_owned(), attempt)].into();
-        self.configuration.as_mut().unwrap().metadata.annotations = Some(annotations);
+        let metadata = &mut self.configuration.as_mut().unwrap().metadata;
+        metadata.annotations = Some(annotations);
+        metadata.uid = Some("boot-uid".to_owned());
+        if self.has_uki {
+            self.configuration_condition(condition::HTTP_BOOT_READY, "True");
+        }
     }
 
     /// Changes the state of the configuration.
@@ -190,11 +210,18 @@ impl Scene {
             (Some(_), None) if self.claim_is_gone => ClaimSeen::Gone,
             (Some(_), None) => ClaimSeen::NotCached,
         };
+        let media =
+            self.media.clone().map(|slots| MediaReading { at: self.read_at, result: Ok(slots) });
+        let medium = medium_of(&self.server).map(|claims| {
+            ImageUrl::new(format!("http://boot/media/{}-{}.iso", claims.boot, claims.expires))
+        });
         let referred = self.server.spec.boot_configuration_ref.is_some();
         let observation = Observation {
             server: &self.server,
             access: self.access.as_ref().copied().map_err(String::as_str),
             system: reading.as_ref(),
+            media: media.as_ref(),
+            medium: medium.as_ref(),
             inventory: self.inventory.as_ref(),
             twins: &self.twins,
             configuration: self.configuration.as_ref().filter(|_| referred),
@@ -252,6 +279,7 @@ fn settings() -> Settings {
         resync: minutes(2),
         enforce_first_boot: false,
         enforce_power_off: false,
+        virtual_media: true,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     fixture::{Scene, seconds},
     *,
 };
-use crate::redfish::SystemReading;
+use crate::redfish::{ImageUrl, SystemReading};
 
 /// How a run ends.
 #[derive(Debug, PartialEq)]
@@ -52,6 +52,19 @@ fn every_claim_boots_and_every_release_ends_available_despite_lost_and_repeated_
             cut: false,
         };
         assert_eq!(end, off, "faults {faults:08b}");
+    }
+}
+
+/// A machine that boots from a medium is discovered, too, and the medium is gone in the end.
+#[test]
+fn every_discovery_from_a_medium_ends_without_it_despite_lost_and_repeated_writes() {
+    for faults in 0..256 {
+        let mut scene = Scene::with_drives();
+        let end = settle(&mut scene, faults);
+        assert_eq!(end.state, ServerState::Available, "faults {faults:08b}");
+        assert_eq!((end.power, end.cut), (PowerState::Off, false), "faults {faults:08b}");
+        let drives = scene.media.unwrap();
+        assert!(drives.iter().all(|drive| !drive.inserted), "faults {faults:08b}");
     }
 }
 
@@ -105,7 +118,7 @@ fn settle(scene: &mut Scene, faults: u32) -> End {
 /// One pass; says whether it wrote anything.
 fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
     match scene.decide() {
-        Decision::Look(Need::System) => scene.refresh(),
+        Decision::Look(Need::System | Need::Media) => scene.refresh(),
         Decision::Look(need) => panic!("{need:?} is there"),
         Decision::Rest(_) => return false,
         Decision::Record(_) | Decision::Configure(_) if fault == Fault::Lost => {}
@@ -122,7 +135,7 @@ fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
                 Fault::None => 1,
                 Fault::Twice => 2,
             } {
-                act(scene.system(), &step);
+                act(scene, &step);
             }
             scene.refresh();
             report(scene);
@@ -142,7 +155,17 @@ fn configure(scene: &mut Scene, change: &Change) {
     }
 }
 
-fn act(machine: &mut SystemReading, step: &Step) {
+fn act(scene: &mut Scene, step: &Step) {
+    let mut fill = |slot: &str, image: Option<ImageUrl>| {
+        let drive = scene.media.iter_mut().flatten().find(|drive| drive.uri == slot).unwrap();
+        (drive.inserted, drive.image) = (image.is_some(), image);
+    };
+    match step {
+        Step::InsertMedium { slot, image } => return fill(slot, Some(image.clone())),
+        Step::EjectMedium { slot } => return fill(slot, None),
+        Step::BootOnce { .. } | Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => {}
+    }
+    let machine: &mut SystemReading = scene.system();
     match step {
         Step::BootOnce { source, .. } => {
             (machine.boot.enabled, machine.boot.target) = (BootEnabled::Once, Some(*source));
@@ -154,7 +177,11 @@ fn act(machine: &mut SystemReading, step: &Step) {
         Step::Reset(ResetType::GracefulShutdown | ResetType::ForceOff) => {
             machine.power = PowerState::Off;
         }
-        Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) => {
+        Step::Reset(_)
+        | Step::IndicatorLed(_)
+        | Step::BootOrder(_)
+        | Step::InsertMedium { .. }
+        | Step::EjectMedium { .. } => {
             panic!("{step:?} is not expected here")
         }
     }

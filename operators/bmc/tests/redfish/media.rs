@@ -1,0 +1,126 @@
+//! Virtual drives: where they are, and what is sent to them.
+
+use crate::{
+    bmc::{FakeRedfish, Fault, chain},
+    documents::SYSTEM,
+};
+use metal_bmc::Bmc;
+use metal_core::redfish::{ImageUrl, MediaSlot, Step};
+use serde_json::{Value, json};
+
+const MANAGER: &str = "/redfish/v1/Managers/BMC";
+const DRIVES: &str = "/redfish/v1/Managers/BMC/VirtualMedia";
+const CD: &str = "/redfish/v1/Managers/BMC/VirtualMedia/CD";
+const URL: &str = "http://10.77.0.1:8082/media/TOKEN.iso";
+
+#[tokio::test]
+async fn drives_are_found_at_the_manager_or_at_the_system_and_only_those_that_can_insert() {
+    let server = machine(cd()).await;
+    let expected = vec![MediaSlot { uri: CD.to_owned(), is_cd: true, ..MediaSlot::default() }];
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
+    server.edit(SYSTEM, |system| system["Links"] = json!({"ManagedBy": [{"@odata.id": MANAGER}]}));
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
+    server.edit(MANAGER, |manager| manager["VirtualMedia"] = Value::Null);
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), []);
+    server.edit(SYSTEM, |system| system["VirtualMedia"] = json!({"@odata.id": DRIVES}));
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
+    server.fault(CD, Fault::Answer(500, String::new()));
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_inserted_is_read_back_and_the_url_is_never_shown() {
+    for (change, inserted) in [
+        (json!({"Image": URL, "Inserted": true}), true),
+        (json!({"Image": URL, "Inserted": null}), true),
+        (json!({"Image": URL, "Inserted": false}), false),
+    ] {
+        let mut cd = cd();
+        cd.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let slots = machine(cd).await.bmc().media(SYSTEM).await.unwrap();
+        assert_eq!(slots[0].inserted, inserted, "{change}");
+        assert_eq!(slots[0].image, Some(ImageUrl::new(URL)));
+        assert!(!format!("{slots:?}").contains("TOKEN"));
+    }
+}
+
+#[tokio::test]
+async fn a_medium_is_inserted_by_the_action_with_the_parameters_that_it_allows() {
+    let server = machine(cd()).await;
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    assert_eq!(server.bodies(), [json!({"Image": URL})]);
+    assert_eq!(server.log().last().unwrap(), &format!("POST {CD}/Insert"));
+
+    let server = machine(cd()).await;
+    server.edit(CD, |cd| {
+        let action = &mut cd["Actions"]["#VirtualMedia.InsertMedia"];
+        action["TransferProtocolType@Redfish.AllowableValues"] = json!(["CIFS", "HTTP"]);
+        action["TransferMethod@Redfish.AllowableValues"] = json!(["Stream"]);
+    });
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    let all = json!({"Image": URL, "TransferProtocolType": "HTTP", "TransferMethod": "Stream"});
+    assert_eq!(server.bodies(), [all]);
+}
+
+#[tokio::test]
+async fn what_is_in_the_drive_is_ejected_first() {
+    let server = machine(cd()).await;
+    server.edit(CD, |cd| cd["Inserted"] = json!(true));
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    assert_eq!(server.bodies(), [json!({}), json!({"Image": URL})]);
+    server.bmc().perform(SYSTEM, &Step::EjectMedium { slot: CD.to_owned() }).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), &format!("POST {CD}/Eject"));
+}
+
+#[tokio::test]
+async fn a_drive_without_actions_is_changed_by_its_properties() {
+    let mut old = cd();
+    old["Actions"] = Value::Null;
+    let server = machine(old).await;
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    server.bmc().perform(SYSTEM, &Step::EjectMedium { slot: CD.to_owned() }).await.unwrap();
+    let expected =
+        [json!({"Image": URL, "Inserted": true}), json!({"Image": null, "Inserted": false})];
+    assert_eq!(server.bodies(), expected);
+    assert_eq!(server.log().last().unwrap(), &format!("PATCH {CD}"));
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_the_url_is_not_repeated() {
+    for (said, shown) in [("cannot resolve host", "cannot resolve host"), (URL, "not repeated")] {
+        let server = machine(cd()).await;
+        let bmc = server.bmc();
+        bmc.systems().await.unwrap();
+        let body = json!({"error": {"@Message.ExtendedInfo": [{"Message": said}]}});
+        server.fault(&format!("{CD}/Insert"), Fault::Answer(400, body.to_string()));
+        let error = bmc.perform(SYSTEM, &insert()).await.unwrap_err();
+        let text = format!("{error} {}", chain(&error));
+        assert!(text.contains(shown) && !text.contains("TOKEN"), "{text}");
+    }
+}
+
+fn insert() -> Step {
+    Step::InsertMedium { slot: CD.to_owned(), image: ImageUrl::new(URL) }
+}
+
+fn cd() -> Value {
+    json!({
+        "Id": "CD", "MediaTypes": ["CD", "DVD"], "Image": null, "Inserted": false,
+        "Actions": {
+            "#VirtualMedia.InsertMedia": {"target": format!("{CD}/Insert")},
+            "#VirtualMedia.EjectMedia": {"target": format!("{CD}/Eject")},
+        },
+    })
+}
+
+/// A machine with this drive, and one for floppies.
+async fn machine(cd: Value) -> FakeRedfish {
+    let server = FakeRedfish::machine().await;
+    let floppy = format!("{DRIVES}/Floppy");
+    server.edit(MANAGER, |manager| manager["VirtualMedia"] = json!({"@odata.id": DRIVES}));
+    let members = json!({"Members": [{"@odata.id": &floppy}, {"@odata.id": CD}]});
+    server.edit(DRIVES, |drives| *drives = members);
+    server.edit(&floppy, |drive| *drive = json!({"MediaTypes": ["Floppy"], "Image": null}));
+    server.edit(CD, |drive| *drive = cd);
+    server
+}

@@ -1,0 +1,95 @@
+//! Virtual drives of a BMC that somebody else has written: sushy-emulator, with its fake driver.
+
+use crate::bmc::{credentials, patient};
+use axum::{Router, routing::get};
+use metal_bmc::{Bmc, Config, Connect, Fleet, Target};
+use metal_core::redfish::{ImageUrl, Scheme, Step};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
+/// It may have to be installed first.
+const START: Duration = Duration::from_mins(10);
+
+struct Emulator(Child);
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_bmc_of_another_maker_takes_and_ejects_a_medium_and_says_so() {
+    let images = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let image = format!("http://{}/media/TOKEN.iso", images.local_addr().unwrap());
+    let router = Router::new().route("/media/TOKEN.iso", get(|| async { "an image" }));
+    let _serving = tokio::spawn(axum::serve(images, router).into_future());
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address().await;
+    let _emulator = start(folder.path(), address).await;
+
+    let address_of = |address: SocketAddr| Target {
+        scheme: Scheme::Http,
+        address: IpAddr::from(Ipv4Addr::LOCALHOST),
+        port: address.port(),
+    };
+    let fleet = Fleet::new(Config { limits: patient(), ..Config::default() });
+    let bmc = fleet.connect(&address_of(address), &credentials());
+    let system = format!("/redfish/v1/Systems/{UUID}");
+    let slots = bmc.media(&system).await.unwrap();
+    let cd = slots.iter().find(|slot| slot.is_cd).unwrap();
+    assert!(!cd.inserted && cd.image.is_none(), "{cd:?}");
+    let (slot, image) = (cd.uri.clone(), ImageUrl::new(image));
+    // Twice: the second one replaces the first.
+    for _ in 0..2 {
+        let insert = Step::InsertMedium { slot: slot.clone(), image: image.clone() };
+        bmc.perform(&system, &insert).await.unwrap();
+        let slots = bmc.media(&system).await.unwrap();
+        let cd = slots.iter().find(|it| it.uri == slot).unwrap();
+        assert_eq!((cd.inserted, cd.image.as_ref()), (true, Some(&image)));
+    }
+    bmc.perform(&system, &Step::EjectMedium { slot: slot.clone() }).await.unwrap();
+    let slots = bmc.media(&system).await.unwrap();
+    assert!(slots.iter().all(|slot| !slot.inserted), "{slots:?}");
+}
+
+async fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
+}
+
+async fn start(folder: &Path, address: SocketAddr) -> Emulator {
+    let config = folder.join("sushy.conf");
+    let text = format!(
+        "SUSHY_EMULATOR_FAKE_DRIVER = True\n\
+         SUSHY_EMULATOR_STATE_DIR = '{}'\n\
+         SUSHY_EMULATOR_FAKE_SYSTEMS = [{{'uuid': '{UUID}', 'name': 'fake', 'power_state': 'Off', \
+         'nics': [{{'mac': '52:54:00:00:00:01', 'ip': '192.0.2.1'}}]}}]\n",
+        folder.join("state").display(),
+    );
+    fs::write(&config, text).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hack/sushy-emulator");
+    let mut command = Command::new(script);
+    command.arg("--config").arg(config).args(["-i", "127.0.0.1"]);
+    command.args(["-p", &address.port().to_string()]).stdin(Stdio::null());
+    let mut emulator =
+        Emulator(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let ready = async {
+        while TcpStream::connect(address).await.is_err() {
+            assert_eq!(emulator.0.try_wait().unwrap(), None, "it ended");
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(START, ready).await.unwrap();
+    emulator
+}

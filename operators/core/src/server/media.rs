@@ -1,0 +1,169 @@
+//! Booting from a medium in a virtual drive of the BMC, and taking it out again.
+//!
+//! ```text
+//!  drives read ─► recorded ─► inserted ─► read back ─► boot once from there ─► on
+//!                                                       report, or half an hour: ejected ─► read back ─► forgotten
+//! ```
+//!
+//! The condition `MediumInserted` says that there is a medium of ours, before it is inserted and
+//! until it is seen to be gone. Its time and the boot configuration's UID are all that the URL of
+//! the medium is made of, so a process that has just started knows it, too.
+
+use super::{
+    Decision, Need, Observation, Settings,
+    status::{self, Ready},
+};
+use crate::{
+    capability::{Claims, Purpose},
+    conditions::{self, Fact},
+    redfish::{BootReading, BootSource, ImageUrl, MediaSlot, Step, Unreachable},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use metal_api::{Server, ServerBootConfiguration, ServerStatus, condition};
+
+/// How old a reading of the drives may be when something is done because of it.
+const FRESH: SignedDuration = SignedDuration::from_secs(5);
+/// How long the URL of a medium is good.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// A machine that is still off gets a new one after this.
+const RENEWAL: SignedDuration = SignedDuration::from_mins(20);
+/// Firmware has read all of it by then; a machine that somebody uses is not asked whether.
+const BOOTED: SignedDuration = SignedDuration::from_mins(30);
+/// How soon to look again at drives that could not be read.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// A reading of the virtual drives and its age.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaReading {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What the BMC said, or why it said nothing.
+    pub result: Result<Vec<MediaSlot>, Unreachable>,
+}
+
+/// What the URL of the medium of a server vouches for, as recorded in its status.
+pub fn medium_of(server: &Server) -> Option<Claims> {
+    let recorded = recorded(server.status.as_ref()?)?;
+    Some(Claims {
+        purpose: Purpose::Medium,
+        server: server.metadata.name.clone()?,
+        boot: recorded.message.clone(),
+        expires: recorded.last_transition_time.0 + LIFETIME,
+    })
+}
+
+/// How far a medium is.
+pub(super) enum Prepared {
+    /// It is inserted: boot from this.
+    Inserted(BootSource),
+    /// Not yet: this comes first.
+    Do(Decision),
+}
+
+/// What leads to a medium for this configuration in a drive that the host can boot from.
+pub(super) fn prepare(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    boot: &BootReading,
+    configuration: &ServerBootConfiguration,
+) -> Result<Prepared, String> {
+    if !settings.virtual_media {
+        return Err("the host boots by virtual media only: set --virtual-media-url".to_owned());
+    }
+    let Some(reading) = fresh(seen) else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
+    let slots = reading
+        .as_ref()
+        .map_err(|why| format!("the BMC does not tell of its virtual drives: {}", said(why)))?;
+    let (slot, source) = choose(slots, &boot.allowable).ok_or_else(|| {
+        let found = slots.len();
+        format!("of {found} virtual drives the host can boot from none: use another boot method")
+    })?;
+    let uid = configuration.metadata.uid.as_deref().unwrap_or_default();
+    let is_current = |it: &Condition| {
+        it.message == uid && seen.now.duration_since(it.last_transition_time.0) < RENEWAL
+    };
+    if !recorded(new).is_some_and(is_current) {
+        forget(new);
+        let fact = Fact {
+            type_: condition::MEDIUM_INSERTED,
+            holds: true,
+            reason: "VirtualMedia",
+            message: uid,
+        };
+        conditions::set(&mut new.conditions, fact, None, seen.now);
+        return Ok(Prepared::Do(Decision::Rest(SignedDuration::ZERO)));
+    }
+    let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
+    let step = Step::InsertMedium { slot: slot.uri.clone(), image: image.clone() };
+    let was_told = seen.acted.is_some_and(|acted| acted.step == step);
+    let is_there =
+        slot.inserted && slot.image.as_ref().map_or(was_told, |there| is_same(there, image));
+    Ok(if is_there { Prepared::Inserted(source) } else { Prepared::Do(Decision::Act(step)) })
+}
+
+/// What takes a medium out that is recorded. Nothing is recorded any more once it is seen to be
+/// gone, and then there is nothing to do.
+pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
+    recorded(new)?;
+    let message = "the medium of the last boot is being ejected";
+    let Some(reading) = fresh(seen) else { return Some(Decision::Look(Need::Media)) };
+    let Ok(slots) = reading else {
+        status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
+        return Some(Decision::Rest(AGAIN));
+    };
+    let ours = |slot: &&MediaSlot| {
+        let shown = slot.image.as_ref().zip(seen.medium);
+        slot.inserted && shown.is_none_or(|(there, image)| is_same(there, image))
+    };
+    if let Some(slot) = slots.iter().find(ours) {
+        status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
+        return Some(Decision::Act(Step::EjectMedium { slot: slot.uri.clone() }));
+    }
+    forget(new);
+    None
+}
+
+/// As [`eject`], of a host that runs: once it has surely booted.
+pub(super) fn eject_later(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let since = recorded(new)?.last_transition_time.0;
+    if seen.now.duration_since(since) < BOOTED { None } else { eject(new, seen) }
+}
+
+/// A drive, whatever is in it, and what it is to the firmware: a CD rather than a stick.
+fn choose<'a>(
+    slots: &'a [MediaSlot],
+    allowable: &[BootSource],
+) -> Option<(&'a MediaSlot, BootSource)> {
+    let first = |source, is_of: fn(&MediaSlot) -> bool| {
+        let slot = slots.iter().find(|slot| is_of(slot))?;
+        super::boot::allows(allowable, &source).then_some((slot, source))
+    };
+    first(BootSource::Cd, |slot| slot.is_cd).or_else(|| first(BootSource::Usb, |slot| slot.is_usb))
+}
+
+fn fresh<'a>(seen: &Observation<'a>) -> Option<&'a Result<Vec<MediaSlot>, Unreachable>> {
+    let reading = seen.media.filter(|it| seen.now.duration_since(it.at) <= FRESH)?;
+    Some(&reading.result)
+}
+
+fn recorded(status: &ServerStatus) -> Option<&Condition> {
+    let is_ours = |it: &&Condition| it.type_ == condition::MEDIUM_INSERTED && it.status == "True";
+    status.conditions.iter().find(is_ours)
+}
+
+fn forget(new: &mut ServerStatus) {
+    new.conditions.retain(|condition| condition.type_ != condition::MEDIUM_INSERTED);
+}
+
+fn is_same(there: &ImageUrl, image: &ImageUrl) -> bool {
+    there.file() == image.file()
+}
+
+fn said(why: &Unreachable) -> &str {
+    match why {
+        Unreachable::NoAnswer(text) => text,
+        Unreachable::Unauthorized => "it refuses our credentials",
+    }
+}

@@ -1,0 +1,145 @@
+//! Booting from a medium.
+
+use super::{fixture::seconds, *};
+use crate::redfish::{ImageUrl, MediaSlot};
+
+#[test]
+fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
+    let mut scene = in_discovery();
+    scene.media = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::Media));
+    scene.media = Some(vec![cd(false, None)]);
+    scene.record();
+    assert_eq!(scene.condition(condition::MEDIUM_INSERTED), ("True", "VirtualMedia"));
+    let Decision::Act(insert @ Step::InsertMedium { .. }) = scene.decide() else { panic!() };
+    let Step::InsertMedium { slot, image } = insert.clone() else { panic!() };
+    assert_eq!(slot, "/cd");
+
+    // Inserted is not enough: it must be ours, or what was just told where the BMC shows nothing.
+    scene.media = Some(vec![cd(true, Some("http://elsewhere/other.iso"))]);
+    assert_eq!(scene.decide(), Decision::Act(insert.clone()));
+    scene.media = Some(vec![cd(true, None)]);
+    assert_eq!(scene.decide(), Decision::Act(insert.clone()));
+    scene.acted(insert);
+    let arm = Step::BootOnce { source: BootSource::Cd, mode: Some(BootMode::Uefi) };
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+    let shown = format!("//boot:80/{}", image.file());
+    scene.media = Some(vec![cd(true, Some(&shown))]);
+    assert_eq!(scene.decide(), Decision::Act(arm));
+    let system = scene.system();
+    (system.boot.enabled, system.boot.target) = (BootEnabled::Once, Some(BootSource::Cd));
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+#[test]
+fn a_medium_is_for_who_asks_for_it_or_can_do_nothing_else() {
+    let both = vec![BootSource::Pxe, BootSource::UefiHttp, BootSource::Cd];
+    for (method, allowable, medium) in [
+        (None, both.clone(), false),
+        (Some("virtual-media"), both, true),
+        (None, vec![BootSource::Usb], true),
+        (None, vec![], false),
+        (Some("Virtual-Media"), vec![], true),
+    ] {
+        let mut scene = in_discovery();
+        scene.system().boot.allowable = allowable.clone();
+        scene.media = None;
+        if let Some(method) = method {
+            scene.annotate(annotation::BOOT_METHOD, method);
+        }
+        let asks = scene.decide() == Decision::Look(Need::Media);
+        assert_eq!(asks, medium, "{method:?} {allowable:?}");
+    }
+}
+
+#[test]
+fn what_keeps_a_host_from_its_medium_is_told() {
+    let told = |edit: fn(&mut Scene)| {
+        let mut scene = in_discovery();
+        edit(&mut scene);
+        scene.now += seconds(20);
+        scene.refresh();
+        scene.record();
+        let conditions = &scene.server.status.as_ref().unwrap().conditions;
+        let ready = conditions.iter().find(|c| c.type_ == condition::READY).unwrap();
+        assert_eq!(ready.reason, "NoBootSource");
+        ready.message.clone()
+    };
+    assert!(told(|scene| scene.settings.virtual_media = false).contains("--virtual-media-url"));
+    assert!(told(|scene| scene.media = Some(vec![])).contains("of 0 virtual drives"));
+    let floppy = |scene: &mut Scene| scene.annotate(annotation::BOOT_METHOD, "floppy");
+    assert!(told(floppy).contains("virtual-media, disk"));
+    let bios = |scene: &mut Scene| {
+        scene.system().boot.allowable_modes = vec![BootMode::Legacy];
+        scene.annotate(annotation::BOOT_METHOD, "virtual-media");
+    };
+    assert!(told(bios).contains("virtual media need UEFI"));
+}
+
+#[test]
+fn a_medium_that_was_not_booted_in_time_is_replaced_by_a_new_one() {
+    let mut scene = in_discovery();
+    scene.record();
+    let Decision::Act(first) = scene.decide() else { panic!() };
+    scene.now += minutes(25);
+    scene.refresh();
+    scene.record();
+    let Decision::Act(second) = scene.decide() else { panic!() };
+    assert_ne!(first, second);
+    assert!(matches!(second, Step::InsertMedium { .. }));
+}
+
+#[test]
+fn a_server_is_available_only_when_its_medium_is_seen_to_be_gone() {
+    let mut scene = in_discovery();
+    scene.record();
+    let Decision::Act(Step::InsertMedium { image, .. }) = scene.decide() else { panic!() };
+    let ours = MediaSlot { image: Some(image), ..cd(true, None) };
+    scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
+    scene.configuration = None;
+    scene.now += seconds(3);
+    scene.refresh();
+    scene.media = Some(vec![cd(true, Some("http://a/tool.iso")), ours]);
+    scene.media.as_mut().unwrap()[1].uri = "/cd2".to_owned();
+    let eject = Step::EjectMedium { slot: "/cd2".to_owned() };
+    assert_eq!(scene.decide(), Decision::Act(eject));
+    assert_eq!(scene.state(), ServerState::Discovery);
+    scene.media.as_mut().unwrap().truncate(1);
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+    let conditions = &scene.server.status.as_ref().unwrap().conditions;
+    assert!(conditions.iter().all(|c| c.type_ != condition::MEDIUM_INSERTED));
+}
+
+#[test]
+fn the_medium_of_a_tenant_is_ejected_when_firmware_has_surely_read_it() {
+    let mut scene = Scene::reserved();
+    let status = scene.server.status.as_mut().unwrap();
+    let mut medium = status.conditions[0].clone();
+    medium.type_ = condition::MEDIUM_INSERTED.to_owned();
+    medium.status = "True".to_owned();
+    medium.last_transition_time = Time(scene.now);
+    status.conditions.push(medium);
+    scene.system().power = PowerState::On;
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.now += minutes(31);
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Look(Need::Media));
+    scene.media = Some(vec![cd(true, None)]);
+    assert_eq!(scene.decide(), Decision::Act(Step::EjectMedium { slot: "/cd".to_owned() }));
+}
+
+/// In `Discovery`, with everything prepared, and a virtual CD.
+fn in_discovery() -> Scene {
+    let mut scene = Scene::with_drives();
+    scene.record();
+    scene.prepare(BootState::Ready);
+    scene
+}
+
+fn cd(inserted: bool, image: Option<&str>) -> MediaSlot {
+    let uri = "/cd".to_owned();
+    MediaSlot { uri, is_cd: true, is_usb: true, inserted, image: image.map(ImageUrl::new) }
+}

@@ -1,0 +1,102 @@
+//! Where BMCs read the media from that servers boot: URLs of the boot-operator, each good for one
+//! boot and for a time.
+
+use crate::Error;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use metal_api::Server;
+use metal_core::{
+    capability::{Key, issue},
+    redfish::ImageUrl,
+    server::medium_of,
+};
+use std::sync::{Mutex, PoisonError};
+
+/// Secret with the boot-operator's key, which it makes at its first start.
+const SECRET: &str = "boot-operator-ignition-key";
+/// Its one entry.
+const ENTRY: &str = "key";
+
+/// Makes URLs of media.
+pub struct Media {
+    /// Where BMCs reach the boot-operator, without a trailing slash.
+    url: String,
+    /// Namespace of the boot-operator: ours.
+    namespace: String,
+    key: Mutex<Option<Key>>,
+}
+
+impl Media {
+    /// Media at this URL. The key is read when it is needed.
+    pub fn new(url: impl Into<String>, namespace: impl Into<String>) -> Self {
+        Self { url: url.into(), namespace: namespace.into(), key: Mutex::default() }
+    }
+
+    /// Reads the key.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server, or if there is no key.
+    pub async fn learn(&self, client: &Client) -> Result<(), Error> {
+        let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
+        let secret = secrets.get_opt(SECRET).await.map_err(Error::read("Secret of the media"))?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let key = data.get(ENTRY).and_then(|bytes| Key::new(&bytes.0).ok());
+        let key = key.ok_or_else(|| Error::MediaKey(self.namespace.clone()))?;
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        Ok(())
+    }
+
+    /// The medium that is recorded for a server, if there is one and the key is known.
+    pub fn medium(&self, server: &Server) -> Option<ImageUrl> {
+        let claims = medium_of(server)?;
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = issue(key.as_ref()?, &claims).ok()?;
+        Some(ImageUrl::new(format!("{}/media/{}.iso", self.url, token.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::{SignedDuration, Timestamp};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use metal_api::{ServerSpec, ServerStatus, condition};
+    use metal_core::capability::{Purpose, verify};
+
+    #[test]
+    fn the_url_of_a_recorded_medium_is_the_same_each_time_and_opens_for_an_hour() {
+        let key = || Key::new(&[7; Key::MIN]).unwrap();
+        let media = Media::new("http://10.0.0.1:8082", "system");
+        let mut server = Server::new("server-a", ServerSpec::default());
+        assert_eq!(media.medium(&server), None);
+        server.status =
+            Some(ServerStatus { conditions: vec![inserted()], ..ServerStatus::default() });
+        assert_eq!(media.medium(&server), None, "nobody has read the key");
+        *media.key.lock().unwrap() = Some(key());
+        let url = media.medium(&server).unwrap();
+        assert_eq!(media.medium(&server), Some(url.clone()));
+        let token = url.as_str().strip_prefix("http://10.0.0.1:8082/media/").unwrap();
+        let token = token.strip_suffix(".iso").unwrap();
+        let opens = |after| {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(after);
+            verify(&[key()], token, Purpose::Medium, now)
+        };
+        let claims = opens(3599).unwrap();
+        assert_eq!((claims.server.as_str(), claims.boot.as_str()), ("server-a", "boot-uid"));
+        assert!(opens(3600).is_err());
+        // Some BMCs take no longer ones.
+        assert!(url.as_str().len() < 255, "{}", url.as_str().len());
+    }
+
+    fn inserted() -> Condition {
+        Condition {
+            type_: condition::MEDIUM_INSERTED.to_owned(),
+            status: "True".to_owned(),
+            reason: "VirtualMedia".to_owned(),
+            message: "boot-uid".to_owned(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+}
