@@ -2,10 +2,12 @@
 //!
 //! 1. `ignition.config.url=` on the kernel's command line, as iPXE scripts have it: the whole URL,
 //!    with a token for this boot.
-//! 2. `bloomery.boot=` on the command line, as an image may be built with: the boot service, which
+//! 2. The credential `ignition.config.url`, which lies beside the UKI on the media of the boot
+//!    service, and which the stub of systemd puts into our root folder: the same URL.
+//! 3. `bloomery.boot=` on the command line, as an image may be built with: the boot service, which
 //!    is asked for what belongs to the UUID in SMBIOS.
-//! 3. The URL of the boot option that UEFI started, where a BMC gave it one (`HttpBootUri`).
-//! 4. The URL that a server of DHCP or DHCPv6 gives to a machine that asks like its firmware did.
+//! 4. The URL of the boot option that UEFI started, where a BMC gave it one (`HttpBootUri`).
+//! 5. The URL that a server of DHCP or DHCPv6 gives to a machine that asks like its firmware did.
 //!
 //! An image that was loaded from a URL is asked for at that host and port: a boot service serves
 //! images and configurations alike.
@@ -17,6 +19,7 @@ use crate::{
 
 const COMMAND_LINE: &str = "/proc/cmdline";
 const CONFIG: &str = "ignition.config.url=";
+const CREDENTIAL: &str = "/.extra/credentials/ignition.config.url.cred";
 const SERVICE: &str = "bloomery.boot=";
 const UUID: &str = "/sys/class/dmi/id/product_uuid";
 const FIRMWARE: &str = "/sys/firmware/efi";
@@ -29,7 +32,7 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 pub(super) enum NoOrigin {
     /// No boot service.
     #[error(
-        "nothing tells where the boot service is: boot by iPXE or UEFI HTTP from it, \
+        "nothing tells where the boot service is: boot by iPXE, UEFI HTTP or virtual media from it, \
          or build the image with its address (bloomery.boot=URL)"
     )]
     NoService,
@@ -50,7 +53,7 @@ pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, NoOri
         value.filter(|value| !value.is_empty()).map(str::to_owned)
     };
     let url = |text: String| text.parse().map_err(|_: InvalidUrl| NoOrigin::Url);
-    if let Some(whole) = argument(CONFIG) {
+    if let Some(whole) = argument(CONFIG).or_else(|| root.word(CREDENTIAL)) {
         return url(whole);
     }
     let service = argument(SERVICE)
@@ -131,6 +134,18 @@ mod tests {
         let machine = Machine::new(line, Some("UUID"), Some(URL));
         let found = find(&machine.root(), Some(URL)).unwrap();
         assert_eq!((found.address(), found.path()), (("a", 1), "/t/X/u"));
+    }
+
+    #[test]
+    fn a_credential_on_the_medium_of_this_boot_comes_before_what_an_image_was_built_with() {
+        let machine = Machine::new("bloomery.boot=http://b quiet", Some("UUID"), None);
+        machine.write(CREDENTIAL, b"http://a:1/t/X/u\n");
+        let found = find(&machine.root(), Some(URL)).unwrap();
+        assert_eq!((found.address(), found.path()), (("a", 1), "/t/X/u"));
+        assert!(!needs_dhcp(&machine.root()));
+        machine.write(CREDENTIAL, b"");
+        let found = find(&machine.root(), Some(URL)).unwrap();
+        assert_eq!((found.address(), found.path()), (("b", 80), "/ignition/uuid"));
     }
 
     #[test]
