@@ -53,7 +53,10 @@ impl Lab {
             fleets: vec![fleet],
             address: Some(site.address()),
             discovery: path.discovery(folder.path())?,
-            metal: vec!["--power-polling-interval=1s".to_owned()],
+            metal: vec![
+                "--power-polling-interval=1s".to_owned(),
+                format!("--virtual-media-url=http://{}", SocketAddr::new(site.address(), 8082)),
+            ],
             boot: path.boot_flags(folder.path(), site.address())?,
             ..Settings::default()
         })
@@ -82,6 +85,21 @@ impl Lab {
         let macs: Vec<_> = status.network_interfaces.iter().map(|it| &*it.mac_address).collect();
         let mac = machine.simulator().hardware(0).unwrap().nics()[0].mac.to_string();
         assert!(macs.contains(&mac.as_str()), "{mac} is not among {macs:?}");
+    }
+
+    /// A medium was inserted, read, and taken out before the server was available.
+    pub(crate) fn medium_was_ejected(&self) {
+        let report = self.stack.machine(0, 0).unwrap().report().unwrap();
+        let of_media = [Event::MediumInserted, Event::Medium, Event::MediumEjected];
+        let events: Vec<_> = report
+            .journal
+            .entries()
+            .map(|it| it.event)
+            .filter(|it| of_media.contains(it))
+            .collect();
+        assert_eq!(events, of_media, "{report:#?}");
+        let log = self.stack.metal.printed().unwrap();
+        assert!(log.contains("InsertMedium") && !log.contains("/media/"), "{}", tail(&log));
     }
 
     /// A machine that does not boot what it gets, says these words on its console, and is not

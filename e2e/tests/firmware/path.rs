@@ -35,7 +35,9 @@ pub(crate) enum Path {
     UefiHttp,
     /// That of the next Debian.
     NewerUefiHttp,
-    /// The same by HTTPS, from a server whose authority was enrolled.
+    /// OVMF, which loads a UKI from a CD that the BMC emulates.
+    VirtualMedia,
+    /// UEFI HTTP boot by HTTPS, from a server whose authority was enrolled.
     UefiHttps,
     /// With Secure Boot, and a UKI of somebody whom the firmware trusts.
     SecureBoot,
@@ -50,6 +52,7 @@ impl Path {
             Self::UefiPxe => "UEFI PXE, TFTP, iPXE",
             Self::UefiHttp => "UEFI HTTP, UKI",
             Self::NewerUefiHttp => "UEFI HTTP, UKI, newer OVMF",
+            Self::VirtualMedia => "UEFI virtual media, UKI",
             Self::UefiHttps => "UEFI HTTPS, UKI",
             Self::SecureBoot => "UEFI HTTP, Secure Boot, signed UKI",
             Self::SecureBootUnsigned => "UEFI HTTP, Secure Boot, unsigned UKI",
@@ -61,6 +64,7 @@ impl Path {
         let (mode, target) = match self {
             Self::BiosIpxe => (BootMode::Legacy, BootTarget::Pxe),
             Self::UefiPxe => (BootMode::Uefi, BootTarget::Pxe),
+            Self::VirtualMedia => (BootMode::Uefi, BootTarget::Cd),
             Self::UefiHttp
             | Self::NewerUefiHttp
             | Self::UefiHttps
@@ -74,7 +78,7 @@ impl Path {
     /// The machine with the firmware that this needs; what it trusts is made first.
     pub(crate) fn vm(self, vm: Vm, folder: &File) -> Result<Vm> {
         match self {
-            Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp => Ok(vm),
+            Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp | Self::VirtualMedia => Ok(vm),
             Self::NewerUefiHttp => {
                 let file = |name| newer_firmware().join(name);
                 let (uefi_code, uefi_variables) =

@@ -69,6 +69,16 @@ fn a_machine_with_newer_uefi_becomes_available() {
 
 #[test]
 #[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_a_medium_in_its_virtual_drive_becomes_available_without_it() {
+    with_discovery_image(async || {
+        let lab = Lab::start(Path::VirtualMedia, Site::Link).await;
+        lab.machine_becomes_available().await;
+        lab.medium_was_ejected();
+    });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
 fn an_http_boot_uri_comes_before_what_dhcp_says() {
     in_a_network_of_its_own(async || {
         let folder = tempfile::tempdir().unwrap();
