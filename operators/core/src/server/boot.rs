@@ -75,6 +75,11 @@ fn way(
     Ok((way, mode))
 }
 
+/// Whether somebody wants a host to boot what it finds by itself.
+pub(super) fn boots_itself(server: &Server, configuration: &ServerBootConfiguration) -> bool {
+    matches!(Method::of(Some(server), configuration), Ok(Some(Method::Disk | Method::None)))
+}
+
 /// The next step that switches a host on from where it is to boot: first a medium, where it boots
 /// from one, then the override, then the power.
 pub(super) fn start(
@@ -84,6 +89,9 @@ pub(super) fn start(
     system: &SystemReading,
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
+    if system.power == PowerState::Off && boots_itself(seen.server, configuration) {
+        return Ok(Decision::Act(Step::Reset(ResetType::On)));
+    }
     let (way, mode) = way(seen.server, &system.boot, configuration)?;
     if system.power != PowerState::Off {
         return Ok(Decision::Rest(poll(seen, settings)));

@@ -126,6 +126,12 @@ fn boot(
         BootState::Pending | BootState::Other(_) => return Decision::Rest(settings.resync),
     }
     if system.power == PowerState::Off {
+        if boot::boots_itself(seen.server, configuration) {
+            let why = "the annotation bloomery.dev/boot-method is disk or none, and the discovery \
+                       image is on no disk: remove it until the server is Available";
+            status::ready(new, Ready::Waits("NoBootSource", why), seen.now);
+            return Decision::Rest(settings.resync);
+        }
         intend(new, PendingKind::NetworkBoot, seen.now);
         return match boot::start(new, seen, settings, system, configuration) {
             Ok(decision) => {

@@ -2,7 +2,9 @@
 
 mod fixture;
 mod media;
+mod method;
 mod press;
+mod recording;
 mod simulation;
 
 use super::*;
@@ -344,24 +346,6 @@ fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() 
         }
     }
     assert_eq!(looks, [5, 10, 20, 40, 80]);
-}
-
-#[test]
-fn power_of_a_host_in_discovery_is_recorded_later_than_a_condition() {
-    let recorded = |scene: &Scene| matches!(scene.decide(), Decision::Record(_));
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.system().power = PowerState::On;
-    for (after, told) in [(10, false), (29, false), (30, true)] {
-        scene.now = T0 + seconds(after);
-        scene.refresh();
-        assert_eq!(recorded(&scene), told, "power after {after} s");
-    }
-    scene.configure(BootState::Error);
-    for (after, told) in [(9, false), (10, true)] {
-        scene.now = T0 + seconds(after);
-        scene.refresh();
-        assert_eq!(recorded(&scene), told, "error after {after} s");
-    }
 }
 
 #[test]
