@@ -30,7 +30,7 @@ documents_speak() {
 # discover: the machines are plugged in, and become Available.
 discover() {
   local since=${EPOCHREALTIME//[!0-9]/} real=()
-  ln -s "$target/debug/simulator" bin/simulator
+  ln -s "$CARGO_TARGET_DIR/debug/simulator" bin/simulator
   [ -z "$vm" ] || real=(--vm "0=tap0" --vm-folder "$PWD/vm")
   spawn simulator nsenter --net="/proc/$rack/ns/net" "$PWD/bin/simulator" --machines "$servers" \
     --bmc-dhcp oob --dhcp boot --control 127.0.0.1:9000 "${real[@]}"

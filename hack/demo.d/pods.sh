@@ -36,7 +36,7 @@ is_ready() {
 # run_pod DEPLOYMENT PORT: the container of a Deployment; health on PORT, metrics 1000 above.
 run_pod() {
   local name=$1 port=$2 root=$PWD/root/$1 env=() args=() arg
-  ln -s "$target/debug/$name" "bin/$name"
+  ln -s "$CARGO_TARGET_DIR/debug/$name" "bin/$name"
   account "$name"
   mount_volumes "$name" "$root"
   mapfile -t env < <(environment "$name")

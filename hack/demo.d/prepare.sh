@@ -4,7 +4,7 @@
 
 # prepare SERVERS ONCE VM
 prepare() {
-  local flags target
+  local flags
   folder=$(cache_root)/demo
   take_folder
   trap end EXIT
@@ -16,9 +16,8 @@ prepare() {
   need perl perl-base
   flags=$(network_flags)
   use_target_dir
-  target=$CARGO_TARGET_DIR
   begin control_plane "$hack/control-plane" path
-  begin build build "$target"
+  begin build build
   finish build "metal-operator, boot-operator, netboot and the simulator are built"
   begin registry "$hack/../operators/image/tests/registry.sh"
   if [ -n "$3" ]; then
@@ -28,14 +27,14 @@ prepare() {
     begin qemu "$hack/qemu"
     finish qemu "QEMU and its firmware are installed"
     # However it ends, the next demo removes what it has not finished.
-    CARGO_TARGET_DIR=$target TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
+    TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
     finish discovery "the discovery image is built"
   fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
   finish registry "docker-registry is there"
   kubectl=$(tail -n 1 "$folder/logs/control_plane.log")/kubectl
   registry=$(tail -n 1 "$folder/logs/registry.log")
-  export folder kubectl registry target
+  export folder kubectl registry
   exec perl "$hack/demo.d/forward.pl" listen unshare "$flags" "$hack/demo" inside "$@"
 }
 
@@ -50,9 +49,9 @@ take_folder() {
   mkdir "$folder/logs"
 }
 
-# build TARGET
+# build: the binaries, where use_target_dir says.
 build() {
   cd "$hack/.."
-  cargo build --locked --target-dir "$1" --package metal-operator --package boot-operator \
+  cargo build --locked --package metal-operator --package boot-operator \
     --package netboot --package e2e --bins
 }

@@ -127,9 +127,12 @@ fn boot(
     }
     if system.power == PowerState::Off {
         if boot::boots_itself(seen.server, configuration) {
-            let why = "the annotation bloomery.dev/boot-method is disk or none, and the discovery \
-                       image is on no disk: remove it until the server is Available";
-            status::ready(new, Ready::Waits("NoBootSource", why), seen.now);
+            let why = format!(
+                "the annotation {} is disk or none, and the discovery image is on no disk: remove it \
+                 until the server is Available",
+                annotation::BOOT_METHOD,
+            );
+            status::ready(new, Ready::Waits("NoBootSource", &why), seen.now);
             return Decision::Rest(settings.resync);
         }
         intend(new, PendingKind::NetworkBoot, seen.now);
