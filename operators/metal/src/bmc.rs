@@ -1,6 +1,6 @@
 //! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
 
-use crate::{Context, Error, MANAGER, failure, server::Memories, view::ServerKey};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, server::Memories, view::ServerKey};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
@@ -9,7 +9,7 @@ use kube::{
 use metal_api::{Bmc, Server};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
-    bmc::{Decision, Destination, Observation, Reading, Said, decide},
+    bmc::{Decision, Destination, Observation, Reading, Said, decide, server_name},
     redfish::Unreachable,
     server::Reading as SystemReadingOf,
 };
@@ -83,15 +83,17 @@ pub async fn pass<C: Connect>(
             Decision::Record(status) => {
                 let api = Api::<Bmc>::all(ctx.client.clone());
                 apply_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
-                return Ok(Next::Wait);
+                return Ok(Next::After(CAUGHT_UP));
             }
-            Decision::Create(server) => {
-                create(&ctx, *server).await?;
-                return Ok(Next::Wait);
+            Decision::Create(servers) => {
+                for server in servers {
+                    create(&ctx, server).await?;
+                }
+                return Ok(Next::After(CAUGHT_UP));
             }
             Decision::Update { server, system_uri, labels } => {
                 update(&ctx, &server, &system_uri, &labels).await?;
-                return Ok(Next::Wait);
+                return Ok(Next::After(CAUGHT_UP));
             }
             Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
         }
@@ -107,17 +109,28 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
     let same_uuid: Vec<_> =
         uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
     let failure = failure(work, &name);
+    let servers = servers(ctx, &name, said.map_or(0, |said| said.systems.len()));
     decide(&Observation {
         bmc,
         destination,
         mac_address: mac_address(ctx, bmc),
         reading: reading.as_ref(),
-        servers: &ctx.view.servers.get(&ServerKey::Bmc(name)),
+        servers: &servers,
         same_uuid: &same_uuid,
         namespace: &ctx.settings.namespace,
         failure: failure.as_ref(),
         now: Timestamp::now(),
     })
+}
+
+/// The servers of a BMC with so many systems, and those that have a name which it would give.
+fn servers<C>(ctx: &Context<C>, bmc: &str, systems: usize) -> Vec<Arc<Server>> {
+    let mut servers = ctx.view.servers.get(&ServerKey::Bmc(bmc.to_owned()));
+    let names = (0..servers.len() + systems).map(|index| server_name(bmc, index));
+    let others: Vec<_> = names.filter_map(|name| ctx.view.servers.named(None, &name)).collect();
+    let is_ours = |server: &Server| server.spec.bmc_ref.as_ref().is_some_and(|it| it.name == bmc);
+    servers.extend(others.into_iter().filter(|server| !is_ours(server)));
+    servers
 }
 
 fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {

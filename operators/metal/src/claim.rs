@@ -1,6 +1,6 @@
 //! Controller of [`ServerClaim`].
 
-use crate::{Context, Error, MANAGER, failure, view::ServerKey};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ServerKey};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -18,10 +18,7 @@ use metal_runtime::{
     work::{NOT_LISTED, Next, Work},
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
-
-/// When to look again should the watch not show what was written.
-const CAUGHT_UP: Duration = Duration::from_secs(5);
+use std::sync::Arc;
 
 /// Namespace and name of a claim.
 pub type Key = (String, String);

@@ -1,6 +1,6 @@
 //! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognises.
 
-use crate::{Context, Error, MANAGER, failure};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Bmc, BmcSecret, Endpoint};
@@ -43,12 +43,12 @@ pub async fn pass<C>(
     }) {
         Decision::Create(wanted) => {
             create(&ctx, &name, *wanted).await?;
-            Ok(Next::Wait)
+            Ok(Next::After(CAUGHT_UP))
         }
         Decision::Record(status) => {
             let api = Api::<Endpoint>::all(ctx.client.clone());
             apply_status(&api, &endpoint, &status, MANAGER).await.map_err(Error::Record)?;
-            Ok(Next::Wait)
+            Ok(Next::After(CAUGHT_UP))
         }
         Decision::Rest(time) => Ok(Next::Rested(time.unsigned_abs())),
     }

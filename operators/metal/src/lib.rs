@@ -15,6 +15,7 @@ mod run;
 pub mod server;
 pub mod startup;
 pub mod view;
+mod wakes;
 pub mod wiring;
 
 pub use context::{Context, DiscoveryBoot, Unreadable};
@@ -25,7 +26,10 @@ pub use view::View;
 
 use metal_core::server::Failure;
 use metal_runtime::work::Work;
-use std::hash::Hash;
+use std::{hash::Hash, time::Duration};
+
+/// When to look again after a write, should no watch show it: the write may have changed nothing.
+const CAUGHT_UP: Duration = Duration::from_secs(5);
 
 /// The last failure of a key, as a decision sees it.
 fn failure<Key>(work: &Work<Key>, key: &Key) -> Option<Failure>

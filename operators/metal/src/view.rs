@@ -3,8 +3,9 @@
 use kube::api::ObjectMeta;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    ServerState, inventory::Report,
+    condition, inventory::Report,
 };
+use metal_core::claim::free;
 use metal_runtime::{health::Readiness, index::Index};
 
 /// How a server is found.
@@ -18,7 +19,9 @@ pub enum ServerKey {
     Secret(String),
     /// By namespace and name of the claim that holds it.
     Claim(String, String),
-    /// Available, and held by nobody.
+    /// By namespace and name of what it boots.
+    Boots(String, String),
+    /// Free for a claim.
     Free,
     /// Every server.
     Any,
@@ -31,6 +34,8 @@ pub enum BmcKey {
     Endpoint(String),
     /// By the name of its BMCSecret.
     Secret(String),
+    /// It has systems that are no servers, for a reason that may lie in the servers of others.
+    LeavesOut,
 }
 
 /// How a claim is found.
@@ -92,25 +97,25 @@ pub fn canonical_mac(text: &str) -> Option<String> {
 
 fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     let endpoint = bmc.spec.endpoint_ref.iter().map(|it| BmcKey::Endpoint(it.name.clone()));
-    endpoint.chain([BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone())]).collect()
-}
-
-/// Whether a server is available, and held by nobody.
-pub fn is_free(server: &Server) -> bool {
-    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
-    server.spec.server_claim_ref.is_none() && state == Some(&ServerState::Available)
+    let conditions = bmc.status.iter().flat_map(|status| &status.conditions);
+    let mut left_out = conditions.filter(|c| c.type_ == condition::SYSTEMS_KNOWN);
+    let leaves_out = left_out.any(|c| c.status == "False").then_some(BmcKey::LeavesOut);
+    let secret = BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone());
+    endpoint.chain([secret]).chain(leaves_out).collect()
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {
     let spec = &server.spec;
     let claim = spec.server_claim_ref.as_ref();
+    let boots = spec.boot_configuration_ref.as_ref();
     [
         Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
         spec.bmc_ref.as_ref().map(|bmc| ServerKey::Bmc(bmc.name.clone())),
         spec.bmc.as_ref().map(|bmc| ServerKey::Secret(bmc.bmc_secret_ref.name.clone())),
         claim.map(|claim| ServerKey::Claim(claim.namespace.clone(), claim.name.clone())),
-        is_free(server).then_some(ServerKey::Free),
+        boots.map(|boots| ServerKey::Boots(boots.namespace.clone(), boots.name.clone())),
+        free(server).is_ok().then_some(ServerKey::Free),
     ]
     .into_iter()
     .flatten()

@@ -109,26 +109,34 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
     }
 }
 
-/// The first thing to do about the systems, if any. What cannot become a Server is told.
+/// What is to be done first about the systems, if anything. What cannot become a Server is told.
 fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<Decision> {
-    let (mut next, mut trouble) = (None, Vec::new());
-    for system in &said.systems {
+    let (mut made, mut changed, mut trouble) = (Vec::new(), None, Vec::new());
+    for (index, system) in said.systems.iter().enumerate() {
+        let (before, rest) = said.systems.split_at(index);
+        // A collection may name a system twice.
+        if before.iter().any(|other| other.uri == system.uri) {
+            continue;
+        }
         let Some(uuid) = &system.uuid else {
             trouble.push(format!("{} has no UUID: set it in the BIOS of the machine", system.uri));
             continue;
         };
         let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
-        match holders.as_slice() {
-            [] => next = next.or_else(|| Some(create(seen, system, uuid))),
-            [server] if refers_to(server, seen.bmc) => {
-                next = next.or_else(|| update(seen, server, system));
-            }
-            [server, ..] => trouble.push(format!(
-                "UUID {uuid} of {} is that of server {}, which has another BMC: delete that \
-                 server, or correct its bmcRef",
-                system.uri,
-                name(server),
-            )),
+        let ours = holders.iter().find(|server| refers_to(server, seen.bmc)).copied();
+        let shares = |other: &&SystemReading| other.uuid.as_ref() == Some(uuid);
+        if before.iter().any(|other| shares(&other)) {
+            continue;
+        }
+        let sharing: Vec<_> = rest.iter().filter(shares).map(|other| other.uri.as_str()).collect();
+        if sharing.iter().any(|uri| *uri != system.uri) {
+            trouble.push(one_uuid(uuid, &sharing, &holders));
+            continue;
+        }
+        match (ours, holders.as_slice()) {
+            (None, []) => made.push(create(seen, system, uuid, &made)),
+            (Some(server), [_]) => changed = changed.or_else(|| update(seen, server, system)),
+            (_, all) => trouble.push(foreign(uuid, system, all)),
         }
     }
     if !trouble.is_empty() {
@@ -137,16 +145,52 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
     } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
         set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
     }
-    next
+    if made.is_empty() { changed } else { Some(Decision::Create(made)) }
+}
+
+/// Several systems of one BMC cannot be told apart by their UUID, neither here nor when they boot.
+/// A server that is there stays as it is, and there will be no other.
+fn one_uuid(uuid: &str, systems: &[&str], holders: &[&Arc<Server>]) -> String {
+    let of = |server: &&Arc<Server>| {
+        let uri = server.spec.system_uri.as_deref().unwrap_or("one of them");
+        format!("server {} stays that of {uri}", name(server))
+    };
+    let kept: Vec<_> = holders.iter().map(of).collect();
+    let kept = if kept.is_empty() { "none becomes a Server".to_owned() } else { kept.join(", ") };
+    format!(
+        "{} of this BMC all say UUID {uuid}: give each a UUID of its own in the BIOS; until then {kept}",
+        systems.join(" and "),
+    )
+}
+
+/// A system whose UUID other servers have.
+fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
+    let of = |server: &&Arc<Server>| {
+        let bmc = server.spec.bmc_ref.as_ref().map_or("no BMC object", |bmc| bmc.name.as_str());
+        format!("server {} of {bmc}", name(server))
+    };
+    let holders: Vec<_> = holders.iter().map(of).collect();
+    format!(
+        "UUID {uuid} of {} is also that of {}: if these are several machines, give each a UUID of \
+         its own in the BIOS; if it is one, correct spec.bmcRef of its server",
+        system.uri,
+        holders.join(", "),
+    )
+}
+
+/// Name of a server of a BMC: the first of these that is not taken.
+pub fn server_name(bmc: &str, index: usize) -> String {
+    format!("{bmc}-system-{index}")
 }
 
 /// The server of a system that nobody knows. It comes with its finalizer and the name of the
 /// boot configuration that its discovery is going to make: each would be a write of its own.
-fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str) -> Decision {
+fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str, made: &[Server]) -> Server {
     let bmc = name_of_bmc(seen.bmc);
-    let taken = |name: &str| seen.servers.iter().any(|server| self::name(server) == name);
+    let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
+    let taken = |name: &str| others().any(|server| self::name(server) == name);
     // Of one name more than there are servers, one is free.
-    let mut names = (0..=seen.servers.len()).map(|index| format!("{bmc}-system-{index}"));
+    let mut names = (0..=others().count()).map(|index| server_name(&bmc, index));
     let name = names.find(|name| !taken(name)).unwrap_or_default();
     let spec = ServerSpec {
         system_uuid: Some(uuid.to_owned()),
@@ -162,7 +206,7 @@ fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str) -> Decisio
     server.metadata.labels.clone_from(&seen.bmc.metadata.labels);
     server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
     server.metadata.owner_references = seen.bmc.controller_owner_ref(&()).map(|owner| vec![owner]);
-    Decision::Create(Box::new(server))
+    server
 }
 
 fn update(

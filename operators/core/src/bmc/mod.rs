@@ -5,7 +5,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use decide::decide;
+pub use decide::{decide, server_name};
 pub use reach::{Destination, Missing, destination, inline_destination};
 
 use crate::redfish::{ManagerReading, SystemReading, Unreachable};
@@ -24,7 +24,7 @@ pub struct Observation<'a> {
     pub mac_address: Option<String>,
     /// The last reading, if there is one.
     pub reading: Option<&'a Reading>,
-    /// Every server that refers to this BMC.
+    /// Every server that refers to this BMC, or has a name of [`server_name`].
     pub servers: &'a [Arc<Server>],
     /// Every server, whosoever, with one of the system UUIDs in the reading.
     pub same_uuid: &'a [Arc<Server>],
@@ -63,8 +63,8 @@ pub enum Decision {
     Look,
     /// Write the status, and do nothing else.
     Record(Box<BmcStatus>),
-    /// Create this server.
-    Create(Box<Server>),
+    /// Create these servers, each unless it is there.
+    Create(Vec<Server>),
     /// Bring URI and labels of a server up to date.
     Update {
         /// The server as it was judged.

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, condition};
 
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
+const OTHER: &str = "38947555-7742-3448-3784-823347823835";
 
 #[test]
 fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
@@ -13,11 +14,11 @@ fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
     assert_eq!(scene.decide(), Decision::Look);
     scene.reading = Some(Ok(said(Some(UUID))));
     scene.record();
-    let Decision::Create(server) = scene.decide() else { panic!() };
+    let server = scene.created().remove(0);
     assert_eq!(server.metadata.name.as_deref(), Some("bmc-1-system-0"));
     assert_eq!(server.spec.system_uuid.as_deref(), Some(UUID));
     assert!(server.metadata.owner_references.is_some() && server.metadata.finalizers.is_some());
-    scene.servers = vec![Arc::from(server)];
+    scene.servers = vec![Arc::new(server)];
     assert!(matches!(scene.decide(), Decision::Rest(_)));
 }
 
@@ -25,10 +26,10 @@ fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
 fn server_is_found_by_its_uuid_whatever_its_name_and_position() {
     let mut scene = Scene::new();
     scene.record();
-    let Decision::Create(mut server) = scene.decide() else { panic!() };
+    let mut server = scene.created().remove(0);
     server.metadata.name = Some("by-hand".to_owned());
     server.spec.system_uri = Some("/redfish/v1/Systems/old".to_owned());
-    scene.servers = vec![Arc::from(server)];
+    scene.servers = vec![Arc::new(server)];
     let Decision::Update { server, system_uri, .. } = scene.decide() else { panic!() };
     assert_eq!(server.metadata.name.as_deref(), Some("by-hand"));
     assert_eq!(system_uri, "/redfish/v1/Systems/1");
@@ -44,12 +45,70 @@ fn system_without_uuid_and_one_that_another_bmc_has_are_told_and_left_out() {
 
     let mut scene = Scene::new();
     scene.record();
-    let Decision::Create(mut server) = scene.decide() else { panic!() };
+    let mut server = scene.created().remove(0);
     server.spec.bmc_ref = Some(LocalObjectReference { name: "other".to_owned() });
-    scene.servers = vec![Arc::from(server)];
+    scene.servers = vec![Arc::new(server)];
     scene.record();
     assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
     assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn every_system_of_a_bmc_becomes_a_server_at_once() {
+    let mut scene = Scene::new();
+    scene.reading = Some(Ok(systems(&[(1, UUID), (2, OTHER), (2, OTHER)])));
+    scene.record();
+    let foreign = server_name("bmc-1", 0);
+    scene.servers = vec![Arc::new(Server::new(&foreign, metal_api::ServerSpec::default()))];
+    let created = scene.created();
+    let names: Vec<_> = created.iter().map(|it| it.metadata.name.as_deref().unwrap()).collect();
+    assert_eq!(names, ["bmc-1-system-1", "bmc-1-system-2"]);
+    let uuids: Vec<_> = created.iter().map(|it| it.spec.system_uuid.as_deref().unwrap()).collect();
+    assert_eq!(uuids, [UUID, OTHER]);
+    scene.servers.extend(created.into_iter().map(Arc::new));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn systems_of_one_bmc_with_one_uuid_are_told_apart_by_nobody_and_the_server_there_is_stays() {
+    let mut scene = Scene::new();
+    scene.record();
+    let server = scene.created().remove(0);
+    let mut alone = Scene::new();
+    for scene in [&mut scene, &mut alone] {
+        scene.reading = Some(Ok(systems(&[(2, UUID), (1, UUID), (3, OTHER)])));
+    }
+    scene.servers = vec![Arc::new(server)];
+    for (mut scene, kept) in [(scene, "server bmc-1-system-0 stays that of"), (alone, "none")] {
+        scene.record();
+        let created = scene.created();
+        assert_eq!(created.len(), 1, "the third is another one");
+        scene.servers.extend(created.into_iter().map(Arc::new));
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+        let message = scene.message(condition::SYSTEMS_KNOWN);
+        assert!(message.contains("Systems/2 and /redfish/v1/Systems/1 of this BMC"), "{message}");
+        assert!(message.contains(kept) && message.contains("BIOS"), "{message}");
+        assert!(!message.contains("delete"), "{message}");
+    }
+}
+
+#[test]
+fn no_advice_about_a_shared_uuid_is_to_delete_a_server() {
+    let mut scene = Scene::new();
+    scene.record();
+    let ours = scene.created().remove(0);
+    let mut other = ours.clone();
+    other.metadata.name = Some("other".to_owned());
+    other.spec.bmc_ref = None;
+    for servers in [vec![other.clone()], vec![ours, other]] {
+        scene.servers = servers.into_iter().map(Arc::new).collect();
+        scene.record();
+        let message = scene.message(condition::SYSTEMS_KNOWN);
+        assert!(message.contains("server other of no BMC object"), "{message}");
+        assert!(message.contains("BIOS") && !message.contains("delete"), "{message}");
+        scene.bmc.status.as_mut().unwrap().conditions.retain(|c| c.type_ == condition::READY);
+    }
 }
 
 #[test]
@@ -162,6 +221,18 @@ impl Scene {
         self.bmc.status = Some(*status);
     }
 
+    /// The servers that are to be created.
+    fn created(&self) -> Vec<Server> {
+        let decision = self.decide();
+        let Decision::Create(servers) = decision else { panic!("{decision:?} creates nothing") };
+        servers
+    }
+
+    fn message(&self, type_: &str) -> &str {
+        let conditions = &self.bmc.status.as_ref().unwrap().conditions;
+        &conditions.iter().find(|c| c.type_ == type_).unwrap().message
+    }
+
     fn condition(&self, type_: &str) -> (&str, &str) {
         let conditions = &self.bmc.status.as_ref().unwrap().conditions;
         let found = conditions.iter().find(|c| c.type_ == type_).unwrap();
@@ -170,13 +241,22 @@ impl Scene {
 }
 
 fn said(uuid: Option<&str>) -> Said {
-    let system = SystemReading {
-        uri: "/redfish/v1/Systems/1".to_owned(),
+    let systems = vec![system(1, uuid)];
+    Said { manager: ManagerReading::default(), systems, certificate: None }
+}
+
+fn systems(all: &[(u32, &str)]) -> Said {
+    let systems = all.iter().map(|(number, uuid)| system(*number, Some(uuid))).collect();
+    Said { systems, ..said(None) }
+}
+
+fn system(number: u32, uuid: Option<&str>) -> SystemReading {
+    SystemReading {
+        uri: format!("/redfish/v1/Systems/{number}"),
         uuid: uuid.map(str::to_owned),
         power: PowerState::Off,
         ..SystemReading::default()
-    };
-    Said { manager: ManagerReading::default(), systems: vec![system], certificate: None }
+    }
 }
 
 fn bmc() -> Bmc {

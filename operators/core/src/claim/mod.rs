@@ -16,7 +16,7 @@ mod pick;
 mod tests;
 
 pub use decide::decide;
-pub use pick::{Unfit, pick};
+pub use pick::{Unfit, fits, free, pick};
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerClaimStatus};
@@ -29,7 +29,7 @@ pub struct Observation<'a> {
     pub claim: &'a ServerClaim,
     /// Every server whose `spec.serverClaimRef` names this claim.
     pub holders: &'a [Arc<Server>],
-    /// The servers that may be picked: the one that the claim names, or those that are available.
+    /// The servers that may be picked: the one that the claim names, or those that are free.
     pub candidates: &'a [Arc<Server>],
     /// The boot configuration named like the claim.
     pub configuration: Option<&'a ServerBootConfiguration>,

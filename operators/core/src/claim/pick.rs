@@ -61,11 +61,28 @@ pub fn pick(
 }
 
 /// Whether a claim may take a server.
-pub(super) fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
-    let status = server.status.as_ref();
+///
+/// # Errors
+///
+/// Why not; the first reason counts.
+pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
     if !selected(claim, server) {
         return Err(Unfit::Labels);
     }
+    free(server)?;
+    if !server.spec.taints.iter().all(|taint| tolerated(taint, &claim.spec.tolerations)) {
+        return Err(Unfit::Tainted);
+    }
+    Ok(())
+}
+
+/// Whether some claim may take a server: all of [`fits`] that depends on no claim.
+///
+/// # Errors
+///
+/// Why not; the first reason counts.
+pub fn free(server: &Server) -> Result<(), Unfit> {
+    let status = server.status.as_ref();
     if server.metadata.deletion_timestamp.is_some() {
         return Err(Unfit::Deleted);
     }
@@ -77,9 +94,6 @@ pub(super) fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
     }
     if server.spec.unclaimable == Some(true) {
         return Err(Unfit::Unclaimable);
-    }
-    if !server.spec.taints.iter().all(|taint| tolerated(taint, &claim.spec.tolerations)) {
-        return Err(Unfit::Tainted);
     }
     if status.and_then(|status| status.power_state.as_ref()) != Some(&PowerState::Off) {
         return Err(Unfit::Power);

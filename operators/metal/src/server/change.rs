@@ -1,7 +1,7 @@
 //! Writes to the cluster that a server decides on, other than its status.
 
-use super::{CAUGHT_UP, prepare};
-use crate::{Context, Error, MANAGER};
+use super::prepare;
+use crate::{CAUGHT_UP, Context, Error, MANAGER};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,

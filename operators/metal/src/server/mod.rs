@@ -9,7 +9,7 @@ mod tests;
 
 pub use memory::{Memories, Memory};
 
-use crate::{Context, Error, MANAGER, failure, view::ServerKey};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ServerKey};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};
@@ -23,12 +23,10 @@ use metal_runtime::{
     apply_status,
     work::{NOT_LISTED, Next, Work},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// How often one pass may look and decide again.
 const TURNS: usize = 8;
-/// When to look again should the watch not show what was written.
-const CAUGHT_UP: Duration = Duration::from_secs(5);
 
 /// One pass over one server.
 ///

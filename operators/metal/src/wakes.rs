@@ -1,0 +1,208 @@
+//! Which change of which kind wakes whom.
+//!
+//! An object is woken by every change of another that its decision reads. Whoever is woken in vain
+//! costs a pass that neither reads nor writes; whoever is not woken waits for a resync.
+
+use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_mac, is_wish};
+use kube::{Resource, ResourceExt};
+use metal_api::{
+    Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    condition,
+};
+use metal_core::claim::{fits, free};
+use metal_runtime::index::Change;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// An object that is due for a pass.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Woken {
+    /// By name.
+    Endpoint(String),
+    /// By name.
+    Bmc(String),
+    /// By name.
+    Server(String),
+    /// By namespace and name.
+    Claim(String, String),
+}
+
+/// Objects that are due for a pass.
+pub(crate) type Wakes = BTreeSet<Woken>;
+
+/// An Endpoint says where BMCs are, and so how their servers are reached.
+pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
+    let mut woken = Wakes::new();
+    for endpoint in objects(change) {
+        let name = endpoint.name_any();
+        for bmc in view.bmcs.get(&BmcKey::Endpoint(name.clone())) {
+            if is_wished(change) {
+                servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
+            }
+            woken.insert(Woken::Bmc(bmc.name_any()));
+        }
+        woken.insert(Woken::Endpoint(name));
+        // Whoever shares the address with it, or did.
+        let mac = endpoint.spec.mac_address.as_deref().and_then(canonical_mac);
+        let twins = mac.iter().flat_map(|mac| view.endpoints.get(mac));
+        woken.extend(twins.map(|twin| Woken::Endpoint(twin.name_any())));
+    }
+    woken
+}
+
+/// A BMC is the way to its servers, and is made by the Endpoint of its name.
+pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
+    let mut woken = Wakes::new();
+    let wished = is_wished(change);
+    for bmc in objects(change) {
+        let name = bmc.name_any();
+        if wished || answers_anew(change) {
+            servers(view, &ServerKey::Bmc(name.clone()), &mut woken);
+        }
+        if wished {
+            // The Endpoint that it was made of makes it again.
+            woken.insert(Woken::Endpoint(name.clone()));
+        }
+        woken.insert(Woken::Bmc(name));
+    }
+    woken
+}
+
+/// Whether a BMC is found to answer, or not to, that was found otherwise before.
+fn answers_anew(change: &Change<'_, Bmc>) -> bool {
+    let ready = |bmc: &Bmc| {
+        let conditions = bmc.status.iter().flat_map(|status| &status.conditions);
+        conditions.filter(|c| c.type_ == condition::READY).map(|c| c.status == "True").next()
+    };
+    matches!(change, Change::Applied { old: Some(old), new } if ready(old) != ready(new))
+}
+
+/// Credentials are those of BMCs, and of servers without a BMC object.
+pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
+    let mut woken = Wakes::new();
+    for secret in objects(change) {
+        let name = secret.name_any();
+        for bmc in view.bmcs.get(&BmcKey::Secret(name.clone())) {
+            servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
+            woken.insert(Woken::Bmc(bmc.name_any()));
+        }
+        servers(view, &ServerKey::Secret(name), &mut woken);
+    }
+    woken
+}
+
+/// A server wakes those that share its UUID, its BMC, the claim that holds it, and those that
+/// could.
+pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
+    let mut woken = Wakes::new();
+    for server in objects(change) {
+        woken.insert(Woken::Server(server.name_any()));
+        if let Some(claim) = &server.spec.server_claim_ref {
+            woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
+        }
+        if let Some(uuid) = server.spec.effective_uuid() {
+            servers(view, &ServerKey::Uuid(uuid), &mut woken);
+        }
+    }
+    if is_another_system(change) {
+        // A BMC makes its servers one after the other, and again one that was deleted.
+        let own = objects(change).filter_map(|server| server.spec.bmc_ref.as_ref());
+        woken.extend(own.map(|bmc| Woken::Bmc(bmc.name.clone())));
+        let others = view.bmcs.get(&BmcKey::LeavesOut);
+        woken.extend(others.iter().map(|bmc| Woken::Bmc(bmc.name_any())));
+    }
+    candidates(view, change, &mut woken);
+    woken
+}
+
+/// Whether anything changed that a BMC compares with its systems.
+fn is_another_system(change: &Change<'_, Server>) -> bool {
+    let Change::Applied { old: Some(old), new } = change else { return true };
+    let identity = |server: &Server| {
+        let spec = &server.spec;
+        (spec.effective_uuid(), spec.system_uri.clone(), spec.bmc_ref.clone())
+    };
+    identity(old) != identity(new) || old.metadata.labels != new.metadata.labels
+}
+
+/// Claims without a server that may take this one now, and those that ask for this one by name and
+/// may be told something new about it.
+fn candidates(view: &View, change: &Change<'_, Server>, woken: &mut Wakes) {
+    let (old, new) = match change {
+        Change::Applied { old, new } => (*old, Some(*new)),
+        Change::Removed(old) => (Some(*old), None),
+        Change::Unreadable { .. } => return,
+    };
+    let Some(name) = new.or(old).map(|server| server.name_any()) else { return };
+    let named = view.claims.get(&ClaimKey::Server(name));
+    let tells = |claim: &ServerClaim| {
+        old.map(|old| fits(claim, old)) != new.map(|new| fits(claim, new))
+            || new.is_some_and(|new| free(new).is_ok())
+    };
+    wake_claims(named.iter().filter(|claim| tells(claim)), woken);
+    let Some(new) = new.filter(|new| free(new).is_ok()) else { return };
+    let takes = |claim: &ServerClaim| {
+        fits(claim, new).is_ok() && old.is_none_or(|old| fits(claim, old).is_err())
+    };
+    let open = view.claims.get(&ClaimKey::Open);
+    wake_claims(open.iter().filter(|claim| takes(claim)), woken);
+}
+
+fn wake_claims<'a>(claims: impl Iterator<Item = &'a Arc<ServerClaim>>, woken: &mut Wakes) {
+    let key = |claim: &Arc<ServerClaim>| (claim.namespace().unwrap_or_default(), claim.name_any());
+    woken.extend(claims.map(key).map(|(namespace, name)| Woken::Claim(namespace, name)));
+}
+
+/// What a server boots is the business of the server and of the claim of that name.
+pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
+    let mut woken = Wakes::new();
+    for configuration in objects(change) {
+        woken.insert(Woken::Server(configuration.spec.server_ref.name.clone()));
+        let (namespace, name) =
+            (configuration.namespace().unwrap_or_default(), configuration.name_any());
+        servers(view, &ServerKey::Boots(namespace.clone(), name.clone()), &mut woken);
+        woken.insert(Woken::Claim(namespace, name));
+    }
+    woken
+}
+
+/// A claim decides about the power of the server that it holds.
+pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
+    let mut woken = Wakes::new();
+    for claim in objects(change) {
+        let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+        servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
+        woken.insert(Woken::Claim(namespace, name));
+    }
+    woken
+}
+
+/// A report is of the server of its name.
+pub(crate) fn inventory(change: &Change<'_, ServerInventory>) -> Wakes {
+    objects(change).map(|inventory| Woken::Server(inventory.name_any())).collect()
+}
+
+fn servers(view: &View, key: &ServerKey, woken: &mut Wakes) {
+    let found = view.servers.get(key);
+    woken.extend(found.iter().map(|server| Woken::Server(server.name_any())));
+}
+
+/// Whether anything but a status changed.
+fn is_wished<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) -> bool {
+    match change {
+        Change::Applied { old: Some(old), new } => is_wish(old.meta(), new.meta()),
+        Change::Applied { old: None, .. } | Change::Removed(_) | Change::Unreadable { .. } => true,
+    }
+}
+
+/// What was there, and what is there.
+fn objects<'a, K>(change: &'a Change<'_, K>) -> impl Iterator<Item = &'a Arc<K>> {
+    let (old, new) = match change {
+        Change::Applied { old, new } => (*old, Some(*new)),
+        Change::Removed(old) => (Some(*old), None),
+        Change::Unreadable { .. } => (None, None),
+    };
+    old.into_iter().chain(new)
+}
+
+#[cfg(test)]
+mod tests;
