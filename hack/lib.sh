@@ -24,29 +24,39 @@ seconds_since() {
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-# need COMMAND PACKAGE..: installs the Debian packages where there is no such command.
-need() {
-  local command=$1 root=()
-  shift
-  ! command -v "$command" >/dev/null 2>&1 || return 0
-  command -v apt-get >/dev/null 2>&1 || die "no $command here; install it"
-  if [ "$(id -u)" -ne 0 ]; then
-    sudo -n true 2>/dev/null || die "no $command here; install $*"
-    root=(sudo -n)
-  fi
-  say "installing $* for $command"
-  local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@")
-  # The lists may be missing or old.
-  "${install[@]}" >/dev/null 2>&1 || {
-    "${root[@]}" apt-get update -qq >&2 && "${install[@]}" >&2
-  } || die "$* cannot be installed; install it by hand for $command"
+# Where not everybody looks for commands that root uses.
+PATH=$PATH:/usr/sbin:/sbin
+
+# has COMMAND: one of this machine, and none of the shell.
+has() { type -P "$1" >/dev/null; }
+
+# need COMMAND: ends where there is none. Only hack/prepare installs, before everything else: what two
+# tests install at the same time, one of them does not get.
+need() { has "$1" || missing "$1"; }
+
+# missing WHAT: ends, and says what to run; WHAT is a name of prepare.d/packages.
+missing() {
+  local sets
+  read -r sets _ < <(listed "$1") || die "no $1 here; install it"
+  die "no $1 here; run: hack/prepare ${sets%%,*}"
 }
 
-# need_rust: rustup leaves it where not every shell looks.
+# listed WHAT: its line in the list of packages.
+listed() { awk -v what="$1" '!/^#/ && $2 == what' "$hack/prepare.d/packages"; }
+
+# codename: of this Debian.
+codename() { (. /etc/os-release && printf '%s' "${VERSION_CODENAME-}"); }
+
+# need_cargo: rustup leaves it where not every shell looks.
+need_cargo() {
+  has cargo || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+  has cargo || die "no cargo here; install Rust"
+}
+
+# need_rust: all that it compiles with.
 need_rust() {
-  command -v cargo >/dev/null 2>&1 || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-  command -v cargo >/dev/null 2>&1 || die "no cargo here; install Rust"
-  need cc gcc libc6-dev
+  need_cargo
+  need cc
 }
 
 # use_target_dir: compile into $CARGO_TARGET_DIR, else into the cache, where checkouts share what is
@@ -70,7 +80,7 @@ use_target_dir() {
 # network_flags: how unshare makes a network namespace here, in which links can be made.
 network_flags() {
   local flags
-  need ip iproute2
+  need ip
   for flags in -n -Urn; do
     if unshare "$flags" ip link add left type veth peer name right 2>/dev/null; then
       printf '%s\n' "$flags"
@@ -91,83 +101,47 @@ started() {
   [ "${fields[0]}" != Z ] && printf '%s\n' "${fields[19]}"
 }
 
-# venv NAME: prints the folder of a Python environment with hack/NAME.d/requirements.txt, which is
-# installed once from PyPI into the cache; several callers at once are safe. The folder has its name
-# before it is complete, because its scripts know it, and the file `complete` last.
+# venv NAME: prints the folder of the Python environment with hack/NAME.d/requirements.txt.
 venv() {
-  local requirements=$hack/$1.d/requirements.txt key folder
-  need python3 python3 python3-venv
-  python3 -c 'import ensurepip' 2>/dev/null || need "python3 -m venv" python3-venv
-  key=$({ python3 --version && cat "$requirements"; } | sha256sum | cut -c 1-16)
-  folder=$(cache_root)/$1/$key
-  if [ ! -e "$folder/complete" ]; then
-    mkdir -p "${folder%/*}"
-    (
-      flock 9
-      [ -e "$folder/complete" ] || fill_venv "$folder" "$requirements"
-    ) 9>"$folder.lock" >&2
-  fi
+  local folder
+  need python3
+  folder=$(venv_folder "$1")
+  [ -e "$folder/complete" ] || missing "venv:$1"
   printf '%s\n' "$folder"
 }
 
-# fill_venv FOLDER REQUIREMENTS
-fill_venv() {
-  say "installing ${2#"$hack"/} from PyPI"
-  python3 -m venv --clear "$1"
-  "$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$2" ||
-    die "what ${2#"$hack"/} names cannot be installed from PyPI"
-  touch "$1/complete"
+# venv_folder NAME: where it is, or would be.
+venv_folder() {
+  local key
+  key=$({ python3 --version && cat "$hack/$1.d/requirements.txt"; } | sha256sum | cut -c 1-16)
+  printf '%s\n' "$(cache_root)/$1/$key"
 }
 
-# unpacked NAME PACKAGE..: prints the folder that has the Debian packages, unpacked into the cache and
-# not installed: so they need no root, and may exclude each other. With a `+` behind its name a package
-# brings what it needs and is not installed here. They are fetched once; several callers at once are safe.
+# unpacked NAME: prints the folder that has the Debian packages of that name, unpacked.
 unpacked() {
-  local name=$1 key folder
-  shift
-  command -v apt-get >/dev/null 2>&1 || die "no apt-get here, which would fetch $*"
-  key=$({ sed -n 's/^VERSION_CODENAME=//p' /etc/os-release && printf '%s\n' "$@"; } | sha256sum | cut -c 1-16)
-  folder=$(cache_root)/$name/$key
-  if [ ! -d "$folder" ]; then
-    mkdir -p "${folder%/*}"
-    (
-      flock 9
-      [ -d "$folder" ] || unpack "$folder" "$@"
-    ) 9>"$folder.lock" >&2 || return
-  fi
+  local folder
+  folder=$(unpacked_folder "$1")
+  [ -d "$folder" ] || missing "unpacked:$1"
   printf '%s\n' "$folder"
 }
 
-# unpack FOLDER PACKAGE..: the folder is there when all of it is. Changes to another folder.
-unpack() {
-  local folder=$1 work
-  shift
-  work=$(mktemp -d "$folder.XXXXXX")
-  say "fetching $*"
-  # Where the lists of this machine are missing or old: some of our own.
-  mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/root"
-  local apt=(apt-get -qq -o APT::Sandbox::User=)
-  local own=("${apt[@]}" -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work")
-  cd "$work" &&
-    { download "$@" || { apt=("${own[@]}") && "${apt[@]}" update && download "$@"; }; } &&
-    find . -maxdepth 1 -name '*.deb' -exec dpkg-deb -x {} root \; &&
-    mv root "$folder"
-  local result=$?
-  rm -rf "$work"
-  [ "$result" -eq 0 ] || die "$* cannot be fetched: the package sources of this machine do not have all of it"
+# unpacked_folder NAME: where it is, or would be.
+unpacked_folder() {
+  local key
+  # The packages alone: another set of the same is no other folder.
+  key=$({ codename && listed "unpacked:$1" | sed -E 's/^[^ ]+ +[^ ]+ +//'; } | sha256sum | cut -c 1-16)
+  printf '%s\n' "$(cache_root)/$1/$key"
 }
 
-# download PACKAGE..: into this folder, by the command in `apt`.
-download() {
-  local package all=() needed
-  for package in "$@"; do
-    all+=("${package%+}")
-    case $package in *+)
-      needed=$("${apt[@]}" --simulate --no-install-recommends install "${package%+}") || return
-      mapfile -t -O "${#all[@]}" all < <(awk '$1 == "Inst" { print $2 }' <<<"$needed")
-      ;;
-    esac
+# image_packages: the folder that has the packages of discovery images.
+image_packages() { printf '%s\n' "$(cache_root)/discovery-image/packages"; }
+
+# newer_firmware: prints the folder with the OVMF of the next Debian; fails where it is missing.
+newer_firmware() {
+  local package
+  [ "$(codename)" = bookworm ] || { printf '/usr/share/OVMF\n' && return; }
+  for package in "$(cache_root)"/ovmf/ovmf_*; do
+    [ ! -d "$package" ] || { printf '%s\n' "$package/usr/share/OVMF" && return; }
   done
-  mapfile -t all < <(printf '%s\n' "${all[@]}" | sort -u)
-  "${apt[@]}" download "${all[@]}"
+  return 1
 }

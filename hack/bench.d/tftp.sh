@@ -15,7 +15,7 @@ set -euo pipefail
 
 if [ "$1" != inside ]; then
   flags=$(network_flags)
-  need curl curl
+  need curl
   dir=$(mktemp -d)
   trap 'rmdir "$dir"' EXIT
   unshare "$flags" --mount --pid --mount-proc --fork --kill-child -- \

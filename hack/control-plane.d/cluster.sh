@@ -17,7 +17,7 @@ cluster_up() {
   if [ -n "$owner" ]; then
     born=$(started "$owner") || die "--owner $owner: no such process"
   fi
-  need openssl openssl
+  need openssl
   bin=$(binaries)
   umask 077
   claim_folder "$1"

@@ -10,30 +10,21 @@ prepare() {
   trap end EXIT
   trap 'exit 130' INT
   trap 'exit 143' HUP TERM
+  "$hack/prepare" --no-build demo ${3:+vm}
   need_rust
-  need ip iproute2
-  need curl curl
-  need perl perl-base
   flags=$(network_flags)
   use_target_dir
-  begin control_plane "$hack/control-plane" path
+  begin control_plane "$hack/control-plane" build
   begin build build
   finish build "metal-operator, boot-operator, netboot and the simulator are built"
-  begin registry "$hack/../operators/image/tests/registry.sh"
   if [ -n "$3" ]; then
-    # What pushes the image has no way to a package inside.
-    need skopeo skopeo
-    need python3 python3
-    begin qemu "$hack/qemu"
-    finish qemu "QEMU and its firmware are installed"
     # However it ends, the next demo removes what it has not finished.
     TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
     finish discovery "the discovery image is built"
   fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
-  finish registry "docker-registry is there"
   kubectl=$(tail -n 1 "$folder/logs/control_plane.log")/kubectl
-  registry=$(tail -n 1 "$folder/logs/registry.log")
+  registry=$("$hack/../operators/image/tests/registry.sh")
   export folder kubectl registry
   exec perl "$hack/demo.d/forward.pl" listen unshare "$flags" "$hack/demo" inside "$@"
 }

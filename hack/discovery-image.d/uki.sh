@@ -4,18 +4,14 @@
 
 # uki ARCH KERNEL INITRD RELEASE CMDLINE OUT
 uki() {
-  local stub objcopy=objcopy name parts base end=0 size start at arguments=()
+  local stub objcopy name parts base end=0 size start at arguments=()
   case $1 in
     amd64) name=linuxx64 ;;
     arm64) name=linuxaa64 ;;
   esac
-  stub=$(package systemd-boot-efi "$1")/usr/lib/systemd/boot/efi/$name.efi.stub
-  if [ "$1" = "$(dpkg --print-architecture)" ]; then
-    need objcopy binutils
-  else
-    objcopy=$(gnu "$1")-objcopy
-    need "$objcopy" "binutils-$(gnu "$1" | tr _ -)"
-  fi
+  stub=$(package "deb:systemd-boot-efi:$1")/usr/lib/systemd/boot/efi/$name.efi.stub
+  objcopy=$(gnu "$1")-objcopy
+  need "$objcopy"
   parts=$(mktemp -d "$work/uki.XXXXXX")
   printf '%s' "$5" >"$parts/cmdline"
   printf '%s\0' "$4" >"$parts/uname"

@@ -60,7 +60,10 @@ pub fn ip(words: &str) -> Result<()> {
 ///
 /// If it fails; with all that it said.
 pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
+    // What is missing has not been installed for this test, nor is it now.
+    let output = command
+        .output()
+        .with_context(|| format!("{command:?}: where it is missing, run hack/prepare test"))?;
     let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let said = String::from_utf8_lossy(&output.stderr);
     let status = output.status;

@@ -9,8 +9,7 @@ use sha2::{Digest, Sha256};
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
-/// Long enough for a package to be fetched on a slow line.
-const FETCH: Duration = Duration::from_mins(5);
+const LOOK: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(30);
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -112,10 +111,10 @@ impl OciRegistry {
     }
 }
 
-/// Path of the registry's binary; it is fetched where there is none.
+/// Path of the registry's binary; where there is none, the error says what to run.
 async fn binary() -> Result<String> {
     let script = workspace().join("operators/image/tests/registry.sh");
-    let output = timeout(FETCH, Command::new(script).kill_on_drop(true).output()).await??;
+    let output = timeout(LOOK, Command::new(script).kill_on_drop(true).output()).await??;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "no docker-registry: {}", said.trim());
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())

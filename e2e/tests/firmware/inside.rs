@@ -75,7 +75,7 @@ fn run_test<T: AsyncFnOnce()>(test: T, image: impl AsyncFnOnce() -> PathBuf) {
 }
 
 fn enter(test: &str, binaries: &Path, image: &Path) -> Result<()> {
-    let flags = script("e2e/tests/firmware/prepare.sh")?;
+    let flags = script("e2e/tests/firmware/needs.sh")?;
     let peers = script("operators/netboot/tests/peers.sh")?;
     let qemu = script("hack/qemu")?;
     let newer = qemu.lines().find_map(|line| line.strip_prefix("newer="));

@@ -51,7 +51,7 @@ fn tools() -> Option<Tools> {
 }
 
 fn enter(test: &str, netboot: &Path) -> Result<()> {
-    let flags = script("e2e/tests/netboot/prepare.sh")?;
+    let flags = script("e2e/tests/netboot/needs.sh")?;
     let peers = script("operators/netboot/tests/peers.sh")?;
     let variables = [(NETBOOT, netboot.as_os_str()), (PEERS, peers.as_ref())];
     namespace::enter(test, &flags, &variables).map(drop)

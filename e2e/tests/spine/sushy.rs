@@ -21,8 +21,7 @@ use serde_json::Value;
 use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
 use tokio::process::Command;
 
-/// It may have to be installed first.
-const START: Duration = Duration::from_mins(10);
+const START: Duration = Duration::from_mins(2);
 /// Each reset takes up to 11 s.
 const RESET: Duration = Duration::from_mins(1);
 const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";

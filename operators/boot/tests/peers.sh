@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=../../../hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
-peers=$(unpacked medium-peers xorriso+ mtools dosfstools genisoimage)
+peers=$(unpacked medium-peers)
 PATH=$peers/usr/bin:$peers/usr/sbin:$peers/sbin:$PATH
 LD_LIBRARY_PATH=$(echo "$peers"/usr/lib/*-linux-gnu)
 export PATH LD_LIBRARY_PATH

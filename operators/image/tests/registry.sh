@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=../../../hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
-command -v docker-registry || {
-  folder=$(unpacked docker-registry docker-registry)
+type -P docker-registry || {
+  folder=$(unpacked docker-registry)
   printf '%s\n' "$folder/usr/bin/docker-registry"
 }

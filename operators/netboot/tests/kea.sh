@@ -4,4 +4,4 @@ set -euo pipefail
 # shellcheck source=../../../hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
-unpacked kea kea-dhcp4-server+ kea-admin+
+unpacked kea

@@ -4,4 +4,4 @@ set -euo pipefail
 # shellcheck source=../../../hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
-unpacked dhcp-peers isc-dhcp-client isc-dhcp-relay isc-dhcp-server
+unpacked dhcp-peers

@@ -5,5 +5,4 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
 # The two servers cannot be installed side by side; unpacked they can lie there.
-unpacked tftp-peers atftp tftp-hpa atftpd tftpd-hpa ipxe \
-  libreadline8 libtinfo6 libpcre2-8-0 libwrap0 libnsl2 libtirpc3 libgssapi-krb5-2
+unpacked tftp-peers

@@ -43,7 +43,7 @@ pub(super) enum VmError {
     #[error("UEFI variables")]
     Variables(#[from] FlashError),
     /// Its process.
-    #[error("{0} does not start, install QEMU (hack/qemu)")]
+    #[error("{0} does not start, where QEMU is missing run hack/prepare vm")]
     Start(String, #[source] io::Error),
     /// Its process ended.
     #[error("QEMU ended at once ({0}), its console has the reason")]

@@ -149,7 +149,7 @@ fn hardware() -> Vec<String> {
     parts.join(" ").split_whitespace().map(str::to_owned).collect()
 }
 
-/// Installs QEMU where it is missing.
+/// Where QEMU is.
 async fn emulator() -> Result<String> {
     let output = Command::new(workspace().join("hack/qemu")).output().await?;
     let (printed, said) =

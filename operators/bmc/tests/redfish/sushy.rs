@@ -5,7 +5,7 @@ use axum::{Router, routing::get};
 use metal_bmc::{Bmc, Config, Connect, Fleet, Target};
 use metal_core::redfish::{ImageUrl, Scheme, Step};
 use std::{
-    fs,
+    fs::{self, File},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
@@ -17,8 +17,7 @@ use tokio::{
 };
 
 const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
-/// It may have to be installed first.
-const START: Duration = Duration::from_mins(10);
+const START: Duration = Duration::from_mins(2);
 
 struct Emulator(Child);
 
@@ -82,11 +81,13 @@ async fn start(folder: &Path, address: SocketAddr) -> Emulator {
     let mut command = Command::new(script);
     command.arg("--config").arg(config).args(["-i", "127.0.0.1"]);
     command.args(["-p", &address.port().to_string()]).stdin(Stdio::null());
-    let mut emulator =
-        Emulator(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let said = folder.join("said");
+    command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
+    let mut emulator = Emulator(command.spawn().unwrap());
     let ready = async {
         while TcpStream::connect(address).await.is_err() {
-            assert_eq!(emulator.0.try_wait().unwrap(), None, "it ended");
+            let ended = emulator.0.try_wait().unwrap();
+            assert_eq!(ended, None, "it ended: {}", fs::read_to_string(&said).unwrap());
             sleep(Duration::from_millis(100)).await;
         }
     };

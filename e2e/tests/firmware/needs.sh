@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Prints how unshare makes a network namespace here. What a test needs inside of it is installed or
-# built now: it has no way out of there.
+# Prints how unshare makes a network namespace here. What a test needs inside of it is looked for now:
+# what is missing is told before, and hack/prepare installs it.
 set -euo pipefail
 # shellcheck source=../../../hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../hack/lib.sh"
 
-need openssl openssl
-need sbsign sbsigntool
+need openssl
+need sbsign
 "$hack/qemu" >/dev/null
 "$hack/control-plane" path >/dev/null
 "$hack/../operators/image/tests/registry.sh" >/dev/null

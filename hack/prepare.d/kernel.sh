@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Packages that discovery images are made of, of any architecture: unpacked into the cache, the newest
+# of each behind a link with the name of what was asked for.
+# Needs ../lib.sh and fetch.sh, whose with_lists sets apt's options.
+lists=()
+
+# fetch_deb PACKAGE ARCH LINK
+fetch_deb() {
+  local folder=''
+  with_lists "$2" newest_deb "$1" "$2" || die_unless_there "$3"
+  [ -z "$folder" ] || link "$folder" "$3"
+}
+
+# fetch_kernel KIND ARCH: the package behind the one that always depends on the newest.
+fetch_kernel() {
+  local folder='' meta
+  case $1 in
+    cloud) meta=linux-image-cloud-$2 ;;
+    *) meta=linux-image-$2 ;;
+  esac
+  with_lists "$2" newest_kernel "$meta" "$2" || die_unless_there "kernel:$1:$2"
+  [ -z "$folder" ] || link "$folder" "kernel:$1:$2"
+}
+
+# newest_kernel META ARCH
+newest_kernel() {
+  local name
+  name=$(apt-cache "${lists[@]}" depends "$1" |
+    awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !name {name = $2} END {print name}')
+  [ -n "$name" ] && newest_deb "$name" "$2"
+}
+
+# newest_deb PACKAGE ARCH: sets `folder`.
+newest_deb() {
+  local version new
+  version=$(apt-cache "${lists[@]}" policy "$1" | awk '$1 == "Candidate:" && $2 != "(none)" {print $2}')
+  [ -n "$version" ] || { say "there is no package $1 for $2" && return 1; }
+  folder=$(image_packages)/${1}_${version//:/%3a}_$2
+  [ ! -d "$folder" ] || return 0
+  mkdir -p "${folder%/*}"
+  new=$(mktemp -d "${folder%/*}/fetch.XXXXXX")
+  if download "$new" "$1=$version" && find_dependencies "$new/root"; then
+    mv "$new/root" "$folder"
+    rm -rf "$new"
+    return
+  fi
+  rm -rf "$new"
+  folder=
+  return 1
+}
+
+# find_dependencies ROOT: which module needs which is found once, for all who build of it.
+find_dependencies() {
+  local modules
+  for modules in "$1"/lib/modules/* "$1"/usr/lib/modules/*; do
+    [ ! -d "$modules" ] || depmod -b "${modules%/lib/modules/*}" "${modules##*/}" || return
+  done
+}
+
+# link FOLDER NAME
+link() {
+  mkdir -p "$(image_packages)/newest"
+  ln -sfn "../${1##*/}" "$(image_packages)/newest/$2"
+}
+
+# die_unless_there NAME: what was there is good enough where nothing newer can be had.
+die_unless_there() {
+  [ -d "$(image_packages)/newest/$1/" ] || die "$1 cannot be fetched: the package sources of this machine do not have it"
+  say "whether there is a newer $1 cannot be told; what was fetched before is taken"
+}
