@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # A registry, and the two images that servers boot here. Simulated machines start what they load
 # only in name, so kernel and initial RAM disk are a few kilobytes of anything; a virtual machine gets
 # the real discovery image.
+: "${hack:?}" "${folder=}" "${registry=}"
 
 start_registry() {
   local since=${EPOCHREALTIME//[!0-9]/}

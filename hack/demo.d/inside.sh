@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What is done in the network of the demo.
+: "${hack:?}" "${begun:?}" "${folder=}" "${kubectl=}"
 
 # inside SERVERS ONCE VM
 inside() {
+  # shellcheck disable=SC2034 # read by those that it calls
   local servers=$1 once=$2 vm=$3
   trap end EXIT
   trap 'exit 130' INT
@@ -16,7 +17,7 @@ inside() {
   KUBECONFIG=$(tail -n 1 "$folder/logs/cluster.log")
   export KUBECONFIG
   # Processes started here end with the control plane, however this script ends.
-  cd "$folder/cluster/scratch"
+  cd "$folder/cluster/scratch" || return
   open_to_the_outside
   links
   install

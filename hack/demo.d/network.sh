@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # Two networks between the operators and the rack: one for the BMCs, one that the servers boot from.
 
 # links: the rack gets a network namespace of its own, with the other ends of both.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # The path itself: from a BMC that is plugged in to a server that is claimed and given back.
+: "${hack:?}" "${rack=}" "${servers=}"
 
 # documents: those that the product was founded on, as they were written.
 documents() {
@@ -90,6 +90,7 @@ boots_image() {
   image=$(kubectl get ipxebootconfig demo --output jsonpath='{.spec.kernelURL}' 2>/dev/null) || return
   host=$(machine "$index") || return
   host=${host#*'"host":'} host=${host%%',"counters":'*}
+  # shellcheck disable=SC2154 # of watch.sh
   says="${state[${server%-system-*}]} ${power[${server%-system-*}]} $host"
   ignition=$(kubectl get secret demo-ignition --output jsonpath='{.data.ignition}' |
     base64 -d | sha256sum | cut -d ' ' -f 1)

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2016,SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # The operators as processes: what their Deployments say is done here, as a kubelet would.
+: "${hack:?}" "${kubectl=}"
 
 namespace=metal-operator-system
 
@@ -86,6 +86,7 @@ account() {
 environment() {
   local map
   for map in $(of_pod "$1" '{range .containers[0].envFrom[*]}{.configMapRef.name}{"\n"}{end}'); do
+    # shellcheck disable=SC2016 # of the template
     kubectl --namespace "$namespace" get configmap "$map" \
       --output go-template='{{range $name, $value := .data}}{{$name}}={{$value}}{{"\n"}}{{end}}'
   done
@@ -116,6 +117,7 @@ mount_volumes() {
 copy_files() {
   local key decode=cat
   [ "$1" = configMap ] || decode="base64 -d"
+  # shellcheck disable=SC2016 # of the template
   for key in $(kubectl --namespace "$namespace" get "$1" "$2" \
     --output go-template='{{range $name, $value := .data}}{{$name}}{{"\n"}}{{end}}'); do
     kubectl --namespace "$namespace" get "$1" "$2" --output "jsonpath={.data.${key//./\\.}}" |

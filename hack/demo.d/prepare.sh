@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What is done in the network of this machine: installing, building, and moving out of it.
+: "${hack:?}"
 
 # prepare SERVERS ONCE VM
 prepare() {
@@ -42,7 +42,7 @@ take_folder() {
 
 # build: the binaries, where use_target_dir says.
 build() {
-  cd "$hack/.."
+  cd "$hack/.." || return
   cargo build --locked --package metal-operator --package boot-operator \
     --package netboot --package e2e --bins
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What is seen: one line for each step that is done, below it what is going on.
+: "${folder=}"
 
 export begun=${begun:-${EPOCHREALTIME//[!0-9]/}}
 drawn=0     # lines below the last step that are drawn over

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154,SC2164 # a part of hack/demo, which sets -e and names the others
 # What the API server says, and waiting for it to say something else.
+: "${servers=}"
 
 declare -A address has_bmc state power holder reason
 says=
@@ -10,6 +10,7 @@ wait_until() {
   local until=$((EPOCHSECONDS + $1)) since=${EPOCHREALTIME//[!0-9]/} title=$2
   shift 2
   says=
+  # shellcheck disable=SC2034 # of show.sh
   last_sign=0
   until "$@"; do
     all_run

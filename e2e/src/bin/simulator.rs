@@ -82,7 +82,7 @@ struct Args {
 #[derive(Debug, clap::Args)]
 struct Real {
     /// Machine N is a virtual machine, with the tap device TAP as its network; once for each. What
-    /// it needs, hack/qemu installs.
+    /// it needs, `hack/prepare vm` installs.
     #[arg(long, value_name = "N=TAP", value_parser = vm, requires = "vm_folder")]
     vm: Vec<(u32, String)>,
     /// Where virtual machines keep their files: consoles are in N/console.log.
