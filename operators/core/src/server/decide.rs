@@ -30,6 +30,13 @@ const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
 /// A step is repeated at least this often.
 const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
+/// What is said of a server in a state that another version put it in.
+const LEFT_ALONE: &str = "this version leaves servers in this state alone";
+/// The same once its maintenance is gone. A reference may also have been lost, and firmware may be
+/// written meanwhile: so a person says when it is over.
+const MAINTENANCE_ENDED: &str = "this version leaves servers in this state alone, and no maintenance holds this one: \
+     annotate with metal.ironcore.dev/operation=retry to take it back";
+
 /// Decides what one pass does about one server.
 pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     if ignores(seen.server) {
@@ -127,13 +134,20 @@ fn state(
 ) -> Decision {
     let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
     let now = new.state.clone().unwrap_or(ServerState::Initial);
+    let retry = discovery::asks_for_retry(seen);
+    let ended =
+        now == ServerState::Maintenance && seen.server.spec.server_maintenance_ref.is_none();
+    if ended && retry {
+        new.state = Some(if claimed { ServerState::Reserved } else { ServerState::Initial });
+        return Decision::Rest(SignedDuration::ZERO);
+    }
     // It asks an error to be left, and there is none, or none any more.
-    if now != ServerState::Error && discovery::asks_for_retry(seen) {
+    if now != ServerState::Error && retry {
         return Decision::Configure(Change::DropOperation);
     }
     match now {
         ServerState::Parked | ServerState::Maintenance => {
-            let message = "this version leaves servers in this state alone";
+            let message = if ended { MAINTENANCE_ENDED } else { LEFT_ALONE };
             status::ready(new, Ready::Waits("LeftAlone", message), seen.now);
             Decision::Rest(settings.resync)
         }

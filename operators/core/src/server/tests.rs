@@ -1,6 +1,7 @@
 //! A table for single decisions, and a simulated machine for their composition.
 
 mod fixture;
+mod maintenance;
 mod media;
 mod method;
 mod press;
