@@ -13,3 +13,4 @@ mod restart;
 mod shared;
 mod startup;
 mod sushy;
+mod switch;

@@ -20,6 +20,7 @@ mod dice;
 pub mod discovery;
 pub mod endpoint;
 pub mod fedhcp;
+pub mod inherited;
 mod located;
 pub mod macdb;
 pub mod medium;

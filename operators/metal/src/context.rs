@@ -142,7 +142,8 @@ impl<C> Context<C> {
         self.publish(&object.object_ref(&()), type_, reason, note).await;
     }
 
-    async fn publish(
+    /// As `announce`, of an object that is known by reference.
+    pub(crate) async fn publish(
         &self,
         object: &ObjectReference,
         type_: EventType,

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod context;
 pub mod endpoint;
 mod error;
+pub mod inherited;
 pub mod keys;
 pub mod macdb;
 mod media;

@@ -35,13 +35,14 @@ impl Fleet {
     }
 
     /// How many keys wait for each controller.
-    fn depths(&self) -> [(String, i64); 4] {
+    fn depths(&self) -> [(String, i64); 5] {
         let queues = &self.queues;
         [
             ("endpoint", queues.endpoints.queue.len()),
             ("bmc", queues.bmcs.queue.len()),
             ("server", queues.servers.queue.len()),
             ("serverclaim", queues.claims.queue.len()),
+            ("inherited", queues.inherited.queue.len()),
         ]
         .map(|(name, length)| (name.to_owned(), i64::try_from(length).unwrap_or(i64::MAX)))
     }

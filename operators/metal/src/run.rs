@@ -4,7 +4,7 @@ use crate::{
     Context, MANAGER, Unreadable,
     args::Args,
     bmc::{self, Readings},
-    claim, endpoint,
+    claim, endpoint, inherited,
     macdb::MacPrefixes,
     media::Media,
     metrics,
@@ -82,6 +82,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = admin.serve(readiness, metrics, shutdown.clone()) => Ok(ended?),
         ended = serve => ended.context("the registry ended"),
         ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
+        () = Box::pin(inherited::watch(&client, &queues.inherited)) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
@@ -132,8 +133,15 @@ async fn controllers<C: Connect>(
             claim::pass(Arc::clone(&ctx), Arc::clone(&work), key)
         })
     };
+    let inherited = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.inherited));
+        work.drive(CONCURRENCY, inherited::reference, move |key| {
+            inherited::pass(Arc::clone(&ctx), key)
+        })
+    };
     tokio::select! {
         () = endpoints => {}
+        () = inherited => {}
         () = bmcs => {}
         () = servers => {}
         () = claims => {}
@@ -179,6 +187,7 @@ fn queues<C>(ctx: &Context<C>, metrics: &mut Metrics) -> Queues {
         bmcs: Arc::new(Work::new(reporter("bmc"))),
         servers: Arc::new(Work::new(reporter("server"))),
         claims: Arc::new(Work::new(reporter("serverclaim"))),
+        inherited: Arc::new(Work::new(reporter("inherited")).forgiving()),
     }
 }
 

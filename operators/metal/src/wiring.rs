@@ -3,11 +3,13 @@
 use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
+    inherited,
     view::prune,
     wakes::{self, Wakes, Woken},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
+use metal_core::inherited::Kind;
 use metal_runtime::{
     follow,
     index::{Change, Ended},
@@ -26,6 +28,8 @@ pub struct Queues {
     pub servers: Arc<Work<String>>,
     /// Claims, by namespace and name.
     pub claims: Arc<Work<ClaimQueueKey>>,
+    /// Objects with something that another version left.
+    pub inherited: Arc<Work<inherited::Key>>,
 }
 
 impl Queues {
@@ -38,6 +42,13 @@ impl Queues {
                 Woken::Server(name) => self.servers.queue.add(name),
                 Woken::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
             }
+        }
+    }
+
+    /// Asks for a pass over an object that carries something of another version.
+    fn offer<K: Resource>(&self, kind: Kind, change: &Change<'_, K>) {
+        if let Change::Applied { new, .. } = change {
+            inherited::offer(&self.inherited, kind, new.meta());
         }
     }
 }
@@ -60,6 +71,7 @@ pub async fn watch<C: Send + Sync>(
             |_| {},
             |change| {
                 unreadable(ctx, &change);
+                queues.offer(Kind::Endpoint, &change);
                 queues.wake(wakes::endpoint(view, &change));
             }
         ),
@@ -69,6 +81,7 @@ pub async fn watch<C: Send + Sync>(
             |_| {},
             |change| {
                 unreadable(ctx, &change);
+                queues.offer(Kind::Bmc, &change);
                 queues.wake(wakes::bmc(view, &change));
             }
         ),
@@ -78,6 +91,7 @@ pub async fn watch<C: Send + Sync>(
             |_| {},
             |change| {
                 unreadable(ctx, &change);
+                queues.offer(Kind::BmcSecret, &change);
                 queues.wake(wakes::secret(view, &change));
             }
         ),

@@ -1,3 +1,4 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
@@ -89,6 +90,43 @@ where
     merge(api, seen, &AnnotationPatch { metadata }, manager).await
 }
 
+/// What changes in the metadata of an object; the default changes nothing.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetadataChange<'a> {
+    /// All finalizers that are to be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finalizers: Option<&'a [String]>,
+    /// All owners that are to be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_references: Option<&'a [OwnerReference]>,
+    /// Labels that are set, or removed where there is no value; all others stay.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<&'a str, Option<&'a str>>,
+}
+
+/// Changes the metadata of the object `seen`. Carries the resource version of `seen`, as
+/// [`apply_status`] does.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn patch_metadata<K>(
+    api: &Api<K>,
+    seen: &ObjectMeta,
+    change: &MetadataChange<'_>,
+    manager: &str,
+) -> Result<(), kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let resource_version = seen.resource_version.as_deref();
+    let metadata = ChangedMetadata { precondition: Precondition { resource_version }, change };
+    let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
+    let patch = Patch::Merge(MetadataPatch { metadata });
+    api.patch_metadata(seen.name.as_deref().unwrap_or_default(), &params, &patch).await.map(drop)
+}
+
 async fn merge<K, P>(api: &Api<K>, seen: &K, patch: &P, manager: &str) -> Result<K, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
@@ -124,6 +162,19 @@ struct Annotated<'a> {
     #[serde(flatten)]
     precondition: Precondition<'a>,
     annotations: &'a BTreeMap<&'a str, Option<&'a str>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MetadataPatch<'a> {
+    metadata: ChangedMetadata<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangedMetadata<'a> {
+    #[serde(flatten)]
+    precondition: Precondition<'a>,
+    #[serde(flatten)]
+    change: &'a MetadataChange<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,6 +227,27 @@ mod tests {
                 request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
                 body: json!({
                     "metadata": {"resourceVersion": "7", "annotations": {"gone": null, "set": "yes"}},
+                }),
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn metadata_is_merged_and_what_is_not_named_stays() {
+        let (client, sent) = recording();
+        let change = MetadataChange {
+            finalizers: Some(&[]),
+            labels: BTreeMap::from([("gone", None)]),
+            ..MetadataChange::default()
+        };
+        let api = Api::<Node>::all(client);
+        patch_metadata(&api, &seen().metadata, &change, "me").await.ok();
+        assert_eq!(
+            sent.last(),
+            Recorded {
+                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+                body: json!({
+                    "metadata": {"resourceVersion": "7", "finalizers": [], "labels": {"gone": null}},
                 }),
             }
         );

@@ -59,6 +59,8 @@ pub mod telemetry;
 pub mod work;
 mod writes;
 
-pub use apply::{apply, apply_status, patch_annotations, patch_spec};
+pub use apply::{
+    MetadataChange, apply, apply_status, patch_annotations, patch_metadata, patch_spec,
+};
 pub use follow::follow;
 pub use jitter::jittered;

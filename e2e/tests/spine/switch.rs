@@ -1,0 +1,196 @@
+//! A cluster in which another version of these operators worked before.
+
+use crate::shared::on_stack;
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    cluster::{eventually, unique, workspace},
+    stack::Stack,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+    core::GroupVersionKind,
+};
+use metal_api::{
+    Bmc, BmcSecret, Endpoint, ObjectReference, Server, ServerMaintenance, ServerReadinessRule,
+    Taint, finalizer,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{fmt::Debug, fs, time::Duration};
+use uuid::Uuid;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+#[test]
+fn objects_with_finalizers_of_another_version_can_be_deleted() {
+    on_stack(async |stack| {
+        let cases = [
+            ("biossettings", finalizer::BIOS_SETTINGS),
+            ("biossettingsset", finalizer::BIOS_SETTINGS_SET),
+            ("biosversion", finalizer::BIOS_VERSION),
+            ("biosversionset", finalizer::BIOS_VERSION_SET),
+            ("bmcsettings", finalizer::BMC_SETTINGS),
+            ("bmcsettingsset", finalizer::BMC_SETTINGS_SET),
+            ("bmcversion", finalizer::BMC_VERSION),
+            ("bmcversionset", finalizer::BMC_VERSION_SET),
+            ("bmcuser", finalizer::BMC_USER),
+            ("servermaintenance", finalizer::SERVER_MAINTENANCE),
+            ("serverreadinessrule", finalizer::SERVER_READINESS_RULE),
+        ];
+        for (kind, name) in cases {
+            leaves(stack, kind, name).await.with_context(|| kind.to_owned()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn deleting_an_endpoint_that_was_an_owner_leaves_bmc_and_credentials() {
+    on_stack(async |stack| {
+        let name = unique("owned");
+        let spec = json!({ "macAddress": "02:00:00:aa:bb:01", "ip": "127.0.0.9" });
+        let endpoint: Endpoint =
+            create(stack, &name, json!({ "spec": spec }), &[finalizer::ENDPOINT], None).await;
+        let owner = endpoint.controller_owner_ref(&()).unwrap();
+        let secret = json!({ "data": { "username": "YQ==", "password": "Yg==" } });
+        let _: BmcSecret = create(stack, &name, secret, &[], Some(owner.clone())).await;
+        let spec = json!({
+            "endpointRef": { "name": name },
+            "bmcSecretRef": { "name": name },
+            "protocol": { "name": "Redfish", "port": 9, "scheme": "https" },
+        });
+        let finalizers = [finalizer::BMC];
+        let _: Bmc = create(stack, &name, json!({ "spec": spec }), &finalizers, Some(owner)).await;
+
+        let endpoints = Api::<Endpoint>::all(stack.client.clone());
+        endpoints.delete(&name, &DeleteParams::background()).await.unwrap();
+        gone(&endpoints, &name).await.unwrap();
+        let bmcs = Api::<Bmc>::all(stack.client.clone());
+        let secrets = Api::<BmcSecret>::all(stack.client.clone());
+        // The garbage collector decides on owners, and there are none.
+        assert_eq!(bmcs.get(&name).await.unwrap().owner_references(), []);
+        assert_eq!(secrets.get(&name).await.unwrap().owner_references(), []);
+        bmcs.delete(&name, &DeleteParams::default()).await.unwrap();
+        gone(&bmcs, &name).await.unwrap();
+        secrets.delete(&name, &DeleteParams::default()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_along() {
+    on_stack(async |stack| {
+        let name = unique("kept");
+        let taint = json!({ "key": format!("example.com/{name}"), "effect": "NoBind" });
+        let mine = json!({ "key": "example.com/mine", "effect": "NoBind" });
+        let server = json!({
+            "metadata": { "labels": { "kept": name } },
+            "spec": {
+                "systemUUID": Uuid::from_u128(u128::from(std::process::id()) << 64 | 0x5717).to_string(),
+                "taints": [taint, mine],
+                "serverMaintenanceRef": { "namespace": "default", "name": name },
+                "maintenanceBootConfigurationRef": { "namespace": "default", "name": name },
+            },
+        });
+        let _: Server = create(stack, &name, server, &[], None).await;
+        let rule = json!({ "spec": {
+            "conditions": [{ "type": "Checked", "requiredStatus": "True" }],
+            "enforcementMode": "Continuous",
+            "taint": taint,
+            "serverSelector": { "matchLabels": { "kept": name } },
+        }});
+        let finalizers = [finalizer::SERVER_READINESS_RULE];
+        let _: ServerReadinessRule = create(stack, &name, rule, &finalizers, None).await;
+        let maintenance =
+            json!({ "spec": { "serverRef": { "name": name }, "policy": "Enforced" } });
+        let maintenances = Api::<ServerMaintenance>::namespaced(stack.client.clone(), "default");
+        let finalizers = [finalizer::SERVER_MAINTENANCE];
+        let object = object::<ServerMaintenance>(&name, maintenance, &finalizers, None);
+        maintenances.create(&PostParams::default(), &object).await.unwrap();
+
+        let rules = Api::<ServerReadinessRule>::all(stack.client.clone());
+        rules.delete(&name, &DeleteParams::default()).await.unwrap();
+        maintenances.delete(&name, &DeleteParams::default()).await.unwrap();
+        gone(&rules, &name).await.unwrap();
+        gone(&maintenances, &name).await.unwrap();
+        let servers = Api::<Server>::all(stack.client.clone());
+        let server = servers.get(&name).await.unwrap();
+        let taints: Vec<Taint> = serde_json::from_value(json!([mine])).unwrap();
+        assert_eq!(server.spec.taints, taints);
+        assert_eq!(server.spec.server_maintenance_ref, None::<ObjectReference>);
+        assert_eq!(server.spec.maintenance_boot_configuration_ref, None);
+        servers.delete(&name, &DeleteParams::default()).await.unwrap();
+    });
+}
+
+/// Creates the sample of a kind with a finalizer, deletes it, and waits until it is gone.
+async fn leaves(stack: &Stack, kind: &str, finalizer: &str) -> Result<()> {
+    let file = workspace().join(format!("config/samples/metal_v1alpha1_{kind}.yaml"));
+    let mut object: DynamicObject = serde_saphyr::from_str(&fs::read_to_string(file)?)?;
+    let types = object.types.clone().context("no kind")?;
+    let resource = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::try_from(&types)?,
+        &format!("{}{}", kind, if kind.ends_with("settings") { "" } else { "s" }),
+    );
+    let all = match object.metadata.namespace.as_deref().or(namespace_of(kind)) {
+        Some(namespace) => Api::namespaced_with(stack.client.clone(), namespace, &resource),
+        None => Api::all_with(stack.client.clone(), &resource),
+    };
+    let name = unique(kind);
+    object.metadata.name = Some(name.clone());
+    object.metadata.namespace = None;
+    object.metadata.finalizers = Some(vec![finalizer.to_owned()]);
+    all.create(&PostParams::default(), &object).await?;
+    all.delete(&name, &DeleteParams::default()).await?;
+    gone(&all, &name).await
+}
+
+fn namespace_of(kind: &str) -> Option<&'static str> {
+    (kind == "servermaintenance").then_some("default")
+}
+
+async fn gone<K>(all: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    eventually(LIMIT, async || {
+        ensure!(all.get_metadata_opt(name).await?.is_none(), "{name} is still there");
+        Ok(())
+    })
+    .await
+}
+
+async fn create<K>(
+    stack: &Stack,
+    name: &str,
+    content: Value,
+    finalizers: &[&str],
+    owner: Option<OwnerReference>,
+) -> K
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned,
+{
+    let object = object::<K>(name, content, finalizers, owner);
+    Api::all(stack.client.clone()).create(&PostParams::default(), &object).await.unwrap()
+}
+
+fn object<K>(
+    name: &str,
+    mut content: Value,
+    finalizers: &[&str],
+    owner: Option<OwnerReference>,
+) -> K
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    content["apiVersion"] = K::api_version(&()).into();
+    content["kind"] = K::kind(&()).into();
+    content["metadata"]["name"] = name.into();
+    content["metadata"]["finalizers"] = json!(finalizers);
+    content["metadata"]["ownerReferences"] = json!(owner.into_iter().collect::<Vec<_>>());
+    serde_json::from_value(content).unwrap()
+}

@@ -1,0 +1,18 @@
+//! A ServerMaintenance that is deleted lets its server go, and no longer asks the claim for it.
+
+use metal_api::{Server, ServerClaim, ServerMaintenance, annotation};
+
+/// Whether the maintenance of this namespace and name holds the server.
+pub fn holds(server: &Server, namespace: &str, name: &str) -> bool {
+    let holder = server.spec.server_maintenance_ref.as_ref();
+    holder.is_some_and(|holder| holder.namespace == namespace && holder.name == name)
+}
+
+/// Labels that the claim of a server carries because of a maintenance, when none of `others` is
+/// about that server.
+pub fn labels_to_remove(claim: &ServerClaim, others: &[&ServerMaintenance]) -> Vec<&'static str> {
+    let labels = claim.metadata.labels.as_ref();
+    let mut remove = vec![annotation::MAINTENANCE_NEEDED, annotation::MAINTENANCE_APPROVED];
+    remove.retain(|key| others.is_empty() && labels.is_some_and(|all| all.contains_key(*key)));
+    remove
+}

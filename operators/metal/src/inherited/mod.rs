@@ -1,0 +1,111 @@
+//! Controller of what another version of these operators left on objects: takes finalizers and
+//! owner references away that nobody else would, and does first what a finalizer was there for.
+
+mod parting;
+mod watch;
+
+pub use watch::{offer, watch};
+
+use crate::{Context, Error, MANAGER};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+};
+use metal_api::{
+    BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, Endpoint, ServerMaintenance,
+    ServerReadinessRule,
+};
+use metal_core::inherited::{Kind, remaining};
+use metal_runtime::{MetadataChange, patch_metadata, work::Next};
+use std::sync::Arc;
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is, if its kind is namespaced.
+    pub namespace: Option<String>,
+    /// What it is called.
+    pub name: String,
+}
+
+/// One pass over one object.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn pass<C>(ctx: Arc<Context<C>>, key: Key) -> Result<Next, Error> {
+    if key.kind == Kind::Endpoint {
+        // Before the garbage collector finds them without an owner.
+        for kind in [Kind::Bmc, Kind::BmcSecret] {
+            clean(&ctx, &Key { kind, ..key.clone() }).await?;
+        }
+    }
+    clean(&ctx, &key).await?;
+    Ok(Next::Wait)
+}
+
+async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    let (api, what) = (objects(&ctx.client, key), key.kind.into());
+    let seen = api.get_metadata_opt(&key.name).await.map_err(Error::read(what))?;
+    let Some(seen) = seen else { return Ok(()) };
+    let Some(rest) = remaining(key.kind, &seen.metadata) else { return Ok(()) };
+    if rest.finalizers.is_some() {
+        parting::before(ctx, key).await?;
+    }
+    let change = MetadataChange {
+        finalizers: rest.finalizers.as_deref(),
+        owner_references: rest.owner_references.as_deref(),
+        ..MetadataChange::default()
+    };
+    match patch_metadata(&api, &seen.metadata, &change, MANAGER).await {
+        Ok(()) => {
+            tracing::info!(kind = what, name = key.name, "took away what another version left");
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Write { what, source }),
+    }
+}
+
+/// The object of a key, for events.
+pub fn reference(key: &Key) -> ObjectReference {
+    let resource = resource(key.kind);
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        namespace: key.namespace.clone(),
+        name: Some(key.name.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
+    let resource = resource(key.kind);
+    match &key.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    match kind {
+        Kind::Endpoint => ApiResource::erase::<Endpoint>(&()),
+        Kind::Bmc => ApiResource::erase::<Bmc>(&()),
+        Kind::BmcSecret => ApiResource::erase::<BmcSecret>(&()),
+        Kind::BmcUser => ApiResource::erase::<BmcUser>(&()),
+        Kind::ServerMaintenance => ApiResource::erase::<ServerMaintenance>(&()),
+        Kind::ServerReadinessRule => ApiResource::erase::<ServerReadinessRule>(&()),
+        Kind::BiosSettings => ApiResource::erase::<BiosSettings>(&()),
+        Kind::BiosSettingsSet => ApiResource::erase::<BiosSettingsSet>(&()),
+        Kind::BiosVersion => ApiResource::erase::<BiosVersion>(&()),
+        Kind::BiosVersionSet => ApiResource::erase::<BiosVersionSet>(&()),
+        Kind::BmcSettings => ApiResource::erase::<BmcSettings>(&()),
+        Kind::BmcSettingsSet => ApiResource::erase::<BmcSettingsSet>(&()),
+        Kind::BmcVersion => ApiResource::erase::<BmcVersion>(&()),
+        Kind::BmcVersionSet => ApiResource::erase::<BmcVersionSet>(&()),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is owed before an object goes.
+
+use super::{Key, reference};
+use crate::{Context, Error, MANAGER, view::ServerKey};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, ObjectList},
+    runtime::events::EventType,
+};
+use metal_api::{Server, ServerClaim, ServerMaintenance, ServerReadinessRule, Taint};
+use metal_core::inherited::{Kind, holds, labels_to_remove, taints_without};
+use metal_runtime::{MetadataChange, patch_metadata, patch_spec};
+use serde::Serialize;
+use std::{fmt::Debug, sync::Arc};
+
+/// How many objects of a kind are read at a time.
+const PAGE: u32 = 200;
+
+/// Does what the finalizer of an object was there for.
+///
+/// # Errors
+///
+/// Those of the API server: the object stays then, and this is taken up again.
+pub(super) async fn before<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    match key.kind {
+        Kind::ServerMaintenance => release_server(ctx, key).await,
+        Kind::ServerReadinessRule => remove_taint(ctx, key).await,
+        Kind::BmcUser => {
+            let note = "the account stays on the BMC: this version does not delete accounts";
+            ctx.publish(&reference(key), EventType::Warning, "AccountKept", note.into()).await;
+            Ok(())
+        }
+        Kind::Endpoint
+        | Kind::Bmc
+        | Kind::BmcSecret
+        | Kind::BiosSettings
+        | Kind::BiosSettingsSet
+        | Kind::BiosVersion
+        | Kind::BiosVersionSet
+        | Kind::BmcSettings
+        | Kind::BmcSettingsSet
+        | Kind::BmcVersion
+        | Kind::BmcVersionSet => Ok(()),
+    }
+}
+
+/// Without its maintenance.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Released {
+    server_maintenance_ref: Option<()>,
+    maintenance_boot_configuration_ref: Option<()>,
+}
+
+async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    let held = servers(ctx).into_iter().find(|server| holds(server, namespace, &key.name));
+    let Some(server) = held else { return Ok(()) };
+    // The claim first: without the reference nobody finds it again.
+    ask_no_longer(ctx, &server, namespace, &key.name).await?;
+    let released =
+        Released { server_maintenance_ref: None, maintenance_boot_configuration_ref: None };
+    patch_server(ctx, &server, &released).await
+}
+
+/// Takes the labels of a maintenance from the claim that holds the server.
+async fn ask_no_longer<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Error> {
+    let Some(claim) = &server.spec.server_claim_ref else { return Ok(()) };
+    let Some(claim) = ctx.view.claims.named(Some(&claim.namespace), &claim.name) else {
+        return Ok(());
+    };
+    let all = list::<ServerMaintenance, C>(ctx, "ServerMaintenance").await?;
+    let is_going = |it: &ServerMaintenance| {
+        it.metadata.deletion_timestamp.is_some()
+            || (it.namespace().as_deref() == Some(namespace) && it.name_any() == name)
+    };
+    let is_other =
+        |it: &&ServerMaintenance| it.spec.server_ref.name == server.name_any() && !is_going(it);
+    let others: Vec<_> = all.iter().filter(is_other).collect();
+    let labels = labels_to_remove(&claim, &others).into_iter().map(|key| (key, None)).collect();
+    let change = MetadataChange { labels, ..MetadataChange::default() };
+    if change.labels.is_empty() {
+        return Ok(());
+    }
+    let namespace = claim.namespace().unwrap_or_default();
+    let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &namespace);
+    let patched = patch_metadata(&claims, &claim.metadata, &change, MANAGER).await;
+    patched.map_err(Error::write("ServerClaim"))
+}
+
+/// Without a taint.
+#[derive(Debug, Serialize)]
+struct Taints {
+    taints: Vec<Taint>,
+}
+
+async fn remove_taint<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    let all = list::<ServerReadinessRule, C>(ctx, "ServerReadinessRule").await?;
+    let Some(rule) = all.iter().find(|rule| rule.name_any() == key.name) else { return Ok(()) };
+    let lives = |it: &&ServerReadinessRule| it.metadata.deletion_timestamp.is_none();
+    let others: Vec<_> = all.iter().filter(lives).collect();
+    for server in servers(ctx) {
+        if let Some(taints) = taints_without(&server, rule, &others) {
+            patch_server(ctx, &server, &Taints { taints }).await?;
+        }
+    }
+    Ok(())
+}
+
+fn servers<C>(ctx: &Context<C>) -> Vec<Arc<Server>> {
+    ctx.view.servers.get(&ServerKey::Any)
+}
+
+async fn patch_server<C, S: Serialize + Debug + Sync>(
+    ctx: &Context<C>,
+    server: &Server,
+    spec: &S,
+) -> Result<(), Error> {
+    let api = Api::<Server>::all(ctx.client.clone());
+    match patch_spec(&api, server, spec, MANAGER).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Write { what: "Server", source }),
+    }
+}
+
+/// All objects of a kind that nobody watches, page by page.
+async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    let (api, mut params) = (Api::<K>::all(ctx.client.clone()), ListParams::default().limit(PAGE));
+    let mut all = Vec::new();
+    loop {
+        let ObjectList { items, metadata, .. } =
+            api.list(&params).await.map_err(Error::read(what))?;
+        all.extend(items);
+        match metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
