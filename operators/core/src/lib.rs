@@ -21,6 +21,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod fedhcp;
 pub mod inherited;
+pub mod json;
 mod located;
 pub mod macdb;
 pub mod medium;

@@ -1,5 +1,6 @@
 //! What the registry makes of an inventory report.
 
+use crate::json::Bounds;
 use metal_api::{
     LldpNeighbor, MacAddr, NetworkInterface,
     inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
@@ -9,6 +10,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 /// Most entries that any list of a report may have: more than any machine has, and a bound.
 const ENTRIES: usize = 4096;
+
+/// What a body of an agent may hold, some five times that of the largest machine.
+pub const BOUNDS: Bounds = Bounds { values: 50_000, entries: ENTRIES, depth: 32 };
 
 /// Why a report is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

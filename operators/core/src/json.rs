@@ -1,0 +1,185 @@
+//! JSON of strangers: counted before anything is made of it.
+//!
+//! A value of two bytes, like `{}`, takes hundreds once it is typed. So a text is first read
+//! without keeping anything, and refused if it has more values, longer lists or deeper nesting
+//! than what it describes can have.
+
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
+use std::{cell::Cell, fmt};
+
+/// How much a text may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Values in all: texts, numbers, objects, lists, whatever they are in.
+    pub values: usize,
+    /// Entries of one object or one list.
+    pub entries: usize,
+    /// Objects and lists within each other.
+    pub depth: usize,
+}
+
+/// A value of a text that keeps to `bounds`.
+///
+/// # Errors
+///
+/// If it does not, with the place; or is no JSON of the right form.
+pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, serde_json::Error> {
+    check(text, bounds)?;
+    serde_json::from_slice(text)
+}
+
+/// Whether a text keeps to `bounds`. Takes no memory but for the longest text with escapes.
+///
+/// # Errors
+///
+/// If it does not, with the place; or is no JSON.
+pub fn check(text: &[u8], bounds: Bounds) -> Result<(), serde_json::Error> {
+    let left = Cell::new(bounds.values);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Count { bounds, left: &left, depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
+/// Counts one value, and what is in it.
+#[derive(Clone, Copy)]
+struct Count<'a> {
+    bounds: Bounds,
+    left: &'a Cell<usize>,
+    depth: usize,
+}
+
+impl Count<'_> {
+    /// What counts the values in this one.
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= self.bounds.depth {
+            return Err(E::custom(format_args!(
+                "nested more than {} times: nothing that is expected is",
+                self.bounds.depth
+            )));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+
+    /// Another entry of an object or a list.
+    fn entry<E: serde::de::Error>(self, entries: &mut usize) -> Result<(), E> {
+        *entries += 1;
+        if *entries > self.bounds.entries {
+            return Err(E::custom(format_args!(
+                "a list or an object has more than {} entries: at most so many are taken",
+                self.bounds.entries
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Count<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| {
+            let values = self.bounds.values;
+            D::Error::custom(format_args!("more than {values} values: at most so many are taken"))
+        })?;
+        self.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Count<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let (inner, mut entries) = (self.inner()?, 0);
+        while list.next_element_seed(inner)?.is_some() {
+            self.entry(&mut entries)?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let (inner, mut entries) = (self.inner()?, 0);
+        // A key counts, too: it may be kept.
+        while object.next_key_seed(inner)?.is_some() {
+            self.entry(&mut entries)?;
+            object.next_value_seed(inner)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const BOUNDS: Bounds = Bounds { values: 20, entries: 5, depth: 3 };
+
+    #[test]
+    fn what_keeps_to_the_bounds_is_read_as_it_is() {
+        for text in [
+            "{}",
+            r#"{"a":[1,-2,3.5,null,true],"b":{"c":["x","\u00fc"]}}"#,
+            "[[[]]]",
+            "[1,2,3,4,5]",
+            "18446744073709551615",
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(parse::<Value>(text.as_bytes(), BOUNDS).unwrap(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_entries_and_nesting_are_bounded_wherever_they_are() {
+        for (text, why) in [
+            ("[1,2,3,4,5,6]", "more than 5 entries"),
+            (r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}"#, "more than 5 entries"),
+            ("[[[[]]]]", "nested more than 3"),
+            (r#"{"a":{"a":{"a":{}}}}"#, "nested more than 3"),
+            ("[[1,2,3,4,5],[1,2,3,4,5],[1,2,3,4,5],[1,2,3,4,5]]", "more than 20 values"),
+            (r#"{"unknown":[{},{},{},{},{},{}]}"#, "more than 5 entries"),
+        ] {
+            let error = parse::<Value>(text.as_bytes(), BOUNDS).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error() {
+        for text in ["", "{", "[1,]", "{} {}", "nul"] {
+            assert!(check(text.as_bytes(), BOUNDS).is_err(), "{text}");
+        }
+        let deep = "[".repeat(1 << 20);
+        assert!(check(deep.as_bytes(), Bounds { depth: usize::MAX, ..BOUNDS }).is_err());
+    }
+}
