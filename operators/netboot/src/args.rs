@@ -29,6 +29,9 @@ const CONFIG_HELP: &str = concat!(
 /// configuration of FeDHCP. Each has a --help of its own.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
+// It runs in the network of its host: what it tells of itself is not for every network of that.
+#[command(mut_arg("metrics_bind_address", |arg| arg.default_value("127.0.0.1:8080")))]
+#[command(mut_arg("health_probe_bind_address", |arg| arg.default_value("127.0.0.1:8081")))]
 pub struct Args {
     /// Configuration: interfaces, subnets, boot files
     #[arg(long, value_name = "FILE", long_help = CONFIG_HELP, verbatim_doc_comment)]
@@ -134,6 +137,14 @@ mod tests {
         let config = Config::parse(include_str!("../example.yaml")).unwrap();
         assert_eq!(config.subnets[0].reservations.len(), 1);
         assert!(config.boot.http_arm64.is_some());
+    }
+
+    #[test]
+    fn health_and_metrics_are_not_on_every_network_of_the_host() {
+        let admin = args(&["--no-endpoints"]).admin;
+        for address in [admin.metrics_bind_address, admin.health_probe_bind_address] {
+            assert!(address.to_string().starts_with("127.0.0.1:"), "{address}");
+        }
     }
 
     #[test]

@@ -92,6 +92,8 @@ mod tests {
             assert_eq!(address.to_string(), text);
         }
         assert_eq!("".parse(), Ok(BindAddress::Off));
+        // As a manifest writes an address of either family.
+        assert_eq!("[10.0.0.1]:8081".parse(), Ok(on("10.0.0.1", 8081)));
     }
 
     #[test]
