@@ -15,7 +15,6 @@ pub mod gate;
 pub mod http;
 mod https;
 mod key;
-pub mod listen;
 pub mod live;
 mod metrics;
 mod run;

@@ -3,7 +3,7 @@
 use boot_operator::args::{ACCEPTED, Args};
 use metal_runtime::{
     args::{parse, warn},
-    shutdown, telemetry,
+    listener, shutdown, telemetry,
 };
 
 #[tokio::main]
@@ -11,6 +11,7 @@ async fn main() -> anyhow::Result<()> {
     let parsed = parse::<Args>(ACCEPTED);
     telemetry::init(&parsed.args.runtime.log)?;
     warn(&parsed.ignored);
+    listener::raise_file_limit();
     let shutdown = shutdown::on_signal()?;
     Box::pin(boot_operator::run(parsed.args, shutdown)).await
 }

@@ -9,7 +9,7 @@ use crate::{
     gate::Gate,
     http::{DefaultUki, Site, router},
     https::{self, Https},
-    key, listen,
+    key,
     live::Live,
     metrics::Cache,
     secrets::Secrets,
@@ -28,8 +28,15 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::boot::configuration::Modes;
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
-    admin::Admin, args::BindAddress, client, elect::run_elected, health::Readiness, index::Ended,
-    lease::Lost, report::Reporter,
+    admin::Admin,
+    args::BindAddress,
+    client,
+    elect::run_elected,
+    health::Readiness,
+    index::Ended,
+    lease::Lost,
+    listener::{self, Limits},
+    report::Reporter,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{future::pending, sync::Arc};
@@ -91,7 +98,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let both = async { tokio::try_join!(serve, elected) };
     let watch = watch(&client, &ctx, &queues, &shutdown);
     tokio::select! {
-        ended = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(ended?),
+        () = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(()),
         ended = both => ended.map(drop).map_err(Into::into),
         ended = watch => Ok(ended?),
         () = record => Ok(()),
@@ -122,12 +129,16 @@ async fn serve(
     downloads: &CancellationToken,
 ) -> Result<(), Lost> {
     let [boot, image] = listeners.map(async |listener| match listener {
-        Some(listener) => listen::serve(listener, None, router.clone(), shutdown.clone()).await,
+        Some(listener) => {
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            listener::serve(listener, None, router, Limits::MACHINES, shutdown).await;
+        }
         None => shutdown.cancelled().await,
     });
     let https = async {
         if let Some(Https { listener, acceptor, .. }) = https {
-            listen::serve(listener, Some(acceptor), router.clone(), shutdown.clone()).await;
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            listener::serve(listener, Some(acceptor), router, Limits::MACHINES, shutdown).await;
         }
     };
     tokio::join!(boot, image, https);

@@ -3,7 +3,7 @@
 use metal_operator::args::{ACCEPTED, Args};
 use metal_runtime::{
     args::{parse, warn},
-    shutdown, telemetry,
+    listener, shutdown, telemetry,
 };
 
 #[tokio::main]
@@ -11,6 +11,7 @@ async fn main() -> anyhow::Result<()> {
     let parsed = parse::<Args>(ACCEPTED);
     telemetry::init(&parsed.args.runtime.log)?;
     warn(&parsed.ignored);
+    listener::raise_file_limit();
     let shutdown = shutdown::on_signal()?;
-    metal_operator::run(parsed.args, shutdown).await
+    Box::pin(metal_operator::run(parsed.args, shutdown)).await
 }

@@ -25,7 +25,13 @@ use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::{macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
-    admin::Admin, client, elect::run_elected, file::Followed, health::Readiness, report::Reporter,
+    admin::Admin,
+    client,
+    elect::run_elected,
+    file::Followed,
+    health::Readiness,
+    listener::{self, Limits},
+    report::Reporter,
     work::Work,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
@@ -71,16 +77,18 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         tokenless: args.registry_allow_tokenless,
         answers: Family::default(),
         stored: registry::Stored::default(),
+        bodies: registry::Bodies::default(),
     });
     metrics.register("registry_answers", "Answers of the registry", registry.answers.clone());
-    let serve = axum::serve(listener, registry::router(registry))
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let limits = Limits::reports(registry::LARGEST_BODY);
+    let serve =
+        listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
     let ended = tokio::select! {
-        ended = admin.serve(readiness, metrics, shutdown.clone()) => Ok(ended?),
-        ended = serve => ended.context("the registry ended"),
+        () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
+        () = serve => Ok(()),
         ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
         () = Box::pin(inherited::watch(&client, &queues.inherited)) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,

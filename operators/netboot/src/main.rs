@@ -2,7 +2,7 @@
 
 use metal_runtime::{
     args::{parse, warn},
-    shutdown, telemetry,
+    listener, shutdown, telemetry,
 };
 use netboot::{args::Args, tool::Tool};
 
@@ -14,6 +14,7 @@ async fn main() -> anyhow::Result<()> {
     let parsed = parse::<Args>(&[]);
     telemetry::init(&parsed.args.log)?;
     warn(&parsed.ignored);
+    listener::raise_file_limit();
     let shutdown = shutdown::on_signal()?;
     netboot::run(parsed.args, shutdown).await
 }

@@ -5,7 +5,6 @@ mod files;
 mod servers;
 
 use crate::{args::Args, metrics::Metrics};
-use anyhow::Context as _;
 use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};
@@ -38,7 +37,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
     let ended = tokio::select! {
         served = &mut serving => served,
-        told = admin.serve(readiness, registry, shutdown.clone()) => told.context("admin ended"),
+        () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
         never = files.follow(&metrics) => match never {},
         ended = Box::pin(follow(cluster.as_mut())) => ended,
     };

@@ -1,9 +1,10 @@
 //! What a process tells about itself: `/healthz` and `/readyz` on one listener, `/metrics` on
-//! another.
+//! another, each with room of its own.
 
 use crate::{
     args::{AdminArgs, BindAddress},
     health::Readiness,
+    listener::{self, Limits},
 };
 use axum::{
     Router,
@@ -30,9 +31,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A listener failed.
-    #[error("the admin server ended")]
-    Serve(#[source] io::Error),
 }
 
 /// The two listeners, bound and not yet served. Either may be off.
@@ -66,21 +64,15 @@ impl Admin {
 
     /// Answers until `shutdown` is cancelled. What is registered with `readiness` later is seen;
     /// metrics must be registered before.
-    ///
-    /// # Errors
-    ///
-    /// If a listener fails.
     pub async fn serve(
         self,
         readiness: Readiness,
         registry: Registry,
         shutdown: CancellationToken,
-    ) -> Result<(), Error> {
-        let health = serve(self.health, health(readiness), &shutdown);
-        let metrics = serve(self.metrics, metrics(registry), &shutdown);
-        tokio::try_join!(health, metrics).map_err(Error::Serve)?;
-        shutdown.cancelled().await;
-        Ok(())
+    ) {
+        let health = serve(self.health, health(readiness), Limits::PROBES, &shutdown);
+        let metrics = serve(self.metrics, metrics(registry), Limits::METRICS, &shutdown);
+        tokio::join!(health, metrics);
     }
 }
 
@@ -98,13 +90,14 @@ async fn listen(
 async fn serve(
     listener: Option<TcpListener>,
     router: Router,
+    limits: Limits,
     shutdown: &CancellationToken,
-) -> io::Result<()> {
-    let Some(listener) = listener else { return Ok(()) };
-    // A probe that is under way is not worth waiting for.
-    tokio::select! {
-        served = axum::serve(listener, router) => served,
-        () = shutdown.cancelled() => Ok(()),
+) {
+    match listener {
+        Some(listener) => {
+            listener::serve(listener, None, router, limits, shutdown.clone()).await;
+        }
+        None => shutdown.cancelled().await,
     }
 }
 
@@ -195,7 +188,7 @@ mod tests {
         let mut serving = std::pin::pin!(serving);
         assert!(futures::poll!(&mut serving).is_pending());
         token.cancel();
-        serving.await.unwrap();
+        serving.await;
     }
 
     fn line(text: &str) -> String {

@@ -4,7 +4,9 @@
 //!
 //! ```no_run
 //! use clap::Parser;
-//! use metal_runtime::{admin, args, client, elect, health::Readiness, shutdown, telemetry};
+//! use metal_runtime::{
+//!     admin, args, client, elect, health::Readiness, listener, shutdown, telemetry,
+//! };
 //! use prometheus_client::registry::Registry;
 //!
 //! /// The example operator.
@@ -25,6 +27,7 @@
 //!     let args::Parsed { args, ignored } = args::parse::<Args>(ACCEPTED);
 //!     telemetry::init(&args.runtime.log)?;
 //!     args::warn(&ignored);
+//!     listener::raise_file_limit();
 //!     let shutdown = shutdown::on_signal()?;
 //!     let client = client::connect(&args.runtime.client, "example-operator/0.1.0").await?;
 //!
@@ -34,7 +37,7 @@
 //!     let candidate = args.runtime.election.candidate(&client, "example-operator");
 //!     let work = || async { /* controllers, until `shutdown` is cancelled */ };
 //!     tokio::select! {
-//!         served = admin.serve(readiness, registry, shutdown.clone()) => Ok(served?),
+//!         () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
 //!         worked = elect::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked?)),
 //!     }
 //! }
@@ -52,6 +55,7 @@ pub mod health;
 pub mod index;
 mod jitter;
 pub mod lease;
+pub mod listener;
 pub mod queue;
 pub mod report;
 pub mod shutdown;

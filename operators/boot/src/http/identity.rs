@@ -1,16 +1,14 @@
 //! Who asks, as far as anybody can tell.
 
+pub use metal_runtime::listener::Peer;
+
 use axum::http::HeaderMap;
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// More addresses than this no machine has.
 const MAX: usize = 64;
-
-/// The other end of a connection; an extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
 
 /// The addresses of the machine that a request is for: those that a trusted proxy names in the
 /// first `X-Forwarded-For`, and otherwise the one it came from.
@@ -34,6 +32,7 @@ pub(super) fn identifiers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn only_a_trusted_proxy_may_ask_for_somebody_else() {

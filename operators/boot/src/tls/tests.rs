@@ -1,7 +1,9 @@
 use super::*;
-use crate::listen::serve;
 use axum::{Router, routing::get};
-use metal_runtime::file::Reread;
+use metal_runtime::{
+    file::Reread,
+    listener::{Limits, serve},
+};
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, time::timeout};
@@ -102,7 +104,7 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(async || "uki of this machine"));
         let shutdown = CancellationToken::new();
-        tokio::spawn(serve(listener, Some(tls), router, shutdown.clone()));
+        tokio::spawn(serve(listener, Some(tls), router, Limits::MACHINES, shutdown.clone()));
         Self { folder, certificate, address, shutdown }
     }
 

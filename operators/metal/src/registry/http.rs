@@ -1,36 +1,38 @@
 //! Paths, bodies and status codes.
 
-use super::{Denied, Registry};
+use super::{Denied, Registry, Reporter};
 use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, FromRequest, Path, Request, State},
-    http::StatusCode,
+    Extension, Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use bytes::Bytes;
 use metal_api::inventory::{BootStateReport, Registration, Report};
-use metal_runtime::report::Chain;
-use serde::de::DeserializeOwned;
+use metal_runtime::{listener::Peer, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Largest report that is taken: some ten times that of the largest machine.
-const LARGEST: usize = 4 << 20;
-/// How long a body may take to come in, and an answer to be found.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// How long the API server may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// When to try again what is refused for now.
+const RETRY: &str = "5";
 
 /// The routes of the registry, with and without token.
 pub fn router(registry: Arc<Registry>) -> Router {
     Router::new()
-        .route("/register", post(|state, body| register(state, None, body)))
-        .route("/bootstate", post(|state, body| boot_state(state, None, body)))
+        .route("/register", post(|state, peer, body| register(state, None, peer, body)))
+        .route("/bootstate", post(|state, peer, body| boot_state(state, None, peer, body)))
         .route("/systems/{uuid}", get(|state, Path(uuid)| system(state, None, uuid)))
         .route("/delete/{uuid}", delete(|state, Path(uuid)| forget(state, None, uuid)))
-        .route("/t/{token}/register", post(|state, Path(t), body| register(state, Some(t), body)))
+        .route(
+            "/t/{token}/register",
+            post(|state, Path(t), peer, body| register(state, Some(t), peer, body)),
+        )
         .route(
             "/t/{token}/bootstate",
-            post(|state, Path(t), body| boot_state(state, Some(t), body)),
+            post(|state, Path(t), peer, body| boot_state(state, Some(t), peer, body)),
         )
         .route(
             "/t/{token}/systems/{uuid}",
@@ -40,65 +42,73 @@ pub fn router(registry: Arc<Registry>) -> Router {
             "/t/{token}/delete/{uuid}",
             delete(|state, Path((t, uuid))| forget(state, Some(t), uuid)),
         )
-        .layer(DefaultBodyLimit::max(LARGEST))
+        // Bodies are bounded where they are read.
+        .layer(DefaultBodyLimit::disable())
         .with_state(registry)
 }
 
 type Shared = State<Arc<Registry>>;
+type From = Option<Extension<Peer>>;
 
-async fn register(State(registry): Shared, token: Option<String>, Body(body): Body) -> Response {
+async fn register(
+    State(registry): Shared,
+    token: Option<String>,
+    peer: From,
+    body: Body,
+) -> Response {
     let registered = async {
-        let Registration { system_uuid, data } = parse::<Registration>(&body)?;
-        let (server, claims) = registry.authorize(token.as_deref(), Some(&system_uuid))?;
+        let reporter = registry.admit(token.as_deref())?;
+        if let Reporter::Known(server, claims) = &reporter {
+            Registry::boot_of(server, Some(claims))?;
+        }
+        let peer = peer.map(|Extension(peer)| peer);
+        let (report, _held) = registry.bodies.read(&reporter, peer, body).await?;
+        let Registration { system_uuid, data } = report;
+        let (server, claims) = registry.server_of(reporter, &system_uuid)?;
         let boot = Registry::boot_of(&server, claims.as_ref())?;
-        registry.store(&server, &boot, data).await
+        in_time(registry.store(&server, &boot, data)).await
     };
     answer(&registry, registered.await.map(|()| StatusCode::CREATED.into_response()))
 }
 
-async fn boot_state(State(registry): Shared, token: Option<String>, Body(body): Body) -> Response {
+async fn boot_state(
+    State(registry): Shared,
+    token: Option<String>,
+    peer: From,
+    body: Body,
+) -> Response {
     let stored = async {
-        let BootStateReport { system_uuid, booted } = parse::<BootStateReport>(&body)?;
-        let (server, _) = registry.authorize(token.as_deref(), Some(&system_uuid))?;
-        if booted { registry.booted(&server).await } else { Ok(()) }
+        let reporter = registry.admit(token.as_deref())?;
+        let peer = peer.map(|Extension(peer)| peer);
+        let (report, _held) = registry.bodies.read(&reporter, peer, body).await?;
+        let BootStateReport { system_uuid, booted } = report;
+        let (server, _) = registry.server_of(reporter, &system_uuid)?;
+        if booted { in_time(registry.booted(&server)).await } else { Ok(()) }
     };
     answer(&registry, stored.await.map(|()| StatusCode::OK.into_response()))
 }
 
 async fn system(State(registry): Shared, token: Option<String>, uuid: String) -> Response {
     let found = async {
-        let (server, _) = registry.authorize(token.as_deref(), Some(&uuid))?;
-        registry.report(&server).await
+        let (server, _) = registry.server_of(registry.admit(token.as_deref())?, &uuid)?;
+        in_time(registry.report(&server)).await
     };
     answer(&registry, found.await.map(|report: Report| Json(report).into_response()))
 }
 
 async fn forget(State(registry): Shared, token: Option<String>, uuid: String) -> Response {
     let forgotten = async {
-        let (server, claims) = registry.authorize(token.as_deref(), Some(&uuid))?;
+        let (server, claims) = registry.server_of(registry.admit(token.as_deref())?, &uuid)?;
         Registry::boot_of(&server, claims.as_ref())?;
-        registry.forget(&server).await
+        in_time(registry.forget(&server)).await
     };
     answer(&registry, forgotten.await.map(|()| StatusCode::OK.into_response()))
 }
 
-/// A body that came in whole, in time, and is not too large.
-struct Body(Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        match timeout(DEADLINE, Bytes::from_request(request, state)).await {
-            Ok(Ok(body)) => Ok(Self(body)),
-            Ok(Err(rejection)) => Err(rejection.into_response()),
-            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "body: too slow\n").into_response()),
-        }
-    }
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
-    serde_json::from_slice(body).map_err(|error| Denied::Json(error.to_string()))
+/// What the API server does, unless it is silent: the agent asks again, and holds nothing here
+/// until then.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Denied>>) -> Result<T, Denied> {
+    timeout(DEADLINE, asked).await.unwrap_or(Err(Denied::Silent))
 }
 
 fn answer(registry: &Registry, result: Result<Response, Denied>) -> Response {
@@ -111,16 +121,24 @@ fn answer(registry: &Registry, result: Result<Response, Denied>) -> Response {
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let code = match &self {
-            Self::NotReady | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::Busy | Self::Silent | Self::Store(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::Token(_) | Self::Malformed(metal_core::registry::Malformed::Foreign { .. }) => {
                 StatusCode::FORBIDDEN
             }
             Self::Over { .. } => StatusCode::CONFLICT,
             Self::Unknown | Self::Ambiguous(_) | Self::Missing(_) => StatusCode::NOT_FOUND,
-            Self::Malformed(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Json(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
         };
         tracing::warn!(code = code.as_u16(), error = %Chain(&self), "registry request refused");
-        (code, format!("{self}\n")).into_response()
+        let text = format!("{self}\n");
+        if code == StatusCode::SERVICE_UNAVAILABLE {
+            return (code, [(header::RETRY_AFTER, RETRY)], text).into_response();
+        }
+        (code, text).into_response()
     }
 }

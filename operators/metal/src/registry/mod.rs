@@ -4,11 +4,13 @@
 //! the ignition of one boot carries, so that an agent that knows nothing of tokens sends it. Any
 //! replica answers; what is reported lies in the API server, and nowhere else.
 
+mod body;
 mod http;
 mod store;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Bodies, LARGEST as LARGEST_BODY};
 pub use http::router;
 pub use store::Stored;
 
@@ -37,6 +39,17 @@ pub struct Registry {
     pub answers: Family<Vec<(String, String)>, Counter>,
     /// The last report of each server that was stored by this process.
     pub stored: Stored,
+    /// What is being reported.
+    pub bodies: Bodies,
+}
+
+/// Who reports, as far as that is known before the report is read.
+#[derive(Clone, Debug)]
+enum Reporter {
+    /// The server of a token.
+    Known(Arc<Server>, Claims),
+    /// Whoever it says it is.
+    Anyone,
 }
 
 /// Why a request is refused. The text goes to the agent, and names what to do.
@@ -71,15 +84,30 @@ pub enum Denied {
     /// The report is malformed.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// The body is no JSON of the right form.
+    /// The body is no JSON of the right form, or holds too much.
     #[error("body: {0}")]
     Json(String),
+    /// The body is too large.
+    #[error("body: at most {} bytes are taken", LARGEST_BODY)]
+    TooLarge,
+    /// The body did not come in time.
+    #[error("body: too slow")]
+    Slow,
+    /// The body broke off.
+    #[error("body: broken off")]
+    Broken,
+    /// Too much is being reported.
+    #[error("too many reports at a time: try again")]
+    Busy,
     /// There is nothing to answer with.
     #[error("there is no {0}")]
     Missing(&'static str),
     /// The API server did not take it.
     #[error("not stored: try again")]
     Store(#[source] Box<kube::Error>),
+    /// The API server does not answer.
+    #[error("not stored, the API server is silent: try again")]
+    Silent,
 }
 
 impl From<kube::Error> for Denied {
@@ -89,38 +117,48 @@ impl From<kube::Error> for Denied {
 }
 
 impl Registry {
-    /// The server that a request may speak for, and the boot that it belongs to.
+    /// Who may report, by what comes before the report: nothing of that is read until this says
+    /// yes.
     ///
     /// # Errors
     ///
-    /// If it may speak for none.
-    fn authorize(
-        &self,
-        token: Option<&str>,
-        uuid: Option<&str>,
-    ) -> Result<(Arc<Server>, Option<Claims>), Denied> {
+    /// If nobody may.
+    fn admit(&self, token: Option<&str>) -> Result<Reporter, Denied> {
         if !self.view.servers.is_ready() {
             return Err(Denied::NotReady);
         }
-        let Some(token) = token else { return Ok((self.by_uuid(uuid)?, None)) };
+        let Some(token) = token else {
+            return if self.tokenless { Ok(Reporter::Anyone) } else { Err(Denied::NoToken) };
+        };
         let keys = std::slice::from_ref(&self.key);
         let now = jiff::Timestamp::now();
         let claims = capability::verify(keys, token, Purpose::Registration, now)?;
         let server = self.view.servers.named(None, &claims.server).ok_or(Denied::Unknown)?;
-        if let Some(uuid) = uuid {
-            let reported = metal_core::registry::system_uuid(uuid)?;
-            if server.spec.effective_uuid().as_ref() != Some(&reported) {
-                return Err(Malformed::Foreign { reported }.into());
-            }
+        Ok(Reporter::Known(server, claims))
+    }
+
+    /// The server that a reporter speaks for, and the boot that it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// If that is not the one with this UUID.
+    fn server_of(
+        &self,
+        from: Reporter,
+        uuid: &str,
+    ) -> Result<(Arc<Server>, Option<Claims>), Denied> {
+        let Reporter::Known(server, claims) = from else {
+            return Ok((self.by_uuid(uuid)?, None));
+        };
+        let reported = metal_core::registry::system_uuid(uuid)?;
+        if server.spec.effective_uuid().as_ref() != Some(&reported) {
+            return Err(Malformed::Foreign { reported }.into());
         }
         Ok((server, Some(claims)))
     }
 
-    fn by_uuid(&self, uuid: Option<&str>) -> Result<Arc<Server>, Denied> {
-        if !self.tokenless {
-            return Err(Denied::NoToken);
-        }
-        let uuid = metal_core::registry::system_uuid(uuid.unwrap_or_default())?;
+    fn by_uuid(&self, uuid: &str) -> Result<Arc<Server>, Denied> {
+        let uuid = metal_core::registry::system_uuid(uuid)?;
         let mut servers = self.view.servers.get(&ServerKey::Uuid(uuid));
         match (servers.pop(), servers.is_empty()) {
             (None, _) => Err(Denied::Unknown),

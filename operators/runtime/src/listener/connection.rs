@@ -1,0 +1,350 @@
+//! What one connection does, as far as limits are concerned.
+
+use super::limits::Limits;
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// For how long nothing must have moved before a connection that is under way makes room.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// One connection. Whoever reads, writes, or answers says so here.
+#[derive(Debug)]
+pub(super) struct Connection {
+    state: Mutex<State>,
+    leave: Notify,
+}
+
+/// Why a connection has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// No request, in time.
+    Head,
+    /// No further request, in time.
+    Idle,
+    /// No body, in time.
+    Body,
+    /// The other end owes bytes, and moves none.
+    Stalled,
+    /// Another one needs its place.
+    Room,
+}
+
+/// How readily a connection makes room for another: the smaller, the sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Nothing is asked for, since then.
+    Waiting(Instant),
+    /// Something is, and the other end has moved nothing since then.
+    Quiet(Instant),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come yet.
+    New,
+    /// A request, or a handshake, is coming.
+    Head,
+    /// A request is there, and no response.
+    Handling,
+    /// A response is being sent.
+    Answering,
+    /// All of the response is made, not all of it may be sent.
+    Answered,
+    /// The response is sent.
+    Idle,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Since when the phase, or the time for a head, runs.
+    since: Instant,
+    /// Since when a body is awaited.
+    body_since: Option<Instant>,
+    owed: Owed,
+    leaves: Option<Reason>,
+}
+
+/// What the other end owes: bytes of a body, or room for those of a response.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Since when it is waited for.
+    since: Option<Instant>,
+    /// How long it was waited for, since `moved` was nothing.
+    waited: Duration,
+    moved: u64,
+}
+
+impl Connection {
+    pub(super) fn new(now: Instant) -> Self {
+        let state = State {
+            phase: Phase::New,
+            since: now,
+            body_since: None,
+            owed: Owed::default(),
+            leaves: None,
+        };
+        Self { state: Mutex::new(state), leave: Notify::new() }
+    }
+
+    /// Bytes have come.
+    pub(super) fn read(&self, now: Instant) {
+        let mut state = self.state();
+        match state.phase {
+            // The time of the first head runs since the beginning.
+            Phase::New => state.phase = Phase::Head,
+            Phase::Idle => state.enter(Phase::Head, now),
+            Phase::Head | Phase::Handling | Phase::Answering | Phase::Answered => {}
+        }
+    }
+
+    /// The head of a request is there.
+    pub(super) fn request(&self, now: Instant) {
+        self.state().enter(Phase::Handling, now);
+    }
+
+    /// The body of a request is read.
+    pub(super) fn body_awaited(&self, now: Instant) {
+        self.state().body_since.get_or_insert(now);
+    }
+
+    /// Nobody waits for the body any longer.
+    pub(super) fn body_ended(&self) {
+        let mut state = self.state();
+        state.body_since = None;
+        state.owed = Owed::default();
+    }
+
+    /// There is a response.
+    pub(super) fn response(&self, now: Instant) {
+        self.state().enter(Phase::Answering, now);
+    }
+
+    /// The response is all made.
+    pub(super) fn answered(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Answering {
+            state.phase = Phase::Answered;
+        }
+    }
+
+    /// Everything that was written is sent.
+    pub(super) fn flushed(&self, now: Instant) {
+        let mut state = self.state();
+        if state.phase == Phase::Answered {
+            state.enter(Phase::Idle, now);
+        }
+    }
+
+    /// The other end is waited for.
+    pub(super) fn waits(&self, now: Instant) {
+        self.state().owed.since.get_or_insert(now);
+    }
+
+    /// The other end has taken or sent so many bytes.
+    pub(super) fn moved(&self, bytes: usize, now: Instant, limits: &Limits) {
+        self.state().owed.moved(bytes, now, limits.progress);
+    }
+
+    /// Why it has to go, if it has.
+    pub(super) fn overdue(&self, now: Instant, limits: &Limits) -> Option<Reason> {
+        let state = self.state();
+        let over = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
+        match state.phase {
+            Phase::New | Phase::Head if over(state.since, limits.head) => Some(Reason::Head),
+            Phase::Idle if over(state.since, limits.idle) => Some(Reason::Idle),
+            _ if state.body_since.is_some_and(|since| over(since, limits.body)) => {
+                Some(Reason::Body)
+            }
+            _ if state.owed.waited(now) >= limits.stalled => Some(Reason::Stalled),
+            _ => None,
+        }
+    }
+
+    /// How readily it makes room; `None` if it must not.
+    pub(super) fn rank(&self, now: Instant) -> Option<Rank> {
+        let state = self.state();
+        match (state.phase, state.owed.since) {
+            (Phase::New | Phase::Head | Phase::Idle, _) => Some(Rank::Waiting(state.since)),
+            (_, Some(since)) if now.saturating_duration_since(since) >= QUIET => {
+                Some(Rank::Quiet(since))
+            }
+            _ => None,
+        }
+    }
+
+    /// Has it go.
+    pub(super) fn dismiss(&self, reason: Reason) {
+        self.state().leaves = Some(reason);
+        self.leave.notify_one();
+    }
+
+    /// Waits until it has to go.
+    pub(super) async fn dismissed(&self) -> Reason {
+        loop {
+            if let Some(reason) = self.is_dismissed() {
+                return reason;
+            }
+            self.leave.notified().await;
+        }
+    }
+
+    /// Why it has to go, if somebody has said so.
+    pub(super) fn is_dismissed(&self) -> Option<Reason> {
+        self.state().leaves
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        let leaves = self.leaves;
+        *self = Self { phase, since: now, body_since: None, owed: Owed::default(), leaves };
+    }
+}
+
+impl Owed {
+    fn moved(&mut self, bytes: usize, now: Instant, progress: u64) {
+        self.waited = self.waited(now);
+        self.since = None;
+        self.moved += u64::try_from(bytes).unwrap_or(u64::MAX);
+        if self.moved >= progress {
+            *self = Self::default();
+        }
+    }
+
+    fn waited(&self, now: Instant) -> Duration {
+        self.waited + self.since.map_or(Duration::ZERO, |it| now.saturating_duration_since(it))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "no request in time",
+            Self::Idle => "no further request in time",
+            Self::Body => "no body in time",
+            Self::Stalled => "stalled",
+            Self::Room => "made room for another",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        head: secs(10),
+        idle: secs(30),
+        body: secs(20),
+        stalled: secs(15),
+        progress: 1000,
+        ..Limits::MACHINES
+    };
+
+    #[test]
+    fn a_head_that_trickles_in_is_over_its_time_and_so_is_silence_from_the_beginning() {
+        let (connection, at) = begun();
+        assert_eq!(connection.overdue(at(9), &LIMITS), None);
+        assert_eq!(connection.overdue(at(10), &LIMITS), Some(Reason::Head));
+        for second in 0..10 {
+            connection.read(at(second));
+        }
+        assert_eq!(connection.overdue(at(10), &LIMITS), Some(Reason::Head));
+    }
+
+    #[test]
+    fn the_next_head_has_its_own_time_that_runs_from_its_first_byte() {
+        let (connection, at) = begun();
+        serve(&connection, at(1));
+        assert_eq!(connection.overdue(at(30), &LIMITS), None);
+        assert_eq!(connection.overdue(at(31), &LIMITS), Some(Reason::Idle));
+        connection.read(at(30));
+        assert_eq!(connection.overdue(at(39), &LIMITS), None);
+        assert_eq!(connection.overdue(at(40), &LIMITS), Some(Reason::Head));
+    }
+
+    #[test]
+    fn a_handler_has_time_and_a_body_has_a_deadline_and_a_least_rate() {
+        let (connection, at) = begun();
+        connection.request(at(0));
+        assert_eq!(
+            connection.overdue(at(100), &LIMITS),
+            None,
+            "our own work is no fault of theirs"
+        );
+        connection.body_awaited(at(100));
+        connection.waits(at(100));
+        assert_eq!(connection.overdue(at(114), &LIMITS), None);
+        assert_eq!(connection.overdue(at(115), &LIMITS), Some(Reason::Stalled));
+        connection.moved(2000, at(115), &LIMITS);
+        connection.waits(at(115));
+        assert_eq!(connection.overdue(at(119), &LIMITS), None);
+        assert_eq!(connection.overdue(at(120), &LIMITS), Some(Reason::Body));
+        connection.body_ended();
+        assert_eq!(connection.overdue(at(500), &LIMITS), None);
+    }
+
+    #[test]
+    fn a_reader_that_takes_a_byte_now_and_then_is_stalled_and_a_slow_producer_is_not() {
+        let (connection, at) = begun();
+        connection.request(at(0));
+        connection.response(at(0));
+        for second in 0..15 {
+            assert_eq!(connection.overdue(at(second), &LIMITS), None, "{second}");
+            connection.waits(at(second));
+            connection.moved(10, at(second + 1), &LIMITS);
+        }
+        assert_eq!(connection.overdue(at(15), &LIMITS), Some(Reason::Stalled));
+
+        let (connection, at) = begun();
+        connection.request(at(0));
+        connection.response(at(0));
+        for second in (0..1000).step_by(10) {
+            // It is taken at once; the rest is not there yet.
+            connection.moved(10, at(second), &LIMITS);
+        }
+        assert_eq!(connection.overdue(at(1000), &LIMITS), None);
+    }
+
+    #[test]
+    fn those_that_ask_for_nothing_make_room_before_those_that_do_not_move() {
+        let (idle, at) = begun();
+        serve(&idle, at(0));
+        let (slow, _) = begun();
+        slow.request(at(0));
+        slow.response(at(0));
+        slow.waits(at(0));
+        assert_eq!(slow.rank(at(0)), None, "it may be fast");
+        let late = at(100);
+        assert!(idle.rank(late) < slow.rank(late));
+        let (busy, _) = begun();
+        busy.request(at(0));
+        assert_eq!(busy.rank(late), None);
+    }
+
+    fn begun() -> (Connection, impl Fn(u64) -> Instant) {
+        let start = Instant::now();
+        (Connection::new(start), move |second| start + secs(second))
+    }
+
+    fn serve(connection: &Connection, at: Instant) {
+        connection.read(at);
+        connection.request(at);
+        connection.response(at);
+        connection.answered();
+        connection.flushed(at);
+    }
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+}

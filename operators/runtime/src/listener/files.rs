@@ -1,0 +1,33 @@
+//! How many files the process may have open: a connection is one.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Raises the soft limit of open files to the hard one: what is there by default is less than what
+/// one host can open connections. Where that fails the log says so, and less is served at a time.
+pub fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, files = file_limit(), "limit of open files not raised");
+    }
+}
+
+/// How many files there may be.
+pub(super) fn file_limit() -> u64 {
+    /// What POSIX promises at least is 20; this is what a shell gives.
+    const USUAL: u64 = 1024;
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(USUAL, |(soft, _)| soft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_allows() {
+        raise_file_limit();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!(soft, hard);
+        assert_eq!(file_limit(), hard);
+    }
+}

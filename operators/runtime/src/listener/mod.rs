@@ -1,0 +1,229 @@
+//! The one listener of every HTTP port, plain or by TLS, with a limit on everything that a
+//! stranger could hold on to: connections in all and of one source, time, and memory.
+//!
+//! A connection is, as far as limits are concerned, in one of these phases:
+//!
+//! ```text
+//!  accepted                first byte                 end of the head
+//! ──────────► New ──────────────────────► Head ───────────────────────► Handling
+//!                                          ▲                               │ response
+//!                             first byte   │        all is flushed         ▼
+//!                                         Idle ◄───────────────────── Answering
+//! ```
+//!
+//! When a source, or the port, has no room for another connection, the one that has asked for
+//! nothing for the longest time makes room; after those, one whose other end has long not moved a
+//! byte that it owes. So neither idle nor slow connections close a port to others. Ports do not
+//! share their room: a probe is answered while machines fill the boot port.
+
+mod body;
+mod connection;
+mod files;
+mod limits;
+mod stream;
+mod table;
+
+pub use files::raise_file_limit;
+pub use limits::Limits;
+
+use axum::{Router, body::Body, extract::Request, response::Response};
+use body::{Received, Sent};
+use connection::Connection;
+use http::{HeaderValue, StatusCode, header};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use stream::Watched;
+use table::{Place, Table};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// How many connections may wait in the kernel until they are accepted.
+const BACKLOG: i32 = 4096;
+/// Pause after the kernel had no room for a connection.
+const NO_ROOM: Duration = Duration::from_millis(10);
+/// How much of an answer may wait in the kernel, beyond what the other end has said to have room
+/// for.
+const UNSENT: u32 = 128 << 10;
+
+/// The other end of a connection; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves until `shutdown`, and then what is under way for as long as `limits` allow; by HTTPS, if
+/// there is TLS.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let limits = limits.fitting(files::file_limit());
+    // Where that fails there is a shorter queue.
+    SockRef::from(&listener).listen(BACKLOG).ok();
+    let table = Arc::new(Table::new(limits));
+    let mut sweep = interval(limits.sweep());
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            now = sweep.tick() => {
+                table.sweep(now);
+                continue;
+            }
+            () = shutdown.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some(place) = table.admit(peer, Instant::now()) else { continue };
+                let talk =
+                    Talk { peer, limits, router: router.clone(), shutdown: shutdown.clone() };
+                connections.spawn(connection(stream, place, tls.clone(), talk));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                table.make_room(Instant::now());
+                sleep(NO_ROOM).await;
+            }
+        }
+    }
+    drop(listener);
+    drain(connections, &table, sweep, limits.drain).await;
+}
+
+/// Waits for what is under way; the limits go on to hold.
+async fn drain(
+    mut connections: JoinSet<()>,
+    table: &Table,
+    mut sweep: tokio::time::Interval,
+    limit: Duration,
+) {
+    let drained = async {
+        while !connections.is_empty() {
+            tokio::select! {
+                _ = connections.join_next() => {}
+                now = sweep.tick() => table.sweep(now),
+            }
+        }
+    };
+    if timeout(limit, drained).await.is_err() && !limit.is_zero() {
+        tracing::warn!("requests cut off by the shutdown");
+    }
+}
+
+/// What a connection is served with.
+struct Talk {
+    peer: SocketAddr,
+    limits: Limits,
+    router: Router,
+    shutdown: CancellationToken,
+}
+
+/// One connection, from its first byte until it ends or has to go.
+async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, talk: Talk) {
+    let peer = talk.peer;
+    let connection = Arc::clone(place.connection());
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(%error, %peer, "connection not prepared");
+        return;
+    }
+    let stream = Watched::new(stream, Arc::clone(&connection), talk.limits);
+    let talking = async {
+        match tls {
+            None => talk.run(stream, &connection).await,
+            // Has the deadline of a head.
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => talk.run(stream, &connection).await,
+                // A machine that does not know our authority says so, and then says no more.
+                Err(error) => tracing::info!(%error, %peer, "no HTTPS with this machine"),
+            },
+        }
+    };
+    tokio::select! {
+        () = talking => {}
+        reason = connection.dismissed() => tracing::debug!(%peer, %reason, "connection dismissed"),
+    }
+    drop(place);
+}
+
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    // Ends a connection whose other end is gone, or keeps its window shut.
+    socket.set_tcp_user_timeout(Some(limits::STALLED))?;
+    socket.set_tcp_notsent_lowat(UNSENT)
+}
+
+impl Talk {
+    async fn run<S>(self, stream: S, watched: &Arc<Connection>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { peer, limits, router, shutdown } = self;
+        let service = service_fn(|request| answer(peer, limits, &router, watched, request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // The table has the deadlines.
+            .header_read_timeout(None)
+            .max_buf_size(limits.head_bytes)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "connection ended");
+        }
+    }
+}
+
+async fn answer(
+    peer: SocketAddr,
+    limits: Limits,
+    router: &Router,
+    connection: &Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    connection.request(Instant::now());
+    let response = if request.body().size_hint().lower() > limits.body_bytes {
+        too_large(limits)
+    } else {
+        let mut request =
+            request.map(|body| Body::new(Received::new(body, limits, Arc::clone(connection))));
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request).await?
+    };
+    connection.response(Instant::now());
+    Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
+}
+
+/// The body would be too large; none of it was read.
+fn too_large(limits: Limits) -> Response {
+    let text = format!("body: at most {} bytes are taken\n", limits.body_bytes);
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+//! The connections of one port, by where they come from.
+
+use super::{
+    connection::{Connection, Rank, Reason},
+    limits::Limits,
+};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// One in so many makes room at a time, so that a flood costs one look for many newcomers.
+const BATCH: usize = 64;
+
+/// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, all of which one host can
+/// have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+/// Every connection that is not dismissed.
+#[derive(Debug)]
+pub(super) struct Table {
+    limits: Limits,
+    places: Mutex<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    by_source: HashMap<Source, HashMap<u64, Arc<Connection>>>,
+    taken: usize,
+    next: u64,
+}
+
+/// The place of one connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    table: Arc<Table>,
+    source: Source,
+    id: u64,
+    connection: Arc<Connection>,
+}
+
+/// A connection that may make room for another.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    rank: Rank,
+    /// How many connections its source has.
+    crowd: usize,
+    source: Source,
+    id: u64,
+}
+
+impl Candidate {
+    /// The smaller, the sooner: those that wait by age, then those under way of the largest crowd.
+    fn order(&self) -> (bool, Reverse<usize>, Instant, u64) {
+        match self.rank {
+            Rank::Waiting(since) => (false, Reverse(0), since, self.id),
+            Rank::Quiet(since) => (true, Reverse(self.crowd), since, self.id),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, places: Mutex::default() }
+    }
+
+    /// A place for a connection from `peer`, if there is or can be made one: first among those of
+    /// its own source, then among all.
+    pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, now: Instant) -> Option<Place> {
+        let source = Source::of(peer.ip());
+        let mut places = self.places();
+        let own = places.of(source);
+        if own >= self.limits.per_source && !places.thin_out(source, own, now) {
+            return None;
+        }
+        if places.taken >= self.limits.connections && !places.make_room(Some(source), now) {
+            return None;
+        }
+        let (id, connection) = (places.next, Arc::new(Connection::new(now)));
+        places.next += 1;
+        places.taken += 1;
+        places.by_source.entry(source).or_default().insert(id, Arc::clone(&connection));
+        Some(Place { table: Arc::clone(self), source, id, connection })
+    }
+
+    /// Dismisses those that are over their time.
+    pub(super) fn sweep(&self, now: Instant) {
+        let mut places = self.places();
+        let overdue = |(id, connection): (&u64, &Arc<Connection>)| {
+            Some((*id, connection.overdue(now, &self.limits)?))
+        };
+        let overdue: Vec<_> = places
+            .by_source
+            .iter()
+            .flat_map(|(source, those)| {
+                those.iter().filter_map(overdue).map(|(id, reason)| (*source, id, reason))
+            })
+            .collect();
+        for (source, id, reason) in overdue {
+            places.dismiss(source, id, reason);
+        }
+    }
+
+    /// Dismisses some, because the process has no room for more.
+    pub(super) fn make_room(&self, now: Instant) {
+        self.places().make_room(None, now);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// Dismisses some of one source; whether there were any.
+    fn thin_out(&mut self, source: Source, own: usize, now: Instant) -> bool {
+        let candidates = self.candidates(source, now).collect();
+        self.dismiss_first(candidates, own)
+    }
+
+    /// Dismisses some, of any source, to make room for one from `newcomer`; whether there were
+    /// any. Of those that are under way, only such as are of a source that has more than the
+    /// newcomer.
+    fn make_room(&mut self, newcomer: Option<Source>, now: Instant) -> bool {
+        let own = newcomer.map_or(0, |source| self.of(source));
+        let sources: Vec<_> = self.by_source.keys().copied().collect();
+        let candidates = sources.into_iter().flat_map(|source| {
+            let may_go = |candidate: &Candidate| match candidate.rank {
+                Rank::Waiting(_) => true,
+                Rank::Quiet(_) => candidate.crowd > own + 1,
+            };
+            self.candidates(source, now).filter(may_go)
+        });
+        let candidates = candidates.collect();
+        self.dismiss_first(candidates, self.taken)
+    }
+
+    /// Those of one source that may make room.
+    fn candidates(&self, source: Source, now: Instant) -> impl Iterator<Item = Candidate> {
+        let crowd = self.of(source);
+        let those = self.by_source.get(&source).into_iter().flatten();
+        those.filter_map(move |(id, connection)| {
+            Some(Candidate { rank: connection.rank(now)?, crowd, source, id: *id })
+        })
+    }
+
+    /// Dismisses the first of these: one in [`BATCH`] of `all` where nothing is asked for, else
+    /// one. Whether there was any.
+    fn dismiss_first(&mut self, mut candidates: Vec<Candidate>, all: usize) -> bool {
+        candidates.sort_unstable_by_key(Candidate::order);
+        let batch = match candidates.first() {
+            None => return false,
+            Some(Candidate { rank: Rank::Quiet(_), .. }) => 1,
+            Some(Candidate { rank: Rank::Waiting(_), .. }) => (all / BATCH).max(1),
+        };
+        let is_waiting = |it: &Candidate| matches!(it.rank, Rank::Waiting(_));
+        for (place, first) in candidates.iter().take(batch).enumerate() {
+            if place == 0 || is_waiting(first) {
+                self.dismiss(first.source, first.id, Reason::Room);
+            }
+        }
+        true
+    }
+
+    fn of(&self, source: Source) -> usize {
+        self.by_source.get(&source).map_or(0, HashMap::len)
+    }
+
+    fn dismiss(&mut self, source: Source, id: u64, reason: Reason) {
+        if let Some(connection) = self.remove(source, id) {
+            connection.dismiss(reason);
+        }
+    }
+
+    fn remove(&mut self, source: Source, id: u64) -> Option<Arc<Connection>> {
+        let those = self.by_source.get_mut(&source)?;
+        let connection = those.remove(&id)?;
+        if those.is_empty() {
+            self.by_source.remove(&source);
+        }
+        self.taken -= 1;
+        Some(connection)
+    }
+}
+
+impl Place {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.table.places().remove(self.source, self.id);
+    }
+}
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_longest_idle_connection_of_the_source_makes_room_and_others_are_let_alone() {
+        let scene = Scene::new(10, 2);
+        let other = scene.admit("10.0.0.2", 0).unwrap();
+        let first = scene.admit("10.0.0.1", 1).unwrap();
+        let second = scene.admit("10.0.0.1", 2).unwrap();
+        let third = scene.admit("10.0.0.1", 3);
+        assert_eq!(first.reason(), Some(Reason::Room));
+        assert!(third.is_some() && second.reason().is_none() && other.reason().is_none());
+    }
+
+    #[test]
+    fn a_source_whose_connections_are_all_under_way_gets_no_further_one() {
+        let scene = Scene::new(10, 2);
+        let _busy: Vec<_> = [0; 2].map(|at| scene.busy("10.0.0.1", at)).into();
+        assert!(scene.admit("10.0.0.1", 1).is_none());
+        assert!(scene.admit("10.0.0.2", 1).is_some());
+    }
+
+    #[test]
+    fn one_host_has_no_more_of_ipv6_than_of_ipv4() {
+        let scene = Scene::new(10, 2);
+        let _busy: Vec<_> = ["2001:db8::1", "2001:db8::2"].map(|from| scene.busy(from, 0)).into();
+        assert!(scene.admit("2001:db8::3", 1).is_none());
+        assert!(scene.admit("2001:db8:0:1::1", 1).is_some());
+        let _mapped: Vec<_> = ["10.0.0.1", "::ffff:10.0.0.1"].map(|it| scene.busy(it, 0)).into();
+        assert!(scene.admit("10.0.0.1", 1).is_none());
+    }
+
+    #[test]
+    fn a_full_port_takes_a_newcomer_in_place_of_the_longest_idle_one() {
+        let scene = Scene::new(3, 2);
+        let busy = scene.busy("10.0.0.1", 0);
+        let idle = scene.admit("10.0.0.2", 5).unwrap();
+        let longer = scene.admit("10.0.0.3", 4).unwrap();
+        assert!(scene.admit("10.0.0.4", 6).is_some());
+        assert_eq!(longer.reason(), Some(Reason::Room));
+        assert!(busy.reason().is_none() && idle.reason().is_none());
+    }
+
+    #[test]
+    fn slow_connections_of_a_crowd_make_room_for_who_has_none() {
+        let scene = Scene::new(4, 3);
+        let crowd = [0, 1, 2].map(|at| scene.busy("10.0.0.1", at));
+        let single = scene.busy("10.0.0.2", 0);
+        crowd.iter().chain([&single]).for_each(|it| it.connection().waits(scene.at(2)));
+        assert!(scene.admit("10.0.0.3", 3).is_none(), "they may be fast");
+        let _late = scene.busy("10.0.0.3", 60);
+        let gone = crowd.iter().filter(|it| it.reason().is_some()).count();
+        assert_eq!((gone, single.reason()), (1, None));
+        assert!(scene.admit("10.0.0.1", 120).is_none(), "it has the most itself");
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends_or_is_dismissed() {
+        let scene = Scene::new(2, 2);
+        drop(scene.busy("10.0.0.1", 0));
+        let idle = scene.admit("10.0.0.1", 0).unwrap();
+        scene.table.sweep(scene.at(3600));
+        assert_eq!(idle.reason(), Some(Reason::Head));
+        let _two = [0; 2].map(|at| scene.busy("10.0.0.2", at));
+        drop(idle);
+        let places = scene.table.places();
+        assert_eq!((places.taken, places.by_source.len()), (2, 1));
+    }
+
+    struct Scene {
+        table: Arc<Table>,
+        start: Instant,
+    }
+
+    impl Scene {
+        fn new(connections: usize, per_source: usize) -> Self {
+            let limits = Limits { connections, per_source, ..Limits::MACHINES };
+            Self { table: Arc::new(Table::new(limits)), start: Instant::now() }
+        }
+
+        fn at(&self, second: u64) -> Instant {
+            self.start + Duration::from_secs(second)
+        }
+
+        fn admit(&self, from: &str, second: u64) -> Option<Place> {
+            self.table.admit(SocketAddr::new(from.parse().unwrap(), 1), self.at(second))
+        }
+
+        fn busy(&self, from: &str, second: u64) -> Place {
+            let place = self.admit(from, second).unwrap();
+            place.connection().request(self.at(second));
+            place
+        }
+    }
+
+    impl Place {
+        fn reason(&self) -> Option<Reason> {
+            self.connection.is_dismissed()
+        }
+    }
+}

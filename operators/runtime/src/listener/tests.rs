@@ -1,0 +1,190 @@
+//! Connections as strangers make them, against a listener with small limits.
+
+use super::*;
+use axum::{Extension, body::to_bytes, routing::get, routing::post};
+use futures::stream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[tokio::test]
+async fn handlers_know_the_other_end_and_a_request_under_way_outlives_the_shutdown() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let handler = move |Extension(Peer(peer)): Extension<Peer>| async move {
+        begins.notify_one();
+        waits.notified().await;
+        peer.ip().to_string()
+    };
+    let site = Site::new(Router::new().route("/", get(handler)), Limits::MACHINES).await;
+    let mut client = site.ask(GET).await;
+    timeout(LIMIT, begun.notified()).await.unwrap();
+    site.shutdown.cancel();
+    go_on.notify_one();
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("127.0.0.1"), "{answer}");
+    let address = site.address;
+    site.end().await;
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let site = Site::new(Router::new(), Limits::MACHINES).await;
+    let long = "a".repeat(2 * Limits::MACHINES.head_bytes);
+    let mut client = TcpStream::connect(site.address).await.unwrap();
+    // The answer may come before all of it is sent.
+    client.write_all(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.ok();
+    let answer = rest(&mut client).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    site.end().await;
+}
+
+#[tokio::test]
+async fn silence_trickling_heads_and_idleness_end_a_connection() {
+    let limits = Limits { head: millis(300), idle: millis(600), ..Limits::MACHINES };
+    let site = Site::new(hello(), limits).await;
+    for first in [&b""[..], b"GET / HT"] {
+        let begun = Instant::now();
+        let mut client = site.ask(first).await;
+        assert_eq!(rest(&mut client).await, "");
+        assert!(begun.elapsed() >= limits.head, "{:?}", begun.elapsed());
+    }
+    let mut client = site.ask(GET).await;
+    assert!(answer(&mut client).await.ends_with("hello"));
+    let idle = Instant::now();
+    assert_eq!(rest(&mut client).await, "");
+    assert!(idle.elapsed() >= limits.idle / 2, "{:?}", idle.elapsed());
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_ends_its_connection() {
+    let read =
+        post(|body: Body| async { to_bytes(body, 1 << 20).await.map(drop).is_ok().to_string() });
+    let limits = Limits { stalled: millis(300), progress: 100, ..Limits::MACHINES };
+    let site = Site::new(Router::new().route("/", read), limits).await;
+    let mut client =
+        site.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nfirst").await;
+    let trickle = async {
+        while client.write_all(b"x").await.is_ok() {
+            sleep(millis(50)).await;
+        }
+    };
+    timeout(LIMIT, trickle).await.unwrap();
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_before_it_is_read_and_while_it_is() {
+    let read = |body: Result<hyper::body::Bytes, axum::extract::rejection::BytesRejection>| async {
+        body.map(|_| "taken")
+    };
+    let limits = Limits { body_bytes: 1000, ..Limits::MACHINES };
+    let site = Site::new(Router::new().route("/", post(read)), limits).await;
+    let head =
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n";
+    let refused = rest(&mut site.ask(head).await).await;
+    assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("1000 bytes"), "{refused}");
+
+    let chunks = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n{}\r\n0\r\n\r\n",
+        "x".repeat(0x400)
+    );
+    let refused = answer(&mut site.ask(chunks.as_bytes()).await).await;
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_ends_and_one_that_reads_gets_all() {
+    const SIZE: usize = 64 << 20;
+    let endless = get(|| async {
+        let piece = hyper::body::Bytes::from(vec![0; 1 << 16]);
+        let pieces = (0..SIZE >> 16).map(move |_| Ok::<_, Infallible>(piece.clone()));
+        Body::from_stream(stream::iter(pieces))
+    });
+    let limits = Limits { stalled: millis(300), ..Limits::MACHINES };
+    let site = Site::new(Router::new().route("/", endless), limits).await;
+    let asked = || site.ask(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let (mut slow, mut fast) = tokio::join!(asked(), asked());
+    let mut read = vec![];
+    timeout(LIMIT, fast.read_to_end(&mut read)).await.unwrap().unwrap();
+    assert!(read.len() > SIZE);
+    sleep(2 * limits.stalled + 2 * limits.sweep()).await;
+    let mut read = vec![];
+    timeout(LIMIT, slow.read_to_end(&mut read)).await.unwrap().ok();
+    assert!(read.len() < SIZE, "{}", read.len());
+    site.end().await;
+}
+
+#[tokio::test]
+async fn idle_connections_never_close_the_port_to_others() {
+    let limits = Limits { connections: 8, per_source: 4, ..Limits::MACHINES };
+    let site = Site::new(hello(), limits).await;
+    let mut held = vec![];
+    for _ in 0..20 {
+        let mut client = site.ask(GET).await;
+        assert!(answer(&mut client).await.ends_with("hello"));
+        held.push(client);
+    }
+    assert_eq!(rest(&mut held[0]).await, "", "the longest idle one made room");
+    held[19].write_all(GET).await.unwrap();
+    assert!(answer(&mut held[19]).await.ends_with("hello"), "the last one still has its place");
+    site.end().await;
+}
+
+fn hello() -> Router {
+    Router::new().route("/", get(|| async { "hello" }))
+}
+
+/// A listener, and where it is.
+struct Site {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Site {
+    async fn new(router: Router, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let serving = tokio::spawn(serve(listener, None, router, limits, shutdown.clone()));
+        Self { address, shutdown, serving }
+    }
+
+    /// A connection on which this was sent.
+    async fn ask(&self, bytes: &[u8]) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        client
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        timeout(LIMIT, self.serving).await.unwrap().unwrap();
+    }
+}
+
+/// One answer, which is short.
+async fn answer(client: &mut TcpStream) -> String {
+    let mut buffer = [0; 4096];
+    let read = timeout(LIMIT, client.read(&mut buffer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&buffer[..read]).into_owned()
+}
+
+/// Everything until the end; a reset is one, too.
+async fn rest(client: &mut TcpStream) -> String {
+    let mut read = vec![];
+    timeout(LIMIT, client.read_to_end(&mut read)).await.unwrap().ok();
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
