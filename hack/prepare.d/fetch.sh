@@ -35,6 +35,8 @@ unpack() {
   local folder=$1 new
   shift
   mkdir -p "${folder%/*}"
+  # Nobody else is here: what is half done was killed.
+  rm -rf "$folder".??????
   new=$(mktemp -d "$folder.XXXXXX")
   say "fetching $*"
   with_lists "$(dpkg --print-architecture)" download "$new" "$@" || {

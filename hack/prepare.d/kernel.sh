@@ -38,6 +38,7 @@ newest_deb() {
   folder=$(image_packages)/${1}_${version//:/%3a}_$2
   [ ! -d "$folder" ] || return 0
   mkdir -p "${folder%/*}"
+  rm -rf "${folder%/*}"/fetch.??????
   new=$(mktemp -d "${folder%/*}/fetch.XXXXXX")
   if download "$new" "$1=$version" && find_dependencies "$new/root"; then
     mv "$new/root" "$folder"

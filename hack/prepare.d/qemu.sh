@@ -47,6 +47,7 @@ fetch_newer_firmware() {
   local cache new package
   cache=$(cache_root)/ovmf
   mkdir -p "$cache"
+  rm -rf "$cache"/new.??????
   new=$(mktemp -d "$cache/new.XXXXXX")
   mkdir -p "$new/lists/partial" "$new/archives/partial" "$new/parts"
   suite trixie >"$new/parts/trixie.sources"
