@@ -25,8 +25,8 @@ alone() {
 # install PACKAGE..
 install() {
   local options=(install -y --no-install-recommends)
-  say "installing $*"
   become_root "$*"
+  say "installing $*"
   apt "${options[@]}" "$@" && return
   # The lists may be missing or old; some of them may be of somebody whose server is gone.
   apt update || true

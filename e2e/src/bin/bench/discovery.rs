@@ -1,6 +1,6 @@
 //! From Endpoints to Available servers.
 
-use crate::{watch, writes::Writes};
+use crate::{kills, watch, writes::Writes};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     sim::{Config, Timing, duration},
@@ -13,11 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 /// How many Endpoints are made at a time.
 const PLUGGING: usize = 32;
 /// Nothing is written any more if nothing was for this long.
 const QUIET: Duration = Duration::from_secs(3);
+/// Those of a discovery: on for the report, and off.
+const RESETS: u32 = 2;
 /// How long to wait for that.
 const SETTLED: Duration = Duration::from_mins(1);
 
@@ -26,7 +29,10 @@ const SETTLED: Duration = Duration::from_mins(1);
 /// API writes are those that kube-apiserver counts in `apiserver_request_total`, whoever sent them
 /// and whatever came of them: events, garbage collection and conflicts too, until nothing is
 /// written any more. Leases and the Endpoints, which the harness makes, are taken off. Memory is
-/// the most that the metal-operator ever had resident.
+/// the most that the metal-operator ever had resident, in its last life.
+///
+/// With --kill-every both operators are killed (kill -9) and started again so often, until all servers
+/// are Available; it fails if one of them never is, or was reset more often than on and off.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -42,7 +48,13 @@ pub(super) struct Args {
     /// How long all of it may take.
     #[arg(long, default_value = "10m", value_parser = duration::parse)]
     limit: Duration,
+    /// Kill both operators this often, like 3s.
+    #[arg(long, value_parser = duration::parse)]
+    kill_every: Option<Duration>,
 }
+
+/// Moments, by the name of a BMC.
+type Moments = HashMap<String, Instant>;
 
 /// The result.
 #[derive(Debug, Serialize)]
@@ -57,11 +69,42 @@ pub(super) struct Outcome {
     redfish_per_server: f64,
     resets_per_server: f64,
     rss_mib: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kills: Option<u32>,
+    /// Machines with another number of resets than [`RESETS`], and that number.
+    #[serde(skip)]
+    odd: Vec<(u32, u32)>,
+}
+
+impl Outcome {
+    /// Whether a discovery under kills was one.
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong.
+    pub(super) fn verdict(&self) -> Result<()> {
+        let Some(kills) = self.kills else { return Ok(()) };
+        let (servers, available) = (self.servers, self.available);
+        ensure!(
+            available as u64 == u64::from(servers),
+            "{available} of {servers} servers are Available after {kills} kills"
+        );
+        ensure!(
+            self.odd.is_empty(),
+            "after {kills} kills, machines and their resets, which are not {RESETS}: {:?}",
+            self.odd
+        );
+        Ok(())
+    }
 }
 
 /// Runs it.
 pub(super) async fn run(args: Args) -> Result<Outcome> {
     ensure!(args.servers > 0, "--servers must be more than 0");
+    ensure!(
+        args.kill_every.is_none_or(|pause| !pause.is_zero()),
+        "--kill-every must be more than 0"
+    );
     eprintln!("starting control plane, registry, operators and {} machines", args.servers);
     let binaries = std::env::current_exe()?.parent().context("a binary is in a folder")?.to_owned();
     let stack = Stack::start(Settings {
@@ -70,13 +113,9 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
         ..Settings::default()
     })
     .await?;
-    let count = usize::try_from(args.servers)?;
     let before = Writes::counted(&stack.client).await?;
     let begin = Instant::now();
-    let (plugged, seen) = tokio::try_join!(
-        plug_in(&stack, args.servers),
-        watch::available(stack.client.clone(), count, args.limit),
-    )?;
+    let (plugged, seen, kills) = discovered(&stack, &args).await?;
     let last = seen.values().max().copied().unwrap_or_else(Instant::now);
     let writes = settled(&stack, &before).await?;
     let writes = writes.without("endpoints", "POST", u64::from(args.servers))?;
@@ -97,7 +136,38 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
         redfish_per_server: per_server(f64::from(counters.requests)),
         resets_per_server: per_server(f64::from(counters.resets.total())),
         rss_mib: round(float(stack.metal.peak_memory()?) / 1_048_576.0),
+        kills: args.kill_every.map(|_| kills),
+        odd: odd(&stack, args.servers)?,
     })
+}
+
+/// By the name of its BMC, when each machine was plugged in and when its server was Available; and
+/// how often the operators were killed until all of them were.
+async fn discovered(stack: &Stack, args: &Args) -> Result<(Moments, Moments, u32)> {
+    let count = usize::try_from(args.servers)?;
+    let done = CancellationToken::new();
+    let discovery = async {
+        let ended = tokio::try_join!(
+            plug_in(stack, args.servers),
+            watch::available(stack.client.clone(), count, args.limit),
+        );
+        done.cancel();
+        ended
+    };
+    let ((plugged, seen), kills) =
+        tokio::try_join!(discovery, kills::every(args.kill_every, stack, &done))?;
+    Ok((plugged, seen, kills))
+}
+
+fn odd(stack: &Stack, servers: u32) -> Result<Vec<(u32, u32)>> {
+    let mut odd = Vec::new();
+    for index in 0..servers {
+        let resets = stack.machine(0, index)?.report()?.counters.resets.total();
+        if resets != RESETS {
+            odd.push((index, resets));
+        }
+    }
+    Ok(odd)
 }
 
 fn fleet(args: &Args) -> Config {
@@ -110,7 +180,7 @@ fn fleet(args: &Args) -> Config {
 }
 
 /// Makes the Endpoints; returns when each was made, by name.
-async fn plug_in(stack: &Stack, servers: u32) -> Result<HashMap<String, Instant>> {
+async fn plug_in(stack: &Stack, servers: u32) -> Result<Moments> {
     stream::iter(0..servers)
         .map(async |index| {
             let machine = stack.machine(0, index)?;
@@ -164,6 +234,32 @@ fn float(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_discovery_under_kills_fails_with_a_server_less_or_a_reset_more() {
+        let outcome = |available, odd: &[(u32, u32)], kills| Outcome {
+            servers: 3,
+            available,
+            seconds: 0.0,
+            per_minute: 0.0,
+            p50_s: 0.0,
+            p99_s: 0.0,
+            api_writes_per_server: 0.0,
+            redfish_per_server: 0.0,
+            resets_per_server: 0.0,
+            rss_mib: 0.0,
+            kills,
+            odd: odd.to_vec(),
+        };
+        let said = |outcome: Outcome| outcome.verdict().map_err(|error| error.to_string());
+        assert_eq!(said(outcome(3, &[], Some(9))), Ok(()));
+        let less = "2 of 3 servers are Available after 9 kills";
+        assert_eq!(said(outcome(2, &[], Some(9))), Err(less.to_owned()));
+        let more = "after 9 kills, machines and their resets, which are not 2: [(1, 4)]";
+        assert_eq!(said(outcome(3, &[(1, 4)], Some(9))), Err(more.to_owned()));
+        // Who only measures sees it in the numbers.
+        assert_eq!(said(outcome(2, &[(1, 4)], None)), Ok(()));
+    }
 
     #[test]
     fn a_percentile_is_the_smallest_value_that_so_many_do_not_exceed() {

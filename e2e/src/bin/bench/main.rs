@@ -4,6 +4,7 @@
 //! units in its keys.
 
 mod discovery;
+mod kills;
 mod watch;
 mod writes;
 
@@ -27,8 +28,9 @@ enum Bench {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let result = match Args::parse().bench {
-        Bench::Discovery(args) => serde_json::to_string(&discovery::run(args).await?)?,
+    let outcome = match Args::parse().bench {
+        Bench::Discovery(args) => discovery::run(args).await?,
     };
-    Ok(writeln!(std::io::stdout(), "{result}")?)
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
+    outcome.verdict()
 }
