@@ -4,7 +4,7 @@ use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
     BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
     IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    ServerMaintenance, ServerReadinessRule,
+    ServerMaintenance, ServerReadinessRule, bounds::bound,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
@@ -65,8 +65,8 @@ pub fn manifests() -> Result<BTreeMap<String, String>, serde_saphyr::ser::Error>
     Ok(files)
 }
 
-/// Adds what `clusterctl move` looks for and the status of a kind that has none, and tidies the
-/// schema.
+/// Adds what `clusterctl move` looks for and the status of a kind that has none, tidies the schema,
+/// and bounds it.
 fn finish(crd: &mut CustomResourceDefinition) {
     let labels = crd.metadata.labels.get_or_insert_default();
     for label in ["clusterctl.cluster.x-k8s.io", "clusterctl.cluster.x-k8s.io/move"] {
@@ -78,6 +78,7 @@ fn finish(crd: &mut CustomResourceDefinition) {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             tidy(schema);
+            bound(schema);
         }
     }
 }

@@ -22,6 +22,7 @@ mod bmc_settings_set;
 mod bmc_user;
 mod bmc_version;
 mod bmc_version_set;
+mod bounds;
 pub mod condition;
 mod definitions;
 mod dhcp_lease;

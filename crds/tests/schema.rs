@@ -1,5 +1,7 @@
 //! The manifests in `bases/crd` match the types, and the schema says what we mean.
 
+#![allow(clippy::unwrap_used, reason = "a test may; these are its helpers")]
+
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -44,6 +46,68 @@ fn conditions_merge_by_type_wherever_they_are() {
         });
     }
     assert!(seen >= 15, "only {seen} lists of conditions found");
+}
+
+#[test]
+fn every_list_map_and_text_that_somebody_may_write_is_bounded() {
+    let mut open = Vec::new();
+    for crd in metal_api::all_crds() {
+        let crd_name = crd.name_any();
+        let crd = serde_json::to_value(&crd).unwrap();
+        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties").unwrap();
+        for (part, schema) in root.as_object().unwrap() {
+            if !["status", "metadata", "apiVersion", "kind"].contains(&part.as_str()) {
+                unbounded(&format!("{crd_name} {part}"), schema, &mut open);
+            }
+        }
+    }
+    assert!(open.is_empty(), "{open:#?}");
+}
+
+#[test]
+fn bounds_leave_what_kubernetes_allows() {
+    let claim = schema_of("ServerClaim");
+    let at = |path: &str| claim.pointer(path).unwrap().clone();
+    let selector = "/spec/properties/serverSelector/properties";
+    assert_eq!(at(&format!("{selector}/matchLabels/additionalProperties/maxLength")), 63);
+    assert_eq!(at(&format!("{selector}/matchExpressions/items/properties/values/maxItems")), 64);
+    let key = at(&format!("{selector}/matchExpressions/items/properties/key/maxLength"));
+    assert_eq!(key, 317, "a prefix of 253, a slash, a name of 63");
+    assert_eq!(at("/spec/properties/image/maxLength"), 1024);
+    assert_eq!(at("/spec/properties/serverRef/properties/name/maxLength"), 253);
+}
+
+/// The properties of a kind's schema.
+fn schema_of(kind: &str) -> Value {
+    let all = metal_api::all_crds();
+    let crd = all.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let mut root = serde_json::to_value(crd).unwrap();
+    root["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].take()
+}
+
+/// Notes every field below `schema` that may be of any size.
+fn unbounded(path: &str, schema: &Value, open: &mut Vec<String>) {
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    let lacks = |bound: &str| schema.get(bound).is_none();
+    let is_open = match schema["type"].as_str() {
+        Some("string") => lacks("maxLength") && lacks("enum") && schema["format"] != "date-time",
+        Some("array") => lacks("maxItems"),
+        Some("object") => schema.get("additionalProperties").is_some() && lacks("maxProperties"),
+        _ => false,
+    };
+    if is_open {
+        open.push(path.to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        unbounded(&format!("{path}.{name}"), property, open);
+    }
+    for below in ["items", "additionalProperties"] {
+        if let Some(schema) = schema.get(below) {
+            unbounded(&format!("{path}.{below}"), schema, open);
+        }
+    }
 }
 
 #[test]
