@@ -3,11 +3,11 @@
 use crate::{args::Urls, fetches::Fetches, secrets::Secrets, unseen::Unseen, view::View};
 use kube::{
     Client, Resource, ResourceExt,
-    runtime::events::{Event, EventType, Recorder},
+    runtime::events::{EventType, Recorder},
 };
 use metal_core::boot::configuration::Modes;
 use metal_image::Resolver;
-use metal_runtime::report::Chain;
+use metal_runtime::report::{Chain, event};
 use std::sync::Arc;
 
 /// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
@@ -86,13 +86,7 @@ impl Context {
 
     /// Publishes a warning; best effort, because the status is the record.
     pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
-        let event = Event {
-            type_: EventType::Warning,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
-            action: "Validate".to_owned(),
-            secondary: None,
-        };
+        let event = event(EventType::Warning, reason, "Validate", note);
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::warn!(error = %Chain(&error), "event not published");
         }

@@ -10,18 +10,12 @@ use crate::{
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client, Resource,
-    api::ObjectMeta,
-    core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    Api, Client, Resource, api::ObjectMeta, core::PartialObjectMeta, runtime::watcher::Event,
 };
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::boot::configuration::{is_idle, network_identifiers};
-use metal_runtime::follow;
 use metal_runtime::index::{Change, Ended};
+use metal_runtime::{follow, watch_in_pages};
 use std::sync::Arc;
 
 /// The queues of the controllers, and what follows from the boot configs besides.
@@ -141,8 +135,7 @@ fn server(ctx: &Context, queues: &Queues, change: &Change<'_, Server>) {
 /// Follows the metadata of Secrets: their contents are read when they are needed.
 async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
     let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default()).default_backoff();
-    let mut events = std::pin::pin!(events);
+    let mut events = std::pin::pin!(watch_in_pages(api));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret)) => {

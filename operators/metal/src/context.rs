@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
-    runtime::events::{Event, EventType, Recorder},
+    runtime::events::{EventType, Recorder},
 };
 use metal_api::{Bmc, Server};
 use metal_bmc::{Connect, Pin};
@@ -16,7 +16,7 @@ use metal_core::{
     redfish::Scheme,
     server::Settings,
 };
-use metal_runtime::report::Chain;
+use metal_runtime::report::{Chain, event};
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -150,13 +150,7 @@ impl<C> Context<C> {
         reason: &str,
         note: String,
     ) {
-        let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
-            action: "Transition".to_owned(),
-            secondary: None,
-        };
+        let event = event(type_, reason, "Transition", &note);
         if let Err(error) = self.recorder.publish(&event, object).await {
             tracing::warn!(error = %Chain(&error), "event not published");
         }

@@ -2,7 +2,7 @@ use crate::{
     guard::Located,
     index::{Change, Ended, Index},
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
@@ -13,9 +13,17 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, hash::Hash};
+use tokio::sync::Semaphore;
+
+/// Objects in one answer to a list. An object may have 1.5 MB, and an answer is in memory as a
+/// whole, more than once.
+const PAGE: u32 = 25;
+
+/// Lists take turns, so that there is one such answer at a time however many kinds are followed.
+static LISTING: Semaphore = Semaphore::const_new(1);
 
 /// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
-/// nobody here reads.
+/// nobody here reads. An object that is too large to be kept is told as one that does not parse.
 ///
 /// # Errors
 ///
@@ -31,17 +39,42 @@ where
     Key: Eq + Hash,
 {
     let api = Api::<Located<K>>::all(client.clone());
-    let events = watcher::watcher(api, watcher::Config::default())
-        .default_backoff()
+    let events = watch_in_pages(api)
         .map_ok(guarded)
         .modify(move |object| {
-            object.meta_mut().managed_fields = None;
             if let Ok(object) = &mut object.0 {
                 trim(object);
             }
         })
         .boxed();
     index.follow_with(events, on_change).await
+}
+
+/// Watches a kind that anybody may fill: its list comes in small pages, one at a time in the whole
+/// process.
+pub fn watch_in_pages<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default().page_size(PAGE);
+    by_turns(watcher::watcher(api, config)).default_backoff()
+}
+
+/// Waits for its turn before each request of a list, and for nothing while it watches.
+fn by_turns<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> {
+    stream::unfold((Box::pin(events), true), |(mut events, is_listing)| async move {
+        let turn = if is_listing { LISTING.acquire().await.ok() } else { None };
+        let event = events.next().await?;
+        drop(turn);
+        let is_listing = match &event {
+            Ok(Event::Init | Event::InitApply(_)) => true,
+            Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => false,
+            Err(_) => is_listing,
+        };
+        Some((event, (events, is_listing)))
+    })
 }
 
 fn guarded<K>(event: Event<Located<K>>) -> Event<DeserializeGuard<K>> {

@@ -1,7 +1,8 @@
-//! Reads an object of a watch, or says which of its fields cannot be read. kube's own guard knows
-//! what is wrong, but not where.
+//! Reads an object of a watch, or says which of its fields cannot be read, or is too large. kube's
+//! own guard knows what is wrong, but not where.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use crate::metered::Budget;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Resource,
     core::{DeserializeGuard, error_boundary::InvalidObject},
@@ -10,25 +11,72 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
-use serde_json::Value;
-use std::borrow::Cow;
+use std::{any::TypeId, borrow::Cow};
+
+/// Bytes of what is said of a broken object.
+const ERROR: usize = 1024;
+/// What an object of a namespace may cost: more than any that the schemas admit. Whoever may write
+/// in a namespace is a tenant.
+const OF_A_TENANT: usize = 256 * 1024;
+/// What an object of the cluster may cost: more than the API server keeps.
+const OF_THE_CLUSTER: usize = 8 * 1024 * 1024;
 
 /// An object, or where it is broken.
 #[derive(Clone, Debug)]
 pub(crate) struct Located<K>(pub(crate) DeserializeGuard<K>);
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Located<K> {
+impl<'de, K: Resource + DeserializeOwned + 'static> Deserialize<'de> for Located<K> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let document = Value::deserialize(from)?;
-        let object = match serde_path_to_error::deserialize::<_, K>(&document) {
-            Ok(object) => Ok(object),
-            Err(error) => {
-                let metadata = document.get("metadata").ok_or_else(|| D::Error::custom(&error))?;
-                let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
-                Err(InvalidObject { error: error.to_string(), metadata })
+        let most = most::<K>();
+        let budget = Budget::new(most);
+        let document = budget.read(from)?;
+        let metadata = || {
+            let metadata =
+                document.get("metadata").ok_or_else(|| D::Error::missing_field("metadata"))?;
+            ObjectMeta::deserialize(metadata).map_err(D::Error::custom)
+        };
+        let object = if let Some(field) = budget.overrun() {
+            let error = format!(
+                "{field}: the object takes more than the {most} bytes that are kept: shorten it"
+            );
+            Err(InvalidObject { error, metadata: identity(metadata()?) })
+        } else {
+            match serde_path_to_error::deserialize::<_, K>(&document) {
+                Ok(object) => Ok(object),
+                Err(error) => {
+                    Err(InvalidObject { error: excerpt(error.to_string()), metadata: metadata()? })
+                }
             }
         };
         Ok(Self(DeserializeGuard(object)))
+    }
+}
+
+/// An error without the whole of the value that it quotes.
+fn excerpt(mut error: String) -> String {
+    error.truncate(error.floor_char_boundary(ERROR));
+    error
+}
+
+/// What an object of this kind may cost.
+fn most<K: Resource + 'static>() -> usize {
+    if TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>() {
+        OF_A_TENANT
+    } else {
+        OF_THE_CLUSTER
+    }
+}
+
+/// Of metadata, what says which object it is.
+fn identity(metadata: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        resource_version: metadata.resource_version,
+        generation: metadata.generation,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
     }
 }
 
@@ -80,5 +128,31 @@ mod tests {
         let broken = list[1].0.0.as_ref().unwrap_err();
         assert_eq!(broken.metadata.name.as_deref(), Some("a"));
         assert!(broken.error.starts_with("spec.ports[1].port: invalid type"), "{}", broken.error);
+    }
+
+    #[test]
+    fn an_object_that_is_too_large_to_keep_costs_only_itself() {
+        let text = |length| {
+            let spec = json!({ "externalName": "x".repeat(length) });
+            let labels = json!({ "a": "b" });
+            json!({ "metadata": { "labels": labels, "name": "a", "uid": "u" }, "spec": spec })
+        };
+        let list = json!([text(900_000), text(100_000)]).to_string();
+        let list: Vec<Located<Service>> = serde_json::from_str(&list).unwrap();
+        let broken = list[0].0.0.as_ref().unwrap_err();
+        assert!(broken.error.starts_with("spec.externalName: the object takes more than"));
+        assert_eq!(broken.metadata.uid.as_deref(), Some("u"));
+        assert_eq!(broken.metadata.labels, None);
+        assert!(list[1].0.0.is_ok());
+    }
+
+    #[test]
+    fn what_is_said_of_a_broken_object_does_not_quote_it_whole() {
+        let spec = json!({ "ports": "é".repeat(50_000) });
+        let object = json!({ "metadata": { "name": "a" }, "spec": spec }).to_string();
+        let Located(DeserializeGuard(object)) =
+            serde_json::from_str::<Located<Service>>(&object).unwrap();
+        let error = object.unwrap_err().error;
+        assert!(error.starts_with("spec.ports: invalid type") && error.len() <= ERROR, "{error}");
     }
 }

@@ -56,6 +56,7 @@ pub mod index;
 mod jitter;
 pub mod lease;
 pub mod listener;
+mod metered;
 pub mod queue;
 pub mod report;
 pub mod shutdown;
@@ -66,5 +67,5 @@ mod writes;
 pub use apply::{
     MetadataChange, apply, apply_status, patch_annotations, patch_metadata, patch_spec,
 };
-pub use follow::follow;
+pub use follow::{follow, watch_in_pages};
 pub use jitter::jittered;

@@ -4,17 +4,14 @@
 use super::Key;
 use futures::StreamExt as _;
 use kube::{
-    Api, Client, Resource,
-    api::ObjectMeta,
-    core::PartialObjectMeta,
-    runtime::{WatchStreamExt as _, watcher, watcher::Config},
+    Api, Client, Resource, api::ObjectMeta, core::PartialObjectMeta, runtime::WatchStreamExt as _,
 };
 use metal_api::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, BmcSettings, BmcSettingsSet,
     BmcUser, BmcVersion, BmcVersionSet, ServerMaintenance, ServerReadinessRule,
 };
 use metal_core::inherited::{Kind, remaining};
-use metal_runtime::{report::Chain, work::Work};
+use metal_runtime::{report::Chain, watch_in_pages, work::Work};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
@@ -48,7 +45,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<PartialObjectMeta<K>>::all(client.clone());
-    let events = watcher(api, Config::default()).default_backoff().applied_objects();
+    let events = watch_in_pages(api).applied_objects();
     let mut events = std::pin::pin!(events);
     let mut fails = false;
     while let Some(event) = events.next().await {
