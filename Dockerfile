@@ -34,7 +34,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 # What every image begins with: whom TLS trusts, and a folder for files that do not last.
 FROM rust:1.95-bookworm AS root
-RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/tmp && chmod 1777 /root-fs/tmp \
+RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/tmp /cache-fs/var/cache/boot-operator && chmod 1777 /root-fs/tmp \
     && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
     && echo 'nonroot:x:65532:65532::/:' > /root-fs/etc/passwd \
     && echo 'hosts: files dns' > /root-fs/etc/nsswitch.conf
@@ -50,6 +50,8 @@ EXPOSE 10000/tcp 8081/tcp 8443/tcp
 ENTRYPOINT ["/metal-operator"]
 
 FROM base AS boot-operator
+# Where it keeps images unless --image-cache-dir says otherwise.
+COPY --from=root --chown=65532:65532 /cache-fs/ /
 COPY --from=operators /out/boot-operator /
 EXPOSE 8082/tcp 8083/tcp 8444/tcp 8081/tcp 8443/tcp
 ENTRYPOINT ["/boot-operator"]

@@ -75,8 +75,8 @@ pub struct Args {
     /// Key of that certificate, as PEM
     #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
     pub https_key_file: Option<PathBuf>,
-    /// Directory for layers of images, of this process alone [default: one in the directory for
-    /// temporary files]
+    /// Directory for layers of images, of this process alone: it is made for its user, and one of
+    /// somebody else is refused [default: images in $CACHE_DIRECTORY, or in /var/cache/boot-operator]
     #[arg(long, value_name = "DIR")]
     pub image_cache_dir: Option<PathBuf>,
     /// How much of images is kept, at most
@@ -222,10 +222,15 @@ impl Args {
 
     /// Directory for layers of images.
     pub fn cache_dir(&self) -> PathBuf {
-        let default = || std::env::temp_dir().join("boot-operator").join("images");
+        // As systemd hands it out (CacheDirectory=). Never a place where others may write.
+        let given = std::env::var_os("CACHE_DIRECTORY").filter(|dir| !dir.is_empty());
+        let default = || given.map_or_else(|| CACHE.into(), PathBuf::from).join("images");
         self.image_cache_dir.clone().unwrap_or_else(default)
     }
 }
+
+/// Where caches of this program are, unless somebody says otherwise.
+const CACHE: &str = "/var/cache/boot-operator";
 
 /// A URL that is one word, without a trailing slash.
 fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {

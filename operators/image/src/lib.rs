@@ -7,6 +7,7 @@
 
 pub mod allow;
 pub mod digest;
+pub mod machine;
 pub mod manifest;
 mod range;
 pub mod reference;

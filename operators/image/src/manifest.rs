@@ -1,8 +1,7 @@
 //! What a manifest says: which image is for which architecture, and which layer boots.
 
-use crate::{digest::Digest, registry::Document};
+use crate::{digest::Digest, machine::Machine, registry::Document};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The kernel.
 pub const KERNEL: &[&str] =
@@ -15,6 +14,12 @@ pub const SQUASHFS: &[&str] =
     &["application/vnd.ironcore.image.squashfs", "application/io.gardenlinux.squashfs"];
 /// A unified kernel image: an EFI program with everything in it.
 pub const UKI: &[&str] = &["application/vnd.ironcore.image.uki"];
+
+/// Indexes, of OCI and of Docker.
+const INDEXES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
 
 const MAX_ENTRIES: usize = 1024;
 
@@ -38,15 +43,45 @@ pub enum Manifest {
     Image(Vec<Descriptor>),
 }
 
-/// One image of an index.
+/// One image of an index, or a further index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Digest of its manifest.
     pub digest: Digest,
-    /// `platform.architecture`.
-    pub architecture: Option<String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// What it runs on.
+    pub platform: Platform,
+    /// The network boot flavour that its annotations name.
+    pub flavour: Option<Flavour>,
+    /// Its media type, if it says one.
+    pub media_type: Option<String>,
+}
+
+impl Entry {
+    /// Whether it may be an index of images for several machines.
+    pub fn may_lead_on(&self) -> bool {
+        let is_index = |media_type: &String| INDEXES.contains(&media_type.as_str());
+        self.platform == Platform::Open
+            && self.flavour.is_none()
+            && self.media_type.as_ref().is_none_or(is_index)
+    }
+}
+
+/// What an entry of an index is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// This machine.
+    Of(Machine),
+    /// The entry does not say; it may be an index that does.
+    Open,
+    /// Something that boots no machine: another operating system, an attestation.
+    Foreign,
+}
+
+/// Annotations by which Garden Linux tells its flavours apart.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Flavour {
+    cname: String,
+    architecture: String,
 }
 
 /// A manifest that says nothing sensible.
@@ -85,15 +120,24 @@ struct Raw {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawEntry {
+    media_type: Option<String>,
     digest: String,
-    platform: Option<Platform>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    platform: Option<RawPlatform>,
+    annotations: Option<RawAnnotations>,
+}
+
+/// Of annotations, those that count; a registry may send any number.
+#[derive(Deserialize)]
+struct RawAnnotations {
+    cname: Option<String>,
+    architecture: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Platform {
+struct RawPlatform {
     architecture: Option<String>,
+    os: Option<String>,
+    variant: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -136,11 +180,24 @@ fn bounded<T>(entries: Vec<T>) -> Result<Vec<T>, Malformed> {
 }
 
 fn entry(raw: RawEntry) -> Result<Entry, Malformed> {
-    Ok(Entry {
-        digest: digest(&raw.digest)?,
-        architecture: raw.platform.and_then(|platform| platform.architecture),
-        annotations: raw.annotations.unwrap_or_default(),
-    })
+    let flavour = raw
+        .annotations
+        .and_then(|all| Some(Flavour { cname: all.cname?, architecture: all.architecture? }));
+    let platform = raw.platform.map_or(Platform::Open, platform);
+    let media_type = raw.media_type;
+    Ok(Entry { digest: digest(&raw.digest)?, platform, flavour, media_type })
+}
+
+fn platform(raw: RawPlatform) -> Platform {
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let os = said(raw.os);
+    if os.as_deref().is_some_and(|os| !os.eq_ignore_ascii_case("linux")) {
+        return Platform::Foreign;
+    }
+    match said(raw.architecture) {
+        Some(architecture) => Platform::Of(Machine::new(&architecture, raw.variant.as_deref())),
+        None => Platform::Open,
+    }
 }
 
 fn layer(raw: RawLayer) -> Result<Descriptor, Malformed> {
@@ -152,19 +209,27 @@ fn digest(text: &str) -> Result<Digest, Malformed> {
     text.parse().map_err(|error: crate::digest::Malformed| Malformed::Json(error.to_string()))
 }
 
-/// The image of an index to boot on `architecture`.
+/// The image of an index to boot on `machine`.
 ///
 /// For iPXE an image annotated as network boot flavour goes first: indexes of Garden Linux have
 /// several images for one architecture and tell them apart by the annotation `cname`.
-pub fn choose<'a>(entries: &'a [Entry], architecture: &str, boot: Boot) -> Option<&'a Entry> {
+pub fn choose<'a>(entries: &'a [Entry], machine: &Machine, boot: Boot) -> Option<&'a Entry> {
     let annotated = |entry: &&Entry| {
-        let is = |key: &str, test: &dyn Fn(&str) -> bool| {
-            entry.annotations.get(key).is_some_and(|value| test(value))
+        let fits = match &entry.platform {
+            Platform::Of(platform) => machine.runs(platform),
+            Platform::Open => true,
+            Platform::Foreign => false,
         };
-        is("cname", &|name| name.starts_with("metal_pxe"))
-            && is("architecture", &|name| name == architecture)
+        let is_flavour = |flavour: &Flavour| {
+            flavour.cname.starts_with("metal_pxe")
+                && machine.runs(&Machine::new(&flavour.architecture, None))
+        };
+        fits && entry.flavour.as_ref().is_some_and(is_flavour)
     };
-    let by_platform = |entry: &&Entry| entry.architecture.as_deref() == Some(architecture);
+    let by_platform = |entry: &&Entry| match &entry.platform {
+        Platform::Of(platform) => machine.runs(platform),
+        Platform::Open | Platform::Foreign => false,
+    };
     let flavour = match boot {
         Boot::Pxe => entries.iter().find(annotated),
         Boot::Http => None,
@@ -210,8 +275,8 @@ mod tests {
         let entries =
             [entry(b"a", "arm64", &[]), entry(b"b", "amd64", &[]), entry(b"c", "amd64", &[])];
         for boot in [Boot::Pxe, Boot::Http] {
-            assert_eq!(choose(&entries, "amd64", boot), Some(&entries[1]));
-            assert_eq!(choose(&entries, "riscv64", boot), None);
+            assert_eq!(choose(&entries, &machine("amd64"), boot), Some(&entries[1]));
+            assert_eq!(choose(&entries, &machine("riscv64"), boot), None);
         }
     }
 
@@ -224,8 +289,28 @@ mod tests {
             entry(b"b", "amd64", &other),
             entry(b"c", "amd64", &flavour),
         ];
-        assert_eq!(choose(&entries, "amd64", Boot::Pxe), Some(&entries[2]));
-        assert_eq!(choose(&entries, "amd64", Boot::Http), Some(&entries[0]));
+        assert_eq!(choose(&entries, &machine("amd64"), Boot::Pxe), Some(&entries[2]));
+        assert_eq!(choose(&entries, &machine("amd64"), Boot::Http), Some(&entries[0]));
+    }
+
+    #[test]
+    fn an_entry_for_another_operating_system_is_never_taken() {
+        let flavour = r#""annotations":{"cname":"metal_pxe-amd64","architecture":"amd64"}"#;
+        let platforms = [
+            r#"{"architecture":"amd64","os":"windows"}"#,
+            r#"{"architecture":"amd64","os":"unknown"}"#,
+            r#"{"architecture":"unknown","os":"unknown"}"#,
+            r#"{"architecture":"amd64","os":"freebsd"}"#,
+        ];
+        for platform in platforms {
+            let digest = Digest::of(b"a");
+            let entry = format!(r#"{{"digest":"{digest}","platform":{platform},{flavour}}}"#);
+            let index = parse(&format!(r#"{{"manifests":[{entry}]}}"#)).unwrap();
+            let Manifest::Index(entries) = index else { unreachable!() };
+            for boot in [Boot::Pxe, Boot::Http] {
+                assert_eq!(choose(&entries, &machine("amd64"), boot), None, "{platform}");
+            }
+        }
     }
 
     #[test]
@@ -242,13 +327,18 @@ mod tests {
         Manifest::parse(&Document { digest: Digest::of(b""), content_type, bytes })
     }
 
+    fn machine(architecture: &str) -> Machine {
+        Machine::new(architecture, None)
+    }
+
     fn entry(content: &[u8], architecture: &str, annotations: &[(&str, &str)]) -> Entry {
-        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-        Entry {
-            digest: Digest::of(content),
-            architecture: Some(architecture.to_owned()),
-            annotations: annotations.iter().map(owned).collect(),
-        }
+        let value =
+            |name| annotations.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let flavour = value("cname").zip(value("architecture")).map(|(cname, architecture)| {
+            Flavour { cname: cname.to_owned(), architecture: architecture.to_owned() }
+        });
+        let platform = Platform::Of(machine(architecture));
+        Entry { digest: Digest::of(content), platform, flavour, media_type: None }
     }
 
     fn layer(media_type: &str, content: &[u8]) -> Descriptor {

@@ -2,7 +2,10 @@
 
 use crate::{
     allow::{AllowList, NotAllowed},
-    manifest::{self, Boot, Descriptor, INITRD, KERNEL, Manifest, SQUASHFS, UKI, choose, last},
+    machine::Machine,
+    manifest::{
+        self, Boot, Descriptor, INITRD, KERNEL, Manifest, Platform, SQUASHFS, UKI, choose, last,
+    },
     reference::{self, Name, Reference, Version},
     registry::{self, Registries},
 };
@@ -11,7 +14,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 /// How long a tag is believed to stay where it is.
 const TAG_LIFETIME: Duration = Duration::from_mins(1);
@@ -19,6 +25,12 @@ const TAG_LIFETIME: Duration = Duration::from_mins(1);
 const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 /// More images than this are not remembered.
 const MAX_IMAGES: usize = 1024;
+/// How long everything may take that leads to the layers of one image.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How deep indexes may lie within each other.
+const MAX_DEPTH: usize = 4;
+/// Manifests and indexes that are read for one image.
+const MAX_DOCUMENTS: usize = 16;
 
 /// What boots an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +99,11 @@ pub enum Error {
         /// What is wrong.
         source: manifest::Malformed,
     },
-    /// An index within an index.
-    #[error("image {image}: index leads to another index")]
+    /// Indexes without end.
+    #[error(
+        "image {image}: its indexes lie more than {MAX_DEPTH} deep, or lead to more than \
+         {MAX_DOCUMENTS} documents: push one index of the images themselves"
+    )]
     Nested {
         /// The image.
         image: Reference,
@@ -163,7 +178,7 @@ impl Resolver {
         self.allowed.check(image.name.registry())?;
         let key = Key { image, architecture: architecture.to_owned() };
         let entry = self.entry(&key);
-        entry.answer.get_or_init(|| self.fetch(&key)).await.clone()
+        entry.answer.get_or_init(|| self.fetch_in_time(&key)).await.clone()
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
@@ -185,47 +200,49 @@ impl Resolver {
         entry
     }
 
+    /// However many documents there are, and however slowly each of them comes.
+    async fn fetch_in_time(&self, key: &Key) -> Answer {
+        let late = |_| registry::Error::Deadline { registry: key.image.name.registry().clone() };
+        timeout(PATIENCE, self.fetch(key)).await.map_err(late)?
+    }
+
     async fn fetch(&self, key: &Key) -> Answer {
-        let (image, architecture) = (&key.image, key.architecture.as_str());
-        let found = match self.manifest(image, &image.version).await? {
-            Manifest::Image(layers) => Found::both(layers),
+        let machine = Machine::named(&key.architecture);
+        let mut search =
+            Search { resolver: self, image: &key.image, machine: &machine, read: 0, has: vec![] };
+        let (pxe, uki) = match search.read(&key.image.version).await? {
+            Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
             Manifest::Index(entries) => {
-                let chosen = |boot| choose(&entries, architecture, boot).map(|e| e.digest.clone());
-                let (pxe, uki) = (chosen(Boot::Pxe), chosen(Boot::Http));
-                let has = architectures(&entries);
-                self.images(image, pxe, uki).await?.or_missing(architecture, &has)
+                let pxe = search.behind(&entries, Boot::Pxe).await?;
+                // Usually both are one.
+                let same =
+                    choose(&entries, &machine, Boot::Pxe) == choose(&entries, &machine, Boot::Http);
+                let uki =
+                    if same { pxe.clone() } else { search.behind(&entries, Boot::Http).await? };
+                (pxe, uki)
             }
         };
-        Ok(Arc::new(Image {
-            name: image.name.clone(),
-            version: image.version.clone(),
-            pxe: found.pxe.and_then(|layers| pxe(&layers)),
-            uki: found.uki.and_then(|layers| uki(&layers)),
-        }))
+        let missing = || Missing::Architecture {
+            architecture: key.architecture.clone(),
+            has: listed(search.has.iter().map(String::as_str)),
+        };
+        let image = Image {
+            name: key.image.name.clone(),
+            version: key.image.version.clone(),
+            pxe: pxe.ok_or_else(missing).and_then(|layers| self::pxe(&layers)),
+            uki: uki.ok_or_else(missing).and_then(|layers| self::uki(&layers)),
+        };
+        self.learn(&image);
+        Ok(Arc::new(image))
     }
 
-    /// The images behind an index; usually both are one.
-    async fn images(
-        &self,
-        image: &Reference,
-        pxe: Option<crate::Digest>,
-        uki: Option<crate::Digest>,
-    ) -> Result<Behind, Error> {
-        let same = pxe == uki;
-        let pxe = self.layers(image, pxe).await?;
-        let uki = if same { pxe.clone() } else { self.layers(image, uki).await? };
-        Ok(Behind { pxe, uki })
-    }
-
-    async fn layers(
-        &self,
-        image: &Reference,
-        digest: Option<crate::Digest>,
-    ) -> Result<Option<Vec<Descriptor>>, Error> {
-        let Some(digest) = digest else { return Ok(None) };
-        match self.manifest(image, &Version::Digest(digest)).await? {
-            Manifest::Image(layers) => Ok(Some(layers)),
-            Manifest::Index(_) => Err(Error::Nested { image: image.clone() }),
+    /// Lets the registries know what the layers that boot are like.
+    fn learn(&self, image: &Image) {
+        let pxe = image.pxe.iter().flat_map(|layers| {
+            [Some(&layers.kernel), Some(&layers.initrd), layers.squashfs.as_ref()]
+        });
+        for layer in pxe.flatten().chain(image.uki.as_ref().ok()) {
+            self.registries.learn_size(&image.name, &layer.digest, layer.size);
         }
     }
 
@@ -247,29 +264,68 @@ impl Entry {
     }
 }
 
-/// Layers behind an index, where there are any for the architecture.
-struct Behind {
-    pxe: Option<Vec<Descriptor>>,
-    uki: Option<Vec<Descriptor>>,
+/// One search for the layers of an image, through its indexes.
+struct Search<'a> {
+    resolver: &'a Resolver,
+    image: &'a Reference,
+    machine: &'a Machine,
+    /// Documents that were read.
+    read: usize,
+    /// What the indexes have instead, for people.
+    has: Vec<String>,
 }
 
-impl Behind {
-    fn or_missing(self, architecture: &str, has: &str) -> Found {
-        let missing =
-            || Missing::Architecture { architecture: architecture.to_owned(), has: has.to_owned() };
-        Found { pxe: self.pxe.ok_or_else(missing), uki: self.uki.ok_or_else(missing) }
+impl Search<'_> {
+    /// The layers behind the entries of an index, where there are any for the machine: those of the
+    /// entry that is for it, else those of the first entry that does not say, if it is an index
+    /// that does.
+    async fn behind(
+        &mut self,
+        entries: &[manifest::Entry],
+        boot: Boot,
+    ) -> Result<Option<Vec<Descriptor>>, Error> {
+        // Indexes to be looked through, the next one last.
+        let mut open = vec![(entries.to_vec(), 1)];
+        while let Some((entries, depth)) = open.pop() {
+            self.note(&entries);
+            let chosen = choose(&entries, self.machine, boot);
+            let candidates: Vec<_> = match chosen {
+                Some(entry) => vec![entry],
+                None => entries.iter().filter(|entry| entry.may_lead_on()).collect(),
+            };
+            let mut found = vec![];
+            for entry in candidates {
+                match self.read(&Version::Digest(entry.digest.clone())).await? {
+                    Manifest::Image(layers) if chosen.is_some() => return Ok(Some(layers)),
+                    // It says nowhere what it runs on.
+                    Manifest::Image(_) => {}
+                    Manifest::Index(_) if depth == MAX_DEPTH => {
+                        return Err(Error::Nested { image: self.image.clone() });
+                    }
+                    Manifest::Index(entries) => found.push((entries, depth + 1)),
+                }
+            }
+            open.extend(found.into_iter().rev());
+        }
+        Ok(None)
     }
-}
 
-/// Layers to look through for each way of booting.
-struct Found {
-    pxe: Result<Vec<Descriptor>, Missing>,
-    uki: Result<Vec<Descriptor>, Missing>,
-}
+    async fn read(&mut self, version: &Version) -> Result<Manifest, Error> {
+        if self.read == MAX_DOCUMENTS {
+            return Err(Error::Nested { image: self.image.clone() });
+        }
+        self.read += 1;
+        self.resolver.manifest(self.image, version).await
+    }
 
-impl Found {
-    fn both(layers: Vec<Descriptor>) -> Self {
-        Self { pxe: Ok(layers.clone()), uki: Ok(layers) }
+    fn note(&mut self, entries: &[manifest::Entry]) {
+        for entry in entries {
+            if let Platform::Of(machine) = &entry.platform
+                && self.has.len() < 64
+            {
+                self.has.push(machine.to_string());
+            }
+        }
     }
 }
 
@@ -292,10 +348,6 @@ fn uki(layers: &[Descriptor]) -> Result<Descriptor, Missing> {
 fn missing(what: &'static str, types: &[&'static str], layers: &[Descriptor]) -> Missing {
     let has = listed(layers.iter().map(|layer| layer.media_type.as_str()));
     Missing::Layer { what, media_type: types.first().copied().unwrap_or_default(), has }
-}
-
-fn architectures(entries: &[manifest::Entry]) -> String {
-    listed(entries.iter().filter_map(|entry| entry.architecture.as_deref()))
 }
 
 /// A list for people, of bounded length.

@@ -10,15 +10,20 @@ use axum::{
 };
 use metal_core::boot::{Refusal, url};
 use metal_image::{
-    Content, registry, respond,
+    Content, Reference, registry, respond,
     store::{Blob, Error},
 };
 use metal_runtime::report::Chain;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// UKIs are told by their type, or by their ending.
 const EFI: &str = "application/efi";
 const BINARY: &str = "application/octet-stream";
+/// Versions of an image that are asked for the size of a blob.
+const CANDIDATES: usize = 8;
 
 /// A layer for iPXE.
 pub(super) async fn layer(
@@ -80,7 +85,27 @@ pub(super) async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused
         let refusal = if starting { Refusal::Starting } else { Refusal::NoContent };
         return Err(Refused::Refusal(refusal));
     }
+    learn_size(site, blob).await;
     site.store.open(name, digest).await.map_err(Refused::Store)
+}
+
+/// Reads the manifests that name a blob, if none was read that does: after a start, boot configs are
+/// in place, and nothing is known of their images.
+async fn learn_size(site: &Site, (name, digest): &BlobRef) {
+    if site.store.knows_size(name, digest).is_some() {
+        return;
+    }
+    let configurations = site.view.configurations.all();
+    let images = configurations.iter().filter_map(|it| it.spec.image.as_deref());
+    let is_of = |image: &&str| image.parse::<Reference>().is_ok_and(|it| it.name == *name);
+    let images: BTreeSet<_> = images.filter(is_of).take(CANDIDATES).collect();
+    for image in images {
+        // Without it the blob is fetched as well: its size is known later.
+        site.images.resolve(image, &site.architecture).await.ok();
+        if site.store.knows_size(name, digest).is_some() {
+            return;
+        }
+    }
 }
 
 async fn is_default(site: &Site, blob: &BlobRef) -> bool {
@@ -125,10 +150,13 @@ fn said(error: &Error) -> (StatusCode, &'static str) {
         Error::Registry(Registry::RateLimited { .. }) => {
             (StatusCode::TOO_MANY_REQUESTS, "the registry limits the rate of requests")
         }
-        Error::Registry(_) => (StatusCode::BAD_GATEWAY, "Registry detection failed"),
+        Error::Registry(_) | Error::Size { .. } => {
+            (StatusCode::BAD_GATEWAY, "Registry detection failed")
+        }
         Error::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the registry takes too long"),
         Error::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full"),
         Error::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Error::Abandoned => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Error::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
     }
 }

@@ -23,6 +23,12 @@ pub enum Error {
         /// The registry.
         registry: Registry,
     },
+    /// A body that came in drips.
+    #[error("registry {registry} sends too slowly: try again when it is less busy, or mirror it")]
+    TooSlow {
+        /// The registry.
+        registry: Registry,
+    },
     /// It wants a password, which we have none of.
     #[error("registry {registry} refuses {name} without a login: make it public, or mirror it")]
     LoginNeeded {
@@ -91,7 +97,10 @@ impl Error {
     /// Whether the same request may work later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Deadline { .. } | Self::RateLimited { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Deadline { .. }
+            | Self::TooSlow { .. }
+            | Self::RateLimited { .. } => true,
             Self::Status { status, .. } => *status >= 500,
             Self::LoginNeeded { .. }
             | Self::Token { .. }

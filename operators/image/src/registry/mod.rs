@@ -4,11 +4,16 @@
 //! size and which cannot be told to use one TLS provider. What is not here (push, referrers,
 //! logins) nobody here needs.
 
+mod challenge;
 mod error;
+mod pace;
+mod reach;
+mod sizes;
 mod tls;
 mod token;
 
 pub use error::Error;
+pub use pace::Pace;
 pub use tls::TlsError;
 
 use crate::{
@@ -17,14 +22,14 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream::BoxStream};
+use reach::Reach;
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RANGE},
-    redirect,
 };
+use sizes::Sizes;
 use std::{
     collections::{BTreeSet, HashMap},
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -38,7 +43,10 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 /// Largest manifest; what registries accept at most.
 const MANIFEST_LIMIT: usize = 4 << 20;
-const MAX_REDIRECTS: usize = 5;
+/// How long it is remembered how near a registry is.
+const REACH_LIFETIME: Duration = Duration::from_mins(1);
+/// Nearness of more registries than this is not remembered.
+const MAX_REGISTRIES: usize = 256;
 /// More tokens than this are not remembered.
 const MAX_TOKENS: usize = 256;
 
@@ -53,6 +61,8 @@ pub struct Config {
     pub deadline: Duration,
     /// How long a registry may be silent in the middle of a blob.
     pub silence: Duration,
+    /// How slowly it may send one.
+    pub pace: Pace,
 }
 
 impl Default for Config {
@@ -62,16 +72,27 @@ impl Default for Config {
             authorities: vec![],
             deadline: Duration::from_secs(20),
             silence: Duration::from_secs(30),
+            pace: Pace::default(),
         }
     }
 }
 
-/// Every registry, with one pool of connections and a memory for tokens.
+/// Every registry, with its connections, and a memory for tokens and for what manifests said.
 pub struct Registries {
-    http: Client,
+    clients: Clients,
     insecure: BTreeSet<Registry>,
     deadline: Duration,
+    pace: Pace,
     tokens: Mutex<HashMap<Name, Token>>,
+    reaches: Mutex<HashMap<Registry, (Reach, Instant)>>,
+    sizes: Mutex<Sizes>,
+}
+
+/// One for each answer to the question how near the addresses may be that a registry sends us to.
+struct Clients {
+    public: Client,
+    private: Client,
+    local: Client,
 }
 
 /// A manifest as it was sent.
@@ -102,17 +123,29 @@ impl Registries {
     ///
     /// If the certificates are unusable.
     pub fn new(config: &Config) -> Result<Self, TlsError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(&config.authorities)?)
-            .user_agent(concat!("bloomery/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.deadline)
-            .read_timeout(config.silence)
-            .redirect(redirect::Policy::custom(redirected));
+        let tls = tls::config(&config.authorities)?;
+        let client = |reach: Reach| {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(concat!("bloomery/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(config.deadline)
+                .read_timeout(config.silence)
+                .redirect(reach.redirects())
+                .dns_resolver(reach.resolver())
+                .build()
+        };
         Ok(Self {
-            http: client.build()?,
+            clients: Clients {
+                public: client(Reach::Public)?,
+                private: client(Reach::Private)?,
+                local: client(Reach::Local)?,
+            },
             insecure: config.insecure.clone(),
             deadline: config.deadline,
+            pace: config.pace,
             tokens: Mutex::default(),
+            reaches: Mutex::default(),
+            sizes: Mutex::default(),
         })
     }
 
@@ -152,12 +185,51 @@ impl Registries {
         let missing = || Error::NoBlob { name: name.clone(), digest: digest.clone() };
         let response = checked(name, response, missing)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
-        let registry = name.registry().clone();
+        let length = response.content_length();
+        let (registry, slow) = (name.registry().clone(), name.registry().clone());
+        let pieces = incoming(response).map_err(move |e| e.of(&registry));
+        let too_slow = move || Error::TooSlow { registry: slow.clone() };
         Ok(Incoming {
             offset: if partial { offset } else { 0 },
-            length: response.content_length(),
-            bytes: Box::pin(incoming(response).map_err(move |e| e.of(&registry))),
+            length,
+            bytes: Box::pin(self.pace.watch(pieces, too_slow)),
         })
+    }
+
+    /// Remembers what a manifest says of the size of a blob.
+    pub(crate) fn learn_size(&self, name: &Name, digest: &Digest, size: u64) {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).learn(name, digest, size);
+    }
+
+    /// The size of a blob, as a manifest says; `None` if none was read that did.
+    pub fn size(&self, name: &Name, digest: &Digest) -> Option<u64> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(name, digest)
+    }
+
+    fn client(&self, reach: Reach) -> &Client {
+        match reach {
+            Reach::Public => &self.clients.public,
+            Reach::Private => &self.clients.private,
+            Reach::Local => &self.clients.local,
+        }
+    }
+
+    /// How near `registry` is.
+    async fn reach(&self, registry: &Registry) -> Reach {
+        let reaches = || self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((reach, since)) = reaches().get(registry)
+            && since.elapsed() < REACH_LIFETIME
+        {
+            return *reach;
+        }
+        let found = Reach::of_registry(registry, self.insecure.contains(registry));
+        let reach = timeout(self.deadline, found).await.unwrap_or(Reach::Public);
+        let mut reaches = reaches();
+        if reaches.len() >= MAX_REGISTRIES {
+            reaches.clear();
+        }
+        reaches.insert(registry.clone(), (reach, Instant::now()));
+        reach
     }
 
     /// Whether `registry` is to be reached by plain HTTP.
@@ -168,12 +240,13 @@ impl Registries {
     /// Asks, gets a token if one is wanted, and asks again.
     async fn request(&self, name: &Name, path: &str, from: Option<u64>) -> Result<Response, Error> {
         let known = self.known_token(name);
-        let response = self.send(name, path, from, known.as_ref()).await?;
+        let reach = self.reach(name.registry()).await;
+        let response = self.send(name, path, from, known.as_ref(), reach).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let token = self.token(name, &response).await?;
-        let response = self.send(name, path, from, Some(&token)).await?;
+        let token = self.token(name, &response, reach).await?;
+        let response = self.send(name, path, from, Some(&token), reach).await?;
         self.remember(name, token);
         Ok(response)
     }
@@ -184,12 +257,13 @@ impl Registries {
         path: &str,
         from: Option<u64>,
         token: Option<&Token>,
+        reach: Reach,
     ) -> Result<Response, Error> {
         let registry = name.registry();
         let scheme = if self.is_insecure(registry) { "http" } else { "https" };
         let (host, repository) = (registry.endpoint(), name.repository());
         let url = format!("{scheme}://{host}/v2/{repository}/{path}");
-        let mut request = self.http.get(url).header(ACCEPT, MANIFESTS);
+        let mut request = self.client(reach).get(url).header(ACCEPT, MANIFESTS);
         if let Some(token) = token {
             request = request.bearer_auth(&token.text);
         }
@@ -283,17 +357,4 @@ fn verify(registry: &Registry, version: &Version, bytes: &[u8]) -> Result<Digest
         Algorithm::Sha256 => expected.clone(),
         Algorithm::Sha512 => Digest::of(bytes),
     })
-}
-
-/// Registries hand blobs over to storage elsewhere; but never from https to http.
-fn redirected(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let secure = |url: &Url| url.scheme() == "https";
-    let downgrade = attempt.previous().last().is_some_and(secure) && !secure(attempt.url());
-    if downgrade {
-        attempt.error(io::Error::other("redirect from https to http"))
-    } else if attempt.previous().len() > MAX_REDIRECTS {
-        attempt.error(io::Error::other("too many redirects"))
-    } else {
-        attempt.follow()
-    }
 }

@@ -1,17 +1,22 @@
 //! Bearer tokens for anonymous pulls (distribution "Token Authentication Specification").
 
-use super::{Error, Registries};
+use super::{Error, Registries, challenge::challenges, reach::Reach};
 use crate::reference::Name;
-use http_auth::ChallengeParser;
-use reqwest::{Response, header::WWW_AUTHENTICATE};
-use serde::Deserialize;
-use std::time::Duration;
+use reqwest::{Response, Url, header::WWW_AUTHENTICATE};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
+use std::{fmt, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// Largest answer of a token service.
 const LIMIT: usize = 64 << 10;
 /// Validity where the service does not say.
 const DEFAULT_VALIDITY: Duration = Duration::from_mins(1);
+/// Longest validity that is believed.
+const MOST_VALIDITY: Duration = Duration::from_hours(1);
 /// Safety margin against requests that take a while.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -23,33 +28,34 @@ pub(super) struct Token {
 }
 
 /// Where to get a token.
-struct Challenge {
-    realm: reqwest::Url,
+struct Service {
+    realm: Url,
     service: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Grant {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
 }
 
 impl Registries {
     /// A fresh token for pulling `name`, as the refused `response` demands.
-    pub(super) async fn token(&self, name: &Name, response: &Response) -> Result<Token, Error> {
+    pub(super) async fn token(
+        &self,
+        name: &Name,
+        response: &Response,
+        reach: Reach,
+    ) -> Result<Token, Error> {
         let registry = name.registry();
         let refused = |what: String| Error::Token { registry: registry.clone(), what };
-        let Some(challenge) = challenge(response) else {
+        let Some(Service { realm, service }) = service(response).map_err(&refused)? else {
             return Err(Error::LoginNeeded { registry: registry.clone(), name: name.clone() });
         };
-        if challenge.realm.scheme() != "https" && !self.is_insecure(registry) {
+        if realm.scheme() != "https" && !self.is_insecure(registry) {
             return Err(refused("is not https; see --insecure-registries".to_owned()));
+        }
+        if !reach.admits_url(&realm) {
+            return Err(refused(format!("{} is no address for it", realm.authority())));
         }
         let scope = format!("repository:{}:pull", name.repository());
         let mut query = vec![("scope", scope.as_str())];
-        query.extend(challenge.service.as_deref().map(|service| ("service", service)));
-        let request = self.http.get(challenge.realm).query(&query);
+        query.extend(service.as_deref().map(|service| ("service", service)));
+        let request = self.client(reach).get(realm).query(&query);
         let answer = async {
             let response = request.send().await.map_err(|e| Error::unreachable(registry, e))?;
             if response.status().is_client_error() {
@@ -69,25 +75,156 @@ impl Registries {
     }
 }
 
-fn challenge(response: &Response) -> Option<Challenge> {
-    let headers = response.headers().get_all(WWW_AUTHENTICATE);
-    headers.iter().filter_map(|header| header.to_str().ok()).find_map(|header| {
-        let bearer = ChallengeParser::new(header)
-            .filter_map(Result::ok)
-            .find(|challenge| challenge.scheme.eq_ignore_ascii_case("Bearer"))?;
-        let parameter = |name: &str| {
-            let named = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            named.map(|(_, value)| value.to_unescaped())
-        };
-        let realm = reqwest::Url::parse(&parameter("realm")?).ok()?;
-        Some(Challenge { realm, service: parameter("service") })
-    })
+/// The token service that an answer names, if it names one among its challenges.
+fn service(response: &Response) -> Result<Option<Service>, String> {
+    let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let all = headers.flat_map(|header| challenges(&String::from_utf8_lossy(header.as_bytes())));
+    let Some(bearer) = all.into_iter().find(|challenge| challenge.is("Bearer")) else {
+        return Ok(None);
+    };
+    let realm = bearer.parameter("realm").filter(|realm| !realm.is_empty());
+    let realm = realm.ok_or("the registry does not name it: its challenge has no realm")?;
+    let realm = address(response.url(), realm)?;
+    Ok(Some(Service { realm, service: bearer.parameter("service").map(str::to_owned) }))
+}
+
+/// The address of a token service: a URI, or a reference relative to what was asked for (RFC 3986,
+/// section 5). A login in it is nobody's whom we know.
+fn address(asked: &Url, realm: &str) -> Result<Url, String> {
+    let mut url = asked.join(realm.trim()).map_err(|error| format!("realm {realm:?}: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("realm {realm:?} is no http or https address"));
+    }
+    // Neither fails for these schemes.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.set_fragment(None);
+    Ok(url)
 }
 
 fn parse(body: &[u8]) -> Option<Token> {
-    let grant: Grant = serde_json::from_slice(body).ok()?;
-    let text = grant.token.or(grant.access_token).filter(|text| !text.is_empty())?;
-    let validity = grant.expires_in.map_or(DEFAULT_VALIDITY, Duration::from_secs);
-    let validity = validity.min(Duration::from_hours(1)).saturating_sub(MARGIN);
-    Some(Token { text, until: Instant::now() + validity })
+    let text = String::from_utf8_lossy(body);
+    let grant: Grant = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    let until = Instant::now() + validity(&grant.expires_in).saturating_sub(MARGIN);
+    Some(Token { text: grant.token.or(grant.access_token)?, until })
+}
+
+/// How long a token may be used for other requests; it is good for the one that it was asked for.
+fn validity(expires_in: &Value) -> Duration {
+    let seconds = match expires_in {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match seconds {
+        Some(seconds) if seconds.is_nan() => DEFAULT_VALIDITY,
+        Some(seconds) if seconds <= 0.0 => Duration::ZERO,
+        Some(seconds) => {
+            Duration::try_from_secs_f64(seconds).unwrap_or(MOST_VALIDITY).min(MOST_VALIDITY)
+        }
+        None => DEFAULT_VALIDITY,
+    }
+}
+
+/// An answer. Only a missing token costs it: no other field, and no form of one, does.
+#[derive(Default)]
+struct Grant {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Value,
+}
+
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Grant;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Grant, A::Error> {
+        let mut grant = Grant::default();
+        let text = |value: Value| value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
+        while let Some(field) = map.next_key::<String>()? {
+            match field.as_str() {
+                "token" => grant.token = text(map.next_value()?).or(grant.token),
+                "access_token" => {
+                    grant.access_token = text(map.next_value()?).or(grant.access_token);
+                }
+                "expires_in" => grant.expires_in = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_side_field_never_costs_the_token() {
+        let usable: [(&str, u64); 16] = [
+            (r#"{"token":"a"}"#, 50),
+            (r#"{"access_token":"a"}"#, 50),
+            (r#"{"token":"","access_token":"a"}"#, 50),
+            (r#"{"token":null,"access_token":"a"}"#, 50),
+            (r#"{"token":7,"access_token":"a","expires_in":300}"#, 290),
+            (r#"{"token":"a","access_token":"b","expires_in":300}"#, 290),
+            (r#"{"token":"a","expires_in":"300"}"#, 290),
+            (r#"{"token":"a","expires_in":299.9}"#, 289),
+            (r#"{"token":"a","expires_in":-1}"#, 0),
+            (r#"{"token":"a","expires_in":0}"#, 0),
+            (r#"{"token":"a","expires_in":1e300}"#, 3590),
+            (r#"{"token":"a","expires_in":null}"#, 50),
+            (r#"{"token":"a","expires_in":"soon"}"#, 50),
+            (r#"{"token":"a","expires_in":{"seconds":300}}"#, 50),
+            (r#"{"token":"a","issued_at":7,"scope":[1e999,{"x":{}}],"refresh_token":null}"#, 50),
+            (r#"{"token":"a","token":"a","expires_in":1,"expires_in":300}"#, 290),
+        ];
+        for (body, seconds) in usable {
+            let token = parse(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+            assert_eq!(token.text, "a", "{body}");
+            let left = token.until.saturating_duration_since(Instant::now()).as_secs_f64();
+            assert!(
+                (left - f64::from(u32::try_from(seconds).unwrap())).abs() < 1.5,
+                "{body} {left}"
+            );
+        }
+        let marked =
+            [b"\xef\xbb\xbf".as_slice(), br#"{"token":"a","by":""#, b"\xff", br#""}"#].concat();
+        assert_eq!(parse(&marked).unwrap().text, "a");
+        for body in ["", "{}", "[]", r#""a""#, r#"{"token":""}"#, r#"{"token":"a""#] {
+            assert!(parse(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_token_service_is_a_reference_of_rfc_3986() {
+        let asked = Url::parse("https://[2001:db8::1]:5000/v2/os/manifests/1").unwrap();
+        let cases = [
+            ("https://auth.example/token", "https://auth.example/token"),
+            ("HTTPS://Auth.Example/token?a=b#c", "https://auth.example/token?a=b"),
+            ("https://[2001:db8::2]:444/t", "https://[2001:db8::2]:444/t"),
+            ("https://user:secret@auth.example/t", "https://auth.example/t"),
+            ("//auth.example/t", "https://auth.example/t"),
+            ("/token?account=x", "https://[2001:db8::1]:5000/token?account=x"),
+            ("../token", "https://[2001:db8::1]:5000/v2/os/token"),
+            (" https://auth.example/t ", "https://auth.example/t"),
+        ];
+        for (realm, url) in cases {
+            assert_eq!(address(&asked, realm).unwrap().as_str(), url, "{realm}");
+        }
+        for realm in ["ftp://a/b", "file:///etc/passwd", "https://", "https://[::1"] {
+            assert!(address(&asked, realm).is_err(), "{realm}");
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Files of the store: `sha256-<hex>.<number>`, and `.part` behind it until it is complete.
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
-    io,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::PathBuf,
     sync::Arc,
     time::SystemTime,
@@ -15,6 +16,10 @@ use tokio::task::spawn_blocking;
 pub(super) type Path = PathBuf;
 
 const PART: &str = "part";
+/// Mode of the directory.
+const PRIVATE: u32 = 0o700;
+/// Bytes read at a time.
+const BLOCK: usize = 512 << 10;
 
 /// The directory, held by this process alone.
 pub(super) struct Disk {
@@ -35,8 +40,7 @@ impl Disk {
     pub(super) async fn open(dir: &std::path::Path) -> io::Result<(Self, Vec<Found>)> {
         let dir = dir.to_owned();
         blocking(move || {
-            fs::create_dir_all(&dir)?;
-            let lock = File::create(dir.join("lock"))?;
+            let lock = private(&dir)?;
             lock.try_lock().map_err(|_| io::Error::other("another process uses the directory"))?;
             let found = scan(&dir)?;
             Ok((Self { dir, _lock: lock }, found))
@@ -61,6 +65,23 @@ impl Disk {
             let file = File::open(path)?;
             let size = file.metadata()?.len();
             Ok((Arc::new(file), size))
+        })
+        .await
+    }
+
+    /// Opens a file of an earlier process, if it is what its digest says.
+    pub(super) async fn verified(path: Path, digest: Digest) -> io::Result<Option<Arc<File>>> {
+        blocking(move || {
+            let mut file = File::open(path)?;
+            let mut hasher = Hasher::new(digest.algorithm());
+            let mut block = vec![0; BLOCK];
+            loop {
+                match file.read(&mut block)? {
+                    0 => break,
+                    read => hasher.update(&block[..read]),
+                }
+            }
+            Ok((hasher.finish() == digest).then(|| Arc::new(file)))
         })
         .await
     }
@@ -101,11 +122,58 @@ impl Part {
     }
 }
 
+/// Makes the directory, or sees to it that nobody else can change what is in it, and opens its lock.
+fn private(dir: &std::path::Path) -> io::Result<File> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(PRIVATE).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let metadata = fs::symlink_metadata(dir)?;
+    if !metadata.is_dir() {
+        let what = if metadata.is_symlink() { "a symbolic link" } else { "no directory" };
+        return Err(io::Error::other(format!("it is {what}: name the directory itself")));
+    }
+    let us = ourselves(dir)?;
+    if metadata.uid() != us {
+        return Err(io::Error::other(format!(
+            "it belongs to user {}, and this process is user {us}: name a directory that is not \
+             there yet, for example one below it",
+            metadata.uid()
+        )));
+    }
+    if metadata.mode() & 0o7777 != PRIVATE {
+        fs::set_permissions(dir, Permissions::from_mode(PRIVATE))?;
+    }
+    let path = dir.join("lock");
+    // It may have been put there before the directory was ours alone, and lead anywhere.
+    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::other("its lock is no file: remove it"));
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).open(path)
+}
+
+/// Who we are, as the owner of a new file says.
+fn ourselves(dir: &std::path::Path) -> io::Result<u32> {
+    let path = dir.join(format!("owner.{}", std::process::id()));
+    let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let owner = file.metadata()?.uid();
+    fs::remove_file(&path)?;
+    Ok(owner)
+}
+
 fn scan(dir: &std::path::Path) -> io::Result<Vec<Found>> {
     let mut found = vec![];
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let metadata = path.metadata()?;
+        let entry = entry?;
+        let path = entry.path();
+        // Of the entry, not of what a link leads to.
+        let metadata = entry.metadata()?;
+        if !metadata.is_file() {
+            continue;
+        }
         if path.extension() == Some(OsStr::new(PART)) {
             fs::remove_file(&path)?;
         } else if let Some((digest, sequence)) = path.file_name().and_then(parse) {
@@ -126,4 +194,43 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{chown, symlink};
+
+    #[tokio::test]
+    async fn the_directory_is_ours_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a").join("images");
+        drop(Disk::open(&dir).await.unwrap());
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o700);
+        fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        drop(Disk::open(&dir).await.unwrap());
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn a_directory_of_somebody_else_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let refused =
+            async |dir: &std::path::Path| Disk::open(dir).await.map(drop).unwrap_err().to_string();
+        let (real, link) = (parent.path().join("real"), parent.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        assert!(refused(&link).await.contains("a symbolic link"));
+        let file = parent.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refused(&file).await.contains("no directory"));
+        symlink("/etc/passwd", real.join("lock")).unwrap();
+        assert!(refused(&real).await.contains("its lock is no file"));
+        // Only root can give a directory away.
+        let theirs = parent.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        if chown(&theirs, Some(12_345), None).is_ok() {
+            assert!(refused(&theirs).await.contains("it belongs to user 12345"));
+        }
+    }
 }

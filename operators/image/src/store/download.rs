@@ -2,8 +2,9 @@
 
 use super::{
     Shared,
-    disk::{Part, blocking},
+    disk::{Disk, Part, blocking},
     error::Error,
+    table::OldFile,
 };
 use crate::{
     digest::{Digest, Hasher},
@@ -15,14 +16,25 @@ use futures::TryStreamExt;
 use std::{
     fs::File,
     io,
+    ops::Deref,
     os::unix::fs::FileExt,
-    sync::{Arc, OnceLock, atomic::Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::watch, time::sleep};
 
 /// Bytes written, and held back, at a time.
 const BLOCK: usize = 512 << 10;
+/// Bytes that have to arrive before a download that breaks again may begin to count anew.
+const PROGRESS: u64 = 256 << 10;
+/// How long a download goes on that nobody waits for. Firmware asks for the size, and begins to
+/// read later; whoever was cut off comes back.
+const GRACE: Duration = Duration::from_mins(1);
+/// How often it is looked whether anybody waits.
+const GLANCE: Duration = Duration::from_secs(5);
 /// Pauses before a broken download goes on where it was.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
@@ -32,6 +44,37 @@ const PAUSES: [Duration; 3] =
 pub(super) struct Download {
     file: OnceLock<Arc<File>>,
     progress: watch::Sender<Progress>,
+    readers: AtomicUsize,
+}
+
+/// Somebody who waits for a download, or may read from it.
+pub(super) struct Reader(Arc<Download>);
+
+impl Reader {
+    pub(super) fn new(download: Arc<Download>) -> Self {
+        download.readers.fetch_add(1, Ordering::Relaxed);
+        Self(download)
+    }
+}
+
+impl Clone for Reader {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Reader {
+    type Target = Download;
+
+    fn deref(&self) -> &Download {
+        &self.0
+    }
 }
 
 #[derive(Clone, Default)]
@@ -71,14 +114,36 @@ impl Download {
         reached.map(|progress| progress.clone()).map_err(|_| Error::Shutdown)
     }
 
+    /// Returns once nobody has been waiting for a while.
+    async fn abandoned(&self) {
+        let mut alone = Duration::ZERO;
+        while alone < GRACE {
+            sleep(GLANCE).await;
+            let is_alone = self.readers.load(Ordering::Relaxed) == 0;
+            alone = if is_alone { alone + GLANCE } else { Duration::ZERO };
+        }
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
     }
 }
 
 impl Shared {
-    /// Runs a download to its end, good or bad.
-    pub(super) async fn run(&self, name: &Name, digest: &Digest, download: &Download) {
+    /// Runs a download to its end, good or bad; a file of an earlier process may take its place.
+    pub(super) async fn run(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        download: &Download,
+        old: Option<OldFile>,
+    ) {
+        if let Some(old) = old
+            && self.inherit(digest, download, old).await
+        {
+            return;
+        }
+        self.counts.downloads.fetch_add(1, Ordering::Relaxed);
         let mut promised = 0;
         let fetched = tokio::select! {
             fetched = self.fetch(name, digest, download, &mut promised) => fetched,
@@ -99,6 +164,47 @@ impl Shared {
         }
     }
 
+    /// Takes a file of an earlier process over, if it is what its digest says; else removes it.
+    async fn inherit(&self, digest: &Digest, download: &Download, old: OldFile) -> bool {
+        let (path, size) = old.clone();
+        let checked = async {
+            let _turn = self.checks.acquire().await.ok();
+            Disk::verified(path.clone(), digest.clone()).await
+        };
+        let verdict = tokio::select! {
+            verdict = checked => verdict,
+            () = self.shutdown.cancelled() => Ok(None),
+        };
+        match verdict {
+            Ok(Some(file)) => {
+                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+                download.file.get_or_init(|| file);
+                self.table().finish(digest, path, size, size);
+                download.tell(|progress| {
+                    *progress = Progress { size: Some(size), visible: size, end: Some(Ok(())) };
+                });
+                true
+            }
+            // The file may be good: the next process looks at it.
+            Ok(None) if self.shutdown.is_cancelled() => false,
+            Ok(None) => {
+                tracing::warn!(%digest, "cached blob is not what its digest says: removed");
+                self.drop_old(old).await;
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, %digest, "cached blob lost, fetching it again");
+                self.drop_old(old).await;
+                false
+            }
+        }
+    }
+
+    async fn drop_old(&self, old: OldFile) {
+        self.table().reject(&old);
+        self.disk.remove(vec![old.0]).await;
+    }
+
     async fn fetch(
         &self,
         name: &Name,
@@ -106,12 +212,20 @@ impl Shared {
         download: &Download,
         promised: &mut u64,
     ) -> Result<(super::disk::Path, u64), Error> {
-        let _slot = self.slots.acquire().await.map_err(|_| Error::Shutdown)?;
+        let mut abandoned = std::pin::pin!(download.abandoned());
+        let slot = tokio::select! {
+            slot = self.slots.acquire(name.registry()) => slot,
+            () = &mut abandoned => return Err(Error::Abandoned),
+        };
+        let _slot = slot.ok_or(Error::Shutdown)?;
         let number = self.table().number();
         let part = self.disk.create(digest, number).await?;
         download.file.get_or_init(|| Arc::clone(&part.file));
         let mut sink = Sink::new(digest, &part, download);
-        let arrived = self.arrive(name, digest, &mut sink, promised).await;
+        let arrived = tokio::select! {
+            arrived = self.arrive(name, digest, &mut sink, promised) => arrived,
+            () = abandoned => Err(Error::Abandoned),
+        };
         let verified = match arrived {
             Ok(()) => sink.finish(name, digest).await,
             Err(error) => Err(error),
@@ -145,8 +259,13 @@ impl Shared {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let transient = matches!(&error, Error::Registry(e) if e.is_transient());
-            if sink.received() > before {
+            let transient = match &error {
+                // Asking again would make it a drip of a better kind.
+                Error::Registry(registry::Error::TooSlow { .. }) => false,
+                Error::Registry(error) => error.is_transient(),
+                _ => false,
+            };
+            if sink.received() - before >= PROGRESS {
                 pauses = PAUSES.into_iter();
             }
             match pauses.next().filter(|_| transient) {
@@ -165,9 +284,16 @@ impl Shared {
         promised: &mut u64,
     ) -> Result<(), Error> {
         let mut incoming = self.registries.blob(name, digest, sink.received()).await?;
-        if let (None, Some(length)) = (sink.size, incoming.length) {
-            self.promise(length, promised).await?;
-            sink.know(length);
+        let expected = self.registries.size(name, digest);
+        let sent = incoming.length.map(|length| length.saturating_add(incoming.offset));
+        if let (Some(expected), Some(sent)) = (expected, sent)
+            && expected != sent
+        {
+            return Err(other_size(name, digest, expected, sent));
+        }
+        if let (None, Some(size)) = (sink.size, expected.or(sent)) {
+            self.table().admit(size)?;
+            sink.know(size);
         }
         let mut skip = sink.received() - incoming.offset;
         while let Some(mut piece) = incoming.bytes.try_next().await? {
@@ -175,11 +301,13 @@ impl Shared {
             skip -= known;
             let piece = piece.split_off(usize::try_from(known).unwrap_or(usize::MAX));
             let after = sink.received() + piece.len() as u64;
-            if sink.size.is_some_and(|size| after > size) {
-                return Err(mismatch(name, digest));
+            if let Some(size) = sink.size.filter(|size| after > *size) {
+                return Err(other_size(name, digest, size, after));
             }
             if after > *promised {
-                self.promise(after.max(*promised + BLOCK as u64) - *promised, promised).await?;
+                // As they arrive: a registry that only announces bytes takes no room.
+                let next = sink.size.unwrap_or(u64::MAX).min(*promised + BLOCK as u64);
+                self.promise(after.max(next) - *promised, promised).await?;
             }
             self.counts.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
             sink.take(piece).await?;
@@ -254,11 +382,18 @@ impl<'a> Sink<'a> {
     async fn finish(mut self, name: &Name, digest: &Digest) -> Result<u64, Error> {
         self.write().await?;
         let hasher = self.hasher.take().ok_or_else(lost)?;
-        if hasher.finish() != *digest || self.size.is_some_and(|size| size != self.written) {
+        if let Some(size) = self.size.filter(|size| *size != self.written) {
+            return Err(other_size(name, digest, size, self.written));
+        }
+        if hasher.finish() != *digest {
             return Err(mismatch(name, digest));
         }
         Ok(self.written)
     }
+}
+
+fn other_size(name: &Name, digest: &Digest, expected: u64, sent: u64) -> Error {
+    Error::Size { registry: name.registry().clone(), digest: digest.clone(), expected, sent }
 }
 
 fn mismatch(name: &Name, digest: &Digest) -> Error {

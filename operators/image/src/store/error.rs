@@ -1,4 +1,4 @@
-use crate::registry;
+use crate::{digest::Digest, reference::Registry, registry};
 use std::{io, sync::Arc};
 
 /// Why a blob is not to be had.
@@ -17,6 +17,24 @@ pub enum Error {
         /// Size of the store.
         limit: u64,
     },
+    /// The registry sends something else than the manifest says.
+    #[error(
+        "registry {registry} sends {sent} bytes for {digest}, of which the manifest says {expected}: \
+         push the image again"
+    )]
+    Size {
+        /// The registry.
+        registry: Registry,
+        /// The blob.
+        digest: Digest,
+        /// Bytes, as the manifest says.
+        expected: u64,
+        /// Bytes, as the registry says, or as many as came.
+        sent: u64,
+    },
+    /// Nobody waits for it any more.
+    #[error("download ended: nobody waits for it any more")]
+    Abandoned,
     /// The disk failed.
     #[error("image cache is not usable")]
     Disk(#[source] Arc<io::Error>),

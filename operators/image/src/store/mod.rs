@@ -8,6 +8,7 @@ mod disk;
 mod download;
 mod error;
 mod read;
+mod slots;
 mod table;
 
 pub use error::Error;
@@ -15,8 +16,9 @@ pub use read::Blob;
 
 use crate::{digest::Digest, reference::Name, registry::Registries};
 use disk::Disk;
-use download::Download;
+use download::{Download, Reader};
 use read::Source;
+use slots::Slots;
 use std::{
     io,
     path::Path,
@@ -26,12 +28,12 @@ use std::{
     },
     time::Duration,
 };
-use table::{Found, Table};
+use table::{Found, OldFile, Table};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Downloads at a time; machines that boot at once mostly boot the same image.
-const DOWNLOADS: usize = 8;
+/// Files of an earlier process that are looked at at a time.
+const CHECKS: usize = 2;
 /// How long a request waits for a blob to begin.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -43,7 +45,9 @@ struct Shared {
     disk: Disk,
     registries: Arc<Registries>,
     table: Mutex<Table>,
-    slots: Semaphore,
+    slots: Slots,
+    /// Files that are looked at.
+    checks: Semaphore,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     counts: Counts,
@@ -76,11 +80,12 @@ pub struct Stats {
 
 impl Store {
     /// Opens the directory, which is created if needed, and keeps it to `limit` bytes. Blobs of an
-    /// earlier process are found again; what it left unfinished is removed.
+    /// earlier process are found again, and looked at before one is first handed out; what it left
+    /// unfinished is removed.
     ///
     /// # Errors
     ///
-    /// If the directory is not usable, or another process uses it.
+    /// If the directory is not usable, somebody else's, or another process uses it.
     pub async fn open_dir(
         dir: &Path,
         limit: u64,
@@ -94,7 +99,8 @@ impl Store {
             disk,
             registries,
             table: Mutex::new(table),
-            slots: Semaphore::new(DOWNLOADS),
+            slots: Slots::default(),
+            checks: Semaphore::new(CHECKS),
             tasks: TaskTracker::new(),
             shutdown,
             counts: Counts::default(),
@@ -102,7 +108,8 @@ impl Store {
     }
 
     /// The blob `digest` of the image `name`, as soon as its size is known. Begins a download
-    /// unless the blob is there, or on its way. The download goes on if the caller goes away.
+    /// unless the blob is there, or on its way. The download goes on for a while if the caller goes
+    /// away, because firmware asks for a size first, and for the content later.
     ///
     /// # Errors
     ///
@@ -121,14 +128,14 @@ impl Store {
                     shared.counts.hits.fetch_add(1, Ordering::Relaxed);
                     download
                 }
-                Found::New(download) => {
-                    shared.counts.downloads.fetch_add(1, Ordering::Relaxed);
-                    self.spawn(name, digest, &download);
+                Found::New(download, old) => {
+                    self.spawn(name, digest, &download, old);
                     download
                 }
             };
-            let size = timeout(PATIENCE, download.size()).await.map_err(|_| Error::Deadline)??;
-            return Ok(Blob::new(digest.clone(), size, Source::Download(download)));
+            let reader = Reader::new(download);
+            let size = timeout(PATIENCE, reader.size()).await.map_err(|_| Error::Deadline)??;
+            return Ok(Blob::new(digest.clone(), size, Source::Download(reader)));
         }
     }
 
@@ -153,10 +160,16 @@ impl Store {
         self.0.tasks.wait().await;
     }
 
-    fn spawn(&self, name: &Name, digest: &Digest, download: &Arc<Download>) {
+    /// What a manifest says of the size of a blob; `None` if none was read that did. A blob of
+    /// unknown size is fetched as well, but counts for as much only as has arrived.
+    pub fn knows_size(&self, name: &Name, digest: &Digest) -> Option<u64> {
+        self.0.registries.size(name, digest)
+    }
+
+    fn spawn(&self, name: &Name, digest: &Digest, download: &Arc<Download>, old: Option<OldFile>) {
         let (shared, name, digest) = (Arc::clone(&self.0), name.clone(), digest.clone());
         let download = Arc::clone(download);
-        self.0.tasks.spawn(async move { shared.run(&name, &digest, &download).await });
+        self.0.tasks.spawn(async move { shared.run(&name, &digest, &download, old).await });
     }
 }
 

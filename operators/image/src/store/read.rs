@@ -1,6 +1,6 @@
 //! Reading a blob, complete or on its way.
 
-use super::{disk::blocking, download::Download};
+use super::{disk::blocking, download::Reader};
 use crate::digest::Digest;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -20,7 +20,7 @@ pub struct Blob {
 #[derive(Clone)]
 pub(super) enum Source {
     File(Arc<File>),
-    Download(Arc<Download>),
+    Download(Reader),
 }
 
 impl Blob {

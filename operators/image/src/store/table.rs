@@ -21,8 +21,18 @@ pub(super) struct Table {
 }
 
 enum Entry {
-    Ready { path: Path, size: u64, used: u64 },
+    /// A file whose content is what its digest says.
+    Ready(Kept),
+    /// A file of an earlier process: anybody may have changed it since.
+    Inherited(Kept),
     Loading(Arc<Download>),
+}
+
+/// A complete file.
+struct Kept {
+    path: Path,
+    size: u64,
+    used: u64,
 }
 
 /// How to get at a blob.
@@ -31,9 +41,13 @@ pub(super) enum Found {
     Ready(Path),
     /// It is on its way.
     Joined(Arc<Download>),
-    /// It is to be fetched, by the caller.
-    New(Arc<Download>),
+    /// It is to be fetched, by the caller; if there is a file already, only if that is not what it
+    /// should be.
+    New(Arc<Download>, Option<OldFile>),
 }
+
+/// A file of an earlier process, and its size.
+pub(super) type OldFile = (Path, u64);
 
 impl Table {
     pub(super) fn new(limit: u64) -> Self {
@@ -48,10 +62,10 @@ impl Table {
             self.sequence = self.sequence.max(sequence);
             self.clock += 1;
             self.total += size;
-            let entry = Entry::Ready { path, size, used: self.clock };
-            if let Some(Entry::Ready { path, size, .. }) = self.entries.insert(digest, entry) {
-                self.total -= size;
-                surplus.push(path);
+            let entry = Entry::Inherited(Kept { path, size, used: self.clock });
+            if let Some(copy) = self.entries.insert(digest, entry).and_then(Entry::into_kept) {
+                self.total -= copy.size;
+                surplus.push(copy.path);
             }
         }
         while self.total > self.limit {
@@ -64,35 +78,45 @@ impl Table {
     /// Looks for `digest`. Of all who look while it is not there, one has to fetch it.
     pub(super) fn find(&mut self, digest: &Digest) -> Found {
         self.clock += 1;
-        match self.entries.get_mut(digest) {
-            Some(Entry::Ready { path, used, .. }) => {
-                *used = self.clock;
-                Found::Ready(path.clone())
+        let old = match self.entries.get_mut(digest) {
+            Some(Entry::Ready(kept)) => {
+                kept.used = self.clock;
+                return Found::Ready(kept.path.clone());
             }
-            Some(Entry::Loading(download)) => Found::Joined(Arc::clone(download)),
-            None => {
-                let download = Arc::new(Download::default());
-                self.entries.insert(digest.clone(), Entry::Loading(Arc::clone(&download)));
-                Found::New(download)
-            }
-        }
+            Some(Entry::Loading(download)) => return Found::Joined(Arc::clone(download)),
+            Some(Entry::Inherited(kept)) => Some((kept.path.clone(), kept.size)),
+            None => None,
+        };
+        let download = Arc::new(Download::default());
+        self.entries.insert(digest.clone(), Entry::Loading(Arc::clone(&download)));
+        Found::New(download, old)
     }
 
     /// Forgets a file that turned out to be gone.
     pub(super) fn lose(&mut self, digest: &Digest, lost: &Path) {
-        if let Some(Entry::Ready { path, size, .. }) = self.entries.get(digest)
-            && path == lost
+        if let Some(Entry::Ready(kept)) = self.entries.get(digest)
+            && kept.path == *lost
         {
-            self.total -= size;
+            self.total -= kept.size;
             self.entries.remove(digest);
         }
+    }
+
+    /// A file of an earlier process, which is being looked at, is not what it should be.
+    pub(super) fn reject(&mut self, (_, size): &OldFile) {
+        self.total -= size;
+    }
+
+    /// Whether a blob may be of this size.
+    pub(super) fn admit(&self, size: u64) -> Result<(), Error> {
+        if size > self.limit { Err(Error::Full { size, limit: self.limit }) } else { Ok(()) }
     }
 
     /// Promises room for `size` more bytes, and returns the files that have to go for it.
     pub(super) fn reserve(&mut self, size: u64) -> Result<Vec<Path>, Error> {
         let full = Error::Full { size, limit: self.limit };
         let removable = self.entries.values().map(|entry| match entry {
-            Entry::Ready { size, .. } => *size,
+            Entry::Ready(kept) | Entry::Inherited(kept) => kept.size,
             Entry::Loading(_) => 0,
         });
         let least = self.total - removable.sum::<u64>();
@@ -117,7 +141,8 @@ impl Table {
     pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: u64) {
         self.clock += 1;
         self.total = self.total - promised + size;
-        self.entries.insert(digest.clone(), Entry::Ready { path, size, used: self.clock });
+        let kept = Kept { path, size, used: self.clock };
+        self.entries.insert(digest.clone(), Entry::Ready(kept));
     }
 
     /// The download of `digest` has failed, for which `promised` bytes were promised.
@@ -128,22 +153,27 @@ impl Table {
 
     /// How many files there are, and how many bytes with those that are promised.
     pub(super) fn size(&self) -> (u64, u64) {
-        let ready = |entry: &&Entry| matches!(entry, Entry::Ready { .. });
+        let ready = |entry: &&Entry| !matches!(entry, Entry::Loading(_));
         (self.entries.values().filter(ready).count() as u64, self.total)
     }
 
     fn evict(&mut self) -> Option<Path> {
         let used = |(digest, entry): (&Digest, &Entry)| match entry {
-            Entry::Ready { used, .. } => Some((*used, digest.clone())),
+            Entry::Ready(kept) | Entry::Inherited(kept) => Some((kept.used, digest.clone())),
             Entry::Loading(_) => None,
         };
         let (_, oldest) = self.entries.iter().filter_map(used).min()?;
-        match self.entries.remove(&oldest)? {
-            Entry::Ready { path, size, .. } => {
-                self.total -= size;
-                Some(path)
-            }
-            Entry::Loading(_) => None,
+        let kept = self.entries.remove(&oldest)?.into_kept()?;
+        self.total -= kept.size;
+        Some(kept.path)
+    }
+}
+
+impl Entry {
+    fn into_kept(self) -> Option<Kept> {
+        match self {
+            Self::Ready(kept) | Self::Inherited(kept) => Some(kept),
+            Self::Loading(_) => None,
         }
     }
 }
@@ -156,10 +186,12 @@ mod tests {
     fn the_least_recently_used_blob_makes_room() {
         let mut table = Table::new(10);
         assert!(table.adopt(vec![file("a", 4), file("b", 4)]).is_empty());
+        assert!(matches!(table.find(&Digest::of(b"a")), Found::New(_, Some(_))));
+        table.finish(&Digest::of(b"a"), Path::from("a"), 4, 4);
         assert!(matches!(table.find(&Digest::of(b"a")), Found::Ready(_)));
         assert_eq!(table.reserve(5).unwrap(), [Path::from("b")]);
         assert_eq!(table.size(), (1, 9));
-        assert!(matches!(table.find(&Digest::of(b"b")), Found::New(_)));
+        assert!(matches!(table.find(&Digest::of(b"b")), Found::New(_, None)));
     }
 
     #[test]
@@ -168,20 +200,39 @@ mod tests {
         table.adopt(vec![file("a", 4)]);
         assert!(matches!(table.reserve(11), Err(Error::Full { size: 11, limit: 10 })));
         assert!(matches!(table.reserve(u64::MAX), Err(Error::Full { .. })));
-        assert!(matches!(table.find(&Digest::of(b"a")), Found::Ready(_)));
+        assert!(matches!(table.admit(11), Err(Error::Full { size: 11, limit: 10 })));
+        assert!(table.admit(10).is_ok());
+        assert_eq!(table.size(), (1, 4));
     }
 
     #[test]
     fn room_that_is_promised_to_a_download_is_not_given_away() {
         let mut table = Table::new(10);
         let digest = Digest::of(b"a");
-        assert!(matches!(table.find(&digest), Found::New(_)));
+        assert!(matches!(table.find(&digest), Found::New(_, None)));
         assert!(matches!(table.find(&digest), Found::Joined(_)), "one download for all");
         table.reserve(8).unwrap();
         assert!(table.reserve(3).is_err());
         table.fail(&digest, 8);
         assert!(table.reserve(3).is_ok());
-        assert!(matches!(table.find(&digest), Found::New(_)), "a failed download is begun again");
+        assert!(
+            matches!(table.find(&digest), Found::New(_, None)),
+            "a failed download is begun again"
+        );
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_process_is_looked_at_before_it_counts() {
+        let mut table = Table::new(10);
+        table.adopt(vec![file("a", 4)]);
+        let digest = Digest::of(b"a");
+        let Found::New(_, Some(old)) = table.find(&digest) else { panic!("taken as it is") };
+        assert_eq!(old, (Path::from("a"), 4));
+        assert!(matches!(table.find(&digest), Found::Joined(_)), "looked at once for all");
+        table.reject(&old);
+        assert_eq!(table.size(), (0, 0));
+        table.fail(&digest, 0);
+        assert!(matches!(table.find(&digest), Found::New(_, None)));
     }
 
     #[test]

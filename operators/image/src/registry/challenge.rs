@@ -1,0 +1,178 @@
+//! Challenges of `WWW-Authenticate` (RFC 9110, sections 11.2 to 11.6.1).
+//!
+//! Several may stand in one header, and several headers in one answer; a parameter may be quoted,
+//! and a challenge may have a token of its own form (`token68`) in place of parameters. What makes
+//! no sense ends the header that it is in, and costs nothing that came before.
+
+/// One challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Challenge {
+    scheme: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Challenge {
+    /// Whether it is for this scheme, which has no case.
+    pub(super) fn is(&self, scheme: &str) -> bool {
+        self.scheme.eq_ignore_ascii_case(scheme)
+    }
+
+    /// Value of a parameter, whose name has no case; the first counts.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let named = self.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The challenges of one header.
+pub(super) fn challenges(header: &str) -> Vec<Challenge> {
+    let mut rest = Rest(header);
+    let mut all = Vec::new();
+    loop {
+        rest.skip_separators();
+        let Some(scheme) = rest.token() else { return all };
+        let mut challenge = Challenge { scheme: scheme.to_owned(), parameters: Vec::new() };
+        if !rest.token68() {
+            rest.parameters(&mut challenge.parameters);
+        }
+        all.push(challenge);
+    }
+}
+
+/// What is left of a header.
+#[derive(Clone, Copy)]
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// Skips white space and commas: empty elements of a list are legal.
+    fn skip_separators(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t', ',']);
+    }
+
+    fn skip_space(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t']);
+    }
+
+    fn token(&mut self) -> Option<&'a str> {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        self.leading(is_part)
+    }
+
+    fn leading(&mut self, is_part: impl Fn(char) -> bool) -> Option<&'a str> {
+        let end = self.0.find(|c| !is_part(c)).unwrap_or(self.0.len());
+        let (token, rest) = self.0.split_at(end);
+        self.0 = rest;
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// Passes a token that stands in place of parameters, if one does: nothing but its padding
+    /// follows it up to the next comma.
+    fn token68(&mut self) -> bool {
+        let mut ahead = *self;
+        ahead.skip_space();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
+        if ahead.leading(is_part).is_none() {
+            return false;
+        }
+        ahead.0 = ahead.0.trim_start_matches('=');
+        ahead.skip_space();
+        let is_one = ahead.0.is_empty() || ahead.0.starts_with(',');
+        if is_one {
+            *self = ahead;
+        }
+        is_one
+    }
+
+    /// Takes parameters, up to what is the scheme of the next challenge.
+    fn parameters(&mut self, parameters: &mut Vec<(String, String)>) {
+        loop {
+            let mut ahead = *self;
+            ahead.skip_separators();
+            let Some(name) = ahead.token() else { return };
+            ahead.skip_space();
+            let Some(value) = ahead.0.strip_prefix('=') else { return };
+            ahead.0 = value;
+            ahead.skip_space();
+            let Some(value) = ahead.value() else {
+                self.0 = "";
+                return;
+            };
+            parameters.push((name.to_owned(), value));
+            *self = ahead;
+        }
+    }
+
+    fn value(&mut self) -> Option<String> {
+        let Some(quoted) = self.0.strip_prefix('"') else {
+            // More than a token may have: an address without its quotes is understood.
+            return self.leading(|c| !" \t,\"".contains(c)).map(str::to_owned);
+        };
+        let mut value = String::new();
+        let mut characters = quoted.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.0 = &quoted[at + 1..];
+                    return Some(value);
+                }
+                '\\' => value.push(characters.next()?.1),
+                other => value.push(other),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parameters<'a> = &'a [(&'a str, &'a str)];
+
+    #[test]
+    fn challenges_are_read_as_rfc_9110_has_them() {
+        let bearer: Parameters = &[("realm", "https://a/t"), ("service", "s")];
+        let cases: [(&str, &[(&str, Parameters)]); 13] = [
+            ("", &[]),
+            (r#"Bearer realm="https://a/t",service="s""#, &[("Bearer", bearer)]),
+            (r#"bearer  realm = "https://a/t" , service=s"#, &[("bearer", bearer)]),
+            (r#"BEARER realm=https://a/t,service="s""#, &[("BEARER", bearer)]),
+            (
+                r#"Basic realm="x, Bearer realm=y", Bearer realm="https://a/t", service="s""#,
+                &[("Basic", &[("realm", "x, Bearer realm=y")]), ("Bearer", bearer)],
+            ),
+            (
+                r#"Negotiate, Bearer realm="https://a/t",service="s",Basic realm=b"#,
+                &[("Negotiate", &[]), ("Bearer", bearer), ("Basic", &[("realm", "b")])],
+            ),
+            (
+                r#"Negotiate a+b/c==, Bearer realm="https://a/t", service="s""#,
+                &[("Negotiate", &[]), ("Bearer", bearer)],
+            ),
+            (
+                r#"NTLM TlRMTVNTUAAC, Bearer realm="https://a/t", service="s""#,
+                &[("NTLM", &[]), ("Bearer", bearer)],
+            ),
+            (r#", ,Bearer realm="https://a/t",, service="s",,"#, &[("Bearer", bearer)]),
+            (r#"Bearer realm="a\"b\\c""#, &[("Bearer", &[("realm", r#"a"b\c"#)])]),
+            (r#"Bearer realm="""#, &[("Bearer", &[("realm", "")])]),
+            (r#"Bearer realm="open"#, &[("Bearer", &[])]),
+            (
+                r#"Basic realm=x, Bearer realm="open"#,
+                &[("Basic", &[("realm", "x")]), ("Bearer", &[])],
+            ),
+        ];
+        for (header, expected) in cases {
+            let read: Vec<_> = challenges(header)
+                .into_iter()
+                .map(|challenge| (challenge.scheme, challenge.parameters))
+                .collect();
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(scheme, all)| ((*scheme).to_owned(), all.iter().map(owned).collect()))
+                .collect();
+            assert_eq!(read, expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What manifests say of the sizes of blobs. A registry that sends one has said it already.
+
+use crate::{digest::Digest, reference::Name};
+use std::collections::{HashMap, VecDeque};
+
+/// More sizes than this are not remembered: some layers of each image that is.
+const MOST: usize = 4096;
+
+/// Sizes of blobs, the last that were learnt.
+#[derive(Default)]
+pub(super) struct Sizes {
+    known: HashMap<(Name, Digest), u64>,
+    order: VecDeque<(Name, Digest)>,
+}
+
+impl Sizes {
+    pub(super) fn learn(&mut self, name: &Name, digest: &Digest, size: u64) {
+        let key = (name.clone(), digest.clone());
+        if self.known.insert(key.clone(), size).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    pub(super) fn get(&self, name: &Name, digest: &Digest) -> Option<u64> {
+        self.known.get(&(name.clone(), digest.clone())).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_remembered_in_bounds_and_per_image() {
+        let mut sizes = Sizes::default();
+        let name: Name = "ghcr.io/a/b".parse().unwrap();
+        let digest = |n: usize| Digest::of(&n.to_le_bytes());
+        for n in 0..=MOST {
+            sizes.learn(&name, &digest(n), n as u64);
+        }
+        assert_eq!((sizes.known.len(), sizes.order.len()), (MOST, MOST));
+        assert_eq!(sizes.get(&name, &digest(0)), None);
+        assert_eq!(sizes.get(&name, &digest(MOST)), Some(MOST as u64));
+        assert_eq!(sizes.get(&"ghcr.io/a/c".parse().unwrap(), &digest(MOST)), None);
+    }
+}

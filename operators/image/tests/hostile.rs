@@ -1,0 +1,417 @@
+//! Against a registry that wants something of us: our room, our slots, our addresses.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use metal_image::{
+    AllowList, Digest, Name, Registries, Resolver, Store, Version, manifest,
+    registry::{self, Config, Pace},
+    resolve, store,
+};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn what_the_manifest_says_of_a_size_counts_and_not_what_the_registry_sends() {
+    let kernel = vec![1; 65_000];
+    let digest = Digest::of(&kernel);
+    let announced = kernel.clone();
+    let fake = Fake::start(move |path, _| match path {
+        "/v2/os/manifests/1" => {
+            let layers = [(manifest::KERNEL[0], announced.as_slice()), (manifest::INITRD[0], b"i")];
+            image(&layers).into_response()
+        }
+        // As long as the whole cache.
+        _ => ([(header::CONTENT_LENGTH, "6000000")], endless()).into_response(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (resolver, store) = fake.both(dir.path(), 6_000_000, Config::default()).await;
+    fill(&store, dir.path()).await;
+    resolver.resolve(&format!("{}:1", fake.name), "amd64").await.unwrap();
+    let error = store.open(&fake.name, &digest).await.err().unwrap();
+    let (expected, sent) = (65_000, 6_000_000);
+    assert!(
+        matches!(error, store::Error::Size { expected: e, sent: s, .. } if (e, s) == (expected, sent)),
+        "{error:?}"
+    );
+    assert_eq!(store.stats().blobs, 3, "nothing had to go for it");
+}
+
+#[tokio::test]
+async fn a_registry_that_only_announces_bytes_takes_no_room() {
+    let fake = Fake::start(move |_, _| {
+        ([(header::CONTENT_LENGTH, "6000000")], drip(Duration::from_millis(50))).into_response()
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (_, store) = fake.both(dir.path(), 7_000_000, Config::default()).await;
+    fill(&store, dir.path()).await;
+    let blob = store.open(&fake.name, &Digest::of(b"unknown")).await.unwrap();
+    assert_eq!(blob.size(), 6_000_000);
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(store.stats().blobs, 3, "nothing had to go for it");
+}
+
+#[tokio::test]
+async fn a_drip_ends_and_gives_its_slot_back() {
+    let fake = Fake::start(move |path, _| {
+        if path.ends_with(&Digest::of(b"good").to_string()) {
+            "good".into_response()
+        } else {
+            let drip = drip(Duration::from_millis(20));
+            ([(header::CONTENT_LENGTH, "60000")], drip).into_response()
+        }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let pace = Pace { bytes: 1_000, window: Duration::from_millis(400) };
+    let (_, store) = fake.both(dir.path(), 1_000_000, Config { pace, ..Config::default() }).await;
+    // More than there are slots.
+    let blobs = (0..20_u8).map(|n| store_open(&store, &fake.name, Digest::of(&[n])));
+    let ended = futures::future::join_all(blobs).await;
+    for error in ended {
+        let text = format!("{error:?}");
+        assert!(text.contains("TooSlow"), "{text}");
+    }
+    let digest = Digest::of(b"good");
+    let good = store.open(&fake.name, &digest);
+    assert_eq!(timeout(LIMIT, good).await.unwrap().unwrap().size(), 4);
+    assert_eq!(store.stats().failures, 20);
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_waits_for_ends() {
+    let fake =
+        Fake::start(move |_, _| ([(header::CONTENT_LENGTH, "600000")], steady()).into_response())
+            .await;
+    let dir = tempfile::tempdir().unwrap();
+    let long = Duration::from_hours(1000);
+    let pace = Pace { bytes: 1, window: long };
+    let config = Config { pace, silence: long, ..Config::default() };
+    let (_, store) = fake.both(dir.path(), 1_000_000, config).await;
+    let blob = store.open(&fake.name, &Digest::of(b"a")).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    tokio::time::resume();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(store.stats().failures, 0, "somebody waits");
+    drop(blob);
+    let ended = async {
+        while store.stats().failures == 0 {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(6)).await;
+            tokio::time::resume();
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_hours(1), ended).await.unwrap();
+    let parts = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!((parts, store.stats().size), (1, 0), "only the lock");
+}
+
+#[tokio::test]
+async fn a_login_never_follows_to_another_host() {
+    let other = Fake::start(|path, headers| {
+        assert_eq!(path, "/blob");
+        assert_eq!(headers.get(header::AUTHORIZATION), None);
+        "content".into_response()
+    })
+    .await;
+    let target = format!("http://{}/blob", other.address);
+    let fake = Fake::start(move |path, headers| match path {
+        "/token?scope=repository%3Aos%3Apull" => r#"{"token":"secret"}"#.into_response(),
+        _ if headers.get(header::AUTHORIZATION).is_none() => {
+            let here =
+                format!("Bearer realm=\"http://{}/token\"", headers["host"].to_str().unwrap());
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, here)]).into_response()
+        }
+        _ => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target.clone())]).into_response(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (_, store) = fake.both(dir.path(), 1_000, Config::default()).await;
+    let blob = store.open(&fake.name, &Digest::of(b"content")).await.unwrap();
+    let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+    assert_eq!(body.concat(), b"content");
+    assert_eq!(other.asked(), ["/blob"]);
+}
+
+#[tokio::test]
+async fn redirects_have_an_end() {
+    let fake = Fake::start(|path, _| {
+        (StatusCode::FOUND, [(header::LOCATION, format!("{path}a"))]).into_response()
+    })
+    .await;
+    let registries = Registries::new(&Config::default()).unwrap();
+    let error = registries.manifest(&fake.name, &Version::Tag("1".into())).await.unwrap_err();
+    assert!(matches!(error, registry::Error::Unreachable { .. }), "{error:?}");
+    assert!(fake.asked().len() <= 7, "{:?}", fake.asked());
+}
+
+#[tokio::test]
+async fn a_token_is_had_whatever_stands_beside_it() {
+    let challenges = [
+        vec![r#"Bearer realm="/token",service="s""#],
+        vec![r#"Negotiate, bearer Realm = "/token" , SERVICE=s"#],
+        vec![r#"Basic realm="a, b""#, r#"Bearer realm="/token",service="s""#],
+        vec![r#"Negotiate abc==, Basic realm=x, Bearer realm="/token?service=s""#],
+    ];
+    for challenge in challenges {
+        let all = challenge.clone();
+        let fake = Fake::start(move |path, headers| match path {
+            path if path.starts_with("/token?") => {
+                r#"{"access_token":"secret","expires_in":"-1.5","issued_at":{}}"#.into_response()
+            }
+            _ if headers.get(header::AUTHORIZATION).is_some() => {
+                assert_eq!(headers[header::AUTHORIZATION], "Bearer secret");
+                image(&[]).into_response()
+            }
+            _ => {
+                let mut response = StatusCode::UNAUTHORIZED.into_response();
+                for challenge in &all {
+                    let value = challenge.parse().unwrap();
+                    response.headers_mut().append(header::WWW_AUTHENTICATE, value);
+                }
+                response
+            }
+        })
+        .await;
+        let registries = Registries::new(&Config::default()).unwrap();
+        registries.manifest(&fake.name, &Version::Tag("1".into())).await.unwrap();
+        let token = fake.asked().into_iter().find(|path| path.starts_with("/token")).unwrap();
+        assert!(token.contains("service=s") && token.contains("scope=repository"), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_an_earlier_process_is_looked_at_before_it_is_served() {
+    let content = vec![7; 1_500_000];
+    let digest = Digest::of(&content);
+    let served = content.clone();
+    let fake = Fake::start(move |_, _| served.clone().into_response()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(format!("sha256-{}.1", digest.hex()));
+    let mut bad = content.clone();
+    bad[1_499_999] = 8;
+    std::fs::write(&path, &bad).unwrap();
+
+    let (_, store) = fake.both(dir.path(), 10_000_000, Config::default()).await;
+    let read = async |store: &Store| {
+        let blob = store.open(&fake.name, &digest).await.unwrap();
+        let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+        assert!(body.concat() == content);
+    };
+    read(&store).await;
+    store.closed().await;
+    assert!(!path.exists(), "what was changed is gone");
+    assert_eq!((store.stats().downloads, store.stats().size), (1, 1_500_000));
+    drop(store);
+
+    let (_, store) = fake.both(dir.path(), 10_000_000, Config::default()).await;
+    for _ in 0..2 {
+        read(&store).await;
+    }
+    assert_eq!((store.stats().downloads, store.stats().size), (0, 1_500_000));
+    assert_eq!(fake.asked().len(), 1, "what is right is not fetched again");
+}
+
+#[tokio::test]
+async fn indexes_within_indexes_are_followed_to_the_image_of_the_machine() {
+    let kernel = |content: &'static [u8]| image(&[(manifest::KERNEL[0], content)]);
+    let (amd, arm, windows) = (kernel(b"amd"), kernel(b"arm"), kernel(b"windows"));
+    let inner = index(&[
+        entry(&windows, r#","platform":{"architecture":"amd64","os":"windows"}"#),
+        entry(&arm, r#","platform":{"architecture":"arm64","os":"linux","variant":"v8"}"#),
+        entry(&amd, r#","platform":{"architecture":"amd64","os":"linux"}"#),
+    ]);
+    let attestation = r#","platform":{"architecture":"unknown","os":"unknown"}"#;
+    let middle = index(&[entry(&windows, attestation), entry(&inner, "")]);
+    let outer =
+        index(&[entry(&middle, r#","mediaType":"application/vnd.oci.image.index.v1+json""#)]);
+    let fake = Fake::documents(vec![amd, arm, windows, inner, middle], outer).await;
+    for (architecture, content) in [("amd64", b"amd"), ("arm64", b"arm"), ("arm64/v9", b"arm")] {
+        let resolved = fake.resolver().resolve(&format!("{}:1", fake.name), architecture).await;
+        let found = resolved.unwrap().pxe.clone();
+        // It has a kernel, and no initramfs: the image is the one that is meant.
+        let text = format!("{found:?}");
+        assert!(text.contains("initramfs"), "{text}");
+        assert!(
+            fake.asked().contains(&format!(
+                "/v2/os/manifests/{}",
+                Digest::of(content_of(content).as_bytes())
+            ))
+        );
+    }
+    let resolved = fake.resolver().resolve(&format!("{}:1", fake.name), "riscv64").await.unwrap();
+    let missing = resolved.pxe.as_ref().unwrap_err().to_string();
+    assert!(missing.ends_with("(has: amd64, arm64)"), "{missing}");
+}
+
+#[tokio::test]
+async fn indexes_without_end_are_refused() {
+    let mut documents = vec![image(&[])];
+    for _ in 0..10 {
+        documents.push(index(&[entry(documents.last().unwrap(), "")]));
+    }
+    let outer = documents.last().unwrap().clone();
+    let deep = Fake::documents(documents, outer).await;
+    let wide: Vec<String> =
+        (0..40_u8).map(|n| index(&[entry(&image(&[("a", &[n])]), "")])).collect();
+    let outer = index(&wide.iter().map(|document| entry(document, "")).collect::<Vec<_>>());
+    let wide = Fake::documents(wide, outer).await;
+    for fake in [deep, wide] {
+        let error =
+            fake.resolver().resolve(&format!("{}:1", fake.name), "amd64").await.unwrap_err();
+        assert!(matches!(error, resolve::Error::Nested { .. }), "{error:?}");
+        assert!(fake.asked().len() <= 17, "{}", fake.asked().len());
+    }
+}
+
+fn content_of(content: &[u8]) -> String {
+    image(&[(manifest::KERNEL[0], content)])
+}
+
+/// The manifest of an image with these layers.
+fn image(layers: &[(&str, &[u8])]) -> String {
+    let layers = layers.iter().map(|(media_type, content)| {
+        let (digest, size) = (Digest::of(content), content.len());
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+    });
+    format!(r#"{{"layers":[{}]}}"#, layers.collect::<Vec<_>>().join(","))
+}
+
+fn index(entries: &[String]) -> String {
+    format!(r#"{{"manifests":[{}]}}"#, entries.join(","))
+}
+
+fn entry(document: &str, rest: &str) -> String {
+    format!(r#"{{"digest":"{}","size":1{rest}}}"#, Digest::of(document.as_bytes()))
+}
+
+fn endless() -> Body {
+    Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(vec![0; 65_536])))
+}
+
+/// A byte now and then.
+fn drip(every: Duration) -> Body {
+    Body::from_stream(stream::repeat(()).then(move |()| async move {
+        sleep(every).await;
+        Ok::<_, io::Error>(vec![0])
+    }))
+}
+
+/// Fast enough, and never done.
+fn steady() -> Body {
+    let first = stream::iter([Ok::<_, io::Error>(vec![0; 200_000])]);
+    Body::from_stream(first.chain(stream::repeat(()).take(1).then(|()| async {
+        sleep(Duration::from_hours(1000)).await;
+        Ok(vec![0])
+    })))
+}
+
+async fn store_open(store: &Store, name: &Name, digest: Digest) -> io::Error {
+    let blob = match store.open(name, &digest).await {
+        Ok(blob) => blob,
+        Err(error) => return io::Error::other(error),
+    };
+    blob.read(0..blob.size()).try_collect::<Vec<_>>().await.unwrap_err()
+}
+
+/// Three blobs that take all the room there is.
+async fn fill(store: &Store, dir: &Path) {
+    let contents = [1_u8, 2, 3].map(|n| vec![n; 2_000_000]);
+    let served = contents.clone();
+    let fake = Fake::start(move |path, _| {
+        let found = served.iter().find(|content| path.ends_with(&Digest::of(content).to_string()));
+        found.unwrap().clone().into_response()
+    })
+    .await;
+    for content in &contents {
+        let blob = store.open(&fake.name, &Digest::of(content)).await.unwrap();
+        blob.read(0..blob.size()).try_for_each(async |_| Ok(())).await.unwrap();
+    }
+    while store.stats().blobs < 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(dir.exists());
+}
+
+/// A registry that answers as it is told.
+struct Fake {
+    name: Name,
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Fake {
+    async fn start(
+        answer: impl Fn(&str, &HeaderMap) -> Response + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(Mutex::new(vec![]));
+        let note = Arc::clone(&asked);
+        let router = Router::new().fallback(move |request: Request| {
+            let path = request.uri().to_string();
+            note.lock().unwrap().push(path.clone());
+            let response = answer(&path, request.headers());
+            async move { response }
+        });
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { name: format!("{address}/os").parse().unwrap(), address, asked, serving }
+    }
+
+    /// With these documents by digest, and one by tag.
+    async fn documents(documents: Vec<String>, tagged: String) -> Self {
+        Self::start(move |path, _| {
+            let wanted = path.rsplit('/').next().unwrap();
+            let is = |document: &&String| Digest::of(document.as_bytes()).to_string() == wanted;
+            documents.iter().find(is).unwrap_or(&tagged).clone().into_response()
+        })
+        .await
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn resolver(&self) -> Resolver {
+        let allowed = AllowList::new([self.address.as_str()]).unwrap();
+        Resolver::new(Arc::new(Registries::new(&Config::default()).unwrap()), allowed)
+    }
+
+    async fn both(&self, dir: &Path, limit: u64, config: Config) -> (Resolver, Store) {
+        let registries = Arc::new(Registries::new(&config).unwrap());
+        let allowed = AllowList::new([self.address.as_str()]).unwrap();
+        let shutdown = CancellationToken::new();
+        let store = Store::open_dir(dir, limit, Arc::clone(&registries), shutdown).await.unwrap();
+        (Resolver::new(registries, allowed), store)
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
