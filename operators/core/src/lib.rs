@@ -29,3 +29,4 @@ pub mod redfish;
 pub mod registry;
 pub mod server;
 pub mod tftp;
+mod yaml;

@@ -1,7 +1,7 @@
 //! The main file: two chains of plugins.
 
 use super::note::Error;
-use crate::located::Located;
+use crate::{located::Located, yaml::LeadingZero};
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -231,8 +231,7 @@ pub(super) fn yaml<T: serde::de::DeserializeOwned>(
     text: &str,
     what: &str,
 ) -> Result<T, Error> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| Error::Yaml {
+    crate::yaml::read(text, LeadingZero::Decimal).map_err(|error| Error::Yaml {
         file: file.to_owned(),
         what: what.to_owned(),
         problem: format!("{error}; correct it, or leave out what FeDHCP ignores"),

@@ -1,4 +1,5 @@
 use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError};
+use crate::yaml::{self, LeadingZero};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{HashMap, hash_map};
@@ -81,8 +82,7 @@ impl MacDb {
     /// They name the line, the field and what to write instead.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         // Snippets of the file would put passwords into the log.
-        let options = serde_saphyr::options! { with_snippet: false };
-        let file: RawFile = serde_saphyr::from_str_with_options(text, options)
+        let file: RawFile = yaml::read(text, LeadingZero::Decimal)
             .map_err(|error| ParseError::Yaml(error.to_string()))?;
         let mut db = Self::default();
         let mut lines = HashMap::new();

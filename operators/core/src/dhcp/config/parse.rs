@@ -5,6 +5,7 @@ use crate::{
         boot::{BootFiles, MAX_FILE, TftpFile},
     },
     macdb::MacPrefix,
+    yaml::{self, LeadingZero},
 };
 use std::{
     collections::HashMap,
@@ -46,8 +47,7 @@ impl Config {
     ///
     /// They name the line, the field and what to write instead.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        let raw: raw::Config = serde_saphyr::from_str_with_options(text, options)
+        let raw: raw::Config = yaml::read(text, LeadingZero::Decimal)
             .map_err(|error| ConfigError::Yaml(error.to_string()))?;
         if raw.interfaces.is_empty() && raw.listen.is_empty() && raw.dhcp6.is_none() {
             let problem = "nothing to listen on; name an interface here, or an address in listen";

@@ -1,0 +1,146 @@
+//! The one way to read YAML: whatever YAML 1.2 allows, in bounds.
+//!
+//! The parser's own defaults refuse legal files: 33 lines of comment between a key and its list, or
+//! a hundred aliases of one anchor. What bounds a file here is how much it becomes, not how it is
+//! written.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::{NonFiniteFloatPolicy, Options, alias_limits, budget, options};
+
+/// Nodes that aliases may add; a file of people has some thousand.
+const REPLAYED: usize = 200_000;
+
+/// Why a text is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// Not YAML, or not what was asked for. The text itself, which may hold a password, is not
+    /// shown.
+    #[error("{0}")]
+    Malformed(String),
+    /// A stream of documents.
+    #[error("there are {0} documents: keep one, and remove the line \"---\" before the others")]
+    Documents(usize),
+}
+
+/// How integers with a leading zero are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeadingZero {
+    /// As YAML 1.2 has it.
+    Decimal,
+    /// As YAML 1.1 has it, for modes of files.
+    Octal,
+}
+
+/// Reads the one document of a text. A byte order mark, markers before and after the document, and
+/// empty documents beside it do not count.
+///
+/// # Errors
+///
+/// If it is not YAML, has several documents, or they are not what `T` takes.
+pub(crate) fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
+    let text = text.trim_start_matches('\u{feff}');
+    let malformed = |error: serde_saphyr::Error| Error::Malformed(error.to_string());
+    let all = serde_saphyr::from_multiple_with_options::<T>(text, settings(zero));
+    let mut all = all.map_err(malformed)?;
+    match (all.pop(), all.len()) {
+        (Some(one), 0) => Ok(one),
+        (Some(_), others) => Err(Error::Documents(others + 1)),
+        // What an empty text is, `T` says.
+        (None, _) => serde_saphyr::from_str_with_options("", settings(zero)).map_err(malformed),
+    }
+}
+
+fn settings(zero: LeadingZero) -> Options {
+    options! {
+        with_snippet: false,
+        emit_comments: false,
+        legacy_octal_numbers: zero == LeadingZero::Octal,
+        // Where a text is wanted it is one; where a number is, it is refused there.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        budget: budget! { enforce_alias_anchor_ratio: false },
+        alias_limits: alias_limits! { max_total_replayed_events: REPLAYED },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::fmt::Write;
+
+    fn value(text: &str) -> Value {
+        read(text, LeadingZero::Decimal).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    #[test]
+    fn every_legal_form_of_a_file_is_read() {
+        let is = json!({ "list": [{ "a": 1 }, { "a": 2 }], "text": "x y\n" });
+        let plain = "list:\n  - a: 1\n  - a: 2\ntext: |\n  x y\n";
+        let forms = [
+            plain.to_owned(),
+            plain.replace('\n', "\r\n"),
+            format!("\u{feff}{plain}"),
+            format!("---\n{plain}"),
+            format!("{plain}---\n"),
+            format!("{plain}...\n"),
+            format!("# a\n\n---\n{plain}---\n# nothing\n"),
+            format!("%YAML 1.2\n---\n{plain}...\n"),
+            plain.replace("list:\n", "list: #\ta tab\n\t# and another\n"),
+            "{\n\t\"list\": [{\"a\": 1},\n\t\t{\"a\": 2}],\n\t\"text\": \"x y\\n\"\n}".to_owned(),
+            json!(is).to_string(),
+            "list: [{a: 1}, {a: 2},]\ntext: \"x\\\n  \\ y\\n\"\n".to_owned(),
+            "list:\n- &first\n  a: 1\n- {<<: *first, a: 2}\ntext: >\n  x\n  y\n".to_owned(),
+            "? list\n: - a: 1\n  - a: 2\n? text\n: !!str |+\n  x y\n".to_owned(),
+            "\"list\":\n- a: 1 # one\n# two\n-\n  a: 2\n'text': \"x y\\n\"".to_owned(),
+        ];
+        for form in forms {
+            assert_eq!(value(&form), is, "{form}");
+        }
+    }
+
+    #[test]
+    fn comments_stand_anywhere_in_any_number() {
+        let comments = |indent: &str| format!("{indent}# comment\n").repeat(5_000);
+        let (outer, inner) = (comments(""), comments("    "));
+        let list =
+            format!("{outer}list:\n{inner}{outer}  - a: 1\n{inner}  - a:\n{inner}      2\n{outer}");
+        assert_eq!(value(&list), json!({ "list": [{ "a": 1 }, { "a": 2 }] }));
+        let map = format!("map: # here\n{inner}  a:\n{outer}    b: 1\n{inner}");
+        assert_eq!(value(&map), json!({ "map": { "a": { "b": 1 } } }));
+        let flow = format!("list: [\n{inner}1,\n{inner}2\n{inner}]\n");
+        assert_eq!(value(&flow), json!({ "list": [1, 2] }));
+        let long = format!("a: 1 # {}\n", "x".repeat(100_000));
+        assert_eq!(value(&long), json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn one_anchor_may_be_used_often() {
+        let mut text = "one: &one {a: 1}\nlist:\n".to_owned();
+        (0..1_000).for_each(|_| text.push_str("  - *one\n"));
+        assert_eq!(value(&text)["list"].as_array().map(Vec::len), Some(1_000));
+    }
+
+    #[test]
+    fn a_text_that_grows_without_bound_is_refused() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+            writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
+        }
+        assert!(read::<Value>(&bomb, LeadingZero::Decimal).is_err());
+        assert!(read::<Value>(&"[".repeat(10_000), LeadingZero::Decimal).is_err());
+    }
+
+    #[test]
+    fn several_documents_are_counted_and_none_is_picked() {
+        let error = read::<Value>("a: 1\n---\nb: 2\n", LeadingZero::Decimal).unwrap_err();
+        assert_eq!(error, Error::Documents(2));
+        assert_eq!(value("# nothing\n---\n"), Value::Null);
+        assert!(read::<Vec<u8>>("a: 1", LeadingZero::Decimal).is_err());
+    }
+
+    #[test]
+    fn a_leading_zero_is_octal_where_that_is_asked_for() {
+        assert_eq!(read("0644", LeadingZero::Octal), Ok(0o644));
+    }
+}
