@@ -8,13 +8,19 @@
 //! Fields and versions are those of the Butane and Ignition specifications
 //! (coreos.github.io/butane/specs, coreos.github.io/ignition/specs).
 
+mod check;
+mod node;
 mod schema;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod translate;
 
-use serde_json::{Map, Value, json};
-use std::fmt;
+use crate::yaml::{self, LeadingZero};
+use node::{Kind, Node};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fmt};
+use translate::Walk;
 
 /// Largest text; Kubernetes keeps a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
@@ -133,21 +139,23 @@ pub fn translate(text: &str) -> Result<String, Error> {
     if text.len() > MAX_TEXT {
         return Err(Error::TooLong);
     }
+    let text = text.trim_start_matches('\u{feff}');
     let mut document = parse(text)?;
-    let word = |document: &mut Map<String, Value>, field: &str| match document.remove(field) {
-        Some(Value::String(word)) => Ok(word),
+    let mut word = |field: &str| match document.remove(field).map(|node| node.kind) {
+        Some(Kind::Text(word)) => Ok(word),
         Some(_) => {
             let path = Path::default().field(field);
             Err(Error::Wrong { path, expected: "text; put it in quotes" })
         }
         None => Err(Error::Missing(Path::default().field(field))),
     };
-    let variant = word(&mut document, "variant")?;
-    let version = word(&mut document, "version")?;
+    let variant = word("variant")?;
+    let version = word("version")?;
     let Some(known) = Version::of(&variant, &version) else {
         return Err(Error::Version { variant, version });
     };
-    let mut ignition = translate::document(&document, known)?;
+    let walk = Walk { version: known, source: text };
+    let mut ignition = translate::document(&document, walk)?;
     let header = ignition.entry("ignition").or_insert_with(|| json!({}));
     if let Value::Object(header) = header {
         header.insert("version".to_owned(), json!(format!("3.{}.0", known.ignition)));
@@ -155,18 +163,12 @@ pub fn translate(text: &str) -> Result<String, Error> {
     Ok(Value::Object(ignition).to_string())
 }
 
-fn parse(text: &str) -> Result<Map<String, Value>, Error> {
-    let options = serde_saphyr::options! {
-        // `mode: 0644` is octal to Butane.
-        legacy_octal_numbers: true,
-        // The text may hold a password.
-        with_snippet: false,
-    };
-    let parsed = serde_saphyr::from_str_with_options(text, options);
-    match parsed.map_err(|error| Error::Yaml(error.to_string()))? {
-        Value::Object(document) => Ok(document),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Error::Wrong { path: Path::default(), expected: "a mapping" })
-        }
+fn parse(text: &str) -> Result<BTreeMap<String, Node>, Error> {
+    // `mode: 0644` is octal to Butane.
+    let document = yaml::read::<Option<Node>>(text, LeadingZero::Octal);
+    let document = document.map_err(|error| Error::Yaml(error.to_string()))?;
+    match document.map(|node| node.kind) {
+        Some(Kind::Map(document)) => Ok(document),
+        Some(_) | None => Err(Error::Wrong { path: Path::default(), expected: "a mapping" }),
     }
 }

@@ -1,5 +1,7 @@
 //! Which fields there are, what they become, and since when.
 
+use super::check::{self, Check};
+
 /// A field of Butane.
 pub(super) struct Field {
     /// Its name in Butane.
@@ -15,12 +17,13 @@ pub(super) struct Field {
 /// What a field may hold.
 pub(super) enum Shape {
     Text,
-    /// Absolute path of a file.
-    FilePath,
+    /// A text of which Ignition asks more.
+    Checked(Check),
     Bool,
     Int,
     /// Permissions, at most 07777.
     Mode,
+    /// Texts, no two of which are the same.
     Texts,
     Object(&'static [Field]),
     /// Objects, of which no two are the same in this field of Ignition.
@@ -73,14 +76,14 @@ pub(super) const RESOURCE: &[Field] = &[
     same("source", Shape::Text),
     same("inline", Shape::Text),
     same("local", LOCAL),
-    same("compression", Shape::Text),
+    same("compression", Shape::Checked(check::compression)),
     field("http_headers", "httpHeaders", Shape::Objects(HEADER, "name")).since(1, "1.1.0"),
     same("verification", Shape::Object(VERIFICATION)),
 ];
 
 const HEADER: &[Field] = &[same("name", Shape::Text).required(), same("value", Shape::Text)];
 
-const VERIFICATION: &[Field] = &[same("hash", Shape::Text)];
+const VERIFICATION: &[Field] = &[same("hash", Shape::Checked(check::hash))];
 
 const PASSWD: &[Field] =
     &[same("groups", Shape::Objects(GROUP, "name")), same("users", Shape::Objects(USER, "name"))];
@@ -118,7 +121,7 @@ const STORAGE: &[Field] = &[
 ];
 
 const DIRECTORY: &[Field] = &[
-    same("path", Shape::FilePath).required(),
+    same("path", Shape::Checked(check::path)).required(),
     same("overwrite", Shape::Bool),
     same("user", Shape::Object(OWNER)),
     same("group", Shape::Object(OWNER)),
@@ -126,7 +129,7 @@ const DIRECTORY: &[Field] = &[
 ];
 
 const FILE: &[Field] = &[
-    same("path", Shape::FilePath).required(),
+    same("path", Shape::Checked(check::path)).required(),
     same("overwrite", Shape::Bool),
     same("user", Shape::Object(OWNER)),
     same("group", Shape::Object(OWNER)),
@@ -136,7 +139,7 @@ const FILE: &[Field] = &[
 ];
 
 const LINK: &[Field] = &[
-    same("path", Shape::FilePath).required(),
+    same("path", Shape::Checked(check::path)).required(),
     same("target", Shape::Text).required(),
     same("hard", Shape::Bool),
     same("overwrite", Shape::Bool),
@@ -149,16 +152,16 @@ const OWNER: &[Field] = &[same("id", Shape::Int), same("name", Shape::Text)];
 const SYSTEMD: &[Field] = &[same("units", Shape::Objects(UNIT, "name"))];
 
 const UNIT: &[Field] = &[
-    same("name", Shape::Text).required(),
+    same("name", Shape::Checked(check::unit_name)).required(),
     same("enabled", Shape::Bool),
     same("mask", Shape::Bool),
-    same("contents", Shape::Text),
+    same("contents", Shape::Checked(check::unit)),
     field("contents_local", "", LOCAL),
     same("dropins", Shape::Objects(DROPIN, "name")),
 ];
 
 const DROPIN: &[Field] = &[
-    same("name", Shape::Text).required(),
-    same("contents", Shape::Text),
+    same("name", Shape::Checked(check::dropin_name)).required(),
+    same("contents", Shape::Checked(check::unit)),
     field("contents_local", "", LOCAL),
 ];

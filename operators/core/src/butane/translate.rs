@@ -1,41 +1,53 @@
 //! The walk over a document, guided by the schema.
 
 use super::{
-    Error, Path, Version,
+    Error, Path, Version, check,
+    node::{Kind, Node},
     schema::{DOCUMENT, Field, Need, RESOURCE, Shape},
 };
 use serde_json::{Map, Value, json};
-use std::{collections::HashSet, fmt::Write};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write,
+};
+
+/// What holds for the whole document.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    pub(super) version: Version,
+    /// The text that is translated.
+    pub(super) source: &'a str,
+}
 
 pub(super) fn document(
-    document: &Map<String, Value>,
-    version: Version,
+    document: &BTreeMap<String, Node>,
+    walk: Walk<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let root = Path::default();
-    let translated = object(document, DOCUMENT, &root, version)?;
-    one_node_per_path(&translated)?;
+    let translated = object(document, DOCUMENT, &root, walk)?;
+    super::storage::check(&translated)?;
     Ok(translated)
 }
 
 fn object(
-    map: &Map<String, Value>,
+    map: &BTreeMap<String, Node>,
     fields: &[Field],
     path: &Path,
-    version: Version,
+    walk: Walk<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let mut translated = Map::new();
-    for (name, value) in map {
+    for (name, node) in map {
         let path = path.field(name);
         let known = fields.iter().find(|field| field.name == name);
         let field = known.ok_or_else(|| Error::Unsupported(path.clone()))?;
         let (since, needs) = field.since;
-        if value.is_null() {
+        if node.is_null() {
             continue;
         }
-        if version.ignition < since {
+        if walk.version.ignition < since {
             return Err(Error::TooNew { path, needs });
         }
-        let value = shaped(value, &field.shape, &path, version)?;
+        let value = shaped(node, &field.shape, &path, walk)?;
         translated.insert(field.becomes.to_owned(), value);
     }
     let missing =
@@ -46,46 +58,57 @@ fn object(
     }
 }
 
-fn shaped(value: &Value, shape: &Shape, path: &Path, version: Version) -> Result<Value, Error> {
+fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
     let wrong = |expected| Error::Wrong { path: path.clone(), expected };
     match shape {
-        Shape::Text => text(value, path).map(|text| json!(text)),
-        Shape::FilePath => match text(value, path)? {
-            absolute if absolute.starts_with('/') => Ok(json!(absolute)),
-            _ => Err(wrong("an absolute path")),
-        },
-        Shape::Bool => value.as_bool().map(Value::from).ok_or_else(|| wrong("true or false")),
-        Shape::Int => value.as_u64().map(Value::from).ok_or_else(|| wrong("a number")),
+        Shape::Text => text(node, path, walk).map(|text| json!(text)),
+        Shape::Checked(check) => {
+            let text = text(node, path, walk)?;
+            check(text).map_err(wrong)?;
+            Ok(json!(text))
+        }
+        Shape::Bool => {
+            let Kind::Bool(value) = node.kind else { return Err(wrong("true or false")) };
+            Ok(value.into())
+        }
+        Shape::Int => number(node).map(Value::from).ok_or_else(|| wrong("a number")),
         Shape::Mode => {
-            let mode = value.as_u64().filter(|mode| *mode <= 0o7777);
+            let mode = number(node).filter(|mode| *mode <= 0o7777);
             mode.map(Value::from).ok_or_else(|| wrong("a mode such as 0644"))
         }
-        Shape::Texts => items(value, path)?
-            .map(|(item, path)| text(item, &path).map(|text| json!(text)))
-            .collect(),
+        Shape::Texts => texts(node, path, walk),
         Shape::Object(fields) => {
-            Ok(Value::Object(object(mapping(value, path)?, fields, path, version)?))
+            Ok(Value::Object(object(mapping(node, path)?, fields, path, walk)?))
         }
-        Shape::Objects(fields, unique) => objects(value, fields, unique, path, version),
-        Shape::Resource => resource(value, path, version),
+        Shape::Objects(fields, unique) => objects(node, fields, unique, path, walk),
+        Shape::Resource => resource(node, path, walk),
         Shape::Resources => {
-            items(value, path)?.map(|(item, path)| resource(item, &path, version)).collect()
+            items(node, path)?.map(|(item, path)| resource(item, &path, walk)).collect()
         }
         Shape::Refused(instead) => Err(Error::Refused { path: path.clone(), instead }),
     }
 }
 
+fn texts(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+    let all: Vec<&str> =
+        items(node, path)?.map(|(item, at)| text(item, &at, walk)).collect::<Result<_, _>>()?;
+    match check::repeated(all.iter().copied()) {
+        Some((at, name)) => Err(Error::Twice { path: path.item(at), name: name.to_owned() }),
+        None => Ok(json!(all)),
+    }
+}
+
 fn objects(
-    value: &Value,
+    node: &Node,
     fields: &[Field],
     unique: &str,
     path: &Path,
-    version: Version,
+    walk: Walk<'_>,
 ) -> Result<Value, Error> {
     let mut seen = HashSet::new();
     let mut translated = vec![];
-    for (item, path) in items(value, path)? {
-        let item = object(mapping(item, &path)?, fields, &path, version)?;
+    for (item, path) in items(node, path)? {
+        let item = object(mapping(item, &path)?, fields, &path, walk)?;
         if let Some(Value::String(name)) = item.get(unique)
             && !seen.insert(name.clone())
         {
@@ -97,14 +120,31 @@ fn objects(
 }
 
 /// Content by address, or in line as a `data:` URL (RFC 2397).
-fn resource(value: &Value, path: &Path, version: Version) -> Result<Value, Error> {
-    let mut resource = object(mapping(value, path)?, RESOURCE, path, version)?;
+fn resource(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+    let mut resource = object(mapping(node, path)?, RESOURCE, path, walk)?;
+    let wrong = |path: Path, expected| Error::Wrong { path, expected };
     if let Some(Value::String(inline)) = resource.remove("inline") {
         if resource.contains_key("source") {
-            let path = path.clone();
-            return Err(Error::Wrong { path, expected: "either source or inline, not both" });
+            return Err(wrong(path.clone(), "either source or inline, not both"));
         }
         resource.insert("source".to_owned(), json!(data_url(&inline)));
+    }
+    let source = resource.get("source").and_then(Value::as_str).unwrap_or_default();
+    check::source(source).map_err(|expected| wrong(path.field("source"), expected))?;
+    let hash = resource.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
+    let at = || path.field("verification").field("hash");
+    if hash.is_some() && source.is_empty() {
+        return Err(wrong(at(), "absent, as there is no source"));
+    }
+    if walk.version.ignition == 0 && hash.is_some_and(|hash| hash.starts_with("sha256-")) {
+        return Err(Error::TooNew { path: at(), needs: "1.1.0" });
+    }
+    let has_headers = resource.get("httpHeaders").is_some_and(|headers| *headers != json!([]));
+    if has_headers && !check::takes_headers(source) {
+        return Err(wrong(
+            path.field("http_headers"),
+            "absent, as the source is not http or https",
+        ));
     }
     Ok(Value::Object(resource))
 }
@@ -122,38 +162,29 @@ fn data_url(content: &str) -> String {
     url
 }
 
-/// A file, a directory and a link of one path are one too many as well.
-fn one_node_per_path(document: &Map<String, Value>) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    for kind in ["directories", "files", "links"] {
-        let nodes = document.get("storage").and_then(|storage| storage.get(kind));
-        for (at, node) in nodes.and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let Some(Value::String(name)) = node.get("path") else { continue };
-            if !seen.insert(name) {
-                let path = Path::default().field("storage").field(kind).item(at).field("path");
-                return Err(Error::Twice { path, name: name.clone() });
-            }
-        }
+fn mapping<'a>(node: &'a Node, path: &Path) -> Result<&'a BTreeMap<String, Node>, Error> {
+    if let Kind::Map(map) = &node.kind {
+        return Ok(map);
     }
-    Ok(())
-}
-
-fn mapping<'a>(value: &'a Value, path: &Path) -> Result<&'a Map<String, Value>, Error> {
-    let wrong = || Error::Wrong { path: path.clone(), expected: "a mapping" };
-    value.as_object().ok_or_else(wrong)
+    Err(Error::Wrong { path: path.clone(), expected: "a mapping" })
 }
 
 fn items<'a>(
-    value: &'a Value,
+    node: &'a Node,
     path: &'a Path,
-) -> Result<impl Iterator<Item = (&'a Value, Path)>, Error> {
-    let wrong = || Error::Wrong { path: path.clone(), expected: "a list" };
-    let items = value.as_array().ok_or_else(wrong)?;
+) -> Result<impl Iterator<Item = (&'a Node, Path)>, Error> {
+    let Kind::List(items) = &node.kind else {
+        return Err(Error::Wrong { path: path.clone(), expected: "a list" });
+    };
     Ok(items.iter().enumerate().map(|(at, item)| (item, path.item(at))))
 }
 
-/// Numbers and the like are not taken for text: `0123` has already become another number.
-fn text<'a>(value: &'a Value, path: &Path) -> Result<&'a str, Error> {
+fn number(node: &Node) -> Option<u64> {
+    if let Kind::Int(number) = node.kind { Some(number) } else { None }
+}
+
+/// Any scalar, as it is written: `name: 0123` is a name to Butane.
+fn text<'a>(node: &'a Node, path: &Path, walk: Walk<'a>) -> Result<&'a str, Error> {
     let wrong = || Error::Wrong { path: path.clone(), expected: "text; put it in quotes" };
-    value.as_str().ok_or_else(wrong)
+    node.text(walk.source).ok_or_else(wrong)
 }
