@@ -181,6 +181,9 @@ impl Talk {
             // The table has the deadlines.
             .header_read_timeout(None)
             .max_buf_size(limits.head_bytes)
+            // GRUB and shim under UEFI HTTP boot compare names as they are written in RFC 9110,
+            // and take `content-length` for none.
+            .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

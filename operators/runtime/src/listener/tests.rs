@@ -34,6 +34,21 @@ async fn handlers_know_the_other_end_and_a_request_under_way_outlives_the_shutdo
 }
 
 #[tokio::test]
+async fn header_names_go_out_as_old_firmware_compares_them() {
+    let handler = || async { ([("content-type", "application/efi"), ("etag", "a")], "abc") };
+    let site = Site::new(Router::new().route("/", get(handler)), Limits::MACHINES).await;
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = rest(&mut site.ask(request.as_bytes()).await).await;
+        for header in ["\r\nContent-Length: 3\r\n", "\r\nContent-Type: application/efi\r\n"] {
+            assert!(answer.contains(header), "{answer}");
+        }
+        assert!(!answer.contains("content-length"), "{answer}");
+    }
+    site.end().await;
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_refused() {
     let site = Site::new(Router::new(), Limits::MACHINES).await;
     let long = "a".repeat(2 * Limits::MACHINES.head_bytes);
