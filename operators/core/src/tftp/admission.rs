@@ -1,29 +1,50 @@
-//! Which requests become transfers.
+//! Which requests are answered, and which of them become transfers.
+//!
+//! Anybody can send a request in anybody's name. Until the client has answered, its address is not
+//! proven, and its request takes no place from a transfer:
+//!
+//! ```text
+//!  request ─► unproven ──answer──► transfer ─► ended
+//!                │ too many: the oldest goes     │ no place: Refusal
+//! ```
 
 use super::refusal::Refusal;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
-/// How many transfers there may be at a time.
+/// How many requests and transfers there may be at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of all clients.
+    /// Transfers of all clients.
     pub transfers: usize,
-    /// Of one address.
+    /// Transfers of one address.
     pub per_source: usize,
+    /// Requests whose clients have not answered, of all clients.
+    pub unproven: usize,
+    /// Requests whose clients have not answered, of one address.
+    pub unproven_per_source: usize,
 }
 
-/// Names a transfer.
+/// Names a request, and the transfer that it becomes. Older ones are smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(u64);
 
-/// The transfers that are under way.
+impl From<Id> for u64 {
+    fn from(id: Id) -> Self {
+        id.0
+    }
+}
+
+/// The requests that are answered, and the transfers that are under way.
 #[derive(Debug)]
 pub struct Admission {
     bounds: Bounds,
-    by_client: HashMap<SocketAddr, Current>,
+    unproven: BTreeMap<Id, Unproven>,
+    unproven_by_client: HashMap<SocketAddr, Id>,
+    unproven_by_source: HashMap<IpAddr, BTreeSet<Id>>,
+    by_client: HashMap<SocketAddr, Id>,
     /// Those that another one has replaced count until they have ended.
     per_source: HashMap<IpAddr, usize>,
     count: usize,
@@ -31,70 +52,106 @@ pub struct Admission {
 }
 
 #[derive(Debug)]
-struct Current {
-    id: Id,
+struct Unproven {
+    client: SocketAddr,
     request: Vec<u8>,
-    is_answered: bool,
 }
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// A transfer; it takes the place of another one, which is to end.
-    Start {
-        /// The transfer.
+    /// It is answered.
+    Greet {
+        /// The request.
         id: Id,
-        /// The other one.
-        replaced: Option<Id>,
+        /// An unproven one that is forgotten for it.
+        forgotten: Option<Id>,
     },
-    /// The transfer that it asks for has begun, and repeats itself.
-    Repeated,
+    /// It is a repetition of an unproven one.
+    Repeated(Id),
 }
 
 impl Admission {
     /// Nothing is under way.
     pub fn new(bounds: Bounds) -> Self {
-        let (by_client, per_source) = (HashMap::new(), HashMap::new());
-        Self { bounds, by_client, per_source, count: 0, next: 0 }
+        Self {
+            bounds,
+            unproven: BTreeMap::new(),
+            unproven_by_client: HashMap::new(),
+            unproven_by_source: HashMap::new(),
+            by_client: HashMap::new(),
+            per_source: HashMap::new(),
+            count: 0,
+            next: 0,
+        }
     }
 
-    /// Decides about a request.
-    ///
-    /// A port has one transfer: EDK2 asks for the size, ends that transfer, and asks again from
-    /// the same port, maybe before we hear of the end; a machine that was reset may use it again.
+    /// Takes a request in. A port has one: EDK2 asks for the size, ends that, and asks again from
+    /// the same port, maybe before we hear of the end.
+    pub fn admit(&mut self, client: SocketAddr, request: &[u8]) -> Admitted {
+        let before = self.unproven_by_client.get(&client).copied();
+        let is_same = |id: &Id| self.unproven.get(id).is_some_and(|old| old.request == request);
+        if let Some(id) = before.filter(is_same) {
+            return Admitted::Repeated(id);
+        }
+        let forgotten = before.or_else(|| self.superfluous(client.ip()));
+        if let Some(id) = forgotten {
+            self.forget(id);
+        }
+        self.next += 1;
+        let id = Id(self.next);
+        self.unproven.insert(id, Unproven { client, request: request.to_vec() });
+        self.unproven_by_client.insert(client, id);
+        self.unproven_by_source.entry(client.ip()).or_default().insert(id);
+        Admitted::Greet { id, forgotten }
+    }
+
+    /// The one that goes when one more of this address comes.
+    fn superfluous(&self, source: IpAddr) -> Option<Id> {
+        let of_source = self.unproven_by_source.get(&source);
+        let of_source = of_source.filter(|ids| ids.len() >= self.bounds.unproven_per_source);
+        let oldest_of_source = of_source.and_then(BTreeSet::first).copied();
+        let is_full = self.unproven.len() >= self.bounds.unproven;
+        let oldest = || self.unproven.keys().next().copied().filter(|_| is_full);
+        oldest_of_source.or_else(oldest)
+    }
+
+    /// An unproven request is not answered any more.
+    pub fn forget(&mut self, id: Id) {
+        let Some(Unproven { client, .. }) = self.unproven.remove(&id) else { return };
+        if self.unproven_by_client.get(&client) == Some(&id) {
+            self.unproven_by_client.remove(&client);
+        }
+        if let Some(ids) = self.unproven_by_source.get_mut(&client.ip()) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.unproven_by_source.remove(&client.ip());
+            }
+        }
+    }
+
+    /// The client of an unproven request has answered, which makes it a transfer. Returns one of
+    /// the same port that is to end: the machine was reset, and nobody else can have answered.
     ///
     /// # Errors
     ///
-    /// If there are too many transfers.
-    pub fn admit(&mut self, client: SocketAddr, request: &[u8]) -> Result<Admitted, Refusal> {
-        let current = self.by_client.get(&client);
-        if current.is_some_and(|current| !current.is_answered && current.request == request) {
-            return Ok(Admitted::Repeated);
-        }
+    /// If there are too many transfers; or no such request.
+    pub fn prove(&mut self, id: Id) -> Result<Option<Id>, Refusal> {
+        let client = self.unproven.get(&id).map(|unproven| unproven.client).ok_or(Refusal::Busy)?;
+        self.forget(id);
         if self.count >= self.bounds.transfers {
             return Err(Refusal::Busy);
         }
-        let of_source = self.per_source.entry(client.ip()).or_default();
-        if *of_source >= self.bounds.per_source {
+        let of_source = self.per_source.get(&client.ip()).copied().unwrap_or_default();
+        if of_source >= self.bounds.per_source {
             return Err(Refusal::SourceIsBusy);
         }
-        *of_source += 1;
+        self.per_source.insert(client.ip(), of_source + 1);
         self.count += 1;
-        self.next += 1;
-        let id = Id(self.next);
-        let new = Current { id, request: request.to_vec(), is_answered: false };
-        let replaced = self.by_client.insert(client, new).map(|old| old.id);
-        Ok(Admitted::Start { id, replaced })
+        Ok(self.by_client.insert(client, id))
     }
 
-    /// The client has answered a transfer: it has seen that its request arrived.
-    pub fn answered(&mut self, client: SocketAddr, id: Id) {
-        if let Some(current) = self.by_client.get_mut(&client).filter(|current| current.id == id) {
-            current.is_answered = true;
-        }
-    }
-
-    /// A transfer that was admitted has ended.
+    /// A transfer has ended.
     pub fn ended(&mut self, client: SocketAddr, id: Id) {
         self.count = self.count.saturating_sub(1);
         if let Some(of_source) = self.per_source.get_mut(&client.ip()) {
@@ -103,7 +160,7 @@ impl Admission {
                 self.per_source.remove(&client.ip());
             }
         }
-        if self.by_client.get(&client).is_some_and(|current| current.id == id) {
+        if self.by_client.get(&client) == Some(&id) {
             self.by_client.remove(&client);
         }
     }
@@ -111,5 +168,15 @@ impl Admission {
     /// How many transfers are under way.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Whether a request is still answered, and unproven.
+    pub fn is_unproven(&self, id: Id) -> bool {
+        self.unproven.contains_key(&id)
+    }
+
+    /// How many requests are unproven.
+    pub fn unproven(&self) -> usize {
+        self.unproven.len()
     }
 }

@@ -3,6 +3,12 @@
 use super::{terms::Terms, wire::Packet};
 use std::ops::RangeInclusive;
 
+/// How often a client that has answered nothing gets the first answer for one request: whoever
+/// sends requests in its name must not make us flood it.
+const FIRST_ANSWERS: u32 = 2;
+/// How many times its `timeout` a client has for its first answer.
+const FIRST_WAITS: u32 = 5;
+
 /// One transfer, from the request to its end.
 ///
 /// ```text
@@ -14,6 +20,9 @@ use std::ops::RangeInclusive;
 ///  ERROR at any time ─► Aborted
 /// ```
 ///
+/// The first ACK proves that the client is where its request says. What it can get before that is
+/// the OACK or a block of 512 bytes, [`FIRST_ANSWERS`] times.
+///
 /// Blocks are numbered from 1 without end; on the wire 0 follows 65535.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
@@ -23,6 +32,8 @@ pub struct Transfer {
     max_retries: u32,
     /// The client has not answered the OACK yet.
     is_greeting: bool,
+    /// The client has acknowledged something.
+    is_proven: bool,
     /// The client has all blocks up to this one.
     acked: u64,
     /// Last block that was sent.
@@ -69,6 +80,7 @@ impl Transfer {
             windowsize: terms.windowsize.max(1).into(),
             max_retries: terms.retries,
             is_greeting: terms.oack.is_some(),
+            is_proven: false,
             acked: 0,
             sent: 0,
             is_resent: false,
@@ -78,7 +90,12 @@ impl Transfer {
 
     /// The first step.
     pub fn begin(&mut self) -> Step {
-        if self.is_greeting { Step::Greet } else { self.send() }
+        self.answer()
+    }
+
+    /// The client has repeated its request: it gets the answer again, unless it comes by itself.
+    pub fn ask_again(&mut self) -> Step {
+        if self.is_proven || self.retries < FIRST_ANSWERS { Step::Wait } else { self.answer() }
     }
 
     /// A packet of the client has arrived.
@@ -94,12 +111,23 @@ impl Transfer {
 
     /// The client has not answered in time.
     pub fn expire(&mut self) -> Step {
-        if self.retries == self.max_retries {
+        let most = if self.is_proven { self.max_retries } else { FIRST_WAITS - 1 };
+        if self.retries >= most {
             return Step::End(End::GaveUp);
         }
         self.retries += 1;
         self.is_resent = false;
+        let is_spent = !self.is_proven && self.retries >= FIRST_ANSWERS;
+        if is_spent { Step::Wait } else { self.answer() }
+    }
+
+    fn answer(&mut self) -> Step {
         if self.is_greeting { Step::Greet } else { self.send() }
+    }
+
+    /// Whether the client has acknowledged anything, and so is where its request says.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
     }
 
     /// How many blocks the client has.
@@ -112,7 +140,7 @@ impl Transfer {
             if block != 0 {
                 return Step::Wait;
             }
-            (self.is_greeting, self.retries) = (false, 0);
+            (self.is_greeting, self.is_proven, self.retries) = (false, true, 0);
             return self.send();
         }
         match self.place(block) {
@@ -121,6 +149,7 @@ impl Transfer {
             Some(place) => {
                 // The client missed a block. It may say so for each block that came after that.
                 (self.is_resent, self.acked, self.retries) = (place < self.sent, place, 0);
+                self.is_proven = true;
                 if place == self.last { Step::End(End::Done) } else { self.send() }
             }
         }

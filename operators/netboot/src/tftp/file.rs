@@ -56,6 +56,8 @@ pub(super) struct Blocks {
     blksize: usize,
     /// How many blocks a piece has.
     count: u64,
+    /// The first piece is one block: it is sent to clients that may not be there.
+    is_first_alone: bool,
     piece: Vec<u8>,
     /// The blocks of the piece.
     held: Range<u64>,
@@ -70,7 +72,9 @@ impl Blocks {
         let whole = fitting / windowsize * windowsize;
         let count = if whole == 0 { fitting } else { whole };
         let Opened { file, size } = opened;
-        Self { file, size, blksize: blksize.into(), count, piece: Vec::new(), held: 0..0 }
+        let is_first_alone = windowsize == 1;
+        let (blksize, piece, held) = (blksize.into(), Vec::new(), 0..0);
+        Self { file, size, blksize, count, is_first_alone, piece, held }
     }
 
     /// Has a block in memory, and returns the end of the blocks from there on that are.
@@ -82,7 +86,8 @@ impl Blocks {
         if !self.held.contains(&block) {
             self.held = 0..0;
             let last = self.size / self.blksize as u64 + 1;
-            let end = (block + self.count).min(last + 1);
+            let count = if block == 1 && self.is_first_alone { 1 } else { self.count };
+            let end = (block + count).min(last + 1);
             let start = (block - 1) * self.blksize as u64;
             let length = ((end - block) * self.blksize as u64).min(self.size - start);
             self.piece.resize(usize::try_from(length).map_err(io::Error::other)?, 0);

@@ -37,7 +37,7 @@ impl<'scope> Listener<'scope> {
     ) -> std::io::Result<Self> {
         let is_stopping = Arc::<AtomicBool>::default();
         let stop = Arc::clone(&is_stopping);
-        let run = move || listen(&requests, server, &stop, scope);
+        let run = move || listen(&requests, server, &stop);
         let thread = Builder::new().name("tftp-requests".to_owned()).spawn_scoped(scope, run)?;
         Ok(Self { wanted, is_stopping, thread })
     }
@@ -52,12 +52,7 @@ impl<'scope> Listener<'scope> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
-fn listen<'scope>(
-    requests: &Requests,
-    server: &'scope Server,
-    is_stopping: &AtomicBool,
-    scope: &'scope Scope<'scope, '_>,
-) {
+fn listen(requests: &Requests, server: &Server, is_stopping: &AtomicBool) {
     let mut buffer = [0; MAX_REQUEST + 1];
     while !is_stopping.load(Ordering::Relaxed) {
         match requests.receive(&mut buffer) {
@@ -65,7 +60,7 @@ fn listen<'scope>(
             Ok(Some(arrival)) => match arrival.to {
                 Some(here) => {
                     let bytes = &buffer[..arrival.len];
-                    server.take(scope, Request { client: arrival.from, here, bytes });
+                    server.take(Request { client: arrival.from, here, bytes });
                 }
                 // Whoever answers what everybody hears can be made to flood somebody.
                 None => server.metrics.refused("NotToUsAlone"),

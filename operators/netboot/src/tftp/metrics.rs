@@ -12,6 +12,7 @@ use prometheus_client::{
 pub struct Metrics {
     transfers: Family<Outcome, Counter>,
     active: Gauge,
+    unproven: Gauge,
     bytes: Counter,
     errors: Family<Error, Counter>,
     refusals: Family<Reason, Counter>,
@@ -40,6 +41,8 @@ impl Metrics {
         let help = "Transfers that have ended, by result";
         registry.register("tftp_transfers", help, metrics.transfers.clone());
         registry.register("tftp_active_transfers", "Transfers", metrics.active.clone());
+        let help = "Requests that were answered, and whose clients have not shown themselves yet";
+        registry.register("tftp_unproven_requests", help, metrics.unproven.clone());
         let help = "Bytes of files that clients have";
         registry.register("tftp_bytes", help, metrics.bytes.clone());
         let help = "ERROR packets that were sent, by code";
@@ -62,7 +65,8 @@ impl Metrics {
         self.bytes.inc_by(bytes);
     }
 
-    pub(super) fn count(&self, active: usize) {
+    pub(super) fn count(&self, active: usize, unproven: usize) {
         self.active.set(i64::try_from(active).unwrap_or(i64::MAX));
+        self.unproven.set(i64::try_from(unproven).unwrap_or(i64::MAX));
     }
 }

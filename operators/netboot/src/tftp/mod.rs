@@ -1,16 +1,21 @@
 //! The TFTP server: sockets, files and threads around [`metal_core::tftp`].
 //!
 //! ```text
-//!                      ┌► thread: file ─► socket of its own ◄─► client
+//!                      ┌► greeting: OACK or first block ──first ACK─► thread: file ◄─► client
 //! socket at each ─► request
 //! address              └► refusal, an ERROR
 //! ```
+//!
+//! A request may come from anybody in anybody's name. Until its client has answered it is a
+//! greeting: an open file and a socket, which one thread looks after for all, and which the oldest
+//! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
 //!
 //! A transfer is a thread that sends, and waits for its client: two calls of the kernel for each
 //! window. There are at most `BOUNDS` of them, each with a stack and a piece of its file; what
 //! they wait for, they wait for with a deadline. A slow disk holds up its own transfer only.
 
 mod file;
+mod greeting;
 mod listener;
 mod metrics;
 mod serve;
@@ -25,5 +30,9 @@ pub use serve::{Error, Parts, serve};
 
 use metal_core::tftp::Bounds;
 
-/// How many transfers there may be at a time. Each takes some 100 KiB at most.
-const BOUNDS: Bounds = Bounds { transfers: 512, per_source: 16 };
+/// How many requests and transfers there may be at a time. A transfer takes some 100 KiB at most,
+/// a request that is not answered yet some 4 KiB.
+const BOUNDS: Bounds =
+    Bounds { transfers: 512, per_source: 16, unproven: 1024, unproven_per_source: 32 };
+/// Files and sockets of all of them, and some for the rest of the process.
+const FILES: u64 = 2 * (512 + 1024) + 512;

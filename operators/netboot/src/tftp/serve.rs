@@ -1,14 +1,17 @@
 //! Sockets as the configuration has them, now and from now on.
 
-use super::{listener::Listener, metrics::Metrics, server::Server, socket::Requests};
+use super::{
+    FILES, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
+};
 use crate::machines::Machines;
 use metal_core::dhcp::Config;
 use metal_runtime::{health::Gate, jittered, report::Chain};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    thread::{self, Scope},
+    thread::{self, Builder, Scope},
     time::Duration,
 };
 use tokio::{
@@ -34,14 +37,22 @@ pub struct Parts {
     pub ready: Gate,
 }
 
-/// An address cannot be served.
+/// Nothing can be served.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "tftp.listen: {address} cannot be served; is another TFTP server running, or a right missing?"
-)]
-pub struct Error {
-    address: SocketAddr,
-    source: io::Error,
+pub enum Error {
+    /// An address cannot be served.
+    #[error(
+        "tftp.listen: {address} cannot be served; is another TFTP server running, or a right missing?"
+    )]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel has no room for what is shared by all addresses.
+    #[error("TFTP cannot be served")]
+    Shared(#[source] io::Error),
 }
 
 /// Serves until `shutdown`, whatever the configuration has for it, which may be nothing. Blocks;
@@ -57,8 +68,12 @@ pub fn serve(
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let Parts { mut config, machines, metrics, ready } = parts;
-    let server = Server::new(config.clone(), machines, metrics);
+    raise_files();
+    let server = Server::new(config.clone(), machines, metrics).map_err(Error::Shared)?;
+    let greeter = Builder::new().name("tftp-greetings".to_owned());
     thread::scope(|scope| {
+        let look_after = || greeting::look_after(&server, scope);
+        greeter.spawn_scoped(scope, look_after).map_err(Error::Shared)?;
         let mut listeners = Vec::new();
         let wanted = wanted(&config.borrow_and_update());
         let addresses = open(&wanted, &mut listeners, &server, scope);
@@ -123,6 +138,17 @@ fn wait(
     })
 }
 
+/// Lets this process have as many files as transfers need.
+fn raise_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = FILES.min(hard);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, wanted = FILES, "limit of open files not raised");
+    }
+}
+
 fn wanted(config: &Config) -> Vec<SocketAddr> {
     config.tftp.as_ref().map(|tftp| tftp.listen.clone()).unwrap_or_default()
 }
@@ -139,7 +165,7 @@ fn open<'scope>(
         if listeners.iter().any(|listener| listener.wanted == address) {
             continue;
         }
-        let failed = |source| Error { address, source };
+        let failed = |source| Error::Address { address, source };
         let requests = Requests::open(address).map_err(failed)?;
         opened.push(requests.address().map_err(failed)?);
         listeners.push(Listener::start(address, requests, server, scope).map_err(failed)?);

@@ -3,15 +3,18 @@
 use super::{
     BOUNDS,
     file::open_below,
+    greeting::{Ears, Greeting, Greetings},
     metrics::Metrics,
     socket::Peer,
-    transfer::{Outcome, Running, Signals},
+    transfer::{Outcome, Running, Signals, last_word},
 };
 use crate::machines::Machines;
 use metal_core::{
     boot::decision::Boot,
     dhcp::Config,
-    tftp::{Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, encode_error, served},
+    tftp::{
+        Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error, served,
+    },
 };
 use metal_runtime::report::Chain;
 use std::{
@@ -19,7 +22,7 @@ use std::{
     fmt::Display,
     io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -41,6 +44,7 @@ pub(super) struct Server {
     machines: Option<Arc<Machines>>,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
+    pub(super) ears: Ears,
     table: Mutex<Table>,
     told: Mutex<(Instant, u32)>,
 }
@@ -48,6 +52,7 @@ pub(super) struct Server {
 #[derive(Debug)]
 struct Table {
     admission: Admission,
+    greetings: Greetings,
     is_replaced: HashMap<Id, Arc<AtomicBool>>,
 }
 
@@ -61,28 +66,33 @@ pub(super) struct Request<'a> {
 }
 
 impl Server {
+    /// # Errors
+    ///
+    /// If the kernel has no room for it.
     pub(super) fn new(
         config: watch::Receiver<Arc<Config>>,
         machines: Option<Arc<Machines>>,
         metrics: Metrics,
-    ) -> Self {
-        let table = Table { admission: Admission::new(BOUNDS), is_replaced: HashMap::new() };
-        Self {
+    ) -> io::Result<Self> {
+        let (admission, greetings) = (Admission::new(BOUNDS), Greetings::new());
+        let table = Table { admission, greetings, is_replaced: HashMap::new() };
+        Ok(Self {
             config,
             machines,
             metrics,
             is_stopping: AtomicBool::new(false),
+            ears: Ears::open()?,
             table: Mutex::new(table),
             told: Mutex::new((Instant::now(), 0)),
-        }
+        })
     }
 
-    /// Begins a transfer, or says why not.
-    pub(super) fn take<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, asked: Request<'_>) {
+    /// Gives the first answer, or says why not.
+    pub(super) fn take(&self, asked: Request<'_>) {
         match Packet::decode(asked.bytes) {
             Ok(Packet::Read(read)) => {
-                if let Err(refusal) = self.begin(scope, asked, &read) {
-                    self.refuse(asked, &read.file, refusal, None);
+                if let Err((refusal, error)) = self.begin(asked, &read) {
+                    self.refuse(asked, &read.file, refusal, error.as_ref());
                 }
             }
             Ok(Packet::Write(write)) => self.refuse(asked, &write.file, Refusal::Write, None),
@@ -94,28 +104,53 @@ impl Server {
         }
     }
 
-    fn begin<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
+    fn begin(
+        &self,
         asked: Request<'_>,
         read: &ReadRequest<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), (Refusal, Option<io::Error>)> {
         let config = Arc::clone(&self.config.borrow());
-        let tftp = config.tftp.as_ref().ok_or(Refusal::NotNamed)?;
-        let path = served(read, &config.boot, tftp, asked.here, &self.boot_of(asked.client.ip()))?;
-        let Some((id, is_replaced)) = self.admit(asked)? else { return Ok(()) };
-        let (root, bytes) = (tftp.root.clone(), asked.bytes.to_vec());
-        let Request { client, here, .. } = asked;
-        let run = move || {
-            let request = Request { client, here, bytes: &bytes };
-            self.transfer(request, &Source { root, path }, id, &is_replaced);
-            self.end(client, id);
+        let tftp = config.tftp.as_ref().ok_or((Refusal::NotNamed, None))?;
+        let boot = self.boot_of(asked.client.ip());
+        let path = served(read, &config.boot, tftp, asked.here, &boot);
+        let path = path.map_err(|refusal| (refusal, None))?;
+        let Some(id) = self.admit(asked) else { return Ok(()) };
+        let greeting = self.greet(id, asked, read, &tftp.root, path);
+        let mut table = locked(&self.table);
+        match greeting {
+            // It may have been forgotten meanwhile.
+            Ok(Some(greeting)) if table.admission.is_unproven(id) => {
+                table.greetings.insert(greeting);
+            }
+            Ok(_) => table.admission.forget(id),
+            Err((refusal, error)) => {
+                table.admission.forget(id);
+                return Err((refusal, Some(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the client cannot be reached.
+    fn greet(
+        &self,
+        id: Id,
+        asked: Request<'_>,
+        read: &ReadRequest<'_>,
+        root: &Path,
+        path: String,
+    ) -> Result<Option<Greeting>, (Refusal, io::Error)> {
+        let opened = open_below(root, &path)?;
+        let greet = || {
+            let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
+            self.ears.listen_to(id, &running)?;
+            // A socket that says so now would say so at the next packet.
+            io::Result::Ok(Greeting::begin(id, asked.client, path, running).ok())
         };
-        let thread = Builder::new().name("tftp".to_owned()).stack_size(STACK);
-        thread.spawn_scoped(scope, run).map(drop).map_err(|_| {
-            self.end(client, id);
-            Refusal::Busy
-        })
+        Ok(greet().unwrap_or_else(|error| {
+            tell_unreachable(asked.client, &error);
+            None
+        }))
     }
 
     /// What a client boots. One that got its address from somebody else gets what everybody gets.
@@ -126,54 +161,142 @@ impl Server {
         }
     }
 
-    /// `None` if the transfer that is asked for has begun.
-    fn admit(&self, asked: Request<'_>) -> Result<Option<(Id, Arc<AtomicBool>)>, Refusal> {
+    /// `None` if the request was answered before.
+    fn admit(&self, asked: Request<'_>) -> Option<Id> {
         let mut table = locked(&self.table);
-        let (id, replaced) = match table.admission.admit(asked.client, asked.bytes)? {
-            Admitted::Start { id, replaced } => (id, replaced),
-            Admitted::Repeated => return Ok(None),
+        let (id, forgotten) = match table.admission.admit(asked.client, asked.bytes) {
+            Admitted::Greet { id, forgotten } => (id, forgotten),
+            Admitted::Repeated(id) => {
+                table.greetings.ask_again(id);
+                return None;
+            }
         };
-        if let Some(other) = replaced.and_then(|id| table.is_replaced.get(&id)) {
+        let forgotten = forgotten.and_then(|id| table.greetings.remove(id));
+        self.count(&table);
+        drop(table);
+        if let Some(greeting) = forgotten {
+            self.tell(&greeting, &Outcome::Forgotten);
+        }
+        Some(id)
+    }
+
+    /// Begins the transfers of those that have answered.
+    pub(super) fn hear<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        numbers: impl Iterator<Item = u64>,
+    ) {
+        let heard = locked(&self.table).greetings.heard(numbers);
+        for (greeting, next) in heard {
+            match next {
+                Ok(step) => self.start(scope, greeting, step),
+                Err(outcome) => self.lose(&greeting, &outcome),
+            }
+        }
+    }
+
+    /// Repeats first answers, and ends what is not answered.
+    pub(super) fn expire(&self, now: Instant) {
+        let ended = locked(&self.table).greetings.expire(now);
+        for (greeting, outcome) in ended {
+            self.lose(&greeting, &outcome);
+        }
+    }
+
+    /// Tells everybody who has not answered yet that it is over.
+    pub(super) fn dismiss(&self) {
+        let greetings = locked(&self.table).greetings.drain();
+        for greeting in greetings {
+            self.say(&greeting.running.peer, Code::Undefined, "server is stopping");
+            self.lose(&greeting, &Outcome::Stopped);
+        }
+    }
+
+    /// The client has shown itself: the transfer gets a thread.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        mut greeting: Greeting,
+        step: Step,
+    ) {
+        self.ears.leave(&greeting.running);
+        let is_replaced = match self.prove(greeting.id) {
+            Ok(is_replaced) => is_replaced,
+            Err(refusal) => return self.refuse_late(&greeting, refusal),
+        };
+        let (client, id) = (greeting.client, greeting.id);
+        let run = move || {
+            let signals = Signals { is_stopping: &self.is_stopping, is_replaced: &is_replaced };
+            let outcome = greeting.running.run(step, &signals);
+            if last_word(&outcome).is_some() {
+                self.metrics.sent_error(Code::Undefined);
+            }
+            self.tell(&greeting, &outcome);
+            drop(greeting);
+            self.end(client, id);
+        };
+        let thread = Builder::new().name("tftp".to_owned()).stack_size(STACK);
+        if let Err(error) = thread.spawn_scoped(scope, run) {
+            tracing::error!(%client, %error, "no thread for a transfer");
+            self.metrics.refused(Refusal::Busy.into());
+            self.end(client, id);
+        }
+    }
+
+    fn prove(&self, id: Id) -> Result<Arc<AtomicBool>, Refusal> {
+        let mut table = locked(&self.table);
+        let proven = table.admission.prove(id);
+        self.count(&table);
+        if let Some(other) = proven?.and_then(|id| table.is_replaced.get(&id)) {
             other.store(true, Ordering::Relaxed);
         }
         let is_replaced = Arc::<AtomicBool>::default();
         table.is_replaced.insert(id, Arc::clone(&is_replaced));
-        self.metrics.count(table.admission.count());
-        Ok(Some((id, is_replaced)))
+        Ok(is_replaced)
+    }
+
+    /// A greeting that has ended, and is no transfer.
+    fn lose(&self, greeting: &Greeting, outcome: &Outcome) {
+        let mut table = locked(&self.table);
+        table.admission.forget(greeting.id);
+        self.count(&table);
+        drop(table);
+        self.tell(greeting, outcome);
     }
 
     fn end(&self, client: SocketAddr, id: Id) {
         let mut table = locked(&self.table);
         table.admission.ended(client, id);
         table.is_replaced.remove(&id);
-        self.metrics.count(table.admission.count());
+        self.count(&table);
     }
 
-    /// What the thread of a transfer does.
-    fn transfer(&self, asked: Request<'_>, source: &Source, id: Id, is_replaced: &AtomicBool) {
-        let Ok(Packet::Read(read)) = Packet::decode(asked.bytes) else { return };
-        let opened = match open_below(&source.root, &source.path) {
-            Ok(opened) => opened,
-            Err((refusal, error)) => return self.refuse(asked, &read.file, refusal, Some(&error)),
-        };
-        let peer = match Peer::open(asked.here, asked.client) {
-            Ok(peer) => peer,
-            Err(error) => return tell_unreachable(asked.client, &error),
-        };
-        let answered = || locked(&self.table).admission.answered(asked.client, id);
-        let signals = Signals {
-            is_stopping: &self.is_stopping,
-            is_replaced,
-            answered: Some(Box::new(answered)),
-        };
-        let began = Instant::now();
-        let mut running = Running::new(&read, opened, peer, signals);
-        let outcome = running.run();
-        if matches!(outcome, Outcome::TooLong | Outcome::Stopped | Outcome::Unreadable(_)) {
-            self.metrics.sent_error(Code::Undefined);
+    fn count(&self, table: &Table) {
+        self.metrics.count(table.admission.count(), table.admission.unproven());
+    }
+
+    fn tell(&self, greeting: &Greeting, outcome: &Outcome) {
+        let bytes = greeting.running.bytes();
+        self.metrics.ended(outcome.into(), bytes);
+        // What may be forged is not told line by line.
+        let is_told = greeting.running.is_proven() || self.is_to_be_told();
+        tell(greeting, outcome, bytes, is_told);
+    }
+
+    /// The client has shown itself, and there is no place for it.
+    fn refuse_late(&self, greeting: &Greeting, refusal: Refusal) {
+        self.metrics.refused(refusal.into());
+        self.say(&greeting.running.peer, refusal.code(), refusal);
+        if self.is_to_be_told() {
+            tracing::warn!(client = %greeting.client, file = greeting.path, %refusal, "file refused");
         }
-        self.metrics.ended((&outcome).into(), running.bytes());
-        tell(asked.client, &source.path, &outcome, running.bytes(), began.elapsed());
+    }
+
+    fn say(&self, peer: &Peer, code: Code, message: impl Display) {
+        // The client gives up with or without it.
+        if peer.send(&encode_error(code, message)).is_ok() {
+            self.metrics.sent_error(code);
+        }
     }
 
     /// Tells the client and the log that there is no file.
@@ -181,10 +304,7 @@ impl Server {
         self.metrics.refused(refusal.into());
         let code = refusal.code();
         match Peer::open(asked.here, asked.client) {
-            Ok(peer) => match peer.send(&encode_error(code, refusal)) {
-                Ok(()) => self.metrics.sent_error(code),
-                Err(error) => tell_unreachable(asked.client, &error),
-            },
+            Ok(peer) => self.say(&peer, code, refusal),
             Err(error) => tell_unreachable(asked.client, &error),
         }
         let (client, source) = (asked.client, source.map(tracing::field::display));
@@ -205,14 +325,9 @@ impl Server {
     }
 }
 
-/// Where a file is.
-struct Source {
-    root: PathBuf,
-    path: String,
-}
-
-fn tell(client: SocketAddr, file: &str, outcome: &Outcome, bytes: u64, time: Duration) {
-    let milliseconds = time.as_millis();
+fn tell(greeting: &Greeting, outcome: &Outcome, bytes: u64, is_told: bool) {
+    let (client, file) = (greeting.client, &greeting.path);
+    let milliseconds = greeting.began.elapsed().as_millis();
     match outcome {
         Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),
         // Firmware asks for the size, and then for the file.
@@ -224,6 +339,10 @@ fn tell(client: SocketAddr, file: &str, outcome: &Outcome, bytes: u64, time: Dur
         }
         Outcome::Aborted { code, message } => {
             tracing::warn!(%client, file, bytes, code, message, "client ended its transfer");
+        }
+        Outcome::Forgotten => tracing::debug!(%client, file, "no answer before others came"),
+        Outcome::GaveUp | Outcome::Vanished if !is_told => {
+            tracing::debug!(%client, file, ?outcome, "no answer of the client");
         }
         Outcome::Replaced
         | Outcome::GaveUp

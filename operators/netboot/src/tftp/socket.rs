@@ -4,14 +4,15 @@ use metal_core::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
 use nix::{
     errno::Errno,
     sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recvmsg, setsockopt, sockopt,
+        ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recv, recvmsg, setsockopt,
+        sockopt,
     },
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, IoSlice, IoSliceMut, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::AsRawFd as _,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     time::Duration,
 };
 
@@ -151,6 +152,11 @@ impl Peer {
         Ok(Self { socket, segment: None })
     }
 
+    /// The socket, to be waited for.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The largest block that goes to the client in one piece.
     pub(super) fn blksize(&self) -> Option<u16> {
         let is_v6 = self.socket.peer_addr().is_ok_and(|peer| peer.is_ipv6());
@@ -188,6 +194,15 @@ impl Peer {
     /// If there is none, or the client has no such port any more.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
+    }
+
+    /// Takes a packet that has come.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the client has no such port any more.
+    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT).map_err(Into::into)
     }
 
     /// Sends a packet that is no block.

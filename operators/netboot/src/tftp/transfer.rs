@@ -39,6 +39,8 @@ pub(super) enum Outcome {
     TooLong,
     /// The client has begun another one from its port.
     Replaced,
+    /// It answered nothing, and others came.
+    Forgotten,
     /// The server is stopping.
     Stopped,
     /// The file cannot be read to its end.
@@ -51,27 +53,20 @@ pub(super) struct Signals<'a> {
     pub(super) is_stopping: &'a AtomicBool,
     /// The client has begun another one.
     pub(super) is_replaced: &'a AtomicBool,
-    /// Called when the client answers for the first time.
-    pub(super) answered: Option<Box<dyn FnOnce() + 'a>>,
 }
 
-/// A transfer that has begun.
-pub(super) struct Running<'a> {
+/// A transfer, from its request on.
+#[derive(Debug)]
+pub(super) struct Running {
     terms: Terms,
     transfer: Transfer,
     blocks: Blocks,
-    peer: Peer,
-    signals: Signals<'a>,
+    pub(super) peer: Peer,
 }
 
-impl<'a> Running<'a> {
+impl Running {
     /// A transfer of a file.
-    pub(super) fn new(
-        request: &ReadRequest<'_>,
-        opened: Opened,
-        mut peer: Peer,
-        signals: Signals<'a>,
-    ) -> Self {
+    pub(super) fn new(request: &ReadRequest<'_>, opened: Opened, mut peer: Peer) -> Self {
         let limits = Limits::default();
         let blksize = peer.blksize().unwrap_or(limits.blksize);
         let terms = Terms::new(request, opened.size, Limits { blksize, ..limits });
@@ -80,7 +75,7 @@ impl<'a> Running<'a> {
             peer.segment(terms.blksize);
         }
         let blocks = Blocks::new(opened, terms.blksize, terms.windowsize);
-        Self { terms, transfer, blocks, peer, signals }
+        Self { terms, transfer, blocks, peer }
     }
 
     /// How many bytes the client has.
@@ -89,28 +84,81 @@ impl<'a> Running<'a> {
         bytes.min(self.terms.size)
     }
 
-    /// Goes on to the end. The client hears of an end that it does not know.
-    pub(super) fn run(&mut self) -> Outcome {
-        let outcome = self.steps();
-        let text = match &outcome {
-            Outcome::Unreadable(_) => "file cannot be read to its end",
-            Outcome::TooLong => "takes too long",
-            Outcome::Stopped => "server is stopping",
-            Outcome::Done
-            | Outcome::Aborted { .. }
-            | Outcome::GaveUp
-            | Outcome::Vanished
-            | Outcome::Replaced => return outcome,
+    /// Whether the client has acknowledged anything.
+    pub(super) fn is_proven(&self) -> bool {
+        self.transfer.is_proven()
+    }
+
+    /// How long an answer of the client is waited for.
+    pub(super) fn timeout(&self) -> Duration {
+        self.terms.timeout
+    }
+
+    /// Sends the first answer.
+    ///
+    /// # Errors
+    ///
+    /// If that is the end already.
+    pub(super) fn greet(&mut self) -> Result<(), Outcome> {
+        let step = self.transfer.begin();
+        self.carry_out(step).map(drop)
+    }
+
+    /// The client has repeated its request.
+    ///
+    /// # Errors
+    ///
+    /// If that is the end.
+    pub(super) fn greet_again(&mut self) -> Result<(), Outcome> {
+        let step = self.transfer.ask_again();
+        self.carry_out(step).map(drop)
+    }
+
+    /// The client has not answered in time.
+    ///
+    /// # Errors
+    ///
+    /// If that is the end.
+    pub(super) fn expire(&mut self) -> Result<(), Outcome> {
+        let step = self.transfer.expire();
+        self.carry_out(step).map(drop)
+    }
+
+    /// What follows from the first packet of the client that means something, if it has come.
+    ///
+    /// # Errors
+    ///
+    /// If that is the end.
+    pub(super) fn first_answer(&mut self) -> Result<Option<Step>, Outcome> {
+        let mut buffer = [0; MAX_ANSWER];
+        let step = match self.peer.receive_now(&mut buffer) {
+            Ok(len) => Packet::decode(&buffer[..len]).map(|packet| self.transfer.receive(&packet)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Err(Outcome::Vanished);
+            }
+            Err(_) => Ok(Step::Wait),
         };
-        // It is over with or without the packet.
-        self.peer.send(&encode_error(Code::Undefined, text)).ok();
+        match step.unwrap_or(Step::Wait) {
+            Step::Wait => Ok(None),
+            step @ (Step::Greet | Step::Send(_)) => Ok(Some(step)),
+            // A file of one block has arrived, or the client had enough.
+            step @ Step::End(_) => self.carry_out(step).map(|_| None),
+        }
+    }
+
+    /// Goes on from a step to the end. The client hears of an end that it does not know.
+    pub(super) fn run(&mut self, step: Step, signals: &Signals<'_>) -> Outcome {
+        let outcome = self.steps(step, signals);
+        if let Some(text) = last_word(&outcome) {
+            // It is over with or without the packet.
+            self.peer.send(&encode_error(Code::Undefined, text)).ok();
+        }
         outcome
     }
 
-    fn steps(&mut self) -> Outcome {
+    fn steps(&mut self, mut step: Step, signals: &Signals<'_>) -> Outcome {
         let began = Instant::now();
         let mut deadline = began;
-        let mut step = self.transfer.begin();
         loop {
             match self.carry_out(step) {
                 Ok(Sent::Nothing) => {}
@@ -120,7 +168,7 @@ impl<'a> Running<'a> {
             if began.elapsed() > LONGEST {
                 return Outcome::TooLong;
             }
-            step = match self.wait(deadline) {
+            step = match self.wait(deadline, signals) {
                 Ok(step) => step,
                 Err(outcome) => return outcome,
             };
@@ -158,20 +206,17 @@ impl<'a> Running<'a> {
     }
 
     /// The next step: what the client says, or what follows when it says nothing in time.
-    fn wait(&mut self, deadline: Instant) -> Result<Step, Outcome> {
+    fn wait(&mut self, deadline: Instant, signals: &Signals<'_>) -> Result<Step, Outcome> {
         let mut buffer = [0; MAX_ANSWER];
         loop {
-            if self.signals.is_stopping.load(Ordering::Relaxed) {
+            if signals.is_stopping.load(Ordering::Relaxed) {
                 return Err(Outcome::Stopped);
             }
-            if self.signals.is_replaced.load(Ordering::Relaxed) {
+            if signals.is_replaced.load(Ordering::Relaxed) {
                 return Err(Outcome::Replaced);
             }
             match self.peer.receive(&mut buffer) {
                 Ok(len) => {
-                    if let Some(answered) = self.signals.answered.take() {
-                        answered();
-                    }
                     if let Ok(packet) = Packet::decode(&buffer[..len]) {
                         match self.transfer.receive(&packet) {
                             Step::Wait => {}
@@ -189,6 +234,21 @@ impl<'a> Running<'a> {
                 return Ok(self.transfer.expire());
             }
         }
+    }
+}
+
+/// What the client is told at an end that it does not know.
+pub(super) fn last_word(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Unreadable(_) => Some("file cannot be read to its end"),
+        Outcome::TooLong => Some("takes too long"),
+        Outcome::Stopped => Some("server is stopping"),
+        Outcome::Done
+        | Outcome::Aborted { .. }
+        | Outcome::GaveUp
+        | Outcome::Vanished
+        | Outcome::Forgotten
+        | Outcome::Replaced => None,
     }
 }
 

@@ -1,61 +1,105 @@
 use super::*;
 use std::net::SocketAddr;
 
-const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2 };
+const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2, unproven: 8, unproven_per_source: 3 };
 
 fn client(host: u8, port: u16) -> SocketAddr {
     ([10, 0, 0, host], port).into()
 }
 
-fn start(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
+fn greet(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
     match admission.admit(client, request) {
-        Ok(Admitted::Start { id, replaced }) => (id, replaced),
-        other => panic!("{other:?}"),
+        Admitted::Greet { id, forgotten } => (id, forgotten),
+        other @ Admitted::Repeated(_) => panic!("{other:?}"),
     }
+}
+
+/// A transfer.
+fn start(admission: &mut Admission, client: SocketAddr) -> (Id, Option<Id>) {
+    let (id, _) = greet(admission, client, b"a");
+    (id, admission.prove(id).unwrap())
 }
 
 #[test]
 fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
     let mut admission = Admission::new(BOUNDS);
-    let (id, _) = start(&mut admission, client(1, 2000), b"a");
-    assert_eq!(admission.admit(client(1, 2000), b"a"), Ok(Admitted::Repeated));
-    admission.answered(client(1, 2000), id);
-    let (_, replaced) = start(&mut admission, client(1, 2000), b"a");
+    let (id, _) = greet(&mut admission, client(1, 2000), b"a");
+    assert_eq!(admission.admit(client(1, 2000), b"a"), Admitted::Repeated(id));
+    assert_eq!(admission.prove(id), Ok(None));
+    let (again, replaced) = start(&mut admission, client(1, 2000));
     assert_eq!(replaced, Some(id), "the machine was reset");
+    assert_ne!(again, id);
 }
 
 #[test]
 fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
     let mut admission = Admission::new(BOUNDS);
-    let (probe, _) = start(&mut admission, client(1, 2000), b"tsize");
-    let (id, replaced) = start(&mut admission, client(1, 2000), b"blksize");
-    assert_eq!(replaced, Some(probe));
-    admission.ended(client(1, 2000), probe);
-    assert_eq!(admission.admit(client(1, 2000), b"blksize"), Ok(Admitted::Repeated));
+    let (probe, _) = greet(&mut admission, client(1, 2000), b"tsize");
+    let (id, forgotten) = greet(&mut admission, client(1, 2000), b"blksize");
+    assert_eq!(forgotten, Some(probe));
+    assert_eq!(admission.admit(client(1, 2000), b"blksize"), Admitted::Repeated(id));
+    admission.forget(id);
+    assert_eq!(admission.unproven(), 0);
+    assert_eq!(greet(&mut admission, client(1, 2000), b"blksize").1, None);
+}
+
+#[test]
+fn a_request_in_the_name_of_a_client_does_not_end_its_transfer() {
+    let mut admission = Admission::new(BOUNDS);
+    let (id, _) = start(&mut admission, client(1, 2000));
+    let (forged, forgotten) = greet(&mut admission, client(1, 2000), b"b");
+    assert_eq!(forgotten, None);
+    admission.forget(forged);
+    assert_eq!(admission.count(), 1);
     admission.ended(client(1, 2000), id);
     assert_eq!(admission.count(), 0);
-    assert_eq!(start(&mut admission, client(1, 2000), b"blksize").1, None);
+}
+
+#[test]
+fn requests_in_the_name_of_others_take_no_place_and_the_oldest_goes_first() {
+    let mut admission = Admission::new(BOUNDS);
+    let ids: Vec<_> = (0..8).map(|host| greet(&mut admission, client(host, 1), b"a").0).collect();
+    for n in 0..1000_u16 {
+        let host = 100 + u8::try_from(n % 100).unwrap();
+        let (_, forgotten) = greet(&mut admission, client(host, n + 1), b"a");
+        assert!(n >= 8 || forgotten == Some(ids[usize::from(n)]));
+        assert_eq!((admission.unproven(), admission.count()), (8, 0));
+    }
+    start(&mut admission, client(9, 1));
+}
+
+#[test]
+fn a_flood_of_one_address_crowds_out_only_its_own_requests() {
+    let mut admission = Admission::new(BOUNDS);
+    let (honest, _) = greet(&mut admission, client(1, 1), b"a");
+    for port in 0..1000 {
+        greet(&mut admission, client(2, port), b"a");
+    }
+    assert_eq!(admission.unproven(), 4);
+    assert_eq!(admission.prove(honest), Ok(None));
 }
 
 #[test]
 fn transfers_of_one_address_are_bounded_and_others_are_served() {
     let mut admission = Admission::new(BOUNDS);
-    let (first, _) = start(&mut admission, client(1, 1), b"a");
-    start(&mut admission, client(1, 2), b"a");
+    let (first, _) = start(&mut admission, client(1, 1));
+    start(&mut admission, client(1, 2));
     for port in 2..1000 {
-        let refused = admission.admit(client(1, port), b"b");
-        assert_eq!(refused, Err(Refusal::SourceIsBusy), "replacing does not help");
+        let (id, _) = greet(&mut admission, client(1, port), b"b");
+        assert_eq!(admission.prove(id), Err(Refusal::SourceIsBusy), "replacing does not help");
     }
-    start(&mut admission, client(2, 1), b"a");
+    start(&mut admission, client(2, 1));
     admission.ended(client(1, 1), first);
-    start(&mut admission, client(1, 3), b"a");
+    start(&mut admission, client(1, 3));
 }
 
 #[test]
 fn transfers_of_all_are_bounded() {
     let mut admission = Admission::new(BOUNDS);
-    let ids: Vec<_> = (0..4).map(|host| start(&mut admission, client(host, 1), b"a").0).collect();
-    assert_eq!(admission.admit(client(9, 1), b"a"), Err(Refusal::Busy));
+    let ids: Vec<_> = (0..4).map(|host| start(&mut admission, client(host, 1)).0).collect();
+    let (id, _) = greet(&mut admission, client(9, 1), b"a");
+    assert_eq!(admission.prove(id), Err(Refusal::Busy));
     admission.ended(client(0, 1), ids[0]);
-    start(&mut admission, client(9, 1), b"a");
+    start(&mut admission, client(9, 1));
+    assert_eq!(admission.unproven(), 0);
 }

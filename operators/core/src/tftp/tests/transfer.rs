@@ -103,14 +103,56 @@ fn block_numbers_go_round() {
 #[test]
 fn a_client_that_is_gone_is_given_up() {
     let mut transfer = transfer(4, 20);
-    for _ in 0..10 {
-        assert_eq!(transfer.expire(), Step::Greet);
-    }
+    transfer.expire();
     assert_eq!(ack(&mut transfer, 0), Step::Send(1..=4), "and one that is back goes on");
     for _ in 0..10 {
         assert_eq!(transfer.expire(), Step::Send(1..=4));
     }
     assert_eq!(transfer.expire(), Step::End(End::GaveUp));
+}
+
+#[test]
+fn who_has_acknowledged_nothing_gets_the_first_answer_twice_and_has_time_to_take_it() {
+    for (options, answer) in [(&[("tsize", "0")][..], Step::Greet), (&[], Step::Send(1..=1))] {
+        let mut transfer = Transfer::new(&terms(options, 100_000));
+        assert_eq!(transfer.begin(), answer);
+        assert_eq!(transfer.expire(), answer);
+        for _ in 0..3 {
+            assert_eq!(transfer.expire(), Step::Wait);
+        }
+        let mut late = transfer.clone();
+        assert!(matches!(ack(&mut late, u16::from(options.is_empty())), Step::Send(_)));
+        assert_eq!(transfer.expire(), Step::End(End::GaveUp));
+    }
+}
+
+#[test]
+fn a_repeated_request_is_answered_once_more_when_nothing_else_is() {
+    let mut transfer = transfer(4, 20);
+    assert_eq!(transfer.ask_again(), Step::Wait, "the answer comes again by itself");
+    transfer.expire();
+    assert_eq!(transfer.ask_again(), Step::Wait);
+    transfer.expire();
+    assert_eq!(transfer.ask_again(), Step::Greet);
+    ack(&mut transfer, 0);
+    assert_eq!(transfer.ask_again(), Step::Wait, "it has the answer");
+}
+
+/// The largest first answer, for a request as short as one can be.
+#[test]
+fn nobody_is_flooded_in_the_name_of_a_request() {
+    let files = [("8", "1"), ("65464", "64"), ("1468", "64")];
+    for (blksize, windowsize) in files {
+        let options = [("blksize", blksize), ("windowsize", windowsize), ("tsize", "0")];
+        let asked = request(&options);
+        let terms = Terms::new(&read(&asked), u64::MAX, Limits::default());
+        let mut transfer = Transfer::new(&terms);
+        assert_eq!(transfer.begin(), Step::Greet, "no block goes before the first ACK");
+        assert!(terms.oack.unwrap().len() <= 2 * asked.len());
+    }
+    let mut transfer = Transfer::new(&terms(&[("unknown", "1")], u64::MAX));
+    assert_eq!(transfer.begin(), Step::Send(1..=1));
+    assert_eq!(terms(&[("unknown", "1")], u64::MAX).blksize, 512);
 }
 
 #[test]

@@ -217,7 +217,19 @@ impl Client {
         blksize: usize,
         windowsize: usize,
     ) -> Result<Vec<u8>, Vec<u8>> {
-        let (mut file, mut block, mut packet, mut sender) = (Vec::new(), 0_u16, first, from);
+        self.take_on(first, from, blksize, windowsize, 0)
+    }
+
+    /// The rest of a file of which it has some blocks.
+    pub(super) fn take_on(
+        &self,
+        first: Vec<u8>,
+        from: SocketAddr,
+        blksize: usize,
+        windowsize: usize,
+        has: u16,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let (mut file, mut block, mut packet, mut sender) = (Vec::new(), has, first, from);
         loop {
             let number = u16::from_be_bytes([packet[2], packet[3]]);
             match packet[1] {
@@ -239,6 +251,9 @@ impl Client {
                 _ => {}
             }
             (packet, sender) = self.hear();
+            while has > 0 && sender != from {
+                (packet, sender) = self.hear();
+            }
         }
     }
 }

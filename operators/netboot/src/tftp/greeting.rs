@@ -1,0 +1,173 @@
+//! Requests whose clients have not answered yet, and the thread that looks after them.
+
+use super::{
+    server::Server,
+    transfer::{Outcome, Running},
+};
+use metal_core::tftp::{Id, Step};
+use nix::{
+    errno::Errno,
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
+};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::atomic::Ordering,
+    thread::Scope,
+    time::{Duration, Instant},
+};
+
+/// How long the thread waits, which is how late something may be.
+const TICK: Duration = Duration::from_millis(100);
+const TICK_MILLISECONDS: u16 = 100;
+/// How many answers are taken with one call of the kernel.
+const EVENTS: usize = 64;
+
+/// A request that was answered.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) id: Id,
+    pub(super) client: SocketAddr,
+    /// The file, for the log.
+    pub(super) path: String,
+    pub(super) began: Instant,
+    pub(super) running: Running,
+    due: Instant,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Greetings {
+    by_id: HashMap<u64, Greeting>,
+}
+
+/// Where their sockets are waited for.
+#[derive(Debug)]
+pub(super) struct Ears(Epoll);
+
+impl Greeting {
+    /// Gives the first answer.
+    ///
+    /// # Errors
+    ///
+    /// If the client's machine says that nobody is there.
+    pub(super) fn begin(
+        id: Id,
+        client: SocketAddr,
+        path: String,
+        mut running: Running,
+    ) -> Result<Self, Outcome> {
+        running.greet()?;
+        let began = Instant::now();
+        Ok(Self { id, client, path, began, due: began + running.timeout(), running })
+    }
+}
+
+impl Greetings {
+    pub(super) fn new() -> Self {
+        Self { by_id: HashMap::new() }
+    }
+
+    pub(super) fn insert(&mut self, greeting: Greeting) {
+        self.by_id.insert(greeting.id.into(), greeting);
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> Option<Greeting> {
+        self.by_id.remove(&id.into())
+    }
+
+    /// The client has repeated its request.
+    pub(super) fn ask_again(&mut self, id: Id) {
+        if let Some(greeting) = self.by_id.get_mut(&id.into()) {
+            // What the kernel does not take comes again, or is over in its time.
+            greeting.running.greet_again().ok();
+        }
+    }
+
+    /// Those that have an answer or an end, with what follows.
+    pub(super) fn heard(&mut self, numbers: impl Iterator<Item = u64>) -> Vec<(Greeting, Next)> {
+        let heard = numbers.filter_map(|number| {
+            let next = match self.by_id.get_mut(&number)?.running.first_answer() {
+                Ok(None) => return None,
+                Ok(Some(step)) => Ok(step),
+                Err(outcome) => Err(outcome),
+            };
+            Some((self.by_id.remove(&number)?, next))
+        });
+        heard.collect()
+    }
+
+    /// Repeats what is due, and returns those that have waited long enough.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(Greeting, Outcome)> {
+        let mut ended = Vec::new();
+        for (number, greeting) in self.by_id.iter_mut().filter(|(_, it)| it.due <= now) {
+            greeting.due = now + greeting.running.timeout();
+            if let Err(outcome) = greeting.running.expire() {
+                ended.push((*number, outcome));
+            }
+        }
+        let take = |(number, outcome)| Some((self.by_id.remove(&number)?, outcome));
+        ended.into_iter().filter_map(take).collect()
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Greeting> {
+        self.by_id.drain().map(|(_, greeting)| greeting).collect()
+    }
+}
+
+/// What follows: the step that the client's answer leads to, or the end.
+pub(super) type Next = Result<Step, Outcome>;
+
+impl Ears {
+    /// # Errors
+    ///
+    /// If the kernel has no room for it.
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+    }
+
+    /// Waits for this one too, until its socket is closed.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has no room for it.
+    pub(super) fn listen_to(&self, id: Id, running: &Running) -> io::Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, id.into());
+        self.0.add(running.peer.as_fd(), event).map_err(Into::into)
+    }
+
+    /// Another thread waits for it from now on.
+    pub(super) fn leave(&self, running: &Running) {
+        // It is not there if it was never waited for, which is as good.
+        self.0.delete(running.peer.as_fd()).ok();
+    }
+
+    fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
+        match self.0.wait(events, TICK_MILLISECONDS) {
+            Ok(count) => Ok(count),
+            Err(Errno::EINTR) => Ok(0),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// Looks after them, until the server stops.
+#[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
+pub(super) fn look_after<'scope>(server: &'scope Server, scope: &'scope Scope<'scope, '_>) {
+    let mut events = [EpollEvent::empty(); EVENTS];
+    let mut expired = Instant::now();
+    while !server.is_stopping.load(Ordering::Relaxed) {
+        let count = server.ears.wait(&mut events).unwrap_or_else(|error| {
+            tracing::warn!(%error, "no answer taken");
+            std::thread::sleep(TICK);
+            0
+        });
+        server.hear(scope, events[..count].iter().map(EpollEvent::data));
+        if expired.elapsed() >= TICK {
+            expired = Instant::now();
+            server.expire(expired);
+        }
+    }
+    server.dismiss();
+}
