@@ -73,7 +73,10 @@ mod firmware {
     }
 
     fn tell(what: &str, packet: &Packet) {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        // With a zero, for boot ROMs that read strings of C.
+        let text = |bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec()).unwrap().trim_end_matches('\0').to_owned()
+        };
         let option = |code| packet.options.get(code).map(text).unwrap_or_default();
         let (class, file) = (option(code::VENDOR_CLASS), option(code::BOOT_FILE));
         let (address, server, field) = (packet.yiaddr, packet.siaddr, text(&packet.file));

@@ -92,15 +92,17 @@ fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Optio
     boot.uki(default)
 }
 
-/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
+/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set. Boot ROMs
+/// that take the texts for strings of C read on into the next option, so they end with a zero, as
+/// dnsmasq has it; RFC 2132, section 2, has clients live with one.
 fn add_tftp(file: &TftpFile, here: Ipv4Addr, reply: &mut Packet) {
     let server = file.server.unwrap_or(here);
     reply.siaddr = server;
     reply.file = file.path.clone().into_bytes();
     reply.options.set(code::VENDOR_CLASS, b"PXEClient");
     reply.options.set(code::VENDOR_SPECIFIC, USE_BOOT_FILE);
-    reply.options.set(code::TFTP_SERVER, server.to_string());
-    reply.options.set(code::BOOT_FILE, file.path.as_str());
+    reply.options.set(code::TFTP_SERVER, format!("{server}\0"));
+    reply.options.set(code::BOOT_FILE, format!("{}\0", file.path));
 }
 
 fn add_url(url: &str, reply: &mut Packet) {

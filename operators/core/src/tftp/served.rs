@@ -31,10 +31,13 @@ pub fn served(
     }
     let asked = below(&request.file, &tftp.root)?;
     let files = [&files.bios, &files.uefi, &files.arm64].into_iter().flatten();
+    let named: Vec<_> =
+        files.filter_map(|file| Some((below(&file.path, &tftp.root).ok()?, file.server))).collect();
+    let asked = meant(asked, named.iter().map(|(name, _)| name));
     let mut elsewhere = None;
-    for file in files.filter(|file| below(&file.path, &tftp.root).as_ref() == Ok(&asked)) {
-        match file.server {
-            Some(server) if IpAddr::V4(server) != here => elsewhere = Some(server),
+    for (_, server) in named.iter().filter(|(name, _)| *name == asked) {
+        match server {
+            Some(server) if IpAddr::V4(*server) != here => elsewhere = Some(*server),
             Some(_) | None if !boot.has_script() => return Err(Refusal::NotToBoot),
             Some(_) | None => return Ok(asked),
         }
@@ -44,6 +47,16 @@ pub fn served(
     }
     let is_absolute = request.file.starts_with(['/', '\\']);
     Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
+}
+
+/// The name that a client means. Boot ROMs that read the name in our answer beyond its end ask for
+/// what followed it, too: the code and the length of the next option, the end mark, filler. So a
+/// name is known by its beginning if what follows is no text.
+fn meant<'a>(asked: String, names: impl Iterator<Item = &'a String>) -> String {
+    let is_garbage =
+        |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ') || rest == " ";
+    let beginnings = names.filter(|name| asked.strip_prefix(name.as_str()).is_some_and(is_garbage));
+    beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(asked)
 }
 
 /// A name without the folder before it and without empty parts.

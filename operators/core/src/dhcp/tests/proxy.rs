@@ -22,7 +22,8 @@ fn booting(kind: MessageType, architecture: u8) -> Packet {
 }
 
 fn text(reply: &Reply, code: u8) -> &str {
-    reply.packet.options.get(code).map_or("", |value| std::str::from_utf8(value).unwrap())
+    let text = reply.packet.options.get(code).unwrap_or_default();
+    std::str::from_utf8(text).unwrap().trim_end_matches('\0')
 }
 
 #[test]

@@ -46,6 +46,25 @@ fn a_machine_gets_what_it_boots_and_nothing_else() {
 }
 
 #[test]
+fn what_a_boot_rom_reads_behind_the_end_of_a_name_is_not_part_of_it() {
+    let ask = |file: &[u8]| {
+        let (files, tftp) = config();
+        let bytes = [b"\0\x01", file, b"\0octet\0"].concat();
+        served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+    };
+    // The end mark; option 97 and its length; a line end.
+    for garbage in [&b"\xff"[..], b"\xff\xff", b"a\x11", b"\r\n", b"+\x04\x06\x01", b"\x01"] {
+        let file = [b"undionly.kpxe", garbage].concat();
+        assert_eq!(ask(&file).as_deref(), Ok("undionly.kpxe"), "{garbage:?}");
+    }
+    for other in [&b"undionly.kpxe.old"[..], b"undionly.kpxes", b"x\xff", b"\xff", b"undionly\xff"]
+    {
+        assert!(ask(other).is_err(), "{other:?}");
+    }
+    assert_eq!(ask(b"arm64.efi\xff"), Err(Refusal::Elsewhere([10, 9, 9, 9].into())));
+}
+
+#[test]
 fn boot_files_are_found_however_firmware_spells_them() {
     for name in
         ["undionly.kpxe", "/undionly.kpxe", "//undionly.kpxe", "\\undionly.kpxe", "./undionly.kpxe"]
