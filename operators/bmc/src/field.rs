@@ -5,6 +5,7 @@
 //! not there is `Null`.)
 
 use jiff::Timestamp;
+use metal_core::system_uuid::identifying;
 use serde_json::Value;
 use std::{net::IpAddr, str::FromStr};
 use uuid::Uuid;
@@ -67,10 +68,10 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(text).collect()
 }
 
-/// A UUID, lower case with hyphens. One of all zeros or all ones is a placeholder.
+/// A UUID, lower case with hyphens, if it tells a machine from others.
 pub(crate) fn uuid(value: &Value) -> Option<String> {
     let uuid: Uuid = value.as_str()?.trim().parse().ok()?;
-    (!uuid.is_nil() && !uuid.is_max()).then(|| uuid.hyphenated().to_string())
+    identifying(uuid).map(|uuid| uuid.hyphenated().to_string())
 }
 
 /// A time. Firmware without one says that it is the year 0.
@@ -134,6 +135,7 @@ mod tests {
     fn placeholders_are_missing() {
         assert_eq!(uuid(&json!("00000000-0000-0000-0000-000000000000")), None);
         assert_eq!(uuid(&json!("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF")), None);
+        assert_eq!(uuid(&json!("03000200-0400-0500-0006-000700080009")), None);
         assert_eq!(mac(&json!("00-00-00-00-00-00")), None);
         assert_eq!(time(&json!("0000-00-00T00:00:00+00:00")), None);
     }

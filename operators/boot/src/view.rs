@@ -4,6 +4,7 @@ use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
+use metal_core::system_uuid::{self, is_placeholder_text};
 use metal_runtime::{health::Readiness, index::Index};
 use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
@@ -76,7 +77,11 @@ impl View {
     }
 
     /// The boot configs for iPXE of a machine that says it has this UUID.
+    /// One that many boards are shipped with is nobody's.
     pub fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
+        if is_placeholder_text(uuid) {
+            return Vec::new();
+        }
         by_uuid(uuid, |uuid| self.ipxe.get(&ConfigKey::Uuid(uuid)))
     }
 
@@ -91,13 +96,13 @@ impl View {
     }
 }
 
-/// What has this UUID; if nothing has, what has it in the other byte order of SMBIOS.
+/// What has this UUID in either byte order of SMBIOS: if both are there, nobody knows who asks.
 fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
-    let found = get(canonical_uuid(uuid));
-    match swapped(uuid) {
-        Some(other) if found.is_empty() => get(other),
-        Some(_) | None => found,
-    }
+    let uuid = canonical_uuid(uuid);
+    let other = swapped(&uuid).filter(|other| *other != uuid);
+    let mut found = get(uuid);
+    found.extend(other.into_iter().flat_map(get));
+    found
 }
 
 /// A UUID in the one form in which it is a key.
@@ -109,7 +114,7 @@ pub fn canonical_uuid(text: &str) -> String {
 /// firmware before SMBIOS 2.6 and some management controllers do (SMBIOS 3.7, section 7.2.1).
 fn swapped(text: &str) -> Option<String> {
     let uuid: Uuid = text.trim().parse().ok()?;
-    Some(Uuid::from_bytes(uuid.to_bytes_le()).to_string())
+    Some(system_uuid::swapped(uuid).to_string())
 }
 
 /// An IP or MAC address in the one form in which it is a key.
@@ -200,6 +205,21 @@ mod tests {
         }
         assert!(by_uuid("00112233-4455-6677-8899-ffeeddccbbaa", get).is_empty());
         assert!(by_uuid("not a uuid", get).is_empty());
+    }
+
+    #[test]
+    fn whoever_has_a_uuid_in_either_byte_order_has_it() {
+        let one = "0b3e2f6c-1111-2222-3333-444455556666";
+        let other = "6c2f3e0b-1111-2222-3333-444455556666";
+        let get = |uuid: String| vec![uuid];
+        assert_eq!(by_uuid(one, get), [one, other]);
+        assert_eq!(by_uuid(other, get), [other, one]);
+    }
+
+    #[test]
+    fn a_uuid_that_many_boards_share_is_nobodys() {
+        let view = View::default();
+        assert!(view.ipxe_of("03000200-0400-0500-0006-000700080009").is_empty());
     }
 
     #[test]

@@ -28,5 +28,6 @@ pub mod medium;
 pub mod redfish;
 pub mod registry;
 pub mod server;
+pub mod system_uuid;
 pub mod tftp;
 mod yaml;

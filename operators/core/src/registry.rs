@@ -1,6 +1,6 @@
 //! What the registry makes of an inventory report.
 
-use crate::json::Bounds;
+use crate::{json::Bounds, system_uuid::is_placeholder_text};
 use metal_api::{
     LldpNeighbor, MacAddr, NetworkInterface,
     inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
@@ -26,6 +26,9 @@ pub enum Malformed {
     /// The UUID is none.
     #[error("systemUUID {0:?} is not a UUID: send the SMBIOS UUID that --server-uuid names")]
     Uuid(String),
+    /// The UUID is that of many machines.
+    #[error("systemUUID {0} is one that many boards are shipped with: set it in the BIOS")]
+    Placeholder(String),
     /// A list is longer than any machine's.
     #[error("data.{field} has {len} entries: at most {ENTRIES} are taken")]
     TooLong {
@@ -34,6 +37,16 @@ pub enum Malformed {
         /// Its length.
         len: usize,
     },
+}
+
+/// The UUID of a report that has nothing else to say whose it is.
+///
+/// # Errors
+///
+/// If it is no UUID, or one that many machines share.
+pub fn identifying_uuid(text: &str) -> Result<String, Malformed> {
+    let uuid = system_uuid(text)?;
+    if is_placeholder_text(&uuid) { Err(Malformed::Placeholder(uuid)) } else { Ok(uuid) }
 }
 
 /// The UUID of a report in the form in which servers are found: lower case.

@@ -5,8 +5,9 @@ use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition, inventory::Report,
 };
-use metal_core::claim::free;
+use metal_core::{claim::free, system_uuid::swapped};
 use metal_runtime::{health::Readiness, index::Index};
+use std::sync::Arc;
 
 /// How a server is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +103,14 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     let leaves_out = left_out.any(|c| c.status == "False").then_some(BmcKey::LeavesOut);
     let secret = BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone());
     endpoint.chain([secret]).chain(leaves_out).collect()
+}
+
+/// The servers with a system UUID in either byte order of SMBIOS: DHCP and HTTP take both for one.
+pub fn with_uuid(servers: &Index<Server, ServerKey>, uuid: String) -> Vec<Arc<Server>> {
+    let other = uuid.parse().ok().map(|uuid| swapped(uuid).to_string());
+    let other = other.filter(|other| *other != uuid).map(ServerKey::Uuid);
+    let keys = [Some(ServerKey::Uuid(uuid)), other];
+    keys.into_iter().flatten().flat_map(|key| servers.get(&key)).collect()
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {

@@ -4,6 +4,7 @@
 //! an API server that is away changes nothing: what it said last counts.
 
 mod holders;
+mod quarrels;
 
 use holders::Holders;
 use kube::Client;
@@ -12,13 +13,17 @@ use metal_api::{
     IpxeBootConfigStatus, MacAddr, NetworkInterface, ObjectReference, Server,
     ServerBootConfiguration, ServerStatus,
 };
-use metal_core::boot::decision::{Boot, Candidate, Identity, Known, current, decide};
+use metal_core::{
+    boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
+    system_uuid::{identifying, swapped},
+};
 use metal_runtime::{
     follow,
     health::Gate,
     index::{Ended, Index},
     work::NOT_LISTED,
 };
+use quarrels::Quarrels;
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -41,6 +46,7 @@ pub struct Machines {
     http: ByName<HttpBootConfig>,
     ipxe: ByName<IpxeBootConfig>,
     holders: Holders,
+    quarrels: Quarrels,
 }
 
 impl Default for Machines {
@@ -51,6 +57,7 @@ impl Default for Machines {
             http: Index::new(|_| Vec::new()),
             ipxe: Index::new(|_| Vec::new()),
             holders: Holders::default(),
+            quarrels: Quarrels::default(),
         }
     }
 }
@@ -76,6 +83,7 @@ impl Machines {
             follow(client, &self.http, prune_http, |_| {}),
             follow(client, &self.ipxe, prune_ipxe, |_| {}),
             self.wait_for_lists(listed),
+            self.quarrels.tell(client),
         )
         .map(drop)
     }
@@ -108,7 +116,11 @@ impl Machines {
             http: found.http.as_deref(),
             ipxe: found.ipxe.as_deref(),
         });
-        decide(&Known::Servers(candidates.collect()))
+        let boot = decide(&Known::Servers(candidates.collect()));
+        if boot == Boot::Nothing(Reason::Ambiguous) {
+            self.quarrels.note(identity, found.into_iter().map(|found| found.server));
+        }
+        boot
     }
 
     /// Takes down whose address it is from now on; `None` is somebody who does not boot.
@@ -121,13 +133,21 @@ impl Machines {
         self.holders.of(address).map_or(Boot::Default, |identity| self.boot_of(identity))
     }
 
-    /// By UUID, in the byte order of SMBIOS or in the one that firmware before SMBIOS 2.6 and some
-    /// BMCs take it for; else by MAC address, which a server has once it was discovered.
+    /// All that have the UUID, in the byte order of SMBIOS or in the one that firmware before
+    /// SMBIOS 2.6 and some BMCs take it for, or the MAC address, which a server has once it was
+    /// discovered. Where they contradict each other, several are found, and none boots.
     fn servers_of(&self, Identity { mac, uuid }: Identity) -> Vec<Arc<Server>> {
-        let swapped = uuid.map(|uuid| Uuid::from_bytes(uuid.to_bytes_le()));
-        let keys = [uuid.map(Key::Uuid), swapped.map(Key::Uuid), mac.map(Key::Mac)];
-        let found = keys.into_iter().flatten().map(|key| self.servers.get(&key));
-        found.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default()
+        let uuid = uuid.and_then(identifying);
+        let other = uuid.map(swapped).filter(|other| Some(*other) != uuid);
+        let keys = [uuid.map(Key::Uuid), other.map(Key::Uuid), mac.map(Key::Mac)];
+        let found = keys.into_iter().flatten().flat_map(|key| self.servers.get(&key));
+        let mut servers: Vec<Arc<Server>> = Vec::new();
+        for server in found {
+            if servers.iter().all(|other| other.metadata.name != server.metadata.name) {
+                servers.push(server);
+            }
+        }
+        servers
     }
 
     fn find(&self, server: Arc<Server>) -> Found {

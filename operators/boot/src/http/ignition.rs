@@ -21,6 +21,7 @@ use metal_core::{
         decision::Method,
     },
     capability::{Claims, Purpose, issue, verify},
+    system_uuid::is_placeholder_text,
 };
 use std::sync::Arc;
 
@@ -31,6 +32,9 @@ pub(super) async fn ignition(State(site): State<Arc<Site>>, Path(path): Path<Str
 
 async fn answer(site: &Site, path: &str) -> Result<Response, Refusal> {
     let (token, uuid) = parse(path);
+    if token.is_none() && is_placeholder_text(uuid) {
+        return Err(Refusal::Unknown);
+    }
     let ipxe = choose(&site.view, Kind::Ipxe, Method::is_ipxe, &site.view.ipxe_of(uuid));
     let http = choose(&site.view, Kind::Http, Method::is_uki, &site.view.http_of(uuid));
     match (ipxe, http) {

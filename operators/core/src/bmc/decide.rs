@@ -119,7 +119,11 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
             continue;
         }
         let Some(uuid) = &system.uuid else {
-            trouble.push(format!("{} has no UUID: set it in the BIOS of the machine", system.uri));
+            trouble.push(format!(
+                "{} has no UUID, or one that many boards are shipped with: set it in the BIOS of \
+                 the machine",
+                system.uri
+            ));
             continue;
         };
         let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();

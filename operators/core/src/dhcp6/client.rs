@@ -1,7 +1,7 @@
 //! Who a packet is from.
 
 use super::wire::{Packet, code};
-use crate::dhcp::Client;
+use crate::{dhcp::Client, system_uuid::identifying};
 use metal_api::MacAddr;
 use std::net::Ipv6Addr;
 use uuid::Uuid;
@@ -44,6 +44,16 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// What tells its associations apart: an association is an identifier and an IAID (RFC 9915,
+    /// section 4.2). Sixty-four bits, FNV-1a: nobody is harmed by two that are the same.
+    pub(super) fn binding(&self, iaid: [u8; 4]) -> u64 {
+        self.duid.iter().chain(&iaid).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
 /// The MAC address of the sender of a packet that came `from`: what the relay next to it says, else
 /// what its identifier says, else what its link-local address was made of.
 pub fn mac(packet: &Packet, from: Ipv6Addr) -> Option<MacAddr> {
@@ -58,14 +68,13 @@ pub(super) fn interface_id(packet: &Packet, from: Ipv6Addr) -> Option<u64> {
     in_address(peer).and(peer.octets().last_chunk().map(|id| u64::from_be_bytes(*id)))
 }
 
-/// The system UUID in an identifier (RFC 6355).
+/// The system UUID in an identifier (RFC 6355), if it tells a machine from others.
 ///
 /// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks
 /// it up tries both.
 pub(super) fn uuid(packet: &Packet) -> Option<Uuid> {
     let [0, 4, bytes @ ..] = packet.options.get(code::CLIENT_ID)? else { return None };
-    let uuid = Uuid::from_bytes(bytes.try_into().ok()?);
-    (!uuid.is_nil() && !uuid.is_max()).then_some(uuid)
+    identifying(Uuid::from_bytes(bytes.try_into().ok()?))
 }
 
 /// The address at which the relay next to the client, or we, heard it.

@@ -158,7 +158,7 @@ impl Registry {
     }
 
     fn by_uuid(&self, uuid: &str) -> Result<Arc<Server>, Denied> {
-        let uuid = metal_core::registry::system_uuid(uuid)?;
+        let uuid = metal_core::registry::identifying_uuid(uuid)?;
         let mut servers = self.view.servers.get(&ServerKey::Uuid(uuid));
         match (servers.pop(), servers.is_empty()) {
             (None, _) => Err(Denied::Unknown),

@@ -133,7 +133,7 @@ fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) 
 }
 
 fn twins<C>(ctx: &Context<C>, name: &str, uuid: String) -> Vec<String> {
-    let same = ctx.view.servers.get(&ServerKey::Uuid(uuid));
+    let same = crate::view::with_uuid(&ctx.view.servers, uuid);
     let mut names: Vec<_> =
         same.iter().map(|server| server.name_any()).filter(|other| other != name).collect();
     names.sort();

@@ -51,6 +51,41 @@ async fn twins_are_not_told_apart() {
 }
 
 #[tokio::test]
+async fn a_mac_address_that_contradicts_the_uuid_boots_nothing() {
+    let other = ("123e4567-e89b-12d3-a456-426614174000", "02:00:00:00:00:02");
+    let servers = vec![server("a", UUID, MAC), server("b", other.0, other.1)];
+    let machines = listed(servers).await;
+    let ambiguous = Boot::Nothing(Reason::Ambiguous);
+    assert_eq!(machines.boot_of(identity(Some(UUID), Some(other.1))), ambiguous);
+    assert_eq!(machines.boot_of(identity(Some(other.0), Some(MAC))), ambiguous);
+    assert_eq!(machines.boot_of(identity(Some(SWAPPED), Some(other.1))), ambiguous);
+    assert_eq!(machines.quarrels.noted(), [["a", "b"], ["b", "a"], ["a", "b"]]);
+    let new_interface = identity(Some(UUID), Some("02:00:00:00:00:99"));
+    assert!(matches!(machines.boot_of(new_interface), Boot::Assigned { .. }));
+}
+
+#[tokio::test]
+async fn a_uuid_that_many_boards_share_is_nobodys_and_the_mac_address_counts() {
+    let shared = "03000200-0400-0500-0006-000700080009";
+    let machines = listed(vec![server("a", shared, MAC)]).await;
+    for written in [shared, "00020003-0004-0005-0006-000700080009"] {
+        assert_eq!(machines.boot_of(identity(Some(written), None)), Boot::Default);
+        let stranger = identity(Some(written), Some("02:00:00:00:00:02"));
+        assert_eq!(machines.boot_of(stranger), Boot::Default);
+        let own = machines.boot_of(identity(Some(written), Some(MAC)));
+        assert!(matches!(own, Boot::Assigned { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_uuid_that_two_servers_have_in_different_byte_orders_boots_nothing() {
+    let servers = vec![server("a", UUID, MAC), server("b", SWAPPED, "02:00:00:00:00:02")];
+    let machines = listed(servers).await;
+    let ambiguous = Boot::Nothing(Reason::Ambiguous);
+    assert_eq!(machines.boot_of(identity(Some(UUID), None)), ambiguous);
+}
+
+#[tokio::test]
 async fn what_boots_at_an_address_is_what_its_holder_boots() {
     let (machines, idle) = with_an_idle_machine().await;
     let address = Ipv4Addr::new(10, 77, 0, 9);

@@ -1,0 +1,131 @@
+//! Servers whose identities contradict each other: their machines boot nothing, and both are told.
+
+use crate::recorder::MANAGER;
+use kube::{
+    Client, Resource, ResourceExt,
+    runtime::events::{Event, EventType, Recorder, Reporter as Source},
+};
+use metal_api::Server;
+use metal_core::boot::decision::Identity;
+use metal_runtime::{index::Ended, report::Chain};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+/// How many are kept until they are told; machines that boot say it again.
+const KEPT: usize = 64;
+/// How soon a server is told again.
+const AGAIN: Duration = Duration::from_mins(10);
+/// How many servers are remembered to be told.
+const REMEMBERED: usize = 4096;
+/// How long an event may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Quarrels {
+    kept: Mutex<Vec<Quarrel>>,
+    more: Notify,
+}
+
+/// A machine whose identity several servers have.
+#[derive(Clone, Debug)]
+struct Quarrel {
+    identity: Identity,
+    servers: Vec<Arc<Server>>,
+}
+
+impl Quarrels {
+    /// Takes one down. Never waits.
+    pub(super) fn note(&self, identity: Identity, servers: impl Iterator<Item = Arc<Server>>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(Quarrel { identity, servers: servers.collect() });
+            self.more.notify_one();
+        }
+    }
+
+    /// Tells them for ever: in the log, and on every server.
+    ///
+    /// # Errors
+    ///
+    /// None; it goes on as long as the watches beside it.
+    pub(super) async fn tell(&self, client: &Client) -> Result<(), Ended> {
+        let source = Source { controller: MANAGER.to_owned(), instance: None };
+        let events = Recorder::new(client.clone(), source);
+        let mut told = HashMap::new();
+        loop {
+            self.more.notified().await;
+            for quarrel in self.take() {
+                if is_news(&mut told, &quarrel) {
+                    quarrel.publish(&events).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Quarrel> {
+        std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names of the servers, for tests.
+    #[cfg(test)]
+    pub(super) fn noted(&self) -> Vec<Vec<String>> {
+        let names = |quarrel: &Quarrel| quarrel.servers.iter().map(|it| it.name_any()).collect();
+        self.take().iter().map(names).collect()
+    }
+}
+
+/// Whether one of the servers has not heard of it for a while.
+fn is_news(told: &mut HashMap<String, Instant>, quarrel: &Quarrel) -> bool {
+    let now = Instant::now();
+    told.retain(|_, at| now.duration_since(*at) < AGAIN);
+    let names: Vec<_> = quarrel.servers.iter().map(|server| server.name_any()).collect();
+    let is_news = names.iter().any(|name| !told.contains_key(name)) && told.len() < REMEMBERED;
+    if is_news {
+        told.extend(names.into_iter().map(|name| (name, now)));
+    }
+    is_news
+}
+
+impl Quarrel {
+    async fn publish(&self, events: &Recorder) {
+        let note = self.note();
+        tracing::warn!(note, "machine boots nothing");
+        for server in &self.servers {
+            let event = Event {
+                type_: EventType::Warning,
+                reason: "AmbiguousIdentity".to_owned(),
+                note: Some(note.clone()),
+                action: "Boot".to_owned(),
+                secondary: None,
+            };
+            let published = events.publish(&event, &server.object_ref(&()));
+            match timeout(DEADLINE, published).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "event not published"),
+                Err(_) => tracing::warn!("event not published in time"),
+            }
+        }
+    }
+
+    fn note(&self) -> String {
+        const SHOWN: usize = 8;
+        let names = self.servers.iter().take(SHOWN).map(|server| server.name_any());
+        let names = names.collect::<Vec<_>>().join(", ");
+        let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        let uuid = said(self.identity.uuid.map(|uuid| uuid.to_string()));
+        let mac = said(self.identity.mac.map(|mac| mac.to_string()));
+        format!(
+            "a machine with UUID {uuid} and MAC address {mac} boots nothing, as that is said of \
+             Servers {names}: give each machine a UUID of its own, and correct or delete the \
+             Servers that are wrong"
+        )
+    }
+}
