@@ -71,6 +71,11 @@ async fn https_boot_is_a_component_of_a_site() {
     let port = list(&service["spec"]["ports"]).find(|it| name(it) == "https").unwrap();
     let target = list(&container["ports"]).find(|it| name(it) == "https").unwrap();
     assert_eq!(port["port"], target["containerPort"]);
+    let policy = overlay.named("NetworkPolicy", "boot-operator").unwrap();
+    let is_open = |rule: &Value| {
+        rule["from"].is_null() && list(&rule["ports"]).any(|it| it["port"] == "https")
+    };
+    assert!(list(&policy["spec"]["ingress"]).any(is_open), "machines reach it: {policy}");
 }
 
 #[tokio::test]
