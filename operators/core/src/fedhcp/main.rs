@@ -219,9 +219,14 @@ impl Plugin {
         ];
         let first = self.args.first()?;
         let is_inline = first.contains("://") || first.parse::<IpAddr>().is_ok();
-        // Early versions of ipam had a namespace and a list of subnets here.
-        let is_early = self.name != "file" && self.args.len() > 1;
-        (WITH_FILE.contains(&self.name.as_str()) && !is_inline && !is_early).then_some(first)
+        let is_file = !is_inline && !self.is_early();
+        (WITH_FILE.contains(&self.name.as_str()) && is_file).then_some(first)
+    }
+
+    /// Whether it is told in words what it has a file for today: early versions of ipam, onmetal
+    /// and oob had a namespace and what names subnets here.
+    pub(super) fn is_early(&self) -> bool {
+        self.name != "file" && self.args.len() > 1
     }
 }
 

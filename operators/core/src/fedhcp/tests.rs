@@ -231,3 +231,50 @@ fn parts_that_contradict_each_other_are_refused_and_not_written() {
         "{text}"
     );
 }
+
+/// The forms that its README and examples had, one after the other.
+#[test]
+fn what_the_documents_of_fedhcp_have_shown_is_taken() {
+    let chains = [
+        "- httpboot: http://[2001:db8::1]/image.uki\n    - ipam: ipam-ns ipam-subnet1,other\n    - \
+         onmetal:\n    - pxeboot: tftp://[2001:db8::1]/ipxe/x86_64/ipxe http://[2001:db8::1]/ipxe/boot6\n    - \
+         metal: metal.yaml",
+        "- onmetal: metal-api-system dhcp\n    - dns: 2001:4860:4860::6464 2001:4860:4860::64",
+        "- oob: oob-ns subnet=dhcp\n    - httpboot: bootservice:http://[2001:db8::1]/httpboot",
+        "- bluefield: bluefield_config.yaml\n    - httpboot: httpboot_config.yaml\n    - oob: \
+         oob_config.yaml\n    - pxeboot: pxeboot_config.yaml\n    - stateless: stateless_config.yaml",
+        "- macfilter: macfilter_config.yaml\n    - ztp: ztp_config.yaml\n    - onie: onie_config.yaml",
+    ];
+    let files = [
+        ("metal.yaml", "hosts:\n- name: server-01\n  macAddress: 00:1A:2B:3C:4D:5E\n"),
+        ("bluefield_config.yaml", "bulefieldIP: 2001:db8::1\n"),
+        ("httpboot_config.yaml", "bootServer: http://[2001:db8::1]/image.uki\n"),
+        ("oob_config.yaml", "namespace: oob-ns\nsubnetLabel: subnet=dhcp\n"),
+        (
+            "pxeboot_config.yaml",
+            "tftpServer: tftp://[2001:db8::1]/ipxe/x86_64/ipxe\nipxeServer: http://[2001:db8::1]/boot6\n",
+        ),
+        ("macfilter_config.yaml", "allowList:\n  - AA:BB:CC:DD:EE:FF\n  - FF:EE:00:GG:HH:FF\n"),
+        (
+            "ztp_config.yaml",
+            "switches:\n- macAddress: aa:bb:cc:dd:ee:ff\n  provisioningScriptAddress: \
+             \"http://[2001:db8::1]/ztp/spine.sh\"\n  name: spine-1\n",
+        ),
+        ("onie_config.yaml", "onieImagesAddress: \"http://[2001:db8::1]:8086/onie\"\n"),
+    ];
+    let files = files.map(|(name, text)| File { name: name.to_owned(), text: text.to_owned() });
+    let places = places(&["2001:db8::/64=2001:db8::100-2001:db8::1ff"]);
+    for chain in chains {
+        let id = "- server_id: LL 00:de:ad:be:ef:00";
+        let text =
+            format!("server6:\n  listen:\n  - \"[::]\"\n  plugins:\n    {id}\n    {chain}\n");
+        let main = Main::parse("config.yaml", &text).unwrap();
+        let named = main.files().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let converted = convert(&main, &files, &places);
+        assert!(converted.is_ok(), "{chain}: {converted:?} {named:?}");
+        let yaml = converted.unwrap().yaml;
+        for (word, field) in [("image.uki", "http: "), ("x86_64/ipxe", "uefi: ")] {
+            assert!(!text.contains(word) || yaml.contains(field), "{yaml}");
+        }
+    }
+}

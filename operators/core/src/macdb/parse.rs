@@ -118,15 +118,15 @@ impl RawEntry {
             return Err(unknown(&self.protocol, "protocol", "`Redfish`"));
         }
         let scheme = self.protocol_scheme.filter(|scheme| !scheme.value.is_empty());
-        if let Some(scheme) = &scheme {
-            let fix = "`http` or `https`, or leave it out";
-            one_of(scheme, "protocolScheme", &["http", "https"], fix)?;
-        }
+        let fix = "`http` or `https`, or leave it out";
+        let scheme = scheme
+            .map(|scheme| one_of(&scheme, "protocolScheme", &["http", "https"], fix))
+            .transpose()?;
         Ok(Entry {
             mac_prefix,
             manufacturer: self.manufacturer,
             protocol: self.protocol.value,
-            protocol_scheme: scheme.map(|scheme| scheme.value),
+            protocol_scheme: scheme.map(str::to_owned),
             port: port(&self.port, "port")?,
             default_credentials: self.default_credentials,
             console: self.console.map(RawConsole::validate).transpose()?,
@@ -137,19 +137,20 @@ impl RawEntry {
 impl RawConsole {
     fn validate(self) -> Result<Console, ParseError> {
         let fix = "`IPMI`, `SSH` or `SSHLenovo`";
-        one_of(&self.r#type, "console.type", &["IPMI", "SSH", "SSHLenovo"], fix)?;
-        Ok(Console { kind: self.r#type.value, port: port(&self.port, "console.port")? })
+        let kind = one_of(&self.r#type, "console.type", &["IPMI", "SSH", "SSHLenovo"], fix)?;
+        Ok(Console { kind: kind.to_owned(), port: port(&self.port, "console.port")? })
     }
 }
 
+/// The one of `known` that a value means: the documents of metal-operator write them in any case.
 fn one_of(
     value: &Spanned<String>,
     field: &'static str,
-    known: &[&str],
+    known: &[&'static str],
     fix: &'static str,
-) -> Result<(), ParseError> {
-    let is_known = known.contains(&value.value.as_str());
-    if is_known { Ok(()) } else { Err(unknown(value, field, fix)) }
+) -> Result<&'static str, ParseError> {
+    let meant = known.iter().find(|known| known.eq_ignore_ascii_case(value.value.trim()));
+    meant.copied().ok_or_else(|| unknown(value, field, fix))
 }
 
 fn port(value: &Spanned<i64>, field: &'static str) -> Result<u16, ParseError> {

@@ -52,6 +52,23 @@ fn every_field_is_read_and_unknown_ones_are_ignored() {
     assert_eq!(db.entries()[1].console, None);
 }
 
+/// As metal-operator's own samples write it.
+#[test]
+fn words_of_the_file_are_known_in_any_case() {
+    let file = "macPrefixes:\n- macPrefix: 23\n  manufacturer: Foo\n  protocol: RedfishKube\n  \
+                protocolScheme: HTTPS\n  port: 8000\n  type: BMC\n  defaultCredentials:\n    - username: \
+                foo\n      password: 1234\n  console:\n    type: ssh\n    port: 22\n";
+    let db = MacDb::parse(file).unwrap();
+    let entry = &db.entries()[0];
+    assert_eq!(entry.console, Some(Console { kind: "SSH".to_owned(), port: 22 }));
+    assert_eq!(entry.protocol_scheme.as_deref(), Some("https"));
+    assert_eq!(entry.default_credentials[0].password, "1234");
+    for (written, kind) in [("sshlenovo", "SSHLenovo"), ("ipmi", "IPMI"), ("Ssh", "SSH")] {
+        let db = MacDb::parse(&file.replace("type: ssh", &format!("type: {written}"))).unwrap();
+        assert_eq!(db.entries()[0].console.as_ref().unwrap().kind, kind);
+    }
+}
+
 #[test]
 fn prefixes_that_look_like_numbers_are_text() {
     for (yaml, digits) in [("23", "23"), ("0023", "0023"), ("1e5", "1e5"), ("00", "00")] {

@@ -17,7 +17,8 @@ const RANGES: &str = "give --subnet PREFIX=FIRST-LAST for each subnet";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Bluefield {
-    #[serde(rename = "bluefieldIP")]
+    // The second one is how its documents spelled it for a while.
+    #[serde(rename = "bluefieldIP", alias = "bulefieldIP")]
     ip: Text,
 }
 
@@ -60,8 +61,7 @@ struct Ipam {
 
 /// Writes objects for addresses that another plugin gives out.
 pub(super) fn ipam(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
-    let is_early = step.plugin.args.len() > 1;
-    let raw = if is_early { None } else { Some(read::<Ipam>(step, files)?) };
+    let raw = if step.plugin.is_early() { None } else { Some(read::<Ipam>(step, files)?) };
     let why = match &raw {
         Some((_, Ipam { namespace, subnets })) => {
             let names: Vec<_> = subnets.iter().map(|name| name.value.as_str()).collect();
@@ -110,7 +110,7 @@ pub(super) fn onmetal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
     let why = "addresses are not made of the relay's: they come from the ranges of a subnet";
     draft.notes.push(step.note(why, format!("{RANGES}; a link of two addresses is a /126")));
     draft.side(step.family).leases = true;
-    if step.plugin.args.is_empty() {
+    if step.plugin.args.is_empty() || step.plugin.is_early() {
         return Ok(());
     }
     let (file, Onmetal { prefix_delegation }) = read(step, files)?;
@@ -132,6 +132,8 @@ struct Oob {
     namespace: Text,
     #[serde(default)]
     subnet_labels: Vec<Label>,
+    /// `key=value`, as it was before there could be several.
+    subnet_label: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -143,9 +145,17 @@ struct Label {
 
 /// Addresses of subnets that objects name.
 pub(super) fn oob(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
-    let (file, Oob { namespace, subnet_labels }) = read(step, files)?;
-    let labels: Vec<_> =
-        subnet_labels.iter().map(|Label { key, value }| format!("{key}={value}")).collect();
+    let here = |value: &String| Located { value: value.clone(), line: step.plugin.line };
+    let (file, Oob { namespace, subnet_labels, subnet_label }) = match &step.plugin.args[..] {
+        [namespace, label, ..] => {
+            let subnet_label = Some(here(label));
+            let namespace = here(namespace);
+            (step.main.name(), Oob { namespace, subnet_labels: Vec::new(), subnet_label })
+        }
+        _ => read(step, files)?,
+    };
+    let labels = subnet_labels.iter().map(|Label { key, value }| format!("{key}={value}"));
+    let labels: Vec<_> = labels.chain(subnet_label.map(|label| label.value)).collect();
     let why = format!(
         "addresses are not asked of the Subnet objects in {} ({})",
         namespace.value,
@@ -166,5 +176,9 @@ pub(super) fn stateless(draft: &mut Draft, step: &Step<'_>) {
     let why = "addresses are not made of MAC addresses: they come from the ranges of a subnet, and \
                a machine keeps the one it had";
     draft.notes.push(step.note(why, RANGES));
+    if let Some(file) = step.plugin.args.first() {
+        let why = format!("lease times in `{file}` are not taken over");
+        draft.notes.push(step.note(why, "set leaseTime of the subnets where it is not 24h"));
+    }
     draft.side(step.family).leases = true;
 }

@@ -16,6 +16,8 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HttpBoot {
+    /// With `bootservice:` before it where `client_specific` was not there yet.
+    #[serde(alias = "bootServer")]
     boot_file: Text,
     #[serde(default)]
     client_specific: bool,
@@ -26,14 +28,15 @@ pub(super) fn httpboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Re
     let inline = step.plugin.args.first().filter(|arg| arg.contains("://"));
     let (file, raw) = match inline {
         Some(url) => {
-            let service = url.strip_prefix("bootservice:");
-            let value = service.unwrap_or(url).to_owned();
-            let boot_file = Located { value, line: step.plugin.line };
-            (step.main.name(), HttpBoot { boot_file, client_specific: service.is_some() })
+            let boot_file = Located { value: url.clone(), line: step.plugin.line };
+            (step.main.name(), HttpBoot { boot_file, client_specific: false })
         }
         None => read(step, files)?,
     };
     let HttpBoot { boot_file: Located { value: url, line }, client_specific } = raw;
+    let service = url.strip_prefix("bootservice:").map(str::to_owned);
+    let client_specific = client_specific || service.is_some();
+    let url = service.unwrap_or(url);
     if client_specific {
         let why = format!(
             "{url} is not asked: netboot knows from the API server which UKI a machine boots"
@@ -53,6 +56,9 @@ pub(super) fn httpboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Re
 struct PxeBoot {
     tftp_address: Option<Families>,
     ipxe_address: Option<Families>,
+    /// One for all, as it was before.
+    tftp_server: Option<Text>,
+    ipxe_server: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +93,13 @@ pub(super) fn pxeboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
         draft.boot(step, place, "ipxe", script);
         return Ok(());
     }
-    let (file, PxeBoot { tftp_address, ipxe_address }) = read(step, files)?;
+    let (file, raw) = read(step, files)?;
+    let PxeBoot { tftp_address, ipxe_address, tftp_server, ipxe_server } = raw;
+    for (field, url) in [("uefi", tftp_server), ("ipxe", ipxe_server)] {
+        if let Some(url) = url {
+            draft.boot(step, (file, url.line), field, &url.value);
+        }
+    }
     if let Some(tftp) = tftp_address.and_then(|all| all.of(step.family)) {
         for (field, url) in [("uefi", &tftp.amd64), ("arm64", &tftp.arm64)] {
             if let Some(url) = url {
