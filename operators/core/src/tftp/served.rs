@@ -53,8 +53,7 @@ pub fn served(
 /// what followed it, too: the code and the length of the next option, the end mark, filler. So a
 /// name is known by its beginning if what follows is no text.
 fn meant<'a>(asked: String, names: impl Iterator<Item = &'a String>) -> String {
-    let is_garbage =
-        |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ') || rest == " ";
+    let is_garbage = |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ');
     let beginnings = names.filter(|name| asked.strip_prefix(name.as_str()).is_some_and(is_garbage));
     beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(asked)
 }
