@@ -144,9 +144,9 @@ pub fn prune(inventory: &mut ServerInventory) {
 
 impl View {
     /// Tells who waits for which list.
-    pub fn register(self: &std::sync::Arc<Self>, readiness: &Readiness) {
+    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
-            let view = std::sync::Arc::clone(self);
+            let view = Arc::clone(self);
             readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
         };
         check("endpoints", |view| view.endpoints.is_ready());

@@ -7,6 +7,7 @@
 //! Boot files are the business of [`tftp`].
 
 pub mod args;
+mod frame;
 pub mod lease_file;
 mod ledger;
 pub mod link;
@@ -22,6 +23,7 @@ pub mod server;
 pub mod standby;
 pub mod tftp;
 pub mod tool;
+mod unserved;
 pub mod v6;
 
 pub use parts::Parts;

@@ -209,7 +209,8 @@ mod tests {
 
     fn lease(state: State) -> Lease<IpAddr> {
         let client = "02:00:00:00:00:01".parse().unwrap();
-        Lease { address: [10, 77, 0, 100].into(), client, state, until: Timestamp::MAX }
+        let (address, until) = ([10, 77, 0, 100].into(), Timestamp::MAX);
+        Lease { address, client, state, until, binding: None }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod tests;
 
 pub use metrics::Metrics;
 
-use crate::{Parts, lease_file, ledger::Ledger};
+use crate::{Parts, lease_file, ledger::Ledger, unserved::Unserved};
 use futures::future::select_all;
 use jiff::Timestamp;
 use link::{Link, Place};
@@ -63,6 +63,7 @@ struct Server {
     /// Its file is opened when the configuration first has a DHCPv6 server.
     ledger: Ledger<Ipv6Addr>,
     links: Vec<Link>,
+    unserved: Unserved,
 }
 
 /// An answer that waits for its lease to be written down.
@@ -109,6 +110,7 @@ impl Server {
             duid: Vec::new(),
             ledger,
             links: Vec::new(),
+            unserved: Unserved::default(),
         };
         server.take(config)?;
         server.recall_bmcs();
@@ -191,7 +193,12 @@ impl Server {
             is_durable |= self.ledger.record(lease);
         }
         match decision.answer {
-            Ok(reply) => Some(Answer { link, reply, is_durable, bmc: decision.bmc }),
+            Ok(reply) => {
+                if let Some(kind) = dhcp6::unserved(packet) {
+                    self.parts.metrics.unserved(self.unserved.tell(kind, from));
+                }
+                Some(Answer { link, reply, is_durable, bmc: decision.bmc })
+            }
             Err(reason) => {
                 tracing::debug!(%reason, %from, "not answered");
                 self.parts.metrics.silent(reason.into());
@@ -261,6 +268,9 @@ impl Server {
                 *link = fresh;
             }
             link.find_addresses();
+            if let Some(v6) = &self.config.dhcp6 {
+                link.look_for_subnet(v6);
+            }
         }
         match self.links.iter().find(|link| !link.can_send) {
             None => self.parts.ready.open(),

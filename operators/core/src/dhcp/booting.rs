@@ -1,11 +1,12 @@
 //! What a packet says about how its sender boots, and which machine it is.
 
 use super::{
+    architecture::{self, Architecture, listed},
     client::Client,
     option::{Options, code},
     wire::Packet,
 };
-use crate::boot::decision::Identity;
+use crate::{boot::decision::Identity, system_uuid::identifying};
 use uuid::Uuid;
 
 /// What a client wants to boot by.
@@ -49,15 +50,21 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
     Some(Identity { mac, uuid: machine_id(&packet.options) })
 }
 
+/// What kind of firmware a client is that there can be no boot file for; a number that nobody has
+/// is an error. iPXE gets its script whatever it runs on.
+pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
+    let list = packet.options.get(code::ARCHITECTURE).filter(|_| !is_ipxe(&packet.options));
+    architecture::unserved(list)
+}
+
 /// The system UUID in option 97, as a boot server and a BMC tell it.
 ///
 /// On the wire it is as in SMBIOS, whose first three fields are little-endian (RFC 4578, section
-/// 2.3; SMBIOS 3.7, section 7.2.1). All zeros or all ones mean that there is none.
+/// 2.3; SMBIOS 3.7, section 7.2.1). One that many boards share says nothing.
 pub fn machine_id(options: &Options) -> Option<Uuid> {
     const GUID: u8 = 0;
     let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };
-    let uuid = Uuid::from_bytes_le(bytes.try_into().ok()?);
-    (!uuid.is_nil() && !uuid.is_max()).then_some(uuid)
+    identifying(Uuid::from_bytes_le(bytes.try_into().ok()?))
 }
 
 impl Booting {
@@ -76,8 +83,8 @@ impl Booting {
     /// list, the text of the class counts if another option says that it `is_firmware`.
     pub(crate) fn of_firmware(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> Self {
         let named = in_text(class).filter(|_| list.is_none() && is_firmware);
-        let listed = list.unwrap_or_default().as_chunks::<2>().0.iter();
-        let codes = listed.map(|code| u16::from_be_bytes(*code)).chain(named);
+        let named = named.map(|code| Architecture::from_repr(code).ok_or(code));
+        let codes = listed(list.unwrap_or_default()).chain(named);
         let known = codes.clone().map(Self::of_architecture).find(|booting| booting.is_known());
         let booting = known.or_else(|| codes.clone().next().map(Self::of_architecture));
         match booting.unwrap_or(Self::No) {
@@ -87,22 +94,12 @@ impl Booting {
         }
     }
 
-    /// IANA "Processor Architecture Types". Old x86-64 firmware sends 9, which means EBC, for 7.
-    fn of_architecture(code: u16) -> Self {
-        match code {
-            0 => Self::Pxe(Machine::Bios),
-            7 | 9 => Self::Pxe(Machine::X64),
-            11 => Self::Pxe(Machine::Arm64),
-            16 => Self::Http(Machine::X64),
-            19 => Self::Http(Machine::Arm64),
-            15 | 17 | 18 | 20 | 23 | 24 | 26 | 28 | 30 | 32 | 36 | 38 | 40 => {
-                Self::Http(Machine::Other)
-            }
-            _ => Self::Pxe(Machine::Other),
-        }
+    /// What a number that nobody has is, is only told by the class.
+    fn of_architecture(architecture: Result<Architecture, u16>) -> Self {
+        architecture.map_or(Self::Pxe(Machine::Other), Architecture::booting)
     }
 
-    fn is_known(self) -> bool {
+    pub(super) fn is_known(self) -> bool {
         !matches!(self, Self::Pxe(Machine::Other) | Self::Http(Machine::Other))
     }
 }

@@ -128,7 +128,7 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         // Leases are written down in whole seconds, and must not end before the client thinks.
         let until = self.now.as_second().saturating_add(1).saturating_add(time.as_secs());
         let until = Timestamp::from_second(until).unwrap_or(Timestamp::MAX);
-        Lease { address, client: self.client.clone(), state, until }
+        Lease { address, client: self.client.clone(), state, until, binding: None }
     }
 
     fn is_available(&self, reserved: A) -> bool {

@@ -23,6 +23,9 @@ pub struct Lease<A = Ipv4Addr> {
     pub state: State,
     /// Until when; afterwards somebody else may get it.
     pub until: Timestamp,
+    /// To what of the client it is bound, where that is told apart: in DHCPv6 to one identifier and
+    /// association. `None` if nobody knows.
+    pub binding: Option<u64>,
 }
 
 /// The state of a lease.
@@ -78,8 +81,9 @@ impl<A: Clone> Lease<A> {
 
     /// The same, of an address written in another way.
     pub fn at<B>(&self, address: B) -> Lease<B> {
-        let Self { client, state, until, .. } = self;
-        Lease { address, client: client.clone(), state: *state, until: *until }
+        let Self { client, state, until, binding, .. } = self;
+        let client = client.clone();
+        Lease { address, client, state: *state, until: *until, binding: *binding }
     }
 
     /// Whether nobody may have the address, not even its client.

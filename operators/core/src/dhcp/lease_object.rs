@@ -73,7 +73,7 @@ pub fn lease_of(object: &DhcpLease) -> Option<Lease<IpAddr>> {
         DhcpLeaseState::Declined => State::Declined,
     };
     let (address, client) = (address_of(object)?, client.parse().ok()?);
-    Some(Lease { address, client, state, until: held_until.0 })
+    Some(Lease { address, client, state, until: held_until.0, binding: None })
 }
 
 /// What the object of a lease says, if there is to be one.
@@ -127,7 +127,8 @@ mod tests {
 
     fn lease(state: State, until: i64) -> Lease<IpAddr> {
         let client = "02:00:00:00:00:01".parse().unwrap();
-        Lease { address: [10, 77, 0, 100].into(), client, state, until: at(until) }
+        let address = [10, 77, 0, 100].into();
+        Lease { address, client, state, until: at(until), binding: None }
     }
 
     /// The object that is made of a lease.

@@ -15,6 +15,7 @@
 //!
 //! Sockets, files and the clock are the business of `netboot`; who is a BMC is told by the caller.
 
+pub(crate) mod architecture;
 mod boot;
 pub(crate) mod booting;
 pub(crate) mod claim;
@@ -34,8 +35,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use architecture::Architecture;
 pub use boot::{BootFiles, TftpFile};
-pub use booting::{identity, machine_id};
+pub use booting::{identity, machine_id, unserved};
 pub use client::{Client, MessageType};
 pub use config::{
     Config, ConfigError, Gap, Instances, Mode, Part, Record, Reservation, Route, Sharing, Subnet,

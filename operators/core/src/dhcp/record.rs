@@ -4,7 +4,8 @@
 //! 5f2b9c01 10.77.0.133 bound 1795252434 52:54:00:12:34:56
 //! ```
 //!
-//! A line begins with the CRC-32 of its rest. Where a write was cut short, [`replay`] finds the
+//! In DHCPv6 a number follows, which tells identifier and association of the client. A line begins
+//! with the CRC-32 of its rest. Where a write was cut short, [`replay`] finds the
 //! end of the last whole line; a line that was damaged later costs that line only.
 
 use super::{Client, Lease};
@@ -28,8 +29,11 @@ pub struct Replay<A = Ipv4Addr> {
 
 /// Appends the line of a lease.
 pub fn write<A: Display>(out: &mut String, lease: &Lease<A>) {
-    let Lease { address, client, state, until } = lease;
-    let text = format!("{address} {state} {} {client}", until.as_second());
+    let Lease { address, client, state, until, binding } = lease;
+    let mut text = format!("{address} {state} {} {client}", until.as_second());
+    if let Some(binding) = binding {
+        text.push_str(&format!(" {binding:016x}"));
+    }
     writeln!(out, "{:08x} {text}", crc32(text.as_bytes()))
         .expect("writing to a string cannot fail");
 }
@@ -58,7 +62,11 @@ fn read<A: FromStr>(line: &[u8]) -> Option<Lease<A>> {
     let state = next()?.parse().ok()?;
     let until = Timestamp::from_second(next()?.parse().ok()?).ok()?;
     let client: Client = next()?.parse().ok()?;
-    fields.next().is_none().then_some(Lease { address, client, state, until })
+    let binding = match fields.next() {
+        Some(binding) => Some(u64::from_str_radix(binding, 16).ok()?),
+        None => None,
+    };
+    fields.next().is_none().then_some(Lease { address, client, state, until, binding })
 }
 
 /// CRC-32 of IEEE 802.3, reflected, as in zlib.

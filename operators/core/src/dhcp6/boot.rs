@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     boot::decision::Identity,
-    dhcp::booting::{Booting, Machine, is_interface},
+    dhcp::{
+        Architecture, architecture,
+        booting::{Booting, Machine, is_interface},
+    },
 };
 use std::net::Ipv6Addr;
 
@@ -21,6 +24,14 @@ pub fn identity(packet: &Packet, from: Ipv6Addr) -> Option<Identity> {
         return None;
     }
     Some(Identity { mac: client::mac(packet, from), uuid: client::uuid(packet) })
+}
+
+/// What kind of firmware a client is that there can be no boot file for; a number that nobody has
+/// is an error. iPXE gets its script whatever it runs on.
+pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
+    let options = &packet.options;
+    architecture::unserved(options.get(code::ARCHITECTURE))
+        .filter(|_| booting(options) != Booting::Ipxe)
 }
 
 /// What a client wants to boot by: iPXE says so in its user class, firmware by its architecture, or

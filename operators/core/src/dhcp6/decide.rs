@@ -249,6 +249,19 @@ impl<'a> Request<'a> {
         &self.ias
     }
 
+    /// What tells an association from others of the same interface.
+    fn binding(&self, ia: &Ia) -> Option<u64> {
+        self.sender.as_ref().map(|sender| sender.binding(ia.id))
+    }
+
+    /// Whether a lease may be bound to this association: firmware, boot loader and operating system
+    /// of one machine get one address after the other, and only who has it now extends it or gives
+    /// it back.
+    fn is_bound_to(&self, ia: &Ia, address: Ipv6Addr) -> bool {
+        let bound = self.server.leases.get(address).and_then(|lease| lease.binding);
+        bound.is_none_or(|bound| self.binding(ia) == Some(bound))
+    }
+
     /// Whose the lease of an association is.
     fn client(&self, ia: &Ia) -> Client {
         let client = self.sender.as_ref().map(|sender| sender.client(ia.id));

@@ -27,7 +27,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use boot::identity;
+pub use boot::{identity, unserved};
 pub use client::mac;
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{leases, reconfigure};
@@ -42,3 +42,5 @@ pub const SERVER_PORT: u16 = 547;
 pub const CLIENT_PORT: u16 = 546;
 /// `All_DHCP_Relay_Agents_and_Servers`, where clients send to.
 pub const SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// `All_DHCP_Servers`, where relays may send to.
+pub const SITE_SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);

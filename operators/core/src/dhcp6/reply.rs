@@ -107,15 +107,26 @@ fn labels(domain: &str) -> Vec<u8> {
     domain.split('.').flat_map(label).chain([0]).collect()
 }
 
+/// The options of a relay that come back to it: those that it needs anyhow, and those that it names
+/// (RFC 4994).
+fn echoed(relay: &Relay) -> Vec<u16> {
+    let mut codes = vec![code::INTERFACE_ID, code::REMOTE_ID, code::RELAY_PORT];
+    let named = relay.options.get(code::ECHO_REQUEST).unwrap_or_default().as_chunks::<2>().0;
+    for named in named.iter().map(|code| u16::from_be_bytes(*code)) {
+        if !codes.contains(&named) && relay.options.get(named).is_some() {
+            codes.push(named);
+        }
+    }
+    codes
+}
+
 /// Puts the answer into the envelopes of the relays that the question came through.
 fn finish(request: &Request<'_>, kind: MessageType, options: Options) -> Reply {
     let asked = request.packet;
     let relays = asked.relays.iter().map(|relay| {
         let mut options = Options::default();
-        for code in [code::INTERFACE_ID, code::REMOTE_ID, code::RELAY_PORT] {
-            if let Some(value) = relay.options.get(code) {
-                options.push(code, value);
-            }
+        for code in echoed(relay) {
+            relay.options.all(code).for_each(|value| options.push(code, value));
         }
         Relay { is_reply: true, options, ..relay.clone() }
     });

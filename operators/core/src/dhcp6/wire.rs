@@ -36,6 +36,8 @@ pub mod code {
     pub const IA_PD: u16 = 25;
     /// The relay's name for the client (RFC 4649); echoed.
     pub const REMOTE_ID: u16 = 37;
+    /// Options that a relay wants back (RFC 4994).
+    pub const ECHO_REQUEST: u16 = 43;
     /// NTP servers (RFC 5908).
     pub const NTP: u16 = 56;
     /// Boot file URL (RFC 5970).

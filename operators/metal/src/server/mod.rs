@@ -9,7 +9,7 @@ mod tests;
 
 pub use memory::{Memories, Memory};
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ServerKey};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};

@@ -12,6 +12,7 @@ fn lease(last: u8) -> Lease {
         client: Client::Mac(metal_api::MacAddr([2, 0, 0, 0, 0, last])),
         state: State::Bound,
         until: Timestamp::from_second(1_800_000_000).unwrap(),
+        binding: None,
     }
 }
 

@@ -106,8 +106,8 @@ impl Quarrel {
                 action: "Boot".to_owned(),
                 secondary: None,
             };
-            let published = events.publish(&event, &server.object_ref(&()));
-            match timeout(DEADLINE, published).await {
+            let about = server.object_ref(&());
+            match timeout(DEADLINE, events.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "event not published"),
                 Err(_) => tracing::warn!("event not published in time"),

@@ -1,7 +1,7 @@
 //! The sockets: one per interface or address that is served.
 
 use super::Metrics;
-use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS};
+use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS, SITE_SERVERS};
 use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
@@ -35,6 +35,8 @@ pub(super) struct Link {
     pub(super) addresses: Vec<Ipv6Addr>,
     /// Whether there is an address to answer from.
     pub(super) can_send: bool,
+    /// Whether clients on the link itself are in no subnet that is configured.
+    pub(super) is_without_subnet: bool,
     /// The interface may be taken away, and another one of its name put in its place.
     index: Option<u32>,
 }
@@ -110,7 +112,14 @@ impl Link {
         let failed = |source| Error::Socket { place: place.to_string(), source };
         let socket =
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
-        let mut link = Self { place, socket, addresses: Vec::new(), can_send: false, index };
+        let mut link = Self {
+            place,
+            socket,
+            addresses: Vec::new(),
+            can_send: false,
+            is_without_subnet: false,
+            index,
+        };
         link.find_addresses();
         Ok(link)
     }
@@ -125,6 +134,23 @@ impl Link {
             all.into_iter().partition(Ipv6Addr::is_unicast_link_local);
         self.can_send = self.index.is_none() || !local.is_empty();
         self.addresses = global;
+    }
+
+    /// Whoever has no subnet from now on is told once.
+    pub(super) fn look_for_subnet(&mut self, config: &Config) {
+        let Some(name) = self.place.interface() else { return };
+        let has = config.subnet_on(name).is_some()
+            || self.addresses.iter().any(|own| config.subnet_of(*own).is_some());
+        let is_without = !has && !self.addresses.is_empty();
+        if is_without && !self.is_without_subnet {
+            let hint = "write the subnet of one of its addresses into dhcp6.subnets, or name the \
+                        interface there, unless all clients on it are behind relays";
+            tracing::warn!(
+                interface = name, addresses = ?self.addresses, hint,
+                "no IPv6 subnet is configured for this interface: clients on it are not answered"
+            );
+        }
+        self.is_without_subnet = is_without;
     }
 
     /// Whether the interface was taken away, or replaced by another one of its name.
@@ -169,7 +195,10 @@ fn index_of(name: &str) -> Result<u32, Error> {
 fn on_interface(name: &str, index: u32) -> io::Result<Socket> {
     let everywhere = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, SERVER_PORT, 0, 0);
     let socket = bound_to(everywhere, Some(name))?;
-    socket.join_multicast_v6(&SERVERS, index)?;
+    // RFC 9915, section 7.1.
+    for group in [SERVERS, SITE_SERVERS] {
+        socket.join_multicast_v6(&group, index)?;
+    }
     Ok(socket)
 }
 

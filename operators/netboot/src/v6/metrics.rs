@@ -13,6 +13,7 @@ pub struct Metrics {
     requests: Family<Kind, Counter>,
     answers: Family<Kind, Counter>,
     silences: Family<Reason, Counter>,
+    unserved: Family<Kind, Counter>,
     leases: Family<State, Gauge>,
     log_failures: Counter,
     send_failures: Counter,
@@ -42,6 +43,8 @@ impl Metrics {
         registry.register("answers", "Answers by type", metrics.answers.clone());
         let help = "Packets that were not answered, by reason";
         registry.register("silences", help, metrics.silences.clone());
+        let help = "Packets of firmware that there is no boot file for, by architecture";
+        registry.register("boot_unserved", help, metrics.unserved.clone());
         registry.register("leases", "Addresses by state", metrics.leases.clone());
         let help = "Writes of the lease file that failed; their clients were not answered";
         registry.register("lease_file_failures", help, metrics.log_failures.clone());
@@ -57,6 +60,10 @@ impl Metrics {
 
     pub(super) fn answered(&self, kind: MessageType) {
         self.answers.get_or_create(&Kind { r#type: kind.into() }).inc();
+    }
+
+    pub(super) fn unserved(&self, r#type: &'static str) {
+        self.unserved.get_or_create(&Kind { r#type }).inc();
     }
 
     pub(super) fn silent(&self, reason: &'static str) {

@@ -134,7 +134,7 @@ impl Config {
     }
 
     /// The subnet on the link of an interface, if the configuration says so.
-    pub(crate) fn subnet_on(&self, interface: &str) -> Option<&Subnet> {
+    pub fn subnet_on(&self, interface: &str) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.interface.as_deref() == Some(interface))
     }
 

@@ -6,8 +6,10 @@ fn option(reply: &Reply, code: u8) -> Option<&[u8]> {
     reply.packet.options.get(code)
 }
 
+/// Without the zero that boot ROMs need.
 fn text(reply: &Reply, code: u8) -> &str {
-    option(reply, code).map_or("", |value| std::str::from_utf8(value).unwrap())
+    let text = option(reply, code).map_or("", |value| std::str::from_utf8(value).unwrap());
+    text.strip_suffix('\0').unwrap_or(text)
 }
 
 /// The answer to a client with these architectures that calls itself a PXE client.
@@ -27,12 +29,16 @@ fn pxe_firmware_gets_the_file_of_its_architecture_in_every_place_it_may_look() {
         (&[0, 9], "snponly.efi"),
         (&[0, 11], "snponly-arm64.efi"),
         (&[0, 6, 0, 7], "snponly.efi"),
+        // U-Boot; and one that nobody knows before one that there is a file for.
+        (&[0, 22], "snponly-arm64.efi"),
+        (&[1, 0, 0, 11], "snponly-arm64.efi"),
     ] {
         let reply = with_architectures(codes);
         assert_eq!(reply.packet.siaddr, Ipv4Addr::new(10, 77, 0, 2), "{codes:?}");
         assert_eq!(reply.packet.file, file.as_bytes(), "{codes:?}");
-        assert_eq!(text(&reply, code::TFTP_SERVER), "10.77.0.2");
-        assert_eq!(text(&reply, code::BOOT_FILE), file);
+        // With a zero, for boot ROMs that read strings of C.
+        assert_eq!(option(&reply, code::TFTP_SERVER), Some(&b"10.77.0.2\0"[..]));
+        assert_eq!(option(&reply, code::BOOT_FILE), Some(format!("{file}\0").as_bytes()));
         assert_eq!(text(&reply, code::VENDOR_CLASS), "PXEClient");
         assert_eq!(option(&reply, code::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
         assert_eq!(option(&reply, code::MACHINE_ID), Some(&[0; 17][..]));
@@ -53,7 +59,19 @@ fn a_file_of_ours_comes_from_the_address_that_answers() {
 
 #[test]
 fn firmware_without_a_file_gets_an_address_and_nothing_else() {
-    for codes in [&[0, 6][..], &[0, 10], &[0, 27], &[0, 15], &[0, 20], &[0], &[]] {
+    for codes in [
+        &[0, 6][..],
+        &[0, 10],
+        &[0, 21],
+        &[0, 27],
+        &[0, 15],
+        &[0, 20],
+        &[0, 32],
+        &[0, 41],
+        &[0xff, 0xff],
+        &[0],
+        &[],
+    ] {
         assert_no_boot(&with_architectures(codes));
     }
 }
@@ -79,6 +97,7 @@ fn http_firmware_gets_a_url_and_the_class_it_waits_for() {
         (&[0, 16][..], "http://10.77.0.2:8082/httpboot/uki.efi"),
         (&[0, 19], "http://10.77.0.2:8082/httpboot/uki-arm64.efi"),
         (&[0, 15, 0, 16], "http://10.77.0.2:8082/httpboot/uki.efi"),
+        (&[0, 24], "http://10.77.0.2:8082/httpboot/uki-arm64.efi"),
     ] {
         let reply = with_architectures(codes);
         assert_eq!(text(&reply, code::BOOT_FILE), url);
@@ -197,6 +216,9 @@ fn the_machine_identifier_is_read_in_the_byte_order_of_smbios() {
     let mut ones = [255; 17];
     ones[0] = 0;
     assert_eq!(id(&ones, &mut options), None);
+    // As two makers ship their boards.
+    let shared = [0, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9];
+    assert_eq!(id(&shared, &mut options), None);
 }
 
 #[test]

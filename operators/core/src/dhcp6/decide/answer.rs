@@ -41,7 +41,10 @@ impl Request<'_> {
         }
         let old = self.server.leases.get(address);
         let is_bound = old.is_some_and(|old| old.client == client && old.is_bound(self.now));
-        let offer = || claimant.lease(address, State::Offered, OFFER_TIME);
+        let offer = || Lease {
+            binding: self.binding(ia),
+            ..claimant.lease(address, State::Offered, OFFER_TIME)
+        };
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
         let value = ia.granted(address, self.times(), std::iter::empty());
         let reply = reply::associations(
@@ -78,7 +81,7 @@ impl Request<'_> {
     /// What is recorded counts, never what the client says: who is not recorded is told so, and
     /// starts over.
     pub(super) fn extend(&self, to_us: bool) -> Decision {
-        let Some(ia) = self.main_ia() else {
+        let Some(ia) = self.bound_ia() else {
             return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
         };
         let client = self.client(ia);
@@ -86,7 +89,9 @@ impl Request<'_> {
         let is_known = claimant.leases().any(|lease| lease.holds(self.now));
         let authoritative = self.server.config.authoritative;
         let mut addresses = ia.addresses.iter().copied();
-        let theirs = addresses.find(|address| claimant.claim(*address) == Claim::Theirs);
+        let theirs = addresses.find(|address| {
+            claimant.claim(*address) == Claim::Theirs && self.is_bound_to(ia, *address)
+        });
         match theirs.filter(|_| self.gives_addresses()) {
             Some(address) => self.bind(ia, &client, address),
             // What the other instance has given it, we may not have heard of yet.
@@ -151,13 +156,27 @@ impl Request<'_> {
         self.ias.iter().find(|ia| !ia.addresses.is_empty()).or_else(|| self.ias.first())
     }
 
+    /// The association that has an address already.
+    fn bound_ia(&self) -> Option<&Ia> {
+        let has = |ia: &&Ia| {
+            let client = self.client(ia);
+            let lease = |address: &Ipv6Addr| self.server.leases.get(*address);
+            ia.addresses.iter().any(|address| {
+                lease(address).is_some_and(|lease| lease.client == client)
+                    && self.is_bound_to(ia, *address)
+            })
+        };
+        self.ias.iter().find(has).or_else(|| self.main_ia())
+    }
+
     fn gives_addresses(&self) -> bool {
         self.subnet.mode == Mode::Stateful
     }
 
     fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr) -> Decision {
         let mut changes = self.drop_others(ia, client, address);
-        changes.push(self.claimant(client).lease(address, State::Bound, self.subnet.lease_time));
+        let lease = self.claimant(client).lease(address, State::Bound, self.subnet.lease_time);
+        changes.push(Lease { binding: self.binding(ia), ..lease });
         let others = ia.addresses.iter().copied().filter(|other| *other != address);
         let value = ia.granted(address, self.times(), others);
         let reply = reply::associations(
@@ -197,7 +216,11 @@ impl Request<'_> {
         for ia in &self.ias {
             let client = self.client(ia);
             let leases = ia.addresses.iter().filter_map(|address| self.server.leases.get(*address));
-            let theirs = leases.filter(|lease| lease.client == client && lease.is_bound(self.now));
+            let theirs = leases.filter(|lease| {
+                lease.client == client
+                    && lease.is_bound(self.now)
+                    && self.is_bound_to(ia, lease.address)
+            });
             let before = changes.len();
             for lease in theirs.map(&change) {
                 if changes.iter().all(|other| other.address != lease.address) {

@@ -47,6 +47,13 @@ fn every_kind_of_client_gets_its_file() {
             Some(("tftp://[fd77::2]/snponly-arm64.efi", "PXEClient")),
         ),
         (booting(&[0, 7], pxe, Some("iPXE")), Some(("http://[fd77::1]:8082/ipxe/${uuid}", ""))),
+        (booting(&[0, 22], pxe, None), Some(("tftp://[fd77::2]/snponly-arm64.efi", "PXEClient"))),
+        (
+            booting(&[0, 24], http, None),
+            Some(("http://[fd77::1]:8080/http-boot-arm64.efi", "HTTPClient")),
+        ),
+        (booting(&[0, 41], pxe, None), None),
+        (booting(&[0xff, 0xff], pxe, None), None),
         // A BIOS, a text alone, half of an architecture.
         (booting(&[0, 0], pxe, None), None),
         (booting(&[], http, None), None),

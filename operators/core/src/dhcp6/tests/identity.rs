@@ -64,6 +64,50 @@ fn one_interface_keeps_its_address_whatever_it_calls_itself() {
     }
 }
 
+/// RFC 9915, section 4.2: of one interface, whatever it calls itself.
+#[test]
+fn an_association_is_an_identifier_and_an_iaid_whatever_is_done_with_it() {
+    let kinds = [MessageType::Renew, MessageType::Release, MessageType::Decline];
+    for kind in kinds {
+        let mut lab = Lab::new();
+        let mine = lab.bind(1);
+        let until = lab.leases.get(mine).unwrap().until;
+        lab.pass(60);
+        let mut other_iaid = to_server(kind, 1, mine);
+        other_iaid.options.remove(code::IA_NA);
+        other_iaid.options.push(code::IA_NA, ia(7, Some(mine)));
+        let mut other_id = to_server(kind, 9, mine);
+        other_id.options.remove(code::IA_NA);
+        other_id.options.push(code::IA_NA, ia(1, Some(mine)));
+        for packet in [other_iaid, other_id] {
+            assert_eq!(status(&lab.answer(&packet, 1)).1, Some(NO_BINDING), "{kind:?}");
+            let lease = lab.leases.get(mine).unwrap();
+            assert!(lease.is_bound(lab.now) && lease.until == until, "{kind:?}");
+        }
+        // Of several associations, that which has the address counts.
+        let mut both = to_server(kind, 1, mine);
+        both.options.remove(code::IA_NA);
+        both.options.push(code::IA_NA, ia(7, Some(mine)));
+        both.options.push(code::IA_NA, ia(1, Some(mine)));
+        lab.answer(&both, 1);
+        let lease = lab.leases.get(mine).unwrap();
+        let is_renewed = lease.is_bound(lab.now) && lease.until > until;
+        assert_eq!(is_renewed, kind == MessageType::Renew);
+        assert_eq!(lease.is_bound(lab.now), kind == MessageType::Renew);
+    }
+}
+
+#[test]
+fn what_an_address_is_bound_to_survives_a_restart() {
+    let mut lab = Lab::new();
+    let mine = lab.bind(1);
+    let lease = lab.leases.get(mine).unwrap().clone();
+    assert!(lease.binding.is_some());
+    let mut log = String::new();
+    dhcp::record::write(&mut log, &lease);
+    assert_eq!(dhcp::record::replay::<Ipv6Addr>(log.as_bytes()).leases, [lease]);
+}
+
 /// A relay may say where a packet came from in its own way.
 #[test]
 fn where_no_interface_shows_identifier_and_association_count() {

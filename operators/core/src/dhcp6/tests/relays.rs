@@ -28,6 +28,25 @@ fn the_answer_goes_back_the_way_the_question_came() {
     assert_eq!(parsed.relays[1].options.get(code::LINK_LAYER), None);
 }
 
+/// RFC 4994.
+#[test]
+fn a_relay_gets_back_what_it_asks_to_be_echoed_and_nothing_that_it_did_not_send() {
+    const SUBSCRIBER: u16 = 38;
+    let mut lab = Lab::new();
+    let mut packet = relayed(solicit(1), ip("fd88::ff"), link_local(1));
+    let options = &mut packet.relays[0].options;
+    options.push(SUBSCRIBER, *b"tenant");
+    options.push(code::LINK_LAYER, [0, 1, 2, 0, 0, 0, 0, 1]);
+    options.push(code::INTERFACE_ID, *b"port 7");
+    options.push(code::ECHO_REQUEST, [0, 38, 0, 18, 0, 38, 0x12, 0x34, 0]);
+    let reply = lab.send(&packet, ip("fd88::ff")).answer.unwrap();
+    let options = &reply.packet.relays[0].options;
+    assert_eq!(options.get(SUBSCRIBER), Some(&b"tenant"[..]));
+    assert_eq!(options.get(code::INTERFACE_ID), Some(&b"port 7"[..]));
+    assert_eq!(options.get(code::LINK_LAYER), None, "not asked for");
+    assert_eq!(options.len(), 2, "each once");
+}
+
 #[test]
 fn a_relay_that_asks_at_another_port_is_answered_there() {
     let mut lab = Lab::new();
