@@ -1,12 +1,22 @@
 //! The sockets: one per interface or address that is served.
 
-use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
+use crate::frame::Frames;
+use metal_core::dhcp::{Config, Reply};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::if_nametoindex,
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
+        sockopt,
+    },
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
-    io,
+    io::{self, IoSlice, IoSliceMut},
     net::{Ipv4Addr, SocketAddrV4},
+    os::fd::AsRawFd as _,
 };
-use tokio::net::UdpSocket;
+use tokio::{io::Interest, net::UdpSocket};
 
 /// What the kernel keeps for us while we are busy: some 10,000 packets.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -32,8 +42,13 @@ pub struct Link {
     pub place: Place,
     /// The socket.
     pub socket: UdpSocket,
-    /// Our address there; `None` for an interface that has none yet.
+    /// Our address there, by which clients know us that ask everybody: of several, one in a subnet
+    /// that is configured. `None` for an interface that has none yet.
     pub address: Option<Ipv4Addr>,
+    /// Whether clients on the link itself are in no subnet that is configured.
+    pub is_without_subnet: bool,
+    /// Where answers to a client alone go out; `None` if we may not, or it is no Ethernet.
+    frames: Option<Frames>,
     /// The interface may be taken away, and another one of its name put in its place.
     index: Option<u32>,
 }
@@ -76,17 +91,50 @@ impl Link {
         let failed = |source| Error::Socket { place: place.to_string(), source };
         let socket =
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
-        let mut link = Self { place, socket, address: None, index };
-        link.find_address();
-        Ok(link)
+        let frames = place.frames();
+        Ok(Self { place, socket, address: None, is_without_subnet: false, frames, index })
     }
 
-    /// Looks for our address again, as it may have changed.
-    pub fn find_address(&mut self) {
-        self.address = match &self.place {
-            Place::Interface { name, .. } => address_of(name),
-            Place::Address(address) => Some(*address.ip()),
+    /// Looks for our address again, as it or the subnets may have changed. Whoever has no subnet
+    /// from now on is told once.
+    pub fn find_address(&mut self, config: &Config) {
+        let Place::Interface { name, .. } = &self.place else {
+            self.address = self.place.address();
+            return;
         };
+        let own = addresses_of(name);
+        let in_subnet = own.iter().copied().find(|own| config.subnet_of(*own).is_some());
+        self.address = in_subnet.or_else(|| own.first().copied());
+        let is_without = in_subnet.is_none() && !own.is_empty();
+        if is_without && !self.is_without_subnet {
+            let hint = "write the subnet of one of its addresses into subnets, unless all clients \
+                        there are behind relays";
+            tracing::warn!(
+                interface = name, addresses = ?own, hint,
+                "no subnet is configured for this interface: clients on it are not answered"
+            );
+        }
+        self.is_without_subnet = is_without;
+    }
+
+    /// Takes a packet: its length, who sent it, and our address if it was sent to us alone.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the socket has failed.
+    pub fn receive(
+        &self,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
+        self.socket.try_io(Interest::READABLE, || {
+            let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
+            let mut slices = [IoSliceMut::new(buffer)];
+            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+            let message = recvmsg::<SockaddrIn>(fd, &mut slices, Some(&mut control), none)?;
+            let asked = message.cmsgs()?.find_map(|control| asked(&control));
+            let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
+            Ok((message.bytes, from.into(), asked.or(self.place.address())))
+        })
     }
 
     /// Whether the interface was taken away, or replaced by another one of its name.
@@ -97,9 +145,44 @@ impl Link {
         }
     }
 
+    /// Sends an answer to somebody who spoke to us `from` there. Returns where it went.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it.
+    pub fn answer(&self, reply: &Reply, from: SocketAddrV4) -> (SocketAddrV4, io::Result<()>) {
+        let data = reply.packet.encode();
+        if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
+            let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
+            let own = SocketAddrV4::new(reply.from, self.place.port());
+            // Whatever is in the way, a frame for everybody may get through.
+            if frames.send(own, to, mac, &data).is_ok() {
+                return (to, Ok(()));
+            }
+        }
+        let to = self.destination(reply.to, from);
+        (to, self.send(&data, reply.from, to))
+    }
+
+    fn send(&self, data: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
+        if self.index.is_none() {
+            return self.socket.try_send_to(data, to.into()).map(drop);
+        }
+        let own = nix::libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
+        let any = nix::libc::in_addr { s_addr: 0 };
+        let info = nix::libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: any };
+        self.socket.try_io(Interest::WRITABLE, || {
+            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+            let control = [ControlMessage::Ipv4PacketInfo(&info)];
+            let to = SockaddrIn::from(to);
+            sendmsg(fd, &[IoSlice::new(data)], &control, none, Some(&to))?;
+            Ok(())
+        })
+    }
+
     /// Where an answer goes from here. What is for everybody on a link cannot be sent to a link
     /// that we are not on; the sender has an address by which it reached us.
-    pub fn destination(&self, to: SocketAddrV4, from: SocketAddrV4) -> SocketAddrV4 {
+    fn destination(&self, to: SocketAddrV4, from: SocketAddrV4) -> SocketAddrV4 {
         match &self.place {
             Place::Address(_) if to.ip().is_broadcast() => from,
             Place::Interface { .. } | Place::Address(_) => to,
@@ -108,6 +191,25 @@ impl Link {
 }
 
 impl Place {
+    /// Where frames go out. Where that is not possible, all clients are answered by broadcast.
+    fn frames(&self) -> Option<Frames> {
+        let Self::Interface { name, .. } = self else { return None };
+        let opened = Frames::open(name);
+        if let Err(error) = &opened {
+            let hint = "CAP_NET_RAW and an Ethernet are needed";
+            tracing::info!(place = %self, %error, hint, "all clients are answered by broadcast");
+        }
+        opened.ok()
+    }
+
+    /// Our address, where it says which.
+    fn address(&self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Interface { .. } => None,
+            Self::Address(address) => Some(*address.ip()),
+        }
+    }
+
     /// Our port.
     pub fn port(&self) -> u16 {
         match self {
@@ -133,6 +235,7 @@ fn index_of(name: &str) -> Result<u32, Error> {
 fn on_interface(name: &str, port: u16) -> io::Result<Socket> {
     let socket = socket()?;
     socket.set_broadcast(true)?;
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     socket.bind_device(Some(name.as_bytes()))?;
     socket.bind(&SockAddr::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))?;
     Ok(socket)
@@ -154,25 +257,64 @@ fn socket() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The first address of an interface that is not link-local.
-fn address_of(name: &str) -> Option<Ipv4Addr> {
-    let all = getifaddrs().ok()?.filter(|it| it.interface_name == name);
-    let mut addresses = all.filter_map(|it| Some(it.address?.as_sockaddr_in()?.ip()));
-    addresses.find(|address| !address.is_link_local())
+/// The address of ours that a packet was sent to; none if it was sent to many.
+fn asked(control: &ControlMessageOwned) -> Option<Ipv4Addr> {
+    let ControlMessageOwned::Ipv4PacketInfo(info) = control else { return None };
+    let address = |bits: u32| Ipv4Addr::from(bits.to_ne_bytes());
+    let (sent_to, ours) = (address(info.ipi_addr.s_addr), address(info.ipi_spec_dst.s_addr));
+    (sent_to == ours).then_some(ours)
+}
+
+/// The addresses of an interface that are not link-local.
+fn addresses_of(name: &str) -> Vec<Ipv4Addr> {
+    let all = getifaddrs().into_iter().flatten().filter(|it| it.interface_name == name);
+    let addresses = all.filter_map(|it| Some(it.address?.as_sockaddr_in()?.ip()));
+    addresses.filter(|address| !address.is_link_local()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[tokio::test]
     async fn an_interface_is_served_with_its_address() {
-        let link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
-        assert_eq!(link.address, Some(Ipv4Addr::LOCALHOST));
+        let mut link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        let config = |subnets: &str| {
+            Config::parse(&format!("interfaces: [lo]\nsubnets: [{subnets}]\n")).unwrap()
+        };
+        link.find_address(&config(""));
+        assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), true));
+        let subnet = "{ subnet: 127.0.0.0/24, ranges: [127.0.0.100-127.0.0.101] }";
+        link.find_address(&config(subnet));
+        assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), false));
         assert!(!link.is_stale());
         let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, 68);
         let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4242);
         assert_eq!(link.destination(everybody, from), everybody);
+    }
+
+    #[tokio::test]
+    async fn who_was_asked_alone_is_known_and_answers() {
+        let link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        let port = link.socket.local_addr().unwrap().port();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let SocketAddr::V4(from) = client.local_addr().unwrap() else { panic!("IPv4") };
+        for own in [Ipv4Addr::LOCALHOST, [127, 0, 0, 7].into()] {
+            client.send_to(b"abc", (own, port)).await.unwrap();
+            let mut buffer = [0; 100];
+            let received = loop {
+                link.socket.readable().await.unwrap();
+                if let Ok(received) = link.receive(&mut buffer) {
+                    break received;
+                }
+            };
+            assert_eq!(received, (3, from, Some(own)));
+            link.socket.writable().await.unwrap();
+            link.send(b"answer", own, from).unwrap();
+            let (len, sender) = client.recv_from(&mut buffer).await.unwrap();
+            assert_eq!((len, sender), (6, (own, port).into()));
+        }
     }
 
     #[tokio::test]

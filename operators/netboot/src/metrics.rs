@@ -18,9 +18,11 @@ pub struct Metrics {
     answers: Family<Kind, Counter>,
     silences: Family<Reason, Counter>,
     boots: Family<Reason, Counter>,
+    unserved: Family<Kind, Counter>,
     conflicts: Counter,
     leases: Family<State, Gauge>,
     pool: Gauge,
+    without_subnet: Gauge,
     log_failures: Counter,
     send_failures: Counter,
     readings: Family<File, Counter>,
@@ -58,10 +60,14 @@ impl Metrics {
         registry.register("dhcp_silences", help, metrics.silences.clone());
         let help = "Packets of machines that boot, by what was decided for them";
         registry.register("boot_decisions", help, metrics.boots.clone());
+        let help = "Packets of firmware that there is no boot file for, by architecture";
+        registry.register("boot_unserved", help, metrics.unserved.clone());
         let help = "Addresses that somebody used who did not get them from here";
         registry.register("dhcp_conflicts", help, metrics.conflicts.clone());
         registry.register("dhcp_leases", "Addresses by state", metrics.leases.clone());
         registry.register("dhcp_pool_addresses", "Addresses of all ranges", metrics.pool.clone());
+        let help = "Interfaces whose addresses are in no subnet that is configured";
+        registry.register("dhcp_links_without_subnet", help, metrics.without_subnet.clone());
         let help = "Writes of the lease file that failed; their clients were not answered";
         registry.register("lease_file_failures", help, metrics.log_failures.clone());
         let help = "Answers that could not be sent";
@@ -96,6 +102,10 @@ impl Metrics {
         self.boots.get_or_create(&Reason { reason }).inc();
     }
 
+    pub(crate) fn unserved(&self, r#type: &'static str) {
+        self.unserved.get_or_create(&Kind { r#type }).inc();
+    }
+
     pub(crate) fn conflicted(&self) {
         self.conflicts.inc();
     }
@@ -103,6 +113,10 @@ impl Metrics {
     /// A packet came to a link where we have no address.
     pub(crate) fn homeless(&self) {
         self.silences.get_or_create(&Reason { reason: "NoServerAddress" }).inc();
+    }
+
+    pub(crate) fn links(&self, without_subnet: usize) {
+        self.without_subnet.set(signed(without_subnet));
     }
 
     pub(crate) fn not_logged(&self) {

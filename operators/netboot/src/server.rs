@@ -18,8 +18,9 @@ use crate::{
     metrics::Metrics,
     prober::Prober,
     recorder::Sightings,
+    unserved::Unserved,
 };
-use batch::Batch;
+use batch::{Asked, Batch};
 use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{
@@ -29,7 +30,7 @@ use metal_core::{
 };
 use metal_runtime::health::Gate;
 use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -71,6 +72,7 @@ struct Server {
     ledger: Ledger<Ipv4Addr>,
     links: Vec<Link>,
     prober: Option<Prober<probes::Held>>,
+    unserved: Unserved,
     sightings: Option<Sightings>,
     metrics: Metrics,
     ready: Gate,
@@ -123,6 +125,7 @@ impl Server {
             ledger,
             links,
             prober: None,
+            unserved: Unserved::default(),
             sightings,
             metrics,
             ready,
@@ -183,23 +186,17 @@ impl Server {
             return false;
         }
         let now = Timestamp::now();
-        for (link, from, packet) in batch.requests() {
-            self.decide(batch, link, from, &packet, now);
+        for asked in batch.requests() {
+            self.decide(batch, &asked, now);
         }
         let is_kept = self.commit();
         batch.answer(&self.links, is_kept, self.sightings.as_ref(), &self.metrics);
         true
     }
 
-    fn decide(
-        &mut self,
-        batch: &mut Batch,
-        link: usize,
-        from: SocketAddrV4,
-        packet: &dhcp::Packet,
-        now: Timestamp,
-    ) {
-        let Some(server) = self.links[link].address else {
+    fn decide(&mut self, batch: &mut Batch, asked: &Asked, now: Timestamp) {
+        let Asked { link, from, to, ref packet } = *asked;
+        let Some(server) = to.or(self.links[link].address) else {
             self.metrics.homeless();
             return;
         };
@@ -215,6 +212,11 @@ impl Server {
         match decision.answer {
             Ok(reply) => {
                 self.hold_address(packet, &reply);
+                if let Some(kind) = dhcp::unserved(packet) {
+                    let client = dhcp::Client::of(packet);
+                    let client = client.map(|client| client.to_string()).unwrap_or_default();
+                    self.metrics.unserved(self.unserved.tell(kind, client));
+                }
                 if let Some(reply) = self.hold(link, from, reply, decision.probe) {
                     batch.reply(link, from, *reply, is_durable, decision.bmc);
                 }

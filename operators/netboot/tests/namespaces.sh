@@ -122,6 +122,12 @@ dhclient "$client" client -r
 until_true grep -q " released " "$dir/leases"
 echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases")"
 
+# Clients without an address: one that asks for broadcast, and one that does not.
+in_ "$client" ip addr flush dev eth0
+in_ "$client" "$firmware" sees_to_whom --ignored --nocapture >"$dir/alone.log" 2>&1 ||
+    { cat "$dir/alone.log" >&2; exit 1; }
+grep -o 'firmware-.*' "$dir/alone.log"
+
 # The leases are lost, and somebody uses the address that the client would get again.
 kill -9 "$server"
 until_true is_gone "$server"
@@ -147,7 +153,7 @@ dhclient "$guest" guest
 echo "foreign $(address guest)"
 kill "$(cat "$dir/guest.pid")"
 until_true is_gone "$(cat "$dir/guest.pid")"
-in_ "$guest" "$firmware" firmware:: --ignored --nocapture >"$dir/firmware.log" 2>&1 ||
+in_ "$guest" "$firmware" asks_both_servers --ignored --nocapture >"$dir/firmware.log" 2>&1 ||
     { cat "$dir/firmware.log" >&2; exit 1; }
 grep -o 'firmware-.*' "$dir/firmware.log"
 

@@ -3,9 +3,10 @@
 mod scripts;
 
 use metal_core::dhcp::{MessageType, Packet, code};
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     env::current_exe,
+    io::Read as _,
     net::{Ipv4Addr, UdpSocket},
     time::Duration,
 };
@@ -29,6 +30,9 @@ fn dhclient_gets_its_lease_and_firmware_its_boot_file_beside_dhcpd() {
     assert_ne!(seen["beside"], direct, "somebody uses it: {seen:?}");
     assert_eq!(seen["rests"], direct, "{seen:?}");
     assert!(seen["foreign"].starts_with("10.99.0.1"), "{seen:?}");
+    let offered = seen["firmware-alone"];
+    assert!(offered.starts_with("02:00:00:00:00:aa 10.77.0.1"), "{seen:?}");
+    assert!(seen["firmware-to-all"].starts_with("ff:ff:ff:ff:ff:ff 255.255.255.255"), "{seen:?}");
     let file = "PXEClient 10.99.0.9 snponly.efi snponly.efi";
     assert_eq!(seen["firmware-offer"], format!("0.0.0.0 {file}"), "{seen:?}");
     assert_eq!(seen["firmware-ack"], format!("0.0.0.0 {file}"), "{seen:?}");
@@ -64,6 +68,35 @@ mod firmware {
         assert_eq!(server, Ipv4Addr::new(10, 99, 0, 1));
         socket.send_to(&packet.encode(), (server, 4011)).unwrap();
         tell("firmware-ack", &answer(&socket));
+    }
+
+    /// Of a client that has no address yet, its kernel takes no packet to one: so what arrives is
+    /// looked at as frames.
+    #[test]
+    #[ignore = "run by namespaces.sh"]
+    fn sees_to_whom_its_answers_go() {
+        let broadcast = UdpSocket::bind("0.0.0.0:68").unwrap();
+        broadcast.set_broadcast(true).unwrap();
+        SockRef::from(&broadcast).bind_device(Some(b"eth0")).unwrap();
+        let all = Protocol::from(i32::from(3_u16.to_be()));
+        let mut frames = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
+        frames.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut packet = Packet::parse(DISCOVER).unwrap();
+        packet.chaddr[..6].copy_from_slice(&[2, 0, 0, 0, 0, 0xaa]);
+        for (what, flag) in [("alone", false), ("to-all", true)] {
+            packet.broadcast = flag;
+            broadcast.send_to(&packet.encode(), "255.255.255.255:67").unwrap();
+            let frame = loop {
+                let mut frame = vec![0; 2000];
+                let len = frames.read(&mut frame).unwrap();
+                if len > 42 && frame[12..14] == [8, 0] && frame[36..38] == [0, 68] {
+                    break frame;
+                }
+            };
+            let mac = frame[..6].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+            let [a, b, c, d] = frame[30..34] else { panic!("four bytes") };
+            println!("\nfirmware-{what} {} {}", mac.join(":"), Ipv4Addr::new(a, b, c, d));
+        }
     }
 
     fn answer(socket: &UdpSocket) -> Packet {

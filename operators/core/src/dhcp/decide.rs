@@ -198,9 +198,7 @@ impl<'a> Request<'a> {
         self.server.config
     }
 
-    /// Where an answer of this kind goes (RFC 2131, section 4.1). A client that has no address yet
-    /// and asks for unicast is answered by broadcast as well: reaching it otherwise would need an
-    /// entry in the ARP table, and every client takes it.
+    /// Where an answer of this kind goes (RFC 2131, section 4.1).
     pub(super) fn destination(&self, kind: MessageType) -> SocketAddrV4 {
         if self.arrival.port == BOOT_SERVER_PORT {
             return self.arrival.from;
@@ -208,6 +206,14 @@ impl<'a> Request<'a> {
         let has_address = kind != MessageType::Nak && !self.packet.ciaddr.is_unspecified();
         let direct = if has_address { self.packet.ciaddr } else { Ipv4Addr::BROADCAST };
         self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))
+    }
+
+    /// The hardware address of a client that is to be answered alone at `yiaddr`, which it does not
+    /// have yet (RFC 2131, section 4.1). A refusal goes to everybody.
+    pub(super) fn direct(&self, kind: MessageType, yiaddr: Ipv4Addr) -> Option<MacAddr> {
+        let is_for_all = self.destination(kind).ip().is_broadcast() && kind != MessageType::Nak;
+        let may = is_for_all && !self.packet.broadcast && !yiaddr.is_unspecified();
+        self.client.mac().filter(|mac| may && mac.0[0] & 1 == 0)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     wire::{BOOT_REPLY, HEADER_LEN, Packet},
 };
 use jiff::SignedDuration;
+use metal_api::MacAddr;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// Headers of IP and UDP, which option 57 counts.
@@ -26,8 +27,13 @@ pub struct Reply {
     pub kind: MessageType,
     /// The packet.
     pub packet: Packet,
-    /// The receiver; broadcast for most clients.
+    /// Our address that was asked, from which the answer goes.
+    pub from: Ipv4Addr,
+    /// The receiver: the relay, the address that the client has, or everybody on the link.
     pub to: SocketAddrV4,
+    /// Instead of everybody, the client alone: it does not ask for broadcast, and has this hardware
+    /// address. It does not answer at `yiaddr` yet, where the answer goes then.
+    pub direct: Option<MacAddr>,
 }
 
 /// `DHCPOFFER` or `DHCPACK` of an address.
@@ -64,7 +70,7 @@ pub(super) fn boot_only(request: &Request<'_>, kind: MessageType) -> Option<Repl
         packet.siaddr = request.own_address();
     }
     echo(request, &mut packet);
-    Some(Reply { kind, packet, to: request.destination(kind) })
+    Some(address(request, kind, packet))
 }
 
 /// `DHCPNAK`.
@@ -76,7 +82,12 @@ pub(super) fn refuse(request: &Request<'_>) -> Reply {
     packet.broadcast |= !packet.giaddr.is_unspecified();
     packet.options.set(code::MESSAGE, b"address not available");
     echo(request, &mut packet);
-    Reply { kind, packet, to: request.destination(kind) }
+    address(request, kind, packet)
+}
+
+fn address(request: &Request<'_>, kind: MessageType, packet: Packet) -> Reply {
+    let (to, direct) = (request.destination(kind), request.direct(kind, packet.yiaddr));
+    Reply { kind, packet, from: request.own_address(), to, direct }
 }
 
 fn head(request: &Request<'_>, kind: MessageType) -> Packet {
@@ -124,7 +135,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
         }
     }
     echo(request, &mut packet);
-    Reply { kind, packet, to: request.destination(kind) }
+    address(request, kind, packet)
 }
 
 /// What the subnet offers and the client asks for; all of it, if it does not say.

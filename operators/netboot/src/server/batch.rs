@@ -5,7 +5,7 @@ use metal_api::MacAddr;
 use metal_core::dhcp::{MessageType, Packet, Reply};
 use std::{
     io::ErrorKind,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddrV4},
 };
 
 /// How many packets of one socket a batch takes at most: enough to share a write, and few enough
@@ -18,8 +18,19 @@ const LARGEST: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Batch {
     buffer: Box<[u8; LARGEST]>,
-    requests: Vec<(usize, SocketAddrV4, Packet)>,
+    requests: Vec<Asked>,
     answers: Vec<Answer>,
+}
+
+/// A packet that has arrived.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The place of the link among all.
+    pub(super) link: usize,
+    pub(super) from: SocketAddrV4,
+    /// Our address that it was sent to, if it was sent to us alone.
+    pub(super) to: Option<Ipv4Addr>,
+    pub(super) packet: Packet,
 }
 
 #[derive(Debug)]
@@ -42,9 +53,8 @@ impl Batch {
     /// Takes the packets that have arrived at a link.
     pub(super) fn receive(&mut self, index: usize, link: &Link, metrics: &Metrics) {
         for _ in 0..MOST {
-            let (len, from) = match link.socket.try_recv_from(self.buffer.as_mut_slice()) {
-                Ok((len, SocketAddr::V4(from))) => (len, from),
-                Ok((_, SocketAddr::V6(_))) => continue,
+            let (len, from, to) = match link.receive(self.buffer.as_mut_slice()) {
+                Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     // Of an earlier answer, or of an interface that went down.
@@ -55,7 +65,7 @@ impl Batch {
             match Packet::parse(&self.buffer[..len]) {
                 Ok(packet) => {
                     metrics.requested(MessageType::of(&packet));
-                    self.requests.push((index, from, packet));
+                    self.requests.push(Asked { link: index, from, to, packet });
                 }
                 Err(reason) => {
                     tracing::debug!(%from, %reason, "malformed packet");
@@ -70,7 +80,7 @@ impl Batch {
     }
 
     /// The packets, which are gone from the batch then.
-    pub(super) fn requests(&mut self) -> Vec<(usize, SocketAddrV4, Packet)> {
+    pub(super) fn requests(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.requests)
     }
 
@@ -101,8 +111,8 @@ impl Batch {
                 sightings.saw(mac, ip);
             }
             let link = &links[link];
-            let to = link.destination(reply.to, from);
-            if let Err(error) = link.socket.try_send_to(&reply.packet.encode(), to.into()) {
+            let (to, sent) = link.answer(&reply, from);
+            if let Err(error) = sent {
                 // The client asks again.
                 tracing::debug!(%error, %to, "answer not sent");
                 metrics.not_sent();

@@ -67,8 +67,9 @@ impl Server {
                 tracing::info!(place = %fresh.place, "served again");
                 *link = fresh;
             }
-            link.find_address();
+            link.find_address(&self.config);
         }
+        self.metrics.links(self.links.iter().filter(|link| link.is_without_subnet).count());
         match self.links.iter().find(|link| link.address.is_none()) {
             None => self.ready.open(),
             Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),

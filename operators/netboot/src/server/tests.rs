@@ -120,7 +120,8 @@ fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
 /// What an address is when it has been offered.
 fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
     let client = dhcp::Client::Mac(mac);
-    Lease { address, client, state: dhcp::State::Offered, until: Timestamp::MAX }
+    let (state, until) = (dhcp::State::Offered, Timestamp::MAX);
+    Lease { address, client, state, until, binding: None }
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use super::{Decision, Request, Silence};
 use crate::dhcp::{
-    Lease, State, claim::Claim, client::MessageType, lease::DECLINE_TIME, option::code, reply,
+    Client, Lease, State, claim::Claim, client::MessageType, lease::DECLINE_TIME, option::code,
+    reply,
 };
 use jiff::SignedDuration;
 use std::net::Ipv4Addr;
@@ -120,11 +121,29 @@ impl Request<'_> {
             return Decision::silence(Silence::OtherServer);
         }
         let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
-        let Some(lease) = lease.filter(|lease| lease.client == self.client) else {
+        let is_theirs = |lease: &&Lease| lease.client == self.client && self.speaks_for(address);
+        let Some(lease) = lease.filter(is_theirs) else {
             return Decision::silence(Silence::NotTheirs);
         };
         let (lease, silence) = change(lease);
         Decision { changes: vec![lease], ..Decision::silence(silence) }
+    }
+
+    /// Whether a packet that gives an address back can be from whom it says. Clients speak from the
+    /// address, or from none (RFC 2131, table 5); their identifier, where it is made of a hardware
+    /// address, is made of theirs. What a relay passes on is its word.
+    fn speaks_for(&self, address: Ipv4Addr) -> bool {
+        const ETHERNET: u8 = 1;
+        let from = *self.arrival.from.ip();
+        let is_relayed = !self.packet.giaddr.is_unspecified();
+        let is_from = is_relayed || from.is_unspecified() || from == address;
+        let is_theirs = match (self.packet.options.get(code::CLIENT_ID), &self.client) {
+            (Some([ETHERNET, mac @ ..]), Client::Mac(own)) if mac.len() == own.0.len() => {
+                *mac == own.0
+            }
+            (Some(_) | None, Client::Mac(_) | Client::Id(_)) => true,
+        };
+        is_from && is_theirs
     }
 
     pub(super) fn inform(&self) -> Decision {

@@ -106,6 +106,30 @@ fn answers_go_where_the_client_or_its_relay_listens() {
     assert!(nak.packet.broadcast, "the relay must not use the wrong address");
 }
 
+/// RFC 2131, section 4.1.
+#[test]
+fn who_does_not_ask_for_broadcast_and_has_no_address_is_answered_alone() {
+    let mut lab = Lab::new();
+    let plain = lab.answer(&discover(1));
+    assert_eq!((plain.to, plain.direct), (to([255; 4], 68), Some(mac(1))));
+    let address = lab.bind(1);
+    let ack = lab.answer(&reboot(1, address));
+    assert_eq!((ack.kind, ack.direct), (MessageType::Ack, Some(mac(1))));
+
+    let to_all = Packet { broadcast: true, ..discover(1) };
+    assert_eq!(lab.answer(&to_all).direct, None, "it asks for broadcast");
+    let has_address = lab.answer(&renew(1, address));
+    assert_eq!((has_address.to, has_address.direct), (SocketAddrV4::new(address, 68), None));
+    let relayed = Packet { giaddr: [10, 88, 0, 1].into(), ..discover(1) };
+    assert_eq!(lab.answer(&relayed).direct, None, "the relay does that");
+    let nak = lab.answer(&reboot(1, [10, 77, 0, 50].into()));
+    assert_eq!((nak.kind, nak.to, nak.direct), (MessageType::Nak, to([255; 4], 68), None));
+    // Of an InfiniBand, chaddr has no address that an answer could go to.
+    let mut infiniband = Packet { htype: 32, hlen: 0, ..discover(3) };
+    infiniband.options.set(code::CLIENT_ID, [0xff, 1, 2, 3]);
+    assert_eq!(lab.answer(&infiniband).direct, None);
+}
+
 #[test]
 fn a_relay_without_the_port_is_answered_at_its_own() {
     let mut lab = Lab::new();
@@ -224,5 +248,5 @@ fn a_switch_is_told_what_to_load_where_it_asks_for_it() {
     packet.options.set(code::PARAMETERS, [code::BOOT_FILE, code::ZTP]);
     packet.options.set(code::ARCHITECTURE, [0, 7]);
     let options = lab.answer(&packet).packet.options;
-    assert_eq!(options.get(code::BOOT_FILE), Some(&b"snponly.efi"[..]));
+    assert_eq!(options.get(code::BOOT_FILE), Some(&b"snponly.efi\0"[..]));
 }

@@ -75,11 +75,12 @@ fn machine_id<'a>(ack: &Reply, request: &'a Packet) -> Option<&'a [u8]> {
 #[test]
 fn clients_are_answered_where_they_listen() {
     let mut lab = Lab::new();
-    // OVMF asks for broadcast, iPXE does not and takes it.
+    // OVMF asks for broadcast; iPXE does not, and takes it where nothing else is possible.
     for [discover, _] in [OVMF2022_PXE, IPXE_BIOS] {
         let packet = Packet::parse(discover).unwrap();
         let reply = lab.answer(&packet);
         assert_eq!(reply.to, to([255; 4], 68));
         assert_eq!(reply.packet.broadcast, packet.broadcast);
+        assert_eq!(reply.direct.is_some(), !packet.broadcast);
     }
 }

@@ -32,6 +32,28 @@ fn nobody_gives_back_what_is_not_its_own() {
 }
 
 #[test]
+fn a_lease_is_given_back_by_its_client_from_its_address_only() {
+    let mut lab = Lab::new();
+    let one = lab.bind(1);
+    let mut foreign_id = release(1, one);
+    foreign_id.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 2]);
+    for packet in [foreign_id, release(2, one), decline(2, one)] {
+        assert_eq!(lab.send(&packet).answer, Err(Silence::NotTheirs));
+    }
+    for from in [[10, 77, 0, 50], [10, 88, 0, 9], [192, 0, 2, 1]] {
+        lab.arrival.from = to(from, 68);
+        for packet in [release(1, one), decline(1, one)] {
+            assert_eq!(lab.send(&packet).answer, Err(Silence::NotTheirs), "{from:?}");
+        }
+    }
+    assert!(lab.leases.get(one).unwrap().is_bound(lab.now));
+    lab.arrival.from = SocketAddrV4::new(one, 68);
+    let mut own = release(1, one);
+    own.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 1]);
+    assert_eq!(lab.send(&own).answer, Err(Silence::Released));
+}
+
+#[test]
 fn a_declined_address_rests() {
     let mut lab = Lab::new();
     let one = lab.bind(1);
