@@ -32,7 +32,7 @@ pub fn write<A: Display>(out: &mut String, lease: &Lease<A>) {
     let Lease { address, client, state, until, binding } = lease;
     let mut text = format!("{address} {state} {} {client}", until.as_second());
     if let Some(binding) = binding {
-        text.push_str(&format!(" {binding:016x}"));
+        write!(text, " {binding:016x}").expect("writing to a string cannot fail");
     }
     writeln!(out, "{:08x} {text}", crc32(text.as_bytes()))
         .expect("writing to a string cannot fail");
