@@ -8,13 +8,14 @@ use nix::{
     sys::socket::{LinkAddr, bind},
 };
 use socket2::{Domain, Socket, Type};
-use std::{io, net::SocketAddrV4, os::fd::AsRawFd as _};
+use std::{io, net::SocketAddrV4, num::TryFromIntError, os::fd::AsRawFd as _};
 
 /// ARP hardware type of Ethernet.
 const ETHERNET: u16 = 1;
 const ETHERTYPE_IPV4: [u8; 2] = [8, 0];
-const IP_LEN: u16 = 20;
-const UDP_LEN: u16 = 8;
+const ETHERNET_LEN: usize = 14;
+const IP_LEN: usize = 20;
+const UDP_LEN: usize = 8;
 const UDP: u8 = 17;
 const TTL: u8 = 64;
 
@@ -54,8 +55,8 @@ impl Frames {
         data: &[u8],
     ) -> io::Result<()> {
         let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
-        let datagram = datagram(from, to, data).map_err(too_long)?;
-        let frame = [&at.0[..], &self.own, &ETHERTYPE_IPV4, &datagram].concat();
+        let head = [at.0, self.own];
+        let frame = frame(head, from, to, data).map_err(too_long)?;
         self.socket.send(&frame).map(drop)
     }
 }
@@ -66,45 +67,54 @@ fn link_address(interface: &str) -> io::Result<LinkAddr> {
     link.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// A datagram with its headers (RFC 791, RFC 768), not to be fragmented.
-fn datagram(
+/// A datagram in its frame (RFC 791, RFC 768), not to be fragmented. `head` has the receiver and the
+/// sender.
+fn frame(
+    head: [[u8; 6]; 2],
     from: SocketAddrV4,
     to: SocketAddrV4,
     data: &[u8],
-) -> Result<Vec<u8>, std::num::TryFromIntError> {
-    let udp_len = u16::try_from(data.len() + usize::from(UDP_LEN))?;
-    let total = u16::try_from(usize::from(udp_len) + usize::from(IP_LEN))?;
-    let addresses = [from.ip().octets(), to.ip().octets()].concat();
-    let mut ip = vec![0x45, 0];
-    ip.extend(total.to_be_bytes());
-    ip.extend([0, 0, 0x40, 0, TTL, UDP, 0, 0]);
-    ip.extend(&addresses);
-    let sum = checksum(&[&ip]).to_be_bytes();
-    ip[10..12].copy_from_slice(&sum);
-    let mut udp = Vec::with_capacity(usize::from(udp_len));
-    for field in [from.port(), to.port(), udp_len, 0] {
-        udp.extend(field.to_be_bytes());
+) -> Result<Vec<u8>, TryFromIntError> {
+    let udp_len = u16::try_from(UDP_LEN + data.len())?;
+    let total = u16::try_from(IP_LEN + UDP_LEN + data.len())?;
+    let mut out = Vec::with_capacity(ETHERNET_LEN + usize::from(total));
+    out.extend(head.as_flattened());
+    out.extend(ETHERTYPE_IPV4);
+    let mut ip = [0; IP_LEN];
+    ip[0] = 0x45;
+    ip[2..4].copy_from_slice(&total.to_be_bytes());
+    ip[6..10].copy_from_slice(&[0x40, 0, TTL, UDP]);
+    ip[12..16].copy_from_slice(&from.ip().octets());
+    ip[16..].copy_from_slice(&to.ip().octets());
+    let own = checksum(sum(&ip));
+    ip[10..12].copy_from_slice(&own.to_be_bytes());
+    out.extend(ip);
+    let mut udp = [0; UDP_LEN];
+    for (place, field) in
+        udp.as_chunks_mut::<2>().0.iter_mut().zip([from.port(), to.port(), udp_len])
+    {
+        *place = field.to_be_bytes();
     }
-    udp.extend(data);
-    let [high, low] = udp_len.to_be_bytes();
+    let pseudo = sum(&ip[12..]) + u64::from(UDP) + u64::from(udp_len);
     // Zero would mean that there is none.
-    let sum = match checksum(&[&addresses, &[0, UDP, high, low], &udp]) {
+    let own = match checksum(pseudo + sum(&udp) + sum(data)) {
         0 => u16::MAX,
-        sum => sum,
+        own => own,
     };
-    udp[6..8].copy_from_slice(&sum.to_be_bytes());
-    ip.extend(udp);
-    Ok(ip)
+    udp[6..].copy_from_slice(&own.to_be_bytes());
+    out.extend(udp);
+    out.extend(data);
+    Ok(out)
 }
 
-/// The checksum of what stands together in this order (RFC 1071). All but the last part have even
-/// lengths.
-fn checksum(parts: &[&[u8]]) -> u16 {
-    let words = parts.iter().flat_map(|part| part.chunks(2));
-    let word = |pair: &[u8]| {
-        u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()]))
-    };
-    let mut sum: u32 = words.map(word).sum();
+/// The sum of 16-bit words (RFC 1071); an odd byte at the end is the upper half of one.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let words: u64 = words.iter().map(|word| u64::from(u16::from_be_bytes(*word))).sum();
+    words + rest.first().map_or(0, |byte| u64::from(*byte) << 8)
+}
+
+fn checksum(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -121,24 +131,27 @@ mod tests {
 
     #[test]
     fn the_headers_are_those_of_a_datagram_with_checksums_that_fit() {
-        for data in [&b"abc"[..], b"abcd", b"", &[0xff; 300]] {
-            let packet = datagram(FROM, TO, data).unwrap();
+        let head = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+        for data in [&b"abc"[..], b"abcd", b"", &[0xff; 301]] {
+            let made = frame(head, FROM, TO, data).unwrap();
+            assert_eq!(made[..14], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+            let packet = &made[14..];
             assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), packet.len());
             assert_eq!(packet[12..20], [10, 77, 0, 1, 10, 77, 0, 100]);
             assert_eq!(packet[20..24], [0, 67, 0, 68]);
             assert_eq!(&packet[28..], data);
             // A sum with its checksum in it is zero.
-            assert_eq!(checksum(&[&packet[..20]]), 0);
-            let udp_len = u16::try_from(8 + data.len()).unwrap().to_be_bytes();
-            let pseudo = [&packet[12..20], &[0, 17], &udp_len].concat();
-            assert_eq!(checksum(&[&pseudo, &packet[20..]]), 0);
+            assert_eq!(checksum(sum(&packet[..20])), 0);
+            let pseudo = sum(&packet[12..20]) + 17 + 8 + data.len() as u64;
+            assert_eq!(checksum(pseudo + sum(&packet[20..])), 0);
         }
+        assert!(frame(head, FROM, TO, &[0; 65_520]).is_err());
     }
 
     #[test]
     fn the_checksum_is_that_of_the_example_in_rfc_1071() {
         let data = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(checksum(&[&data]), !0xddf2);
+        assert_eq!(checksum(sum(&data)), !0xddf2);
     }
 
     #[test]

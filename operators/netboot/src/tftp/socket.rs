@@ -146,10 +146,22 @@ impl Peer {
         let socket = udp(here)?;
         socket.bind(&here.into())?;
         socket.connect(&client.into())?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        socket.set_send_buffer_size(BUFFER)?;
         Ok(Self { socket, segment: None })
+    }
+
+    /// Makes it one that a thread sends a file with: what forged requests need not cost.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not know such options, or the client is gone.
+    pub(super) fn prepare(&mut self, blksize: u16, windowsize: u16) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(PATIENCE))?;
+        self.socket.set_write_timeout(Some(PATIENCE))?;
+        self.socket.set_send_buffer_size(BUFFER)?;
+        if windowsize > 1 {
+            self.segment(blksize);
+        }
+        Ok(())
     }
 
     /// The socket, to be waited for.
@@ -169,7 +181,7 @@ impl Peer {
     }
 
     /// Lets the kernel cut what goes out into blocks of this length, where it can.
-    pub(super) fn segment(&mut self, blksize: u16) {
+    fn segment(&mut self, blksize: u16) {
         let segment = usize::from(blksize) + HEADER_LEN;
         let option = i32::from(blksize) + 4;
         // Whatever is longer than a segment is cut, an OACK too, which must not be.

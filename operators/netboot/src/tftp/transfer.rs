@@ -66,14 +66,11 @@ pub(super) struct Running {
 
 impl Running {
     /// A transfer of a file.
-    pub(super) fn new(request: &ReadRequest<'_>, opened: Opened, mut peer: Peer) -> Self {
+    pub(super) fn new(request: &ReadRequest<'_>, opened: Opened, peer: Peer) -> Self {
         let limits = Limits::default();
         let blksize = peer.blksize().unwrap_or(limits.blksize);
         let terms = Terms::new(request, opened.size, Limits { blksize, ..limits });
         let transfer = Transfer::new(&terms);
-        if terms.windowsize > 1 {
-            peer.segment(terms.blksize);
-        }
         let blocks = Blocks::new(opened, terms.blksize, terms.windowsize);
         Self { terms, transfer, blocks, peer }
     }
@@ -148,7 +145,11 @@ impl Running {
 
     /// Goes on from a step to the end. The client hears of an end that it does not know.
     pub(super) fn run(&mut self, step: Step, signals: &Signals<'_>) -> Outcome {
-        let outcome = self.steps(step, signals);
+        let Terms { blksize, windowsize, .. } = self.terms;
+        let outcome = match self.peer.prepare(blksize, windowsize) {
+            Ok(()) => self.steps(step, signals),
+            Err(_) => Outcome::Vanished,
+        };
         if let Some(text) = last_word(&outcome) {
             // It is over with or without the packet.
             self.peer.send(&encode_error(Code::Undefined, text)).ok();
