@@ -105,12 +105,11 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     endpoint.chain([secret]).chain(leaves_out).collect()
 }
 
-/// The servers with a system UUID in either byte order of SMBIOS: DHCP and HTTP take both for one.
-pub fn with_uuid(servers: &Index<Server, ServerKey>, uuid: String) -> Vec<Arc<Server>> {
+/// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
+pub fn uuid_keys(uuid: String) -> impl Iterator<Item = ServerKey> {
     let other = uuid.parse().ok().map(|uuid| swapped(uuid).to_string());
-    let other = other.filter(|other| *other != uuid).map(ServerKey::Uuid);
-    let keys = [Some(ServerKey::Uuid(uuid)), other];
-    keys.into_iter().flatten().flat_map(|key| servers.get(&key)).collect()
+    let other = other.filter(|other| *other != uuid);
+    [Some(uuid), other].into_iter().flatten().map(ServerKey::Uuid)
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {

@@ -3,7 +3,7 @@
 //! An object is woken by every change of another that its decision reads. Whoever is woken in vain
 //! costs a pass that neither reads nor writes; whoever is not woken waits for a resync.
 
-use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_mac, is_wish, with_uuid};
+use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_mac, is_wish, uuid_keys};
 use kube::{Resource, ResourceExt};
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
@@ -100,8 +100,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
         }
         if let Some(uuid) = server.spec.effective_uuid() {
-            let twins = with_uuid(&view.servers, uuid);
-            woken.extend(twins.iter().map(|twin| Woken::Server(twin.name_any())));
+            uuid_keys(uuid).for_each(|key| servers(view, &key, &mut woken));
         }
     }
     if is_another_system(change) {

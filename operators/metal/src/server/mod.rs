@@ -9,7 +9,7 @@ mod tests;
 
 pub use memory::{Memories, Memory};
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::uuid_keys};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};
@@ -133,9 +133,9 @@ fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) 
 }
 
 fn twins<C>(ctx: &Context<C>, name: &str, uuid: String) -> Vec<String> {
-    let same = crate::view::with_uuid(&ctx.view.servers, uuid);
+    let same = uuid_keys(uuid).flat_map(|key| ctx.view.servers.get(&key));
     let mut names: Vec<_> =
-        same.iter().map(|server| server.name_any()).filter(|other| other != name).collect();
+        same.map(|server| server.name_any()).filter(|other| other != name).collect();
     names.sort();
     names
 }
