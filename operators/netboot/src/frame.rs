@@ -145,7 +145,7 @@ mod tests {
             let pseudo = sum(&packet[12..20]) + 17 + 8 + data.len() as u64;
             assert_eq!(checksum(pseudo + sum(&packet[20..])), 0);
         }
-        assert!(frame(head, FROM, TO, &[0; 65_520]).is_err());
+        assert!(frame(head, FROM, TO, &vec![0; 65_520]).is_err());
     }
 
     #[test]
