@@ -1,7 +1,7 @@
 //! What is owed before an object goes.
 
 use super::{Key, reference};
-use crate::{Context, Error, MANAGER, view::ServerKey};
+use crate::{Context, Error, MANAGER};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, ObjectList},
@@ -11,7 +11,7 @@ use metal_api::{Server, ServerClaim, ServerMaintenance, ServerReadinessRule, Tai
 use metal_core::inherited::{Kind, holds, labels_to_remove, taints_without};
 use metal_runtime::{MetadataChange, patch_metadata, patch_spec};
 use serde::Serialize;
-use std::{fmt::Debug, sync::Arc};
+use std::fmt::Debug;
 
 /// How many objects of a kind are read at a time.
 const PAGE: u32 = 200;
@@ -52,10 +52,20 @@ struct Released {
     maintenance_boot_configuration_ref: Option<()>,
 }
 
+/// Asks the API server: what the cache does not show yet would hold the server for ever.
 async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    let held = servers(ctx).into_iter().find(|server| holds(server, namespace, &key.name));
-    let Some(server) = held else { return Ok(()) };
+    let maintenances = Api::<ServerMaintenance>::namespaced(ctx.client.clone(), namespace);
+    let maintenance = maintenances.get_opt(&key.name).await;
+    let Some(maintenance) = maintenance.map_err(Error::read("ServerMaintenance"))? else {
+        return Ok(());
+    };
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let server = servers.get_opt(&maintenance.spec.server_ref.name).await;
+    let held = server.map_err(Error::read("Server"))?;
+    let Some(server) = held.filter(|server| holds(server, namespace, &key.name)) else {
+        return Ok(());
+    };
     // The claim first: without the reference nobody finds it again.
     ask_no_longer(ctx, &server, namespace, &key.name).await?;
     let released =
@@ -104,16 +114,12 @@ async fn remove_taint<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let Some(rule) = all.iter().find(|rule| rule.name_any() == key.name) else { return Ok(()) };
     let lives = |it: &&ServerReadinessRule| it.metadata.deletion_timestamp.is_none();
     let others: Vec<_> = all.iter().filter(lives).collect();
-    for server in servers(ctx) {
+    for server in list::<Server, C>(ctx, "Server").await? {
         if let Some(taints) = taints_without(&server, rule, &others) {
             patch_server(ctx, &server, &Taints { taints }).await?;
         }
     }
     Ok(())
-}
-
-fn servers<C>(ctx: &Context<C>) -> Vec<Arc<Server>> {
-    ctx.view.servers.get(&ServerKey::Any)
 }
 
 async fn patch_server<C, S: Serialize + Debug + Sync>(
@@ -129,7 +135,7 @@ async fn patch_server<C, S: Serialize + Debug + Sync>(
     }
 }
 
-/// All objects of a kind that nobody watches, page by page.
+/// All objects of a kind as they are now, page by page.
 async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
