@@ -6,15 +6,15 @@ use e2e::{
     cluster::{eventually, unique, workspace},
     stack::Stack,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, ObjectReference, Server, ServerMaintenance, ServerReadinessRule,
-    Taint, finalizer,
+    Bmc, BmcSecret, BmcUser, Endpoint, ObjectReference, Server, ServerMaintenance,
+    ServerReadinessRule, Taint, finalizer,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -119,6 +119,48 @@ fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_a
         assert_eq!(server.spec.taints, taints);
         assert_eq!(server.spec.server_maintenance_ref, None::<ObjectReference>);
         assert_eq!(server.spec.maintenance_boot_configuration_ref, None);
+        servers.delete(&name, &DeleteParams::default()).await.unwrap();
+    });
+}
+
+#[test]
+fn what_has_no_effect_is_told_once_on_its_object() {
+    on_stack(async |stack| {
+        let name = unique("told");
+        let server = json!({ "spec": {
+            "systemUUID": Uuid::from_u128(u128::from(std::process::id()) << 64 | 0x701d).to_string(),
+            "power": "On",
+            "bootOrder": [{ "name": "disk", "priority": 1, "device": "Boot0001" }],
+        }});
+        let _: Server = create(stack, &name, server, &[], None).await;
+        let user = json!({ "spec": { "userName": "ops", "roleID": "Operator" } });
+        let _: BmcUser = create(stack, &name, user, &[], None).await;
+        let told = async |kind: &str| {
+            let events = Api::<Event>::all(stack.client.clone());
+            let events = events.list(&ListParams::default()).await?;
+            let about = |event: &Event| {
+                let regarding = event.regarding.clone().unwrap_or_default();
+                regarding.name.as_deref() == Some(&name) && regarding.kind.as_deref() == Some(kind)
+            };
+            let told = |event: &Event| event.reason.as_deref() == Some("NotSupported");
+            let all = events.items.into_iter();
+            let notes = all.filter(|event| about(event) && told(event)).filter_map(|it| it.note);
+            let [note] = notes.collect::<Vec<_>>().try_into().ok().context("not one event")?;
+            anyhow::Ok(note)
+        };
+        let on_server = eventually(LIMIT, async || told("Server").await).await.unwrap();
+        assert!(on_server.contains("spec.bootOrder"), "{on_server}");
+        assert!(on_server.contains("spec.power"), "{on_server}");
+        let on_user = eventually(LIMIT, async || told("BMCUser").await).await.unwrap();
+        assert!(on_user.contains("a BMCUser has no effect"), "{on_user}");
+        // A label wakes it again; it has said that already.
+        let servers = Api::<Server>::all(stack.client.clone());
+        let label = json!({ "metadata": { "labels": { "again": "yes" } } });
+        servers.patch(&name, &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
+        let users = Api::<BmcUser>::all(stack.client.clone());
+        users.delete(&name, &DeleteParams::default()).await.unwrap();
+        gone(&users, &name).await.unwrap();
+        assert_eq!(told("Server").await.unwrap(), on_server);
         servers.delete(&name, &DeleteParams::default()).await.unwrap();
     });
 }

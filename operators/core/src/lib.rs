@@ -30,4 +30,5 @@ pub mod registry;
 pub mod server;
 pub mod system_uuid;
 pub mod tftp;
+pub mod unsupported;
 mod yaml;

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod macdb;
 mod media;
 pub mod metrics;
+pub mod notices;
 pub mod registry;
 mod run;
 pub mod server;

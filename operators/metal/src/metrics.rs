@@ -35,7 +35,7 @@ impl Fleet {
     }
 
     /// How many keys wait for each controller.
-    fn depths(&self) -> [(String, i64); 5] {
+    fn depths(&self) -> [(String, i64); 6] {
         let queues = &self.queues;
         [
             ("endpoint", queues.endpoints.queue.len()),
@@ -43,6 +43,7 @@ impl Fleet {
             ("server", queues.servers.queue.len()),
             ("serverclaim", queues.claims.queue.len()),
             ("inherited", queues.inherited.queue.len()),
+            ("notices", queues.notices.queue.len()),
         ]
         .map(|(name, length)| (name.to_owned(), i64::try_from(length).unwrap_or(i64::MAX)))
     }

@@ -7,7 +7,7 @@ use crate::{
     claim, endpoint, inherited,
     macdb::MacPrefixes,
     media::Media,
-    metrics,
+    metrics, notices,
     registry::{self, Registry},
     server::{self, Memories},
     startup,
@@ -90,7 +90,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
         () = serve => Ok(()),
         ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
-        () = Box::pin(inherited::watch(&client, &queues.inherited)) => anyhow::bail!("a watch ended"),
+        () = Box::pin(inherited::watch(&client, &queues.inherited, |key| {
+            queues.notices.queue.add(notices::Key::Other(key));
+        })) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
@@ -147,9 +149,18 @@ async fn controllers<C: Connect>(
             inherited::pass(Arc::clone(&ctx), key)
         })
     };
+    let notices = {
+        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.notices));
+        let told = Arc::new(notices::Told::default());
+        // One at a time: after a start there may be thousands, and none is urgent.
+        work.drive(1, notices::reference, move |key| {
+            notices::pass(Arc::clone(&ctx), Arc::clone(&told), key)
+        })
+    };
     tokio::select! {
         () = endpoints => {}
         () = inherited => {}
+        () = notices => {}
         () = bmcs => {}
         () = servers => {}
         () = claims => {}
@@ -196,6 +207,7 @@ fn queues<C>(ctx: &Context<C>, metrics: &mut Metrics) -> Queues {
         servers: Arc::new(Work::new(reporter("server"))),
         claims: Arc::new(Work::new(reporter("serverclaim"))),
         inherited: Arc::new(Work::new(reporter("inherited")).forgiving()),
+        notices: Arc::new(Work::new(reporter("notices")).forgiving()),
     }
 }
 
@@ -207,6 +219,10 @@ async fn prefixes<C>(args: &Args, ctx: &Arc<Context<C>>, queues: &Queues) -> any
     let file = Followed::open("--mac-prefixes-file", path, MacDb::parse).await?;
     ctx.mac_prefixes.set(file.subscribe());
     let wake = || {
+        let current = ctx.mac_prefixes.current();
+        if current.is_some_and(|it| it.entries().iter().any(|entry| entry.console.is_some())) {
+            tracing::warn!("--mac-prefixes-file: `console` has no effect in this version");
+        }
         for endpoint in ctx.view.endpoints.all() {
             queues.endpoints.queue.add(kube::ResourceExt::name_any(&*endpoint));
         }
@@ -240,7 +256,7 @@ fn warn_of_risks(args: &Args) {
     }
 }
 
-fn cluster<K: Resource<DynamicType = ()>>(name: &str) -> ObjectReference {
+pub(crate) fn cluster<K: Resource<DynamicType = ()>>(name: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),
@@ -249,6 +265,6 @@ fn cluster<K: Resource<DynamicType = ()>>(name: &str) -> ObjectReference {
     }
 }
 
-fn claim_reference((namespace, name): &claim::Key) -> ObjectReference {
+pub(crate) fn claim_reference((namespace, name): &claim::Key) -> ObjectReference {
     ObjectReference { namespace: Some(namespace.clone()), ..cluster::<ServerClaim>(name) }
 }

@@ -3,12 +3,12 @@
 use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
-    inherited,
-    view::prune,
+    inherited, notices,
+    view::{is_wish, prune},
     wakes::{self, Wakes, Woken},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use metal_core::inherited::Kind;
 use metal_runtime::{
     follow,
@@ -30,6 +30,8 @@ pub struct Queues {
     pub claims: Arc<Work<ClaimQueueKey>>,
     /// Objects with something that another version left.
     pub inherited: Arc<Work<inherited::Key>>,
+    /// Objects that may say something that has no effect.
+    pub notices: Arc<Work<notices::Key>>,
 }
 
 impl Queues {
@@ -42,6 +44,16 @@ impl Queues {
                 Woken::Server(name) => self.servers.queue.add(name),
                 Woken::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
             }
+        }
+    }
+
+    /// Asks for a look at what a user changed, or took away.
+    fn notice<K: Resource>(&self, change: &Change<'_, K>, key: impl Fn(&K) -> notices::Key) {
+        match change {
+            Change::Applied { old: Some(old), new } if !is_wish(old.meta(), new.meta()) => {}
+            Change::Applied { new, .. } => self.notices.queue.add(key(new)),
+            Change::Removed(old) => self.notices.queue.add(key(old)),
+            Change::Unreadable { .. } => {}
         }
     }
 
@@ -72,6 +84,7 @@ pub async fn watch<C: Send + Sync>(
             |change| {
                 unreadable(ctx, &change);
                 queues.offer(Kind::Endpoint, &change);
+                queues.notice(&change, |it| notices::Key::Endpoint(it.name_any()));
                 queues.wake(wakes::endpoint(view, &change));
             }
         ),
@@ -82,6 +95,7 @@ pub async fn watch<C: Send + Sync>(
             |change| {
                 unreadable(ctx, &change);
                 queues.offer(Kind::Bmc, &change);
+                queues.notice(&change, |it| notices::Key::Bmc(it.name_any()));
                 queues.wake(wakes::bmc(view, &change));
             }
         ),
@@ -101,6 +115,7 @@ pub async fn watch<C: Send + Sync>(
             |_| {},
             |change| {
                 unreadable(ctx, &change);
+                queues.notice(&change, |it| notices::Key::Server(it.name_any()));
                 queues.wake(wakes::server(view, &change));
             }
         ),
@@ -119,6 +134,9 @@ pub async fn watch<C: Send + Sync>(
             |_| {},
             |change| {
                 unreadable(ctx, &change);
+                queues.notice(&change, |it| {
+                    notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
+                });
                 queues.wake(wakes::claim(view, &change));
             }
         ),

@@ -1,9 +1,6 @@
 //! The choice among the servers.
 
-use metal_api::{
-    PowerState, Server, ServerClaim, ServerState, Taint, TaintEffect, Toleration,
-    TolerationOperator,
-};
+use metal_api::{PowerState, Server, ServerClaim, ServerState, Taint, Toleration};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -122,16 +119,9 @@ fn selected(claim: &ServerClaim, server: &Server) -> bool {
         })
 }
 
+/// Both effects keep a claim away; `Evict` asks for more.
 fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
-    let effect = taint.effect.unwrap_or(TaintEffect::NoBind);
-    effect != TaintEffect::NoBind
-        || tolerations.iter().any(|toleration| {
-            toleration.key == taint.key
-                && toleration.effect.is_none_or(|wanted| wanted == effect)
-                && (toleration.operator == Some(TolerationOperator::Exists)
-                    || toleration.value.as_deref().unwrap_or_default()
-                        == taint.value.as_deref().unwrap_or_default())
-        })
+    tolerations.iter().any(|toleration| toleration.tolerates(taint))
 }
 
 fn rank(claim: &ServerClaim, server: &Server) -> Vec<u8> {

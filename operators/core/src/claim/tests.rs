@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use metal_api::{
     BootState, ClaimPhase, ClaimReference, LocalObjectReference, ObjectReference, Power,
     PowerState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerClaimSpec,
-    ServerSpec, ServerState, ServerStatus, Taint, Toleration, TolerationOperator, condition,
-    finalizer,
+    ServerSpec, ServerState, ServerStatus, Taint, TaintEffect, Toleration, TolerationOperator,
+    condition, finalizer,
 };
 
 #[test]
@@ -76,6 +76,21 @@ fn two_servers_that_name_one_claim_are_both_left_alone() {
         [held(&free("a"), ServerState::Reserved), held(&free("b"), ServerState::Reserved)];
     let decision = decide_on(&claim(), &holders, &[], None);
     assert_eq!(recorded(&decision).conditions[0].reason, "Ambiguous");
+}
+
+#[test]
+fn a_taint_of_either_effect_keeps_claims_away_that_do_not_tolerate_it() {
+    for effect in [None, Some(TaintEffect::NoBind), Some(TaintEffect::Evict)] {
+        let mut server = Server::clone(&free("a"));
+        server.spec.taints = vec![Taint { effect, ..taint("dedicated") }];
+        let server = Arc::new(server);
+        let mut claim = claim();
+        let unfit = Err([(Unfit::Tainted, 1)].into());
+        assert_eq!(pick(&claim, std::slice::from_ref(&server)), unfit, "{effect:?}");
+        claim.spec.tolerations =
+            vec![Toleration { key: "dedicated".to_owned(), effect, ..Toleration::default() }];
+        assert_eq!(pick(&claim, std::slice::from_ref(&server)), Ok(server.clone()), "{effect:?}");
+    }
 }
 
 #[test]

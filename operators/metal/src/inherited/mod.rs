@@ -83,7 +83,8 @@ pub fn reference(key: &Key) -> ObjectReference {
     }
 }
 
-fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
+/// The API of the object of a key.
+pub(crate) fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
     let resource = resource(key.kind);
     match &key.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -91,7 +92,8 @@ fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
     }
 }
 
-fn resource(kind: Kind) -> ApiResource {
+/// How the API server calls a kind.
+pub(crate) fn resource(kind: Kind) -> ApiResource {
     match kind {
         Kind::Endpoint => ApiResource::erase::<Endpoint>(&()),
         Kind::Bmc => ApiResource::erase::<Bmc>(&()),

@@ -17,40 +17,47 @@ use std::fmt::Debug;
 
 /// Asks for a pass over an object that carries something.
 pub fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
-    if let (Some(name), Some(_)) = (&meta.name, remaining(kind, meta)) {
-        let key = Key { kind, namespace: meta.namespace.clone(), name: name.clone() };
-        work.queue.add(key);
+    if remaining(kind, meta).is_some() {
+        work.queue.add(key_of(kind, meta));
     }
 }
 
-/// Follows the kinds that nobody else follows, for ever.
-pub async fn watch(client: &Client, work: &Work<Key>) {
+fn key_of(kind: Kind, meta: &ObjectMeta) -> Key {
+    Key { kind, namespace: meta.namespace.clone(), name: meta.name.clone().unwrap_or_default() }
+}
+
+/// Follows the kinds that nobody else follows, for ever; `seen` is told of every object, also of
+/// one that is gone.
+pub async fn watch(client: &Client, work: &Work<Key>, seen: impl Fn(Key)) {
     tokio::join!(
-        follow::<BmcUser>(client, work, Kind::BmcUser),
-        follow::<ServerMaintenance>(client, work, Kind::ServerMaintenance),
-        follow::<ServerReadinessRule>(client, work, Kind::ServerReadinessRule),
-        follow::<BiosSettings>(client, work, Kind::BiosSettings),
-        follow::<BiosSettingsSet>(client, work, Kind::BiosSettingsSet),
-        follow::<BiosVersion>(client, work, Kind::BiosVersion),
-        follow::<BiosVersionSet>(client, work, Kind::BiosVersionSet),
-        follow::<BmcSettings>(client, work, Kind::BmcSettings),
-        follow::<BmcSettingsSet>(client, work, Kind::BmcSettingsSet),
-        follow::<BmcVersion>(client, work, Kind::BmcVersion),
-        follow::<BmcVersionSet>(client, work, Kind::BmcVersionSet),
+        follow::<BmcUser>(client, work, &seen, Kind::BmcUser),
+        follow::<ServerMaintenance>(client, work, &seen, Kind::ServerMaintenance),
+        follow::<ServerReadinessRule>(client, work, &seen, Kind::ServerReadinessRule),
+        follow::<BiosSettings>(client, work, &seen, Kind::BiosSettings),
+        follow::<BiosSettingsSet>(client, work, &seen, Kind::BiosSettingsSet),
+        follow::<BiosVersion>(client, work, &seen, Kind::BiosVersion),
+        follow::<BiosVersionSet>(client, work, &seen, Kind::BiosVersionSet),
+        follow::<BmcSettings>(client, work, &seen, Kind::BmcSettings),
+        follow::<BmcSettingsSet>(client, work, &seen, Kind::BmcSettingsSet),
+        follow::<BmcVersion>(client, work, &seen, Kind::BmcVersion),
+        follow::<BmcVersionSet>(client, work, &seen, Kind::BmcVersionSet),
     );
 }
 
-async fn follow<K>(client: &Client, work: &Work<Key>, kind: Kind)
+async fn follow<K>(client: &Client, work: &Work<Key>, seen: &impl Fn(Key), kind: Kind)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<PartialObjectMeta<K>>::all(client.clone());
-    let events = watch_in_pages(api).applied_objects();
+    let events = watch_in_pages(api).touched_objects();
     let mut events = std::pin::pin!(events);
     let mut fails = false;
     while let Some(event) = events.next().await {
         match &event {
-            Ok(object) => offer(work, kind, &object.metadata),
+            Ok(object) => {
+                offer(work, kind, &object.metadata);
+                seen(key_of(kind, &object.metadata));
+            }
             // Where the kind is not installed, once is enough.
             Err(error) if !fails => {
                 let kind: &str = kind.into();

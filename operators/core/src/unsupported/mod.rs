@@ -1,0 +1,86 @@
+//! What a user may write and nothing acts on yet. Each returns lines for one event on the object:
+//! what has no effect, and what that means.
+
+#[cfg(test)]
+mod tests;
+
+use crate::inherited::Kind;
+use kube::api::ObjectMeta;
+use metal_api::{Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect};
+
+/// What has no effect on a Server.
+pub fn on_server(server: &Server) -> Vec<String> {
+    let spec = &server.spec;
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    let waits = spec.server_maintenance_ref.is_some() && state != Some(&ServerState::Maintenance);
+    let evicts = |taint: &&metal_api::Taint| taint.effect == Some(TaintEffect::Evict);
+    let evict = spec.taints.iter().find(evicts);
+    let mut lines = ignored([
+        (!spec.boot_order.is_empty(), "spec.bootOrder", "the boot order stays as it is"),
+        (spec.power.is_some(), "spec.power", "power follows the claim, and is off without one"),
+        (waits, "spec.serverMaintenanceRef", "no maintenance is begun"),
+        (spec.bios_settings_ref.is_some(), "spec.biosSettingsRef", "no BIOS settings are written"),
+        (evict.is_some(), "the effect Evict in spec.taints", "a claim that holds the server stays"),
+    ]);
+    lines.extend(operation(&server.metadata, &[Operation::Retry]));
+    lines
+}
+
+/// What has no effect on a BMC. `consoleProtocol` is not told where the MAC prefix database set it,
+/// which has told it once for all.
+pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
+    let spec = &bmc.spec;
+    let console = spec.console_protocol.is_some() && spec.endpoint_ref.is_none();
+    let mut lines = ignored([
+        (spec.hostname.is_some(), "spec.hostname", "no DNS record is made"),
+        (console, "spec.consoleProtocol", "there are no consoles"),
+        (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "no BMC settings are written"),
+    ]);
+    lines.extend(operation(&bmc.metadata, &[]));
+    lines
+}
+
+/// What has no effect on a ServerClaim.
+pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
+    let user_data = claim.spec.user_data_ref.is_some();
+    let mut lines = ignored([(user_data, "spec.userDataRef", "there is no metadata service")]);
+    lines.extend(operation(&claim.metadata, &[]));
+    lines
+}
+
+/// What has no effect on an Endpoint.
+pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
+    operation(&endpoint.metadata, &[]).into_iter().collect()
+}
+
+/// What it means that nothing acts on any object of this kind; nothing of kinds that work.
+pub fn on_kind(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Endpoint | Kind::Bmc | Kind::BmcSecret => None,
+        Kind::BmcUser => Some("no account is made or changed on the BMC"),
+        Kind::ServerMaintenance => Some("no maintenance is begun"),
+        Kind::ServerReadinessRule => Some("no taint is set or removed"),
+        Kind::BiosSettings | Kind::BiosSettingsSet => Some("no BIOS settings are written"),
+        Kind::BiosVersion | Kind::BiosVersionSet => Some("no BIOS is updated"),
+        Kind::BmcSettings | Kind::BmcSettingsSet => Some("no BMC settings are written"),
+        Kind::BmcVersion | Kind::BmcVersionSet => Some("no BMC firmware is updated"),
+    }
+}
+
+fn ignored<const N: usize>(fields: [(bool, &str, &str); N]) -> Vec<String> {
+    let set = fields.into_iter().filter(|(is_set, ..)| *is_set);
+    set.map(|(_, field, so)| format!("{field} has no effect in this version: {so}")).collect()
+}
+
+/// Every controller leaves an object alone that says so; `known` is what it does besides.
+fn operation(meta: &ObjectMeta, known: &[Operation]) -> Option<String> {
+    match Operation::requested(meta) {
+        Ok(None) => None,
+        Ok(Some(operation)) if operation.ignores_self() || known.contains(&operation) => None,
+        Ok(Some(operation)) => Some(format!(
+            "the annotation {}={operation} has no effect in this version: remove it",
+            metal_api::annotation::OPERATION
+        )),
+        Err(unknown) => Some(unknown.to_string().chars().take(200).collect()),
+    }
+}

@@ -1,0 +1,92 @@
+use super::*;
+use metal_api::{
+    BmcSpec, BootOrder, ConsoleProtocol, EndpointSpec, LocalObjectReference, ObjectReference,
+    Power, ServerClaimSpec, ServerSpec, ServerStatus, Taint, annotation,
+};
+use strum::IntoEnumIterator;
+
+#[test]
+fn every_field_of_a_server_that_has_no_effect_is_named() {
+    type Set = fn(&mut ServerSpec);
+    let fields: [(&str, Set); 5] = [
+        ("spec.bootOrder", |spec| spec.boot_order = vec![BootOrder::default()]),
+        ("spec.power", |spec| spec.power = Some(Power::On)),
+        ("spec.serverMaintenanceRef", |spec| {
+            spec.server_maintenance_ref = Some(ObjectReference::new("metal", "update"));
+        }),
+        ("spec.biosSettingsRef", |spec| {
+            spec.bios_settings_ref = Some(LocalObjectReference::default());
+        }),
+        ("Evict", |spec| {
+            spec.taints = vec![Taint { effect: Some(TaintEffect::Evict), ..Taint::default() }];
+        }),
+    ];
+    for (field, set) in fields {
+        let mut server = Server::new("server-a", ServerSpec::default());
+        assert_eq!(on_server(&server), Vec::<String>::new());
+        set(&mut server.spec);
+        let [line] = on_server(&server).try_into().unwrap();
+        assert!(line.contains(field), "{line}");
+    }
+}
+
+#[test]
+fn a_server_in_maintenance_is_told_by_its_state() {
+    let mut server = Server::new("server-a", ServerSpec::default());
+    server.spec.server_maintenance_ref = Some(ObjectReference::new("metal", "update"));
+    let state = Some(ServerState::Maintenance);
+    server.status = Some(ServerStatus { state, ..ServerStatus::default() });
+    assert_eq!(on_server(&server), Vec::<String>::new());
+}
+
+#[test]
+fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
+    let mut bmc = Bmc::new("bmc-a", BmcSpec::default());
+    bmc.spec.hostname = Some("bmc-a".to_owned());
+    bmc.spec.bmc_settings_ref = Some(LocalObjectReference::default());
+    bmc.spec.console_protocol =
+        Some(ConsoleProtocol { name: metal_api::ConsoleProtocolName::Ssh, port: 22 });
+    let [hostname, console, settings] = on_bmc(&bmc).try_into().unwrap();
+    assert!(hostname.contains("spec.hostname"), "{hostname}");
+    assert!(console.contains("spec.consoleProtocol"), "{console}");
+    assert!(settings.contains("spec.bmcSettingsRef"), "{settings}");
+    let mut claim = ServerClaim::new("claim-a", ServerClaimSpec::default());
+    assert_eq!(on_claim(&claim), Vec::<String>::new());
+    claim.spec.user_data_ref = Some(LocalObjectReference::default());
+    let [line] = on_claim(&claim).try_into().unwrap();
+    assert!(line.contains("spec.userDataRef"), "{line}");
+}
+
+#[test]
+fn an_operation_that_nobody_carries_out_is_told_on_every_kind() {
+    let asks = |operation: &str| {
+        let annotations = [(annotation::OPERATION.to_owned(), operation.to_owned())].into();
+        ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() }
+    };
+    let told = |operation: &str| {
+        let mut server = Server::new("a", ServerSpec::default());
+        let mut bmc = Bmc::new("a", BmcSpec::default());
+        let mut claim = ServerClaim::new("a", ServerClaimSpec::default());
+        let mut endpoint = Endpoint::new("a", EndpointSpec::default());
+        server.metadata = asks(operation);
+        bmc.metadata = asks(operation);
+        claim.metadata = asks(operation);
+        endpoint.metadata = asks(operation);
+        [on_server(&server), on_bmc(&bmc), on_claim(&claim), on_endpoint(&endpoint)]
+            .map(|lines| lines.len())
+    };
+    assert_eq!(told("ignore"), [0; 4]);
+    assert_eq!(told("retry"), [0, 1, 1, 1]);
+    assert_eq!(told("explode"), [1; 4]);
+    for operation in Operation::iter().filter(|it| !it.ignores_self() && *it != Operation::Retry) {
+        assert_eq!(told(&operation.to_string()), [1; 4], "{operation}");
+    }
+}
+
+#[test]
+fn a_kind_that_nobody_acts_on_says_what_does_not_happen() {
+    let works = [Kind::Endpoint, Kind::Bmc, Kind::BmcSecret];
+    for kind in Kind::iter() {
+        assert_eq!(on_kind(kind).is_none(), works.contains(&kind), "{kind:?}");
+    }
+}

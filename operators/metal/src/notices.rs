@@ -1,0 +1,133 @@
+//! Tells, once on each object, what is written in it and has no effect yet.
+
+use crate::{
+    Context, Error,
+    inherited::{self, resource},
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, runtime::events::EventType};
+use metal_core::{
+    inherited::Kind,
+    unsupported::{on_bmc, on_claim, on_endpoint, on_kind, on_server},
+};
+use metal_runtime::work::{NOT_LISTED, Next};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// An Endpoint.
+    Endpoint(String),
+    /// A BMC.
+    Bmc(String),
+    /// A Server.
+    Server(String),
+    /// A ServerClaim, by namespace and name.
+    Claim(String, String),
+    /// An object of a kind that nobody acts on.
+    Other(inherited::Key),
+}
+
+/// What was told on which object. All of it may be lost: it is told again then.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<HashMap<Key, String>>);
+
+impl Told {
+    /// Whether this is still to be told; what is gone is forgotten.
+    fn is_news(&self, key: &Key, note: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if note.is_empty() {
+            told.remove(key);
+            return false;
+        }
+        told.insert(key.clone(), note.to_owned()).is_none_or(|before| before != note)
+    }
+}
+
+/// One pass over one object.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn pass<C>(ctx: Arc<Context<C>>, told: Arc<Told>, key: Key) -> Result<Next, Error> {
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(NOT_LISTED));
+    }
+    let found = look(&ctx, &key).await?;
+    let note = found.as_ref().map(|(_, lines)| lines.join("; ")).unwrap_or_default();
+    if told.is_news(&key, &note)
+        && let Some((object, _)) = found
+    {
+        ctx.publish(&object, EventType::Warning, "NotSupported", note).await;
+    }
+    Ok(Next::Wait)
+}
+
+/// The object, and what is to be told on it.
+async fn look<C>(
+    ctx: &Context<C>,
+    key: &Key,
+) -> Result<Option<(ObjectReference, Vec<String>)>, Error> {
+    let view = &ctx.view;
+    Ok(match key {
+        Key::Endpoint(name) => about(view.endpoints.named(None, name), on_endpoint),
+        Key::Bmc(name) => about(view.bmcs.named(None, name), on_bmc),
+        Key::Server(name) => about(view.servers.named(None, name), on_server),
+        Key::Claim(namespace, name) => about(view.claims.named(Some(namespace), name), on_claim),
+        Key::Other(key) => {
+            let api = inherited::objects(&ctx.client, key);
+            let seen = api.get_metadata_opt(&key.name).await;
+            let seen = seen.map_err(Error::read(key.kind.into()))?;
+            let object = seen.map(|it| it.object_ref(&resource(key.kind)));
+            object.zip(on_kind(key.kind)).map(|(object, so)| (object, vec![unattended(key, so)]))
+        }
+    })
+}
+
+fn unattended(key: &inherited::Key, so: &str) -> String {
+    let kind: &str = key.kind.into();
+    format!("a {kind} has no effect in this version: {so}")
+}
+
+fn about<K: Resource<DynamicType = ()>>(
+    object: Option<Arc<K>>,
+    lines: impl FnOnce(&K) -> Vec<String>,
+) -> Option<(ObjectReference, Vec<String>)> {
+    object.map(|object| (object.object_ref(&()), lines(&object)))
+}
+
+/// The object of a key, for events.
+pub fn reference(key: &Key) -> ObjectReference {
+    let other = |kind, namespace: Option<&String>, name: &String| {
+        let (namespace, name) = (namespace.cloned(), name.clone());
+        inherited::reference(&inherited::Key { kind, namespace, name })
+    };
+    match key {
+        Key::Endpoint(name) => other(Kind::Endpoint, None, name),
+        Key::Bmc(name) => other(Kind::Bmc, None, name),
+        Key::Server(name) => crate::run::cluster::<metal_api::Server>(name),
+        Key::Claim(namespace, name) => {
+            crate::run::claim_reference(&(namespace.clone(), name.clone()))
+        }
+        Key::Other(key) => inherited::reference(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_news_once_and_again_when_it_changes_or_comes_back() {
+        let (told, key) = (Told::default(), Key::Server("server-a".to_owned()));
+        assert!(!told.is_news(&key, ""));
+        assert!(told.is_news(&key, "spec.power"));
+        assert!(!told.is_news(&key, "spec.power"));
+        assert!(told.is_news(&key, "spec.bootOrder"));
+        assert!(!told.is_news(&key, ""));
+        assert!(told.is_news(&key, "spec.bootOrder"));
+    }
+}
