@@ -81,7 +81,7 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
         (
             "server of a BMC with several systems",
             wakes_of_server(&view, &created(&fresh("spare", "bmc-1")).get()),
-            &["server spare", "bmc bmc-1", "bmc bmc-2"],
+            &["server spare", "bmc bmc-1", "bmc bmc-2", "claim tenant/named"],
         ),
         (
             "server that is gone",
