@@ -3,7 +3,7 @@
 //! Follows client-go: a lease counts as expired when *we* have watched it unchanged for its
 //! duration, so that the clocks of two machines are never compared.
 
-use crate::{jittered, report::Chain};
+use crate::{clock, jittered, report::Chain, tenure::Tenure};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -22,7 +22,8 @@ pub const DURATION: Duration = Duration::from_secs(15);
 pub const RENEW: Duration = Duration::from_secs(3);
 /// How long one try may take: a busy API server is slow long before it is gone.
 const TRY: Duration = Duration::from_secs(5);
-/// How long a leader works on after it last renewed: no other leads before [`DURATION`].
+/// How long a leader works on after it last renewed: no other leads before [`DURATION`]. Four
+/// fifths of it, as for a [`Tenure`].
 const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 
 /// What to do about a lease.
@@ -59,6 +60,7 @@ pub struct Candidate {
     seen: Option<(String, Instant)>,
     /// The lease as we last wrote it.
     held: Option<Lease>,
+    tenure: Tenure,
 }
 
 /// Leadership was not renewed in time; the process must end.
@@ -70,7 +72,8 @@ impl Candidate {
     /// A candidate for the lease `name` that calls itself `identity`, which no other process may.
     pub fn new(api: Api<Lease>, name: impl Into<String>, identity: impl Into<String>) -> Self {
         let (name, identity) = (name.into(), identity.into());
-        Self { api, name, identity, duration: DURATION, seen: None, held: None }
+        let (duration, tenure) = (DURATION, Tenure::candidate());
+        Self { api, name, identity, duration, seen: None, held: None, tenure }
     }
 
     /// The same, for a lease that lasts for another time than [`DURATION`]. Its holder calls
@@ -78,6 +81,11 @@ impl Candidate {
     #[must_use]
     pub fn lasting(self, duration: Duration) -> Self {
         Self { duration, ..self }
+    }
+
+    /// For how long whoever this candidate leads may act on that.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// Waits until this candidate leads.
@@ -125,6 +133,7 @@ impl Candidate {
     /// Gives the lease up if it is ours, so that the next candidate need not wait for it to
     /// expire. Takes at most [`RENEW`]; where it fails, the lease expires.
     pub async fn release(self) {
+        self.tenure.end();
         match timeout(RENEW, self.give_up()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -140,6 +149,18 @@ impl Candidate {
     ///
     /// Those of the API server; whose the lease is, is not known then.
     pub async fn attempt(&mut self) -> Result<bool, kube::Error> {
+        let begun = clock::since_boot();
+        let ours = self.take_or_renew().await?;
+        // Nobody else takes it before it has lasted from when it was written.
+        if ours {
+            self.tenure.lasts_until(begun.saturating_add(self.duration * 4 / 5));
+        } else {
+            self.tenure.end();
+        }
+        Ok(ours)
+    }
+
+    async fn take_or_renew(&mut self) -> Result<bool, kube::Error> {
         // Nobody else writes a lease that is held: what we wrote is what is there.
         if let Some(held) = self.held.take()
             && self.write(held).await?

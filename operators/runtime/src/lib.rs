@@ -47,6 +47,7 @@ pub mod admin;
 mod apply;
 pub mod args;
 pub mod client;
+pub mod clock;
 pub mod elect;
 pub mod file;
 mod follow;
@@ -61,6 +62,7 @@ pub mod queue;
 pub mod report;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tenure;
 pub mod work;
 mod writes;
 

@@ -207,3 +207,21 @@ fn refusal(code: StatusCode) -> Response<Body> {
     );
     Response::builder().status(code).body(Body::from(body.into_bytes())).unwrap()
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_hold_the_lease_has_no_tenure() {
+    let server = Leases::default();
+    let (mut first, mut second) = (server.candidate("a"), server.candidate("b"));
+    let (of_first, of_second) = (first.tenure(), second.tenure());
+    assert!(!of_first.holds());
+    first.lead().await;
+    assert!(of_first.holds());
+    assert!(!second.attempt().await.unwrap() && !of_second.holds());
+    server.hold("b");
+    assert!(!first.attempt().await.unwrap());
+    assert!(!of_first.holds());
+    second.lead().await;
+    assert!(of_second.holds());
+    second.release().await;
+    assert!(!of_second.holds());
+}

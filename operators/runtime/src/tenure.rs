@@ -1,0 +1,66 @@
+//! For how long a process may act on a lease that it holds.
+
+use crate::clock;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+/// For how long a process may act on its lease. It is asked right before something is done that two
+/// processes must not do: the task that renews the lease may itself be late. Clones are the same
+/// tenure.
+#[derive(Clone, Debug, Default)]
+pub struct Tenure(Option<Arc<AtomicU64>>);
+
+impl Tenure {
+    /// The tenure of a candidate: over, until it has won.
+    pub(crate) fn candidate() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Whether it lasts. Without an election it always does.
+    pub fn holds(&self) -> bool {
+        self.holds_at(clock::since_boot())
+    }
+
+    fn holds_at(&self, now: Duration) -> bool {
+        self.0.as_ref().is_none_or(|until| nanos(now) < until.load(SeqCst))
+    }
+
+    /// It lasts until then, by [`clock::since_boot`].
+    pub(crate) fn lasts_until(&self, until: Duration) {
+        if let Some(deadline) = &self.0 {
+            deadline.store(nanos(until), SeqCst);
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn end(&self) {
+        self.lasts_until(Duration::ZERO);
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenure_ends_at_its_deadline_whether_or_not_anybody_runs_then() {
+        let seconds = Duration::from_secs;
+        let tenure = Tenure::candidate();
+        assert!(!tenure.holds_at(seconds(0)), "never won");
+        tenure.lasts_until(seconds(12));
+        let shared = tenure.clone();
+        assert!(shared.holds_at(seconds(11)) && !shared.holds_at(seconds(12)));
+        tenure.end();
+        assert!(!shared.holds_at(seconds(1)));
+        assert!(Tenure::default().holds_at(Duration::MAX), "no election");
+    }
+}
