@@ -200,6 +200,7 @@ fn recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<
         None => return,
     };
     let generation = seen.endpoint.metadata.generation;
+    new.observed_generation = generation;
     conditions::set(&mut new.conditions, fact, generation, seen.now);
 }
 

@@ -12,7 +12,7 @@ use metal_api::{
     ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
     ServerClaim, ServerClaimStatus, condition, finalizer,
 };
-use metal_core::claim::{Decision, Observation, decide};
+use metal_core::claim::{Decision, Observation, binding, decide};
 use metal_runtime::{
     apply, apply_status, patch_spec,
     work::{NOT_LISTED, Next, Work},
@@ -69,10 +69,7 @@ pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Re
 fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
     let namespace = claim.namespace().unwrap_or_default();
     let mut holders = ctx.view.servers.get(&ServerKey::Claim(namespace, claim.name_any()));
-    holders.retain(|server| {
-        let uid = server.spec.server_claim_ref.as_ref().and_then(|it| it.uid.as_ref());
-        uid.is_none() || uid == claim.metadata.uid.as_ref()
-    });
+    holders.retain(|server| binding(server, claim).holds());
     holders
 }
 

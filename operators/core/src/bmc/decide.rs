@@ -37,6 +37,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
 }
 
 fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
+    new.observed_generation = seen.bmc.metadata.generation;
     if let Some(failure) = seen.failure {
         set(new, seen, condition::RECONCILED, Err((failure.reason, &failure.text)));
     } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
@@ -59,8 +60,10 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         Err(Unreachable::NoAnswer(_)) => SILENT,
         Err(Unreachable::Unauthorized) => REFUSED,
     };
-    let left = valid - seen.now.duration_since(reading.at);
-    if !left.is_positive() {
+    let age = seen.now.duration_since(reading.at);
+    let left = valid - age;
+    // A reading of the future was taken before somebody set the clock back.
+    if !left.is_positive() || age.is_negative() {
         return Decision::Look;
     }
     match &reading.result {

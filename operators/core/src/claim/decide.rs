@@ -31,6 +31,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
 }
 
 fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
+    new.observed_generation = seen.claim.metadata.generation;
     if let Some(failure) = seen.failure {
         let (reason, message) = (failure.reason, failure.text.as_str());
         set(new, seen, condition::RECONCILED, Err((reason, message)));
@@ -169,7 +170,7 @@ fn set(
         Err((reason, message)) => (false, reason, message),
     };
     let fact = Fact { type_, holds, reason, message };
-    conditions::set(&mut new.conditions, fact, None, seen.now);
+    conditions::set(&mut new.conditions, fact, seen.claim.metadata.generation, seen.now);
 }
 
 fn name(server: &Server) -> &str {

@@ -10,11 +10,13 @@
 //! The binding is the one field `Server.spec.serverClaimRef`: it names the claim by UID, it is
 //! written on the version of the server that was judged, and every pass judges it again.
 
+mod binding;
 mod decide;
 mod pick;
 #[cfg(test)]
 mod tests;
 
+pub use binding::{Binding, binding};
 pub use decide::decide;
 pub use pick::{Unfit, fits, free, pick};
 
@@ -27,7 +29,7 @@ use std::sync::Arc;
 pub struct Observation<'a> {
     /// The object, from the cache; it may be stale.
     pub claim: &'a ServerClaim,
-    /// Every server whose `spec.serverClaimRef` names this claim.
+    /// Every server that this claim holds ([`binding`]).
     pub holders: &'a [Arc<Server>],
     /// The servers that may be picked: the one that the claim names, or those that are free.
     pub candidates: &'a [Arc<Server>],

@@ -1,5 +1,5 @@
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery,
+    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery, futile,
     power::poll,
     reserved,
     status::{self, Ready},
@@ -52,6 +52,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     if matches!(then, Decision::Look(_)) {
         return then;
     }
+    status::keep_times(&mut new, &old);
     if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {
         return Decision::Record(Box::new(new));
     }
@@ -70,7 +71,8 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
 /// How long after the last record a change that decides nothing is recorded.
 fn settle(old: &ServerStatus, new: &ServerStatus) -> SignedDuration {
     let discovers = new.state == Some(ServerState::Discovery);
-    if discovers && new.conditions == old.conditions { SETTLE_DISCOVERY } else { SETTLE }
+    let same = status::say_the_same(&old.conditions, &new.conditions);
+    if discovers && same { SETTLE_DISCOVERY } else { SETTLE }
 }
 
 /// Whether a server that is being deleted may go.
@@ -98,12 +100,17 @@ fn has_finalizer(server: &Server) -> bool {
 fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     status::reconciled(new, seen);
     if let Err(why) = seen.access {
+        reserved::by_facts(new, seen);
         status::unreachable(new, "NoBMC", why, seen.now);
         return Decision::Rest(settings.resync);
     }
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
-        let message = format!("spec.systemUUID is also that of {names}: delete all but one");
+        let message = format!(
+            "spec.systemUUID is also that of {names}: if these are several machines, give each a UUID \
+             of its own in the BIOS; if they are one, only the object that its BMC refers to may stay",
+        );
+        reserved::by_facts(new, seen);
         status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
         return Decision::Rest(settings.resync);
     }
@@ -112,13 +119,18 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         Ok(system) => {
             status::reachable(new, seen.now);
             status::take_system(new, system);
-            state(new, seen, settings, system)
+            let then = state(new, seen, settings, system);
+            let then = futile::hold_back(new, seen, settings, system, then);
+            futile::tell_unknown_power(new, seen, system);
+            then
         }
         Err(Unreachable::NoAnswer(why)) => {
+            reserved::by_facts(new, seen);
             status::unreachable(new, "NoAnswer", why, seen.now);
             Decision::Rest(SILENT)
         }
         Err(Unreachable::Unauthorized) => {
+            reserved::by_facts(new, seen);
             let why = "the BMC refuses our credentials: correct the BMCSecret";
             status::unreachable(new, "Unauthorized", why, seen.now);
             Decision::Rest(REFUSED)
@@ -170,12 +182,17 @@ fn state(
 fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
     match (then, age) {
-        (Decision::Act(_), Some(age)) if age > FRESH => Decision::Look(Need::System),
+        // A reading of the future was taken before somebody set the clock back.
+        (Decision::Act(_), Some(age)) if age > FRESH || age.is_negative() => {
+            Decision::Look(Need::System)
+        }
         (Decision::Act(step), _) => match repeated_too_soon(&step, seen) {
             Some(wait) => pace(Decision::Rest(wait.min(poll(seen, settings))), seen, settings),
             None => Decision::Act(step),
         },
-        (Decision::Rest(time), Some(age)) if age >= time && seen.access.is_ok() => {
+        (Decision::Rest(time), Some(age))
+            if (age >= time || age.is_negative()) && seen.access.is_ok() =>
+        {
             Decision::Look(Need::System)
         }
         (Decision::Rest(time), Some(age)) if seen.access.is_ok() => Decision::Rest(time - age),
@@ -188,7 +205,7 @@ fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDurati
     let acted = seen.acted.filter(|acted| acted.step == *step)?;
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
-        Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen.server) => REPEAT_PRESS,
+        Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen) => REPEAT_PRESS,
         Step::Reset(_)
         | Step::IndicatorLed(_)
         | Step::BootOrder(_)

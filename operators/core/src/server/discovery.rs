@@ -1,20 +1,22 @@
 //! From a server nobody knows to one that anybody may claim.
 
 use super::{
-    Acted, Change, Decision, Need, Observation, Settings,
+    Change, Decision, Need, Observation, Settings,
+    acted::is_from,
+    attempt::{self, is_prepared},
     available::waits_for_off,
     boot, boot_id, media,
-    power::{Force, intend, off, poll, switch_off},
+    power::{Force, intend, off, poll, switch_off, switched_on},
     status::{self, Ready},
 };
 use crate::{
-    redfish::{PowerState, ResetType, Step, SystemReading},
+    redfish::{PowerState, SystemReading},
     registry,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    BootState, Discovery, ObjectReference, Operation, PendingKind, Server, ServerBootConfiguration,
-    ServerInventory, ServerState, ServerStatus, annotation,
+    BootState, Discovery, Operation, PendingKind, ServerBootConfiguration, ServerInventory,
+    ServerState, ServerStatus, annotation,
 };
 
 /// `Initial`: read what the BMC knows, and see that the host is off.
@@ -31,10 +33,10 @@ pub(super) fn initial(
     }
     let ours = new.pending.is_some();
     if system.power == PowerState::Off {
-        return begin(new, seen, Some(PendingKind::NetworkBoot));
+        return begin(new, seen, settings, Some(PendingKind::NetworkBoot));
     }
     if !ours && !settings.enforce_first_boot {
-        return begin(new, seen, None);
+        return begin(new, seen, settings, None);
     }
     status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
     // What runs is the discovery system, or something the fleet's operator allows to cut.
@@ -44,9 +46,15 @@ pub(super) fn initial(
 
 /// Enters `Discovery` with the next attempt. With `NetworkBoot` recorded, the boot is ours: the
 /// host may be switched on, and off again. Without, a host runs that nobody allowed us to touch.
-fn begin(new: &mut ServerStatus, seen: &Observation<'_>, boot: Option<PendingKind>) -> Decision {
+fn begin(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    boot: Option<PendingKind>,
+) -> Decision {
+    let attempt = attempt::next(new, seen, settings, boot.is_some());
     let discovery = new.discovery.get_or_insert_with(Discovery::default);
-    discovery.attempts = Some(discovery.attempts.unwrap_or(0).saturating_add(1));
+    discovery.attempts = i32::try_from(attempt).ok();
     new.state = Some(ServerState::Discovery);
     new.pending = None;
     if let Some(kind) = boot {
@@ -91,16 +99,18 @@ pub(super) fn discovery(
     settings: &Settings,
     system: &SystemReading,
 ) -> Decision {
-    let attempt = new.discovery.as_ref().and_then(|discovery| discovery.attempts);
-    let Some(attempt) = attempt.and_then(|attempt| u32::try_from(attempt).ok()) else {
+    let known = attempt::recorded(new).or_else(|| attempt::lost(new, seen, settings));
+    let Some(attempt) = known else {
         // The status was lost in part: begin again.
         new.state = Some(ServerState::Initial);
         return Decision::Rest(SignedDuration::ZERO);
     };
+    new.discovery.get_or_insert_with(Discovery::default).attempts = i32::try_from(attempt).ok();
     if let Some(report) = report_of(seen, attempt) {
         return finish(new, seen, settings, system, report);
     }
-    if seen.server.spec.boot_configuration_ref.as_ref() != Some(&reference(seen, settings)) {
+    if seen.server.spec.boot_configuration_ref.as_ref() != Some(&attempt::reference(seen, settings))
+    {
         return Decision::Configure(Change::ReferToDiscovery);
     }
     match seen.configuration.filter(|configuration| is_prepared(configuration, attempt)) {
@@ -158,6 +168,9 @@ fn wait(
     settings: &Settings,
     system: &SystemReading,
 ) -> Decision {
+    if new.pending.is_none() && is_switched_on_here(new, seen) {
+        intend(new, PendingKind::NetworkBoot, seen.now);
+    }
     let Some(pending) = new.pending.as_ref() else {
         let message =
             "the host runs, and is not ours to switch off: do it, or set --enforce-first-boot";
@@ -183,14 +196,6 @@ fn wait(
     Decision::Rest(SignedDuration::ZERO)
 }
 
-/// When the host was last switched on, as far as anybody knows.
-fn switched_on(intended: Timestamp, system: &SystemReading, seen: &Observation<'_>) -> Timestamp {
-    let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
-    let by_us = seen.acted.filter(on).map(|acted| acted.at);
-    let by_bmc = system.last_reset.filter(|at| *at <= seen.now);
-    [by_us, by_bmc].into_iter().flatten().fold(intended, Timestamp::max)
-}
-
 /// The report is in: the discovery system has done its work, and may be cut off.
 fn finish(
     new: &mut ServerStatus,
@@ -199,7 +204,7 @@ fn finish(
     system: &SystemReading,
     report: &ServerInventory,
 ) -> Decision {
-    let ours = new.pending.is_some();
+    let ours = new.pending.is_some() || is_switched_on_here(new, seen);
     let since = report.spec.received_time.as_ref().map_or(seen.started, |time| time.0);
     if let Some(wait) = waits_for_reading(seen, system, since) {
         return wait;
@@ -221,10 +226,18 @@ fn finish(
 }
 
 /// Whether what runs is the discovery system that we have booted, and nothing of somebody else.
-pub(super) fn is_ours(server: &Server) -> bool {
-    server.status.as_ref().is_some_and(|status| {
-        status.state == Some(ServerState::Discovery) && status.pending.is_some()
+pub(super) fn is_ours(seen: &Observation<'_>) -> bool {
+    seen.server.status.as_ref().is_some_and(|status| {
+        let is_recorded = status.pending.is_some() || is_switched_on_here(status, seen);
+        status.state == Some(ServerState::Discovery) && is_recorded
     })
+}
+
+/// Whether this process has switched the host on in the state that it is in: with that, a recorded
+/// intent that somebody has dropped is not missed.
+fn is_switched_on_here(status: &ServerStatus, seen: &Observation<'_>) -> bool {
+    let on = seen.acted.and_then(|acted| acted.on);
+    on.zip(status.state_since.as_ref()).is_some_and(|(on, since)| is_from(on, since.0))
 }
 
 fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &ServerInventory) {
@@ -271,22 +284,6 @@ fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a ServerInven
     let report = seen.report?;
     let ours = report.spec.boot_configuration_uid.as_deref() == Some(id.as_str());
     (ours && registry::is_complete(&report.spec.report)).then_some(report)
-}
-
-/// Whether the keys and the configuration of this attempt are all there; the number is written
-/// last.
-fn is_prepared(configuration: &ServerBootConfiguration, attempt: u32) -> bool {
-    let annotations = configuration.metadata.annotations.as_ref();
-    let prepared = annotations.and_then(|all| all.get(annotation::DISCOVERY_ATTEMPT));
-    prepared.is_some_and(|text| *text == attempt.to_string())
-}
-
-/// The discovery's boot configuration: named like the server, in the manager's namespace.
-fn reference(seen: &Observation<'_>, settings: &Settings) -> ObjectReference {
-    ObjectReference {
-        namespace: settings.namespace.clone(),
-        name: seen.server.metadata.name.clone().unwrap_or_default(),
-    }
 }
 
 fn short(time: SignedDuration) -> String {

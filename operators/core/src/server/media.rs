@@ -11,12 +11,13 @@
 
 use super::{
     Decision, Need, Observation, Settings,
+    power::switched_on,
     status::{self, Ready},
 };
 use crate::{
     capability::{Claims, Purpose},
     conditions::{self, Fact},
-    redfish::{BootReading, BootSource, ImageUrl, MediaSlot, Step, Unreachable},
+    redfish::{BootReading, BootSource, ImageUrl, MediaSlot, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -92,7 +93,7 @@ pub(super) fn prepare(
             reason: "VirtualMedia",
             message: uid,
         };
-        conditions::set(&mut new.conditions, fact, None, seen.now);
+        conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
         return Ok(Prepared::Do(Decision::Rest(SignedDuration::ZERO)));
     }
     let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
@@ -125,9 +126,14 @@ pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<De
     None
 }
 
-/// As [`eject`], of a host that runs: once it has surely booted.
-pub(super) fn eject_later(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
-    let since = recorded(new)?.last_transition_time.0;
+/// As [`eject`], of a host that runs: once it has surely booted. It was switched on some time after
+/// the medium was recorded.
+pub(super) fn eject_later(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    system: &SystemReading,
+) -> Option<Decision> {
+    let since = switched_on(recorded(new)?.last_transition_time.0, system, seen);
     if seen.now.duration_since(since) < BOOTED { None } else { eject(new, seen) }
 }
 
@@ -144,7 +150,8 @@ fn choose<'a>(
 }
 
 fn fresh<'a>(seen: &Observation<'a>) -> Option<&'a Result<Vec<MediaSlot>, Unreachable>> {
-    let reading = seen.media.filter(|it| seen.now.duration_since(it.at) <= FRESH)?;
+    let is_fresh = |age: SignedDuration| !age.is_negative() && age <= FRESH;
+    let reading = seen.media.filter(|it| is_fresh(seen.now.duration_since(it.at)))?;
     Some(&reading.result)
 }
 

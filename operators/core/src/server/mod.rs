@@ -20,10 +20,13 @@
 //!    them, and it touches the machine only if the recorded status already says so.
 //! 3. *Read back.* Progress is judged by what the BMC reports, not by which calls returned.
 
+mod acted;
+mod attempt;
 mod available;
 mod boot;
 mod decide;
 mod discovery;
+mod futile;
 mod media;
 mod power;
 mod reserved;
@@ -31,8 +34,10 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use acted::Acted;
 pub use decide::{decide, release};
 pub use media::{MediaReading, medium_of};
+pub(crate) use status::bound_here;
 
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
@@ -87,23 +92,12 @@ pub struct Reading {
 pub enum ClaimSeen<'a> {
     /// `spec.serverClaimRef` is empty.
     Unclaimed,
-    /// The claim exists, and is the one that was bound.
+    /// The claim exists, and holds the server ([`crate::claim::binding`]).
     Holds(&'a ServerClaim),
     /// The cache does not have it.
     NotCached,
-    /// The API server does not have it; asked just now.
+    /// The API server does not have one that holds the server; asked just now.
     Gone,
-}
-
-/// The last step carried out on a machine by this process.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Acted {
-    /// What was done.
-    pub step: Step,
-    /// When.
-    pub at: Timestamp,
-    /// How often in a row.
-    pub count: u32,
 }
 
 /// A failed pass, as the next one sees it.
@@ -183,6 +177,12 @@ pub enum Change {
     DropConfiguration,
     /// Clear `spec.serverClaimRef`.
     ReleaseClaim,
+    /// Write this UID into `spec.serverClaimRef`: both objects were restored, and the claim has
+    /// another one now.
+    AdoptClaim {
+        /// UID of the claim.
+        uid: String,
+    },
     /// Take the annotation `metal.ironcore.dev/operation` away.
     DropOperation,
 }

@@ -1,6 +1,6 @@
 //! Switching a host off: ask, wait, and cut the power only where that is allowed.
 
-use super::{Decision, Observation, Settings, boot};
+use super::{Decision, Observation, Settings, acted::is_from, boot};
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,6 +8,10 @@ use metal_api::{Pending, PendingKind, ServerStatus};
 
 /// How soon to look at a host that was told to change its power a moment ago.
 const SOONEST: SignedDuration = SignedDuration::from_millis(500);
+/// How soon to look again at a host whose power the BMC does not tell.
+const UNKNOWN: SignedDuration = SignedDuration::from_secs(30);
+/// The request to the operating system.
+const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 
 /// Whether the power of a host that ignores a shutdown may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +56,18 @@ pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) 
 /// How soon to look again while the power changes: soon after a step, then ever less often. The
 /// pause after a look is as long as that look came after the step.
 pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuration {
+    let is_unknown = |system: &SystemReading| system.power == PowerState::Unknown;
+    if seen.system.and_then(|reading| reading.result.as_ref().ok()).is_some_and(is_unknown) {
+        return UNKNOWN.min(settings.resync);
+    }
     let looked = seen.system.map_or(seen.now, |reading| reading.at);
     let after = seen.acted.map_or(settings.power_polling, |it| looked.duration_since(it.at));
     after.max(SOONEST).min(settings.power_polling)
 }
 
-/// The next step of a shutdown that was decided at `since`.
+/// The next step of a shutdown that was decided at `since`. The power is cut a grace period after
+/// the request, not after the decision: whatever came in between, the operating system gets its
+/// time. A process that has not asked itself asks before it cuts.
 pub(super) fn off(
     seen: &Observation<'_>,
     settings: &Settings,
@@ -65,19 +75,30 @@ pub(super) fn off(
     since: Timestamp,
     force: Force,
 ) -> Decision {
-    let waited = seen.now.duration_since(since);
-    let overdue = force == Force::Allowed && waited >= settings.shutdown_grace;
+    let grace = settings.shutdown_grace;
+    let asked = seen.acted.and_then(|acted| acted.asked).filter(|at| is_from(*at, since));
+    let waited = asked.map(|at| seen.now.duration_since(at));
+    let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
     let can_ask = boot::allows(&system.reset_types, &ResetType::GracefulShutdown);
+    let ask = Decision::Act(ASK);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
         PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),
         _ if overdue || (!can_ask && force == Force::Allowed) => {
             Decision::Act(Step::Reset(ResetType::ForceOff))
         }
+        // Somebody else has asked, and it hangs.
+        PowerState::PoweringOff
+            if force == Force::Allowed
+                && asked.is_none()
+                && seen.now.duration_since(since.max(seen.started)) >= grace =>
+        {
+            ask
+        }
         PowerState::PoweringOff => Decision::Rest(poll(seen, settings)),
         PowerState::On | PowerState::PoweringOn | PowerState::Paused => {
             if can_ask && !asked_by_another_process(seen, since) {
-                Decision::Act(Step::Reset(ResetType::GracefulShutdown))
+                ask
             } else {
                 Decision::Rest(poll(seen, settings))
             }
@@ -90,5 +111,19 @@ pub(super) fn off(
 /// again, so it gets a minute.
 fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
     let minute = SignedDuration::from_mins(1);
-    since < seen.started && seen.acted.is_none() && seen.now.duration_since(since) < minute
+    let asked_here = seen.acted.is_some_and(|acted| acted.step == ASK || acted.asked.is_some());
+    !is_from(since, seen.started) && !asked_here && seen.now.duration_since(since) < minute
+}
+
+/// When the host was last switched on, as far as anybody knows, if that was decided at `intended`.
+/// A process that has not done it itself does not know how long the one before it waited in
+/// between, and counts from its own start.
+pub(super) fn switched_on(
+    intended: Timestamp,
+    system: &SystemReading,
+    seen: &Observation<'_>,
+) -> Timestamp {
+    let here = seen.acted.and_then(|acted| acted.on).unwrap_or(seen.started);
+    let by_bmc = system.last_reset.filter(|at| *at <= seen.now);
+    by_bmc.into_iter().chain([here]).fold(intended, Timestamp::max)
 }

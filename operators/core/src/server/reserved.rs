@@ -29,20 +29,49 @@ pub(super) fn reserved(
             Decision::Rest(SignedDuration::ZERO)
         }
         ClaimSeen::Holds(claim) => {
-            status::bound(new, claim, seen.now);
-            held(new, seen, settings, system, claim)
+            status::bound(new, seen.server, claim, seen.now);
+            match adoption(seen, claim) {
+                Some(adopt) => Decision::Configure(adopt),
+                None => held(new, seen, settings, system, claim),
+            }
         }
         ClaimSeen::NotCached => Decision::Look(Need::Claim),
         ClaimSeen::Gone if status::was_bound(new, seen.server) => {
             leave(new, seen, settings, system)
         }
         ClaimSeen::Gone => {
-            let message = "the claim in spec.serverClaimRef does not exist, and was never seen \
-                           here: restore it, or clear the reference";
+            let message = "no claim that spec.serverClaimRef names holds this server, and none was \
+                           ever seen to: restore it, or clear the reference";
             status::ready(new, Ready::Waits("ClaimMissing", message), seen.now);
             Decision::Rest(settings.resync)
         }
     }
+}
+
+/// A server whose claim is there is `Reserved`, whatever its BMC says or does not say. Its power is
+/// left alone until that answers.
+pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
+    let ClaimSeen::Holds(claim) = seen.claim else { return };
+    match new.state.as_ref().unwrap_or(&ServerState::Initial) {
+        ServerState::Initial
+        | ServerState::Discovery
+        | ServerState::Available
+        | ServerState::Error
+        | ServerState::Other(_) => {
+            new.state = Some(ServerState::Reserved);
+            new.pending = None;
+            status::bound(new, seen.server, claim, seen.now);
+        }
+        ServerState::Reserved => status::bound(new, seen.server, claim, seen.now),
+        ServerState::Released | ServerState::Parked | ServerState::Maintenance => {}
+    }
+}
+
+/// What takes a claim over that holds the server, and has another UID than the reference.
+fn adoption(seen: &Observation<'_>, claim: &ServerClaim) -> Option<Change> {
+    let known = seen.server.spec.server_claim_ref.as_ref()?.uid.as_ref()?;
+    let uid = claim.metadata.uid.clone().filter(|uid| uid != known)?;
+    Some(Change::AdoptClaim { uid })
 }
 
 fn held(
@@ -66,6 +95,11 @@ fn held(
             status::ready(new, waits, seen.now);
             Decision::Rest(poll(seen, settings))
         }
+        (Power::On, PowerState::Paused | PowerState::Unknown) => {
+            let waits = Ready::Waits("HostPaused", "the host is paused: resume it at its BMC");
+            status::ready(new, waits, seen.now);
+            Decision::Rest(settings.resync)
+        }
         (Power::On | Power::Off, _) => {
             new.pending = None;
             status::ready(new, Ready::Yes, seen.now);
@@ -76,7 +110,7 @@ fn held(
                 | PowerState::PoweringOn
                 | PowerState::PoweringOff
                 | PowerState::Paused
-                | PowerState::Unknown => media::eject_later(new, seen),
+                | PowerState::Unknown => media::eject_later(new, seen, system),
             };
             led.or(medium).unwrap_or(Decision::Rest(settings.resync))
         }
@@ -177,6 +211,10 @@ pub(super) fn released(
         new.state = Some(ServerState::Available);
         new.pending = None;
         return Decision::Rest(SignedDuration::ZERO);
+    }
+    if matches!(seen.claim, ClaimSeen::Holds(_)) {
+        // The cache is behind, or somebody has restored the claim: its host is not ours to stop.
+        return Decision::Rest(settings.resync);
     }
     let force = Force::when(settings.enforce_power_off);
     switch_off(new, seen, settings, system, force).unwrap_or_else(|| {

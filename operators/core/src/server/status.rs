@@ -6,7 +6,7 @@ use crate::{
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
     registry,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
@@ -37,16 +37,42 @@ pub(super) fn enter(new: &mut ServerStatus, old: &ServerStatus, now: Timestamp) 
     entered
 }
 
+/// Conditions that decisions depend on; their times say when something began.
+const OURS: [&str; 2] = [condition::CLAIM_BOUND, condition::MEDIUM_INSERTED];
+
+/// Whether both say the same, whatever generation of the object they say it of.
+pub(super) fn say_the_same(old: &[Condition], new: &[Condition]) -> bool {
+    let said = |all: &[Condition]| all.iter().cloned().map(unstamped).collect::<Vec<_>>();
+    said(old) == said(new)
+}
+
+fn unstamped(condition: Condition) -> Condition {
+    Condition { observed_generation: None, ..condition }
+}
+
+/// Gives a condition its time back that was changed to and fro in one pass.
+pub(super) fn keep_times(new: &mut ServerStatus, old: &ServerStatus) {
+    for condition in &mut new.conditions {
+        let before = find(&old.conditions, &condition.type_);
+        let before = before.filter(|before| before.status == condition.status);
+        if let Some(before) = before.filter(|_| !OURS.contains(&condition.type_.as_str())) {
+            condition.last_transition_time = before.last_transition_time.clone();
+        }
+    }
+}
+
 /// Whether the new status says anything that a decision of anybody depends on. Readings of power
 /// and LED, and what is waited for, may wait a while to be recorded with something that matters:
 /// a server that is discovered passes through many of them in seconds.
 pub(super) fn is_material(old: &ServerStatus, new: &ServerStatus) -> bool {
-    for type_ in [condition::CLAIM_BOUND, condition::MEDIUM_INSERTED] {
-        if find(&old.conditions, type_) != find(&new.conditions, type_) {
+    for type_ in OURS {
+        let said = |status| find(status, type_).cloned().map(unstamped);
+        if said(&old.conditions) != said(&new.conditions) {
             return true;
         }
     }
     let mut new = new.clone();
+    new.observed_generation = old.observed_generation;
     new.power_state.clone_from(&old.power_state);
     new.indicator_led.clone_from(&old.indicator_led);
     new.conditions.clone_from(&old.conditions);
@@ -61,25 +87,26 @@ pub(super) fn ready(new: &mut ServerStatus, ready: Ready<'_>, now: Timestamp) {
         Ready::Waits(reason, message) => (false, reason, message),
     };
     let fact = Fact { type_: condition::READY, holds, reason, message };
-    conditions::set(&mut new.conditions, fact, None, now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
 /// The BMC answers.
 pub(super) fn reachable(new: &mut ServerStatus, now: Timestamp) {
     let type_ = condition::BMC_REACHABLE;
     let fact = Fact { type_, holds: true, reason: "Answers", message: "" };
-    conditions::set(&mut new.conditions, fact, None, now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
 /// The BMC gives no answer, or cannot be asked.
 pub(super) fn unreachable(new: &mut ServerStatus, reason: &str, message: &str, now: Timestamp) {
     let fact = Fact { type_: condition::BMC_REACHABLE, holds: false, reason, message };
-    conditions::set(&mut new.conditions, fact, None, now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
     ready(new, Ready::Waits("BMCUnreachable", message), now);
 }
 
-/// How the last pass went. A server whose passes never failed does not carry the condition.
+/// What this status is about, and how the last pass went. A server whose passes never failed does not carry the condition.
 pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
+    new.observed_generation = seen.server.metadata.generation;
     let type_ = condition::RECONCILED;
     let fact = match seen.failure {
         Some(failure) => {
@@ -90,7 +117,7 @@ pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
         }
         None => return,
     };
-    conditions::set(&mut new.conditions, fact, None, seen.now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }
 
 /// What one reading of the system says. A value that the BMC leaves out keeps the recorded one.
@@ -127,7 +154,7 @@ pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now:
         format!("the BMC gives no usable answer for {}", inventory.missing.join("; "));
     message.truncate(message.floor_char_boundary(1024));
     let fact = Fact { type_, holds: false, reason: "PartsMissing", message: &message };
-    conditions::set(&mut new.conditions, fact, None, now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
 /// What the machine itself reported.
@@ -136,7 +163,7 @@ pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
 }
 
 /// The claim that holds the server has been seen. Only then may its absence ever count.
-pub(super) fn bound(new: &mut ServerStatus, claim: &ServerClaim, now: Timestamp) {
+pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim, now: Timestamp) {
     let meta = &claim.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
     let message = message_of(
@@ -146,7 +173,32 @@ pub(super) fn bound(new: &mut ServerStatus, claim: &ServerClaim, now: Timestamp)
     );
     let fact =
         Fact { type_: condition::CLAIM_BOUND, holds: true, reason: "Bound", message: &message };
-    conditions::set(&mut new.conditions, fact, None, now);
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
+    let seen = new.conditions.iter_mut().find(|it| it.type_ == condition::CLAIM_BOUND);
+    if let Some(restored) = seen.filter(|it| !is_of_this_life(it, server)) {
+        // Clocks differ, and the condition is not to be older than the object for ever.
+        let created = server.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+        restored.last_transition_time = Time(now.max(created + SignedDuration::from_secs(1)));
+    }
+}
+
+/// The UID of the claim that `spec.serverClaimRef` names, if it was seen to hold this very object.
+/// What was recorded before the object was created came with it from a backup.
+pub(crate) fn bound_here(server: &Server) -> Option<&str> {
+    let conditions = &server.status.as_ref()?.conditions;
+    bound_uid(find(conditions, condition::CLAIM_BOUND)?, server)
+}
+
+fn bound_uid<'a>(bound: &'a Condition, server: &Server) -> Option<&'a str> {
+    let claim = server.spec.server_claim_ref.as_ref()?;
+    let prefix = message_of(&claim.namespace, &claim.name, "");
+    let uid = bound.message.strip_prefix(&prefix)?;
+    (bound.status == "True" && is_of_this_life(bound, server)).then_some(uid)
+}
+
+fn is_of_this_life(condition: &Condition, server: &Server) -> bool {
+    let created = server.metadata.creation_timestamp.as_ref();
+    created.is_none_or(|created| condition.last_transition_time.0 > created.0)
 }
 
 /// No claim holds the server.
@@ -156,15 +208,10 @@ pub(super) fn unbound(new: &mut ServerStatus) {
 
 /// Whether the claim that `spec.serverClaimRef` names was seen here before.
 pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
-    let (Some(claim), Some(bound)) = (
-        &server.spec.server_claim_ref,
-        find(&new.conditions, condition::CLAIM_BOUND).filter(|bound| bound.status == "True"),
-    ) else {
-        return false;
-    };
-    let uid = claim.uid.as_deref().unwrap_or_default();
-    let prefix = message_of(&claim.namespace, &claim.name, uid);
-    bound.message.starts_with(&prefix)
+    let bound = find(&new.conditions, condition::CLAIM_BOUND);
+    let bound = bound.and_then(|bound| bound_uid(bound, server));
+    let claim = server.spec.server_claim_ref.as_ref().and_then(|claim| claim.uid.as_deref());
+    bound.is_some_and(|bound| claim.is_none_or(|claim| claim == bound))
 }
 
 fn message_of(namespace: &str, name: &str, uid: &str) -> String {

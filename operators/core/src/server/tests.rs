@@ -1,11 +1,15 @@
 //! A table for single decisions, and a simulated machine for their composition.
 
+mod deadline;
 mod fixture;
+mod futile;
+mod lost;
 mod maintenance;
 mod media;
 mod method;
 mod press;
 mod recording;
+mod restored;
 mod simulation;
 
 use super::*;
@@ -139,7 +143,9 @@ fn enforced_first_boot_switches_a_running_host_off_first() {
     scene.record();
     let recorded = (scene.state(), scene.pending());
     assert_eq!(recorded, (ServerState::Initial, Some(PendingKind::PowerOff)));
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+    let ask = Step::Reset(ResetType::GracefulShutdown);
+    assert_eq!(scene.decide(), Decision::Act(ask.clone()));
+    scene.acted(ask);
     scene.now += scene.settings.shutdown_grace;
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));

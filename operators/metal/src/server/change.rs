@@ -35,6 +35,9 @@ pub(super) async fn carry_out<C>(
         }
         Change::PrepareDiscovery { attempt } => prepare_discovery(ctx, server, *attempt).await,
         Change::DropConfiguration => drop_configuration(ctx, server).await,
+        Change::AdoptClaim { uid } => {
+            patch(ctx, server, &json!({ "serverClaimRef": { "uid": uid } })).await
+        }
         Change::ReleaseClaim => patch(ctx, server, &json!({ "serverClaimRef": null })).await,
         Change::DropOperation => {
             let servers = Api::<Server>::all(ctx.client.clone());

@@ -3,9 +3,10 @@
 use crate::{Context, Error, bmc::unreachable};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use metal_api::{ClaimReference, Server, ServerClaim};
+use metal_api::{Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
+    claim::binding,
     redfish::SystemReading,
     server::{MediaReading, Need, Reading},
 };
@@ -27,22 +28,20 @@ pub(super) enum Held {
     Gone,
 }
 
-/// What became of `spec.serverClaimRef`. A claim of the same name that is not the same claim does
-/// not hold the server: its disks are not for the new one.
+/// What became of `spec.serverClaimRef`.
 pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLook) -> Held {
     let Some(reference) = &server.spec.server_claim_ref else { return Held::Unclaimed };
     match claim {
-        ClaimLook::Asked(Some(claim)) if is_same(reference, claim) => Held::By(Arc::clone(claim)),
+        ClaimLook::Asked(Some(claim)) if binding(server, claim).holds() => {
+            Held::By(Arc::clone(claim))
+        }
         ClaimLook::Asked(_) => Held::Gone,
         ClaimLook::Cached => {
             let cached = ctx.view.claims.named(Some(&reference.namespace), &reference.name);
-            cached.filter(|claim| is_same(reference, claim)).map_or(Held::NotCached, Held::By)
+            let holds = |claim: &Arc<ServerClaim>| binding(server, claim).holds();
+            cached.filter(holds).map_or(Held::NotCached, Held::By)
         }
     }
-}
-
-fn is_same(reference: &ClaimReference, claim: &ServerClaim) -> bool {
-    reference.uid.is_none() || reference.uid == claim.uid()
 }
 
 /// Gets one fact.
@@ -85,7 +84,7 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
         None => find(&bmc, server).await,
     };
     let reading = Reading { at: Timestamp::now(), result: result.map_err(unreachable) };
-    ctx.memories.edit(&server.name_any(), |memory| memory.reading = Some((destination, reading)));
+    ctx.memories.edit(&server.name_any(), |memory| memory.read(destination, reading));
 }
 
 /// The system of a server that somebody made by hand, by its UUID.
@@ -122,7 +121,7 @@ async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
         Err(error) => {
             let result = Err(unreachable(error));
             let reading = Reading { at: Timestamp::now(), result };
-            ctx.memories.edit(&name, |memory| memory.reading = Some((destination, reading)));
+            ctx.memories.edit(&name, |memory| memory.read(destination, reading));
         }
     }
 }

@@ -1,16 +1,37 @@
 //! What is remembered of a server between two passes. None of it is the truth: a process that
 //! starts again knows nothing of it, and decides the same.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metal_core::{
     bmc::Destination,
     redfish::{Inventory, Step},
     server::{Acted, MediaReading, Reading},
 };
+use metal_runtime::clock;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+/// Two clocks are not read at one moment, and one of them is slewed.
+const JITTER: SignedDuration = SignedDuration::from_secs(1);
+
+/// One moment, by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The one that people set.
+    pub wall: Timestamp,
+    /// [`clock::since_boot`].
+    pub boot: Duration,
+}
+
+impl Now {
+    /// This moment.
+    pub fn read() -> Self {
+        Self { wall: Timestamp::now(), boot: clock::since_boot() }
+    }
+}
 
 /// The memories of every server, and the readings that came by the way.
 #[derive(Debug, Default)]
@@ -29,8 +50,8 @@ pub struct Memory {
     pub media: Option<(Destination, MediaReading)>,
     /// The parts.
     pub inventory: Option<Inventory>,
-    /// The last step.
-    pub acted: Option<Acted>,
+    /// The last step, and when it was by [`clock::since_boot`].
+    acted: Option<(Acted, Duration)>,
     /// When the status was last recorded.
     pub recorded: Option<Timestamp>,
     /// A version of the object that has been written over: the cache is behind if it has it.
@@ -69,16 +90,62 @@ impl Memories {
 }
 
 impl Memory {
-    /// A step was carried out: what was read before does not count any more.
-    pub fn act(&mut self, step: Step, at: Timestamp) {
-        let again = self.acted.as_ref().filter(|acted| acted.step == step);
-        let count = again.map_or(1, |acted| acted.count.saturating_add(1));
-        self.acted = Some(Acted { step, at, count });
+    /// A step was carried out that belongs to an operation recorded at `since`; `taken` says whether
+    /// the BMC took it. What was read before does not count any more.
+    pub fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
+        let acted = Acted::after(self.acted(at).as_ref(), step, at.wall, taken, since);
+        self.acted = Some((acted, at.boot));
+        self.forget_readings();
+    }
+
+    /// The last step. Its times are those that the clock would have shown, had it been set then as it
+    /// is now.
+    pub fn acted(&self, now: Now) -> Option<Acted> {
+        let (acted, then) = self.acted.clone()?;
+        let passed = SignedDuration::try_from(now.boot.saturating_sub(then)).ok()?;
+        let set = now.wall.duration_since(acted.at) - passed;
+        Some(if set.abs() < JITTER { acted } else { acted.moved(set) })
+    }
+
+    /// The machine is to be read again before anything else.
+    pub fn forget_readings(&mut self) {
         self.reading = None;
         self.media = None;
+    }
+
+    /// The system was read.
+    pub fn read(&mut self, from: Destination, reading: Reading) {
+        if let (Some((acted, _)), Ok(system)) = (&mut self.acted, &reading.result) {
+            acted.saw(system.power);
+        }
+        self.reading = Some((from, reading));
     }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_core::redfish::ResetType;
+
+    #[test]
+    fn setting_the_clock_moves_no_deadline() {
+        let now = |wall, boot| Now {
+            wall: Timestamp::from_second(wall).unwrap(),
+            boot: Duration::from_secs(boot),
+        };
+        let ask = Step::Reset(ResetType::GracefulShutdown);
+        for (set, expected) in [(0, 1000), (3600, 4600), (-600, 400)] {
+            let mut memory = Memory::default();
+            memory.act(ask.clone(), now(1000, 50), true, None);
+            let later = now(1010 + set, 60);
+            let acted = memory.acted(later).unwrap();
+            assert_eq!(acted.asked, Some(Timestamp::from_second(expected).unwrap()), "{set}");
+            memory.act(ask.clone(), later, true, None);
+            assert_eq!(memory.acted(later).unwrap().asked, acted.asked, "{set}");
+        }
+    }
 }

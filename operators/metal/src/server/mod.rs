@@ -7,7 +7,7 @@ mod prepare;
 #[cfg(test)]
 mod tests;
 
-pub use memory::{Memories, Memory};
+pub use memory::{Memories, Memory, Now};
 
 use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::uuid_keys};
 use jiff::Timestamp;
@@ -95,6 +95,8 @@ fn judge<C>(
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
     let report = view.inventories.named(None, &name);
     let held = look::claim_of(ctx, server, claim);
+    let now = Now::read();
+    let acted = memory.acted(now);
     let observation = Observation {
         server,
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
@@ -111,11 +113,11 @@ fn judge<C>(
             look::Held::Gone => ClaimSeen::Gone,
         },
         report: report.as_deref(),
-        acted: memory.acted.as_ref(),
+        acted: acted.as_ref(),
         recorded: memory.recorded,
         failure,
         started: ctx.started,
-        now: Timestamp::now(),
+        now: now.wall,
     };
     decide(&observation, &ctx.settings)
 }
@@ -126,7 +128,7 @@ fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) 
         ctx.memories.edit(name, |memory| {
             let newer = |(_, old): &(Destination, metal_core::server::Reading)| old.at < reading.at;
             if memory.reading.as_ref().is_none_or(newer) {
-                memory.reading = Some((destination.clone(), reading));
+                memory.read(destination.clone(), reading);
             }
         });
     }
@@ -216,6 +218,8 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     let done = bmc.perform(&uri, &step).await;
     // Also a step that failed may have had its effect: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
-    ctx.memories.edit(&name, |memory| memory.act(step, Timestamp::now()));
+    let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());
+    let (taken, since) = (done.is_ok(), pending.map(|pending| pending.since.0));
+    ctx.memories.edit(&name, |memory| memory.act(step, Now::read(), taken, since));
     Ok(done?)
 }

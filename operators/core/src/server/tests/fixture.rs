@@ -35,6 +35,8 @@ pub(super) struct Scene {
     pub(super) report: Option<ServerInventory>,
     pub(super) acted: Option<Acted>,
     pub(super) recorded: Option<Timestamp>,
+    /// Whether a machine that runs in its discovery reports.
+    pub(super) reports: bool,
     /// Whether boot configurations have something for UEFI.
     pub(super) has_uki: bool,
     pub(super) settings: Settings,
@@ -73,6 +75,7 @@ impl Scene {
             report: None,
             acted: None,
             recorded: None,
+            reports: true,
             has_uki: false,
             settings: settings(),
             started: T0 - seconds(1),
@@ -193,13 +196,16 @@ impl Scene {
     /// The machine was read just now.
     pub(super) fn refresh(&mut self) {
         self.read_at = self.now;
+        if let (Some(acted), Some(Ok(system))) = (&mut self.acted, &self.reading) {
+            acted.saw(system.power);
+        }
     }
 
     /// This was done to the machine just now.
     pub(super) fn acted(&mut self, step: Step) {
-        let same = self.acted.as_ref().filter(|acted| acted.step == step);
-        let count = same.map_or(1, |acted| acted.count + 1);
-        self.acted = Some(Acted { step, at: self.now, count });
+        let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
+        let since = pending.map(|pending| pending.since.0);
+        self.acted = Some(Acted::after(self.acted.as_ref(), step, self.now, true, since));
     }
 
     pub(super) fn decide(&self) -> Decision {
@@ -253,12 +259,24 @@ impl Scene {
         panic!("records for ever");
     }
 
+    /// What the API server makes of the object that was written.
+    pub(super) fn store(&mut self) {
+        let stored = serde_json::to_value(&self.server).unwrap();
+        self.server = serde_json::from_value(stored).unwrap();
+    }
+
     pub(super) fn state(&self) -> ServerState {
         self.server.status.as_ref().and_then(|status| status.state.clone()).unwrap()
     }
 
     pub(super) fn pending(&self) -> Option<PendingKind> {
         Some(self.server.status.as_ref()?.pending.as_ref()?.kind.clone())
+    }
+
+    /// Message of one condition.
+    pub(super) fn message(&self, type_: &str) -> &str {
+        let conditions = &self.server.status.as_ref().unwrap().conditions;
+        &conditions.iter().find(|c| c.type_ == type_).unwrap().message
     }
 
     /// Status and reason of one condition.

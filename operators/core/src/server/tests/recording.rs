@@ -6,7 +6,28 @@ use super::{
     fixture::{Scene, seconds},
 };
 use crate::redfish::PowerState;
-use metal_api::BootState;
+use metal_api::{BootState, ServerState};
+
+#[test]
+fn conditions_name_the_generation_they_are_about_and_that_alone_is_no_reason_to_write() {
+    let mut scene = Scene::new();
+    scene.server.metadata.generation = Some(3);
+    scene.record();
+    let status = scene.server.status.clone().unwrap();
+    assert_eq!(status.observed_generation, Some(3));
+    assert!(status.conditions.iter().all(|c| c.observed_generation == Some(3)), "{status:?}");
+    scene.prepare(BootState::Ready);
+    scene.server.metadata.generation = Some(4);
+    scene.system().power = PowerState::On;
+    scene.now = T0 + seconds(20);
+    scene.refresh();
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    scene.now = T0 + seconds(30);
+    scene.refresh();
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Discovery);
+    assert_eq!(scene.server.status.unwrap().observed_generation, Some(4));
+}
 
 #[test]
 fn power_of_a_host_in_discovery_is_recorded_later_than_a_condition() {

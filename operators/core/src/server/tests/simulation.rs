@@ -8,11 +8,13 @@ use crate::redfish::{ImageUrl, SystemReading};
 
 /// How a run ends.
 #[derive(Debug, PartialEq)]
-struct End {
-    state: ServerState,
-    power: PowerState,
-    pending: Option<PendingKind>,
-    cut: bool,
+pub(super) struct End {
+    pub(super) state: ServerState,
+    pub(super) power: PowerState,
+    pub(super) pending: Option<PendingKind>,
+    pub(super) cut: bool,
+    /// How often a host that was off was switched on.
+    pub(super) switched_on: usize,
 }
 
 /// From a new server, with any of the first eight writes lost and all others done twice, the
@@ -27,6 +29,7 @@ fn every_discovery_ends_available_despite_lost_and_repeated_writes() {
             power: PowerState::Off,
             pending: None,
             cut: false,
+            switched_on: end.switched_on,
         };
         assert_eq!(end, expected, "faults {faults:08b}");
         assert_eq!(scene.server.spec.boot_configuration_ref, None);
@@ -39,8 +42,13 @@ fn every_claim_boots_and_every_release_ends_available_despite_lost_and_repeated_
     for faults in 0..256 {
         let mut scene = Scene::reserved();
         let end = settle(&mut scene, faults);
-        let on =
-            End { state: ServerState::Reserved, power: PowerState::On, pending: None, cut: false };
+        let on = End {
+            state: ServerState::Reserved,
+            power: PowerState::On,
+            pending: None,
+            cut: false,
+            switched_on: 1,
+        };
         assert_eq!(end, on, "faults {faults:08b}");
 
         (scene.claim, scene.claim_is_gone) = (None, true);
@@ -50,6 +58,7 @@ fn every_claim_boots_and_every_release_ends_available_despite_lost_and_repeated_
             power: PowerState::Off,
             pending: None,
             cut: false,
+            switched_on: end.switched_on,
         };
         assert_eq!(end, off, "faults {faults:08b}");
     }
@@ -85,7 +94,7 @@ fn process_that_forgets_everything_after_each_pass_gets_there() {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(super) enum Fault {
     None,
     Lost,
     Twice,
@@ -93,16 +102,27 @@ enum Fault {
 
 /// Runs passes until one rests with nothing more to come. Bit *n* of `faults` loses write *n*.
 fn settle(scene: &mut Scene, faults: u32) -> End {
-    let (mut steps, mut writes, mut rests) = (vec![], 0, 0);
+    settle_with(scene, |_, writes| match writes {
+        0..8 if faults >> writes & 1 == 1 => Fault::Lost,
+        _ => Fault::Twice,
+    })
+}
+
+/// Runs passes until one rests with nothing more to come. `before` is told before each how many
+/// writes there were, and says what happens to the next.
+pub(super) fn settle_with(
+    scene: &mut Scene,
+    mut before: impl FnMut(&mut Scene, usize) -> Fault,
+) -> End {
+    let (mut steps, mut writes, mut rests, mut switched_on) = (vec![], 0, 0, 0);
     for _ in 0..200 {
         scene.now += seconds(3);
-        let fault = match writes {
-            0..8 if faults >> writes & 1 == 1 => Fault::Lost,
-            _ => Fault::Twice,
-        };
+        let fault = if rests == 0 { before(scene, writes) } else { Fault::None };
+        let was_off = scene.system().power == PowerState::Off;
         if pass(scene, fault, &mut steps) {
             writes += 1;
             rests = 0;
+            switched_on += usize::from(was_off && scene.system().power == PowerState::On);
         } else {
             rests += 1;
         }
@@ -112,7 +132,7 @@ fn settle(scene: &mut Scene, faults: u32) -> End {
     }
     let cut = steps.contains(&Step::Reset(ResetType::ForceOff));
     let power = scene.system().power;
-    End { state: scene.state(), power, pending: scene.pending(), cut }
+    End { state: scene.state(), power, pending: scene.pending(), cut, switched_on }
 }
 
 /// One pass; says whether it wrote anything.
@@ -149,7 +169,10 @@ fn configure(scene: &mut Scene, change: &Change) {
         Change::PrepareDiscovery { .. } => scene.prepare(BootState::Ready),
         Change::DropConfiguration => scene.server.spec.boot_configuration_ref = None,
         Change::ReleaseClaim => scene.server.spec.server_claim_ref = None,
-        Change::AddFinalizer | Change::ReferToDiscovery | Change::DropOperation => {
+        Change::AddFinalizer
+        | Change::ReferToDiscovery
+        | Change::DropOperation
+        | Change::AdoptClaim { .. } => {
             panic!("{change:?} is not expected here")
         }
     }
@@ -189,7 +212,8 @@ fn act(scene: &mut Scene, step: &Step) {
 
 /// A machine that runs in its discovery reports.
 fn report(scene: &mut Scene) {
-    if scene.system().power == PowerState::On && scene.state() == ServerState::Discovery {
+    let is_on = scene.system().power == PowerState::On;
+    if is_on && scene.reports && scene.state() == ServerState::Discovery {
         scene.report_for("uid-1.1");
     }
 }

@@ -1,0 +1,41 @@
+//! Whether a claim is the one that `Server.spec.serverClaimRef` means.
+
+use crate::server::bound_here;
+use metal_api::{Server, ServerClaim};
+
+/// What a claim is to a server whose `spec.serverClaimRef` has its namespace and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The one that was bound.
+    Same,
+    /// The one that was bound, restored from a backup together with the server: it has another UID.
+    Restored,
+    /// Another one of the same name: the disks of the server are not for it.
+    Other,
+}
+
+impl Binding {
+    /// Whether the claim holds the server.
+    pub fn holds(self) -> bool {
+        self != Self::Other
+    }
+}
+
+/// Judges a claim by its UID. Clients that do not know `serverClaimRef.uid` drop it: then the UID
+/// counts that was seen here before, and without one, which server the claim itself names.
+///
+/// A UID that does not fit means that the claim was deleted and made again, unless nobody here has
+/// ever seen the one that was bound, and the claim names this server: then both were restored.
+pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
+    let reference = server.spec.server_claim_ref.as_ref();
+    let seen = bound_here(server).filter(|uid| !uid.is_empty());
+    let known = reference.and_then(|reference| reference.uid.as_deref()).or(seen);
+    let named = claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
+    let name = server.metadata.name.as_deref();
+    match known {
+        None if named.is_none() || named == name => Binding::Same,
+        Some(uid) if claim.metadata.uid.as_deref() == Some(uid) => Binding::Same,
+        Some(_) if named.is_some() && named == name && seen.is_none() => Binding::Restored,
+        None | Some(_) => Binding::Other,
+    }
+}

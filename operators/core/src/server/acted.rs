@@ -1,0 +1,163 @@
+//! What this process has done to a machine, as far as the next decision depends on it. Deadlines
+//! count from here, and not from the recorded wish: between the two there may be a pause, or
+//! another process.
+
+use crate::redfish::{PowerState, ResetType, Step};
+use jiff::{SignedDuration, Timestamp};
+
+/// A BMC that takes none of so many requests in a row is not going to.
+const UNANSWERED: u32 = 3;
+
+/// The last step carried out on a machine by this process, and what the steps before it began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// What was done.
+    pub step: Step,
+    /// When it was over.
+    pub at: Timestamp,
+    /// How often in a row.
+    pub count: u32,
+    /// When the operating system was asked to shut down, and has not been seen to: the first
+    /// request that the BMC took.
+    pub asked: Option<Timestamp>,
+    /// When the host was switched on; nothing after a step that switches it off.
+    pub on: Option<Timestamp>,
+    /// How often in a row the host was switched on without being seen on.
+    pub starts: u32,
+}
+
+impl Acted {
+    /// What is to be remembered after a step that was over at `at`. `taken` says whether the BMC
+    /// took the request, and `since` when the operation was recorded that the step belongs to: what
+    /// was asked before that was another one.
+    pub fn after(
+        before: Option<&Self>,
+        step: Step,
+        at: Timestamp,
+        taken: bool,
+        since: Option<Timestamp>,
+    ) -> Self {
+        let again = before.filter(|before| is_again(&before.step, &step));
+        let count = again.map_or(1, |before| before.count.saturating_add(1));
+        let asked = before.and_then(|before| before.asked);
+        let asked = asked.filter(|asked| since.is_none_or(|since| is_from(*asked, since)));
+        let (on, starts) = before.map_or((None, 0), |before| (before.on, before.starts));
+        let (asked, on, starts) = match step {
+            Step::Reset(ResetType::GracefulShutdown) => {
+                let counts = taken || count >= UNANSWERED;
+                (asked.or(counts.then_some(at)), None, starts)
+            }
+            Step::Reset(ResetType::ForceOff) => (asked, None, starts),
+            Step::Reset(ResetType::On | ResetType::ForceOn) => {
+                (None, Some(at), starts.saturating_add(1))
+            }
+            Step::Reset(
+                ResetType::GracefulRestart | ResetType::ForceRestart | ResetType::PowerCycle,
+            ) => (None, Some(at), starts),
+            Step::BootOnce { .. }
+            | Step::IndicatorLed(_)
+            | Step::BootOrder(_)
+            | Step::InsertMedium { .. }
+            | Step::EjectMedium { .. } => (asked, on, starts),
+        };
+        Self { step, at, count, asked, on, starts }
+    }
+
+    /// The same, if the clock was set meanwhile: every time moves with it.
+    #[must_use]
+    pub fn moved(self, by: SignedDuration) -> Self {
+        let moved = |at: Timestamp| at.checked_add(by).unwrap_or(at);
+        Self { at: moved(self.at), asked: self.asked.map(moved), on: self.on.map(moved), ..self }
+    }
+
+    /// The host was seen in this power state.
+    pub fn saw(&mut self, power: PowerState) {
+        match power {
+            PowerState::Off => {
+                self.asked = None;
+                let switched_off =
+                    [ResetType::GracefulShutdown, ResetType::ForceOff].map(Step::Reset);
+                if switched_off.contains(&self.step) {
+                    self.count = 0;
+                }
+            }
+            PowerState::On
+            | PowerState::PoweringOn
+            | PowerState::PoweringOff
+            | PowerState::Paused => self.starts = 0,
+            PowerState::Unknown => {}
+        }
+    }
+}
+
+/// Whether a step is done again. The medium for one boot has another URL after a while.
+pub(super) fn is_again(before: &Step, step: &Step) -> bool {
+    match (before, step) {
+        (Step::InsertMedium { slot: before, .. }, Step::InsertMedium { slot, .. }) => {
+            before == slot
+        }
+        _ => before == step,
+    }
+}
+
+/// Whether something happened after a recorded time. The API server keeps whole seconds, so that
+/// what was recorded in the second of an event may have come before it.
+pub(super) fn is_from(at: Timestamp, recorded: Timestamp) -> bool {
+    at.as_second() >= recorded.as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
+    const ON: Step = Step::Reset(ResetType::On);
+
+    #[test]
+    fn a_shutdown_counts_from_the_first_request_that_the_bmc_took() {
+        let refused = Acted::after(None, ASK, at(0), false, None);
+        let taken = Acted::after(Some(&refused), ASK, at(60), true, None);
+        let again = Acted::after(Some(&taken), ASK, at(180), true, None);
+        assert_eq!([refused.asked, taken.asked, again.asked], [None, Some(at(60)), Some(at(60))]);
+    }
+
+    #[test]
+    fn a_bmc_that_takes_no_request_is_not_waited_for_for_ever() {
+        let mut acted = Acted::after(None, ASK, at(0), false, None);
+        for (second, asked) in [(60, None), (180, Some(180)), (420, Some(180))] {
+            acted = Acted::after(Some(&acted), ASK, at(second), false, None);
+            assert_eq!(acted.asked, asked.map(at), "after {second} s");
+        }
+    }
+
+    #[test]
+    fn a_request_of_an_earlier_shutdown_does_not_count() {
+        let earlier = Acted::after(None, ASK, at(0), true, None);
+        let since = |since| Acted::after(Some(&earlier), ASK, at(60), true, Some(at(since))).asked;
+        assert_eq!((since(0), since(30)), (Some(at(0)), Some(at(60))));
+
+        let on = Acted::after(Some(&earlier), ON, at(30), true, None);
+        assert_eq!((on.asked, on.on), (None, Some(at(30))));
+        let mut off = earlier.clone();
+        off.saw(PowerState::Off);
+        assert_eq!(Acted::after(Some(&off), ASK, at(60), true, None).asked, Some(at(60)));
+    }
+
+    #[test]
+    fn starts_count_until_the_host_is_seen_on() {
+        let mut acted = Acted::after(None, ON, at(0), true, None);
+        let arm = Step::BootOnce { source: crate::redfish::BootSource::Pxe, mode: None };
+        for count in 2..4 {
+            acted.saw(PowerState::Off);
+            acted = Acted::after(Some(&acted), arm.clone(), at(60), true, None);
+            acted = Acted::after(Some(&acted), ON, at(61), true, None);
+            assert_eq!(acted.starts, count);
+        }
+        acted.saw(PowerState::On);
+        assert_eq!(acted.starts, 0);
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+}

@@ -1,0 +1,164 @@
+//! Steps that a BMC takes again and again and that have no effect: a person is told which resource
+//! was told what, and what it reads back.
+
+use super::{
+    Acted, Decision, Observation, Settings,
+    acted::is_again,
+    status::{self, Ready},
+};
+use crate::{
+    conditions::{self, Fact},
+    redfish::{BootReading, PowerState, ResetType, Step, SystemReading},
+};
+use jiff::SignedDuration;
+use metal_api::{ServerStatus, condition};
+
+/// So often is a step repeated before a person is told.
+const ATTEMPTS: u32 = 5;
+/// How soon a step is tried again after that. What is read back by then counts at once.
+const AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// Holds a step back that had no effect so often, and tells of it.
+pub(super) fn hold_back(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    then: Decision,
+) -> Decision {
+    let Decision::Act(step) = then else { return then };
+    let Some(acted) = seen.acted.filter(|acted| is_futile(acted, &step)) else {
+        return Decision::Act(step);
+    };
+    tell(new, seen, system, acted, &step);
+    let left = AGAIN - seen.now.duration_since(acted.at);
+    if left.is_positive() {
+        return Decision::Rest(left.min(settings.resync));
+    }
+    Decision::Act(step)
+}
+
+/// Whether a step that is due was done often enough. A shutdown is not futile: the operating
+/// system may ignore it, and what is waited for is told from the beginning.
+fn is_futile(acted: &Acted, step: &Step) -> bool {
+    let switches_on = |step: &Step| *step == Step::Reset(ResetType::On);
+    let starts_in_vain = acted.starts >= ATTEMPTS && switches_on(&acted.step);
+    let repeats = is_again(&acted.step, step) && acted.count >= ATTEMPTS;
+    *step != Step::Reset(ResetType::GracefulShutdown)
+        && (repeats || starts_in_vain && is_of_a_start(step))
+}
+
+/// Whether a step leads to a host that is on.
+fn is_of_a_start(step: &Step) -> bool {
+    match step {
+        Step::BootOnce { .. } | Step::Reset(ResetType::On) | Step::InsertMedium { .. } => true,
+        Step::Reset(_) | Step::IndicatorLed(_) | Step::BootOrder(_) | Step::EjectMedium { .. } => {
+            false
+        }
+    }
+}
+
+fn tell(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    system: &SystemReading,
+    acted: &Acted,
+    step: &Step,
+) {
+    let done = if acted.starts >= ATTEMPTS && is_of_a_start(step) { &acted.step } else { step };
+    let (reason, message) = said(system, done);
+    if let Step::IndicatorLed(_) = done {
+        // The light is no reason for anybody not to use the server.
+        let type_ = condition::RECONCILED;
+        let fact = Fact { type_, holds: false, reason, message: &message };
+        conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
+    } else {
+        status::ready(new, Ready::Waits(reason, &message), seen.now);
+    }
+}
+
+/// What was told to which resource, and what it reads back.
+fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
+    let uri = &system.uri;
+    let power = |told: &str| {
+        format!(
+            "{uri} was told {ATTEMPTS} times and more to {told}, and its PowerState reads back {}: \
+             look at the host and its BMC",
+            system.power,
+        )
+    };
+    match step {
+        Step::BootOnce { source, mode } => {
+            let mode = mode.map(|mode| format!(" ({mode})")).unwrap_or_default();
+            let message = format!(
+                "{uri} was told {ATTEMPTS} times and more to boot once from {source}{mode}, and its \
+                 Boot reads back {}: correct it on the BMC, or use another boot method",
+                boot(&system.boot),
+            );
+            ("BootOverrideIgnored", message)
+        }
+        Step::Reset(ResetType::ForceOff) => ("PowerOffIgnored", power("cut the power")),
+        Step::Reset(reset) => ("PowerOnIgnored", power(&format!("reset with {reset}"))),
+        Step::IndicatorLed(led) => {
+            let is = system.indicator_led.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+            let message = format!(
+                "{uri} was told {ATTEMPTS} times and more to set its IndicatorLED to {led}, and it \
+                 reads back {is}: clear spec.indicatorLED"
+            );
+            ("IndicatorLEDIgnored", message)
+        }
+        Step::BootOrder(_) => {
+            let message = format!(
+                "{uri} was told {ATTEMPTS} times and more to boot in another order, and its Boot \
+                 reads back {}",
+                boot(&system.boot),
+            );
+            ("BootOrderIgnored", message)
+        }
+        Step::InsertMedium { slot, .. } => {
+            let message = format!(
+                "{slot} was told {ATTEMPTS} times and more to insert the medium, and does not show \
+                 it: look at the BMC, or use another boot method"
+            );
+            ("MediumIgnored", message)
+        }
+        Step::EjectMedium { slot } => {
+            let message = format!(
+                "{slot} was told {ATTEMPTS} times and more to eject the medium, and still shows it: \
+                 eject it on the BMC"
+            );
+            ("MediumIgnored", message)
+        }
+    }
+}
+
+fn boot(boot: &BootReading) -> String {
+    let target = boot.target.map_or_else(|| "unknown".to_owned(), |target| target.to_string());
+    let mode = boot.mode.map(|mode| format!(", mode {mode}")).unwrap_or_default();
+    format!("enabled {}, target {target}{mode}", boot.enabled)
+}
+
+/// Tells of a host whose power nobody knows, where something waits for it or says that it is well.
+pub(super) fn tell_unknown_power(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    system: &SystemReading,
+) {
+    if system.power != PowerState::Unknown {
+        return;
+    }
+    let ready = new.conditions.iter().find(|c| c.type_ == condition::READY);
+    let about_power = ready.is_none_or(|ready| {
+        let reasons =
+            ["WaitingForPowerOff", "WaitingForPowerOn", "HostRunning", "Discovery", "HostPaused"];
+        ready.status == "True" || reasons.contains(&ready.reason.as_str())
+    });
+    if about_power {
+        let message = format!(
+            "{} does not say whether the host is on (PowerState is missing, null or not in the \
+             standard): look at its BMC; nothing is switched until it does",
+            system.uri,
+        );
+        status::ready(new, Ready::Waits("PowerUnknown", &message), seen.now);
+    }
+}
