@@ -1,7 +1,7 @@
 //! One call of a [`Bmc`](crate::Bmc) method: several requests under one deadline.
 
 use crate::{
-    Error,
+    Error, Permit,
     breaker::Failure,
     endpoint::{Endpoint, Request},
     message::Refused,
@@ -11,7 +11,7 @@ use crate::{
 };
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
-use std::{error::Error as StdError, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// A call under way.
@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct Call<'a> {
     endpoint: &'a Endpoint,
     until: Instant,
+    permit: &'a Permit,
 }
 
 /// A resource that was read.
@@ -44,8 +45,8 @@ pub(crate) enum Unusable {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(endpoint: &'a Endpoint, time: Duration) -> Self {
-        Self { endpoint, until: Instant::now() + time }
+    pub(crate) fn new(endpoint: &'a Endpoint, permit: &'a Permit, time: Duration) -> Self {
+        Self { endpoint, permit, until: Instant::now() + time }
     }
 
     pub(crate) fn address(&self) -> IpAddr {
@@ -74,7 +75,11 @@ impl<'a> Call<'a> {
 
     /// Sends a request and returns its answer, whatever that is.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, Error> {
-        let answer = self.endpoint.exchange(request);
+        let request = match request.method {
+            Method::GET | Method::HEAD => Cow::Borrowed(request),
+            _ => Cow::Owned(request.permitted(self.permit)),
+        };
+        let answer = self.endpoint.exchange(&request);
         timeout_at(self.until, answer).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -137,7 +142,7 @@ pub(crate) fn object(body: &[u8]) -> Result<Value, Unusable> {
 /// or breaks the connection says nothing about the others.
 pub(crate) fn is_fatal(error: &Error) -> bool {
     match error {
-        Error::Unauthorized => true,
+        Error::Unauthorized | Error::Withdrawn(_) => true,
         Error::Unreachable(source) => {
             source.downcast_ref::<WireError>().is_none_or(|error| error.failure() == Failure::Dead)
         }

@@ -1,8 +1,8 @@
 //! One BMC, whoever talks to it: a queue, and behind it one line for one request at a time.
 
 use crate::{
-    Config, Counters, Error, Target, line::Line, login::Auth, rate::Rate, root::Root, tls::Pin,
-    wire::Reply,
+    Config, Counters, Error, Permit, Target, line::Line, login::Auth, rate::Rate, root::Root,
+    tls::Pin, wire::Reply,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -30,16 +30,24 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// Asked right before the first byte.
+    pub(crate) permit: Permit,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: HeaderMap::new(), body: None }
+        let (path, headers) = (path.to_owned(), HeaderMap::new());
+        Self { method, path, headers, body: None, permit: Permit::default() }
     }
 
     pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
         self.body = Some(body.to_string().into());
         self
+    }
+
+    /// The same, sent only while this holds.
+    pub(crate) fn permitted(&self, permit: &Permit) -> Self {
+        Self { permit: permit.clone(), ..self.clone() }
     }
 
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

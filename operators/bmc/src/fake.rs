@@ -4,7 +4,7 @@
 //! the boot that used it, switching on what is on changes nothing, and power is what the last
 //! reset made of it. Everything else has to be asked for.
 
-use crate::{Bmc, Connect, Error, Target};
+use crate::{Bmc, Connect, Error, Permit, Target};
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, Inventory, ManagerReading, MediaSlot, PowerState,
     ResetType, Step, SystemReading,
@@ -35,6 +35,7 @@ pub enum Fault {
 pub struct FakeBmc {
     state: Arc<Mutex<State>>,
     credentials: Option<Credentials>,
+    permit: Permit,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +65,8 @@ impl FakeBmc {
     /// A BMC with several systems, or with none.
     pub fn with_systems(systems: Vec<SystemReading>) -> Self {
         let state = State { systems, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), credentials: None }
+        let (state, permit) = (Arc::new(Mutex::new(state)), Permit::default());
+        Self { state, credentials: None, permit }
     }
 
     /// Sets what `inventory` answers for every system.
@@ -146,6 +148,7 @@ impl FakeBmc {
 
     fn write(&self, action: &str, f: impl FnOnce(&mut State) -> Option<()>) -> Result<(), Error> {
         let failed = |why: &str| Error::Failed { action: action.to_owned(), source: why.into() };
+        self.permit.check().map_err(Error::Withdrawn)?;
         self.with(|state| match state.admit(self.credentials.as_ref())? {
             Some(Fault::Jammed) => Err(failed("jammed")),
             Some(Fault::Deaf) => Ok(()),
@@ -264,6 +267,10 @@ fn unknown(uri: &str) -> Error {
 }
 
 impl Bmc for FakeBmc {
+    fn permitted(self, permit: Permit) -> Self {
+        Self { permit, ..self }
+    }
+
     async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
         self.read(|state| Ok(state.systems.clone()))
     }
@@ -313,7 +320,8 @@ impl Connect for FakeBmc {
     type Bmc = Self;
 
     fn connect(&self, _: &Target, credentials: &Credentials) -> Self {
-        Self { state: Arc::clone(&self.state), credentials: Some(credentials.clone()) }
+        let (state, permit) = (Arc::clone(&self.state), Permit::default());
+        Self { state, credentials: Some(credentials.clone()), permit }
     }
 }
 

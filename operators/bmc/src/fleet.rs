@@ -1,7 +1,7 @@
 //! All BMCs of a process.
 
 use crate::{
-    Config, Connect, Counters, Pin, Target,
+    Config, Connect, Counters, Permit, Pin, Target,
     endpoint::{Endpoint, Shared},
     rate::Rate,
     redfish::Redfish,
@@ -74,7 +74,7 @@ impl Connect for Fleet {
             *known = Some(credentials.clone());
         }
         drop(known);
-        Redfish(endpoint)
+        Redfish(endpoint, Permit::default())
     }
 
     fn pin(&self, target: &Target) -> Option<Pin> {

@@ -27,6 +27,7 @@ mod manager;
 mod media;
 mod message;
 mod patch;
+mod permit;
 mod quirks;
 mod rate;
 mod redfish;
@@ -41,6 +42,7 @@ mod wire;
 pub use config::{Config, Limits};
 pub use counters::Counters;
 pub use fleet::Fleet;
+pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
 pub use tls::{Pin, PinError, Strangers, Trust, TrustError};
 
@@ -63,6 +65,13 @@ pub struct Target {
 /// One BMC. Every method has a deadline of its own and may be repeated. A call that is dropped
 /// half-way costs its connection and nothing else.
 pub trait Bmc: Send + Sync {
+    /// The same way, whose writes are sent only while this holds. It is asked last, right before the
+    /// first byte.
+    #[must_use]
+    fn permitted(self, permit: Permit) -> Self
+    where
+        Self: Sized;
+
     /// Every system, in the order of the collection.
     fn systems(&self) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send;
 
@@ -125,6 +134,9 @@ pub enum Error {
     /// It refused our credentials.
     #[error("BMC refuses our credentials")]
     Unauthorized,
+    /// It was not asked any more: the permit for the write did not hold.
+    #[error("BMC was not told: the write was withdrawn")]
+    Withdrawn(#[source] Withdrawn),
     /// It answered with an error, or with something this crate cannot read.
     #[error("BMC failed to {action}")]
     Failed {

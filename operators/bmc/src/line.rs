@@ -220,6 +220,8 @@ impl Line {
                 self.breaker.succeeded();
                 Ok(reply)
             }
+            // Says nothing about the BMC.
+            Err(WireError::Withdrawn(why)) => Err(Error::Withdrawn(why)),
             Err(error) => {
                 self.fail(at, error.failure(), chain(&error));
                 Err(letter.unanswered(error))
@@ -269,6 +271,7 @@ impl Line {
         connection: Connection,
         letter: &Letter<'_>,
     ) -> Result<Reply, WireError> {
+        letter.request.permit.check().map_err(WireError::Withdrawn)?;
         at.shared.counters.requests.inc();
         let limits = &at.shared.config.limits;
         let (reply, connection) = connection.exchange(letter.to_http(at), limits).await?;

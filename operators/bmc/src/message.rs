@@ -98,7 +98,7 @@ fn bounded(text: &str) -> String {
 pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::Failed { source, .. } | Error::Unreachable(source) => chain(source.as_ref()),
-        Error::Unauthorized => chain(error),
+        Error::Unauthorized | Error::Withdrawn(_) => chain(error),
     }
 }
 

@@ -1,8 +1,8 @@
 //! [`Bmc`] by Redfish.
 
 use crate::{
-    Bmc, Error, Limits, action, boot, call::Call, endpoint::Endpoint, inventory, led, manager,
-    media, system,
+    Bmc, Error, Limits, Permit, action, boot, call::Call, endpoint::Endpoint, inventory, led,
+    manager, media, system,
 };
 use metal_core::redfish::{Inventory, ManagerReading, MediaSlot, ResetType, Step, SystemReading};
 use std::{fmt, sync::Arc, time::Duration};
@@ -10,11 +10,11 @@ use std::{fmt, sync::Arc, time::Duration};
 /// The way to one BMC. Clones, and others of the same [`Fleet`](crate::Fleet) to the same BMC,
 /// share its session.
 #[derive(Clone)]
-pub struct Redfish(pub(crate) Arc<Endpoint>);
+pub struct Redfish(pub(crate) Arc<Endpoint>, pub(crate) Permit);
 
 impl Redfish {
     fn call(&self, time: impl FnOnce(&Limits) -> Duration) -> Call<'_> {
-        Call::new(&self.0, time(&self.0.shared.config.limits))
+        Call::new(&self.0, &self.1, time(&self.0.shared.config.limits))
     }
 }
 
@@ -25,6 +25,10 @@ impl fmt::Debug for Redfish {
 }
 
 impl Bmc for Redfish {
+    fn permitted(self, permit: Permit) -> Self {
+        Self(self.0, permit)
+    }
+
     async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
         system::systems(&self.call(|limits| limits.read)).await
     }

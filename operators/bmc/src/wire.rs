@@ -5,7 +5,7 @@
 //! more memory and time than [`Limits`] says.
 
 use crate::{
-    Limits, Target,
+    Limits, Target, Withdrawn,
     breaker::Failure,
     tls::{Changed, Pin, Trust},
 };
@@ -57,6 +57,8 @@ pub(crate) enum WireError {
     TooLong(usize),
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
+    #[error("not sent")]
+    Withdrawn(#[source] Withdrawn),
 }
 
 impl WireError {
@@ -71,7 +73,8 @@ impl WireError {
             | Self::HeaderTimeout(_)
             | Self::BodyTimeout(_)
             | Self::TooLong(_)
-            | Self::Broken(_) => Failure::Stuck,
+            | Self::Broken(_)
+            | Self::Withdrawn(_) => Failure::Stuck,
         }
     }
 

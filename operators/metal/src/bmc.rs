@@ -174,7 +174,7 @@ pub fn target(destination: &Destination) -> Target {
 pub fn unreachable(error: BmcError) -> Unreachable {
     match error {
         BmcError::Unauthorized => Unreachable::Unauthorized,
-        error @ (BmcError::Unreachable(_) | BmcError::Failed { .. }) => {
+        error @ (BmcError::Unreachable(_) | BmcError::Withdrawn(_) | BmcError::Failed { .. }) => {
             Unreachable::NoAnswer(Chain(&error).to_string())
         }
     }

@@ -8,7 +8,7 @@ use kube::{
     runtime::events::{EventType, Recorder},
 };
 use metal_api::{Bmc, Server};
-use metal_bmc::{Connect, Pin};
+use metal_bmc::{Connect, Permit, Pin, Withdrawn};
 use metal_core::{
     bmc::{Destination, Missing, destination, inline_destination},
     capability::Key,
@@ -16,8 +16,12 @@ use metal_core::{
     redfish::Scheme,
     server::Settings,
 };
-use metal_runtime::report::{Chain, event};
-use std::sync::Arc;
+use metal_runtime::{
+    clock,
+    report::{Chain, event},
+    tenure::Tenure,
+};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 /// What every pass may use.
@@ -44,9 +48,15 @@ pub struct Context<C> {
     pub media: Option<Media>,
     /// Objects that do not parse, to be told of.
     pub unreadable: Sender<Unreadable>,
+    /// For how long this process may act.
+    pub tenure: Tenure,
     /// When this process started.
     pub started: Timestamp,
 }
+
+/// For how long a decision about a machine counts. A BMC that is busy may take this long to answer
+/// the question that comes before a write; what waits for longer is decided anew.
+const DECISION: Duration = Duration::from_secs(30);
 
 /// An object that does not parse. It is left out of everything until it does.
 #[derive(Debug)]
@@ -90,6 +100,12 @@ impl<C: Connect> Context<C> {
 }
 
 impl<C> Context<C> {
+    /// The permit for a write to a BMC that was decided on now: it holds while this process leads and
+    /// the decision is young.
+    pub fn permit(&self) -> Permit {
+        permit(self.tenure.clone(), clock::since_boot, DECISION)
+    }
+
     /// Where a BMC is, and who logs in.
     ///
     /// # Errors
@@ -153,6 +169,37 @@ impl<C> Context<C> {
         let event = event(type_, reason, "Transition", &note);
         if let Err(error) = self.recorder.publish(&event, object).await {
             tracing::warn!(error = %Chain(&error), "event not published");
+        }
+    }
+}
+
+fn permit(tenure: Tenure, clock: fn() -> Duration, lasts: Duration) -> Permit {
+    let decided = clock();
+    Permit::new(move || {
+        if !tenure.holds() {
+            return Err(Withdrawn("this process does not hold the lease any more"));
+        }
+        if clock().saturating_sub(decided) >= lasts {
+            return Err(Withdrawn("it was decided too long ago"));
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    static NOW: AtomicU64 = AtomicU64::new(100);
+
+    #[test]
+    fn a_write_that_waits_too_long_is_withdrawn() {
+        let clock = || Duration::from_secs(NOW.load(SeqCst));
+        let permit = permit(Tenure::default(), clock, DECISION);
+        for (now, holds) in [(100, true), (129, true), (130, false), (10_000, false)] {
+            NOW.store(now, SeqCst);
+            assert_eq!(permit.check().is_ok(), holds, "at {now}");
         }
     }
 }

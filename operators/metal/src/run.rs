@@ -30,8 +30,10 @@ use metal_runtime::{
     elect::run_elected,
     file::Followed,
     health::Readiness,
+    lease::Candidate,
     listener::{self, Limits},
     report::Reporter,
+    tenure::Tenure,
     work::Work,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
@@ -65,7 +67,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
     let (unreadable, broken) = channel(UNREADABLE);
-    let ctx = context(&args, &client, unreadable).await?;
+    let candidate = args.runtime.election.candidate(&client, LEASE);
+    let tenure = candidate.as_ref().map(Candidate::tenure).unwrap_or_default();
+    let ctx = context(&args, &client, unreadable, tenure).await?;
     ctx.view.register(&readiness);
     let queues = queues(&ctx, &mut metrics);
     metrics.register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx), queues.clone())));
@@ -84,7 +88,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let serve =
         listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
-    let candidate = args.runtime.election.candidate(&client, LEASE);
     let work = || controllers(&args, &ctx, &queues, shutdown.clone());
     let ended = tokio::select! {
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
@@ -172,6 +175,7 @@ async fn context(
     args: &Args,
     client: &Client,
     unreadable: Sender<Unreadable>,
+    tenure: Tenure,
 ) -> anyhow::Result<Arc<Context<Fleet>>> {
     let source = Source {
         controller: MANAGER.to_owned(),
@@ -189,6 +193,7 @@ async fn context(
         discovery: startup::discovery(args, client).await?,
         media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),
         unreadable,
+        tenure,
         started: Timestamp::now(),
     }))
 }

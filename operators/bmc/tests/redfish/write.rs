@@ -4,7 +4,7 @@ use crate::{
     bmc::{FakeRedfish, Fault},
     documents::SYSTEM,
 };
-use metal_bmc::{Bmc, Error};
+use metal_bmc::{Bmc, Error, Permit, Withdrawn};
 use metal_core::redfish::{BootMode, BootSource, IndicatorLed, ResetType, Step};
 use serde_json::{Value, json};
 
@@ -253,4 +253,25 @@ async fn a_manager_is_reset_by_its_own_action() {
     bmc.reset_manager("/redfish/v1/Managers/BMC", ResetType::GracefulRestart).await.unwrap();
     assert_eq!(server.log().last().unwrap(), "POST /redfish/v1/Managers/BMC/Reset");
     assert_eq!(server.bodies(), [json!({"ResetType": "GracefulRestart"})]);
+}
+
+#[tokio::test]
+async fn a_write_whose_permit_ends_before_its_turn_is_not_sent() {
+    let steps = [
+        Step::Reset(ResetType::ForceOff),
+        once(BootSource::Pxe, None),
+        Step::IndicatorLed(IndicatorLed::Lit),
+    ];
+    for step in steps {
+        let server = FakeRedfish::machine().await;
+        // It holds when the resource is read, and not any more when it is written.
+        let bmc = server.bmc().permitted(Permit::new(|| Err(Withdrawn("too late"))));
+        bmc.system(SYSTEM).await.unwrap();
+        let error = bmc.perform(SYSTEM, &step).await.unwrap_err();
+        assert!(matches!(error, Error::Withdrawn(Withdrawn("too late"))), "{step:?}: {error}");
+        assert_eq!(server.bodies(), [] as [Value; 0], "{step:?}");
+        // It says nothing about the BMC, and costs no other call.
+        server.bmc().perform(SYSTEM, &step).await.unwrap();
+        assert_eq!(server.bodies().len(), 1, "{step:?}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::uuid_keys};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};
-use metal_bmc::{Bmc as _, Connect};
+use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     bmc::Destination,
     redfish::Step,
@@ -214,8 +214,13 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     let memory = ctx.memories.of(&name);
     let uri = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
     let Some(uri) = uri.map(|system| system.uri.clone()) else { return Ok(()) };
-    let bmc = ctx.connect(server, &destination);
+    let bmc = ctx.connect(server, &destination).permitted(ctx.permit());
     let done = bmc.perform(&uri, &step).await;
+    if let Err(error @ BmcError::Withdrawn(_)) = done {
+        // Nothing was done: the facts are to be read again, and decided on.
+        ctx.memories.edit(&name, Memory::forget_readings);
+        return Err(error.into());
+    }
     // Also a step that failed may have had its effect: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
     let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());

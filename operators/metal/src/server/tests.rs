@@ -84,6 +84,22 @@ async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
 }
 
 #[tokio::test]
+async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() {
+    let mut scene = Scene::recorded().await;
+    let service = tower::service_fn(|_: Request<Body>| async {
+        Ok::<_, Infallible>(Response::new(Body::empty()))
+    });
+    let leases = Api::default_namespaced(Client::new(service, "default"));
+    let candidate = metal_runtime::lease::Candidate::new(leases, "lease", "me");
+    Arc::get_mut(&mut scene.ctx).unwrap().tenure = candidate.tenure();
+    let error = scene.pass().await.unwrap_err();
+    assert!(matches!(error, Error::Bmc(BmcError::Withdrawn(_))), "{error:?}");
+    assert_eq!(scene.bmc.steps(), []);
+    let memory = scene.ctx.memories.of("server-a");
+    assert!(memory.acted(Now::read()).is_none() && memory.reading.is_none());
+}
+
+#[tokio::test]
 async fn refused_credentials_are_recorded_and_not_tried_again() {
     let scene = Scene::new(server(), None).await;
     let (username, password) = ("other".to_owned(), "secret".to_owned());
@@ -197,6 +213,7 @@ fn context(client: Client, view: Arc<View>, recorder: Recorder, bmcs: FakeBmc) -
         },
         media: None,
         unreadable: channel(1).0,
+        tenure: metal_runtime::tenure::Tenure::default(),
         started: Timestamp::now(),
     }
 }
