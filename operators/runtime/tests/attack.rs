@@ -1,0 +1,206 @@
+//! Strangers who hold on to all they can get, from one address and from fifty, and an honest client
+//! beside them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "says how long answers took")]
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::get,
+};
+use futures::stream;
+use metal_runtime::{
+    admin::Admin,
+    args::AdminArgs,
+    health::Readiness,
+    listener::{Limits, raise_file_limit, serve},
+};
+use prometheus_client::registry::Registry;
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long an honest client waits.
+const PROMPT: Duration = Duration::from_secs(1);
+/// How long a stranger does.
+const PATIENT: Duration = Duration::from_secs(20);
+/// How many strangers come at the same time.
+const RUSH: usize = 256;
+const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+#[derive(Clone, Copy, Debug)]
+enum Habit {
+    /// Says nothing.
+    Idle,
+    /// Asks once, and keeps the connection.
+    KeepAlive,
+    /// Begins to ask.
+    HalfAsked,
+    /// Asks for much, and does not take it.
+    SlowReader,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_client_is_served_within_a_second_beside_strangers() {
+    withstands(10).await;
+}
+
+/// As above, at full size; `hack/test attack` runs it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes 10,000 files, and some time"]
+async fn an_honest_client_is_served_within_a_second_beside_thousands_of_strangers() {
+    withstands(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_is_answered_while_strangers_hold_the_metrics_and_the_probes() {
+    raise_file_limit();
+    let anywhere = || "127.0.0.1:0".parse().unwrap();
+    let args =
+        AdminArgs { metrics_bind_address: anywhere(), health_probe_bind_address: anywhere() };
+    let admin = Admin::bind(&args).await.unwrap();
+    let addresses = [admin.metrics_address().unwrap(), admin.health_address().unwrap()];
+    let shutdown = CancellationToken::new();
+    let told = shutdown.clone();
+    let serving = tokio::spawn(admin.serve(Readiness::default(), Registry::default(), told));
+    for sources in [1, 50] {
+        let mut held = vec![];
+        for address in addresses {
+            held.extend(strangers(address, Habit::Idle, 1100, sources).await);
+        }
+        served(addresses[1], "/healthz", HONEST, "probe").await;
+        served(addresses[0], "/metrics", HONEST, "scrape").await;
+    }
+    shutdown.cancel();
+    serving.await.unwrap();
+}
+
+async fn withstands(scale: usize) {
+    raise_file_limit();
+    let limits = Limits {
+        connections: Limits::MACHINES.connections / scale,
+        per_source: Limits::MACHINES.per_source / scale,
+        ..Limits::MACHINES
+    };
+    let attacks = [
+        (Habit::Idle, 5000),
+        (Habit::KeepAlive, 5000),
+        (Habit::HalfAsked, 5000),
+        (Habit::SlowReader, 1000),
+    ];
+    for (habit, number) in attacks {
+        for sources in [1, 50] {
+            attack(limits, habit, number / scale, sources).await;
+        }
+    }
+}
+
+async fn attack(limits: Limits, habit: Habit, number: usize, sources: usize) {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+    let address = SocketAddr::from((HONEST, listener.local_addr().unwrap().port()));
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(serve(listener, None, router(), limits, shutdown.clone()));
+
+    let what = format!("{number} x {habit:?} of {sources}");
+    let (held, honest) = tokio::join!(
+        strangers(address, habit, number, sources),
+        served(address, "/", HONEST, &what),
+    );
+    let beside = served(address, "/", HONEST, &what).await;
+    // One of those that come from the same address is honest.
+    let among = served(address, "/", source(0), &what).await;
+    let slowest = honest.max(beside).max(among);
+    println!("{what} addresses: {} came through, slowest answer {slowest:?}", held.len());
+
+    shutdown.cancel();
+    drop(held);
+    timeout(PATIENT, serving).await.unwrap().unwrap();
+}
+
+fn router() -> Router {
+    let large = get(|| async {
+        let piece = Bytes::from(vec![0; 1 << 16]);
+        let pieces = (0..1 << 12).map(move |_| Ok::<_, Infallible>(piece.clone()));
+        Body::from_stream(stream::iter(pieces))
+    });
+    Router::new().route("/", get(async || "hello")).route("/large", large)
+}
+
+/// The addresses that strangers come from; the honest one is none of them.
+fn source(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, u8::try_from(number).unwrap() + 1)
+}
+
+/// The connections that strangers have got.
+async fn strangers(
+    address: SocketAddr,
+    habit: Habit,
+    number: usize,
+    sources: usize,
+) -> Vec<TcpStream> {
+    let mut coming = JoinSet::new();
+    let mut came = vec![];
+    for one in 0..number {
+        coming.spawn(timeout(PATIENT, stranger(address, habit, source(one % sources))));
+        if coming.len() >= RUSH {
+            came.push(coming.join_next().await.unwrap().unwrap());
+        }
+    }
+    came.extend(coming.join_all().await);
+    // Those that were refused do not count.
+    came.into_iter().flatten().flatten().collect()
+}
+
+async fn stranger(address: SocketAddr, habit: Habit, from: Ipv4Addr) -> io::Result<TcpStream> {
+    let mut stream = connect(address, from).await?;
+    let asks: &[u8] = match habit {
+        Habit::Idle => b"",
+        Habit::KeepAlive => b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        Habit::HalfAsked => b"GET / HTTP/1.1\r\nHos",
+        Habit::SlowReader => b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+    };
+    stream.write_all(asks).await?;
+    if matches!(habit, Habit::KeepAlive | Habit::SlowReader) {
+        stream.read_u8().await?;
+    }
+    Ok(stream)
+}
+
+async fn connect(address: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?;
+    socket.bind((from, 0).into())?;
+    socket.connect(address).await
+}
+
+/// Asks several times, and expects each answer in time; how long the slowest took.
+async fn served(address: SocketAddr, path: &str, from: Ipv4Addr, what: &str) -> Duration {
+    let asks = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let answer = timeout(PROMPT, async {
+            let mut stream = connect(address, from).await?;
+            stream.write_all(asks.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, io::Error>(answer)
+        });
+        let answer = answer.await.unwrap_or_else(|_| panic!("{what}: {path} not answered in time"));
+        let answer = answer.unwrap_or_else(|error| panic!("{what}: {path}: {error}"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {path}: {answer:?}");
+        slowest = slowest.max(begun.elapsed());
+    }
+    slowest
+}
