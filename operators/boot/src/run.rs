@@ -28,13 +28,13 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::boot::configuration::Modes;
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
+    Relist,
     admin::Admin,
     args::BindAddress,
     client,
     elect::run_elected,
     health::Readiness,
     index::Ended,
-    lease::Lost,
     listener::{self, Limits},
     report::Reporter,
 };
@@ -92,14 +92,22 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     let serve = serve([boot, image], https, &router, &store, &shutdown, &downloads);
     let candidate = args.runtime.election.candidate(&client, LEASE);
-    let work = || controllers(&args, &ctx, &queues, shutdown.clone());
+    let (relist, is_elected) = (Relist::default(), candidate.is_some());
+    let work = async || {
+        if is_elected {
+            // Whoever led before may have changed what the watches have not told yet.
+            relist.ask().await;
+            ctx.view.listed().await;
+        }
+        controllers(&args, &ctx, &queues, shutdown.clone()).await;
+    };
     let elected = run_elected(candidate, &leading, &shutdown, work);
     // After a shutdown both end by themselves: the lease is given up, and machines are served.
-    let both = async { tokio::try_join!(serve, elected) };
-    let watch = watch(&client, &ctx, &queues, &shutdown);
+    let both = async { tokio::join!(serve, elected) };
+    let watch = watch(&client, &ctx, &queues, &relist, &shutdown);
     tokio::select! {
         () = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(()),
-        ended = both => ended.map(drop).map_err(Into::into),
+        _ = both => Ok(()),
         ended = watch => Ok(ended?),
         () = record => Ok(()),
         never = https::follow(certificate) => match never {},
@@ -111,9 +119,11 @@ async fn watch(
     client: &Client,
     ctx: &Context,
     queues: &Queues,
+    relist: &Relist,
     shutdown: &CancellationToken,
 ) -> Result<(), Ended> {
-    match shutdown.run_until_cancelled(wiring::watch(client, ctx, queues)).await {
+    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(client, ctx, queues));
+    match shutdown.run_until_cancelled(watch).await {
         Some(ended) => ended,
         None => pending().await,
     }
@@ -127,7 +137,7 @@ async fn serve(
     store: &Store,
     shutdown: &CancellationToken,
     downloads: &CancellationToken,
-) -> Result<(), Lost> {
+) {
     let [boot, image] = listeners.map(async |listener| match listener {
         Some(listener) => {
             let (router, shutdown) = (router.clone(), shutdown.clone());
@@ -144,7 +154,6 @@ async fn serve(
     tokio::join!(boot, image, https);
     downloads.cancel();
     store.closed().await;
-    Ok(())
 }
 
 /// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be

@@ -1,8 +1,8 @@
 //! Secrets of boots: read when somebody asks, kept for a moment, never logged.
 //!
 //! A copy of every Secret of the cluster would be large and dangerous. What is kept here are those
-//! that machines are asking for now, translated once; a watch on the metadata of Secrets says when
-//! one has changed.
+//! that boots ask for, translated once; a watch on the metadata of Secrets says when one has
+//! changed. While the API server is silent, what was read last is what a machine gets.
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
@@ -29,8 +29,12 @@ const BUTANE: &str = "fcos";
 /// Entry with an iPXE script.
 const SCRIPT: &str = "ipxe-script";
 
-/// How long a Secret is kept, should the watch be interrupted.
+/// How long a Secret counts as read, should the watch be interrupted.
 const LIFETIME: Duration = Duration::from_secs(30);
+/// How long a Secret is kept that nobody asks for.
+const KEPT: Duration = Duration::from_hours(24);
+/// How long a machine waits for the API server where there is something to give it.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request for a Secret may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How much is kept, at most.
@@ -44,6 +48,8 @@ pub struct BootSecret {
     pub ignition: Payload,
     /// An iPXE script.
     pub script: Option<bytes::Bytes>,
+    /// Version of the Secret.
+    version: Option<String>,
 }
 
 /// An ignition.
@@ -61,10 +67,21 @@ pub type SecretKey = (String, String);
 
 type Cell = Arc<OnceCell<Option<Arc<BootSecret>>>>;
 
+/// What is known of a Secret.
+struct Entry {
+    cell: Cell,
+    /// When it was asked for, of the API server.
+    since: Instant,
+    /// When a boot last asked for it.
+    used: Instant,
+    /// What was read before.
+    last: Option<Arc<BootSecret>>,
+}
+
 /// Secrets that were asked for.
 pub struct Secrets {
     client: Client,
-    kept: Mutex<HashMap<SecretKey, (Cell, Instant)>>,
+    kept: Mutex<HashMap<SecretKey, Entry>>,
 }
 
 impl Secrets {
@@ -84,13 +101,30 @@ impl Secrets {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<BootSecret>>, kube::Error> {
-        let cell = self.cell((namespace.to_owned(), name.to_owned()));
-        cell.get_or_try_init(|| self.read(namespace, name)).await.cloned()
+        let (cell, last) = self.cell((namespace.to_owned(), name.to_owned()));
+        let reading = cell.get_or_try_init(|| self.read(namespace, name));
+        let Some(last) = last else { return reading.await.cloned() };
+        if let Ok(Ok(secret)) = timeout(PATIENCE, reading).await {
+            return Ok(secret.clone());
+        }
+        tracing::warn!(namespace, name, "the API server is silent: Secret as last read");
+        // Others need not wait for it, too. Where one was faster, what it has counts.
+        cell.set(Some(Arc::clone(&last))).ok();
+        Ok(Some(last))
     }
 
     /// Forgets a Secret that has changed.
     pub fn forget(&self, key: &SecretKey) {
         self.kept().remove(key);
+    }
+
+    /// Forgets a Secret unless this version of it was read.
+    pub fn forget_unless(&self, key: &SecretKey, version: Option<&str>) {
+        let mut kept = self.kept();
+        let known = kept.get(key).and_then(|entry| entry.secret()?.version.clone());
+        if version.is_none() || known.as_deref() != version {
+            kept.remove(key);
+        }
     }
 
     /// What is known of the ignition that a boot needs.
@@ -153,38 +187,68 @@ impl Secrets {
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let late = |_| kube::Error::Service("the API server took too long".into());
         let secret = timeout(DEADLINE, api.get_opt(name)).await.map_err(late)??;
-        Ok(secret.map(|secret| Arc::new(parse(secret.data.unwrap_or_default()))))
+        Ok(secret.map(|secret| {
+            let parsed = parse(secret.data.unwrap_or_default());
+            Arc::new(BootSecret { version: secret.metadata.resource_version, ..parsed })
+        }))
     }
 
-    fn cell(&self, key: SecretKey) -> Cell {
+    /// Where a Secret is read into, and what was read before.
+    fn cell(&self, key: SecretKey) -> (Cell, Option<Arc<BootSecret>>) {
         let now = Instant::now();
         let mut kept = self.kept();
-        if let Some((cell, since)) = kept.get(&key)
-            && now.duration_since(*since) < LIFETIME
-        {
-            return Arc::clone(cell);
+        if let Some(entry) = kept.get_mut(&key) {
+            entry.used = now;
+            if now.duration_since(entry.since) >= LIFETIME {
+                let last = entry.secret().map(Arc::clone);
+                *entry = Entry { cell: Cell::default(), since: now, used: now, last };
+            }
+            return (Arc::clone(&entry.cell), entry.last.clone());
         }
         make_room(&mut kept, now);
         let cell = Cell::default();
-        kept.insert(key, (Arc::clone(&cell), now));
-        cell
+        let entry = Entry { cell: Arc::clone(&cell), since: now, used: now, last: None };
+        kept.insert(key, entry);
+        (cell, None)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<SecretKey, (Cell, Instant)>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<SecretKey, Entry>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Drops what is out of date, and everything if that is not enough: it is read again in no time.
-fn make_room(kept: &mut HashMap<SecretKey, (Cell, Instant)>, now: Instant) {
-    let size = |cell: &Cell| cell.get().and_then(Option::as_ref).map_or(0, |secret| secret.size());
-    let is_full = |kept: &HashMap<SecretKey, (Cell, Instant)>| {
-        kept.len() >= MAX_SECRETS
-            || kept.values().map(|(cell, _)| size(cell)).sum::<usize>() > MAX_BYTES
-    };
-    kept.retain(|_, (_, since)| now.duration_since(*since) < LIFETIME);
-    if is_full(kept) {
-        kept.clear();
+/// Drops what nobody has asked for, and where that is not enough, what was asked for first.
+fn make_room(kept: &mut HashMap<SecretKey, Entry>, now: Instant) {
+    kept.retain(|_, entry| now.duration_since(entry.used) < KEPT);
+    let mut bytes = kept.values().map(Entry::size).sum::<usize>();
+    if kept.len() < MAX_SECRETS && bytes <= MAX_BYTES {
+        return;
+    }
+    let mut by_use: Vec<_> =
+        kept.iter().map(|(key, entry)| (entry.used, key.clone(), entry.size())).collect();
+    by_use.sort_unstable();
+    for (_, key, size) in by_use {
+        // Some more, so that this is not done for each.
+        if kept.len() < MAX_SECRETS / 8 * 7 && bytes <= MAX_BYTES / 8 * 7 {
+            break;
+        }
+        kept.remove(&key);
+        bytes -= size;
+    }
+}
+
+impl Entry {
+    /// What was read last.
+    fn secret(&self) -> Option<&Arc<BootSecret>> {
+        match self.cell.get() {
+            Some(read) => read.as_ref(),
+            None => self.last.as_ref(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        let read = self.cell.get().and_then(Option::as_ref);
+        read.into_iter().chain(&self.last).map(|secret| secret.size()).sum()
     }
 }
 
@@ -211,7 +275,8 @@ fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
         },
         Some(bytes) => Payload::Usable(bytes.0.into()),
     };
-    BootSecret { ignition, script: data.remove(SCRIPT).map(|script| script.0.into()) }
+    let script = data.remove(SCRIPT).map(|script| script.0.into());
+    BootSecret { ignition, script, version: None }
 }
 
 fn absent(field: &str, namespace: &str, name: &str) -> String {

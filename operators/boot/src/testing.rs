@@ -86,6 +86,11 @@ impl Cluster {
         *self.0.is_down.lock().unwrap() = true;
     }
 
+    /// From now on requests are answered again.
+    pub(crate) fn come_back(&self) {
+        *self.0.is_down.lock().unwrap() = false;
+    }
+
     /// From now on no object is there to be written to.
     pub(crate) fn lose_all(&self) {
         *self.0.is_empty.lock().unwrap() = true;

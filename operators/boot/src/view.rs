@@ -64,6 +64,22 @@ impl View {
             && self.configurations.is_ready()
     }
 
+    /// All of it may be old: [`Self::listed`] waits for new lists.
+    pub fn doubt(&self) {
+        self.ipxe.doubt();
+        self.http.doubt();
+        self.servers.doubt();
+        self.configurations.doubt();
+    }
+
+    /// Waits for a list of every kind that came after the last doubt.
+    pub async fn listed(&self) {
+        self.ipxe.listed().await;
+        self.http.listed().await;
+        self.servers.listed().await;
+        self.configurations.listed().await;
+    }
+
     /// Tells who waits for which list.
     pub fn register(self: &Arc<Self>, readiness: &Readiness) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {

@@ -138,8 +138,11 @@ async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), 
     let mut events = std::pin::pin!(watch_in_pages(api));
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret)) => {
-                secret_changed(ctx, queues, &named(&secret));
+            Ok(Event::Delete(secret)) => secret_changed(ctx, queues, &named(&secret), None),
+            Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
+                let is_gone = secret.metadata.deletion_timestamp.is_some();
+                let version = secret.metadata.resource_version.as_deref();
+                secret_changed(ctx, queues, &named(&secret), version.filter(|_| !is_gone));
             }
             Ok(Event::Init | Event::InitDone) => {}
             Err(error) => tracing::warn!(%error, kind = "Secret", "watch interrupted"),
@@ -148,8 +151,9 @@ async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), 
     Err(Ended)
 }
 
-fn secret_changed(ctx: &Context, queues: &Queues, secret: &Named) {
-    ctx.secrets.forget(secret);
+/// Whoever needs a Secret looks again; what was read of it counts if that is this version.
+fn secret_changed(ctx: &Context, queues: &Queues, secret: &Named, version: Option<&str>) {
+    ctx.secrets.forget_unless(secret, version);
     let (namespace, name) = secret.clone();
     let key = ConfigurationKey::Secret(namespace.clone(), name.clone());
     for configuration in ctx.view.configurations.get(&key) {

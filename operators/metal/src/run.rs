@@ -25,6 +25,7 @@ use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::{macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
+    Relist,
     admin::Admin,
     client,
     elect::run_elected,
@@ -88,17 +89,27 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let serve =
         listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
-    let work = || controllers(&args, &ctx, &queues, shutdown.clone());
+    let (relist, is_elected) = (Relist::default(), candidate.is_some());
+    let work = async || {
+        if is_elected {
+            // Whoever led before may have changed what the watches have not told yet.
+            relist.ask().await;
+            ctx.view.listed().await;
+            ctx.memories.clear();
+        }
+        controllers(&args, &ctx, &queues, shutdown.clone()).await;
+    };
+    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&client, &ctx, &queues));
     let ended = tokio::select! {
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
         () = serve => Ok(()),
-        ended = wiring::watch(&client, &ctx, &queues) => Ok(ended?),
+        ended = Box::pin(watch) => Ok(ended?),
         () = Box::pin(inherited::watch(&client, &queues.inherited, |key| {
             queues.notices.queue.add(notices::Key::Other(key));
         })) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
-        ended = run_elected(candidate, &leading, &shutdown, work) => ended.map(drop).map_err(Into::into),
+        _ = run_elected(candidate, &leading, &shutdown, work) => Ok(()),
     };
     // BMCs have few sessions to give away.
     ctx.bmcs.close(LOGOUT).await;

@@ -157,6 +157,28 @@ impl View {
         check("serverinventories", |view| view.inventories.is_ready());
     }
 
+    /// All of it may be old: [`Self::listed`] waits for new lists.
+    pub fn doubt(&self) {
+        self.endpoints.doubt();
+        self.bmcs.doubt();
+        self.secrets.doubt();
+        self.servers.doubt();
+        self.configurations.doubt();
+        self.claims.doubt();
+        self.inventories.doubt();
+    }
+
+    /// Waits for a list of every kind that came after the last doubt.
+    pub async fn listed(&self) {
+        self.endpoints.listed().await;
+        self.bmcs.listed().await;
+        self.secrets.listed().await;
+        self.servers.listed().await;
+        self.configurations.listed().await;
+        self.claims.listed().await;
+        self.inventories.listed().await;
+    }
+
     /// Whether every list has arrived. Until then a miss means nothing.
     pub fn is_ready(&self) -> bool {
         self.endpoints.is_ready()

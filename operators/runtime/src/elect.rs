@@ -1,50 +1,59 @@
 //! Work that only one replica may do.
 
-use crate::{
-    health::Gate,
-    lease::{Candidate, Lost},
-};
+use crate::{health::Gate, lease::Candidate};
 use tokio_util::sync::CancellationToken;
 
-/// Runs `work` once this process leads, and gives the lease up afterwards.
+/// Runs `work` while this process leads, and gives the lease up when it has ended.
 ///
 /// `work` is told of the shutdown by its own copy of `shutdown`, and keeps the lease until it has
-/// ended. `leading` opens when it starts. Without a candidate there is no election.
+/// ended. `leading` is open while it runs. Without a candidate there is no election.
 ///
-/// Returns what `work` returned, or nothing if the shutdown came before this process led.
+/// Where the lease is lost, `work` is dropped where it stands, at once; this process campaigns
+/// again, and `work` begins anew when it leads. All that is not work, above all what is served,
+/// goes on.
 ///
-/// # Errors
-///
-/// If the lease was lost; `work` was dropped where it stood, and the process must end.
+/// Returns what `work` returned, or nothing if the shutdown came while another led.
 pub async fn run_elected<F: Future>(
     candidate: Option<Candidate>,
     leading: &Gate,
     shutdown: &CancellationToken,
-    work: impl FnOnce() -> F,
-) -> Result<Option<F::Output>, Lost> {
+    mut work: impl FnMut() -> F,
+) -> Option<F::Output> {
     let Some(mut candidate) = candidate else {
         leading.open();
-        return Ok(Some(work().await));
+        return Some(work().await);
     };
-    if shutdown.run_until_cancelled(candidate.lead()).await.is_none() {
-        // The last try may have won without our seeing it.
-        candidate.release().await;
-        return Ok(None);
+    loop {
+        if shutdown.run_until_cancelled(candidate.lead()).await.is_none() {
+            // The last try may have won without our seeing it.
+            candidate.release().await;
+            return None;
+        }
+        leading.open();
+        let done = tokio::select! {
+            done = work() => Some(done),
+            lost = candidate.keep() => {
+                tracing::warn!(reason = %lost, "controllers stopped; what is served goes on");
+                None
+            }
+        };
+        if let Some(done) = done {
+            candidate.release().await;
+            return Some(done);
+        }
+        leading.wait_for("the lease, which was lost");
     }
-    leading.open();
-    let done = tokio::select! {
-        done = work() => done,
-        lost = candidate.keep() => return Err(lost),
-    };
-    candidate.release().await;
-    Ok(Some(done))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{health::Readiness, lease::tests::Leases};
-    use std::future::pending;
+    use crate::{
+        health::Readiness,
+        lease::{DURATION, tests::Leases},
+    };
+    use std::{cell::Cell, future::pending};
+    use tokio::time::timeout;
 
     #[tokio::test(start_paused = true)]
     async fn work_keeps_the_lease_until_it_has_ended_and_then_it_is_released() {
@@ -56,20 +65,68 @@ mod tests {
             shutdown.cancelled().await;
             server.holder()
         });
-        assert_eq!(worked.await.unwrap().as_deref(), Some("a"));
+        assert_eq!(worked.await.as_deref(), Some("a"));
         assert_eq!(server.holder(), "");
         assert!(readiness.is_ready());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_is_dropped_when_the_lease_is_lost() {
+    async fn work_ends_with_the_lease_and_begins_anew_with_the_next_one() {
+        let (server, shutdown) = (Leases::default(), CancellationToken::new());
+        let readiness = Readiness::default();
+        let leading = readiness.gate("work", "the lease");
+        let terms = Cell::new(0);
+        let work = || {
+            let (term, server, leading) = (Ended(&terms), &server, readiness.is_ready());
+            async move {
+                let term = term;
+                assert!(leading);
+                if term.0.get() == 0 {
+                    // Who is silent from now on.
+                    server.hold("b");
+                    pending::<()>().await;
+                }
+                server.holder()
+            }
+        };
+        let worked = run_elected(Some(server.candidate("a")), &leading, &shutdown, work);
+        let mut worked = std::pin::pin!(worked);
+        assert!(timeout(DURATION / 2, &mut worked).await.is_err());
+        assert_eq!((terms.get(), readiness.is_ready()), (1, false), "it ended, and waits");
+        assert_eq!(worked.await.as_deref(), Some("a"));
+        assert_eq!(terms.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_api_server_ends_the_work_and_it_goes_on_when_that_is_back() {
         let (server, shutdown) = (Leases::default(), CancellationToken::new());
         let leading = Readiness::default().gate("work", "the lease");
-        let worked = run_elected(Some(server.candidate("a")), &leading, &shutdown, || {
-            server.hold("b");
-            pending::<()>()
-        });
-        worked.await.unwrap_err();
+        let terms = Cell::new(0);
+        let work = || {
+            let (term, server) = (Ended(&terms), &server);
+            async move {
+                let term = term;
+                if term.0.get() == 0 {
+                    server.break_down();
+                    pending::<()>().await;
+                }
+            }
+        };
+        let worked = run_elected(Some(server.candidate("a")), &leading, &shutdown, work);
+        let mut worked = std::pin::pin!(worked);
+        assert!(timeout(10 * DURATION, &mut worked).await.is_err());
+        assert_eq!(terms.get(), 1);
+        server.come_back();
+        assert_eq!(timeout(DURATION, worked).await, Ok(Some(())));
+    }
+
+    /// Counts the works that have ended, or were dropped.
+    struct Ended<'a>(&'a Cell<u32>);
+
+    impl Drop for Ended<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -79,7 +136,7 @@ mod tests {
         shutdown.cancel();
         let leading = Readiness::default().gate("work", "the lease");
         let worked = run_elected(Some(server.candidate("b")), &leading, &shutdown, pending::<()>);
-        assert_eq!(worked.await.unwrap(), None);
+        assert_eq!(worked.await, None);
         assert_eq!(server.holder(), "a");
     }
 
@@ -88,7 +145,7 @@ mod tests {
         let readiness = Readiness::default();
         let leading = readiness.gate("work", "the lease");
         let worked = run_elected(None, &leading, &CancellationToken::new(), async || 7).await;
-        assert_eq!(worked.unwrap(), Some(7));
+        assert_eq!(worked, Some(7));
         assert!(readiness.is_ready());
     }
 }

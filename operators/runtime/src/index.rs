@@ -24,6 +24,8 @@ pub struct Index<K, Key> {
     keys_of: fn(&K) -> Vec<Key>,
     live: RwLock<Table<K, Key>>,
     ready: watch::Sender<bool>,
+    /// Whether there was a list since the last doubt.
+    listed: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,12 @@ pub struct Ended;
 impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// An empty index; `keys_of` names the keys of an object.
     pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
-        Self { keys_of, live: RwLock::default(), ready: watch::Sender::new(false) }
+        Self {
+            keys_of,
+            live: RwLock::default(),
+            ready: watch::Sender::new(false),
+            listed: watch::Sender::new(false),
+        }
     }
 
     /// Every object with this key. More than one means that two objects claim one identity; the
@@ -99,6 +106,17 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// Whether the first list has arrived; until then a miss means nothing.
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
+    }
+
+    /// What is here may be old: [`Self::listed`] waits for the next list.
+    pub fn doubt(&self) {
+        self.listed.send_replace(false);
+    }
+
+    /// Waits for a list that came after the last doubt.
+    pub async fn listed(&self) {
+        // Its sender is this.
+        self.listed.subscribe().wait_for(|listed| *listed).await.ok();
     }
 
     /// Applies the events of a watch until it ends.
@@ -145,6 +163,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                     let names: Vec<_> = next.by_name.keys().cloned().collect();
                     let old = self.write(|live| std::mem::replace(live, next));
                     self.ready.send_replace(true);
+                    self.listed.send_replace(true);
                     self.tell(&old, &names, &mut on_change);
                 }
                 Ok(Event::Apply(object)) => {
@@ -272,6 +291,22 @@ mod tests {
         feed(&index, [Event::Init, c(), Event::InitDone]).await;
         assert_eq!(names(&index, "m1"), ["c"]);
         assert_eq!(names(&index, "m2"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_doubt_is_still_there_and_sure_with_the_next_list() {
+        let index = Index::new(mac_of);
+        let list = || [Event::Init, Event::InitApply(object("a", "m1")), Event::InitDone];
+        feed(&index, list()).await;
+        index.listed().await;
+        index.doubt();
+        assert!(index.is_ready() && names(&index, "m1") == ["a"]);
+        let mut listed = std::pin::pin!(index.listed());
+        assert!(futures::poll!(&mut listed).is_pending());
+        feed(&index, [Event::Apply(object("b", "m1"))]).await;
+        assert!(futures::poll!(&mut listed).is_pending());
+        feed(&index, list()).await;
+        listed.await;
     }
 
     #[tokio::test]

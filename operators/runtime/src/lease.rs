@@ -63,7 +63,7 @@ pub struct Candidate {
     tenure: Tenure,
 }
 
-/// Leadership was not renewed in time; the process must end.
+/// Leadership was not renewed in time: what needs it must end.
 #[derive(Debug, thiserror::Error)]
 #[error("leadership lost")]
 pub struct Lost;

@@ -38,7 +38,7 @@
 //!     let work = || async { /* controllers, until `shutdown` is cancelled */ };
 //!     tokio::select! {
 //!         () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
-//!         worked = elect::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked?)),
+//!         worked = elect::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked)),
 //!     }
 //! }
 //! ```
@@ -59,6 +59,7 @@ pub mod lease;
 pub mod listener;
 mod metered;
 pub mod queue;
+mod relist;
 pub mod report;
 pub mod shutdown;
 pub mod telemetry;
@@ -71,3 +72,4 @@ pub use apply::{
 };
 pub use follow::{follow, watch_in_pages};
 pub use jitter::jittered;
+pub use relist::Relist;

@@ -76,6 +76,12 @@ impl Memories {
         locked(&self.servers).remove(name);
     }
 
+    /// Forgets everything: others may have worked on the servers since.
+    pub fn clear(&self) {
+        locked(&self.servers).clear();
+        locked(&self.found).clear();
+    }
+
     /// Remembers a reading that the pass over a BMC took.
     pub fn found(&self, destination: &Destination, reading: Reading) {
         let Ok(system) = &reading.result else { return };

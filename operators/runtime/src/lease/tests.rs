@@ -165,8 +165,12 @@ impl Leases {
         self.0.lock().unwrap().requests
     }
 
-    fn break_down(&self) {
+    pub(crate) fn break_down(&self) {
         self.0.lock().unwrap().broken = true;
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.0.lock().unwrap().broken = false;
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {

@@ -6,6 +6,7 @@ use metal_core::{
     boot::config::Fetched,
     capability::{Claims, Purpose, issue},
 };
+use tokio::time::advance;
 
 const BUTANE: &str = "{variant: fcos, version: 1.3.0, systemd: {units: [{name: a.service}]}}";
 
@@ -151,6 +152,30 @@ async fn a_secret_is_read_once_and_again_when_it_has_changed() {
     cluster.put_secret("ignition", &[("ignition", "new")]);
     secrets.forget(&(NAMESPACE.to_owned(), "ignition".to_owned()));
     assert_eq!(get(&router, &path).await.body, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_after() {
+    let booth = Booth::with(Objects::ready_for_ipxe()).await;
+    let path = booth.path(&claims());
+    let secrets = Arc::clone(&booth.site.secrets);
+    let (router, cluster, _dir) = booth.router();
+    assert_eq!(get(&router, &path).await.body, "{}");
+    cluster.go_down();
+    for _ in 0..10 {
+        advance(Duration::from_secs(31)).await;
+        let got = get(&router, &path).await;
+        assert_eq!((got.status, got.body.as_str()), (200, "{}"));
+    }
+    cluster.come_back();
+    cluster.put_secret("ignition", &[("ignition", "new")]);
+    advance(Duration::from_secs(31)).await;
+    assert_eq!(get(&router, &path).await.body, "new");
+
+    // What has changed is not served as it was.
+    cluster.go_down();
+    secrets.forget_unless(&(NAMESPACE.to_owned(), "ignition".to_owned()), Some("later"));
+    assert_eq!(get(&router, &path).await.status, 503);
 }
 
 #[tokio::test]

@@ -1,0 +1,64 @@
+//! Watches that list everything once more.
+//!
+//! A watch can be silent for minutes before anybody notices that nothing comes any more. Who has
+//! just become the leader must not act on what was so before another one led: it asks for lists
+//! that are newer than its lease.
+
+use tokio::sync::{Notify, watch};
+
+/// Has watches begin anew.
+#[derive(Debug, Default)]
+pub struct Relist {
+    asked: Notify,
+    begun: watch::Sender<u64>,
+}
+
+impl Relist {
+    /// Follows what `watch` follows, until that ends; anew whenever somebody asks for it, after
+    /// `doubt` has been called.
+    pub async fn follow<W: Future>(&self, doubt: impl Fn(), watch: impl Fn() -> W) -> W::Output {
+        loop {
+            tokio::select! {
+                ended = watch() => return ended,
+                () = self.asked.notified() => {
+                    doubt();
+                    self.begun.send_modify(|times| *times += 1);
+                }
+            }
+        }
+    }
+
+    /// Asks for new lists, and waits until nothing comes of the old ones any more. What is known
+    /// stays until a new list replaces it.
+    pub async fn ask(&self) {
+        let mut begun = self.begun.subscribe();
+        begun.mark_unchanged();
+        self.asked.notify_one();
+        // Its sender is this.
+        begun.changed().await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{cell::Cell, future::pending};
+
+    #[tokio::test]
+    async fn a_watch_begins_anew_after_what_it_brought_is_in_doubt() {
+        let (relist, watches, doubts) = (Relist::default(), Cell::new(0), Cell::new(0));
+        let watch = || {
+            watches.set(watches.get() + 1);
+            pending::<()>()
+        };
+        let follow = relist.follow(|| doubts.set(doubts.get() + 1), watch);
+        let ask = async {
+            relist.ask().await;
+            assert_eq!(doubts.get(), 1);
+            relist.ask().await;
+            assert_eq!(doubts.get(), 2);
+        };
+        tokio::select! { () = follow => {} () = ask => {} }
+        assert!(watches.get() >= 2, "{}", watches.get());
+    }
+}
