@@ -2,9 +2,10 @@
 
 use crate::{
     Error,
-    call::{Call, failed},
-    endpoint::Request,
-    field, task, uri,
+    call::{Call, failed, is_fatal},
+    field,
+    forms::{AllRefused, Kind, Parameter, Write, set},
+    uri,
 };
 use http::Method;
 use metal_core::redfish::ResetType;
@@ -25,11 +26,18 @@ pub(crate) async fn reset_system(
     uri: &str,
     reset: ResetType,
 ) -> Result<(), Error> {
-    let request = request(call, uri, "#ComputerSystem.Reset", reset).await?;
-    let reply = call.send(&request).await?;
-    let action = || format!("reset {uri} with {reset}");
-    call.succeed(&reply, action)?;
-    task::finish(call, reply, action()).await
+    const NAME: &str = "#ComputerSystem.Reset";
+    let action = match call.memory().reset_of(uri) {
+        Some(action) => action,
+        None => call.get(uri).await?.body["Actions"][NAME].take(),
+    };
+    let done = post(call, uri, NAME, &action, (Kind::Reset(reset), reset)).await;
+    if let Err(Error::Failed { source, .. }) = &done
+        && source.downcast_ref::<AllRefused>().is_some_and(AllRefused::is_about_a_value)
+    {
+        call.memory().denies(reset);
+    }
+    done
 }
 
 /// Resets a manager. It will not be there to tell when that is done.
@@ -38,44 +46,73 @@ pub(crate) async fn reset_manager(
     uri: &str,
     reset: ResetType,
 ) -> Result<(), Error> {
-    let request = request(call, uri, "#Manager.Reset", reset).await?;
-    let reply = call.send(&request).await?;
-    call.succeed(&reply, || format!("reset {uri} with {reset}"))
+    const NAME: &str = "#Manager.Reset";
+    let action = call.get(uri).await?.body["Actions"][NAME].take();
+    post(call, uri, NAME, &action, (Kind::ResetManager(reset), reset)).await
 }
 
-async fn request(
+async fn post(
     call: &Call<'_>,
     uri: &str,
     name: &'static str,
-    reset: ResetType,
-) -> Result<Request, Error> {
-    let body = call.get(uri).await?.body;
-    let action = &body["Actions"][name];
-    let cannot = |why| failed(format!("reset {uri} with {reset}"), why);
+    action: &Value,
+    (kind, reset): (Kind, ResetType),
+) -> Result<(), Error> {
+    let what = format!("reset {uri} with {reset}");
+    let cannot = |why| failed(what.clone(), why);
     let target = action["target"].as_str().and_then(|link| uri::path_of(link, call.address()));
     let target = target.ok_or_else(|| cannot(ActionError::NotOffered(name)))?;
-    let allowed = allowable(call, action).await;
-    let chosen = choose(reset, &allowed)
-        .ok_or_else(|| cannot(ActionError::NotAllowed(allowed.join(", "))))?;
-    let parameters = json!({"ResetType": chosen.to_string()});
-    Ok(Request::new(Method::POST, &target).json(&parameters))
-}
-
-/// What the action allows: on the spot, or in its `ActionInfo`. Nothing, if neither can be read.
-async fn allowable(call: &Call<'_>, action: &Value) -> Vec<String> {
-    let allowed = field::texts(&action["ResetType@Redfish.AllowableValues"]);
-    let Some(info) = action["@Redfish.ActionInfo"].as_str().filter(|_| allowed.is_empty()) else {
-        return allowed;
+    let allowed = allowable(call, action, "ResetType").await?;
+    let choices = choices(reset, &allowed);
+    if choices.is_empty() {
+        return Err(cannot(ActionError::NotAllowed(allowed.join(", "))));
+    }
+    let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
+    let write = Write {
+        kind,
+        method: Method::POST,
+        uri: &target,
+        etags: crate::call::Etags::default(),
+        settings: None,
+        body: json!({}),
+        parameters: choices.iter().map(|it| Parameter::choice("ResetType", it)).collect(),
+        sets: choices.iter().map(|it| set([it.as_str()])).collect(),
+        present: Value::Null,
+        action: what,
     };
-    let Ok(info) = call.get(info).await else { return allowed };
-    let mut parameters = info.body["Parameters"].as_array().into_iter().flatten();
-    let reset = parameters.find(|parameter| parameter["Name"] == "ResetType");
-    reset.map(|reset| field::texts(&reset["AllowableValues"])).unwrap_or_default()
+    match kind {
+        Kind::ResetManager(_) => write.send_off(call).await,
+        _ => write.send(call).await,
+    }
 }
 
-/// The type to ask for: this one, or another that does the same, if the BMC allows only that. A
-/// graceful one is never replaced by force: that is for the caller to decide.
-fn choose(reset: ResetType, allowed: &[String]) -> Option<ResetType> {
+/// What a parameter of an action allows: on the spot, or in its `ActionInfo`. Nothing, if neither can be read.
+pub(crate) async fn allowable(
+    call: &Call<'_>,
+    action: &Value,
+    parameter: &str,
+) -> Result<Vec<String>, Error> {
+    let allowed = field::texts(&action[format!("{parameter}@Redfish.AllowableValues")]);
+    let Some(info) = action["@Redfish.ActionInfo"].as_str().filter(|_| allowed.is_empty()) else {
+        return Ok(allowed);
+    };
+    if let Some(known) = call.memory().allowed(info) {
+        return Ok(known);
+    }
+    let body = match call.get(info).await {
+        Ok(resource) => resource.body,
+        Err(error) if is_fatal(&error) => return Err(error),
+        Err(_) => return Ok(allowed),
+    };
+    let mut parameters = body["Parameters"].as_array().into_iter().flatten();
+    let found = parameters.find(|it| it["Name"] == parameter);
+    Ok(found.map(|it| field::texts(&it["AllowableValues"])).unwrap_or_default())
+}
+
+/// The types to ask for, one after the other: this one, and another that does the same. Of a BMC
+/// that says what it allows, only what it allows. A graceful one is never replaced by force: that
+/// is for the caller to decide.
+fn choices(reset: ResetType, allowed: &[String]) -> Vec<ResetType> {
     use ResetType::{ForceOn, ForceRestart, On, PowerCycle};
     let other = match reset {
         On => Some(ForceOn),
@@ -85,7 +122,7 @@ fn choose(reset: ResetType, allowed: &[String]) -> Option<ResetType> {
         ResetType::ForceOff | ResetType::GracefulShutdown | ResetType::GracefulRestart => None,
     };
     let is_allowed = |reset: &ResetType| allowed.is_empty() || allowed.contains(&reset.to_string());
-    Some(reset).filter(is_allowed).or(other.filter(is_allowed))
+    [Some(reset), other].into_iter().flatten().filter(is_allowed).collect()
 }
 
 #[cfg(test)]
@@ -96,17 +133,18 @@ mod tests {
     fn a_reset_is_replaced_only_by_one_that_does_the_same() {
         use ResetType::{ForceOff, ForceOn, ForceRestart, GracefulShutdown, On, PowerCycle};
         for (wanted, allowed, chosen) in [
-            (On, &["On", "ForceOff"][..], Some(On)),
-            (On, &["ForceOn", "ForceOff"], Some(ForceOn)),
-            (ForceOn, &["On"], Some(On)),
-            (PowerCycle, &["ForceRestart"], Some(ForceRestart)),
-            (ForceRestart, &["PowerCycle"], Some(PowerCycle)),
-            (GracefulShutdown, &["ForceOff"], None),
-            (ForceOff, &["PushPowerButton"], None),
-            (PowerCycle, &[], Some(PowerCycle)),
+            (On, &["On", "ForceOff"][..], &[On][..]),
+            (On, &["ForceOn", "ForceOff"], &[ForceOn]),
+            (ForceOn, &["On"], &[On]),
+            (PowerCycle, &["ForceRestart"], &[ForceRestart]),
+            (ForceRestart, &["PowerCycle"], &[PowerCycle]),
+            (GracefulShutdown, &["ForceOff"], &[]),
+            (ForceOff, &["PushPowerButton"], &[]),
+            (PowerCycle, &[], &[PowerCycle, ForceRestart]),
+            (GracefulShutdown, &[], &[GracefulShutdown]),
         ] {
             let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-            assert_eq!(choose(wanted, &allowed), chosen, "{wanted} of {allowed:?}");
+            assert_eq!(choices(wanted, &allowed), chosen, "{wanted} of {allowed:?}");
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::{
     Error,
-    call::{Call, failed},
-    patch::patch,
-    quirks, system,
+    call::{Call, Resource, failed},
+    forms::{self, Kind, Parameter, Write, set},
+    quirks, settings, system,
 };
-use metal_core::redfish::{BootEnabled, BootMode, BootSource};
+use http::Method;
+use metal_core::redfish::{BootEnabled, BootMode, BootSource, SystemReading};
 use serde_json::{Value, json};
+
+const MODE: &str = "BootSourceOverrideMode";
 
 /// The BMC says beforehand that it would refuse.
 #[derive(Debug, thiserror::Error)]
@@ -22,31 +25,59 @@ pub(crate) async fn boot_once(
     mode: Option<BootMode>,
 ) -> Result<(), Error> {
     let resource = call.get(uri).await?;
-    let system = system::reading(uri.to_owned(), &resource.body);
+    let system = system::read(call, uri.to_owned(), &resource.body).await?;
     let allowable = &system.boot.allowable;
     if !allowable.is_empty() && !allowable.contains(&source) {
         let allowed: Vec<_> = allowable.iter().map(ToString::to_string).collect();
         let action = format!("boot {uri} from {source}");
         return Err(failed(action, NotAllowed(allowed.join(", "))));
     }
-    let mut boot = json!({
+    let change = json!({
         "BootSourceOverrideEnabled": BootEnabled::Once.to_string(),
         "BootSourceOverrideTarget": source.to_string(),
     });
-    let has_mode = resource.body["Boot"].get("BootSourceOverrideMode").is_some();
-    if let Some(mode) = quirks::mode_to_send(mode, &system, has_mode) {
-        boot["BootSourceOverrideMode"] = Value::from(mode.to_string());
+    let has_mode = resource.body["Boot"].get(MODE).is_some();
+    let sent = quirks::mode_to_send(mode, &system, has_mode);
+    let mut sets = vec![set([]), set([MODE])];
+    if sent.is_some() {
+        sets.reverse();
     }
-    patch(call, uri, &resource, &json!({ "Boot": boot })).await
+    let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
+    let mode = Parameter::new(&["Boot", MODE], mode.to_string());
+    let parameters = vec![mode, forms::apply_time()];
+    let write = write(call, uri, resource, &change);
+    Write { kind: Kind::BootOverride, parameters, sets, ..write }.send(call).await
+}
+
+/// The mode to send where a BMC insists on one: the wanted one if it has that, else the present.
+fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
+    let modes = &system.boot.allowable_modes;
+    let wanted = wanted.filter(|mode| modes.is_empty() || modes.contains(mode));
+    wanted.or(system.boot.mode).unwrap_or(BootMode::Uefi)
 }
 
 /// Sets the persistent boot order, and drops an override that would hide it.
 pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
     let resource = call.get(uri).await?;
-    let system = system::reading(uri.to_owned(), &resource.body);
-    let mut boot = json!({ "BootOrder": order });
+    let system = system::read(call, uri.to_owned(), &resource.body).await?;
+    let mut change = json!({ "BootOrder": order });
     if system.boot.enabled != BootEnabled::Disabled {
-        boot["BootSourceOverrideEnabled"] = Value::from(BootEnabled::Disabled.to_string());
+        change["BootSourceOverrideEnabled"] = Value::from(BootEnabled::Disabled.to_string());
     }
-    patch(call, uri, &resource, &json!({ "Boot": boot })).await
+    write(call, uri, resource, &change).send(call).await
+}
+
+fn write<'a>(call: &Call<'_>, uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {
+    Write {
+        kind: Kind::BootOrder,
+        method: Method::PATCH,
+        uri,
+        settings: settings::link(call, &resource.body),
+        etags: resource.etags,
+        body: json!({ "Boot": change }),
+        parameters: vec![forms::apply_time()],
+        sets: vec![set([])],
+        present: json!({ "Boot": resource.body["Boot"] }),
+        action: format!("change {uri}"),
+    }
 }

@@ -22,12 +22,12 @@ pub(crate) enum Failure {
 }
 
 /// As many failures in a row of the milder kind mean that nobody is there.
-const PATIENCE: u32 = 3;
+pub(crate) const PATIENCE: usize = 3;
 
 /// The state of one BMC.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
-    stuck: u32,
+    stuck: usize,
     rests: u32,
     resting: Option<(Instant, String)>,
 }

@@ -2,12 +2,14 @@
 
 use crate::{
     Error, Permit,
-    breaker::Failure,
+    budget::{Budget, Excess},
     endpoint::{Endpoint, Request},
+    line::misbehaving,
+    memory::Memory,
     message::Refused,
     root::Root,
     uri,
-    wire::{Reply, WireError},
+    wire::{Reply, Unanswered},
 };
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
@@ -15,17 +17,27 @@ use std::{borrow::Cow, error::Error as StdError, net::IpAddr, sync::Arc, time::D
 use tokio::time::{Instant, timeout_at};
 
 /// A call under way.
-#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     endpoint: &'a Endpoint,
     until: Instant,
     permit: &'a Permit,
+    budget: Budget<'a>,
 }
 
 /// A resource that was read.
+#[derive(Default)]
 pub(crate) struct Resource {
     pub(crate) body: Value,
-    pub(crate) etag: Option<HeaderValue>,
+    pub(crate) etags: Etags,
+}
+
+/// The ETags of a resource, which need not be the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Etags {
+    /// Header `ETag`.
+    pub(crate) header: Option<HeaderValue>,
+    /// Property `@odata.etag`.
+    pub(crate) body: Option<HeaderValue>,
 }
 
 /// The time for a call is over.
@@ -36,17 +48,13 @@ struct Late;
 /// A BMC sent something that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
-    #[error("the answer is no JSON object")]
-    NoObject,
-    #[error("the answer is not JSON")]
-    NoJson(#[source] serde_json::Error),
     #[error("{0:?} is no URI of this BMC")]
     Uri(String),
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(endpoint: &'a Endpoint, permit: &'a Permit, time: Duration) -> Self {
-        Self { endpoint, permit, until: Instant::now() + time }
+        Self { endpoint, permit, until: Instant::now() + time, budget: endpoint.budget() }
     }
 
     pub(crate) fn address(&self) -> IpAddr {
@@ -70,7 +78,9 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) async fn root(&self) -> Result<Arc<Root>, Error> {
-        timeout_at(self.until, self.endpoint.root()).await.unwrap_or_else(|_| Err(late()))
+        timeout_at(self.until, self.endpoint.root(&self.budget))
+            .await
+            .unwrap_or_else(|_| Err(late()))
     }
 
     /// Sends a request and returns its answer, whatever that is.
@@ -79,7 +89,7 @@ impl<'a> Call<'a> {
             Method::GET | Method::HEAD => Cow::Borrowed(request),
             _ => Cow::Owned(request.permitted(self.permit)),
         };
-        let answer = self.endpoint.exchange(&request);
+        let answer = self.endpoint.exchange(&request, &self.budget);
         timeout_at(self.until, answer).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -89,10 +99,25 @@ impl<'a> Call<'a> {
         let reply = self.send(&Request::new(Method::GET, &path)).await?;
         let action = || format!("get {path}");
         self.succeed(&reply, action)?;
-        let body = object(&reply.body).map_err(|source| failed(action(), source))?;
+        let body = self.object(&reply.body, action).await?;
         let header = reply.headers.get(header::ETAG).cloned();
-        let etag = header.or_else(|| HeaderValue::from_str(body["@odata.etag"].as_str()?).ok());
-        Ok(Resource { body, etag })
+        let in_body = body["@odata.etag"].as_str().filter(|etag| !etag.is_empty());
+        let etags = Etags { header, body: in_body.and_then(|it| HeaderValue::from_str(it).ok()) };
+        Ok(Resource { body, etags })
+    }
+
+    /// The object in the answer to this.
+    pub(crate) async fn object(
+        &self,
+        body: &[u8],
+        action: impl FnOnce() -> String,
+    ) -> Result<Value, Error> {
+        let object = self.budget.object(body);
+        let object = timeout_at(self.until, object).await.map_err(|_| late())?;
+        match object {
+            Ok(object) => object.map_err(|error| failed(action(), error)),
+            Err(excess) => Err(misbehaving(action(), excess)),
+        }
     }
 
     /// The path to send for a link that a BMC or a caller gave.
@@ -114,9 +139,19 @@ impl<'a> Call<'a> {
 
     /// The error that an answer is.
     pub(crate) fn refusal(&self, reply: &Reply, action: String) -> Error {
+        failed(action, self.refused(reply))
+    }
+
+    /// What an answer that is none of success says.
+    pub(crate) fn refused(&self, reply: &Reply) -> Refused {
         let credentials = self.endpoint.credentials();
         let password = credentials.as_ref().map_or("", |known| known.password.as_str());
-        failed(action, Refused::new(reply.status, &reply.body, &[password]))
+        Refused::new(reply.status, &reply.body, &[password])
+    }
+
+    /// What is remembered of the BMC.
+    pub(crate) fn memory(&self) -> &'a Memory {
+        &self.endpoint.memory
     }
 }
 
@@ -129,23 +164,34 @@ pub(crate) fn failed(action: String, source: impl StdError + Send + Sync + 'stat
     Error::Failed { action, source: source.into() }
 }
 
-/// A body that is a JSON object.
-pub(crate) fn object(body: &[u8]) -> Result<Value, Unusable> {
-    match serde_json::from_slice(body) {
-        Ok(body @ Value::Object(_)) => Ok(body),
-        Ok(_) => Err(Unusable::NoObject),
-        Err(error) => Err(Unusable::NoJson(error)),
-    }
-}
-
 /// Whether an error means that asking this BMC for something else is no use. A resource that hangs
 /// or breaks the connection says nothing about the others.
 pub(crate) fn is_fatal(error: &Error) -> bool {
     match error {
-        Error::Unauthorized | Error::Withdrawn(_) => true,
+        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => true,
+        Error::Misbehaving { source, .. } => !is_of_one_resource(source.as_ref()),
         Error::Unreachable(source) => {
-            source.downcast_ref::<WireError>().is_none_or(|error| error.failure() == Failure::Dead)
+            // A request without an answer is none of the whole connection.
+            !source.is::<Unanswered>()
         }
         Error::Failed { .. } => false,
+    }
+}
+
+fn is_of_one_resource(source: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    source.downcast_ref::<Excess>().is_some_and(|excess| excess.is_of_one_resource())
+}
+
+/// Whether a BMC says that it does not have a resource.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    match error {
+        Error::Failed { source, .. } => {
+            source.downcast_ref::<Refused>().is_some_and(Refused::is_absent)
+        }
+        Error::Unreachable(_)
+        | Error::Unauthorized
+        | Error::SessionsFull(_)
+        | Error::Withdrawn(_)
+        | Error::Misbehaving { .. } => false,
     }
 }

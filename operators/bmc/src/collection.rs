@@ -1,4 +1,7 @@
 //! Collections: pages, and members with or without `$expand` (DSP0266, section 7.3.4).
+//!
+//! Of each page its members are taken, as text where they came with it, and the page is dropped
+//! before the next one is asked for.
 
 use crate::{
     Error,
@@ -8,6 +11,7 @@ use crate::{
     root::Root,
 };
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// More members than any BMC has.
 const MEMBERS: usize = 1024;
@@ -18,60 +22,134 @@ const PAGES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) uri: String,
-    /// The member itself, where the collection came with it.
-    pub(crate) body: Option<Value>,
+    /// The member itself, where the collection came with it: JSON.
+    body: Option<Box<[u8]>>,
 }
 
 impl Member {
     /// The member, read now if the collection did not come with it.
     pub(crate) async fn read(self, call: &Call<'_>) -> Result<(String, Value), Error> {
         let body = match self.body {
-            Some(body) => body,
+            Some(body) => call.object(&body, || format!("get {}", self.uri)).await?,
             None => call.get(&self.uri).await?.body,
         };
         Ok((self.uri, body))
     }
 
-    /// The members that a list of links names.
+    /// Whether it has still to be read.
+    pub(crate) fn is_link(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// The members that a list of links names, each once.
     pub(crate) fn list(value: &Value, call: &Call<'_>) -> Vec<Self> {
-        value.as_array().into_iter().flatten().filter_map(|entry| Self::new(entry, call)).collect()
+        let mut known = HashSet::new();
+        let entries = value.as_array().into_iter().flatten();
+        let members = entries.filter_map(|entry| Self::new(entry, call));
+        members.filter(|member| known.insert(member.uri.clone())).take(MEMBERS).collect()
     }
 
     fn new(entry: &Value, call: &Call<'_>) -> Option<Self> {
         let uri = field::link(entry, call.address())?;
         let is_whole = entry.get("Id").is_some() || entry.get("Name").is_some();
-        Some(Self { uri, body: is_whole.then(|| entry.clone()) })
+        Some(Self { uri, body: is_whole.then(|| entry.to_string().into_bytes().into()) })
     }
 }
 
-/// Every member, with the members themselves if the BMC can do that at once. If a page after the
-/// first cannot be read, `missing` says so.
+/// A collection, as far as it was read.
+struct Walk<'a> {
+    collection: &'a str,
+    members: Vec<Member>,
+    known: HashSet<String>,
+    /// Entries of its pages, those without a usable link included.
+    entries: u64,
+    unusable: u64,
+    /// What the collection says that this number is.
+    count: Option<u64>,
+}
+
+impl Walk<'_> {
+    /// Takes the members of a page, and returns the link to the next.
+    fn take(&mut self, page: &Value, call: &Call<'_>) -> Option<String> {
+        let entries = page["Members"].as_array();
+        for entry in entries.into_iter().flatten() {
+            self.entries += 1;
+            match Member::new(entry, call) {
+                None => self.unusable += 1,
+                Some(_) if self.members.len() == MEMBERS => {}
+                Some(member) if self.known.contains(&member.uri) => {}
+                Some(member) => {
+                    self.known.insert(member.uri.clone());
+                    self.members.push(member);
+                }
+            }
+        }
+        self.count = self.count.or_else(|| field::unsigned(&page["Members@odata.count"]));
+        page["Members@odata.nextLink"].as_str().map(str::to_owned)
+    }
+
+    /// What is wrong with the collection, if it was read to its end.
+    fn faults(&self, missing: &mut Vec<String>) {
+        let (collection, entries, found) = (self.collection, self.entries, self.members.len());
+        match self.count {
+            Some(count) if count != entries => missing.push(format!(
+                "{collection}: Members@odata.count is {count}, and it has {entries} members"
+            )),
+            _ => {}
+        }
+        if self.unusable > 0 {
+            missing.push(format!("{collection}: {} of its links cannot be used", self.unusable));
+        }
+        if found == MEMBERS {
+            missing.push(format!("{collection}, beyond {MEMBERS}: too many members"));
+        }
+    }
+}
+
+/// Every member, each once, with the members themselves if the BMC can do that at once. If a page
+/// after the first cannot be read, or the collection contradicts itself, `missing` says so.
 pub(crate) async fn members(
     call: &Call<'_>,
     root: &Root,
     collection: &str,
     missing: &mut Vec<String>,
 ) -> Result<Vec<Member>, Error> {
-    let mut page = first_page(call, root, collection).await?;
-    let mut members = Member::list(&page["Members"], call);
-    for _ in 1..PAGES {
-        let Some(next) = page["Members@odata.nextLink"].as_str() else { break };
-        page = match call.get(next).await {
-            Ok(resource) => resource.body,
+    let mut walk = Walk {
+        collection,
+        members: vec![],
+        known: HashSet::new(),
+        entries: 0,
+        unusable: 0,
+        count: None,
+    };
+    let mut pages = HashSet::from([collection.to_owned()]);
+    let mut next = walk.take(&first_page(call, root, collection).await?, call);
+    while let Some(link) = next.filter(|_| walk.members.len() < MEMBERS) {
+        let far = walk.members.len();
+        let Ok(path) = call.path(&link) else {
+            missing.push(format!("{collection}, beyond {far}: its nextLink cannot be used"));
+            return Ok(walk.members);
+        };
+        if pages.contains(&path) {
+            missing.push(format!("{collection}, beyond {far}: its nextLink leads back to {path}"));
+            return Ok(walk.members);
+        }
+        if pages.len() == PAGES {
+            missing.push(format!("{collection}, beyond {far}: more than {PAGES} pages"));
+            return Ok(walk.members);
+        }
+        next = match call.get(&path).await {
+            Ok(page) => walk.take(&page.body, call),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                missing.push(format!("{collection}, beyond {}: {}", members.len(), reason(&error)));
-                break;
+                missing.push(format!("{collection}, beyond {far}: {}", reason(&error)));
+                return Ok(walk.members);
             }
         };
-        members.extend(Member::list(&page["Members"], call));
-        if members.len() >= MEMBERS {
-            missing.push(format!("{collection}, beyond {MEMBERS}: too many members"));
-            members.truncate(MEMBERS);
-            break;
-        }
+        pages.insert(path);
     }
-    Ok(members)
+    walk.faults(missing);
+    Ok(walk.members)
 }
 
 async fn first_page(call: &Call<'_>, root: &Root, collection: &str) -> Result<Value, Error> {

@@ -13,6 +13,9 @@ pub struct Config {
     /// How many idle connections are kept open; beyond it, a connection ends with its request.
     /// Each costs a file descriptor and up to 6 KiB; with TLS, 13.
     pub kept_connections: usize,
+    /// Calls with long answers that are under way at a time, whatever BMC they are to. With
+    /// [`Limits`] it bounds what all BMCs together can make a process hold.
+    pub long_calls: usize,
     /// How long things may take, and how large they may be.
     pub limits: Limits,
 }
@@ -23,6 +26,7 @@ impl Default for Config {
             trust: Trust::default(),
             requests_per_second: const { NonZeroU32::new(1000).unwrap() },
             kept_connections: 512,
+            long_calls: 4,
             limits: Limits::default(),
         }
     }
@@ -42,6 +46,20 @@ pub struct Limits {
     pub body: Duration,
     /// Size of a body.
     pub body_bytes: usize,
+    /// Up to this size, a body waits for no other.
+    pub small_body: usize,
+    /// Size of all bodies of one call.
+    pub call_bytes: usize,
+    /// Up to this size, a call waits for no other.
+    pub small_call: usize,
+    /// Memory that a document may take once it is parsed.
+    pub parsed_bytes: usize,
+    /// Up to this size, a document waits for no other.
+    pub small_parsed: usize,
+    /// Size of all bodies of one BMC within [`bmc_period`](Self::bmc_period).
+    pub bmc_bytes: usize,
+    /// What [`bmc_bytes`](Self::bmc_bytes) is for.
+    pub bmc_period: Duration,
     /// A whole call that reads one thing.
     pub read: Duration,
     /// A whole call of `inventory`.
@@ -56,6 +74,9 @@ pub struct Limits {
     pub idle: Duration,
     /// For how long refused credentials are not tried again.
     pub lockout: Duration,
+    /// For how long a BMC without a free session, and without Basic authentication, is not asked
+    /// for one again.
+    pub sessions_full: Duration,
     /// For how long a BMC that does not answer is left alone, the first time. Doubles every time.
     pub rest: Duration,
     /// What that doubling ends at.
@@ -71,6 +92,13 @@ impl Default for Limits {
             headers: seconds(30),
             body: seconds(30),
             body_bytes: 4 << 20,
+            small_body: 128 << 10,
+            call_bytes: 8 << 20,
+            small_call: 1 << 20,
+            parsed_bytes: 16 << 20,
+            small_parsed: 512 << 10,
+            bmc_bytes: 64 << 20,
+            bmc_period: seconds(600),
             read: seconds(120),
             inventory: seconds(300),
             write: seconds(120),
@@ -78,6 +106,7 @@ impl Default for Limits {
             queue: 16,
             idle: seconds(300),
             lockout: seconds(30 * 60),
+            sessions_full: seconds(60),
             rest: seconds(1),
             longest_rest: seconds(120),
         }

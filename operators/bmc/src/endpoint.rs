@@ -1,8 +1,15 @@
 //! One BMC, whoever talks to it: a queue, and behind it one line for one request at a time.
 
 use crate::{
-    Config, Counters, Error, Permit, Target, line::Line, login::Auth, rate::Rate, root::Root,
-    tls::Pin, wire::Reply,
+    Config, Counters, Error, Permit, Target,
+    budget::{Budget, Traffic},
+    line::Line,
+    login::Auth,
+    memory::Memory,
+    rate::Rate,
+    root::{ROOT, Root},
+    tls::Pin,
+    wire::Reply,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -21,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) rate: Rate,
     /// One permit for each idle connection that may be kept.
     pub(crate) kept: Arc<Semaphore>,
+    /// One permit for each call with long answers.
+    pub(crate) long_calls: Arc<Semaphore>,
 }
 
 /// A request, without what every request has.
@@ -30,14 +39,26 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// Whether it asks for a session.
+    pub(crate) is_login: bool,
     /// Asked right before the first byte.
     pub(crate) permit: Permit,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, path: &str) -> Self {
-        let (path, headers) = (path.to_owned(), HeaderMap::new());
-        Self { method, path, headers, body: None, permit: Permit::default() }
+        let (headers, path) = (HeaderMap::new(), path.to_owned());
+        let permit = Permit::default();
+        Self { method, path, headers, body: None, is_login: false, permit }
+    }
+
+    pub(crate) fn login(self) -> Self {
+        Self { is_login: true, ..self }
+    }
+
+    /// Whether its answer says something about the whole BMC.
+    pub(crate) fn is_about_all(&self) -> bool {
+        self.is_login || self.path == ROOT
     }
 
     pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
@@ -63,6 +84,8 @@ pub(crate) struct Endpoint {
     credentials: Mutex<Option<Credentials>>,
     pin: Mutex<Option<Pin>>,
     queue: Semaphore,
+    traffic: Traffic,
+    pub(crate) memory: Memory,
     line: sync::Mutex<Line>,
 }
 
@@ -74,8 +97,13 @@ struct Crowded;
 impl Endpoint {
     pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
         let queue = Semaphore::new(shared.config.limits.queue);
-        let (credentials, pin, line) = Default::default();
-        Self { target, shared, credentials, pin, queue, line }
+        let (credentials, pin, traffic, memory, line) = Default::default();
+        Self { target, shared, credentials, pin, queue, traffic, memory, line }
+    }
+
+    /// What one call may take.
+    pub(crate) fn budget(&self) -> Budget<'_> {
+        Budget::new(&self.shared.config.limits, &self.traffic, &self.shared.long_calls)
     }
 
     pub(crate) fn credentials(&self) -> MutexGuard<'_, Option<Credentials>> {
@@ -87,15 +115,19 @@ impl Endpoint {
     }
 
     /// Sends one request in its turn, logged in.
-    pub(crate) async fn exchange(&self, request: &Request) -> Result<Reply, Error> {
+    pub(crate) async fn exchange(
+        &self,
+        request: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, Error> {
         let _place = self.place()?;
-        self.line.lock().await.exchange(self, request).await
+        self.line.lock().await.exchange(self, request, budget).await
     }
 
     /// The service root: as it was when the BMC was last found to be there.
-    pub(crate) async fn root(&self) -> Result<Arc<Root>, Error> {
+    pub(crate) async fn root(&self, budget: &Budget<'_>) -> Result<Arc<Root>, Error> {
         let _place = self.place()?;
-        self.line.lock().await.known_root(self).await
+        self.line.lock().await.known_root(self, budget).await
     }
 
     /// Ends the session and the connection.

@@ -271,7 +271,7 @@ impl Bmc for FakeBmc {
         Self { permit, ..self }
     }
 
-    async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
+    async fn systems_with(&self, _: &mut Vec<String>) -> Result<Vec<SystemReading>, Error> {
         self.read(|state| Ok(state.systems.clone()))
     }
 

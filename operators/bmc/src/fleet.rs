@@ -33,7 +33,9 @@ impl Fleet {
     pub fn new(config: Config) -> Self {
         let rate = Rate::new(config.requests_per_second, Instant::now());
         let kept = Arc::new(Semaphore::new(config.kept_connections));
-        let shared = Shared { config, counters: Counters::default(), rate, kept };
+        let long_calls = Arc::new(Semaphore::new(config.long_calls.max(1)));
+        let counters = Counters::default();
+        let shared = Shared { config, counters, rate, kept, long_calls };
         Self { shared: Arc::new(shared), endpoints: Arc::default() }
     }
 

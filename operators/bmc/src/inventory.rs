@@ -9,33 +9,38 @@ use crate::{
     root::Root,
     storage,
 };
-use metal_core::redfish::{EthernetInterface, Inventory, Processor};
+use metal_core::redfish::{Inventory, Processor};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// As many things that could not be read are named.
 const NAMED: usize = 32;
+/// More parts than any machine has.
+const PARTS: usize = 1024;
+/// More text than they have: it becomes a part of an object.
+const ROOM: usize = 512 << 10;
 
 /// The parts of one system.
 pub(crate) async fn inventory(call: Call<'_>, uri: &str) -> Result<Inventory, Error> {
     let root = call.root().await?;
-    let system = call.get(uri).await?.body;
-    let mut survey = Survey { call, root, missing: vec![] };
-    let processors = survey.collection(&system["Processors"], "Processors").await?;
+    let system = match call.memory().parts_of(uri) {
+        Some(parts) => parts,
+        None => call.get(uri).await?.body,
+    };
+    let mut survey = Survey { call, root, parts: PARTS, room: ROOM, missing: vec![] };
+    let processors = survey.collection(&system["Processors"], "Processors", processor).await?;
     let storages = storage::storages(&mut survey, &system).await?;
-    let interfaces = survey.collection(&system["EthernetInterfaces"], "EthernetInterfaces").await?;
-    Ok(Inventory {
-        processors: processors.iter().map(|(uri, body)| processor(uri, body)).collect(),
-        storages,
-        interfaces: interfaces.iter().map(|(uri, body)| interface(uri, body)).collect(),
-        missing: survey.finish(),
-    })
+    Ok(Inventory { processors, storages, missing: survey.finish() })
 }
 
 /// A survey under way.
 pub(crate) struct Survey<'a> {
     call: Call<'a>,
     root: Arc<Root>,
+    /// As many parts may still be read.
+    parts: usize,
+    /// As much text may still be kept.
+    room: usize,
     missing: Vec<String>,
 }
 
@@ -44,12 +49,13 @@ impl Survey<'_> {
         &self.call
     }
 
-    /// What a system or storage links to as a collection, each member with its URI.
-    pub(crate) async fn collection(
+    /// What a system or storage links to as a collection.
+    pub(crate) async fn collection<T>(
         &mut self,
         link: &Value,
         name: &str,
-    ) -> Result<Vec<(String, Value)>, Error> {
+        reading: impl Fn(&str, &Value) -> T,
+    ) -> Result<Vec<T>, Error> {
         let Some(uri) = field::link(link, self.call.address()) else {
             if !link.is_null() {
                 self.missing.push(format!("{name}: the link cannot be used"));
@@ -60,7 +66,7 @@ impl Survey<'_> {
             return Ok(vec![]);
         }
         match collection::members(&self.call, &self.root, &uri, &mut self.missing).await {
-            Ok(members) => self.read(members).await,
+            Ok(members) => self.read(members, reading).await,
             Err(error) if self.ends(&error) => Err(error),
             Err(error) => {
                 self.note(&uri, &error);
@@ -69,19 +75,32 @@ impl Survey<'_> {
         }
     }
 
-    /// Those members that can be read.
-    pub(crate) async fn read(
+    /// Those members that can be read. What they say is kept, and not their documents.
+    pub(crate) async fn read<T>(
         &mut self,
         members: Vec<Member>,
-    ) -> Result<Vec<(String, Value)>, Error> {
+        reading: impl Fn(&str, &Value) -> T,
+    ) -> Result<Vec<T>, Error> {
         let mut read = vec![];
         for member in members {
             let uri = member.uri.clone();
-            if member.body.is_none() && self.is_late(&uri) {
+            if self.parts == 0 {
+                self.missing.push(format!("{uri}: more than {PARTS} parts"));
+                break;
+            }
+            if member.is_link() && self.is_late(&uri) {
                 continue;
             }
             match member.read(&self.call).await {
-                Ok(member) => read.push(member),
+                Ok((uri, body)) => {
+                    let weight = weight(&body);
+                    if weight > self.room {
+                        self.missing.push(format!("{uri}: more than {ROOM} bytes of names"));
+                        break;
+                    }
+                    (self.parts, self.room) = (self.parts - 1, self.room - weight);
+                    read.push(reading(&uri, &body));
+                }
                 Err(error) if self.ends(&error) => return Err(error),
                 Err(error) => self.note(&uri, &error),
             }
@@ -116,6 +135,13 @@ impl Survey<'_> {
     }
 }
 
+/// How much text of a part can be kept.
+fn weight(body: &Value) -> usize {
+    let fields = body.as_object().into_iter().flatten();
+    let texts = fields.filter_map(|(_, value)| value.as_str());
+    texts.map(|text| text.len().min(1024)).sum()
+}
+
 /// `Id`, or the last part of the URI in its place.
 fn id(uri: &str, body: &Value) -> String {
     field::text(&body["Id"]).unwrap_or_else(|| {
@@ -135,14 +161,5 @@ fn processor(uri: &str, body: &Value) -> Processor {
         max_speed_mhz: field::unsigned32(&body["MaxSpeedMHz"]),
         total_cores: field::unsigned32(&body["TotalCores"]),
         total_threads: field::unsigned32(&body["TotalThreads"]),
-    }
-}
-
-fn interface(uri: &str, body: &Value) -> EthernetInterface {
-    EthernetInterface {
-        id: id(uri, body),
-        mac_address: field::mac(&body["PermanentMACAddress"])
-            .or_else(|| field::mac(&body["MACAddress"])),
-        link_status: field::text(&body["LinkStatus"]),
     }
 }

@@ -4,10 +4,12 @@ use crate::{
     Error,
     call::{Call, failed},
     field,
-    patch::patch,
+    forms::{Kind, Write, set},
+    settings,
 };
+use http::Method;
 use metal_core::redfish::IndicatorLed;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// There is none.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ use serde_json::json;
 struct NoLed;
 
 /// Sets the locator LED of a system.
-pub(crate) async fn set(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Result<(), Error> {
+pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Result<(), Error> {
     let resource = call.get(uri).await?;
     let body = &resource.body;
     let has_led = body["IndicatorLED"].is_string();
@@ -27,7 +29,19 @@ pub(crate) async fn set(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Result
     } else {
         return Err(failed(format!("set the LED of {uri}"), NoLed));
     };
-    patch(call, uri, &resource, &change).await
+    let write = Write {
+        kind: Kind::Led,
+        method: Method::PATCH,
+        uri,
+        settings: settings::link(call, &resource.body),
+        etags: resource.etags,
+        body: change,
+        parameters: vec![],
+        sets: vec![set([])],
+        present: Value::Null,
+        action: format!("change {uri}"),
+    };
+    write.send(call).await
 }
 
 /// Some LEDs can only blink, others only shine. Both can be found in a row of racks.

@@ -10,28 +10,34 @@
 mod action;
 mod boot;
 mod breaker;
+mod budget;
 mod call;
 mod collection;
 mod config;
 mod counters;
+mod encoding;
 mod endpoint;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod field;
 mod fleet;
+mod forms;
 mod inventory;
+mod json;
 mod led;
 mod line;
 mod login;
 mod manager;
 mod media;
+mod memory;
 mod message;
-mod patch;
+mod offer;
 mod permit;
 mod quirks;
 mod rate;
 mod redfish;
 mod root;
+mod settings;
 mod storage;
 mod system;
 mod task;
@@ -73,7 +79,16 @@ pub trait Bmc: Send + Sync {
         Self: Sized;
 
     /// Every system, in the order of the collection.
-    fn systems(&self) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send;
+    fn systems(&self) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send {
+        async { self.systems_with(&mut vec![]).await }
+    }
+
+    /// Every system, as [`systems`](Self::systems). What the BMC could not say, or said against
+    /// itself, is added to `remarks`, each with its resource.
+    fn systems_with(
+        &self,
+        remarks: &mut Vec<String>,
+    ) -> impl Future<Output = Result<Vec<SystemReading>, Error>> + Send;
 
     /// One system, by its URI.
     fn system(&self, uri: &str) -> impl Future<Output = Result<SystemReading, Error>> + Send;
@@ -137,6 +152,19 @@ pub enum Error {
     /// It was not asked any more: the permit for the write did not hold.
     #[error("BMC was not told: the write was withdrawn")]
     Withdrawn(#[source] Withdrawn),
+    /// All of its sessions are taken, and it takes no request without one. The credentials may be
+    /// right.
+    #[error("BMC has no session left, and refuses Basic authentication")]
+    SessionsFull(#[source] Box<dyn StdError + Send + Sync>),
+    /// It sends more than one BMC may make a process hold. Asking again soon is no use.
+    #[error("BMC misbehaves when asked to {action}")]
+    Misbehaving {
+        /// What it was asked to do, as an infinitive with its URI.
+        action: String,
+        /// What it exceeds.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// It answered with an error, or with something this crate cannot read.
     #[error("BMC failed to {action}")]
     Failed {

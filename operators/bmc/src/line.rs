@@ -2,22 +2,26 @@
 
 use crate::{
     Error,
-    breaker::{Breaker, Failure},
+    breaker::{Breaker, Failure, PATIENCE},
+    budget::{Budget, Excess},
     endpoint::{Endpoint, Request},
-    login::{self, Auth, Outcome, Session},
+    json,
+    login::{self, Auth, Full, Outcome, Session, Why},
     message::{Refused, chain},
     root::{ROOT, Root},
-    wire::{Connection, Reply, WireError},
+    uri,
+    wire::{Connection, Reply, Unanswered, WireError},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::Full as Whole;
 use metal_core::redfish::{Credentials, Scheme};
-use serde_json::Value;
 use std::{mem, net::IpAddr, sync::Arc};
 use tokio::time::Instant;
 
 /// As many refused credentials are remembered for a BMC.
 const REFUSALS: usize = 4;
+/// Memory that a service root may take.
+const ROOT_BYTES: usize = 512 << 10;
 
 /// The state of one BMC. A connection is taken out while it is used, so that a call which is
 /// dropped half-way leaves none behind that is in the middle of something.
@@ -32,8 +36,12 @@ pub(crate) struct Line {
     /// Whether a session was ever good for anything.
     sessions_work: bool,
     refused: Vec<(Credentials, Instant)>,
+    /// When there was no session left, and no other way to log in, and what the BMC said.
+    full: Option<(Instant, String)>,
     root: Option<Arc<Root>>,
     breaker: Breaker,
+    /// Paths that got no answer, since the last answer.
+    stuck: Vec<String>,
 }
 
 /// A BMC is not asked because it did not answer before; says what was said then.
@@ -63,16 +71,15 @@ impl Line {
         &mut self,
         at: &Endpoint,
         request: &Request,
+        budget: &Budget<'_>,
     ) -> Result<Reply, Error> {
-        let credentials = self.admit(at)?;
+        let credentials = self.admit(at, budget)?;
         loop {
-            self.log_in(at, &credentials).await?;
+            self.log_in(at, &credentials, budget).await?;
             let signature = self.auth.header(&credentials);
-            let reply = self.send(at, Letter { request, signature }).await?;
+            let reply = self.send(at, Letter { request, signature }, budget).await?;
             if reply.status != StatusCode::UNAUTHORIZED {
-                if let Auth::Session { is_new, .. } = &mut self.auth {
-                    (*is_new, self.sessions_work) = (false, true);
-                }
+                self.accepted();
                 return Ok(reply);
             }
             match mem::take(&mut self.auth) {
@@ -82,16 +89,58 @@ impl Line {
                     self.auth = auth;
                     return Ok(reply);
                 }
-                Auth::Session { .. } => self.auth = Auth::Basic,
-                Auth::Basic | Auth::Unknown => return Err(self.refuse(at, credentials)),
+                Auth::Session { .. } => self.auth = Auth::basic(Why::NoSessions),
+                auth @ Auth::Basic { works: true, .. } => {
+                    self.auth = auth;
+                    if self.is_welcome(at, &credentials, request, budget).await? {
+                        return Ok(reply);
+                    }
+                    return Err(self.refuse(at, credentials));
+                }
+                Auth::Basic { why: Why::SessionsFull(said), .. } => {
+                    self.full = Some((Instant::now(), said.clone()));
+                    return Err(Error::SessionsFull(Full(said).into()));
+                }
+                Auth::Basic { .. } | Auth::Unknown => return Err(self.refuse(at, credentials)),
             }
         }
     }
 
     /// The service root, read now if it is not known.
-    pub(crate) async fn known_root(&mut self, at: &Endpoint) -> Result<Arc<Root>, Error> {
-        let credentials = self.admit(at)?;
-        self.root(at, &credentials).await
+    pub(crate) async fn known_root(
+        &mut self,
+        at: &Endpoint,
+        budget: &Budget<'_>,
+    ) -> Result<Arc<Root>, Error> {
+        let credentials = self.admit(at, budget)?;
+        self.root(at, &credentials, budget).await
+    }
+
+    /// The way of logging in has worked.
+    fn accepted(&mut self) {
+        match &mut self.auth {
+            Auth::Session { is_new, .. } => (*is_new, self.sessions_work) = (false, true),
+            Auth::Basic { works, .. } => *works = true,
+            Auth::Unknown => {}
+        }
+    }
+
+    /// Whether credentials that have worked, and were refused by one resource, still do.
+    async fn is_welcome(
+        &mut self,
+        at: &Endpoint,
+        credentials: &Credentials,
+        refused: &Request,
+        budget: &Budget<'_>,
+    ) -> Result<bool, Error> {
+        let root = self.root(at, credentials, budget).await?;
+        if root.systems == refused.path {
+            return Ok(false);
+        }
+        let request = Request::new(Method::GET, &root.systems);
+        let signature = self.auth.header(credentials);
+        let reply = self.send(at, Letter { request: &request, signature }, budget).await?;
+        Ok(reply.status != StatusCode::UNAUTHORIZED)
     }
 
     /// Ends the session, if the BMC is there to hear it.
@@ -99,12 +148,12 @@ impl Line {
         let auth = mem::take(&mut self.auth);
         if let (Auth::Session { session, .. }, None) = (auth, self.breaker.rests(Instant::now())) {
             let signature = Some((login::TOKEN, session.token.clone()));
-            self.end(at, session, signature).await;
+            self.end(at, session, signature, &at.budget()).await;
         }
     }
 
     /// Adopts the current credentials, and refuses what need not be tried.
-    fn admit(&mut self, at: &Endpoint) -> Result<Credentials, Error> {
+    fn admit(&mut self, at: &Endpoint, budget: &Budget<'_>) -> Result<Credentials, Error> {
         let current = at.credentials().clone();
         let credentials = current.ok_or_else(|| Error::Unreachable(Nameless.into()))?;
         if self.credentials.as_ref() != Some(&credentials) {
@@ -112,6 +161,7 @@ impl Line {
                 self.left_over = Some(session);
             }
             self.credentials = Some(credentials.clone());
+            self.full = None;
         }
         let (counters, now) = (&at.shared.counters, Instant::now());
         let lockout = at.shared.config.limits.lockout;
@@ -120,10 +170,21 @@ impl Line {
             counters.skipped.inc();
             return Err(Error::Unauthorized);
         }
+        let is_fresh = |(when, _): &&(Instant, String)| {
+            now.duration_since(*when) < at.shared.config.limits.sessions_full
+        };
+        if let Some((_, said)) = self.full.as_ref().filter(is_fresh) {
+            counters.skipped.inc();
+            return Err(Error::SessionsFull(Full(said.clone()).into()));
+        }
         if let Some(why) = self.breaker.rests(now) {
             counters.skipped.inc();
             return Err(Error::Unreachable(Resting(why.to_owned()).into()));
         }
+        budget.admit().map_err(|excess| {
+            counters.skipped.inc();
+            misbehaving("answer".to_owned(), excess)
+        })?;
         Ok(credentials)
     }
 
@@ -138,17 +199,23 @@ impl Line {
         Error::Unauthorized
     }
 
-    async fn root(&mut self, at: &Endpoint, login: &Credentials) -> Result<Arc<Root>, Error> {
+    async fn root(
+        &mut self,
+        at: &Endpoint,
+        login: &Credentials,
+        budget: &Budget<'_>,
+    ) -> Result<Arc<Root>, Error> {
         if let Some(root) = &self.root {
             return Ok(Arc::clone(root));
         }
         let request = Request::new(Method::GET, ROOT);
-        let mut reply = self.send(at, Letter { request: &request, signature: None }).await?;
+        let mut reply =
+            self.send(at, Letter { request: &request, signature: None }, budget).await?;
         if reply.status == StatusCode::UNAUTHORIZED {
             // Against the standard; whoever wants a password even here knows no session yet.
-            self.auth = Auth::Basic;
+            self.auth = Auth::basic(Why::NoSessions);
             let signature = self.auth.header(login);
-            reply = self.send(at, Letter { request: &request, signature }).await?;
+            reply = self.send(at, Letter { request: &request, signature }, budget).await?;
             if reply.status == StatusCode::UNAUTHORIZED {
                 return Err(self.refuse(at, login.clone()));
             }
@@ -157,27 +224,33 @@ impl Line {
         if !reply.status.is_success() {
             return Err(failed(Refused::new(reply.status, &reply.body, &[&login.password]).into()));
         }
-        let body: Value = serde_json::from_slice(&reply.body).map_err(|e| failed(e.into()))?;
+        let body = json::value(&reply.body, ROOT_BYTES).map_err(|e| failed(e.into()))?;
         let root = Arc::new(Root::read(&body, at.target.address));
         Ok(Arc::clone(self.root.insert(root)))
     }
 
     /// Gets a session, unless there is one or there are none.
-    async fn log_in(&mut self, at: &Endpoint, login: &Credentials) -> Result<(), Error> {
-        if !matches!(self.auth, Auth::Unknown) {
+    async fn log_in(
+        &mut self,
+        at: &Endpoint,
+        login: &Credentials,
+        budget: &Budget<'_>,
+    ) -> Result<(), Error> {
+        self.auth.expire(Instant::now(), at.shared.config.limits.lockout);
+        if !self.is_unknown() {
             return Ok(());
         }
-        let root = self.root(at, login).await?;
+        let root = self.root(at, login, budget).await?;
         let Some(sessions) = root.sessions.as_deref().filter(|_| self.is_unknown()) else {
-            self.auth = Auth::Basic;
+            self.auth = Auth::basic(Why::NoSessions);
             return Ok(());
         };
         at.shared.counters.logins.inc();
-        let request = Request::new(Method::POST, sessions).json(&login::request(login));
-        let reply = self.send(at, Letter { request: &request, signature: None }).await?;
+        let request = Request::new(Method::POST, sessions).json(&login::request(login)).login();
+        let reply = self.send(at, Letter { request: &request, signature: None }, budget).await?;
         match login::outcome(&reply, login, at.target.address) {
             Outcome::Session(session) => self.auth = Auth::Session { session, is_new: true },
-            Outcome::Sessionless => self.auth = Auth::Basic,
+            Outcome::Sessionless(why) => self.auth = Auth::basic(why),
             Outcome::Refused => return Err(self.refuse(at, login.clone())),
             Outcome::Failed(source) => {
                 let action = format!("log in at {sessions}");
@@ -186,7 +259,7 @@ impl Line {
         }
         if let Some(session) = self.left_over.take() {
             let signature = self.auth.header(login);
-            self.end(at, session, signature).await;
+            self.end(at, session, signature, budget).await;
         }
         Ok(())
     }
@@ -200,33 +273,91 @@ impl Line {
         at: &Endpoint,
         session: Session,
         signature: Option<(http::HeaderName, HeaderValue)>,
+        budget: &Budget<'_>,
     ) {
         let Some(uri) = session.uri else { return };
         let request = Request::new(Method::DELETE, &uri);
-        if let Err(error) = self.send(at, Letter { request: &request, signature }).await {
+        if let Err(error) = self.send(at, Letter { request: &request, signature }, budget).await {
             tracing::debug!(address = %at.target.address, error = chain(&error), "logout failed");
         }
     }
 
-    /// Sends one request and judges what that says about the BMC.
-    async fn send(&mut self, at: &Endpoint, letter: Letter<'_>) -> Result<Reply, Error> {
+    /// Sends one request. Where the BMC has the resource with or without a slash at its end, asks
+    /// there, once.
+    async fn send(
+        &mut self,
+        at: &Endpoint,
+        letter: Letter<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, Error> {
+        let reply = self.send_here(at, &letter, budget).await?;
+        let Some(path) = moved(&reply, letter.request, at) else { return Ok(reply) };
+        let request = Request { path, ..letter.request.clone() };
+        self.send_here(at, &Letter { request: &request, ..letter }, budget).await
+    }
+
+    /// Sends one request and judges what that says about the BMC. An answer of a part says nothing
+    /// about the others, whatever it is.
+    async fn send_here(
+        &mut self,
+        at: &Endpoint,
+        letter: &Letter<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, Error> {
         at.shared.rate.turn().await;
-        match self.send_once_or_twice(at, &letter).await {
-            Ok(reply) if is_busy(reply.status) => {
+        match self.send_once_or_twice(at, letter, budget).await {
+            Ok(reply) if is_busy(reply.status) && letter.request.is_about_all() => {
                 self.fail(at, Failure::Stuck, chain(&Busy(reply.status)));
                 Ok(reply)
             }
             Ok(reply) => {
+                self.stuck.clear();
                 self.breaker.succeeded();
                 Ok(reply)
             }
             // Says nothing about the BMC.
             Err(WireError::Withdrawn(why)) => Err(Error::Withdrawn(why)),
+            Err(WireError::Excess(excess)) => {
+                at.shared.counters.unreachable.inc();
+                let Request { method, path, .. } = letter.request;
+                let method = method.as_str().to_ascii_lowercase();
+                Err(misbehaving(format!("{method} {path}"), excess))
+            }
             Err(error) => {
-                self.fail(at, error.failure(), chain(&error));
-                Err(letter.unanswered(error))
+                let failure = error.failure();
+                if failure == Failure::Stuck && self.is_part(at, &letter.request.path, budget).await
+                {
+                    at.shared.counters.unreachable.inc();
+                    self.breaker.succeeded();
+                } else {
+                    self.fail(at, failure, chain(&error));
+                }
+                if failure == Failure::Dead {
+                    return Err(Error::Unreachable(error.into()));
+                }
+                let Request { method, path, .. } = letter.request;
+                let request = format!("{method} {path}");
+                Err(Error::Unreachable(Unanswered { request, error }.into()))
             }
         }
+    }
+
+    /// Whether only parts of a BMC get no answer: after several in a row, the service root tells.
+    /// One that is asked in vain again and again is left alone with its BMC.
+    async fn is_part(&mut self, at: &Endpoint, path: &str, budget: &Budget<'_>) -> bool {
+        self.stuck.push(path.to_owned());
+        if self.stuck.len() < PATIENCE {
+            return false;
+        }
+        let stuck = mem::take(&mut self.stuck);
+        if stuck.iter().all(|other| other == path) {
+            return false;
+        }
+        at.shared.rate.turn().await;
+        let request = Request::new(Method::GET, ROOT);
+        let letter = Letter { request: &request, signature: None };
+        let reply = self.send_once_or_twice(at, &letter, budget).await;
+        reply.is_ok_and(|reply| !is_busy(reply.status))
     }
 
     fn fail(&mut self, at: &Endpoint, failure: Failure, why: String) {
@@ -237,6 +368,7 @@ impl Line {
         if self.breaker.rests(Instant::now()).is_some() {
             // Whatever comes back may be another firmware.
             self.root = None;
+            at.memory.forget();
         }
     }
 
@@ -246,10 +378,11 @@ impl Line {
         &mut self,
         at: &Endpoint,
         letter: &Letter<'_>,
+        budget: &Budget<'_>,
     ) -> Result<Reply, WireError> {
         let limits = &at.shared.config.limits;
         if let Some(kept) = self.connection.take().filter(|kept| kept.is_fresh(limits.idle)) {
-            match self.send_on(at, kept, letter).await {
+            match self.send_on(at, kept, letter, budget).await {
                 Err(error) if error.is_unsent() => {}
                 Err(error) if error.is_broken() && letter.request.method != Method::POST => {}
                 done => return done,
@@ -262,7 +395,7 @@ impl Line {
         if let Some(seen) = seen {
             *at.pin() = Some(seen);
         }
-        self.send_on(at, fresh, letter).await
+        self.send_on(at, fresh, letter, budget).await
     }
 
     async fn send_on(
@@ -270,30 +403,26 @@ impl Line {
         at: &Endpoint,
         connection: Connection,
         letter: &Letter<'_>,
+        budget: &Budget<'_>,
     ) -> Result<Reply, WireError> {
         letter.request.permit.check().map_err(WireError::Withdrawn)?;
         at.shared.counters.requests.inc();
         let limits = &at.shared.config.limits;
-        let (reply, connection) = connection.exchange(letter.to_http(at), limits).await?;
+        let (mut reply, connection) =
+            connection.exchange(letter.to_http(at), limits, budget).await?;
         self.connection = connection.and_then(|open| open.kept(&at.shared.kept));
-        Ok(reply)
+        match reply.broken.take() {
+            // What was asked for is in the body. In the answer to a login, it is not.
+            Some(error) if reply.status.is_success() && !letter.request.is_login => Err(error),
+            Some(_) => Ok(Reply { body: bytes::Bytes::new(), ..reply }),
+            None => Ok(reply),
+        }
     }
 }
 
 impl Letter<'_> {
-    fn unanswered(&self, error: WireError) -> Error {
-        if matches!(error, WireError::TooLong(_)) {
-            let Request { method, path, .. } = self.request;
-            return Error::Failed {
-                action: format!("answer {method} {path}"),
-                source: error.into(),
-            };
-        }
-        Error::Unreachable(error.into())
-    }
-
-    fn to_http(&self, at: &Endpoint) -> http::Request<Full<bytes::Bytes>> {
-        let body = Full::new(self.request.body.clone().unwrap_or_default());
+    fn to_http(&self, at: &Endpoint) -> http::Request<Whole<bytes::Bytes>> {
+        let body = Whole::new(self.request.body.clone().unwrap_or_default());
         let mut request = http::Request::new(body);
         *request.method_mut() = self.request.method.clone();
         // A path was made by `path_of`, or is the root.
@@ -305,6 +434,7 @@ impl Letter<'_> {
         }
         let fixed = |text| HeaderValue::from_static(text);
         headers.insert(header::ACCEPT, fixed("application/json"));
+        headers.insert(header::ACCEPT_ENCODING, fixed("identity"));
         headers.insert(header::USER_AGENT, fixed("bloomery"));
         headers.insert("odata-version", fixed("4.0"));
         if self.request.body.is_some() {
@@ -313,6 +443,29 @@ impl Letter<'_> {
         headers.extend(self.signature.clone());
         request
     }
+}
+
+pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
+    if excess == Excess::Crowded {
+        return Error::Unreachable(excess.into());
+    }
+    Error::Misbehaving { action, source: excess.into() }
+}
+
+/// Where the same resource is, if the BMC says that it is at the same path of the same server with
+/// or without a slash at its end. No other redirect is followed: a password could follow it.
+fn moved(reply: &Reply, request: &Request, at: &Endpoint) -> Option<String> {
+    let keeps_method =
+        matches!(reply.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let may_keep = matches!(reply.status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
+    // Whether a write was carried out is not to be guessed; a login may be repeated.
+    if !keeps_method && !(may_keep && (request.method == Method::GET || request.is_login)) {
+        return None;
+    }
+    let location = reply.headers.get(header::LOCATION)?.to_str().ok()?;
+    let path = uri::path_on(location, &at.target)?;
+    let same = |path: &str| path.trim_end_matches('/').to_owned();
+    (path != request.path && same(&path) == same(&request.path)).then_some(path)
 }
 
 fn host(at: &Endpoint) -> String {

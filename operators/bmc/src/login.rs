@@ -1,13 +1,17 @@
 //! Sessions (DSP0266, section 13.3.4), and Basic authentication where there are none.
 
-use crate::{field, message::Refused, quirks, uri, wire::Reply};
+use crate::{field, json, message::Refused, quirks, uri, wire::Reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use metal_core::redfish::Credentials;
-use serde_json::{Value, json};
-use std::net::IpAddr;
+use serde_json::Value;
+use std::{net::IpAddr, time::Duration};
+use tokio::time::Instant;
 
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// Memory that the answer to a login may take.
+const BODY: usize = 64 << 10;
 
 /// A session on a BMC.
 pub(crate) struct Session {
@@ -25,16 +29,53 @@ pub(crate) enum Auth {
     /// By a session, which has worked or not yet been used.
     Session { session: Session, is_new: bool },
     /// By user name and password in every request.
-    Basic,
+    Basic {
+        /// Why not by a session.
+        why: Why,
+        /// Whether it has worked.
+        works: bool,
+        /// Since when.
+        since: Instant,
+    },
 }
 
+/// Why requests are authenticated without a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// There are none.
+    NoSessions,
+    /// All are taken; what the BMC said.
+    SessionsFull(String),
+    /// None was given for these credentials. Some firmware gives them only to accounts with a
+    /// right of their own.
+    Refused,
+}
+
+/// No session is left, and Basic authentication is off.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: end sessions on the BMC, or reset it")]
+pub(crate) struct Full(pub(crate) String);
+
 impl Auth {
+    pub(crate) fn basic(why: Why) -> Self {
+        Self::Basic { why, works: false, since: Instant::now() }
+    }
+
+    /// Some time after all sessions were taken, one may be free again.
+    pub(crate) fn expire(&mut self, now: Instant, after: Duration) {
+        if let Self::Basic { why: Why::SessionsFull(_), since, .. } = self
+            && now.duration_since(*since) >= after
+        {
+            *self = Self::Unknown;
+        }
+    }
+
     /// The header of a request.
     pub(crate) fn header(&self, credentials: &Credentials) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unknown => None,
             Self::Session { session, .. } => Some((TOKEN, session.token.clone())),
-            Self::Basic => {
+            Self::Basic { .. } => {
                 let Credentials { username, password } = credentials;
                 let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
                 let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
@@ -47,15 +88,15 @@ impl Auth {
 
 /// What asks for a session.
 pub(crate) fn request(credentials: &Credentials) -> Value {
-    json!({"UserName": credentials.username, "Password": credentials.password})
+    serde_json::json!({"UserName": credentials.username, "Password": credentials.password})
 }
 
 /// What came of it.
 pub(crate) enum Outcome {
     /// A session.
     Session(Session),
-    /// There are no sessions, or none left: try without.
-    Sessionless,
+    /// There is none to be had: try without.
+    Sessionless(Why),
     /// The credentials are wrong.
     Refused,
     /// Something else went wrong.
@@ -65,18 +106,22 @@ pub(crate) enum Outcome {
 /// Reads the answer to a login.
 pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, address: IpAddr) -> Outcome {
     if reply.status.is_success() {
-        return session(reply, address).map_or(Outcome::Sessionless, Outcome::Session);
-    }
-    if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Outcome::Refused;
+        let none = Outcome::Sessionless(Why::NoSessions);
+        return session(reply, address).map_or(none, Outcome::Session);
     }
     let body = String::from_utf8_lossy(&reply.body);
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;
     }
     let refused = Refused::new(reply.status, &reply.body, &[&credentials.password]);
-    if refused.is_absent() || quirks::has_no_session_left(&body) {
-        return Outcome::Sessionless;
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE || quirks::has_no_session_left(&body) {
+        return Outcome::Sessionless(Why::SessionsFull(refused.to_string()));
+    }
+    if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Outcome::Sessionless(Why::Refused);
+    }
+    if refused.is_absent() {
+        return Outcome::Sessionless(Why::NoSessions);
     }
     Outcome::Failed(refused)
 }
@@ -90,7 +135,7 @@ fn session(reply: &Reply, address: IpAddr) -> Option<Session> {
     token.set_sensitive(true);
     let location = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let uri = location.and_then(|link| uri::path_of(link, address)).or_else(|| {
-        let body: Value = serde_json::from_slice(&reply.body).ok()?;
+        let body = json::value(&reply.body, BODY).ok()?;
         field::link(&body, address)
     });
     Some(Session { token, uri })

@@ -6,6 +6,7 @@ use crate::{
     collection, field, quirks,
 };
 use metal_core::redfish::ManagerReading;
+use nv_redfish_quirks::BmcQuirks;
 use serde_json::Value;
 
 /// There is no such manager.
@@ -23,6 +24,9 @@ enum Missing {
 /// the like.
 pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<ManagerReading, Error> {
     let root = call.root().await?;
+    if let Some(manager) = of_system(call, &root.platform, uuid).await? {
+        return Ok(manager);
+    }
     let find = || "find the manager".to_owned();
     let Some(managers) = &root.managers else {
         return Err(failed(find(), Missing::Collection));
@@ -49,6 +53,24 @@ pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<Manag
     };
     let other = other.filter(|_| uuid.is_none());
     other.ok_or_else(|| last.unwrap_or_else(|| failed(find(), missing)))
+}
+
+/// The manager that a system names, if it is the wanted one: that spares the collection.
+async fn of_system(
+    call: &Call<'_>,
+    platform: &BmcQuirks,
+    uuid: Option<&str>,
+) -> Result<Option<ManagerReading>, Error> {
+    let uri = call.memory().manager().and_then(|link| call.path(&link).ok());
+    let Some(uri) = uri.filter(|uri| quirks::is_manager(platform, uri)) else { return Ok(None) };
+    match call.get(&uri).await {
+        Ok(resource) => {
+            let manager = reading(uri, &resource.body);
+            Ok(is_wanted(&manager, &resource.body, uuid).then_some(manager))
+        }
+        Err(error) if is_fatal(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 fn is_wanted(manager: &ManagerReading, body: &Value, uuid: Option<&str>) -> bool {

@@ -4,15 +4,15 @@ use crate::{
     Error,
     call::{Call, Resource, failed, is_fatal},
     collection::{self, Member},
-    endpoint::Request,
     field,
+    forms::{Kind, Parameter, Write, set},
     message::chain,
-    patch::patch,
-    task, uri,
+    uri,
 };
 use http::Method;
 use metal_core::redfish::{ImageUrl, MediaSlot};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
@@ -65,63 +65,173 @@ pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, 
 
 /// What a `VirtualMedia` says, if it can be told to insert something.
 fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
-    let types = field::texts(&body["MediaTypes"]);
-    let has = |word: &str| types.iter().any(|it| it.eq_ignore_ascii_case(word));
+    let (is_cd, is_usb) = kinds(&uri, body);
     let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
     let image = body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST);
     let slot = MediaSlot {
         uri,
-        is_cd: has("CD") || has("DVD"),
-        is_usb: has("USBStick"),
+        is_cd,
+        is_usb,
         inserted: body["Inserted"].as_bool().unwrap_or(image.is_some()),
         image: image.map(ImageUrl::new),
     };
     (can_insert && (slot.is_cd || slot.is_usb)).then_some(slot)
 }
 
+/// Whether a drive takes CDs, and USB sticks: by its `MediaTypes`, in the words of the standard or
+/// of older boards, else by what it is called. One that says nothing takes CDs: all of them do.
+fn kinds(uri: &str, body: &Value) -> (bool, bool) {
+    let mut words = field::texts(&body["MediaTypes"]);
+    words.extend(field::text(&body["MediaTypes"]));
+    let is_told = !words.is_empty();
+    if !is_told {
+        words.extend(uri.trim_end_matches('/').rsplit('/').next().map(str::to_owned));
+        words.extend(["Id", "Name"].iter().filter_map(|name| field::text(&body[*name])));
+    }
+    let has = |signs: &[&str]| {
+        let words = words.iter().map(|word| word.to_ascii_lowercase());
+        words.into_iter().any(|word| signs.iter().any(|sign| word.contains(sign)))
+    };
+    let is_cd = has(&["cd", "dvd", "optical", "iso"]);
+    let is_usb = has(&["usb", "removable", "stick"]);
+    let is_other = is_told || has(&["floppy", "sd card", "sdcard"]);
+    (is_cd || !(is_usb || is_other), is_usb)
+}
+
 /// Inserts an image; what is in the drive is taken out first, because BMCs refuse to replace it.
 pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Result<(), Error> {
     let mut resource = call.get(uri).await?;
     if resource.body["Inserted"] == Value::Bool(true) {
-        take_out(call, uri, &resource).await?;
+        take_out(call, uri, resource).await?;
         resource = call.get(uri).await?;
     }
-    let put_in = async {
-        let Some((action, target)) = action(call, &resource, INSERT) else {
-            let change = json!({"Image": image.as_str(), "Inserted": true});
-            return patch(call, uri, &resource, &change).await;
-        };
-        let mut parameters = json!({"Image": image.as_str()});
-        let allows = |name: &str, word: &str| {
-            field::texts(&action[format!("{name}@Redfish.AllowableValues")])
-                .iter()
-                .any(|allowed| allowed == word)
-        };
-        let scheme = image.as_str().split(':').next().unwrap_or_default().to_ascii_uppercase();
-        for (name, word) in
-            [("TransferProtocolType", scheme.as_str()), ("TransferMethod", "Stream")]
-        {
-            if allows(name, word) {
-                parameters[name] = Value::from(word);
-            }
-        }
-        post(call, &target, &parameters, format!("insert a medium into {uri}")).await
+    put_in(call, uri, resource, image).await.map_err(|error| discreet(error, image))
+}
+
+async fn put_in(
+    call: &Call<'_>,
+    uri: &str,
+    resource: Resource,
+    image: &ImageUrl,
+) -> Result<(), Error> {
+    let body = json!({"Image": image.as_str()});
+    let scheme = image.as_str().split(':').next().unwrap_or_default().to_ascii_uppercase();
+    let mut parameters = vec![
+        Parameter::new(&["Inserted"], true),
+        Parameter::new(&["WriteProtected"], true),
+        Parameter::new(&["TransferProtocolType"], scheme.as_str()),
+        Parameter::new(&["TransferMethod"], "Stream"),
+        Parameter::new(&["UserName"], ""),
+        Parameter::new(&["Password"], ""),
+    ];
+    let Some((action, target)) = action(call, &resource, INSERT) else {
+        let sets = vec![set(["Inserted"]), set([]), set(["Inserted", "WriteProtected"])];
+        let write = Write { parameters, sets, ..change(uri, resource, body) };
+        return write.send(call).await;
     };
-    put_in.await.map_err(|error| discreet(error, image))
+    let first = asked_for(call, action, &mut parameters).await?;
+    let with = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        first.iter().cloned().chain(names).collect()
+    };
+    let sets = vec![
+        first.clone(),
+        with(&["Inserted", "WriteProtected"]),
+        with(&["Inserted", "WriteProtected", "TransferProtocolType", "TransferMethod"]),
+        with(&[
+            "Inserted",
+            "WriteProtected",
+            "TransferProtocolType",
+            "TransferMethod",
+            "UserName",
+            "Password",
+        ]),
+        set([]),
+    ];
+    let action = format!("insert a medium into {uri}");
+    let write = Write {
+        kind: Kind::Insert,
+        method: Method::POST,
+        parameters,
+        sets,
+        action,
+        ..change(&target, Resource::default(), body)
+    };
+    write.send(call).await
+}
+
+/// The parameters that an action asks for: those that its `ActionInfo` requires, and those of how
+/// the image gets there, where it lists the value that fits.
+async fn asked_for(
+    call: &Call<'_>,
+    action: &Value,
+    parameters: &mut Vec<Parameter>,
+) -> Result<BTreeSet<String>, Error> {
+    let mut asked = BTreeSet::new();
+    let info = match action["@Redfish.ActionInfo"].as_str() {
+        Some(info) => match call.get(info).await {
+            Ok(info) => info.body,
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(_) => Value::Null,
+        },
+        None => Value::Null,
+    };
+    let listed = info["Parameters"].as_array().into_iter().flatten().take(32);
+    for it in listed.clone().filter(|it| it["Required"] == Value::Bool(true)) {
+        let Some(name) = field::text(&it["Name"]).filter(|name| name != "Image") else { continue };
+        if parameters.iter().all(|known| known.name != name) {
+            let value = match it["DataType"].as_str() {
+                Some("Boolean") => Value::Bool(false),
+                _ => it["AllowableValues"][0].clone(),
+            };
+            let value = if value.is_null() { Value::from("") } else { value };
+            parameters.push(Parameter::new(&[&name], value));
+        }
+        asked.insert(name);
+    }
+    for name in ["TransferProtocolType", "TransferMethod"] {
+        let mut allowed = field::texts(&action[format!("{name}@Redfish.AllowableValues")]);
+        let told = listed.clone().filter(|it| it["Name"] == name);
+        allowed.extend(told.flat_map(|it| field::texts(&it["AllowableValues"])));
+        let fits = parameters.iter().any(|it| it.name == name && it.is_one_of(&allowed));
+        if fits {
+            asked.insert(name.to_owned());
+        }
+    }
+    Ok(asked)
 }
 
 /// Takes out what is in a drive.
 pub(crate) async fn eject(call: &Call<'_>, uri: &str) -> Result<(), Error> {
     let resource = call.get(uri).await?;
-    take_out(call, uri, &resource).await
+    take_out(call, uri, resource).await
 }
 
-async fn take_out(call: &Call<'_>, uri: &str, resource: &Resource) -> Result<(), Error> {
-    match action(call, resource, EJECT) {
-        Some((_, target)) => {
-            post(call, &target, &json!({}), format!("eject the medium of {uri}")).await
-        }
-        None => patch(call, uri, resource, &json!({"Image": null, "Inserted": false})).await,
+async fn take_out(call: &Call<'_>, uri: &str, resource: Resource) -> Result<(), Error> {
+    if let Some((_, target)) = action(call, &resource, EJECT) {
+        let action = format!("eject the medium of {uri}");
+        let write = change(&target, Resource::default(), json!({}));
+        return Write { kind: Kind::Eject, method: Method::POST, action, ..write }.send(call).await;
+    }
+    let parameters = vec![Parameter::new(&["Inserted"], false)];
+    let sets = vec![set(["Inserted"]), set([])];
+    let write = change(uri, resource, json!({"Image": null}));
+    Write { kind: Kind::Eject, parameters, sets, ..write }.send(call).await
+}
+
+/// A change of the properties of a drive.
+fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
+    Write {
+        kind: Kind::Insert,
+        method: Method::PATCH,
+        uri,
+        etags: resource.etags,
+        settings: None,
+        body,
+        parameters: vec![],
+        sets: vec![set([])],
+        present: resource.body,
+        action: format!("change {uri}"),
     }
 }
 
@@ -132,26 +242,48 @@ fn action<'a>(call: &Call<'_>, resource: &'a Resource, name: &str) -> Option<(&'
     Some((action, target))
 }
 
-async fn post(
-    call: &Call<'_>,
-    target: &str,
-    parameters: &Value,
-    what: String,
-) -> Result<(), Error> {
-    let reply = call.send(&Request::new(Method::POST, target).json(parameters)).await?;
-    call.succeed(&reply, || what.clone())?;
-    task::finish(call, reply, what).await
-}
-
 /// An error without the URL of the image, which BMCs like to repeat.
 fn discreet(error: Error, image: &ImageUrl) -> Error {
     let says = chain(&error);
     match error {
         Error::Failed { action, .. }
-            if [image.as_str(), image.file()].iter().any(|it| says.contains(it)) =>
+            if [image.as_str(), image.file()]
+                .iter()
+                .any(|it| !it.is_empty() && says.contains(it)) =>
         {
             failed(action, Unspeakable)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_is_known_by_its_media_types_in_old_words_and_new_or_by_its_name() {
+        for (drive, kinds_of_it) in [
+            (json!({"MediaTypes": ["CD", "DVD"]}), (true, false)),
+            (json!({"MediaTypes": ["USBStick"]}), (false, true)),
+            (json!({"MediaTypes": ["Floppy", "USBStick"]}), (false, true)),
+            (json!({"MediaTypes": ["CD/DVD"]}), (true, false)),
+            (json!({"MediaTypes": "CD/DVD"}), (true, false)),
+            (json!({"MediaTypes": ["Optical"]}), (true, false)),
+            (json!({"MediaTypes": ["DVD-ROM"]}), (true, false)),
+            (json!({"MediaTypes": ["Removable Media"]}), (false, true)),
+            (json!({"MediaTypes": ["Floppy"]}), (false, false)),
+            (json!({"MediaTypes": []}), (true, false)),
+            (json!({"Id": "RemovableDisk"}), (false, true)),
+            (json!({"Name": "Virtual Floppy"}), (false, false)),
+            (json!({}), (true, false)),
+        ] {
+            assert_eq!(
+                kinds("/redfish/v1/Managers/1/VirtualMedia/1", &drive),
+                kinds_of_it,
+                "{drive}"
+            );
+        }
+        assert_eq!(kinds("/VirtualMedia/USB1/", &json!({})), (false, true));
     }
 }

@@ -1,6 +1,6 @@
 //! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
 
-use crate::Error;
+use crate::{Error, json, wire::Unanswered};
 use http::StatusCode;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
@@ -8,11 +8,17 @@ use std::{error::Error as StdError, fmt};
 /// What is repeated of an answer.
 const LONGEST: usize = 300;
 
+/// Memory that an explanation may take.
+const READ: usize = 512 << 10;
+/// What is read of an explanation that is no JSON.
+const READ_TEXT: usize = 4 << 10;
+
 /// A BMC answered with an error.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
+    status: StatusCode,
     text: Option<String>,
+    is_about_a_value: bool,
 }
 
 impl Refused {
@@ -22,13 +28,38 @@ impl Refused {
             let secrets = secrets.iter().filter(|secret| !secret.is_empty());
             secrets.fold(text, |text, secret| text.replace(secret, "***"))
         });
-        Self { status, text: text.map(|text| bounded(&text)) }
+        // Keys of the Base registry.
+        let keys = [
+            "ActionParameterValueNotInList",
+            "ActionParameterValueFormatError",
+            "ActionParameterValueTypeError",
+            "ActionParameterValueError",
+            "ActionParameterNotSupported",
+            "ActionParameterUnknown",
+            "ActionNotSupported",
+            "PropertyValueNotInList",
+            "PropertyValueIncorrect",
+            "PropertyValueError",
+        ];
+        let start = String::from_utf8_lossy(&body[..body.len().min(READ_TEXT)]);
+        let is_about_a_value = keys.iter().any(|key| start.contains(key));
+        Self { status, text: text.map(|text| bounded(&text)), is_about_a_value }
+    }
+
+    /// Whether it is about a value that the BMC does not know.
+    pub(crate) fn is_about_a_value(&self) -> bool {
+        self.is_about_a_value
     }
 
     /// Whether the resource, or the method on it, is simply not there.
     pub(crate) fn is_absent(&self) -> bool {
-        [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED]
-            .contains(&self.status)
+        let absent = [
+            StatusCode::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::GONE,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        absent.contains(&self.status)
     }
 }
 
@@ -65,16 +96,36 @@ pub(crate) fn messages(body: &Value) -> Option<String> {
     }
 }
 
+/// What the messages in a body are about: the names in their arguments, in the properties that they
+/// relate to, and in their texts.
+pub(crate) fn named(body: &Value) -> Vec<String> {
+    const MOST: usize = 128;
+    let entries = match &body["error"]["@Message.ExtendedInfo"] {
+        Value::Array(entries) => entries.as_slice(),
+        entry => std::slice::from_ref(entry),
+    };
+    let lists = entries.iter().take(8).flat_map(|entry| {
+        let names = ["RelatedProperties", "MessageArgs"];
+        names.into_iter().flat_map(|name| entry[name].as_array().into_iter().flatten())
+    });
+    let texts = entries.iter().take(8).map(|entry| &entry["Message"]);
+    let texts = lists.chain(texts).chain([&body["error"]["message"]]).filter_map(Value::as_str);
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_');
+    let words = texts.flat_map(|text| text.split(move |c| !is_of_name(c)));
+    let words = words.map(|word| word.trim_matches('.')).filter(|word| word.len() > 2);
+    words.take(MOST).map(str::to_owned).collect()
+}
+
 /// The first texts of this name, of which there are seldom more than one.
 fn texts<'a>(entries: &'a [Value], name: &str) -> Vec<&'a str> {
     entries.iter().filter_map(|entry| entry[name].as_str()).take(3).collect()
 }
 
 fn said(body: &[u8]) -> Option<String> {
-    if let Ok(body) = serde_json::from_slice(body) {
+    if let Ok(body) = json::value(body, READ) {
         return messages(&body);
     }
-    let text = std::str::from_utf8(body).ok().map(clean)?;
+    let text = clean(&String::from_utf8_lossy(&body[..body.len().min(READ_TEXT)]));
     (!text.is_empty() && !text.starts_with('<')).then_some(text)
 }
 
@@ -97,8 +148,13 @@ fn bounded(text: &str) -> String {
 /// Why something could not be read, for a reader who knows what it was.
 pub(crate) fn reason(error: &Error) -> String {
     match error {
-        Error::Failed { source, .. } | Error::Unreachable(source) => chain(source.as_ref()),
-        Error::Unauthorized | Error::Withdrawn(_) => chain(error),
+        Error::Unreachable(source) if source.is::<Unanswered>() => {
+            source.source().map_or_else(|| source.to_string(), chain)
+        }
+        Error::Failed { source, .. }
+        | Error::Misbehaving { source, .. }
+        | Error::Unreachable(source) => chain(source.as_ref()),
+        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => chain(error),
     }
 }
 

@@ -6,7 +6,6 @@
 //! and are as strict. Of the 38 fields of a plain `ComputerSystem`, 7 lose the whole system if they
 //! are missing and up to 33 if they have the wrong type (0.22.0).
 
-use http::HeaderValue;
 use metal_core::redfish::{BootMode, SystemReading};
 use nv_redfish_quirks::{BmcQuirks, RootEvidence};
 use serde_json::Value;
@@ -38,15 +37,33 @@ pub(crate) fn can_expand(platform: &BmcQuirks) -> bool {
     !platform.expand_is_not_working_properly()
 }
 
-/// NVIDIA HGX baseboards (HGX H100, GB200 and later): next to the host, the collection has a system
-/// for the GPU board, which cannot boot. Where one system has boot targets, those without any are
-/// not hosts.
-pub(crate) fn drop_boards_that_cannot_boot(systems: &mut Vec<SystemReading>) {
+/// Leaves out what is no host, and says what. A `SystemType` tells of what runs on a host or is a
+/// part of one; where there is a host beside it, no server is made of that. NVIDIA HGX baseboards
+/// (HGX H100, GB200 and later): next to the host, the collection has a system for the GPU board,
+/// which cannot boot. Where one system has boot targets, those without any are not hosts.
+pub(crate) fn leave_out_what_is_no_host(
+    systems: &mut Vec<(SystemReading, Option<String>)>,
+    remarks: &mut Vec<String>,
+) {
+    let is_os = |type_: &Option<String>| type_.as_deref() == Some("OS");
+    let is_guest = |type_: &Option<String>| {
+        matches!(type_.as_deref(), Some("OS" | "Virtual" | "VirtuallyPartitioned" | "DPU"))
+    };
     let can_boot =
         |system: &SystemReading| !system.boot.allowable.is_empty() || system.boot.target.is_some();
-    if systems.iter().any(can_boot) {
-        systems.retain(can_boot);
-    }
+    let has_host = systems.iter().any(|(_, type_)| !is_guest(type_));
+    let has_bootable = systems.iter().any(|(system, type_)| can_boot(system) && !is_guest(type_));
+    systems.retain(|(system, type_)| {
+        let why = if is_os(type_) || (has_host && is_guest(type_)) {
+            format!("has the SystemType {}", type_.as_deref().unwrap_or_default())
+        } else if has_bootable && !can_boot(system) {
+            "has nothing to boot from".to_owned()
+        } else {
+            return true;
+        };
+        remarks.push(format!("{} {why}: it is no host", system.uri));
+        false
+    });
 }
 
 /// Supermicro (seen on X11 to X13, any firmware): a boot override without a mode falls back to
@@ -59,7 +76,8 @@ pub(crate) fn mode_to_send(
     system: &SystemReading,
     has_mode: bool,
 ) -> Option<BootMode> {
-    let is_supermicro = system.manufacturer.as_deref() == Some("Supermicro");
+    let manufacturer = system.manufacturer.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let is_supermicro = manufacturer.replace(' ', "").starts_with("supermicro");
     let mode = if is_supermicro { wanted.or(Some(BootMode::Uefi)) } else { wanted }?;
     let modes = &system.boot.allowable_modes;
     let is_allowed = modes.is_empty() || modes.contains(&mode);
@@ -67,28 +85,23 @@ pub(crate) fn mode_to_send(
     (has_mode && is_allowed && is_news).then_some(mode)
 }
 
-/// AMI MegaRAC SP-X, and Lenovo HS350x on it: PATCH needs `If-Match`, but the ETag that the BMC
-/// itself served does not match; `*` does. Everywhere else a refused ETag is old, and the one that
-/// was read since is sent.
-pub(crate) fn etag_after_refusal(
-    refused: Option<&HeaderValue>,
-    read_since: Option<HeaderValue>,
-) -> HeaderValue {
-    let any = HeaderValue::from_static("*");
-    read_since.filter(|etag| Some(etag) != refused).unwrap_or(any)
-}
-
 /// HPE iLO 4 and 5: a wrong password is answered with 400, not 401.
 pub(crate) fn is_wrong_password(message: &str) -> bool {
     message.contains("UnauthorizedLogin")
 }
 
-/// Dell iDRAC 8 and 9 (RAC0218), HPE iLO 5: with all sessions taken, a login fails although Basic
-/// authentication works.
+/// With all sessions taken, a login fails although Basic authentication may work. The words are
+/// those of the Base registry, of HPE iLO 5, and of Dell iDRAC 8 and 9 (RAC0218).
 pub(crate) fn has_no_session_left(message: &str) -> bool {
-    ["SessionLimitExceeded", "maximum number of user sessions", "RAC0218"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    let signs = [
+        "SessionLimitExceeded",
+        "CreateLimitReachedForResource",
+        "ResourceInUse",
+        "ResourceExhaustion",
+        "maximum number of user sessions",
+        "RAC0218",
+    ];
+    signs.iter().any(|sign| message.contains(sign))
 }
 
 /// NVIDIA Vera Rubin NVL72: `BootOrder` has `Boot0019: Ubuntu` where the reference is `Boot0019`.
@@ -113,12 +126,35 @@ mod tests {
     fn of_several_systems_those_that_can_boot_are_hosts() {
         let bootable = BootReading { allowable: vec![BootSource::Pxe], ..Default::default() };
         let (host, board) = (system("/1", bootable), system("/2", BootReading::default()));
-        let mut systems = vec![board.clone(), host.clone()];
-        drop_boards_that_cannot_boot(&mut systems);
-        assert_eq!(systems, [host]);
-        let mut systems = vec![board.clone(), board.clone()];
-        drop_boards_that_cannot_boot(&mut systems);
-        assert_eq!(systems, [board.clone(), board]);
+        assert_eq!(hosts(&[(&board, None), (&host, None)]), ["/1"]);
+        assert_eq!(hosts(&[(&board, None), (&board, None)]), ["/2", "/2"]);
+    }
+
+    #[test]
+    fn what_runs_on_a_host_or_is_a_part_of_one_is_no_host_beside_it() {
+        let bootable = BootReading { allowable: vec![BootSource::Pxe], ..Default::default() };
+        let (host, other) = (system("/1", bootable.clone()), system("/2", bootable));
+        for type_ in ["OS", "Virtual", "VirtuallyPartitioned", "DPU"] {
+            assert_eq!(hosts(&[(&host, Some("Physical")), (&other, Some(type_))]), ["/1"]);
+            assert_eq!(hosts(&[(&host, None), (&other, Some(type_))]), ["/1"], "{type_}");
+            let alone = hosts(&[(&other, Some(type_))]);
+            assert_eq!(alone.is_empty(), type_ == "OS", "an emulator may have nothing else");
+        }
+        for type_ in ["Physical", "PhysicallyPartitioned", "Composed", "Contoso"] {
+            let both = hosts(&[(&host, Some("Physical")), (&other, Some(type_))]);
+            assert_eq!(both, ["/1", "/2"], "{type_}");
+        }
+    }
+
+    fn hosts(systems: &[(&SystemReading, Option<&str>)]) -> Vec<String> {
+        let owned = |(system, type_): &(&SystemReading, Option<&str>)| {
+            ((*system).clone(), type_.map(str::to_owned))
+        };
+        let mut left: Vec<_> = systems.iter().map(owned).collect();
+        let mut remarks = vec![];
+        leave_out_what_is_no_host(&mut left, &mut remarks);
+        assert_eq!(left.len() + remarks.len(), systems.len(), "{remarks:?}");
+        left.into_iter().map(|(system, _)| system.uri).collect()
     }
 
     #[test]
@@ -134,14 +170,6 @@ mod tests {
         assert_eq!(mode_to_send(None, &other, true), None);
         let only_uefi = BootReading { allowable_modes: vec![BootMode::Uefi], ..other.boot };
         assert_eq!(mode_to_send(Some(BootMode::Legacy), &system("/1", only_uefi), true), None);
-    }
-
-    #[test]
-    fn an_etag_refused_twice_is_not_sent_again() {
-        let etag = |text| HeaderValue::from_static(text);
-        assert_eq!(etag_after_refusal(Some(&etag("1")), Some(etag("2"))), "2");
-        assert_eq!(etag_after_refusal(Some(&etag("1")), Some(etag("1"))), "*");
-        assert_eq!(etag_after_refusal(None, None), "*");
     }
 
     #[test]

@@ -29,8 +29,8 @@ impl Bmc for Redfish {
         Self(self.0, permit)
     }
 
-    async fn systems(&self) -> Result<Vec<SystemReading>, Error> {
-        system::systems(&self.call(|limits| limits.read)).await
+    async fn systems_with(&self, remarks: &mut Vec<String>) -> Result<Vec<SystemReading>, Error> {
+        system::systems(&self.call(|limits| limits.read), remarks).await
     }
 
     async fn system(&self, uri: &str) -> Result<SystemReading, Error> {
@@ -54,7 +54,7 @@ impl Bmc for Redfish {
         match step {
             Step::BootOnce { source, mode } => boot::boot_once(&call, uri, *source, *mode).await,
             Step::Reset(reset) => action::reset_system(&call, uri, *reset).await,
-            Step::IndicatorLed(led) => led::set(&call, uri, *led).await,
+            Step::IndicatorLed(led) => led::set_led(&call, uri, *led).await,
             Step::BootOrder(order) => boot::boot_order(&call, uri, order).await,
             Step::InsertMedium { slot, image } => media::insert(&call, slot, image).await,
             Step::EjectMedium { slot } => media::eject(&call, slot).await,

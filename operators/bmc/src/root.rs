@@ -15,6 +15,8 @@ pub(crate) const ROOT: &str = "/redfish/v1/";
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) systems: String,
+    /// Whether it names them itself.
+    pub(crate) names_systems: bool,
     pub(crate) managers: Option<String>,
     /// Where a session is asked for.
     pub(crate) sessions: Option<String>,
@@ -30,6 +32,7 @@ impl Root {
         let platform = quirks::of_platform(root);
         let beneath = |service: String| format!("{}/Sessions", service.trim_end_matches('/'));
         Self {
+            names_systems: link(&root["Systems"]).is_some(),
             systems: link(&root["Systems"]).unwrap_or_else(|| quirks::SYSTEMS.to_owned()),
             managers: link(&root["Managers"]),
             sessions: link(&root["Links"]["Sessions"])

@@ -2,35 +2,53 @@
 
 use crate::{Error, collection::Member, field, inventory::Survey};
 use metal_core::redfish::{Drive, Storage, Volume};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// More drives than one controller has.
+const MOST: usize = 512;
 
 /// The storage of a system. `SimpleStorage` is asked for only where `Storage` yields nothing.
 pub(crate) async fn storages(
     survey: &mut Survey<'_>,
     system: &Value,
 ) -> Result<Vec<Storage>, Error> {
+    let found = survey.collection(&system["Storage"], "Storage", Found::read).await?;
     let mut storages = vec![];
-    for (uri, body) in survey.collection(&system["Storage"], "Storage").await? {
-        let drives = Member::list(&body["Drives"], survey.call());
-        let drives = survey.read(drives).await?;
-        let volumes = survey.collection(&body["Volumes"], "Volumes").await?;
-        storages.push(Storage {
-            name: name(&uri, &body),
-            state: state(&body),
-            drives: drives.iter().map(|(uri, body)| drive(uri, body)).collect(),
-            volumes: volumes.iter().map(|(uri, body)| volume(uri, body)).collect(),
-        });
+    for found in found {
+        let drives = Member::list(&found.drives, survey.call());
+        let drives = survey.read(drives, drive).await?;
+        let volumes = survey.collection(&found.volumes, "Volumes", volume).await?;
+        storages.push(Storage { drives, volumes, ..found.storage });
     }
     if storages.is_empty() {
-        let simple = survey.collection(&system["SimpleStorage"], "SimpleStorage").await?;
-        storages.extend(simple.iter().map(|(uri, body)| simple_storage(uri, body)));
+        let simple = &system["SimpleStorage"];
+        return survey.collection(simple, "SimpleStorage", simple_storage).await;
     }
     Ok(storages)
 }
 
+/// A `Storage`, and where its parts are.
+struct Found {
+    storage: Storage,
+    drives: Value,
+    volumes: Value,
+}
+
+impl Found {
+    fn read(uri: &str, body: &Value) -> Self {
+        let storage = Storage { name: name(uri, body), state: state(body), ..Storage::default() };
+        // Links and nothing else: the rest of what stands there may be long.
+        let link = |value: &Value| json!({"@odata.id": value["@odata.id"]});
+        let drives = body["Drives"].as_array().into_iter().flatten();
+        let drives = drives.take(MOST).map(link).collect();
+        let volumes = if body["Volumes"].is_null() { Value::Null } else { link(&body["Volumes"]) };
+        Self { storage, drives, volumes }
+    }
+}
+
 fn simple_storage(uri: &str, body: &Value) -> Storage {
     let devices = body["Devices"].as_array().into_iter().flatten();
-    let devices = devices.filter(|device| device.is_object());
+    let devices = devices.filter(|device| device.is_object()).take(MOST);
     Storage {
         name: name(uri, body),
         state: state(body),

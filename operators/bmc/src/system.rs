@@ -1,56 +1,111 @@
 //! Reading systems.
 
 use crate::{
-    Error,
-    call::{Call, failed, is_fatal},
+    Error, action,
+    call::{Call, is_absent, is_fatal},
     collection, field,
-    message::chain,
-    quirks,
+    message::{chain, reason},
+    quirks, settings,
 };
-use metal_core::redfish::{BootReading, IndicatorLed, SystemReading};
+use metal_core::redfish::{BootReading, IndicatorLed, ResetType, SystemReading};
 use serde_json::Value;
 
-/// No system can be read.
-#[derive(Debug, thiserror::Error)]
-#[error("none of its members can be read")]
-struct Nobody;
+/// More systems than one BMC has.
+const MOST: usize = 64;
+/// As many remarks are made.
+const REMARKS: usize = 32;
+/// More boot options, and longer references, than firmware has.
+const OPTIONS: usize = 128;
+const REFERENCE: usize = 64;
 
-/// Every system, in the order of the collection. One that cannot be read does not cost the others.
-pub(crate) async fn systems(call: &Call<'_>) -> Result<Vec<SystemReading>, Error> {
+/// Every system that is a host, in the order of the collection. One that cannot be read does not
+/// cost the others. A BMC without a collection has none.
+pub(crate) async fn systems(
+    call: &Call<'_>,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<SystemReading>, Error> {
     let root = call.root().await?;
-    let mut missing = vec![];
-    let mut members = collection::members(call, &root, &root.systems, &mut missing).await?;
+    let found = collection::members(call, &root, &root.systems, remarks).await;
+    let mut members = match found {
+        Err(error) if is_absent(&error) || (!root.names_systems && !is_fatal(&error)) => {
+            remarks.push(format!("{}: {}", root.systems, reason(&error)));
+            return Ok(vec![]);
+        }
+        found => found?,
+    };
     members.retain(|member| quirks::is_system(&root.platform, &member.uri));
-    let is_empty = members.is_empty() && missing.is_empty();
+    if members.len() > MOST {
+        remarks.push(format!("{}, beyond {MOST}: too many systems", root.systems));
+        members.truncate(MOST);
+    }
     let (mut systems, mut last) = (vec![], None);
     for member in members {
-        match member.read(call).await {
-            Ok((uri, body)) => systems.push(reading(uri, &body)),
+        match read_member(call, member).await {
+            Ok(system) => systems.push(system),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                missing.push(chain(&error));
+                remarks.push(chain(&error));
                 last = Some(error);
             }
         }
     }
-    if systems.is_empty() && !is_empty {
-        let nobody = || failed(format!("get {}", root.systems), Nobody);
-        return Err(last.unwrap_or_else(nobody));
+    if let (true, Some(error)) = (systems.is_empty(), last) {
+        return Err(error);
     }
-    for error in missing {
-        tracing::warn!(address = %call.address(), error, "system left out");
-    }
-    quirks::drop_boards_that_cannot_boot(&mut systems);
-    Ok(systems)
+    quirks::leave_out_what_is_no_host(&mut systems, remarks);
+    remarks.truncate(REMARKS);
+    Ok(systems.into_iter().map(|(system, _)| system).collect())
+}
+
+/// A system, and its `SystemType`.
+async fn read_member(
+    call: &Call<'_>,
+    member: collection::Member,
+) -> Result<(SystemReading, Option<String>), Error> {
+    let (uri, body) = member.read(call).await?;
+    let type_ = field::text(&body["SystemType"]);
+    Ok((read(call, uri, &body).await?, type_))
 }
 
 /// One system.
 pub(crate) async fn system(call: &Call<'_>, uri: &str) -> Result<SystemReading, Error> {
-    Ok(reading(uri.to_owned(), &call.get(uri).await?.body))
+    let body = call.get(uri).await?.body;
+    read(call, uri.to_owned(), &body).await
 }
 
-/// What a `ComputerSystem` says.
-pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
+/// What a `ComputerSystem` says, with what it refers to for it.
+pub(crate) async fn read(
+    call: &Call<'_>,
+    uri: String,
+    body: &Value,
+) -> Result<SystemReading, Error> {
+    call.memory().saw(&uri, body);
+    let boot = boot(&settings::boot(call, body).await?);
+    let reset = &body["Actions"]["#ComputerSystem.Reset"];
+    let allowed = action::allowable(call, reset, "ResetType").await?;
+    if let (Some(info), false) = (reset["@Redfish.ActionInfo"].as_str(), allowed.is_empty()) {
+        // It does not change, and a system is read often.
+        call.memory().allows(info, allowed.clone());
+    }
+    let reset_types = reset_types(call, &allowed);
+    Ok(SystemReading { boot, reset_types, ..reading(uri, body) })
+}
+
+/// The types that a BMC allows. Of one that lists none, all that it has not refused so far, once it
+/// has refused one.
+fn reset_types(call: &Call<'_>, allowed: &[String]) -> Vec<ResetType> {
+    use ResetType::{
+        ForceOff, ForceOn, ForceRestart, GracefulRestart, GracefulShutdown, On, PowerCycle,
+    };
+    let denied = call.memory().denied();
+    if !allowed.is_empty() || denied.is_empty() {
+        return allowed.iter().filter_map(|type_| type_.parse().ok()).collect();
+    }
+    let all = [On, ForceOn, ForceOff, GracefulShutdown, GracefulRestart, ForceRestart, PowerCycle];
+    all.into_iter().filter(|reset| !denied.contains(reset)).collect()
+}
+
+fn reading(uri: String, body: &Value) -> SystemReading {
     let text = |name: &str| field::text(&body[name]);
     SystemReading {
         uri,
@@ -63,11 +118,9 @@ pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
         memory_bytes: field::gibibytes(&body["MemorySummary"]["TotalSystemMemoryGiB"]),
         power: field::word(&body["PowerState"]).unwrap_or_default(),
         indicator_led: indicator_led(body),
-        boot: boot(&body["Boot"]),
-        reset_types: field::words(
-            &body["Actions"]["#ComputerSystem.Reset"]["ResetType@Redfish.AllowableValues"],
-        ),
+        lacks_reset: !body["Actions"]["#ComputerSystem.Reset"]["target"].is_string(),
         last_reset: field::time(&body["LastResetTime"]),
+        ..SystemReading::default()
     }
 }
 
@@ -92,5 +145,6 @@ fn boot(boot: &Value) -> BootReading {
 
 fn boot_order(order: &Value) -> Vec<String> {
     let entries = field::texts(order);
-    entries.iter().map(|entry| quirks::boot_reference(entry).to_owned()).collect()
+    let references = entries.iter().take(OPTIONS).map(|entry| quirks::boot_reference(entry));
+    references.map(|reference| reference.chars().take(REFERENCE).collect()).collect()
 }

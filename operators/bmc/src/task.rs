@@ -5,7 +5,7 @@ use crate::{
     breaker::jittered,
     call::{Call, failed, is_fatal},
     endpoint::Request,
-    field, message, uri,
+    field, json, message, uri,
     wire::Reply,
 };
 use http::{Method, StatusCode, header};
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// What a BMC may at most ask for between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Memory that a task may take.
+const TASK: usize = 512 << 10;
 
 /// A task did not come to a good end.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +70,7 @@ fn monitor(call: &Call<'_>, reply: &Reply) -> Option<String> {
     let path = |link: &str| uri::path_of(link, call.address());
     let header = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     header.and_then(path).or_else(|| {
-        let body: Value = serde_json::from_slice(&reply.body).ok()?;
+        let body = json::value(&reply.body, TASK).ok()?;
         body["TaskMonitor"].as_str().and_then(path).or_else(|| field::link(&body, call.address()))
     })
 }
@@ -86,7 +89,7 @@ fn progress(reply: &Reply) -> Progress {
             Progress::Runs
         }
         status if !status.is_success() => Progress::Failed(status.to_string()),
-        _ => serde_json::from_slice(&reply.body).map_or(Progress::Done, |body| of_task(&body)),
+        _ => json::value(&reply.body, TASK).map_or(Progress::Done, |body| of_task(&body)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Links of a BMC lead to that BMC, or nowhere.
 
+use crate::Target;
 use http::Uri;
+use metal_core::redfish::Scheme;
 use std::{fmt::Write, net::IpAddr};
 
 /// Longer links are nobody's.
@@ -18,6 +20,24 @@ pub(crate) fn path_of(link: &str, address: IpAddr) -> Option<String> {
         return None;
     }
     Some(encoded(path))
+}
+
+/// The path and query of a link that leads to the very same server: what is sent there, nobody
+/// else gets.
+pub(crate) fn path_on(link: &str, target: &Target) -> Option<String> {
+    if !link.trim().starts_with('/') {
+        let uri: Uri = link.trim().parse().ok()?;
+        let usual = match target.scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        let same = uri.scheme_str() == Some(target.scheme.to_string().as_str())
+            && uri.port_u16().unwrap_or(usual) == target.port;
+        if !same {
+            return None;
+        }
+    }
+    path_of(link, target.address)
 }
 
 /// The path of an absolute URI of this host. Ports and schemes are not compared: behind a proxy,
@@ -60,6 +80,20 @@ mod tests {
             ("http://10.0.0.1:8000/x", "/x"),
         ] {
             assert_eq!(path(link).as_deref(), Some(sent), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_leads_to_the_same_scheme_host_and_port() {
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let http = Target { scheme: Scheme::Http, address, port: 8000 };
+        let https = Target { scheme: Scheme::Https, address, port: 443 };
+        assert_eq!(path_on("/x/", &http).as_deref(), Some("/x/"));
+        assert_eq!(path_on("http://10.0.0.1:8000/x/", &http).as_deref(), Some("/x/"));
+        assert_eq!(path_on("https://10.0.0.1/x/", &https).as_deref(), Some("/x/"));
+        for link in ["https://10.0.0.1/x/", "http://10.0.0.1/x/", "http://10.0.0.2:8000/x/", "//x/"]
+        {
+            assert_eq!(path_on(link, &http), None, "{link}");
         }
     }
 

@@ -7,14 +7,20 @@
 use crate::{
     Limits, Target, Withdrawn,
     breaker::Failure,
+    budget::{Budget, Excess},
+    offer::Offer,
     tls::{Changed, Pin, Trust},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::{Body as _, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use metal_core::redfish::Scheme;
+use rustls::CertificateError;
 use std::{
     future::poll_fn,
     io,
@@ -41,6 +47,8 @@ pub(crate) enum WireError {
     Connect(#[source] io::Error),
     #[error("no TLS connection")]
     Tls(#[source] io::Error),
+    #[error("no TLS connection: {0}")]
+    TlsOffer(Offer, #[source] io::Error),
     #[error("no TLS connection")]
     Stranger(#[source] Changed),
     #[error("no TLS with this configuration")]
@@ -53,8 +61,8 @@ pub(crate) enum WireError {
     HeaderTimeout(Duration),
     #[error("no end of the response within {0:?}")]
     BodyTimeout(Duration),
-    #[error("the response is longer than {0} bytes")]
-    TooLong(usize),
+    #[error(transparent)]
+    Excess(#[from] Excess),
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
     #[error("not sent")]
@@ -66,13 +74,14 @@ impl WireError {
         match self {
             Self::Connect(_)
             | Self::Tls(_)
+            | Self::TlsOffer(..)
             | Self::Stranger(_)
             | Self::TlsConfig(_)
             | Self::ConnectTimeout(..) => Failure::Dead,
             Self::Closed
             | Self::HeaderTimeout(_)
             | Self::BodyTimeout(_)
-            | Self::TooLong(_)
+            | Self::Excess(_)
             | Self::Broken(_)
             | Self::Withdrawn(_) => Failure::Stuck,
         }
@@ -93,12 +102,26 @@ impl WireError {
     }
 }
 
-/// A response, read to its end.
+/// A request got no usable answer. What is wrong with the whole connection is told without it.
+#[derive(Debug, thiserror::Error)]
+#[error("{request}")]
+pub(crate) struct Unanswered {
+    /// Method and path.
+    pub(crate) request: String,
+    #[source]
+    pub(crate) error: WireError,
+}
+
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// As far as it came.
     pub(crate) body: Bytes,
+    /// Why the body is not whole. The status counts nevertheless: some firmware (iDRAC 7 and 8)
+    /// cuts off what explains a 401.
+    pub(crate) broken: Option<WireError>,
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -138,7 +161,7 @@ impl Connection {
                     .map_err(|_| WireError::ConnectTimeout("TLS", limits.tls))?;
                 match (tls, verifier.stranger()) {
                     (_, Some(Err(changed))) => return Err(WireError::Stranger(changed)),
-                    (Err(error), _) => return Err(WireError::Tls(error)),
+                    (Err(error), _) => return Err(no_tls(error, target, limits).await),
                     (Ok(tls), stranger) => (Box::new(tls), stranger.and_then(Result::ok)),
                 }
             }
@@ -165,6 +188,7 @@ impl Connection {
         self,
         request: http::Request<Body>,
         limits: &Limits,
+        budget: &Budget<'_>,
     ) -> Result<(Reply, Option<Self>), WireError> {
         let (mut sender, driver) = http1::Builder::new()
             .max_buf_size(HEADER)
@@ -182,14 +206,41 @@ impl Connection {
             .ok_or(WireError::HeaderTimeout(limits.headers))?
             .map_err(WireError::Broken)?;
         let (head, body) = response.into_parts();
-        let body = line
-            .until(limits.body, collect(body, limits.body_bytes))
-            .await
-            .ok_or(WireError::BodyTimeout(limits.body))??;
-        let reply = Reply { status: head.status, headers: head.headers, body };
-        let io = line.finish().await;
+        let mut bytes = BytesMut::new();
+        let whole = line.until(limits.body, collect(body, &mut bytes, budget)).await;
+        let whole = whole.unwrap_or_else(|| {
+            // Others wait for the place that it takes.
+            let slow = Excess::Slow(limits.body.as_secs());
+            Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
+        });
+        let (mut body, mut broken) = (bytes.freeze(), whole.err());
+        if broken.is_none() {
+            match budget.decode(&head.headers, body).await {
+                Ok(decoded) => body = decoded,
+                Err(excess) => (body, broken) = (Bytes::new(), Some(excess.into())),
+            }
+        }
+        let io = if broken.is_none() { line.finish().await } else { None };
+        let reply = Reply { status: head.status, headers: head.headers, body, broken };
         let (last_used, permit) = (Instant::now(), self.permit);
         Ok((reply, io.map(|io| Self { io, last_used, permit })))
+    }
+}
+
+/// Why there is no TLS, with what the BMC offers where that may be why.
+async fn no_tls(error: io::Error, target: &Target, limits: &Limits) -> WireError {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let may_be_old = match cause {
+        // It is not trusted, whatever it offers.
+        Some(rustls::Error::InvalidCertificate(why)) => *why == CertificateError::BadSignature,
+        // It is no TLS.
+        Some(rustls::Error::InvalidMessage(_)) => false,
+        Some(_) | None => true,
+    };
+    let offer = if may_be_old { Offer::of(target, limits).await } else { None };
+    match offer {
+        Some(offer) => WireError::TlsOffer(offer, error),
+        None => WireError::Tls(error),
     }
 }
 
@@ -236,15 +287,21 @@ impl Driven {
     }
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, WireError> {
-    let mut bytes = BytesMut::new();
+async fn collect(
+    mut body: Incoming,
+    bytes: &mut BytesMut,
+    budget: &Budget<'_>,
+) -> Result<(), WireError> {
+    // What says that it is too long is not read at all.
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    if let Some(length) = announced {
+        budget.announce(length)?;
+    }
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(WireError::Broken)?.into_data() {
-            if bytes.len() + data.len() > limit {
-                return Err(WireError::TooLong(limit));
-            }
+            budget.grow(bytes.len(), data.len()).await?;
             bytes.extend_from_slice(&data);
         }
     }
-    Ok(bytes.freeze())
+    Ok(())
 }

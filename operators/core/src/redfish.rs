@@ -138,6 +138,8 @@ pub struct SystemReading {
     pub boot: BootReading,
     /// Reset types that the BMC allows; empty if it does not say.
     pub reset_types: Vec<ResetType>,
+    /// Whether it offers no reset at all: a baseboard, or what runs on a host.
+    pub lacks_reset: bool,
     /// `LastResetTime`.
     pub last_reset: Option<Timestamp>,
 }
@@ -212,17 +214,6 @@ pub struct Storage {
     pub volumes: Vec<Volume>,
 }
 
-/// One `EthernetInterface` of the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EthernetInterface {
-    /// `Id`.
-    pub id: String,
-    /// `PermanentMACAddress`, or `MACAddress`; lower case with colons.
-    pub mac_address: Option<String>,
-    /// `LinkStatus`.
-    pub link_status: Option<String>,
-}
-
 /// What the BMC knows of the parts of a machine. A part that cannot be read is left out and named
 /// in `missing`; it never costs the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -231,8 +222,6 @@ pub struct Inventory {
     pub processors: Vec<Processor>,
     /// Storage, in the order of the collection.
     pub storages: Vec<Storage>,
-    /// NICs, in the order of the collection.
-    pub interfaces: Vec<EthernetInterface>,
     /// What could not be read: URI and reason, one text each.
     pub missing: Vec<String>,
 }
@@ -342,6 +331,11 @@ pub enum Unreachable {
     NoAnswer(String),
     /// It refuses our credentials. Asking again soon would lock the account.
     Unauthorized,
+    /// All of its sessions are taken, and it takes no request without one. What it said.
+    SessionsFull(String),
+    /// It sends more than one BMC may make a process hold. Asking again soon is no use. What it
+    /// exceeds.
+    Misbehaving(String),
 }
 
 /// `http` or `https`.

@@ -10,7 +10,7 @@ use metal_api::{Bmc, Server};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{Decision, Destination, Observation, Reading, Said, decide, server_name},
-    redfish::Unreachable,
+    redfish::{ManagerReading, Unreachable},
     server::Reading as SystemReadingOf,
 };
 use metal_runtime::{
@@ -119,6 +119,7 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
         same_uuid: &same_uuid,
         namespace: &ctx.settings.namespace,
         failure: failure.as_ref(),
+        started: ctx.started,
         now: Timestamp::now(),
     })
 }
@@ -149,10 +150,18 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let reading = async {
-        let systems = connection.systems().await?;
-        let manager = connection.manager(uuid).await?;
+        let mut remarks = vec![];
+        let systems = connection.systems_with(&mut remarks).await?;
+        let manager = match connection.manager(uuid).await {
+            // The systems are not lost with it, and where there is none, none is missing.
+            Err(error @ BmcError::Failed { .. }) => {
+                remarks.push(Chain(&error).to_string());
+                ManagerReading::default()
+            }
+            manager => manager?,
+        };
         let certificate = ctx.bmcs.pin(&to).map(|pin| pin.to_string());
-        Ok(Said { manager, systems, certificate })
+        Ok(Said { manager, systems, certificate, remarks })
     };
     let result = reading.await.map_err(unreachable);
     let at = Timestamp::now();
@@ -174,6 +183,8 @@ pub fn target(destination: &Destination) -> Target {
 pub fn unreachable(error: BmcError) -> Unreachable {
     match error {
         BmcError::Unauthorized => Unreachable::Unauthorized,
+        error @ BmcError::SessionsFull(_) => Unreachable::SessionsFull(Chain(&error).to_string()),
+        error @ BmcError::Misbehaving { .. } => Unreachable::Misbehaving(Chain(&error).to_string()),
         error @ (BmcError::Unreachable(_) | BmcError::Withdrawn(_) | BmcError::Failed { .. }) => {
             Unreachable::NoAnswer(Chain(&error).to_string())
         }

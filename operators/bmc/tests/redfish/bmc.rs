@@ -35,18 +35,28 @@ pub(crate) enum Fault {
     HangInBody,
     /// A body of so many bytes.
     Long(usize),
+    /// So many bytes of a body, and then nothing for ever.
+    Drip(usize),
     /// A redirect.
     Redirect(String),
     /// Half of a body, and the end of the connection.
     Cut,
+    /// This status, half of a body, and the end of the connection.
+    CutAs(u16),
+    /// This status, this header and these bytes.
+    Raw(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// All is well, but the connection ends.
     Close,
     /// Reads work; writes get this status.
     OnPatch(u16),
 }
 
+/// Judges a write: `None` takes it.
+type Judge = Box<dyn Fn(&Method, &str, &HeaderMap, &Value) -> Option<(u16, Value)> + Send>;
+
 #[derive(Default)]
 struct Inner {
+    judge: Option<Judge>,
     documents: BTreeMap<String, Value>,
     faults: BTreeMap<String, Fault>,
     log: Vec<String>,
@@ -58,6 +68,8 @@ struct Inner {
     stale_etags: u32,
     has_etags: bool,
     login: Option<(u16, String)>,
+    refuses_basic: bool,
+    cuts_refusals: bool,
     task_looks: u32,
 }
 
@@ -163,9 +175,32 @@ impl FakeRedfish {
         self.lock().faults.clear();
     }
 
+    /// Judges every PATCH and POST like this. A PATCH that is taken changes its document.
+    pub(crate) fn judge(
+        &self,
+        judge: impl Fn(&Method, &str, &HeaderMap, &Value) -> Option<(u16, Value)> + Send + 'static,
+    ) {
+        self.lock().judge = Some(Box::new(judge));
+    }
+
     /// Answers every login with this.
     pub(crate) fn answer_logins(&self, status: u16, body: &str) {
         self.lock().login = Some((status, body.to_owned()));
+    }
+
+    /// Gives sessions again.
+    pub(crate) fn allow_logins(&self) {
+        self.lock().login = None;
+    }
+
+    /// Takes requests with a session only.
+    pub(crate) fn refuse_basic(&self) {
+        self.lock().refuses_basic = true;
+    }
+
+    /// Cuts off the body of every 401.
+    pub(crate) fn cut_refusals(&self, cuts: bool) {
+        self.lock().cuts_refusals = cuts;
     }
 
     /// Ends all sessions.
@@ -229,8 +264,11 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Res
         let answer = inner.lock().unwrap().answer(&head.method, &path, &head.headers, body);
         return ([(header::CONNECTION, "close")], answer).into_response();
     }
-    match fault.filter(|fault| !matches!(fault, Fault::OnPatch(_)) || head.method == Method::PATCH)
-    {
+    let strikes = |fault: &Fault| match fault {
+        Fault::OnPatch(_) => head.method == Method::PATCH,
+        _ => true,
+    };
+    match fault.filter(strikes) {
         None => inner.lock().unwrap().answer(&head.method, &path, &head.headers, body),
         Some(fault) => fail(fault).await,
     }
@@ -245,15 +283,29 @@ async fn fail(fault: Fault) -> Response {
         Fault::Close => StatusCode::OK.into_response(),
         Fault::OnPatch(status) => error(StatusCode::from_u16(status).unwrap(), "not like this"),
         Fault::HangBeforeHeader => std::future::pending().await,
+        Fault::Drip(bytes) => {
+            let start = vec![b' '; bytes];
+            let start = futures::stream::once(async { Ok::<_, std::io::Error>(start) });
+            let never = futures::stream::pending();
+            Body::from_stream(futures::StreamExt::chain(start, never)).into_response()
+        }
         Fault::HangInBody => {
             let start = futures::stream::iter([Ok("{")]);
             Body::from_stream(futures::StreamExt::chain(start, never())).into_response()
         }
         Fault::Long(bytes) => format!("{{\"x\": \"{}\"}}", "x".repeat(bytes)).into_response(),
         Fault::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
-        Fault::Cut => {
-            let broken = [Ok("{"), Err(std::io::Error::other("cut"))];
-            Body::from_stream(futures::stream::iter(broken)).into_response()
+        Fault::Cut | Fault::CutAs(_) => {
+            let status = if let Fault::CutAs(status) = fault { status } else { 200 };
+            (StatusCode::from_u16(status).unwrap(), half()).into_response()
+        }
+        Fault::Raw(status, headers, body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            for (name, value) in headers {
+                response.headers_mut().append(name, value.parse().unwrap());
+            }
+            response
         }
     }
 }
@@ -274,9 +326,24 @@ impl Inner {
             return self.document(path);
         }
         if !self.is_authorized(headers) {
+            if self.cuts_refusals {
+                return (StatusCode::UNAUTHORIZED, half()).into_response();
+            }
             return error(StatusCode::UNAUTHORIZED, "who are you?");
         }
+        if *method == Method::PATCH || *method == Method::POST {
+            let refusal = self.judge.as_ref().and_then(|judge| judge(method, path, headers, &body));
+            if let Some((status, answer)) = refusal {
+                self.bodies.push(body);
+                return (StatusCode::from_u16(status).unwrap(), answer.to_string()).into_response();
+            }
+        }
         match *method {
+            Method::PATCH if self.judge.is_some() => {
+                merge(self.documents.entry(path.to_owned()).or_default(), &body);
+                self.bodies.push(body);
+                StatusCode::NO_CONTENT.into_response()
+            }
             Method::DELETE => {
                 self.sessions.retain(|session| !path.ends_with(session.as_str()));
                 StatusCode::NO_CONTENT.into_response()
@@ -310,7 +377,8 @@ impl Inner {
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        header("authorization") == Some("Basic YWRtaW46czNjcmV0LXdvcmQ=")
+        let basic = header("authorization") == Some("Basic YWRtaW46czNjcmV0LXdvcmQ=");
+        basic && !self.refuses_basic
             || header("x-auth-token")
                 .is_some_and(|token| self.sessions.iter().any(|session| session == token))
     }
@@ -355,6 +423,36 @@ impl Inner {
         }
         StatusCode::NO_CONTENT.into_response()
     }
+}
+
+/// Half of a body, and the end of the connection.
+fn half() -> Body {
+    let broken = futures::stream::unfold(0, |sent| async move {
+        if sent == 0 {
+            return Some((Ok("{"), 1));
+        }
+        // The pause lets hyper send what it has.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Some((Err(std::io::Error::other("cut")), 2))
+    });
+    Body::from_stream(broken)
+}
+
+fn merge(document: &mut Value, change: &Value) {
+    match change {
+        Value::Object(change) => {
+            for (name, value) in change {
+                merge(&mut document[name], value);
+            }
+        }
+        value => document.clone_from(value),
+    }
+}
+
+/// A refusal in the words of the standard.
+pub(crate) fn refusal(id: &str, args: &[&str]) -> Value {
+    json!({"error": {"@Message.ExtendedInfo": [
+        {"MessageId": format!("Base.1.8.{id}"), "Message": "not like this", "MessageArgs": args}]}})
 }
 
 fn post(path: &str) -> Response {

@@ -117,10 +117,10 @@ async fn a_body_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_busy_bmc_is_left_alone_after_the_third_time() {
+async fn a_bmc_whose_service_root_is_busy_is_left_alone_after_the_third_time() {
     let server = FakeRedfish::machine().await;
     let (fleet, bmc) = server.fleet(patient());
-    server.fault(SYSTEM, Fault::Answer(503, String::new()));
+    server.fault("/redfish/v1/", Fault::Answer(503, String::new()));
     for _ in 0..3 {
         assert!(matches!(bmc.system(SYSTEM).await, Err(Error::Failed { .. })));
     }
@@ -128,6 +128,37 @@ async fn a_busy_bmc_is_left_alone_after_the_third_time() {
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
     assert_eq!(chain(&error), "answers with HTTP 503 Service Unavailable");
     assert_eq!(fleet.counters().skipped(), 1);
+}
+
+#[tokio::test]
+async fn a_part_that_answers_anything_never_costs_the_bmc() {
+    for status in [500, 501, 502, 503, 504, 429] {
+        let server = FakeRedfish::machine().await;
+        let (fleet, bmc) = server.fleet(patient());
+        for part in ["Processors", "Storage", "Processors/CPU1", "Processors/CPU2"] {
+            let answer = Fault::Answer(status, String::new());
+            server.fault(&format!("{SYSTEM}/{part}"), answer);
+        }
+        for _ in 0..3 {
+            let inventory = bmc.inventory(SYSTEM).await.unwrap();
+            assert_eq!(inventory.missing.len(), 2, "{:?}", inventory.missing);
+            bmc.system(SYSTEM).await.unwrap();
+        }
+        assert_eq!(fleet.counters().skipped(), 0, "HTTP {status}");
+    }
+}
+
+#[tokio::test]
+async fn parts_that_hang_one_after_the_other_cost_no_more_than_themselves() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, bmc) = server.fleet(impatient());
+    for part in ["Processors/CPU1", "Processors/CPU2", "Storage/1"] {
+        server.fault(&format!("{SYSTEM}/{part}"), Fault::HangBeforeHeader);
+    }
+    let inventory = bmc.inventory(SYSTEM).await.unwrap();
+    assert_eq!(inventory.missing.len(), 3, "{:?}", inventory.missing);
+    bmc.system(SYSTEM).await.unwrap();
+    assert_eq!(fleet.counters().skipped(), 0);
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod bmc;
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod inventory;
 #[cfg(test)]

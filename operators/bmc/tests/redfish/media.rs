@@ -99,6 +99,71 @@ async fn a_refusal_that_repeats_the_url_is_not_repeated() {
     }
 }
 
+#[tokio::test]
+async fn parameters_that_the_action_info_requires_are_sent() {
+    let server = machine(cd()).await;
+    server.edit(CD, |cd| {
+        cd["Actions"]["#VirtualMedia.InsertMedia"]["@Redfish.ActionInfo"] = json!("/info");
+    });
+    server.edit("/info", |info| {
+        *info = json!({"Parameters": [
+            {"Name": "Image", "Required": true},
+            {"Name": "Inserted", "Required": true, "DataType": "Boolean"},
+            {"Name": "TransferProtocolType", "AllowableValues": ["CIFS", "HTTP"]},
+            {"Name": "TransferMethod", "AllowableValues": ["Upload"]},
+            {"Name": "Slot", "Required": true, "AllowableValues": ["A", "B"]},
+        ]});
+    });
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    let all = json!({"Image": URL, "Inserted": true, "TransferProtocolType": "HTTP", "Slot": "A"});
+    assert_eq!(server.bodies(), [all]);
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_refusal_names_is_sent_and_remembered() {
+    let all = [
+        "Inserted",
+        "WriteProtected",
+        "TransferProtocolType",
+        "TransferMethod",
+        "UserName",
+        "Password",
+    ];
+    for wanted in all {
+        for is_named in [true, false] {
+            let server = machine(cd()).await;
+            server.judge(move |_, path, _, body| {
+                let missing = path.ends_with("/Insert") && body.get(wanted).is_none();
+                let args: &[&str] = if is_named { &["InsertMedia", wanted] } else { &[] };
+                missing.then(|| (400, crate::bmc::refusal("ActionParameterMissing", args)))
+            });
+            let bmc = server.bmc();
+            bmc.perform(SYSTEM, &insert()).await.unwrap();
+            let tries = server.bodies().len();
+            assert!(tries == 2 || !is_named && tries <= 5, "{wanted}: {tries}");
+            bmc.perform(SYSTEM, &insert()).await.unwrap();
+            assert_eq!(server.bodies().len(), tries + 1, "{wanted} is remembered");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_left_out() {
+    let server = machine(cd()).await;
+    server.edit(CD, |cd| {
+        let action = &mut cd["Actions"]["#VirtualMedia.InsertMedia"];
+        action["TransferMethod@Redfish.AllowableValues"] = json!(["Stream"]);
+    });
+    server.judge(|_, _, _, body| {
+        let sent = body.get("TransferMethod").is_some();
+        let named = crate::bmc::refusal("ActionParameterNotSupported", &["TransferMethod"]);
+        sent.then_some((400, named))
+    });
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    assert_eq!(server.bodies().last().unwrap(), &json!({"Image": URL}));
+    assert_eq!(server.bodies().len(), 2);
+}
+
 fn insert() -> Step {
     Step::InsertMedium { slot: CD.to_owned(), image: ImageUrl::new(URL) }
 }

@@ -103,12 +103,151 @@ async fn changed_credentials_are_tried_at_once_and_the_old_ones_stay_refused() {
 async fn refused_credentials_are_tried_again_after_the_lockout() {
     let server = FakeRedfish::machine().await;
     let lockout = Duration::from_millis(50);
-    let (_fleet, bmc) = server.fleet(metal_bmc::Limits { lockout, ..patient() });
-    server.answer_logins(401, "");
+    let (fleet, _) = server.fleet(metal_bmc::Limits { lockout, ..patient() });
+    let bmc = fleet.connect(&server.target(), &wrong());
     assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
     let again = async {
         while logins(&server) < 2 {
             assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_without_sessions_is_tried_with_basic_authentication_once() {
+    for status in [401, 403] {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(status, "");
+        let (fleet, bmc) = server.fleet(patient());
+        bmc.systems().await.unwrap();
+        bmc.systems().await.unwrap();
+        assert_eq!(logins(&server), 1, "what works is remembered");
+        let basic = server.header("authorization");
+        assert!(basic[2..].iter().all(Option::is_some), "{basic:?}");
+        assert_eq!(fleet.counters().refused(), 0);
+    }
+}
+
+#[tokio::test]
+async fn with_basic_authentication_a_resource_that_refuses_costs_itself() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(404, "");
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.fault(SYSTEM, Fault::Answer(401, String::new()));
+    for _ in 0..2 {
+        let error = bmc.system(SYSTEM).await.unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{error}");
+        bmc.manager(None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_login_follows_a_slash_and_nothing_else() {
+    let sessions = "/redfish/v1/SessionService/Sessions";
+    for status in [301, 302, 307, 308] {
+        let server = FakeRedfish::machine().await;
+        let slashed = format!("{sessions}/");
+        server.edit("/redfish/v1/", |root| root["Links"]["Sessions"]["@odata.id"] = json!(slashed));
+        let to = vec![("location", sessions.to_owned())];
+        server.fault(&slashed, Fault::Raw(status, to, vec![]));
+        server.bmc().systems().await.unwrap();
+        assert_eq!((server.logins(), logins(&server)), (1, 1), "HTTP {status}");
+    }
+    let port = 1;
+    for elsewhere in [
+        format!("http://127.0.0.1:{port}{sessions}/"),
+        format!("https://127.0.0.1{sessions}/"),
+        "http://127.0.0.2/steal".to_owned(),
+        "//127.0.0.2/steal".to_owned(),
+        "/redfish/v1/elsewhere".to_owned(),
+        sessions.to_owned(),
+    ] {
+        let server = FakeRedfish::machine().await;
+        server.fault(sessions, Fault::Raw(308, vec![("location", elsewhere.clone())], vec![]));
+        let error = server.bmc().systems().await.unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{elsewhere}: {error}");
+        assert_eq!(server.log().len(), 2, "{elsewhere}: {:?}", server.log());
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_found_with_or_without_a_slash_at_its_end() {
+    let server = FakeRedfish::machine().await;
+    let to = vec![("location", "/redfish/v1/Systems/".to_owned())];
+    let systems = crate::documents::documents()["/redfish/v1/Systems"].clone();
+    server.edit("/redfish/v1/Systems/", |slashed| *slashed = systems);
+    server.fault("/redfish/v1/Systems", Fault::Raw(308, to, vec![]));
+    assert_eq!(server.bmc().systems().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_status_counts_even_if_the_body_is_broken() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.systems().await.unwrap();
+    server.expire();
+    // What explains the 401 is cut off, once: then the session is new.
+    server.cut_refusals(true);
+    bmc.systems().await.unwrap();
+    assert_eq!(logins(&server), 2);
+
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    server.fault(SYSTEM, Fault::CutAs(404));
+    let error = bmc.system(SYSTEM).await.unwrap_err();
+    assert!(matches!(&error, Error::Failed { .. }), "{error}");
+    assert_eq!(crate::bmc::chain(&error), "HTTP 404 Not Found");
+}
+
+#[tokio::test]
+async fn a_refused_login_counts_even_if_its_body_is_broken() {
+    let server = FakeRedfish::machine().await;
+    server.fault("/redfish/v1/SessionService/Sessions", Fault::CutAs(401));
+    let (fleet, _) = server.fleet(patient());
+    let bmc = fleet.connect(&server.target(), &wrong());
+    for _ in 0..3 {
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    assert_eq!(fleet.counters().refused(), 1);
+}
+
+#[tokio::test]
+async fn sessions_that_are_all_taken_are_no_wrong_password() {
+    let full = |id: &str| crate::bmc::refusal(id, &[]).to_string();
+    for (status, body) in [
+        (503, String::new()),
+        (503, full("SessionLimitExceeded")),
+        (400, full("ResourceInUse")),
+        (403, full("CreateLimitReachedForResource")),
+        (400, "RAC0218: The maximum number of user sessions is reached.".to_owned()),
+    ] {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(status, &body);
+        server.refuse_basic();
+        let (fleet, bmc) = server.fleet(patient());
+        for _ in 0..3 {
+            let error = bmc.systems().await.unwrap_err();
+            assert!(matches!(error, Error::SessionsFull(_)), "{status} {body}: {error}");
+            assert!(crate::bmc::chain(&error).contains(&status.to_string()), "{error}");
+        }
+        assert_eq!((logins(&server), fleet.counters().refused()), (1, 0), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_asked_for_again_some_time_after_all_were_taken() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(503, "");
+    server.refuse_basic();
+    let sessions_full = Duration::from_millis(50);
+    let (_fleet, bmc) = server.fleet(metal_bmc::Limits { sessions_full, ..patient() });
+    assert!(matches!(bmc.systems().await, Err(Error::SessionsFull(_))));
+    server.allow_logins();
+    let again = async {
+        while bmc.systems().await.is_err() {
             tokio::task::yield_now().await;
         }
     };

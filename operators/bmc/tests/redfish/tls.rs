@@ -156,3 +156,26 @@ async fn tls_to_a_plain_port_is_unreachable() {
     let reason = reason(&fleet(Trust::new(Strangers::Accept)), &target).await;
     assert!(reason.starts_with("no TLS connection"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_bmc_of_old_times_is_told_what_it_offers_and_what_to_do() {
+    let answer = include_bytes!("../../src/testdata/openssl-tls11-rsa1024.bin");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        // Our hello is refused as OpenSSL does it (alert 70, protocol_version), the question is not.
+        for said in [&[21, 3, 1, 0, 2, 2, 70][..], answer] {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            tokio::io::AsyncReadExt::read(&mut tcp, &mut hello).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut tcp, said).await.unwrap();
+        }
+    });
+    let target = Target { scheme: Scheme::Https, address: address.ip(), port: address.port() };
+    let reason = reason(&fleet(Trust::default()), &target).await;
+    for part in ["no TLS connection", "TLS 1.1, RSA_WITH_AES_128_CBC_SHA", "1024 bits", "firmware"]
+    {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+}

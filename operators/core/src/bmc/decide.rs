@@ -18,8 +18,17 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
 const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+/// How soon to ask a BMC again for one of its sessions, all of which are taken.
+const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
+/// How soon to ask a BMC again that sent more than it may, over a restart as well.
+const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
+/// Over what time those BMCs are read after a start whose servers are all known.
+const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 /// How long after a BMC its Endpoint and its BMCSecret may be seen.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
+
+/// Reason of a BMC that sent more than it may. After a restart it is what tells.
+const MISBEHAVES: &str = "Misbehaving";
 
 /// Decides what one pass does about one BMC.
 pub fn decide(seen: &Observation<'_>) -> Decision {
@@ -54,11 +63,15 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             return Decision::Rest(RESYNC);
         }
     };
-    let Some(reading) = seen.reading else { return Decision::Look };
+    let Some(reading) = seen.reading else {
+        return first_look(new, seen).map_or(Decision::Look, Decision::Rest);
+    };
     let valid = match &reading.result {
         Ok(_) => RESYNC,
         Err(Unreachable::NoAnswer(_)) => SILENT,
         Err(Unreachable::Unauthorized) => REFUSED,
+        Err(Unreachable::SessionsFull(_)) => SESSIONS_FULL,
+        Err(Unreachable::Misbehaving(_)) => MISBEHAVING,
     };
     let age = seen.now.duration_since(reading.at);
     let left = valid - age;
@@ -72,7 +85,10 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             new.ip = Some(destination.address.to_string());
             new.mac_address.clone_from(&seen.mac_address);
             new.certificate_fingerprint.clone_from(&said.certificate);
-            take_manager(new, &said.manager);
+            // Chassis managers, switches and power shelves may have none.
+            if !said.manager.uri.is_empty() {
+                take_manager(new, &said.manager);
+            }
             new.systems = i32::try_from(said.systems.len()).ok();
             let next = systems(new, seen, said);
             next.unwrap_or(Decision::Rest(left))
@@ -87,7 +103,39 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             set(new, seen, condition::READY, Err(("AuthenticationFailed", &why)));
             Decision::Rest(left)
         }
+        Err(Unreachable::SessionsFull(why)) => {
+            set(new, seen, condition::READY, Err(("SessionLimitExceeded", why)));
+            Decision::Rest(left)
+        }
+        Err(Unreachable::Misbehaving(why)) => {
+            set(new, seen, condition::READY, Err((MISBEHAVES, why)));
+            Decision::Rest(left)
+        }
     }
+}
+
+/// How long the first look after a start has time: where nothing is waited for, so that a fleet is
+/// not asked in step, and where the BMC has done harm before, until the others have been read.
+fn first_look(old: &BmcStatus, seen: &Observation<'_>) -> Option<SignedDuration> {
+    let ready = old.conditions.iter().find(|c| c.type_ == condition::READY)?;
+    if ready.observed_generation != seen.bmc.metadata.generation {
+        return None;
+    }
+    let known = i32::try_from(seen.servers.len()).ok() >= old.systems;
+    let due = match ready.reason.as_str() {
+        MISBEHAVES => MISBEHAVING,
+        _ if known && old.systems.is_some() => share(&name_of_bmc(seen.bmc), SPREAD),
+        _ => return None,
+    };
+    let wait = due - seen.now.duration_since(seen.started);
+    wait.is_positive().then_some(wait.min(MISBEHAVING))
+}
+
+/// A part of `time`, the same for the same name.
+fn share(name: &str, time: SignedDuration) -> SignedDuration {
+    let hash = name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+    let part = i32::try_from(hash % 1000).unwrap_or_default();
+    time * part / 1000
 }
 
 /// How long what a BMC refers to may be on its way: it is created at the same time, and each kind
@@ -114,9 +162,10 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
 
 /// What is to be done first about the systems, if anything. What cannot become a Server is told.
 fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<Decision> {
-    let (mut made, mut changed, mut trouble) = (Vec::new(), None, Vec::new());
-    for (index, system) in said.systems.iter().enumerate() {
-        let (before, rest) = said.systems.split_at(index);
+    let (mut made, mut changed, mut trouble) = (Vec::new(), None, said.remarks.clone());
+    let hosts = hosts(seen, said, &mut trouble);
+    for (index, system) in hosts.iter().enumerate() {
+        let (before, rest) = hosts.split_at(index);
         // A collection may name a system twice.
         if before.iter().any(|other| other.uri == system.uri) {
             continue;
@@ -146,13 +195,32 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
             (_, all) => trouble.push(foreign(uuid, system, all)),
         }
     }
-    if !trouble.is_empty() {
-        let message = trouble.join("; ");
+    if said.systems.is_empty() {
+        trouble.push("the BMC has no systems: none becomes a Server".to_owned());
+        let message = bounded(&trouble);
+        set(new, seen, condition::SYSTEMS_KNOWN, Err(("NoSystems", &message)));
+    } else if !trouble.is_empty() {
+        let message = bounded(&trouble);
         set(new, seen, condition::SYSTEMS_KNOWN, Err(("SystemsLeftOut", &message)));
     } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
         set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
     }
     if made.is_empty() { changed } else { Some(Decision::Create(made)) }
+}
+
+/// The systems that can be reset, or have a server already. What cannot is a baseboard, or runs on
+/// a host.
+fn hosts(seen: &Observation<'_>, said: &Said, trouble: &mut Vec<String>) -> Vec<SystemReading> {
+    let (mut hosts, servers) = (said.systems.clone(), seen.servers);
+    hosts.retain(|system| {
+        let is_known = servers.iter().any(|s| s.spec.system_uri.as_ref() == Some(&system.uri));
+        if system.lacks_reset && !is_known {
+            trouble.push(format!("{} offers no reset: it is no host", system.uri));
+            return false;
+        }
+        true
+    });
+    hosts
 }
 
 /// Several systems of one BMC cannot be told apart by their UUID, neither here nor when they boot.
@@ -188,6 +256,13 @@ fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> Stri
 /// Name of a server of a BMC: the first of these that is not taken.
 pub fn server_name(bmc: &str, index: usize) -> String {
     format!("{bmc}-system-{index}")
+}
+
+/// In one text, of the length that a condition may have.
+fn bounded(trouble: &[String]) -> String {
+    let mut message = trouble.join("; ");
+    message.truncate(message.floor_char_boundary(1024));
+    message
 }
 
 /// The server of a system that nobody knows. It comes with its finalizer and the name of the

@@ -32,6 +32,8 @@ pub struct Observation<'a> {
     pub namespace: &'a str,
     /// How the last pass failed, if it did.
     pub failure: Option<&'a crate::server::Failure>,
+    /// When this process started.
+    pub started: Timestamp,
     /// When this was observed.
     pub now: Timestamp,
 }
@@ -54,6 +56,8 @@ pub struct Said {
     pub systems: Vec<SystemReading>,
     /// Certificate that the BMC is held to from now on.
     pub certificate: Option<String>,
+    /// What it could not say, or said against itself, each with its resource.
+    pub remarks: Vec<String>,
 }
 
 /// What one pass is to do.

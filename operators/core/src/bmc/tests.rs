@@ -116,6 +116,8 @@ fn silent_bmc_and_wrong_password_are_told_apart() {
     for (why, reason) in [
         (Unreachable::NoAnswer("timed out".to_owned()), "ConnectionFailed"),
         (Unreachable::Unauthorized, "AuthenticationFailed"),
+        (Unreachable::SessionsFull("HTTP 503".to_owned()), "SessionLimitExceeded"),
+        (Unreachable::Misbehaving("too long".to_owned()), "Misbehaving"),
     ] {
         let mut scene = Scene::new();
         scene.reading = Some(Err(why));
@@ -123,6 +125,69 @@ fn silent_bmc_and_wrong_password_are_told_apart() {
         assert_eq!(scene.condition(condition::READY), ("False", reason));
         assert!(matches!(scene.decide(), Decision::Rest(_)));
     }
+}
+
+#[test]
+fn bmc_that_misbehaved_is_read_last_after_a_restart() {
+    let mut scene = Scene::new();
+    scene.reading = Some(Err(Unreachable::Misbehaving("too long".to_owned())));
+    scene.record();
+    scene.reading = None;
+    assert_eq!(scene.decide(), Decision::Rest(SignedDuration::from_mins(10)));
+    scene.bmc.metadata.generation = Some(2);
+    assert_eq!(scene.decide(), Decision::Look, "somebody has changed it");
+}
+
+#[test]
+fn after_a_start_only_bmcs_whose_servers_are_all_known_are_read_later() {
+    let mut scene = Scene::new();
+    scene.record();
+    let server = scene.created().remove(0);
+    scene.reading = None;
+    assert_eq!(scene.decide(), Decision::Look);
+    scene.servers = vec![Arc::new(server)];
+    let mut waits = vec![];
+    for index in 0..100 {
+        scene.bmc.metadata.name = Some(format!("bmc-{index}"));
+        let decision = scene.decide();
+        if let Decision::Rest(wait) = decision {
+            waits.push(wait);
+        } else {
+            assert_eq!(decision, Decision::Look);
+        }
+    }
+    assert!(waits.iter().all(|wait| *wait <= SignedDuration::from_secs(10)), "{waits:?}");
+    waits.sort_unstable();
+    waits.dedup();
+    assert!(waits.len() > 50, "{waits:?}");
+}
+
+#[test]
+fn bmc_without_systems_or_manager_is_connected_and_says_so() {
+    let mut scene = Scene::new();
+    let remarks = vec!["/redfish/v1/Systems: HTTP 404".to_owned()];
+    let said = Said { systems: vec![], remarks, ..said(None) };
+    scene.bmc.status = Some(BmcStatus { model: Some("known".to_owned()), ..BmcStatus::default() });
+    scene.reading = Some(Ok(said));
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("True", "Connected"));
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "NoSystems"));
+    let status = scene.bmc.status.as_ref().unwrap();
+    assert_eq!(status.model.as_deref(), Some("known"), "what a manager has said stays");
+    let known = status.conditions.iter().find(|c| c.type_ == condition::SYSTEMS_KNOWN).unwrap();
+    assert!(known.message.contains("/redfish/v1/Systems: HTTP 404"), "{}", known.message);
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn system_that_offers_no_reset_becomes_no_server() {
+    let mut scene = Scene::new();
+    let mut board = said(Some(UUID));
+    board.systems[0].lacks_reset = true;
+    scene.reading = Some(Ok(board));
+    scene.record();
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
 }
 
 #[test]
@@ -167,6 +232,7 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
             same_uuid: &[],
             namespace: "manager",
             failure: None,
+            started: Timestamp::UNIX_EPOCH,
             now: Timestamp::from_second(second).unwrap(),
         })
     };
@@ -211,6 +277,7 @@ impl Scene {
             same_uuid: &self.servers,
             namespace: "manager",
             failure: None,
+            started: at,
             now: at,
         })
     }
@@ -242,7 +309,7 @@ impl Scene {
 
 fn said(uuid: Option<&str>) -> Said {
     let systems = vec![system(1, uuid)];
-    Said { manager: ManagerReading::default(), systems, certificate: None }
+    Said { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
 }
 
 fn systems(all: &[(u32, &str)]) -> Said {

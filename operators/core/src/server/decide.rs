@@ -15,6 +15,10 @@ const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to try credentials again that were refused; most BMCs lock an account after a few
 /// failures. A changed secret triggers a pass at once.
 const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+/// How soon to ask a BMC again for one of its sessions, all of which are taken.
+const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
+/// How soon to ask a BMC again that sent more than it may.
+const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
 /// How long a change that decides nothing may wait to be recorded with one that does.
 const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 /// The same for the power of a host that is being discovered: it goes on and off again meanwhile,
@@ -134,6 +138,14 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             let why = "the BMC refuses our credentials: correct the BMCSecret";
             status::unreachable(new, "Unauthorized", why, seen.now);
             Decision::Rest(REFUSED)
+        }
+        Err(Unreachable::SessionsFull(why)) => {
+            status::unreachable(new, "SessionLimitExceeded", why, seen.now);
+            Decision::Rest(SESSIONS_FULL)
+        }
+        Err(Unreachable::Misbehaving(why)) => {
+            status::unreachable(new, "Misbehaving", why, seen.now);
+            Decision::Rest(MISBEHAVING)
         }
     }
 }

@@ -170,7 +170,9 @@ fn is_same(there: &ImageUrl, image: &ImageUrl) -> bool {
 
 fn said(why: &Unreachable) -> &str {
     match why {
-        Unreachable::NoAnswer(text) => text,
+        Unreachable::NoAnswer(text)
+        | Unreachable::SessionsFull(text)
+        | Unreachable::Misbehaving(text) => text,
         Unreachable::Unauthorized => "it refuses our credentials",
     }
 }

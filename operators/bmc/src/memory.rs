@@ -1,0 +1,149 @@
+//! What is remembered of one BMC: how it takes writes, and what it does not change.
+
+use crate::forms::{Form, Kind, Place};
+use metal_core::redfish::ResetType;
+use serde_json::{Value, json};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// As many resources are remembered; beyond it, all are forgotten.
+const RESOURCES: usize = 128;
+/// For how long what was read of an action counts as just read.
+const FRESH: Duration = Duration::from_secs(15);
+
+/// What is remembered of one BMC. All of it may be lost, and is when the BMC goes away: what comes
+/// back may be another firmware.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    forms: HashMap<Kind, Form>,
+    /// What an `ActionInfo` allows, by its path.
+    allowed: HashMap<String, Vec<String>>,
+    /// Settings resources without settings of the boot.
+    without_boot: HashSet<String>,
+    /// Reset types refused by a BMC that does not list those it allows.
+    denied: Vec<ResetType>,
+    /// Systems as they were read last.
+    systems: HashMap<String, System>,
+    /// The one manager that the system read last names.
+    manager: Option<String>,
+}
+
+/// What was read of a system and seldom changes.
+#[derive(Clone)]
+struct System {
+    at: Instant,
+    reset: Value,
+    parts: Value,
+}
+
+impl Memory {
+    /// In which form a write of this kind was taken.
+    pub(crate) fn form(&self, kind: Kind) -> Option<Form> {
+        self.lock().forms.get(&kind).cloned()
+    }
+
+    pub(crate) fn took(&self, kind: Kind, form: Form) {
+        self.lock().forms.insert(kind, form);
+    }
+
+    /// Where overrides of the boot were taken.
+    pub(crate) fn place_of_boot(&self) -> Option<Place> {
+        self.form(Kind::BootOverride).map(|form| form.place)
+    }
+
+    pub(crate) fn allowed(&self, info: &str) -> Option<Vec<String>> {
+        self.lock().allowed.get(info).cloned()
+    }
+
+    pub(crate) fn allows(&self, info: &str, types: Vec<String>) {
+        let mut inner = self.lock();
+        bound(&mut inner.allowed);
+        inner.allowed.insert(info.to_owned(), types);
+    }
+
+    pub(crate) fn denied(&self) -> Vec<ResetType> {
+        self.lock().denied.clone()
+    }
+
+    pub(crate) fn denies(&self, reset: ResetType) {
+        let mut inner = self.lock();
+        if !inner.denied.contains(&reset) {
+            inner.denied.push(reset);
+        }
+    }
+
+    /// Whether a settings resource may have settings of the boot.
+    pub(crate) fn may_have_boot(&self, settings: &str) -> bool {
+        !self.lock().without_boot.contains(settings)
+    }
+
+    pub(crate) fn has_no_boot(&self, settings: &str) {
+        let mut inner = self.lock();
+        if inner.without_boot.len() >= RESOURCES {
+            inner.without_boot.clear();
+        }
+        inner.without_boot.insert(settings.to_owned());
+    }
+
+    /// A system was read.
+    pub(crate) fn saw(&self, uri: &str, system: &Value) {
+        const LONGEST: usize = 4 << 10;
+        let reset = system["Actions"]["#ComputerSystem.Reset"].clone();
+        let links = ["Processors", "Storage", "SimpleStorage"];
+        let parts: Value = links
+            .iter()
+            .filter(|name| !system[**name].is_null())
+            .map(|name| ((*name).to_owned(), json!({"@odata.id": system[*name]["@odata.id"]})))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        if reset.to_string().len() + parts.to_string().len() > LONGEST {
+            return;
+        }
+        let manager = match system["Links"]["ManagedBy"].as_array().map(Vec::as_slice) {
+            Some([one]) => one["@odata.id"].as_str().filter(|link| link.len() <= LONGEST),
+            _ => None,
+        };
+        let mut inner = self.lock();
+        bound(&mut inner.systems);
+        inner.manager = manager.map(str::to_owned);
+        inner.systems.insert(uri.to_owned(), System { at: Instant::now(), reset, parts });
+    }
+
+    /// The action that resets a system, if it was read just now.
+    pub(crate) fn reset_of(&self, uri: &str) -> Option<Value> {
+        let inner = self.lock();
+        let system = inner.systems.get(uri).filter(|system| system.at.elapsed() <= FRESH)?;
+        Some(system.reset.clone())
+    }
+
+    /// The manager of the system read last, if that names one and no more.
+    pub(crate) fn manager(&self) -> Option<String> {
+        self.lock().manager.clone()
+    }
+
+    /// The links of a system to its parts.
+    pub(crate) fn parts_of(&self, uri: &str) -> Option<Value> {
+        self.lock().systems.get(uri).map(|system| system.parts.clone())
+    }
+
+    pub(crate) fn forget(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bound<T>(map: &mut HashMap<String, T>) {
+    if map.len() >= RESOURCES {
+        map.clear();
+    }
+}

@@ -1,0 +1,57 @@
+//! Settings to come (`@Redfish.Settings`; DSP0266, section 9.10): some boards, AMI's among them,
+//! take an override of the boot there only, and show it there until the next boot has used it.
+
+use crate::{
+    Error,
+    call::{Call, is_fatal},
+    field,
+    forms::Place,
+};
+use serde_json::Value;
+
+/// The resource of settings to come.
+pub(crate) fn link(call: &Call<'_>, system: &Value) -> Option<String> {
+    field::link(&system["@Redfish.Settings"]["SettingsObject"], call.address())
+}
+
+/// The `Boot` object to look at: that of the resource which writes go to. What it leaves out is as
+/// the system itself has it.
+pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error> {
+    let mut boot = system["Boot"].clone();
+    let Some(uri) = link(call, system) else { return Ok(boot) };
+    let memory = call.memory();
+    let is_pending = match memory.place_of_boot() {
+        Some(Place::Settings) => true,
+        Some(Place::Resource) => false,
+        None => memory.may_have_boot(&uri),
+    };
+    if !is_pending {
+        return Ok(boot);
+    }
+    let settings = match call.get(&uri).await {
+        Ok(settings) => settings,
+        Err(error) if is_fatal(&error) => return Err(error),
+        Err(_) => return Ok(boot),
+    };
+    let to_come = &settings.body["Boot"];
+    if to_come["BootSourceOverrideTarget"].is_null() {
+        if memory.place_of_boot().is_none() {
+            memory.has_no_boot(&uri);
+        }
+        return Ok(boot);
+    }
+    // Once they are applied, what counts is the system (DSP0268, `Settings.ETag`).
+    let applied = system["@Redfish.Settings"]["ETag"].as_str().filter(|etag| !etag.is_empty());
+    let now = settings.etags.header.or(settings.etags.body);
+    if applied.is_some_and(|applied| now.is_some_and(|now| now == applied)) {
+        return Ok(boot);
+    }
+    match (&mut boot, to_come) {
+        (Value::Object(boot), Value::Object(to_come)) => {
+            let said = to_come.iter().filter(|(_, value)| !value.is_null());
+            boot.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        _ => boot.clone_from(to_come),
+    }
+    Ok(boot)
+}

@@ -1,0 +1,229 @@
+//! BMCs that take a write in another form only.
+
+use crate::{
+    bmc::{FakeRedfish, chain, refusal},
+    documents::SYSTEM,
+};
+use axum::http::{HeaderMap, Method};
+use metal_bmc::{Bmc, Error, Redfish};
+use metal_core::redfish::{BootEnabled, BootMode, BootSource, ResetType, Step};
+use serde_json::{Value, json};
+
+const SETTINGS: &str = "/redfish/v1/Systems/1/SD";
+
+fn once() -> Step {
+    Step::BootOnce { source: BootSource::Pxe, mode: None }
+}
+
+/// A BMC that refuses a PATCH for this reason, or takes it.
+type Refuses = fn(&str, Option<&str>, &Value) -> Option<(u16, Value)>;
+
+async fn machine(refuses: Refuses) -> FakeRedfish {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| system["@odata.etag"] = json!("W/\"body\""));
+    server.judge(move |method: &Method, path: &str, headers: &HeaderMap, body: &Value| {
+        let condition = headers.get("if-match").map(|value| value.to_str().unwrap());
+        (*method == Method::PATCH).then(|| refuses(path, condition, body)).flatten()
+    });
+    server
+}
+
+/// How many requests it takes to have a boot override taken and read back.
+async fn armed(server: &FakeRedfish, bmc: &Redfish) -> usize {
+    let before = server.bodies().len();
+    bmc.perform(SYSTEM, &once()).await.unwrap();
+    let boot = bmc.system(SYSTEM).await.unwrap().boot;
+    assert_eq!((boot.enabled, boot.target), (BootEnabled::Once, Some(BootSource::Pxe)));
+    server.bodies().len() - before
+}
+
+const NO_CONDITION: Refuses = |_, condition, _| condition.map(|_| (412, Value::Null));
+const NO_CONDITION_WITHOUT_A_WORD: Refuses =
+    |_, condition, _| condition.map(|_| (400, Value::Null));
+const ETAG_OF_THE_BODY: Refuses =
+    |_, condition, _| (condition != Some("W/\"body\"")).then_some((412, Value::Null));
+const STRONG_ETAG: Refuses =
+    |_, condition, _| (condition != Some("\"body\"")).then_some((412, Value::Null));
+const ANY_ETAG: Refuses = |_, condition, _| (condition != Some("*")).then_some((428, Value::Null));
+const MODE_REQUIRED: Refuses = |_, _, body| {
+    let missing = body["Boot"]["BootSourceOverrideMode"].is_null();
+    missing.then(|| (400, refusal("PropertyMissing", &["BootSourceOverrideMode"])))
+};
+const MODE_REQUIRED_WITHOUT_A_WORD: Refuses =
+    |_, _, body| body["Boot"]["BootSourceOverrideMode"].is_null().then_some((400, Value::Null));
+const ANOTHER_PROPERTY_REQUIRED: Refuses = |_, _, body| {
+    let missing = body["Boot"]["StopBootOnFault"].is_null();
+    let related = json!({"error": {"@Message.ExtendedInfo": [
+        {"RelatedProperties": ["#/Boot/StopBootOnFault"]}]}});
+    missing.then_some((400, related))
+};
+
+#[tokio::test]
+async fn a_refused_override_is_tried_in_another_form_which_is_remembered() {
+    for (name, refuses) in [
+        ("no If-Match", NO_CONDITION),
+        ("no If-Match, and no word", NO_CONDITION_WITHOUT_A_WORD),
+        ("the ETag of the body", ETAG_OF_THE_BODY),
+        ("a strong ETag", STRONG_ETAG),
+        ("any ETag", ANY_ETAG),
+        ("the mode", MODE_REQUIRED),
+        ("the mode, and no word", MODE_REQUIRED_WITHOUT_A_WORD),
+        ("another property", ANOTHER_PROPERTY_REQUIRED),
+    ] {
+        for has_header in [true, false] {
+            let server = machine(refuses).await;
+            server.edit(SYSTEM, |system| system["Boot"]["StopBootOnFault"] = json!("Never"));
+            if has_header {
+                server.use_etags(0);
+            }
+            let bmc = server.bmc();
+            let first = armed(&server, &bmc).await;
+            assert!(first <= 8, "{name}: {first}");
+            assert_eq!(armed(&server, &bmc).await, 1, "{name} is remembered");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mode_that_is_refused_is_left_out() {
+    let server = machine(|_, _, body| {
+        let sent = !body["Boot"]["BootSourceOverrideMode"].is_null();
+        sent.then(|| (400, refusal("PropertyNotWritable", &["BootSourceOverrideMode"])))
+    })
+    .await;
+    let bmc = server.bmc();
+    let step = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    bmc.perform(SYSTEM, &step).await.unwrap();
+    assert_eq!(server.bodies().len(), 2);
+    bmc.perform(SYSTEM, &step).await.unwrap();
+    assert_eq!(server.bodies().len(), 3);
+}
+
+#[tokio::test]
+async fn an_override_is_written_to_the_settings_and_read_back_there() {
+    for status in [400, 403, 404, 405, 501] {
+        for shows_boot in [true, false] {
+            let server = FakeRedfish::machine().await;
+            server.edit(SYSTEM, |system| {
+                system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
+            });
+            let boot = json!({"BootSourceOverrideEnabled": "Disabled",
+                "BootSourceOverrideTarget": "None"});
+            let boot = if shows_boot { boot } else { json!({}) };
+            server.edit(SETTINGS, |settings| *settings = json!({"Boot": boot}));
+            server.judge(move |_, path, _, _| (path == SYSTEM).then_some((status, Value::Null)));
+            let bmc = server.bmc();
+            bmc.system(SYSTEM).await.unwrap();
+            let first = armed(&server, &bmc).await;
+            assert!(first == 1 || !shows_boot, "HTTP {status}: {first}");
+            assert_eq!(armed(&server, &bmc).await, 1, "HTTP {status}");
+            assert_eq!(
+                server.log().iter().rfind(|it| it.starts_with("PATCH")).unwrap(),
+                &format!("PATCH {SETTINGS}")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_refuse_give_way_to_the_system() {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| {
+        system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
+    });
+    server.edit(SETTINGS, |settings| {
+        *settings = json!({"Boot": {"BootSourceOverrideTarget": "None"}});
+    });
+    server.judge(|_, path, _, _| (path == SETTINGS).then_some((405, Value::Null)));
+    let bmc = server.bmc();
+    assert_eq!(armed(&server, &bmc).await, 2);
+    assert_eq!(armed(&server, &bmc).await, 1);
+}
+
+#[tokio::test]
+async fn a_write_that_is_refused_in_every_form_says_what_was_tried_and_what_was_said() {
+    let server = machine(|_, condition, _| match condition {
+        Some(_) => Some((412, Value::Null)),
+        None => Some((400, refusal("PropertyNotWritable", &["Boot"]))),
+    })
+    .await;
+    let error = server.bmc().perform(SYSTEM, &once()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Failed { action, .. } if *action == format!("change {SYSTEM}"))
+    );
+    let said = chain(&error);
+    for part in [
+        "HTTP 412 Precondition Failed",
+        "HTTP 400: not like this",
+        "tried PATCH /redfish/v1/Systems/1 with the ETag",
+        "without If-Match",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let tried = server.bodies().len();
+    assert!((3..=8).contains(&tried), "{tried}");
+}
+
+#[tokio::test]
+async fn what_is_not_about_the_form_is_sent_once() {
+    for status in [409, 500, 503] {
+        let server = FakeRedfish::machine().await;
+        server.judge(move |_, _, _, _| Some((status, Value::Null)));
+        let bmc = server.bmc();
+        bmc.perform(SYSTEM, &once()).await.unwrap_err();
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::ForceOff)).await.unwrap_err();
+        assert_eq!(server.bodies().len(), 2, "HTTP {status}");
+    }
+}
+
+/// A BMC that lists no reset types, and takes these.
+async fn unlisted(takes: &'static [&'static str]) -> FakeRedfish {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| {
+        system["Actions"]["#ComputerSystem.Reset"] = json!({"target": "/reset"});
+    });
+    server.judge(move |_, _, _, body| {
+        let type_ = body["ResetType"].as_str().unwrap();
+        (!takes.contains(&type_))
+            .then(|| (400, refusal("ActionParameterValueNotInList", &[type_, "ResetType"])))
+    });
+    server
+}
+
+#[tokio::test]
+async fn a_reset_of_a_bmc_that_lists_none_is_tried_one_after_the_other() {
+    let server = unlisted(&["ForceOn", "PowerCycle"]).await;
+    let bmc = server.bmc();
+    for (reset, sent) in [(ResetType::On, "ForceOn"), (ResetType::ForceRestart, "PowerCycle")] {
+        for tries in [2, 1] {
+            let before = server.bodies().len();
+            bmc.perform(SYSTEM, &Step::Reset(reset)).await.unwrap();
+            assert_eq!(server.bodies().len() - before, tries);
+            assert_eq!(server.bodies().last().unwrap(), &json!({"ResetType": sent}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_type_that_was_refused_is_no_more_offered() {
+    let server = unlisted(&["ForceOff"]).await;
+    let bmc = server.bmc();
+    assert_eq!(bmc.system(SYSTEM).await.unwrap().reset_types, []);
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::GracefulShutdown)).await.unwrap_err();
+    assert_eq!(server.bodies(), [json!({"ResetType": "GracefulShutdown"})], "never by force");
+    let offered = bmc.system(SYSTEM).await.unwrap().reset_types;
+    assert!(offered.contains(&ResetType::ForceOff), "{offered:?}");
+    assert!(!offered.contains(&ResetType::GracefulShutdown), "{offered:?}");
+}
+
+#[tokio::test]
+async fn a_reset_refused_for_the_state_of_the_machine_stays_offered() {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| {
+        system["Actions"]["#ComputerSystem.Reset"] = json!({"target": "/reset"});
+    });
+    server.judge(|_, _, _, _| Some((400, refusal("ResourceInStandby", &[]))));
+    let bmc = server.bmc();
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::GracefulShutdown)).await.unwrap_err();
+    assert_eq!(bmc.system(SYSTEM).await.unwrap().reset_types, []);
+}
