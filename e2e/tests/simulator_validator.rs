@@ -37,6 +37,7 @@ async fn nor_in_what_another_firmware_with_tasks_serves() {
         graceful: Graceful::Ignored,
         reset_answer: ResetAnswer::Task,
         expand: Expand::Offered,
+        dialects: Vec::new(),
     };
     let config = Config { power: Power::On, seed: 7, profile, ..Config::default() };
     let simulator = Simulator::start(config).await.unwrap();

@@ -8,8 +8,8 @@
 use anyhow::Context as _;
 use clap::Parser;
 use e2e::sim::{
-    Account, Boot, BootMode, BootTarget, Config, Dhcp, Expand, Graceful, Limits, MacPrefix, Power,
-    Profile, ResetAnswer, Simulator, Timing, Transport, Vm, duration,
+    Account, Boot, BootMode, BootTarget, Config, Dhcp, Dialect, Expand, Graceful, Limits,
+    MacPrefix, Power, Profile, ResetAnswer, Simulator, Timing, Transport, Vm, duration,
 };
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use strum::VariantArray;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
@@ -114,6 +115,9 @@ struct Firmware {
     /// $expand is offered.
     #[arg(long)]
     expand: bool,
+    /// What the firmware does differently: any of these, together.
+    #[arg(long, value_delimiter = ',', value_parser = dialect)]
+    dialect: Vec<Dialect>,
     /// Sessions of one BMC at a time.
     #[arg(long, default_value_t = 16)]
     sessions: usize,
@@ -200,6 +204,13 @@ fn config(args: Args) -> anyhow::Result<Config> {
     })
 }
 
+fn dialect(text: &str) -> Result<Dialect, String> {
+    text.parse().map_err(|_| {
+        let all: Vec<_> = Dialect::VARIANTS.iter().map(ToString::to_string).collect();
+        format!("one of {}", all.join(", "))
+    })
+}
+
 /// N=TAP
 fn vm(text: &str) -> Result<(u32, String), String> {
     let (number, tap) = text.split_once('=').ok_or("write N=TAP")?;
@@ -242,6 +253,7 @@ fn profile(firmware: Firmware) -> anyhow::Result<Profile> {
         },
         reset_answer: if firmware.reset_tasks { ResetAnswer::Task } else { ResetAnswer::Empty },
         expand: if firmware.expand { Expand::Offered } else { Expand::Refused },
+        dialects: firmware.dialect,
     })
 }
 

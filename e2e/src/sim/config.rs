@@ -2,6 +2,7 @@
 
 use super::{
     boot_settings::{BootMode, BootTarget},
+    dialect::Dialect,
     mac::MacPrefix,
     power::Power,
     vm::Vm,
@@ -153,6 +154,8 @@ pub struct Profile {
     pub reset_answer: ResetAnswer,
     /// `$expand`.
     pub expand: Expand,
+    /// What the firmware does differently.
+    pub dialects: Vec<Dialect>,
 }
 
 impl Default for Profile {
@@ -165,6 +168,7 @@ impl Default for Profile {
             graceful: Graceful::default(),
             reset_answer: ResetAnswer::default(),
             expand: Expand::default(),
+            dialects: Vec::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod boot_settings;
 mod config;
 mod control;
 mod dhcp;
+mod dialect;
 pub mod duration;
 mod faults;
 mod fetch;
@@ -49,6 +50,7 @@ pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTar
 pub use config::{
     Account, Boot, Config, Dhcp, Expand, Graceful, Limits, Profile, ResetAnswer, Timing, Transport,
 };
+pub use dialect::Dialect;
 pub use faults::{Action, Fault, FaultError};
 pub use fetch::ClientError;
 pub use hardware::Hardware;

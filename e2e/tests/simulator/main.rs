@@ -6,6 +6,7 @@ mod boot;
 mod client;
 mod dhcp;
 mod dhcpd;
+mod dialect;
 mod faults;
 mod redfish;
 mod site;

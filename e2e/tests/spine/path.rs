@@ -2,7 +2,7 @@
 
 use crate::{
     claim::{Claim, ignition_digest},
-    shared::{HTTP, PXE, machine, on_stack},
+    shared::{DIALECTS, HTTP, PXE, machine, on_stack},
 };
 use e2e::{
     sim::{MachineReport, Power, Reset},
@@ -26,6 +26,18 @@ fn a_bmc_becomes_a_server_that_is_claimed_booted_by_uefi_http_and_given_back() {
         let machine = machine(stack, HTTP);
         let images = whole_path(stack, &machine, &stack.registry.image(HTTP_TENANT)).await;
         assert_eq!(images.len(), 1, "one UKI: {images:?}");
+    });
+}
+
+#[test]
+fn bmcs_that_speak_dialects_become_servers_that_are_claimed_booted_and_given_back() {
+    on_stack(async |stack| {
+        let image = stack.registry.image(PXE_TENANT);
+        let paths = DIALECTS.map(|fleet| {
+            let image = &image;
+            async move { whole_path(stack, &machine(stack, fleet), image).await }
+        });
+        futures::future::join_all(paths).await;
     });
 }
 

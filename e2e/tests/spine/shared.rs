@@ -2,7 +2,7 @@
 //! because each part of it belongs to the runtime that started it.
 
 use e2e::{
-    sim::{BootTarget, Config, Profile, Timing},
+    sim::{BootTarget, Config, Dialect, Profile, Timing},
     stack::{Machine, Settings, Stack},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -26,6 +26,9 @@ pub(crate) const PXE: usize = 0;
 /// BMCs that can boot by UEFI HTTP only.
 pub(crate) const HTTP: usize = 1;
 
+/// BMCs that boot by PXE, and speak dialects.
+pub(crate) const DIALECTS: [usize; 3] = [2, 3, 4];
+
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static SHARED: OnceCell<Stack> = OnceCell::const_new();
 
@@ -37,14 +40,14 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 /// Runs a test on the shared stack.
 pub(crate) fn on_stack(test: impl AsyncFnOnce(&'static Stack)) {
     run(async {
-        let settings = || Settings { fleets: vec![pxe(), http()], ..settings() };
+        let settings = || Settings { fleets: fleets(), ..settings() };
         test(SHARED.get_or_try_init(|| Stack::start(settings())).await.unwrap()).await;
     });
 }
 
 /// A machine that no other test uses.
 pub(crate) fn machine(stack: &Stack, fleet: usize) -> Machine<'_> {
-    static NEXT: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+    static NEXT: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
     stack.machine(fleet, NEXT[fleet].fetch_add(1, Ordering::Relaxed)).unwrap()
 }
 
@@ -58,6 +61,23 @@ pub(crate) fn settings() -> Settings {
 pub(crate) fn pxe() -> Config {
     let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd];
     fleet(1, targets)
+}
+
+fn fleets() -> Vec<Config> {
+    use Dialect::{
+        ActionInfo, BodyEtag, BootSettings, ByteOrderMark, CutUnauthorized, GpuBaseboard, Gzip,
+        IfMatchRequired, Latin1, ModeRequired, NoIfMatch, NoSessions, PagingLoop, SlashedSessions,
+    };
+    let ami = vec![BootSettings, IfMatchRequired, ModeRequired, ActionInfo, Gzip];
+    let board = vec![BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions, CutUnauthorized];
+    let old = vec![NoIfMatch, ModeRequired, PagingLoop, SlashedSessions];
+    let speaking = |(number, dialects)| {
+        let mut config = Config { machines: 2, ..fleet(number, pxe().profile.boot_targets) };
+        config.profile.dialects = dialects;
+        config
+    };
+    let dialects = [(3, ami), (4, board), (5, old)].into_iter().map(speaking);
+    [pxe(), http()].into_iter().chain(dialects).collect()
 }
 
 fn http() -> Config {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod boot;
+mod dialect;
 mod manager;
 mod media;
 mod metadata;
@@ -17,6 +18,7 @@ mod write;
 
 use super::{faults::Action, fleet::Fleet, machine::Machine};
 use bytes::Bytes;
+use dialect::Dialects;
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -52,6 +54,7 @@ pub(super) async fn answer(
     let path = parts.uri.path();
     let fault = fleet.faults.strike(machine.index, &parts.method, path, Instant::now());
     let fault = fault.as_deref();
+    let dialects = Dialects(&fleet.config.profile.dialects);
     sleep_for(fleet.config.latency).await;
     match fault {
         Some(Action::Drop) => return Err(Dropped),
@@ -64,13 +67,15 @@ pub(super) async fn answer(
         Some(Action::Status(status)) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             let content = Content::Json(serde_json::json!({ "error": {} }));
-            return Ok(Reply::with(status, content).into_response(None));
+            return Ok(Reply::with(status, content).into_response(None, dialects));
         }
         Some(Action::Truncate | Action::Fields { .. }) | None => {}
     }
     let body = match read(body).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => return Ok(Reply::from(Problem::too_large()).into_response(None)),
+        Err(Unread::TooLarge) => {
+            return Ok(Reply::from(Problem::too_large()).into_response(None, dialects));
+        }
         Err(Unread::Gone) => return Err(Dropped),
     };
     let request = service::Request {
@@ -83,7 +88,8 @@ pub(super) async fn answer(
         headers: &parts.headers,
         body: &body,
     };
-    Ok(request.reply().into_response(fault))
+    let reply = dialects.reply(&request);
+    Ok(reply.into_response(fault, dialects))
 }
 
 /// A body that cannot be had.

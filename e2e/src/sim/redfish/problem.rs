@@ -155,6 +155,11 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", text, [])
     }
 
+    pub(in crate::sim) fn precondition_required() -> Self {
+        let text = "The request needs the header If-Match.".to_owned();
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", text, [])
+    }
+
     pub(in crate::sim) fn odata_version() -> Self {
         let text = "The OData-Version header must be 4.0.".to_owned();
         Self::new(StatusCode::PRECONDITION_FAILED, "HeaderInvalid", text, ["OData-Version"])

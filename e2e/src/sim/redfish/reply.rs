@@ -1,12 +1,15 @@
 //! Answers, before and after they become HTTP.
 
-use super::{problem::Problem, view::etag};
+use super::{dialect::Dialects, problem::Problem, view::etag};
 use crate::sim::faults::Action;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, WWW_AUTHENTICATE},
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+        WWW_AUTHENTICATE,
+    },
 };
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
@@ -70,21 +73,26 @@ impl Reply {
     }
 
     /// As HTTP, with what a fault does to the body.
-    pub(super) fn into_response(self, fault: Option<&Action>) -> Response<Body> {
+    pub(super) fn into_response(
+        self,
+        fault: Option<&Action>,
+        dialects: Dialects<'_>,
+    ) -> Response<Body> {
         let (text, kind) = match self.content {
             Content::Empty => (None, None),
             Content::Json(mut value) => {
                 if let Some(Action::Fields { remove, set }) = fault {
                     crate::sim::faults::alter(&mut value, remove, set);
                 }
-                (Some(value.to_string()), Some("application/json;charset=utf-8"))
+                (Some(dialects.written(value.to_string())), Some("application/json;charset=utf-8"))
             }
-            Content::Xml(text) => (Some(text), Some("application/xml;charset=utf-8")),
+            Content::Xml(text) => (Some(text.into_bytes()), Some("application/xml;charset=utf-8")),
         };
         let bytes = Bytes::from(text.unwrap_or_default());
         let length = bytes.len();
         let body = match fault {
             Some(Action::Truncate) => truncated(&bytes),
+            _ if dialects.cuts(self.status) => truncated(&bytes),
             _ => Full::new(bytes).map_err(|never| match never {}).boxed_unsync(),
         };
         let mut response = Response::new(body);
@@ -93,6 +101,9 @@ impl Reply {
         let headers = response.headers_mut();
         headers.insert("odata-version", HeaderValue::from_static("4.0"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if dialects.compresses() && kind.is_some() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         if let Some(kind) = kind {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
