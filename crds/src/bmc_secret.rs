@@ -1,4 +1,4 @@
-use crate::schema;
+use crate::schema::{self, rule};
 use k8s_openapi::ByteString;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -20,6 +20,25 @@ use std::{collections::BTreeMap, fmt};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(
+        &fixed("has(self.immutable) && self.immutable"),
+        "immutable cannot be taken back: make another BMCSecret",
+    ),
+    rule(
+        &fixed(
+            "has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)"
+        ),
+        "data is fixed, because immutable is set: make another BMCSecret",
+    ),
+    rule(
+        &fixed(
+            "has(self.stringData) == has(oldSelf.stringData) \
+             && (!has(self.stringData) || self.stringData == oldSelf.stringData)"
+        ),
+        "stringData is fixed, because immutable is set: make another BMCSecret",
+    ),
+]))]
 pub struct BmcSecretSpec {
     /// Values, base64 in the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +53,11 @@ pub struct BmcSecretSpec {
     /// Type, as of a core Secret.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
+}
+
+/// A rule that counts once the values are fixed.
+fn fixed(rule: &str) -> String {
+    format!("!has(oldSelf.immutable) || !oldSelf.immutable || ({rule})")
 }
 
 impl BmcSecretSpec {

@@ -36,7 +36,8 @@ async fn each_rule_refuses_what_it_is_for() {
         };
         let object = api.create(&PostParams::default(), &sample(&kind, &resource, given)).await;
         let object = object.unwrap_or_else(|error| panic!("{kind}, before {refusal}: {error}"));
-        let patch = Patch::Merge(json!({ "spec": change }));
+        let has_spec = object.data.get("spec").is_some();
+        let patch = Patch::Merge(if has_spec { json!({ "spec": change }) } else { change });
         match api.patch(&object.name_any(), &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status)) if status.is_invalid() => {
                 if !status.message.contains(&format!(": {refusal}")) {
@@ -83,15 +84,20 @@ fn collect(schema: &Value, found: &mut impl FnMut(&str)) {
     }
 }
 
-/// The sample of `kind`, under a name of its own, with `given` merged into its spec.
+/// The sample of `kind`, under a name of its own, with `given` merged into its spec, or into the
+/// object where the kind has none.
 fn sample(kind: &str, resource: &ApiResource, given: Value) -> DynamicObject {
     let of_kind = |(_, sample): &(_, Value)| sample["kind"] == kind;
     let (_, mut sample) = samples().into_iter().find(of_kind).unwrap();
+    for name in ["apiVersion", "kind", "metadata", "status"] {
+        sample.as_object_mut().unwrap().remove(name);
+    }
     if !given.is_null() {
-        merge(&mut sample["spec"], given);
+        let has_spec = sample.get("spec").is_some();
+        merge(if has_spec { &mut sample["spec"] } else { &mut sample }, given);
     }
     let mut object = DynamicObject::new(&unique("rule"), resource);
-    object.data = json!({ "spec": sample["spec"] });
+    object.data = sample;
     object
 }
 
