@@ -1,5 +1,5 @@
 //! Against a registry that wants something of us: our room, our slots, our addresses.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use axum::{
     Router,
@@ -154,6 +154,27 @@ async fn a_login_never_follows_to_another_host() {
     let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
     assert_eq!(body.concat(), b"content");
     assert_eq!(other.asked(), ["/blob"]);
+}
+
+#[tokio::test]
+async fn nobody_sends_us_to_a_metadata_service() {
+    let inward = "http://169.254.169.254/latest/meta-data";
+    let redirecting =
+        Fake::start(move |_, _| (StatusCode::FOUND, [(header::LOCATION, inward)]).into_response())
+            .await;
+    let challenging = Fake::start(move |_, _| {
+        let challenge = format!("Bearer realm=\"{inward}\"");
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+    })
+    .await;
+    let registries = Registries::new(&Config::default()).unwrap();
+    let version = Version::Tag("1".into());
+    let error = registries.manifest(&redirecting.name, &version).await.unwrap_err();
+    let registry::Error::Unreachable { source, .. } = &error else { panic!("{error:?}") };
+    assert!(source.is_redirect(), "{source:?}");
+    let error = registries.manifest(&challenging.name, &version).await.unwrap_err();
+    let registry::Error::Token { what, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(what, "169.254.169.254 is no address for it");
 }
 
 #[tokio::test]

@@ -92,7 +92,8 @@ pub struct Registries {
 struct Clients {
     public: Client,
     private: Client,
-    local: Client,
+    link: Client,
+    host: Client,
 }
 
 /// A manifest as it was sent.
@@ -138,7 +139,8 @@ impl Registries {
             clients: Clients {
                 public: client(Reach::Public)?,
                 private: client(Reach::Private)?,
-                local: client(Reach::Local)?,
+                link: client(Reach::Link)?,
+                host: client(Reach::Host)?,
             },
             insecure: config.insecure.clone(),
             deadline: config.deadline,
@@ -208,9 +210,10 @@ impl Registries {
 
     fn client(&self, reach: Reach) -> &Client {
         match reach {
-            Reach::Public => &self.clients.public,
+            Reach::Public | Reach::Nowhere => &self.clients.public,
             Reach::Private => &self.clients.private,
-            Reach::Local => &self.clients.local,
+            Reach::Link => &self.clients.link,
+            Reach::Host => &self.clients.host,
         }
     }
 

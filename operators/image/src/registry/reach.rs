@@ -2,8 +2,9 @@
 //! by a name that turns out to be one of ours.
 //!
 //! A registry on the Internet has no business in our networks, where others trust whoever connects
-//! from within. One that is in our networks may send us to its storage there. Names are checked as
-//! they are resolved for the connection that is made, so that none can change in between.
+//! from within. One that is in our networks may send us to its storage there, and only one that is
+//! on this host, or on its link, to addresses there. Names are checked as they are resolved for the
+//! connection that is made, so that none can change in between.
 
 use crate::reference::Registry;
 use reqwest::{
@@ -24,15 +25,19 @@ use url::Host;
 
 const MAX_REDIRECTS: usize = 5;
 
-/// How near an address is, and up to which nearness addresses are admitted.
+/// How near an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     /// On the Internet.
     Public,
-    /// In a private network as well.
+    /// In a private network.
     Private,
-    /// On this host or its link as well.
-    Local,
+    /// On a link of this host, as metadata services of clouds are.
+    Link,
+    /// This host.
+    Host,
+    /// No one host.
+    Nowhere,
 }
 
 impl Reach {
@@ -46,9 +51,14 @@ impl Reach {
 
     fn of_v4(address: Ipv4Addr) -> Self {
         let [a, b, c, _] = address.octets();
-        let is_local = a == 0 || address.is_loopback() || address.is_link_local();
-        if is_local || address.is_multicast() || address.is_broadcast() {
-            return Self::Local;
+        if address.is_multicast() || address.is_broadcast() {
+            return Self::Nowhere;
+        }
+        if a == 0 || address.is_loopback() {
+            return Self::Host;
+        }
+        if address.is_link_local() {
+            return Self::Link;
         }
         let is_shared = a == 100 && (64..128).contains(&b);
         let is_special = (a, b, c) == (192, 0, 0) || (a == 198 && (b == 18 || b == 19)) || a >= 240;
@@ -62,7 +72,8 @@ impl Reach {
             Self::of_v4(Ipv4Addr::new(a, b, c, d))
         };
         match segments {
-            _ if address.is_multicast() || address.is_unicast_link_local() => Self::Local,
+            _ if address.is_multicast() => Self::Nowhere,
+            _ if address.is_unicast_link_local() => Self::Link,
             // Unspecified, loopback, and IPv4 in its several disguises.
             [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
             | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
@@ -73,8 +84,14 @@ impl Reach {
         }
     }
 
+    /// Whether one that is as near as this may send us to an address.
     fn admits(self, address: IpAddr) -> bool {
-        Self::of(address) <= self
+        match Self::of(address) {
+            Self::Public => true,
+            Self::Private => self != Self::Public,
+            Self::Nowhere => false,
+            near @ (Self::Link | Self::Host) => self == near,
+        }
     }
 
     /// Whether an address that is written out is admitted; a name is checked when it is resolved.
@@ -82,7 +99,7 @@ impl Reach {
         match url.host() {
             Some(Host::Ipv4(address)) => self.admits(address.into()),
             Some(Host::Ipv6(address)) => self.admits(address.into()),
-            Some(Host::Domain(name)) => self == Self::Local || !is_this_host(name),
+            Some(Host::Domain(name)) => self == Self::Host || !is_this_host(name),
             None => false,
         }
     }
@@ -96,14 +113,14 @@ impl Reach {
         let name = match url.host() {
             Some(Host::Ipv4(address)) => return Self::of(address.into()),
             Some(Host::Ipv6(address)) => return Self::of(address.into()),
-            Some(Host::Domain(name)) if is_this_host(name) => return Self::Local,
+            Some(Host::Domain(name)) if is_this_host(name) => return Self::Host,
             Some(Host::Domain(name)) => name,
             None => return Self::Public,
         };
         // Without an address it is nowhere near; whoever connects says so.
         let found = lookup_host((name, 0)).await.ok();
         let nearest = found.into_iter().flatten().map(|address| Self::of(address.ip())).max();
-        let most = if is_configured { Self::Local } else { Self::Private };
+        let most = if is_configured { Self::Host } else { Self::Private };
         nearest.unwrap_or(Self::Public).min(most)
     }
 
@@ -159,9 +176,12 @@ pub(super) struct Screened {
 impl Resolve for Screened {
     fn resolve(&self, name: Name) -> Resolving {
         let is_proxy = self.proxies.contains(&name.as_str().to_ascii_lowercase());
-        let reach = if is_proxy { Reach::Local } else { self.reach };
+        let reach = self.reach;
         Box::pin(async move {
             let found: Vec<SocketAddr> = lookup_host((name.as_str(), 0)).await?.collect();
+            if is_proxy {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
             screen(reach, name.as_str(), found).map(|found| Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -194,15 +214,33 @@ mod tests {
                 assert_eq!(Reach::of(text.parse().unwrap()), reach, "{text}");
             }
         };
-        let local = ["127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::1"];
-        near(&local, Reach::Local);
-        let local = ["::", "fe80::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:a9fe:a9fe::"];
-        near(&local, Reach::Local);
+        let host = ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"];
+        near(&host, Reach::Host);
+        near(&["64:ff9b::7f00:1", "2002:7f00:1::"], Reach::Host);
+        let link = ["169.254.169.254", "fe80::1", "::ffff:169.254.1.1", "2002:a9fe:a9fe::"];
+        near(&link, Reach::Link);
+        near(&["224.0.0.1", "255.255.255.255", "ff02::1"], Reach::Nowhere);
         let private = ["10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "fec0::1"];
         near(&private, Reach::Private);
         near(&["::ffff:10.0.0.1", "198.18.0.1", "240.0.0.1"], Reach::Private);
         let public = ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:4860:4860::8888"];
         near(&public, Reach::Public);
+    }
+
+    #[test]
+    fn nobody_sends_us_nearer_than_he_is() {
+        use Reach::{Host, Link, Private, Public};
+        let addresses = ["8.8.8.8", "10.0.0.1", "169.254.169.254", "127.0.0.1", "224.0.0.1"];
+        let admitted = [
+            (Public, [true, false, false, false, false]),
+            (Private, [true, true, false, false, false]),
+            (Link, [true, true, true, false, false]),
+            (Host, [true, true, false, true, false]),
+        ];
+        for (reach, expected) in admitted {
+            let admits = addresses.map(|address| reach.admits(address.parse().unwrap()));
+            assert_eq!(admits, expected, "{reach:?}");
+        }
     }
 
     #[test]
@@ -223,8 +261,8 @@ mod tests {
         let of = async |text: &str, is_configured| {
             Reach::of_registry(&text.parse().unwrap(), is_configured).await
         };
-        assert_eq!(of("127.0.0.1:5000", false).await, Reach::Local);
-        assert_eq!(of("localhost:5000", false).await, Reach::Local);
+        assert_eq!(of("127.0.0.1:5000", false).await, Reach::Host);
+        assert_eq!(of("localhost:5000", false).await, Reach::Host);
         assert_eq!(of("10.0.0.1", false).await, Reach::Private);
         assert_eq!(of("8.8.8.8", true).await, Reach::Public);
     }
@@ -232,22 +270,21 @@ mod tests {
     #[test]
     fn a_written_address_is_screened_in_every_form() {
         let admits = |reach: Reach, text: &str| reach.admits_url(&Url::parse(text).unwrap());
-        for inward in [
+        let this_host = [
             "http://127.0.0.1/",
             "http://2130706433/",
             "http://0x7f.1/",
             "http://[::1]/",
             "http://localhost./",
             "http://a.localhost/",
-            "http://169.254.169.254/latest",
-        ] {
+        ];
+        for inward in this_host {
             assert!(!admits(Reach::Public, inward) && !admits(Reach::Private, inward), "{inward}");
-            assert!(admits(Reach::Local, inward), "{inward}");
+            assert!(!admits(Reach::Link, inward) && admits(Reach::Host, inward), "{inward}");
         }
-        assert!(
-            !admits(Reach::Public, "https://10.0.0.1/")
-                && admits(Reach::Private, "https://10.0.0.1/")
-        );
+        assert!(!admits(Reach::Host, "http://169.254.169.254/latest"));
+        let private = "https://10.0.0.1/";
+        assert!(!admits(Reach::Public, private) && admits(Reach::Private, private));
         assert!(admits(Reach::Public, "https://storage.example/"));
     }
 }
