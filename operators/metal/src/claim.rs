@@ -10,7 +10,7 @@ use kube::{
 };
 use metal_api::{
     ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
-    ServerClaim, ServerClaimStatus, condition, finalizer,
+    ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
 };
 use metal_core::claim::{Decision, Observation, binding, decide};
 use metal_runtime::{
@@ -30,6 +30,9 @@ pub type Key = (String, String);
 /// Those of the API server.
 pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Result<Next, Error> {
     let Some(claim) = ctx.view.claims.named(Some(&key.0), &key.1) else {
+        if ctx.view.claims.is_withdrawn(Some(&key.0), &key.1) {
+            release_unread(&ctx, &key).await?;
+        }
         work.failures.succeeded(&key);
         return Ok(Next::Wait);
     };
@@ -169,6 +172,21 @@ async fn record<C>(
     Ok(())
 }
 
+/// Lets a claim go that does not parse, or is too large to be kept: its metadata says enough, and its
+/// owner may not be able to correct it.
+async fn release_unread<C>(ctx: &Context<C>, (namespace, name): &Key) -> Result<(), Error> {
+    let api = Api::<ServerClaim>::namespaced(ctx.client.clone(), namespace);
+    let found = api.get_metadata_opt(name).await.map_err(Error::read("ServerClaim"))?;
+    match found {
+        Some(found) if found.metadata.deletion_timestamp.is_some() => {
+            let mut claim = ServerClaim::new(name, ServerClaimSpec::default());
+            claim.metadata = found.metadata;
+            release(ctx, &claim).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Deletes the boot configuration and lets the claim go; the server sees that it is gone.
 async fn release<C>(ctx: &Context<C>, claim: &ServerClaim) -> Result<(), Error> {
     if !claim.finalizers().iter().any(|name| name == finalizer::SERVER_CLAIM) {
@@ -207,4 +225,90 @@ fn claims<C>(ctx: &Context<C>, claim: &ServerClaim) -> Api<ServerClaim> {
 
 fn configurations<C>(ctx: &Context<C>, claim: &ServerClaim) -> Api<ServerBootConfiguration> {
     Api::namespaced(ctx.client.clone(), &claim.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{View, server::tests::context};
+    use futures::stream;
+    use http::{Request, Response};
+    use kube::{
+        Client,
+        client::Body,
+        core::{DeserializeGuard, error_boundary::InvalidObject},
+        runtime::{
+            events::{Recorder, Reporter as Source},
+            watcher::Event,
+        },
+    };
+    use metal_bmc::fake::FakeBmc;
+    use metal_core::redfish::SystemReading;
+    use metal_runtime::report::Reporter;
+    use std::{convert::Infallible, sync::Mutex};
+
+    #[tokio::test]
+    async fn a_claim_that_cannot_be_read_is_let_go_when_it_is_deleted() {
+        let metadata = |deleted: bool| {
+            let deleted =
+                if deleted { r#""deletionTimestamp":"2026-01-01T00:00:00Z","# } else { "" };
+            format!(
+                r#"{{"metadata":{{{deleted}"name":"a","namespace":"tenant","resourceVersion":"7",
+                    "finalizers":["other","{}"]}}}}"#,
+                finalizer::SERVER_CLAIM
+            )
+        };
+        assert_eq!(requests(metadata(false)).await.len(), 1, "it is left alone until then");
+        let requests = requests(metadata(true)).await;
+        let claim = "/apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/serverclaims/a?";
+        let configuration = claim.replace("serverclaims", "serverbootconfigurations");
+        let [read, delete, patch] = requests.as_slice() else { panic!("{requests:?}") };
+        assert!(read.starts_with(&format!("GET {}", claim.trim_end_matches('?'))), "{read}");
+        assert!(delete.starts_with(&format!("DELETE {configuration}")), "{delete}");
+        assert!(patch.starts_with(&format!("PATCH {claim}")), "{patch}");
+        assert!(patch.contains(r#""finalizers":["other"],"resourceVersion":"7""#), "{patch}");
+    }
+
+    /// What a pass over an unreadable claim sends to an API server that has this of it.
+    async fn requests(metadata: String) -> Vec<String> {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&sent);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (keep, metadata) = (Arc::clone(&keep), metadata.clone());
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.unwrap();
+                let body = String::from_utf8_lossy(&body);
+                keep.lock().unwrap().push(format!("{} {} {body}", head.method, head.uri));
+                let answer = match head.method.as_str() {
+                    "PATCH" => r#"{"metadata":{},"spec":{"power":"On","image":""}}"#.to_owned(),
+                    "DELETE" => r#"{"kind":"Status","status":"Success"}"#.to_owned(),
+                    _ => metadata,
+                };
+                Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes())))
+            }
+        });
+        let client = Client::new(service, "default");
+        let view = Arc::new(View::default());
+        let meta = ObjectMeta {
+            name: Some("a".to_owned()),
+            namespace: Some("tenant".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let broken = InvalidObject { error: "too large".to_owned(), metadata: meta };
+        let broken = Event::InitApply(DeserializeGuard(Err(broken)));
+        let list = [Event::Init, broken, Event::InitDone].map(Ok);
+        view.claims.follow(stream::iter(list)).await.unwrap_err();
+        let recorder = Recorder::new(client.clone(), Source::from("test"));
+        let reporter = Reporter {
+            controller: "claim",
+            recorder: recorder.clone(),
+            passes: prometheus_client::metrics::family::Family::default(),
+        };
+        let bmcs = FakeBmc::new(SystemReading::default());
+        let ctx = Arc::new(context(client, view, recorder, bmcs));
+        let key = ("tenant".to_owned(), "a".to_owned());
+        pass(ctx, Arc::new(Work::new(reporter)), key).await.unwrap();
+        sent.lock().unwrap().clone()
+    }
 }

@@ -173,6 +173,13 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
         servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
         woken.insert(Woken::Claim(namespace, name));
     }
+    // It may be on its way out, or gone.
+    if let Change::Unreadable { meta, .. } = change
+        && let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name)
+    {
+        servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
+        woken.insert(Woken::Claim(namespace.clone(), name.clone()));
+    }
     woken
 }
 

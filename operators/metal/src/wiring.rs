@@ -12,7 +12,7 @@ use kube::{Client, Resource, ResourceExt};
 use metal_core::inherited::Kind;
 use metal_runtime::{
     follow,
-    index::{Change, Ended},
+    index::{Change, Ended, GONE},
     work::Work,
 };
 use std::sync::Arc;
@@ -151,6 +151,9 @@ pub async fn watch<C: Send + Sync>(
 /// Hands an object that does not parse to whoever tells of it.
 fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Change<'_, K>) {
     let Change::Unreadable { meta, error } = change else { return };
+    if *error == GONE || meta.deletion_timestamp.is_some() {
+        return;
+    }
     let object = ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),

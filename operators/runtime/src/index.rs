@@ -12,7 +12,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -32,7 +32,12 @@ pub struct Index<K, Key> {
 struct Table<K, Key> {
     by_name: HashMap<Name, Arc<K>>,
     by_key: HashMap<Key, Vec<Arc<K>>>,
+    /// Objects that are there, and do not parse.
+    withdrawn: HashSet<Name>,
 }
+
+/// What is said of an object that did not parse, and is gone.
+pub const GONE: &str = "it is gone";
 
 /// Namespace and name.
 type Name = (Option<String>, String);
@@ -49,7 +54,7 @@ pub enum Change<'a, K> {
     },
     /// The object is gone.
     Removed(&'a Arc<K>),
-    /// The object does not parse, and was withdrawn.
+    /// The object does not parse, and was withdrawn; or it was, and is [`GONE`].
     Unreadable {
         /// Its metadata, which does parse.
         meta: &'a ObjectMeta,
@@ -85,6 +90,12 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn named(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         live.by_name.get(&(namespace.map(str::to_owned), name.to_owned())).cloned()
+    }
+
+    /// Whether there is an object of this name that does not parse.
+    pub fn is_withdrawn(&self, namespace: Option<&str>, name: &str) -> bool {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned()))
     }
 
     /// Every object, in no order.
@@ -185,8 +196,13 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                 }
                 Ok(Event::Delete(object)) => {
                     let name = name_of(object.meta());
-                    if let Some(old) = self.write(|live| live.remove(&name, self.keys_of)) {
+                    let (old, was_withdrawn) = self.write(|live| {
+                        (live.remove(&name, self.keys_of), live.withdrawn.remove(&name))
+                    });
+                    if let Some(old) = old {
                         on_change(Change::Removed(&old));
+                    } else if was_withdrawn {
+                        on_change(Change::Unreadable { meta: object.meta(), error: GONE });
                     }
                 }
                 Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "watch interrupted"),
@@ -208,6 +224,14 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                 on_change(Change::Removed(gone));
             }
         }
+        for (namespace, name) in &old.withdrawn {
+            let in_namespace = namespace.as_deref();
+            if self.named(in_namespace, name).is_none() && !self.is_withdrawn(in_namespace, name) {
+                let (name, namespace) = (Some(name.clone()), namespace.clone());
+                let meta = ObjectMeta { name, namespace, ..ObjectMeta::default() };
+                on_change(Change::Unreadable { meta: &meta, error: GONE });
+            }
+        }
     }
 
     fn write<T>(&self, f: impl FnOnce(&mut Table<K, Key>) -> T) -> T {
@@ -217,7 +241,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
 
 impl<K, Key> Default for Table<K, Key> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), by_key: HashMap::new() }
+        Self { by_name: HashMap::new(), by_key: HashMap::new(), withdrawn: HashSet::new() }
     }
 }
 
@@ -231,6 +255,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     ) -> Option<Arc<K>> {
         let name = name_of(object.meta());
         let old = self.remove(&name, keys_of);
+        self.withdrawn.remove(&name);
         match object.0 {
             Ok(object) => {
                 let object = Arc::new(object);
@@ -244,6 +269,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
                 let error = &broken.error;
                 tracing::warn!(%error, object = name.1, "object withdrawn: unreadable");
                 on_change(Change::Unreadable { meta: &broken.metadata, error });
+                self.withdrawn.insert(name);
             }
         }
         old
@@ -328,6 +354,32 @@ mod tests {
         let broken = DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata }));
         feed(&index, [Event::Apply(object("a", "m1")), Event::Apply(broken)]).await;
         assert_eq!(names(&index, "m1"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_does_not_parse_is_known_to_be_there_and_told_of_when_it_is_gone() {
+        let broken = |name: &str| {
+            let metadata = object(name, "m1").meta().clone();
+            DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata }))
+        };
+        let index = Index::new(mac_of);
+        let list = [Event::Init, Event::InitApply(broken("a")), Event::InitApply(broken("b"))];
+        feed(&index, list).await;
+        assert!(!index.is_withdrawn(None, "a"), "half of a list must not show");
+        let list = [Event::Init, Event::InitApply(broken("a")), Event::InitApply(broken("b"))];
+        let list = list.into_iter().chain([Event::InitDone, Event::Apply(object("b", "m1"))]);
+        let list = list.chain([Event::Apply(broken("c")), Event::Delete(broken("c"))]);
+        let again = [Event::Init, Event::InitApply(object("b", "m1")), Event::InitDone];
+        let mut told = vec![];
+        let events = stream::iter(list.chain(again).map(Ok));
+        let ended = index.follow_with(events, |change| {
+            if let Change::Unreadable { meta, error } = change {
+                told.push(format!("{} {error}", meta.name.as_deref().unwrap()));
+            }
+        });
+        assert!(ended.await.is_err());
+        assert_eq!(told, ["a broken", "b broken", "c broken", "c it is gone", "a it is gone"]);
+        assert!(!["a", "b", "c"].iter().any(|name| index.is_withdrawn(None, name)));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ mod look;
 mod memory;
 mod prepare;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use memory::{Memories, Memory, Now};
 

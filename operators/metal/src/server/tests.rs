@@ -191,7 +191,13 @@ impl Scene {
     }
 }
 
-fn context(client: Client, view: Arc<View>, recorder: Recorder, bmcs: FakeBmc) -> Context<FakeBmc> {
+/// What a pass may use, over a view and a client.
+pub(crate) fn context(
+    client: Client,
+    view: Arc<View>,
+    recorder: Recorder,
+    bmcs: FakeBmc,
+) -> Context<FakeBmc> {
     let args = ["metal-operator", "--probe-image=p", "--probe-os-image=o"];
     let args =
         metal_runtime::args::try_parse::<crate::args::Args>(&[], args.map(Into::into), |_| false);
