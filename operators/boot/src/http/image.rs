@@ -89,10 +89,10 @@ pub(super) async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused
     site.store.open(name, digest).await.map_err(Refused::Store)
 }
 
-/// Reads the manifests that name a blob, if none was read that does: after a start, boot configs are
-/// in place, and nothing is known of their images.
+/// Reads the manifests that name a blob that has to be fetched, if none was read that does: after a
+/// start, boot configs are in place, and nothing is known of their images.
 async fn learn_size(site: &Site, (name, digest): &BlobRef) {
-    if site.store.knows_size(name, digest).is_some() {
+    if site.store.holds(digest) || site.store.knows_size(name, digest).is_some() {
         return;
     }
     let configurations = site.view.configurations.all();

@@ -160,6 +160,11 @@ impl Store {
         self.0.tasks.wait().await;
     }
 
+    /// Whether the blob is there, or on its way.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.0.table().holds(digest)
+    }
+
     /// What a manifest says of the size of a blob; `None` if none was read that did. A blob of
     /// unknown size is fetched as well, but counts for as much only as has arrived.
     pub fn knows_size(&self, name: &Name, digest: &Digest) -> Option<u64> {

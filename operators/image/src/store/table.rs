@@ -92,6 +92,11 @@ impl Table {
         Found::New(download, old)
     }
 
+    /// Whether `digest` is there, or on its way.
+    pub(super) fn holds(&self, digest: &Digest) -> bool {
+        self.entries.contains_key(digest)
+    }
+
     /// Forgets a file that turned out to be gone.
     pub(super) fn lose(&mut self, digest: &Digest, lost: &Path) {
         if let Some(Entry::Ready(kept)) = self.entries.get(digest)
