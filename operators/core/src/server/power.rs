@@ -5,11 +5,16 @@ use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
+use std::cmp::Ordering;
 
 /// How soon to look at a host that was told to change its power a moment ago.
 const SOONEST: SignedDuration = SignedDuration::from_millis(500);
 /// How soon to look again at a host whose power the BMC does not tell.
 const UNKNOWN: SignedDuration = SignedDuration::from_secs(30);
+/// How long a host has that another process may have asked to shut down.
+const ANOTHER: SignedDuration = SignedDuration::from_mins(1);
+/// How long a host takes at most to show that it shuts down, where it does at all.
+const SHOWN: SignedDuration = SignedDuration::from_secs(5);
 /// The request to the operating system.
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 
@@ -108,11 +113,17 @@ pub(super) fn off(
 
 /// Whether the process before this one may have asked already: it recorded the intent, and nobody
 /// knows whether it died before or after the request. Asking twice could reach a host that is up
-/// again, so it gets a minute.
+/// again, so it gets a minute. What was decided in the second of the start is of that process only if
+/// this one has recorded nothing yet, and then it is asked again as soon as a host that heard it
+/// shows that.
 fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
-    let minute = SignedDuration::from_mins(1);
     let asked_here = seen.acted.is_some_and(|acted| acted.step == ASK || acted.asked.is_some());
-    !is_from(since, seen.started) && !asked_here && seen.now.duration_since(since) < minute
+    let patience = match since.as_second().cmp(&seen.started.as_second()) {
+        Ordering::Less => ANOTHER,
+        Ordering::Equal if seen.recorded.is_none() => SHOWN,
+        Ordering::Equal | Ordering::Greater => return false,
+    };
+    !asked_here && seen.now.duration_since(since) < patience
 }
 
 /// When the host was last switched on, as far as anybody knows, if that was decided at `intended`.

@@ -1,7 +1,7 @@
 //! Deadlines count from what was done, not from what was recorded before it.
 
 use super::{
-    super::{Decision, Need},
+    super::{Change, Decision, Need},
     T0,
     fixture::{Scene, minutes, seconds},
 };
@@ -78,7 +78,7 @@ fn a_shutdown_decided_in_the_second_of_the_start_is_asked_for_at_once() {
 }
 
 #[test]
-fn a_report_of_the_second_of_the_start_is_answered_at_once() {
+fn a_report_of_the_second_of_the_start_is_answered_when_nobody_else_seems_to_have() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.started = T0 + SignedDuration::from_millis(100);
     scene.now = T0 + SignedDuration::from_millis(900);
@@ -86,7 +86,17 @@ fn a_report_of_the_second_of_the_start_is_answered_at_once() {
     scene.refresh();
     scene.report_for("uid-1.1");
     scene.report.as_mut().unwrap().spec.received_time = Some(Time(T0));
+    // The process before may have asked in the same second, unless this one was there before.
+    scene.recorded = Some(scene.now);
     assert_eq!(scene.decide(), Decision::Act(ASK));
+    scene.recorded = None;
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    scene.server.spec.boot_configuration_ref = None;
+    for (second, asks) in [(1, false), (4, false), (5, true)] {
+        scene.now = T0 + seconds(second);
+        scene.refresh();
+        assert_eq!(scene.decide() == Decision::Act(ASK), asks, "after {second} s");
+    }
 }
 
 #[test]
