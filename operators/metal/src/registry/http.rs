@@ -82,7 +82,7 @@ async fn boot_state(
         let peer = peer.map(|Extension(peer)| peer);
         let (report, _held) = registry.bodies.read(&reporter, peer, body).await?;
         let BootStateReport { system_uuid, booted } = report;
-        let (server, _) = registry.server_of(reporter, &system_uuid)?;
+        let server = registry.speaker(reporter, &system_uuid)?;
         if booted { in_time(registry.booted(&server)).await } else { Ok(()) }
     };
     answer(&registry, stored.await.map(|()| StatusCode::OK.into_response()))
@@ -90,7 +90,7 @@ async fn boot_state(
 
 async fn system(State(registry): Shared, token: Option<String>, uuid: String) -> Response {
     let found = async {
-        let (server, _) = registry.server_of(registry.admit(token.as_deref())?, &uuid)?;
+        let server = registry.speaker(registry.admit(token.as_deref())?, &uuid)?;
         in_time(registry.report(&server)).await
     };
     answer(&registry, found.await.map(|report: Report| Json(report).into_response()))

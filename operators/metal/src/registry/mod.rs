@@ -157,6 +157,19 @@ impl Registry {
         Ok((server, Some(claims)))
     }
 
+    /// The server that a request speaks for that is no report. A token is good for its boot alone.
+    ///
+    /// # Errors
+    ///
+    /// If it may speak for none, or the boot of its token is over.
+    fn speaker(&self, reporter: Reporter, uuid: &str) -> Result<Arc<Server>, Denied> {
+        let (server, claims) = self.server_of(reporter, uuid)?;
+        if claims.is_some() {
+            Self::boot_of(&server, claims.as_ref())?;
+        }
+        Ok(server)
+    }
+
     fn by_uuid(&self, uuid: &str) -> Result<Arc<Server>, Denied> {
         let uuid = metal_core::registry::identifying_uuid(uuid)?;
         let mut servers = self.view.servers.get(&ServerKey::Uuid(uuid));

@@ -121,8 +121,12 @@ impl Registry {
         let reference = reference.ok_or(Denied::Missing("boot configuration of this server"))?;
         let found = self.view.configurations.named(Some(&reference.namespace), &reference.name);
         let configuration = found.ok_or(Denied::Missing("boot configuration of this server"))?;
-        let known = configuration.status.iter().flat_map(|status| &status.conditions);
-        if known.into_iter().any(|c| c.type_ == condition::BOOT_STATE_RECEIVED) {
+        let window = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
+        // That of an earlier boot says nothing of this one.
+        let is_of_this_boot =
+            |c: &Condition| window.is_none_or(|window| c.last_transition_time.0 >= window.opened.0);
+        let mut known = configuration.status.iter().flat_map(|status| &status.conditions);
+        if known.any(|c| c.type_ == condition::BOOT_STATE_RECEIVED && is_of_this_boot(c)) {
             return Ok(());
         }
         let received = Condition {

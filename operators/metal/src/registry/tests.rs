@@ -73,6 +73,23 @@ async fn foreign_replayed_forged_and_late_reports_are_refused() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_boot_that_is_over_opens_nothing() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let over = Scene::new(ServerState::Available).await;
+    let (token, earlier) = (scene.token("server-a", "uid-1.1"), scene.token("server-a", "uid-1.0"));
+    let booted = json!({ "systemUUID": UUID, "booted": true }).to_string();
+    for (scene, token) in [(&over, &token), (&scene, &earlier)] {
+        let path = |rest: &str| format!("/t/{}/{rest}", token.as_str());
+        let read = path(&format!("systems/{UUID}"));
+        assert_eq!(scene.send(Method::GET, &read, "").await.0, StatusCode::CONFLICT);
+        assert_eq!(scene.post(&path("bootstate"), &booted).await.0, StatusCode::CONFLICT);
+        let delete = path(&format!("delete/{UUID}"));
+        assert_eq!(scene.send(Method::DELETE, &delete, "").await.0, StatusCode::CONFLICT);
+        assert_eq!(scene.sent().len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn malformed_and_oversized_reports_are_refused_with_their_field() {
     let scene = Scene::new(ServerState::Discovery).await;
     let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
