@@ -20,7 +20,7 @@ pub const BOOTSTRAP_COMPLETED_PREFIX: &str = "readiness.metal.ironcore.dev/boots
 /// On a discovery's ServerBootConfiguration: number of the attempt whose keys are in place.
 pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";
 /// On a Server or a ServerBootConfiguration: how it boots, as `http`, `ipxe`,
-/// `virtual-media`, `disk` or `none`.
+/// `network-always`, `virtual-media`, `disk` or `none`.
 pub const BOOT_METHOD: &str = "bloomery.dev/boot-method";
 
 /// Value of [`TYPE`].

@@ -92,8 +92,8 @@ pub use server_readiness_rule::{
     ServerReadinessRuleSpec, ServerReadinessRuleStatus,
 };
 pub use server_status::{
-    Discovery, LldpNeighbor, NetworkInterface, Pending, PendingKind, Processor, ServerState,
-    ServerStatus, Storage, StorageDrive, StorageVolume,
+    BootWindow, Discovery, LldpNeighbor, NetworkInterface, Pending, PendingKind, Processor,
+    ServerState, ServerStatus, Storage, StorageDrive, StorageVolume,
 };
 pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
 pub use update::{

@@ -1,4 +1,4 @@
-use crate::{IndicatorLed, PowerState, quantity, schema, text::open_enum};
+use crate::{IndicatorLed, ObjectReference, PowerState, quantity, schema, text::open_enum};
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
@@ -54,6 +54,9 @@ pub struct ServerStatus {
     /// An operation that was decided and may be under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// While the machine may fetch what it boots. Without one it gets nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_window: Option<BootWindow>,
     /// How the discovery goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
@@ -115,6 +118,22 @@ open_enum! {
         /// The host is to be reset, because an annotation asks for it.
         Reset = "Reset",
     }
+}
+
+/// The time in which a machine may fetch scripts, images and the ignition of one boot: from before
+/// it is switched on until it has reported, or that time is over.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BootWindow {
+    /// What it boots.
+    pub boot_configuration_ref: ObjectReference,
+    /// UID of that, if it was there when the window was opened.
+    #[serde(rename = "bootConfigurationUID", skip_serializing_if = "Option::is_none")]
+    pub boot_configuration_uid: Option<String>,
+    /// When it was opened.
+    pub opened: Time,
+    /// From then on it is closed.
+    pub closes: Time,
 }
 
 /// How the discovery of a machine goes.

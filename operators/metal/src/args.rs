@@ -30,6 +30,10 @@ pub struct Args {
     /// if there is one, else a built-in one]
     #[arg(long, value_name = "FILE")]
     pub discovery_ignition_path: Option<PathBuf>,
+    /// How long a server may fetch what it boots, from when its boot begins; the boot-operator gives
+    /// nothing after that, nor after the report
+    #[arg(long, default_value = "30m", value_parser = args::duration)]
+    pub boot_window: Duration,
     /// How long a server may take from power-on to its report
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub discovery_timeout: Duration,
@@ -157,6 +161,7 @@ impl Args {
             return Err(Contradiction::Verification);
         }
         let times = [
+            ("--boot-window", self.boot_window),
             ("--discovery-timeout", self.discovery_timeout),
             ("--power-polling-interval", self.power_polling_interval),
             ("--power-polling-timeout", self.power_polling_timeout),
@@ -214,6 +219,7 @@ impl Args {
         let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         Settings {
             namespace: self.manager_namespace.clone(),
+            boot_window: signed(self.boot_window),
             discovery_timeout: signed(self.discovery_timeout),
             discovery_attempts: self.discovery_attempts,
             shutdown_grace: signed(self.power_polling_timeout),

@@ -34,6 +34,10 @@ pub enum Method {
     Http,
     /// A script of iPXE.
     Ipxe,
+    /// Whatever its configuration offers over the network, each time it boots: also when it begins to
+    /// by itself.
+    #[strum(serialize = "network-always")]
+    NetworkAlways,
     /// A unified kernel image on a medium that the BMC inserts.
     #[strum(serialize = "virtual-media")]
     VirtualMedia,
@@ -61,7 +65,7 @@ impl Method {
 
     /// Whether it loads a UKI by UEFI HTTP boot.
     pub fn is_http(self) -> bool {
-        self == Self::Http
+        matches!(self, Self::Http | Self::NetworkAlways)
     }
 
     /// Whether it loads a UKI from a medium.
@@ -76,7 +80,7 @@ impl Method {
 
     /// Whether it loads iPXE and its script.
     pub fn is_ipxe(self) -> bool {
-        self == Self::Ipxe
+        matches!(self, Self::Ipxe | Self::NetworkAlways)
     }
 }
 

@@ -5,6 +5,7 @@
 //! * [`config`] decides about those two.
 //! * [`select`] finds the one that a machine is to get, or says why there is none.
 //! * [`decision`] is what a machine is told by DHCP and TFTP, which come before.
+//! * [`window`] says whether it may fetch anything now.
 //! * [`script`] and [`url`] are the texts that go over the wire.
 
 pub mod config;
@@ -14,6 +15,7 @@ mod refusal;
 pub mod script;
 pub mod select;
 pub mod url;
+pub mod window;
 
 pub use refusal::Refusal;
 

@@ -4,6 +4,7 @@ use super::{
     Acted, Decision, Observation, Settings,
     media::{self, Prepared},
     power::poll,
+    window,
 };
 use crate::{
     boot::decision::Method,
@@ -44,7 +45,8 @@ fn way(
     let method = Method::of(Some(server), configuration).map_err(|_| {
         let name = annotation::BOOT_METHOD;
         format!(
-            "the annotation {name} is none of http, ipxe, virtual-media, disk, none: correct it"
+            "the annotation {name} is none of http, ipxe, network-always, virtual-media, disk, none: \
+             correct it"
         )
     })?;
     let http = holds(configuration, condition::HTTP_BOOT_READY) == Some(true);
@@ -96,6 +98,7 @@ pub(super) fn start(
     if system.power != PowerState::Off {
         return Ok(Decision::Rest(poll(seen, settings)));
     }
+    window::open(new, settings, configuration, seen.now);
     let source = match way {
         Way::Network(source) => source,
         Way::Medium => match media::prepare(new, seen, settings, &system.boot, configuration)? {

@@ -3,6 +3,7 @@ use super::{
     power::poll,
     reserved,
     status::{self, Ready},
+    window,
 };
 use crate::redfish::{ResetType, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +53,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let then = plan(&mut new, seen, settings);
+    window::settle(&mut new, seen);
     // A status without all facts is not worth a write.
     if matches!(then, Decision::Look(_)) {
         return then;

@@ -8,6 +8,7 @@ use super::{
     boot, boot_id, media,
     power::{Force, intend, off, poll, switch_off, switched_on},
     status::{self, Ready},
+    window,
 };
 use crate::{
     redfish::{PowerState, SystemReading},
@@ -57,8 +58,11 @@ fn begin(
     discovery.attempts = i32::try_from(attempt).ok();
     new.state = Some(ServerState::Discovery);
     new.pending = None;
+    new.boot_window = None;
     if let Some(kind) = boot {
         intend(new, kind, seen.now);
+        // Rides on this write: the configuration is made next, and the host armed right after.
+        window::begin(new, settings, attempt::reference(seen, settings), None, seen.now);
     }
     status::ready(new, Ready::Waits("Discovery", "the discovery image is to boot"), seen.now);
     Decision::Rest(SignedDuration::ZERO)

@@ -33,6 +33,7 @@ mod reserved;
 mod status;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use acted::Acted;
 pub use decide::{decide, release};
@@ -114,6 +115,8 @@ pub struct Failure {
 pub struct Settings {
     /// Namespace of the discovery's boot configurations and secrets.
     pub namespace: String,
+    /// How long a machine may fetch what it boots, from when its boot is recorded.
+    pub boot_window: SignedDuration,
     /// How long a machine may take from power-on to its report.
     pub discovery_timeout: SignedDuration,
     /// After how many attempts in a row a server ends in `Error`.

@@ -6,6 +6,7 @@ use super::{
     boot, media,
     power::{Force, intend, poll, switch_off},
     status::{self, Ready},
+    window,
 };
 use crate::redfish::{PowerState, SystemReading};
 use jiff::SignedDuration;
@@ -81,6 +82,11 @@ fn held(
     system: &SystemReading,
     claim: &ServerClaim,
 ) -> Decision {
+    if matches!(system.power, PowerState::On | PowerState::PoweringOn)
+        && let Some(configuration) = configuration_of(seen, claim)
+    {
+        window::reopen(new, seen, settings, system, configuration);
+    }
     match (&claim.spec.power, system.power) {
         (Power::On, PowerState::Off) => switch_on(new, seen, settings, system, claim),
         (Power::Off, power) if power != PowerState::Off => {

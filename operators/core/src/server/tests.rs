@@ -11,6 +11,7 @@ mod press;
 mod recording;
 mod restored;
 mod simulation;
+mod window;
 
 use super::*;
 use crate::redfish::{BootEnabled, BootMode, BootSource, PowerState, ResetType, Unreachable};

@@ -290,6 +290,7 @@ impl Scene {
 fn settings() -> Settings {
     Settings {
         namespace: "manager".to_owned(),
+        boot_window: minutes(30),
         discovery_timeout: minutes(30),
         discovery_attempts: 3,
         shutdown_grace: minutes(2),

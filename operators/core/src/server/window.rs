@@ -1,0 +1,161 @@
+//! The boot window: the time in which a machine may fetch what it boots.
+//!
+//! ```text
+//!            a network boot is to be armed
+//!   closed ──────────────────────────────► open
+//!      ▲                                     │ report, power off, released, another boot:
+//!      ├────────────── recorded ◄────────────┤
+//!      └────────────── its time is over ◄────┘ nobody has to write that
+//! ```
+//!
+//! It is recorded before the machine is armed and switched on, with the intent. The boot-operator
+//! reads it ([`crate::boot::window`]). Whoever loses it loses a boot, and no secret: without a
+//! window a machine gets nothing, and a new one is opened only for a new boot.
+
+use super::{ClaimSeen, Observation, Settings};
+use crate::{boot::decision::Method, redfish};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use metal_api::{
+    BootWindow, ObjectReference, PendingKind, Power, PowerState, ServerBootConfiguration,
+    ServerState, ServerStatus, condition,
+};
+
+/// Opens the window for what a server refers to, unless the one that is recorded is still young.
+pub(super) fn open(
+    new: &mut ServerStatus,
+    settings: &Settings,
+    configuration: &ServerBootConfiguration,
+    now: Timestamp,
+) {
+    let reference = reference(configuration);
+    let uid = configuration.metadata.uid.clone();
+    let is_young = |window: &BootWindow| {
+        let is_same = window.boot_configuration_uid.is_none()
+            || uid.is_none()
+            || window.boot_configuration_uid == uid;
+        let is_open = now < window.closes.0;
+        is_same && is_open && window.boot_configuration_ref == reference && {
+            now.duration_since(window.opened.0) < youth(settings)
+        }
+    };
+    if !new.boot_window.as_ref().is_some_and(is_young) {
+        begin(new, settings, reference, uid, now);
+    }
+}
+
+/// Opens a new window. The configuration need not be there yet.
+pub(super) fn begin(
+    new: &mut ServerStatus,
+    settings: &Settings,
+    reference: ObjectReference,
+    uid: Option<String>,
+    now: Timestamp,
+) {
+    new.boot_window = Some(BootWindow {
+        boot_configuration_ref: reference,
+        boot_configuration_uid: uid,
+        opened: Time(now),
+        closes: Time(now + settings.boot_window),
+    });
+}
+
+/// Opens a new window for a host that boots from the network each time, and began to by itself:
+/// its power was seen to change, or its BMC tells of a reset.
+pub(super) fn reopen(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &redfish::SystemReading,
+    configuration: &ServerBootConfiguration,
+) {
+    let method = Method::of(Some(seen.server), configuration);
+    if method != Ok(Some(Method::NetworkAlways)) {
+        return;
+    }
+    // One that was just opened is for the same boot.
+    let known = new.boot_window.as_ref().map(|window| {
+        let young = window.opened.0 + youth(settings);
+        window.closes.0.min(young)
+    });
+    let began = began(seen, settings, system);
+    if began.is_some_and(|began| known.is_none_or(|known| began > known)) {
+        let uid = configuration.metadata.uid.clone();
+        begin(new, settings, reference(configuration), uid, seen.now);
+    }
+}
+
+/// When a host that is on began to boot, if that is news and not long ago.
+fn began(
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &redfish::SystemReading,
+) -> Option<Timestamp> {
+    let recorded = seen.server.status.as_ref().and_then(|status| status.power_state.as_ref());
+    let was_off = matches!(
+        recorded,
+        Some(PowerState::Off | PowerState::PoweringOff | PowerState::PoweringOn)
+    );
+    let is_recent =
+        |at: &Timestamp| *at <= seen.now && seen.now.duration_since(*at) < settings.boot_window;
+    let by_bmc = system.last_reset.filter(is_recent);
+    if was_off { Some(seen.now) } else { by_bmc }
+}
+
+/// Closes the window once the boot that it is for is over, or not to be any more.
+pub(super) fn settle(new: &mut ServerStatus, seen: &Observation<'_>) {
+    let Some(window) = &new.boot_window else { return };
+    if !is_due(new, seen, window) {
+        new.boot_window = None;
+        return;
+    }
+    let reported = reported(seen, window);
+    if let Some(window) = new.boot_window.as_mut().filter(|_| reported)
+        && window.closes.0 > seen.now
+    {
+        window.closes = Time(seen.now);
+    }
+}
+
+/// Whether the machine is still to boot what the window is for.
+fn is_due(status: &ServerStatus, seen: &Observation<'_>, window: &BootWindow) -> bool {
+    let is_to_be_off = match seen.claim {
+        ClaimSeen::Holds(claim) => claim.spec.power == Power::Off,
+        ClaimSeen::Unclaimed | ClaimSeen::NotCached => false,
+        ClaimSeen::Gone => true,
+    };
+    let goes_off = status.pending.as_ref().is_some_and(|it| it.kind == PendingKind::PowerOff);
+    let referred = seen.server.spec.boot_configuration_ref.as_ref();
+    let is_referred = referred == Some(&window.boot_configuration_ref);
+    let in_state = match &status.state {
+        // The reference is set after the state.
+        Some(ServerState::Discovery) => is_referred || referred.is_none(),
+        Some(ServerState::Reserved) => is_referred,
+        Some(_) | None => false,
+    };
+    in_state && !goes_off && !is_to_be_off
+}
+
+/// Whether the booted system has said that it is up.
+fn reported(seen: &Observation<'_>, window: &BootWindow) -> bool {
+    let said = |it: &Condition| {
+        it.type_ == condition::BOOT_STATE_RECEIVED
+            && it.status == "True"
+            && it.last_transition_time.0 >= window.opened.0
+    };
+    let status = seen.configuration.and_then(|it| it.status.as_ref());
+    status.is_some_and(|status| status.conditions.iter().any(said))
+}
+
+fn reference(configuration: &ServerBootConfiguration) -> ObjectReference {
+    let metadata = &configuration.metadata;
+    ObjectReference {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+/// How old a window may be when a boot begins in it: most of its time is for the boot.
+fn youth(settings: &Settings) -> SignedDuration {
+    settings.boot_window / 4
+}
