@@ -4,13 +4,14 @@
 //!    with a token for this boot.
 //! 2. The credential `ignition.config.url`, which lies beside the UKI on the media of the boot
 //!    service, and which the stub of systemd puts into our root folder: the same URL.
-//! 3. `bloomery.boot=` on the command line, as an image may be built with: the boot service, which
-//!    is asked for what belongs to the UUID in SMBIOS.
+//! 3. `bloomery.boot=` on the command line, as an image may be built with: the boot service.
 //! 4. The URL of the boot option that UEFI started, where a BMC gave it one (`HttpBootUri`).
 //! 5. The URL that a server of DHCP or DHCPv6 gives to a machine that asks like its firmware did.
 //!
 //! An image that was loaded from a URL is asked for at that host and port: a boot service serves
-//! images and configurations alike.
+//! images and configurations alike. Such a URL carries the token of this boot (`/t/TOKEN/`), which
+//! the service is shown, also where the image says which one that is. Without a token it is asked for
+//! what belongs to the UUID in SMBIOS, which it need not answer.
 
 use crate::{
     registry::{InvalidUrl, RegistryUrl},
@@ -56,12 +57,15 @@ pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, NoOri
     if let Some(whole) = argument(CONFIG).or_else(|| root.word(CREDENTIAL)) {
         return url(whole);
     }
-    let service = argument(SERVICE)
-        .or_else(|| origin(&boot_option(root)?))
-        .or_else(|| origin(dhcp?))
-        .ok_or(NoOrigin::NoService)?;
+    let option = boot_option(root);
+    let loaded = option.as_deref().filter(|url| origin(url).is_some()).or(dhcp);
+    let service = argument(SERVICE).or_else(|| origin(loaded?)).ok_or(NoOrigin::NoService)?;
     let uuid = uuid(root).ok_or(NoOrigin::NoUuid)?;
-    url(format!("{}/ignition/{uuid}", service.trim_end_matches('/')))
+    let service = service.trim_end_matches('/');
+    match loaded.and_then(token) {
+        Some(token) => url(format!("{service}/ignition/t/{token}/{uuid}")),
+        None => url(format!("{service}/ignition/{uuid}")),
+    }
 }
 
 /// The system UUID of SMBIOS.
@@ -69,9 +73,14 @@ pub(super) fn uuid(root: &Root) -> Option<String> {
     root.word(UUID).map(|uuid| uuid.to_ascii_lowercase())
 }
 
-/// Whether only a DHCP server can tell: a machine with UEFI, which nothing else told.
+/// Whether only a DHCP server can tell where the boot service is, or with what token: a machine with
+/// UEFI, which nothing else told.
 pub(super) fn needs_dhcp(root: &Root) -> bool {
-    root.has(FIRMWARE) && find(root, None) == Err(NoOrigin::NoService)
+    let line = root.text(COMMAND_LINE).unwrap_or_default();
+    let names = |word: &str| word.strip_prefix(CONFIG).is_some_and(|value| !value.is_empty());
+    let is_told = line.split_whitespace().any(names) || root.word(CREDENTIAL).is_some();
+    let is_linked = || boot_option(root).is_some_and(|url| origin(&url).is_some());
+    root.has(FIRMWARE) && !is_told && !is_linked()
 }
 
 /// The machine's UUID as SMBIOS has it: the first three fields are little-endian (SMBIOS 3.7,
@@ -110,6 +119,15 @@ fn uri(option: &[u8]) -> Option<String> {
         path = path.get(length..)?;
     }
     None
+}
+
+/// The token in the URL of a UKI: behind `/t/`, in the letters of base64url.
+fn token(url: &str) -> Option<&str> {
+    let path = url.split_once("://")?.1.split_once('/')?.1;
+    let mut segments = path.split('/').skip_while(|segment| *segment != "t").skip(1);
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    // It is at least as long as no name of an image is by chance.
+    segments.next().filter(|token| token.len() >= 32 && token.chars().all(is_letter))
 }
 
 /// Scheme, host and port of a URL.
@@ -166,6 +184,38 @@ mod tests {
         assert!(needs_dhcp(&machine.root()));
         let found = find(&machine.root(), Some("https://[fd77::1]:8443/a.efi")).unwrap();
         assert_eq!((found.is_tls(), found.address()), (true, ("fd77::1", 8443)));
+    }
+
+    #[test]
+    fn the_token_of_this_boot_is_in_the_url_that_the_image_came_from() {
+        const TOKEN: &str = "AmoAAAAABFqd4vCqqru7zMwBI0VniasAAAAAAAAAAAAAAAAAAAA";
+        let linked = format!("http://10.77.0.1:8083/httpboot/t/{TOKEN}/r.example/a/sha256-00.efi");
+        let path = format!("/ignition/t/{TOKEN}/u");
+        let found = |line, option, dhcp| find(&Machine::new(line, Some("u"), option).root(), dhcp);
+        let option = found("quiet", Some(linked.as_str()), Some("http://other/a.efi")).unwrap();
+        assert_eq!((option.address(), option.path()), (("10.77.0.1", 8083), path.as_str()));
+        let dhcp = found("quiet", Some(""), Some(&linked)).unwrap();
+        assert_eq!((dhcp.address(), dhcp.path()), (("10.77.0.1", 8083), path.as_str()));
+        let built_in = found("bloomery.boot=http://b:1", None, Some(&linked)).unwrap();
+        assert_eq!((built_in.address(), built_in.path()), (("b", 1), path.as_str()));
+        for none in [
+            "http://a:1/httpboot/t/short/r.example/a/sha256-00.efi".to_owned(),
+            format!("http://a:1/httpboot/t/{TOKEN}%0a/r.example/a/sha256-00.efi"),
+            format!("http://a:1/t/{}", "../".repeat(20)),
+        ] {
+            let machine = Machine::new("quiet", Some("u"), Some(none.as_str()));
+            assert_eq!(find(&machine.root(), None).unwrap().path(), "/ignition/u", "{none}");
+        }
+    }
+
+    #[test]
+    fn a_dhcp_server_is_asked_for_the_token_where_the_image_only_knows_the_service() {
+        let machine = Machine::new("bloomery.boot=http://b", Some("u"), Some(""));
+        assert!(needs_dhcp(&machine.root()));
+        let machine = Machine::new("bloomery.boot=http://b", Some("u"), Some(URL));
+        assert!(!needs_dhcp(&machine.root()));
+        let machine = Machine::new("ignition.config.url=http://b/x", Some("u"), Some(""));
+        assert!(!needs_dhcp(&machine.root()));
     }
 
     #[test]

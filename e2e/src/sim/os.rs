@@ -67,9 +67,14 @@ pub(super) async fn start(life: &Life, loaded: Loaded) -> Result<System, BootErr
     }
 }
 
-/// A UKI's own command line names the boot service; without one, it is where the UKI came from.
+/// A UKI's own command line names the boot service; without one, it is where the UKI came from. The
+/// token of the boot is in the URL of the UKI.
 fn ignition_of_uki(life: &Life, uki: &str) -> Result<Url, BootError> {
-    let path = format!("ignition/{}", life.machine().hardware.uuid());
+    let uuid = life.machine().hardware.uuid();
+    let path = match token(uki) {
+        Some(token) => format!("ignition/t/{token}/{uuid}"),
+        None => format!("ignition/{uuid}"),
+    };
     match netboot::service(life, &path) {
         Err(BootError::NoService) => {
             let joined = Url::parse(uki).and_then(|uki| uki.join(&format!("/{path}")));
@@ -77,6 +82,11 @@ fn ignition_of_uki(life: &Life, uki: &str) -> Result<Url, BootError> {
         }
         other => other,
     }
+}
+
+/// The token in the URL of a UKI.
+fn token(uki: &str) -> Option<&str> {
+    uki.split_once("/httpboot/t/")?.1.split('/').next()
 }
 
 async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {

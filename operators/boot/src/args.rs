@@ -83,21 +83,21 @@ pub struct Args {
     #[arg(long, default_value = "10Gi", value_parser = size::size, value_name = "BYTES")]
     pub image_cache_size: u64,
     /// Networks whose hosts may say in X-Forwarded-For whom they ask for. Whoever is in one of
-    /// them may ask for anybody; name the DHCP servers and proxies alone, if you can
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "CIDR,..",
-        default_value = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
-    )]
+    /// them may ask for anybody; name the DHCP servers and proxies alone [default: nobody may]
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Who gets an ignition by UUID, without the token that our iPXE script carries
-    #[arg(long, value_enum, default_value_t = ByUuid::Unscripted)]
+    /// Who gets an ignition by UUID, without the token that our iPXE script and our links to UKIs
+    /// carry
+    #[arg(long, value_enum, default_value_t = ByUuid::Never)]
     pub ignition_by_uuid: ByUuid,
-    /// How long the token of an iPXE script is good, and fetches of the ignition are counted
+    /// What a server gets outside of its boot window, which the metal-operator opens
+    #[arg(long, value_enum, default_value_t = Outside::Refuse)]
+    pub outside_boot_window: Outside,
+    /// How long the token of an iPXE script is good, which no window outlives, and fetches of the ignition are counted
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub ignition_window: Duration,
-    /// How often one boot configuration's ignition is given out in that time; 0 for no limit
+    /// How often one token, or one address without a token, gets its ignition in that time; 0 for no
+    /// limit
     #[arg(long, default_value_t = 20)]
     pub ignition_fetches: u32,
     /// How many boot configurations are worked on at a time
@@ -105,13 +105,25 @@ pub struct Args {
     pub max_concurrent_reconciles: usize,
 }
 
-/// Who gets an ignition by UUID. A UUID is printed on labels: it proves nothing.
+/// What a server gets outside of its boot window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Outside {
+    /// Nothing.
+    Refuse,
+    /// Everything, as the peer does it: for servers that another metal-operator switches on, which
+    /// opens no windows.
+    Answer,
+}
+
+/// Who gets an ignition by UUID, in the boot window of that machine. A UUID is printed on labels: it
+/// proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ByUuid {
-    /// Nobody: UKIs and scripts of users have to carry a token some other way.
+    /// Nobody: scripts of users have to carry a token some other way.
     Never,
-    /// Machines that do not get our iPXE script, because it could carry no token: those with a
-    /// script of their own, and those that boot by UEFI HTTP.
+    /// Machines that do not get our iPXE script: those with a script of their own, and those that
+    /// boot by UEFI HTTP and nothing else, because their image has no kernel or their method is
+    /// `http`.
     Unscripted,
     /// Everybody, as the peer does it.
     Always,

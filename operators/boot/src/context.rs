@@ -5,7 +5,7 @@ use kube::{
     Client, Resource, ResourceExt,
     runtime::events::{EventType, Recorder},
 };
-use metal_core::boot::configuration::Modes;
+use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::Resolver;
 use metal_runtime::report::{Chain, event};
 use std::sync::Arc;
@@ -72,6 +72,8 @@ pub struct Context {
     pub modes: Modes,
     /// Where machines reach this process.
     pub urls: Urls,
+    /// Key of the tokens in links to UKIs.
+    pub key: Key,
 }
 
 impl Context {

@@ -2,47 +2,54 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// More boots than this are not counted apart.
-const MAX_BOOTS: usize = 1 << 16;
+/// More fetchers than this are not counted apart.
+const MAX_FETCHERS: usize = 1 << 16;
 
-/// Counts what is given out per boot configuration, within a window of time. Each replica counts
-/// for itself.
+/// Counts what is given out per boot, token and address, within a window of time: nobody uses up
+/// what another one has. Each replica counts for itself.
 pub struct Gate {
     limit: u32,
     window: Duration,
-    boots: Mutex<HashMap<String, (Instant, u32)>>,
+    /// Tokens are secrets, and kept nowhere.
+    hasher: RandomState,
+    fetchers: Mutex<HashMap<u64, (Instant, u32)>>,
 }
 
 impl Gate {
     /// Lets `limit` fetches pass in `window`; 0 lets all pass.
     pub fn new(limit: u32, window: Duration) -> Self {
-        Self { limit, window, boots: Mutex::default() }
+        Self { limit, window, hasher: RandomState::new(), fetchers: Mutex::default() }
     }
 
-    /// Whether one more fetch for `boot` may pass, which counts.
-    pub fn admits(&self, boot: &str) -> bool {
+    /// Whether one more fetch for `boot` may pass, which counts; with this token, if with any, and
+    /// from this address, if it is known.
+    pub fn admits(&self, boot: &str, token: Option<&str>, address: Option<IpAddr>) -> bool {
         if self.limit == 0 {
             return true;
         }
         let now = Instant::now();
         let is_open = |since: Instant| now.duration_since(since) < self.window;
-        let mut boots = self.boots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, count)) = boots.get_mut(boot).filter(|(since, _)| is_open(*since)) {
+        let fetcher = self.hasher.hash_one((boot, token, address));
+        let mut fetchers = self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, count)) = fetchers.get_mut(&fetcher).filter(|(since, _)| is_open(*since)) {
             *count = count.saturating_add(1);
             return *count <= self.limit;
         }
-        if boots.len() >= MAX_BOOTS {
-            boots.retain(|_, (since, _)| is_open(*since));
+        if fetchers.len() >= MAX_FETCHERS {
+            fetchers.retain(|_, (since, _)| is_open(*since));
         }
-        if boots.len() >= MAX_BOOTS {
-            return false;
+        // Whoever floods this is counted anew, and keeps nobody else out.
+        if fetchers.len() >= MAX_FETCHERS {
+            fetchers.clear();
         }
-        boots.insert(boot.to_owned(), (now, 1));
+        fetchers.insert(fetcher, (now, 1));
         true
     }
 }
@@ -57,29 +64,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_boot_has_so_many_fetches_in_a_window_and_others_have_their_own() {
         let gate = Gate::new(2, WINDOW);
-        assert_eq!([(); 4].map(|()| gate.admits("a")), [true, true, false, false]);
-        assert!(gate.admits("b"));
+        let admits = |boot| gate.admits(boot, None, None);
+        assert_eq!([(); 4].map(|()| admits("a")), [true, true, false, false]);
+        assert!(admits("b"));
         advance(WINDOW.saturating_sub(Duration::from_secs(1))).await;
-        assert!(!gate.admits("a"));
+        assert!(!admits("a"));
         advance(Duration::from_secs(1)).await;
-        assert!(gate.admits("a"));
+        assert!(admits("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_uses_up_its_fetches_leaves_those_of_other_tokens_and_addresses() {
+        let gate = Gate::new(1, WINDOW);
+        let (ours, stranger) = (Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()));
+        assert_eq!([(); 3].map(|()| gate.admits("a", None, stranger)), [true, false, false]);
+        assert_eq!([(); 2].map(|()| gate.admits("a", Some("t"), stranger)), [true, false]);
+        assert!(gate.admits("a", Some("t"), ours));
+        assert!(gate.admits("a", Some("u"), ours));
+        assert!(gate.admits("a", None, ours));
+        assert!(!gate.admits("a", Some("t"), ours));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_all_pass_and_nothing_is_kept() {
         let gate = Gate::new(0, WINDOW);
-        assert!((0..1000).all(|_| gate.admits("a")));
-        assert!(gate.boots.lock().unwrap().is_empty());
+        assert!((0..1000).all(|_| gate.admits("a", None, None)));
+        assert!(gate.fetchers.lock().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_boots_is_bounded() {
+    async fn a_flood_is_bounded_and_keeps_nobody_out() {
         let gate = Gate::new(1, WINDOW);
-        for boot in 0..MAX_BOOTS {
-            assert!(gate.admits(&boot.to_string()));
+        for boot in 0..=MAX_FETCHERS {
+            assert!(gate.admits(&boot.to_string(), None, None));
         }
-        assert!(!gate.admits("one more"));
-        advance(WINDOW).await;
-        assert!(gate.admits("one more"));
+        assert!(gate.fetchers.lock().unwrap().len() <= MAX_FETCHERS);
+        assert!(gate.admits("one more", None, None));
     }
 }

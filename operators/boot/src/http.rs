@@ -17,7 +17,7 @@ mod tests;
 pub use identity::Peer;
 
 use crate::{
-    args::{ByUuid, Urls},
+    args::{ByUuid, Outside, Urls},
     context::ConfigRef,
     fetches::Fetches,
     gate::Gate,
@@ -59,10 +59,12 @@ pub struct Site {
     pub gate: Gate,
     /// Key of ignition tokens.
     pub key: Key,
-    /// How long an ignition token is good.
+    /// How long an ignition token is good, where no boot window ends it earlier.
     pub window: Duration,
     /// Who gets an ignition without a token.
     pub by_uuid: ByUuid,
+    /// What a server gets outside of its boot window.
+    pub outside: Outside,
     /// Where machines reach this process.
     pub urls: Urls,
     /// What machines get by UEFI HTTP boot that no boot config is for.
@@ -116,6 +118,16 @@ fn moved(to: &'static str) -> Response {
 impl Site {
     /// Counts an answer, and makes one of a refusal.
     fn answer(&self, endpoint: &'static str, result: Result<Response, Refusal>) -> Response {
+        self.answer_by(endpoint, result, refused)
+    }
+
+    /// As [`Site::answer`], with another form of refusals.
+    fn answer_by(
+        &self,
+        endpoint: &'static str,
+        result: Result<Response, Refusal>,
+        refused: impl FnOnce(&Refusal) -> Response,
+    ) -> Response {
         let reason = match &result {
             Ok(_) => "",
             Err(refusal) => refusal.reason(),

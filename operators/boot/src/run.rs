@@ -2,7 +2,7 @@
 
 use crate::{
     Work,
-    args::{Args, ByUuid, Controllers, Urls},
+    args::{Args, ByUuid, Controllers, Outside, Urls},
     config, configuration,
     context::{ConfigRef, Context, Kind, Named},
     fetches::Fetches,
@@ -25,7 +25,7 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
-use metal_core::boot::configuration::Modes;
+use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
     Relist,
@@ -68,7 +68,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
     let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
-    let ctx = Arc::new(context(&args, &client, images, urls));
+    let key = load_key(&args, &client).await?;
+    let ctx = Arc::new(context(&args, &client, images, urls, key));
     ctx.view.register(&readiness);
     let passes = Family::default();
     metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
@@ -81,7 +82,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let recording =
         Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")).forgiving());
     metrics.register_collector(Box::new(Cache(store.clone())));
-    let site = Arc::new(site(&args, &ctx, &client, store.clone(), &queues).await?);
+    let site = Arc::new(site(&args, &ctx, store.clone(), &queues));
     metrics.register("http_answers", "Answers to machines", site.answers.clone());
     let router = router(site);
 
@@ -189,7 +190,7 @@ async fn controllers(
     }
 }
 
-fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
+fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls, key: Key) -> Context {
     let source = Source {
         controller: NAME.to_owned(),
         instance: Some(args.runtime.election.identity().into_owned()),
@@ -205,7 +206,13 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
         architecture: args.architecture.clone(),
         modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },
         urls,
+        key,
     }
+}
+
+async fn load_key(args: &Args, client: &Client) -> anyhow::Result<Key> {
+    let namespace = args.runtime.election.leader_elect_namespace.as_deref();
+    key::load(client, namespace.unwrap_or_else(|| client.default_namespace())).await
 }
 
 fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
@@ -238,21 +245,13 @@ async fn images(
     Ok((Arc::new(Resolver::new(registries, allowed)), store))
 }
 
-async fn site(
-    args: &Args,
-    ctx: &Context,
-    client: &Client,
-    store: Store,
-    queues: &Queues,
-) -> anyhow::Result<Site> {
-    let namespace = args.runtime.election.leader_elect_namespace.as_deref();
-    let namespace = namespace.unwrap_or_else(|| client.default_namespace());
+fn site(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> Site {
     let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
         (Some(image), _) => DefaultUki::Image(image.clone()),
         (None, Some(url)) => DefaultUki::Url(url.clone()),
         (None, None) => DefaultUki::None,
     };
-    Ok(Site {
+    Site {
         view: Arc::clone(&ctx.view),
         secrets: Arc::clone(&ctx.secrets),
         images: Arc::clone(&ctx.images),
@@ -260,15 +259,16 @@ async fn site(
         live: Arc::clone(&queues.live),
         fetches: Arc::clone(&ctx.fetches),
         gate: Gate::new(args.ignition_fetches, args.ignition_window),
-        key: key::load(client, namespace).await?,
+        key: ctx.key.clone(),
         window: args.ignition_window,
         by_uuid: args.ignition_by_uuid,
+        outside: args.outside_boot_window,
         urls: ctx.urls.clone(),
         default_uki,
         architecture: args.architecture.clone(),
         trusted_proxies: args.trusted_proxies.clone(),
         answers: Family::default(),
-    })
+    }
 }
 
 async fn listen(flag: &'static str, address: &BindAddress) -> anyhow::Result<Option<TcpListener>> {
@@ -282,7 +282,14 @@ async fn listen(flag: &'static str, address: &BindAddress) -> anyhow::Result<Opt
 fn warn_of_risks(args: &Args, urls: &Urls) {
     if args.ignition_by_uuid == ByUuid::Always {
         tracing::warn!(
-            "--ignition-by-uuid=always: whoever knows a UUID gets the secrets of that machine"
+            "--ignition-by-uuid=always: whoever knows a UUID gets the secrets of that machine, in its \
+             boot window"
+        );
+    }
+    if args.outside_boot_window == Outside::Answer {
+        tracing::warn!(
+            "--outside-boot-window=answer: whoever knows a UUID gets a token for the secrets of that \
+             machine, at any time"
         );
     }
     if args.default_httpboot_uki_url.is_some() {

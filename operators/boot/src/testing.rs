@@ -6,7 +6,7 @@
 pub(crate) mod registry;
 
 use crate::{
-    args::{ByUuid, Urls},
+    args::{ByUuid, Outside, Urls},
     context::Context,
     fetches::Fetches,
     gate::Gate,
@@ -18,7 +18,8 @@ use crate::{
 };
 use futures::stream;
 use http::{Request, Response, StatusCode};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{
     Client, Resource,
     client::Body,
@@ -29,9 +30,9 @@ use kube::{
     },
 };
 use metal_api::{
-    BootState, HttpBootConfig, HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec,
+    BootState, BootWindow, HttpBootConfig, HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec,
     LocalObjectReference, ObjectReference, Server, ServerBootConfiguration,
-    ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec,
+    ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec, ServerStatus,
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{AllowList, Registries, Resolver, Store};
@@ -223,6 +224,7 @@ impl Objects {
     }
 }
 
+/// A server in the boot window of the configuration that it boots.
 pub(crate) fn server(name: &str, uuid: &str, boots: &str) -> Server {
     let spec = ServerSpec {
         system_uuid: Some(uuid.to_owned()),
@@ -231,6 +233,13 @@ pub(crate) fn server(name: &str, uuid: &str, boots: &str) -> Server {
     };
     let mut server = Server::new(name, spec);
     server.metadata.uid = Some(format!("{name}-uid"));
+    let window = BootWindow {
+        boot_configuration_ref: ObjectReference::new(NAMESPACE, boots),
+        boot_configuration_uid: Some(format!("{boots}-uid")),
+        opened: Time(Timestamp::now()),
+        closes: Time(Timestamp::now() + Duration::from_mins(10)),
+    };
+    server.status = Some(ServerStatus { boot_window: Some(window), ..ServerStatus::default() });
     server
 }
 
@@ -299,6 +308,10 @@ pub(crate) fn resolver(allowed: &[&str]) -> Arc<Resolver> {
     Arc::new(Resolver::new(Arc::new(registries), allowed))
 }
 
+pub(crate) fn key() -> Key {
+    Key::new(&[7; Key::MIN]).unwrap()
+}
+
 pub(crate) fn urls() -> Urls {
     Urls {
         service: Some("http://boot:8082".to_owned()),
@@ -321,6 +334,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
         urls: urls(),
+        key: key(),
     })
 }
 
@@ -338,9 +352,10 @@ pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tem
         live: Arc::new(Live::default()),
         fetches: Arc::new(Fetches::default()),
         gate: Gate::new(20, Duration::from_mins(30)),
-        key: Key::new(&[7; Key::MIN]).unwrap(),
+        key: key(),
         window: Duration::from_mins(30),
-        by_uuid: ByUuid::Unscripted,
+        by_uuid: ByUuid::Never,
+        outside: Outside::Refuse,
         urls: urls(),
         default_uki: DefaultUki::None,
         architecture: "amd64".to_owned(),

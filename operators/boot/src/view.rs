@@ -1,5 +1,6 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
+use crate::live::{self, BlobRef};
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
@@ -18,6 +19,8 @@ pub enum ConfigKey {
     Address(String),
     /// By namespace and name of a Secret that it needs.
     Secret(String, String),
+    /// By the UKI that it links to.
+    Uki(BlobRef),
 }
 
 /// How a ServerBootConfiguration is found.
@@ -27,6 +30,8 @@ pub enum ConfigurationKey {
     Server(String),
     /// By namespace and name of its Secret.
     Secret(String, String),
+    /// By its UID.
+    Uid(String),
 }
 
 /// Every kind that is looked at.
@@ -166,6 +171,7 @@ fn http_keys(config: &HttpBootConfig) -> Vec<ConfigKey> {
     addresses.sort_unstable();
     addresses.dedup();
     keys.extend(addresses.into_iter().map(ConfigKey::Address));
+    keys.extend(live::blobs(spec.uki_url.as_deref()).into_iter().map(ConfigKey::Uki));
     keys
 }
 
@@ -174,7 +180,8 @@ fn configuration_keys(configuration: &ServerBootConfiguration) -> Vec<Configurat
     let secret = named(configuration.spec.ignition_secret_ref.as_ref());
     let secret = secret.map(|name| ConfigurationKey::Secret(namespace, name.to_owned()));
     let server = ConfigurationKey::Server(configuration.spec.server_ref.name.clone());
-    secret.into_iter().chain([server]).collect()
+    let uid = configuration.metadata.uid.clone().map(ConfigurationKey::Uid);
+    secret.into_iter().chain([server]).chain(uid).collect()
 }
 
 fn uuid_key(uuid: Option<&str>) -> Vec<ConfigKey> {
@@ -191,7 +198,7 @@ pub fn named(reference: Option<&LocalObjectReference>) -> Option<&str> {
     reference.map(|reference| reference.name.as_str()).filter(|name| !name.is_empty())
 }
 
-/// Keeps of a server what a boot needs: its state and its addresses. The rest of an inventory is
+/// Keeps of a server what a boot needs: its state, its boot window and its addresses. The rest of an inventory is
 /// many times as large.
 pub fn prune(server: &mut Server) {
     let Some(status) = server.status.take() else { return };
@@ -203,6 +210,7 @@ pub fn prune(server: &mut Server) {
     };
     server.status = Some(ServerStatus {
         state: status.state,
+        boot_window: status.boot_window,
         network_interfaces: status.network_interfaces.into_iter().map(interface).collect(),
         ..ServerStatus::default()
     });

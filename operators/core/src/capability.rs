@@ -5,6 +5,9 @@
 //! the bearer may do, for which server, for which boot configuration and until when. Whoever
 //! serves the request verifies it with the same key and asks nobody.
 //!
+//! A link that a DHCP server hands to firmware has little room, so there is a short form as well:
+//! it names the boot configuration alone, and whoever verifies it knows the server by that.
+//!
 //! A token says nothing about how often it may be used: that needs a memory, which is the
 //! business of the server.
 
@@ -13,6 +16,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 use std::fmt;
+use uuid::Uuid;
 
 /// What the bearer of a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
@@ -23,6 +27,8 @@ pub enum Purpose {
     Ignition,
     /// Read the medium that the server boots from.
     Medium,
+    /// Load the UKI of the server, and then fetch its Ignition configuration.
+    Uki,
 }
 
 /// What a token vouches for.
@@ -115,9 +121,12 @@ pub enum Unissuable {
         /// Its length in bytes.
         length: usize,
     },
-    /// An expiry before 1970.
-    #[error("expiry of a token must not be before 1970")]
+    /// An expiry before 1970, or after 2106 in the short form.
+    #[error("expiry of a token must not be before 1970, nor after 2106 in a short one")]
     Expiry,
+    /// A boot configuration whose UID is none of Kubernetes.
+    #[error("boot of a short token must be a UUID")]
+    Boot,
 }
 
 /// Longest name of an object, RFC 1123 as Kubernetes applies it.
@@ -130,6 +139,12 @@ const VERSION: u8 = 1;
 const MAX_TEXT: usize = (HEAD + 2 * MAX_NAME + MAC).div_ceil(3) * 4;
 /// Keeps tokens apart from whatever else might be authenticated with the same key.
 const DOMAIN: &[u8] = b"bloomery.dev/capability\0";
+const SHORT_DOMAIN: &[u8] = b"bloomery.dev/capability/short\0";
+const SHORT_VERSION: u8 = 2;
+/// Version of the layout, expiry, purpose, UID of the boot configuration.
+const SHORT_HEAD: usize = 1 + 4 + 1 + 16;
+/// As many bits as nobody guesses.
+const SHORT_MAC: usize = 16;
 
 /// A token for `claims`; equal claims give equal tokens.
 ///
@@ -188,6 +203,77 @@ pub fn verify(
     Ok(claims)
 }
 
+/// A short token for `claims`: 51 letters, whatever the name of the server. Equal claims give equal
+/// tokens.
+///
+/// # Errors
+///
+/// If the boot is no UUID, or the expiry before 1970 or after 2106.
+pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
+    name_length("server", &claims.server)?;
+    let boot: Uuid = claims.boot.parse().map_err(|_| Unissuable::Boot)?;
+    if boot.to_string() != claims.boot {
+        return Err(Unissuable::Boot);
+    }
+    let expires = u32::try_from(claims.expires.as_second()).map_err(|_| Unissuable::Expiry)?;
+    let mut bytes = Vec::with_capacity(SHORT_HEAD + SHORT_MAC);
+    bytes.push(SHORT_VERSION);
+    bytes.extend(expires.to_be_bytes());
+    bytes.push(code(claims.purpose));
+    bytes.extend(boot.as_bytes());
+    let mac = authenticate_short(key, &bytes, &claims.server).finalize().into_bytes();
+    bytes.extend(&mac[..SHORT_MAC]);
+    Ok(Token(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// As [`verify`], of a short token. `server_of` says which server a boot configuration is for, by
+/// its UID; what that UID says is not authentic yet.
+///
+/// # Errors
+///
+/// A [`Refusal`]; a boot configuration that nobody knows makes a token forged.
+pub fn verify_short(
+    keys: &[Key],
+    text: &str,
+    purpose: Purpose,
+    now: Timestamp,
+    server_of: impl FnOnce(&str) -> Option<String>,
+) -> Result<Claims, Refusal> {
+    if text.len() > MAX_TEXT {
+        return Err(Refusal::Malformed);
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
+    let (payload, mac) = bytes.split_last_chunk::<SHORT_MAC>().ok_or(Refusal::Malformed)?;
+    let (expires, named, boot) = parse_short(payload).ok_or(Refusal::Malformed)?;
+    let server = server_of(&boot).ok_or(Refusal::Forged)?;
+    let is_ours =
+        |key| authenticate_short(key, payload, &server).verify_truncated_left(mac).is_ok();
+    if !keys.iter().any(is_ours) {
+        return Err(Refusal::Forged);
+    }
+    if named != purpose {
+        return Err(Refusal::OtherPurpose(named));
+    }
+    if expires <= now {
+        return Err(Refusal::Expired);
+    }
+    Ok(Claims { purpose, server, boot, expires })
+}
+
+fn parse_short(payload: &[u8]) -> Option<(Timestamp, Purpose, String)> {
+    let payload: &[u8; SHORT_HEAD] = payload.try_into().ok()?;
+    let (&[version], rest) = payload.split_first_chunk()?;
+    let (expires, rest) = rest.split_first_chunk::<4>()?;
+    let (&[purpose], boot) = rest.split_first_chunk()?;
+    let expires = Timestamp::from_second(u32::from_be_bytes(*expires).into()).ok()?;
+    let boot = Uuid::from_slice(boot).ok()?.to_string();
+    (version == SHORT_VERSION).then_some((expires, purpose_of(purpose)?, boot))
+}
+
+fn authenticate_short(key: &Key, payload: &[u8], server: &str) -> Hmac<Sha256> {
+    key.0.clone().chain_update(SHORT_DOMAIN).chain_update(payload).chain_update(server)
+}
+
 fn authenticate(key: &Key, payload: &[u8]) -> Hmac<Sha256> {
     key.0.clone().chain_update(DOMAIN).chain_update(payload)
 }
@@ -218,11 +304,12 @@ fn code(purpose: Purpose) -> u8 {
         Purpose::Registration => 1,
         Purpose::Ignition => 2,
         Purpose::Medium => 3,
+        Purpose::Uki => 4,
     }
 }
 
 fn purpose_of(code: u8) -> Option<Purpose> {
-    [Purpose::Registration, Purpose::Ignition, Purpose::Medium]
+    [Purpose::Registration, Purpose::Ignition, Purpose::Medium, Purpose::Uki]
         .into_iter()
         .find(|p| self::code(*p) == code)
 }
@@ -330,10 +417,77 @@ mod tests {
     }
 
     #[test]
+    fn a_short_token_vouches_for_one_boot_of_one_server_and_fits_into_any_link() {
+        let short = Claims { purpose: Purpose::Uki, boot: BOOT.to_owned(), ..claims() };
+        let token = issue_short(&key(1), &short).unwrap();
+        assert_eq!(token.as_str().len(), 51);
+        let ask = |keys: &[Key], purpose, now, server: Option<&str>| {
+            let server_of = |boot: &str| {
+                assert_eq!(boot, BOOT);
+                server.map(str::to_owned)
+            };
+            verify_short(keys, token.as_str(), purpose, now, server_of)
+        };
+        let (ours, node) = ([key(1)], Some("node-1"));
+        assert_eq!(ask(&ours, Purpose::Uki, before(), node), Ok(short.clone()));
+        assert_eq!(ask(&ours, Purpose::Uki, before(), Some("node-2")), Err(Refusal::Forged));
+        assert_eq!(ask(&ours, Purpose::Uki, before(), None), Err(Refusal::Forged));
+        assert_eq!(ask(&[key(2)], Purpose::Uki, before(), node), Err(Refusal::Forged));
+        assert_eq!(ask(&ours, Purpose::Uki, short.expires, node), Err(Refusal::Expired));
+        let other = Err(Refusal::OtherPurpose(Purpose::Uki));
+        assert_eq!(ask(&ours, Purpose::Ignition, before(), node), other);
+        // The two forms are never taken for each other.
+        let long = verify(&ours, token.as_str(), Purpose::Uki, before());
+        assert_eq!(long, Err(Refusal::Malformed));
+        let long = issue(&key(1), &short).unwrap();
+        let server_of = |_: &str| Some("node-1".to_owned());
+        let read = verify_short(&ours, long.as_str(), Purpose::Uki, before(), server_of);
+        assert_eq!(read, Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn no_bit_of_a_short_token_can_be_changed() {
+        let short = Claims { purpose: Purpose::Uki, boot: BOOT.to_owned(), ..claims() };
+        let token = issue_short(&key(1), &short).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(token.as_str()).unwrap();
+        let server_of = |_: &str| Some("node-1".to_owned());
+        for bit in 0..bytes.len() * 8 {
+            let mut forged = bytes.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let text = URL_SAFE_NO_PAD.encode(forged);
+            let refused = verify_short(&[key(1)], &text, Purpose::Uki, before(), server_of);
+            assert!(refused.is_err(), "bit {bit}");
+        }
+        for length in 0..token.as_str().len() {
+            let cut = &token.as_str()[..length];
+            let refused = verify_short(&[key(1)], cut, Purpose::Uki, before(), server_of);
+            assert!(refused.is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_short_token_is_for_a_boot_with_a_uid_and_a_time_that_fits() {
+        let short = Claims { purpose: Purpose::Uki, boot: BOOT.to_owned(), ..claims() };
+        let refused = |claims: Claims| issue_short(&key(1), &claims).unwrap_err();
+        for boot in ["uid-1", "", &BOOT.to_uppercase()] {
+            let claims = Claims { boot: boot.to_owned(), ..short.clone() };
+            assert_eq!(refused(claims), Unissuable::Boot);
+        }
+        assert_eq!(
+            refused(Claims { expires: Timestamp::MAX, ..short.clone() }),
+            Unissuable::Expiry
+        );
+        let before_1970 = Timestamp::from_second(-1).unwrap();
+        assert_eq!(refused(Claims { expires: before_1970, ..short }), Unissuable::Expiry);
+    }
+
+    #[test]
     fn neither_keys_nor_tokens_show_in_debug_output() {
         let token = issue(&key(1), &claims()).unwrap();
         assert_eq!(format!("{token:?} {:?}", key(1)), "Token(..) Key(..)");
     }
+
+    const BOOT: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 
     fn key(byte: u8) -> Key {
         Key::new(&[byte; Key::MIN]).unwrap()

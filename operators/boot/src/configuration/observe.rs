@@ -5,12 +5,15 @@ use crate::{
     context::{Context, named},
     view,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::boot::{
-    Ignition, Lack,
-    configuration::{Image, Observation, PxeUrls, needs_image},
-    url,
+use metal_core::{
+    boot::{
+        Ignition, Lack,
+        configuration::{Image, Observation, PxeUrls, needs_image},
+        url,
+    },
+    capability::{Claims, Purpose, Token, issue_short},
 };
 use metal_image::{
     manifest::Descriptor,
@@ -19,11 +22,15 @@ use metal_image::{
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
+/// How long a link to a UKI is good at most: longer than any server lives.
+const LINK: SignedDuration = SignedDuration::from_hours(20 * 365 * 24);
+
 /// An observation that owns what it is about.
 pub(super) struct Seen {
     configuration: Arc<ServerBootConfiguration>,
     server: Option<Arc<Server>>,
     image: Image,
+    uki_token: Option<Token>,
     ignition: Ignition,
     ipxe: Option<Arc<IpxeBootConfig>>,
     http: Option<Arc<HttpBootConfig>>,
@@ -35,6 +42,7 @@ impl Seen {
             configuration: &self.configuration,
             server: self.server.as_deref(),
             image: self.image.clone(),
+            uki_token: self.uki_token.as_ref().map(Token::as_str),
             ignition: self.ignition.clone(),
             ipxe: self.ipxe.as_deref(),
             http: self.http.as_deref(),
@@ -60,7 +68,22 @@ pub(super) async fn observe(
     // Nobody boots it without a server, whatever the image offers.
     let image =
         if is_open && server.is_some() { image(ctx, configuration).await } else { Image::Settled };
-    Ok(Seen { configuration: Arc::clone(configuration), server, image, ignition, ipxe, http })
+    let uki_token = uki_token(ctx, configuration);
+    let configuration = Arc::clone(configuration);
+    Ok(Seen { configuration, server, image, uki_token, ignition, ipxe, http })
+}
+
+/// What a link to the UKI of a configuration carries: the same for as long as that lives, because
+/// the link is in an object. The boot window says when it opens anything.
+fn uki_token(ctx: &Context, configuration: &ServerBootConfiguration) -> Option<Token> {
+    let created = configuration.metadata.creation_timestamp.as_ref()?;
+    let claims = Claims {
+        purpose: Purpose::Uki,
+        server: configuration.spec.server_ref.name.clone(),
+        boot: configuration.metadata.uid.clone()?,
+        expires: created.0 + LINK,
+    };
+    issue_short(&ctx.key, &claims).ok()
 }
 
 /// Where machines reach this process; one that nobody was told of is never put into a boot config.

@@ -4,6 +4,7 @@ use crate::testing::{
     registry::{OCI_MANIFEST, TestRegistry},
     resolver, server,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_image::{
@@ -77,6 +78,27 @@ async fn a_uki_is_offered_in_the_known_form_under_its_own_manager() {
     assert_eq!(written[0].body["spec"]["ukiURL"], uki.as_str());
     assert_eq!(world.settle().await, [STATUS]);
     assert_eq!(world.state(), Some(BootState::Ready));
+}
+
+#[tokio::test]
+async fn the_link_to_a_uki_carries_a_token_that_is_the_same_in_each_pass_and_fits_into_dhcp() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    let world = World::new(&registry, "os:1").await;
+    let made = |configuration: &mut ServerBootConfiguration| {
+        configuration.metadata.uid = Some("5a9de2f0-aaaa-bbbb-cccc-0123456789ab".to_owned());
+        configuration.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    };
+    world.change(made).await;
+    world.settle().await;
+    let link = world.ctx.view.http.named(Some(NAMESPACE), "claim").unwrap().spec.uki_url.clone();
+    let link = link.unwrap();
+    assert!(world.settle().await.is_empty(), "it would be another one in each pass");
+    let (_, rest) = link.split_once("http://boot:8083/httpboot/t/").unwrap();
+    let (token, image) = rest.split_once('/').unwrap();
+    assert_eq!(token.len(), 51, "{token}");
+    let digest = Digest::of(b"uki").to_string().replace(':', "-");
+    assert_eq!(image, format!("{}/{digest}.efi", registry.image("os")));
 }
 
 #[tokio::test]

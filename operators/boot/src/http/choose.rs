@@ -1,15 +1,22 @@
-//! From the boot configs with an identity to the one that a machine gets.
+//! From the boot configs with an identity to the one that a machine gets, in its boot window.
 
+use super::Site;
 use crate::{
+    args::Outside,
     config::{BootConfig, owner},
     context::{ConfigRef, Kind, named},
     view::{View, canonical_uuid},
 };
-use metal_api::{BootState, ObjectReference, Server, ServerBootConfiguration};
-use metal_core::boot::{
-    Refusal,
-    decision::Method,
-    select::{Candidate, Owner, select},
+use jiff::Timestamp;
+use metal_api::{BootState, HttpBootConfig, ObjectReference, Server, ServerBootConfiguration};
+use metal_core::{
+    boot::{
+        Refusal,
+        decision::Method,
+        select::{Candidate, Owner, select},
+        window,
+    },
+    capability::Claims,
 };
 use std::{ops::Deref, sync::Arc};
 
@@ -23,6 +30,17 @@ pub(super) struct Chosen<K> {
     pub(super) boot: String,
     /// Whom tokens are for: name of the server, or UUID of a machine that is none.
     pub(super) server: String,
+    /// When its boot window closes, if it has one: that of a machine that is no server is not known.
+    pub(super) closes: Option<Timestamp>,
+}
+
+/// Whether what a machine gets depends on its boot window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    /// It does.
+    Counts,
+    /// It has shown something else that is good for a time.
+    Ignored,
 }
 
 impl<K: BootConfig> Chosen<K> {
@@ -37,11 +55,13 @@ impl<K: BootConfig> Chosen<K> {
 /// `is_meant` says of a method whether it is what the machine asks for; without a method, whatever
 /// it asks for is meant.
 pub(super) fn choose<K: BootConfig>(
-    view: &View,
+    site: &Site,
     kind: Kind,
     is_meant: fn(Method) -> bool,
+    window: Window,
     found: &[Arc<K>],
 ) -> Result<Chosen<K>, Refusal> {
+    let view = &*site.view;
     if !view.is_ready() {
         return Err(Refusal::Starting);
     }
@@ -62,10 +82,43 @@ pub(super) fn choose<K: BootConfig>(
         candidates.push(Candidate { name: format!("{namespace}/{name}"), owner, servers });
     }
     let at = select(&candidates)?;
+    let server = servers[at].first().map(Deref::deref);
     if let Owned::By(configuration) = &owners[at] {
-        permit(is_meant, servers[at].first().map(Deref::deref), configuration)?;
+        permit(is_meant, server, configuration)?;
     }
-    chosen(kind, &found[at], &owners[at])
+    let mut chosen = chosen(kind, &found[at], &owners[at])?;
+    if window == Window::Counts
+        && site.outside == Outside::Refuse
+        && let (Owned::By(configuration), Some(server)) = (&owners[at], server)
+    {
+        chosen.closes = window::closes(server, configuration, Timestamp::now());
+        if chosen.closes.is_none() {
+            return Err(Refusal::Closed { server: chosen.server });
+        }
+    }
+    Ok(chosen)
+}
+
+/// The boot config for UEFI firmware of this very boot, and the UUID of its server; what the token
+/// of `claims` is for.
+pub(super) fn of_boot(
+    site: &Site,
+    claims: &Claims,
+    is_meant: fn(Method) -> bool,
+    window: Window,
+) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
+    if !site.view.is_ready() {
+        return Err(Refusal::Starting);
+    }
+    let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
+    let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
+    let found = site.view.http_of(&uuid);
+    let chosen = choose(site, Kind::Http, is_meant, window, &found)?;
+    if chosen.boot == claims.boot && chosen.server == claims.server {
+        Ok((chosen, uuid))
+    } else {
+        Err(Refusal::NotCurrent)
+    }
 }
 
 /// The firmware asks, and the annotation says whether it is to be asked at all.
@@ -116,5 +169,6 @@ fn chosen<K: BootConfig>(kind: Kind, config: &Arc<K>, owned: &Owned) -> Result<C
         reference: ConfigRef::new(kind, named(&**config)),
         boot: boot.unwrap_or_default(),
         server,
+        closes: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     DefaultUki, Site,
-    choose::choose,
+    choose::{Window, choose},
     identity::{Peer, identifiers},
     refused::plain,
 };
@@ -42,7 +42,8 @@ async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal
         .iter()
         .map(|identifier| site.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
-        let spec = &choose(&site.view, Kind::Http, Method::is_http, &found)?.config.spec;
+        let chosen = choose(site, Kind::Http, Method::is_http, Window::Counts, &found)?;
+        let spec = &chosen.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
         return Ok(Json(body).into_response());

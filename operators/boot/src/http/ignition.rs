@@ -2,14 +2,17 @@
 
 use super::{
     Site,
-    choose::{Chosen, choose},
+    choose::{Chosen, Window, choose},
+    identity::Peer,
     private,
 };
 use crate::{
     args::ByUuid, config::BootConfig, context::Kind, fetches::Part, secrets::Payload, view::named,
 };
 use axum::{
+    Extension,
     extract::{Path, State},
+    http::Method as Verb,
     response::Response,
 };
 use jiff::Timestamp;
@@ -20,32 +23,48 @@ use metal_core::{
         config::{Fetched, is_news},
         decision::Method,
     },
-    capability::{Claims, Purpose, issue, verify},
+    capability::{Claims, Purpose, issue, verify, verify_short},
     system_uuid::is_placeholder_text,
 };
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-pub(super) async fn ignition(State(site): State<Arc<Site>>, Path(path): Path<String>) -> Response {
-    let answer = answer(&site, &path).await;
+/// Who asks, and how.
+struct Asked<'a> {
+    token: Option<&'a str>,
+    address: Option<IpAddr>,
+    /// Whether it only wants to know what it would get: that is no fetch.
+    only_looks: bool,
+}
+
+pub(super) async fn ignition(
+    State(site): State<Arc<Site>>,
+    Path(path): Path<String>,
+    peer: Option<Extension<Peer>>,
+    verb: Verb,
+) -> Response {
+    let (token, uuid) = parse(&path);
+    let address = peer.map(|Extension(Peer(address))| address.ip().to_canonical());
+    let asked = Asked { token, address, only_looks: verb == Verb::HEAD };
+    let answer = answer(&site, &asked, uuid).await;
     site.answer("ignition", answer)
 }
 
-async fn answer(site: &Site, path: &str) -> Result<Response, Refusal> {
-    let (token, uuid) = parse(path);
-    if token.is_none() && is_placeholder_text(uuid) {
+async fn answer(site: &Site, asked: &Asked<'_>, uuid: &str) -> Result<Response, Refusal> {
+    if asked.token.is_none() && is_placeholder_text(uuid) {
         return Err(Refusal::Unknown);
     }
-    let ipxe = choose(&site.view, Kind::Ipxe, Method::is_ipxe, &site.view.ipxe_of(uuid));
-    let http = choose(&site.view, Kind::Http, Method::is_uki, &site.view.http_of(uuid));
+    let (ipxe, http) = (site.view.ipxe_of(uuid), site.view.http_of(uuid));
+    let ipxe = choose(site, Kind::Ipxe, Method::is_ipxe, Window::Counts, &ipxe);
+    let http = choose(site, Kind::Http, Method::is_uki, Window::Counts, &http);
     match (ipxe, http) {
-        (Ok(ipxe), http) => {
-            let others = http.is_ok();
-            admit(site, &ipxe, token, is_unscripted(&ipxe.config) || others)?;
-            payload(site, &ipxe).await
+        // What has a script of ours has a token.
+        (Ok(ipxe), _) => {
+            admit(site, &ipxe, asked, is_unscripted(&ipxe.config))?;
+            payload(site, &ipxe, asked).await
         }
         (Err(Refusal::Unknown | Refusal::NotCurrent), Ok(http)) => {
-            admit(site, &http, token, true)?;
-            payload(site, &http).await
+            admit(site, &http, asked, true)?;
+            payload(site, &http, asked).await
         }
         (Err(Refusal::Unknown), Err(refusal)) | (Err(refusal), _) => Err(refusal),
     }
@@ -86,16 +105,11 @@ fn is_unscripted(config: &IpxeBootConfig) -> bool {
 fn admit<K: BootConfig>(
     site: &Site,
     chosen: &Chosen<K>,
-    token: Option<&str>,
+    asked: &Asked<'_>,
     is_unscripted: bool,
 ) -> Result<(), Refusal> {
-    let may = match token {
-        Some(token) => {
-            let keys = std::slice::from_ref(&site.key);
-            let claims = verify(keys, token, Purpose::Ignition, Timestamp::now());
-            let claims = claims.map_err(|_| Refusal::Forbidden)?;
-            claims.boot == chosen.boot && claims.server == chosen.server
-        }
+    let may = match asked.token {
+        Some(token) => is_of(site, chosen, token),
         None => match site.by_uuid {
             ByUuid::Never => false,
             ByUuid::Unscripted => is_unscripted,
@@ -105,10 +119,29 @@ fn admit<K: BootConfig>(
     if !may {
         return Err(Refusal::Forbidden);
     }
-    if site.gate.admits(&chosen.boot) { Ok(()) } else { Err(Refusal::TooMany) }
+    let Asked { token, address, only_looks } = *asked;
+    if only_looks || site.gate.admits(&chosen.boot, token, address) {
+        Ok(())
+    } else {
+        Err(Refusal::TooMany)
+    }
 }
 
-async fn payload<K: BootConfig>(site: &Site, chosen: &Chosen<K>) -> Result<Response, Refusal> {
+/// Whether a token is of this very boot: that of a script or a medium, or that of the link to a UKI.
+fn is_of<K>(site: &Site, chosen: &Chosen<K>, token: &str) -> bool {
+    let (keys, now) = (std::slice::from_ref(&site.key), Timestamp::now());
+    let claims = verify(keys, token, Purpose::Ignition, now).or_else(|_| {
+        let server_of = |boot: &str| (boot == chosen.boot).then(|| chosen.server.clone());
+        verify_short(keys, token, Purpose::Uki, now, server_of)
+    });
+    claims.is_ok_and(|claims| claims.boot == chosen.boot && claims.server == chosen.server)
+}
+
+async fn payload<K: BootConfig>(
+    site: &Site,
+    chosen: &Chosen<K>,
+    asked: &Asked<'_>,
+) -> Result<Response, Refusal> {
     let name = named(chosen.config.ignition()).ok_or(Refusal::NoContent)?;
     let secret = site.secrets.get(&chosen.reference.namespace, name).await;
     let secret = secret.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NoContent)?;
@@ -117,7 +150,8 @@ async fn payload<K: BootConfig>(site: &Site, chosen: &Chosen<K>) -> Result<Respo
         Payload::Broken(why) => return Err(Refusal::Unusable { why: why.clone() }),
         Payload::Usable(bytes) => bytes.clone(),
     };
-    if is_news(chosen.config.conditions(), Fetched { script: false, ignition: true }) {
+    let is_news = is_news(chosen.config.conditions(), Fetched { script: false, ignition: true });
+    if !asked.only_looks && is_news {
         site.fetches.note(&chosen.reference, chosen.uid(), Part::Ignition);
     }
     Ok(private(bytes))

@@ -1,14 +1,27 @@
 //! `/image` and `/httpboot/<image>/<digest>`: layers of images.
 
-use super::{DefaultUki, Site, httpboot::default_blob, refused::plain};
-use crate::live::{self, BlobRef};
+use super::{
+    DefaultUki, Site,
+    choose::{Window, choose, of_boot},
+    httpboot::default_blob,
+    refused::plain,
+};
+use crate::{
+    context::Kind,
+    live::{self, BlobRef},
+    view::{ConfigKey, ConfigurationKey},
+};
 use axum::{
     body::Body,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method as Verb, StatusCode},
     response::Response,
 };
-use metal_core::boot::{Refusal, url};
+use jiff::Timestamp;
+use metal_core::{
+    boot::{Refusal, decision::Method, url},
+    capability::{Purpose, verify_short},
+};
 use metal_image::{
     Content, Reference, registry, respond,
     store::{Blob, Error},
@@ -29,7 +42,7 @@ const CANDIDATES: usize = 8;
 pub(super) async fn layer(
     State(site): State<Arc<Site>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
-    method: Method,
+    method: Verb,
     headers: HeaderMap,
 ) -> Response {
     let answer = match query.ok().and_then(|query| named(&query)) {
@@ -43,14 +56,56 @@ pub(super) async fn layer(
 pub(super) async fn uki(
     State(site): State<Arc<Site>>,
     Path(path): Path<String>,
-    method: Method,
+    method: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let answer = match url::uki_path(&path).as_ref().and_then(live::parse) {
-        Some(blob) => blob_of(&site, &blob).await,
-        None => Err(Refused::Refusal(Refusal::NoContent)),
-    };
+    let answer = linked(&site, &path).await;
     finish(&site, "uki", answer, &method, &headers, EFI)
+}
+
+/// The UKI that a link names, for the machine that the link is for.
+async fn linked(site: &Site, path: &str) -> Result<Blob, Refused> {
+    let blob = url::uki_path(path).as_ref().and_then(live::parse).ok_or(Refusal::NoContent)?;
+    match url::split_token(path).0 {
+        Some(token) => of_token(site, token, &blob)?,
+        None => of_anybody(site, &blob).await?,
+    }
+    blob_of(site, &blob).await
+}
+
+/// A link with a token is for one boot of one server, in its window.
+fn of_token(site: &Site, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
+    if !site.view.is_ready() {
+        return Err(Refusal::Starting);
+    }
+    let keys = std::slice::from_ref(&site.key);
+    let server_of = |boot: &str| {
+        let found = site.view.configurations.get(&ConfigurationKey::Uid(boot.to_owned()));
+        found.first().map(|configuration| configuration.spec.server_ref.name.clone())
+    };
+    let claims = verify_short(keys, token, Purpose::Uki, Timestamp::now(), server_of);
+    let claims = claims.map_err(|_| Refusal::Forbidden)?;
+    let (chosen, _) = of_boot(site, &claims, Method::is_http, Window::Counts)?;
+    let named = live::blobs(chosen.config.spec.uki_url.as_deref());
+    if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
+}
+
+/// A link without one is for whoever boots that UKI: as long as the window of one of them is open,
+/// or where none of them has windows. What is no UKI of a server is none of this.
+async fn of_anybody(site: &Site, blob: &BlobRef) -> Result<(), Refusal> {
+    let mut closed = None;
+    for config in site.view.http.get(&ConfigKey::Uki(blob.clone())) {
+        match choose(site, Kind::Http, Method::is_uki, Window::Counts, &[config]) {
+            Err(refusal @ Refusal::Closed { .. }) => closed = Some(refusal),
+            Ok(_) => return Ok(()),
+            // It is for nobody, or nobody knows for whom.
+            Err(_) => {}
+        }
+    }
+    match closed {
+        Some(refusal) if !is_default(site, blob).await => Err(refusal),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Image and digest of a query, all of whose parts must be there.
@@ -118,7 +173,7 @@ pub(super) fn finish(
     site: &Site,
     endpoint: &'static str,
     answer: Result<impl Content, Refused>,
-    method: &Method,
+    method: &Verb,
     headers: &HeaderMap,
     content_type: &'static str,
 ) -> Response {

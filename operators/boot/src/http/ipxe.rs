@@ -2,8 +2,9 @@
 
 use super::{
     Site,
-    choose::{Chosen, choose},
+    choose::{Chosen, Window, choose},
     ignition, private,
+    refused::refused,
 };
 use crate::{
     config::BootConfig,
@@ -12,7 +13,8 @@ use crate::{
     view::{canonical_uuid, named},
 };
 use axum::{
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, Method as Verb, header},
     response::Response,
 };
 use jiff::Timestamp;
@@ -32,20 +34,48 @@ pub(super) async fn chain(State(site): State<Arc<Site>>) -> Response {
 }
 
 /// For a machine that says its UUID, which proves nothing: what is secret is not in here.
-pub(super) async fn script(State(site): State<Arc<Site>>, Path(uuid): Path<String>) -> Response {
-    let answer = answer(&site, &uuid).await;
-    site.answer("ipxe", answer)
+pub(super) async fn script(
+    State(site): State<Arc<Site>>,
+    Path(uuid): Path<String>,
+    verb: Verb,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let answer = answer(&site, &uuid, &verb).await;
+    let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
+    let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
+    site.answer_by("ipxe", answer, |refusal| match refusal {
+        Refusal::Closed { .. } if is_ipxe(&headers) => {
+            closed(&site, &uuid, asked).unwrap_or_else(|| refused(refusal))
+        }
+        _ => refused(refusal),
+    })
 }
 
-async fn answer(site: &Site, uuid: &str) -> Result<Response, Refusal> {
+/// Whether iPXE asks, which shows nothing of an answer that is no script, and does not ask again.
+fn is_ipxe(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.starts_with("iPXE/"))
+}
+
+/// The script for a machine whose window is closed.
+fn closed(site: &Site, uuid: &str, asked: u8) -> Option<Response> {
+    let service = site.urls.service.as_deref()?;
+    script::closed(service, &canonical_uuid(uuid), asked).map(private).ok()
+}
+
+async fn answer(site: &Site, uuid: &str, verb: &Verb) -> Result<Response, Refusal> {
     let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-    let chosen = choose(&site.view, Kind::Ipxe, Method::is_ipxe, &site.view.ipxe_of(uuid))?;
+    let found = site.view.ipxe_of(uuid);
+    let chosen = choose(site, Kind::Ipxe, Method::is_ipxe, Window::Counts, &found)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
         Some(secret) => own_script(site, &chosen, secret).await?,
         None => private(default_script(site, &chosen, service)?),
     };
-    if is_news(chosen.config.conditions(), Fetched { script: true, ignition: false }) {
+    let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
+    // Who only looks has not got it.
+    if *verb != Verb::HEAD && is_news {
         site.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
     }
     Ok(response)
@@ -73,6 +103,7 @@ fn default_script(
     let path = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {
             let expires = Timestamp::now() + site.window;
+            let expires = chosen.closes.map_or(expires, |closes| closes.min(expires));
             Some(ignition::path(site, chosen, expires, &uuid)?)
         }
         None => None,

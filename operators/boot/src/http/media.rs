@@ -5,15 +5,11 @@
 
 use super::{
     Site,
-    choose::{Chosen, choose},
+    choose::{Window, of_boot},
     ignition,
     image::{Refused, blob_of, finish},
 };
-use crate::{
-    context::Kind,
-    live,
-    view::{canonical_uuid, named},
-};
+use crate::{live, view::named};
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, Method as Verb},
@@ -22,7 +18,6 @@ use axum::{
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jiff::Timestamp;
-use metal_api::HttpBootConfig;
 use metal_core::{
     boot::{Refusal, decision::Method, url},
     capability::{Claims, Purpose, verify},
@@ -46,7 +41,8 @@ pub(super) async fn medium(
 
 async fn answer(site: &Site, file: &str) -> Result<Image, Refused> {
     let claims = claims(site, file)?;
-    let (chosen, uuid) = boot(site, &claims)?;
+    // The URL is for one boot, and good for a time; the ignition that it names has its window.
+    let (chosen, uuid) = of_boot(site, &claims, Method::is_virtual_media, Window::Ignored)?;
     let spec = &chosen.config.spec;
     let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);
     let uki = blob_of(site, &uki.ok_or(Refusal::NoContent)?).await?;
@@ -72,22 +68,6 @@ fn claims(site: &Site, file: &str) -> Result<Claims, Refusal> {
     let token = file.strip_suffix(".iso").ok_or(Refusal::NoContent)?;
     let keys = std::slice::from_ref(&site.key);
     verify(keys, token, Purpose::Medium, Timestamp::now()).map_err(|_| Refusal::Forbidden)
-}
-
-/// What the server of the token boots now, and its UUID: that must be what the token is for.
-fn boot(site: &Site, claims: &Claims) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
-    if !site.view.is_ready() {
-        return Err(Refusal::Starting);
-    }
-    let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
-    let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
-    let found = site.view.http_of(&uuid);
-    let chosen = choose(&site.view, Kind::Http, Method::is_virtual_media, &found)?;
-    if chosen.boot == claims.boot && chosen.server == claims.server {
-        Ok((chosen, uuid))
-    } else {
-        Err(Refusal::NotCurrent)
-    }
 }
 
 /// A medium with its UKI.

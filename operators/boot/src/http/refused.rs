@@ -36,6 +36,9 @@ pub(super) fn log(endpoint: &'static str, refusal: &Refusal) {
             tracing::warn!(endpoint, ?names, "several claim the identity of one machine");
         }
         Refusal::Unusable { why } => tracing::warn!(endpoint, why, "boot config is not usable"),
+        Refusal::Closed { server } => {
+            tracing::info!(endpoint, server, "refused outside of the boot window");
+        }
         _ => tracing::debug!(endpoint, reason = refusal.reason(), "refused"),
     }
 }

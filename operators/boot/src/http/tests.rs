@@ -3,6 +3,7 @@ mod ignition;
 mod image;
 mod ipxe;
 mod media;
+mod window;
 
 use super::*;
 use crate::testing::{Cluster, Objects, resolver};

@@ -41,6 +41,14 @@ pub enum Refusal {
     /// A token that is missing, wrong, or for something else.
     #[error("Forbidden")]
     Forbidden,
+    /// The machine is not being booted by us: it was not switched on, has reported, or took too long.
+    #[error(
+        "the boot window of this machine is closed: it opens when the machine is switched on to boot"
+    )]
+    Closed {
+        /// Name of its server, for the log.
+        server: String,
+    },
     /// More requests than one boot makes.
     #[error("too many requests for one boot")]
     TooMany,
@@ -53,7 +61,7 @@ impl Refusal {
             Self::Starting | Self::Disabled | Self::NotReady | Self::Unavailable => 503,
             Self::Unknown | Self::NotCurrent | Self::NoContent => 404,
             Self::Ambiguous { .. } | Self::Unusable { .. } => 500,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::Closed { .. } => 403,
             Self::TooMany => 429,
         }
     }
@@ -68,7 +76,8 @@ impl Refusal {
             | Self::Ambiguous { .. }
             | Self::NoContent
             | Self::Unusable { .. }
-            | Self::Forbidden => false,
+            | Self::Forbidden
+            | Self::Closed { .. } => false,
         }
     }
 
@@ -85,6 +94,7 @@ impl Refusal {
             Self::Unusable { .. } => "Unusable",
             Self::Unavailable => "Unavailable",
             Self::Forbidden => "Forbidden",
+            Self::Closed { .. } => "OutsideBootWindow",
             Self::TooMany => "TooMany",
         }
     }

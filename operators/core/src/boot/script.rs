@@ -103,6 +103,44 @@ pub fn chain(service_url: &str) -> String {
     script
 }
 
+/// How often a machine whose boot window is closed asks again, and how many seconds are between.
+const ASKS: u8 = 15;
+const PAUSE: u8 = 20;
+
+/// The script for a machine whose boot window is closed, which has asked so often before: it tells
+/// the person at the console why, and asks again, slowly. After some minutes it gives up, and the
+/// firmware goes on with the next boot option: that may be the system on its disk.
+///
+/// # Errors
+///
+/// If the UUID is not one word.
+pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Unprintable> {
+    if !is_word(uuid) {
+        return Err(Unprintable { field: "systemUUID" });
+    }
+    let mut script = String::with_capacity(512);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("echo {uuid} gets nothing to boot: its boot window is closed"));
+    line(
+        text,
+        format_args!("echo It opens when the server is switched on to boot from the network"),
+    );
+    if asked >= ASKS {
+        line(text, format_args!("echo Going on with the next boot option"));
+        line(text, format_args!("exit 1"));
+        return Ok(script);
+    }
+    let number = asked + 1;
+    line(text, format_args!("set ipxe-svc {service_url}"));
+    line(text, format_args!("echo Asking again in {PAUSE} s ({number} of {ASKS})"));
+    line(text, format_args!(":again"));
+    line(text, format_args!("sleep {PAUSE}"));
+    let path = format!("ipxe/{uuid}?closed={number}");
+    line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/{path} || goto again"));
+    Ok(script)
+}
+
 fn line(script: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(script, "{line}").expect("a String takes everything");
 }
@@ -168,6 +206,23 @@ chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001
             let squashfs_url = Some(value);
             assert_eq!(script(&Facts { squashfs_url, ..FACTS }), field("squashfsURL"));
         }
+    }
+
+    #[test]
+    fn a_machine_whose_window_is_closed_says_so_asks_slowly_and_gives_up_in_the_end() {
+        let script = closed("http://boot:8082", FACTS.uuid, 0).unwrap();
+        assert!(script.starts_with("#!ipxe\necho "), "{script}");
+        assert!(script.contains("its boot window is closed"), "{script}");
+        let again = format!(
+            ":again\nsleep 20\nchain --replace --autofree ${{ipxe-svc}}/ipxe/{}?closed=1 || goto again\n",
+            FACTS.uuid
+        );
+        assert!(script.ends_with(&again), "{script}");
+        for asked in [ASKS, u8::MAX] {
+            let last = closed("http://boot:8082", FACTS.uuid, asked).unwrap();
+            assert!(last.ends_with("exit 1\n") && !last.contains("chain"), "{last}");
+        }
+        assert!(closed("http://boot:8082", "a\nshell", 0).is_err());
     }
 
     #[test]

@@ -19,6 +19,33 @@ pub fn uki(image_server_url: &str, image: &str, digest: &str) -> String {
     format!("{}/{image}/{digest}.efi", image_server_url.trim_end_matches('/'))
 }
 
+/// A URL of [`uki`] with this token in it, instead of the one that it has; any other as it is.
+///
+/// The token stands before the image, so that agents find it in the URL that they were loaded from:
+/// `/t/TOKEN/`, as in the URL of an ignition.
+pub fn with_token(uki: &str, token: &str) -> String {
+    let Some((before, path)) = split(uki).filter(|(_, path)| uki_path(path).is_some()) else {
+        return uki.to_owned();
+    };
+    format!("{before}t/{token}/{}", split_token(path).1)
+}
+
+/// Token of what follows `/httpboot/` in a path, if it has one, and the rest.
+pub fn split_token(path: &str) -> (Option<&str>, &str) {
+    match path.strip_prefix("t/").and_then(|rest| rest.split_once('/')) {
+        Some((token, rest)) => (Some(token), rest),
+        None => (None, path),
+    }
+}
+
+/// A URL before and after what names images, for the URLs of [`uki`].
+fn split(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let path = rest.split_once('/')?.1;
+    let path = path.split_once("httpboot/").map_or(path, |(_, rest)| rest);
+    Some((url.strip_suffix(path)?, path))
+}
+
 /// Image and digest that a URL of [`layer`] or [`uki`] names, whatever comes before.
 ///
 /// Neither is checked; whatever is no such URL names nothing.
@@ -32,14 +59,12 @@ pub fn named(url: &str) -> Option<(String, String)> {
         let image = image.strip_suffix(".efi").unwrap_or(&image).to_owned();
         return Some((image, value("layerDigest")?));
     }
-    let (_, path) = url.split_once("://")?.1.split_once('/')?;
-    let path = path.split_once("httpboot/").map_or(path, |(_, rest)| rest);
-    uki_path(path)
+    uki_path(split(url)?.1)
 }
 
 /// Image and digest of what follows `/httpboot/` in a path.
 pub fn uki_path(path: &str) -> Option<(String, String)> {
-    let (image, file) = path.rsplit_once('/')?;
+    let (image, file) = split_token(path).1.rsplit_once('/')?;
     let (algorithm, hex) = file.strip_suffix(".efi").unwrap_or(file).split_once('-')?;
     Some((image.to_owned(), format!("{algorithm}:{hex}")))
 }
@@ -99,6 +124,24 @@ mod tests {
             let url = uki(base, IMAGE, DIGEST);
             assert!(url.ends_with("/ghcr.io/a/b/sha256-e3b0.efi"), "{url}");
             assert_eq!(named(&url), Some((IMAGE.to_owned(), DIGEST.to_owned())), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_uki_may_carry_a_token_and_names_the_same_image() {
+        let named_by = Some((IMAGE.to_owned(), DIGEST.to_owned()));
+        for base in ["http://boot:8083/httpboot", "https://boot/x/httpboot/", "https://images"] {
+            let plain = uki(base, IMAGE, DIGEST);
+            let one = with_token(&plain, "ONE");
+            let base = base.trim_end_matches('/');
+            assert_eq!(one, format!("{base}/t/ONE/ghcr.io/a/b/sha256-e3b0.efi"));
+            assert_eq!(named(&one), named_by, "{one}");
+            assert_eq!(with_token(&one, "TWO"), with_token(&plain, "TWO"));
+        }
+        assert_eq!(split_token("t/ONE/ghcr.io/a/b/c"), (Some("ONE"), "ghcr.io/a/b/c"));
+        assert_eq!(split_token("ghcr.io/t/b/c"), (None, "ghcr.io/t/b/c"));
+        for url in ["", "http://example.com/uki.efi", "http://example.com", "tftp:uki"] {
+            assert_eq!(with_token(url, "ONE"), url);
         }
     }
 

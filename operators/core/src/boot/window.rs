@@ -28,7 +28,9 @@ mod tests {
     use super::*;
     use jiff::SignedDuration;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use metal_api::{BootWindow, ObjectReference, ServerSpec, ServerStatus};
+    use metal_api::{
+        BootWindow, ObjectReference, ServerBootConfigurationSpec, ServerSpec, ServerStatus,
+    };
 
     const OPENED: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -76,7 +78,8 @@ mod tests {
     }
 
     fn configuration(uid: &str) -> ServerBootConfiguration {
-        let mut configuration = ServerBootConfiguration::new("claim", Default::default());
+        let spec = ServerBootConfigurationSpec::default();
+        let mut configuration = ServerBootConfiguration::new("claim", spec);
         configuration.metadata.namespace = Some("tenant".to_owned());
         configuration.metadata.uid = Some(uid.to_owned());
         configuration

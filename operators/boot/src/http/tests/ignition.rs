@@ -97,7 +97,9 @@ async fn a_uuid_alone_opens_only_where_no_script_of_ours_could_carry_a_token() {
         (Objects::ready_for_http(), Never, 403),
         (own_script.clone(), Unscripted, 200),
         (own_script, Never, 403),
-        (dual, Unscripted, 200),
+        (dual.clone(), Unscripted, 403),
+        (dual.clone(), Always, 200),
+        (for_http(dual), Unscripted, 200),
     ];
     for (at, (objects, by_uuid, status)) in cases.into_iter().enumerate() {
         for path in ["/ignition", "/ignition/some/where"] {
@@ -182,11 +184,54 @@ async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_a
 async fn an_ignition_that_was_handed_out_is_noted() {
     let booth = Booth::with(Objects::ready_for_http()).await;
     let fetches = Arc::clone(&booth.site.fetches);
-    assert_eq!(booth.get(&format!("/ignition/{UUID}")).await.status, 200);
+    let path = booth.path(&claims());
+    assert_eq!(booth.get(&path).await.status, 200);
     let config = ConfigRef::new(crate::Kind::Http, (NAMESPACE.into(), "claim".into()));
     let noted = fetches.of(&config, Some("claim-config-uid"));
     assert_eq!(noted, Fetched { script: false, ignition: true });
     assert_eq!(fetches.of(&config, Some("another")), Fetched::default());
+}
+
+#[tokio::test]
+async fn who_only_looks_at_an_ignition_has_not_fetched_it() {
+    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
+    booth.site.gate = Gate::new(2, Duration::from_mins(30));
+    let fetches = Arc::clone(&booth.site.fetches);
+    let path = booth.path(&claims());
+    let (router, _cluster, _dir) = booth.router();
+    for _ in 0..20 {
+        let got = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
+        assert_eq!((got.status, got.body.as_str()), (200, ""));
+    }
+    let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
+    assert_eq!(fetches.of(&config, Some("claim-config-uid")), Fetched::default());
+    for status in [200, 200, 429] {
+        assert_eq!(get(&router, &path).await.status, status);
+    }
+    assert!(fetches.of(&config, Some("claim-config-uid")).ignition);
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_use_up_the_fetches_of_a_boot() {
+    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
+    booth.site.by_uuid = ByUuid::Always;
+    let path = booth.path(&claims());
+    let (router, _cluster, _dir) = booth.router();
+    for stranger in [&path, &format!("/ignition/{UUID}")] {
+        for _ in 0..25 {
+            for method in [Method::HEAD, Method::GET] {
+                ask(&router, method, stranger, &[], "192.0.2.1").await;
+            }
+        }
+        assert_eq!(ask(&router, Method::GET, stranger, &[], "192.0.2.1").await.status, 429);
+        assert_eq!(get(&router, stranger).await.status, 200);
+    }
+}
+
+fn for_http(mut objects: Objects) -> Objects {
+    let method = (metal_api::annotation::BOOT_METHOD.to_owned(), "http".to_owned());
+    objects.servers[0].metadata.annotations = Some([method].into());
+    objects
 }
 
 impl Booth {

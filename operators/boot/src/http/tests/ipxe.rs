@@ -165,6 +165,17 @@ async fn a_script_that_was_handed_out_is_noted_and_the_api_server_is_not_asked()
     assert_eq!((cluster.reads(), cluster.take().len()), (0, 0));
 }
 
+#[tokio::test]
+async fn who_only_looks_at_a_script_has_not_fetched_it() {
+    let booth = Booth::with(Objects::ready_for_ipxe()).await;
+    let fetches = Arc::clone(&booth.site.fetches);
+    let (router, _cluster, _dir) = booth.router();
+    let got = ask(&router, Method::HEAD, &format!("/ipxe/{UUID}"), &[], "10.0.0.1").await;
+    assert_eq!(got.status, 200);
+    let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
+    assert_eq!(fetches.of(&config, Some("claim-config-uid")), Fetched::default());
+}
+
 fn own_script() -> Objects {
     let mut objects = Objects::ready_for_ipxe();
     objects.ipxe[0].spec.ipxe_script_secret_ref = Some(LocalObjectReference::new("script"));

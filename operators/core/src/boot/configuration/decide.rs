@@ -5,6 +5,7 @@ use super::{
     child::{self, Relation, relation},
     status::{Draft, Mode, retry},
 };
+use crate::boot::url;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
@@ -84,6 +85,8 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         Image::Settled => settled(seen),
         Image::Offers { pxe, uki } => (pxe.clone(), uki.clone()),
     };
+    let uki =
+        uki.map(|url| seen.uki_token.map_or(url.clone(), |token| url::with_token(&url, token)));
     let pxe = Way::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
     let http = Way::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
     if let Some(step) = step(seen, server, &pxe, &http) {

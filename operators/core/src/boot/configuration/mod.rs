@@ -46,6 +46,8 @@ pub struct Observation<'a> {
     pub server: Option<&'a Server>,
     /// Its image.
     pub image: Image,
+    /// What a link to its UKI carries, so that whoever loads it may fetch the ignition.
+    pub uki_token: Option<&'a str>,
     /// Its ignition.
     pub ignition: Ignition,
     /// The IPXEBootConfig of the same name.

@@ -309,3 +309,19 @@ fn from_every_state_and_with_lost_writes_it_settles_in_ready() {
         }
     }
 }
+
+#[test]
+fn the_link_to_a_uki_carries_the_token_of_its_boot_also_where_it_was_made_without() {
+    const UKI: &str = "http://images/httpboot/ghcr.io/a/b/sha256-e3b0.efi";
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(UKI.to_owned()) };
+    world.settle(BOTH);
+    assert_eq!(world.http.as_ref().unwrap().spec.uki_url.as_deref(), Some(UKI));
+    // Nobody looks at the image again: its tag may have moved.
+    world.image = Image::Settled;
+    world.uki_token = Some("TOKEN");
+    assert_eq!(world.settle(BOTH), ["apply http"]);
+    let linked = "http://images/httpboot/t/TOKEN/ghcr.io/a/b/sha256-e3b0.efi";
+    assert_eq!(world.http.as_ref().unwrap().spec.uki_url.as_deref(), Some(linked));
+    assert!(world.settle(BOTH).is_empty());
+}

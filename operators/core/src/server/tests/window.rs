@@ -185,6 +185,6 @@ fn running(method: &str) -> Scene {
 
 impl Scene {
     fn window(&self) -> Option<&BootWindow> {
-        self.server.status.as_ref().unwrap().boot_window.as_ref()
+        self.server.status.as_ref()?.boot_window.as_ref()
     }
 }
