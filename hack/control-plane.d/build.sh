@@ -71,7 +71,7 @@ built() {
   [ ${#missing[@]} -gt 0 ] || return 0
   mkdir -p "$folder"
   (
-    flock 9
+    flock -w 3600 9 || die "somebody else has been building the control plane for an hour ($folder.lock)"
     build "$folder" "${missing[@]}"
   ) 9>"$folder.lock" >&2
 }
