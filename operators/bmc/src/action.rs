@@ -31,6 +31,8 @@ pub(crate) async fn reset_system(
         Some(action) => action,
         None => call.get(uri).await?.body["Actions"][NAME].take(),
     };
+    // It uses an override up.
+    call.memory().saw_effect(uri);
     let done = post(call, uri, NAME, &action, (Kind::Reset(reset), reset)).await;
     if let Err(Error::Failed { source, .. }) = &done
         && source.downcast_ref::<AllRefused>().is_some_and(AllRefused::is_about_a_value)
@@ -78,6 +80,7 @@ async fn post(
         parameters: choices.iter().map(|it| Parameter::choice("ResetType", it)).collect(),
         sets: choices.iter().map(|it| set([it.as_str()])).collect(),
         present: Value::Null,
+        unseen: vec![],
         action: what,
     };
     match kind {

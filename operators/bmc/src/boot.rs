@@ -32,6 +32,7 @@ pub(crate) async fn boot_once(
         let action = format!("boot {uri} from {source}");
         return Err(failed(action, NotAllowed(allowed.join(", "))));
     }
+    let unseen = call.memory().unseen(uri);
     let change = json!({
         "BootSourceOverrideEnabled": BootEnabled::Once.to_string(),
         "BootSourceOverrideTarget": source.to_string(),
@@ -46,7 +47,7 @@ pub(crate) async fn boot_once(
     let mode = Parameter::new(&["Boot", MODE], mode.to_string());
     let parameters = vec![mode, forms::apply_time()];
     let write = write(call, uri, resource, &change);
-    Write { kind: Kind::BootOverride, parameters, sets, ..write }.send(call).await
+    Write { kind: Kind::BootOverride, parameters, sets, unseen, ..write }.send(call).await
 }
 
 /// The mode to send where a BMC insists on one: the wanted one if it has that, else the present.
@@ -78,6 +79,7 @@ fn write<'a>(call: &Call<'_>, uri: &'a str, resource: Resource, change: &Value) 
         parameters: vec![forms::apply_time()],
         sets: vec![set([])],
         present: json!({ "Boot": resource.body["Boot"] }),
+        unseen: vec![],
         action: format!("change {uri}"),
     }
 }

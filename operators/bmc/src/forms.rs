@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, error::Error as StdError, fmt};
 
 /// As many forms are tried.
-const MOST: usize = 8;
+pub(crate) const MOST: usize = 8;
 /// Memory that a refusal may take.
 const REFUSAL: usize = 256 << 10;
 
@@ -133,6 +133,8 @@ pub(crate) struct Write<'a> {
     pub(crate) sets: Vec<BTreeSet<String>>,
     /// Where the present values of parameters are that the BMC asks for.
     pub(crate) present: Value,
+    /// Forms that were taken and had no effect: they come last.
+    pub(crate) unseen: Vec<Form>,
     /// What is done, as an infinitive with its URI.
     pub(crate) action: String,
 }
@@ -190,7 +192,10 @@ impl Write<'_> {
     /// The answer to the first form that is taken.
     async fn taken(mut self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut form = self.first(call);
-        let (mut tried, mut refusals) = (vec![], vec![]);
+        let (mut tried, mut refusals) = (self.unseen.clone(), vec![]);
+        if let Some(other) = self.after_unseen(&form) {
+            form = other;
+        }
         let mut is_contended = false;
         loop {
             let (uri, etags) = match (form.place, &self.settings) {
@@ -202,7 +207,10 @@ impl Write<'_> {
             let etag = form.condition.header(&etags);
             let reply = call.send(&self.request(call, &uri, etag.clone(), &form)?).await?;
             if reply.status.is_success() {
-                if !refusals.is_empty() {
+                if self.kind == Kind::BootOverride {
+                    call.memory().waits_for(self.uri, form.clone());
+                }
+                if !refusals.is_empty() || !self.unseen.is_empty() {
                     call.memory().took(self.kind, form);
                 }
                 return Ok(reply);
@@ -225,7 +233,7 @@ impl Write<'_> {
             refusals.push((self.shown(&form), call.refused(&reply)));
             tried.push(form.clone());
             let next = self.next(&form, &blame, &etags, &tried);
-            match next.filter(|_| tried.len() < MOST) {
+            match next.filter(|_| refusals.len() < MOST) {
                 Some(next) => form = next,
                 None => return Err(failed(self.action, AllRefused::new(refusals))),
             }
@@ -244,6 +252,16 @@ impl Write<'_> {
         }
         let with = self.sets.first().cloned().unwrap_or_default();
         Form { place: self.place(call), condition: Condition::Etag, with }
+    }
+
+    /// The form after those that had no effect. After all of them, they are tried again.
+    fn after_unseen(&self, first: &Form) -> Option<Form> {
+        let nothing = Blame { status: StatusCode::OK, condition: false, names: vec![] };
+        let last = self.unseen.last()?;
+        if !self.unseen.contains(first) {
+            return None;
+        }
+        self.next(last, &nothing, &self.etags, &self.unseen)
     }
 
     /// Where it is sent first: settings of the boot go where they are read.
@@ -483,6 +501,7 @@ mod tests {
             parameters: vec![Parameter::new(&["Boot", "BootSourceOverrideMode"], "UEFI")],
             sets: vec![set([]), set(["BootSourceOverrideMode"])],
             present: json!({"Boot": {"StopBootOnFault": "Never"}}),
+            unseen: vec![],
             action: "change /1".to_owned(),
         }
     }

@@ -39,6 +39,7 @@ pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Re
         parameters: vec![],
         sets: vec![set([])],
         present: Value::Null,
+        unseen: vec![],
         action: format!("change {uri}"),
     };
     write.send(call).await

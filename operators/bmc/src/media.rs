@@ -231,6 +231,7 @@ fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
         parameters: vec![],
         sets: vec![set([])],
         present: resource.body,
+        unseen: vec![],
         action: format!("change {uri}"),
     }
 }

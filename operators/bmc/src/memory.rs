@@ -1,6 +1,6 @@
 //! What is remembered of one BMC: how it takes writes, and what it does not change.
 
-use crate::forms::{Form, Kind, Place};
+use crate::forms::{self, Form, Kind, Place};
 use metal_core::redfish::ResetType;
 use serde_json::{Value, json};
 use std::{
@@ -23,6 +23,9 @@ pub(crate) struct Memory(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     forms: HashMap<Kind, Form>,
+    /// In which forms an override of the boot was taken since the last reset, by system, without
+    /// that it was seen there.
+    unseen: HashMap<String, Vec<Form>>,
     /// What an `ActionInfo` allows, by its path.
     allowed: HashMap<String, Vec<String>>,
     /// Settings resources without settings of the boot.
@@ -51,6 +54,26 @@ impl Memory {
 
     pub(crate) fn took(&self, kind: Kind, form: Form) {
         self.lock().forms.insert(kind, form);
+    }
+
+    /// Forms that were taken without effect.
+    pub(crate) fn unseen(&self, uri: &str) -> Vec<Form> {
+        self.lock().unseen.get(uri).cloned().unwrap_or_default()
+    }
+
+    /// This form was taken. Its effect is to be seen.
+    pub(crate) fn waits_for(&self, uri: &str, form: Form) {
+        let mut inner = self.lock();
+        bound(&mut inner.unseen);
+        let forms = inner.unseen.entry(uri.to_owned()).or_default();
+        if forms.len() < forms::MOST {
+            forms.push(form);
+        }
+    }
+
+    /// The effect was seen, or nobody waits for it any more.
+    pub(crate) fn saw_effect(&self, uri: &str) {
+        self.lock().unseen.remove(uri);
     }
 
     /// Where overrides of the boot were taken.

@@ -7,7 +7,9 @@ use crate::{
     message::{chain, reason},
     quirks, settings,
 };
-use metal_core::redfish::{BootReading, IndicatorLed, ResetType, SystemReading};
+use metal_core::redfish::{
+    BootEnabled, BootReading, BootSource, IndicatorLed, ResetType, SystemReading,
+};
 use serde_json::Value;
 
 /// More systems than one BMC has.
@@ -81,6 +83,10 @@ pub(crate) async fn read(
 ) -> Result<SystemReading, Error> {
     call.memory().saw(&uri, body);
     let boot = boot(&settings::boot(call, body).await?);
+    let is_set = boot.enabled != BootEnabled::Disabled;
+    if is_set && boot.target.is_some_and(|target| target != BootSource::None) {
+        call.memory().saw_effect(&uri);
+    }
     let reset = &body["Actions"]["#ComputerSystem.Reset"];
     let allowed = action::allowable(call, reset, "ResetType").await?;
     if let (Some(info), false) = (reset["@Redfish.ActionInfo"].as_str(), allowed.is_empty()) {

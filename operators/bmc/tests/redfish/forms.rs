@@ -141,6 +141,40 @@ async fn settings_that_refuse_give_way_to_the_system() {
 }
 
 #[tokio::test]
+async fn an_override_that_is_taken_without_effect_is_sent_in_another_form_next_time() {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| {
+        system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
+    });
+    server.edit(SETTINGS, |settings| {
+        *settings = json!({"Boot": {"BootSourceOverrideTarget": "None"}});
+    });
+    // Takes everything, and does nothing.
+    let bmc = server.bmc();
+    let mut forms = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        bmc.perform(SYSTEM, &once()).await.unwrap();
+        let path = server.log().iter().rfind(|it| it.starts_with("PATCH")).unwrap().clone();
+        forms.insert(format!("{path} {}", server.bodies().last().unwrap()));
+    }
+    assert_eq!(forms.len(), 4, "both resources, with the mode and without: {forms:#?}");
+    bmc.perform(SYSTEM, &once()).await.unwrap();
+    assert_eq!(server.bodies().len(), 5);
+}
+
+#[tokio::test]
+async fn an_override_that_a_reset_has_used_up_is_sent_as_it_was_taken() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    for _ in 0..3 {
+        bmc.perform(SYSTEM, &once()).await.unwrap();
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    }
+    let bodies = server.bodies();
+    assert_eq!((&bodies[2], &bodies[4]), (&bodies[0], &bodies[0]));
+}
+
+#[tokio::test]
 async fn a_write_that_is_refused_in_every_form_says_what_was_tried_and_what_was_said() {
     let server = machine(|_, condition, _| match condition {
         Some(_) => Some((412, Value::Null)),
