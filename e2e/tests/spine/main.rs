@@ -7,6 +7,7 @@ mod claim;
 mod endpoint;
 mod image;
 mod object;
+mod outage;
 mod path;
 mod report;
 mod restart;

@@ -97,8 +97,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let work = async || {
         if is_elected {
             // Whoever led before may have changed what the watches have not told yet.
-            relist.ask().await;
-            ctx.view.listed().await;
+            let listed = async {
+                relist.ask().await;
+                ctx.view.listed().await;
+            };
+            if shutdown.run_until_cancelled(listed).await.is_none() {
+                return;
+            }
         }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
