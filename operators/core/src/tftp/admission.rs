@@ -66,6 +66,9 @@ pub enum Admitted {
         id: Id,
         /// An unproven one that is forgotten for it.
         forgotten: Option<Id>,
+        /// An unproven one of the same port: it is not answered again, but its client may have
+        /// answered already.
+        superseded: Option<Id>,
     },
     /// It is a repetition of an unproven one.
     Repeated(Id),
@@ -86,15 +89,15 @@ impl Admission {
         }
     }
 
-    /// Takes a request in. A port has one: EDK2 asks for the size, ends that, and asks again from
-    /// the same port, maybe before we hear of the end.
+    /// Takes a request in. EDK2 asks for the size, ends that, and asks again from the same port,
+    /// maybe before we hear of the end.
     pub fn admit(&mut self, client: SocketAddr, request: &[u8]) -> Admitted {
-        let before = self.unproven_by_client.get(&client).copied();
+        let superseded = self.unproven_by_client.get(&client).copied();
         let is_same = |id: &Id| self.unproven.get(id).is_some_and(|old| old.request == request);
-        if let Some(id) = before.filter(is_same) {
+        if let Some(id) = superseded.filter(is_same) {
             return Admitted::Repeated(id);
         }
-        let forgotten = before.or_else(|| self.superfluous(client.ip()));
+        let forgotten = self.superfluous(client.ip());
         if let Some(id) = forgotten {
             self.forget(id);
         }
@@ -103,7 +106,8 @@ impl Admission {
         self.unproven.insert(id, Unproven { client, request: request.to_vec() });
         self.unproven_by_client.insert(client, id);
         self.unproven_by_source.entry(client.ip()).or_default().insert(id);
-        Admitted::Greet { id, forgotten }
+        let superseded = superseded.filter(|id| self.is_unproven(*id));
+        Admitted::Greet { id, forgotten, superseded }
     }
 
     /// The one that goes when one more of this address comes.

@@ -34,6 +34,8 @@ pub(super) struct Greeting {
     pub(super) began: Instant,
     pub(super) running: Running,
     due: Instant,
+    /// Its client has asked for something else since: it is not answered again.
+    is_superseded: bool,
 }
 
 /// All of them.
@@ -60,7 +62,8 @@ impl Greeting {
     ) -> Result<Self, Outcome> {
         running.greet()?;
         let began = Instant::now();
-        Ok(Self { id, client, path, began, due: began + running.timeout(), running })
+        let due = began + running.timeout();
+        Ok(Self { id, client, path, began, running, due, is_superseded: false })
     }
 }
 
@@ -85,6 +88,13 @@ impl Greetings {
         }
     }
 
+    /// The client asks for something else.
+    pub(super) fn supersede(&mut self, id: Id) {
+        if let Some(greeting) = self.by_id.get_mut(&id.into()) {
+            greeting.is_superseded = true;
+        }
+    }
+
     /// Those that have an answer or an end, with what follows.
     pub(super) fn heard(&mut self, numbers: impl Iterator<Item = u64>) -> Vec<(Greeting, Next)> {
         let heard = numbers.filter_map(|number| {
@@ -103,7 +113,8 @@ impl Greetings {
         let mut ended = Vec::new();
         for (number, greeting) in self.by_id.iter_mut().filter(|(_, it)| it.due <= now) {
             greeting.due = now + greeting.running.timeout();
-            if let Err(outcome) = greeting.running.expire() {
+            let is_over = greeting.is_superseded.then_some(Outcome::Replaced);
+            if let Some(outcome) = is_over.or_else(|| greeting.running.expire().err()) {
                 ended.push((*number, outcome));
             }
         }

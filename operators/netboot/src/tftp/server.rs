@@ -165,7 +165,10 @@ impl Server {
     fn admit(&self, asked: Request<'_>) -> Option<Id> {
         let mut table = locked(&self.table);
         let (id, forgotten) = match table.admission.admit(asked.client, asked.bytes) {
-            Admitted::Greet { id, forgotten } => (id, forgotten),
+            Admitted::Greet { id, forgotten, superseded } => {
+                superseded.into_iter().for_each(|id| table.greetings.supersede(id));
+                (id, forgotten)
+            }
             Admitted::Repeated(id) => {
                 table.greetings.ask_again(id);
                 return None;
