@@ -13,7 +13,7 @@ pub use metrics::Metrics;
 use crate::{Parts, lease_file, ledger::Ledger, unserved::Unserved};
 use futures::future::select_all;
 use jiff::Timestamp;
-use link::{Link, Place};
+use link::{Asked, Link, Place};
 use metal_api::MacAddr;
 use metal_core::{
     boot::decision::Boot,
@@ -70,6 +70,8 @@ struct Server {
 #[derive(Debug)]
 struct Answer {
     link: usize,
+    /// Our address that was asked alone, from which the answer goes.
+    own: Option<Ipv6Addr>,
     reply: Box<Reply>,
     is_durable: bool,
     bmc: Option<(MacAddr, Ipv6Addr)>,
@@ -162,9 +164,9 @@ impl Server {
         let mut answers = Vec::new();
         for index in 0..self.links.len() {
             // If not, they are the other instance's.
-            for (from, packet) in self.links[index].receive(&self.parts.metrics) {
-                let answer = may_answer.then(|| self.decide(index, from, &packet, now));
-                answers.extend(answer.flatten());
+            for Asked { from, to, packet } in self.links[index].receive(&self.parts.metrics) {
+                let answer = may_answer.then(|| self.decide(index, from, &packet, now)).flatten();
+                answers.extend(answer.map(|answer| Answer { own: to, ..answer }));
             }
         }
         let is_kept = self.commit();
@@ -197,7 +199,7 @@ impl Server {
                 if let Some(kind) = dhcp6::unserved(packet) {
                     self.parts.metrics.unserved(self.unserved.tell(kind, from));
                 }
-                Some(Answer { link, reply, is_durable, bmc: decision.bmc })
+                Some(Answer { link, own: None, reply, is_durable, bmc: decision.bmc })
             }
             Err(reason) => {
                 tracing::debug!(%reason, %from, "not answered");
@@ -214,13 +216,12 @@ impl Server {
         machines.and_then(|machines| Some(machines.boot_of(identity()?))).unwrap_or(Boot::Default)
     }
 
-    fn answer(&self, Answer { link, reply, bmc, .. }: &Answer) {
+    fn answer(&self, Answer { link, own, reply, bmc, .. }: &Answer) {
         if let (Some((mac, ip)), Some(sightings)) = (bmc, &self.parts.sightings) {
             sightings.saw(*mac, *ip);
         }
         let to = reply.to;
-        if let Err(error) = self.links[*link].socket.try_send_to(&reply.packet.encode(), to.into())
-        {
+        if let Err(error) = self.links[*link].send(&reply.packet.encode(), *own, to) {
             // The client asks again.
             tracing::debug!(%error, %to, "answer not sent");
             self.parts.metrics.not_sent();

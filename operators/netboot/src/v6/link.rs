@@ -2,13 +2,21 @@
 
 use super::Metrics;
 use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS, SITE_SERVERS};
-use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::if_nametoindex,
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sendmsg, setsockopt,
+        sockopt,
+    },
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
-    io,
-    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
+    io::{self, IoSlice, IoSliceMut},
+    net::{Ipv6Addr, SocketAddrV6},
+    os::fd::AsRawFd as _,
 };
-use tokio::net::UdpSocket;
+use tokio::{io::Interest, net::UdpSocket};
 
 /// What the kernel keeps for us while we are busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -24,6 +32,15 @@ pub(super) enum Place {
     Interface(String),
     /// Relays that send to this address.
     Address(SocketAddrV6),
+}
+
+/// A packet that has arrived.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) from: SocketAddrV6,
+    /// Our address that it was sent to, if it was sent to us alone.
+    pub(super) to: Option<Ipv6Addr>,
+    pub(super) packet: Packet,
 }
 
 /// A socket at its place.
@@ -159,13 +176,12 @@ impl Link {
     }
 
     /// The packets that have arrived.
-    pub(super) fn receive(&self, metrics: &Metrics) -> Vec<(SocketAddrV6, Packet)> {
+    pub(super) fn receive(&self, metrics: &Metrics) -> Vec<Asked> {
         let mut buffer = [0; LARGEST];
         let mut packets = Vec::new();
         for _ in 0..MOST {
-            let (len, from) = match self.socket.try_recv_from(&mut buffer) {
-                Ok((len, SocketAddr::V6(from))) => (len, from),
-                Ok((_, SocketAddr::V4(_))) => continue,
+            let (len, from, to) = match self.take(&mut buffer) {
+                Ok(taken) => taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     // Of an earlier answer, or of an interface that went down.
@@ -176,7 +192,7 @@ impl Link {
             match Packet::parse(&buffer[..len]) {
                 Ok(packet) => {
                     metrics.requested(packet.kind());
-                    packets.push((from, packet));
+                    packets.push(Asked { from, to, packet });
                 }
                 Err(reason) => {
                     tracing::debug!(%from, %reason, "malformed packet");
@@ -186,6 +202,46 @@ impl Link {
         }
         packets
     }
+
+    /// A packet: its length, who sent it, and our address if it was sent to us alone.
+    fn take(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV6, Option<Ipv6Addr>)> {
+        self.socket.try_io(Interest::READABLE, || {
+            let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
+            let mut slices = [IoSliceMut::new(buffer)];
+            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+            let message = recvmsg::<SockaddrIn6>(fd, &mut slices, Some(&mut control), none)?;
+            let asked = message.cmsgs()?.find_map(|control| asked(&control));
+            let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
+            Ok((message.bytes, from.into(), asked))
+        })
+    }
+
+    /// Sends a packet, from an address of ours if one was asked alone.
+    pub(super) fn send(
+        &self,
+        data: &[u8],
+        own: Option<Ipv6Addr>,
+        to: SocketAddrV6,
+    ) -> io::Result<()> {
+        let Some(own) = own else {
+            return self.socket.try_send_to(data, to.into()).map(drop);
+        };
+        let own = nix::libc::in6_addr { s6_addr: own.octets() };
+        let info = nix::libc::in6_pktinfo { ipi6_addr: own, ipi6_ifindex: self.index.unwrap_or(0) };
+        self.socket.try_io(Interest::WRITABLE, || {
+            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+            let control = [ControlMessage::Ipv6PacketInfo(&info)];
+            let to = SockaddrIn6::from(to);
+            sendmsg(fd, &[IoSlice::new(data)], &control, none, Some(&to))?;
+            Ok(())
+        })
+    }
+}
+
+/// The address of ours that a packet was sent to; none if it was sent to many.
+fn asked(control: &ControlMessageOwned) -> Option<Ipv6Addr> {
+    let ControlMessageOwned::Ipv6PacketInfo(info) = control else { return None };
+    Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)).filter(|address| !address.is_multicast())
 }
 
 fn index_of(name: &str) -> Result<u32, Error> {
@@ -208,6 +264,7 @@ fn bound_to(address: SocketAddrV6, interface: Option<&str>) -> io::Result<Socket
     socket.set_only_v6(true)?;
     // One place per interface shares the port; so do an interface and an address on it.
     socket.set_reuse_address(true)?;
+    setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     // A wish: the kernel caps it by net.core.rmem_max.
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     if let Some(name) = interface {
