@@ -166,7 +166,9 @@ impl Server {
         let mut table = locked(&self.table);
         let (id, forgotten) = match table.admission.admit(asked.client, asked.bytes) {
             Admitted::Greet { id, forgotten, superseded } => {
-                superseded.into_iter().for_each(|id| table.greetings.supersede(id));
+                if let Some(id) = superseded {
+                    table.greetings.supersede(id);
+                }
                 (id, forgotten)
             }
             Admitted::Repeated(id) => {
