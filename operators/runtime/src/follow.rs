@@ -12,12 +12,15 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, hash::Hash};
-use tokio::sync::Semaphore;
+use std::{fmt::Debug, hash::Hash, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
 
 /// Objects in one answer to a list. An object may have 1.5 MB, and an answer is in memory as a
 /// whole, more than once.
 const PAGE: u32 = 25;
+
+/// How long one may take its turn.
+const TURN: Duration = Duration::from_secs(30);
 
 /// Lists take turns, so that there is one such answer at a time however many kinds are followed.
 static LISTING: Semaphore = Semaphore::const_new(1);
@@ -66,8 +69,16 @@ fn by_turns<K>(
 ) -> impl Stream<Item = watcher::Result<Event<K>>> {
     stream::unfold((Box::pin(events), true), |(mut events, is_listing)| async move {
         let turn = if is_listing { LISTING.acquire().await.ok() } else { None };
-        let event = events.next().await?;
+        let in_turn = match &turn {
+            Some(_) => timeout(TURN, events.next()).await.ok(),
+            None => Some(events.next().await),
+        };
         drop(turn);
+        let event = match in_turn {
+            Some(event) => event?,
+            // One that is not answered keeps nobody else waiting.
+            None => events.next().await?,
+        };
         let is_listing = match &event {
             Ok(Event::Init | Event::InitApply(_)) => true,
             Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => false,
@@ -84,5 +95,29 @@ fn guarded<K>(event: Event<Located<K>>) -> Event<DeserializeGuard<K>> {
         Event::InitDone => Event::InitDone,
         Event::Apply(Located(object)) => Event::Apply(object),
         Event::Delete(Located(object)) => Event::Delete(object),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_not_answered_keeps_no_other_waiting() {
+        let silent = by_turns(stream::pending::<watcher::Result<Event<()>>>());
+        let answered = by_turns(stream::iter([Ok(Event::Init), Ok(Event::<()>::InitDone)]));
+        let (mut silent, mut answered) = (Box::pin(silent), Box::pin(answered));
+        assert!(futures::poll!(silent.next()).is_pending());
+        let all = async {
+            let mut seen = 0;
+            while answered.next().await.is_some() {
+                seen += 1;
+            }
+            seen
+        };
+        tokio::select! {
+            _ = silent.next() => unreachable!("it is never answered"),
+            seen = timeout(TURN * 2, all) => assert_eq!(seen, Ok(2)),
+        }
     }
 }
