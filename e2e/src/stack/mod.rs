@@ -66,6 +66,7 @@ impl Stack {
     ///
     /// If a part does not start; with what it printed last.
     pub async fn start(settings: Settings) -> Result<Self> {
+        let without_netboot = settings.without_netboot();
         let (cluster, binaries) =
             tokio::try_join!(control_plane(), operator::Binaries::find(settings.binaries))?;
         let (client, scratch) = (cluster.client().await?, cluster.scratch());
@@ -97,6 +98,7 @@ impl Stack {
         let boot = operator::boot(&binaries, &scratch, &accounts, &host, boot_port, image_port)?
             .flag("--allowed-registries", registry.address())
             .flag("--default-httpboot-oci-image", registry.image(DISCOVERY))
+            .flags(without_netboot)
             .flags(settings.boot);
         let stack = Self { cluster, client, registry, fleets, macdb, metal, boot };
         drop(host);

@@ -21,3 +21,21 @@ pub struct Settings {
     /// Where the operators' binaries are; else they are built.
     pub binaries: Option<PathBuf>,
 }
+
+/// Flags of the boot-operator for machines that get their address and boot file of no netboot: they
+/// boot as with a DHCP server of the peer, which asks on their behalf, and whose default image has no
+/// token.
+const WITHOUT_NETBOOT: [&str; 2] = ["--trusted-proxies=127.0.0.0/8", "--ignition-by-uuid=always"];
+
+impl Settings {
+    /// Those of [`WITHOUT_NETBOOT`] that are needed and not set otherwise.
+    pub(super) fn without_netboot(&self) -> Vec<String> {
+        let is_alone = |fleet: &sim::Config| fleet.boot.dhcp.is_none() && fleet.vms.is_empty();
+        let is_set = |flag: &str| {
+            let name = flag.split('=').next().unwrap_or(flag);
+            self.boot.iter().any(|set| set.split('=').next() == Some(name))
+        };
+        let flags = WITHOUT_NETBOOT.into_iter().filter(|flag| !is_set(flag));
+        flags.filter(|_| self.fleets.iter().any(is_alone)).map(str::to_owned).collect()
+    }
+}

@@ -54,10 +54,7 @@ pub(crate) fn machine(stack: &Stack, fleet: usize) -> Machine<'_> {
 /// Operators that look often, because these machines are quick.
 pub(crate) fn settings() -> Settings {
     let metal = vec!["--power-polling-interval=1s".to_owned()];
-    // These machines have no netboot: they boot as with a DHCP server of the peer, which asks on their
-    // behalf, and whose default image has no token.
-    let boot = ["--trusted-proxies=127.0.0.0/8", "--ignition-by-uuid=always"];
-    Settings { metal, boot: boot.map(str::to_owned).to_vec(), ..Settings::default() }
+    Settings { metal, ..Settings::default() }
 }
 
 /// Machines that boot by PXE only.
