@@ -5,6 +5,7 @@
 
 mod claim;
 mod endpoint;
+mod hostile;
 mod image;
 mod object;
 mod outage;
