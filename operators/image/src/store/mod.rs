@@ -17,7 +17,7 @@ pub use read::Blob;
 use crate::{digest::Digest, reference::Name, registry::Registries};
 use disk::Disk;
 use download::{Download, Reader};
-use read::Source;
+use read::{Readings, Source};
 use slots::Slots;
 use std::{
     io,
@@ -51,6 +51,7 @@ struct Shared {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     counts: Counts,
+    readings: Readings,
 }
 
 #[derive(Default)]
@@ -104,6 +105,7 @@ impl Store {
             tasks: TaskTracker::new(),
             shutdown,
             counts: Counts::default(),
+            readings: Readings::default(),
         })))
     }
 
@@ -135,7 +137,8 @@ impl Store {
             };
             let reader = Reader::new(download);
             let size = timeout(PATIENCE, reader.size()).await.map_err(|_| Error::Deadline)??;
-            return Ok(Blob::new(digest.clone(), size, Source::Download(reader)));
+            let (digest, readings) = (digest.clone(), shared.readings.clone());
+            return Ok(Blob::new(digest, size, Source::Download(reader), readings));
         }
     }
 
@@ -188,7 +191,8 @@ impl Shared {
         match Disk::read(path.clone()).await {
             Ok((file, size)) => {
                 self.counts.hits.fetch_add(1, Ordering::Relaxed);
-                Some(Blob::new(digest.clone(), size, Source::File(file)))
+                let readings = self.readings.clone();
+                Some(Blob::new(digest.clone(), size, Source::File(file), readings))
             }
             Err(error) => {
                 tracing::warn!(%error, %digest, "cached blob lost, fetching it again");

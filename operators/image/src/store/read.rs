@@ -4,10 +4,33 @@ use super::{disk::blocking, download::Reader};
 use crate::digest::Digest;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    fs::File,
+    io, iter,
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-/// Bytes read at a time. Two such pieces are all the memory that a reader needs.
+/// Most bytes that are read at a time. Two such pieces, and a third that is being sent, are all the
+/// memory that a reader needs.
 const PIECE: u64 = 128 << 10;
+/// Fewest.
+const CRUMB: u64 = 4 << 10;
+const PIECES: u64 = 3;
+/// What all readers share: where there are many, each has smaller pieces, so that a crowd that does
+/// not take what it asked for holds little.
+const SHARED: u64 = 32 << 20;
+
+/// How many readings of blobs are under way. Clones are one.
+#[derive(Clone, Default)]
+pub(super) struct Readings(Arc<AtomicU64>);
+
+/// One of them.
+struct Reading(Readings);
 
 /// A blob that can be read, any number of times.
 #[derive(Clone)]
@@ -15,6 +38,7 @@ pub struct Blob {
     digest: Digest,
     size: u64,
     source: Source,
+    readings: Readings,
 }
 
 #[derive(Clone)]
@@ -24,8 +48,8 @@ pub(super) enum Source {
 }
 
 impl Blob {
-    pub(super) fn new(digest: Digest, size: u64, source: Source) -> Self {
-        Self { digest, size, source }
+    pub(super) fn new(digest: Digest, size: u64, source: Source, readings: Readings) -> Self {
+        Self { digest, size, source, readings }
     }
 
     /// Its digest.
@@ -40,15 +64,38 @@ impl Blob {
 
     /// Some of its bytes. Ends with an error if the download fails, or the digest is wrong.
     pub fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        let range = range.start..range.end.min(self.size);
-        let starts = stream::iter(range.clone().step_by(128 << 10));
-        let source = self.source.clone();
-        let pieces = starts.map(move |start| {
-            let (source, end) = (source.clone(), range.end.min(start + PIECE));
-            async move { source.piece(start..end).await }
+        let reading = self.readings.begin();
+        let (mut start, end) = (range.start, range.end.min(self.size));
+        let ranges = iter::from_fn(move || {
+            let piece = start..end.min(start.saturating_add(reading.piece()));
+            start = piece.end;
+            (!piece.is_empty()).then_some(piece)
         });
+        let source = self.source.clone();
+        let pieces = stream::iter(ranges).map(move |range| source.clone().piece(range));
         // The next piece is read while this one is sent.
         Box::pin(pieces.buffered(2))
+    }
+}
+
+impl Readings {
+    fn begin(&self) -> Reading {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Reading(self.clone())
+    }
+}
+
+impl Reading {
+    /// How much to read next.
+    fn piece(&self) -> u64 {
+        let readings = self.0.0.load(Ordering::Relaxed).max(1);
+        (SHARED / PIECES / readings).clamp(CRUMB, PIECE)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,5 +114,43 @@ impl Source {
             Ok(piece.into())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[tokio::test]
+    async fn many_readers_have_small_pieces_and_few_have_large_ones() {
+        const SIZE: u64 = 1 << 20;
+        let content: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content).unwrap();
+        let source = Source::File(Arc::new(file));
+        let blob = Blob::new(Digest::of(&content), SIZE, source, Readings::default());
+        let first = async || blob.read(0..SIZE).next().await.unwrap().unwrap().len();
+        assert_eq!(first().await, 128 << 10);
+
+        let mut crowd = vec![];
+        let mut held = 0;
+        for _ in 0..4096 {
+            let mut reading = blob.read(0..SIZE);
+            held += reading.next().await.unwrap().unwrap().len();
+            crowd.push(reading);
+        }
+        // The first of them came when there were few.
+        assert!(held * 3 < 192 << 20, "{held}");
+        assert_eq!(first().await, 4 << 10);
+        drop(crowd);
+        assert_eq!(first().await, 128 << 10);
+
+        let mut read = vec![];
+        let mut all = blob.read(3..SIZE - 3);
+        while let Some(piece) = all.next().await {
+            read.extend(piece.unwrap());
+        }
+        assert_eq!(read, content[3..content.len() - 3]);
     }
 }
