@@ -23,6 +23,19 @@ pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";
 /// `network-always`, `virtual-media`, `disk` or `none`.
 pub const BOOT_METHOD: &str = "bloomery.dev/boot-method";
 
+/// Label of Kubernetes: which program made an object, and may remove it.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// On an Endpoint: where else DHCP has seen its BMC, and why that is not believed.
+pub const ADDRESS_CONFLICT: &str = "bloomery.dev/address-conflict";
+/// On a BMC: the one new address that a person vouches for, once.
+pub const ACCEPT_ADDRESS: &str = "bloomery.dev/accept-address";
+/// On a BMCSecret: where the BMC is that these credentials are of.
+pub const KNOWN_ADDRESS: &str = "bloomery.dev/known-address";
+/// On a BMCSecret: since when these credentials are there, if they were made for a new BMC.
+pub const KNOWN_SINCE: &str = "bloomery.dev/known-since";
+/// On a BMCSecret: the certificate of the BMC that these credentials are of.
+pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
+
 /// Value of [`TYPE`].
 pub const INTERNAL: &str = "Internal";
 /// Value of the annotations that say yes.

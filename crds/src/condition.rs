@@ -30,6 +30,8 @@ pub const POWERED: &str = "Powered";
 pub const BOOTED: &str = "Booted";
 /// Endpoint: a MAC prefix of the database says what this is.
 pub const RECOGNIZED: &str = "Recognized";
+/// Endpoint: nobody but the BMC at `spec.ip` says to be this BMC; absent where that was always so.
+pub const ADDRESS_SETTLED: &str = "AddressSettled";
 /// Server: the claim that holds it was seen here; only then may its absence count.
 pub const CLAIM_BOUND: &str = "ClaimBound";
 /// Server: a medium is in a virtual drive of its BMC, or about to be; absent otherwise. The message is

@@ -108,6 +108,11 @@ pub struct ServerSpec {
 }
 
 impl ServerSpec {
+    /// Whether a person has to admit the machine before anybody gets it.
+    pub fn is_held(&self) -> bool {
+        self.taints.iter().any(|taint| taint.key == Taint::NOT_ADMITTED)
+    }
+
     /// The system UUID in lower case, from `systemUUID` or its older name `uuid`; `None` if both
     /// are missing or empty.
     pub fn effective_uuid(&self) -> Option<String> {

@@ -19,6 +19,12 @@ pub struct Taint {
     pub effect: Option<TaintEffect>,
 }
 
+impl Taint {
+    /// Key of the taint of a server that nobody has admitted yet. No claim tolerates it: tenants
+    /// write their tolerations themselves.
+    pub const NOT_ADMITTED: &str = "bloomery.dev/not-admitted";
+}
+
 closed_enum! {
     /// What a taint does to claims that do not tolerate it.
     #[derive(Default)]

@@ -94,9 +94,12 @@ impl Lab {
              interfaces: [near, far]\n\
              subnets:\n\
              - subnet: 10.77.1.0/24\n  \
+               bmc: true\n  \
                ranges: [10.77.1.100-10.77.1.199]\n  \
                reservations: [{reservations}]\n\
              - subnet: 10.77.2.0/24\n  \
+               bmc: true\n  \
+               relays: [10.77.9.2]\n  \
                ranges: [10.77.2.100-10.77.2.199]\n",
         );
         let file = |end: &str| self.scratch.join(format!("{name}.{end}"));

@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use metal_core::{
-    dhcp::{Lease, Leases},
+    dhcp::{Lease, Leases, Sighting},
     macdb::MacDb,
 };
 use metal_runtime::report::Chain;
@@ -143,15 +143,26 @@ impl<A: Shown> Ledger<A> {
         self.commit()
     }
 
-    /// Tells about every BMC that has a lease, unless the other instance knows better: after a
-    /// start, and when more of them are known.
-    pub(crate) fn recall_bmcs(&self, bmcs: &MacDb, sightings: Option<&Sightings>) {
+    /// Tells about every BMC that has a lease where BMCs are, unless the other instance knows
+    /// better: after a start, and when more of them are known.
+    pub(crate) fn recall_bmcs(
+        &self,
+        bmcs: &MacDb,
+        has_bmcs: impl Fn(A) -> bool,
+        sightings: Option<&Sightings>,
+    ) {
         let Some(sightings) = sightings.filter(|_| self.answers()) else { return };
         let now = Timestamp::now();
-        for lease in self.leases.all().into_iter().filter(|lease| lease.is_bound(now)) {
-            if let Some(mac) = lease.client.mac().filter(|mac| bmcs.lookup(*mac).is_some()) {
-                sightings.saw(mac, lease.address);
+        for lease in self.leases.all() {
+            let mac = lease.client.mac().filter(|mac| bmcs.lookup(*mac).is_some());
+            let Some(mac) = mac.filter(|_| has_bmcs(lease.address)) else { continue };
+            if !lease.is_bound(now) {
+                sightings.ends_at(mac, lease.until.min(now));
+                continue;
             }
+            let (address, until) = (lease.address, lease.until);
+            let elsewhere = self.leases.bound_elsewhere(&lease.client, &(address..=address), now);
+            sightings.saw(Sighting { mac, address, until, elsewhere });
         }
     }
 

@@ -23,6 +23,7 @@ pub mod server;
 pub mod standby;
 pub mod tftp;
 pub mod tool;
+mod unknown_relays;
 mod unserved;
 pub mod v6;
 

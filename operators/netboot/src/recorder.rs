@@ -2,48 +2,44 @@
 //!
 //! ```text
 //! ACK to a BMC ─► Sightings (bounded, the last address counts) ─► queue ─► look at the Endpoints
-//! restart, new prefix ─┘                                   failed: later ◄─┘ create or readdress
+//! restart, new prefix ─┘                         failed, conflict: later ◄─┘ create or readdress
 //! ```
+//!
+//! DHCP proves nothing: a known BMC moves only if it is not found where it was. Everything else is
+//! a conflict, which the Endpoint shows.
 //!
 //! An address that could not be recorded stays in the queue until it can; after a restart the
 //! leases bring it back.
 
 mod bmc;
+mod endpoint;
 mod error;
+mod newcomers;
+mod sightings;
 #[cfg(test)]
 mod tests;
 
 pub use bmc::{Bmcs, bmcs};
 pub use error::Error;
+pub use newcomers::Crowd;
+pub use sightings::Sightings;
 
-use kube::{Api, Client, ResourceExt, api::PostParams};
-use metal_api::{Endpoint, EndpointSpec, MacAddr};
+use jiff::Timestamp;
+use kube::Client;
+use metal_api::{Endpoint, MacAddr};
 use metal_core::{
-    dhcp::{
-        Config, Record,
-        endpoint::{Recording, name, recording},
-    },
+    dhcp::{Config, Record, Sighting},
     macdb::{MacDb, MacPrefix},
 };
 use metal_runtime::{
     follow,
     health::Gate,
     index::{Change, Ended, Index},
-    jittered, patch_spec,
-    queue::Queue,
+    jittered,
     report::{Chain, Failures, ReconcileError, Reporter},
     work::NOT_LISTED,
 };
-use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
-    registry::Registry,
-};
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -51,79 +47,10 @@ use tokio::{
 
 /// Field manager of everything that is written here.
 pub const MANAGER: &str = "netboot";
-/// How many BMCs may wait. One that finds no place is seen again when it renews its lease.
-const MOST: usize = 1 << 16;
 /// How many are recorded at a time.
 const CONCURRENCY: usize = 8;
 /// How long one may take.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// BMCs with an address that is not recorded yet. Cheap to clone; all clones are one.
-#[derive(Clone, Debug, Default)]
-pub struct Sightings(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    wanted: Mutex<HashMap<MacAddr, IpAddr>>,
-    queue: Queue<MacAddr>,
-    waiting: Gauge,
-    dropped: Counter,
-}
-
-impl Sightings {
-    /// A BMC has this address. Never waits. Of two kinds of address, IPv4 counts.
-    pub fn saw(&self, mac: MacAddr, ip: impl Into<IpAddr>) {
-        let ip = ip.into();
-        let mut wanted = self.wanted();
-        if ip.is_ipv6() && wanted.get(&mac).is_some_and(IpAddr::is_ipv4) {
-            return;
-        }
-        if wanted.len() >= MOST && !wanted.contains_key(&mac) {
-            self.0.dropped.inc();
-            return;
-        }
-        wanted.insert(mac, ip);
-        self.told(&wanted);
-        drop(wanted);
-        self.0.queue.add(mac);
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.wanted().len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Lets `registry` tell how many wait, and how many found no place.
-    pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("netboot");
-        let help = "BMCs that are not recorded yet";
-        registry.register("endpoints_waiting", help, self.0.waiting.clone());
-        let help = "BMCs that found no place in the queue";
-        registry.register("endpoints_dropped", help, self.0.dropped.clone());
-    }
-
-    /// It is recorded, unless the address has changed since.
-    fn recorded(&self, mac: MacAddr, ip: IpAddr) {
-        let mut wanted = self.wanted();
-        if wanted.get(&mac) == Some(&ip) {
-            wanted.remove(&mac);
-            self.told(&wanted);
-        }
-    }
-
-    fn told(&self, wanted: &HashMap<MacAddr, IpAddr>) {
-        self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
-    }
-
-    fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, IpAddr>> {
-        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Endpoints by MAC address, however that is written.
 pub type Endpoints = Index<Endpoint, MacAddr>;
@@ -143,7 +70,7 @@ pub struct Recorder {
     pub client: Client,
     /// What there is.
     pub endpoints: Arc<Endpoints>,
-    /// What there is, where BMCs are to have no Endpoints.
+    /// What there is of BMCs: where they are to have no Endpoints, and which have answered.
     pub bmcs: Arc<Bmcs>,
     /// What BMCs become.
     pub database: watch::Receiver<Arc<MacDb>>,
@@ -157,6 +84,8 @@ pub struct Recorder {
     pub listed: Gate,
     /// What did not work.
     pub failures: Failures<MacAddr>,
+    /// How many new ones there were of late.
+    pub crowd: Crowd,
 }
 
 impl Recorder {
@@ -179,6 +108,7 @@ impl Recorder {
             ended = recorder.follow_bmcs() => ended,
             () = work => Err(Ended),
             () = recorder.wait_for_list() => Err(Ended),
+            () = recorder.collect_for_ever() => Err(Ended),
         }
     }
 
@@ -219,16 +149,25 @@ impl Recorder {
 
     /// Records one BMC. When to try again, if that did not work.
     async fn pass(&self, mac: MacAddr) -> Option<Duration> {
-        let ip = *self.sightings.wanted().get(&mac)?;
+        let seen = *self.sightings.wanted().get(&mac)?;
+        if seen.until < Timestamp::now() {
+            // Its lease has ended while it waited: whoever it was, it is there no more.
+            self.sightings.recorded(&seen);
+            return None;
+        }
         if !self.is_ready() {
             return Some(jittered(NOT_LISTED));
         }
-        match timeout(DEADLINE, self.record(mac, ip)).await.unwrap_or(Err(Error::Deadline)) {
+        match timeout(DEADLINE, self.record(&seen)).await.unwrap_or(Err(Error::Deadline)) {
             Ok(result) => {
                 self.failures.succeeded(&mac);
-                self.sightings.recorded(mac, ip);
+                self.sightings.recorded(&seen);
                 self.reporter.count(result);
                 None
+            }
+            Err(Error::TooManyNew { wait }) => {
+                self.reporter.count("TooManyNew");
+                Some(jittered(wait))
             }
             Err(error) => {
                 self.report(mac, &error).await;
@@ -249,37 +188,11 @@ impl Recorder {
         }
     }
 
-    async fn record(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
+    async fn record(&self, seen: &Sighting) -> Result<&'static str, Error> {
         let record = self.config.borrow().record;
         match record {
-            Record::Endpoint => self.record_endpoint(mac, ip).await,
-            Record::Bmc => self.record_bmc(mac, ip).await,
-        }
-    }
-
-    async fn record_endpoint(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
-        let api = Api::<Endpoint>::all(self.client.clone());
-        let prefix = self.config.borrow().endpoint_prefix.clone();
-        let holders = self.endpoints.get(&mac);
-        let named = self.endpoints.named(None, &name(&prefix, mac));
-        match recording(&prefix, mac, ip, holders, named) {
-            Recording::Nothing => Ok("Unchanged"),
-            Recording::Create(endpoint) => {
-                // Not applied: a name that somebody else has taken must not become ours.
-                let params =
-                    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-                api.create(&params, &endpoint).await.map_err(Error::Create)?;
-                tracing::info!(%mac, %ip, endpoint = endpoint.name_any(), "endpoint created");
-                Ok("Created")
-            }
-            Recording::Readdress(endpoint) => {
-                let spec = EndpointSpec { ip: Some(ip.to_string()), ..EndpointSpec::default() };
-                patch_spec(&api, &*endpoint, &spec, MANAGER).await.map_err(Error::Readdress)?;
-                tracing::info!(%mac, %ip, endpoint = endpoint.name_any(), "endpoint readdressed");
-                Ok("Readdressed")
-            }
-            Recording::Ambiguous(endpoints) => Err(Error::Ambiguous { mac, endpoints }),
-            Recording::NameTaken(endpoint) => Err(Error::NameTaken { mac, endpoint }),
+            Record::Endpoint => self.record_endpoint(seen).await,
+            Record::Bmc => self.record_bmc(seen).await,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     metrics::Metrics,
     prober::Prober,
     recorder::Sightings,
+    unknown_relays::UnknownRelays,
     unserved::Unserved,
 };
 use batch::{Asked, Batch};
@@ -25,7 +26,7 @@ use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{self, Config, Leases, MessageType},
+    dhcp::{self, Config, Leases, MessageType, Silence},
     macdb::MacDb,
 };
 use metal_runtime::health::Gate;
@@ -76,6 +77,7 @@ struct Server {
     sightings: Option<Sightings>,
     metrics: Metrics,
     ready: Gate,
+    unknown_relays: UnknownRelays,
 }
 
 /// Serves until `shutdown`, on a runtime of its own: whatever else the process does, packets are
@@ -129,6 +131,7 @@ impl Server {
             sightings,
             metrics,
             ready,
+            unknown_relays: UnknownRelays::default(),
         };
         server.look_after_links();
         server.tell_gap();
@@ -222,6 +225,9 @@ impl Server {
                 }
             }
             Err(reason) => {
+                if reason == Silence::UnknownRelay {
+                    self.unknown_relays.tell(packet.giaddr.into(), (*from.ip()).into());
+                }
                 tracing::debug!(%reason, client = ?dhcp::Client::of(packet), "not answered");
                 self.metrics.silent(reason);
             }
@@ -276,7 +282,9 @@ impl Server {
     }
 
     fn recall_bmcs(&self) {
-        self.ledger.recall_bmcs(&self.bmcs, self.sightings.as_ref());
+        let config = &self.config;
+        let has_bmcs = |address| config.subnet_of(address).is_some_and(|subnet| subnet.bmc);
+        self.ledger.recall_bmcs(&self.bmcs, has_bmcs, self.sightings.as_ref());
     }
 
     fn count(&self) {

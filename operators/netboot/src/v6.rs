@@ -10,15 +10,14 @@ mod tests;
 
 pub use metrics::Metrics;
 
-use crate::{Parts, lease_file, ledger::Ledger, unserved::Unserved};
+use crate::{Parts, lease_file, ledger::Ledger, unknown_relays::UnknownRelays, unserved::Unserved};
 use futures::future::select_all;
 use jiff::Timestamp;
 use link::{Asked, Link, Place};
-use metal_api::MacAddr;
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{Config, Leases},
-    dhcp6::{self, Arrival, Packet, Reply},
+    dhcp::{Config, Leases, Sighting},
+    dhcp6::{self, Arrival, Packet, Reply, Silence},
     macdb::MacDb,
 };
 use metal_runtime::report::Chain;
@@ -64,6 +63,7 @@ struct Server {
     ledger: Ledger<Ipv6Addr>,
     links: Vec<Link>,
     unserved: Unserved,
+    unknown_relays: UnknownRelays,
 }
 
 /// An answer that waits for its lease to be written down.
@@ -74,7 +74,7 @@ struct Answer {
     own: Option<Ipv6Addr>,
     reply: Box<Reply>,
     is_durable: bool,
-    bmc: Option<(MacAddr, Ipv6Addr)>,
+    bmc: Option<Sighting<Ipv6Addr>>,
 }
 
 /// Serves until `shutdown`, on a runtime of its own. Blocks. Tells `opened` the addresses of its
@@ -113,6 +113,7 @@ impl Server {
             ledger,
             links: Vec::new(),
             unserved: Unserved::default(),
+            unknown_relays: UnknownRelays::default(),
         };
         server.take(config)?;
         server.recall_bmcs();
@@ -202,6 +203,10 @@ impl Server {
                 Some(Answer { link, own: None, reply, is_durable, bmc: decision.bmc })
             }
             Err(reason) => {
+                if reason == Silence::UnknownRelay {
+                    let named = packet.relays.last().map_or(*from.ip(), |relay| relay.link);
+                    self.unknown_relays.tell(named.into(), (*from.ip()).into());
+                }
                 tracing::debug!(%reason, %from, "not answered");
                 self.parts.metrics.silent(reason.into());
                 None
@@ -217,8 +222,8 @@ impl Server {
     }
 
     fn answer(&self, Answer { link, own, reply, bmc, .. }: &Answer) {
-        if let (Some((mac, ip)), Some(sightings)) = (bmc, &self.parts.sightings) {
-            sightings.saw(*mac, *ip);
+        if let (Some(seen), Some(sightings)) = (bmc, &self.parts.sightings) {
+            sightings.saw(*seen);
         }
         let to = reply.to;
         if let Err(error) = self.links[*link].send(&reply.packet.encode(), *own, to) {
@@ -282,7 +287,9 @@ impl Server {
     }
 
     fn recall_bmcs(&self) {
-        self.ledger.recall_bmcs(&self.bmcs, self.parts.sightings.as_ref());
+        let Some(v6) = &self.config.dhcp6 else { return };
+        let has_bmcs = |address| v6.subnet_of(address).is_some_and(|subnet| subnet.bmc);
+        self.ledger.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
     }
 }
 

@@ -1,7 +1,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
@@ -125,6 +125,25 @@ where
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
     let patch = Patch::Merge(MetadataPatch { metadata });
     api.patch_metadata(seen.name.as_deref().unwrap_or_default(), &params, &patch).await.map(drop)
+}
+
+/// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn delete_seen<K>(api: &Api<K>, seen: &K) -> Result<(), kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let meta = seen.meta();
+    let (uid, resource_version) = (meta.uid.clone(), meta.resource_version.clone());
+    let preconditions = Some(Preconditions { uid, resource_version });
+    let params = DeleteParams { preconditions, ..DeleteParams::default() };
+    match api.delete(meta.name.as_deref().unwrap_or_default(), &params).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => deleted.map(drop),
+    }
 }
 
 async fn merge<K, P>(api: &Api<K>, seen: &K, patch: &P, manager: &str) -> Result<K, kube::Error>

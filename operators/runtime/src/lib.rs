@@ -68,7 +68,7 @@ pub mod work;
 mod writes;
 
 pub use apply::{
-    MetadataChange, apply, apply_status, patch_annotations, patch_metadata, patch_spec,
+    MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata, patch_spec,
 };
 pub use follow::{follow, watch_in_pages};
 pub use jitter::jittered;

@@ -5,8 +5,10 @@ use super::{
     config::Instances,
     lease::{Lease, Leases, State},
     pool::Address,
+    sighting::Sighting,
 };
 use jiff::{SignedDuration, Timestamp};
+use metal_api::MacAddr;
 use std::ops::RangeInclusive;
 
 /// What a client may do with an address.
@@ -116,6 +118,13 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
     pub(crate) fn leases(&self) -> impl Iterator<Item = &'a Lease<A>> {
         let within = self.subnet.addresses();
         self.leases.owned_by(self.client).filter(move |lease| within.contains(&lease.address))
+    }
+
+    /// What to tell of a BMC that gets a lease.
+    pub(crate) fn sighting(&self, mac: MacAddr, lease: &Lease<A>) -> Sighting<A> {
+        let within = self.subnet.addresses();
+        let elsewhere = self.leases.bound_elsewhere(self.client, &within, self.now);
+        Sighting { mac, address: lease.address, until: lease.until, elsewhere }
     }
 
     /// Whether only the other instance may give it to who does not have it yet.

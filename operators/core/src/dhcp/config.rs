@@ -3,9 +3,11 @@
 //! ```yaml
 //! interfaces: [eth1]               # answer clients on these links, and relays
 //! listen: ["10.0.0.2"]             # answer relays at these addresses; `:port` may follow
+//! relays: ["10.9.0.2"]             # relays that send from here speak for any subnet
 //! authoritative: true              # no other server gives out addresses of these subnets
 //! subnets:
 //!   - subnet: 10.77.0.0/24
+//!     bmc: true                    # BMCs are here; nowhere else is a BMC recorded
 //!     mode: leases                 # or `proxy`: another server gives out the addresses
 //!     relays: [10.9.0.1]           # relays that speak for it; those inside it do anyway
 //!     ranges: [10.77.0.100-10.77.0.200]
@@ -37,6 +39,8 @@
 //! deny: []                         # MAC prefixes that are never answered
 //! endpoints:
 //!   mode: endpoint                 # or `bmc`: BMCs that have the address themselves
+//!   newPerMinute: 120              # new BMCs in one subnet
+//!   maxUnanswered: 256             # new BMCs in all that have not answered yet
 //!   namePrefix: compute-           # names of new Endpoints; the MAC address follows
 //! instances:                       # two servers for one network; left out: one
 //!   mode: standby                  # one answers; or `split`: both do, from a half each
@@ -44,6 +48,7 @@
 //! dhcp6: ...                       # the DHCPv6 server: see `config/v6.rs`
 //! ```
 
+mod bmc;
 mod gap;
 mod instances;
 mod parse;
@@ -56,6 +61,7 @@ mod tests;
 mod tftp;
 pub(crate) mod v6;
 
+pub use bmc::BmcSubnets;
 pub use gap::Gap;
 pub use instances::{Instances, Part, Sharing};
 pub use parse::ConfigError;
@@ -63,7 +69,7 @@ pub(super) use route::classless;
 pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
-use super::{boot::BootFiles, claim::Room, client::Client};
+use super::{boot::BootFiles, claim::Room, client::Client, newcomers::Bounds};
 use crate::macdb::MacPrefix;
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
@@ -81,6 +87,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// Addresses at which relays are served.
     pub listen: Vec<SocketAddrV4>,
+    /// Source addresses of relays that speak for any subnet.
+    pub relays: Vec<Ipv4Addr>,
     /// Nobody else gives out addresses of these subnets, so a client with a wrong one is told so.
     pub authoritative: bool,
     /// An address is offered to a new client only if nobody answers at it.
@@ -101,6 +109,10 @@ pub struct Config {
     pub endpoint_prefix: String,
     /// What a BMC becomes.
     pub record: Record,
+    /// How many new BMCs are recorded.
+    pub newcomers: Bounds,
+    /// Who says where BMCs are.
+    pub bmc_subnets: BmcSubnets,
     /// The other instance, if there is one.
     pub instances: Option<Instances>,
     /// Our DHCPv6 server, if there is to be one.
@@ -114,7 +126,9 @@ pub struct Subnet {
     pub net: Ipv4Net,
     /// What its clients get from us.
     pub mode: Mode,
-    /// Relays outside of it that speak for it.
+    /// Whether BMCs are here.
+    pub bmc: bool,
+    /// Relays outside of it that speak for it, by `giaddr` or by source address.
     pub relays: Vec<Ipv4Addr>,
     /// Addresses that anybody may get. They do not overlap.
     pub ranges: Vec<RangeInclusive<Ipv4Addr>>,

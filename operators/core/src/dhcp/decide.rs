@@ -7,7 +7,10 @@ mod proxy;
 use super::{
     BOOT_SERVER_PORT, CLIENT_PORT, Config, Lease, Leases, Mode, Packet, Reply, SERVER_PORT, Subnet,
     booting::Booting,
+    claim::Room as _,
     client::{Client, MessageType, Relay},
+    origin::{self, Way},
+    sighting::Sighting,
     wire::BOOT_REQUEST,
 };
 use crate::{boot::decision::Boot, macdb::MacDb};
@@ -23,7 +26,7 @@ const MAX_HOPS: u8 = 16;
 pub struct Server<'a> {
     /// The configuration.
     pub config: &'a Config,
-    /// Who is a BMC: those get no boot file, and are reported.
+    /// Who is a BMC, in a subnet of BMCs: those get no boot file, and are reported.
     pub bmcs: &'a MacDb,
     /// The leases, with the pools of the configuration.
     pub leases: &'a Leases,
@@ -50,7 +53,7 @@ pub struct Decision {
     /// The answer, or why there is none.
     pub answer: Result<Box<Reply>, Silence>,
     /// A BMC that has an address now.
-    pub bmc: Option<(MacAddr, Ipv4Addr)>,
+    pub bmc: Option<Sighting<Ipv4Addr>>,
     /// An address that this client has not had. Nobody should be found to use it before the answer
     /// goes out.
     pub probe: Option<Ipv4Addr>,
@@ -71,6 +74,8 @@ pub enum Silence {
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
+    /// It names a BMC, and comes neither from its link nor from a relay that speaks for that.
+    UnknownRelay,
     /// Every address of the subnet is in use.
     NoFreeAddress,
     /// The client speaks to another server.
@@ -142,6 +147,8 @@ pub(super) struct Request<'a> {
     /// Where an answer goes that need not be seen by the client alone.
     relay: Option<SocketAddrV4>,
     is_bmc: bool,
+    /// Whether it can be of the subnet that it was found to be of.
+    is_believed: bool,
 }
 
 impl<'a> Request<'a> {
@@ -166,6 +173,11 @@ impl<'a> Request<'a> {
         let port = if relay.to_source_port { arrival.from.port() } else { SERVER_PORT };
         let subnet = subnet_of(server.config, packet, &relay, arrival).ok_or(Silence::NoSubnet)?;
         let is_relayed = !packet.giaddr.is_unspecified();
+        let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
+        let is_believed = is_of(server.config, subnet, packet, arrival);
+        if is_bmc && !is_believed {
+            return Err(Silence::UnknownRelay);
+        }
         Ok(Self {
             server,
             packet,
@@ -175,7 +187,8 @@ impl<'a> Request<'a> {
             server_id: relay.server_id.unwrap_or(arrival.server),
             arrival,
             relay: is_relayed.then(|| SocketAddrV4::new(packet.giaddr, port)),
-            is_bmc: mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some()),
+            is_bmc,
+            is_believed,
         })
     }
 
@@ -232,4 +245,21 @@ fn subnet_of<'a>(
         return config.subnet_behind(packet.giaddr);
     }
     config.subnet_of(packet.ciaddr).or_else(|| config.subnet_of(arrival.server))
+}
+
+/// Whether a packet is of the subnet that it was found to be of.
+///
+/// A client on the link has no address yet, or speaks from the one that it renews; of the link of
+/// another subnet it is not, whatever it writes into the packet.
+fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival) -> bool {
+    let (from, addresses) = (*arrival.from.ip(), subnet.addresses());
+    let way = if packet.giaddr.is_unspecified() {
+        let is_renewal = from == packet.ciaddr && addresses.contains(&from);
+        let is_on_link = from.is_unspecified() && addresses.contains(&arrival.server);
+        Way::Direct { is_here: is_renewal || is_on_link }
+    } else {
+        Way::Relayed(packet.giaddr)
+    };
+    let relays = subnet.relays.iter().chain(&config.relays).copied();
+    origin::is_of(&addresses, way, from, relays)
 }

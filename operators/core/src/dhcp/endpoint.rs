@@ -1,7 +1,12 @@
 //! What a BMC with an address means for the Endpoints.
 
-use metal_api::{Endpoint, EndpointSpec, MacAddr};
+use super::Sighting;
+use jiff::Timestamp;
+use metal_api::{Endpoint, EndpointSpec, MacAddr, annotation};
 use std::{net::IpAddr, sync::Arc};
+
+/// Value of [`annotation::MANAGED_BY`] on what DHCP made.
+pub const MAKER: &str = "netboot";
 
 /// What to do to the Endpoints so that one of them says where a BMC is.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,40 +15,85 @@ pub enum Recording {
     Nothing,
     /// None has the MAC address: create this one.
     Create(Box<Endpoint>),
-    /// One has the MAC address and another IP address, whoever made it: set `spec.ip`.
+    /// One has the MAC address and another IP address: find out whether the BMC still answers
+    /// there, and decide again.
+    Ask(IpAddr),
+    /// One has the MAC address and another IP address, where nobody answers, whoever made it: set
+    /// `spec.ip`.
     Readdress(Arc<Endpoint>),
+    /// The BMC cannot be where DHCP saw it, or two pretend to be it. Whom to believe is for a
+    /// person to say; nothing moves.
+    Conflict(Arc<Endpoint>, Conflict),
     /// Several have the MAC address. Which one is meant is for a person to say; touch none.
     Ambiguous(Vec<Arc<Endpoint>>),
     /// The name that a new one would have belongs to another address; touch nothing.
     NameTaken(Arc<Endpoint>),
 }
 
+/// Why a BMC is not believed to be where DHCP saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Its lease of this address, in another subnet, still runs.
+    #[error("its lease of {0} still runs")]
+    Lease(IpAddr),
+    /// It still answers at the address that the Endpoint has.
+    #[error("it still answers at {0}")]
+    Answers(IpAddr),
+}
+
+/// Whether a BMC answers at the address that its Endpoint has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nobody has asked.
+    Unasked,
+    /// It does.
+    Given,
+    /// It does not.
+    Missing,
+}
+
 /// Decides about one BMC. `holders` are the Endpoints with its MAC address, `named` is the one
-/// with the [`name`] that a new one would get.
+/// with the [`name`] that a new one would get; `answer` is whether it answers where it was.
 pub fn recording(
     prefix: &str,
-    mac: MacAddr,
-    ip: IpAddr,
+    seen: &Sighting,
     mut holders: Vec<Arc<Endpoint>>,
     named: Option<Arc<Endpoint>>,
+    answer: Answer,
+    now: Timestamp,
 ) -> Recording {
     match (holders.pop(), holders.len()) {
         (None, _) => match named {
             Some(other) => Recording::NameTaken(other),
-            None => Recording::Create(Box::new(endpoint(prefix, mac, ip))),
+            None => Recording::Create(Box::new(endpoint(prefix, seen.mac, seen.address))),
         },
-        (Some(only), 0) => {
-            let known = only.spec.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-            // A BMC that has both kinds of address stays where it is reached by IPv4; otherwise its
-            // Endpoint would change with every renewal.
-            let stays = known == Some(ip) || (ip.is_ipv6() && known.is_some_and(|it| it.is_ipv4()));
-            if stays { Recording::Nothing } else { Recording::Readdress(only) }
-        }
+        (Some(only), 0) => known(only, seen, answer, now),
         (Some(last), _) => {
             holders.push(last);
             holders.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             Recording::Ambiguous(holders)
         }
+    }
+}
+
+fn known(only: Arc<Endpoint>, seen: &Sighting, answer: Answer, now: Timestamp) -> Recording {
+    let ip = seen.address;
+    let known = only.spec.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    // A BMC that has both kinds of address stays where it is reached by IPv4; otherwise its
+    // Endpoint would change with every renewal.
+    if ip.is_ipv6() && known.is_some_and(|it| it.is_ipv4()) {
+        return Recording::Nothing;
+    }
+    if let Some((there, _)) = seen.elsewhere.filter(|(_, until)| *until > now) {
+        return Recording::Conflict(only, Conflict::Lease(there));
+    }
+    match (known, answer) {
+        (Some(known), _) if known == ip => Recording::Nothing,
+        (Some(known), Answer::Unasked) => Recording::Ask(known),
+        // It has both kinds of address, and is reached by one of them.
+        (Some(known), Answer::Given) if known.is_ipv6() && ip.is_ipv4() => Recording::Nothing,
+        (Some(known), Answer::Given) => Recording::Conflict(only, Conflict::Answers(known)),
+        (Some(_), Answer::Missing) | (None, _) => Recording::Readdress(only),
     }
 }
 
@@ -55,7 +105,10 @@ pub fn name(prefix: &str, MacAddr(octets): MacAddr) -> String {
 
 fn endpoint(prefix: &str, mac: MacAddr, ip: IpAddr) -> Endpoint {
     let spec = EndpointSpec { mac_address: Some(mac.to_string()), ip: Some(ip.to_string()) };
-    Endpoint::new(&name(prefix, mac), spec)
+    let mut endpoint = Endpoint::new(&name(prefix, mac), spec);
+    let label = (annotation::MANAGED_BY.to_owned(), MAKER.to_owned());
+    endpoint.metadata.labels = Some([label].into());
+    endpoint
 }
 
 #[cfg(test)]
@@ -70,8 +123,20 @@ mod tests {
         Arc::new(Endpoint::new(name, spec))
     }
 
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn seen(address: IpAddr) -> Sighting {
+        Sighting { mac: MAC, address, until: now(), elsewhere: None }
+    }
+
     fn decide(holders: Vec<Arc<Endpoint>>, named: Option<Arc<Endpoint>>) -> Recording {
-        recording("compute-", MAC, IP, holders, named)
+        recording("compute-", &seen(IP), holders, named, Answer::Unasked, now())
+    }
+
+    fn told(holder: &Arc<Endpoint>, seen: &Sighting, answer: Answer) -> Recording {
+        recording("compute-", seen, vec![Arc::clone(holder)], None, answer, now())
     }
 
     #[test]
@@ -83,23 +148,55 @@ mod tests {
     }
 
     #[test]
-    fn a_known_bmc_is_left_alone_until_its_address_changes() {
+    fn a_known_bmc_moves_only_if_it_no_longer_answers_where_it_was() {
         let same = existing("by-hand", "AA-BB-CC-00-00-01", "10.77.0.5");
         assert_eq!(decide(vec![same], None), Recording::Nothing);
-        let moved = existing("by-hand", "AA-BB-CC-00-00-01", "10.77.0.9");
-        assert_eq!(decide(vec![Arc::clone(&moved)], None), Recording::Readdress(moved));
+        for (was, is) in [("10.77.0.9", IP), ("fd77::9", "fd77::5".parse().unwrap())] {
+            let moved = existing("by-hand", "AA-BB-CC-00-00-01", was);
+            let was: IpAddr = was.parse().unwrap();
+            assert_eq!(told(&moved, &seen(is), Answer::Unasked), Recording::Ask(was));
+            let conflict = Recording::Conflict(Arc::clone(&moved), Conflict::Answers(was));
+            assert_eq!(told(&moved, &seen(is), Answer::Given), conflict);
+            let readdressed = Recording::Readdress(Arc::clone(&moved));
+            assert_eq!(told(&moved, &seen(is), Answer::Missing), readdressed);
+        }
     }
 
     #[test]
-    fn an_ipv6_address_takes_the_place_of_none_but_an_ipv6_address() {
+    fn a_known_bmc_whose_lease_in_another_subnet_runs_stays_where_it_is() {
+        let later = now() + jiff::SignedDuration::from_secs(1);
+        for (was, is) in [("10.66.0.5", IP), ("fd66::5", "fd77::5".parse().unwrap())] {
+            let at = existing("a", "aa:bb:cc:00:00:01", was);
+            let was: IpAddr = was.parse().unwrap();
+            let seen = Sighting { elsewhere: Some((was, later)), ..seen(is) };
+            let conflict = Recording::Conflict(Arc::clone(&at), Conflict::Lease(was));
+            for answer in [Answer::Unasked, Answer::Given, Answer::Missing] {
+                assert_eq!(told(&at, &seen, answer), conflict, "{answer:?}");
+            }
+            // Somebody pretends to be it, and it is told also while the BMC renews.
+            let other = Sighting { address: was, elsewhere: Some((is, later)), ..seen };
+            let conflict = Recording::Conflict(Arc::clone(&at), Conflict::Lease(is));
+            assert_eq!(told(&at, &other, Answer::Unasked), conflict);
+            let past = Sighting { elsewhere: Some((was, now())), ..seen };
+            let readdressed = Recording::Readdress(Arc::clone(&at));
+            assert_eq!(told(&at, &past, Answer::Missing), readdressed);
+        }
+    }
+
+    #[test]
+    fn a_bmc_with_addresses_of_both_kinds_is_left_where_it_is_reached() {
         let ip: IpAddr = "fd77::5".parse().unwrap();
-        let decide = |holder| recording("compute-", MAC, ip, vec![holder], None);
         let by_v4 = existing("a", "aa:bb:cc:00:00:01", "10.77.0.5");
-        assert_eq!(decide(by_v4), Recording::Nothing);
+        for answer in [Answer::Unasked, Answer::Given, Answer::Missing] {
+            assert_eq!(told(&by_v4, &seen(ip), answer), Recording::Nothing);
+        }
         let written_otherwise = existing("a", "aa:bb:cc:00:00:01", "FD77:0::5");
-        assert_eq!(decide(written_otherwise), Recording::Nothing);
-        let moved = existing("a", "aa:bb:cc:00:00:01", "fd77::9");
-        assert_eq!(decide(Arc::clone(&moved)), Recording::Readdress(moved));
+        assert_eq!(told(&written_otherwise, &seen(ip), Answer::Unasked), Recording::Nothing);
+        let by_v6 = existing("a", "aa:bb:cc:00:00:01", "fd77::5");
+        assert_eq!(told(&by_v6, &seen(IP), Answer::Unasked), Recording::Ask(ip));
+        assert_eq!(told(&by_v6, &seen(IP), Answer::Given), Recording::Nothing);
+        let readdressed = Recording::Readdress(Arc::clone(&by_v6));
+        assert_eq!(told(&by_v6, &seen(IP), Answer::Missing), readdressed);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     endpoint::{Wanted, inline},
     macdb::Entry,
 };
+use jiff::Timestamp;
 use metal_api::{Bmc, MacAddr};
 use std::{net::IpAddr, sync::Arc};
 
@@ -34,6 +35,7 @@ pub fn standing(
     entry: &Entry,
     mut holders: Vec<Arc<Bmc>>,
     named: Option<Arc<Bmc>>,
+    now: Timestamp,
 ) -> Standing {
     match (holders.pop(), holders.len()) {
         (None, _) => {
@@ -41,7 +43,7 @@ pub fn standing(
                 return Standing::NameTaken(other);
             }
             let name = name(prefix, mac);
-            match inline(&name, mac, ip, entry) {
+            match inline(&name, (mac, ip), entry, now) {
                 Ok(wanted) => Standing::Create(name, Box::new(wanted)),
                 Err(problem) => Standing::BadEntry(problem),
             }
@@ -89,18 +91,20 @@ mod tests {
              defaultCredentials: [{{ username: a, password: b }}]\n"
         );
         let database = MacDb::parse(&text).unwrap();
-        standing("compute-", (MAC, IP), database.lookup(MAC).unwrap(), holders, named)
+        let entry = database.lookup(MAC).unwrap();
+        standing("compute-", (MAC, IP), entry, holders, named, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
     fn a_new_bmc_gets_an_object_that_says_where_it_is_and_credentials() {
         let Standing::Create(name, wanted) = decide("Redfish", vec![], None) else { panic!() };
         assert_eq!(name, "compute-aabbcc000001");
-        let Wanted { bmc, secret } = *wanted;
+        let Wanted { bmc, secret, note } = *wanted;
         let (mac_address, ip) = (Some(MAC.to_string()), Some(IP.to_string()));
         assert_eq!(bmc.access, Some(InlineAccess { mac_address, ip }));
         assert_eq!((bmc.endpoint_ref, bmc.bmc_secret_ref.name), (None, name));
         assert_eq!(secret.data.unwrap().len(), 2);
+        assert_eq!(note["bloomery.dev/known-address"], "10.77.0.5");
         assert_eq!(mac_of(&existing("a", "10.77.0.5")), Some(MAC));
     }
 

@@ -172,6 +172,20 @@ impl<A: Address> Leases<A> {
         addresses.filter_map(|address| self.by_address.get(address))
     }
 
+    /// The lease that a client has outside of some addresses, and that ends last.
+    pub fn bound_elsewhere(
+        &self,
+        client: &Client,
+        within: &RangeInclusive<A>,
+        now: Timestamp,
+    ) -> Option<(A, Timestamp)> {
+        let outside = self.owned_by(client).filter(|lease| !within.contains(&lease.address));
+        let bound = outside.filter(|lease| lease.is_bound(now));
+        bound
+            .map(|lease| (lease.address, lease.until))
+            .max_by_key(|(address, until)| (*until, *address))
+    }
+
     /// Records a lease.
     pub fn apply(&mut self, lease: Lease<A>) {
         let (address, until) = (lease.address, lease.until);

@@ -26,10 +26,13 @@ pub mod endpoint;
 pub mod inline;
 pub(crate) mod lease;
 pub mod lease_object;
+pub mod newcomers;
 mod option;
+pub(crate) mod origin;
 pub(crate) mod pool;
 pub mod record;
 mod reply;
+mod sighting;
 mod wire;
 
 #[cfg(test)]
@@ -40,14 +43,15 @@ pub use boot::{BootFiles, TftpFile};
 pub use booting::{identity, machine_id, unserved};
 pub use client::{Client, MessageType};
 pub use config::{
-    Config, ConfigError, Gap, Instances, Mode, Part, Record, Reservation, Route, Sharing, Subnet,
-    Tftp, Ztp, schema,
+    BmcSubnets, Config, ConfigError, Gap, Instances, Mode, Part, Record, Reservation, Route,
+    Sharing, Subnet, Tftp, Ztp, schema,
 };
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{Count, Lease, Leases, State};
 pub use option::{Options, code};
 pub use pool::Address;
 pub use reply::Reply;
+pub use sighting::Sighting;
 pub use wire::{Malformed, Packet};
 
 /// Port that servers and relays listen on.

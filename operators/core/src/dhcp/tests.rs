@@ -1,4 +1,5 @@
 mod answers;
+mod bmcs;
 mod boot;
 mod captures;
 mod instances;
@@ -21,6 +22,7 @@ const CONFIG: &str = "
 interfaces: [eth1]
 subnets:
   - subnet: 10.77.0.0/24
+    bmc: true
     ranges: [10.77.0.100-10.77.0.102]
     router: 10.77.0.254
     dns: [10.77.0.3, 10.77.0.4]

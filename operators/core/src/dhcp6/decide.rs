@@ -13,7 +13,12 @@ use super::{
 };
 use crate::{
     boot::decision::Boot,
-    dhcp::{self, Client, Lease, Leases, booting::Booting},
+    dhcp::{
+        self, Client, Lease, Leases, Sighting,
+        booting::Booting,
+        claim::Room as _,
+        origin::{self, Way},
+    },
     macdb::MacDb,
 };
 use jiff::Timestamp;
@@ -32,7 +37,7 @@ pub struct Server<'a> {
     pub v6: &'a Config,
     /// What we call ourselves (DUID).
     pub id: &'a [u8],
-    /// Who is a BMC: those get no boot file, and are reported.
+    /// Who is a BMC, in a subnet of BMCs: those get no boot file, and are reported.
     pub bmcs: &'a MacDb,
     /// The leases, with the pools of the configuration.
     pub leases: &'a Leases<Ipv6Addr>,
@@ -59,7 +64,7 @@ pub struct Decision {
     /// The answer, or why there is none.
     pub answer: Result<Box<Reply>, Silence>,
     /// A BMC that has an address now.
-    pub bmc: Option<(MacAddr, Ipv6Addr)>,
+    pub bmc: Option<Sighting<Ipv6Addr>>,
 }
 
 /// Why a packet is not answered.
@@ -81,6 +86,9 @@ pub enum Silence {
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
+    /// It names a BMC, or gives back an address, and comes neither from the link nor from a relay
+    /// that speaks for it.
+    UnknownRelay,
     /// The client speaks to another server.
     OtherServer,
     /// We know nothing about it, and another server may.
@@ -183,6 +191,8 @@ pub(super) struct Request<'a> {
     pub(super) subnet: &'a Subnet,
     arrival: Arrival<'a>,
     is_bmc: bool,
+    /// Whether it can be of the subnet that it was found to be of.
+    is_believed: bool,
 }
 
 impl<'a> Request<'a> {
@@ -208,8 +218,12 @@ impl<'a> Request<'a> {
         }
         let subnet = subnet_of(server.v6, packet, arrival).ok_or(Silence::NoSubnet)?;
         let ias = ias(packet).ok_or(Silence::BrokenOption)?;
-        let is_bmc = mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
-        Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc })
+        let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
+        let is_believed = is_of(server.v6, subnet, packet, from);
+        if is_bmc && !is_believed {
+            return Err(Silence::UnknownRelay);
+        }
+        Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc, is_believed })
     }
 
     /// What the client boots by. A BMC boots by itself.
@@ -284,10 +298,24 @@ fn ias(packet: &Packet) -> Option<Vec<Ia>> {
 /// The subnet of the client: what the relay next to it says that names a link, or else the link
 /// that the packet came in by.
 fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> Option<&'a Subnet> {
-    let links = packet.relays.iter().rev().map(|relay| relay.link);
-    if let Some(link) = links.into_iter().find(|link| !link.is_unspecified()) {
+    if let Some(link) = link_of(packet) {
         return config.subnet_behind(link);
     }
     let named = arrival.interface.and_then(|interface| config.subnet_on(interface));
     named.or_else(|| arrival.addresses.iter().find_map(|own| config.subnet_of(*own)))
+}
+
+/// The link of the client, as the relay next to it says that names one.
+fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
+    packet.relays.iter().rev().map(|relay| relay.link).find(|link| !link.is_unspecified())
+}
+
+/// Whether a packet is of the subnet that it was found to be of. Who names no link is on ours.
+fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, from: Ipv6Addr) -> bool {
+    let way = match link_of(packet) {
+        Some(link) => Way::Relayed(link),
+        None => Way::Direct { is_here: from.is_unicast_link_local() },
+    };
+    let relays = subnet.relays.iter().chain(&config.relays).copied();
+    origin::is_of(&subnet.addresses(), way, from, relays)
 }

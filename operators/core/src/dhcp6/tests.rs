@@ -1,4 +1,5 @@
 mod answers;
+mod bmcs;
 mod boot;
 mod captures;
 mod floods;
@@ -25,6 +26,7 @@ dhcp6:
   interfaces: [eth1]
   subnets:
     - subnet: fd77::/64
+      bmc: true
       ranges: ['fd77::100-fd77::102']
       dns: ['fd77::3', 'fd77::4']
       ntp: ['fd77::5']
@@ -38,6 +40,7 @@ dhcp6:
       ranges: ['fd88::10-fd88::20']
     - subnet: fdaa::/64
       mode: stateless
+      bmc: true
       interface: eth1
       dns: ['fdaa::3']
   boot:

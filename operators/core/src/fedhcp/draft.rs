@@ -45,6 +45,8 @@ pub(super) struct Side {
     pub(super) routes: Vec<(String, String)>,
     pub(super) lease_time: Option<String>,
     pub(super) reservations: Vec<(MacAddr, IpAddr, Note)>,
+    /// Whether there is a plugin that records BMCs.
+    pub(super) bmc: bool,
     /// Whether there is a plugin that gives out addresses.
     pub(super) leases: bool,
     /// URLs or files, by the name of the field.

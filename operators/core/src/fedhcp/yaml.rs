@@ -73,8 +73,13 @@ fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
     let inner = format!("{indent}    ");
     for subnet in &side.subnets {
         line(out, indent, &format!("  - subnet: {}", quote(subnet.net)));
-        if !side.leases && subnet.pools.is_empty() && subnet.reservations.is_empty() {
+        let has_mode = !side.leases && subnet.pools.is_empty() && subnet.reservations.is_empty();
+        if has_mode {
             line(out, &inner, &format!("mode: {without}"));
+        }
+        // A proxy does not see the addresses of BMCs.
+        if side.bmc && !(has_mode && without == "proxy") {
+            line(out, &inner, "bmc: true");
         }
         one(out, &inner, side, subnet);
     }

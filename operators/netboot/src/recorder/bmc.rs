@@ -1,12 +1,13 @@
 //! BMCs that are to have no Endpoint: credentials, and a BMC object that has the address itself.
 
 use super::{Error, MANAGER, Recorder};
+use jiff::Timestamp;
 use kube::{Api, api::PostParams};
-use metal_api::{Bmc, BmcSecret, MacAddr};
+use metal_api::{Bmc, BmcSecret, MacAddr, annotation};
 use metal_core::{
     dhcp::{
-        Record,
-        endpoint::name,
+        Sighting,
+        endpoint::{MAKER, name},
         inline::{Standing, mac_of, standing},
     },
     endpoint::Wanted,
@@ -15,7 +16,7 @@ use metal_runtime::{
     follow,
     index::{Change, Ended, Index},
 };
-use std::{future::pending, net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// BMC objects by MAC address.
 pub type Bmcs = Index<Bmc, MacAddr>;
@@ -26,13 +27,8 @@ pub fn bmcs() -> Bmcs {
 }
 
 impl Recorder {
-    /// Follows the BMC objects, once the configuration wants some: until then nobody needs the
-    /// right to see them.
+    /// Follows the BMC objects: which are there, and which have answered.
     pub(super) async fn follow_bmcs(&self) -> Result<(), Ended> {
-        let mut config = self.config.clone();
-        if config.wait_for(|config| config.record == Record::Bmc).await.is_err() {
-            pending::<()>().await;
-        }
         follow(&self.client, &self.bmcs, |_| {}, |change| self.wake_by_bmc(&change)).await
     }
 
@@ -48,16 +44,20 @@ impl Recorder {
         }
     }
 
-    pub(super) async fn record_bmc(&self, mac: MacAddr, ip: IpAddr) -> Result<&'static str, Error> {
+    pub(super) async fn record_bmc(&self, seen: &Sighting) -> Result<&'static str, Error> {
+        let (mac, ip) = (seen.mac, seen.address);
         let database = Arc::clone(&self.database.borrow());
         // The database may have changed since it was seen.
         let Some(entry) = database.lookup(mac) else { return Ok("Unchanged") };
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let named = self.bmcs.named(None, &name(&prefix, mac));
-        match standing(&prefix, (mac, ip), entry, self.bmcs.get(&mac), named) {
+        let holders = self.bmcs.get(&mac);
+        match standing(&prefix, (mac, ip), entry, holders, named, Timestamp::now()) {
             Standing::Nothing => Ok("Unchanged"),
             Standing::Create(name, wanted) => {
+                self.admit(seen)?;
                 self.create_bmc(&name, *wanted).await.map_err(Error::CreateBmc)?;
+                self.made(&name);
                 tracing::info!(%mac, %ip, bmc = name, "bmc created");
                 Ok("Created")
             }
@@ -74,11 +74,18 @@ impl Recorder {
         let params =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let secrets = Api::<BmcSecret>::all(self.client.clone());
-        match secrets.create(&params, &BmcSecret::new(name, wanted.secret)).await {
+        let mut secret = BmcSecret::new(name, wanted.secret);
+        secret.metadata.annotations = Some(wanted.note);
+        let label = (annotation::MANAGED_BY.to_owned(), MAKER.to_owned());
+        let labels = Some([label].into());
+        secret.metadata.labels.clone_from(&labels);
+        match secrets.create(&params, &secret).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             created => drop(created?),
         }
         let bmcs = Api::<Bmc>::all(self.client.clone());
-        bmcs.create(&params, &Bmc::new(name, wanted.bmc)).await.map(drop)
+        let mut bmc = Bmc::new(name, wanted.bmc);
+        bmc.metadata.labels = labels;
+        bmcs.create(&params, &bmc).await.map(drop)
     }
 }

@@ -1,8 +1,9 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use metal_api::{Bmc, Endpoint, MacAddr};
+use metal_core::dhcp::endpoint::Conflict;
 use metal_runtime::report::{Class, ReconcileError, class_of};
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// A BMC was not recorded.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -25,6 +26,19 @@ pub enum Error {
         mac: MacAddr,
         /// That which has the name.
         endpoint: Arc<Endpoint>,
+    },
+    /// It cannot be where DHCP saw it, or two pretend to be it.
+    #[error(
+        "DHCP gave {ip} to its MAC address, and {why}: spec.ip stays; if the BMC has moved, set \
+         spec.ip, and if not, somebody pretends to be it"
+    )]
+    AddressConflict {
+        /// Where it was seen.
+        ip: IpAddr,
+        /// That which says where it is.
+        endpoint: Arc<Endpoint>,
+        /// Why it is not believed.
+        why: Conflict,
     },
     /// Several BMC objects have its MAC address.
     #[error("{} have the MAC address {mac}; delete all but one", bmc_names(bmcs))]
@@ -66,6 +80,18 @@ pub enum Error {
     /// The new address was not written.
     #[error("address of the endpoint not changed")]
     Readdress(#[source] kube::Error),
+    /// A conflict was not shown, or not taken back.
+    #[error("conflict not noted on the endpoint")]
+    Note(#[source] kube::Error),
+    /// So many are new that this one has to wait.
+    #[error(
+        "too many BMCs are new, or have not answered yet; see endpoints.newPerMinute and \
+         endpoints.maxUnanswered"
+    )]
+    TooManyNew {
+        /// For how long.
+        wait: Duration,
+    },
     /// It took too long.
     #[error("the API server did not answer in time")]
     Deadline,
@@ -78,13 +104,17 @@ impl Error {
             Self::Ambiguous { endpoints, .. } => {
                 endpoints.iter().map(|endpoint| endpoint.object_ref(&())).collect()
             }
-            Self::NameTaken { endpoint, .. } => vec![endpoint.object_ref(&())],
+            Self::NameTaken { endpoint, .. } | Self::AddressConflict { endpoint, .. } => {
+                vec![endpoint.object_ref(&())]
+            }
             Self::AmbiguousBmc { bmcs, .. } => bmcs.iter().map(|bmc| bmc.object_ref(&())).collect(),
             Self::BmcNameTaken { bmc, .. } | Self::Moved { bmc, .. } => vec![bmc.object_ref(&())],
             Self::BadEntry(_)
             | Self::Create(_)
             | Self::CreateBmc(_)
             | Self::Readdress(_)
+            | Self::Note(_)
+            | Self::TooManyNew { .. }
             | Self::Deadline => Vec::new(),
         }
     }
@@ -105,10 +135,14 @@ impl ReconcileError for Error {
             {
                 Class::Transient
             }
-            Self::Create(error) | Self::CreateBmc(error) | Self::Readdress(error) => {
-                class_of(error)
+            Self::Create(error)
+            | Self::CreateBmc(error)
+            | Self::Readdress(error)
+            | Self::Note(error) => class_of(error),
+            // It may be over when a lease ends.
+            Self::AddressConflict { .. } | Self::TooManyNew { .. } | Self::Deadline => {
+                Class::Transient
             }
-            Self::Deadline => Class::Transient,
         }
     }
 

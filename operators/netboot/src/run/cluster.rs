@@ -6,7 +6,7 @@ use crate::{
     machines::Machines,
     published::Published,
     publisher::Publisher,
-    recorder::{self, MANAGER, Recorder, Sightings},
+    recorder::{self, Crowd, MANAGER, Recorder, Sightings},
     standby,
 };
 use anyhow::Context as _;
@@ -131,5 +131,6 @@ fn recorder(
         reporter,
         listed: readiness.note("endpoints", "the API server"),
         failures: Failures::default(),
+        crowd: Crowd::default(),
     }
 }

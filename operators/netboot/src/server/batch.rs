@@ -1,8 +1,7 @@
 //! The packets that have arrived together, and their answers.
 
 use crate::{link::Link, metrics::Metrics, recorder::Sightings};
-use metal_api::MacAddr;
-use metal_core::dhcp::{MessageType, Packet, Reply};
+use metal_core::dhcp::{MessageType, Packet, Reply, Sighting};
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddrV4},
@@ -40,7 +39,7 @@ struct Answer {
     reply: Reply,
     /// It is true only if it was written down.
     is_durable: bool,
-    bmc: Option<(MacAddr, Ipv4Addr)>,
+    bmc: Option<Sighting<Ipv4Addr>>,
 }
 
 impl Default for Batch {
@@ -90,7 +89,7 @@ impl Batch {
         from: SocketAddrV4,
         reply: Reply,
         is_durable: bool,
-        bmc: Option<(MacAddr, Ipv4Addr)>,
+        bmc: Option<Sighting<Ipv4Addr>>,
     ) {
         self.answers.push(Answer { link, from, reply, is_durable, bmc });
     }
@@ -107,8 +106,8 @@ impl Batch {
             if is_durable && !is_kept {
                 continue;
             }
-            if let (Some((mac, ip)), Some(sightings)) = (bmc, sightings) {
-                sightings.saw(mac, ip);
+            if let (Some(seen), Some(sightings)) = (bmc, sightings) {
+                sightings.saw(seen);
             }
             let link = &links[link];
             let (to, sent) = link.answer(&reply, from);

@@ -3,7 +3,7 @@
 use super::Server;
 use crate::link::{self, Link, Place};
 use jiff::Timestamp;
-use metal_core::dhcp::{BOOT_SERVER_PORT, Config, SERVER_PORT};
+use metal_core::dhcp::{BOOT_SERVER_PORT, BmcSubnets, Config, SERVER_PORT};
 use metal_runtime::report::Chain;
 use std::{net::SocketAddrV4, sync::Arc};
 
@@ -55,6 +55,17 @@ impl Server {
     pub(super) fn tell_gap(&self) {
         if let Some(gap) = self.config.gap() {
             tracing::warn!(%gap, "some machines get no boot file");
+        }
+        match self.config.bmc_subnets {
+            BmcSubnets::Named => {}
+            BmcSubnets::OnlyOne => {
+                let advice = self.config.bmc_subnets.advice();
+                tracing::warn!(advice, "BMCs have no subnet of their own");
+            }
+            BmcSubnets::Unknown => {
+                let advice = self.config.bmc_subnets.advice();
+                tracing::error!(advice, "no subnet has BMCs");
+            }
         }
     }
 

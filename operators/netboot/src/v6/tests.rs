@@ -11,6 +11,7 @@ const CONFIG: &str = "
 dhcp6:
   listen: ['[::1]:0']
   duid: '000300010200000000ff'
+  relays: ['::1']
   subnets:
     - subnet: fd77::/64
       ranges: ['fd77::100-fd77::1ff']

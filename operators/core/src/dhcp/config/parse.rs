@@ -1,8 +1,9 @@
-use super::{Config, Record, instances, raw, route, subnet, tftp};
+use super::{BmcSubnets, Config, Record, instances, raw, route, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
         boot::{BootFiles, MAX_FILE, TftpFile},
+        newcomers::Bounds,
     },
     macdb::MacPrefix,
     yaml::{self, LeadingZero},
@@ -59,9 +60,10 @@ impl Config {
         }
         let instances = raw.instances.as_ref().map(instances::parse).transpose()?;
         let dhcp6 = |raw| super::v6::parse(raw, instances);
-        Ok(Self {
+        let mut config = Self {
             interfaces: distinct(&raw.interfaces, "interfaces", |t| interface(t, "interfaces"))?,
             listen: distinct(&raw.listen, "listen", socket)?,
+            relays: distinct(&raw.relays, "relays", |t| address(t, "relays"))?,
             authoritative: raw.authoritative,
             conflict_probe: raw.conflict_probe,
             subnets: subnet::parse_all(subnets(&raw)?)?,
@@ -72,9 +74,15 @@ impl Config {
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
             record: record(raw.endpoints.mode.as_ref())?,
+            newcomers: newcomers(&raw.endpoints)?,
+            bmc_subnets: BmcSubnets::default(),
             instances,
             dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
-        })
+        };
+        let says = raw.subnets.iter().flatten().any(|subnet| subnet.bmc.is_some());
+        let says6 = raw.dhcp6.as_ref().is_some_and(super::v6::says_bmc);
+        config.place_bmcs(says || says6);
+        Ok(config)
     }
 }
 
@@ -113,6 +121,27 @@ pub(super) fn mac_prefix(text: &raw::Text, field: &'static str) -> Result<MacPre
 fn record(text: Option<&raw::Text>) -> Result<Record, ConfigError> {
     let parse = |text| scalar(text, "endpoints.mode", "`endpoint` or `bmc`", "bmc");
     text.map_or(Ok(Record::default()), parse)
+}
+
+fn newcomers(raw: &raw::Endpoints) -> Result<Bounds, ConfigError> {
+    let mut bounds = Bounds::default();
+    if let Some(value) = &raw.new_per_minute {
+        bounds.per_minute = count(value, "endpoints.newPerMinute", 60_000)?;
+    }
+    if let Some(value) = &raw.max_unanswered {
+        bounds.unanswered = count(value, "endpoints.maxUnanswered", 1_000_000)?;
+    }
+    Ok(bounds)
+}
+
+fn count<T: TryFrom<i64>>(
+    value: &raw::Located<i64>,
+    field: &'static str,
+    most: i64,
+) -> Result<T, ConfigError> {
+    let count = Some(value.value).filter(|count| (1..=most).contains(count));
+    let problem = || format!("`{}` does not do; write a number from 1 to {most}", value.value);
+    count.and_then(|count| T::try_from(count).ok()).ok_or_else(|| fail(value, field, problem()))
 }
 
 fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {

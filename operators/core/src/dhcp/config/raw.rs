@@ -14,6 +14,9 @@ pub(super) struct Config {
     /// Links whose clients are answered. Relays may send there, too.
     #[serde(default)]
     pub(super) interfaces: Vec<Text>,
+    /// Addresses that relays send from which speak for any subnet.
+    #[serde(default)]
+    pub(super) relays: Vec<Text>,
     /// Our IPv4 addresses at which relays are answered; `:port` may follow.
     #[serde(default)]
     pub(super) listen: Vec<Text>,
@@ -63,7 +66,11 @@ pub(super) struct Subnet {
     /// `leases`, or `proxy`: boot files only, beside another DHCP server.
     #[schemars(extend("enum" = ["leases", "proxy"], "default" = "leases"))]
     pub(super) mode: Option<Text>,
-    /// Relays outside of the subnet that speak for it; those inside do anyway.
+    /// BMCs are here, and are recorded. Where no subnet says so and there is but one, they are there.
+    #[schemars(extend("type" = "boolean"))]
+    pub(super) bmc: Option<Located<bool>>,
+    /// Relays outside of the subnet that speak for it, by `giaddr` or by the address that they send from;
+    /// those inside do anyway.
     #[serde(default)]
     pub(super) relays: Vec<Text>,
     /// Addresses that anybody may get, such as `10.77.0.100-10.77.0.200`.
@@ -182,6 +189,12 @@ pub(super) struct Endpoints {
     /// `endpoint`, or `bmc`: BMC objects that have the address themselves, and no Endpoints.
     #[schemars(extend("enum" = ["endpoint", "bmc"], "default" = "endpoint"))]
     pub(super) mode: Option<Text>,
+    /// How many new BMCs are recorded in one subnet per minute, and at once; 1 to 60000.
+    #[schemars(range(min = 1, max = 60_000), extend("type" = "integer", "default" = 120))]
+    pub(super) new_per_minute: Option<Located<i64>>,
+    /// How many recorded BMCs may not have answered yet before new ones wait; 1 to 1000000.
+    #[schemars(range(min = 1, max = 1_000_000), extend("type" = "integer", "default" = 256))]
+    pub(super) max_unanswered: Option<Located<i64>>,
     /// What names of new Endpoints, or BMCs, begin with; the MAC address follows.
     #[schemars(extend("default" = "compute-"))]
     pub(super) name_prefix: Option<Text>,

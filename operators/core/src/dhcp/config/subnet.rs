@@ -50,6 +50,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     Ok(Subnet {
         net,
         mode: mode(raw)?,
+        bmc: bmc(raw)?,
         relays: distinct(&raw.relays, "subnets.relays", |t| address(t, "subnets.relays"))?,
         ranges: ranges(net, &raw.ranges)?,
         router: raw.router.as_ref().map(|t| inside(t, "subnets.router")).transpose()?,
@@ -77,6 +78,17 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
             Err(fail(text, "subnets.mode", problem))
         }
     }
+}
+
+/// Whoever gives out the addresses knows where a BMC is; a proxy does not.
+fn bmc(raw: &raw::Subnet) -> Result<bool, ConfigError> {
+    let Some(bmc) = &raw.bmc else { return Ok(false) };
+    if bmc.value && mode(raw)? == Mode::Proxy {
+        let problem =
+            "a proxy gives out no addresses, so it sees none of a BMC; remove bmc, or mode";
+        return Err(fail(bmc, "subnets.bmc", problem));
+    }
+    Ok(bmc.value)
 }
 
 fn network(text: &raw::Text) -> Result<Ipv4Net, ConfigError> {

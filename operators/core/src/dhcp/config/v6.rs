@@ -4,10 +4,12 @@
 //! dhcp6:
 //!   interfaces: [eth1]             # answer clients on these links, and relays
 //!   listen: ["fd00::2"]            # answer relays at these addresses; `[fd00::2]:port`, too
+//!   relays: ["fd99::2"]            # relays that send from here speak for any subnet
 //!   duid: "000300015254000a0001"   # what we call ourselves; made of a MAC address, if left out
 //!   rapidCommit: false             # give addresses by two messages to who asks for that
 //!   subnets:
 //!     - subnet: fd77::/64
+//!       bmc: true                  # BMCs are here; nowhere else is a BMC recorded
 //!       mode: stateful             # or `stateless`: everything but addresses
 //!       interface: eth1            # its link; left out: that with an address of the subnet
 //!       relays: ["fd99::1"]        # link addresses of relays outside of it that speak for it
@@ -34,7 +36,7 @@ mod tests;
 
 use super::{
     Instances,
-    parse::{ConfigError, distinct, fail, interface},
+    parse::{ConfigError, distinct, fail, interface, scalar},
     raw::Text,
 };
 use crate::{dhcp::claim::Room, dhcp6::SERVER_PORT};
@@ -60,6 +62,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// Addresses at which relays are served.
     pub listen: Vec<SocketAddrV6>,
+    /// Source addresses of relays that speak for any subnet.
+    pub relays: Vec<Ipv6Addr>,
     /// What the server calls itself; `None` is something made of a MAC address.
     pub duid: Option<Vec<u8>>,
     /// Clients that ask for it get an address by two messages instead of four.
@@ -79,9 +83,11 @@ pub struct Subnet {
     pub net: Ipv6Net,
     /// What its clients get from us.
     pub mode: Mode,
+    /// Whether BMCs are here.
+    pub bmc: bool,
     /// The interface to its link, where that does not show in our addresses.
     pub interface: Option<String>,
-    /// Link addresses of relays outside of it that speak for it.
+    /// Relays outside of it that speak for it, by link address or by source address.
     pub relays: Vec<Ipv6Addr>,
     /// Addresses that anybody may get. They do not overlap.
     pub ranges: Vec<RangeInclusive<Ipv6Addr>>,
@@ -173,6 +179,9 @@ pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Co
     let config = Config {
         interfaces: distinct(&raw.interfaces, field, |text| interface(text, field))?,
         listen: distinct(&raw.listen, "dhcp6.listen", socket)?,
+        relays: distinct(&raw.relays, "dhcp6.relays", |text| {
+            scalar(text, "dhcp6.relays", "an IPv6 address", "fd99::2")
+        })?,
         duid: raw.duid.as_ref().map(duid).transpose()?,
         rapid_commit: raw.rapid_commit,
         instances,
@@ -188,6 +197,11 @@ pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Co
             Err(fail(text, "dhcp6.subnets.interface", problem))
         }
     }
+}
+
+/// Whether a subnet says whether BMCs are there.
+pub(super) fn says_bmc(raw: &raw::Dhcp6) -> bool {
+    raw.subnets.iter().any(|subnet| subnet.bmc.is_some())
 }
 
 fn socket(text: &Text) -> Result<SocketAddrV6, ConfigError> {

@@ -71,9 +71,12 @@ impl Request<'_> {
     fn bind(&self, address: Ipv4Addr) -> Decision {
         let time = self.lease_time();
         let mut changes = self.drop_others(address);
-        changes.push(self.claimant().lease(address, State::Bound, time));
+        let claimant = self.claimant();
+        let lease = claimant.lease(address, State::Bound, time);
+        let bmc = self.client.mac().filter(|_| self.is_bmc);
+        let bmc = bmc.map(|mac| claimant.sighting(mac, &lease));
+        changes.push(lease);
         let reply = reply::grant(self, MessageType::Ack, address, time);
-        let bmc = self.client.mac().filter(|_| self.is_bmc).map(|mac| (mac, address));
         Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
     }
 
@@ -131,12 +134,13 @@ impl Request<'_> {
 
     /// Whether a packet that gives an address back can be from whom it says. Clients speak from the
     /// address, or from none (RFC 2131, table 5); their identifier, where it is made of a hardware
-    /// address, is made of theirs. What a relay passes on is its word.
+    /// address, is made of theirs. What a relay passes on is its word, if it speaks for the subnet.
     fn speaks_for(&self, address: Ipv4Addr) -> bool {
         const ETHERNET: u8 = 1;
         let from = *self.arrival.from.ip();
         let is_relayed = !self.packet.giaddr.is_unspecified();
-        let is_from = is_relayed || from.is_unspecified() || from == address;
+        let has_none = is_relayed || from.is_unspecified();
+        let is_from = if has_none { self.is_believed } else { from == address };
         let is_theirs = match (self.packet.options.get(code::CLIENT_ID), &self.client) {
             (Some([ETHERNET, mac @ ..]), Client::Mac(own)) if mac.len() == own.0.len() => {
                 *mac == own.0

@@ -245,6 +245,8 @@ fn a_bmc_boots_by_itself_and_is_reported_once_it_has_its_address() {
     packet.options.set(code::MESSAGE_TYPE, [MessageType::Request as u8]);
     packet.options.set(code::REQUESTED_ADDRESS, address.octets());
     packet.options.set(code::SERVER_ID, SERVER.octets());
-    assert_eq!(lab.send(&packet).bmc, Some((bmc, address)));
+    let seen = lab.send(&packet).bmc.unwrap();
+    assert_eq!((seen.mac, seen.address, seen.elsewhere), (bmc, address, None));
+    assert_eq!(seen.until, lab.leases.get(address).unwrap().until);
     assert_eq!(lab.send(&select(1, [10, 77, 0, 100].into())).bmc, None);
 }

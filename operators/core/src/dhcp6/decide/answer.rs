@@ -2,7 +2,7 @@
 
 use super::{Decision, Request, Silence};
 use crate::{
-    dhcp::{Client, Lease, State, claim::Claim},
+    dhcp::{Client, Lease, Sighting, State, claim::Claim},
     dhcp6::{
         Mode, client,
         ia::{Ia, Status, Times},
@@ -10,7 +10,7 @@ use crate::{
         wire::{MessageType, code},
     },
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::net::Ipv6Addr;
 
 /// How long an offer waits for its request. EDK2 takes 4 s.
@@ -140,6 +140,8 @@ impl Request<'_> {
     /// RFC 9915, section 18.3.6.
     pub(super) fn information(&self) -> Decision {
         let bmc = self.mac.filter(|_| self.is_bmc).zip(self.made_by_client());
+        let until = self.now.saturating_add(self.subnet.lease_time).unwrap_or(Timestamp::MAX);
+        let bmc = bmc.map(|(mac, address)| Sighting { mac, address, until, elsewhere: None });
         Decision { bmc, ..Decision::answer(reply::information(self)) }
     }
 
@@ -175,7 +177,9 @@ impl Request<'_> {
 
     fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr) -> Decision {
         let mut changes = self.drop_others(ia, client, address);
-        let lease = self.claimant(client).lease(address, State::Bound, self.subnet.lease_time);
+        let claimant = self.claimant(client);
+        let lease = claimant.lease(address, State::Bound, self.subnet.lease_time);
+        let bmc = self.mac.filter(|_| self.is_bmc).map(|mac| claimant.sighting(mac, &lease));
         changes.push(Lease { binding: self.binding(ia), ..lease });
         let others = ia.addresses.iter().copied().filter(|other| *other != address);
         let value = ia.granted(address, self.times(), others);
@@ -185,7 +189,6 @@ impl Request<'_> {
             Some((ia, &value[..])),
             Status::NoAddrsAvail,
         );
-        let bmc = self.mac.filter(|_| self.is_bmc).map(|mac| (mac, address));
         Decision { changes, bmc, ..Decision::answer(reply) }
     }
 
@@ -212,6 +215,10 @@ impl Request<'_> {
 
     /// Ends the leases of addresses that are the client's; associations without any are told so.
     fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
+        // Anybody can write the address of somebody else into a packet, and end its lease.
+        if !self.is_believed {
+            return Decision::silence(Silence::UnknownRelay);
+        }
         let (mut changes, mut unbound): (Vec<Lease<Ipv6Addr>>, Vec<[u8; 4]>) = Default::default();
         for ia in &self.ias {
             let client = self.client(ia);

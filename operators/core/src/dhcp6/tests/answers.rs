@@ -234,7 +234,9 @@ fn a_bmc_is_reported_once_it_has_its_address() {
     assert_eq!(decision.bmc, None);
     let offered = address(&decision.answer.unwrap()).unwrap();
     let decision = lab.send(&request(1, offered), from);
-    assert_eq!(decision.bmc, Some((MacAddr([2, 0xbb, 0xcc, 0, 0, 1]), offered)));
+    let seen = decision.bmc.unwrap();
+    assert_eq!((seen.mac, seen.address), (MacAddr([2, 0xbb, 0xcc, 0, 0, 1]), offered));
+    assert_eq!(seen.until, lab.leases.get(offered).unwrap().until);
 }
 
 #[test]

@@ -67,7 +67,9 @@ fn who_makes_its_address_itself_is_told_what_to_boot() {
 
 #[test]
 fn a_bmc_is_reported_at_the_address_that_it_makes_of_its_mac_address() {
-    let bmc = |lab: &Lab, from: &str| lab.decide(&nameless(), ip(from)).bmc;
+    let bmc = |lab: &Lab, from: &str| {
+        lab.decide(&nameless(), ip(from)).bmc.map(|seen| (seen.mac, seen.address))
+    };
     let lab = on_stateless(CONFIG);
     let expected = (MacAddr([2, 0xbb, 0xcc, 0, 0, 1]), ip("fdaa::bb:ccff:fe00:1"));
     assert_eq!(bmc(&lab, "fe80::bb:ccff:fe00:1"), Some(expected));

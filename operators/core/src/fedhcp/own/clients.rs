@@ -76,6 +76,9 @@ struct Filter {
 /// Who becomes an Endpoint. With us the database of MAC prefixes says that.
 pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, Metal { name_prefix, hosts, filter }) = read(step, files)?;
+    draft.side(step.family).bmc = true;
+    let why = "every subnet of this kind of IP is taken for one with BMCs";
+    draft.notes.push(step.note(why, "take `bmc: true` from the subnets where machines boot"));
     if let Some(prefix) = name_prefix {
         let lines = format!("endpoints: {{ namePrefix: {} }}\n", quote(&prefix.value));
         match refusal(&lines) {

@@ -1,6 +1,6 @@
 //! The section `dhcp6` as it is written.
 
-use super::super::raw::Text;
+use super::super::raw::{Located, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,6 +11,9 @@ pub(in super::super) struct Dhcp6 {
     /// Links whose clients are answered. Relays may send there, too.
     #[serde(default)]
     pub(super) interfaces: Vec<Text>,
+    /// Addresses that relays send from which speak for any subnet.
+    #[serde(default)]
+    pub(super) relays: Vec<Text>,
     /// Our addresses at which relays are answered, such as `fd00::2` or `[fd00::2]:547`.
     #[serde(default)]
     pub(super) listen: Vec<Text>,
@@ -39,7 +42,11 @@ pub(super) struct Subnet {
     pub(super) mode: Option<Text>,
     /// Its link; left out: that where we have an address of the subnet.
     pub(super) interface: Option<Text>,
-    /// Link addresses of relays outside of the subnet that speak for it.
+    /// BMCs are here, and are recorded. Where no subnet says so and there is but one, they are there.
+    #[schemars(extend("type" = "boolean"))]
+    pub(super) bmc: Option<Located<bool>>,
+    /// Relays outside of the subnet that speak for it, by link address or by the address that they send
+    /// from; those inside do anyway.
     #[serde(default)]
     pub(super) relays: Vec<Text>,
     /// Addresses that anybody may get, such as `fd77::1000-fd77::1fff`.

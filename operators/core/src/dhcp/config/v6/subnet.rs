@@ -48,6 +48,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     Ok(Subnet {
         net,
         mode: mode(raw)?,
+        bmc: raw.bmc.as_ref().is_some_and(|bmc| bmc.value),
         interface: on.transpose()?,
         relays: addresses(&raw.relays, "dhcp6.subnets.relays")?,
         ranges: ranges(net, &raw.ranges)?,

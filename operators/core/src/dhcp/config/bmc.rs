@@ -1,0 +1,107 @@
+//! Which subnets have BMCs.
+//!
+//! A DHCP request can say any MAC address. So a BMC counts only in a subnet that is meant for BMCs,
+//! where tenants and booting machines are not.
+
+use super::{Config, Mode};
+
+/// Who says which subnets have BMCs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BmcSubnets {
+    /// The configuration does.
+    #[default]
+    Named,
+    /// Nobody does, and there is one subnet only of each kind of IP: they are there.
+    OnlyOne,
+    /// Nobody does, and there are several: no BMC is recorded.
+    Unknown,
+}
+
+impl BmcSubnets {
+    /// What to tell whoever runs this; nothing, if the configuration says it.
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Named => None,
+            Self::OnlyOne => Some(
+                "no subnet says `bmc: true`, so BMCs are recorded in the only one, and whoever else \
+                 is in it can pretend to be one; give BMCs a subnet of their own, and write \
+                 `bmc: true` there",
+            ),
+            Self::Unknown => Some(
+                "no subnet says `bmc: true`, and there are several: NO BMC IS RECORDED, and known \
+                 ones are not followed; write `bmc: true` to the subnets of BMCs, and to no other",
+            ),
+        }
+    }
+}
+
+impl Config {
+    /// Decides where BMCs are; the configuration `says` it, or does not.
+    pub(super) fn place_bmcs(&mut self, says: bool) {
+        let subnets = self.subnets.iter_mut().filter(|subnet| subnet.mode == Mode::Leases);
+        let subnets: Vec<_> = subnets.map(|subnet| &mut subnet.bmc).collect();
+        let subnets6 = self.dhcp6.iter_mut().flat_map(|it| &mut it.subnets);
+        let subnets6: Vec<_> = subnets6.map(|subnet| &mut subnet.bmc).collect();
+        self.bmc_subnets = match (says, subnets.len().max(subnets6.len())) {
+            (true, _) | (false, 0) => BmcSubnets::Named,
+            (false, 1) => {
+                subnets.into_iter().chain(subnets6).for_each(|bmc| *bmc = true);
+                BmcSubnets::OnlyOne
+            }
+            (false, _) => BmcSubnets::Unknown,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(four: &[&str], six: &[&str]) -> (BmcSubnets, Vec<bool>) {
+        let four = four.iter().zip(1..).map(|(it, n)| format!("{{ subnet: 10.{n}.0.0/24{it} }}"));
+        let six = six.iter().zip(1..).map(|(it, n)| format!("{{ subnet: 'fd0{n}::/64'{it} }}"));
+        let text = format!(
+            "interfaces: [a]\nsubnets: [{}]\ndhcp6: {{ interfaces: [a], subnets: [{}] }}\n",
+            four.collect::<Vec<_>>().join(", "),
+            six.collect::<Vec<_>>().join(", "),
+        );
+        let config = Config::parse(&text).unwrap();
+        let six = config.dhcp6.iter().flat_map(|it| &it.subnets).map(|subnet| subnet.bmc);
+        let bmc = config.subnets.iter().map(|subnet| subnet.bmc).chain(six).collect();
+        (config.bmc_subnets, bmc)
+    }
+
+    #[test]
+    fn bmcs_are_where_a_subnet_says_so_or_in_the_only_one() {
+        const YES: &str = ", bmc: true";
+        const NO: &str = ", bmc: false";
+        const PROXY: &str = ", mode: proxy";
+        use BmcSubnets::{Named, OnlyOne, Unknown};
+        for (four, six, who, expected) in [
+            (&[YES, ""][..], &[][..], Named, &[true, false][..]),
+            (&["", YES], &[""], Named, &[false, true, false]),
+            (&[""], &[YES], Named, &[false, true]),
+            // Who says where they are not, says that they are nowhere else.
+            (&[NO], &[], Named, &[false]),
+            (&[""], &[], OnlyOne, &[true]),
+            (&[], &[""], OnlyOne, &[true]),
+            (&[""], &[""], OnlyOne, &[true, true]),
+            (&["", PROXY], &[], OnlyOne, &[true, false]),
+            (&["", ""], &[], Unknown, &[false, false]),
+            (&[""], &["", ""], Unknown, &[false, false, false]),
+            (&[], &[], Named, &[]),
+        ] {
+            assert_eq!(placed(four, six), (who, expected.to_vec()), "{four:?} {six:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_no_bmcs() {
+        let text = "interfaces: [a]\nsubnets:\n- subnet: 10.1.0.0/24\n  mode: proxy\n  bmc: true\n";
+        let error = Config::parse(text).unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 5: subnets.bmc: a proxy gives out no addresses"),
+            "{error}"
+        );
+    }
+}

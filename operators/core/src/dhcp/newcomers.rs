@@ -1,0 +1,190 @@
+//! New BMCs are recorded on a stranger's word: how many of them, and for how long.
+
+use super::Config;
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Bmc, annotation, condition};
+use std::{collections::HashMap, net::IpAddr};
+
+/// For how long what never answered is kept after its lease.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many new BMCs are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In one subnet, per minute, and at once after a while without any.
+    pub per_minute: u32,
+    /// How many there may be, in all, that have not answered yet.
+    pub unanswered: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { per_minute: 120, unanswered: 256 }
+    }
+}
+
+/// How many have come of late, by subnet.
+#[derive(Clone, Debug, Default)]
+pub struct Newcomers {
+    /// When the last of those that were let in would have been due, had they come one by one.
+    due: HashMap<Option<IpNet>, Timestamp>,
+}
+
+impl Newcomers {
+    /// Lets a new BMC with this address in; `unanswered` is how many there are already that have
+    /// not answered.
+    ///
+    /// # Errors
+    ///
+    /// When to try again, if there are too many.
+    pub fn admit(
+        &mut self,
+        config: &Config,
+        address: IpAddr,
+        unanswered: usize,
+        now: Timestamp,
+    ) -> Result<(), SignedDuration> {
+        const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+        let Bounds { per_minute, unanswered: most } = config.newcomers;
+        if unanswered >= most {
+            return Err(MINUTE);
+        }
+        let subnet = config.net_of(address);
+        self.due.retain(|_, due| *due > now);
+        let due = self.due.get(&subnet).copied().unwrap_or(now);
+        let share = MINUTE / i32::try_from(per_minute).unwrap_or(i32::MAX);
+        let next = due.saturating_add(share).unwrap_or(Timestamp::MAX);
+        let wait = next.duration_since(now) - MINUTE;
+        if wait.is_positive() {
+            return Err(wait);
+        }
+        self.due.insert(subnet, next);
+        Ok(())
+    }
+}
+
+impl Config {
+    /// The subnet of an address, of whatever kind.
+    fn net_of(&self, address: IpAddr) -> Option<IpNet> {
+        match address {
+            IpAddr::V4(address) => self.subnet_of(address).map(|subnet| subnet.net.into()),
+            IpAddr::V6(address) => {
+                self.dhcp6.as_ref()?.subnet_of(address).map(|subnet| subnet.net.into())
+            }
+        }
+    }
+}
+
+/// Whether a BMC has ever answered, be it that it refused its credentials.
+pub fn has_answered(bmc: &Bmc) -> bool {
+    let Some(status) = &bmc.status else { return false };
+    let refuses = || {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|c| c.type_ == condition::READY && c.reason == "AuthenticationFailed")
+    };
+    status.ip.is_some() || refuses()
+}
+
+/// Whether an object was made by this one of our programs.
+pub fn is_made_by<K: kube::Resource>(object: &K, maker: &str) -> bool {
+    let labels = object.meta().labels.as_ref();
+    labels.and_then(|labels| labels.get(annotation::MANAGED_BY)).is_some_and(|it| it == maker)
+}
+
+/// Whether what was made for a BMC that never answered has been there for long enough: a day after
+/// the end of its lease, or, where nobody remembers that, after the last moment that it can have
+/// ended at.
+pub fn is_over(ended: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(ended) >= KEPT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(endpoints: &str) -> Config {
+        let text = format!(
+            "interfaces: [a]\nsubnets: [{{ subnet: 10.1.0.0/16 }}, {{ subnet: 10.2.0.0/16 }}]\n\
+             dhcp6: {{ interfaces: [a], subnets: [{{ subnet: 'fd01::/64' }}] }}\n{endpoints}\n"
+        );
+        Config::parse(&text).unwrap()
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap()
+    }
+
+    fn come(newcomers: &mut Newcomers, config: &Config, first: [u8; 2], millis: i64) -> usize {
+        let come = (0..400_u16).map(|n| {
+            let [high, low] = n.to_be_bytes();
+            let address = IpAddr::from([first[0], first[1], high, low]);
+            newcomers.admit(config, address, 0, at(millis)).is_ok()
+        });
+        come.filter(|is_in| *is_in).count()
+    }
+
+    #[test]
+    fn of_a_crowd_as_many_are_let_in_per_subnet_as_may_come_in_a_minute() {
+        let (mut newcomers, config) =
+            (Newcomers::default(), config("endpoints: { newPerMinute: 60 }"));
+        assert_eq!(come(&mut newcomers, &config, [10, 1], 0), 60);
+        assert_eq!(come(&mut newcomers, &config, [10, 1], 0), 0);
+        assert_eq!(come(&mut newcomers, &config, [10, 2], 0), 60, "another subnet");
+        assert_eq!(come(&mut newcomers, &config, [10, 1], 5_000), 5);
+        assert_eq!(come(&mut newcomers, &config, [10, 1], 600_000), 60);
+        let v6 = "fd01::1".parse().unwrap();
+        assert!(newcomers.admit(&config, v6, 0, at(600_000)).is_ok());
+        assert_eq!(newcomers.due.len(), 2, "what is past is forgotten");
+    }
+
+    #[test]
+    fn who_has_to_wait_is_told_for_how_long() {
+        let (mut newcomers, config) =
+            (Newcomers::default(), config("endpoints: { newPerMinute: 1 }"));
+        let address = IpAddr::from([10, 1, 0, 1]);
+        assert_eq!(newcomers.admit(&config, address, 0, at(0)), Ok(()));
+        let wait = newcomers.admit(&config, address, 0, at(10_000)).unwrap_err();
+        assert_eq!(wait, SignedDuration::from_secs(50));
+        assert_eq!(newcomers.admit(&config, address, 0, at(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn no_more_wait_for_their_first_answer_than_the_configuration_says() {
+        for (endpoints, most) in [("", 256), ("endpoints: { maxUnanswered: 3 }", 3)] {
+            let (mut newcomers, config) = (Newcomers::default(), config(endpoints));
+            let address = IpAddr::from([10, 1, 0, 1]);
+            assert!(newcomers.admit(&config, address, most - 1, at(0)).is_ok());
+            assert!(newcomers.admit(&config, address, most, at(0)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_never_answered_is_kept_for_a_day_after_its_lease() {
+        const DAY: i64 = 24 * 3_600_000;
+        assert!(!is_over(at(0), at(DAY - 1)));
+        assert!(is_over(at(0), at(DAY)));
+        assert!(!is_over(at(DAY), at(0)));
+    }
+
+    #[test]
+    fn a_bmc_that_refuses_its_credentials_has_answered() {
+        let mut bmc = Bmc::new("a", metal_api::BmcSpec::default());
+        assert!(!has_answered(&bmc));
+        let fact = |reason| crate::conditions::Fact {
+            type_: condition::READY,
+            holds: false,
+            reason,
+            message: "",
+        };
+        for (reason, answered) in [("ConnectionFailed", false), ("AuthenticationFailed", true)] {
+            let mut status = metal_api::BmcStatus::default();
+            crate::conditions::set(&mut status.conditions, fact(reason), None, at(0));
+            bmc.status = Some(status);
+            assert_eq!(has_answered(&bmc), answered, "{reason}");
+        }
+        bmc.status =
+            Some(metal_api::BmcStatus { ip: Some("10.1.0.1".to_owned()), ..Default::default() });
+        assert!(has_answered(&bmc));
+    }
+}

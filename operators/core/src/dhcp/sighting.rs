@@ -1,0 +1,27 @@
+//! A BMC that has an address.
+
+use jiff::Timestamp;
+use metal_api::MacAddr;
+use std::net::IpAddr;
+
+/// A BMC has an address, as far as DHCP can tell: whoever has its MAC address could have asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting<A = IpAddr> {
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its address.
+    pub address: A,
+    /// When its lease ends, unless it renews it.
+    pub until: Timestamp,
+    /// An address that it has in another subnet, and until when. It cannot be in both places.
+    pub elsewhere: Option<(A, Timestamp)>,
+}
+
+impl<A: Into<IpAddr>> Sighting<A> {
+    /// The same, whatever kind of IP.
+    pub fn of_any_kind(self) -> Sighting {
+        let Self { mac, address, until, elsewhere } = self;
+        let elsewhere = elsewhere.map(|(address, until)| (address.into(), until));
+        Sighting { mac, address: address.into(), until, elsewhere }
+    }
+}

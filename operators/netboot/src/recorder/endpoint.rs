@@ -1,0 +1,115 @@
+//! Endpoints that say where BMCs are.
+
+use super::{Error, MANAGER, Recorder};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, api::PostParams};
+use metal_api::{Endpoint, EndpointSpec, annotation};
+use metal_core::dhcp::{
+    Sighting,
+    endpoint::{Answer, Conflict, Recording, name, recording},
+};
+use metal_runtime::{patch_annotations, patch_spec};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
+
+/// How long a BMC may take to take a connection where it was.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Where a BMC is asked that the database no longer knows.
+const HTTPS: u16 = 443;
+
+impl Recorder {
+    pub(super) async fn record_endpoint(&self, seen: &Sighting) -> Result<&'static str, Error> {
+        let prefix = self.config.borrow().endpoint_prefix.clone();
+        let decide = |answer| {
+            let holders = self.endpoints.get(&seen.mac);
+            let named = self.endpoints.named(None, &name(&prefix, seen.mac));
+            recording(&prefix, seen, holders, named, answer, Timestamp::now())
+        };
+        let mut decision = decide(Answer::Unasked);
+        if let Recording::Ask(known) = decision {
+            decision = decide(self.ask(seen, known).await);
+        }
+        match decision {
+            Recording::Nothing => self.settle(seen).await,
+            Recording::Create(endpoint) => {
+                self.admit(seen)?;
+                self.create(seen, &endpoint).await
+            }
+            Recording::Readdress(endpoint) => self.readdress(seen, &endpoint).await,
+            // It was asked: what was known has changed meanwhile.
+            Recording::Ask(_) => Err(Error::Deadline),
+            Recording::Conflict(endpoint, why) => Err(self.conflict(seen, endpoint, why).await),
+            Recording::Ambiguous(endpoints) => Err(Error::Ambiguous { mac: seen.mac, endpoints }),
+            Recording::NameTaken(endpoint) => Err(Error::NameTaken { mac: seen.mac, endpoint }),
+        }
+    }
+
+    /// Whether something takes connections where the BMC was.
+    async fn ask(&self, seen: &Sighting, known: IpAddr) -> Answer {
+        let port = self.database.borrow().lookup(seen.mac).map_or(HTTPS, |entry| entry.port);
+        match timeout(PATIENCE, TcpStream::connect((known, port))).await {
+            Ok(Ok(_)) => Answer::Given,
+            Ok(Err(_)) | Err(_) => Answer::Missing,
+        }
+    }
+
+    async fn create(&self, seen: &Sighting, new: &Endpoint) -> Result<&'static str, Error> {
+        let api = Api::<Endpoint>::all(self.client.clone());
+        // Not applied: a name that somebody else has taken must not become ours.
+        let params =
+            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        api.create(&params, new).await.map_err(Error::Create)?;
+        self.made(&new.name_any());
+        tracing::info!(mac = %seen.mac, ip = %seen.address, endpoint = new.name_any(), "endpoint created");
+        Ok("Created")
+    }
+
+    async fn readdress(&self, seen: &Sighting, old: &Endpoint) -> Result<&'static str, Error> {
+        let api = Api::<Endpoint>::all(self.client.clone());
+        let spec = EndpointSpec { ip: Some(seen.address.to_string()), ..EndpointSpec::default() };
+        let new = patch_spec(&api, old, &spec, MANAGER).await.map_err(Error::Readdress)?;
+        tracing::info!(mac = %seen.mac, ip = %seen.address, endpoint = old.name_any(), "endpoint readdressed");
+        if conflict_of(old).is_some() {
+            let mut written = old.clone();
+            written.metadata.resource_version = new.metadata.resource_version;
+            self.note(&written, None).await?;
+        }
+        Ok("Readdressed")
+    }
+
+    /// A BMC is where its Endpoint says: a conflict, if there was one, is over.
+    async fn settle(&self, seen: &Sighting) -> Result<&'static str, Error> {
+        let holders = self.endpoints.get(&seen.mac);
+        let [endpoint] = holders.as_slice() else { return Ok("Unchanged") };
+        let known = endpoint.spec.ip.as_deref().and_then(|ip| ip.parse().ok());
+        if known == Some(seen.address) && conflict_of(endpoint).is_some() {
+            self.note(endpoint, None).await?;
+            return Ok("Settled");
+        }
+        Ok("Unchanged")
+    }
+
+    /// Shows on the Endpoint that its BMC was seen elsewhere.
+    async fn conflict(&self, seen: &Sighting, endpoint: Arc<Endpoint>, why: Conflict) -> Error {
+        let error = Error::AddressConflict { ip: seen.address, endpoint, why };
+        let Error::AddressConflict { endpoint, .. } = &error else { return error };
+        let text = error.to_string();
+        if conflict_of(endpoint) != Some(&text)
+            && let Err(failed) = self.note(endpoint, Some(&text)).await
+        {
+            return failed;
+        }
+        error
+    }
+
+    async fn note(&self, endpoint: &Endpoint, text: Option<&str>) -> Result<(), Error> {
+        let api = Api::<Endpoint>::all(self.client.clone());
+        let annotations = [(annotation::ADDRESS_CONFLICT, text)].into();
+        let noted = patch_annotations(&api, endpoint, &annotations, MANAGER).await;
+        noted.map(drop).map_err(Error::Note)
+    }
+}
+
+fn conflict_of(endpoint: &Endpoint) -> Option<&String> {
+    endpoint.metadata.annotations.as_ref()?.get(annotation::ADDRESS_CONFLICT)
+}

@@ -1,0 +1,152 @@
+//! New BMCs, which are recorded on a stranger's word: a bound, and an end.
+
+use super::{Error, Recorder};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt};
+use metal_api::{Bmc, BmcSecret, Endpoint, MacAddr};
+use metal_core::dhcp::{
+    Record, Sighting,
+    endpoint::MAKER,
+    inline,
+    newcomers::{Newcomers, has_answered, is_made_by, is_over},
+};
+use metal_runtime::{delete_seen, report::Chain};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// How often we look for what is over.
+const COLLECT_EVERY: Duration = Duration::from_mins(10);
+/// How soon what was made shows in the watch.
+const SHOWN: Duration = Duration::from_mins(1);
+
+/// How many new BMCs there were of late.
+#[derive(Debug, Default)]
+pub struct Crowd(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    newcomers: Newcomers,
+    /// What was made, and does not show yet.
+    made: HashMap<String, Instant>,
+    told: Option<Instant>,
+}
+
+impl Crowd {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recorder {
+    /// Lets a new BMC in.
+    pub(super) fn admit(&self, seen: &Sighting) -> Result<(), Error> {
+        let config = self.config.borrow().clone();
+        let shown: HashSet<String> = self.unanswered(config.record).collect();
+        let mut state = self.crowd.state();
+        state.made.retain(|name, at| at.elapsed() < SHOWN && !shown.contains(name));
+        let unanswered = shown.len() + state.made.len();
+        let admitted = state.newcomers.admit(&config, seen.address, unanswered, Timestamp::now());
+        admitted.map_err(|wait| {
+            if state.told.is_none_or(|at| at.elapsed() > SHOWN) {
+                state.told = Some(Instant::now());
+                let hint = "if they are yours, raise endpoints.newPerMinute or maxUnanswered";
+                tracing::warn!(unanswered, hint, "BMCs wait: too many are new, or never answered");
+            }
+            Error::TooManyNew { wait: wait.unsigned_abs() }
+        })
+    }
+
+    /// A new one was made.
+    pub(super) fn made(&self, name: &str) {
+        self.crowd.state().made.insert(name.to_owned(), Instant::now());
+    }
+
+    /// Names of what we made for BMCs that have not answered.
+    fn unanswered(&self, record: Record) -> impl Iterator<Item = String> {
+        let bmcs = self.bmcs.all();
+        match record {
+            Record::Bmc => {
+                let ours = bmcs.into_iter().filter(|bmc| is_made_by(&**bmc, MAKER));
+                let ours = ours.filter(|bmc| !has_answered(bmc)).map(|bmc| bmc.name_any());
+                ours.collect::<Vec<_>>().into_iter()
+            }
+            Record::Endpoint => {
+                let answered = bmcs.iter().filter(|bmc| has_answered(bmc));
+                let of =
+                    answered.filter_map(|bmc| Some(bmc.spec.endpoint_ref.as_ref()?.name.as_str()));
+                let answered: HashSet<&str> = of.collect();
+                let ours = self.endpoints.all().into_iter();
+                let ours = ours.filter(|endpoint| is_made_by(&**endpoint, MAKER));
+                let ours = ours.map(|endpoint| endpoint.name_any());
+                ours.filter(|name| !answered.contains(name.as_str()))
+                    .collect::<Vec<_>>()
+                    .into_iter()
+            }
+        }
+    }
+
+    pub(super) async fn collect_for_ever(&self) {
+        loop {
+            sleep(COLLECT_EVERY).await;
+            self.collect(Timestamp::now()).await;
+        }
+    }
+
+    /// Removes what was made for BMCs that never answered, a day after their leases. What has
+    /// answered meanwhile is kept by the resource version.
+    pub(super) async fn collect(&self, now: Timestamp) {
+        if !(self.endpoints.is_ready() && self.bmcs.is_ready()) {
+            return;
+        }
+        let record = self.config.borrow().record;
+        for name in self.unanswered(record) {
+            match record {
+                Record::Endpoint => {
+                    let Some(endpoint) = self.endpoints.named(None, &name) else { continue };
+                    if super::mac_of(&endpoint).is_some_and(|mac| self.is_over(mac, now)) {
+                        let api = Api::<Endpoint>::all(self.client.clone());
+                        told(&name, delete_seen(&api, &*endpoint).await);
+                    }
+                }
+                Record::Bmc => {
+                    let Some(bmc) = self.bmcs.named(None, &name) else { continue };
+                    if inline::mac_of(&bmc).is_some_and(|mac| self.is_over(mac, now)) {
+                        self.delete_credentials(&name).await;
+                        let api = Api::<Bmc>::all(self.client.clone());
+                        told(&name, delete_seen(&api, &*bmc).await);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another instance may know of a lease that we do not.
+    fn is_over(&self, mac: MacAddr, now: Timestamp) -> bool {
+        let alone = self.config.borrow().instances.is_none();
+        self.sightings.ended(mac, alone).is_some_and(|ended| is_over(ended, now))
+    }
+
+    /// Credentials that we made for a BMC of this name.
+    async fn delete_credentials(&self, name: &str) {
+        let api = Api::<BmcSecret>::all(self.client.clone());
+        match api.get_opt(name).await {
+            Ok(Some(secret)) if is_made_by(&secret, MAKER) => {
+                told(name, delete_seen(&api, &secret).await);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(error = %Chain(&error), name, "credentials not read"),
+        }
+    }
+}
+
+fn told(name: &str, deleted: Result<(), kube::Error>) {
+    match deleted {
+        Ok(()) => tracing::info!(name, "removed: its BMC never answered"),
+        // It is tried again.
+        Err(error) => tracing::debug!(error = %Chain(&error), name, "not removed"),
+    }
+}

@@ -1,0 +1,116 @@
+//! What the packet path has seen of BMCs.
+
+use jiff::Timestamp;
+use metal_api::MacAddr;
+use metal_core::dhcp::Sighting;
+use metal_runtime::queue::Queue;
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many BMCs may wait. One that finds no place is seen again when it renews its lease.
+pub(super) const MOST: usize = 1 << 16;
+
+/// BMCs with an address that is not recorded yet. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Sightings(pub(super) Arc<Shared>);
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    wanted: Mutex<HashMap<MacAddr, Sighting>>,
+    /// When the last lease of a BMC ended, or will end.
+    ends: Mutex<HashMap<MacAddr, Timestamp>>,
+    started: Started,
+    pub(super) queue: Queue<MacAddr>,
+    pub(super) waiting: Gauge,
+    pub(super) dropped: Counter,
+}
+
+impl Sightings {
+    /// A BMC has this address. Never waits. Of two kinds of address, IPv4 counts.
+    pub fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
+        let seen = seen.of_any_kind();
+        let mac = seen.mac;
+        self.ends_at(mac, seen.until);
+        let mut wanted = self.wanted();
+        if seen.address.is_ipv6() && wanted.get(&mac).is_some_and(|it| it.address.is_ipv4()) {
+            return;
+        }
+        if wanted.len() >= MOST && !wanted.contains_key(&mac) {
+            self.0.dropped.inc();
+            return;
+        }
+        wanted.insert(mac, seen);
+        self.told(&wanted);
+        drop(wanted);
+        self.0.queue.add(mac);
+    }
+
+    /// A lease of a BMC has ended, or will end, then.
+    pub fn ends_at(&self, mac: MacAddr, until: Timestamp) {
+        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() < MOST || ends.contains_key(&mac) {
+            let end = ends.entry(mac).or_insert(until);
+            *end = until.max(*end);
+        }
+    }
+
+    /// When the last lease of a BMC ended. Of one that we know nothing of, it ended before this
+    /// process began at the latest, if we are `alone`.
+    pub(super) fn ended(&self, mac: MacAddr, alone: bool) -> Option<Timestamp> {
+        let ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(&mac).copied().or_else(|| alone.then_some(self.0.started.0))
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.wanted().len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets `registry` tell how many wait, and how many found no place.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("netboot");
+        let help = "BMCs that are not recorded yet";
+        registry.register("endpoints_waiting", help, self.0.waiting.clone());
+        let help = "BMCs that found no place in the queue";
+        registry.register("endpoints_dropped", help, self.0.dropped.clone());
+    }
+
+    /// It is recorded, unless it was seen elsewhere since.
+    pub(super) fn recorded(&self, seen: &Sighting) {
+        let mut wanted = self.wanted();
+        if wanted.get(&seen.mac) == Some(seen) {
+            wanted.remove(&seen.mac);
+            self.told(&wanted);
+        }
+    }
+
+    fn told(&self, wanted: &HashMap<MacAddr, Sighting>) {
+        self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, Sighting>> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When this process began.
+#[derive(Debug)]
+struct Started(Timestamp);
+
+impl Default for Started {
+    fn default() -> Self {
+        Self(Timestamp::now())
+    }
+}
