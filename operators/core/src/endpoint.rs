@@ -2,6 +2,7 @@
 //! that says why not.
 
 use crate::{
+    bmc::note_of_new,
     conditions::{self, Fact},
     macdb::{Entry, MacDb},
 };
@@ -9,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use metal_api::{
     Bmc, BmcSecretSpec, BmcSpec, ConsoleProtocol, ConsoleProtocolName, Endpoint, EndpointStatus,
     InlineAccess, LocalObjectReference, MacAddr, Operation, Protocol, ProtocolName, ProtocolScheme,
-    condition,
+    annotation, condition,
 };
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Watches wake an Endpoint when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -50,6 +51,8 @@ pub enum Decision {
 pub struct Wanted {
     /// The credentials.
     pub secret: BmcSecretSpec,
+    /// Annotations of the credentials: the BMC that they are made for.
+    pub note: BTreeMap<String, String>,
     /// The BMC.
     pub bmc: BmcSpec,
 }
@@ -63,6 +66,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let judged = judge(seen);
     let mut new = seen.endpoint.status.clone().unwrap_or_default();
     recognized(&mut new, seen, judged.as_ref().err());
+    settled(&mut new, seen);
     if Some(&new) != seen.endpoint.status.as_ref() && new != EndpointStatus::default() {
         return Decision::Record(new);
     }
@@ -83,7 +87,7 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
         ("InvalidMACAddress", format!("spec.macAddress: {error}: write it as aa:bb:cc:dd:ee:ff"))
     })?;
     let ip = spec.ip.as_deref().unwrap_or_default();
-    ip.parse::<IpAddr>().map_err(|_| {
+    let ip = ip.parse::<IpAddr>().map_err(|_| {
         ("InvalidIP", format!("spec.ip: `{ip}` is not an IP address: set the address of the BMC"))
     })?;
     if !seen.twins.is_empty() {
@@ -104,7 +108,7 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
         );
         ("UnknownPrefix", message)
     })?;
-    wanted(seen, entry).map(Some)
+    wanted(seen, ip, entry).map(Some)
 }
 
 /// A BMC of this name is there: it is left as it is, if it is ours.
@@ -121,9 +125,9 @@ fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal
     }
 }
 
-fn wanted(seen: &Observation<'_>, entry: &Entry) -> Result<Wanted, Refusal> {
+fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<Wanted, Refusal> {
     let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
-    let mut wanted = recognised(&name, entry)?;
+    let mut wanted = recognised(&name, (ip, seen.now), entry)?;
     wanted.bmc.endpoint_ref = Some(LocalObjectReference { name });
     Ok(wanted)
 }
@@ -133,15 +137,26 @@ fn wanted(seen: &Observation<'_>, entry: &Entry) -> Result<Wanted, Refusal> {
 /// # Errors
 ///
 /// What is wrong with the entry of its MAC prefix, and what to do.
-pub fn inline(name: &str, mac: MacAddr, ip: IpAddr, entry: &Entry) -> Result<Wanted, String> {
-    let mut wanted = recognised(name, entry).map_err(|(_, message)| message)?;
+pub fn inline(
+    name: &str,
+    (mac, ip): (MacAddr, IpAddr),
+    entry: &Entry,
+    now: Timestamp,
+) -> Result<Wanted, String> {
+    let mut wanted = recognised(name, (ip, now), entry).map_err(|(_, message)| message)?;
     let (mac_address, ip) = (Some(mac.to_string()), Some(ip.to_string()));
     wanted.bmc.access = Some(InlineAccess { mac_address, ip });
     Ok(wanted)
 }
 
 /// Both objects, by the entry of a MAC prefix; the BMC does not say yet where it is.
-fn recognised(name: &str, entry: &Entry) -> Result<Wanted, Refusal> {
+///
+/// What DHCP has found gets its first password by https, unless the entry says http.
+fn recognised(
+    name: &str,
+    (ip, now): (IpAddr, Timestamp),
+    entry: &Entry,
+) -> Result<Wanted, Refusal> {
     let invalid = |field: &str, value: &str, fix: &str| {
         let prefix = &entry.mac_prefix;
         ("InvalidEntry", format!("MAC prefix database, entry {prefix}: {field} `{value}`: {fix}"))
@@ -179,12 +194,15 @@ fn recognised(name: &str, entry: &Entry) -> Result<Wanted, Refusal> {
         protocol: Protocol {
             name: protocol,
             port: i32::from(entry.port),
-            scheme: entry.protocol_scheme.as_deref().map(ProtocolScheme::from),
+            scheme: Some(
+                entry.protocol_scheme.as_deref().map_or(ProtocolScheme::Https, Into::into),
+            ),
         },
         console_protocol: console,
         ..BmcSpec::default()
     };
-    Ok(Wanted { secret: BmcSecretSpec { data: Some(data.into()), ..Default::default() }, bmc })
+    let secret = BmcSecretSpec { data: Some(data.into()), ..Default::default() };
+    Ok(Wanted { secret, note: note_of_new(ip, now), bmc })
 }
 
 /// Says why the Endpoint is no BMC. One that was always fine carries no condition: that saves a
@@ -202,6 +220,20 @@ fn recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<
     let generation = seen.endpoint.metadata.generation;
     new.observed_generation = generation;
     conditions::set(&mut new.conditions, fact, generation, seen.now);
+}
+
+/// Shows what netboot found: it writes no status of an Endpoint.
+fn settled(new: &mut EndpointStatus, seen: &Observation<'_>) {
+    let type_ = condition::ADDRESS_SETTLED;
+    let annotations = seen.endpoint.metadata.annotations.as_ref();
+    let fact = match annotations.and_then(|all| all.get(annotation::ADDRESS_CONFLICT)) {
+        Some(message) => Fact { type_, holds: false, reason: "AddressConflict", message },
+        None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
+            Fact { type_, holds: true, reason: "Settled", message: "" }
+        }
+        None => return,
+    };
+    conditions::set(&mut new.conditions, fact, seen.endpoint.metadata.generation, seen.now);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
-use metal_core::{redfish::Scheme, server::Settings};
+use metal_core::{bmc::Verification, redfish::Scheme, server::Settings};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
 use std::{path::PathBuf, time::Duration};
 
@@ -74,15 +74,19 @@ pub struct Args {
     /// [default: no server does]
     #[arg(long, value_name = "URL")]
     pub virtual_media_url: Option<String>,
+    /// Whether servers that were found by DHCP, or by an Endpoint, can be claimed at once, or are
+    /// held until a person admits them by removing the taint bloomery.dev/not-admitted
+    #[arg(long, value_enum, default_value_t = NewServers::Claimable)]
+    pub new_servers: NewServers,
     /// Take reports without a token: whoever reaches the registry can then fake any inventory
     #[arg(long)]
     pub registry_allow_tokenless: bool,
-    /// Scheme of BMCs that name none [default: http; see --insecure]
+    /// Scheme of BMCs that name none [default: https; see --insecure]
     #[arg(long, value_enum)]
     pub protocol: Option<Protocol>,
     /// Deprecated: the scheme of BMCs that name none is http if true, https if false
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    pub insecure: bool,
+    #[arg(long)]
+    pub insecure: Option<bool>,
     /// Do not verify the certificates of BMCs
     #[arg(long)]
     pub skip_cert_validation: bool,
@@ -95,6 +99,15 @@ pub struct Args {
     /// How many claims are worked on at a time
     #[arg(long, default_value_t = 16)]
     pub server_claim_max_concurrent_reconciles: usize,
+}
+
+/// What becomes of a server that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NewServers {
+    /// It can be claimed as soon as it is available.
+    Claimable,
+    /// It cannot before a person admits it.
+    Held,
 }
 
 /// Scheme of a BMC.
@@ -210,8 +223,17 @@ impl Args {
 
     /// Scheme of BMCs that name none.
     pub fn default_scheme(&self) -> Scheme {
-        let plain = self.protocol.map_or(self.insecure, |protocol| protocol == Protocol::Http);
-        if plain { Scheme::Http } else { Scheme::Https }
+        let plain = self.protocol.map(|protocol| protocol == Protocol::Http).or(self.insecure);
+        if plain == Some(true) { Scheme::Http } else { Scheme::Https }
+    }
+
+    /// How BMCs show who they are.
+    pub fn verification(&self) -> Verification {
+        match (&self.bmc_ca_file, self.skip_cert_validation) {
+            (Some(_), _) => Verification::Authorities,
+            (None, true) => Verification::Off,
+            (None, false) => Verification::Pinned,
+        }
     }
 
     /// What the lifecycle of servers depends on.

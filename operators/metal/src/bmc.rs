@@ -6,15 +6,16 @@ use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
-use metal_api::{Bmc, Server};
+use metal_api::{Bmc, BmcSecret, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
-    bmc::{Decision, Destination, Observation, Reading, Said, decide, server_name},
+    bmc::{Decision, Destination, Note, Observation, Reading, Said, decide, server_name},
+    dhcp::newcomers::{has_answered, is_made_by},
     redfish::{ManagerReading, Unreachable},
     server::Reading as SystemReadingOf,
 };
 use metal_runtime::{
-    apply_status,
+    apply_status, delete_seen, patch_annotations,
     report::Chain,
     work::{NOT_LISTED, Next, Work},
 };
@@ -22,8 +23,11 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+/// When to come back where too many that have never answered are looked at.
+const CROWDED: Duration = Duration::from_secs(2);
 /// The last reading of each BMC, and where it came from. All of it may be lost.
 #[derive(Debug, Default)]
 pub struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
@@ -78,11 +82,29 @@ pub async fn pass<C: Connect>(
             Decision::Look if looked => return Err(Error::Restless),
             Decision::Look => {
                 looked = true;
+                // Who is nobody, and costs a timeout, must not keep others waiting.
+                let turn = (!has_answered(&bmc)).then(|| ctx.strangers.try_acquire());
+                let Ok(_turn) = turn.transpose() else { return Ok(Next::After(CROWDED)) };
                 look(&ctx, &readings, &bmc).await;
             }
             Decision::Record(status) => {
                 let api = Api::<Bmc>::all(ctx.client.clone());
                 apply_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
+                return Ok(Next::After(CAUGHT_UP));
+            }
+            Decision::Note(note) => {
+                self::note(&ctx, &bmc, &note).await?;
+                return Ok(Next::After(CAUGHT_UP));
+            }
+            Decision::Settle => {
+                let api = Api::<Bmc>::all(ctx.client.clone());
+                let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
+                let settled = patch_annotations(&api, &*bmc, &annotations, MANAGER).await;
+                settled.map_err(Error::write("BMC"))?;
+                return Ok(Next::After(CAUGHT_UP));
+            }
+            Decision::Collect => {
+                collect(&ctx, &bmc).await?;
                 return Ok(Next::After(CAUGHT_UP));
             }
             Decision::Create(servers) => {
@@ -108,16 +130,18 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
     let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.clone());
     let same_uuid: Vec<_> =
         uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
-    let failure = failure(work, &name);
+    let (failure, secret) = (failure(work, &name), ctx.secret_of(bmc));
     let servers = servers(ctx, &name, said.map_or(0, |said| said.systems.len()));
     decide(&Observation {
         bmc,
         destination,
+        secret: secret.as_deref(),
         mac_address: mac_address(ctx, bmc),
         reading: reading.as_ref(),
         servers: &servers,
         same_uuid: &same_uuid,
         namespace: &ctx.settings.namespace,
+        holds_new: ctx.holds_new,
         failure: failure.as_ref(),
         started: ctx.started,
         now: Timestamp::now(),
@@ -146,7 +170,7 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
-    ctx.bmcs.set_pin(&to, crate::context::pin_of(bmc));
+    ctx.bmcs.set_pin(&to, ctx.pin_of(bmc));
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let reading = async {
@@ -172,6 +196,28 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         }
     }
     readings.keep(&bmc.name_any(), &destination, Reading { at, result });
+}
+
+/// Removes what was made for a BMC that never answered: the credentials first, since nothing leads
+/// to them once it is gone.
+async fn collect<C>(ctx: &Context<C>, bmc: &Bmc) -> Result<(), Error> {
+    let client = &ctx.client;
+    if let Some(secret) = ctx.secret_of(bmc).filter(|secret| is_made_by(&**secret, MANAGER)) {
+        let secrets = Api::<BmcSecret>::all(client.clone());
+        delete_seen(&secrets, &*secret).await.map_err(Error::write("BMCSecret"))?;
+    }
+    tracing::info!(bmc = bmc.name_any(), "removed: it never answered, and its Endpoint is gone");
+    let bmcs = Api::<Bmc>::all(client.clone());
+    delete_seen(&bmcs, bmc).await.map_err(Error::write("BMC"))
+}
+
+/// Writes beside the credentials which BMC they are of.
+async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<(), Error> {
+    let Some(secret) = ctx.secret_of(bmc) else { return Ok(()) };
+    let api = Api::<BmcSecret>::all(ctx.client.clone());
+    let annotations = note.iter().map(|(key, value)| (*key, value.as_deref())).collect();
+    let noted = patch_annotations(&api, &*secret, &annotations, MANAGER).await;
+    noted.map(drop).map_err(Error::write("BMCSecret"))
 }
 
 /// The way to a BMC.

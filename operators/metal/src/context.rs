@@ -7,10 +7,13 @@ use kube::{
     Client, Resource,
     runtime::events::{EventType, Recorder},
 };
-use metal_api::{Bmc, Server};
+use metal_api::{Bmc, BmcSecret, Server};
 use metal_bmc::{Connect, Permit, Pin, Withdrawn};
 use metal_core::{
-    bmc::{Destination, Missing, destination, inline_destination},
+    bmc::{
+        Destination, Missing, Verification, certificate, destination, inline_destination,
+        may_log_in,
+    },
     capability::Key,
     discovery::IgnitionTemplate,
     redfish::Scheme,
@@ -22,7 +25,10 @@ use metal_runtime::{
     tenure::Tenure,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{Receiver, Sender},
+};
 
 /// What every pass may use.
 pub struct Context<C> {
@@ -40,6 +46,12 @@ pub struct Context<C> {
     pub settings: Settings,
     /// Scheme of BMCs that name none.
     pub default_scheme: Scheme,
+    /// How BMCs show who they are.
+    pub verification: Verification,
+    /// Whether new servers are held until a person admits them.
+    pub holds_new: bool,
+    /// How many BMCs that have never answered are looked at, at a time.
+    pub strangers: Semaphore,
     /// The MAC prefix database, as it is now.
     pub mac_prefixes: Arc<MacPrefixes>,
     /// What a discovery boots.
@@ -81,18 +93,13 @@ pub struct DiscoveryBoot {
     pub key: Key,
 }
 
-/// The certificate that a BMC is held to.
-pub fn pin_of(bmc: &Bmc) -> Option<Pin> {
-    bmc.status.as_ref()?.certificate_fingerprint.as_ref()?.parse().ok()
-}
-
 impl<C: Connect> Context<C> {
     /// The connection to the BMC of a server, which is held to the certificate that is recorded.
     pub fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
         let target = crate::bmc::target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
         let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
-        if let Some(pin) = bmc.as_deref().and_then(pin_of) {
+        if let Some(pin) = bmc.as_deref().and_then(|bmc| self.pin_of(bmc)) {
             self.bmcs.set_pin(&target, Some(pin));
         }
         self.bmcs.connect(&target, &destination.credentials)
@@ -106,16 +113,29 @@ impl<C> Context<C> {
         permit(self.tenure.clone(), clock::since_boot, DECISION)
     }
 
-    /// Where a BMC is, and who logs in.
+    /// Where a BMC is, and who may log in there.
     ///
     /// # Errors
     ///
-    /// What is missing, or malformed.
+    /// What is missing, or malformed, or that nobody knows who is there.
     pub fn destination_of_bmc(&self, bmc: &Bmc) -> Result<Destination, Missing> {
         let endpoint = bmc.spec.endpoint_ref.as_ref();
         let endpoint = endpoint.and_then(|it| self.view.endpoints.named(None, &it.name));
-        let secret = self.view.secrets.named(None, &bmc.spec.bmc_secret_ref.name);
-        destination(bmc, endpoint.as_deref(), secret.as_deref(), self.default_scheme)
+        let secret = self.secret_of(bmc);
+        let secret = secret.as_deref();
+        let destination = destination(bmc, endpoint.as_deref(), secret, self.default_scheme)?;
+        may_log_in(bmc, secret, &destination, self.verification, Timestamp::now())?;
+        Ok(destination)
+    }
+
+    /// The credentials of a BMC.
+    pub fn secret_of(&self, bmc: &Bmc) -> Option<Arc<BmcSecret>> {
+        self.view.secrets.named(None, &bmc.spec.bmc_secret_ref.name)
+    }
+
+    /// The certificate that a BMC is held to.
+    pub fn pin_of(&self, bmc: &Bmc) -> Option<Pin> {
+        certificate(bmc, self.secret_of(bmc).as_deref())?.parse().ok()
     }
 
     /// Where the BMC of a server is, and who logs in.

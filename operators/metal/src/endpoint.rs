@@ -3,7 +3,7 @@
 use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
-use metal_api::{Bmc, BmcSecret, Endpoint};
+use metal_api::{Bmc, BmcSecret, Endpoint, annotation};
 use metal_core::endpoint::{Decision, Observation, Wanted, decide};
 use metal_runtime::{
     apply_status,
@@ -69,11 +69,15 @@ fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
 /// that a pass that died in between is taken up again.
 async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<(), Error> {
     let mut secret = BmcSecret::new(name, wanted.secret);
-    secret.metadata.finalizers = None;
+    secret.metadata.annotations = Some(wanted.note);
+    let label = (annotation::MANAGED_BY.to_owned(), MANAGER.to_owned());
+    let labels = Some([label].into());
+    secret.metadata.labels.clone_from(&labels);
     let secrets = Api::<BmcSecret>::all(ctx.client.clone());
     unless_there(secrets.create(&params(), &secret).await).map_err(Error::write("BMCSecret"))?;
     let bmcs = Api::<Bmc>::all(ctx.client.clone());
-    let bmc = Bmc::new(name, wanted.bmc);
+    let mut bmc = Bmc::new(name, wanted.bmc);
+    bmc.metadata.labels = labels;
     unless_there(bmcs.create(&params(), &bmc).await).map_err(Error::write("BMC"))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Context, MANAGER, Unreadable,
-    args::Args,
+    args::{Args, NewServers},
     bmc::{self, Readings},
     claim, endpoint, inherited,
     macdb::MacPrefixes,
@@ -41,6 +41,7 @@ use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
+    sync::Semaphore,
     sync::mpsc::{Sender, channel},
 };
 use tokio_util::sync::CancellationToken;
@@ -205,6 +206,9 @@ async fn context(
         memories: Memories::default(),
         settings: args.settings(),
         default_scheme: args.default_scheme(),
+        verification: args.verification(),
+        holds_new: args.new_servers == NewServers::Held,
+        strangers: Semaphore::new(CONCURRENCY / 2),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: startup::discovery(args, client).await?,
         media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),

@@ -1,6 +1,13 @@
-use super::{Decision, Missing, Observation, Said};
+use super::{
+    Decision, Missing, Observation, Said,
+    known::{accepted, to_note},
+};
 use crate::{
     conditions::{self, Fact},
+    dhcp::{
+        self,
+        newcomers::{has_answered, is_made_by},
+    },
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +15,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use metal_api::{
     Bmc, BmcState, BmcStatus, LocalObjectReference, ObjectReference, Operation, PowerState, Server,
-    ServerSpec, condition, finalizer,
+    ServerSpec, Taint, TaintEffect, annotation, condition, finalizer,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Value of [`metal_api::annotation::MANAGED_BY`] on what an Endpoint became.
+const MAKER: &str = "metal-operator";
 /// How soon to read a BMC again that has answered.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// How soon to ask a silent BMC again.
@@ -59,6 +68,9 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             if let Some(wait) = may_still_come(seen).filter(|_| comes) {
                 return Decision::Rest(wait);
             }
+            if *reason == "EndpointMissing" && is_forsaken(seen) {
+                return Decision::Collect;
+            }
             set(new, seen, condition::READY, Err((reason, message)));
             return Decision::Rest(RESYNC);
         }
@@ -68,7 +80,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     };
     let valid = match &reading.result {
         Ok(_) => RESYNC,
-        Err(Unreachable::NoAnswer(_)) => SILENT,
+        Err(Unreachable::NoAnswer(_)) => patience(seen),
         Err(Unreachable::Unauthorized) => REFUSED,
         Err(Unreachable::SessionsFull(_)) => SESSIONS_FULL,
         Err(Unreachable::Misbehaving(_)) => MISBEHAVING,
@@ -91,6 +103,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             }
             new.systems = i32::try_from(said.systems.len()).ok();
             let next = systems(new, seen, said);
+            let next = settle(seen).or(next);
             next.unwrap_or(Decision::Rest(left))
         }
         Err(Unreachable::NoAnswer(why)) => {
@@ -136,6 +149,32 @@ fn share(name: &str, time: SignedDuration) -> SignedDuration {
     let hash = name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
     let part = i32::try_from(hash % 1000).unwrap_or_default();
     time * part / 1000
+}
+
+/// What is known of a BMC that has answered is kept where it outlives the object. A person has
+/// vouched for its address once.
+fn settle(seen: &Observation<'_>) -> Option<Decision> {
+    if let Some(note) = to_note(seen.bmc, seen.secret) {
+        return Some(Decision::Note(note));
+    }
+    let is_at = seen.bmc.status.as_ref()?.ip.as_deref()?.parse().ok();
+    (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Settle)
+}
+
+/// Whether nobody needs it: it was made on a stranger's word, whose Endpoint is gone by now.
+fn is_forsaken(seen: &Observation<'_>) -> bool {
+    is_made_by(seen.bmc, MAKER) && !has_answered(seen.bmc) && seen.servers.is_empty()
+}
+
+/// How soon to ask again who is silent: ever more slowly who has never answered, as it may be
+/// nobody at all.
+fn patience(seen: &Observation<'_>) -> SignedDuration {
+    let created = seen.bmc.metadata.creation_timestamp.as_ref().map(|created| created.0);
+    let age = created.map(|created| seen.now.duration_since(created));
+    match age {
+        Some(age) if !has_answered(seen.bmc) => (age / 4).clamp(SILENT, RESYNC),
+        Some(_) | None => SILENT,
+    }
 }
 
 /// How long what a BMC refers to may be on its way: it is created at the same time, and each kind
@@ -282,13 +321,32 @@ fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str, made: &[Se
             namespace: seen.namespace.to_owned(),
             name: name.clone(),
         }),
+        taints: held(seen).into_iter().collect(),
         ..ServerSpec::default()
     };
     let mut server = Server::new(&name, spec);
-    server.metadata.labels.clone_from(&seen.bmc.metadata.labels);
+    let labels = seen.bmc.metadata.labels.clone().unwrap_or_default();
+    let labels: BTreeMap<_, _> =
+        labels.into_iter().filter(|(key, _)| is_handed_down(key)).collect();
+    server.metadata.labels = (!labels.is_empty()).then_some(labels);
     server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
     server.metadata.owner_references = seen.bmc.controller_owner_ref(&()).map(|owner| vec![owner]);
     server
+}
+
+/// What keeps claims away from a server whose BMC was made on a stranger's word.
+fn held(seen: &Observation<'_>) -> Option<Taint> {
+    let is_found = [MAKER, dhcp::endpoint::MAKER].iter().any(|maker| is_made_by(seen.bmc, maker));
+    (seen.holds_new && is_found).then(|| Taint {
+        key: Taint::NOT_ADMITTED.to_owned(),
+        value: None,
+        effect: Some(TaintEffect::NoBind),
+    })
+}
+
+/// Whether a server gets a label of its BMC. Who made the BMC did not make the server.
+fn is_handed_down(key: &str) -> bool {
+    key != annotation::MANAGED_BY
 }
 
 fn update(
@@ -299,7 +357,7 @@ fn update(
     let has = server.metadata.labels.clone().unwrap_or_default();
     let wanted = seen.bmc.metadata.labels.iter().flatten();
     let labels: BTreeMap<_, _> = wanted
-        .filter(|(key, value)| has.get(*key) != Some(*value))
+        .filter(|(key, value)| is_handed_down(key) && has.get(*key) != Some(*value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let moved = server.spec.system_uri.as_ref() != Some(&system.uri);

@@ -1,16 +1,19 @@
 //! What a [`Bmc`] object shows of its manager, and which servers it has.
 
 mod decide;
+mod known;
 mod reach;
 #[cfg(test)]
 mod tests;
 
 pub use decide::{decide, server_name};
+pub(crate) use known::note_of_new;
+pub use known::{Note, Verification, certificate, may_log_in};
 pub use reach::{Destination, Missing, destination, inline_destination};
 
 use crate::redfish::{ManagerReading, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Bmc, BmcStatus, Server};
+use metal_api::{Bmc, BmcSecret, BmcStatus, Server};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything one decision depends on.
@@ -20,6 +23,8 @@ pub struct Observation<'a> {
     pub bmc: &'a Bmc,
     /// Where it is, or what is missing for that.
     pub destination: Result<Destination, Missing>,
+    /// The credentials, if they are there.
+    pub secret: Option<&'a BmcSecret>,
     /// MAC address of the Endpoint, or of the inline access.
     pub mac_address: Option<String>,
     /// The last reading, if there is one.
@@ -30,6 +35,8 @@ pub struct Observation<'a> {
     pub same_uuid: &'a [Arc<Server>],
     /// Namespace of the discovery's boot configurations.
     pub namespace: &'a str,
+    /// Whether servers of BMCs that no person made are held until one admits them.
+    pub holds_new: bool,
     /// How the last pass failed, if it did.
     pub failure: Option<&'a crate::server::Failure>,
     /// When this process started.
@@ -67,6 +74,13 @@ pub enum Decision {
     Look,
     /// Write the status, and do nothing else.
     Record(Box<BmcStatus>),
+    /// Write beside the credentials which BMC they are of.
+    Note(Note),
+    /// The new address is known now: remove the annotation that vouched for it.
+    Settle,
+    /// It was made for an Endpoint that is gone, and has never answered: remove it, and its
+    /// credentials.
+    Collect,
     /// Create these servers, each unless it is there.
     Create(Vec<Server>),
     /// Bring URI and labels of a server up to date.

@@ -2,7 +2,9 @@ use super::*;
 use crate::redfish::{Credentials, PowerState, Scheme};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, condition};
+use metal_api::{
+    BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, annotation, condition,
+};
 
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
 const OTHER: &str = "38947555-7742-3448-3784-823347823835";
@@ -20,6 +22,28 @@ fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
     assert!(server.metadata.owner_references.is_some() && server.metadata.finalizers.is_some());
     scene.servers = vec![Arc::new(server)];
     assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn server_of_a_bmc_that_no_person_made_is_held_where_new_ones_are() {
+    let taints = |holds_new, maker: Option<&str>| {
+        let mut scene = Scene::new();
+        scene.holds_new = holds_new;
+        let label = maker.map(|maker| (annotation::MANAGED_BY.to_owned(), maker.to_owned()));
+        let rack = ("rack".to_owned(), "r1".to_owned());
+        scene.bmc.metadata.labels = Some(label.into_iter().chain([rack.clone()]).collect());
+        scene.record();
+        let server = scene.created().remove(0);
+        assert_eq!(server.metadata.labels, Some([rack].into()), "it did not make the server");
+        assert_eq!(server.spec.is_held(), !server.spec.taints.is_empty());
+        server.spec.taints.into_iter().map(|taint| taint.key).collect::<Vec<_>>()
+    };
+    for maker in ["metal-operator", "netboot"] {
+        assert_eq!(taints(true, Some(maker)), ["bloomery.dev/not-admitted"]);
+        assert_eq!(taints(false, Some(maker)), [""; 0]);
+    }
+    assert_eq!(taints(true, None), [""; 0]);
+    assert_eq!(taints(true, Some("helm")), [""; 0]);
 }
 
 #[test]
@@ -108,6 +132,68 @@ fn no_advice_about_a_shared_uuid_is_to_delete_a_server() {
         assert!(message.contains("server other of no BMC object"), "{message}");
         assert!(message.contains("BIOS") && !message.contains("delete"), "{message}");
         scene.bmc.status.as_mut().unwrap().conditions.retain(|c| c.type_ == condition::READY);
+    }
+}
+
+#[test]
+fn what_is_known_of_a_bmc_is_noted_beside_its_credentials_and_a_word_for_it_counts_once() {
+    let mut scene = Scene::new();
+    scene.secret = Some(secret());
+    let accepted = (annotation::ACCEPT_ADDRESS.to_owned(), "127.1.0.1".to_owned());
+    scene.bmc.metadata.annotations = Some([accepted].into());
+    scene.record();
+    let Decision::Note(note) = scene.decide() else { panic!() };
+    assert_eq!(note[annotation::KNOWN_ADDRESS].as_deref(), Some("127.1.0.1"));
+    let note = note.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    scene.secret.as_mut().unwrap().metadata.annotations = Some(note.collect());
+    assert_eq!(scene.decide(), Decision::Settle);
+    scene.bmc.metadata.annotations = None;
+    assert_eq!(scene.created().len(), 1);
+}
+
+#[test]
+fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answered() {
+    let gone = |edit: fn(&mut Scene)| {
+        let mut scene = Scene::new();
+        scene.reading = None;
+        scene.bmc.spec.access = None;
+        let endpoint = LocalObjectReference { name: "gone".to_owned() };
+        scene.bmc.spec.endpoint_ref = Some(endpoint);
+        let label = (annotation::MANAGED_BY.to_owned(), "metal-operator".to_owned());
+        scene.bmc.metadata.labels = Some([label].into());
+        edit(&mut scene);
+        scene.decide()
+    };
+    assert_eq!(gone(|_| ()), Decision::Collect);
+    for kept in [
+        gone(|scene| scene.bmc.metadata.labels = None),
+        gone(|scene| {
+            let ip = Some("127.1.0.1".to_owned());
+            scene.bmc.status = Some(BmcStatus { ip, ..BmcStatus::default() });
+        }),
+        gone(|scene| {
+            scene.servers = vec![Arc::new(Server::new("a", metal_api::ServerSpec::default()))];
+        }),
+    ] {
+        assert!(matches!(kept, Decision::Record(_)), "{kept:?}");
+    }
+}
+
+#[test]
+fn who_has_never_answered_is_asked_ever_more_slowly() {
+    let wait = |age: i64, ip: Option<&str>| {
+        let mut scene = Scene::new();
+        scene.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+        let created = Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age);
+        scene.bmc.metadata.creation_timestamp = Some(Time(created));
+        scene.bmc.status = ip.map(|ip| BmcStatus { ip: Some(ip.to_owned()), ..Default::default() });
+        scene.record();
+        let Decision::Rest(time) = scene.decide() else { panic!() };
+        time.as_secs()
+    };
+    for (age, seconds) in [(0, 30), (60, 30), (400, 100), (100_000, 600)] {
+        assert_eq!(wait(age, None), seconds, "{age}");
+        assert_eq!(wait(age, Some("127.1.0.1")), 30);
     }
 }
 
@@ -226,11 +312,13 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
         decide(&Observation {
             bmc: &bmc,
             destination: destination(&bmc, None, None, Scheme::Http),
+            secret: None,
             mac_address: None,
             reading: None,
             servers: &[],
             same_uuid: &[],
             namespace: "manager",
+            holds_new: false,
             failure: None,
             started: Timestamp::UNIX_EPOCH,
             now: Timestamp::from_second(second).unwrap(),
@@ -258,11 +346,19 @@ struct Scene {
     bmc: Bmc,
     reading: Option<Result<Said, Unreachable>>,
     servers: Vec<Arc<Server>>,
+    secret: Option<BmcSecret>,
+    holds_new: bool,
 }
 
 impl Scene {
     fn new() -> Self {
-        Self { bmc: bmc(), reading: Some(Ok(said(Some(UUID)))), servers: vec![] }
+        Self {
+            bmc: bmc(),
+            reading: Some(Ok(said(Some(UUID)))),
+            servers: vec![],
+            secret: None,
+            holds_new: false,
+        }
     }
 
     fn decide(&self) -> Decision {
@@ -271,11 +367,13 @@ impl Scene {
         decide(&Observation {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
+            secret: self.secret.as_ref(),
             mac_address: None,
             reading: reading.as_ref(),
             servers: &self.servers,
             same_uuid: &self.servers,
             namespace: "manager",
+            holds_new: self.holds_new,
             failure: None,
             started: at,
             now: at,

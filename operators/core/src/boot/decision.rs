@@ -162,10 +162,21 @@ impl Boot {
 /// discovery refers to.
 pub fn current(server: &Server) -> Option<&ObjectReference> {
     let spec = &server.spec;
+    if is_held_back(server) {
+        return None;
+    }
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     let maintenance = spec.maintenance_boot_configuration_ref.as_ref();
     let maintenance = maintenance.filter(|_| state == Some(&ServerState::Maintenance));
     maintenance.or(spec.boot_configuration_ref.as_ref())
+}
+
+/// Whether a server must not boot what is somebody's: nobody has admitted it. It is discovered all
+/// the same.
+pub fn is_held_back(server: &Server) -> bool {
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    let is_discovered = matches!(state, Some(ServerState::Initial | ServerState::Discovery));
+    server.spec.is_held() && !is_discovered
 }
 
 /// Decides about one machine. One that is nobody's server gets what the configuration file has:
@@ -308,6 +319,21 @@ mod tests {
         server.status = Some(ServerStatus { state, ..ServerStatus::default() });
         assert_eq!(current(&server), Some(&fix));
         assert_eq!(current(&Server::new("a", ServerSpec::default())), None);
+
+        // Nobody has admitted it.
+        let key = metal_api::Taint::NOT_ADMITTED.to_owned();
+        server.spec.taints = vec![metal_api::Taint { key, ..metal_api::Taint::default() }];
+        for (state, boots) in [
+            (Some(ServerState::Initial), true),
+            (Some(ServerState::Discovery), true),
+            (Some(ServerState::Reserved), false),
+            (Some(ServerState::Maintenance), false),
+            (Some(ServerState::Available), false),
+            (None, false),
+        ] {
+            server.status = Some(ServerStatus { state, ..ServerStatus::default() });
+            assert_eq!(current(&server).is_some(), boots, "{:?}", server.status);
+        }
     }
 
     fn assigned(uki: Option<&str>, script: bool) -> Boot {

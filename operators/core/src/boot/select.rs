@@ -1,6 +1,6 @@
 //! Which boot configuration a machine gets.
 
-use super::Refusal;
+use super::{Refusal, decision::is_held_back};
 use metal_api::{ObjectReference, Server, ServerState};
 
 /// A boot configuration with the identity of the machine.
@@ -81,6 +81,9 @@ fn standing(candidate: &Candidate<'_>) -> Option<Standing> {
     };
     let Owner::Configuration(owner) = &candidate.owner else { return None };
     let spec = &server.spec;
+    if is_held_back(server) {
+        return None;
+    }
     if spec.maintenance_boot_configuration_ref.as_ref() == Some(owner) {
         let state = server.status.as_ref().and_then(|status| status.state.as_ref());
         return Some(Standing::Maintenance { is_now: state == Some(&ServerState::Maintenance) });
@@ -112,6 +115,21 @@ mod tests {
         assert_eq!(select(&[other.clone(), work.clone()]), Ok(1));
         assert_eq!(select(&[work, other.clone()]), Ok(0));
         assert_eq!(select(&[other]), Err(Refusal::NotCurrent), "also if it is the only one");
+    }
+
+    #[test]
+    fn a_server_that_nobody_has_admitted_boots_its_discovery_and_nothing_else() {
+        for (state, expected) in [
+            (ServerState::Initial, Ok(0)),
+            (ServerState::Discovery, Ok(0)),
+            (ServerState::Available, Err(Refusal::NotCurrent)),
+            (ServerState::Reserved, Err(Refusal::NotCurrent)),
+        ] {
+            let mut server = server("a", Some("work"), None, state);
+            let key = metal_api::Taint::NOT_ADMITTED.to_owned();
+            server.spec.taints = vec![metal_api::Taint { key, ..metal_api::Taint::default() }];
+            assert_eq!(select(&[owned("work", &server)]), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use crate::conditions::{self, Fact};
 use jiff::SignedDuration;
 use metal_api::{
     BootState, ClaimPhase, Operation, Power, PowerState, Server, ServerBootConfiguration,
-    ServerClaim, ServerClaimStatus, ServerState, condition, finalizer,
+    ServerClaim, ServerClaimStatus, ServerState, Taint, condition, finalizer,
 };
 use std::sync::Arc;
 
@@ -83,6 +83,16 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     set(new, seen, condition::SCHEDULED, Ok("Bound"));
     if seen.claim.spec.server_ref.as_ref().is_none_or(|wanted| wanted.name != name(server)) {
         return Decision::ReferTo(name(server).to_owned());
+    }
+    if server.spec.is_held() {
+        let message = format!(
+            "nobody has admitted server {}: have its taint {} removed",
+            name(server),
+            Taint::NOT_ADMITTED
+        );
+        set(new, seen, condition::BOOT_CONFIGURED, Err(("NotAdmitted", &message)));
+        new.phase.get_or_insert(ClaimPhase::Unbound);
+        return Decision::Rest(RESYNC);
     }
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     if state != Some(&ServerState::Reserved) {

@@ -19,6 +19,9 @@ pub enum Unfit {
     /// `spec.unclaimable`.
     #[strum(serialize = "are unclaimable")]
     Unclaimable,
+    /// Nobody has admitted it.
+    #[strum(serialize = "are held until somebody admits them")]
+    Held,
     /// A taint that the claim does not tolerate.
     #[strum(serialize = "have a taint that the claim does not tolerate")]
     Tainted,
@@ -91,6 +94,9 @@ pub fn free(server: &Server) -> Result<(), Unfit> {
     }
     if server.spec.unclaimable == Some(true) {
         return Err(Unfit::Unclaimable);
+    }
+    if server.spec.is_held() {
+        return Err(Unfit::Held);
     }
     if status.and_then(|status| status.power_state.as_ref()) != Some(&PowerState::Off) {
         return Err(Unfit::Power);

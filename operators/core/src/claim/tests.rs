@@ -118,6 +118,31 @@ fn selector_taints_and_power_all_count() {
 }
 
 #[test]
+fn server_that_nobody_has_admitted_is_no_claims_whatever_that_tolerates() {
+    let mut server = Server::clone(&free("a"));
+    server.spec.taints = vec![taint(Taint::NOT_ADMITTED)];
+    for effect in [None, Some(TaintEffect::NoBind), Some(TaintEffect::Evict)] {
+        let mut claim = claim();
+        claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+        server.spec.taints[0].effect = effect;
+        claim.spec.tolerations = vec![Toleration {
+            key: Taint::NOT_ADMITTED.to_owned(),
+            operator: Some(TolerationOperator::Exists),
+            ..Toleration::default()
+        }];
+        assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Held, 1)].into()));
+    }
+    // Nor is it told what to boot where a claim holds it already.
+    let reserved = held(&Arc::new(server), ServerState::Reserved);
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let decision = decide_on(&claim, &[reserved], &[], None);
+    let told = recorded(&decision).conditions.iter();
+    let told = told.filter(|c| c.type_ == condition::BOOT_CONFIGURED).map(|c| c.reason.as_str());
+    assert_eq!(told.collect::<Vec<_>>(), ["NotAdmitted"]);
+}
+
+#[test]
 fn claims_of_the_same_moment_prefer_different_servers() {
     let servers: Vec<_> = (0..50).map(|n| free(&format!("server-{n}"))).collect();
     let picked: std::collections::BTreeSet<_> = (0..50)

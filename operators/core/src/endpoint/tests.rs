@@ -25,6 +25,38 @@ fn recognised_endpoint_becomes_a_bmc_with_the_credentials_of_its_prefix() {
 }
 
 #[test]
+fn bmc_gets_its_first_password_by_https_unless_its_prefix_says_http() {
+    for (line, scheme) in [
+        ("    protocolScheme: http\n", "http"),
+        ("    protocolScheme: https\n", "https"),
+        ("    protocolScheme: ''\n", "https"),
+        ("", "https"),
+    ] {
+        let macdb = MacDb::parse(&MACDB.replace("    protocolScheme: http\n", line)).unwrap();
+        let endpoint = endpoint("23:11:8a:00:00:01", "127.1.0.1");
+        let Decision::Create(wanted) = decide(&seen(&endpoint, &macdb)) else { panic!() };
+        assert_eq!(wanted.bmc.protocol.scheme, Some(scheme.into()), "{line}");
+        assert_eq!(wanted.note["bloomery.dev/known-address"], "127.1.0.1");
+    }
+}
+
+#[test]
+fn conflict_that_netboot_noted_is_shown_until_it_is_over() {
+    let macdb = MacDb::parse(MACDB).unwrap();
+    let mut endpoint = endpoint("23:11:8a:00:00:01", "127.1.0.1");
+    let note = (annotation::ADDRESS_CONFLICT.to_owned(), "seen at 10.66.0.66".to_owned());
+    endpoint.metadata.annotations = Some([note].into());
+    for (reason, message) in [("AddressConflict", "seen at 10.66.0.66"), ("Settled", "")] {
+        let Decision::Record(status) = decide(&seen(&endpoint, &macdb)) else { panic!() };
+        let shown = status.conditions.iter().find(|c| c.type_ == condition::ADDRESS_SETTLED);
+        let shown = shown.map(|c| (c.reason.as_str(), c.message.as_str()));
+        assert_eq!(shown, Some((reason, message)));
+        endpoint.status = Some(status);
+        endpoint.metadata.annotations = None;
+    }
+}
+
+#[test]
 fn endpoint_that_cannot_become_a_bmc_says_why() {
     let macdb = MacDb::parse(MACDB).unwrap();
     for (mac, ip, reason) in [

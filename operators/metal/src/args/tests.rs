@@ -28,6 +28,21 @@ fn command_line_of_the_peer_is_taken_and_what_means_nothing_is_named() {
 }
 
 #[test]
+fn bmcs_that_name_no_scheme_are_spoken_to_by_https_unless_a_flag_says_otherwise() {
+    for (flags, scheme) in [
+        (&[][..], Scheme::Https),
+        (&["--insecure"], Scheme::Http),
+        (&["--insecure=true"], Scheme::Http),
+        (&["--insecure=false"], Scheme::Https),
+        (&["--protocol=http"], Scheme::Http),
+        (&["--protocol=https", "--insecure"], Scheme::Https),
+    ] {
+        let parsed = parse(&[REQUIRED, flags].concat());
+        assert_eq!(parsed.args.default_scheme(), scheme, "{flags:?}");
+    }
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_refused_by_name() {
     let check = |flags: &[&str]| parse(&[REQUIRED, flags].concat()).args.check();
     let url = "--registry-url=http://r:1";

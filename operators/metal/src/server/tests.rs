@@ -21,6 +21,7 @@ use metal_api::{
 };
 use metal_bmc::fake::{FakeBmc, Fault};
 use metal_core::{
+    bmc::Verification,
     capability::Key,
     discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
     redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
@@ -33,7 +34,7 @@ use std::{
     hash::Hash,
     sync::{Mutex, PoisonError},
 };
-use tokio::sync::mpsc::channel;
+use tokio::sync::{Semaphore, mpsc::channel};
 
 #[tokio::test]
 async fn new_server_is_recorded_and_its_machine_left_alone() {
@@ -209,6 +210,9 @@ pub(crate) fn context(
         memories: Memories::default(),
         settings: args.unwrap().args.settings(),
         default_scheme: Scheme::Http,
+        verification: Verification::Pinned,
+        holds_new: false,
+        strangers: Semaphore::new(1),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: DiscoveryBoot {
             os_image: "registry.example/os:1".to_owned(),

@@ -1,0 +1,302 @@
+//! Whether the password of a BMC may go to where the BMC is said to be.
+//!
+//! Where a BMC is, is known from DHCP, which proves nothing. So the password of a BMC that has been
+//! known goes to another address only if whoever is there shows first that it is that BMC: by the
+//! certificate that it is held to, or by one that an authority vouches for. By plain http nobody
+//! can show that, and a person decides.
+//!
+//! What is known is in the status of the BMC, and beside the credentials, so that a BMC object that
+//! was deleted and made again, or restored without its status, is held to it as well.
+
+use super::{Destination, Missing};
+use crate::redfish::Scheme;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use metal_api::{Bmc, BmcSecret, annotation};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// For how long new credentials, which nobody has changed yet, may follow a BMC that has not
+/// answered: one that comes up may get an address of either kind of IP first.
+const SETTLING: SignedDuration = SignedDuration::from_hours(1);
+
+/// How the certificates of BMCs are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// An authority vouches for each.
+    Authorities,
+    /// A BMC is held to the one that it showed first.
+    Pinned,
+    /// Not at all.
+    Off,
+}
+
+/// The certificate that a BMC is held to: that of its status; if it has none because it was made
+/// again, that of the BMC that its credentials are of.
+pub fn certificate<'a>(bmc: &'a Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a str> {
+    let status = bmc.status.as_ref();
+    if let Some(certificate) = status.and_then(|it| it.certificate_fingerprint.as_deref()) {
+        return Some(certificate);
+    }
+    // Somebody has removed it, so that the next one is trusted.
+    if status.is_some_and(|it| it.ip.is_some()) {
+        return None;
+    }
+    own(bmc, secret).and_then(|secret| noted(secret, annotation::KNOWN_CERTIFICATE))
+}
+
+/// Whether a login is allowed.
+///
+/// # Errors
+///
+/// If the BMC was known elsewhere, and cannot show there that it is the same.
+pub fn may_log_in(
+    bmc: &Bmc,
+    secret: Option<&BmcSecret>,
+    destination: &Destination,
+    verification: Verification,
+    now: Timestamp,
+) -> Result<(), Missing> {
+    let Some(known) = known(bmc, secret, now).filter(|known| *known != destination.address) else {
+        return Ok(());
+    };
+    let why = match (destination.scheme, verification) {
+        _ if accepted(bmc) == Some(destination.address) => return Ok(()),
+        (Scheme::Https, Verification::Authorities) => return Ok(()),
+        (Scheme::Https, Verification::Pinned) if certificate(bmc, secret).is_some() => {
+            return Ok(());
+        }
+        (Scheme::Https, Verification::Pinned) => "no certificate of it is recorded",
+        (Scheme::Https, Verification::Off) => "certificates are not verified",
+        (Scheme::Http, _) => "it is spoken to by http",
+    };
+    let (new, key) = (destination.address, annotation::ACCEPT_ADDRESS);
+    let fix = match &bmc.spec.endpoint_ref {
+        Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
+        None => "delete this BMC, and make it with the right one".to_owned(),
+    };
+    Err(Missing {
+        reason: "AddressNotConfirmed",
+        message: format!(
+            "it was at {known}, and is said to be at {new}: its password is not sent there, since \
+             {why}, and anybody could be there; if it has moved, annotate this BMC with \
+             {key}={new}, and if not, {fix}"
+        ),
+    })
+}
+
+/// Where it was.
+fn known(bmc: &Bmc, secret: Option<&BmcSecret>, now: Timestamp) -> Option<IpAddr> {
+    let answered = bmc.status.as_ref().and_then(|status| status.ip.as_deref());
+    if let Some(ip) = answered.and_then(|ip| ip.parse().ok()) {
+        return Some(ip);
+    }
+    let secret = own(bmc, secret)?;
+    let since = noted(secret, annotation::KNOWN_SINCE).and_then(|at| at.parse::<Timestamp>().ok());
+    let is_new = since.is_some_and(|since| {
+        let age = now.duration_since(since);
+        !age.is_negative() && age < SETTLING
+    });
+    noted(secret, annotation::KNOWN_ADDRESS)?.parse().ok().filter(|_| !is_new)
+}
+
+/// The address that a person vouches for.
+pub(super) fn accepted(bmc: &Bmc) -> Option<IpAddr> {
+    annotated(&bmc.metadata, annotation::ACCEPT_ADDRESS)?.trim().parse().ok()
+}
+
+/// Credentials that are named like their BMC are its own, and remember it. Others may be of many.
+fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
+    let name = bmc.metadata.name.as_deref();
+    secret.filter(|secret| name.is_some() && secret.metadata.name.as_deref() == name)
+}
+
+/// What is to be written beside the credentials of a BMC that has answered; `None` if it is there.
+pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>) -> Option<Note> {
+    let (secret, status) = (own(bmc, secret)?, bmc.status.as_ref()?);
+    let note: Note = [
+        (annotation::KNOWN_ADDRESS, Some(status.ip.clone()?)),
+        (annotation::KNOWN_CERTIFICATE, status.certificate_fingerprint.clone()),
+    ]
+    .into();
+    let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
+    (!is_there).then_some(note)
+}
+
+/// Annotations, and what they are to be; `None` removes one.
+pub type Note = BTreeMap<&'static str, Option<String>>;
+
+/// What new credentials say of the BMC that they are made for.
+pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let note =
+        [(annotation::KNOWN_ADDRESS, ip.to_string()), (annotation::KNOWN_SINCE, now.to_string())];
+    note.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+fn noted<'a>(secret: &'a BmcSecret, key: &str) -> Option<&'a str> {
+    annotated(&secret.metadata, key)
+}
+
+fn annotated<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redfish::Credentials;
+    use metal_api::{BmcSecretSpec, BmcSpec, BmcStatus, LocalObjectReference};
+
+    const WAS: &str = "10.77.0.5";
+    const PIN: &str = "sha256:aa";
+
+    fn bmc(status: Option<BmcStatus>) -> Bmc {
+        let endpoint_ref = Some(LocalObjectReference { name: "bmc-1".to_owned() });
+        let mut bmc = Bmc::new("bmc-1", BmcSpec { endpoint_ref, ..BmcSpec::default() });
+        bmc.status = status;
+        bmc
+    }
+
+    fn at(ip: &str, pin: Option<&str>) -> BmcStatus {
+        let certificate_fingerprint = pin.map(str::to_owned);
+        BmcStatus { ip: Some(ip.to_owned()), certificate_fingerprint, ..Default::default() }
+    }
+
+    fn secret(name: &str, notes: &[(&str, &str)]) -> BmcSecret {
+        let mut secret = BmcSecret::new(name, BmcSecretSpec::default());
+        let notes = notes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        secret.metadata.annotations = Some(notes.collect());
+        secret
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-02T00:00:00Z".parse().unwrap()
+    }
+
+    fn reason(
+        bmc: &Bmc,
+        secret: Option<&BmcSecret>,
+        (scheme, address): (Scheme, &str),
+        verification: Verification,
+    ) -> Result<(), &'static str> {
+        let credentials = Credentials { username: "a".to_owned(), password: "b".to_owned() };
+        let address = address.parse().map_err(|_| "NoAddress")?;
+        let destination = Destination { scheme, address, port: 443, credentials };
+        may_log_in(bmc, secret, &destination, verification, now()).map_err(|it| it.reason)
+    }
+
+    const HELD: Result<(), &str> = Err("AddressNotConfirmed");
+    const NEW: &str = "10.66.0.66";
+
+    #[test]
+    fn a_password_follows_a_known_bmc_only_if_that_shows_first_who_it_is() {
+        use Scheme::{Http, Https};
+        use Verification::{Authorities, Off, Pinned};
+        for (scheme, verification, pin, expected) in [
+            (Https, Authorities, None, Ok(())),
+            (Https, Pinned, Some(PIN), Ok(())),
+            (Https, Pinned, None, HELD),
+            (Https, Off, Some(PIN), HELD),
+            (Http, Authorities, Some(PIN), HELD),
+            (Http, Pinned, Some(PIN), HELD),
+            (Http, Off, None, HELD),
+        ] {
+            let bmc = bmc(Some(at(WAS, pin)));
+            let case = format!("{scheme:?} {verification:?} {pin:?}");
+            assert_eq!(reason(&bmc, None, (scheme, NEW), verification), expected, "{case}");
+            assert_eq!(reason(&bmc, None, (scheme, WAS), verification), Ok(()), "{case}");
+            assert_eq!(reason(&bmc, None, (scheme, "fd77::5"), verification), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_person_vouches_for_one_address() {
+        let mut bmc = bmc(Some(at(WAS, None)));
+        let accept =
+            |ip: &str| Some([(annotation::ACCEPT_ADDRESS.to_owned(), ip.to_owned())].into());
+        for (accepts, expected) in
+            [(NEW, Ok(())), (" 10.66.0.66 ", Ok(())), (WAS, HELD), ("any", HELD), ("", HELD)]
+        {
+            bmc.metadata.annotations = accept(accepts);
+            let found = reason(&bmc, None, (Scheme::Http, NEW), Verification::Pinned);
+            assert_eq!(found, expected, "{accepts}");
+        }
+    }
+
+    #[test]
+    fn a_bmc_that_was_never_known_is_logged_in_to() {
+        let bmc = bmc(None);
+        for secret in [None, Some(secret("bmc-1", &[])), Some(secret("all", &[]))] {
+            let found = reason(&bmc, secret.as_ref(), (Scheme::Http, NEW), Verification::Pinned);
+            assert_eq!(found, Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_bmc_object_that_was_made_again_is_held_to_what_its_credentials_remember() {
+        let old = (annotation::KNOWN_SINCE, "2026-01-01T00:00:00Z");
+        let at = (annotation::KNOWN_ADDRESS, WAS);
+        let pin = (annotation::KNOWN_CERTIFICATE, PIN);
+        for status in [None, Some(BmcStatus::default())] {
+            let bmc = bmc(status);
+            for (notes, scheme, expected) in [
+                (&[at, old][..], Scheme::Http, HELD),
+                (&[at][..], Scheme::Http, HELD),
+                (&[at, old][..], Scheme::Https, HELD),
+                (&[at, old, pin][..], Scheme::Https, Ok(())),
+                (&[at, old, pin][..], Scheme::Http, HELD),
+            ] {
+                let own = secret("bmc-1", notes);
+                let found = reason(&bmc, Some(&own), (scheme, NEW), Verification::Pinned);
+                assert_eq!(found, expected, "{notes:?}");
+                assert_eq!(reason(&bmc, Some(&own), (scheme, WAS), Verification::Pinned), Ok(()));
+                let has_pin = notes.contains(&pin).then_some(PIN);
+                assert_eq!(certificate(&bmc, Some(&own)), has_pin);
+                let shared = secret("all", notes);
+                assert_eq!(certificate(&bmc, Some(&shared)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bmc_that_comes_up_may_change_its_address_before_it_has_answered() {
+        let bmc = bmc(None);
+        let at = (annotation::KNOWN_ADDRESS, "fd77::5");
+        for (since, expected) in [
+            ("2026-01-01T23:59:00Z", Ok(())),
+            ("2026-01-01T22:59:00Z", HELD),
+            ("2026-01-02T00:01:00Z", HELD),
+            ("yesterday", HELD),
+        ] {
+            let own = secret("bmc-1", &[at, (annotation::KNOWN_SINCE, since)]);
+            let found = reason(&bmc, Some(&own), (Scheme::Http, WAS), Verification::Pinned);
+            assert_eq!(found, expected, "{since}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_a_person_removed_is_not_asked_for_again() {
+        let own = secret("bmc-1", &[(annotation::KNOWN_CERTIFICATE, PIN)]);
+        assert_eq!(certificate(&bmc(Some(at(WAS, None))), Some(&own)), None);
+        assert_eq!(
+            certificate(&bmc(Some(at(WAS, Some("sha256:bb")))), Some(&own)),
+            Some("sha256:bb")
+        );
+    }
+
+    #[test]
+    fn credentials_of_its_own_remember_a_bmc_once_it_has_answered() {
+        let known = bmc(Some(at(WAS, Some(PIN))));
+        let fresh = secret("bmc-1", &[(annotation::KNOWN_ADDRESS, WAS)]);
+        let note = to_note(&known, Some(&fresh)).unwrap();
+        let expected = [
+            (annotation::KNOWN_ADDRESS, Some(WAS.to_owned())),
+            (annotation::KNOWN_CERTIFICATE, Some(PIN.to_owned())),
+        ];
+        assert_eq!(note, Note::from(expected));
+        // By http there is nothing to add: it saves a write for each BMC.
+        assert_eq!(to_note(&bmc(Some(at(WAS, None))), Some(&fresh)), None);
+        assert_eq!(to_note(&known, Some(&secret("all", &[]))), None);
+        assert_eq!(to_note(&bmc(None), Some(&fresh)), None);
+    }
+}
