@@ -14,12 +14,13 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 39] = [
+const RIGHTS: [Right; 40] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
     ("metal-operator", "list", METAL, "bmcsecrets", "", true),
     ("metal-operator", "delete", METAL, "servers", "", false),
+    ("metal-operator", "delete", METAL, "bmcs", "", true),
     ("metal-operator", "patch", METAL, "servers/status", "", true),
     ("metal-operator", "patch", METAL, "serverclaims", "default", true),
     ("metal-operator", "create", "bloomery.dev", "serverinventories", "", true),
@@ -38,7 +39,7 @@ const RIGHTS: [Right; 39] = [
     ("boot-operator", "patch", METAL, "serverbootconfigurations", "default", false),
     ("boot-operator", "create", BOOT, "ipxebootconfigs", "default", true),
     ("netboot", "create", METAL, "endpoints", "", true),
-    ("netboot", "delete", METAL, "endpoints", "", false),
+    ("netboot", "delete", METAL, "endpoints", "", true),
     ("netboot", "create", "bloomery.dev", "dhcpleases", "", true),
     ("netboot", "delete", "bloomery.dev", "dhcpleases", "", true),
     ("netboot", "create", "coordination.k8s.io", "leases", NAMESPACE, true),
