@@ -5,7 +5,7 @@
 
 use e2e::cluster::workspace;
 use serde::Deserialize;
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 /// What decides nothing by itself: I/O, other tasks, chance.
 const IMPURE: &[&str] =
@@ -51,6 +51,36 @@ fn a_crate_does_not_know_what_it_must_not_know() {
             "{name} depends on {wrong:?}; see `cargo tree -p {name} -i CRATE`"
         );
     }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
+    let sources = sources(&["agent", "crds", "e2e", "operators"].map(|it| workspace().join(it)));
+    // What stands in backticks and is a sentence.
+    let named = page.split('`').skip(1).step_by(2).filter(|text| text.matches('_').count() > 3);
+    let named: BTreeSet<_> = named.collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> =
+        named.into_iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
+    assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:#?}");
+}
+
+/// All sources below these folders, as one text.
+fn sources(folders: &[PathBuf]) -> String {
+    let mut waiting = folders.to_vec();
+    let mut all = String::new();
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                all.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    all
 }
 
 #[test]
