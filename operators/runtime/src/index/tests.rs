@@ -1,0 +1,125 @@
+use super::*;
+use futures::stream;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{ResourceExt, core::error_boundary::InvalidObject};
+
+type Guarded = DeserializeGuard<ConfigMap>;
+
+#[tokio::test]
+async fn relist_replaces_everything_at_once() {
+    let index = Index::new(mac_of);
+    let a = Event::InitApply(object("a", "m1"));
+    let b = Event::InitApply(object("b", "m2"));
+    feed(&index, [Event::Init, a, b, Event::InitDone]).await;
+    assert!(index.is_ready());
+
+    let c = || Event::InitApply(object("c", "m1"));
+    feed(&index, [Event::Init, c()]).await;
+    assert_eq!(names(&index, "m1"), ["a"], "half of a list must not show");
+
+    feed(&index, [Event::Init, c(), Event::InitDone]).await;
+    assert_eq!(names(&index, "m1"), ["c"]);
+    assert_eq!(names(&index, "m2"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_is_still_there_and_sure_with_the_next_list() {
+    let index = Index::new(mac_of);
+    let list = || [Event::Init, Event::InitApply(object("a", "m1")), Event::InitDone];
+    feed(&index, list()).await;
+    index.listed().await;
+    index.doubt();
+    assert!(index.is_ready() && names(&index, "m1") == ["a"]);
+    let mut listed = std::pin::pin!(index.listed());
+    assert!(futures::poll!(&mut listed).is_pending());
+    feed(&index, [Event::Apply(object("b", "m1"))]).await;
+    assert!(futures::poll!(&mut listed).is_pending());
+    feed(&index, list()).await;
+    listed.await;
+}
+
+#[tokio::test]
+async fn changed_key_moves_and_shared_key_shows_both() {
+    let index = Index::new(mac_of);
+    feed(&index, [Event::Apply(object("a", "m1"))]).await;
+    feed(&index, [Event::Apply(object("a", "m2")), Event::Apply(object("b", "m2"))]).await;
+    assert_eq!(names(&index, "m1"), [""; 0]);
+    assert_eq!(names(&index, "m2"), ["a", "b"]);
+
+    feed(&index, [Event::Delete(object("a", "stale"))]).await;
+    assert_eq!(names(&index, "m2"), ["b"]);
+}
+
+#[tokio::test]
+async fn object_that_no_longer_parses_is_withdrawn() {
+    let index = Index::new(mac_of);
+    let metadata = object("a", "m1").meta().clone();
+    let broken = DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata }));
+    feed(&index, [Event::Apply(object("a", "m1")), Event::Apply(broken)]).await;
+    assert_eq!(names(&index, "m1"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_parse_is_known_to_be_there_and_told_of_when_it_is_gone() {
+    let broken = |name: &str| {
+        let metadata = object(name, "m1").meta().clone();
+        DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata }))
+    };
+    let index = Index::new(mac_of);
+    let list = [Event::Init, Event::InitApply(broken("a")), Event::InitApply(broken("b"))];
+    feed(&index, list).await;
+    assert!(!index.is_withdrawn(None, "a"), "half of a list must not show");
+    let list = [Event::Init, Event::InitApply(broken("a")), Event::InitApply(broken("b"))];
+    let list = list.into_iter().chain([Event::InitDone, Event::Apply(object("b", "m1"))]);
+    let list = list.chain([Event::Apply(broken("c")), Event::Delete(broken("c"))]);
+    let again = [Event::Init, Event::InitApply(object("b", "m1")), Event::InitDone];
+    let mut told = vec![];
+    let events = stream::iter(list.chain(again).map(Ok));
+    let ended = index.follow_with(events, |change| {
+        if let Change::Unreadable { meta, error } = change {
+            told.push(format!("{} {error}", meta.name.as_deref().unwrap()));
+        }
+    });
+    assert!(ended.await.is_err());
+    assert_eq!(told, ["a broken", "b broken", "c broken", "c it is gone", "a it is gone"]);
+    assert!(!["a", "b", "c"].iter().any(|name| index.is_withdrawn(None, name)));
+}
+
+#[tokio::test]
+async fn a_new_list_is_told_as_what_it_changes() {
+    let index = Index::new(mac_of);
+    let list = [Event::Init, Event::InitApply(object("a", "m1")), Event::InitDone];
+    feed(&index, list).await;
+    let mut told = vec![];
+    let list = [Event::Init, Event::InitApply(object("b", "m1")), Event::InitDone];
+    let ended = index.follow_with(stream::iter(list.map(Ok)), |change| {
+        told.push(match change {
+            Change::Applied { old, new } => format!("+{}{}", new.name_any(), old.is_some()),
+            Change::Removed(old) => format!("-{}", old.name_any()),
+            Change::Unreadable { error, .. } => error.to_owned(),
+        });
+    });
+    assert!(ended.await.is_err());
+    assert_eq!(told, ["+bfalse", "-a"]);
+    assert!(index.named(None, "b").is_some() && index.len() == 1);
+}
+
+async fn feed<const N: usize>(index: &Index<ConfigMap, String>, events: [Event<Guarded>; N]) {
+    let ended = index.follow(stream::iter(events.map(Ok))).await;
+    assert!(ended.is_err());
+}
+
+fn names(index: &Index<ConfigMap, String>, mac: &str) -> Vec<String> {
+    index.get(&mac.to_owned()).iter().map(|object| object.name_any()).collect()
+}
+
+fn mac_of(object: &ConfigMap) -> Vec<String> {
+    object.labels().get("mac").cloned().into_iter().collect()
+}
+
+fn object(name: &str, mac: &str) -> Guarded {
+    let mut object = ConfigMap::default();
+    object.metadata.name = Some(name.to_owned());
+    object.labels_mut().insert("mac".to_owned(), mac.to_owned());
+    DeserializeGuard(Ok(object))
+}
