@@ -249,13 +249,15 @@ fn subnet_of<'a>(
 
 /// Whether a packet is of the subnet that it was found to be of.
 ///
-/// A client on the link has no address yet, or speaks from the one that it renews; of the link of
-/// another subnet it is not, whatever it writes into the packet.
+/// A client on the link has no address yet, or speaks from one of the link, be it the one that it
+/// renews or another that its host has; of the link of another subnet it is not, whatever it writes
+/// into the packet.
 fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival) -> bool {
     let (from, addresses) = (*arrival.from.ip(), subnet.addresses());
     let way = if packet.giaddr.is_unspecified() {
         let is_renewal = from == packet.ciaddr && addresses.contains(&from);
-        let is_on_link = from.is_unspecified() && addresses.contains(&arrival.server);
+        let is_on_link = addresses.contains(&arrival.server)
+            && (from.is_unspecified() || addresses.contains(&from));
         Way::Direct { is_here: is_renewal || is_on_link }
     } else {
         Way::Relayed(packet.giaddr)

@@ -92,6 +92,16 @@ fn the_link_that_a_relay_selects_is_not_believed_of_a_relay_of_another_subnet() 
 }
 
 #[test]
+fn a_bmc_on_the_link_may_speak_from_an_address_of_the_link_that_it_does_not_ask_for() {
+    let mut lab = Lab::new();
+    for (from, is_heard) in [([0; 4], true), ([10, 77, 0, 2], true), ([10, 66, 0, 2], false)] {
+        lab.arrival.from = to(from, 68);
+        let answer = lab.send(&packet(MessageType::Discover, BMC)).answer;
+        assert_eq!(answer.is_ok(), is_heard, "{from:?}: {answer:?}");
+    }
+}
+
+#[test]
 fn a_bmc_renews_from_its_own_address_past_the_relay() {
     let mut lab = Lab::with(SITE);
     let address = Ipv4Addr::new(10, 66, 0, 150);
