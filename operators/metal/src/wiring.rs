@@ -1,4 +1,4 @@
-//! Watches every kind; [`wakes`] says who is woken by which change.
+//! Watches every kind; `wakes` says who is woken by which change.
 
 use crate::{
     Context, Unreadable,

@@ -21,7 +21,7 @@ const FIRST_WAITS: u32 = 5;
 /// ```
 ///
 /// The first ACK proves that the client is where its request says. What it can get before that is
-/// the OACK or a block of 512 bytes, [`FIRST_ANSWERS`] times.
+/// the OACK or a block of 512 bytes, twice at most.
 ///
 /// Blocks are numbered from 1 without end; on the wire 0 follows 65535.
 #[derive(Clone, Debug, PartialEq, Eq)]
