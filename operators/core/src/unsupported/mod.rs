@@ -5,7 +5,7 @@
 mod tests;
 
 use crate::inherited::Kind;
-use kube::api::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect};
 
 /// What has no effect on a Server.
