@@ -30,6 +30,7 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use body::{Received, Sent};
 use connection::Connection;
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::http1,
@@ -57,6 +58,10 @@ const NO_ROOM: Duration = Duration::from_millis(10);
 /// How much of an answer may wait in the kernel, beyond what the other end has said to have room
 /// for.
 const UNSENT: u32 = 128 << 10;
+
+/// How much of a body that is too large is thrown away before the answer, and for how long.
+const DISCARDED: usize = 16 << 20;
+const DISCARDING: Duration = Duration::from_secs(2);
 
 /// The other end of a connection; an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +213,9 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     connection.request(Instant::now());
     let response = if request.body().size_hint().lower() > limits.body_bytes {
+        if !request.headers().contains_key(header::EXPECT) {
+            discard(request.into_body()).await;
+        }
         too_large(limits)
     } else {
         let mut request =
@@ -219,7 +227,22 @@ async fn answer(
     Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
 }
 
-/// The body would be too large; none of it was read.
+/// Throws away, for a moment, what is sent without asking: who still writes when the connection is
+/// closed finds it broken, and never reads why.
+async fn discard(mut body: Incoming) {
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, hyper::body::Bytes::len);
+            if bytes > DISCARDED {
+                return;
+            }
+        }
+    };
+    timeout(DISCARDING, all).await.ok();
+}
+
+/// The body would be too large; none of it was kept.
 fn too_large(limits: Limits) -> Response {
     let text = format!("body: at most {} bytes are taken\n", limits.body_bytes);
     let mut response = Response::new(Body::from(text));

@@ -117,6 +117,17 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read_and_while_it_is()
 }
 
 #[tokio::test]
+async fn who_sends_too_much_without_asking_still_reads_why_it_is_refused() {
+    let limits = Limits { body_bytes: 1000, ..Limits::MACHINES };
+    let site = Site::new(Router::new().route("/", post(|| async { "taken" })), limits).await;
+    let mut sent = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 8 << 20);
+    sent.push_str(&" ".repeat(8 << 20));
+    let refused = answer(&mut site.ask(sent.as_bytes()).await).await;
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+    site.end().await;
+}
+
+#[tokio::test]
 async fn a_reader_that_does_not_read_ends_and_one_that_reads_gets_all() {
     const SIZE: usize = 64 << 20;
     let endless = get(|| async {
