@@ -12,7 +12,7 @@
 //! business of the server.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::InvalidLength};
 use jiff::Timestamp;
 use sha2::Sha256;
 use std::fmt;
@@ -61,9 +61,13 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A key that issues and verifies tokens.
+/// A key that issues and verifies tokens, and that others are derived from.
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct Key {
+    tokens: Hmac<Sha256>,
+    /// Keyed with the pseudorandom key of HKDF.
+    derived: Hmac<Sha256>,
+}
 
 /// The bytes of a key are too few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +87,27 @@ impl Key {
         if bytes.len() < Self::MIN {
             return Err(WeakKey(bytes.len()));
         }
-        Hmac::new_from_slice(bytes).map(Self).map_err(|_| WeakKey(bytes.len()))
+        let weak = |_| WeakKey(bytes.len());
+        let tokens = Hmac::new_from_slice(bytes).map_err(weak)?;
+        Ok(Self { tokens, derived: extract(DERIVATION, bytes).map_err(weak)? })
     }
+
+    /// A key for another purpose, which `label` names; it says nothing of this one, nor of those of
+    /// other labels.
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        expand(&self.derived, label.as_bytes())
+    }
+}
+
+/// HKDF-Extract with SHA-256 (RFC 5869, section 2.2), as the HMAC that is keyed with its result.
+fn extract(salt: &[u8], material: &[u8]) -> Result<Hmac<Sha256>, InvalidLength> {
+    let extract = <Hmac<Sha256>>::new_from_slice(salt)?.chain_update(material);
+    Hmac::new_from_slice(&extract.finalize().into_bytes())
+}
+
+/// The first block of HKDF-Expand (RFC 5869, section 2.3).
+fn expand(key: &Hmac<Sha256>, info: &[u8]) -> [u8; 32] {
+    key.clone().chain_update(info).chain_update([1]).finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Key {
@@ -140,6 +163,8 @@ const MAX_TEXT: usize = (HEAD + 2 * MAX_NAME + MAC).div_ceil(3) * 4;
 /// Keeps tokens apart from whatever else might be authenticated with the same key.
 const DOMAIN: &[u8] = b"bloomery.dev/capability\0";
 const SHORT_DOMAIN: &[u8] = b"bloomery.dev/capability/short\0";
+/// Keeps what is derived from a key apart from what else is derived from the same bytes.
+const DERIVATION: &[u8] = b"bloomery.dev/derived";
 const SHORT_VERSION: u8 = 2;
 /// Version of the layout, expiry, purpose, UID of the boot configuration.
 const SHORT_HEAD: usize = 1 + 4 + 1 + 16;
@@ -271,11 +296,11 @@ fn parse_short(payload: &[u8]) -> Option<(Timestamp, Purpose, String)> {
 }
 
 fn authenticate_short(key: &Key, payload: &[u8], server: &str) -> Hmac<Sha256> {
-    key.0.clone().chain_update(SHORT_DOMAIN).chain_update(payload).chain_update(server)
+    key.tokens.clone().chain_update(SHORT_DOMAIN).chain_update(payload).chain_update(server)
 }
 
 fn authenticate(key: &Key, payload: &[u8]) -> Hmac<Sha256> {
-    key.0.clone().chain_update(DOMAIN).chain_update(payload)
+    key.tokens.clone().chain_update(DOMAIN).chain_update(payload)
 }
 
 fn parse(payload: &[u8]) -> Option<Claims> {

@@ -9,17 +9,20 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<Part>>>);
 
-/// Whether a part that waits makes the process unready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weight {
-    Required,
-    Noted,
+/// How a part is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it should be.
+    Fine,
+    /// Not so, for this reason; the process is ready all the same.
+    Noted(String),
+    /// Not so, for this reason, and without it the process is not ready.
+    Unready(String),
 }
 
 struct Part {
     name: String,
-    weight: Weight,
-    waits_for: Box<dyn Fn() -> Option<String> + Send>,
+    state: Box<dyn Fn() -> State + Send>,
 }
 
 /// One part, told by hand whether it waits. Dropping it changes nothing.
@@ -30,13 +33,13 @@ impl Readiness {
     /// A part that waits for `waits_for` until its gate is opened, and without which the process
     /// is not ready.
     pub fn gate(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
-        self.add_gate(name.into(), Weight::Required, waits_for.into())
+        self.add_gate(name.into(), State::Unready, waits_for.into())
     }
 
     /// As [`Self::gate`], but only told: the process is ready without it. A replica that does not
     /// lead is such a case.
     pub fn note(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
-        self.add_gate(name.into(), Weight::Noted, waits_for.into())
+        self.add_gate(name.into(), State::Noted, waits_for.into())
     }
 
     /// A part that waits for `waits_for` until `is_ready` says otherwise. It is asked often, and
@@ -47,41 +50,48 @@ impl Readiness {
         waits_for: impl Into<String>,
         is_ready: impl Fn() -> bool + Send + 'static,
     ) {
-        let waits_for = waits_for.into();
-        let waits_for = move || (!is_ready()).then(|| waits_for.clone());
-        self.add(Part {
-            name: name.into(),
-            weight: Weight::Required,
-            waits_for: Box::new(waits_for),
-        });
+        let waits = waits_for_text(&waits_for.into());
+        self.part(
+            name,
+            move || {
+                if is_ready() { State::Fine } else { State::Unready(waits.clone()) }
+            },
+        );
     }
 
-    /// Whether no required part waits.
+    /// A part that says itself how it is. It is asked often, and must neither block nor panic.
+    pub fn part(&self, name: impl Into<String>, state: impl Fn() -> State + Send + 'static) {
+        locked(&self.0).push(Part { name: name.into(), state: Box::new(state) });
+    }
+
+    /// Whether the process can do what it is for.
     pub fn is_ready(&self) -> bool {
-        let waits = |part: &Part| part.weight == Weight::Required && (part.waits_for)().is_some();
-        !locked(&self.0).iter().any(waits)
+        !locked(&self.0).iter().any(|part| matches!((part.state)(), State::Unready(_)))
     }
 
     /// One line per part: `[+] name` or `[-] name: waits for ..`; `[ ]` where only noted.
     pub fn report(&self) -> String {
-        let line = |part: &Part| match ((part.waits_for)(), part.weight) {
-            (None, _) => format!("[+] {}\n", part.name),
-            (Some(what), Weight::Required) => format!("[-] {}: waits for {what}\n", part.name),
-            (Some(what), Weight::Noted) => format!("[ ] {}: waits for {what}\n", part.name),
+        let line = |part: &Part| match (part.state)() {
+            State::Fine => format!("[+] {}\n", part.name),
+            State::Unready(why) => format!("[-] {}: {why}\n", part.name),
+            State::Noted(why) => format!("[ ] {}: {why}\n", part.name),
         };
         locked(&self.0).iter().map(line).collect()
     }
 
-    fn add_gate(&self, name: String, weight: Weight, waits_for: String) -> Gate {
+    fn add_gate(&self, name: String, closed: fn(String) -> State, waits_for: String) -> Gate {
         let state = Arc::new(Mutex::new(Some(waits_for)));
         let gate = Gate(Arc::clone(&state));
-        self.add(Part { name, weight, waits_for: Box::new(move || locked(&state).clone()) });
+        self.part(name, move || match &*locked(&state) {
+            Some(what) => closed(waits_for_text(what)),
+            None => State::Fine,
+        });
         gate
     }
+}
 
-    fn add(&self, part: Part) {
-        locked(&self.0).push(part);
-    }
+fn waits_for_text(what: &str) -> String {
+    format!("waits for {what}")
 }
 
 impl Gate {
@@ -98,10 +108,7 @@ impl Gate {
 
 impl Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part")
-            .field("name", &self.name)
-            .field("weight", &self.weight)
-            .finish_non_exhaustive()
+        f.debug_struct("Part").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -144,5 +151,18 @@ mod tests {
         assert_eq!(readiness.report(), "[ ] controllers: waits for the lease\n");
         leading.open();
         assert_eq!(readiness.report(), "[+] controllers\n");
+    }
+
+    #[test]
+    fn part_that_is_only_noted_tells_its_reason_and_is_ready() {
+        let readiness = Readiness::default();
+        let state = Arc::new(Mutex::new(State::Noted("as last seen".to_owned())));
+        let now = Arc::clone(&state);
+        readiness.part("objects", move || locked(&now).clone());
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.report(), "[ ] objects: as last seen\n");
+        *locked(&state) = State::Unready("nothing was seen".to_owned());
+        assert!(!readiness.is_ready());
+        assert_eq!(readiness.report(), "[-] objects: nothing was seen\n");
     }
 }

@@ -34,6 +34,8 @@ struct Table<K, Key> {
     by_key: HashMap<Key, Vec<Arc<K>>>,
     /// Objects that are there, and do not parse.
     withdrawn: HashSet<Name>,
+    /// Whether this came of the API server, at least once.
+    is_listed: bool,
 }
 
 /// What is said of an object that did not parse, and is gone.
@@ -119,6 +121,21 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         *self.ready.borrow()
     }
 
+    /// Holds these objects, and no others, until the first list arrives; after that it does nothing.
+    /// Whether it did. [`Self::is_ready`] says as before whether a list has arrived.
+    pub fn presume(&self, objects: impl IntoIterator<Item = K>) -> bool {
+        let mut next = Table::default();
+        for object in objects {
+            next.insert(DeserializeGuard(Ok(object)), self.keys_of, &mut |_| {});
+        }
+        self.write(|live| {
+            if !live.is_listed {
+                *live = next;
+            }
+            !live.is_listed
+        })
+    }
+
     /// What is here may be old: [`Self::listed`] waits for the next list.
     pub fn doubt(&self) {
         self.listed.send_replace(false);
@@ -170,7 +187,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                     });
                 }
                 Ok(Event::InitDone) => {
-                    let next = std::mem::take(&mut next);
+                    let next = Table { is_listed: true, ..std::mem::take(&mut next) };
                     let names: Vec<_> = next.by_name.keys().cloned().collect();
                     let old = self.write(|live| std::mem::replace(live, next));
                     self.ready.send_replace(true);
@@ -241,7 +258,12 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
 
 impl<K, Key> Default for Table<K, Key> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), by_key: HashMap::new(), withdrawn: HashSet::new() }
+        Self {
+            by_name: HashMap::new(),
+            by_key: HashMap::new(),
+            withdrawn: HashSet::new(),
+            is_listed: false,
+        }
     }
 }
 

@@ -6,11 +6,13 @@
 //! * [`select`] finds the one that a machine is to get, or says why there is none.
 //! * [`decision`] is what a machine is told by DHCP and TFTP, which come before.
 //! * [`window`] says whether it may fetch anything now.
+//! * [`kept`] says for how long an answer counts that was kept on a disk.
 //! * [`script`] and [`url`] are the texts that go over the wire.
 
 pub mod config;
 pub mod configuration;
 pub mod decision;
+pub mod kept;
 mod refusal;
 pub mod script;
 pub mod select;

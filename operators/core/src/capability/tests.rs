@@ -16,6 +16,25 @@ fn a_token_is_one_segment_of_a_path() {
 }
 
 #[test]
+fn derived_keys_are_those_of_hkdf_and_differ_by_label_and_by_key() {
+    // RFC 5869, A.1.
+    let salt: Vec<u8> = (0..=0x0c).collect();
+    let info: Vec<u8> = (0xf0..=0xf9).collect();
+    let expanded = expand(&extract(&salt, &[0x0b; 22]).unwrap(), &info);
+    let expected = [
+        0x3c, 0xb2, 0x5f, 0x25, 0xfa, 0xac, 0xd5, 0x7a, 0x90, 0x43, 0x4f, 0x64, 0xd0, 0x36, 0x2f,
+        0x2a, 0x2d, 0x2d, 0x0a, 0x90, 0xcf, 0x1a, 0x5a, 0x4c, 0x5d, 0xb0, 0x2d, 0x56, 0xec, 0xc4,
+        0xc5, 0xbf,
+    ];
+    assert_eq!(expanded, expected);
+
+    let derived = key(1).derive("a");
+    assert_eq!(derived, key(1).derive("a"));
+    assert_ne!(derived, key(1).derive("b"));
+    assert_ne!(derived, key(2).derive("a"));
+}
+
+#[test]
 fn no_bit_of_a_token_can_be_changed() {
     let token = issue(&key(1), &claims()).unwrap();
     let bytes = URL_SAFE_NO_PAD.decode(token.as_str()).unwrap();

@@ -39,6 +39,29 @@ async fn what_is_in_doubt_is_still_there_and_sure_with_the_next_list() {
 }
 
 #[tokio::test]
+async fn what_is_presumed_counts_until_the_first_list_and_never_after_it() {
+    let index = Index::new(mac_of);
+    let presumed = |name: &str| object(name, "m1").0.unwrap();
+    assert!(index.presume([presumed("a"), presumed("b")]));
+    assert!(index.presume([presumed("a")]), "it is replaced");
+    assert!(!index.is_ready(), "nobody has listed anything");
+    assert_eq!(names(&index, "m1"), ["a"]);
+
+    let mut gone = Vec::new();
+    let list = [Event::Init, Event::InitApply(object("c", "m1")), Event::InitDone];
+    let events = stream::iter(list.map(Ok));
+    let followed = index.follow_with(events, |change| {
+        if let Change::Removed(object) = change {
+            gone.push(object.name_any());
+        }
+    });
+    assert!(followed.await.is_err());
+    assert_eq!(gone, ["a"], "it is told as gone");
+    assert!(!index.presume([presumed("a")]));
+    assert_eq!(names(&index, "m1"), ["c"]);
+}
+
+#[tokio::test]
 async fn changed_key_moves_and_shared_key_shows_both() {
     let index = Index::new(mac_of);
     feed(&index, [Event::Apply(object("a", "m1"))]).await;

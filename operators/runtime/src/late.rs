@@ -1,0 +1,58 @@
+//! What is known only after a process has begun to serve.
+
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A value that comes later, and may be replaced. All clones are one.
+#[derive(Clone, Debug)]
+pub struct Late<T>(Arc<watch::Sender<Option<T>>>);
+
+impl<T> Default for Late<T> {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl<T> From<T> for Late<T> {
+    fn from(value: T) -> Self {
+        Self(Arc::new(watch::Sender::new(Some(value))))
+    }
+}
+
+impl<T: Clone> Late<T> {
+    /// The value, if it is there.
+    pub fn get(&self) -> Option<T> {
+        self.0.borrow().clone()
+    }
+
+    /// It is here; what was here before does not count any more.
+    pub fn set(&self, value: T) {
+        self.0.send_replace(Some(value));
+    }
+
+    /// Waits until it is there.
+    pub async fn wait(&self) {
+        // Its sender is this.
+        self.0.subscribe().wait_for(Option::is_some).await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_late_is_waited_for_and_may_be_replaced() {
+        let late = Late::default();
+        assert!(timeout(Duration::from_secs(1), late.wait()).await.is_err());
+        assert_eq!(late.get(), None);
+        late.clone().set(1);
+        late.wait().await;
+        assert_eq!(late.get(), Some(1));
+        late.set(2);
+        assert_eq!(late.get(), Some(2));
+        assert_eq!(Late::from(3).get(), Some(3));
+    }
+}

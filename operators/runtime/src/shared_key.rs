@@ -1,0 +1,260 @@
+//! A key that every replica, and every start, shares: in a Secret, made once.
+//!
+//! The API server has the last word. While it is silent the same Secret counts as a file, which the
+//! kubelet has mounted and keeps: so a container that starts again needs nobody.
+
+use crate::{Late, jittered, report::Chain};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Api, Client, api::PostParams};
+use std::{
+    collections::BTreeMap, convert::Infallible, error::Error as StdError, future::pending, io,
+    path::PathBuf, time::Duration,
+};
+use tokio::{
+    io::AsyncReadExt,
+    time::{sleep, timeout},
+};
+
+/// The one entry of the Secret.
+const ENTRY: &str = "key";
+/// Bytes of a new key.
+const BYTES: usize = 32;
+/// Largest file that is a key.
+const LARGEST: u64 = 64 << 10;
+/// How long the API server may take before the file counts.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is asked after that.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Where a key is.
+#[derive(Clone)]
+pub struct SharedKey {
+    /// The API server.
+    pub client: Client,
+    /// Namespace of the Secret.
+    pub namespace: String,
+    /// Name of the Secret.
+    pub name: &'static str,
+    /// Who makes it.
+    pub manager: &'static str,
+    /// The same Secret as a file, and the flag that names it.
+    pub file: Option<(&'static str, PathBuf)>,
+}
+
+/// Where a key was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// With the API server.
+    ApiServer,
+    /// In the file, as the API server was silent.
+    File,
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server does not answer, or says that it cannot.
+    #[error("Secret {secret}: the API server is silent")]
+    Silent {
+        /// Namespace and name.
+        secret: String,
+        /// Why, if it said anything.
+        source: Option<Box<kube::Error>>,
+    },
+    /// The API server refuses.
+    #[error("Secret {secret}: neither to be read nor to be made")]
+    Refused {
+        /// Namespace and name.
+        secret: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// It comes and goes.
+    #[error("Secret {secret}: somebody removes it again and again")]
+    Unstable {
+        /// Namespace and name.
+        secret: String,
+    },
+    /// There is no entry.
+    #[error("Secret {secret}: there is no entry {ENTRY}: delete the Secret, and a new one is made")]
+    NoEntry {
+        /// Namespace and name.
+        secret: String,
+    },
+    /// The entry is no key.
+    #[error("Secret {secret}: entry {ENTRY}")]
+    Unusable {
+        /// Namespace and name.
+        secret: String,
+        /// What is wrong with it.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// This machine has no randomness.
+    #[error("no randomness for a key")]
+    NoRandomness(#[source] getrandom::Error),
+}
+
+impl SharedKey {
+    /// Has the key in `key` as soon as it is known, from whom it is known, and goes on for ever.
+    /// Calls `on_silence` if the API server is silent at first.
+    ///
+    /// # Errors
+    ///
+    /// If the API server answers, and there is no key.
+    pub async fn provide<K: Clone, E>(
+        &self,
+        parse: fn(&[u8]) -> Result<K, E>,
+        key: &Late<K>,
+        on_silence: impl FnOnce(),
+    ) -> Result<Infallible, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let found = self.load(parse).await?;
+        let is_sure = matches!(found, Some((_, Origin::ApiServer)));
+        if let Some((found, _)) = found {
+            key.set(found);
+        }
+        if !is_sure {
+            on_silence();
+            self.follow(parse, key).await;
+        }
+        pending().await
+    }
+
+    /// Reads the key, or makes it. Nothing, if the API server is silent and there is no file: then
+    /// [`Self::follow`] will have it.
+    ///
+    /// # Errors
+    ///
+    /// If the API server answers, and there is no key.
+    async fn load<K, E>(
+        &self,
+        parse: fn(&[u8]) -> Result<K, E>,
+    ) -> Result<Option<(K, Origin)>, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let error = match self.in_time(parse).await {
+            Ok(key) => return Ok(Some((key, Origin::ApiServer))),
+            Err(error) => error,
+        };
+        let file = self.read(parse).await;
+        let is_silent = matches!(error, Error::Silent { .. });
+        if file.is_none() && !is_silent {
+            return Err(error);
+        }
+        let has_file = file.is_some();
+        tracing::warn!(error = %Chain(&error), has_file, "key not read from the API server");
+        Ok(file.map(|key| (key, Origin::File)))
+    }
+
+    /// Asks the API server until it has given the key, whatever there is until then.
+    async fn follow<K: Clone, E>(&self, parse: fn(&[u8]) -> Result<K, E>, key: &Late<K>)
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let mut reported = String::new();
+        loop {
+            sleep(jittered(PERIOD)).await;
+            match self.in_time(parse).await {
+                Ok(read) => {
+                    tracing::info!(secret = self.secret(), "key read from the API server");
+                    return key.set(read);
+                }
+                Err(error) => {
+                    let error = Chain(&error).to_string();
+                    if error != reported {
+                        tracing::warn!(error, "key not read from the API server");
+                        reported = error;
+                    }
+                }
+            }
+        }
+    }
+
+    fn secret(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    async fn in_time<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<K, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let late = |_| Err(Error::Silent { secret: self.secret(), source: None });
+        timeout(PATIENCE, self.ask(parse)).await.unwrap_or_else(late)
+    }
+
+    async fn ask<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<K, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        for _ in 0..3 {
+            let found = secrets.get_opt(self.name).await.map_err(|error| self.unread(error))?;
+            if let Some(found) = found {
+                let bytes = found.data.as_ref().and_then(|data| data.get(ENTRY));
+                let bytes = bytes.ok_or_else(|| Error::NoEntry { secret: self.secret() })?;
+                return parse(&bytes.0).map_err(|error| Error::Unusable {
+                    secret: self.secret(),
+                    source: Box::new(error),
+                });
+            }
+            let mut bytes = [0; BYTES];
+            getrandom::fill(&mut bytes).map_err(Error::NoRandomness)?;
+            let mut secret = Secret {
+                data: Some(BTreeMap::from([(ENTRY.to_owned(), ByteString(bytes.to_vec()))])),
+                ..Secret::default()
+            };
+            secret.metadata.name = Some(self.name.to_owned());
+            let manager = Some(self.manager.to_owned());
+            let params = PostParams { field_manager: manager, ..PostParams::default() };
+            match secrets.create(&params, &secret).await {
+                Ok(_) => {}
+                // Another replica was faster: its key counts.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                Err(error) => return Err(self.unread(error)),
+            }
+        }
+        Err(Error::Unstable { secret: self.secret() })
+    }
+
+    fn unread(&self, error: kube::Error) -> Error {
+        let (secret, source) = (self.secret(), Box::new(error));
+        match &*source {
+            kube::Error::Api(status) if status.code < 500 && status.code != 429 => {
+                Error::Refused { secret, source }
+            }
+            _ => Error::Silent { secret, source: Some(source) },
+        }
+    }
+
+    /// The key in the file. One that is not usable costs only itself.
+    async fn read<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Option<K>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let (flag, path) = self.file.as_ref()?;
+        let mut bytes = Vec::new();
+        let read = async {
+            let file = tokio::fs::File::open(path).await?;
+            file.take(LARGEST).read_to_end(&mut bytes).await
+        };
+        match read.await {
+            Ok(_) => {}
+            // Before the first start there is no Secret to be mounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(flag, path = %path.display(), %error, "key file not readable");
+                return None;
+            }
+        }
+        let unusable = |error: &E| {
+            tracing::warn!(flag, path = %path.display(), error = %Chain(error), "key file not usable");
+        };
+        parse(&bytes).inspect_err(unusable).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

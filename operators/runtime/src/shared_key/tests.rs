@@ -1,0 +1,144 @@
+use super::*;
+use http::{Request, Response, StatusCode};
+use kube::client::Body;
+use serde_json::{Value, json};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+/// An API server with one Secret.
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    secret: Option<Value>,
+    /// What every request is answered with; 0 is none at all.
+    status: Option<u16>,
+}
+
+impl Server {
+    fn says(&self, status: Option<u16>) {
+        self.0.lock().unwrap().status = status;
+    }
+
+    fn holds(&self, base64: &str) {
+        let secret = json!({"metadata": {"name": "key"}, "data": {"key": base64}});
+        self.0.lock().unwrap().secret = Some(secret);
+    }
+
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        Client::new(service, "system")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let status = self.0.lock().unwrap().status;
+        match status {
+            Some(0) => pending().await,
+            Some(code) => return reply(code, &failure(code)),
+            None => {}
+        }
+        let mut state = self.0.lock().unwrap();
+        if head.method == "POST" {
+            let secret: Value = serde_json::from_slice(&body).unwrap();
+            state.secret = Some(secret.clone());
+            return reply(201, &secret);
+        }
+        match &state.secret {
+            Some(secret) => reply(200, secret),
+            None => reply(404, &failure(404)),
+        }
+    }
+}
+
+fn failure(code: u16) -> Value {
+    let reason = if code == 404 { "NotFound" } else { "" };
+    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""})
+}
+
+fn reply(code: u16, body: &Value) -> Response<Body> {
+    let status = StatusCode::from_u16(code).unwrap();
+    Response::builder().status(status).body(Body::from(body.to_string().into_bytes())).unwrap()
+}
+
+/// A key of one byte at least.
+fn parse(bytes: &[u8]) -> Result<Vec<u8>, io::Error> {
+    if bytes.is_empty() { Err(io::Error::other("it is empty")) } else { Ok(bytes.to_vec()) }
+}
+
+fn key_of(server: &Server, file: Option<&std::path::Path>) -> SharedKey {
+    SharedKey {
+        client: server.client(),
+        namespace: "system".to_owned(),
+        name: "key",
+        manager: "test",
+        file: file.map(|path| ("--key-file", path.to_owned())),
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_once_and_read_from_then_on() {
+    let server = Server::default();
+    let key = key_of(&server, None);
+    let (made, origin) = key.load(parse).await.unwrap().unwrap();
+    assert_eq!((made.len(), origin), (BYTES, Origin::ApiServer));
+    assert_eq!(key.load(parse).await.unwrap().unwrap(), (made, Origin::ApiServer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_api_server_is_silent_the_file_counts_and_without_one_there_is_no_key_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let server = Server::default();
+    server.holds("YXBp");
+    for silence in [0, 429, 500, 503] {
+        server.says(Some(silence));
+        std::fs::remove_file(&path).ok();
+        assert_eq!(key_of(&server, None).load(parse).await.unwrap(), None);
+        assert_eq!(key_of(&server, Some(&path)).load(parse).await.unwrap(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(key_of(&server, Some(&path)).load(parse).await.unwrap(), None, "unusable");
+        std::fs::write(&path, "file").unwrap();
+        let found = key_of(&server, Some(&path)).load(parse).await.unwrap();
+        assert_eq!(found, Some((b"file".to_vec(), Origin::File)));
+    }
+    server.says(None);
+    let found = key_of(&server, Some(&path)).load(parse).await.unwrap();
+    assert_eq!(found, Some((b"api".to_vec(), Origin::ApiServer)), "it has the last word");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_comes_back_replaces_the_key_of_the_file() {
+    let server = Server::default();
+    server.holds("YXBp");
+    server.says(Some(0));
+    let late = Late::from(b"file".to_vec());
+    let key = key_of(&server, None);
+    let follow = key.follow(parse, &late);
+    let mut follow = std::pin::pin!(follow);
+    assert!(timeout(10 * PERIOD, &mut follow).await.is_err());
+    assert_eq!(late.get(), Some(b"file".to_vec()));
+    server.says(None);
+    timeout(10 * PERIOD, follow).await.unwrap();
+    assert_eq!(late.get(), Some(b"api".to_vec()));
+}
+
+#[tokio::test]
+async fn what_an_api_server_that_answers_refuses_ends_a_start_without_a_file() {
+    let server = Server::default();
+    server.says(Some(403));
+    let refused = key_of(&server, None).load(parse).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+    server.says(None);
+    server.holds("");
+    let unusable = key_of(&server, None).load(parse).await.unwrap_err();
+    assert_eq!(Chain(&unusable).to_string(), "Secret system/key: entry key: it is empty");
+}
