@@ -78,6 +78,10 @@ pub struct Args {
     /// held until a person admits them by removing the taint bloomery.dev/not-admitted
     #[arg(long, value_enum, default_value_t = NewServers::Claimable)]
     pub new_servers: NewServers,
+    /// The key in the Secret metal-operator-registration-key as a file, for a start while the API
+    /// server is silent
+    #[arg(long, value_name = "FILE")]
+    pub registry_key_file: Option<PathBuf>,
     /// Take reports without a token: whoever reaches the registry can then fake any inventory
     #[arg(long)]
     pub registry_allow_tokenless: bool,

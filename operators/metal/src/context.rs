@@ -20,7 +20,7 @@ use metal_core::{
     server::Settings,
 };
 use metal_runtime::{
-    clock,
+    Late, clock,
     report::{Chain, event},
     tenure::Tenure,
 };
@@ -89,8 +89,8 @@ pub struct DiscoveryBoot {
     pub registry_url: String,
     /// Template of the ignition.
     pub template: IgnitionTemplate,
-    /// Key that issues registration tokens.
-    pub key: Key,
+    /// Key that issues registration tokens, once it is known: before that nothing is prepared.
+    pub key: Late<Key>,
 }
 
 impl<C: Connect> Context<C> {

@@ -35,6 +35,9 @@ pub enum Error {
     /// The discovery's token cannot be made.
     #[error("registration token not issued")]
     Token(#[from] Unissuable),
+    /// The key is not known yet.
+    #[error("the key of registration tokens is not read yet")]
+    RegistrationKey,
     /// Nobody can make URLs of media.
     #[error(
         "there is no key of media in the Secret {0}/boot-operator-ignition-key: \
@@ -71,7 +74,11 @@ impl ReconcileError for Error {
             | Self::Token(_)
             | Self::Claimed(_)
             | Self::Bmc(metal_bmc::Error::Unauthorized) => Class::Rejected,
-            Self::Bmc(_) | Self::Keys(_) | Self::MediaKey(_) | Self::Restless => Class::Transient,
+            Self::Bmc(_)
+            | Self::Keys(_)
+            | Self::RegistrationKey
+            | Self::MediaKey(_)
+            | Self::Restless => Class::Transient,
         }
     }
 

@@ -23,7 +23,7 @@ use kube::{
 };
 use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
-use metal_core::{macdb::MacDb, redfish::Scheme};
+use metal_core::{capability::Key, macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
     Relist,
     admin::Admin,
@@ -103,8 +103,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             }
             ctx.memories.clear();
         }
+        // Without it nothing can be discovered.
+        if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
+            return;
+        }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
+    let shared_key = startup::key(&args, &client);
     let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&client, &ctx, &queues));
     let ended = tokio::select! {
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
@@ -114,6 +119,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             queues.notices.queue.add(notices::Key::Other(key));
         })) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
+        ended = shared_key.provide(Key::new, &ctx.discovery.key, || {}) => match ended? {},
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         _ = run_elected(candidate, &leading, &shutdown, work) => Ok(()),
     };
@@ -210,7 +216,7 @@ async fn context(
         holds_new: args.new_servers == NewServers::Held,
         strangers: Semaphore::new(CONCURRENCY / 2),
         mac_prefixes: Arc::new(MacPrefixes::default()),
-        discovery: startup::discovery(args, client).await?,
+        discovery: startup::discovery(args).await?,
         media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),
         unreadable,
         tenure,

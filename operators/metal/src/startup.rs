@@ -2,37 +2,30 @@
 
 use crate::{DiscoveryBoot, MANAGER, args::Args};
 use anyhow::Context as _;
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, Client, api::PostParams};
+use kube::Client;
 use metal_bmc::{Config, Strangers, Trust};
-use metal_core::{
-    capability::Key,
-    discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
-};
-use std::{collections::BTreeMap, path::Path};
+use metal_core::discovery::{DEFAULT_TEMPLATE, IgnitionTemplate};
+use metal_runtime::{Late, shared_key::SharedKey};
+use std::path::Path;
 use tokio::fs;
 
 /// Where the template lies in the peer's image.
 const TEMPLATE: &str = "/etc/metal-operator/ignition-template.yaml";
 /// Secret with the key of registration tokens, in the manager's namespace.
 const KEY_SECRET: &str = "metal-operator-registration-key";
-/// Its one entry.
-const KEY_ENTRY: &str = "key";
-/// Bytes of a new key.
-const KEY_BYTES: usize = 32;
 
 /// What a discovery boots.
 ///
 /// # Errors
 ///
-/// If the template is not usable, or the key neither there nor to be made.
-pub async fn discovery(args: &Args, client: &Client) -> anyhow::Result<DiscoveryBoot> {
+/// If the template is not usable.
+pub async fn discovery(args: &Args) -> anyhow::Result<DiscoveryBoot> {
     Ok(DiscoveryBoot {
         os_image: args.probe_os_image.clone(),
         probe_image: args.probe_image.clone(),
         registry_url: args.advertised_registry()?,
         template: template(args.discovery_ignition_path.as_deref()).await?,
-        key: key(client, &args.manager_namespace).await?,
+        key: Late::default(),
     })
 }
 
@@ -51,34 +44,15 @@ async fn template(path: Option<&Path>) -> anyhow::Result<IgnitionTemplate> {
     IgnitionTemplate::parse(&text).with_context(what)
 }
 
-/// The key that every replica, and every start, shares: made once.
-async fn key(client: &Client, namespace: &str) -> anyhow::Result<Key> {
-    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let what = || format!("Secret {namespace}/{KEY_SECRET}");
-    for _ in 0..3 {
-        if let Some(secret) = secrets.get_opt(KEY_SECRET).await.with_context(what)? {
-            let bytes = secret.data.as_ref().and_then(|data| data.get(KEY_ENTRY));
-            let bytes =
-                bytes.with_context(|| format!("{}: data.{KEY_ENTRY} is missing", what()))?;
-            return Key::new(&bytes.0).with_context(|| format!("{}: data.{KEY_ENTRY}", what()));
-        }
-        let mut bytes = [0; KEY_BYTES];
-        getrandom::fill(&mut bytes).context("no randomness for the registration key")?;
-        let mut secret = Secret {
-            data: Some(BTreeMap::from([(KEY_ENTRY.to_owned(), ByteString(bytes.to_vec()))])),
-            ..Secret::default()
-        };
-        secret.metadata.name = Some(KEY_SECRET.to_owned());
-        let params =
-            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        match secrets.create(&params, &secret).await {
-            Ok(_) => {}
-            // Another replica was faster: its key counts.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(error).with_context(what),
-        }
+/// Where the key is that every replica, and every start, shares.
+pub fn key(args: &Args, client: &Client) -> SharedKey {
+    SharedKey {
+        client: client.clone(),
+        namespace: args.manager_namespace.clone(),
+        name: KEY_SECRET,
+        manager: MANAGER,
+        file: args.registry_key_file.clone().map(|path| ("--registry-key-file", path)),
     }
-    anyhow::bail!("{}: neither to be read nor to be made", what())
 }
 
 /// How BMCs are spoken to.

@@ -22,6 +22,7 @@ use metal_core::{
     registry::Malformed,
     server::boot_id,
 };
+use metal_runtime::Late;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Registry {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// Key that registration tokens are issued with.
-    pub key: Key,
+    pub key: Late<Key>,
     /// Whether reports without a token are taken.
     pub tokenless: bool,
     /// Answers by status code.
@@ -124,15 +125,21 @@ impl Registry {
     ///
     /// If nobody may.
     fn admit(&self, token: Option<&str>) -> Result<Reporter, Denied> {
-        if !self.view.servers.is_ready() {
+        let is_ready = self.view.servers.is_ready();
+        let Some(token) = token else {
+            return match (self.tokenless, is_ready) {
+                (false, _) => Err(Denied::NoToken),
+                (true, false) => Err(Denied::NotReady),
+                (true, true) => Ok(Reporter::Anyone),
+            };
+        };
+        // Also while the API server is silent: who has no token of ours need not come again.
+        let key = self.key.get().ok_or(Denied::NotReady)?;
+        let now = jiff::Timestamp::now();
+        let claims = capability::verify(&[key], token, Purpose::Registration, now)?;
+        if !is_ready {
             return Err(Denied::NotReady);
         }
-        let Some(token) = token else {
-            return if self.tokenless { Ok(Reporter::Anyone) } else { Err(Denied::NoToken) };
-        };
-        let keys = std::slice::from_ref(&self.key);
-        let now = jiff::Timestamp::now();
-        let claims = capability::verify(keys, token, Purpose::Registration, now)?;
         let server = self.view.servers.named(None, &claims.server).ok_or(Denied::Unknown)?;
         Ok(Reporter::Known(server, claims))
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{Discovery, ServerSpec, ServerStatus};
 use metal_core::capability::Token;
-use metal_runtime::listener::Peer;
+use metal_runtime::{Late, listener::Peer};
 use serde_json::{Value, json};
 use std::{
     convert::Infallible,
@@ -193,6 +193,41 @@ async fn all_bodies_together_have_a_bound_that_is_given_back() {
     assert!(bodies.read::<String>(&Reporter::Anyone, from(100), large()).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuses_all_others() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let other = Key::new(&[8; 32]).unwrap();
+    let good = scene.token("server-a", "uid-1.1").as_str().to_owned();
+    let forged = Scene { key: other, ..Scene::new(ServerState::Discovery).await };
+    let forged = forged.token("server-a", "uid-1.1").as_str().to_owned();
+    let starting = |key: Late<Key>, tokenless| {
+        router(Arc::new(Registry {
+            client: recording(&scene.sent),
+            view: Arc::default(),
+            key,
+            tokenless,
+            answers: Family::default(),
+            stored: Stored::default(),
+            bodies: Bodies::default(),
+        }))
+    };
+    let ask = async |router: axum::Router, path: String| {
+        let request = Request::post(path).body(Body::from(report(UUID))).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        (response.status().as_u16(), response.headers().contains_key("Retry-After"))
+    };
+    let key = || Late::from(scene.key.clone());
+    for what in ["register", "bootstate"] {
+        let with = |token: &str| format!("/t/{token}/{what}");
+        assert_eq!(ask(starting(key(), false), with(&good)).await, (503, true), "{what}");
+        assert_eq!(ask(starting(key(), false), with(&forged)).await, (403, false), "{what}");
+        assert_eq!(ask(starting(Late::default(), false), with(&good)).await, (503, true));
+        assert_eq!(ask(starting(key(), false), format!("/{what}")).await, (401, false));
+        assert_eq!(ask(starting(key(), true), format!("/{what}")).await, (503, true));
+    }
+    assert!(scene.sent.lock().unwrap().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
     let scene = Scene::new(ServerState::Discovery).await;
@@ -202,7 +237,7 @@ async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
     let registry = Registry {
         client: Client::new(silent, "default"),
         view: Arc::clone(&scene.view),
-        key: scene.key.clone(),
+        key: scene.key.clone().into(),
         tokenless: false,
         answers: Family::default(),
         stored: Stored::default(),
@@ -302,7 +337,7 @@ impl Scene {
         let registry = Arc::new(Registry {
             client: recording(&self.sent),
             view: Arc::clone(&self.view),
-            key: self.key.clone(),
+            key: self.key.clone().into(),
             tokenless: self.tokenless,
             answers: Family::default(),
             stored: Stored::default(),

@@ -61,7 +61,8 @@ fn registry_url<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<St
         boot: boot_id(server, attempt),
         expires: Timestamp::now() + TOKEN,
     };
-    let token = capability::issue(&ctx.discovery.key, &claims)?;
+    let key = ctx.discovery.key.get().ok_or(Error::RegistrationKey)?;
+    let token = capability::issue(&key, &claims)?;
     Ok(format!("{}/t/{}", ctx.discovery.registry_url, token.as_str()))
 }
 

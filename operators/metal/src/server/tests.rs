@@ -219,7 +219,7 @@ pub(crate) fn context(
             probe_image: "registry.example/probe:1".to_owned(),
             registry_url: "http://192.0.2.1:10000".to_owned(),
             template: IgnitionTemplate::parse(DEFAULT_TEMPLATE).unwrap(),
-            key: Key::new(&[7; 32]).unwrap(),
+            key: Key::new(&[7; 32]).unwrap().into(),
         },
         media: None,
         unreadable: channel(1).0,
