@@ -82,6 +82,10 @@ pub struct Args {
     /// How much of images is kept, at most
     #[arg(long, default_value = "10Gi", value_parser = size::size, value_name = "BYTES")]
     pub image_cache_size: u64,
+    /// The key in the Secret boot-operator-ignition-key as a file, for a start while the API server
+    /// is silent: without it only images are served then
+    #[arg(long, value_name = "FILE")]
+    pub ignition_key_file: Option<PathBuf>,
     /// Networks whose hosts may say in X-Forwarded-For whom they ask for. Whoever is in one of
     /// them may ask for anybody; name the DHCP servers and proxies alone [default: nobody may]
     #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]

@@ -19,7 +19,7 @@ use metal_api::{
     LocalObjectReference, ServerBootConfiguration,
 };
 use metal_core::boot::config::{Config, Decision, Fetched, Observation, Status, decide, is_news};
-use metal_runtime::apply_status;
+use metal_runtime::{apply_status, work::NOT_LISTED};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -60,6 +60,10 @@ pub async fn record_fetches(ctx: Arc<Context>, config: ConfigRef) -> Result<Next
 }
 
 async fn look(ctx: &Context, config: &ConfigRef) -> Result<Next, Error> {
+    // What an earlier process has kept is nothing to write about.
+    if !ctx.view.is_ready() {
+        return Ok(Next::After(NOT_LISTED));
+    }
     match config.kind {
         Kind::Ipxe => match find_ipxe(ctx, config) {
             Some(object) => object_pass(ctx, config, &*object).await,

@@ -23,7 +23,8 @@ use std::sync::Arc;
 /// If something could not be read or written.
 pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, Error> {
     // A server or a boot config that is not listed yet would be taken for one that is not there.
-    if !ctx.view.is_ready() {
+    // Nor is a link written that has no token.
+    if !ctx.view.is_ready() || ctx.key.get().is_none() {
         return Ok(Next::After(NOT_LISTED));
     }
     let Some(configuration) = ctx.view.configurations.named(Some(&namespace), &name) else {

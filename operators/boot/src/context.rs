@@ -7,7 +7,10 @@ use kube::{
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::Resolver;
-use metal_runtime::report::{Chain, event};
+use metal_runtime::{
+    Late,
+    report::{Chain, event},
+};
 use std::sync::Arc;
 
 /// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
@@ -72,8 +75,8 @@ pub struct Context {
     pub modes: Modes,
     /// Where machines reach this process.
     pub urls: Urls,
-    /// Key of the tokens in links to UKIs.
-    pub key: Key,
+    /// Key of the tokens in links to UKIs, once it is known: no pass begins before that.
+    pub key: Late<Key>,
 }
 
 impl Context {

@@ -34,6 +34,7 @@ use axum::{
 use ipnet::IpNet;
 use metal_core::{boot::Refusal, capability::Key};
 use metal_image::{Resolver, Store};
+use metal_runtime::Late;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -57,8 +58,8 @@ pub struct Site {
     pub fetches: Arc<Fetches>,
     /// How often.
     pub gate: Gate,
-    /// Key of ignition tokens.
-    pub key: Key,
+    /// Key of ignition tokens, once it is known.
+    pub key: Late<Key>,
     /// How long an ignition token is good, where no boot window ends it earlier.
     pub window: Duration,
     /// Who gets an ignition without a token.
@@ -128,6 +129,7 @@ impl Site {
         result: Result<Response, Refusal>,
         refused: impl FnOnce(&Refusal) -> Response,
     ) -> Response {
+        let result = result.map_err(|refusal| self.as_far_as_is_known(refusal));
         let reason = match &result {
             Ok(_) => "",
             Err(refusal) => refusal.reason(),
@@ -139,6 +141,25 @@ impl Site {
         let status = response.status().as_u16();
         self.answers.get_or_create(&Answer { endpoint, status, reason }).inc();
         response
+    }
+}
+
+impl Site {
+    /// The key of tokens.
+    fn key(&self) -> Result<Key, Refusal> {
+        self.key.get().ok_or(Refusal::Starting)
+    }
+
+    /// What is missing may be there, as long as not everything was listed.
+    fn as_far_as_is_known(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Unknown | Refusal::NotCurrent | Refusal::NoContent
+                if !self.view.is_ready() =>
+            {
+                Refusal::Starting
+            }
+            other => other,
+        }
     }
 }
 

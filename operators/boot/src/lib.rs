@@ -14,7 +14,7 @@ pub mod fetches;
 pub mod gate;
 pub mod http;
 mod https;
-mod key;
+pub mod kept;
 pub mod live;
 mod metrics;
 mod run;

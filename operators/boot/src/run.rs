@@ -9,7 +9,7 @@ use crate::{
     gate::Gate,
     http::{DefaultUki, Site, router},
     https::{self, Https},
-    key,
+    kept::{self, Folder, Keeper, Restore, Written},
     live::Live,
     metrics::Cache,
     secrets::Secrets,
@@ -19,6 +19,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use axum::Router;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -28,7 +29,7 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
-    Relist,
+    Late, Relist,
     admin::Admin,
     args::BindAddress,
     client,
@@ -36,7 +37,9 @@ use metal_runtime::{
     health::Readiness,
     index::Ended,
     listener::{self, Limits},
+    queue::Queue,
     report::Reporter,
+    shared_key::SharedKey,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{future::pending, sync::Arc};
@@ -46,6 +49,8 @@ use tokio_util::sync::CancellationToken;
 const NAME: &str = "boot-operator";
 /// Lease of the leader: the peer's, so that the two never work on one cluster at a time.
 const LEASE: &str = "e9f0940b.ironcore.dev";
+/// Secret with the key of tokens, in the namespace of the operator.
+const KEY_SECRET: &str = "boot-operator-ignition-key";
 
 /// Runs the operator until `shutdown`.
 ///
@@ -59,6 +64,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     // Downloads go on until those who wait for them have been served.
     let downloads = CancellationToken::new();
     let (images, store) = images(&args, downloads.clone()).await?;
+    let folder = kept_boots(&args)?;
     let boot = listen("--boot-server-address", &args.boot_server_address).await?;
     let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
     let https = Https::open(&args).await?;
@@ -68,9 +74,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
     let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
-    let key = load_key(&args, &client).await?;
-    let ctx = Arc::new(context(&args, &client, images, urls, key));
-    ctx.view.register(&readiness);
+    let ctx = Arc::new(context(&args, &client, images, urls));
+    ctx.view.register(&readiness, Timestamp::now());
     let passes = Family::default();
     metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
     let reporter = |controller| Reporter {
@@ -107,6 +112,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
+    let (shared_key, is_silent) = (shared_key(&args, &client), Late::default());
+    let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
+    let keep = restore(&ctx, &queues, folder, &mut metrics, is_silent.clone())?;
     let elected = run_elected(candidate, &leading, &shutdown, work);
     // After a shutdown both end by themselves: the lease is given up, and machines are served.
     let both = async { tokio::join!(serve, elected) };
@@ -116,6 +124,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         _ = both => Ok(()),
         ended = watch => Ok(ended?),
         () = record => Ok(()),
+        () = keep.run() => Ok(()),
+        ended = keys => match ended? {},
         never = https::follow(certificate) => match never {},
     }
 }
@@ -195,7 +205,7 @@ async fn controllers(
     }
 }
 
-fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls, key: Key) -> Context {
+fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
     let source = Source {
         controller: NAME.to_owned(),
         instance: Some(args.runtime.election.identity().into_owned()),
@@ -211,13 +221,47 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls, key:
         architecture: args.architecture.clone(),
         modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },
         urls,
-        key,
+        key: Late::default(),
     }
 }
 
-async fn load_key(args: &Args, client: &Client) -> anyhow::Result<Key> {
+/// Where the key of tokens is, which every replica and every start shares.
+fn shared_key(args: &Args, client: &Client) -> SharedKey {
     let namespace = args.runtime.election.leader_elect_namespace.as_deref();
-    key::load(client, namespace.unwrap_or_else(|| client.default_namespace())).await
+    SharedKey {
+        client: client.clone(),
+        namespace: namespace.unwrap_or_else(|| client.default_namespace()).to_owned(),
+        name: KEY_SECRET,
+        manager: NAME,
+        file: args.ignition_key_file.clone().map(|path| ("--ignition-key-file", path)),
+    }
+}
+
+/// Where boots are kept: beside the layers, in the folder that is ours alone.
+fn kept_boots(args: &Args) -> anyhow::Result<Folder> {
+    let path = args.cache_dir().join("boots");
+    Folder::open(&path).with_context(|| format!("--image-cache-dir: {}", path.display()))
+}
+
+/// Who keeps boots, and serves what was kept.
+fn restore(
+    ctx: &Context,
+    queues: &Queues,
+    folder: Folder,
+    metrics: &mut Metrics,
+    is_silent: Late<()>,
+) -> anyhow::Result<Restore> {
+    let keeper = Keeper {
+        view: Arc::clone(&ctx.view),
+        secrets: Arc::clone(&ctx.secrets),
+        key: ctx.key.clone(),
+        folder,
+        start: kept::start_of_machine().context("which start of the machine this is")?,
+        queue: queues.kept.clone(),
+        metrics: kept::Metrics::register(metrics),
+        written: Written::default(),
+    };
+    Ok(Restore { keeper: Arc::new(keeper), live: Arc::clone(&queues.live), is_silent })
 }
 
 fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
@@ -227,6 +271,7 @@ fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter
         ipxe: controllers.ipxe_config,
         http: controllers.http_config,
         live: Arc::new(Live::default()),
+        kept: Queue::default(),
     }
 }
 

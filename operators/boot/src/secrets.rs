@@ -2,7 +2,7 @@
 //!
 //! A copy of every Secret of the cluster would be large and dangerous. What is kept here are those
 //! that boots ask for, translated once; a watch on the metadata of Secrets says when one has
-//! changed. While the API server is silent, what was read last is what a machine gets.
+//! changed, and where nobody lets us watch, each is read again when it is needed. While the API server is silent, what was read last is what a machine gets.
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
@@ -12,7 +12,10 @@ use metal_core::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -31,6 +34,8 @@ const SCRIPT: &str = "ipxe-script";
 
 /// How long a Secret counts as read, should the watch be interrupted.
 const LIFETIME: Duration = Duration::from_secs(30);
+/// The same where no watch tells of changes: who asks a little later wants to know.
+const UNWATCHED: Duration = Duration::from_secs(1);
 /// How long a Secret is kept that nobody asks for.
 const KEPT: Duration = Duration::from_hours(24);
 /// How long a machine waits for the API server where there is something to give it.
@@ -76,18 +81,26 @@ struct Entry {
     used: Instant,
     /// What was read before.
     last: Option<Arc<BootSecret>>,
+    /// An earlier process has read it.
+    is_presumed: bool,
 }
 
 /// Secrets that were asked for.
 pub struct Secrets {
     client: Client,
     kept: Mutex<HashMap<SecretKey, Entry>>,
+    is_watched: AtomicBool,
 }
 
 impl Secrets {
     /// Nothing yet.
     pub fn new(client: Client) -> Self {
-        Self { client, kept: Mutex::default() }
+        Self { client, kept: Mutex::default(), is_watched: AtomicBool::new(true) }
+    }
+
+    /// Whether somebody tells of each change ([`Self::forget_unless`]).
+    pub fn set_watched(&self, is_watched: bool) {
+        self.is_watched.store(is_watched, Ordering::Relaxed);
     }
 
     /// What a boot needs of a Secret; `None` if there is none. Of all who ask for one at a time,
@@ -111,6 +124,23 @@ impl Secrets {
         // Others need not wait for it, too. Where one was faster, what it has counts.
         cell.set(Some(Arc::clone(&last))).ok();
         Ok(Some(last))
+    }
+
+    /// A Secret as an earlier process has read it: a machine gets that while the API server is
+    /// silent.
+    pub fn presume(&self, key: SecretKey, secret: BootSecret) {
+        let now = Instant::now();
+        let mut kept = self.kept();
+        if !kept.contains_key(&key) {
+            make_room(&mut kept, now);
+            let last = Some(Arc::new(secret));
+            kept.insert(key, Entry { is_presumed: true, ..Entry::new(now, last) });
+        }
+    }
+
+    /// Forgets what an earlier process has read.
+    pub fn forget_presumed(&self) {
+        self.kept().retain(|_, entry| !entry.is_presumed);
     }
 
     /// Forgets a Secret that has changed.
@@ -196,19 +226,21 @@ impl Secrets {
     /// Where a Secret is read into, and what was read before.
     fn cell(&self, key: SecretKey) -> (Cell, Option<Arc<BootSecret>>) {
         let now = Instant::now();
+        let is_watched = self.is_watched.load(Ordering::Relaxed);
+        let lifetime = if is_watched { LIFETIME } else { UNWATCHED };
         let mut kept = self.kept();
         if let Some(entry) = kept.get_mut(&key) {
             entry.used = now;
-            if now.duration_since(entry.since) >= LIFETIME {
+            if now.duration_since(entry.since) >= lifetime {
                 let last = entry.secret().map(Arc::clone);
-                *entry = Entry { cell: Cell::default(), since: now, used: now, last };
+                let is_presumed = entry.is_presumed;
+                *entry = Entry { cell: Cell::default(), since: now, used: now, last, is_presumed };
             }
             return (Arc::clone(&entry.cell), entry.last.clone());
         }
         make_room(&mut kept, now);
         let cell = Cell::default();
-        let entry = Entry { cell: Arc::clone(&cell), since: now, used: now, last: None };
-        kept.insert(key, entry);
+        kept.insert(key, Entry { cell: Arc::clone(&cell), ..Entry::new(now, None) });
         (cell, None)
     }
 
@@ -238,6 +270,10 @@ fn make_room(kept: &mut HashMap<SecretKey, Entry>, now: Instant) {
 }
 
 impl Entry {
+    fn new(now: Instant, last: Option<Arc<BootSecret>>) -> Self {
+        Self { cell: Cell::default(), since: now, used: now, last, is_presumed: false }
+    }
+
     /// What was read last.
     fn secret(&self) -> Option<&Arc<BootSecret>> {
         match self.cell.get() {
@@ -253,6 +289,12 @@ impl Entry {
 }
 
 impl BootSecret {
+    /// As it was kept.
+    pub fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
+        let ignition = ignition.map_or(Payload::Missing, Payload::Usable);
+        Self { ignition, script, version: None }
+    }
+
     fn size(&self) -> usize {
         let ignition = match &self.ignition {
             Payload::Missing => 0,

@@ -60,7 +60,7 @@ pub(crate) struct Sent {
     pub(crate) body: Value,
 }
 
-/// An API server that has Secrets, and takes everything else as it comes.
+/// An API server that has Secrets, of which it gives no list, and takes everything else as it comes.
 #[derive(Clone, Default)]
 pub(crate) struct Cluster(Arc<State>);
 
@@ -134,6 +134,9 @@ impl Cluster {
         self.0.sent.lock().unwrap().push(sent);
         if *self.0.is_down.lock().unwrap() {
             return reply(StatusCode::INTERNAL_SERVER_ERROR, &failure(500, "InternalError"));
+        }
+        if head.method == "GET" && path == "/api/v1/secrets" {
+            return reply(StatusCode::FORBIDDEN, &failure(403, "Forbidden"));
         }
         if head.method == "GET" {
             return match self.0.secrets.lock().unwrap().get(path) {
@@ -334,25 +337,30 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
         urls: urls(),
-        key: key(),
+        key: key().into(),
     })
+}
+
+/// A store of layers in a directory that no other one has open.
+pub(crate) async fn store(dir: &std::path::Path) -> Store {
+    let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
+    let shutdown = CancellationToken::new();
+    Store::open_dir(dir, 100 << 20, Arc::new(registries), shutdown).await.unwrap()
 }
 
 /// A site whose layers are in a directory that lives as long as the guard.
 pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
-    let shutdown = CancellationToken::new();
-    let store = Store::open_dir(dir.path(), 100 << 20, Arc::new(registries), shutdown);
+    let store = store(dir.path()).await;
     let site = Site {
         view: Arc::new(View::default()),
         secrets: Arc::new(Secrets::new(cluster.client())),
         images,
-        store: store.await.unwrap(),
+        store,
         live: Arc::new(Live::default()),
         fetches: Arc::new(Fetches::default()),
         gate: Gate::new(20, Duration::from_mins(30)),
-        key: key(),
+        key: key().into(),
         window: Duration::from_mins(30),
         by_uuid: ByUuid::Never,
         outside: Outside::Refuse,

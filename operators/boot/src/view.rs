@@ -1,12 +1,19 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
-use crate::live::{self, BlobRef};
+use crate::{
+    kept::{Served, Serving},
+    live::{self, BlobRef},
+};
+use jiff::Timestamp;
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
 use metal_core::system_uuid::{self, is_placeholder_text};
-use metal_runtime::{health::Readiness, index::Index};
+use metal_runtime::{
+    health::{Readiness, State},
+    index::Index,
+};
 use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
@@ -45,6 +52,8 @@ pub struct View {
     pub servers: Index<Server, String>,
     /// What servers are to boot.
     pub configurations: Index<ServerBootConfiguration, ConfigurationKey>,
+    /// Whether some of it is what an earlier process has kept.
+    pub served: Served,
 }
 
 impl Default for View {
@@ -56,6 +65,7 @@ impl Default for View {
                 server.spec.effective_uuid().into_iter().collect()
             }),
             configurations: Index::new(configuration_keys),
+            served: Served::default(),
         }
     }
 }
@@ -85,16 +95,40 @@ impl View {
         self.configurations.listed().await;
     }
 
-    /// Tells who waits for which list.
-    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
+    /// Whether a machine may be answered: by what is listed, or by what was kept. A miss in the
+    /// latter means nothing.
+    pub fn may_answer(&self) -> bool {
+        self.is_ready() || self.served.get().is_some()
+    }
+
+    /// Tells who waits for which list, and what is served until then; of a process that started at
+    /// this time.
+    pub fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
-            let view = Arc::clone(self);
-            readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
+            let (view, waits) = (Arc::clone(self), format!("waits for the list of {kind}"));
+            readiness.part(kind, move || match (is_ready(&view), view.served.get()) {
+                (true, _) => State::Fine,
+                (false, Some(_)) => State::Noted(waits.clone()),
+                (false, None) => State::Unready(waits.clone()),
+            });
         };
         check("ipxebootconfigs", |view| view.ipxe.is_ready());
         check("httpbootconfigs", |view| view.http.is_ready());
         check("servers", |view| view.servers.is_ready());
         check("serverbootconfigurations", |view| view.configurations.is_ready());
+        let view = Arc::clone(self);
+        let since = format!("API server not reached since {started:.0}");
+        readiness.part("api-server", move || match (view.is_ready(), view.served.get()) {
+            (true, _) => State::Fine,
+            (false, None) => State::Unready(format!("nothing to serve; {since}")),
+            (false, Some(Serving::Boots(boots))) => {
+                State::Noted(format!("serving what was kept of {boots} boots; {since}"))
+            }
+            (false, Some(Serving::Images(_))) => State::Noted(format!(
+                "serving what was kept: images only, for want of the key (--ignition-key-file); \
+                 {since}"
+            )),
+        });
     }
 
     /// The boot configs for iPXE of a machine that says it has this UUID.

@@ -2,21 +2,29 @@
 
 use crate::{
     Work,
-    config::owner,
+    config::{BootConfig, owner},
     context::{ConfigRef, Context, Kind, Named, named},
-    live::{Live, blobs},
+    kept::{http_blobs, ipxe_blobs},
+    live::{BlobRef, Live},
     view::{ConfigKey, ConfigurationKey, prune},
 };
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client, Resource, api::ObjectMeta, core::PartialObjectMeta, runtime::watcher::Event,
+    Api, Client,
+    api::{ListParams, ObjectMeta},
+    core::PartialObjectMeta,
+    runtime::watcher::Event,
 };
-use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
+use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::boot::configuration::{is_idle, network_identifiers};
 use metal_runtime::index::{Change, Ended};
-use metal_runtime::{follow, watch_in_pages};
-use std::sync::Arc;
+use metal_runtime::{follow, jittered, queue::Queue, watch_in_pages};
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// How often Secrets are asked for that boots wait for, where they are not watched.
+const UNWATCHED: Duration = Duration::from_secs(10);
 
 /// The queues of the controllers, and what follows from the boot configs besides.
 pub(crate) struct Queues {
@@ -30,6 +38,8 @@ pub(crate) struct Queues {
     pub(crate) http: bool,
     /// Blobs that boot configs name.
     pub(crate) live: Arc<Live<ConfigRef>>,
+    /// Servers whose boot is to be kept, or not any more.
+    pub(crate) kept: Queue<String>,
 }
 
 /// Follows every kind, and wakes whoever depends on a change.
@@ -41,8 +51,8 @@ pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Re
     let view = &ctx.view;
     tokio::try_join!(
         follow(client, &view.configurations, |_| {}, |change| configuration(queues, &change)),
-        follow(client, &view.ipxe, |_| {}, |change| ipxe(queues, &change)),
-        follow(client, &view.http, |_| {}, |change| http(queues, &change)),
+        follow(client, &view.ipxe, |_| {}, |change| ipxe(ctx, queues, &change)),
+        follow(client, &view.http, |_| {}, |change| http(ctx, queues, &change)),
         follow(client, &view.servers, prune, |change| server(ctx, queues, &change)),
         secrets(client, ctx, queues),
     )
@@ -50,6 +60,9 @@ pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Re
 }
 
 fn configuration(queues: &Queues, change: &Change<'_, ServerBootConfiguration>) {
+    if let Change::Applied { new: it, .. } | Change::Removed(it) = change {
+        queues.kept.add(it.spec.server_ref.name.clone());
+    }
     match change {
         Change::Applied { new, .. } => queues.configurations.queue.add(named(&***new)),
         Change::Removed(_) => {}
@@ -57,26 +70,24 @@ fn configuration(queues: &Queues, change: &Change<'_, ServerBootConfiguration>) 
     }
 }
 
-fn ipxe(queues: &Queues, change: &Change<'_, IpxeBootConfig>) {
-    let urls = |config: &IpxeBootConfig| {
-        let spec = &config.spec;
-        let urls = [Some(&spec.kernel_url), Some(&spec.initrd_url), spec.squashfs_url.as_ref()];
-        blobs(urls.into_iter().flatten().map(String::as_str))
-    };
-    config(queues, Kind::Ipxe, change, urls);
+fn ipxe(ctx: &Context, queues: &Queues, change: &Change<'_, IpxeBootConfig>) {
+    config(ctx, queues, Kind::Ipxe, change, ipxe_blobs);
 }
 
-fn http(queues: &Queues, change: &Change<'_, HttpBootConfig>) {
-    let urls = |config: &HttpBootConfig| blobs(config.spec.uki_url.as_deref());
-    config(queues, Kind::Http, change, urls);
+fn http(ctx: &Context, queues: &Queues, change: &Change<'_, HttpBootConfig>) {
+    config(ctx, queues, Kind::Http, change, http_blobs);
 }
 
-fn config<K: Resource<DynamicType = ()>>(
+fn config<K: BootConfig>(
+    ctx: &Context,
     queues: &Queues,
     kind: Kind,
     change: &Change<'_, K>,
-    urls: impl Fn(&K) -> Vec<crate::live::BlobRef>,
+    urls: fn(&K) -> Vec<BlobRef>,
 ) {
+    if let Change::Applied { new: config, .. } | Change::Removed(config) = change {
+        boots_of(ctx, queues, &***config);
+    }
     match change {
         Change::Applied { old, new } => {
             let reference = ConfigRef::new(kind, named(&***new));
@@ -101,6 +112,20 @@ fn config<K: Resource<DynamicType = ()>>(
     }
 }
 
+/// The boots that a boot config is a part of.
+fn boots_of<K: BootConfig>(ctx: &Context, queues: &Queues, config: &K) {
+    let namespace = config.meta().namespace.as_deref();
+    let configuration = owner(config.meta());
+    let configuration =
+        configuration.and_then(|(name, _)| ctx.view.configurations.named(namespace, name));
+    if let Some(configuration) = configuration {
+        queues.kept.add(configuration.spec.server_ref.name.clone());
+    }
+    for server in ctx.view.servers_of(config.uuid()) {
+        queues.kept.add(server.metadata.name.clone().unwrap_or_default());
+    }
+}
+
 /// The configuration of the same name, whether it owns the object already or is waiting for its
 /// name.
 fn wake_configuration(queues: &Queues, meta: &ObjectMeta) {
@@ -113,6 +138,7 @@ fn wake_configuration(queues: &Queues, meta: &ObjectMeta) {
 }
 
 fn server(ctx: &Context, queues: &Queues, change: &Change<'_, Server>) {
+    window(queues, change);
     let server = match change {
         Change::Applied { old: Some(old), new } => {
             let facts = |server: &Server| {
@@ -132,8 +158,37 @@ fn server(ctx: &Context, queues: &Queues, change: &Change<'_, Server>) {
     }
 }
 
-/// Follows the metadata of Secrets: their contents are read when they are needed.
+/// The boot of a server that has a window, or had one.
+fn window(queues: &Queues, change: &Change<'_, Server>) {
+    let has = |server: &Server| server.status.as_ref().is_some_and(|it| it.boot_window.is_some());
+    let name = match change {
+        Change::Applied { old, new } if has(new) || old.is_none_or(|old| has(old)) => {
+            new.metadata.name.clone()
+        }
+        Change::Applied { .. } => None,
+        Change::Removed(server) => server.metadata.name.clone(),
+        Change::Unreadable { meta, .. } => meta.name.clone(),
+    };
+    if let Some(name) = name {
+        queues.kept.add(name);
+    }
+}
+
+/// Follows the metadata of Secrets, where that is allowed: their contents are read when they are
+/// needed. Kubernetes has no right for metadata alone, so where nobody wants this process to list
+/// Secrets, it asks now and then for those that boots wait for.
 async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
+    let one = ListParams::default().limit(1);
+    let mut is_told = false;
+    while may_not_list(&Api::<Secret>::all(client.clone()).list_metadata(&one).await) {
+        ctx.secrets.set_watched(false);
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::info!(every = ?UNWATCHED, "Secrets are not watched, and read when boots wait for them");
+        }
+        sleep(jittered(UNWATCHED)).await;
+        look_again(ctx, queues);
+    }
+    ctx.secrets.set_watched(true);
     let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
     let mut events = std::pin::pin!(watch_in_pages(api));
     while let Some(event) = events.next().await {
@@ -151,6 +206,32 @@ async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), 
     Err(Ended)
 }
 
+fn may_not_list<T>(listed: &Result<T, kube::Error>) -> bool {
+    matches!(listed, Err(kube::Error::Api(status)) if status.code == 403)
+}
+
+/// Whoever may wait for a Secret looks again, and so does who keeps those of boots under way.
+fn look_again(ctx: &Context, queues: &Queues) {
+    let is_ready = |state: Option<&BootState>| state == Some(&BootState::Ready);
+    for configuration in ctx.view.configurations.all() {
+        let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+        if configuration.spec.ignition_secret_ref.is_some() && !is_ready(state) {
+            queues.configurations.queue.add(named(&*configuration));
+        }
+    }
+    for config in ctx.view.ipxe.all().iter().filter(|it| queues.ipxe && !is_ready(it.state())) {
+        queues.configs.queue.add(ConfigRef::new(Kind::Ipxe, named(&**config)));
+    }
+    for config in ctx.view.http.all().iter().filter(|it| queues.http && !is_ready(it.state())) {
+        queues.configs.queue.add(ConfigRef::new(Kind::Http, named(&**config)));
+    }
+    for server in ctx.view.servers.all() {
+        if server.status.as_ref().is_some_and(|status| status.boot_window.is_some()) {
+            queues.kept.add(named(&*server).1);
+        }
+    }
+}
+
 /// Whoever needs a Secret looks again; what was read of it counts if that is this version.
 fn secret_changed(ctx: &Context, queues: &Queues, secret: &Named, version: Option<&str>) {
     ctx.secrets.forget_unless(secret, version);
@@ -160,13 +241,15 @@ fn secret_changed(ctx: &Context, queues: &Queues, secret: &Named, version: Optio
         queues.configurations.queue.add(named(&*configuration));
     }
     let key = ConfigKey::Secret(namespace, name);
-    if queues.ipxe {
-        for config in ctx.view.ipxe.get(&key) {
+    for config in ctx.view.ipxe.get(&key) {
+        boots_of(ctx, queues, &*config);
+        if queues.ipxe {
             queues.configs.queue.add(ConfigRef::new(Kind::Ipxe, named(&*config)));
         }
     }
-    if queues.http {
-        for config in ctx.view.http.get(&key) {
+    for config in ctx.view.http.get(&key) {
+        boots_of(ctx, queues, &*config);
+        if queues.http {
             queues.configs.queue.add(ConfigRef::new(Kind::Http, named(&*config)));
         }
     }
@@ -192,4 +275,47 @@ fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
 fn unreadable(kind: &str, meta: &ObjectMeta, error: &str) {
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
     tracing::warn!(kind, namespace, name, error, "object does not parse; it is left alone");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        Cluster, Objects, configuration as boot_configuration, context, resolver,
+    };
+    use metal_runtime::report::Reporter;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn where_secrets_may_not_be_listed_whoever_waits_for_one_looks_again_and_nobody_else() {
+        let cluster = Cluster::default();
+        let ctx = context(&cluster, resolver(&["ghcr.io"]));
+        let mut objects = Objects::ready_for_ipxe();
+        objects.configurations.push(boot_configuration("waits", Some(BootState::Error)));
+        objects.fill(&ctx.view).await;
+        let queues = queues(&ctx);
+        let (client, watching) = (cluster.client(), UNWATCHED * 3);
+        assert!(timeout(watching, secrets(&client, &ctx, &queues)).await.is_err());
+        assert_eq!(queues.configurations.queue.len(), 1);
+        assert_eq!(queues.configs.queue.len(), 1, "a boot config without a state");
+        assert_eq!(queues.kept.len(), 1, "the server in its boot window");
+        let sent = cluster.reads();
+        assert!((2..=5).contains(&sent), "{sent} requests");
+    }
+
+    fn queues(ctx: &Context) -> Queues {
+        let reporter = |controller| Reporter {
+            controller,
+            recorder: ctx.recorder.clone(),
+            passes: prometheus_client::metrics::family::Family::default(),
+        };
+        Queues {
+            configurations: Arc::new(Work::new(reporter("configurations"))),
+            configs: Arc::new(Work::new(reporter("configs"))),
+            ipxe: true,
+            http: true,
+            live: Arc::default(),
+            kept: Queue::default(),
+        }
+    }
 }

@@ -83,7 +83,7 @@ fn uki_token(ctx: &Context, configuration: &ServerBootConfiguration) -> Option<T
         boot: configuration.metadata.uid.clone()?,
         expires: created.0 + LINK,
     };
-    issue_short(&ctx.key, &claims).ok()
+    issue_short(&ctx.key.get()?, &claims).ok()
 }
 
 /// Where machines reach this process; one that nobody was told of is never put into a boot config.

@@ -62,7 +62,7 @@ pub(super) fn choose<K: BootConfig>(
     found: &[Arc<K>],
 ) -> Result<Chosen<K>, Refusal> {
     let view = &*site.view;
-    if !view.is_ready() {
+    if !view.may_answer() {
         return Err(Refusal::Starting);
     }
     let owners: Vec<_> = found.iter().map(|config| owner_of(view, &**config)).collect();
@@ -107,7 +107,7 @@ pub(super) fn of_boot(
     is_meant: fn(Method) -> bool,
     window: Window,
 ) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
-    if !site.view.is_ready() {
+    if !site.view.may_answer() {
         return Err(Refusal::Starting);
     }
     let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;

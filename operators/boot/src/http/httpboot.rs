@@ -33,8 +33,7 @@ pub(super) async fn httpboot(
 }
 
 async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal> {
-    // Before all is listed nobody is unknown: the default must not take a server's place.
-    if !site.view.is_ready() {
+    if !site.view.may_answer() {
         return Err(Refusal::Starting);
     }
     let mut body = BTreeMap::from([("ClientIPs", identifiers.join(","))]);
@@ -47,6 +46,10 @@ async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
         return Ok(Json(body).into_response());
+    }
+    // Before all is listed nobody is unknown: the default must not take a server's place.
+    if !site.view.is_ready() {
+        return Err(Refusal::Starting);
     }
     match default_url(site).await? {
         Some(url) => {

@@ -23,7 +23,7 @@ use metal_core::{
         config::{Fetched, is_news},
         decision::Method,
     },
-    capability::{Claims, Purpose, issue, verify, verify_short},
+    capability::{Claims, Key, Purpose, issue, verify, verify_short},
     system_uuid::is_placeholder_text,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -83,7 +83,7 @@ pub(super) fn path<K>(
         boot: chosen.boot.clone(),
         expires,
     };
-    let token = issue(&site.key, &claims);
+    let token = issue(&site.key()?, &claims);
     let token = token.map_err(|error| Refusal::Unusable { why: error.to_string() })?;
     Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
@@ -109,7 +109,7 @@ fn admit<K: BootConfig>(
     is_unscripted: bool,
 ) -> Result<(), Refusal> {
     let may = match asked.token {
-        Some(token) => is_of(site, chosen, token),
+        Some(token) => is_of(&site.key()?, chosen, token),
         None => match site.by_uuid {
             ByUuid::Never => false,
             ByUuid::Unscripted => is_unscripted,
@@ -128,8 +128,8 @@ fn admit<K: BootConfig>(
 }
 
 /// Whether a token is of this very boot: that of a script or a medium, or that of the link to a UKI.
-fn is_of<K>(site: &Site, chosen: &Chosen<K>, token: &str) -> bool {
-    let (keys, now) = (std::slice::from_ref(&site.key), Timestamp::now());
+fn is_of<K>(key: &Key, chosen: &Chosen<K>, token: &str) -> bool {
+    let (keys, now) = (std::slice::from_ref(key), Timestamp::now());
     let claims = verify(keys, token, Purpose::Ignition, now).or_else(|_| {
         let server_of = |boot: &str| (boot == chosen.boot).then(|| chosen.server.clone());
         verify_short(keys, token, Purpose::Uki, now, server_of)

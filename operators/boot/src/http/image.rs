@@ -75,16 +75,18 @@ async fn linked(site: &Site, path: &str) -> Result<Blob, Refused> {
 
 /// A link with a token is for one boot of one server, in its window.
 fn of_token(site: &Site, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
-    if !site.view.is_ready() {
+    if !site.view.may_answer() {
         return Err(Refusal::Starting);
     }
-    let keys = std::slice::from_ref(&site.key);
+    let mut is_known = site.view.is_ready();
     let server_of = |boot: &str| {
         let found = site.view.configurations.get(&ConfigurationKey::Uid(boot.to_owned()));
+        is_known |= !found.is_empty();
         found.first().map(|configuration| configuration.spec.server_ref.name.clone())
     };
-    let claims = verify_short(keys, token, Purpose::Uki, Timestamp::now(), server_of);
-    let claims = claims.map_err(|_| Refusal::Forbidden)?;
+    let claims = verify_short(&[site.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
+    let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
+    let claims = claims.map_err(refused)?;
     let (chosen, _) = of_boot(site, &claims, Method::is_http, Window::Counts)?;
     let named = live::blobs(chosen.config.spec.uki_url.as_deref());
     if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }

@@ -66,8 +66,7 @@ async fn answer(site: &Site, file: &str) -> Result<Image, Refused> {
 
 fn claims(site: &Site, file: &str) -> Result<Claims, Refusal> {
     let token = file.strip_suffix(".iso").ok_or(Refusal::NoContent)?;
-    let keys = std::slice::from_ref(&site.key);
-    verify(keys, token, Purpose::Medium, Timestamp::now()).map_err(|_| Refusal::Forbidden)
+    verify(&[site.key()?], token, Purpose::Medium, Timestamp::now()).map_err(|_| Refusal::Forbidden)
 }
 
 /// A medium with its UKI.

@@ -2,6 +2,7 @@ mod httpboot;
 mod ignition;
 mod image;
 mod ipxe;
+mod kept;
 mod media;
 mod window;
 

@@ -180,6 +180,21 @@ async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_a
     assert_eq!(get(&router, &path).await.status, 503);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_nobody_watches_is_read_again_when_a_machine_asks() {
+    let booth = Booth::with(Objects::ready_for_ipxe()).await;
+    booth.site.secrets.set_watched(false);
+    let path = booth.path(&claims());
+    let (router, cluster, _dir) = booth.router();
+    assert_eq!(get(&router, &path).await.body, "{}");
+    cluster.put_secret("ignition", &[("ignition", "new")]);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(get(&router, &path).await.body, "new");
+    cluster.go_down();
+    advance(Duration::from_mins(1)).await;
+    assert_eq!(get(&router, &path).await.body, "new");
+}
+
 #[tokio::test]
 async fn an_ignition_that_was_handed_out_is_noted() {
     let booth = Booth::with(Objects::ready_for_http()).await;
@@ -236,7 +251,7 @@ fn for_http(mut objects: Objects) -> Objects {
 
 impl Booth {
     fn path(&self, claims: &Claims) -> String {
-        let token = issue(&self.site.key, claims).unwrap();
+        let token = issue(&self.site.key().unwrap(), claims).unwrap();
         format!("/ignition/t/{}/{UUID}", token.as_str())
     }
 }

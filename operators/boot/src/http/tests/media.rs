@@ -91,7 +91,7 @@ async fn what_is_not_ready_or_not_known_yet_has_no_medium_yet() {
 
 impl Booth {
     fn medium(&self, claims: &Claims) -> String {
-        format!("/media/{}.iso", issue(&self.site.key, claims).unwrap().as_str())
+        format!("/media/{}.iso", issue(&self.site.key().unwrap(), claims).unwrap().as_str())
     }
 }
 

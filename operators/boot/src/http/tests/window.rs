@@ -14,7 +14,7 @@ use metal_core::{
     capability::{Claims, Purpose, issue, issue_short, verify},
 };
 
-const UKI: &[u8] = b"a unified kernel image, more or less";
+pub(super) const UKI: &[u8] = b"a unified kernel image, more or less";
 const BOOT: &str = "5a9de2f0-aaaa-bbbb-cccc-0123456789ab";
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn no_token_outlives_the_window_of_its_boot() {
     let closes = Timestamp::now() + Duration::from_mins(3);
     window(&mut objects.servers[0]).closes = Time(closes);
     let booth = Booth::with(objects).await;
-    let key = booth.site.key.clone();
+    let key = booth.site.key().unwrap();
     let script = booth.get(&format!("/ipxe/{UUID}")).await.body;
     let (_, rest) = script.split_once("/ignition/t/").unwrap();
     let token = rest.split('/').next().unwrap();
@@ -122,7 +122,7 @@ async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
     let other = url::uki("http://boot:8083/httpboot", &registry.image("os"), &other);
     booth.site.live.set(config, blobs([other.as_str()]));
     let own = booth.site.view.http_of(UUID)[0].spec.uki_url.clone().unwrap();
-    let short = |claims: Claims| issue_short(&booth.site.key, &claims).unwrap();
+    let short = |claims: Claims| issue_short(&booth.site.key().unwrap(), &claims).unwrap();
     let good = uki_claims();
     let expired = Timestamp::now() - Duration::from_secs(1);
     let another = "5a9de2f0-aaaa-bbbb-cccc-0123456789ac".to_owned();
@@ -172,11 +172,11 @@ const CLOSED: [(&str, Spoil); 4] = [
     }),
 ];
 
-fn lost(server: &mut Server) {
+pub(super) fn lost(server: &mut Server) {
     server.status.as_mut().unwrap().boot_window = None;
 }
 
-fn window(server: &mut Server) -> &mut BootWindow {
+pub(super) fn window(server: &mut Server) -> &mut BootWindow {
     server.status.as_mut().unwrap().boot_window.as_mut().unwrap()
 }
 
@@ -188,8 +188,8 @@ async fn paths(booth: &Booth, registry: &TestRegistry) -> Vec<String> {
         boot: BOOT.to_owned(),
         expires: Timestamp::now() + Duration::from_mins(5),
     };
-    let token = issue(&booth.site.key, &claims).unwrap();
-    let link = issue_short(&booth.site.key, &uki_claims()).unwrap();
+    let token = issue(&booth.site.key().unwrap(), &claims).unwrap();
+    let link = issue_short(&booth.site.key().unwrap(), &uki_claims()).unwrap();
     let digest = registry.push_blob("os", UKI).await.to_string();
     let uki = url::uki("http://x/httpboot", &registry.image("os"), &digest);
     let path = |url: &str| url.strip_prefix("http://x").unwrap().to_owned();
@@ -232,7 +232,7 @@ async fn dual(registry: &TestRegistry) -> Objects {
 }
 
 /// The same with the link that the operator writes.
-async fn linked(registry: &TestRegistry) -> Objects {
+pub(super) async fn linked(registry: &TestRegistry) -> Objects {
     let mut objects = dual(registry).await;
     let spec = &mut objects.http[0].spec;
     let key = crate::testing::key();
@@ -242,7 +242,7 @@ async fn linked(registry: &TestRegistry) -> Objects {
     objects
 }
 
-async fn offering(registry: &TestRegistry, objects: Objects) -> Booth {
+pub(super) async fn offering(registry: &TestRegistry, objects: Objects) -> Booth {
     let uki = objects.http[0].spec.uki_url.clone();
     let mut booth = Booth::with(objects).await;
     booth.site.images = resolver(&[registry.address.as_str()]);

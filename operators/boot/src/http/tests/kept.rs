@@ -1,0 +1,260 @@
+//! What a process serves that starts while the API server is silent.
+
+use super::{
+    window::{UKI, linked, lost, offering, window},
+    *,
+};
+use crate::{
+    kept::{Folder, Keeper, Metrics, Restore, Serving, Written, start_of_machine},
+    testing::{UUID, key, list, registry::TestRegistry},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_core::boot::url;
+use metal_runtime::{health::Readiness, queue::Queue};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use tokio::{task::JoinHandle, time::sleep};
+
+const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"},"password":"hunter2"}"#;
+/// The machine, as its DHCP server names it.
+const FOR_IT: [(&str, &str); 1] = [("x-forwarded-for", "10.1.1.1")];
+
+#[tokio::test]
+async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api_server() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let first = keeping(&registry, folder.path(), |_| {}).await;
+    let (router, _cluster, cache) = first.router();
+    let answer = ask(&router, Method::GET, "/httpboot", &FOR_IT, "10.0.0.1").await;
+    assert_eq!(get(&router, &uki_of(&answer)).await.body.as_bytes(), UKI);
+    // From now on there is neither of them.
+    let address = registry.address.clone();
+    drop((router, registry));
+
+    let mut second = Process::started(folder.path(), Some(key()), Some(cache)).await;
+    second.serves(Some(Serving::Boots(1))).await;
+    let readiness = Readiness::default();
+    second.booth.site.view.register(&readiness, Timestamp::UNIX_EPOCH);
+    let told =
+        "[ ] api-server: serving what was kept of 1 boots; API server not reached since 1970";
+    assert!(readiness.is_ready() && readiness.report().contains(told), "{}", readiness.report());
+    second.booth.site.images = resolver(&[address.as_str()]);
+    second.booth.site.default_uki = DefaultUki::Url("http://default".to_owned());
+    let (router, _cluster, _dir) = second.booth.router();
+    let script = get(&router, &format!("/ipxe/{UUID}")).await;
+    assert_eq!(script.status, 200, "{}", script.body);
+    let (_, rest) = script.body.split_once("/ignition/t/").unwrap();
+    let token = rest.split('/').next().unwrap();
+    let path = format!("/ignition/t/{token}/{UUID}");
+    let ignition = get(&router, &path).await;
+    assert_eq!((ignition.status, ignition.body.as_str()), (200, IGNITION));
+    let link = ask(&router, Method::GET, "/httpboot", &FOR_IT, "10.0.0.1").await;
+    let uki = get(&router, &uki_of(&link)).await;
+    assert_eq!((uki.status, uki.body.as_bytes()), (200, UKI));
+
+    // Of others nothing is known, which is not the same as that there is nothing.
+    for path in ["/ipxe/11111111-1111-2222-3333-444455556666", "/httpboot", "/httpboot/t/x/a@b"] {
+        let got = get(&router, path).await;
+        assert_eq!((got.status, got.header("retry-after")), (503, Some("5")), "{path}");
+    }
+    assert_eq!(get(&router, &format!("/ignition/{UUID}")).await.status, 403, "without its token");
+}
+
+#[tokio::test]
+async fn without_the_key_only_images_are_served_and_nothing_secret_is_on_the_disk() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    drop(keeping(&registry, folder.path(), |_| {}).await);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&folder.path().join("boots")), 0o700);
+    for file in files(folder.path()) {
+        assert_eq!(mode(&file), 0o600);
+        let bytes = fs::read(&file).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in ["hunter2", "aHVudGVyM", "password", UUID, "/ignition/"] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+    }
+
+    let mut second = Process::started(folder.path(), None, None).await;
+    second.serves(Some(Serving::Images(1))).await;
+    let readiness = Readiness::default();
+    second.booth.site.view.register(&readiness, Timestamp::now());
+    assert!(readiness.report().contains("images only, for want of the key (--ignition-key-file)"));
+    second.booth.site.images = resolver(&[registry.address.as_str()]);
+    let (router, _cluster, _dir) = second.booth.router();
+    let digest = registry.push_blob("os", UKI).await.to_string();
+    let image = url::layer("", &registry.image("os"), &digest, "1");
+    let got = get(&router, &image).await;
+    assert_eq!((got.status, got.body.as_bytes()), (200, UKI));
+    for path in [format!("/ipxe/{UUID}"), format!("/ignition/t/x/{UUID}"), "/httpboot".to_owned()] {
+        assert_eq!(
+            ask(&router, Method::GET, &path, &FOR_IT, "10.0.0.1").await.status,
+            503,
+            "{path}"
+        );
+    }
+    let other = registry.push_blob("os", b"of nobody").await.to_string();
+    let other = url::layer("", &registry.image("os"), &other, "1");
+    assert_eq!(get(&router, &other).await.status, 503, "that no boot needs");
+}
+
+#[tokio::test]
+async fn a_boot_that_was_seen_to_end_is_not_served_again() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let first = keeping(&registry, folder.path(), |_| {}).await;
+    let keeper = keeper(&first.site, folder.path());
+    let mut objects = linked(&registry).await;
+    lost(&mut objects.servers[0]);
+    list(&first.site.view.servers, objects.servers).await;
+    assert_eq!(keeper.pass("server".to_owned()).await, None);
+    assert_eq!(files(folder.path()).len(), 0);
+    let second = Process::started(folder.path(), Some(key()), None).await;
+    second.serves(None).await;
+    let readiness = Readiness::default();
+    second.booth.site.view.register(&readiness, Timestamp::now());
+    assert!(!readiness.is_ready(), "{}", readiness.report());
+    assert!(readiness.report().contains("nothing to serve; API server not reached since"));
+    let (router, _cluster, _dir) = second.booth.router();
+    assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 503);
+}
+
+#[tokio::test]
+async fn what_is_listed_replaces_what_was_kept() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    drop(keeping(&registry, folder.path(), |_| {}).await);
+    let second = Process::started(folder.path(), Some(key()), None).await;
+    second.serves(Some(Serving::Boots(1))).await;
+    let view = Arc::clone(&second.booth.site.view);
+    let (router, _cluster, _dir) = second.booth.router();
+    let path = format!("/ipxe/{UUID}");
+    assert_eq!(get(&router, &path).await.status, 200);
+    // The first of the lists says that the boot is over.
+    let mut objects = linked(&registry).await;
+    lost(&mut objects.servers[0]);
+    list(&view.servers, objects.servers.clone()).await;
+    assert_eq!(get(&router, &path).await.status, 403);
+    Objects { servers: objects.servers, ..Objects::default() }.fill(&view).await;
+    eventually(|| view.served.get().is_none() && files(folder.path()).is_empty()).await;
+    assert_eq!(get(&router, &path).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_start_that_is_answered_in_time_serves_nothing_that_was_kept() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    drop(keeping(&registry, folder.path(), |_| {}).await);
+    let booth = Booth::starting().await;
+    Objects::default().fill(&booth.site.view).await;
+    let _task = restore(&booth.site, folder.path());
+    eventually(|| files(folder.path()).is_empty()).await;
+    assert_eq!(booth.site.view.served.get(), None);
+    let (router, _cluster, _dir) = booth.router();
+    assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_was_kept_ends_with_its_window_while_it_is_served() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let soon = Timestamp::now() + Duration::from_secs(3);
+    let first = keeping(&registry, folder.path(), |objects| {
+        window(&mut objects.servers[0]).closes = Time(soon);
+    });
+    drop(first.await);
+    let second = Process::started(folder.path(), Some(key()), None).await;
+    second.serves(Some(Serving::Boots(1))).await;
+    second.serves(None).await;
+    let (router, _cluster, _dir) = second.booth.router();
+    assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 503);
+}
+
+/// A process that knows a boot in its window, and has kept it.
+async fn keeping(
+    registry: &TestRegistry,
+    folder: &Path,
+    change: impl FnOnce(&mut Objects),
+) -> Booth {
+    let mut objects = linked(registry).await;
+    change(&mut objects);
+    let booth = offering(registry, objects).await;
+    booth.cluster.put_secret("ignition", &[("ignition", IGNITION)]);
+    let keeper = keeper(&booth.site, folder);
+    assert!(keeper.pass("server".to_owned()).await.is_some());
+    assert_eq!(files(folder).len(), 1);
+    booth
+}
+
+fn keeper(site: &Site, folder: &Path) -> Arc<Keeper> {
+    Arc::new(Keeper {
+        view: Arc::clone(&site.view),
+        secrets: Arc::clone(&site.secrets),
+        key: site.key.clone(),
+        folder: Folder::open(&folder.join("boots")).unwrap(),
+        start: start_of_machine().unwrap(),
+        queue: Queue::default(),
+        metrics: Metrics::default(),
+        written: Written::default(),
+    })
+}
+
+fn restore(site: &Site, folder: &Path) -> Task {
+    let (keeper, live) = (keeper(site, folder), Arc::clone(&site.live));
+    Task(tokio::spawn(Restore { keeper, live, is_silent: Late::from(()) }.run()))
+}
+
+/// Ends with the test.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A process that started while the API server is silent.
+struct Process {
+    booth: Booth,
+    _task: Task,
+}
+
+impl Process {
+    async fn started(folder: &Path, key: Option<Key>, cache: Option<tempfile::TempDir>) -> Self {
+        let mut booth = Booth::starting().await;
+        booth.cluster.go_down();
+        booth.site.key = key.map(Late::from).unwrap_or_default();
+        if let Some(cache) = cache {
+            booth.site.store = crate::testing::store(cache.path()).await;
+            booth.dir = cache;
+        }
+        let task = restore(&booth.site, folder);
+        Self { booth, _task: task }
+    }
+
+    async fn serves(&self, serving: Option<Serving>) {
+        eventually(|| self.booth.site.view.served.get() == serving).await;
+    }
+}
+
+async fn eventually(holds: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(holds());
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder.join("boots")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Path of the UKI in an answer to a DHCP server.
+fn uki_of(got: &Got) -> String {
+    let answer: serde_json::Value = serde_json::from_str(&got.body).unwrap();
+    answer["UKIURL"].as_str().unwrap().strip_prefix("http://boot:8083").unwrap().to_owned()
+}

@@ -1,0 +1,139 @@
+//! What is kept for a start while the API server is silent.
+//!
+//! A machine in the middle of its boot does not wait for an API server. So what each open boot
+//! window needs lies in a file: the objects that decide about it, and its Secrets. A process that
+//! starts, and finds the API server silent, answers by the same decisions from these, until the first
+//! lists arrive.
+//!
+//! ```text
+//! window opens, or something of it changes ─► file written        ┐ encrypted with a key that is
+//! window closes, by object or by time      ─► file removed        ┘ derived from the boot key
+//!
+//! start ─► lists arrive in time ──────────────────────► files of boots that are over are removed
+//!   └────► silence ─► files that count fill the view ─► lists arrive, and replace all of it
+//! ```
+//!
+//! A file counts until its window closes ([`metal_core::boot::kept`]), and one that is damaged or
+//! foreign costs only itself. Without the key its head still tells which images its boot needs: they
+//! hold no secret, and are the only thing that is served then.
+
+mod file;
+mod folder;
+mod gather;
+mod keeper;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+pub use folder::Folder;
+pub(crate) use gather::{http_blobs, ipxe_blobs};
+pub use keeper::{Keeper, Written};
+pub use restore::Restore;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
+use metal_core::boot::kept::Moment;
+use metal_runtime::clock;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    sync::{Mutex, PoisonError},
+};
+
+/// Where the kernel says which start of the machine this is.
+const START: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What one boot window needs.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Boot {
+    servers: Vec<Server>,
+    configurations: Vec<ServerBootConfiguration>,
+    ipxe: Vec<IpxeBootConfig>,
+    http: Vec<HttpBootConfig>,
+    secrets: Vec<KeptSecret>,
+}
+
+/// What a boot needs of a Secret.
+#[derive(Clone, Serialize, Deserialize)]
+struct KeptSecret {
+    namespace: String,
+    name: String,
+    ignition: Option<ByteString>,
+    script: Option<ByteString>,
+}
+
+/// What is served while nothing is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// So many boots that were kept.
+    Boots(usize),
+    /// The images of so many boots that were kept, as there is no key.
+    Images(usize),
+}
+
+/// What is served while nothing is listed, if anything is.
+#[derive(Debug, Default)]
+pub struct Served(Mutex<Option<Serving>>);
+
+impl Served {
+    /// It.
+    pub fn get(&self) -> Option<Serving> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, serving: Option<Serving>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    kept: Gauge,
+    served: Gauge,
+    unusable: Family<Label, Counter>,
+    failures: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Label {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// Counts for `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let it = Self::default();
+        let what = "Boots that are kept for a start without the API server";
+        registry.register("kept_boots", what, it.kept.clone());
+        let what =
+            "Boots served as they were kept, as the API server was not reached since the start";
+        registry.register("kept_boots_served", what, it.served.clone());
+        let what = "Files of kept boots that were not usable";
+        registry.register("kept_files_unusable", what, it.unusable.clone());
+        let what = "Boots that could not be kept";
+        registry.register("kept_boots_failures", what, it.failures.clone());
+        it
+    }
+}
+
+/// Which start of the machine this is.
+///
+/// # Errors
+///
+/// If the kernel does not say.
+pub fn start_of_machine() -> io::Result<String> {
+    fs::read_to_string(START).map(|text| text.trim().to_owned())
+}
+
+/// What the clocks say now.
+fn moment(start: &str) -> Moment {
+    let running = SignedDuration::try_from(clock::since_boot()).unwrap_or(SignedDuration::MAX);
+    Moment { wall: Timestamp::now(), start: start.to_owned(), running }
+}

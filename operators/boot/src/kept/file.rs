@@ -1,0 +1,103 @@
+//! A file: a line that says what it is, a line of JSON that anybody may read, and what nobody can
+//! read without the key. The key vouches for all of it, the name of the file included.
+
+use super::Boot;
+use metal_core::{boot::kept::Times, capability::Key};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
+
+/// Of files that are written in this way.
+const FIRST: &[u8] = b"bloomery kept boot 1\n";
+/// Of files of any way.
+const ANY: &[u8] = b"bloomery kept boot ";
+/// What the key is derived for.
+const LABEL: &str = "kept boots";
+/// Longest head.
+const HEAD: usize = 64 << 10;
+
+/// What anybody may read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) times: Times,
+    /// Names and digests of the layers that the boot needs.
+    pub(super) images: Vec<(String, String)>,
+}
+
+/// Why a file is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+pub(super) enum Unusable {
+    #[error("it is no file of ours")]
+    Foreign,
+    #[error("it was written by another version")]
+    Version,
+    #[error("it is damaged, or was written with another key")]
+    Sealed,
+    #[error("what is in it does not parse")]
+    Content,
+}
+
+/// A boot could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsealed {
+    #[error("it cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("no randomness")]
+    Random(#[from] getrandom::Error),
+    #[error("it cannot be encrypted")]
+    Cipher,
+}
+
+/// The bytes of a file.
+pub(super) fn seal(key: &Key, name: &str, head: &Head, boot: &[u8]) -> Result<Vec<u8>, Unsealed> {
+    let mut file = FIRST.to_vec();
+    file.extend(serde_json::to_vec(head)?);
+    file.push(b'\n');
+    let aad = aad(name, &file);
+    let mut nonce = [0; NONCE_LEN];
+    getrandom::fill(&mut nonce)?;
+    let mut sealed = boot.to_vec();
+    let cipher = cipher(key).ok_or(Unsealed::Cipher)?;
+    let unique = Nonce::assume_unique_for_key(nonce);
+    cipher
+        .seal_in_place_append_tag(unique, Aad::from(aad), &mut sealed)
+        .map_err(|_| Unsealed::Cipher)?;
+    file.extend(nonce);
+    file.extend(sealed);
+    Ok(file)
+}
+
+/// What anybody may read of a file, of which nobody vouches for anything.
+pub(super) fn head(file: &[u8]) -> Result<Head, Unusable> {
+    split(file).map(|(head, _, _)| head)
+}
+
+/// What is in a file.
+pub(super) fn open(key: &Key, name: &str, file: &[u8]) -> Result<(Head, Boot), Unusable> {
+    let (head, start, sealed) = split(file)?;
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Unusable::Sealed)?;
+    let (cipher, mut sealed) = (cipher(key).ok_or(Unusable::Sealed)?, sealed.to_vec());
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let opened = cipher.open_in_place(nonce, Aad::from(aad(name, start)), &mut sealed);
+    let opened = opened.map_err(|_| Unusable::Sealed)?;
+    let boot = serde_json::from_slice(opened).map_err(|_| Unusable::Content)?;
+    Ok((head, boot))
+}
+
+/// The head, the bytes that it has with its first line, and what is behind them.
+fn split(file: &[u8]) -> Result<(Head, &[u8], &[u8]), Unusable> {
+    let Some(rest) = file.strip_prefix(FIRST) else {
+        return Err(if file.starts_with(ANY) { Unusable::Version } else { Unusable::Foreign });
+    };
+    let end = rest.iter().take(HEAD).position(|byte| *byte == b'\n').ok_or(Unusable::Foreign)?;
+    let head = serde_json::from_slice(&rest[..end]).map_err(|_| Unusable::Foreign)?;
+    let (start, sealed) = file.split_at(FIRST.len() + end + 1);
+    Ok((head, start, sealed))
+}
+
+fn aad(name: &str, start: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), b"\n", start].concat()
+}
+
+fn cipher(key: &Key) -> Option<LessSafeKey> {
+    UnboundKey::new(&CHACHA20_POLY1305, &key.derive(LABEL)).ok().map(LessSafeKey::new)
+}

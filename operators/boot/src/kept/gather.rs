@@ -1,0 +1,150 @@
+//! What a boot window needs, of what is known of the cluster.
+
+use super::Boot;
+use crate::{
+    config::{BootConfig, owner},
+    live::{BlobRef, blobs},
+    secrets::SecretKey,
+    view::{ConfigKey, View, canonical_address, named},
+};
+use jiff::Timestamp;
+use kube::Resource;
+use metal_api::{HttpBootConfig, IpxeBootConfig, Server};
+use metal_core::boot::window;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// With more of one kind nobody could tell what the machine is to boot.
+const MOST: usize = 64;
+/// A copy of an object in itself, which `kubectl apply` leaves.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What an open boot window needs.
+pub(super) struct Gathered {
+    /// Its objects; its Secrets are to be read.
+    pub(super) boot: Boot,
+    /// Names of its Secrets.
+    pub(super) secrets: BTreeSet<SecretKey>,
+    /// When it closes.
+    pub(super) closes: Timestamp,
+}
+
+/// What the boot window of a server needs; nothing, if it is not open. Also those objects are in it
+/// whose identity is the same: who is not to be told apart must not become so.
+pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gathered> {
+    let reference = &server.status.as_ref()?.boot_window.as_ref()?.boot_configuration_ref;
+    let configuration = view.configurations.named(Some(&reference.namespace), &reference.name)?;
+    let closes = window::closes(server, &configuration, now)?;
+    let uuid = server.spec.effective_uuid();
+    let uuid = uuid.as_deref();
+    let ipxe = uuid.map(|uuid| view.ipxe_of(uuid)).unwrap_or_default();
+    let mut http = uuid.map(|uuid| view.http_of(uuid)).unwrap_or_default();
+    let addresses: BTreeSet<_> = http
+        .iter()
+        .flat_map(|config| &config.spec.network_identifiers)
+        .map(|text| canonical_address(text))
+        .take(MOST)
+        .collect();
+    for address in addresses {
+        add(&mut http, view.http.get(&ConfigKey::Address(address)));
+    }
+    let mut servers = view.servers_of(uuid);
+    for uuid in http.iter().filter_map(|config| config.uuid()) {
+        add(&mut servers, view.servers_of(Some(uuid)));
+    }
+    let owners = ipxe.iter().map(|it| it.meta()).chain(http.iter().map(|it| it.meta()));
+    let mut configurations = vec![Arc::clone(&configuration)];
+    for meta in owners {
+        let Some((name, _)) = owner(meta) else { continue };
+        let found = view.configurations.named(meta.namespace.as_deref(), name);
+        add(&mut configurations, found.into_iter().collect());
+    }
+    let longest = servers.len().max(configurations.len()).max(ipxe.len()).max(http.len());
+    if longest > MOST {
+        return None;
+    }
+    let secrets = secrets_of(&ipxe, &http);
+    let boot = Boot {
+        servers: servers.iter().map(|it| of_this_boot(it, server)).collect(),
+        configurations: trimmed(&configurations),
+        ipxe: trimmed(&ipxe),
+        http: trimmed(&http),
+        secrets: Vec::new(),
+    };
+    Some(Gathered { boot: without_news(boot), secrets, closes })
+}
+
+/// The layers that boot configs name.
+pub(super) fn images(boot: &Boot) -> Vec<BlobRef> {
+    let mut images: Vec<_> = boot.ipxe.iter().flat_map(ipxe_blobs).collect();
+    images.extend(boot.http.iter().flat_map(http_blobs));
+    images
+}
+
+/// The layers that a boot config for iPXE names.
+pub(crate) fn ipxe_blobs(config: &IpxeBootConfig) -> Vec<BlobRef> {
+    let spec = &config.spec;
+    let urls = [Some(&spec.kernel_url), Some(&spec.initrd_url), spec.squashfs_url.as_ref()];
+    blobs(urls.into_iter().flatten().map(String::as_str))
+}
+
+/// The layers that a boot config for UEFI HTTP boot names.
+pub(crate) fn http_blobs(config: &HttpBootConfig) -> Vec<BlobRef> {
+    blobs(config.spec.uki_url.as_deref())
+}
+
+fn secrets_of(ipxe: &[Arc<IpxeBootConfig>], http: &[Arc<HttpBootConfig>]) -> BTreeSet<SecretKey> {
+    let of_ipxe = ipxe.iter().flat_map(|it| {
+        [it.ignition(), it.script()]
+            .map(|reference| secret(it.meta().namespace.as_ref(), reference))
+    });
+    let of_http = http.iter().map(|it| secret(it.meta().namespace.as_ref(), it.ignition()));
+    of_ipxe.chain(of_http).flatten().collect()
+}
+
+fn secret(
+    namespace: Option<&String>,
+    reference: Option<&metal_api::LocalObjectReference>,
+) -> Option<SecretKey> {
+    Some((namespace?.clone(), named(reference)?.to_owned()))
+}
+
+fn add<K>(to: &mut Vec<Arc<K>>, found: Vec<Arc<K>>) {
+    for object in found {
+        if !to.iter().any(|known| Arc::ptr_eq(known, &object)) {
+            to.push(object);
+        }
+    }
+}
+
+/// The window of another server is the business of its own file.
+fn of_this_boot(it: &Server, server: &Server) -> Server {
+    let mut kept = trim(it);
+    if it.metadata.name != server.metadata.name
+        && let Some(status) = &mut kept.status
+    {
+        status.boot_window = None;
+    }
+    kept
+}
+
+fn trimmed<K: Resource + Clone>(objects: &[Arc<K>]) -> Vec<K> {
+    objects.iter().map(|object| trim(&**object)).collect()
+}
+
+/// What nobody asks for, and what changes without a reason.
+fn trim<K: Resource + Clone>(object: &K) -> K {
+    let mut object = object.clone();
+    let meta = object.meta_mut();
+    (meta.managed_fields, meta.resource_version) = (None, None);
+    meta.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(LAST_APPLIED)));
+    object
+}
+
+fn without_news(mut boot: Boot) -> Boot {
+    for configuration in &mut boot.configurations {
+        configuration.status.iter_mut().for_each(|status| status.conditions.clear());
+    }
+    boot.ipxe.iter_mut().for_each(|it| it.status.iter_mut().for_each(|s| s.conditions.clear()));
+    boot.http.iter_mut().for_each(|it| it.status.iter_mut().for_each(|s| s.conditions.clear()));
+    boot
+}

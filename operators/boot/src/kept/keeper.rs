@@ -1,0 +1,201 @@
+//! Keeps what each open boot window needs.
+
+use super::{
+    Boot, Folder, KeptSecret, Metrics,
+    file::{self, Head, Unsealed},
+    folder::{LARGEST, MOST},
+    gather::{Gathered, gather, images},
+    moment,
+};
+use crate::{
+    secrets::{BootSecret, Payload, SecretKey, Secrets},
+    view::View,
+};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use metal_core::{boot::kept::Times, capability::Key};
+use metal_runtime::{Late, queue::Queue, report::Chain};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::task::spawn_blocking;
+
+/// When something is tried again that did not work.
+const RETRY: Duration = Duration::from_secs(5);
+/// Bytes of all files together.
+const BYTES: usize = 64 << 20;
+/// Boots that are worked on at a time.
+const CONCURRENCY: usize = 2;
+
+/// Keeps what each open boot window needs.
+pub struct Keeper {
+    /// What is known of the cluster.
+    pub view: Arc<View>,
+    /// Secrets of boots.
+    pub secrets: Arc<Secrets>,
+    /// The boot key.
+    pub key: Late<Key>,
+    /// Where files are.
+    pub folder: Folder,
+    /// Which start of the machine this is.
+    pub start: String,
+    /// Servers of which something has changed.
+    pub queue: Queue<String>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is kept, by file.
+    pub written: Written,
+}
+
+/// What is kept, by file.
+#[derive(Debug, Default)]
+pub struct Written {
+    hasher: RandomState,
+    files: Mutex<HashMap<String, (u64, usize)>>,
+}
+
+/// Why a boot is not kept.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("it is larger than {LARGEST} bytes")]
+    Large,
+    #[error("there are too many of them")]
+    Full,
+    #[error(transparent)]
+    Unsealed(#[from] Unsealed),
+    #[error("its file is not written")]
+    Disk(#[from] io::Error),
+}
+
+impl Written {
+    fn files(&self) -> MutexGuard<'_, HashMap<String, (u64, usize)>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is room for `size` bytes in this file.
+    fn has_room(&self, file: &str, size: usize) -> bool {
+        let files = self.files();
+        let others = files.iter().filter(|(name, _)| *name != file);
+        let (count, bytes) =
+            others.fold((0, 0), |(count, sum), (_, (_, size))| (count + 1, sum + size));
+        count < MOST && bytes + size <= BYTES
+    }
+}
+
+impl Keeper {
+    /// Keeps for ever, once every list has arrived.
+    pub async fn run(self: Arc<Self>) {
+        self.sweep().await;
+        let queue = self.queue.clone();
+        queue.run(CONCURRENCY, move |server| Arc::clone(&self).pass(server)).await;
+    }
+
+    /// Removes what was kept of boots that are over, and looks at all others.
+    pub async fn sweep(&self) {
+        let servers = self.view.servers.all();
+        let now = Timestamp::now();
+        let open = servers.iter().filter(|server| gather(&self.view, server, now).is_some());
+        let open: Vec<_> = open.filter_map(|server| server.metadata.name.clone()).collect();
+        let names: Vec<_> = open.iter().map(|server| Folder::name_of(server)).collect();
+        for server in open {
+            self.queue.add(server);
+        }
+        let folder = self.folder.clone();
+        let swept = spawn_blocking(move || {
+            let mut over = folder.names()?.into_iter().filter(|name| !names.contains(name));
+            over.try_for_each(|name| folder.remove(&name))
+        });
+        if let Err(error) = swept.await.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "what was kept of earlier boots is not removed");
+        }
+    }
+
+    /// Keeps what the boot window of a server needs, if it is open. When to look again.
+    pub async fn pass(self: Arc<Self>, server: String) -> Option<Duration> {
+        let name = Folder::name_of(&server);
+        let found = self.view.servers.named(None, &server);
+        let gathered = found.and_then(|found| gather(&self.view, &found, Timestamp::now()));
+        let Some(gathered) = gathered else {
+            return self.remove(name).await.then_some(RETRY);
+        };
+        let closes = gathered.closes;
+        match self.keep(&name, gathered).await {
+            Ok(true) => {
+                let left = closes.duration_since(Timestamp::now());
+                // Then it is removed.
+                Some(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1))
+            }
+            Ok(false) => Some(RETRY),
+            Err(error) => {
+                self.metrics.failures.inc();
+                tracing::warn!(server, error = %Chain(&error), "boot not kept for a start without the API server");
+                // What was kept before may be what the boot is no more.
+                self.remove(name).await;
+                Some(12 * RETRY)
+            }
+        }
+    }
+
+    /// Whether all of it is kept.
+    async fn keep(&self, name: &str, gathered: Gathered) -> Result<bool, Failure> {
+        let Gathered { mut boot, secrets, closes } = gathered;
+        let Some(key) = self.key.get() else { return Ok(false) };
+        for secret in secrets {
+            let Ok(read) = self.secrets.get(&secret.0, &secret.1).await else { return Ok(false) };
+            boot.secrets.extend(read.map(|read| kept(secret, &read)));
+        }
+        let content = serde_json::to_vec(&boot).map_err(Unsealed::from)?;
+        let hash = self.written.hasher.hash_one((&content, closes.as_second()));
+        if self.written.files().get(name).is_some_and(|(known, _)| *known == hash) {
+            return Ok(true);
+        }
+        let times = Times { kept: moment(&self.start), closes };
+        let sealed = file::seal(&key, name, &Head { times, images: texts(&boot) }, &content)?;
+        let size = sealed.len();
+        if size > LARGEST {
+            return Err(Failure::Large);
+        }
+        if !self.written.has_room(name, size) {
+            return Err(Failure::Full);
+        }
+        let (folder, file) = (self.folder.clone(), name.to_owned());
+        spawn_blocking(move || folder.write(&file, &sealed)).await.map_err(io::Error::other)??;
+        self.note(|files| files.insert(name.to_owned(), (hash, size)));
+        Ok(true)
+    }
+
+    /// Removes a file. Whether that is to be tried again.
+    async fn remove(&self, name: String) -> bool {
+        let (folder, file) = (self.folder.clone(), name.clone());
+        let removed = spawn_blocking(move || folder.remove(&file)).await;
+        if let Err(error) = removed.map_err(io::Error::other).flatten() {
+            tracing::error!(%error, file = name, "what was kept of a boot that is over is not removed");
+            return true;
+        }
+        self.note(|files| files.remove(&name));
+        false
+    }
+
+    fn note<T>(&self, change: impl FnOnce(&mut HashMap<String, (u64, usize)>) -> T) {
+        let mut files = self.written.files();
+        change(&mut files);
+        self.metrics.kept.set(i64::try_from(files.len()).unwrap_or(i64::MAX));
+    }
+}
+
+fn kept((namespace, name): SecretKey, secret: &BootSecret) -> KeptSecret {
+    let bytes = |bytes: &bytes::Bytes| ByteString(bytes.to_vec());
+    let ignition = match &secret.ignition {
+        Payload::Usable(ignition) => Some(bytes(ignition)),
+        Payload::Missing | Payload::Broken(_) => None,
+    };
+    KeptSecret { namespace, name, ignition, script: secret.script.as_ref().map(bytes) }
+}
+
+fn texts(boot: &Boot) -> Vec<(String, String)> {
+    images(boot).into_iter().map(|(name, digest)| (name.to_string(), digest.to_string())).collect()
+}

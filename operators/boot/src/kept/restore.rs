@@ -1,0 +1,206 @@
+//! Serves what was kept, while the API server is silent after a start.
+
+use super::{Boot, Keeper, Label, Serving, file, gather, moment};
+use crate::{
+    context::{ConfigRef, Kind, named},
+    live::{self, Live},
+    secrets::BootSecret,
+};
+use k8s_openapi::ByteString;
+use kube::Resource;
+use metal_api::Server;
+use metal_core::{
+    boot::kept::{Void, remaining},
+    capability::Key,
+};
+use metal_runtime::{Late, clock};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use tokio::{task::spawn_blocking, time::timeout};
+
+/// How long lists may take to arrive before the API server is held to be silent.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often we look what still counts.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Serves what was kept until lists arrive, and keeps from then on.
+pub struct Restore {
+    /// Keeps from then on.
+    pub keeper: Arc<Keeper>,
+    /// Layers that boot configs name.
+    pub live: Arc<Live<ConfigRef>>,
+    /// Set when the API server is known to be silent.
+    pub is_silent: Late<()>,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What was kept of boots, and until when it counts, by [`clock::since_boot`].
+    pub(super) boots: Vec<(Duration, Boot)>,
+    /// The layers of boots of which nothing else can be read, as well.
+    pub(super) images: Vec<(Duration, String, Vec<live::BlobRef>)>,
+}
+
+impl Restore {
+    /// Serves what was kept until every list has arrived, and keeps for ever from then on.
+    pub async fn run(self) {
+        let (view, served) = (&self.keeper.view, &self.keeper.view.served);
+        let silence = async { timeout(GRACE, self.is_silent.wait()).await };
+        tokio::select! {
+            biased;
+            () = view.listed() => {}
+            _ = silence => self.serve().await,
+        }
+        // From now on the API server says what there is.
+        served.set(None);
+        self.keeper.metrics.served.set(0);
+        self.keeper.secrets.forget_presumed();
+        self.keeper.run().await;
+    }
+
+    /// Serves what was kept until every list has arrived.
+    async fn serve(&self) {
+        let view = &self.keeper.view;
+        let mut key = self.keeper.key.get();
+        let mut found = self.find(key.clone()).await;
+        let mut named = HashSet::new();
+        while !view.is_ready() {
+            if key.is_none() && self.keeper.key.get().is_some() {
+                key = self.keeper.key.get();
+                found = self.find(key.clone()).await;
+            }
+            let now = clock::since_boot();
+            found.boots.retain(|(until, _)| now < *until);
+            found.images.retain(|(until, ..)| now < *until);
+            self.present(&found, &mut named);
+            timeout(PERIOD, view.listed()).await.ok();
+        }
+        // Lists have told of the objects that are not there any more; of files nobody else knows.
+        for (_, name, _) in found.images {
+            self.live.set(nameless(name), vec![]);
+        }
+    }
+
+    /// Puts what still counts where requests are answered from, and takes all else away.
+    fn present(&self, found: &Found, named: &mut HashSet<ConfigRef>) {
+        let view = &self.keeper.view;
+        let boots = || found.boots.iter().map(|(_, boot)| boot);
+        let mut servers: Vec<_> = boots().flat_map(|boot| boot.servers.clone()).collect();
+        // What another boot says of a server is without its window, and must not hide that.
+        servers.sort_by_key(has_window);
+        view.servers.presume(servers);
+        view.configurations.presume(boots().flat_map(|boot| boot.configurations.clone()));
+        let mut holders: Vec<(ConfigRef, Vec<live::BlobRef>)> = Vec::new();
+        if view.ipxe.presume(boots().flat_map(|boot| boot.ipxe.clone())) {
+            let configs = boots().flat_map(|boot| &boot.ipxe);
+            holders.extend(configs.map(|it| (reference(Kind::Ipxe, it), gather::ipxe_blobs(it))));
+        }
+        if view.http.presume(boots().flat_map(|boot| boot.http.clone())) {
+            let configs = boots().flat_map(|boot| &boot.http);
+            holders.extend(configs.map(|it| (reference(Kind::Http, it), gather::http_blobs(it))));
+        }
+        let files = found.images.iter();
+        holders.extend(files.map(|(_, name, blobs)| (nameless(name.clone()), blobs.clone())));
+        let now: HashSet<_> = holders.iter().map(|(holder, _)| holder.clone()).collect();
+        for gone in named.difference(&now) {
+            let is_listed = match gone.kind {
+                Kind::Ipxe => view.ipxe.is_ready(),
+                Kind::Http => view.http.is_ready() && !gone.namespace.is_empty(),
+            };
+            if !is_listed {
+                self.live.set(gone.clone(), vec![]);
+            }
+        }
+        for (holder, blobs) in holders {
+            self.live.set(holder, blobs);
+        }
+        *named = now;
+        let serving = match (found.boots.len(), found.images.len()) {
+            (0, 0) => None,
+            (0, images) => Some(Serving::Images(images)),
+            (boots, _) => Some(Serving::Boots(boots)),
+        };
+        if view.served.get() != serving {
+            tracing::warn!(?serving, "the API server is not reached: serving what was kept");
+        }
+        view.served.set(serving);
+        let count = i64::try_from(found.boots.len()).unwrap_or(i64::MAX);
+        self.keeper.metrics.served.set(count);
+    }
+
+    fn presume_secrets(&self, boot: &Boot) {
+        for secret in &boot.secrets {
+            let key = (secret.namespace.clone(), secret.name.clone());
+            let bytes = |bytes: &Option<ByteString>| bytes.clone().map(|it| it.0.into());
+            let kept = BootSecret::kept(bytes(&secret.ignition), bytes(&secret.script));
+            self.keeper.secrets.presume(key, kept);
+        }
+    }
+
+    /// What counts of what was kept.
+    async fn find(&self, key: Option<Key>) -> Found {
+        let keeper = Arc::clone(&self.keeper);
+        let found = spawn_blocking(move || find(&keeper, key.as_ref())).await;
+        let found = found.map_err(io::Error::other).flatten().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was kept of boots is not readable");
+            Found::default()
+        });
+        found.boots.iter().for_each(|(_, boot)| self.presume_secrets(boot));
+        found
+    }
+}
+
+pub(super) fn find(keeper: &Keeper, key: Option<&Key>) -> io::Result<Found> {
+    let (mut found, now) = (Found::default(), moment(&keeper.start));
+    for name in keeper.folder.names()? {
+        let unusable = |reason: &'static str, error: &dyn std::error::Error| {
+            tracing::warn!(file = name, %error, "what was kept of a boot is not used");
+            keeper.metrics.unusable.get_or_create(&Label { reason }).inc();
+        };
+        let file = match keeper.folder.read(&name) {
+            Ok(file) => file,
+            Err(error) => {
+                unusable("Disk", &error);
+                continue;
+            }
+        };
+        let read = match key {
+            Some(key) => file::open(key, &name, &file).map(|(head, boot)| (head, Some(boot))),
+            None => file::head(&file).map(|head| (head, None)),
+        };
+        let (head, boot) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                unusable(error.into(), &error);
+                continue;
+            }
+        };
+        match remaining(&head.times, &now) {
+            Ok(rest) => {
+                let until = clock::since_boot() + Duration::try_from(rest).unwrap_or_default();
+                if let Some(boot) = boot {
+                    found.boots.push((until, boot));
+                } else {
+                    let blobs = head.images.iter().filter_map(live::parse).collect();
+                    found.images.push((until, name, blobs));
+                }
+            }
+            Err(error @ Void::Over) => unusable("Over", &error),
+            Err(error @ Void::Restarted) => unusable("Restarted", &error),
+        }
+    }
+    Ok(found)
+}
+
+fn has_window(server: &Server) -> bool {
+    server.status.as_ref().is_some_and(|status| status.boot_window.is_some())
+}
+
+fn reference<K: Resource>(kind: Kind, object: &K) -> ConfigRef {
+    ConfigRef::new(kind, named(object))
+}
+
+/// Who names the layers of a file of which nothing else can be read.
+fn nameless(file: String) -> ConfigRef {
+    ConfigRef::new(Kind::Http, (String::new(), file))
+}
