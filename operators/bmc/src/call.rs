@@ -7,6 +7,7 @@ use crate::{
     line::misbehaving,
     memory::Memory,
     message::Refused,
+    redact::redacted,
     root::Root,
     uri,
     wire::{Reply, Unanswered},
@@ -147,6 +148,12 @@ impl<'a> Call<'a> {
         let credentials = self.endpoint.credentials();
         let password = credentials.as_ref().map_or("", |known| known.password.as_str());
         Refused::new(reply.status, &reply.body, &[password])
+    }
+
+    /// What a BMC has said, without the password.
+    pub(crate) fn redacted(&self, text: String) -> String {
+        let credentials = self.endpoint.credentials();
+        credentials.iter().fold(text, |text, known| redacted(text, &[&known.password]))
     }
 
     /// What is remembered of the BMC.

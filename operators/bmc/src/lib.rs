@@ -35,6 +35,7 @@ mod offer;
 mod permit;
 mod quirks;
 mod rate;
+mod redact;
 mod redfish;
 mod root;
 mod settings;

@@ -1,6 +1,6 @@
 //! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
 
-use crate::{Error, json, wire::Unanswered};
+use crate::{Error, json, redact::redacted, wire::Unanswered};
 use http::StatusCode;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
@@ -24,10 +24,7 @@ pub(crate) struct Refused {
 impl Refused {
     /// Reads the answer. No `secret` gets into the text, even if the BMC echoes it.
     pub(crate) fn new(status: StatusCode, body: &[u8], secrets: &[&str]) -> Self {
-        let text = said(body).map(|text| {
-            let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-            secrets.fold(text, |text, secret| text.replace(secret, "***"))
-        });
+        let text = said(body).map(|text| redacted(text, secrets));
         // Keys of the Base registry.
         let keys = [
             "ActionParameterValueNotInList",
@@ -204,5 +201,8 @@ mod tests {
         assert_eq!(long.chars().count(), "HTTP 400: ".len() + LONGEST + "...".len());
         let echo = text(r#"{"error": {"message": "The value hunter2 is wrong"}}"#);
         assert_eq!(echo, "HTTP 400: The value *** is wrong");
+        // base64 of root:hunter2, which is what is sent without a session.
+        let echo = text("no access with Basic cm9vdDpodW50ZXIy");
+        assert_eq!(echo, "HTTP 400: no access with Basic ***");
     }
 }

@@ -58,7 +58,10 @@ pub(crate) async fn finish(call: &Call<'_>, mut reply: Reply, action: String) ->
             Progress::Failed(_) if !reply.status.is_success() => {
                 return Err(call.refusal(&reply, action));
             }
-            Progress::Failed(how) => return Err(failed(action, TaskError::Ended(monitor, how))),
+            Progress::Failed(how) => {
+                let how = call.redacted(how);
+                return Err(failed(action, TaskError::Ended(monitor, how)));
+            }
         }
     }
     Ok(())

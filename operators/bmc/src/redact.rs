@@ -1,0 +1,188 @@
+//! Keeps secrets out of what is repeated of a BMC, in whatever form it repeats them.
+
+use base64::{
+    Engine,
+    alphabet::{STANDARD, URL_SAFE},
+    engine::general_purpose::{GeneralPurpose, NO_PAD},
+};
+use std::fmt::Write;
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "***";
+/// A part of an encoding that is shorter could be anything.
+const SHORTEST: usize = 4;
+
+/// The text without the secrets: plain, escaped as in URLs, JSON or HTML, as hexadecimal digits, and
+/// in base64, alone or within something longer, such as `user:password`.
+pub(crate) fn redacted(text: String, secrets: &[&str]) -> String {
+    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+    secrets.fold(text, |text, secret| without(text, secret))
+}
+
+fn without(mut text: String, secret: &str) -> String {
+    for part in bodies(secret).iter().flat_map(|text| encoded(text)) {
+        if part.len() >= SHORTEST {
+            text = without_run(&text, &part);
+        }
+    }
+    let mut forms = escaped(secret);
+    // What is longer may contain what is shorter.
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.into_iter().fold(text, |text, form| text.replace(&form, HIDDEN))
+}
+
+/// The text without the words of an encoding in which `part` is.
+fn without_run(text: &str, part: &str) -> String {
+    let is_of_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
+    let mut left = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(part) {
+        let (before, found) = rest.split_at(at);
+        left.push_str(before.trim_end_matches(is_of_run));
+        left.push_str(HIDDEN);
+        rest = found[part.len()..].trim_start_matches(is_of_run);
+    }
+    left + rest
+}
+
+/// What of every base64 text, and of every one of hexadecimal digits, is that has these bytes in it.
+fn encoded(secret: &str) -> Vec<String> {
+    let mut parts = vec![hex(secret), hex(secret).to_ascii_uppercase()];
+    for alphabet in [STANDARD, URL_SAFE] {
+        let engine = GeneralPurpose::new(&alphabet, NO_PAD);
+        for before in 0..3 {
+            let bytes = [&[0; 2][..before], secret.as_bytes()].concat();
+            let text = engine.encode(&bytes);
+            // Letters of which some bits belong to other bytes say nothing.
+            let start = [0, 2, 3][before];
+            let end = bytes.len() * 8 / 6;
+            parts.extend(text.get(start..end).map(str::to_owned));
+        }
+    }
+    parts
+}
+
+fn hex(text: &str) -> String {
+    let mut digits = String::new();
+    for byte in text.bytes() {
+        // Writing to a text does not fail.
+        write!(digits, "{byte:02x}").ok();
+    }
+    digits
+}
+
+/// The secret as it is, and as it is written within something else, which may itself be written within
+/// something else.
+fn escaped(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.split_whitespace().collect::<Vec<_>>().join(" ")];
+    for text in bodies(secret) {
+        for kept in ["-._~", "-._~!'()*", "-._*", ""] {
+            let (upper, plus) = (percent(&text, kept, "%20"), percent(&text, kept, "+"));
+            forms.extend([lower_hex(&upper), lower_hex(&plus), upper, plus]);
+        }
+        forms.extend(["&#39;", "&#x27;", "&apos;"].map(|apostrophe| html(&text, apostrophe)));
+        forms.extend([json(&text, false), json(&text, true), text.replace('/', "\\/"), text]);
+    }
+    forms.retain(|form| !form.is_empty());
+    forms
+}
+
+/// The secret in a text, and in a body of JSON.
+fn bodies(secret: &str) -> [String; 3] {
+    [secret.to_owned(), json(secret, false), json(secret, true)]
+}
+
+/// Percent-encoded (RFC 3986, section 2.1), but for these and for letters and digits.
+fn percent(secret: &str, kept: &str, space: &str) -> String {
+    let mut text = String::new();
+    for byte in secret.bytes() {
+        let c = char::from(byte);
+        if byte == b' ' {
+            text.push_str(space);
+        } else if c.is_ascii_alphanumeric() || kept.contains(c) {
+            text.push(c);
+        } else {
+            // Writing to a text does not fail.
+            write!(text, "%{byte:02X}").ok();
+        }
+    }
+    text
+}
+
+fn lower_hex(text: &str) -> String {
+    let mut lower = String::new();
+    let mut digits = 0;
+    for c in text.chars() {
+        lower.push(if digits > 0 { c.to_ascii_lowercase() } else { c });
+        digits = if c == '%' { 2 } else { digits.max(1) - 1 };
+    }
+    lower
+}
+
+/// As within a JSON text; with what is not ASCII as it is, or in digits.
+fn json(secret: &str, is_plain: bool) -> String {
+    let mut text = String::new();
+    for c in secret.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            c if (c.is_ascii() && !c.is_ascii_control()) || is_plain => text.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a text does not fail.
+                    write!(text, "\\u{unit:04x}").ok();
+                }
+            }
+        }
+    }
+    text
+}
+
+fn html(secret: &str, apostrophe: &str) -> String {
+    let text = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', apostrophe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
+
+    const PASSWORDS: [&str; 4] = ["hunter2", r#"p&"ss\w/rd <1>'"#, "pä ss?€+~!", "\u{1f511}key"];
+
+    #[test]
+    fn a_password_is_not_repeated_in_any_form() {
+        for password in PASSWORDS {
+            let pair = format!("root:{password}");
+            let body = serde_json::json!({"UserName": "admin", "Password": password}).to_string();
+            let mut forms = vec![password.to_owned(), pair.clone(), body.clone()];
+            for text in [password, &pair, &format!("a{pair}"), &format!("ab{pair}b"), &body] {
+                forms.push(BASE64_STANDARD.encode(text));
+                forms.push(BASE64_STANDARD_NO_PAD.encode(text));
+                forms.push(BASE64_URL_SAFE.encode(text));
+                forms.extend([percent(text, "-._~", "%20"), percent(text, "", "+")]);
+                forms.push(lower_hex(&percent(text, "-._~", "%20")));
+                forms.extend([serde_json::to_string(text).unwrap(), html(text, "&#39;")]);
+                forms.extend([hex(text), hex(text).to_ascii_uppercase()]);
+            }
+            forms.push(serde_json::to_string(&body).unwrap());
+            for form in forms {
+                let text = redacted(format!("the value '{form}' is wrong"), &[password]);
+                assert!(text.contains("***"), "{form}: {text}");
+                assert!(text.starts_with("the value '") && text.ends_with("' is wrong"), "{text}");
+                let words = ["hunter2", "key", "aHVudGVy", "Mg", "6e74", "%22ss", "w/rd", "ss%3F"];
+                for word in words {
+                    assert!(!text.contains(word), "{form}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_repeated() {
+        let text = "The property BootSourceOverrideTarget with the value 'UefiHttp' is not known";
+        assert_eq!(redacted(text.to_owned(), &["hunter2", "", "p&\"ss"]), text);
+    }
+}
