@@ -76,11 +76,12 @@ impl FromStr for Name {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let (registry, repository) = match text.split_once('/') {
-            Some((first, rest)) if names_registry(first) => (first.parse()?, rest.to_owned()),
-            Some(_) => (Registry(HUB.into()), text.to_owned()),
-            None => (Registry(HUB.into()), format!("library/{text}")),
+        let (registry, path): (Registry, _) = match text.split_once('/') {
+            Some((first, rest)) if names_registry(first) => (first.parse()?, rest),
+            Some(_) | None => (Registry(HUB.into()), text),
         };
+        let is_official = &*registry.0 == HUB && !path.contains('/');
+        let repository = if is_official { format!("library/{path}") } else { path.to_owned() };
         // The most frequent mistake by far: tools fold the case of neither half.
         if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(Malformed::UpperCase(excerpt(&repository)));
@@ -277,6 +278,18 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_of_docker_hub_is_completed_however_the_hub_is_named() {
+        for hub in ["", "docker.io/", "index.docker.io/", "registry-1.docker.io/", "Docker.IO/"] {
+            for (name, expected) in [("ubuntu", "library/ubuntu"), ("owner/os", "owner/os")] {
+                let name: Name = format!("{hub}{name}").parse().unwrap();
+                assert_eq!(name.to_string(), format!("docker.io/{expected}"), "{hub}");
+            }
+        }
+        let elsewhere: Name = "ghcr.io/ubuntu".parse().unwrap();
+        assert_eq!(elsewhere.repository(), "ubuntu");
     }
 
     #[test]
