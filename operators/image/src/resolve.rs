@@ -1,14 +1,20 @@
 //! From the name of an image to the layers that boot, asked once for many machines.
 
+mod error;
+mod search;
+
+pub use error::{Error, Missing};
+
 use crate::{
-    allow::{AllowList, NotAllowed},
+    allow::AllowList,
     machine::Machine,
     manifest::{
-        self, Boot, Descriptor, INITRD, KERNEL, Manifest, Platform, SQUASHFS, UKI, choose, last,
+        Boot, Descriptor, INITRD, KERNEL, Layer, Manifest, SQUASHFS, UKI, choose, first, last,
     },
-    reference::{self, Name, Reference, Version},
+    reference::{Name, Reference, Version},
     registry::{self, Registries},
 };
+use search::Search;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -27,11 +33,6 @@ const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 const MAX_IMAGES: usize = 1024;
 /// How long everything may take that leads to the layers of one image.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How deep indexes may lie within each other.
-const MAX_DEPTH: usize = 4;
-/// Manifests and indexes that are read for one image.
-const MAX_DOCUMENTS: usize = 16;
-
 /// What boots an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -54,85 +55,6 @@ pub struct PxeLayers {
     pub initrd: Descriptor,
     /// The root file system, where the image has one of its own.
     pub squashfs: Option<Descriptor>,
-}
-
-/// Why an image cannot be booted in one way.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    /// No image for machines like this.
-    #[error("image is not built for architecture {architecture} (has: {has})")]
-    Architecture {
-        /// What was asked for.
-        architecture: String,
-        /// What there is.
-        has: String,
-    },
-    /// No layer of a kind.
-    #[error("image has no {what} layer: push one of media type {media_type} (has: {has})")]
-    Layer {
-        /// Kernel, initramfs, UKI.
-        what: &'static str,
-        /// The media type that was looked for.
-        media_type: &'static str,
-        /// The media types that there are.
-        has: String,
-    },
-}
-
-/// Why the layers of an image are not known.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// Not a name.
-    #[error(transparent)]
-    Reference(#[from] reference::Malformed),
-    /// Not from there.
-    #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
-    /// The registry did not give it.
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
-    /// The registry gave something else.
-    #[error("image {image}: {source}")]
-    Manifest {
-        /// The image.
-        image: Reference,
-        /// What is wrong.
-        source: manifest::Malformed,
-    },
-    /// Indexes without end.
-    #[error(
-        "image {image}: its indexes lie more than {MAX_DEPTH} deep, or lead to more than \
-         {MAX_DOCUMENTS} documents: push one index of the images themselves"
-    )]
-    Nested {
-        /// The image.
-        image: Reference,
-    },
-}
-
-impl Error {
-    /// Whether the same image may be found later without anybody changing anything.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Registry(error) => error.is_transient(),
-            Self::Reference(_)
-            | Self::NotAllowed(_)
-            | Self::Manifest { .. }
-            | Self::Nested { .. } => false,
-        }
-    }
-
-    /// A CamelCase name from a small fixed set.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Reference(_) => "MalformedReference",
-            Self::NotAllowed(_) => "RegistryNotAllowed",
-            Self::Registry(registry::Error::NoImage { .. }) => "ImageNotFound",
-            Self::Registry(registry::Error::LoginNeeded { .. }) => "LoginNeeded",
-            Self::Registry(_) => "RegistryFailed",
-            Self::Manifest { .. } | Self::Nested { .. } => "MalformedManifest",
-        }
-    }
 }
 
 /// Finds the layers of images, and remembers them: content for good, tags for a minute. Whoever
@@ -208,8 +130,7 @@ impl Resolver {
 
     async fn fetch(&self, key: &Key) -> Answer {
         let machine = Machine::named(&key.architecture);
-        let mut search =
-            Search { resolver: self, image: &key.image, machine: &machine, read: 0, has: vec![] };
+        let mut search = Search::new(self, &key.image, &machine);
         let (pxe, uki) = match search.read(&key.image.version).await? {
             Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
             Manifest::Index(entries) => {
@@ -224,7 +145,7 @@ impl Resolver {
         };
         let missing = || Missing::Architecture {
             architecture: key.architecture.clone(),
-            has: listed(search.has.iter().map(String::as_str)),
+            has: listed(search.has().iter().map(String::as_str)),
         };
         let image = Image {
             name: key.image.name.clone(),
@@ -245,12 +166,6 @@ impl Resolver {
             self.registries.learn_size(&image.name, &layer.digest, layer.size);
         }
     }
-
-    async fn manifest(&self, image: &Reference, version: &Version) -> Result<Manifest, Error> {
-        let document = self.registries.manifest(&image.name, version).await?;
-        let malformed = |source| Error::Manifest { image: image.clone(), source };
-        Manifest::parse(&document).map_err(malformed)
-    }
 }
 
 impl Entry {
@@ -264,88 +179,27 @@ impl Entry {
     }
 }
 
-/// One search for the layers of an image, through its indexes.
-struct Search<'a> {
-    resolver: &'a Resolver,
-    image: &'a Reference,
-    machine: &'a Machine,
-    /// Documents that were read.
-    read: usize,
-    /// What the indexes have instead, for people.
-    has: Vec<String>,
-}
-
-impl Search<'_> {
-    /// The layers behind the entries of an index, where there are any for the machine: those of the
-    /// entry that is for it, else those of the first entry that does not say, if it is an index
-    /// that does.
-    async fn behind(
-        &mut self,
-        entries: &[manifest::Entry],
-        boot: Boot,
-    ) -> Result<Option<Vec<Descriptor>>, Error> {
-        // Indexes to be looked through, the next one last.
-        let mut open = vec![(entries.to_vec(), 1)];
-        while let Some((entries, depth)) = open.pop() {
-            self.note(&entries);
-            let chosen = choose(&entries, self.machine, boot);
-            let candidates: Vec<_> = match chosen {
-                Some(entry) => vec![entry],
-                None => entries.iter().filter(|entry| entry.may_lead_on()).collect(),
-            };
-            let mut found = vec![];
-            for entry in candidates {
-                match self.read(&Version::Digest(entry.digest.clone())).await? {
-                    Manifest::Image(layers) if chosen.is_some() => return Ok(Some(layers)),
-                    // It says nowhere what it runs on.
-                    Manifest::Image(_) => {}
-                    Manifest::Index(_) if depth == MAX_DEPTH => {
-                        return Err(Error::Nested { image: self.image.clone() });
-                    }
-                    Manifest::Index(entries) => found.push((entries, depth + 1)),
-                }
-            }
-            open.extend(found.into_iter().rev());
-        }
-        Ok(None)
-    }
-
-    async fn read(&mut self, version: &Version) -> Result<Manifest, Error> {
-        if self.read == MAX_DOCUMENTS {
-            return Err(Error::Nested { image: self.image.clone() });
-        }
-        self.read += 1;
-        self.resolver.manifest(self.image, version).await
-    }
-
-    fn note(&mut self, entries: &[manifest::Entry]) {
-        for entry in entries {
-            if let Platform::Of(machine) = &entry.platform
-                && self.has.len() < 64
-            {
-                self.has.push(machine.to_string());
-            }
-        }
-    }
-}
-
-fn pxe(layers: &[Descriptor]) -> Result<PxeLayers, Missing> {
+fn pxe(layers: &[Layer]) -> Result<PxeLayers, Missing> {
     let needed = |what, types: &'static [&'static str]| {
-        last(layers, types).cloned().ok_or_else(|| missing(what, types, layers))
+        usable(what, last(layers, types))?.ok_or_else(|| missing(what, types, layers))
     };
     Ok(PxeLayers {
         kernel: needed("kernel", KERNEL)?,
         initrd: needed("initramfs", INITRD)?,
-        squashfs: last(layers, SQUASHFS).cloned(),
+        squashfs: usable("squashfs", last(layers, SQUASHFS))?,
     })
 }
 
-fn uki(layers: &[Descriptor]) -> Result<Descriptor, Missing> {
-    let first = layers.iter().find(|layer| UKI.contains(&layer.media_type.as_str()));
-    first.cloned().ok_or_else(|| missing("UKI", UKI, layers))
+fn uki(layers: &[Layer]) -> Result<Descriptor, Missing> {
+    usable("UKI", first(layers, UKI))?.ok_or_else(|| missing("UKI", UKI, layers))
 }
 
-fn missing(what: &'static str, types: &[&'static str], layers: &[Descriptor]) -> Missing {
+fn usable(what: &'static str, layer: Option<&Layer>) -> Result<Option<Descriptor>, Missing> {
+    let content = layer.map(|layer| layer.content.clone()).transpose();
+    content.map_err(|why| Missing::Unusable { what, why })
+}
+
+fn missing(what: &'static str, types: &[&'static str], layers: &[Layer]) -> Missing {
     let has = listed(layers.iter().map(|layer| layer.media_type.as_str()));
     Missing::Layer { what, media_type: types.first().copied().unwrap_or_default(), has }
 }
@@ -362,7 +216,7 @@ fn listed<'a>(items: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Digest;
+    use crate::{Digest, reference};
     use tokio::time::{advance, pause};
 
     #[tokio::test]

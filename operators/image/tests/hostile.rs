@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use metal_image::{
     AllowList, Digest, Name, Registries, Resolver, Store, Version, manifest,
     registry::{self, Config, Pace},
-    resolve, store,
+    store,
 };
 use std::{
     io,
@@ -256,62 +256,6 @@ async fn a_blob_of_an_earlier_process_is_looked_at_before_it_is_served() {
     assert_eq!(fake.asked().len(), 1, "what is right is not fetched again");
 }
 
-#[tokio::test]
-async fn indexes_within_indexes_are_followed_to_the_image_of_the_machine() {
-    let kernel = |content: &'static [u8]| image(&[(manifest::KERNEL[0], content)]);
-    let (amd, arm, windows) = (kernel(b"amd"), kernel(b"arm"), kernel(b"windows"));
-    let inner = index(&[
-        entry(&windows, r#","platform":{"architecture":"amd64","os":"windows"}"#),
-        entry(&arm, r#","platform":{"architecture":"arm64","os":"linux","variant":"v8"}"#),
-        entry(&amd, r#","platform":{"architecture":"amd64","os":"linux"}"#),
-    ]);
-    let attestation = r#","platform":{"architecture":"unknown","os":"unknown"}"#;
-    let middle = index(&[entry(&windows, attestation), entry(&inner, "")]);
-    let outer =
-        index(&[entry(&middle, r#","mediaType":"application/vnd.oci.image.index.v1+json""#)]);
-    let fake = Fake::documents(vec![amd, arm, windows, inner, middle], outer).await;
-    for (architecture, content) in [("amd64", b"amd"), ("arm64", b"arm"), ("arm64/v9", b"arm")] {
-        let resolved = fake.resolver().resolve(&format!("{}:1", fake.name), architecture).await;
-        let found = resolved.unwrap().pxe.clone();
-        // It has a kernel, and no initramfs: the image is the one that is meant.
-        let text = format!("{found:?}");
-        assert!(text.contains("initramfs"), "{text}");
-        assert!(
-            fake.asked().contains(&format!(
-                "/v2/os/manifests/{}",
-                Digest::of(content_of(content).as_bytes())
-            ))
-        );
-    }
-    let resolved = fake.resolver().resolve(&format!("{}:1", fake.name), "riscv64").await.unwrap();
-    let missing = resolved.pxe.as_ref().unwrap_err().to_string();
-    assert!(missing.ends_with("(has: amd64, arm64)"), "{missing}");
-}
-
-#[tokio::test]
-async fn indexes_without_end_are_refused() {
-    let mut documents = vec![image(&[])];
-    for _ in 0..10 {
-        documents.push(index(&[entry(documents.last().unwrap(), "")]));
-    }
-    let outer = documents.last().unwrap().clone();
-    let deep = Fake::documents(documents, outer).await;
-    let wide: Vec<String> =
-        (0..40_u8).map(|n| index(&[entry(&image(&[("a", &[n])]), "")])).collect();
-    let outer = index(&wide.iter().map(|document| entry(document, "")).collect::<Vec<_>>());
-    let wide = Fake::documents(wide, outer).await;
-    for fake in [deep, wide] {
-        let error =
-            fake.resolver().resolve(&format!("{}:1", fake.name), "amd64").await.unwrap_err();
-        assert!(matches!(error, resolve::Error::Nested { .. }), "{error:?}");
-        assert!(fake.asked().len() <= 17, "{}", fake.asked().len());
-    }
-}
-
-fn content_of(content: &[u8]) -> String {
-    image(&[(manifest::KERNEL[0], content)])
-}
-
 /// The manifest of an image with these layers.
 fn image(layers: &[(&str, &[u8])]) -> String {
     let layers = layers.iter().map(|(media_type, content)| {
@@ -319,14 +263,6 @@ fn image(layers: &[(&str, &[u8])]) -> String {
         format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
     });
     format!(r#"{{"layers":[{}]}}"#, layers.collect::<Vec<_>>().join(","))
-}
-
-fn index(entries: &[String]) -> String {
-    format!(r#"{{"manifests":[{}]}}"#, entries.join(","))
-}
-
-fn entry(document: &str, rest: &str) -> String {
-    format!(r#"{{"digest":"{}","size":1{rest}}}"#, Digest::of(document.as_bytes()))
 }
 
 fn endless() -> Body {
@@ -403,23 +339,8 @@ impl Fake {
         Self { name: format!("{address}/os").parse().unwrap(), address, asked, serving }
     }
 
-    /// With these documents by digest, and one by tag.
-    async fn documents(documents: Vec<String>, tagged: String) -> Self {
-        Self::start(move |path, _| {
-            let wanted = path.rsplit('/').next().unwrap();
-            let is = |document: &&String| Digest::of(document.as_bytes()).to_string() == wanted;
-            documents.iter().find(is).unwrap_or(&tagged).clone().into_response()
-        })
-        .await
-    }
-
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
-    }
-
-    fn resolver(&self) -> Resolver {
-        let allowed = AllowList::new([self.address.as_str()]).unwrap();
-        Resolver::new(Arc::new(Registries::new(&Config::default()).unwrap()), allowed)
     }
 
     async fn both(&self, dir: &Path, limit: u64, config: Config) -> (Resolver, Store) {

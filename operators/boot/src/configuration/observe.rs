@@ -122,6 +122,7 @@ fn lack(missing: &Missing) -> Lack {
     let reason = match missing {
         Missing::Architecture { .. } => "ArchitectureMissing",
         Missing::Layer { .. } => "LayerMissing",
+        Missing::Unusable { .. } => "MalformedManifest",
     };
     Lack { reason, message: missing.to_string() }
 }

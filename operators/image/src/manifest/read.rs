@@ -1,0 +1,238 @@
+//! Manifests as they come. An entry or a layer that says nothing sensible costs only itself: what
+//! boots may stand beside it.
+
+use super::{Descriptor, Entry, Flavour, Layer, Malformed, Manifest, Platform};
+use crate::{digest::Digest, machine::Machine, registry::Document};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+use std::fmt;
+
+pub(super) const MAX_ENTRIES: usize = 1024;
+
+/// Operating systems, in the words of Go, that are not Linux; and `unknown`, which marks
+/// attestations. Distributions write their own names.
+const NOT_LINUX: [&str; 23] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "macos",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "unknown",
+    "wasi",
+    "wasip1",
+    "wasip2",
+    "wasm",
+    "win32",
+    "windows",
+    "zos",
+];
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    manifests: Option<List<'a>>,
+    #[serde(borrow)]
+    layers: Option<List<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEntry<'a> {
+    #[serde(borrow)]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    digest: Option<&'a RawValue>,
+    #[serde(borrow)]
+    platform: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+}
+
+/// Of annotations, those that count; a registry may send any number.
+#[derive(Deserialize)]
+struct RawAnnotations<'a> {
+    #[serde(borrow)]
+    cname: Option<&'a RawValue>,
+    #[serde(borrow)]
+    architecture: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct RawPlatform<'a> {
+    #[serde(borrow)]
+    architecture: Option<&'a RawValue>,
+    #[serde(borrow)]
+    os: Option<&'a RawValue>,
+    #[serde(borrow)]
+    variant: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawLayer<'a> {
+    #[serde(borrow)]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    digest: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+}
+
+/// A list of which no more is kept than an image may have.
+struct List<'a> {
+    items: Vec<&'a RawValue>,
+    is_whole: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Items)
+    }
+}
+
+struct Items;
+
+impl<'de> Visitor<'de> for Items {
+    type Value = List<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<List<'de>, A::Error> {
+        let mut items = vec![];
+        while items.len() < MAX_ENTRIES {
+            let Some(item) = from.next_element()? else {
+                return Ok(List { items, is_whole: true });
+            };
+            items.push(item);
+        }
+        let mut is_whole = true;
+        while from.next_element::<IgnoredAny>()?.is_some() {
+            is_whole = false;
+        }
+        Ok(List { items, is_whole })
+    }
+}
+
+impl List<'_> {
+    fn read<T>(&self, item: impl Fn(&RawValue) -> Option<T>) -> Result<Vec<T>, Malformed> {
+        if !self.is_whole {
+            return Err(Malformed::TooMany);
+        }
+        Ok(self.items.iter().filter_map(|raw| item(raw)).collect())
+    }
+}
+
+impl Manifest {
+    /// Parses what a registry sent. The shape decides, not the content type: a document of both
+    /// shapes means one thing to us and another to the next tool, and is refused.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither an index nor the manifest of an image.
+    pub fn parse(document: &Document) -> Result<Self, Malformed> {
+        let text = String::from_utf8_lossy(&document.bytes);
+        let json = |error: serde_json::Error| Malformed::Json(error.to_string());
+        let raw: Raw<'_> = serde_json::from_str(&text).map_err(json)?;
+        match (raw.manifests, raw.layers) {
+            (Some(entries), None) => Ok(Self::Index(entries.read(entry)?)),
+            (None, Some(layers)) => Ok(Self::Image(layers.read(layer)?)),
+            (Some(_), Some(_)) | (None, None) => {
+                let content_type = document.content_type.clone().unwrap_or_default();
+                Err(Malformed::Shape { content_type })
+            }
+        }
+    }
+}
+
+fn entry(raw: &RawValue) -> Option<Entry> {
+    let raw: RawEntry<'_> = said(raw)?;
+    Some(Entry {
+        digest: digest(raw.digest),
+        platform: raw.platform.map_or(Platform::Open, platform),
+        flavour: raw.annotations.and_then(flavour),
+        media_type: media_type(raw.media_type),
+    })
+}
+
+fn flavour(raw: &RawValue) -> Option<Flavour> {
+    let raw: RawAnnotations<'_> = said(raw)?;
+    Some(Flavour { cname: said(raw.cname?)?, architecture: said(raw.architecture?)? })
+}
+
+/// What it says and we cannot read may be anything: it boots nothing.
+fn platform(raw: &RawValue) -> Platform {
+    let read = || {
+        let raw: RawPlatform<'_> = said(raw).ok_or(NoWord)?;
+        Ok::<_, NoWord>((word(raw.architecture)?, word(raw.os)?, word(raw.variant)?))
+    };
+    let Ok((architecture, os, variant)) = read() else { return Platform::Foreign };
+    let os = os.map(|os| os.to_ascii_lowercase());
+    if os.as_deref().is_some_and(|os| NOT_LINUX.contains(&os)) {
+        return Platform::Foreign;
+    }
+    let Some(architecture) = architecture else { return Platform::Open };
+    let machine = Machine::new(&architecture, variant.as_deref());
+    match os.as_deref() {
+        None | Some("linux") => Platform::Of(machine),
+        Some(_) => Platform::Distribution(machine),
+    }
+}
+
+/// Something else where a word should be.
+struct NoWord;
+
+/// A word that may be missing or empty. Versions may come as numbers.
+fn word(raw: Option<&RawValue>) -> Result<Option<String>, NoWord> {
+    let Some(raw) = raw else { return Ok(None) };
+    let text = match said(raw).ok_or(NoWord)? {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(NoWord),
+    };
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn layer(raw: &RawValue) -> Option<Layer> {
+    let raw: RawLayer<'_> = said(raw)?;
+    let media_type = media_type(raw.media_type).unwrap_or_default();
+    let content = || {
+        let digest = digest(raw.digest)?;
+        let size = raw.size.and_then(said);
+        let size = size.ok_or_else(|| Malformed::Descriptor("size is no number".to_owned()))?;
+        Ok(Descriptor { media_type: media_type.clone(), digest, size })
+    };
+    Some(Layer { content: content(), media_type })
+}
+
+/// Media types have no case, and may have parameters (RFC 9110, section 8.3.1).
+fn media_type(raw: Option<&RawValue>) -> Option<String> {
+    let text: String = said(raw?)?;
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    Some(essence.to_ascii_lowercase()).filter(|essence| !essence.is_empty())
+}
+
+fn digest(raw: Option<&RawValue>) -> Result<Digest, Malformed> {
+    let text: Option<String> = raw.and_then(said);
+    let text = text.ok_or_else(|| Malformed::Descriptor("digest is no text".to_owned()))?;
+    text.parse().map_err(|error: crate::digest::Malformed| Malformed::Descriptor(error.to_string()))
+}
+
+/// The value, if it is of that kind.
+fn said<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}

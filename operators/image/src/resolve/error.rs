@@ -1,0 +1,94 @@
+use super::search::{MAX_DEPTH, MAX_DOCUMENTS};
+use crate::{
+    allow::NotAllowed,
+    manifest,
+    reference::{self, Reference},
+    registry,
+};
+
+/// Why an image cannot be booted in one way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// No image for machines like this.
+    #[error("image is not built for architecture {architecture} (has: {has})")]
+    Architecture {
+        /// What was asked for.
+        architecture: String,
+        /// What there is.
+        has: String,
+    },
+    /// No layer of a kind.
+    #[error("image has no {what} layer: push one of media type {media_type} (has: {has})")]
+    Layer {
+        /// Kernel, initramfs, UKI.
+        what: &'static str,
+        /// The media type that was looked for.
+        media_type: &'static str,
+        /// The media types that there are.
+        has: String,
+    },
+    /// A layer that nobody could fetch.
+    #[error("the {what} layer of the image: {why}")]
+    Unusable {
+        /// Kernel, initramfs, squashfs, UKI.
+        what: &'static str,
+        /// What is wrong.
+        why: manifest::Malformed,
+    },
+}
+
+/// Why the layers of an image are not known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a name.
+    #[error(transparent)]
+    Reference(#[from] reference::Malformed),
+    /// Not from there.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The registry did not give it.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The registry gave something else.
+    #[error("image {image}: {source}")]
+    Manifest {
+        /// The image.
+        image: Reference,
+        /// What is wrong.
+        source: manifest::Malformed,
+    },
+    /// Indexes without end.
+    #[error(
+        "image {image}: its indexes lie more than {MAX_DEPTH} deep, or lead to more than \
+         {MAX_DOCUMENTS} documents: push one index of the images themselves"
+    )]
+    Nested {
+        /// The image.
+        image: Reference,
+    },
+}
+
+impl Error {
+    /// Whether the same image may be found later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_transient(),
+            Self::Reference(_)
+            | Self::NotAllowed(_)
+            | Self::Manifest { .. }
+            | Self::Nested { .. } => false,
+        }
+    }
+
+    /// A CamelCase name from a small fixed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Reference(_) => "MalformedReference",
+            Self::NotAllowed(_) => "RegistryNotAllowed",
+            Self::Registry(registry::Error::NoImage { .. }) => "ImageNotFound",
+            Self::Registry(registry::Error::LoginNeeded { .. }) => "LoginNeeded",
+            Self::Registry(_) => "RegistryFailed",
+            Self::Manifest { .. } | Self::Nested { .. } => "MalformedManifest",
+        }
+    }
+}
