@@ -88,6 +88,67 @@ async fn refusals_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_token_service_that_is_busy_is_asked_again_and_no_login_is_missing() {
+    let challenge = || Answer::Challenge(r#"Bearer realm="http://HERE/token""#);
+    for (code, is_busy) in [
+        (400, false),
+        (401, false),
+        (403, false),
+        (404, false),
+        (408, true),
+        (425, true),
+        (429, true),
+        (500, true),
+        (503, true),
+    ] {
+        let fake = Fake::start(vec![
+            challenge(),
+            status(code),
+            challenge(),
+            ok(r#"{"token":"secret"}"#),
+            ok(r#"{"layers":[]}"#),
+        ])
+        .await;
+        let (registries, version) = (registries(), Version::Tag("1".into()));
+        let error = registries.manifest(&fake.name, &version).await.unwrap_err();
+        let is_login = matches!(error, registry::Error::LoginNeeded { .. });
+        assert_eq!((error.is_transient(), is_login), (is_busy, !is_busy), "{code} {error:?}");
+        let is_limited = matches!(error, registry::Error::RateLimited { .. });
+        assert_eq!(is_limited, code == 429, "{error:?}");
+        registries.manifest(&fake.name, &version).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_says_when_is_asked_then() {
+    let version = Version::Tag("1".into());
+    let challenge = Answer::Challenge(r#"Bearer realm="http://HERE/token""#);
+    let beginnings = [
+        (vec![Answer::Busy(429)], true),
+        (vec![Answer::Busy(503)], false),
+        (vec![challenge, Answer::Busy(429)], true),
+    ];
+    for (mut answers, is_limit) in beginnings {
+        let before = answers.len();
+        answers.push(ok(r#"{"layers":[]}"#));
+        let fake = Fake::start(answers).await;
+        let registries = registries();
+        for _ in 0..3 {
+            let error = registries.manifest(&fake.name, &version).await.unwrap_err();
+            assert_eq!(matches!(error, registry::Error::RateLimited { .. }), is_limit, "{error:?}");
+            assert!(error.is_transient(), "{error:?}");
+        }
+        assert_eq!(fake.paths().len(), before, "asked although it rests");
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        registries.manifest(&fake.name, &version).await.unwrap();
+    }
+    let fake = Fake::start(vec![Answer::Busy(503), ok("content")]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 1 << 20).await;
+    assert_eq!(store.open(&fake.name, &Digest::of(b"content")).await.unwrap().size(), 7);
+}
+
+#[tokio::test]
 async fn a_manifest_must_have_the_digest_it_was_asked_by() {
     let fake = Fake::start(vec![ok(r#"{"layers":[]}"#)]).await;
     let version = Version::Digest(Digest::of(b"other"));
@@ -260,6 +321,8 @@ async fn store(dir: &std::path::Path, limit: u64) -> Store {
 /// What the fake says to one request.
 enum Answer {
     Status(StatusCode),
+    /// Asks to be asked again in a second.
+    Busy(u16),
     Body(Bytes),
     /// 401 with this challenge, in which HERE is the address of the fake.
     Challenge(&'static str),
@@ -355,6 +418,10 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
     let next = script.answers.lock().unwrap().pop_front();
     match next.expect("a request too many") {
         Answer::Status(status) => status.into_response(),
+        Answer::Busy(code) => {
+            let status = StatusCode::from_u16(code).unwrap();
+            (status, [(header::RETRY_AFTER, "1")]).into_response()
+        }
         Answer::Body(body) => body.into_response(),
         Answer::Challenge(challenge) => {
             let challenge = challenge.replace("HERE", &script.address);

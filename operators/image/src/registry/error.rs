@@ -101,7 +101,8 @@ impl Error {
             | Self::Deadline { .. }
             | Self::TooSlow { .. }
             | Self::RateLimited { .. } => true,
-            Self::Status { status, .. } => *status >= 500,
+            // Request Timeout, Too Early.
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 500..),
             Self::LoginNeeded { .. }
             | Self::Token { .. }
             | Self::NoImage { .. }

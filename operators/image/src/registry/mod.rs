@@ -8,6 +8,7 @@ mod challenge;
 mod error;
 mod pace;
 mod reach;
+mod rest;
 mod sizes;
 mod tls;
 mod token;
@@ -27,10 +28,11 @@ use reqwest::{
     Client, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RANGE},
 };
+use rest::Rests;
 use sizes::Sizes;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use token::Token;
@@ -86,6 +88,7 @@ pub struct Registries {
     tokens: Mutex<HashMap<Name, Token>>,
     reaches: Mutex<HashMap<Registry, (Reach, Instant)>>,
     sizes: Mutex<Sizes>,
+    rests: Mutex<Rests>,
 }
 
 /// One for each answer to the question how near the addresses may be that a registry sends us to.
@@ -148,6 +151,7 @@ impl Registries {
             tokens: Mutex::default(),
             reaches: Mutex::default(),
             sizes: Mutex::default(),
+            rests: Mutex::default(),
         })
     }
 
@@ -163,7 +167,7 @@ impl Registries {
             let path = format!("manifests/{version}");
             let response = self.request(name, &path, None).await?;
             let missing = || Error::NoImage { name: name.clone(), version: version.clone() };
-            let response = checked(name, response, missing)?;
+            let response = self.checked(name, response, missing)?;
             let content_type = response.headers().get(CONTENT_TYPE);
             let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
             let body = read(response, MANIFEST_LIMIT).await.map_err(|e| e.of(registry))?;
@@ -185,7 +189,7 @@ impl Registries {
         let path = format!("blobs/{digest}");
         let response = self.request(name, &path, (offset > 0).then_some(offset)).await?;
         let missing = || Error::NoBlob { name: name.clone(), digest: digest.clone() };
-        let response = checked(name, response, missing)?;
+        let response = self.checked(name, response, missing)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let length = response.content_length();
         let (registry, slow) = (name.registry().clone(), name.registry().clone());
@@ -242,6 +246,9 @@ impl Registries {
 
     /// Asks, gets a token if one is wanted, and asks again.
     async fn request(&self, name: &Name, path: &str, from: Option<u64>) -> Result<Response, Error> {
+        if let Some((_, status)) = self.rests().of(name.registry()) {
+            return Err(Error::of_status(name, status));
+        }
         let known = self.known_token(name);
         let reach = self.reach(name.registry()).await;
         let response = self.send(name, path, from, known.as_ref(), reach).await?;
@@ -279,6 +286,33 @@ impl Registries {
         answer.map_err(|e| Error::unreachable(registry, e))
     }
 
+    /// How long a registry is left alone, as it said.
+    pub(crate) fn rest(&self, registry: &Registry) -> Option<Duration> {
+        self.rests().of(registry).map(|(left, _)| left)
+    }
+
+    fn rests(&self) -> MutexGuard<'_, Rests> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer of a registry, or of its token service, if it is one.
+    fn checked(
+        &self,
+        name: &Name,
+        response: Response,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<Response, Error> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        self.rests().note(name.registry(), status, response.headers());
+        match status {
+            StatusCode::NOT_FOUND => Err(missing()),
+            status => Err(Error::of_status(name, status)),
+        }
+    }
+
     fn known_token(&self, name: &Name) -> Option<Token> {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.get(name).filter(|token| token.until > Instant::now()).cloned()
@@ -297,6 +331,17 @@ impl Registries {
 }
 
 impl Error {
+    fn of_status(name: &Name, status: StatusCode) -> Self {
+        let registry = name.registry().clone();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Self::LoginNeeded { registry, name: name.clone() }
+            }
+            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { registry },
+            status => Self::Status { registry, status: status.as_u16() },
+        }
+    }
+
     fn unreachable(registry: &Registry, error: reqwest::Error) -> Self {
         // The address may carry a signature that stands for a login.
         let source = Arc::new(error.without_url());
@@ -328,23 +373,6 @@ async fn read(response: Response, limit: usize) -> Result<Option<Bytes>, Broken>
         body.extend_from_slice(&piece);
     }
     Ok(Some(body.freeze()))
-}
-
-fn checked(
-    name: &Name,
-    response: Response,
-    missing: impl FnOnce() -> Error,
-) -> Result<Response, Error> {
-    let registry = name.registry().clone();
-    match response.status() {
-        status if status.is_success() => Ok(response),
-        StatusCode::NOT_FOUND => Err(missing()),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(Error::LoginNeeded { registry, name: name.clone() })
-        }
-        StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { registry }),
-        status => Err(Error::Status { registry, status: status.as_u16() }),
-    }
 }
 
 /// Digest of a manifest, which must be the one that was asked for if one was.

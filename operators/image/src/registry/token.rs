@@ -2,7 +2,7 @@
 
 use super::{Error, Registries, challenge::challenges, reach::Reach};
 use crate::reference::Name;
-use reqwest::{Response, Url, header::WWW_AUTHENTICATE};
+use reqwest::{Response, StatusCode, Url, header::WWW_AUTHENTICATE};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -58,14 +58,11 @@ impl Registries {
         let request = self.client(reach).get(realm).query(&query);
         let answer = async {
             let response = request.send().await.map_err(|e| Error::unreachable(registry, e))?;
-            if response.status().is_client_error() {
-                let (registry, name) = (registry.clone(), name.clone());
-                return Err(Error::LoginNeeded { registry, name });
+            let no_token = || Error::LoginNeeded { registry: registry.clone(), name: name.clone() };
+            if response.status() == StatusCode::BAD_REQUEST {
+                return Err(no_token());
             }
-            if !response.status().is_success() {
-                let status = response.status().as_u16();
-                return Err(Error::Status { registry: registry.clone(), status });
-            }
+            let response = self.checked(name, response, no_token)?;
             let body = super::read(response, LIMIT).await.map_err(|e| e.of(registry))?;
             let body = body.ok_or_else(|| refused("answer is too long".to_owned()))?;
             parse(&body).ok_or_else(|| refused("answer has no token".to_owned()))

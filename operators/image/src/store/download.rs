@@ -2,22 +2,16 @@
 
 use super::{
     Shared,
-    disk::{Disk, Part, blocking},
+    disk::Disk,
     error::Error,
+    sink::{BLOCK, Sink, other_size},
     table::OldFile,
 };
-use crate::{
-    digest::{Digest, Hasher},
-    reference::Name,
-    registry,
-};
-use bytes::{Bytes, BytesMut};
+use crate::{digest::Digest, reference::Name, registry};
 use futures::TryStreamExt;
 use std::{
     fs::File,
-    io,
     ops::Deref,
-    os::unix::fs::FileExt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -26,8 +20,6 @@ use std::{
 };
 use tokio::{sync::watch, time::sleep};
 
-/// Bytes written, and held back, at a time.
-const BLOCK: usize = 512 << 10;
 /// Bytes that have to arrive before a download that breaks again may begin to count anew.
 const PROGRESS: u64 = 256 << 10;
 /// How long a download goes on that nobody waits for. Firmware asks for the size, and begins to
@@ -35,6 +27,8 @@ const PROGRESS: u64 = 256 << 10;
 const GRACE: Duration = Duration::from_mins(1);
 /// How often it is looked whether anybody waits.
 const GLANCE: Duration = Duration::from_secs(5);
+/// Longest rest of a registry that a download waits for.
+const LONGEST_REST: Duration = Duration::from_secs(20);
 /// Pauses before a broken download goes on where it was.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
@@ -78,10 +72,10 @@ impl Deref for Reader {
 }
 
 #[derive(Clone, Default)]
-struct Progress {
-    size: Option<u64>,
+pub(super) struct Progress {
+    pub(super) size: Option<u64>,
     /// Bytes that may be read.
-    visible: u64,
+    pub(super) visible: u64,
     end: Option<Result<(), Error>>,
 }
 
@@ -124,7 +118,7 @@ impl Download {
         }
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Progress)) {
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
     }
 }
@@ -268,8 +262,9 @@ impl Shared {
             if sink.received() - before >= PROGRESS {
                 pauses = PAUSES.into_iter();
             }
-            match pauses.next().filter(|_| transient) {
-                Some(pause) => sleep(pause).await,
+            let rest = self.registries.rest(name.registry()).unwrap_or_default();
+            match pauses.next().filter(|_| transient && rest <= LONGEST_REST) {
+                Some(pause) => sleep(pause.max(rest)).await,
                 None => return Err(error),
             }
         }
@@ -321,87 +316,4 @@ impl Shared {
         self.disk.remove(surplus).await;
         Ok(())
     }
-}
-
-/// Where the bytes of a download go: into the hasher and the file, block by block.
-struct Sink<'a> {
-    download: &'a Download,
-    file: Arc<File>,
-    hasher: Option<Hasher>,
-    block: BytesMut,
-    written: u64,
-    size: Option<u64>,
-}
-
-impl<'a> Sink<'a> {
-    fn new(digest: &Digest, part: &Part, download: &'a Download) -> Self {
-        let hasher = Some(Hasher::new(digest.algorithm()));
-        let (file, block) = (Arc::clone(&part.file), BytesMut::with_capacity(BLOCK));
-        Self { download, file, hasher, block, written: 0, size: None }
-    }
-
-    fn received(&self) -> u64 {
-        self.written + self.block.len() as u64
-    }
-
-    fn know(&mut self, size: u64) {
-        self.size = Some(size);
-        self.download.tell(|progress| progress.size = Some(size));
-    }
-
-    async fn take(&mut self, mut piece: Bytes) -> Result<(), Error> {
-        while !piece.is_empty() {
-            let room = BLOCK - self.block.len();
-            let now = piece.split_to(room.min(piece.len()));
-            self.block.extend_from_slice(&now);
-            if self.block.len() == BLOCK {
-                self.write().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the block. All blocks before it become visible, it does not.
-    async fn write(&mut self) -> Result<(), Error> {
-        let block = self.block.split().freeze();
-        let (file, at) = (Arc::clone(&self.file), self.written);
-        let mut hasher = self.hasher.take().ok_or_else(lost)?;
-        let length = block.len() as u64;
-        let done = blocking(move || {
-            hasher.update(&block);
-            file.write_all_at(&block, at)?;
-            Ok(hasher)
-        });
-        self.hasher = Some(done.await?);
-        self.written += length;
-        self.download.tell(|progress| progress.visible = at);
-        Ok(())
-    }
-
-    /// The size of the whole, if it is what its digest says.
-    async fn finish(mut self, name: &Name, digest: &Digest) -> Result<u64, Error> {
-        self.write().await?;
-        let hasher = self.hasher.take().ok_or_else(lost)?;
-        if let Some(size) = self.size.filter(|size| *size != self.written) {
-            return Err(other_size(name, digest, size, self.written));
-        }
-        if hasher.finish() != *digest {
-            return Err(mismatch(name, digest));
-        }
-        Ok(self.written)
-    }
-}
-
-fn other_size(name: &Name, digest: &Digest, expected: u64, sent: u64) -> Error {
-    Error::Size { registry: name.registry().clone(), digest: digest.clone(), expected, sent }
-}
-
-fn mismatch(name: &Name, digest: &Digest) -> Error {
-    let (registry, expected) = (name.registry().clone(), digest.clone());
-    registry::Error::DigestMismatch { registry, expected }.into()
-}
-
-/// After a failed write the sink is not used again.
-fn lost() -> Error {
-    io::Error::other("a block was lost").into()
 }

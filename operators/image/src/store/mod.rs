@@ -8,6 +8,7 @@ mod disk;
 mod download;
 mod error;
 mod read;
+mod sink;
 mod slots;
 mod table;
 
