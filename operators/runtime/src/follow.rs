@@ -19,6 +19,9 @@ use tokio::{sync::Semaphore, time::timeout};
 /// whole, more than once.
 const PAGE: u32 = 25;
 
+/// Objects in one answer, of a kind that only we write, and that is small.
+const PAGE_OF_OURS: u32 = 250;
+
 /// How long one may take its turn.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -59,8 +62,64 @@ pub fn watch_in_pages<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Even
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let config = watcher::Config::default().page_size(PAGE);
+    in_pages(api, PAGE)
+}
+
+/// Watches a kind of ours that need not be there, because the program that writes it may not be in
+/// use. The stream ends with the error by which the API server says so ([`absence`]).
+pub fn watch_if_served<K>(
+    client: &Client,
+) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let events = in_pages(Api::<Located<K>>::all(client.clone()), PAGE_OF_OURS);
+    until_absent(events.map_ok(guarded))
+}
+
+fn in_pages<K>(api: Api<K>, page: u32) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default().page_size(page);
     by_turns(watcher::watcher(api, config)).default_backoff()
+}
+
+/// Ends after the first error that says that there is nothing to be watched.
+fn until_absent<T>(
+    events: impl Stream<Item = watcher::Result<T>>,
+) -> impl Stream<Item = watcher::Result<T>> {
+    stream::unfold(Some(Box::pin(events)), |events| async move {
+        let mut events = events?;
+        let event = events.next().await?;
+        let is_over = matches!(&event, Err(error) if absence(error).is_some());
+        Some((event, (!is_over).then_some(events)))
+    })
+}
+
+/// Why there is nothing to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The API server does not have this kind.
+    NotServed,
+    /// We may not see it.
+    Forbidden,
+}
+
+/// Whether an error of a watch says that there is nothing to be watched.
+pub fn absence(error: &watcher::Error) -> Option<Absence> {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+    | watcher::Error::WatchFailed(kube::Error::Api(status))
+    | watcher::Error::WatchError(status)) = error
+    else {
+        return None;
+    };
+    match status.code {
+        404 => Some(Absence::NotServed),
+        403 => Some(Absence::Forbidden),
+        _ => None,
+    }
 }
 
 /// Waits for its turn before each request of a list, and for nothing while it watches.
@@ -101,6 +160,22 @@ fn guarded<K>(event: Event<Located<K>>) -> Event<DeserializeGuard<K>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::Status;
+
+    #[tokio::test]
+    async fn a_kind_that_is_not_served_or_not_to_be_seen_ends_its_watch_and_a_failure_does_not() {
+        let refused = |code| {
+            let status = Status { code, ..Status::default() };
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        for (code, passes) in [(500, 3), (410, 3), (404, 2), (403, 2)] {
+            let events = [Ok(Event::<()>::Init), Err(refused(code)), Ok(Event::InitDone)];
+            let seen: Vec<_> = until_absent(stream::iter(events)).collect().await;
+            assert_eq!(seen.len(), passes, "{code}");
+        }
+        assert_eq!(absence(&refused(404)), Some(Absence::NotServed));
+        assert_eq!(absence(&refused(403)), Some(Absence::Forbidden));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_is_not_answered_keeps_no_other_waiting() {

@@ -72,7 +72,7 @@ mod writes;
 pub use apply::{
     MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata, patch_spec,
 };
-pub use follow::{follow, watch_in_pages};
+pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;
 pub use late::Late;
 pub use relist::Relist;
