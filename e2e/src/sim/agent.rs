@@ -48,7 +48,7 @@ async fn post(life: &Life, flags: &AgentFlags, url: &str) -> Result<(), FetchErr
         system_uuid: flags.server_uuid.clone(),
         data: report(&life.machine().hardware, life.machine().lock().host_address),
     };
-    life.fleet.fetcher.post(Agent::Probe, url, &registration).await
+    life.fetcher().post(Agent::Probe, url, &registration).await
 }
 
 /// Up to a tenth longer, so that a fleet does not knock at once.

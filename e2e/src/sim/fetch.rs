@@ -6,7 +6,13 @@ use http::{
     header::{ACCEPT_RANGES, CONTENT_LENGTH, RANGE},
 };
 use reqwest::Client;
-use std::{error::Error as StdError, ops::Range, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 use url::Url;
 
 /// The longest script, JSON document or Ignition configuration.
@@ -91,10 +97,11 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// The client that all machines share.
+/// A client: the one that all machines share, or that of one machine.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {
     client: Client,
+    deadline: Duration,
 }
 
 /// The client could not be made.
@@ -111,6 +118,18 @@ pub enum ClientError {
 impl Fetcher {
     /// A client whose requests take at most this long, body included.
     pub(super) fn new(deadline: Duration) -> Result<Self, ClientError> {
+        Self::from(None, deadline)
+    }
+
+    /// A client that asks from this address; `None` if that is not one of this host. All of 127/8
+    /// is, and what has a route of type local.
+    pub(super) fn at(&self, address: Ipv4Addr) -> Option<Self> {
+        UdpSocket::bind((address, 0)).ok()?;
+        let fetcher = Self::from(Some(address.into()), self.deadline);
+        fetcher.inspect_err(|error| tracing::warn!(%error, "no client of its own")).ok()
+    }
+
+    fn from(address: Option<IpAddr>, deadline: Duration) -> Result<Self, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -119,12 +138,13 @@ impl Fetcher {
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
+            .local_address(address)
             .connect_timeout(deadline.min(Duration::from_secs(10)))
             .timeout(deadline)
             .pool_idle_timeout(Duration::from_secs(5))
             .pool_max_idle_per_host(64)
             .build()?;
-        Ok(Self { client })
+        Ok(Self { client, deadline })
     }
 
     /// A document.

@@ -1,7 +1,9 @@
 //! What a host does after a reset: a life, which the next reset ends.
 
 use super::{
-    bmc_address, firmware,
+    bmc_address,
+    fetch::Fetcher,
+    firmware,
     fleet::Fleet,
     journal::Event,
     machine::{Cables, Host, Machine, State},
@@ -104,7 +106,7 @@ impl Life {
         self.with(|state| {
             state.power = Power::On;
             state.host = Host::Firmware;
-            state.host_address = None;
+            (state.host_address, state.fetcher) = (None, None);
             state.journal.note(Event::PoweredOn, "");
         });
         firmware::boot(self).await;
@@ -113,6 +115,12 @@ impl Life {
     /// This machine.
     pub(super) fn machine(&self) -> &Machine {
         &self.fleet.machines()[self.index as usize]
+    }
+
+    /// What it asks with over HTTP: from its own address, or else from the one of all machines.
+    pub(super) fn fetcher(&self) -> Fetcher {
+        let own = self.machine().lock().fetcher.clone();
+        own.unwrap_or_else(|| self.fleet.fetcher.clone())
     }
 
     /// Changes the machine, unless another life has begun by now.

@@ -4,6 +4,7 @@ use super::{
     access::Access,
     boot_settings::BootSettings,
     config::Config,
+    fetch::Fetcher,
     hardware::Hardware,
     journal::{Counters, Event, Journal},
     power::Power,
@@ -94,6 +95,8 @@ pub(super) struct State {
     pub(super) host: Host,
     /// Address of the first NIC.
     pub(super) host_address: Option<Ipv4Addr>,
+    /// Asks from that address, where it is one of this host.
+    pub(super) fetcher: Option<Fetcher>,
     pub(super) cables: Cables,
     pub(super) bmc_address: Option<Ipv4Addr>,
     pub(super) bmc_last_reset: Timestamp,
@@ -119,7 +122,7 @@ impl State {
     pub(super) fn power_off(&mut self) {
         self.power = Power::Off;
         self.host = Host::Off;
-        self.host_address = None;
+        (self.host_address, self.fetcher) = (None, None);
         self.journal.note(Event::PoweredOff, "");
     }
 }
@@ -150,6 +153,7 @@ impl Machine {
             last_reset: now,
             host: if is_on { Host::Disk } else { Host::Off },
             host_address: None,
+            fetcher: None,
             cables: Cables::default(),
             bmc_address: config.bmc_dhcp.is_none().then(|| offset(config.bmc_base, index)),
             bmc_last_reset: now,

@@ -119,7 +119,10 @@ async fn dhcp(life: &Life, link: &Link, client: Client) -> Result<String, BootEr
     let identity = Identity { client, mac, uuid, hostname: String::new() };
     let answer = link.lease(&identity).await?;
     let file = answer.boot_file.unwrap_or_default();
-    take_address(life, answer.address);
+    let fetcher = life.fleet.fetcher.at(answer.address);
+    life.with(|state| {
+        (state.host_address, state.fetcher) = (Some(answer.address), fetcher);
+    });
     let detail = format!("{client:?}: {} from {}, {file}", answer.address, answer.server);
     life.note(Event::Dhcp, detail);
     Ok(file)
@@ -145,7 +148,7 @@ async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     let identity = format!("{}, {mac}", life.fleet.host_address(life.index));
     let mut headers = HeaderMap::new();
     headers.extend(HeaderValue::from_str(&identity).map(|value| (FORWARDED, value)));
-    let body = life.fleet.fetcher.get(Agent::Uefi, url.as_str(), headers).await?;
+    let body = life.fetcher().get(Agent::Uefi, url.as_str(), headers).await?;
     let answer: Option<Answer> = serde_json::from_slice(&body).ok();
     let uki = answer.map(|answer| answer.uki_url).filter(|uki| !uki.is_empty());
     let uki = uki.ok_or_else(|| BootError::NoUki(url.to_string()))?;
@@ -162,16 +165,16 @@ async fn cd(life: &Life) -> Result<Loaded, BootError> {
 }
 
 async fn uki(life: &Life, url: &str) -> Result<Loaded, BootError> {
-    let agent = Agent::Uefi;
-    life.fleet.fetcher.head(agent, url).await?;
-    let size = life.fleet.fetcher.drain(agent, url).await?;
+    let (agent, fetcher) = (Agent::Uefi, life.fetcher());
+    fetcher.head(agent, url).await?;
+    let size = fetcher.drain(agent, url).await?;
     life.note(Event::Uki, format!("{url} {size} bytes"));
     Ok(Loaded::Uki { url: url.to_owned() })
 }
 
 /// Runs the script at this address.
 pub(super) async fn script(life: &Life, url: Url) -> Result<Loaded, BootError> {
-    let fetcher = &life.fleet.fetcher;
+    let fetcher = life.fetcher();
     let text = match fetcher.chained(Agent::Ipxe, url.as_str()).await? {
         Chained::Script(text) => text,
         Chained::Binary(_) => return Err(ScriptError::NotAScript(url.into()).into()),

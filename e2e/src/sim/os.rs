@@ -41,7 +41,7 @@ pub(super) async fn start(life: &Life, loaded: Loaded) -> Result<System, BootErr
                 args.iter().find_map(|arg| arg.strip_prefix(wanted)).map(str::to_owned)
             };
             for url in ROOT_ARGS.iter().filter_map(|arg| named(arg)) {
-                let size = life.fleet.fetcher.drain(Agent::Ignition, &url).await?;
+                let size = life.fetcher().drain(Agent::Ignition, &url).await?;
                 life.note(Event::Initrd, format!("{url} {size} bytes"));
                 images.push(url);
             }
@@ -100,7 +100,7 @@ async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {
 async fn fetch(life: &Life, url: &str) -> Result<Bytes, FetchError> {
     let (begun, mut pause) = (Instant::now(), SHORTEST);
     loop {
-        match life.fleet.fetcher.get(Agent::Ignition, url, HeaderMap::new()).await {
+        match life.fetcher().get(Agent::Ignition, url, HeaderMap::new()).await {
             Err(error) if error.is_temporary() && begun.elapsed() < PATIENCE => {
                 if pause == SHORTEST {
                     life.note(Event::FetchFailed, error.to_string());

@@ -26,9 +26,11 @@ async fn pxe_asks_as_firmware_then_as_ipxe_and_runs_the_script_it_is_given() {
         dhcpd.seen(),
         [(Discover, "PXE"), (Request, "PXE"), (Discover, "iPXE"), (Request, "iPXE")]
     );
-    assert_eq!(simulator.machine(0).unwrap().host_address, Some(Ipv4Addr::new(127, 2, 0, 1)));
+    let ours = Ipv4Addr::new(127, 2, 0, 1);
+    assert_eq!(simulator.machine(0).unwrap().host_address, Some(ours));
     let asked = ["/ipxe/".to_owned(), format!("/ipxe/{uuid}"), "/kernel".to_owned()];
     assert_eq!(site.requests(), asked.map(|path| format!("GET {path}")));
+    assert_eq!(site.peers(), [ours; 3], "it asks from its own address");
 }
 
 #[tokio::test]
@@ -57,6 +59,7 @@ async fn http_boot_fetches_the_url_it_is_given_and_ignition_from_there() {
     until(|| matches!(simulator.machine(0).unwrap().host, Host::Tenant { .. })).await;
     let ignition = format!("GET /ignition/{uuid}");
     assert_eq!(site.requests(), ["HEAD /os.efi", "GET /os.efi", &ignition]);
+    assert_eq!(site.peers(), [simulator.machine(0).unwrap().host_address.unwrap(); 3]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{ConnectInfo, Path, Request, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
@@ -10,7 +10,7 @@ use axum::{
 use metal_api::inventory::Registration;
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -26,6 +26,7 @@ pub(crate) struct Site {
 struct Seen {
     files: Mutex<BTreeMap<String, String>>,
     requests: Mutex<Vec<String>>,
+    peers: Mutex<Vec<IpAddr>>,
     forwarded: Mutex<Vec<String>>,
     reports: Mutex<Vec<(String, Registration)>>,
     refusals: Mutex<u32>,
@@ -40,7 +41,8 @@ impl Site {
         let router = Router::new()
             .route("/t/{token}/register", post(register))
             .fallback(file)
-            .with_state(Arc::clone(&seen));
+            .with_state(Arc::clone(&seen))
+            .into_make_service_with_connect_info::<SocketAddr>();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -73,6 +75,11 @@ impl Site {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// Who sent each of those.
+    pub(crate) fn peers(&self) -> Vec<IpAddr> {
+        self.seen.peers.lock().unwrap().clone()
+    }
+
     /// Every `X-Forwarded-For`.
     pub(crate) fn forwarded(&self) -> Vec<String> {
         self.seen.forwarded.lock().unwrap().clone()
@@ -90,8 +97,14 @@ impl Drop for Site {
     }
 }
 
-async fn file(State(seen): State<Arc<Seen>>, headers: HeaderMap, request: Request) -> Response {
+async fn file(
+    State(seen): State<Arc<Seen>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
     let path = request.uri().path();
+    seen.peers.lock().unwrap().push(peer.ip());
     seen.requests.lock().unwrap().push(format!("{} {path}", request.method()));
     if let Some(forwarded) = headers.get("x-forwarded-for") {
         seen.forwarded.lock().unwrap().push(forwarded.to_str().unwrap().to_owned());
