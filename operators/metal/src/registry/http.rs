@@ -128,7 +128,7 @@ impl IntoResponse for Denied {
             Self::Token(_) | Self::Malformed(metal_core::registry::Malformed::Foreign { .. }) => {
                 StatusCode::FORBIDDEN
             }
-            Self::Over { .. } => StatusCode::CONFLICT,
+            Self::Over { .. } | Self::Closed { .. } => StatusCode::CONFLICT,
             Self::Unknown | Self::Ambiguous(_) | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) | Self::Json(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

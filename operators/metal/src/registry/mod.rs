@@ -76,6 +76,12 @@ pub enum Denied {
         /// Its state.
         state: String,
     },
+    /// There is no token, and the server is not being booted.
+    #[error("no token, and server {server} is in no boot window")]
+    Closed {
+        /// Name of the server.
+        server: String,
+    },
     /// There is no such server.
     #[error("no server has this system UUID")]
     Unknown,
@@ -164,7 +170,8 @@ impl Registry {
         Ok((server, Some(claims)))
     }
 
-    /// The server that a request speaks for that is no report. A token is good for its boot alone.
+    /// The server that a request speaks for that is no report. A token is good for its boot alone;
+    /// who has none may be anybody, so it speaks for a server in its boot window only.
     ///
     /// # Errors
     ///
@@ -173,6 +180,8 @@ impl Registry {
         let (server, claims) = self.server_of(reporter, uuid)?;
         if claims.is_some() {
             Self::boot_of(&server, claims.as_ref())?;
+        } else if !is_booting(&server) {
+            return Err(Denied::Closed { server: server.name_any() });
         }
         Ok(server)
     }
@@ -212,4 +221,10 @@ impl Registry {
             state: state.map_or("not discovered", ServerState::as_str).to_owned(),
         })
     }
+}
+
+/// Whether a server is in its boot window.
+fn is_booting(server: &Server) -> bool {
+    let window = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
+    window.is_some_and(|window| jiff::Timestamp::now() < window.closes.0)
 }

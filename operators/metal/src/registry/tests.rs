@@ -6,8 +6,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
-use metal_api::{Discovery, ServerSpec, ServerStatus};
+use metal_api::{BootWindow, Discovery, ObjectReference, ServerSpec, ServerStatus};
 use metal_core::capability::Token;
 use metal_runtime::{Late, listener::Peer};
 use serde_json::{Value, json};
@@ -46,6 +47,29 @@ async fn report_without_token_is_refused_unless_that_is_switched_on() {
     assert!(text.contains("--registry-allow-tokenless"), "{text}");
     scene.tokenless = true;
     assert_eq!(scene.post("/register", &report(UUID)).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn who_has_no_token_speaks_for_a_server_in_its_boot_window_only() {
+    let now = Timestamp::now();
+    let boot_state = json!({ "systemUUID": UUID, "booted": true }).to_string();
+    for (closes, code) in [
+        (None, StatusCode::CONFLICT),
+        (Some(now - SignedDuration::from_secs(1)), StatusCode::CONFLICT),
+        // It has no boot configuration here.
+        (Some(now + SignedDuration::from_mins(5)), StatusCode::NOT_FOUND),
+    ] {
+        let mut scene = Scene::new(ServerState::Discovery).await;
+        scene.tokenless = true;
+        scene.open_window(closes).await;
+        let (got, text) = scene.post("/bootstate", &boot_state).await;
+        assert_eq!(got, code, "{text}");
+        if code == StatusCode::CONFLICT {
+            let (got, text) = scene.send(Method::GET, &format!("/systems/{UUID}"), "").await;
+            assert_eq!((got, text.contains("boot window")), (code, true), "{text}");
+        }
+        assert_eq!(scene.sent().len(), 0);
+    }
 }
 
 #[tokio::test]
@@ -295,6 +319,19 @@ impl Scene {
             sent: Arc::default(),
             stored: Mutex::default(),
         }
+    }
+
+    /// From now on the window of the server closes at this time.
+    async fn open_window(&self, closes: Option<Timestamp>) {
+        let mut server = (*self.view.servers.named(None, "server-a").unwrap()).clone();
+        server.status.as_mut().unwrap().boot_window = closes.map(|closes| BootWindow {
+            boot_configuration_ref: ObjectReference::new("default", "server-a"),
+            boot_configuration_uid: None,
+            opened: Time(closes - SignedDuration::from_mins(30)),
+            closes: Time(closes),
+        });
+        let list = [Event::Init, Event::InitApply(DeserializeGuard(Ok(server))), Event::InitDone];
+        self.view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
     }
 
     fn token(&self, server: &str, boot: &str) -> Token {
