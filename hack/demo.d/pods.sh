@@ -49,6 +49,8 @@ run_pod() {
     esac
     args+=("$arg")
   done < <(of_pod "$name" '{range .containers[0].args[*]}{@}{"\n"}{end}')
+  # Beside a virtual machine the simulated ones have no addresses of their own (network.sh).
+  [ "$name-${vm-}" != boot-operator-vm ] || args+=(--machine-addresses=any)
   # The demo's logs are for people who look for a mistake of theirs, not of ours.
   command_of[$name]=$(printf '%q ' env -u KUBECONFIG RUST_LOG=info NO_COLOR=1 "${env[@]}" \
     "$PWD/bin/$name" --kubeconfig "$PWD/$name.kubeconfig" "${args[@]}")

@@ -102,6 +102,18 @@ async fn pods_may_do_little_and_use_little() {
 }
 
 #[tokio::test]
+async fn replicas_that_share_what_they_give_out_know_how_many_they_are() {
+    for overlay in OVERLAYS {
+        let overlay = Overlay::build(overlay).await.unwrap();
+        let deployment = overlay.named("Deployment", "boot-operator").unwrap();
+        let replicas = deployment["spec"]["replicas"].as_u64().unwrap();
+        let told = list(&pod(deployment).1["args"]).filter_map(Value::as_str);
+        let mut told = told.filter_map(|arg| arg.strip_prefix("--replicas=")?.parse::<u64>().ok());
+        assert_eq!(told.next().unwrap_or(1), replicas.max(1), "{}", overlay.name);
+    }
+}
+
+#[tokio::test]
 async fn services_budgets_and_policies_find_their_pods_and_ports() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();

@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 40] = [
+const RIGHTS: [Right; 43] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -38,6 +38,9 @@ const RIGHTS: [Right; 40] = [
     ("boot-operator", "patch", METAL, "serverbootconfigurations/status", "default", true),
     ("boot-operator", "patch", METAL, "serverbootconfigurations", "default", false),
     ("boot-operator", "create", BOOT, "ipxebootconfigs", "default", true),
+    ("boot-operator", "list", "bloomery.dev", "dhcpleases", "", true),
+    ("boot-operator", "watch", "bloomery.dev", "dhcpleases", "", true),
+    ("boot-operator", "patch", "bloomery.dev", "dhcpleases", "", false),
     ("netboot", "create", METAL, "endpoints", "", true),
     ("netboot", "delete", METAL, "endpoints", "", true),
     ("netboot", "create", "bloomery.dev", "dhcpleases", "", true),

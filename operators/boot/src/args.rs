@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use metal_image::{AllowList, Registry};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Prepares what servers boot, and serves it to them.
 #[derive(Clone, Debug, Parser)]
@@ -97,13 +97,20 @@ pub struct Args {
     /// What a server gets outside of its boot window, which the metal-operator opens
     #[arg(long, value_enum, default_value_t = Outside::Refuse)]
     pub outside_boot_window: Outside,
+    /// From where a server may ask for what it boots
+    #[arg(long, value_enum, default_value_t = Addresses::Leased)]
+    pub machine_addresses: Addresses,
     /// How long the token of an iPXE script is good, which no window outlives, and fetches of the ignition are counted
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub ignition_window: Duration,
-    /// How often one token, or one address without a token, gets its ignition in that time; 0 for no
-    /// limit
+    /// How often one token, or one address without a token, gets its ignition in that time, from all
+    /// --replicas together; 0 for no limit
     #[arg(long, default_value_t = 20)]
     pub ignition_fetches: u32,
+    /// How many replicas of this process there are: each gives out its share of --ignition-fetches,
+    /// at least one
+    #[arg(long, default_value_t = NonZeroU32::MIN, value_name = "NUMBER")]
+    pub replicas: NonZeroU32,
     /// How many boot configurations are worked on at a time
     #[arg(long, default_value_t = 32)]
     pub max_concurrent_reconciles: usize,
@@ -117,6 +124,16 @@ pub enum Outside {
     /// Everything, as the peer does it: for servers that another metal-operator switches on, which
     /// opens no windows.
     Answer,
+}
+
+/// From where a server may ask for what it boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Addresses {
+    /// From the addresses that netboot has leased to its interfaces, if there are any.
+    Leased,
+    /// From anywhere: for machines whose addresses are translated on the way, or that boot in a
+    /// network where netboot gives out no addresses, and have some of netboot in another one.
+    Any,
 }
 
 /// Who gets an ignition by UUID, in the boot window of that machine. A UUID is printed on labels: it

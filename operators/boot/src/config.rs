@@ -85,6 +85,8 @@ pub trait BootConfig:
 
     /// `spec.systemUUID`.
     fn uuid(&self) -> Option<&str>;
+    /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
+    fn addresses(&self) -> &[String];
     /// `spec.ignitionSecretRef`.
     fn ignition(&self) -> Option<&LocalObjectReference>;
     /// `spec.ipxeScriptSecretRef`, of the kind that has one.
@@ -102,6 +104,10 @@ impl BootConfig for IpxeBootConfig {
 
     fn uuid(&self) -> Option<&str> {
         self.spec.system_uuid.as_deref()
+    }
+
+    fn addresses(&self) -> &[String] {
+        &self.spec.system_ips
     }
 
     fn ignition(&self) -> Option<&LocalObjectReference> {
@@ -130,6 +136,10 @@ impl BootConfig for HttpBootConfig {
 
     fn uuid(&self) -> Option<&str> {
         self.spec.system_uuid.as_deref()
+    }
+
+    fn addresses(&self) -> &[String] {
+        &self.spec.network_identifiers
     }
 
     fn ignition(&self) -> Option<&LocalObjectReference> {

@@ -1,6 +1,12 @@
 //! What every pass may use.
 
-use crate::{args::Urls, fetches::Fetches, secrets::Secrets, unseen::Unseen, view::View};
+use crate::{
+    args::{Addresses, Urls},
+    fetches::Fetches,
+    secrets::Secrets,
+    unseen::Unseen,
+    view::View,
+};
 use kube::{
     Client, Resource, ResourceExt,
     runtime::events::{EventType, Recorder},
@@ -73,6 +79,8 @@ pub struct Context {
     pub architecture: String,
     /// Which ways of booting are looked after.
     pub modes: Modes,
+    /// From where machines may ask.
+    pub addresses: Addresses,
     /// Where machines reach this process.
     pub urls: Urls,
     /// Key of the tokens in links to UKIs, once it is known: no pass begins before that.

@@ -1,9 +1,15 @@
 //! How often one boot may fetch its secrets.
+//!
+//! A machine needs one fetch or two, and replicas know nothing of each other, so each has a share of
+//! what there is for all ([`share`]). To count together they would have to write at every fetch
+//! before it is answered, and to trust each other's clocks; machines would wait for the API server,
+//! and boot nothing while that is silent.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -12,8 +18,13 @@ use tokio::time::Instant;
 /// More fetchers than this are not counted apart.
 const MAX_FETCHERS: usize = 1 << 16;
 
+/// What one of so many replicas may give out of `limit`; 0 is no limit, and stays none.
+pub fn share(limit: u32, replicas: NonZeroU32) -> u32 {
+    if limit == 0 { 0 } else { (limit / replicas).max(1) }
+}
+
 /// Counts what is given out per boot, token and address, within a window of time: nobody uses up
-/// what another one has. Each replica counts for itself.
+/// what another one has.
 pub struct Gate {
     limit: u32,
     window: Duration,
@@ -60,6 +71,19 @@ mod tests {
     use tokio::time::advance;
 
     const WINDOW: Duration = Duration::from_mins(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn all_replicas_together_let_no_more_pass_than_the_limit() {
+        for (limit, replicas, passed) in [(20, 1, 20), (20, 2, 20), (20, 3, 18), (2, 3, 3)] {
+            let replicas = NonZeroU32::new(replicas).unwrap();
+            let gates: Vec<_> =
+                (0..replicas.get()).map(|_| Gate::new(share(limit, replicas), WINDOW)).collect();
+            let fetches = gates.iter().cycle().take(200);
+            let admitted = fetches.filter(|gate| gate.admits("a", Some("t"), None)).count();
+            assert_eq!(admitted, passed, "{limit} in {replicas}");
+        }
+        assert_eq!(share(0, NonZeroU32::MIN), 0, "no limit");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_boot_has_so_many_fetches_in_a_window_and_others_have_their_own() {

@@ -10,14 +10,16 @@ mod ignition;
 mod image;
 mod ipxe;
 mod media;
+mod places;
 mod refused;
 #[cfg(test)]
 mod tests;
 
 pub use identity::Peer;
+pub use refused::Told;
 
 use crate::{
-    args::{ByUuid, Outside, Urls},
+    args::{Addresses, ByUuid, Outside, Urls},
     context::ConfigRef,
     fetches::Fetches,
     gate::Gate,
@@ -41,6 +43,7 @@ use prometheus_client::{
 };
 use refused::refused;
 use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 
 /// What the handlers share.
 pub struct Site {
@@ -66,6 +69,12 @@ pub struct Site {
     pub by_uuid: ByUuid,
     /// What a server gets outside of its boot window.
     pub outside: Outside,
+    /// From where a server may ask.
+    pub addresses: Addresses,
+    /// How long whoever is refused waits for that: [`PATIENCE`].
+    pub patience: Duration,
+    /// What the log said of late.
+    pub told: Told,
     /// Where machines reach this process.
     pub urls: Urls,
     /// What machines get by UEFI HTTP boot that no boot config is for.
@@ -88,6 +97,12 @@ pub enum DefaultUki {
     /// The UKI of this image.
     Image(String),
 }
+
+/// How long it may take until we know of a lease that netboot has just given. Less than firmware
+/// waits for an answer (5 s).
+pub const PATIENCE: Duration = Duration::from_secs(3);
+/// How often we look in that time.
+const LOOKS: u32 = 3;
 
 /// Labels of [`Site::answers`]; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,6 +132,24 @@ fn moved(to: &'static str) -> Response {
 }
 
 impl Site {
+    /// Asks again before it refuses: a machine that moved, or boots from another interface than
+    /// before, asks moments after it got its address, and firmware asks once. Who asks outside of a
+    /// window waits as long, and learns nothing from that.
+    async fn patiently<T, Asked: Future<Output = Result<T, Refusal>>>(
+        &self,
+        ask: impl Fn() -> Asked,
+    ) -> Result<T, Refusal> {
+        let mut answer = ask().await;
+        for _ in 0..LOOKS {
+            if !matches!(&answer, Err(Refusal::Closed { .. } | Refusal::Elsewhere { .. })) {
+                break;
+            }
+            sleep(self.patience / LOOKS).await;
+            answer = ask().await;
+        }
+        answer
+    }
+
     /// Counts an answer, and makes one of a refusal.
     fn answer(&self, endpoint: &'static str, result: Result<Response, Refusal>) -> Response {
         self.answer_by(endpoint, result, refused)
@@ -135,7 +168,7 @@ impl Site {
             Err(refusal) => refusal.reason(),
         };
         let response = result.unwrap_or_else(|refusal| {
-            refused::log(endpoint, &refusal);
+            refused::log(&self.told, endpoint, &refusal);
             refused(&refusal)
         });
         let status = response.status().as_u16();

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod http;
 mod https;
 pub mod kept;
+pub mod leases;
 pub mod live;
 mod metrics;
 mod run;

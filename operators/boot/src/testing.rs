@@ -6,11 +6,11 @@
 pub(crate) mod registry;
 
 use crate::{
-    args::{ByUuid, Outside, Urls},
+    args::{Addresses, ByUuid, Outside, Urls},
     context::Context,
     fetches::Fetches,
     gate::Gate,
-    http::{DefaultUki, Site},
+    http::{DefaultUki, Site, Told},
     live::Live,
     secrets::Secrets,
     unseen::Unseen,
@@ -30,11 +30,12 @@ use kube::{
     },
 };
 use metal_api::{
-    BootState, BootWindow, HttpBootConfig, HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec,
-    LocalObjectReference, ObjectReference, Server, ServerBootConfiguration,
-    ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec, ServerStatus,
+    BootState, BootWindow, DhcpLease, DhcpLeaseSpec, DhcpLeaseState, HttpBootConfig,
+    HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec, LocalObjectReference, ObjectReference,
+    Server, ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
+    ServerSpec, ServerStatus,
 };
-use metal_core::{boot::configuration::Modes, capability::Key};
+use metal_core::{boot::configuration::Modes, capability::Key, dhcp::lease_object::name};
 use metal_image::{AllowList, Registries, Resolver, Store};
 use metal_runtime::index::Index;
 use prometheus_client::metrics::family::Family;
@@ -201,6 +202,7 @@ pub(crate) struct Objects {
     pub(crate) http: Vec<HttpBootConfig>,
     pub(crate) servers: Vec<Server>,
     pub(crate) configurations: Vec<ServerBootConfiguration>,
+    pub(crate) leases: Vec<DhcpLease>,
 }
 
 impl Objects {
@@ -210,7 +212,7 @@ impl Objects {
             ipxe: vec![ipxe("claim")],
             servers: vec![server("server", UUID, "claim")],
             configurations: vec![configuration("claim", Some(BootState::Ready))],
-            http: vec![],
+            ..Self::default()
         }
     }
 
@@ -224,7 +226,28 @@ impl Objects {
         list(&view.http, self.http).await;
         list(&view.servers, self.servers).await;
         list(&view.configurations, self.configurations).await;
+        lease_all(view, self.leases).await;
     }
+}
+
+/// From now on there are these leases and no others.
+pub(crate) async fn lease_all(view: &View, leases: Vec<DhcpLease>) {
+    let mut events = vec![Event::Init];
+    events.extend(leases.into_iter().map(|lease| Event::InitApply(DeserializeGuard(Ok(lease)))));
+    events.push(Event::InitDone);
+    view.leases.apply(stream::iter(events.into_iter().map(Ok))).await;
+}
+
+/// What netboot writes of an address that it gave to a client.
+pub(crate) fn lease(ip: &str, client: &str) -> DhcpLease {
+    let spec = DhcpLeaseSpec {
+        ip: ip.to_owned(),
+        client: client.to_owned(),
+        hostname: None,
+        state: DhcpLeaseState::Bound,
+        held_until: Time(Timestamp::now() + Duration::from_hours(1)),
+    };
+    DhcpLease::new(&name(ip.parse().unwrap()), spec)
 }
 
 /// A server in the boot window of the configuration that it boots.
@@ -336,6 +359,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         unseen: Unseen::default(),
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
+        addresses: Addresses::Leased,
         urls: urls(),
         key: key().into(),
     })
@@ -364,6 +388,9 @@ pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tem
         window: Duration::from_mins(30),
         by_uuid: ByUuid::Never,
         outside: Outside::Refuse,
+        addresses: Addresses::Leased,
+        patience: Duration::ZERO,
+        told: Told::default(),
         urls: urls(),
         default_uki: DefaultUki::None,
         architecture: "amd64".to_owned(),

@@ -2,14 +2,18 @@
 
 use crate::{
     kept::{Served, Serving},
+    leases::Leases,
     live::{self, BlobRef},
 };
 use jiff::Timestamp;
 use metal_api::{
-    HttpBootConfig, IpxeBootConfig, LocalObjectReference, NetworkInterface, Server,
+    HttpBootConfig, IpxeBootConfig, LocalObjectReference, MacAddr, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
-use metal_core::system_uuid::{self, is_placeholder_text};
+use metal_core::{
+    boot::address,
+    system_uuid::{self, is_placeholder_text},
+};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
@@ -30,6 +34,15 @@ pub enum ConfigKey {
     Uki(BlobRef),
 }
 
+/// How a server is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKey {
+    /// By system UUID, in lower case.
+    Uuid(String),
+    /// By the MAC address of an interface.
+    Mac(MacAddr),
+}
+
 /// How a ServerBootConfiguration is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ConfigurationKey {
@@ -48,12 +61,14 @@ pub struct View {
     pub ipxe: Index<IpxeBootConfig, ConfigKey>,
     /// What machines get by UEFI HTTP boot.
     pub http: Index<HttpBootConfig, ConfigKey>,
-    /// Servers by UUID; only what a boot needs of them.
-    pub servers: Index<Server, String>,
+    /// Servers; only what a boot needs of them.
+    pub servers: Index<Server, ServerKey>,
     /// What servers are to boot.
     pub configurations: Index<ServerBootConfiguration, ConfigurationKey>,
     /// Whether some of it is what an earlier process has kept.
     pub served: Served,
+    /// Where machines are.
+    pub leases: Leases,
 }
 
 impl Default for View {
@@ -61,11 +76,10 @@ impl Default for View {
         Self {
             ipxe: Index::new(ipxe_keys),
             http: Index::new(http_keys),
-            servers: Index::new(|server: &Server| {
-                server.spec.effective_uuid().into_iter().collect()
-            }),
+            servers: Index::new(server_keys),
             configurations: Index::new(configuration_keys),
             served: Served::default(),
+            leases: Leases::default(),
         }
     }
 }
@@ -96,9 +110,9 @@ impl View {
     }
 
     /// Whether a machine may be answered: by what is listed, or by what was kept. A miss in the
-    /// latter means nothing.
+    /// latter means nothing. Leases are waited for a moment only.
     pub fn may_answer(&self) -> bool {
-        self.is_ready() || self.served.get().is_some()
+        (self.is_ready() && self.leases.is_settled()) || self.served.get().is_some()
     }
 
     /// Tells who waits for which list, and what is served until then; of a process that started at
@@ -147,7 +161,19 @@ impl View {
 
     /// The servers with the UUID of a boot config.
     pub fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
-        uuid.map(|uuid| self.servers.get(&canonical_uuid(uuid))).unwrap_or_default()
+        let key = |uuid| ServerKey::Uuid(canonical_uuid(uuid));
+        uuid.map(|uuid| self.servers.get(&key(uuid))).unwrap_or_default()
+    }
+
+    /// Whether several servers have a MAC address, as the ends of links between hosts and their BMCs
+    /// may: it tells nothing of where one of them is.
+    pub fn is_shared(&self, mac: MacAddr) -> bool {
+        self.servers.get(&ServerKey::Mac(mac)).len() > 1
+    }
+
+    /// Whether one server has a MAC address.
+    pub fn is_of_a_server(&self, mac: MacAddr) -> bool {
+        self.servers.get(&ServerKey::Mac(mac)).len() == 1
     }
 }
 
@@ -178,10 +204,15 @@ pub fn canonical_address(text: &str) -> String {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return ip.to_canonical().to_string();
     }
-    match text.parse::<metal_api::MacAddr>() {
+    match text.parse::<MacAddr>() {
         Ok(mac) => mac.to_string(),
         Err(_) => text.to_ascii_lowercase(),
     }
+}
+
+fn server_keys(server: &Server) -> Vec<ServerKey> {
+    let uuid = server.spec.effective_uuid().map(ServerKey::Uuid);
+    uuid.into_iter().chain(address::macs_of(server).into_iter().map(ServerKey::Mac)).collect()
 }
 
 fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {

@@ -2,6 +2,7 @@
 
 use crate::{
     Work,
+    args::Addresses,
     config::{BootConfig, owner},
     context::{ConfigRef, Context, Kind, Named, named},
     kept::{http_blobs, ipxe_blobs},
@@ -55,8 +56,21 @@ pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Re
         follow(client, &view.http, |_| {}, |change| http(ctx, queues, &change)),
         follow(client, &view.servers, prune, |change| server(ctx, queues, &change)),
         secrets(client, ctx, queues),
+        leases(client, ctx),
     )
     .map(drop)
+}
+
+/// Follows the leases, where they count. Nobody is woken by them: they are looked at when a machine
+/// asks.
+async fn leases(client: &Client, ctx: &Context) -> Result<(), Ended> {
+    match ctx.addresses {
+        Addresses::Leased => match ctx.view.leases.follow(client).await {},
+        Addresses::Any => {
+            ctx.view.leases.settle();
+            std::future::pending().await
+        }
+    }
 }
 
 fn configuration(queues: &Queues, change: &Change<'_, ServerBootConfiguration>) {

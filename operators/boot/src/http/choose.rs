@@ -1,6 +1,7 @@
-//! From the boot configs with an identity to the one that a machine gets, in its boot window.
+//! From the boot configs with an identity to the one that a machine gets, in its boot window, and at
+//! its address.
 
-use super::Site;
+use super::{Site, identity::Asker, places};
 use crate::{
     args::Outside,
     config::{BootConfig, owner},
@@ -34,15 +35,6 @@ pub(super) struct Chosen<K> {
     pub(super) closes: Option<Timestamp>,
 }
 
-/// Whether what a machine gets depends on its boot window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Window {
-    /// It does.
-    Counts,
-    /// It has shown something else that is good for a time.
-    Ignored,
-}
-
 impl<K: BootConfig> Chosen<K> {
     /// UID of the object.
     pub(super) fn uid(&self) -> &str {
@@ -58,7 +50,7 @@ pub(super) fn choose<K: BootConfig>(
     site: &Site,
     kind: Kind,
     is_meant: fn(Method) -> bool,
-    window: Window,
+    asker: &Asker,
     found: &[Arc<K>],
 ) -> Result<Chosen<K>, Refusal> {
     let view = &*site.view;
@@ -87,16 +79,35 @@ pub(super) fn choose<K: BootConfig>(
         permit(is_meant, server, configuration)?;
     }
     let mut chosen = chosen(kind, &found[at], &owners[at])?;
-    if window == Window::Counts
-        && site.outside == Outside::Refuse
-        && let (Owned::By(configuration), Some(server)) = (&owners[at], server)
+    if *asker != Asker::Medium {
+        admit(site, asker, &mut chosen, &owners[at], server)?;
+    }
+    Ok(chosen)
+}
+
+/// Whether a machine may have what it is to boot, now and from where it asks.
+fn admit<K: BootConfig>(
+    site: &Site,
+    asker: &Asker,
+    chosen: &mut Chosen<K>,
+    owner: &Owned,
+    server: Option<&Server>,
+) -> Result<(), Refusal> {
+    if site.outside == Outside::Refuse
+        && let (Owned::By(configuration), Some(server)) = (owner, server)
     {
         chosen.closes = window::closes(server, configuration, Timestamp::now());
         if chosen.closes.is_none() {
-            return Err(Refusal::Closed { server: chosen.server });
+            return Err(Refusal::Closed { server: chosen.server.clone() });
         }
     }
-    Ok(chosen)
+    let is_by_hand = matches!(owner, Owned::ByNobody);
+    let known = places::known(site, server, chosen.config.addresses(), is_by_hand);
+    if places::may_be(site, asker, &known) {
+        return Ok(());
+    }
+    let (server, from) = (chosen.server.clone(), asker.address());
+    Err(Refusal::Elsewhere { server, from, leased: known.leased })
 }
 
 /// The boot config for UEFI firmware of this very boot, and the UUID of its server; what the token
@@ -105,7 +116,7 @@ pub(super) fn of_boot(
     site: &Site,
     claims: &Claims,
     is_meant: fn(Method) -> bool,
-    window: Window,
+    asker: &Asker,
 ) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
     if !site.view.may_answer() {
         return Err(Refusal::Starting);
@@ -113,7 +124,7 @@ pub(super) fn of_boot(
     let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
     let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
     let found = site.view.http_of(&uuid);
-    let chosen = choose(site, Kind::Http, is_meant, window, &found)?;
+    let chosen = choose(site, Kind::Http, is_meant, asker, &found)?;
     if chosen.boot == claims.boot && chosen.server == claims.server {
         Ok((chosen, uuid))
     } else {

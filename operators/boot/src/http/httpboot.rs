@@ -2,8 +2,8 @@
 
 use super::{
     DefaultUki, Site,
-    choose::{Window, choose},
-    identity::{Peer, identifiers},
+    choose::choose,
+    identity::{Asker, Peer, identifiers},
     refused::plain,
 };
 use crate::{
@@ -27,12 +27,12 @@ pub(super) async fn httpboot(
     headers: HeaderMap,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let identifiers = identifiers(peer, &headers, &site.trusted_proxies);
-    let answer = answer(&site, &identifiers).await;
+    let (asker, identifiers) = identifiers(peer, &headers, &site.trusted_proxies);
+    let answer = site.patiently(|| answer(&site, &asker, &identifiers)).await;
     site.answer("httpboot", answer)
 }
 
-async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal> {
+async fn answer(site: &Site, asker: &Asker, identifiers: &[String]) -> Result<Response, Refusal> {
     if !site.view.may_answer() {
         return Err(Refusal::Starting);
     }
@@ -41,7 +41,7 @@ async fn answer(site: &Site, identifiers: &[String]) -> Result<Response, Refusal
         .iter()
         .map(|identifier| site.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
-        let chosen = choose(site, Kind::Http, Method::is_http, Window::Counts, &found)?;
+        let chosen = choose(site, Kind::Http, Method::is_http, asker, &found)?;
         let spec = &chosen.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());

@@ -10,22 +10,61 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// More addresses than this no machine has.
 const MAX: usize = 64;
 
+/// On whose word something is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A host at this address, if that is known.
+    Host(Option<IpAddr>),
+    /// Somebody who is trusted asks for the machine with these addresses.
+    Trusted(Vec<String>),
+    /// A BMC that has the URL of a medium, which is good for one boot and for a time.
+    Medium,
+}
+
+impl Asker {
+    /// Who is at the other end, or behind the proxies that are trusted: the last one of
+    /// `X-Forwarded-For` that is none of those. What comes before it is nobody's word but its own.
+    pub(super) fn of(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let peer = peer.map(|Peer(address)| address.ip().to_canonical());
+        let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+        if !peer.is_some_and(is_trusted) {
+            return Self::Host(peer);
+        }
+        let named = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let named = named.flat_map(|value| value.split(','));
+        let named: Vec<IpAddr> =
+            named.filter_map(|text| text.trim().parse().ok()).take(MAX).collect();
+        let named = || named.iter().map(IpAddr::to_canonical);
+        let host = named().rev().find(|ip| !is_trusted(*ip)).or_else(|| named().next());
+        Self::Host(host.or(peer))
+    }
+
+    /// Its address, for who counts.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Host(address) => *address,
+            Self::Trusted(_) | Self::Medium => None,
+        }
+    }
+}
+
 /// The addresses of the machine that a request is for: those that a trusted proxy names in the
-/// first `X-Forwarded-For`, and otherwise the one it came from.
+/// first `X-Forwarded-For`, and otherwise the one it came from. And on whose word.
 pub(super) fn identifiers(
     peer: Option<Peer>,
     headers: &HeaderMap,
     trusted: &[IpNet],
-) -> Vec<String> {
+) -> (Asker, Vec<String>) {
     let peer = peer.map(|Peer(address)| address.ip().to_canonical());
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let named = headers.get(FORWARDED_FOR).filter(|_| peer.is_some_and(is_trusted));
     match named.and_then(|value| value.to_str().ok()) {
         Some(named) => {
             let named = named.split(',').map(str::trim).filter(|text| !text.is_empty());
-            named.take(MAX).map(str::to_owned).collect()
+            let named: Vec<_> = named.take(MAX).map(str::to_owned).collect();
+            (Asker::Trusted(named.clone()), named)
         }
-        None => peer.map(|ip| ip.to_string()).into_iter().collect(),
+        None => (Asker::Host(peer), peer.map(|ip| ip.to_string()).into_iter().collect()),
     }
 }
 
@@ -55,12 +94,41 @@ mod tests {
         assert_eq!(ask("10.0.0.1", &[" , ,"]), [""; 0]);
     }
 
+    #[test]
+    fn whoever_is_behind_a_proxy_that_is_trusted_asks_from_its_own_address() {
+        let cases: [(&str, &[&str], &str); 9] = [
+            ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            // It said itself that it is another one, and proxies add to that.
+            ("10.0.0.1", &["198.51.100.9, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9", "198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["10.1.1.1, 10.0.0.2"], "10.1.1.1"),
+            ("10.0.0.1", &["nobody, 02:00:00:00:00:01"], "10.0.0.1"),
+        ];
+        for (peer, forwarded, host) in cases {
+            let (peer, headers) = asked(peer, forwarded);
+            let asker = Asker::of(Some(peer), &headers, &trusted());
+            assert_eq!(asker, Asker::Host(host.parse().ok()), "{forwarded:?}");
+        }
+    }
+
     fn ask(peer: &str, forwarded: &[&str]) -> Vec<String> {
+        let (peer, headers) = asked(peer, forwarded);
+        identifiers(Some(peer), &headers, &trusted()).1
+    }
+
+    fn trusted() -> [IpNet; 1] {
+        ["10.0.0.0/8".parse().unwrap()]
+    }
+
+    fn asked(peer: &str, forwarded: &[&str]) -> (Peer, HeaderMap) {
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
         }
-        let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 1));
-        identifiers(Some(peer), &headers, &["10.0.0.0/8".parse().unwrap()])
+        (Peer(SocketAddr::new(peer.parse().unwrap(), 1)), headers)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     Site,
-    choose::{Chosen, Window, choose},
-    identity::Peer,
+    choose::{Chosen, choose},
+    identity::{Asker, Peer},
     private,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use axum::{
     Extension,
     extract::{Path, State},
-    http::Method as Verb,
+    http::{HeaderMap, Method as Verb},
     response::Response,
 };
 use jiff::Timestamp;
@@ -26,12 +26,12 @@ use metal_core::{
     capability::{Claims, Key, Purpose, issue, verify, verify_short},
     system_uuid::is_placeholder_text,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// Who asks, and how.
 struct Asked<'a> {
     token: Option<&'a str>,
-    address: Option<IpAddr>,
+    asker: Asker,
     /// Whether it only wants to know what it would get: that is no fetch.
     only_looks: bool,
 }
@@ -41,11 +41,13 @@ pub(super) async fn ignition(
     Path(path): Path<String>,
     peer: Option<Extension<Peer>>,
     verb: Verb,
+    headers: HeaderMap,
 ) -> Response {
     let (token, uuid) = parse(&path);
-    let address = peer.map(|Extension(Peer(address))| address.ip().to_canonical());
-    let asked = Asked { token, address, only_looks: verb == Verb::HEAD };
-    let answer = answer(&site, &asked, uuid).await;
+    let peer = peer.map(|Extension(peer)| peer);
+    let by = Asker::of(peer, &headers, &site.trusted_proxies);
+    let asked = Asked { token, asker: by, only_looks: verb == Verb::HEAD };
+    let answer = site.patiently(|| answer(&site, &asked, uuid)).await;
     site.answer("ignition", answer)
 }
 
@@ -54,8 +56,8 @@ async fn answer(site: &Site, asked: &Asked<'_>, uuid: &str) -> Result<Response, 
         return Err(Refusal::Unknown);
     }
     let (ipxe, http) = (site.view.ipxe_of(uuid), site.view.http_of(uuid));
-    let ipxe = choose(site, Kind::Ipxe, Method::is_ipxe, Window::Counts, &ipxe);
-    let http = choose(site, Kind::Http, Method::is_uki, Window::Counts, &http);
+    let ipxe = choose(site, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
+    let http = choose(site, Kind::Http, Method::is_uki, &asked.asker, &http);
     match (ipxe, http) {
         // What has a script of ours has a token.
         (Ok(ipxe), _) => {
@@ -119,8 +121,8 @@ fn admit<K: BootConfig>(
     if !may {
         return Err(Refusal::Forbidden);
     }
-    let Asked { token, address, only_looks } = *asked;
-    if only_looks || site.gate.admits(&chosen.boot, token, address) {
+    let address = asked.asker.address();
+    if asked.only_looks || site.gate.admits(&chosen.boot, asked.token, address) {
         Ok(())
     } else {
         Err(Refusal::TooMany)

@@ -2,8 +2,9 @@
 
 use super::{
     DefaultUki, Site,
-    choose::{Window, choose, of_boot},
+    choose::{choose, of_boot},
     httpboot::default_blob,
+    identity::{Asker, Peer},
     refused::plain,
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     view::{ConfigKey, ConfigurationKey},
 };
 use axum::{
+    Extension,
     body::Body,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method as Verb, StatusCode},
@@ -42,11 +44,18 @@ const CANDIDATES: usize = 8;
 pub(super) async fn layer(
     State(site): State<Arc<Site>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    peer: Option<Extension<Peer>>,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
+    let peer = peer.map(|Extension(peer)| peer);
+    let asker = Asker::of(peer, &headers, &site.trusted_proxies);
     let answer = match query.ok().and_then(|query| named(&query)) {
-        Some(blob) => blob_of(&site, &blob).await,
+        // A UKI is here for whom its link is.
+        Some(blob) => match site.patiently(|| of_anybody(&site, &asker, &blob)).await {
+            Ok(()) => blob_of(&site, &blob).await,
+            Err(refusal) => Err(refusal.into()),
+        },
         None => Err(Refused::Refusal(Refusal::NoContent)),
     };
     finish(&site, "image", answer, &method, &headers, BINARY)
@@ -56,25 +65,31 @@ pub(super) async fn layer(
 pub(super) async fn uki(
     State(site): State<Arc<Site>>,
     Path(path): Path<String>,
+    peer: Option<Extension<Peer>>,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let answer = linked(&site, &path).await;
+    let peer = peer.map(|Extension(peer)| peer);
+    let asker = Asker::of(peer, &headers, &site.trusted_proxies);
+    let answer = match site.patiently(|| linked(&site, &asker, &path)).await {
+        Ok(blob) => blob_of(&site, &blob).await,
+        Err(refusal) => Err(refusal.into()),
+    };
     finish(&site, "uki", answer, &method, &headers, EFI)
 }
 
-/// The UKI that a link names, for the machine that the link is for.
-async fn linked(site: &Site, path: &str) -> Result<Blob, Refused> {
+/// The UKI that a link names, if the machine asks that the link is for.
+async fn linked(site: &Site, asker: &Asker, path: &str) -> Result<BlobRef, Refusal> {
     let blob = url::uki_path(path).as_ref().and_then(live::parse).ok_or(Refusal::NoContent)?;
     match url::split_token(path).0 {
-        Some(token) => of_token(site, token, &blob)?,
-        None => of_anybody(site, &blob).await?,
+        Some(token) => of_token(site, asker, token, &blob)?,
+        None => of_anybody(site, asker, &blob).await?,
     }
-    blob_of(site, &blob).await
+    Ok(blob)
 }
 
 /// A link with a token is for one boot of one server, in its window.
-fn of_token(site: &Site, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
+fn of_token(site: &Site, asker: &Asker, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
     if !site.view.may_answer() {
         return Err(Refusal::Starting);
     }
@@ -87,18 +102,20 @@ fn of_token(site: &Site, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
     let claims = verify_short(&[site.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
     let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
     let claims = claims.map_err(refused)?;
-    let (chosen, _) = of_boot(site, &claims, Method::is_http, Window::Counts)?;
+    let (chosen, _) = of_boot(site, &claims, Method::is_http, asker)?;
     let named = live::blobs(chosen.config.spec.uki_url.as_deref());
     if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
 /// A link without one is for whoever boots that UKI: as long as the window of one of them is open,
 /// or where none of them has windows. What is no UKI of a server is none of this.
-async fn of_anybody(site: &Site, blob: &BlobRef) -> Result<(), Refusal> {
+async fn of_anybody(site: &Site, asker: &Asker, blob: &BlobRef) -> Result<(), Refusal> {
     let mut closed = None;
     for config in site.view.http.get(&ConfigKey::Uki(blob.clone())) {
-        match choose(site, Kind::Http, Method::is_uki, Window::Counts, &[config]) {
-            Err(refusal @ Refusal::Closed { .. }) => closed = Some(refusal),
+        match choose(site, Kind::Http, Method::is_uki, asker, &[config]) {
+            Err(refusal @ (Refusal::Closed { .. } | Refusal::Elsewhere { .. })) => {
+                closed = Some(refusal);
+            }
             Ok(_) => return Ok(()),
             // It is for nobody, or nobody knows for whom.
             Err(_) => {}

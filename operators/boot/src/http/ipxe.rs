@@ -2,7 +2,8 @@
 
 use super::{
     Site,
-    choose::{Chosen, Window, choose},
+    choose::{Chosen, choose},
+    identity::{Asker, Peer},
     ignition, private,
     refused::refused,
 };
@@ -13,6 +14,7 @@ use crate::{
     view::{canonical_uuid, named},
 };
 use axum::{
+    Extension,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, Method as Verb, header},
     response::Response,
@@ -37,15 +39,18 @@ pub(super) async fn chain(State(site): State<Arc<Site>>) -> Response {
 pub(super) async fn script(
     State(site): State<Arc<Site>>,
     Path(uuid): Path<String>,
+    peer: Option<Extension<Peer>>,
     verb: Verb,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let answer = answer(&site, &uuid, &verb).await;
+    let peer = peer.map(|Extension(peer)| peer);
+    let by = Asker::of(peer, &headers, &site.trusted_proxies);
+    let answer = site.patiently(|| answer(&site, &by, &uuid, &verb)).await;
     let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
     let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
     site.answer_by("ipxe", answer, |refusal| match refusal {
-        Refusal::Closed { .. } if is_ipxe(&headers) => {
+        Refusal::Closed { .. } | Refusal::Elsewhere { .. } if is_ipxe(&headers) => {
             closed(&site, &uuid, asked).unwrap_or_else(|| refused(refusal))
         }
         _ => refused(refusal),
@@ -64,10 +69,10 @@ fn closed(site: &Site, uuid: &str, asked: u8) -> Option<Response> {
     script::closed(service, &canonical_uuid(uuid), asked).map(private).ok()
 }
 
-async fn answer(site: &Site, uuid: &str, verb: &Verb) -> Result<Response, Refusal> {
+async fn answer(site: &Site, asker: &Asker, uuid: &str, verb: &Verb) -> Result<Response, Refusal> {
     let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
     let found = site.view.ipxe_of(uuid);
-    let chosen = choose(site, Kind::Ipxe, Method::is_ipxe, Window::Counts, &found)?;
+    let chosen = choose(site, Kind::Ipxe, Method::is_ipxe, asker, &found)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
         Some(secret) => own_script(site, &chosen, secret).await?,

@@ -5,7 +5,8 @@
 
 use super::{
     Site,
-    choose::{Window, of_boot},
+    choose::of_boot,
+    identity::Asker,
     ignition,
     image::{Refused, blob_of, finish},
 };
@@ -42,7 +43,7 @@ pub(super) async fn medium(
 async fn answer(site: &Site, file: &str) -> Result<Image, Refused> {
     let claims = claims(site, file)?;
     // The URL is for one boot, and good for a time; the ignition that it names has its window.
-    let (chosen, uuid) = of_boot(site, &claims, Method::is_virtual_media, Window::Ignored)?;
+    let (chosen, uuid) = of_boot(site, &claims, Method::is_virtual_media, &Asker::Medium)?;
     let spec = &chosen.config.spec;
     let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);
     let uki = blob_of(site, &uki.ok_or(Refusal::NoContent)?).await?;

@@ -5,6 +5,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_core::boot::Refusal;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// When a machine should ask again, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -30,15 +36,91 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
 }
 
 /// Says to the operator what is not said to a stranger.
-pub(super) fn log(endpoint: &'static str, refusal: &Refusal) {
+pub(super) fn log(told: &Told, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
             tracing::warn!(endpoint, ?names, "several claim the identity of one machine");
         }
         Refusal::Unusable { why } => tracing::warn!(endpoint, why, "boot config is not usable"),
         Refusal::Closed { server } => {
-            tracing::info!(endpoint, server, "refused outside of the boot window");
+            if let Some(unsaid) = told.again(server, refusal.reason()) {
+                tracing::info!(endpoint, server, unsaid, "refused outside of the boot window");
+            }
+        }
+        Refusal::Elsewhere { server, from, leased } => {
+            if let Some(unsaid) = told.again(server, refusal.reason()) {
+                tracing::warn!(
+                    endpoint,
+                    server,
+                    ?from,
+                    ?leased,
+                    unsaid,
+                    "refused at an address that netboot has not given to this machine; if it is the \
+                     machine, set --machine-addresses=any"
+                );
+            }
         }
         _ => tracing::debug!(endpoint, reason = refusal.reason(), "refused"),
+    }
+}
+
+/// How soon the same is said again of a server.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Of how many servers that is known.
+const REMEMBERED: usize = 4096;
+
+/// What was said of late. Strangers ask as often as they like.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<HashMap<Saying, Said>>);
+
+/// A server, and a reason.
+type Saying = (String, &'static str);
+
+/// When it was said last, and how often not since.
+type Said = (Instant, u32);
+
+impl Told {
+    /// How often something was not said of a server since it was said last; `None` if it is not to be
+    /// said now.
+    fn again(&self, server: &str, reason: &'static str) -> Option<u32> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (server.to_owned(), reason);
+        if let Some((at, unsaid)) = told.get_mut(&key) {
+            if at.elapsed() < AGAIN {
+                *unsaid = unsaid.saturating_add(1);
+                return None;
+            }
+            *at = Instant::now();
+            return Some(std::mem::take(unsaid));
+        }
+        if told.len() >= REMEMBERED {
+            told.retain(|_, (at, _)| at.elapsed() < AGAIN);
+        }
+        if told.len() >= REMEMBERED {
+            return None;
+        }
+        told.insert(key, (Instant::now(), 0));
+        Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_do_not_fill_the_log() {
+        let told = Told::default();
+        let said = |server: &str| told.again(server, "OtherAddress");
+        assert_eq!([(); 3].map(|()| said("a")), [Some(0), None, None]);
+        assert_eq!(said("b"), Some(0));
+        assert_eq!(told.again("a", "OutsideBootWindow"), Some(0));
+        advance(AGAIN).await;
+        assert_eq!([(); 2].map(|()| said("a")), [Some(2), None]);
+        for server in 0..2 * REMEMBERED {
+            said(&server.to_string());
+        }
+        assert_eq!(told.0.lock().unwrap().len(), REMEMBERED);
     }
 }

@@ -1,3 +1,4 @@
+mod address;
 mod httpboot;
 mod ignition;
 mod image;

@@ -5,10 +5,12 @@
 //! * [`config`] decides about those two.
 //! * [`select`] finds the one that a machine is to get, or says why there is none.
 //! * [`decision`] is what a machine is told by DHCP and TFTP, which come before.
+//! * [`address`] says whether it is the machine that asks.
 //! * [`window`] says whether it may fetch anything now.
 //! * [`kept`] says for how long an answer counts that was kept on a disk.
 //! * [`script`] and [`url`] are the texts that go over the wire.
 
+pub mod address;
 pub mod config;
 pub mod configuration;
 pub mod decision;

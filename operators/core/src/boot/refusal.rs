@@ -1,5 +1,7 @@
 //! Why a machine gets nothing.
 
+use std::net::IpAddr;
+
 /// Why a machine gets nothing. Each has one status code, as the peer has it, and a text that tells
 /// a stranger nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,19 @@ pub enum Refusal {
         /// Name of its server, for the log.
         server: String,
     },
+    /// It is not the machine that asks. It is told what it is told outside of the window, so that
+    /// nobody learns when that is open.
+    #[error(
+        "the boot window of this machine is closed: it opens when the machine is switched on to boot"
+    )]
+    Elsewhere {
+        /// Name of its server, for the log.
+        server: String,
+        /// From where it is asked, for the log.
+        from: Option<IpAddr>,
+        /// Where the machine is, for the log.
+        leased: Vec<IpAddr>,
+    },
     /// More requests than one boot makes.
     #[error("too many requests for one boot")]
     TooMany,
@@ -61,7 +76,7 @@ impl Refusal {
             Self::Starting | Self::Disabled | Self::NotReady | Self::Unavailable => 503,
             Self::Unknown | Self::NotCurrent | Self::NoContent => 404,
             Self::Ambiguous { .. } | Self::Unusable { .. } => 500,
-            Self::Forbidden | Self::Closed { .. } => 403,
+            Self::Forbidden | Self::Closed { .. } | Self::Elsewhere { .. } => 403,
             Self::TooMany => 429,
         }
     }
@@ -77,7 +92,8 @@ impl Refusal {
             | Self::NoContent
             | Self::Unusable { .. }
             | Self::Forbidden
-            | Self::Closed { .. } => false,
+            | Self::Closed { .. }
+            | Self::Elsewhere { .. } => false,
         }
     }
 
@@ -95,6 +111,7 @@ impl Refusal {
             Self::Unavailable => "Unavailable",
             Self::Forbidden => "Forbidden",
             Self::Closed { .. } => "OutsideBootWindow",
+            Self::Elsewhere { .. } => "OtherAddress",
             Self::TooMany => "TooMany",
         }
     }

@@ -64,7 +64,7 @@ async fn a_known_machine_never_gets_the_default() {
             configuration("claim", Some(BootState::Ready)),
             configuration("other", Some(BootState::Ready)),
         ],
-        ipxe: vec![],
+        ..Objects::default()
     };
     for (objects, status) in [(not_ready, 503), (elsewhere, 404), (twins, 500)] {
         let mut booth = Booth::with(objects).await;

@@ -181,7 +181,7 @@ pub(super) fn window(server: &mut Server) -> &mut BootWindow {
 }
 
 /// Everything that a server may ask for, as somebody asks who has a good token.
-async fn paths(booth: &Booth, registry: &TestRegistry) -> Vec<String> {
+pub(super) async fn paths(booth: &Booth, registry: &TestRegistry) -> Vec<String> {
     let claims = Claims {
         purpose: Purpose::Ignition,
         server: "server".to_owned(),
@@ -200,11 +200,12 @@ async fn paths(booth: &Booth, registry: &TestRegistry) -> Vec<String> {
         format!("/ignition/t/{}/{UUID}", link.as_str()),
         "/httpboot".to_owned(),
         path(&uki),
+        format!("/image?imageName={}&layerDigest={digest}&version=1", registry.image("os")),
         path(&url::with_token(&uki, link.as_str())),
     ]
 }
 
-fn uki_claims() -> Claims {
+pub(super) fn uki_claims() -> Claims {
     Claims {
         purpose: Purpose::Uki,
         server: "server".to_owned(),
@@ -214,7 +215,7 @@ fn uki_claims() -> Claims {
 }
 
 /// A server that is to boot an image of the registry, which has a kernel and a UKI.
-async fn dual(registry: &TestRegistry) -> Objects {
+pub(super) async fn dual(registry: &TestRegistry) -> Objects {
     let digest = registry.push_blob("os", UKI).await.to_string();
     let http = Objects::ready_for_http().http;
     let mut objects = Objects { http, ..Objects::ready_for_ipxe() };

@@ -1,0 +1,254 @@
+//! Where machines are, as far as netboot has written it down.
+//!
+//! Nobody has to run netboot: where its leases are not served, or not to be seen, nothing is known
+//! of any machine, and nothing waits for them. Of a lease no more is kept than who has which
+//! address until when.
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use kube::{
+    Client, Resource,
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
+};
+use metal_api::{DhcpLease, MacAddr};
+use metal_core::boot::address::Place;
+use metal_runtime::{Absence, absence, jittered, watch_if_served};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How long machines wait for the first list, should the API server not answer at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often we look whether there are leases by now.
+const AGAIN: Duration = Duration::from_mins(5);
+
+/// The leases.
+#[derive(Debug, Default)]
+pub struct Leases {
+    table: RwLock<Table>,
+    is_settled: AtomicBool,
+}
+
+/// Who has which address.
+#[derive(Debug, Default)]
+struct Table {
+    by_address: HashMap<IpAddr, Place>,
+    by_mac: HashMap<MacAddr, Vec<IpAddr>>,
+}
+
+impl Leases {
+    /// The addresses that a client has at this time.
+    pub fn of(&self, mac: MacAddr, now: Timestamp) -> Vec<IpAddr> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let addresses = table.by_mac.get(&mac).into_iter().flatten();
+        let places = addresses.filter_map(|address| table.by_address.get(address));
+        places.filter(|place| now < place.until).map(|place| place.address).collect()
+    }
+
+    /// Who has an address at this time.
+    pub fn holder(&self, address: IpAddr, now: Timestamp) -> Option<MacAddr> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.by_address.get(&address).filter(|place| now < place.until).map(|place| place.mac)
+    }
+
+    /// Whether it is known what leases there are, or that nothing will be known of them soon.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Relaxed)
+    }
+
+    /// Nobody waits for them any more.
+    pub fn settle(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
+    }
+
+    /// Follows them for ever.
+    pub async fn follow(&self, client: &Client) -> Infallible {
+        let follow = async {
+            let mut told = None;
+            loop {
+                let why = self.apply(watch_if_served(client)).await;
+                self.clear();
+                self.settle();
+                if told != Some(why) {
+                    told = Some(why);
+                    tell(why);
+                }
+                sleep(jittered(AGAIN)).await;
+            }
+        };
+        let settle = async {
+            sleep(PATIENCE).await;
+            self.settle();
+            std::future::pending().await
+        };
+        tokio::select! {
+            never = follow => never,
+            never = settle => never,
+        }
+    }
+
+    /// Applies the events of a watch until that ends. A new list replaces the old one in one go.
+    pub(crate) async fn apply(
+        &self,
+        events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<DhcpLease>>>>,
+    ) -> Option<Absence> {
+        let mut events = pin!(events);
+        let (mut next, mut why) = (Table::default(), None);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => next = Table::default(),
+                Ok(Event::InitApply(object)) => next.put(&object),
+                Ok(Event::InitDone) => {
+                    self.replace(std::mem::take(&mut next));
+                    self.settle();
+                }
+                Ok(Event::Apply(object)) => self.write(|table| table.put(&object)),
+                Ok(Event::Delete(object)) => self.write(|table| table.remove(&object)),
+                Err(error) => {
+                    why = absence(&error);
+                    if why.is_none() {
+                        tracing::warn!(%error, kind = "DHCPLease", "watch interrupted");
+                    }
+                }
+            }
+        }
+        why
+    }
+
+    fn clear(&self) {
+        self.replace(Table::default());
+    }
+
+    fn replace(&self, new: Table) {
+        let old = self.write(|table| std::mem::replace(table, new));
+        drop(old);
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn tell(why: Option<Absence>) {
+    match why {
+        Some(Absence::Forbidden) => tracing::warn!(
+            "may not list dhcpleases.bloomery.dev: machines are not bound to the addresses that netboot \
+             gives them; apply the ClusterRole of bases/rbac, or set --machine-addresses=any"
+        ),
+        Some(Absence::NotServed) | None => {
+            tracing::info!("there are no DHCPLeases: machines are not bound to addresses");
+        }
+    }
+}
+
+impl Table {
+    fn put(&mut self, object: &DeserializeGuard<DhcpLease>) {
+        self.remove(object);
+        let place = object.0.as_ref().ok().and_then(Place::of);
+        if let Some(place) = place {
+            self.by_mac.entry(place.mac).or_default().push(place.address);
+            self.by_address.insert(place.address, place);
+        }
+    }
+
+    /// The object may not parse: its name says the address as well.
+    fn remove(&mut self, object: &DeserializeGuard<DhcpLease>) {
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        let Ok(address) = name.replace('-', ":").parse::<IpAddr>() else { return };
+        let Some(old) = self.by_address.remove(&address) else { return };
+        if let Some(addresses) = self.by_mac.get_mut(&old.mac) {
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() {
+                self.by_mac.remove(&old.mac);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Cluster, lease};
+    use futures::stream;
+    use kube::core::error_boundary::InvalidObject;
+    use tokio::time::{Instant, timeout};
+
+    const MAC: &str = "02:00:00:aa:00:01";
+
+    #[tokio::test]
+    async fn a_client_is_where_its_leases_say_until_they_end() {
+        let leases = Leases::default();
+        let [v4, v6, other] = ["10.77.0.1", "fd77::1", "10.77.0.2"].map(|ip| ip.parse().unwrap());
+        let listed = ["10.77.0.1", "fd77::1"].map(|ip| lease(ip, MAC));
+        let mut events = vec![Event::Init];
+        events.extend(listed.iter().cloned().map(|it| Event::InitApply(DeserializeGuard(Ok(it)))));
+        events.extend([Event::InitDone, applied(lease("10.77.0.2", "02:00:00:aa:00:02"))]);
+        feed(&leases, events).await;
+        let (mac, now) = (MAC.parse().unwrap(), Timestamp::now());
+        assert_eq!(leases.of(mac, now), [v4, v6]);
+        assert_eq!(leases.holder(v6, now), Some(mac));
+        let ends = listed[1].spec.held_until.0;
+        assert_eq!((leases.of(mac, ends), leases.holder(v4, ends)), (vec![], None));
+
+        // Given to another client, back again, and gone.
+        feed(&leases, vec![applied(lease("fd77::1", "02:00:00:aa:00:02"))]).await;
+        assert_eq!(leases.of(mac, now), [v4]);
+        feed(&leases, vec![applied(lease("10.77.0.2", MAC))]).await;
+        assert_eq!(leases.of(mac, now), [v4, other]);
+        feed(&leases, vec![Event::Delete(DeserializeGuard(Ok(listed[0].clone())))]).await;
+        assert_eq!(leases.of(mac, now), [other]);
+        let metadata = lease("10.77.0.2", MAC).metadata;
+        let broken = InvalidObject { error: "broken".to_owned(), metadata };
+        feed(&leases, vec![Event::Apply(DeserializeGuard(Err(broken)))]).await;
+        assert_eq!(leases.of(mac, now), [] as [IpAddr; 0]);
+        feed(&leases, vec![Event::Init, Event::InitDone]).await;
+        let table = leases.table.read().unwrap();
+        assert!(table.by_address.is_empty() && table.by_mac.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_leases_that_are_not_served_not_to_be_seen_or_not_told_of() {
+        // The cluster of tests has no such kind.
+        let (leases, cluster) = (Leases::default(), Cluster::default());
+        let client = cluster.client();
+        let follow = leases.follow(&client);
+        assert!(timeout(Duration::from_secs(1), follow).await.is_err());
+        assert!(leases.is_settled());
+        assert_eq!(cluster.reads(), 1);
+        assert!(timeout(AGAIN * 10, leases.follow(&client)).await.is_err());
+        assert!(cluster.reads() < 15, "{} requests in an hour", cluster.reads());
+
+        let (leases, cluster) = (Leases::default(), Cluster::default());
+        cluster.go_down();
+        let client = cluster.client();
+        let (follow, begun) = (leases.follow(&client), Instant::now());
+        let settled = async {
+            while !leases.is_settled() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            never = follow => match never {},
+            () = settled => {}
+        }
+        assert!(begun.elapsed() <= PATIENCE + Duration::from_secs(1));
+    }
+
+    fn applied(lease: DhcpLease) -> Event<DeserializeGuard<DhcpLease>> {
+        Event::Apply(DeserializeGuard(Ok(lease)))
+    }
+
+    async fn feed(leases: &Leases, events: Vec<Event<DeserializeGuard<DhcpLease>>>) {
+        assert_eq!(leases.apply(stream::iter(events.into_iter().map(Ok))).await, None);
+    }
+}
