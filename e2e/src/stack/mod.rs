@@ -57,6 +57,10 @@ pub struct Stack {
     pub metal: Operator,
     /// The boot-operator.
     pub boot: Operator,
+    /// Where machines boot from.
+    pub boot_url: Url,
+    /// Where machines report.
+    pub reports_url: Url,
 }
 
 impl Stack {
@@ -81,6 +85,7 @@ impl Stack {
             None => Host::reserve(&ports)?,
         };
         let boot_url = Url::parse(&format!("http://{}", host.at(boot_port)?))?;
+        let reports_url = Url::parse(&format!("http://{}", host.at(registry_port)?))?;
         let (mut fleets, mut prefixes) = (Vec::new(), Vec::new());
         for mut fleet in settings.fleets {
             fleet.boot.url = Some(boot_url.clone());
@@ -100,7 +105,8 @@ impl Stack {
             .flag("--default-httpboot-oci-image", registry.image(DISCOVERY))
             .flags(without_netboot)
             .flags(settings.boot);
-        let stack = Self { cluster, client, registry, fleets, macdb, metal, boot };
+        let stack =
+            Self { cluster, client, registry, fleets, macdb, metal, boot, boot_url, reports_url };
         drop(host);
         stack.metal.start()?;
         stack.boot.start()?;

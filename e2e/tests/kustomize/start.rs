@@ -103,6 +103,10 @@ fn mounts<'a>(
 }
 
 fn files(overlay: &Overlay, volume: &Value) -> Result<Vec<(String, Vec<u8>)>> {
+    // A volume of a Secret that is not there yet.
+    if volume["secret"]["optional"] == true {
+        return Ok(Vec::new());
+    }
     let config = volume["configMap"]["name"].as_str();
     let secret = volume["secret"]["secretName"].as_str();
     let data = match (config, secret) {

@@ -5,9 +5,14 @@ use crate::{
     path::{is_free_again, resets_are},
     shared::{pxe, run, settings},
 };
-use e2e::stack::{PXE_TENANT, Settings, Stack};
+use e2e::{
+    cluster::eventually,
+    stack::{NAMESPACE, PXE_TENANT, Settings, Stack, sha256},
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use metal_api::ServerState;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 use tokio::time::sleep;
 
 /// Longer than a lease lasts, and than what was read of a Secret counts as new.
@@ -37,4 +42,85 @@ fn operators_outlive_the_api_server_and_go_on_with_the_path_when_it_is_back() {
         is_free_again(&machine).await;
         resets_are(&machine, 2);
     });
+}
+
+#[test]
+fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_is_away() {
+    run(async {
+        let keys = tempfile::tempdir().unwrap();
+        let (boot_key, report_key) = (keys.path().join("boot"), keys.path().join("report"));
+        let mut settings = Settings { fleets: vec![pxe()], ..settings() };
+        settings.boot.push(format!("--ignition-key-file={}", boot_key.display()));
+        settings.metal.push(format!("--registry-key-file={}", report_key.display()));
+        let stack = Stack::start(settings).await.unwrap();
+        mount(&stack, "boot-operator-ignition-key", &boot_key).await;
+        mount(&stack, "metal-operator-registration-key", &report_key).await;
+        let machine = stack.machine(0, 0).unwrap();
+        machine.plug_in().await.unwrap();
+        let server = machine.enters(ServerState::Available).await.unwrap();
+        let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
+        claim.is_bound().await;
+        machine.boots_tenant().await.unwrap();
+        let uuid = server.spec.effective_uuid().unwrap();
+        let before = boot(&stack, &uuid).await;
+
+        let outage = stack.cluster.outage().await.unwrap();
+        stack.boot.kill().await.unwrap();
+        stack.metal.kill().await.unwrap();
+        stack.boot.start().unwrap();
+        stack.metal.start().unwrap();
+        stack.boot.ready(SOON * 4).await.unwrap();
+        assert_eq!(boot(&stack, &uuid).await, before);
+        let others = get(&stack, "ipxe/11111111-2222-3333-4444-555555555555").await;
+        assert_eq!(others.status(), 503);
+        assert!(stack.boot.printed().unwrap().contains("serving what was kept"));
+        let report = stack.reports_url.join("t/x/register").unwrap();
+        eventually(SOON * 4, async || {
+            let answer = http().post(report.clone()).body("{}").send().await?;
+            anyhow::ensure!(answer.status() == 403, "{}", answer.status());
+            Ok(())
+        })
+        .await
+        .unwrap();
+
+        outage.end().await.unwrap();
+        claim.delete().await;
+        claim.is_gone().await;
+        is_free_again(&machine).await;
+        resets_are(&machine, 2);
+        assert_ne!(get(&stack, &format!("ipxe/{uuid}")).await.status(), 200, "its boot is over");
+    });
+}
+
+/// Does what the kubelet does with a volume of a Secret.
+async fn mount(stack: &Stack, name: &str, file: &Path) {
+    let secrets = Api::<Secret>::namespaced(stack.client.clone(), NAMESPACE);
+    let secret = secrets.get(name).await.unwrap();
+    fs::write(file, &secret.data.unwrap()["key"].0).unwrap();
+}
+
+async fn get(stack: &Stack, path: &str) -> reqwest::Response {
+    http().get(stack.boot_url.join(path).unwrap()).send().await.unwrap()
+}
+
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// What a machine gets by PXE: its ignition, and the digest of its kernel.
+async fn boot(stack: &Stack, uuid: &str) -> (String, String) {
+    let script = get(stack, &format!("ipxe/{uuid}")).await;
+    assert_eq!(script.status(), 200);
+    let script = script.text().await.unwrap();
+    let after = |word: &str| {
+        let (_, rest) = script.split_once(word).unwrap();
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    let token = after("/ignition/t/");
+    let token = token.split('/').next().unwrap();
+    let ignition = get(stack, &format!("ignition/t/{token}/{uuid}")).await;
+    assert_eq!(ignition.status(), 200);
+    let kernel = http().get(after("set kernel-url ")).send().await.unwrap();
+    assert_eq!(kernel.status(), 200);
+    (ignition.text().await.unwrap(), sha256(&kernel.bytes().await.unwrap()))
 }
