@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 43] = [
+const RIGHTS: [Right; 45] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -29,7 +29,9 @@ const RIGHTS: [Right; 43] = [
     ("metal-operator", "create", "events.k8s.io", "events", "default", true),
     ("metal-operator", "patch", BOOT, "httpbootconfigs", "default", false),
     ("boot-operator", "get", "", "secrets", "default", true),
-    ("boot-operator", "watch", "", "secrets", "", true),
+    ("boot-operator", "list", "", "secrets", "", false),
+    ("boot-operator", "list", "", "secrets", NAMESPACE, false),
+    ("boot-operator", "watch", "", "secrets", "", false),
     ("boot-operator", "create", "", "secrets", NAMESPACE, true),
     ("boot-operator", "create", "", "secrets", "default", false),
     ("boot-operator", "patch", "", "secrets", "default", false),
