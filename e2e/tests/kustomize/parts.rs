@@ -54,15 +54,7 @@ async fn what_a_pod_names_is_there() {
 
 #[tokio::test]
 async fn https_boot_is_a_component_of_a_site() {
-    let site = tempfile::tempdir().unwrap();
-    let (folder, config) = (site.path().canonicalize().unwrap(), workspace().join("config"));
-    let config = config.canonicalize().unwrap();
-    // Kustomize takes no absolute paths.
-    let up = "../".repeat(folder.components().count() - 1);
-    let config = format!("{up}{}", config.strip_prefix("/").unwrap().display());
-    let text = format!("resources: [{config}/production]\ncomponents: [{config}/https]\n");
-    fs::write(folder.join("kustomization.yaml"), text).unwrap();
-    let overlay = Overlay::build_folder("site", &folder).await.unwrap();
+    let overlay = site("resources: [CONFIG/production]\ncomponents: [CONFIG/https]\n", &[]).await;
     let (pod, container) = pod(overlay.named("Deployment", "boot-operator").unwrap());
     let mounted = list(&container["volumeMounts"]).find(|it| name(it) == "tls").unwrap();
     let volume = list(&pod["volumes"]).find(|it| name(it) == "tls").unwrap();
@@ -80,6 +72,122 @@ async fn https_boot_is_a_component_of_a_site() {
         rule["from"].is_null() && list(&rule["ports"]).any(|it| it["port"] == "https")
     };
     assert!(list(&policy["spec"]["ingress"]).any(is_open), "machines reach it: {policy}");
+}
+
+/// A site that keeps netboot in a namespace of its own, as docs/security.md shows it.
+const APART: &str = "\
+resources: [CONFIG/production]
+components: [CONFIG/netboot-apart]
+configMapGenerator:
+  - { name: bmc-prefixes, namespace: metal-netboot-system, files: [macdb.yaml=bmcs.yaml] }
+secretGenerator:
+  - { name: macdb, namespace: metal-operator-system, behavior: replace, files: [macdb.yaml] }
+";
+
+#[tokio::test]
+async fn netboot_apart_has_the_only_namespace_of_privileged_pods_and_mounts_no_password() {
+    let bmcs = "macPrefixes:\n  - { macPrefix: aabbcc, protocol: Redfish, type: bmc }\n";
+    let macdb =
+        "macPrefixes:\n  - { macPrefix: aabbcc, defaultCredentials: [{ password: secret }] }\n";
+    let overlay = site(APART, &[("bmcs.yaml", bmcs), ("macdb.yaml", macdb)]).await;
+    let level = |namespace| {
+        let labels = &overlay.named("Namespace", namespace).unwrap()["metadata"]["labels"];
+        labels["pod-security.kubernetes.io/enforce"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(level("metal-operator-system"), "restricted");
+    assert_eq!(level("metal-netboot-system"), "privileged");
+    for deployment in overlay.of("Deployment") {
+        let is_netboot = name(deployment) == "netboot";
+        let namespace = if is_netboot { "metal-netboot-system" } else { "metal-operator-system" };
+        assert_eq!(deployment["metadata"]["namespace"], namespace);
+        let (pod, container) = pod(deployment);
+        if !is_netboot {
+            assert_restricted(pod, container);
+        }
+        for volume in list(&pod["volumes"]).filter(|volume| volume["secret"]["optional"] != true) {
+            assert!(!is_netboot || volume["secret"].is_null(), "{volume}");
+            for (kind, field) in [("ConfigMap", "configMap"), ("Secret", "secret")] {
+                let source = &volume[field];
+                let named = source["name"].as_str().or_else(|| source["secretName"].as_str());
+                let found = named.map(|named| overlay.named(kind, named).unwrap());
+                assert!(
+                    found.is_none_or(|it| it["metadata"]["namespace"] == namespace),
+                    "{volume}"
+                );
+            }
+        }
+        let account = overlay.named("ServiceAccount", name(deployment)).unwrap();
+        assert_eq!(account["metadata"]["namespace"], namespace);
+    }
+    for binding in overlay.of("RoleBinding").chain(overlay.of("ClusterRoleBinding")) {
+        for subject in list(&binding["subjects"]) {
+            let account = overlay.named("ServiceAccount", name(subject)).unwrap();
+            assert_eq!(subject["namespace"], account["metadata"]["namespace"]);
+        }
+    }
+    let theirs = |map: &&Value| map["metadata"]["namespace"] == "metal-netboot-system";
+    let has_password = |map: &Value| map["data"].to_string().contains("secret");
+    assert!(!overlay.of("ConfigMap").filter(theirs).any(has_password));
+    assert!(!overlay.of("Secret").any(|secret| theirs(&secret)));
+}
+
+/// Kubernetes admits the pod where `restricted` is enforced.
+fn assert_restricted(pod: &Value, container: &Value) {
+    for forbidden in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod[forbidden].is_null(), "{forbidden}");
+    }
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+    assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
+    assert!(list(&container["ports"]).all(|port| port["hostPort"].is_null()));
+    let kinds = ["configMap", "secret", "emptyDir", "persistentVolumeClaim"];
+    let is_plain = |volume: &Value| kinds.iter().any(|kind| !volume[kind].is_null());
+    assert!(list(&pod["volumes"]).all(is_plain), "{}", pod["volumes"]);
+}
+
+#[tokio::test]
+async fn secrets_are_listed_only_where_a_site_says_so() {
+    let verbs = |overlay: &Overlay| {
+        let role = overlay.named("ClusterRole", "boot-operator").unwrap();
+        let of_secrets = |rule: &&Value| list(&rule["resources"]).any(|it| it == "secrets");
+        let rules = list(&role["rules"]).filter(of_secrets);
+        let verbs = rules.flat_map(|rule| list(&rule["verbs"]).filter_map(Value::as_str));
+        verbs.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for overlay in OVERLAYS {
+        assert_eq!(verbs(&Overlay::build(overlay).await.unwrap()), ["get"], "{overlay}");
+    }
+    let text = "resources: [CONFIG/production]\ncomponents: [CONFIG/secret-watch]\n";
+    assert_eq!(verbs(&site(text, &[]).await), ["get", "list", "watch"]);
+}
+
+#[tokio::test]
+async fn production_calls_nobody_but_whom_it_must() {
+    let overlay = Overlay::build("production").await.unwrap();
+    let expected =
+        [("boot-operator", vec![53, 443, 5000, 6443]), ("metal-operator", vec![53, 80, 443, 6443])];
+    assert_eq!(overlay.names("NetworkPolicy"), expected.each_ref().map(|(name, _)| *name));
+    for (binary, ports) in expected {
+        let policy = overlay.named("NetworkPolicy", binary).unwrap();
+        let types: Vec<_> = list(&policy["spec"]["policyTypes"]).collect();
+        assert_eq!(types, ["Ingress", "Egress"]);
+        let mut open = BTreeSet::new();
+        for rule in list(&policy["spec"]["egress"]) {
+            let of_rule: Vec<_> =
+                list(&rule["ports"]).map(|it| it["port"].as_u64().unwrap()).collect();
+            assert!(!of_rule.is_empty(), "every port is open: {rule}");
+            // Names are answered on link-local addresses, too.
+            if of_rule.iter().any(|port| *port != 53) {
+                let excepted = rule["to"].to_string();
+                for inwards in ["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"] {
+                    assert!(excepted.contains(inwards), "{binary}: {inwards}");
+                }
+            }
+            open.extend(of_rule);
+        }
+        assert_eq!(open.into_iter().collect::<Vec<_>>(), ports, "{binary}");
+    }
 }
 
 #[tokio::test]
@@ -167,6 +275,22 @@ fn the_template_to_patch_is_the_built_in_one() {
         read("bases/metal-operator/ignition-template.yaml"),
         read("operators/core/src/discovery/ignition-template.yaml")
     );
+}
+
+/// What a site has, whose `kustomization.yaml` says CONFIG for our folder of that name, and which has
+/// these files beside it.
+async fn site(text: &str, files: &[(&str, &str)]) -> Overlay {
+    let site = tempfile::tempdir().unwrap();
+    let (folder, config) = (site.path().canonicalize().unwrap(), workspace().join("config"));
+    let config = config.canonicalize().unwrap();
+    // Kustomize takes no absolute paths.
+    let up = "../".repeat(folder.components().count() - 1);
+    let config = format!("{up}{}", config.strip_prefix("/").unwrap().display());
+    fs::write(folder.join("kustomization.yaml"), text.replace("CONFIG", &config)).unwrap();
+    for (file, content) in files {
+        fs::write(folder.join(file), content).unwrap();
+    }
+    Overlay::build_folder("site", &folder).await.unwrap()
 }
 
 /// The one Deployment with these labels.
