@@ -26,6 +26,7 @@ use crate::{
     live::Live,
     secrets::Secrets,
     view::View,
+    windows::Windows,
 };
 use axum::{
     Router,
@@ -75,6 +76,8 @@ pub struct Site {
     pub patience: Duration,
     /// What the log said of late.
     pub told: Told,
+    /// How long windows have lasted.
+    pub windows: Windows,
     /// Where machines reach this process.
     pub urls: Urls,
     /// What machines get by UEFI HTTP boot that no boot config is for.

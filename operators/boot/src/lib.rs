@@ -25,6 +25,7 @@ mod testing;
 pub mod tls;
 pub mod unseen;
 pub mod view;
+pub mod windows;
 mod wiring;
 
 pub use context::{ConfigRef, Context, HTTP_MANAGER, Kind, MANAGER, Named};

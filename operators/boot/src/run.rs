@@ -15,6 +15,7 @@ use crate::{
     secrets::Secrets,
     unseen::Unseen,
     view::View,
+    windows::Windows,
     wiring::{self, Queues},
 };
 use anyhow::Context as _;
@@ -317,6 +318,7 @@ fn site(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> Site {
         addresses: args.machine_addresses,
         patience: PATIENCE,
         told: Told::default(),
+        windows: Windows::default(),
         urls: ctx.urls.clone(),
         default_uki,
         architecture: args.architecture.clone(),

@@ -391,6 +391,7 @@ pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tem
         addresses: Addresses::Leased,
         patience: Duration::ZERO,
         told: Told::default(),
+        windows: crate::windows::Windows::default(),
         urls: urls(),
         default_uki: DefaultUki::None,
         architecture: "amd64".to_owned(),

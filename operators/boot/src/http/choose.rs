@@ -96,7 +96,10 @@ fn admit<K: BootConfig>(
     if site.outside == Outside::Refuse
         && let (Owned::By(configuration), Some(server)) = (owner, server)
     {
-        chosen.closes = window::closes(server, configuration, Timestamp::now());
+        let held = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
+        let holds = held.is_some_and(|window| site.windows.holds(&chosen.server, window));
+        let closes = window::closes(server, configuration, Timestamp::now());
+        chosen.closes = closes.filter(|_| holds);
         if chosen.closes.is_none() {
             return Err(Refusal::Closed { server: chosen.server.clone() });
         }
