@@ -64,6 +64,7 @@ fn no_lease_waits_for_the_api_server_and_no_endpoint_is_forgotten() {
         let bmc = lab.near(BMC).reboot().await.unwrap();
         // One that has never seen an API server knows its leases as well.
         lab.restart_netboot().await;
+        assert_eq!(lab.near(BMC).reset().await.unwrap(), bmc);
         let other = lab.near(OTHER_BMC).reboot().await.unwrap();
         assert_ne!(bmc, other);
         outage.end().await.unwrap();

@@ -5,12 +5,12 @@ use crate::{
     published::{Published, Shown, is_news},
     recorder::Sightings,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metal_core::{
     dhcp::{Lease, Leases, Sighting},
     macdb::MacDb,
 };
-use metal_runtime::report::Chain;
+use metal_runtime::{clock::Steps, report::Chain};
 use std::{io, path::Path};
 
 /// The leases.
@@ -24,6 +24,8 @@ pub(crate) struct Ledger<A> {
     changed: Vec<Lease<A>>,
     /// Whether the last packets were answered.
     answered: bool,
+    /// Whether somebody sets the clock.
+    steps: Steps,
     /// What was wrong with the lease file last time, so that it is told once.
     trouble: Option<String>,
 }
@@ -31,8 +33,8 @@ pub(crate) struct Ledger<A> {
 impl<A: Shown> Ledger<A> {
     /// Leases that are kept in memory, until there is a file.
     pub(crate) fn new(leases: Leases<A>, published: Option<Published>) -> Self {
-        let (changed, answered) = (Vec::new(), false);
-        Self { leases, file: None, published, changed, answered, trouble: None }
+        let (changed, answered, steps) = (Vec::new(), false, Steps::default());
+        Self { leases, file: None, published, changed, answered, steps, trouble: None }
     }
 
     /// Keeps leases in a file from now on, and takes over those that it has.
@@ -111,6 +113,28 @@ impl<A: Shown> Ledger<A> {
         }
     }
 
+    /// Lets no lease end or last because somebody has set the clock.
+    pub(crate) fn follow_clock(&mut self) {
+        if let Some(by) = self.steps.look() {
+            tracing::warn!(%by, "the clock was set: leases last for as long as before");
+            self.shift(by);
+        }
+    }
+
+    /// Moves all leases by the time by which the clock was set. Those of another instance were
+    /// written by its own clock: they may last longer than they must, and not end too soon.
+    fn shift(&mut self, by: SignedDuration) {
+        if by.is_negative() && self.published.as_ref().is_some_and(Published::is_shared) {
+            return;
+        }
+        let shifted: Vec<_> =
+            self.leases.all().into_iter().map(|lease| lease.shifted(by)).collect();
+        for lease in shifted {
+            self.record(lease);
+        }
+        self.commit();
+    }
+
     /// Whether packets are to be answered now, and were not before. What the other instance has
     /// said until now is taken over then.
     pub(crate) fn takes_over(&mut self) -> bool {
@@ -177,5 +201,61 @@ impl<A: Shown> Ledger<A> {
     #[cfg(test)]
     pub(crate) fn fail_writes(&mut self) {
         self.file.as_mut().unwrap().fail_writes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_core::dhcp::{Client, Instances, Part, Sharing, State};
+    use std::net::Ipv4Addr;
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    #[test]
+    fn a_clock_that_is_set_neither_ends_a_lease_nor_makes_it_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leases");
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        for by in [10 * HOUR, -10 * HOUR] {
+            let mut ledger = ledger(None);
+            std::fs::remove_file(&path).ok();
+            ledger.open(&path).unwrap();
+            assert!(ledger.record(lease(start + HOUR)) && ledger.commit());
+            ledger.shift(by);
+            let held =
+                |ledger: &Ledger<Ipv4Addr>, now| ledger.leases.get(ADDRESS).unwrap().is_bound(now);
+            let last = SignedDuration::from_secs(1);
+            assert!(held(&ledger, start + by + HOUR - last), "{by}");
+            assert!(!held(&ledger, start + by + HOUR), "{by}");
+            ledger.close();
+            let mut again = self::ledger(None);
+            again.open(&path).unwrap();
+            assert!(held(&again, start + by + HOUR - last), "{by}: it is written down");
+            assert!(!held(&again, start + by + HOUR), "{by}: it is written down");
+        }
+    }
+
+    #[test]
+    fn leases_of_another_instance_end_no_sooner_because_our_clock_is_set_back() {
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        let mut ledger = ledger(Some(Sharing::Standby));
+        ledger.record(lease(start + HOUR));
+        ledger.shift(-10 * HOUR);
+        assert_eq!(ledger.leases.get(ADDRESS).unwrap().until, start + HOUR);
+        ledger.shift(10 * HOUR);
+        assert_eq!(ledger.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
+    }
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    fn ledger(mode: Option<Sharing>) -> Ledger<Ipv4Addr> {
+        let instances = mode.map(|mode| Instances { mode, part: Part::First });
+        Ledger::new(Leases::default(), Some(Published::new(instances)))
+    }
+
+    fn lease(until: Timestamp) -> Lease {
+        let client = Client::Mac("02:00:00:00:00:01".parse().unwrap());
+        Lease { address: ADDRESS, client, state: State::Bound, until, binding: None }
     }
 }

@@ -85,6 +85,8 @@ struct Shared {
 
 #[derive(Debug)]
 struct Known {
+    /// There is another instance.
+    is_shared: bool,
     standing: Standing,
     /// Those whose leases were all noted.
     complete: HashSet<Family>,
@@ -99,7 +101,8 @@ impl Published {
         let waits = instances.is_some_and(|it| it.mode == Sharing::Standby);
         let standing = if waits { Standing::Waits } else { Standing::Leads };
         let (complete, leases, heard) = Default::default();
-        let state = Mutex::new(Known { standing, complete, leases, heard });
+        let is_shared = instances.is_some();
+        let state = Mutex::new(Known { is_shared, standing, complete, leases, heard });
         Self(Arc::new(Shared { state, queue: Queue::default() }))
     }
 
@@ -136,6 +139,11 @@ impl Published {
     /// Whether packets are to be answered.
     pub fn answers(&self) -> bool {
         self.standing() != Standing::Waits
+    }
+
+    /// Whether there is another instance.
+    pub fn is_shared(&self) -> bool {
+        self.lock().is_shared
     }
 
     /// What this instance does.

@@ -177,6 +177,7 @@ impl Server {
         for (index, link) in self.links.iter().enumerate() {
             batch.receive(index, link, &self.metrics);
         }
+        self.ledger.follow_clock();
         if self.ledger.takes_over() {
             self.recall_bmcs();
         }

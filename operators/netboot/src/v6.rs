@@ -158,6 +158,7 @@ impl Server {
 
     /// Takes what has arrived, and answers it.
     fn turn(&mut self) {
+        self.ledger.follow_clock();
         if self.ledger.takes_over() {
             self.recall_bmcs();
         }

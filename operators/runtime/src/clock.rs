@@ -1,10 +1,71 @@
-//! A clock that nobody sets, and that goes on while the machine sleeps.
+//! A clock that nobody sets, and that goes on while the machine sleeps; and what is set of the other
+//! one.
 
+use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
+
+/// The two clocks are not read at one moment, and one of them is corrected little by little.
+const LEAST: SignedDuration = SignedDuration::from_secs(2);
 
 /// Time since the machine was booted. Only differences mean something.
 pub fn since_boot() -> Duration {
     // Linux has had this clock since 2.6.39; without it nothing is ever held to be fresh.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}
+
+/// Notices that somebody sets the clock on the wall.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    /// How much it is ahead of the other one.
+    ahead: SignedDuration,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { ahead: ahead(Timestamp::now(), since_boot()) }
+    }
+}
+
+impl Steps {
+    /// By how much it was set since the last look, if it was.
+    pub fn look(&mut self) -> Option<SignedDuration> {
+        self.look_at(Timestamp::now(), since_boot())
+    }
+
+    fn look_at(&mut self, wall: Timestamp, boot: Duration) -> Option<SignedDuration> {
+        let now = ahead(wall, boot);
+        let by = now.saturating_sub(self.ahead);
+        if by.abs() < LEAST {
+            return None;
+        }
+        self.ahead = now;
+        Some(by)
+    }
+}
+
+fn ahead(wall: Timestamp, boot: Duration) -> SignedDuration {
+    let boot = SignedDuration::try_from(boot).unwrap_or(SignedDuration::MAX);
+    wall.as_duration().saturating_sub(boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_once_and_one_that_goes_on_is_not() {
+        let at = |wall: i64, boot: u64| {
+            (Timestamp::from_second(wall).unwrap(), Duration::from_secs(boot))
+        };
+        let (wall, boot) = at(1_000_000, 100);
+        let mut steps = Steps { ahead: ahead(wall, boot) };
+        let mut look = |(wall, boot)| steps.look_at(wall, boot).map(|by| by.as_secs());
+        assert_eq!(look(at(1_000_050, 150)), None);
+        assert_eq!(look(at(1_000_151, 250)), None, "corrected by a second");
+        assert_eq!(look(at(1_003_750, 250)), Some(3600));
+        assert_eq!(look(at(1_003_760, 260)), None);
+        assert_eq!(look(at(900_000, 300)), Some(-103_800));
+        assert_eq!(look(at(900_010, 310)), None);
+    }
 }

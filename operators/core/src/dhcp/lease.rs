@@ -79,6 +79,15 @@ impl<A: Clone> Lease<A> {
         Self { state, until, ..self.clone() }
     }
 
+    /// The same after the clock was set by so much: what is left of its time is as before.
+    #[must_use]
+    pub fn shifted(&self, by: SignedDuration) -> Self {
+        let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+        let until = self.until.saturating_add(by).unwrap_or(limit);
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
+        Self { until, ..self.clone() }
+    }
+
     /// The same, of an address written in another way.
     pub fn at<B>(&self, address: B) -> Lease<B> {
         let Self { client, state, until, binding, .. } = self;
