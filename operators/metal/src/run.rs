@@ -72,7 +72,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let tenure = candidate.as_ref().map(Candidate::tenure).unwrap_or_default();
     let ctx = context(&args, &client, unreadable, tenure).await?;
-    ctx.view.register(&readiness);
+    ctx.view.register(&readiness, ctx.started);
     let queues = queues(&ctx, &mut metrics);
     metrics.register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx), queues.clone())));
     let listener = listen(&args).await?;

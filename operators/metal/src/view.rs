@@ -1,12 +1,16 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
+use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition, inventory::Report,
 };
 use metal_core::{claim::free, system_uuid::swapped};
-use metal_runtime::{health::Readiness, index::Index};
+use metal_runtime::{
+    health::{Readiness, State},
+    index::Index,
+};
 use std::sync::Arc;
 
 /// How a server is found.
@@ -142,8 +146,8 @@ pub fn prune(inventory: &mut ServerInventory) {
 }
 
 impl View {
-    /// Tells who waits for which list.
-    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
+    /// Tells who waits for which list, in a process that started at this time.
+    pub fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
             let view = Arc::clone(self);
             readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
@@ -155,6 +159,13 @@ impl View {
         check("serverbootconfigurations", |view| view.configurations.is_ready());
         check("serverclaims", |view| view.claims.is_ready());
         check("serverinventories", |view| view.inventories.is_ready());
+        let view = Arc::clone(self);
+        let waits = format!(
+            "the registry has reports come again; API server not reached since {started:.0}"
+        );
+        readiness.part("api-server", move || {
+            if view.servers.is_ready() { State::Fine } else { State::Unready(waits.clone()) }
+        });
     }
 
     /// All of it may be old: [`Self::listed`] waits for new lists.
