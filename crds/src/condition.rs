@@ -43,5 +43,9 @@ pub const INVENTORY_COMPLETE: &str = "InventoryComplete";
 pub const HTTP_BOOT_READY: &str = "HTTPBootReady";
 /// ServerBootConfiguration: iPXE has what it needs.
 pub const IPXE_BOOT_READY: &str = "IPXEBootReady";
+/// BMC: it has answered at some time, be it that it refused; absent where its address tells that.
+pub const ANSWERED: &str = "Answered";
+/// BMC: its Endpoint is there; absent where that was always so.
+pub const ENDPOINT_FOUND: &str = "EndpointFound";
 /// BMC: every system it has became a Server.
 pub const SYSTEMS_KNOWN: &str = "SystemsKnown";

@@ -6,11 +6,11 @@ use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
-use metal_api::{Bmc, BmcSecret, Server, annotation};
+use metal_api::{Bmc, BmcSecret, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{Decision, Destination, Note, Observation, Reading, Said, decide, server_name},
-    dhcp::newcomers::{has_answered, is_made_by},
+    dhcp::newcomers::has_answered,
     redfish::{ManagerReading, Unreachable},
     server::Reading as SystemReadingOf,
 };
@@ -103,8 +103,8 @@ pub async fn pass<C: Connect>(
                 settled.map_err(Error::write("BMC"))?;
                 return Ok(Next::After(CAUGHT_UP));
             }
-            Decision::Collect => {
-                collect(&ctx, &bmc).await?;
+            Decision::Collect { credentials } => {
+                collect(&ctx, &bmc, credentials).await?;
                 return Ok(Next::After(CAUGHT_UP));
             }
             Decision::Create(servers) => {
@@ -132,10 +132,12 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
         uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
     let (failure, secret) = (failure(work, &name), ctx.secret_of(bmc));
     let servers = servers(ctx, &name, said.map_or(0, |said| said.systems.len()));
+    let database = ctx.mac_prefixes.current();
     decide(&Observation {
         bmc,
         destination,
         secret: secret.as_deref(),
+        database: database.as_deref(),
         mac_address: mac_address(ctx, bmc),
         reading: reading.as_ref(),
         servers: &servers,
@@ -199,10 +201,17 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
 }
 
 /// Removes what was made for a BMC that never answered: the credentials first, since nothing leads
-/// to them once it is gone.
-async fn collect<C>(ctx: &Context<C>, bmc: &Bmc) -> Result<(), Error> {
+/// to them once it is gone. An Endpoint that the watch does not show yet keeps all of it.
+async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<(), Error> {
     let client = &ctx.client;
-    if let Some(secret) = ctx.secret_of(bmc).filter(|secret| is_made_by(&**secret, MANAGER)) {
+    if let Some(reference) = &bmc.spec.endpoint_ref {
+        let endpoints = Api::<Endpoint>::all(client.clone());
+        let found = endpoints.get_metadata_opt(&reference.name).await;
+        if found.map_err(Error::read("Endpoint"))?.is_some() {
+            return Ok(());
+        }
+    }
+    if let Some(secret) = ctx.secret_of(bmc).filter(|_| credentials) {
         let secrets = Api::<BmcSecret>::all(client.clone());
         delete_seen(&secrets, &*secret).await.map_err(Error::write("BMCSecret"))?;
     }

@@ -6,7 +6,7 @@ use crate::{
     conditions::{self, Fact},
     dhcp::{
         self,
-        newcomers::{has_answered, is_made_by},
+        newcomers::{can_be_made_again, has_answered, is_made_by},
     },
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
@@ -35,6 +35,9 @@ const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
 const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 /// How long after a BMC its Endpoint and its BMCSecret may be seen.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
+/// How long the Endpoint of a BMC that never answered may be away: it may be replaced, or be
+/// restored after the BMC.
+const FORSAKEN: SignedDuration = SignedDuration::from_hours(1);
 
 /// Reason of a BMC that sent more than it may. After a restart it is what tells.
 const MISBEHAVES: &str = "Misbehaving";
@@ -68,13 +71,15 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             if let Some(wait) = may_still_come(seen).filter(|_| comes) {
                 return Decision::Rest(wait);
             }
-            if *reason == "EndpointMissing" && is_forsaken(seen) {
-                return Decision::Collect;
-            }
             set(new, seen, condition::READY, Err((reason, message)));
-            return Decision::Rest(RESYNC);
+            if *reason != "EndpointMissing" {
+                endpoint_is_there(new, seen);
+                return Decision::Rest(RESYNC);
+            }
+            return forsaken(new, seen, message).unwrap_or(Decision::Rest(RESYNC));
         }
     };
+    endpoint_is_there(new, seen);
     let Some(reading) = seen.reading else {
         return first_look(new, seen).map_or(Decision::Look, Decision::Rest);
     };
@@ -111,19 +116,29 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             Decision::Rest(left)
         }
         Err(Unreachable::Unauthorized) => {
+            answered(new, seen);
             let name = &seen.bmc.spec.bmc_secret_ref.name;
             let why = format!("the BMC refuses the credentials: correct BMCSecret {name}");
             set(new, seen, condition::READY, Err(("AuthenticationFailed", &why)));
             Decision::Rest(left)
         }
         Err(Unreachable::SessionsFull(why)) => {
+            answered(new, seen);
             set(new, seen, condition::READY, Err(("SessionLimitExceeded", why)));
             Decision::Rest(left)
         }
         Err(Unreachable::Misbehaving(why)) => {
+            answered(new, seen);
             set(new, seen, condition::READY, Err((MISBEHAVES, why)));
             Decision::Rest(left)
         }
+    }
+}
+
+/// It has answered, and may be silent from now on.
+fn answered(new: &mut BmcStatus, seen: &Observation<'_>) {
+    if new.ip.is_none() {
+        set(new, seen, condition::ANSWERED, Ok("Refused"));
     }
 }
 
@@ -161,9 +176,27 @@ fn settle(seen: &Observation<'_>) -> Option<Decision> {
     (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Settle)
 }
 
-/// Whether nobody needs it: it was made on a stranger's word, whose Endpoint is gone by now.
-fn is_forsaken(seen: &Observation<'_>) -> bool {
-    is_made_by(seen.bmc, MAKER) && !has_answered(seen.bmc) && seen.servers.is_empty()
+/// What becomes of one that nobody needs: it was made on a stranger's word, whose Endpoint is gone.
+fn forsaken(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Option<Decision> {
+    if !is_made_by(seen.bmc, MAKER) || has_answered(seen.bmc) || !seen.servers.is_empty() {
+        return None;
+    }
+    set(new, seen, condition::ENDPOINT_FOUND, Err(("EndpointMissing", message)));
+    let since = new.conditions.iter().find(|c| c.type_ == condition::ENDPOINT_FOUND)?;
+    let wait = FORSAKEN - seen.now.duration_since(since.last_transition_time.0);
+    if wait.is_positive() {
+        return Some(Decision::Rest(wait.min(FORSAKEN)));
+    }
+    let ours = seen.secret.filter(|secret| is_made_by(*secret, MAKER)).zip(seen.database);
+    let credentials = ours.is_some_and(|(secret, database)| can_be_made_again(secret, database));
+    Some(Decision::Collect { credentials })
+}
+
+/// Its Endpoint has come back, if it was away.
+fn endpoint_is_there(new: &mut BmcStatus, seen: &Observation<'_>) {
+    if new.conditions.iter().any(|c| c.type_ == condition::ENDPOINT_FOUND) {
+        set(new, seen, condition::ENDPOINT_FOUND, Ok("Found"));
+    }
 }
 
 /// How soon to ask again who is silent: ever more slowly who has never answered, as it may be

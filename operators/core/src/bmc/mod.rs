@@ -11,7 +11,10 @@ pub(crate) use known::note_of_new;
 pub use known::{Note, Verification, certificate, may_log_in};
 pub use reach::{Destination, Missing, destination, inline_destination};
 
-use crate::redfish::{ManagerReading, SystemReading, Unreachable};
+use crate::{
+    macdb::MacDb,
+    redfish::{ManagerReading, SystemReading, Unreachable},
+};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Bmc, BmcSecret, BmcStatus, Server};
 use std::{collections::BTreeMap, sync::Arc};
@@ -25,6 +28,8 @@ pub struct Observation<'a> {
     pub destination: Result<Destination, Missing>,
     /// The credentials, if they are there.
     pub secret: Option<&'a BmcSecret>,
+    /// The MAC prefix database; `None` where none is configured.
+    pub database: Option<&'a MacDb>,
     /// MAC address of the Endpoint, or of the inline access.
     pub mac_address: Option<String>,
     /// The last reading, if there is one.
@@ -78,9 +83,11 @@ pub enum Decision {
     Note(Note),
     /// The new address is known now: remove the annotation that vouched for it.
     Settle,
-    /// It was made for an Endpoint that is gone, and has never answered: remove it, and its
-    /// credentials.
-    Collect,
+    /// It was made for an Endpoint that is gone, and has never answered: remove it.
+    Collect {
+        /// Whether to remove its credentials as well: nothing is lost with them.
+        credentials: bool,
+    },
     /// Create these servers, each unless it is there.
     Create(Vec<Server>),
     /// Bring URI and labels of a server up to date.

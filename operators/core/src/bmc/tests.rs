@@ -1,5 +1,8 @@
 use super::*;
-use crate::redfish::{Credentials, PowerState, Scheme};
+use crate::{
+    macdb::MacDb,
+    redfish::{Credentials, PowerState, Scheme},
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
@@ -151,20 +154,37 @@ fn what_is_known_of_a_bmc_is_noted_beside_its_credentials_and_a_word_for_it_coun
     assert_eq!(scene.created().len(), 1);
 }
 
+/// A BMC that never answered, and whose Endpoint is gone.
+fn forsaken() -> Scene {
+    let mut scene = Scene::new();
+    scene.reading = None;
+    scene.bmc.spec.access = None;
+    let endpoint = LocalObjectReference { name: "gone".to_owned() };
+    scene.bmc.spec.endpoint_ref = Some(endpoint);
+    let label = (annotation::MANAGED_BY.to_owned(), "metal-operator".to_owned());
+    scene.bmc.metadata.labels = Some([label].into());
+    let database = "macPrefixes:\n- macPrefix: aabbcc\n  protocol: Redfish\n  port: 443\n  \
+                    type: bmc\n  defaultCredentials: [{ username: foo, password: bar }]\n";
+    scene.database = Some(MacDb::parse(database).unwrap());
+    scene
+}
+
+/// What becomes of it after an hour.
+fn in_an_hour(mut scene: Scene) -> Decision {
+    scene.record();
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    scene.now += SignedDuration::from_hours(1);
+    scene.decide()
+}
+
 #[test]
 fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answered() {
     let gone = |edit: fn(&mut Scene)| {
-        let mut scene = Scene::new();
-        scene.reading = None;
-        scene.bmc.spec.access = None;
-        let endpoint = LocalObjectReference { name: "gone".to_owned() };
-        scene.bmc.spec.endpoint_ref = Some(endpoint);
-        let label = (annotation::MANAGED_BY.to_owned(), "metal-operator".to_owned());
-        scene.bmc.metadata.labels = Some([label].into());
+        let mut scene = forsaken();
         edit(&mut scene);
-        scene.decide()
+        in_an_hour(scene)
     };
-    assert_eq!(gone(|_| ()), Decision::Collect);
+    assert_eq!(gone(|_| ()), Decision::Collect { credentials: false });
     for kept in [
         gone(|scene| scene.bmc.metadata.labels = None),
         gone(|scene| {
@@ -175,7 +195,66 @@ fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answ
             scene.servers = vec![Arc::new(Server::new("a", metal_api::ServerSpec::default()))];
         }),
     ] {
-        assert!(matches!(kept, Decision::Record(_)), "{kept:?}");
+        assert!(matches!(kept, Decision::Rest(_)), "{kept:?}");
+    }
+}
+
+#[test]
+fn a_bmc_that_was_restored_before_its_endpoint_waits_for_it() {
+    let mut scene = forsaken();
+    scene.record();
+    assert_eq!(scene.condition(condition::ENDPOINT_FOUND), ("False", "EndpointMissing"));
+    scene.now += SignedDuration::from_mins(59);
+    assert_eq!(scene.decide(), Decision::Rest(SignedDuration::from_mins(1)));
+    let ip = Some("127.1.0.1".to_owned());
+    scene.bmc.spec.access = Some(InlineAccess { ip, ..InlineAccess::default() });
+    scene.reading = Some(Ok(said(Some(UUID))));
+    scene.now = Timestamp::UNIX_EPOCH;
+    scene.record();
+    assert_eq!(scene.condition(condition::ENDPOINT_FOUND), ("True", "Found"));
+}
+
+#[test]
+fn credentials_that_a_person_or_a_bmc_has_touched_are_never_collected() {
+    let collected = |edit: fn(&mut BmcSecret)| {
+        let (mut scene, mut secret) = (forsaken(), secret());
+        let label = (annotation::MANAGED_BY.to_owned(), "metal-operator".to_owned());
+        secret.metadata.labels = Some([label].into());
+        edit(&mut secret);
+        scene.secret = Some(secret);
+        let Decision::Collect { credentials } = in_an_hour(scene) else { panic!() };
+        credentials
+    };
+    assert!(collected(|_| ()));
+    assert!(!collected(|secret| secret.metadata.labels = None));
+    assert!(!collected(|secret| {
+        let rotated = ("password".to_owned(), "rotated".to_owned());
+        secret.spec.string_data.as_mut().unwrap().extend([rotated]);
+    }));
+    assert!(!collected(|secret| {
+        let note = (annotation::KNOWN_CERTIFICATE.to_owned(), "sha256:aa".to_owned());
+        secret.metadata.annotations = Some([note].into());
+    }));
+}
+
+#[test]
+fn a_bmc_that_once_refused_us_has_answered_for_good() {
+    for refusal in [
+        Unreachable::Unauthorized,
+        Unreachable::SessionsFull("full".to_owned()),
+        Unreachable::Misbehaving("too long".to_owned()),
+    ] {
+        let mut scene = forsaken();
+        let endpoint = scene.bmc.spec.endpoint_ref.take();
+        let ip = Some("127.1.0.1".to_owned());
+        scene.bmc.spec.access = Some(InlineAccess { ip, ..InlineAccess::default() });
+        scene.reading = Some(Err(refusal));
+        scene.record();
+        scene.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+        scene.record();
+        (scene.bmc.spec.access, scene.bmc.spec.endpoint_ref) = (None, endpoint);
+        scene.reading = None;
+        assert!(matches!(in_an_hour(scene), Decision::Rest(_)));
     }
 }
 
@@ -313,6 +392,7 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
             bmc: &bmc,
             destination: destination(&bmc, None, None, Scheme::Http),
             secret: None,
+            database: None,
             mac_address: None,
             reading: None,
             servers: &[],
@@ -347,7 +427,9 @@ struct Scene {
     reading: Option<Result<Said, Unreachable>>,
     servers: Vec<Arc<Server>>,
     secret: Option<BmcSecret>,
+    database: Option<MacDb>,
     holds_new: bool,
+    now: Timestamp,
 }
 
 impl Scene {
@@ -357,7 +439,9 @@ impl Scene {
             reading: Some(Ok(said(Some(UUID)))),
             servers: vec![],
             secret: None,
+            database: None,
             holds_new: false,
+            now: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -368,6 +452,7 @@ impl Scene {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
             secret: self.secret.as_ref(),
+            database: self.database.as_ref(),
             mac_address: None,
             reading: reading.as_ref(),
             servers: &self.servers,
@@ -376,7 +461,7 @@ impl Scene {
             holds_new: self.holds_new,
             failure: None,
             started: at,
-            now: at,
+            now: self.now,
         })
     }
 

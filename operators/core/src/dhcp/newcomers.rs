@@ -1,9 +1,10 @@
 //! New BMCs are recorded on a stranger's word: how many of them, and for how long.
 
 use super::Config;
+use crate::macdb::MacDb;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Bmc, annotation, condition};
+use metal_api::{Bmc, BmcSecret, annotation, condition};
 use std::{collections::HashMap, net::IpAddr};
 
 /// For how long what never answered is kept after its lease.
@@ -76,14 +77,33 @@ impl Config {
     }
 }
 
+/// Reasons of a BMC that is not Ready, and has answered all the same.
+const ANSWERS: [&str; 3] = ["AuthenticationFailed", "SessionLimitExceeded", "Misbehaving"];
+
 /// Whether a BMC has ever answered, be it that it refused its credentials.
 pub fn has_answered(bmc: &Bmc) -> bool {
     let Some(status) = &bmc.status else { return false };
-    let refuses = || {
-        let mut conditions = status.conditions.iter();
-        conditions.any(|c| c.type_ == condition::READY && c.reason == "AuthenticationFailed")
-    };
-    status.ip.is_some() || refuses()
+    status.ip.is_some()
+        || status.conditions.iter().any(|c| match c.type_.as_str() {
+            condition::ANSWERED => c.status == "True",
+            condition::READY => ANSWERS.contains(&c.reason.as_str()),
+            _ => false,
+        })
+}
+
+/// Whether credentials can be made again as they are: nobody has changed what the database of MAC
+/// prefixes says, and no BMC has shown a certificate for them.
+pub fn can_be_made_again(secret: &BmcSecret, database: &MacDb) -> bool {
+    let annotations = secret.metadata.annotations.as_ref();
+    if annotations.is_some_and(|all| all.contains_key(annotation::KNOWN_CERTIFICATE)) {
+        return false;
+    }
+    let value = |key| secret.spec.value(key);
+    let (username, password) =
+        (value(metal_api::BmcSecretSpec::USERNAME), value(metal_api::BmcSecretSpec::PASSWORD));
+    let mut defaults = database.entries().iter().flat_map(|entry| &entry.default_credentials);
+    defaults
+        .any(|it| username == Some(it.username.as_str()) && password == Some(it.password.as_str()))
 }
 
 /// Whether an object was made by this one of our programs.
@@ -168,20 +188,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bmc_that_refuses_its_credentials_has_answered() {
+    fn a_bmc_that_refuses_us_has_answered() {
         let mut bmc = Bmc::new("a", metal_api::BmcSpec::default());
         assert!(!has_answered(&bmc));
-        let fact = |reason| crate::conditions::Fact {
-            type_: condition::READY,
-            holds: false,
-            reason,
-            message: "",
-        };
-        for (reason, answered) in [("ConnectionFailed", false), ("AuthenticationFailed", true)] {
+        let fact =
+            |type_, holds, reason| crate::conditions::Fact { type_, holds, reason, message: "" };
+        for (fact, answered) in [
+            (fact(condition::READY, false, "ConnectionFailed"), false),
+            (fact(condition::READY, false, "AuthenticationFailed"), true),
+            (fact(condition::READY, false, "SessionLimitExceeded"), true),
+            (fact(condition::READY, false, "Misbehaving"), true),
+            (fact(condition::ANSWERED, true, "Refused"), true),
+        ] {
             let mut status = metal_api::BmcStatus::default();
-            crate::conditions::set(&mut status.conditions, fact(reason), None, at(0));
+            crate::conditions::set(&mut status.conditions, fact, None, at(0));
             bmc.status = Some(status);
-            assert_eq!(has_answered(&bmc), answered, "{reason}");
+            assert_eq!(has_answered(&bmc), answered, "{fact:?}");
         }
         bmc.status =
             Some(metal_api::BmcStatus { ip: Some("10.1.0.1".to_owned()), ..Default::default() });

@@ -8,7 +8,7 @@ use metal_core::dhcp::{
     Record, Sighting,
     endpoint::MAKER,
     inline,
-    newcomers::{Newcomers, has_answered, is_made_by, is_over},
+    newcomers::{Newcomers, can_be_made_again, has_answered, is_made_by, is_over},
 };
 use metal_runtime::{delete_seen, report::Chain};
 use std::{
@@ -130,11 +130,14 @@ impl Recorder {
         self.sightings.ended(mac, alone).is_some_and(|ended| is_over(ended, now))
     }
 
-    /// Credentials that we made for a BMC of this name.
+    /// Credentials that we made for a BMC of this name, and that nobody has changed.
     async fn delete_credentials(&self, name: &str) {
         let api = Api::<BmcSecret>::all(self.client.clone());
         match api.get_opt(name).await {
-            Ok(Some(secret)) if is_made_by(&secret, MAKER) => {
+            Ok(Some(secret))
+                if is_made_by(&secret, MAKER)
+                    && can_be_made_again(&secret, &self.database.borrow()) =>
+            {
                 told(name, delete_seen(&api, &secret).await);
             }
             Ok(_) => {}
