@@ -88,6 +88,12 @@ async fn carry_out<C>(
             set_finalizers(ctx, claim, &finalizers).await?;
         }
         Decision::Bind(server) => bind(ctx, claim, &server).await?,
+        Decision::LetGo(server) => {
+            let servers = Api::<Server>::all(ctx.client.clone());
+            let spec = json!({ "serverClaimRef": null });
+            let patched = patch_spec(&servers, &server, &spec, MANAGER).await;
+            patched.map_err(Error::write("Server"))?;
+        }
         Decision::ReferTo(name) => {
             let spec = json!({ "serverRef": { "name": name } });
             let patched = patch_spec(&claims(ctx, claim), claim, &spec, MANAGER).await;

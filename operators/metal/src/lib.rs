@@ -39,7 +39,8 @@ where
     Key: Clone + Eq + Hash + Ord + Send + Sync + 'static,
 {
     let failure = work.failure(key)?;
-    Some(Failure { reason: failure.reason, text: failure.text })
+    let repeated = failure.is_repeated();
+    Some(Failure { reason: failure.reason, text: failure.text, repeated })
 }
 
 /// Field manager of everything this operator applies.

@@ -1,5 +1,8 @@
 use super::{Decision, Observation, pick::pick};
-use crate::conditions::{self, Fact};
+use crate::{
+    conditions::{self, Fact},
+    server::configuration_state,
+};
 use jiff::SignedDuration;
 use metal_api::{
     BootState, ClaimPhase, Operation, Power, PowerState, Server, ServerBootConfiguration,
@@ -24,10 +27,22 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let then = plan(&mut new, seen);
     // What holds is written before what is missing: a claim is never shown Bound too early, and
     // a step that is due is never put off by a message.
-    if matches!(then, Decision::Rest(_)) && Some(&new) != claim.status.as_ref() {
+    let rests = matches!(then, Decision::Rest(_));
+    if (rests || is_stuck(seen, &new)) && Some(&new) != claim.status.as_ref() {
         return Decision::Record(Box::new(new));
     }
     then
+}
+
+/// Whether the same thing has failed again, and the status does not say so yet: what is refused for
+/// ever would never come to rest.
+fn is_stuck(seen: &Observation<'_>, new: &ServerClaimStatus) -> bool {
+    let says = |status: &ServerClaimStatus| {
+        let reconciled = status.conditions.iter().find(|c| c.type_ == condition::RECONCILED)?;
+        Some((reconciled.status.clone(), reconciled.reason.clone()))
+    };
+    seen.failure.is_some_and(|failure| failure.repeated)
+        && seen.claim.status.as_ref().and_then(says) != says(new)
 }
 
 fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
@@ -80,9 +95,15 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
 }
 
 fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Server>) -> Decision {
-    set(new, seen, condition::SCHEDULED, Ok("Bound"));
-    if seen.claim.spec.server_ref.as_ref().is_none_or(|wanted| wanted.name != name(server)) {
-        return Decision::ReferTo(name(server).to_owned());
+    match &seen.claim.spec.server_ref {
+        None => {
+            set(new, seen, condition::SCHEDULED, Ok("Bound"));
+            return Decision::ReferTo(name(server).to_owned());
+        }
+        Some(wanted) if wanted.name != name(server) => {
+            return elsewhere(new, seen, server, &wanted.name);
+        }
+        Some(_) => set(new, seen, condition::SCHEDULED, Ok("Bound")),
     }
     if server.spec.is_held() {
         let message = format!(
@@ -114,6 +135,32 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     Decision::Rest(RESYNC)
 }
 
+/// The claim names another server than the one that it was bound to: it was given a name at the
+/// moment of its binding. What has not been told to boot is given back.
+fn elsewhere(
+    new: &mut ServerClaimStatus,
+    seen: &Observation<'_>,
+    server: &Arc<Server>,
+    wanted: &str,
+) -> Decision {
+    let has_booted = new.phase == Some(ClaimPhase::Bound) || refers_to(server, seen.claim);
+    if !has_booted && !server.spec.is_held() && is_available(server) {
+        return Decision::LetGo(Arc::clone(server));
+    }
+    let message = format!(
+        "server {} is held by this claim, whose spec.serverRef names {wanted}: delete this claim, \
+         and make it again for the one that is meant",
+        name(server),
+    );
+    set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
+    Decision::Rest(RESYNC)
+}
+
+fn is_available(server: &Server) -> bool {
+    let state = server.status.as_ref().and_then(|status| status.state.as_ref());
+    state == Some(&ServerState::Available)
+}
+
 fn boot_configured(
     new: &mut ServerClaimStatus,
     seen: &Observation<'_>,
@@ -121,16 +168,16 @@ fn boot_configured(
 ) {
     let status = configuration.status.as_ref();
     let type_ = condition::BOOT_CONFIGURED;
-    match status.and_then(|status| status.state.as_ref()) {
-        Some(BootState::Ready) => set(new, seen, type_, Ok("Ready")),
-        Some(BootState::Error) => {
+    match configuration_state(configuration) {
+        BootState::Ready => set(new, seen, type_, Ok("Ready")),
+        BootState::Error => {
             let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
             let message =
                 conditions.iter().filter(|c| c.status == "False" && !c.message.is_empty());
             let message: Vec<_> = message.map(|c| c.message.as_str()).collect();
             set(new, seen, type_, Err(("BootConfigurationError", &message.join("; "))));
         }
-        Some(BootState::Pending | BootState::Other(_)) | None => {
+        BootState::Pending | BootState::Other(_) => {
             set(new, seen, type_, Err(("Pending", "the boot-operator has not answered yet")));
         }
     }
@@ -151,7 +198,7 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
 }
 
 /// Whether a boot configuration says what the claim wants, for this server.
-fn is_current(
+pub(crate) fn is_current(
     configuration: &ServerBootConfiguration,
     claim: &ServerClaim,
     server: &Server,

@@ -18,6 +18,7 @@ mod tests;
 
 pub use binding::{Binding, binding};
 pub use decide::decide;
+pub(crate) use decide::is_current;
 pub use pick::{Unfit, fits, free, pick};
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +49,8 @@ pub enum Decision {
     AddFinalizer,
     /// Write this claim into `Server.spec.serverClaimRef` of this server, if it is still the same.
     Bind(Arc<Server>),
+    /// Take this claim from `Server.spec.serverClaimRef` of this server, if it is still the same.
+    LetGo(Arc<Server>),
     /// Write the name of its server into `spec.serverRef` of the claim.
     ReferTo(String),
     /// Make the boot configuration, or bring it up to date.

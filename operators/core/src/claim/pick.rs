@@ -1,6 +1,8 @@
 //! The choice among the servers.
 
-use metal_api::{PowerState, Server, ServerClaim, ServerState, Taint, Toleration};
+use metal_api::{
+    Operation, PowerState, Server, ServerClaim, ServerState, Taint, Toleration, condition,
+};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,6 +33,15 @@ pub enum Unfit {
     /// It is being deleted.
     #[strum(serialize = "are being deleted")]
     Deleted,
+    /// An annotation tells this operator to leave it alone.
+    #[strum(serialize = "are to be ignored")]
+    Ignored,
+    /// A maintenance has it.
+    #[strum(serialize = "are in maintenance")]
+    Maintained,
+    /// Its BMC is silent, or something else keeps it from being worked on.
+    #[strum(serialize = "are not Ready")]
+    NotReady,
 }
 
 /// The server that this claim gets, or how many servers do not fit for which reason.
@@ -100,6 +111,24 @@ pub fn free(server: &Server) -> Result<(), Unfit> {
     }
     if status.and_then(|status| status.power_state.as_ref()) != Some(&PowerState::Off) {
         return Err(Unfit::Power);
+    }
+    is_worked_on(server)
+}
+
+/// Whether anybody would boot it: a claim that takes a server cannot have another one afterwards.
+fn is_worked_on(server: &Server) -> Result<(), Unfit> {
+    let operation = Operation::requested(&server.metadata).ok().flatten();
+    if operation.is_some_and(Operation::ignores_self) {
+        return Err(Unfit::Ignored);
+    }
+    if server.spec.server_maintenance_ref.is_some() {
+        return Err(Unfit::Maintained);
+    }
+    let mut conditions = server.status.iter().flat_map(|status| &status.conditions);
+    // Other versions have no such conditions.
+    let needed = [condition::READY, condition::BMC_REACHABLE];
+    if conditions.any(|c| needed.contains(&c.type_.as_str()) && c.status == "False") {
+        return Err(Unfit::NotReady);
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! A table for single decisions; the binding itself is tested on a real API server.
 
 use super::*;
+use crate::server::Failure;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use metal_api::{
     BootState, ClaimPhase, ClaimReference, LocalObjectReference, ObjectReference, Power,
     PowerState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerClaimSpec,
     ServerSpec, ServerState, ServerStatus, Taint, TaintEffect, Toleration, TolerationOperator,
-    condition, finalizer,
+    annotation, condition, finalizer,
 };
 
 #[test]
@@ -140,6 +141,74 @@ fn server_that_nobody_has_admitted_is_no_claims_whatever_that_tolerates() {
     let told = recorded(&decision).conditions.iter();
     let told = told.filter(|c| c.type_ == condition::BOOT_CONFIGURED).map(|c| c.reason.as_str());
     assert_eq!(told.collect::<Vec<_>>(), ["NotAdmitted"]);
+}
+
+#[test]
+fn a_server_that_nobody_would_boot_is_not_picked() {
+    let unfit = |edit: &dyn Fn(&mut Server)| {
+        let mut server = Server::clone(&free("a"));
+        edit(&mut server);
+        pick(&claim(), &[Arc::new(server)]).map(drop)
+    };
+    let says = |server: &mut Server, type_: &str, status: &str| {
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: "Test".to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        server.status.as_mut().unwrap().conditions.push(condition);
+    };
+    assert_eq!(unfit(&|server| says(server, condition::READY, "True")), Ok(()));
+    let counted = |why| Err([(why, 1)].into());
+    assert_eq!(unfit(&|it| says(it, condition::READY, "False")), counted(Unfit::NotReady));
+    assert_eq!(unfit(&|it| says(it, condition::BMC_REACHABLE, "False")), counted(Unfit::NotReady));
+    let ignored = unfit(&|server| {
+        let ignore = (annotation::OPERATION.to_owned(), "ignore".to_owned());
+        server.metadata.annotations = Some([ignore].into());
+    });
+    assert_eq!(ignored, counted(Unfit::Ignored));
+    let maintained = unfit(&|server| {
+        server.spec.server_maintenance_ref =
+            Some(ObjectReference { namespace: "a".to_owned(), name: "b".to_owned() });
+    });
+    assert_eq!(maintained, counted(Unfit::Maintained));
+}
+
+#[test]
+fn a_claim_that_names_another_server_meanwhile_gives_the_first_one_back() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "b".to_owned() });
+    let bound = held(&free("a"), ServerState::Available);
+    let decision = decide_on(&claim, std::slice::from_ref(&bound), &[free("b")], None);
+    assert_eq!(decision, Decision::LetGo(bound));
+    // A host may run on it.
+    let reserved = held(&free("a"), ServerState::Reserved);
+    let decision = decide_on(&claim, &[reserved], &[free("b")], None);
+    let scheduled = &recorded(&decision).conditions[0];
+    assert_eq!((&*scheduled.status, &*scheduled.reason), ("False", "Ambiguous"));
+}
+
+#[test]
+fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
+    let mut claim = claim();
+    let decide_after = |claim: &ServerClaim, repeated| {
+        let failure = Failure { reason: "Write", text: "quota".to_owned(), repeated };
+        let (candidates, now) = ([free("a")], Timestamp::UNIX_EPOCH);
+        let (holders, configuration, failure) = (&[], None, Some(&failure));
+        let seen =
+            Observation { claim, holders, candidates: &candidates, configuration, failure, now };
+        decide(&seen)
+    };
+    assert!(matches!(decide_after(&claim, false), Decision::Bind(_)));
+    let decision = decide_after(&claim, true);
+    let status = recorded(&decision);
+    let failed = status.conditions.iter().find(|c| c.type_ == condition::RECONCILED).unwrap();
+    assert_eq!((&*failed.status, &*failed.message), ("False", "quota"));
+    claim.status = Some(status.clone());
+    assert!(matches!(decide_after(&claim, true), Decision::Bind(_)), "it is tried again");
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return then;
     }
     status::keep_times(&mut new, &old);
+    // What is refused again and again would never come to the rest at which things are told.
+    if status::is_stuck(seen, &old, &new) {
+        return Decision::Record(Box::new(new));
+    }
     if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {
         return Decision::Record(Box::new(new));
     }

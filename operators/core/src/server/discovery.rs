@@ -209,7 +209,7 @@ fn finish(
     report: &ServerInventory,
 ) -> Decision {
     let ours = new.pending.is_some() || is_switched_on_here(new, seen);
-    let since = report.spec.received_time.as_ref().map_or(seen.started, |time| time.0);
+    let since = received(new, seen, report);
     if let Some(wait) = waits_for_reading(seen, system, since) {
         return wait;
     }
@@ -227,6 +227,14 @@ fn finish(
             Decision::Rest(SignedDuration::ZERO)
         }),
     }
+}
+
+/// When the report came. Whoever took it may have a clock ahead of ours: then it came after its boot
+/// was decided on, as far as this process knows.
+fn received(new: &ServerStatus, seen: &Observation<'_>, report: &ServerInventory) -> Timestamp {
+    let received = report.spec.received_time.as_ref().map(|time| time.0);
+    let decided = new.pending.as_ref().map_or(seen.started, |pending| pending.since.0);
+    received.filter(|at| *at <= seen.now).unwrap_or_else(|| decided.max(seen.started))
 }
 
 /// Whether what runs is the discovery system that we have booted, and nothing of somebody else.

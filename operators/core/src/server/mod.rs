@@ -38,7 +38,7 @@ mod window;
 pub use acted::Acted;
 pub use decide::{decide, release};
 pub use media::{MediaReading, medium_of};
-pub(crate) use status::bound_here;
+pub(crate) use status::{bound_here, configuration_state};
 
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
@@ -108,6 +108,8 @@ pub struct Failure {
     pub reason: &'static str,
     /// What went wrong.
     pub text: String,
+    /// Whether it was not the first in a row: it may go on for ever, so somebody has to be told.
+    pub repeated: bool,
 }
 
 /// What the operator of the fleet has set.

@@ -8,7 +8,10 @@ use super::{
     status::{self, Ready},
     window,
 };
-use crate::redfish::{PowerState, SystemReading};
+use crate::{
+    claim::is_current,
+    redfish::{PowerState, SystemReading},
+};
 use jiff::SignedDuration;
 use metal_api::{
     BootState, PendingKind, Power, ReclaimPolicy, ServerBootConfiguration, ServerClaim,
@@ -165,14 +168,17 @@ fn switch_on(
     }
 }
 
-/// The claim's own boot configuration, if the server refers to it.
+/// The claim's own boot configuration, if the server refers to it, and it says what the claim wants
+/// now.
 fn configuration_of<'a>(
     seen: &Observation<'a>,
     claim: &ServerClaim,
 ) -> Option<&'a ServerBootConfiguration> {
     let meta = |configuration: &&ServerBootConfiguration| {
         let (ours, theirs) = (&configuration.metadata, &claim.metadata);
-        ours.name == theirs.name && ours.namespace == theirs.namespace
+        ours.name == theirs.name
+            && ours.namespace == theirs.namespace
+            && is_current(configuration, claim, seen.server)
     };
     seen.configuration.filter(meta)
 }
@@ -217,6 +223,9 @@ pub(super) fn released(
         new.state = Some(ServerState::Available);
         new.pending = None;
         return Decision::Rest(SignedDuration::ZERO);
+    }
+    if matches!(seen.claim, ClaimSeen::NotCached) {
+        return Decision::Look(Need::Claim);
     }
     if matches!(seen.claim, ClaimSeen::Holds(_)) {
         // The cache is behind, or somebody has restored the claim: its host is not ours to stop.

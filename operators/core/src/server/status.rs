@@ -120,6 +120,13 @@ pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }
 
+/// Whether the same thing has failed again, and the status does not say so yet.
+pub(super) fn is_stuck(seen: &Observation<'_>, old: &ServerStatus, new: &ServerStatus) -> bool {
+    let says = |status| find(status, condition::RECONCILED).map(|c| (&c.status, &c.reason));
+    seen.failure.is_some_and(|failure| failure.repeated)
+        && says(&old.conditions) != says(&new.conditions)
+}
+
 /// What one reading of the system says. A value that the BMC leaves out keeps the recorded one.
 pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     let keep = |slot: &mut Option<String>, value: &Option<String>| {
@@ -219,10 +226,14 @@ fn message_of(namespace: &str, name: &str, uid: &str) -> String {
 }
 
 /// State of a boot configuration. One that was not looked at yet is `Pending`.
-pub(super) fn configuration_state(configuration: &ServerBootConfiguration) -> BootState {
-    let status = configuration.status.as_ref();
-    let state = status.and_then(|status| status.state.clone());
-    state.unwrap_or(BootState::Pending)
+pub(crate) fn configuration_state(configuration: &ServerBootConfiguration) -> BootState {
+    let Some(status) = &configuration.status else { return BootState::Pending };
+    let (seen, current) = (status.observed_generation, configuration.metadata.generation);
+    if seen.zip(current).is_some_and(|(seen, current)| seen != current) {
+        // It was said of what is no longer asked for.
+        return BootState::Pending;
+    }
+    status.state.clone().unwrap_or(BootState::Pending)
 }
 
 /// Why a boot configuration is in `Error`, in the words of its writer.

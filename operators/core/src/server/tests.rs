@@ -11,6 +11,7 @@ mod press;
 mod recording;
 mod restored;
 mod simulation;
+mod stale;
 mod window;
 
 use super::*;

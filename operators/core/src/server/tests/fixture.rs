@@ -5,7 +5,7 @@ use crate::redfish::{BootReading, MediaSlot, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use metal_api::{
-    ClaimReference, ObjectReference, Power, ServerBootConfigurationSpec,
+    ClaimReference, LocalObjectReference, ObjectReference, Power, ServerBootConfigurationSpec,
     ServerBootConfigurationStatus, ServerClaimSpec, ServerInventorySpec, ServerSpec, finalizer,
     inventory::{NetworkInterface, Report},
 };
@@ -35,6 +35,7 @@ pub(super) struct Scene {
     pub(super) report: Option<ServerInventory>,
     pub(super) acted: Option<Acted>,
     pub(super) recorded: Option<Timestamp>,
+    pub(super) failure: Option<Failure>,
     /// Whether a machine that runs in its discovery reports.
     pub(super) reports: bool,
     /// Whether boot configurations have something for UEFI.
@@ -75,6 +76,7 @@ impl Scene {
             report: None,
             acted: None,
             recorded: None,
+            failure: None,
             reports: true,
             has_uki: false,
             settings: settings(),
@@ -235,7 +237,7 @@ impl Scene {
             report: self.report.as_ref(),
             acted: self.acted.as_ref(),
             recorded: self.recorded,
-            failure: None,
+            failure: self.failure.as_ref(),
             started: self.started,
             now: self.now,
         };
@@ -303,7 +305,11 @@ fn settings() -> Settings {
 }
 
 fn configuration(namespace: &str, name: &str, state: BootState) -> ServerBootConfiguration {
-    let spec = ServerBootConfigurationSpec::default();
+    let spec = ServerBootConfigurationSpec {
+        server_ref: LocalObjectReference { name: "server-a".to_owned() },
+        image: Some(ServerClaimSpec::default().image),
+        ignition_secret_ref: None,
+    };
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(namespace.to_owned()),

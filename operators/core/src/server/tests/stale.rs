@@ -1,0 +1,63 @@
+//! Answers of others that are not about what is asked for now.
+
+use super::{fixture::*, *};
+
+#[test]
+fn a_host_is_not_started_on_the_readiness_of_what_its_claim_no_longer_asks_for() {
+    let boots = |edit: &dyn Fn(&mut Scene)| {
+        let mut scene = Scene::reserved();
+        scene.now += seconds(60);
+        scene.refresh();
+        edit(&mut scene);
+        scene.settle();
+        !matches!(scene.decide(), Decision::Rest(_))
+    };
+    assert!(boots(&|_| ()));
+    let generations = |scene: &mut Scene, now: i64, seen: Option<i64>| {
+        let configuration = scene.configuration.as_mut().unwrap();
+        configuration.metadata.generation = Some(now);
+        configuration.status.as_mut().unwrap().observed_generation = seen;
+    };
+    assert!(boots(&|scene| generations(scene, 2, Some(2))));
+    assert!(boots(&|scene| generations(scene, 2, None)), "other boot operators do not say it");
+    assert!(!boots(&|scene| generations(scene, 2, Some(1))));
+    let image = |scene: &mut Scene| scene.claim.as_mut().unwrap().spec.image = "other".to_owned();
+    assert!(!boots(&image), "the boot configuration is not the claim's any more");
+}
+
+#[test]
+fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
+    let mut scene = Scene::in_discovery(BootState::Pending);
+    scene.configuration = None;
+    let prepares = Decision::Configure(Change::PrepareDiscovery { attempt: 1 });
+    assert_eq!(scene.decide(), prepares);
+    let failure = |repeated| Failure { reason: "Write", text: "quota".to_owned(), repeated };
+    scene.failure = Some(failure(false));
+    assert_eq!(scene.decide(), prepares, "a single failure costs no write");
+    scene.failure = Some(failure(true));
+    scene.record();
+    assert_eq!(scene.condition(condition::RECONCILED), ("False", "Write"));
+    assert_eq!(scene.decide(), prepares, "it is tried again");
+}
+
+#[test]
+fn a_report_of_a_clock_that_is_ahead_is_dealt_with_now() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
+    let inventory = scene.report.as_mut().unwrap();
+    inventory.spec.received_time = Some(Time(scene.now + minutes(10)));
+    scene.now += seconds(5);
+    scene.refresh();
+    scene.now += seconds(1);
+    let change = Decision::Configure(Change::DropConfiguration);
+    assert_eq!(scene.decide(), change, "nobody waits for ten minutes");
+}
+
+#[test]
+fn a_released_server_asks_before_it_believes_that_its_claim_is_gone() {
+    let mut scene = Scene::reserved();
+    scene.server.status.as_mut().unwrap().state = Some(ServerState::Released);
+    scene.system().power = PowerState::On;
+    scene.claim = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::Claim));
+}
