@@ -1,11 +1,11 @@
 //! Controller of [`ServerClaim`].
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ServerKey};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, own, view::ServerKey};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
     runtime::events::EventType,
 };
 use metal_api::{
@@ -198,12 +198,8 @@ async fn release<C>(ctx: &Context<C>, claim: &ServerClaim) -> Result<(), Error> 
     if !claim.finalizers().iter().any(|name| name == finalizer::SERVER_CLAIM) {
         return Ok(());
     }
-    let configurations = configurations(ctx, claim);
-    match configurations.delete(&claim.name_any(), &DeleteParams::default()).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.is_not_found() => {}
-        Err(source) => return Err(Error::Write { what: "ServerBootConfiguration", source }),
-    }
+    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    own::delete_configuration(ctx, (&namespace, &name), claim).await?;
     let mut finalizers = claim.finalizers().to_vec();
     finalizers.retain(|name| name != finalizer::SERVER_CLAIM);
     set_finalizers(ctx, claim, &finalizers).await
@@ -260,7 +256,8 @@ mod tests {
                 if deleted { r#""deletionTimestamp":"2026-01-01T00:00:00Z","# } else { "" };
             format!(
                 r#"{{"metadata":{{{deleted}"name":"a","namespace":"tenant","resourceVersion":"7",
-                    "finalizers":["other","{}"]}}}}"#,
+                    "uid":"u","finalizers":["other","{}"],"ownerReferences":[{{"apiVersion":"",
+                    "kind":"","name":"a","uid":"u"}}]}}}}"#,
                 finalizer::SERVER_CLAIM
             )
         };
@@ -268,9 +265,10 @@ mod tests {
         let requests = requests(metadata(true)).await;
         let claim = "/apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/serverclaims/a?";
         let configuration = claim.replace("serverclaims", "serverbootconfigurations");
-        let [read, delete, patch] = requests.as_slice() else { panic!("{requests:?}") };
+        let [read, _, delete, patch] = requests.as_slice() else { panic!("{requests:?}") };
         assert!(read.starts_with(&format!("GET {}", claim.trim_end_matches('?'))), "{read}");
         assert!(delete.starts_with(&format!("DELETE {configuration}")), "{delete}");
+        assert!(delete.contains(r#""preconditions":{"uid":"u"}"#), "{delete}");
         assert!(patch.starts_with(&format!("PATCH {claim}")), "{patch}");
         assert!(patch.contains(r#""finalizers":["other"],"resourceVersion":"7""#), "{patch}");
     }

@@ -44,6 +44,22 @@ pub enum Error {
          run the boot-operator in this namespace"
     )]
     MediaKey(String),
+    /// An object of somebody else has a name that ours should have.
+    #[error(
+        "{what} {namespace}/{name} was made by somebody else: delete it, or give the server another \
+         name"
+    )]
+    NameTaken {
+        /// Its kind.
+        what: &'static str,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// An object was deleted while it was being written.
+    #[error("{0} was deleted meanwhile")]
+    Vanished(&'static str),
     /// The object cannot be deleted yet.
     #[error("cannot be deleted")]
     Claimed(#[from] StillClaimed),
@@ -78,6 +94,8 @@ impl ReconcileError for Error {
             | Self::Keys(_)
             | Self::RegistrationKey
             | Self::MediaKey(_)
+            | Self::NameTaken { .. }
+            | Self::Vanished(_)
             | Self::Restless => Class::Transient,
         }
     }

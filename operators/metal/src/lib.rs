@@ -12,6 +12,7 @@ pub mod macdb;
 mod media;
 pub mod metrics;
 pub mod notices;
+mod own;
 pub mod registry;
 mod run;
 pub mod server;

@@ -81,9 +81,9 @@ async fn ask_no_longer<C>(
     name: &str,
 ) -> Result<(), Error> {
     let Some(claim) = &server.spec.server_claim_ref else { return Ok(()) };
-    let Some(claim) = ctx.view.claims.named(Some(&claim.namespace), &claim.name) else {
-        return Ok(());
-    };
+    let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &claim.namespace);
+    let claim = claims.get_opt(&claim.name).await.map_err(Error::read("ServerClaim"))?;
+    let Some(claim) = claim else { return Ok(()) };
     let all = list::<ServerMaintenance, C>(ctx, "ServerMaintenance").await?;
     let is_going = |it: &ServerMaintenance| {
         it.metadata.deletion_timestamp.is_some()
@@ -97,8 +97,6 @@ async fn ask_no_longer<C>(
     if change.labels.is_empty() {
         return Ok(());
     }
-    let namespace = claim.namespace().unwrap_or_default();
-    let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &namespace);
     let patched = patch_metadata(&claims, &claim.metadata, &change, MANAGER).await;
     patched.map_err(Error::write("ServerClaim"))
 }

@@ -18,7 +18,9 @@ use serde_json::json;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Field manager of the registry: it writes one condition of boot configurations, and nothing
 /// else of them.
@@ -26,16 +28,20 @@ const REGISTRY: &str = "metal-operator-registry";
 /// Most reports that are remembered; the rest is written once more than needed.
 const REMEMBERED: usize = 1 << 14;
 
+/// How soon a report that was kept shows in the watch.
+const SHOWN: Duration = Duration::from_secs(10);
+
 /// Fingerprint of the last report of each boot, to tell whether the next one says anything new.
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<HashMap<String, Fingerprint>>);
+pub struct Stored(Mutex<HashMap<String, (Fingerprint, Instant)>>);
 
 type Fingerprint = [u8; 32];
 
 impl Stored {
-    fn is_known(&self, boot: &str, report: Fingerprint) -> bool {
+    /// When this report was kept, if it is the last one of its boot.
+    fn since(&self, boot: &str, report: Fingerprint) -> Option<Instant> {
         let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.get(boot) == Some(&report)
+        stored.get(boot).filter(|(last, _)| *last == report).map(|(_, at)| *at)
     }
 
     fn keep(&self, boot: &str, report: Fingerprint) {
@@ -43,7 +49,7 @@ impl Stored {
         if stored.len() >= REMEMBERED {
             stored.clear();
         }
-        stored.insert(boot.to_owned(), report);
+        stored.insert(boot.to_owned(), (report, Instant::now()));
     }
 }
 
@@ -61,10 +67,11 @@ impl Registry {
     ) -> Result<(), Denied> {
         let report = registry::normalize(report)?;
         let fingerprint = registry::fingerprint(&report).ok();
-        if fingerprint.is_some_and(|it| self.stored.is_known(boot, it)) {
+        let name = server.name_any();
+        let since = fingerprint.and_then(|it| self.stored.since(boot, it));
+        if since.is_some_and(|at| at.elapsed() < SHOWN || self.keeps(&name, boot)) {
             return Ok(());
         }
-        let name = server.name_any();
         let spec = ServerInventorySpec {
             server_ref: LocalObjectReference { name: name.clone() },
             system_uuid: server.spec.effective_uuid().unwrap_or_default(),
@@ -82,6 +89,13 @@ impl Registry {
             self.stored.keep(boot, fingerprint);
         }
         Ok(())
+    }
+
+    /// Whether a report of this boot is there: somebody may have deleted it, or put an older one in
+    /// its place.
+    fn keeps(&self, server: &str, boot: &str) -> bool {
+        let inventory = self.view.inventories.named(None, server);
+        inventory.is_some_and(|it| it.spec.boot_configuration_uid.as_deref() == Some(boot))
     }
 
     /// The report as it was kept.

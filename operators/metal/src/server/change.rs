@@ -1,13 +1,13 @@
 //! Writes to the cluster that a server decides on, other than its status.
 
 use super::prepare;
-use crate::{CAUGHT_UP, Context, Error, MANAGER};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, own};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
-use metal_api::{ObjectReference, Server, ServerBootConfiguration, annotation, finalizer};
+use metal_api::{ObjectReference, Server, annotation, finalizer};
 use metal_core::server::{Change, boot_id};
 use metal_runtime::{patch_annotations, patch_spec};
 use serde_json::{Value, json};
@@ -104,15 +104,8 @@ async fn set_finalizers<C>(
 async fn drop_configuration<C>(ctx: &Context<C>, server: &Server) -> Result<(), Error> {
     let reference = server.spec.boot_configuration_ref.as_ref();
     if reference == Some(&discovery_of(ctx, server)) {
-        let configurations =
-            Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-        match configurations.delete(&server.name_any(), &DeleteParams::default()).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(source) => {
-                return Err(Error::Write { what: "ServerBootConfiguration", source });
-            }
-        }
+        let key = (ctx.settings.namespace.as_str(), server.name_any());
+        own::delete_configuration(ctx, (key.0, &key.1), server).await?;
     }
     patch(ctx, server, &json!({ "bootConfigurationRef": null })).await
 }

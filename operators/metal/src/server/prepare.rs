@@ -1,7 +1,7 @@
 //! What one discovery needs: keys, ignition, boot configuration, in this order. The number of the
 //! attempt on the last one says that all of them are there.
 
-use crate::{Context, Error, MANAGER, keys};
+use crate::{Context, Error, MANAGER, keys, own};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -46,10 +46,10 @@ pub(super) async fn discovery<C>(
     let pair = [("pub", keys.public), ("pem", keys.private), ("password", keys.password)];
     let secrets = Api::<Secret>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let ssh = secret(ctx, server, &format!("{name}-ssh"), pair);
-    apply(&secrets, &ssh, MANAGER).await.map_err(Error::write("Secret of the SSH keys"))?;
+    own::make(&secrets, &ssh, server, "Secret").await?;
     let document = [("format", "fcos".to_owned()), ("ignition", ignition)];
     let ignition = secret(ctx, server, &name, document);
-    apply(&secrets, &ignition, MANAGER).await.map_err(Error::write("Secret of the ignition"))?;
+    own::make(&secrets, &ignition, server, "Secret").await?;
     configuration(ctx, server, attempt).await
 }
 

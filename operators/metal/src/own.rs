@@ -1,0 +1,153 @@
+//! Objects that we make under the name of a server or of a claim. Somebody else may have made one of
+//! that name before: it is neither changed nor deleted.
+
+use crate::{Context, Error, MANAGER};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use metal_api::ServerBootConfiguration;
+use metal_runtime::apply;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// Whether an object belongs to the one with this UID.
+fn belongs_to(object: &ObjectMeta, owner: Option<&str>) -> bool {
+    let mut owners = object.owner_references.iter().flatten();
+    owner.is_some_and(|owner| owners.any(|it| it.uid == owner))
+}
+
+/// Makes an object of `owner`, or brings it up to date.
+///
+/// # Errors
+///
+/// Those of the API server; and if somebody else has made one of that name.
+pub(crate) async fn make<K, O>(
+    api: &Api<K>,
+    object: &K,
+    owner: &O,
+    what: &'static str,
+) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    O: Resource,
+{
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&params, object).await {
+        Ok(_) => return Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(error) => return Err(Error::Write { what, source: error }),
+    }
+    let name = object.name_any();
+    let found = api.get_metadata_opt(&name).await.map_err(Error::read(what))?;
+    let Some(found) = found else { return Err(Error::Vanished(what)) };
+    if !belongs_to(&found.metadata, owner.meta().uid.as_deref()) {
+        let namespace = object.namespace().unwrap_or_default();
+        return Err(Error::NameTaken { what, namespace, name });
+    }
+    let mut object = object.clone();
+    object.meta_mut().uid = found.metadata.uid;
+    apply(api, &object, MANAGER).await.map(drop).map_err(Error::write(what))
+}
+
+/// Deletes the boot configuration of this name, if it belongs to `owner`.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(crate) async fn delete_configuration<C, O: Resource>(
+    ctx: &Context<C>,
+    (namespace, name): (&str, &str),
+    owner: &O,
+) -> Result<(), Error> {
+    const WHAT: &str = "ServerBootConfiguration";
+    let api = Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), namespace);
+    let cached = ctx.view.configurations.named(Some(namespace), name);
+    let found = if let Some(cached) = cached {
+        Some(cached.metadata.clone())
+    } else {
+        // The cache may be behind.
+        let found = api.get_metadata_opt(name).await.map_err(Error::read(WHAT))?;
+        found.map(|found| found.metadata)
+    };
+    let owner = owner.meta().uid.as_deref();
+    let Some(found) = found.filter(|found| belongs_to(found, owner)) else { return Ok(()) };
+    let preconditions = Some(Preconditions { uid: found.uid, resource_version: None });
+    let params = DeleteParams { preconditions, ..DeleteParams::default() };
+    match api.delete(name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Write { what: WHAT, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, Request, Response, StatusCode};
+    use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+    use kube::{Client, client::Body};
+    use metal_api::{Server, ServerSpec};
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    #[tokio::test]
+    async fn what_somebody_else_made_under_our_name_is_not_changed() {
+        for (owner, expected) in [
+            (Some("server-uid"), Ok(["POST", "GET", "PATCH"].as_slice())),
+            (Some("uid-of-another"), Err(["POST", "GET"].as_slice())),
+            (None, Err(["POST", "GET"].as_slice())),
+        ] {
+            let (made, asked) = make_beside(owner).await;
+            match expected {
+                Ok(requests) => {
+                    made.unwrap();
+                    assert_eq!(asked, requests);
+                }
+                Err(requests) => {
+                    let text = made.unwrap_err().to_string();
+                    assert!(text.contains("Secret manager/boot-operator-ignition-key"), "{text}");
+                    assert_eq!(asked, requests, "{owner:?}");
+                }
+            }
+        }
+    }
+
+    /// What becomes of a Secret whose name is taken by one of that owner, and the requests.
+    async fn make_beside(owner: Option<&'static str>) -> (Result<(), Error>, Vec<String>) {
+        let name = "boot-operator-ignition-key";
+        let mut server = Server::new(name, ServerSpec::default());
+        server.metadata.uid = Some("server-uid".to_owned());
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some("manager".to_owned()),
+            owner_references: owner.map(|uid| {
+                vec![OwnerReference { uid: uid.to_owned(), ..OwnerReference::default() }]
+            }),
+            ..ObjectMeta::default()
+        };
+        let secret = Secret { metadata, ..Secret::default() };
+        let there = serde_json::to_vec(&secret).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            keep.lock().unwrap().push(request.method().to_string());
+            let exists =
+                br#"{"kind":"Status","status":"Failure","reason":"AlreadyExists","code":409}"#;
+            let answer = match *request.method() {
+                Method::POST => Response::builder()
+                    .status(StatusCode::CONFLICT)
+                    .body(Body::from(exists.to_vec())),
+                _ => Response::builder().body(Body::from(there.clone())),
+            };
+            async move { Ok::<_, Infallible>(answer.unwrap()) }
+        });
+        let api = Api::<Secret>::namespaced(Client::new(service, "default"), "manager");
+        let made = make(&api, &secret, &server, "Secret").await;
+        let asked = asked.lock().unwrap().clone();
+        (made, asked)
+    }
+}
