@@ -113,14 +113,13 @@ impl ServerSpec {
         self.taints.iter().any(|taint| taint.key == Taint::NOT_ADMITTED)
     }
 
-    /// The system UUID in lower case, from `systemUUID` or its older name `uuid`; `None` if both
-    /// are missing or empty.
+    /// The system UUID in its one form, lower case with hyphens, from `systemUUID` or its older name
+    /// `uuid`; `None` if both are missing or empty. What is no UUID stays as it is, in lower case.
     pub fn effective_uuid(&self) -> Option<String> {
-        [&self.system_uuid, &self.uuid]
-            .into_iter()
-            .flatten()
-            .map(|uuid| uuid.trim().to_ascii_lowercase())
-            .find(|uuid| !uuid.is_empty())
+        let texts = [&self.system_uuid, &self.uuid].into_iter().flatten();
+        let text = texts.map(|text| text.trim()).find(|text| !text.is_empty())?;
+        let parsed = text.parse::<uuid::Uuid>();
+        Some(parsed.map_or_else(|_| text.to_ascii_lowercase(), |uuid| uuid.to_string()))
     }
 }
 

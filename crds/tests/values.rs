@@ -39,6 +39,11 @@ fn both_spellings_of_the_uuid_count_and_case_does_not() {
     assert_eq!(uuid(json!({ "uuid": "ABCD" })).as_deref(), Some("abcd"));
     assert_eq!(uuid(json!({ "systemUUID": "", "uuid": " abcd " })).as_deref(), Some("abcd"));
     assert_eq!(uuid(json!({})), None);
+    let one = "38947555-7742-3448-3784-82334782383a";
+    for text in [one, "3894755577423448378482334782383A", " {38947555-7742-3448-3784-82334782383A}"]
+    {
+        assert_eq!(uuid(json!({ "systemUUID": text })).as_deref(), Some(one), "{text}");
+    }
     assert_eq!(uuid(json!({ "systemUUID": "" })), None);
 }
 

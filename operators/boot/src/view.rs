@@ -10,16 +10,12 @@ use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, MacAddr, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
-use metal_core::{
-    boot::address,
-    system_uuid::{self, is_placeholder_text},
-};
+use metal_core::{boot::address, identity, system_uuid::is_placeholder_text};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
 };
 use std::{net::IpAddr, sync::Arc};
-use uuid::Uuid;
 
 /// How a boot config is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -161,41 +157,39 @@ impl View {
 
     /// The servers with the UUID of a boot config.
     pub fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
-        let key = |uuid| ServerKey::Uuid(canonical_uuid(uuid));
-        uuid.map(|uuid| self.servers.get(&key(uuid))).unwrap_or_default()
+        let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
+        let mut found = found.unwrap_or_default();
+        identity::keep_admitted(&mut found, |server| server);
+        found
     }
 
     /// Whether several servers have a MAC address, as the ends of links between hosts and their BMCs
     /// may: it tells nothing of where one of them is.
     pub fn is_shared(&self, mac: MacAddr) -> bool {
-        self.servers.get(&ServerKey::Mac(mac)).len() > 1
+        self.with_mac(mac) > 1
     }
 
     /// Whether one server has a MAC address.
     pub fn is_of_a_server(&self, mac: MacAddr) -> bool {
-        self.servers.get(&ServerKey::Mac(mac)).len() == 1
+        self.with_mac(mac) == 1
+    }
+
+    /// How many servers have a MAC address. What nobody has admitted may say what it likes.
+    fn with_mac(&self, mac: MacAddr) -> usize {
+        let mut found = self.servers.get(&ServerKey::Mac(mac));
+        identity::keep_admitted(&mut found, |server| server);
+        found.len()
     }
 }
 
 /// What has this UUID in either byte order of SMBIOS: if both are there, nobody knows who asks.
 fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
-    let uuid = canonical_uuid(uuid);
-    let other = swapped(&uuid).filter(|other| *other != uuid);
-    let mut found = get(uuid);
-    found.extend(other.into_iter().flat_map(get));
-    found
+    identity::keys(uuid).flat_map(get).collect()
 }
 
 /// A UUID in the one form in which it is a key.
 pub fn canonical_uuid(text: &str) -> String {
-    text.trim().to_ascii_lowercase()
-}
-
-/// The UUID that a reader of SMBIOS sees who takes the first three fields for big-endian, which
-/// firmware before SMBIOS 2.6 and some management controllers do (SMBIOS 3.7, section 7.2.1).
-fn swapped(text: &str) -> Option<String> {
-    let uuid: Uuid = text.trim().parse().ok()?;
-    Some(system_uuid::swapped(uuid).to_string())
+    identity::keys(text).next().unwrap_or_default()
 }
 
 /// An IP or MAC address in the one form in which it is a key.
@@ -289,7 +283,10 @@ mod tests {
     fn a_uuid_is_found_in_any_case_and_in_either_byte_order() {
         let held = "00112233-4455-6677-8899-aabbccddeeff";
         let get = |uuid: String| if uuid == held { vec![()] } else { vec![] };
-        for uuid in [held, &held.to_uppercase(), "33221100-5544-7766-8899-AABBCCDDEEFF"] {
+        let bare = held.replace('-', "");
+        let other = "33221100-5544-7766-8899-AABBCCDDEEFF";
+        for uuid in [held, &held.to_uppercase(), other, &bare, &format!("{{{held}}}")] {
+            assert_eq!(canonical_uuid(&format!(" {uuid} ")), canonical_uuid(uuid));
             assert_eq!(by_uuid(uuid, get), [()], "{uuid}");
         }
         assert!(by_uuid("00112233-4455-6677-8899-ffeeddccbbaa", get).is_empty());

@@ -24,6 +24,8 @@ pub struct Observation<'a> {
     pub endpoint: &'a Endpoint,
     /// Names of other Endpoints with the same MAC address.
     pub twins: &'a [String],
+    /// Names of other Endpoints with the same IP address that count ([`crate::identity::is_rival`]).
+    pub same_ip: &'a [String],
     /// The MAC prefix database; `None` where none is configured.
     pub macdb: Option<&'a MacDb>,
     /// The BMC of the same name.
@@ -93,6 +95,14 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
         let message = format!("spec.macAddress is also that of {names}: delete all but one");
+        return Err(("Ambiguous", message));
+    }
+    if !seen.same_ip.is_empty() {
+        let names = seen.same_ip.join(", ");
+        let message = format!(
+            "spec.ip is also that of {names}: correct it on all but the one whose BMC is there, or \
+             delete them; until then nobody logs in at {ip}"
+        );
         return Err(("Ambiguous", message));
     }
     if let Some(bmc) = seen.bmc {

@@ -20,6 +20,7 @@ mod dice;
 pub mod discovery;
 pub mod endpoint;
 pub mod fedhcp;
+pub mod identity;
 pub mod inherited;
 pub mod json;
 mod located;

@@ -1,6 +1,10 @@
 //! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, server::Memories, view::ServerKey};
+use crate::{
+    CAUGHT_UP, Context, Error, MANAGER, failure,
+    server::Memories,
+    view::{ServerKey, uuid_keys},
+};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
@@ -21,7 +25,7 @@ use metal_runtime::{
 };
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -127,9 +131,9 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
     let destination = ctx.destination_of_bmc(bmc);
     let reading = destination.as_ref().ok().and_then(|it| readings.of(&name, it));
     let said = reading.as_ref().and_then(|reading| reading.result.as_ref().ok());
-    let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.clone());
-    let same_uuid: Vec<_> =
-        uuids.flat_map(|uuid| ctx.view.servers.get(&ServerKey::Uuid(uuid))).collect();
+    let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.as_deref());
+    let keys = uuids.flat_map(uuid_keys).collect::<BTreeSet<_>>();
+    let same_uuid: Vec<_> = keys.iter().flat_map(|key| ctx.view.servers.get(key)).collect();
     let (failure, secret) = (failure(work, &name), ctx.secret_of(bmc));
     let servers = servers(ctx, &name, said.map_or(0, |said| said.systems.len()));
     let database = ctx.mac_prefixes.current();
@@ -142,6 +146,7 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
         reading: reading.as_ref(),
         servers: &servers,
         same_uuid: &same_uuid,
+        unreadable: &unreadable(ctx, &name),
         namespace: &ctx.settings.namespace,
         holds_new: ctx.holds_new,
         failure: failure.as_ref(),
@@ -158,6 +163,18 @@ fn servers<C>(ctx: &Context<C>, bmc: &str, systems: usize) -> Vec<Arc<Server>> {
     let is_ours = |server: &Server| server.spec.bmc_ref.as_ref().is_some_and(|it| it.name == bmc);
     servers.extend(others.into_iter().filter(|server| !is_ours(server)));
     servers
+}
+
+/// Servers that cannot be read, unless their name says that they are of another BMC.
+fn unreadable<C>(ctx: &Context<C>, bmc: &str) -> Vec<String> {
+    let is_of_another = |name: &String| {
+        let of = name.rsplit_once("-system-").filter(|(_, number)| number.parse::<u32>().is_ok());
+        of.is_some_and(|(of, _)| of != bmc && ctx.view.bmcs.named(None, of).is_some())
+    };
+    let mut names = ctx.view.servers.withdrawn();
+    names.retain(|name| !is_of_another(name));
+    names.sort();
+    names
 }
 
 fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {

@@ -4,10 +4,10 @@ use crate::{macdb::MacPrefixes, media::Media, server::Memories, view::View};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
     runtime::events::{EventType, Recorder},
 };
-use metal_api::{Bmc, BmcSecret, Server};
+use metal_api::{Bmc, BmcSecret, Endpoint, Server};
 use metal_bmc::{Connect, Permit, Pin, Withdrawn};
 use metal_core::{
     bmc::{
@@ -121,6 +121,12 @@ impl<C> Context<C> {
     pub fn destination_of_bmc(&self, bmc: &Bmc) -> Result<Destination, Missing> {
         let endpoint = bmc.spec.endpoint_ref.as_ref();
         let endpoint = endpoint.and_then(|it| self.view.endpoints.named(None, &it.name));
+        if let Some(endpoint) = endpoint.as_deref().filter(|_| bmc.spec.access.is_none()) {
+            let others = self.view.endpoints_at(endpoint);
+            if !others.is_empty() {
+                return Err(ambiguous(endpoint, &others));
+            }
+        }
         let secret = self.secret_of(bmc);
         let secret = secret.as_deref();
         let destination = destination(bmc, endpoint.as_deref(), secret, self.default_scheme)?;
@@ -191,6 +197,17 @@ impl<C> Context<C> {
             tracing::warn!(error = %Chain(&error), "event not published");
         }
     }
+}
+
+/// Two BMCs cannot have one address: which of them is there nobody knows, and so nobody logs in.
+fn ambiguous(endpoint: &Endpoint, others: &[String]) -> Missing {
+    let (name, others) = (endpoint.name_any(), others.join(", "));
+    let ip = endpoint.spec.ip.as_deref().unwrap_or_default();
+    let message = format!(
+        "spec.ip {ip} of Endpoint {name} is also that of Endpoint {others}: correct spec.ip of all but \
+         the one whose BMC is there, or delete them"
+    );
+    Missing { reason: "Ambiguous", message }
 }
 
 fn permit(tenure: Tenure, clock: fn() -> Duration, lasts: Duration) -> Permit {

@@ -32,10 +32,12 @@ pub async fn pass<C>(
         return Ok(Next::Wait);
     }
     let (twins, bmc) = (twins(&ctx, &endpoint), ctx.view.bmcs.named(None, &name));
+    let same_ip = ctx.view.endpoints_at(&endpoint);
     let (macdb, failure) = (ctx.mac_prefixes.current(), failure(&work, &name));
     match decide(&Observation {
         endpoint: &endpoint,
         twins: &twins,
+        same_ip: &same_ip,
         macdb: macdb.as_deref(),
         bmc: bmc.as_deref(),
         failure: failure.as_ref(),

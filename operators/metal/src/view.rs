@@ -6,20 +6,22 @@ use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition, inventory::Report,
 };
-use metal_core::{claim::free, system_uuid::swapped};
+use metal_core::{claim::free, identity};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// How a server is found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerKey {
     /// By system UUID, lower case.
     Uuid(String),
     /// By the name of its BMC.
     Bmc(String),
+    /// By the address of its inline access.
+    Address(IpAddr),
     /// By the BMCSecret of its inline access.
     Secret(String),
     /// By namespace and name of the claim that holds it.
@@ -39,6 +41,8 @@ pub enum BmcKey {
     Endpoint(String),
     /// By the name of its BMCSecret.
     Secret(String),
+    /// By the address of its inline access.
+    Address(IpAddr),
     /// It has systems that are no servers, for a reason that may lie in the servers of others.
     LeavesOut,
 }
@@ -55,7 +59,7 @@ pub enum ClaimKey {
 /// Every kind that the controllers look at.
 #[derive(Debug)]
 pub struct View {
-    /// Endpoints by MAC address.
+    /// Endpoints by MAC address, and by IP address.
     pub endpoints: Index<Endpoint, String>,
     /// BMCs.
     pub bmcs: Index<Bmc, BmcKey>,
@@ -75,8 +79,9 @@ impl Default for View {
     fn default() -> Self {
         Self {
             endpoints: Index::new(|endpoint: &Endpoint| {
-                let mac = endpoint.spec.mac_address.as_deref();
-                mac.and_then(canonical_mac).into_iter().collect()
+                let mac = endpoint.spec.mac_address.as_deref().and_then(canonical_mac);
+                let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip);
+                mac.into_iter().chain(ip.map(|ip| ip.to_string())).collect()
             }),
             bmcs: Index::new(bmc_keys),
             secrets: Index::new(|_: &BmcSecret| vec![]),
@@ -100,20 +105,25 @@ pub fn canonical_mac(text: &str) -> Option<String> {
     text.parse::<metal_api::MacAddr>().ok().map(|mac| mac.to_string())
 }
 
+/// An IP address in the one form in which it is a key.
+pub fn canonical_ip(text: &str) -> Option<IpAddr> {
+    text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
 fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     let endpoint = bmc.spec.endpoint_ref.iter().map(|it| BmcKey::Endpoint(it.name.clone()));
     let conditions = bmc.status.iter().flat_map(|status| &status.conditions);
     let mut left_out = conditions.filter(|c| c.type_ == condition::SYSTEMS_KNOWN);
     let leaves_out = left_out.any(|c| c.status == "False").then_some(BmcKey::LeavesOut);
     let secret = BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone());
-    endpoint.chain([secret]).chain(leaves_out).collect()
+    let access = bmc.spec.access.iter().filter_map(|access| canonical_ip(access.ip.as_deref()?));
+    let address = access.map(BmcKey::Address);
+    endpoint.chain([secret]).chain(address).chain(leaves_out).collect()
 }
 
 /// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
-pub fn uuid_keys(uuid: String) -> impl Iterator<Item = ServerKey> {
-    let other = uuid.parse().ok().map(|uuid| swapped(uuid).to_string());
-    let other = other.filter(|other| *other != uuid);
-    [Some(uuid), other].into_iter().flatten().map(ServerKey::Uuid)
+pub fn uuid_keys(uuid: &str) -> impl Iterator<Item = ServerKey> {
+    identity::keys(uuid).map(ServerKey::Uuid)
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {
@@ -124,6 +134,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
         Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
         spec.bmc_ref.as_ref().map(|bmc| ServerKey::Bmc(bmc.name.clone())),
+        spec.bmc.as_ref().and_then(|bmc| canonical_ip(&bmc.address)).map(ServerKey::Address),
         spec.bmc.as_ref().map(|bmc| ServerKey::Secret(bmc.bmc_secret_ref.name.clone())),
         claim.map(|claim| ServerKey::Claim(claim.namespace.clone(), claim.name.clone())),
         boots.map(|boots| ServerKey::Boots(boots.namespace.clone(), boots.name.clone())),
@@ -146,6 +157,61 @@ pub fn prune(inventory: &mut ServerInventory) {
 }
 
 impl View {
+    /// The BMCs at an address.
+    pub fn bmcs_at(&self, address: IpAddr) -> Vec<Arc<Bmc>> {
+        let address = address.to_canonical();
+        let endpoints = self.endpoints.get(&address.to_string());
+        let named = endpoints
+            .iter()
+            .map(|endpoint| BmcKey::Endpoint(endpoint.metadata.name.clone().unwrap_or_default()));
+        let keys = named.chain([BmcKey::Address(address)]);
+        keys.flat_map(|key| self.bmcs.get(&key)).collect()
+    }
+
+    /// The servers with one of these.
+    fn servers_of(&self, keys: impl Iterator<Item = ServerKey>) -> Vec<Arc<Server>> {
+        keys.flat_map(|key| self.servers.get(&key)).collect()
+    }
+
+    /// The other servers that are said to be the same machine: by its UUID, or by its system at
+    /// `bmc`. With them nobody knows whose machine it is.
+    pub fn twins(&self, server: &Server, bmc: Option<(IpAddr, u16)>) -> Vec<String> {
+        let by_uuid = server.spec.effective_uuid();
+        let mut same = self.servers_of(by_uuid.iter().flat_map(|uuid| uuid_keys(uuid)));
+        if let (Some(uri), Some((address, port))) = (&server.spec.system_uri, bmc) {
+            let bmcs = self.bmcs_at(address).into_iter();
+            let bmcs = bmcs.filter(|bmc| bmc.spec.protocol.port == i32::from(port));
+            let bmcs = bmcs.filter_map(|bmc| bmc.metadata.name.clone().map(ServerKey::Bmc));
+            let own = server.spec.bmc_ref.iter().map(|bmc| ServerKey::Bmc(bmc.name.clone()));
+            let at = self.servers_of(bmcs.chain(own));
+            let inline = self.servers.get(&ServerKey::Address(address.to_canonical()));
+            let is_there = |it: &Server| {
+                let access = it.spec.bmc.as_ref().filter(|_| it.spec.bmc_ref.is_none());
+                access.is_some_and(|access| access.protocol.port == i32::from(port))
+            };
+            let inline = inline.into_iter().filter(|it| is_there(it));
+            same.extend(at.into_iter().chain(inline).filter(|it| {
+                it.spec.system_uri.as_ref().is_some_and(|other| identity::is_same_uri(other, uri))
+            }));
+        }
+        let twins = same.iter().filter(|other| identity::is_twin(server, other));
+        let names = twins.filter_map(|twin| twin.metadata.name.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The other Endpoints with the address of one.
+    pub fn endpoints_at(&self, endpoint: &Endpoint) -> Vec<String> {
+        let Some(ip) = endpoint.spec.ip.as_deref().and_then(canonical_ip) else { return vec![] };
+        let name = |it: &Endpoint| it.metadata.name.clone().unwrap_or_default();
+        let bmc = |it: &Endpoint| self.bmcs.get(&BmcKey::Endpoint(name(it))).into_iter().next();
+        let own = bmc(endpoint);
+        let others = self.endpoints.get(&ip.to_string()).into_iter().filter(|other| {
+            name(other) != name(endpoint)
+                && identity::is_rival(own.as_deref(), other, bmc(other).as_deref())
+        });
+        others.map(|other| name(&other)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Tells who waits for which list, in a process that started at this time.
     pub fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
@@ -211,3 +277,6 @@ pub fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
         || old.deletion_timestamp != new.deletion_timestamp
         || old.uid != new.uid
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,18 @@
 //! An object is woken by every change of another that its decision reads. Whoever is woken in vain
 //! costs a pass that neither reads nor writes; whoever is not woken waits for a resync.
 
-use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_mac, is_wish, uuid_keys};
+use crate::view::{
+    BmcKey, ClaimKey, ServerKey, View, canonical_ip, canonical_mac, is_wish, uuid_keys,
+};
 use kube::{Resource, ResourceExt};
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition,
 };
-use metal_core::claim::{fits, free};
+use metal_core::{
+    claim::{fits, free},
+    identity::is_same_uri,
+};
 use metal_runtime::index::Change;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -41,10 +46,19 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
             woken.insert(Woken::Bmc(bmc.name_any()));
         }
         woken.insert(Woken::Endpoint(name));
-        // Whoever shares the address with it, or did.
+        // Whoever shares an address with it, or did.
         let mac = endpoint.spec.mac_address.as_deref().and_then(canonical_mac);
-        let twins = mac.iter().flat_map(|mac| view.endpoints.get(mac));
-        woken.extend(twins.map(|twin| Woken::Endpoint(twin.name_any())));
+        let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip).map(|ip| ip.to_string());
+        let twins = mac.iter().chain(&ip).flat_map(|key| view.endpoints.get(key));
+        for twin in twins.map(|twin| twin.name_any()) {
+            for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
+                if is_wished(change) {
+                    servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
+                    woken.insert(Woken::Bmc(bmc.name_any()));
+                }
+            }
+            woken.insert(Woken::Endpoint(twin));
+        }
     }
     woken
 }
@@ -100,7 +114,15 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
         }
         if let Some(uuid) = server.spec.effective_uuid() {
-            uuid_keys(uuid).for_each(|key| servers(view, &key, &mut woken));
+            uuid_keys(&uuid).for_each(|key| servers(view, &key, &mut woken));
+        }
+        if is_another_system(change) {
+            // With the system of another one, both are left alone.
+            let uri = server.spec.system_uri.as_deref().unwrap_or_default();
+            woken.extend(neighbors(view, server).into_iter().filter_map(|other| {
+                let its = other.spec.system_uri.as_deref().unwrap_or_default();
+                is_same_uri(its, uri).then(|| Woken::Server(other.name_any()))
+            }));
         }
     }
     if is_another_system(change) {
@@ -112,6 +134,26 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     }
     candidates(view, change, &mut woken);
     woken
+}
+
+/// The servers that are said to be at the BMC of a server.
+fn neighbors(view: &View, server: &Server) -> Vec<Arc<Server>> {
+    let inline = server.spec.bmc.as_ref().and_then(|bmc| canonical_ip(&bmc.address));
+    let named = server.spec.bmc_ref.as_ref();
+    let named = named.and_then(|bmc| view.bmcs.named(None, &bmc.name));
+    let address =
+        named.as_deref().and_then(|bmc| match (&bmc.spec.access, &bmc.spec.endpoint_ref) {
+            (Some(access), _) => canonical_ip(access.ip.as_deref()?),
+            (None, Some(endpoint)) => {
+                canonical_ip(view.endpoints.named(None, &endpoint.name)?.spec.ip.as_deref()?)
+            }
+            (None, None) => None,
+        });
+    let Some(address) = address.or(inline) else { return vec![] };
+    let bmcs = view.bmcs_at(address);
+    let keys = bmcs.iter().map(|bmc| ServerKey::Bmc(bmc.name_any()));
+    let keys = keys.chain([ServerKey::Address(address)]);
+    keys.flat_map(|key| view.servers.get(&key)).collect()
 }
 
 /// Whether anything changed that a BMC compares with its systems.

@@ -100,6 +100,12 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned()))
     }
 
+    /// Names of the objects that are there and do not parse.
+    pub fn withdrawn(&self) -> Vec<String> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.withdrawn.iter().map(|(_, name)| name.clone()).collect()
+    }
+
     /// Every object, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ use crate::{
         self,
         newcomers::{can_be_made_again, has_answered, is_made_by},
     },
+    identity::{has_uuid, is_same_uri, is_same_uuid},
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -239,7 +240,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
     for (index, system) in hosts.iter().enumerate() {
         let (before, rest) = hosts.split_at(index);
         // A collection may name a system twice.
-        if before.iter().any(|other| other.uri == system.uri) {
+        if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
             continue;
         }
         let Some(uuid) = &system.uuid else {
@@ -252,17 +253,23 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
         };
         let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
         let ours = holders.iter().find(|server| refers_to(server, seen.bmc)).copied();
-        let shares = |other: &&SystemReading| other.uuid.as_ref() == Some(uuid);
+        let shares = |other: &&SystemReading| {
+            other.uuid.as_ref().is_some_and(|other| is_same_uuid(other, uuid))
+        };
         if before.iter().any(|other| shares(&other)) {
             continue;
         }
         let sharing: Vec<_> = rest.iter().filter(shares).map(|other| other.uri.as_str()).collect();
-        if sharing.iter().any(|uri| *uri != system.uri) {
+        if sharing.iter().any(|uri| !is_same_uri(uri, &system.uri)) {
             trouble.push(one_uuid(uuid, &sharing, &holders));
             continue;
         }
         match (ours, holders.as_slice()) {
-            (None, []) => made.push(create(seen, system, uuid, &made)),
+            (None, []) => match newcomer(seen, said, system, uuid) {
+                Newcomer::Welcome => made.push(create(seen, system, uuid, &made)),
+                Newcomer::Waits => {}
+                Newcomer::Unclear(why) => trouble.push(why),
+            },
             (Some(server), [_]) => changed = changed.or_else(|| update(seen, server, system)),
             (_, all) => trouble.push(foreign(uuid, system, all)),
         }
@@ -285,7 +292,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
 fn hosts(seen: &Observation<'_>, said: &Said, trouble: &mut Vec<String>) -> Vec<SystemReading> {
     let (mut hosts, servers) = (said.systems.clone(), seen.servers);
     hosts.retain(|system| {
-        let is_known = servers.iter().any(|s| s.spec.system_uri.as_ref() == Some(&system.uri));
+        let is_known = servers.iter().any(|server| is_at(server, &system.uri));
         if system.lacks_reset && !is_known {
             trouble.push(format!("{} offers no reset: it is no host", system.uri));
             return false;
@@ -293,6 +300,53 @@ fn hosts(seen: &Observation<'_>, said: &Said, trouble: &mut Vec<String>) -> Vec<
         true
     });
     hosts
+}
+
+/// What a system is that no server has the UUID of.
+enum Newcomer {
+    /// One that nobody knows.
+    Welcome,
+    /// The server that was there before it is about to follow its own.
+    Waits,
+    /// It may be a machine that has a server. A second one would give it to somebody else.
+    Unclear(String),
+}
+
+fn newcomer(seen: &Observation<'_>, said: &Said, system: &SystemReading, uuid: &str) -> Newcomer {
+    let was_there =
+        |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
+    if let Some(server) = seen.servers.iter().find(was_there) {
+        let has =
+            |other: &SystemReading| other.uuid.as_ref().is_some_and(|it| has_uuid(server, it));
+        if said.systems.iter().any(has) {
+            return Newcomer::Waits;
+        }
+        return Newcomer::Unclear(changed(server, system, uuid));
+    }
+    if seen.unreadable.is_empty() {
+        return Newcomer::Welcome;
+    }
+    Newcomer::Unclear(format!(
+        "{} may be that of server {}, which cannot be read: correct it",
+        system.uri,
+        seen.unreadable.join(", "),
+    ))
+}
+
+/// A system whose server has another UUID.
+fn changed(server: &Arc<Server>, system: &SystemReading, uuid: &str) -> String {
+    let (name, uri) = (name(server), &system.uri);
+    let was = server.spec.effective_uuid();
+    let was = was.map_or_else(|| "none".to_owned(), |was| format!("UUID {was}"));
+    format!(
+        "{uri} says UUID {uuid}, and its server {name} has {was}: nothing is done to it; if it is \
+         the same machine, set spec.systemUUID of server {name} to {uuid}; if another one is in its \
+         place, delete the claim of server {name} and then the server",
+    )
+}
+
+fn is_at(server: &Server, uri: &str) -> bool {
+    server.spec.system_uri.as_deref().is_some_and(|own| is_same_uri(own, uri))
 }
 
 /// Several systems of one BMC cannot be told apart by their UUID, neither here nor when they boot.
@@ -342,9 +396,11 @@ fn bounded(trouble: &[String]) -> String {
 fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str, made: &[Server]) -> Server {
     let bmc = name_of_bmc(seen.bmc);
     let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
-    let taken = |name: &str| others().any(|server| self::name(server) == name);
+    let unreadable = |name: &str| seen.unreadable.iter().any(|other| other == name);
+    let taken = |name: &str| unreadable(name) || others().any(|it| self::name(it) == name);
     // Of one name more than there are servers, one is free.
-    let mut names = (0..=others().count()).map(|index| server_name(&bmc, index));
+    let count = others().count() + seen.unreadable.len();
+    let mut names = (0..=count).map(|index| server_name(&bmc, index));
     let name = names.find(|name| !taken(name)).unwrap_or_default();
     let spec = ServerSpec {
         system_uuid: Some(uuid.to_owned()),
@@ -393,7 +449,7 @@ fn update(
         .filter(|(key, value)| is_handed_down(key) && has.get(*key) != Some(*value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let moved = server.spec.system_uri.as_ref() != Some(&system.uri);
+    let moved = !is_at(server, &system.uri);
     (moved || !labels.is_empty()).then(|| Decision::Update {
         server: Arc::clone(server),
         system_uri: system.uri.clone(),
@@ -413,10 +469,6 @@ fn set(
     };
     let fact = Fact { type_, holds, reason, message };
     conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
-}
-
-fn has_uuid(server: &Server, uuid: &str) -> bool {
-    server.spec.effective_uuid().is_some_and(|own| own == uuid)
 }
 
 fn refers_to(server: &Server, bmc: &Bmc) -> bool {

@@ -38,6 +38,8 @@ pub struct Observation<'a> {
     pub servers: &'a [Arc<Server>],
     /// Every server, whosoever, with one of the system UUIDs in the reading.
     pub same_uuid: &'a [Arc<Server>],
+    /// Names of servers that cannot be read and may be of this BMC.
+    pub unreadable: &'a [String],
     /// Namespace of the discovery's boot configurations.
     pub namespace: &'a str,
     /// Whether servers of BMCs that no person made are held until one admits them.

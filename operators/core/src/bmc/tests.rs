@@ -121,6 +121,77 @@ fn systems_of_one_bmc_with_one_uuid_are_told_apart_by_nobody_and_the_server_ther
 }
 
 #[test]
+fn a_system_whose_uuid_has_changed_is_told_and_becomes_no_second_server() {
+    let mut scene = Scene::new();
+    scene.record();
+    let known = scene.created().remove(0);
+    let unset = |server: &mut Server| server.spec.system_uuid = Some(String::new());
+    let slash = |server: &mut Server| server.spec.system_uri.as_mut().unwrap().push('/');
+    for edit in [|_: &mut Server| (), unset, slash] {
+        let mut server = known.clone();
+        edit(&mut server);
+        scene.servers = vec![Arc::new(server)];
+        scene.reading = Some(Ok(said(Some(OTHER))));
+        scene.bmc.status = None;
+        scene.record();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+        let message = scene.message(condition::SYSTEMS_KNOWN);
+        let fix = format!("set spec.systemUUID of server bmc-1-system-0 to {OTHER}");
+        assert!(message.contains(&fix), "{message}");
+    }
+}
+
+#[test]
+fn a_uuid_in_the_other_byte_order_is_that_of_the_server_there_is() {
+    for bmc in ["bmc-1", "victim"] {
+        let mut scene = Scene::new();
+        scene.record();
+        let mut server = scene.created().remove(0);
+        server.spec.bmc_ref = Some(LocalObjectReference { name: bmc.to_owned() });
+        scene.servers = vec![Arc::new(server)];
+        scene.reading = Some(Ok(said(Some("55759438-4277-4834-3784-823347823834"))));
+        if bmc == "victim" {
+            scene.record();
+            assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+        }
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    }
+}
+
+#[test]
+fn systems_that_change_places_take_their_servers_along_before_a_new_one_is_welcome() {
+    let mut scene = Scene::new();
+    scene.record();
+    let server = scene.created().remove(0);
+    scene.servers = vec![Arc::new(server.clone())];
+    // The known one is in the second place now, and a new one in the first.
+    scene.reading = Some(Ok(systems(&[(1, OTHER), (2, UUID)])));
+    if matches!(scene.decide(), Decision::Record(_)) {
+        scene.record();
+    }
+    let Decision::Update { server: moved, system_uri, .. } = scene.decide() else { panic!() };
+    assert_eq!(moved.metadata.name, server.metadata.name);
+    let mut moved = server;
+    moved.spec.system_uri = Some(system_uri);
+    scene.servers = vec![Arc::new(moved)];
+    assert_eq!(scene.created()[0].spec.system_uuid.as_deref(), Some(OTHER));
+}
+
+#[test]
+fn the_system_of_a_server_that_cannot_be_read_becomes_no_second_one() {
+    let mut scene = Scene::new();
+    scene.unreadable = vec!["bmc-1-system-0".to_owned()];
+    scene.record();
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+    assert!(scene.message(condition::SYSTEMS_KNOWN).contains("bmc-1-system-0"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.unreadable.clear();
+    scene.record();
+    assert_eq!(scene.created().len(), 1);
+}
+
+#[test]
 fn no_advice_about_a_shared_uuid_is_to_delete_a_server() {
     let mut scene = Scene::new();
     scene.record();
@@ -397,6 +468,7 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
             reading: None,
             servers: &[],
             same_uuid: &[],
+            unreadable: &[],
             namespace: "manager",
             holds_new: false,
             failure: None,
@@ -426,6 +498,7 @@ struct Scene {
     bmc: Bmc,
     reading: Option<Result<Said, Unreachable>>,
     servers: Vec<Arc<Server>>,
+    unreadable: Vec<String>,
     secret: Option<BmcSecret>,
     database: Option<MacDb>,
     holds_new: bool,
@@ -438,6 +511,7 @@ impl Scene {
             bmc: bmc(),
             reading: Some(Ok(said(Some(UUID)))),
             servers: vec![],
+            unreadable: vec![],
             secret: None,
             database: None,
             holds_new: false,
@@ -457,6 +531,7 @@ impl Scene {
             reading: reading.as_ref(),
             servers: &self.servers,
             same_uuid: &self.servers,
+            unreadable: &self.unreadable,
             namespace: "manager",
             holds_new: self.holds_new,
             failure: None,

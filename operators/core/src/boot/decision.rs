@@ -10,6 +10,7 @@
 //! configuration offers and its firmware asks for.
 
 use super::configuration::is_ours;
+use crate::identity::keep_admitted;
 use kube::Resource;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
@@ -183,6 +184,8 @@ pub fn is_held_back(server: &Server) -> bool {
 /// the boot server then says whether there is anything for it.
 pub fn decide(known: &Known<'_>) -> Boot {
     let Known::Servers(servers) = known else { return Boot::Default };
+    let mut servers = servers.clone();
+    keep_admitted(&mut servers, |candidate| candidate.server);
     match servers.as_slice() {
         [] => Boot::Default,
         [candidate] => assigned(*candidate).unwrap_or_else(Boot::Nothing),

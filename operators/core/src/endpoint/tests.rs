@@ -71,6 +71,8 @@ fn endpoint_that_cannot_become_a_bmc_says_why() {
     let twins = ["bmc-2".to_owned()];
     let ambiguous = decide(&Observation { twins: &twins, ..seen(&endpoint, &macdb) });
     assert_eq!(refusal(&ambiguous), "Ambiguous");
+    let ambiguous = decide(&Observation { same_ip: &twins, ..seen(&endpoint, &macdb) });
+    assert_eq!(refusal(&ambiguous), "Ambiguous");
     let nothing = decide(&Observation { macdb: None, ..seen(&endpoint, &macdb) });
     assert_eq!(refusal(&nothing), "NoDatabase");
     let foreign = Bmc::new("bmc-1", BmcSpec::default());
@@ -109,6 +111,7 @@ fn seen<'a>(endpoint: &'a Endpoint, macdb: &'a MacDb) -> Observation<'a> {
     Observation {
         endpoint,
         twins: &[],
+        same_ip: &[],
         macdb: Some(macdb),
         bmc: None,
         failure: None,

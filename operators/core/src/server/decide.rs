@@ -5,7 +5,10 @@ use super::{
     status::{self, Ready},
     window,
 };
-use crate::redfish::{ResetType, Step, SystemReading, Unreachable};
+use crate::{
+    identity,
+    redfish::{ResetType, Step, SystemReading, Unreachable},
+};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Operation, Server, ServerState, ServerStatus, finalizer};
 
@@ -35,6 +38,9 @@ const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
 /// A step is repeated at least this often.
 const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
+/// What is said of a server that could be any machine.
+const NO_UUID: &str = "spec.systemUUID is empty, no UUID, or one that many boards are shipped with: \
+     set that of the machine, nothing is done to it until then";
 /// What is said of a server in a state that another version put it in.
 const LEFT_ALONE: &str = "this version leaves servers in this state alone";
 /// The same once its maintenance is gone. A reference may also have been lost, and firmware may be
@@ -117,15 +123,27 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
         let message = format!(
-            "spec.systemUUID is also that of {names}: if these are several machines, give each a UUID \
-             of its own in the BIOS; if they are one, only the object that its BMC refers to may stay",
+            "spec.systemUUID, or spec.systemURI at the same BMC, is also that of {names}: if these \
+             are several machines, give each a UUID of its own in the BIOS; if they are one, only the \
+             object that its BMC refers to may stay; until then none of them is switched or booted",
         );
         reserved::by_facts(new, seen);
         status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
         return Decision::Rest(settings.resync);
     }
+    if identity::uuid_of(seen.server).is_none() {
+        reserved::by_facts(new, seen);
+        status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
+        return Decision::Rest(settings.resync);
+    }
     let Some(reading) = seen.system else { return Decision::Look(Need::System) };
     match &reading.result {
+        Ok(system) if identity::is_another(seen.server, system) => {
+            reserved::by_facts(new, seen);
+            status::reachable(new, seen.now);
+            status::ready(new, Ready::Waits("OtherSystem", &other_system(seen, system)), seen.now);
+            Decision::Rest(settings.resync)
+        }
         Ok(system) => {
             status::reachable(new, seen.now);
             status::take_system(new, system);
@@ -154,6 +172,17 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             Decision::Rest(MISBEHAVING)
         }
     }
+}
+
+/// Its BMC has another machine where it was: what that does is no fact about this server.
+fn other_system(seen: &Observation<'_>, system: &SystemReading) -> String {
+    let own = seen.server.spec.effective_uuid().unwrap_or_default();
+    let (uri, uuid) = (&system.uri, system.uuid.as_deref().unwrap_or_default());
+    format!(
+        "{uri} says UUID {uuid}, and spec.systemUUID is {own}: neither is touched; if it is the same \
+         machine, set spec.systemUUID to {uuid}; if another one is in its place, correct spec.bmcRef \
+         and spec.systemURI"
+    )
 }
 
 fn state(

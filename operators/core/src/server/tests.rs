@@ -3,6 +3,7 @@
 mod deadline;
 mod fixture;
 mod futile;
+mod identity;
 mod lost;
 mod maintenance;
 mod media;

@@ -14,11 +14,12 @@ pub use body::{Bodies, LARGEST as LARGEST_BODY};
 pub use http::router;
 pub use store::Stored;
 
-use crate::view::{ServerKey, View};
+use crate::view::{View, uuid_keys};
 use kube::{Client, ResourceExt};
 use metal_api::{Server, ServerState};
 use metal_core::{
     capability::{self, Claims, Key, Purpose, Refusal},
+    identity,
     registry::Malformed,
     server::boot_id,
 };
@@ -164,7 +165,9 @@ impl Registry {
             return Ok((self.by_uuid(uuid)?, None));
         };
         let reported = metal_core::registry::system_uuid(uuid)?;
-        if server.spec.effective_uuid().as_ref() != Some(&reported) {
+        let own = server.spec.effective_uuid();
+        let is_same = own.is_some_and(|own| identity::keys(&own).any(|key| key == reported));
+        if !is_same {
             return Err(Malformed::Foreign { reported }.into());
         }
         Ok((server, Some(claims)))
@@ -188,7 +191,9 @@ impl Registry {
 
     fn by_uuid(&self, uuid: &str) -> Result<Arc<Server>, Denied> {
         let uuid = metal_core::registry::identifying_uuid(uuid)?;
-        let mut servers = self.view.servers.get(&ServerKey::Uuid(uuid));
+        let mut servers: Vec<_> =
+            uuid_keys(&uuid).flat_map(|key| self.view.servers.get(&key)).collect();
+        identity::keep_admitted(&mut servers, |server| server);
         match (servers.pop(), servers.is_empty()) {
             (None, _) => Err(Denied::Unknown),
             (Some(server), true) => Ok(server),

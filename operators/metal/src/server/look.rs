@@ -7,6 +7,7 @@ use metal_api::{Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
     claim::binding,
+    identity::has_uuid,
     redfish::SystemReading,
     server::{MediaReading, Need, Reading},
 };
@@ -89,9 +90,10 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
 
 /// The system of a server that somebody made by hand, by its UUID.
 async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
-    let uuid = server.spec.effective_uuid();
+    let is_it =
+        |system: &SystemReading| system.uuid.as_deref().is_some_and(|uuid| has_uuid(server, uuid));
     let systems = bmc.systems().await?;
-    systems.into_iter().find(|system| system.uuid == uuid).ok_or_else(|| BmcError::Failed {
+    systems.into_iter().find(is_it).ok_or_else(|| BmcError::Failed {
         action: "find a system".to_owned(),
         source: "no system of this BMC has spec.systemUUID: correct it, or set spec.systemURI"
             .into(),

@@ -9,7 +9,7 @@ pub(crate) mod tests;
 
 pub use memory::{Memories, Memory, Now};
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::uuid_keys};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerState, ServerStatus};
@@ -87,9 +87,9 @@ fn judge<C>(
         memory.media.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
     });
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
-    let uuid = server.spec.effective_uuid().unwrap_or_default();
-    let twins = twins(ctx, &name, uuid);
     let view = &ctx.view;
+    let bmc = destination.as_ref().ok().map(|it| (it.address, it.port));
+    let twins = view.twins(server, bmc);
     let configuration = server.spec.boot_configuration_ref.as_ref();
     let configuration =
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
@@ -132,14 +132,6 @@ fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) 
             }
         });
     }
-}
-
-fn twins<C>(ctx: &Context<C>, name: &str, uuid: String) -> Vec<String> {
-    let same = uuid_keys(uuid).flat_map(|key| ctx.view.servers.get(&key));
-    let mut names: Vec<_> =
-        same.map(|server| server.name_any()).filter(|other| other != name).collect();
-    names.sort();
-    names
 }
 
 /// Carries out the one write of a pass.

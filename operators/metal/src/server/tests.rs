@@ -229,7 +229,7 @@ pub(crate) fn context(
 }
 
 /// Fills an index by one list.
-async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
+pub(crate) async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
 where
     K: kube::Resource<DynamicType = ()> + Debug,
     Key: Eq + Hash,

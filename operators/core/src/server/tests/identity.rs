@@ -1,0 +1,66 @@
+//! Whether the machine that is read is the one that the server is.
+
+use super::{
+    super::Decision,
+    fixture::{Scene, minutes},
+};
+use crate::redfish::PowerState;
+use metal_api::{ServerState, condition};
+
+#[test]
+fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
+    for power in [PowerState::On, PowerState::Off] {
+        for mut scene in [Scene::new(), Scene::available(), Scene::reserved()] {
+            let status = scene.server.status.clone().unwrap_or_default();
+            scene.settings.enforce_first_boot = true;
+            scene.settings.enforce_power_off = true;
+            let system = scene.system();
+            system.uuid = Some("38947555-7742-3448-3784-823347823835".to_owned());
+            system.power = power;
+            system.model = Some("of somebody else".to_owned());
+            for _ in 0..5 {
+                scene.now += minutes(3);
+                scene.refresh();
+                scene.settle();
+                assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            }
+            assert_eq!(scene.condition(condition::READY), ("False", "OtherSystem"));
+            let now = scene.server.status.as_ref().unwrap();
+            assert_eq!((&now.model, &now.power_state), (&status.model, &status.power_state));
+            assert_eq!(&scene.state(), status.state.as_ref().unwrap_or(&ServerState::Initial));
+        }
+    }
+}
+
+#[test]
+fn the_same_uuid_in_any_notation_is_the_same_machine() {
+    for uuid in [
+        None,
+        Some("55759438-4277-4834-3784-823347823834"),
+        Some("38947555-7742-3448-3784-823347823834"),
+    ] {
+        let mut scene = Scene::available();
+        scene.server.spec.system_uuid = Some("{38947555-7742-3448-3784-823347823834}".to_owned());
+        scene.system().uuid = uuid.map(str::to_owned);
+        scene.system().power = PowerState::On;
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Act(_)), "{uuid:?}");
+    }
+}
+
+#[test]
+fn a_server_without_a_uuid_is_nobodys_system() {
+    for uuid in [None, Some(""), Some("abcd"), Some("00000000-0000-0000-0000-000000000000")] {
+        for mut scene in [Scene::new(), Scene::available()] {
+            scene.server.spec.system_uuid = uuid.map(str::to_owned);
+            scene.system().power = PowerState::On;
+            scene.now += minutes(1);
+            scene.refresh();
+            scene.settle();
+            assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            assert_eq!(scene.condition(condition::READY), ("False", "NoUUID"));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Which objects are said to be one machine.
+
+use super::*;
+use crate::server::tests::list;
+use metal_api::{
+    BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, Protocol,
+    ServerSpec, Taint, annotation,
+};
+
+const IP: &str = "192.0.2.9";
+const URI: &str = "/redfish/v1/Systems/1";
+const UUID: &str = "38947555-7742-3448-3784-823347823834";
+const SWAPPED: &str = "55759438-4277-4834-3784-823347823834";
+const OTHER: &str = "38947555-7742-3448-3784-823347823835";
+
+#[tokio::test]
+async fn two_servers_of_one_system_are_both_left_alone() {
+    let inline = |mut server: Server| {
+        let access =
+            BmcAccess { protocol: protocol(), address: IP.to_owned(), ..Default::default() };
+        (server.spec.bmc, server.spec.bmc_ref) = (Some(access), None);
+        server
+    };
+    let cases = [
+        (server("b", OTHER, URI, "bmc-1"), "at one BMC"),
+        (server("b", OTHER, "/redfish/v1/Systems/1/", "bmc-1"), "in another spelling"),
+        (server("b", OTHER, URI, "bmc-2"), "at the BMC object of the same address"),
+        (server("b", OTHER, URI, "bmc-3"), "by its Endpoint"),
+        (inline(server("b", OTHER, URI, "")), "without BMC object"),
+        (server("b", UUID, "/redfish/v1/Systems/2", "elsewhere"), "by UUID"),
+        (server("b", SWAPPED, "/redfish/v1/Systems/2", "elsewhere"), "in the other byte order"),
+        (server("b", "38947555774234483784823347823834", "", "elsewhere"), "in another notation"),
+    ];
+    for (other, what) in cases {
+        let own = server("a", UUID, URI, "bmc-1");
+        let view = world(vec![own.clone(), other.clone()]).await;
+        let at = Some((IP.parse().unwrap(), 443));
+        assert_eq!(view.twins(&own, at), ["b"], "{what}");
+        let its =
+            at.filter(|_| other.spec.bmc_ref.as_ref().is_none_or(|it| it.name != "elsewhere"));
+        assert_eq!(view.twins(&other, its), ["a"], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn systems_at_other_uris_or_bmcs_are_other_machines() {
+    let own = server("a", UUID, URI, "bmc-1");
+    let mut held = server("b", UUID, URI, "bmc-1");
+    let key = Taint::NOT_ADMITTED.to_owned();
+    held.spec.taints = vec![Taint { key, value: None, effect: None }];
+    let others = vec![
+        own.clone(),
+        held.clone(),
+        server("c", OTHER, "/redfish/v1/Systems/2", "bmc-1"),
+        server("d", OTHER, URI, "elsewhere"),
+        server("e", "", URI, "elsewhere"),
+        server("f", "", URI, "elsewhere"),
+    ];
+    let view = world(others.clone()).await;
+    let at = Some((IP.parse().unwrap(), 443));
+    assert_eq!(view.twins(&own, at), [""; 0]);
+    assert_eq!(view.twins(&held, at), ["a"], "it is the one that waits");
+    assert_eq!(view.twins(&others[4], None), [""; 0], "no UUID is no identity");
+}
+
+#[tokio::test]
+async fn two_endpoints_with_one_address_are_both_left_alone() {
+    let endpoint = |name: &str, maker: Option<&str>| {
+        let ip = Some(IP.to_owned());
+        let mut endpoint = Endpoint::new(name, EndpointSpec { ip, ..EndpointSpec::default() });
+        let label = maker.map(|maker| (annotation::MANAGED_BY.to_owned(), maker.to_owned()));
+        endpoint.metadata.labels = Some(label.into_iter().collect());
+        endpoint
+    };
+    let bmc = |name: &str, ip: Option<&str>| {
+        let endpoint_ref = Some(LocalObjectReference { name: name.to_owned() });
+        let mut bmc = Bmc::new(name, BmcSpec { endpoint_ref, ..BmcSpec::default() });
+        bmc.status = Some(BmcStatus { ip: ip.map(str::to_owned), ..BmcStatus::default() });
+        bmc
+    };
+    let of = |maker, answers| async move {
+        let view = View::default();
+        let (a, b) = (endpoint("a", Some("netboot")), endpoint("b", maker));
+        list(&view.endpoints, vec![a.clone(), b.clone()]).await;
+        list(&view.bmcs, vec![bmc("a", Some(IP)), bmc("b", answers)]).await;
+        (view.endpoints_at(&a), view.endpoints_at(&b))
+    };
+    let both = (vec!["b".to_owned()], vec!["a".to_owned()]);
+    assert_eq!(of(None, None).await, both);
+    assert_eq!(of(Some("netboot"), Some("192.0.2.10")).await, both, "it was elsewhere");
+    // Whoever asks for the address of another one, and is nobody, stops nobody.
+    assert_eq!(of(Some("netboot"), None).await, (vec![], both.1));
+}
+
+fn protocol() -> Protocol {
+    Protocol { port: 443, ..Protocol::default() }
+}
+
+fn server(name: &str, uuid: &str, uri: &str, bmc: &str) -> Server {
+    let spec = ServerSpec {
+        system_uuid: Some(uuid.to_owned()),
+        system_uri: Some(uri.to_owned()),
+        bmc_ref: Some(LocalObjectReference { name: bmc.to_owned() }),
+        ..ServerSpec::default()
+    };
+    Server::new(name, spec)
+}
+
+/// With three BMC objects for one address.
+async fn world(servers: Vec<Server>) -> View {
+    let view = View::default();
+    let bmc = |name: &str| Bmc::new(name, BmcSpec { protocol: protocol(), ..BmcSpec::default() });
+    let access = |mut bmc: Bmc| {
+        bmc.spec.access = Some(InlineAccess { ip: Some(IP.to_owned()), ..InlineAccess::default() });
+        bmc
+    };
+    let mut third = bmc("bmc-3");
+    third.spec.endpoint_ref = Some(LocalObjectReference { name: "e".to_owned() });
+    let spec = EndpointSpec { ip: Some(format!("::ffff:{IP}")), ..EndpointSpec::default() };
+    list(&view.endpoints, vec![Endpoint::new("e", spec)]).await;
+    list(&view.bmcs, vec![access(bmc("bmc-1")), access(bmc("bmc-2")), third]).await;
+    list(&view.servers, servers).await;
+    view
+}
