@@ -70,14 +70,17 @@ impl Acted {
         Self { at: moved(self.at), asked: self.asked.map(moved), on: self.on.map(moved), ..self }
     }
 
+    /// Whether the last step was to switch the host off.
+    pub(super) fn switches_off(&self) -> bool {
+        matches!(self.step, Step::Reset(ResetType::GracefulShutdown | ResetType::ForceOff))
+    }
+
     /// The host was seen in this power state.
     pub fn saw(&mut self, power: PowerState) {
         match power {
             PowerState::Off => {
                 self.asked = None;
-                let switched_off =
-                    [ResetType::GracefulShutdown, ResetType::ForceOff].map(Step::Reset);
-                if switched_off.contains(&self.step) {
+                if self.switches_off() {
                     self.count = 0;
                 }
             }

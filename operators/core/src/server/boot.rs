@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
 
 /// How long a BMC may still report `Off` after it was told to switch on.
-const START: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether a list of allowable values has this one; a BMC that lists nothing allows everything.
 pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {

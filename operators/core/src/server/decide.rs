@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use metal_api::{Operation, Server, ServerState, ServerStatus, finalizer};
 
 /// How old a reading may be when a machine is touched because of it.
-const FRESH: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to ask a silent BMC again.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to try credentials again that were refused; most BMCs lock an account after a few

@@ -181,7 +181,7 @@ fn wait(
         status::ready(new, Ready::Waits("HostRunning", message), seen.now);
         return Decision::Rest(settings.resync);
     };
-    let since = switched_on(pending.since.0, system, seen);
+    let since = switched_on(pending.since.0, settings.discovery_timeout, system, seen);
     let waited = seen.now.duration_since(since);
     if waited < settings.discovery_timeout {
         let soon =

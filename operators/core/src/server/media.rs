@@ -133,7 +133,7 @@ pub(super) fn eject_later(
     seen: &Observation<'_>,
     system: &SystemReading,
 ) -> Option<Decision> {
-    let since = switched_on(recorded(new)?.last_transition_time.0, system, seen);
+    let since = switched_on(recorded(new)?.last_transition_time.0, BOOTED, system, seen);
     if seen.now.duration_since(since) < BOOTED { None } else { eject(new, seen) }
 }
 

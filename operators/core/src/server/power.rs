@@ -1,6 +1,6 @@
 //! Switching a host off: ask, wait, and cut the power only where that is allowed.
 
-use super::{Decision, Observation, Settings, acted::is_from, boot};
+use super::{Decision, Need, Observation, Settings, acted::is_from, boot, decide::FRESH};
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -128,13 +128,39 @@ fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
 
 /// When the host was last switched on, as far as anybody knows, if that was decided at `intended`.
 /// A process that has not done it itself does not know how long the one before it waited in
-/// between, and counts from its own start.
+/// between, and counts from its own start. A host that restarts by itself gets its time again, and
+/// only once: one restart within `time` counts, and those after it do not.
 pub(super) fn switched_on(
     intended: Timestamp,
+    time: SignedDuration,
     system: &SystemReading,
     seen: &Observation<'_>,
 ) -> Timestamp {
-    let here = seen.acted.and_then(|acted| acted.on).unwrap_or(seen.started);
+    let here = seen.acted.and_then(|acted| acted.on).unwrap_or(seen.started).max(intended);
     let by_bmc = system.last_reset.filter(|at| *at <= seen.now);
-    by_bmc.into_iter().chain([here]).fold(intended, Timestamp::max)
+    by_bmc.map_or(here, |at| at.min(here + time).max(here))
+}
+
+/// Whether a host that reads Off may still be on its way up: it was told to start a moment ago, and
+/// has not been seen on since. The process before this one may have told it right before it ended.
+/// `Some` is until when to look again.
+pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
+    let recorded = seen.server.status.as_ref().and_then(|status| status.pending.as_ref());
+    let told_before =
+        || recorded.is_some_and(|it| it.kind == PendingKind::NetworkBoot).then_some(seen.started);
+    let told = match seen.acted {
+        Some(acted) if acted.on.is_some() => acted.on.filter(|_| acted.starts > 0),
+        Some(acted) if acted.switches_off() => None,
+        Some(_) | None => told_before(),
+    };
+    let left = (told? + boot::START).duration_since(seen.system?.at);
+    left.is_positive().then(|| Decision::Rest(left))
+}
+
+/// Looks again where the last reading is too old for what depends on it: it gives a host to
+/// somebody else.
+pub(super) fn unless_fresh(seen: &Observation<'_>) -> Option<Decision> {
+    let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
+    let is_fresh = age.is_some_and(|age| !age.is_negative() && age <= FRESH);
+    (!is_fresh).then_some(Decision::Look(Need::System))
 }

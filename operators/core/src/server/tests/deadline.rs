@@ -151,6 +151,41 @@ fn a_medium_stays_until_a_host_that_was_switched_on_late_has_booted() {
     assert!(looks(&mut scene, minutes(49)));
 }
 
+#[test]
+fn a_host_that_restarts_again_and_again_fails_its_discovery_all_the_same() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.acted(Step::Reset(ResetType::On));
+    scene.system().power = PowerState::On;
+    let limit = scene.settings.discovery_timeout * 2;
+    let mut failed = None;
+    for minute in 1..=90 {
+        scene.now = T0 + minutes(minute);
+        // It restarts each three minutes, or its BMC gives the present time there.
+        scene.system().last_reset = Some(T0 + minutes(minute / 3 * 3));
+        scene.refresh();
+        scene.settle();
+        if scene.state() == ServerState::Initial {
+            failed = Some(minutes(minute));
+            break;
+        }
+    }
+    assert_eq!(failed, Some(limit), "one restart has its time, and no other");
+}
+
+#[test]
+fn a_restart_of_the_host_has_the_time_of_a_boot() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.acted(Step::Reset(ResetType::On));
+    scene.system().power = PowerState::On;
+    scene.system().last_reset = Some(T0 + minutes(20));
+    for (minute, state) in [(49, ServerState::Discovery), (50, ServerState::Initial)] {
+        scene.now = T0 + minutes(minute);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.state(), state, "after {minute} min");
+    }
+}
+
 /// A host that runs and that is to be off, by force if need be.
 fn shutting_down() -> Scene {
     let mut scene = Scene::available();
