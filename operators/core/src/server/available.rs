@@ -1,12 +1,13 @@
 //! A server that anybody may claim.
 
 use super::{
-    Change, Decision, Observation, Settings, media,
-    power::{Force, switch_off},
+    Change, ClaimSeen, Decision, Observation, Settings, media,
+    power::{Force, may_come_up, switch_off, unless_fresh},
+    reserved::reserved,
     status::{self, Ready},
 };
 use crate::redfish::{IndicatorLed, PowerState, Step, SystemReading};
-use metal_api::ServerStatus;
+use metal_api::{ClaimPhase, ServerState, ServerStatus};
 
 /// `Available`: off, without boot configuration, and kept so.
 pub(super) fn available(
@@ -29,6 +30,41 @@ pub(super) fn available(
     off.or_else(|| media::eject(new, seen))
         .or_else(|| locator_led(seen, system))
         .unwrap_or(Decision::Rest(settings.resync))
+}
+
+/// `Available`, and claimed a moment ago: what runs there is nobody's, and the claim gets a host that
+/// is off. Only then it is `Reserved`, where what runs is the claim's.
+pub(super) fn claimed(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    if is_new(new, seen) {
+        if let Some(look) = unless_fresh(seen) {
+            return look;
+        }
+        let force = Force::when(settings.enforce_power_off);
+        let off = switch_off(new, seen, settings, system, force);
+        if let Some(wait) = off.or_else(|| may_come_up(seen)) {
+            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings));
+            status::ready(new, waits, seen.now);
+            return wait;
+        }
+        new.pending = None;
+    }
+    new.state = Some(ServerState::Reserved);
+    reserved(new, seen, settings, system)
+}
+
+/// Whether the claim has not had this server before, as far as anybody knows. The host of one that
+/// had it is its own.
+pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
+    let ClaimSeen::Holds(claim) = seen.claim else { return false };
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
+    new.state == Some(ServerState::Available)
+        && phase != Some(&ClaimPhase::Bound)
+        && !status::was_bound(new, seen.server)
 }
 
 /// What a person should know about a host that is to be off.

@@ -212,6 +212,7 @@ fn state(
         }
         ServerState::Released => reserved::released(new, seen, settings, system),
         ServerState::Reserved => reserved::reserved(new, seen, settings, system),
+        ServerState::Available if claimed => available::claimed(new, seen, settings, system),
         _ if claimed => {
             new.state = Some(ServerState::Reserved);
             reserved::reserved(new, seen, settings, system)

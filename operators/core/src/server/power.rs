@@ -154,7 +154,7 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
         Some(_) | None => told_before(),
     };
     let left = (told? + boot::START).duration_since(seen.system?.at);
-    left.is_positive().then(|| Decision::Rest(left))
+    left.is_positive().then_some(Decision::Rest(left))
 }
 
 /// Looks again where the last reading is too old for what depends on it: it gives a host to

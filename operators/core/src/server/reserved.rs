@@ -2,9 +2,9 @@
 
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
-    available::{locator_led, waits_for_off},
+    available::{is_new, locator_led, waits_for_off},
     boot, media,
-    power::{Force, intend, poll, switch_off},
+    power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
     status::{self, Ready},
     window,
 };
@@ -26,12 +26,7 @@ pub(super) fn reserved(
     system: &SystemReading,
 ) -> Decision {
     match seen.claim {
-        ClaimSeen::Unclaimed => {
-            status::unbound(new);
-            new.state = Some(ServerState::Available);
-            new.pending = None;
-            Decision::Rest(SignedDuration::ZERO)
-        }
+        ClaimSeen::Unclaimed => become_available(new, seen, settings, system),
         ClaimSeen::Holds(claim) => {
             status::bound(new, seen.server, claim, seen.now);
             match adoption(seen, claim) {
@@ -52,10 +47,33 @@ pub(super) fn reserved(
     }
 }
 
+/// Nobody refers to the server any more.
+fn become_available(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+) -> Decision {
+    // Whoever is waiting for a host takes one that is recorded as off.
+    if system.power == PowerState::Off
+        && let Some(wait) = may_come_up(seen)
+    {
+        status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+        return wait;
+    }
+    status::unbound(new);
+    new.state = Some(ServerState::Available);
+    new.pending = None;
+    Decision::Rest(SignedDuration::ZERO)
+}
+
 /// A server whose claim is there is `Reserved`, whatever its BMC says or does not say. Its power is
 /// left alone until that answers.
 pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
     let ClaimSeen::Holds(claim) = seen.claim else { return };
+    if is_new(new, seen) {
+        return;
+    }
     match new.state.as_ref().unwrap_or(&ServerState::Initial) {
         ServerState::Initial
         | ServerState::Discovery
@@ -196,7 +214,8 @@ fn leave(
     if seen.server.spec.boot_configuration_ref.is_some() {
         return Decision::Configure(Change::DropConfiguration);
     }
-    if let Some(next) = off.or_else(|| media::eject(new, seen)) {
+    let may_be_on = || unless_fresh(seen).or_else(|| may_come_up(seen));
+    if let Some(next) = off.or_else(may_be_on).or_else(|| media::eject(new, seen)) {
         return next;
     }
     match seen.server.spec.reclaim_policy {
@@ -219,10 +238,7 @@ pub(super) fn released(
     system: &SystemReading,
 ) -> Decision {
     if matches!(seen.claim, ClaimSeen::Unclaimed) {
-        status::unbound(new);
-        new.state = Some(ServerState::Available);
-        new.pending = None;
-        return Decision::Rest(SignedDuration::ZERO);
+        return become_available(new, seen, settings, system);
     }
     if matches!(seen.claim, ClaimSeen::NotCached) {
         return Decision::Look(Need::Claim);

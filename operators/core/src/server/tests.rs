@@ -3,6 +3,7 @@
 mod deadline;
 mod fixture;
 mod futile;
+mod handover;
 mod identity;
 mod lost;
 mod maintenance;

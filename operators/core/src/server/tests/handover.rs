@@ -1,0 +1,190 @@
+//! From one claim to the next: in between the host is off, and known to be.
+
+use super::{
+    super::{Change, Decision, Need},
+    T0,
+    fixture::{Scene, minutes, seconds},
+};
+use crate::redfish::{PowerState, ResetType, Step, Unreachable};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{ClaimPhase, Power, ReclaimPolicy, ServerClaimStatus, ServerState, condition};
+
+const ON: Step = Step::Reset(ResetType::On);
+const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
+
+/// A claim whose host was told to start, and that is gone before the BMC shows it.
+fn left_while_starting() -> Scene {
+    let mut scene = Scene::reserved();
+    scene.acted(ON);
+    (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.server.spec.boot_configuration_ref = None;
+    scene.now += seconds(1);
+    scene.refresh();
+    scene.settle();
+    scene
+}
+
+#[test]
+fn a_host_that_was_just_told_to_start_is_not_given_on_as_off() {
+    for restarts in [false, true] {
+        for policy in [ReclaimPolicy::Recycle, ReclaimPolicy::Retain] {
+            let mut scene = left_while_starting();
+            scene.server.spec.reclaim_policy = Some(policy);
+            let mut begun = T0;
+            if restarts {
+                begun = scene.now;
+                (scene.acted, scene.recorded, scene.started) = (None, None, begun);
+            }
+            for second in 2..59 {
+                scene.now = T0 + seconds(second);
+                scene.refresh();
+                scene.settle();
+                let decision = scene.decide();
+                assert!(matches!(decision, Decision::Rest(_)), "{decision:?} after {second} s");
+                assert_eq!(scene.state(), ServerState::Reserved, "after {second} s");
+            }
+            let mut comes_up = left_while_starting();
+            comes_up.now += seconds(30);
+            comes_up.system().power = PowerState::On;
+            comes_up.refresh();
+            comes_up.settle();
+            assert_eq!(comes_up.decide(), Decision::Act(ASK));
+            scene.now = begun + minutes(1);
+            assert_eq!(scene.decide(), Decision::Look(Need::System));
+            scene.refresh();
+            if scene.server.spec.reclaim_policy == Some(ReclaimPolicy::Retain) {
+                scene.record();
+                assert_eq!(scene.state(), ServerState::Released);
+            } else {
+                assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reference_that_a_person_clears_gives_no_host_on_that_is_starting() {
+    for state in [ServerState::Reserved, ServerState::Released] {
+        let mut scene = Scene::reserved();
+        scene.acted(ON);
+        scene.server.status.as_mut().unwrap().state = Some(state.clone());
+        scene.server.spec.server_claim_ref = None;
+        scene.server.spec.boot_configuration_ref = None;
+        scene.now += seconds(30);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.state(), state, "it may come up yet");
+        scene.now = T0 + minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.state(), ServerState::Available);
+    }
+}
+
+#[test]
+fn a_host_is_given_on_on_a_fresh_reading_only() {
+    let mut scene = Scene::reserved();
+    (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.server.spec.boot_configuration_ref = None;
+    scene.server.status.as_mut().unwrap().pending = None;
+    scene.now += seconds(30);
+    assert_eq!(scene.decide(), Decision::Look(Need::System));
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+}
+
+/// A free server that was claimed a moment ago.
+fn claimed(power: PowerState) -> Scene {
+    let with_claim = Scene::reserved();
+    let mut scene = Scene::available();
+    scene.server.spec.server_claim_ref.clone_from(&with_claim.server.spec.server_claim_ref);
+    scene.claim = with_claim.claim;
+    scene.system().power = power;
+    scene
+}
+
+#[test]
+fn a_claim_that_finds_its_new_host_running_has_it_switched_off_before_it_boots() {
+    for wanted in [Power::On, Power::Off] {
+        let mut scene = claimed(PowerState::On);
+        scene.claim.as_mut().unwrap().spec.power = wanted;
+        for _ in 0..3 {
+            scene.now += seconds(3);
+            scene.refresh();
+            scene.settle();
+            assert_ne!(scene.state(), ServerState::Reserved);
+            assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOff"));
+            assert_eq!(scene.decide(), Decision::Act(ASK));
+        }
+        scene.acted(ASK);
+        scene.system().power = PowerState::Off;
+        scene.now += seconds(3);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.state(), ServerState::Reserved);
+    }
+}
+
+#[test]
+fn a_new_host_is_not_believed_off_on_an_old_reading() {
+    let mut scene = claimed(PowerState::Off);
+    scene.now += minutes(1);
+    assert_eq!(scene.decide(), Decision::Look(Need::System));
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Reserved);
+}
+
+#[test]
+fn what_ran_before_its_claim_was_seen_is_not_reserved_while_its_bmc_is_silent() {
+    let mut scene = claimed(PowerState::On);
+    let answer = scene.reading.replace(Err(Unreachable::NoAnswer("timed out".to_owned())));
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Available);
+    scene.reading = answer;
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Act(ASK));
+}
+
+#[test]
+fn the_running_host_of_a_claim_is_never_taken_for_that_of_nobody() {
+    let cases: [(&str, fn(&mut Scene)); 5] = [
+        ("status lost", |scene| scene.server.status = None),
+        ("seen here before", |scene| {
+            scene.server.status.as_mut().unwrap().state = Some(ServerState::Available);
+        }),
+        ("in another state", |scene| {
+            let status = scene.server.status.as_mut().unwrap();
+            status.conditions.retain(|it| it.type_ != condition::CLAIM_BOUND);
+            status.state = Some(ServerState::Discovery);
+        }),
+        ("claim that was Bound before", |scene| {
+            let status = scene.server.status.as_mut().unwrap();
+            status.conditions.retain(|it| it.type_ != condition::CLAIM_BOUND);
+            status.state = Some(ServerState::Available);
+            let phase = Some(ClaimPhase::Bound);
+            let status = ServerClaimStatus { phase, ..ServerClaimStatus::default() };
+            scene.claim.as_mut().unwrap().status = Some(status);
+        }),
+        ("restart", |scene| {
+            (scene.acted, scene.recorded, scene.started) = (None, None, scene.now);
+            scene.server.metadata.creation_timestamp = Some(Time(scene.now));
+        }),
+    ];
+    for (what, edit) in cases {
+        let mut scene = Scene::reserved();
+        scene.settings.enforce_power_off = true;
+        scene.system().power = PowerState::On;
+        scene.settle();
+        edit(&mut scene);
+        for _ in 0..5 {
+            scene.now += minutes(3);
+            scene.refresh();
+            scene.settle();
+            let decision = scene.decide();
+            assert!(matches!(decision, Decision::Rest(_)), "{what}: {decision:?}");
+        }
+        assert_eq!(scene.state(), ServerState::Reserved, "{what}");
+    }
+}
