@@ -1,6 +1,9 @@
 //! Controller of [`ServerClaim`].
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, own, view::ServerKey};
+use crate::{
+    CAUGHT_UP, Context, Error, MANAGER, failure, own,
+    view::{ClaimKey, ServerKey},
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -12,7 +15,7 @@ use metal_api::{
     ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
     ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
 };
-use metal_core::claim::{Decision, Observation, binding, decide};
+use metal_core::claim::{Decision, Observation, binding, decide, misses};
 use metal_runtime::{
     apply, apply_status, patch_spec,
     work::{NOT_LISTED, Next, Work},
@@ -47,10 +50,12 @@ pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Re
     let configuration = ctx.view.configurations.named(Some(&key.0), &key.1);
     let failure = failure(&work, &key);
     let judge = |candidates: &[Arc<Server>]| {
+        let mut candidates = candidates.to_vec();
+        candidates.retain(|server| !is_of_another(&ctx, server, &claim));
         decide(&Observation {
             claim: &claim,
             holders: &holders,
-            candidates,
+            candidates: &candidates,
             configuration: configuration.as_deref(),
             failure: failure.as_ref(),
             now: Timestamp::now(),
@@ -74,6 +79,12 @@ fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
     let mut holders = ctx.view.servers.get(&ServerKey::Claim(namespace, claim.name_any()));
     holders.retain(|server| binding(server, claim).holds());
     holders
+}
+
+/// Whether a server that refers to nobody is another claim's all the same.
+fn is_of_another<C>(ctx: &Context<C>, server: &Server, claim: &ServerClaim) -> bool {
+    let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
+    named.iter().any(|other| other.metadata.uid != claim.metadata.uid && misses(other, server))
 }
 
 async fn carry_out<C>(

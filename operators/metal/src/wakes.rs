@@ -213,6 +213,11 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     for claim in objects(change) {
         let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
         servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
+        // A server that refers to nobody waits for the claim that has it.
+        let named = claim.spec.server_ref.as_ref();
+        let named = named.and_then(|server| view.servers.named(None, &server.name));
+        let named = named.filter(|server| server.spec.server_claim_ref.is_none());
+        woken.extend(named.map(|server| Woken::Server(server.name_any())));
         woken.insert(Woken::Claim(namespace, name));
     }
     // It may be on its way out, or gone.

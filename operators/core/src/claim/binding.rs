@@ -1,7 +1,7 @@
 //! Whether a claim is the one that `Server.spec.serverClaimRef` means.
 
-use crate::server::bound_here;
-use metal_api::{Server, ServerClaim};
+use crate::server::{bound_here, bound_to};
+use metal_api::{ClaimPhase, Server, ServerClaim};
 
 /// What a claim is to a server whose `spec.serverClaimRef` has its namespace and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,4 +38,18 @@ pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
         Some(_) if named.is_some() && named == name && seen.is_none() => Binding::Restored,
         None | Some(_) => Binding::Other,
     }
+}
+
+/// Whether a claim has a server whose `spec.serverClaimRef` is empty: somebody has dropped that, or the
+/// server was made again. What runs there is the claim's, and the reference is to be written again. A
+/// person who wants the server free deletes the claim.
+pub fn misses(claim: &ServerClaim, server: &Server) -> bool {
+    let named = claim.spec.server_ref.as_ref().map(|server| &server.name);
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
+    server.spec.server_claim_ref.is_none()
+        && server.metadata.deletion_timestamp.is_none()
+        && claim.metadata.deletion_timestamp.is_none()
+        && named.is_some()
+        && named == server.metadata.name.as_ref()
+        && (phase == Some(&ClaimPhase::Bound) || bound_to(server, claim))
 }

@@ -1,4 +1,4 @@
-use super::{Decision, Observation, pick::pick};
+use super::{Decision, Observation, binding::misses, pick::pick};
 use crate::{
     conditions::{self, Fact},
     server::configuration_state,
@@ -69,6 +69,9 @@ fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
 }
 
 fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
+    if let Some(server) = seen.candidates.iter().find(|server| misses(seen.claim, server)) {
+        return Decision::Bind(Arc::clone(server));
+    }
     new.phase = Some(ClaimPhase::Unbound);
     new.conditions
         .retain(|c| c.type_ != condition::BOOT_CONFIGURED && c.type_ != condition::POWERED);

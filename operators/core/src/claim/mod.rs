@@ -16,7 +16,7 @@ mod pick;
 #[cfg(test)]
 mod tests;
 
-pub use binding::{Binding, binding};
+pub use binding::{Binding, binding, misses};
 pub use decide::decide;
 pub(crate) use decide::is_current;
 pub use pick::{Unfit, fits, free, pick};

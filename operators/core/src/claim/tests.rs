@@ -72,6 +72,33 @@ fn named_server_that_does_not_exist_is_named() {
 }
 
 #[test]
+fn a_reference_that_somebody_dropped_while_the_claim_lives_is_written_again() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let phase = Some(ClaimPhase::Bound);
+    claim.status = Some(ServerClaimStatus { phase, ..Default::default() });
+    let of = |state: Option<ServerState>, power: PowerState| {
+        let mut server = Server::clone(&free("a"));
+        let status = ServerStatus { state, power_state: Some(power), ..ServerStatus::default() };
+        server.status = Some(status);
+        Arc::new(server)
+    };
+    for state in [None, Some(ServerState::Initial), Some(ServerState::Discovery)] {
+        let server = of(state, PowerState::On);
+        let bind = Decision::Bind(Arc::clone(&server));
+        assert_eq!(decide_on(&claim, &[], std::slice::from_ref(&server), None), bind);
+    }
+    // Somebody else has it by now.
+    let other = held(&free("a"), ServerState::Reserved);
+    let decision = decide_on(&claim, &[], &[other], None);
+    assert_eq!(recorded(&decision).phase, Some(ClaimPhase::Unbound));
+    // One that never had it waits until it is free.
+    claim.status = None;
+    let decision = decide_on(&claim, &[], &[of(None, PowerState::On)], None);
+    assert_eq!(recorded(&decision).phase, Some(ClaimPhase::Unbound));
+}
+
+#[test]
 fn two_servers_that_name_one_claim_are_both_left_alone() {
     let holders =
         [held(&free("a"), ServerState::Reserved), held(&free("b"), ServerState::Reserved)];

@@ -10,7 +10,7 @@ use crate::{
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Operation, Server, ServerState, ServerStatus, finalizer};
+use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, finalizer};
 
 /// How old a reading may be when a machine is touched because of it.
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -185,6 +185,17 @@ fn other_system(seen: &Observation<'_>, system: &SystemReading) -> String {
     )
 }
 
+/// Its host is the claim's, whatever state the server is in.
+fn not_referred(claim: &ServerClaim) -> String {
+    let meta = &claim.metadata;
+    format!(
+        "claim {}/{} has this server, and spec.serverClaimRef is empty: it is written again, and \
+         nothing is switched until then; to free the server delete the claim",
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
+}
+
 fn state(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -193,6 +204,12 @@ fn state(
 ) -> Decision {
     let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
     let now = new.state.clone().unwrap_or(ServerState::Initial);
+    if let Some(claim) = seen.missed_by
+        && !matches!(now, ServerState::Parked | ServerState::Maintenance)
+    {
+        status::ready(new, Ready::Waits("ClaimNotReferred", &not_referred(claim)), seen.now);
+        return Decision::Rest(settings.resync);
+    }
     let retry = discovery::asks_for_retry(seen);
     let ended =
         now == ServerState::Maintenance && seen.server.spec.server_maintenance_ref.is_none();

@@ -38,7 +38,7 @@ mod window;
 pub use acted::Acted;
 pub use decide::{decide, release};
 pub use media::{MediaReading, medium_of};
-pub(crate) use status::{bound_here, configuration_state};
+pub(crate) use status::{bound_here, bound_to, configuration_state};
 
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
@@ -65,6 +65,8 @@ pub struct Observation<'a> {
     pub configuration: Option<&'a ServerBootConfiguration>,
     /// What became of `spec.serverClaimRef`.
     pub claim: ClaimSeen<'a>,
+    /// A claim that has the server though `spec.serverClaimRef` is empty ([`crate::claim::misses`]).
+    pub missed_by: Option<&'a ServerClaim>,
     /// What the machine reported.
     pub report: Option<&'a ServerInventory>,
     /// The last thing that this process did to the machine.

@@ -171,13 +171,7 @@ pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
 
 /// The claim that holds the server has been seen. Only then may its absence ever count.
 pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim, now: Timestamp) {
-    let meta = &claim.metadata;
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let message = message_of(
-        namespace.unwrap_or_default(),
-        name.unwrap_or_default(),
-        meta.uid.as_deref().unwrap_or_default(),
-    );
+    let message = message_of_claim(claim);
     let fact =
         Fact { type_: condition::CLAIM_BOUND, holds: true, reason: "Bound", message: &message };
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
@@ -187,6 +181,13 @@ pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim
         let created = server.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
         restored.last_transition_time = Time(now.max(created + SignedDuration::from_secs(1)));
     }
+}
+
+/// Whether this claim is the one that was last seen to hold the server, whatever refers to it now.
+pub(crate) fn bound_to(server: &Server, claim: &ServerClaim) -> bool {
+    let conditions = server.status.as_ref().map(|status| status.conditions.as_slice());
+    let bound = find(conditions.unwrap_or_default(), condition::CLAIM_BOUND);
+    bound.is_some_and(|bound| bound.status == "True" && bound.message == message_of_claim(claim))
 }
 
 /// The UID of the claim that `spec.serverClaimRef` names, if it was seen to hold this very object.
@@ -219,6 +220,16 @@ pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
     let bound = bound.and_then(|bound| bound_uid(bound, server));
     let claim = server.spec.server_claim_ref.as_ref().and_then(|claim| claim.uid.as_deref());
     bound.is_some_and(|bound| claim.is_none_or(|claim| claim == bound))
+}
+
+fn message_of_claim(claim: &ServerClaim) -> String {
+    let meta = &claim.metadata;
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    message_of(
+        namespace.unwrap_or_default(),
+        name.unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+    )
 }
 
 fn message_of(namespace: &str, name: &str, uid: &str) -> String {

@@ -9,6 +9,7 @@ mod lost;
 mod maintenance;
 mod media;
 mod method;
+mod missed;
 mod press;
 mod recording;
 mod restored;

@@ -9,13 +9,14 @@ pub(crate) mod tests;
 
 pub use memory::{Memories, Memory, Now};
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
+use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ClaimKey};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::events::EventType};
-use metal_api::{Server, ServerState, ServerStatus};
+use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     bmc::Destination,
+    claim::misses,
     redfish::Step,
     server::{ClaimSeen, Decision, Failure, Observation, decide, release},
 };
@@ -95,6 +96,7 @@ fn judge<C>(
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
     let report = view.inventories.named(None, &name);
     let held = look::claim_of(ctx, server, claim);
+    let missed_by = missed_by(ctx, server);
     let now = Now::read();
     let acted = memory.acted(now);
     let observation = Observation {
@@ -112,6 +114,7 @@ fn judge<C>(
             look::Held::NotCached => ClaimSeen::NotCached,
             look::Held::Gone => ClaimSeen::Gone,
         },
+        missed_by: missed_by.as_deref(),
         report: report.as_deref(),
         acted: acted.as_ref(),
         recorded: memory.recorded,
@@ -132,6 +135,15 @@ fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) 
             }
         });
     }
+}
+
+/// The claim that has a server which does not refer to it any more.
+fn missed_by<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
+    if server.spec.server_claim_ref.is_some() {
+        return None;
+    }
+    let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
+    named.into_iter().find(|claim| misses(claim, server))
 }
 
 /// Carries out the one write of a pass.

@@ -1,6 +1,7 @@
 //! A server, its machine and its cluster, as one decision sees them.
 
 use super::*;
+use crate::claim::misses;
 use crate::redfish::{BootReading, MediaSlot, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
@@ -234,6 +235,7 @@ impl Scene {
             twins: &self.twins,
             configuration: self.configuration.as_ref().filter(|_| referred),
             claim,
+            missed_by: self.claim.as_ref().filter(|claim| misses(claim, &self.server)),
             report: self.report.as_ref(),
             acted: self.acted.as_ref(),
             recorded: self.recorded,
