@@ -44,9 +44,11 @@ impl Readings {
         (from == destination).then(|| reading.clone())
     }
 
-    fn keep(&self, name: &str, destination: &Destination, reading: Reading) {
+    /// Keeps a reading, and says where the one before it came from.
+    fn keep(&self, name: &str, from: &Destination, reading: Reading) -> Option<Destination> {
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        readings.insert(name.to_owned(), (destination.clone(), reading));
+        let before = readings.insert(name.to_owned(), (from.clone(), reading));
+        before.map(|(destination, _)| destination)
     }
 
     /// Forgets a BMC that is gone, and says where it was.
@@ -70,6 +72,7 @@ pub async fn pass<C: Connect>(
     let Some(bmc) = ctx.view.bmcs.named(None, &name) else {
         work.failures.succeeded(&name);
         if let Some(destination) = readings.forget(&name) {
+            ctx.memories.forget_found(&destination);
             ctx.bmcs.forget(&target(&destination)).await;
         }
         return Ok(Next::Wait);
@@ -192,9 +195,11 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     ctx.bmcs.set_pin(&to, ctx.pin_of(bmc));
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
+    let (at, mut answered) = (Timestamp::now(), Timestamp::now());
     let reading = async {
         let mut remarks = vec![];
         let systems = connection.systems_with(&mut remarks).await?;
+        answered = Timestamp::now();
         let manager = match connection.manager(uuid).await {
             // The systems are not lost with it, and where there is none, none is missing.
             Err(error @ BmcError::Failed { .. }) => {
@@ -207,14 +212,18 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         Ok(Said { manager, systems, certificate, remarks })
     };
     let result = reading.await.map_err(unreachable);
-    let at = Timestamp::now();
+    ctx.memories.forget_found(&destination);
     if let Ok(said) = &result {
+        let took = answered.duration_since(at);
         for system in &said.systems {
-            let reading = SystemReadingOf { at, result: Ok(system.clone()) };
+            let reading = SystemReadingOf { at, took, result: Ok(system.clone()) };
             Memories::found(&ctx.memories, &destination, reading);
         }
     }
-    readings.keep(&bmc.name_any(), &destination, Reading { at, result });
+    let before = readings.keep(&bmc.name_any(), &destination, Reading { at, result });
+    if let Some(before) = before.filter(|before| *before != destination) {
+        ctx.memories.forget_found(&before);
+    }
 }
 
 /// Removes what was made for a BMC that never answered: the credentials first, since nothing leads

@@ -245,7 +245,7 @@ fn state(
 
 /// Turns what is to be done into what is to be done *now*: on fresh facts, and not too often.
 fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
-    let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
+    let age = seen.system.map(|reading| seen.now.duration_since(reading.answered()));
     match (then, age) {
         // A reading of the future was taken before somebody set the clock back.
         (Decision::Act(_), Some(age)) if age > FRESH || age.is_negative() => {

@@ -84,10 +84,19 @@ pub struct Observation<'a> {
 /// A reading of the system and its age.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// When it was taken.
+    /// When it was asked for: what happened since then is not in it.
     pub at: Timestamp,
+    /// How long the answer took.
+    pub took: SignedDuration,
     /// What the BMC said, or why it said nothing.
     pub result: Result<SystemReading, Unreachable>,
+}
+
+impl Reading {
+    /// When the answer was there.
+    pub fn answered(&self) -> Timestamp {
+        self.at.checked_add(self.took).unwrap_or(self.at)
+    }
 }
 
 /// What became of the claim that holds a server.

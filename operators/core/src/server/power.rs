@@ -65,7 +65,7 @@ pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuratio
     if seen.system.and_then(|reading| reading.result.as_ref().ok()).is_some_and(is_unknown) {
         return UNKNOWN.min(settings.resync);
     }
-    let looked = seen.system.map_or(seen.now, |reading| reading.at);
+    let looked = seen.system.map_or(seen.now, super::Reading::answered);
     let after = seen.acted.map_or(settings.power_polling, |it| looked.duration_since(it.at));
     after.max(SOONEST).min(settings.power_polling)
 }
@@ -160,7 +160,7 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
 /// Looks again where the last reading is too old for what depends on it: it gives a host to
 /// somebody else.
 pub(super) fn unless_fresh(seen: &Observation<'_>) -> Option<Decision> {
-    let age = seen.system.map(|reading| seen.now.duration_since(reading.at));
+    let age = seen.system.map(|reading| seen.now.duration_since(reading.answered()));
     let is_fresh = age.is_some_and(|age| !age.is_negative() && age <= FRESH);
     (!is_fresh).then_some(Decision::Look(Need::System))
 }

@@ -1,7 +1,7 @@
 //! Gets the facts that a decision lacks.
 
 use crate::{Context, Error, bmc::unreachable};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
 use metal_api::{Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
@@ -80,11 +80,13 @@ async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerCl
 async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     let Ok(destination) = ctx.destination_of(server) else { return };
     let bmc = ctx.connect(server, &destination);
+    let at = Timestamp::now();
     let result = match &server.spec.system_uri {
         Some(uri) => bmc.system(uri).await,
         None => find(&bmc, server).await,
     };
-    let reading = Reading { at: Timestamp::now(), result: result.map_err(unreachable) };
+    let took = Timestamp::now().duration_since(at);
+    let reading = Reading { at, took, result: result.map_err(unreachable) };
     ctx.memories.edit(&server.name_any(), |memory| memory.read(destination, reading));
 }
 
@@ -122,7 +124,8 @@ async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
         Ok(inventory) => ctx.memories.edit(&name, |memory| memory.inventory = Some(inventory)),
         Err(error) => {
             let result = Err(unreachable(error));
-            let reading = Reading { at: Timestamp::now(), result };
+            let (at, took) = (Timestamp::now(), SignedDuration::ZERO);
+            let reading = Reading { at, took, result };
             ctx.memories.edit(&name, |memory| memory.read(destination, reading));
         }
     }

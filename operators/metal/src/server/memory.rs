@@ -2,6 +2,7 @@
 //! starts again knows nothing of it, and decides the same.
 
 use jiff::{SignedDuration, Timestamp};
+use metal_api::Server;
 use metal_core::{
     bmc::Destination,
     redfish::{Inventory, Step},
@@ -10,6 +11,7 @@ use metal_core::{
 use metal_runtime::clock;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -41,9 +43,32 @@ pub struct Memories {
     found: Mutex<HashMap<(Destination, String), Reading>>,
 }
 
+/// The machine that a server is: what is remembered of it says nothing of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    server: Option<String>,
+    bmc: (IpAddr, u16),
+    uri: Option<String>,
+    uuid: Option<String>,
+}
+
+impl Machine {
+    /// The machine of a server whose BMC is there.
+    pub fn of(server: &Server, bmc: &Destination) -> Self {
+        Self {
+            server: server.metadata.uid.clone(),
+            bmc: (bmc.address, bmc.port),
+            uri: server.spec.system_uri.clone(),
+            uuid: server.spec.effective_uuid(),
+        }
+    }
+}
+
 /// The memory of one server.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
+    /// The machine that all this is of.
+    machine: Option<Machine>,
     /// The last reading, and where it came from.
     pub reading: Option<(Destination, Reading)>,
     /// The last reading of the virtual drives, and where it came from.
@@ -71,6 +96,31 @@ impl Memories {
         edit(locked(&self.servers).entry(name.to_owned()).or_default());
     }
 
+    /// Forgets what was read of another machine that was this server, and done to it.
+    pub fn keep_to(&self, name: &str, machine: &Machine) {
+        self.edit(name, |memory| {
+            if memory.machine.as_ref().is_some_and(|known| known != machine) {
+                let (recorded, overwritten) = (memory.recorded, memory.overwritten.take());
+                let prepared = memory.prepared.take();
+                *memory = Memory { recorded, overwritten, prepared, ..Memory::default() };
+            }
+            memory.machine.get_or_insert_with(|| machine.clone());
+        });
+    }
+
+    /// Takes over what the pass over the BMC has read a moment ago, unless it asked for it before the
+    /// last step was over.
+    pub fn adopt(&self, name: &str, destination: &Destination, uri: &str, now: Now) {
+        let Some(reading) = self.take_found(destination, uri) else { return };
+        self.edit(name, |memory| {
+            let is_news = memory.reading.as_ref().is_none_or(|(_, old)| old.at < reading.at);
+            let is_after = memory.acted(now).is_none_or(|acted| acted.at < reading.at);
+            if is_news && is_after {
+                memory.read(destination.clone(), reading);
+            }
+        });
+    }
+
     /// Forgets a server that is gone.
     pub fn forget(&self, name: &str) {
         locked(&self.servers).remove(name);
@@ -89,8 +139,13 @@ impl Memories {
         locked(&self.found).insert(key, reading);
     }
 
+    /// Forgets the readings that the passes over a BMC took, and who logged in for them.
+    pub fn forget_found(&self, destination: &Destination) {
+        locked(&self.found).retain(|(from, _), _| from != destination);
+    }
+
     /// Takes the reading that the pass over a BMC took.
-    pub fn take_found(&self, destination: &Destination, uri: &str) -> Option<Reading> {
+    fn take_found(&self, destination: &Destination, uri: &str) -> Option<Reading> {
         locked(&self.found).remove(&(destination.clone(), uri.to_owned()))
     }
 }
@@ -135,7 +190,83 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_core::redfish::ResetType;
+    use metal_api::ServerSpec;
+    use metal_core::redfish::{Credentials, PowerState, ResetType, Scheme, SystemReading};
+
+    fn destination(address: &str) -> Destination {
+        let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
+        let address = address.parse().unwrap();
+        Destination { scheme: Scheme::Https, address, port: 443, credentials }
+    }
+
+    fn reading(at: Timestamp) -> Reading {
+        let system = SystemReading {
+            uri: "/redfish/v1/Systems/1".to_owned(),
+            power: PowerState::Off,
+            ..SystemReading::default()
+        };
+        Reading { at, took: SignedDuration::ZERO, result: Ok(system) }
+    }
+
+    #[test]
+    fn what_was_asked_before_a_step_says_nothing_after_it() {
+        let (memories, bmc, uri) =
+            (Memories::default(), destination("192.0.2.9"), "/redfish/v1/Systems/1");
+        let done = Now::read();
+        memories.edit("a", |memory| memory.act(Step::Reset(ResetType::On), done, true, None));
+        for (millis, is_taken) in [(-5000, false), (0, false), (1, true)] {
+            memories.found(&bmc, reading(done.wall + SignedDuration::from_millis(millis)));
+            memories.adopt("a", &bmc, uri, done);
+            assert_eq!(memories.of("a").reading.is_some(), is_taken, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn what_was_read_of_a_bmc_goes_with_it() {
+        let (memories, bmc) = (Memories::default(), destination("192.0.2.9"));
+        memories.found(&bmc, reading(Timestamp::now()));
+        memories.forget_found(&destination("192.0.2.10"));
+        assert_eq!(locked(&memories.found).len(), 1);
+        memories.forget_found(&bmc);
+        assert!(locked(&memories.found).is_empty());
+    }
+
+    #[test]
+    fn what_was_done_to_one_machine_says_nothing_of_the_next_one_of_that_server() {
+        let mut server = Server::new("a", ServerSpec::default());
+        server.metadata.uid = Some("uid".to_owned());
+        server.spec.system_uri = Some("/redfish/v1/Systems/1".to_owned());
+        server.spec.system_uuid = Some("38947555-7742-3448-3784-823347823834".to_owned());
+        let here = Machine::of(&server, &destination("192.0.2.9"));
+        let changed = |edit: fn(&mut Server)| {
+            let mut server = server.clone();
+            edit(&mut server);
+            Machine::of(&server, &destination("192.0.2.9"))
+        };
+        for (machine, is_known) in [
+            (here.clone(), true),
+            (Machine::of(&server, &destination("192.0.2.10")), false),
+            (changed(|server| server.metadata.uid = Some("made again".to_owned())), false),
+            (changed(|server| server.spec.system_uri = Some("/2".to_owned())), false),
+            (changed(|server| server.spec.system_uuid = None), false),
+            (changed(|server| server.metadata.labels = Some([].into())), true),
+        ] {
+            let (memories, now) = (Memories::default(), Now::read());
+            memories.keep_to("a", &here);
+            memories.edit("a", |memory| {
+                memory.act(Step::Reset(ResetType::GracefulShutdown), now, true, None);
+                memory.inventory = Some(Inventory::default());
+                memory.read(destination("192.0.2.9"), reading(now.wall));
+                memory.overwritten = Some("7".to_owned());
+            });
+            memories.keep_to("a", &machine);
+            let memory = memories.of("a");
+            assert_eq!(memory.acted(now).is_some(), is_known, "{machine:?}");
+            assert_eq!(memory.inventory.is_some(), is_known, "{machine:?}");
+            assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");
+            assert!(memory.overwritten.is_some(), "that is of the object");
+        }
+    }
 
     #[test]
     fn setting_the_clock_moves_no_deadline() {

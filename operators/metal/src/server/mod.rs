@@ -7,7 +7,7 @@ mod prepare;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use memory::{Memories, Memory, Now};
+pub use memory::{Machine, Memories, Memory, Now};
 
 use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ClaimKey};
 use jiff::Timestamp;
@@ -15,7 +15,6 @@ use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
-    bmc::Destination,
     claim::misses,
     redfish::Step,
     server::{ClaimSeen, Decision, Failure, Observation, decide, release},
@@ -77,8 +76,11 @@ fn judge<C>(
 ) -> Decision {
     let name = server.name_any();
     let destination = ctx.destination_of(server);
-    if let (Ok(destination), Some(uri)) = (&destination, &server.spec.system_uri) {
-        adopt(ctx, &name, destination, uri);
+    if let Ok(destination) = &destination {
+        ctx.memories.keep_to(&name, &Machine::of(server, destination));
+        if let Some(uri) = &server.spec.system_uri {
+            ctx.memories.adopt(&name, destination, uri, Now::read());
+        }
     }
     let memory = ctx.memories.of(&name);
     let reading = destination.as_ref().ok().and_then(|destination| {
@@ -123,18 +125,6 @@ fn judge<C>(
         now: now.wall,
     };
     decide(&observation, &ctx.settings)
-}
-
-/// Takes over what the pass over the BMC has read a moment ago.
-fn adopt<C>(ctx: &Context<C>, name: &str, destination: &Destination, uri: &str) {
-    if let Some(reading) = ctx.memories.take_found(destination, uri) {
-        ctx.memories.edit(name, |memory| {
-            let newer = |(_, old): &(Destination, metal_core::server::Reading)| old.at < reading.at;
-            if memory.reading.as_ref().is_none_or(newer) {
-                memory.read(destination.clone(), reading);
-            }
-        });
-    }
 }
 
 /// The claim that has a server which does not refer to it any more.

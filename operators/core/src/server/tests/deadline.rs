@@ -173,6 +173,30 @@ fn a_host_that_restarts_again_and_again_fails_its_discovery_all_the_same() {
 }
 
 #[test]
+fn a_reading_counts_from_when_it_was_asked_for() {
+    // The machine reported while its BMC was about to say that it is off.
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.now += minutes(1);
+    scene.report_for("uid-1.1");
+    scene.now += seconds(10);
+    (scene.read_at, scene.took) = (scene.now, seconds(20));
+    scene.server.spec.boot_configuration_ref = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::System));
+    scene.took = seconds(4);
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+}
+
+#[test]
+fn a_bmc_that_takes_long_to_answer_is_acted_on_all_the_same() {
+    let mut scene = shutting_down();
+    scene.took = seconds(25);
+    scene.now += seconds(30);
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(ASK));
+}
+
+#[test]
 fn a_restart_of_the_host_has_the_time_of_a_boot() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.acted(Step::Reset(ResetType::On));

@@ -27,6 +27,7 @@ pub(super) struct Scene {
     pub(super) access: Result<(), String>,
     pub(super) reading: Option<Result<SystemReading, Unreachable>>,
     pub(super) read_at: Timestamp,
+    pub(super) took: SignedDuration,
     pub(super) media: Option<Vec<MediaSlot>>,
     pub(super) inventory: Option<Inventory>,
     pub(super) twins: Vec<String>,
@@ -68,6 +69,7 @@ impl Scene {
             access: Ok(()),
             reading: Some(Ok(system)),
             read_at: T0,
+            took: SignedDuration::ZERO,
             media: None,
             inventory: Some(Inventory::default()),
             twins: vec![],
@@ -212,7 +214,11 @@ impl Scene {
     }
 
     pub(super) fn decide(&self) -> Decision {
-        let reading = self.reading.clone().map(|result| Reading { at: self.read_at, result });
+        let reading = self.reading.clone().map(|result| Reading {
+            at: self.read_at - self.took,
+            took: self.took,
+            result,
+        });
         let claim = match (&self.server.spec.server_claim_ref, &self.claim) {
             (None, _) => ClaimSeen::Unclaimed,
             (Some(_), Some(claim)) => ClaimSeen::Holds(claim),
