@@ -94,6 +94,41 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
     }
 }
 
+#[tokio::test]
+async fn whoever_shares_an_identity_or_is_missed_by_a_claim_is_woken() {
+    let view = View::default();
+    let named = |name: &str| Some(LocalObjectReference { name: name.to_owned() });
+    let at = |name: &str| {
+        let ip = Some("192.0.2.7".to_owned());
+        Endpoint::new(name, metal_api::EndpointSpec { ip, ..Default::default() })
+    };
+    let of = |name: &str, endpoint: &str| {
+        Bmc::new(name, BmcSpec { endpoint_ref: named(endpoint), ..BmcSpec::default() })
+    };
+    let in_place = |name: &str, bmc: &str, uuid: &str| {
+        let mut server = fresh(name, bmc);
+        server.spec.system_uuid = Some(uuid.to_owned());
+        server.spec.system_uri = Some("/redfish/v1/Systems/1".to_owned());
+        server
+    };
+    let (first, second) = (in_place("s1", "b1", UUID), in_place("s2", "b2", "another"));
+    list(&view.endpoints, vec![at("e1"), at("e2")]).await;
+    list(&view.bmcs, vec![of("b1", "e1"), of("b2", "e2")]).await;
+    list(&view.servers, vec![first, second.clone()]).await;
+    let moved = changed(&at("e2"), |it| it.spec.ip = Some("192.0.2.8".to_owned()));
+    let with_claim = claim("c", |it| it.spec.server_ref = named("s1"));
+    let changes: [(&str, Wakes, &[&str]); 4] = [
+        ("a second server", wakes_of_server(&view, &created(&second).get()), &["server s1"]),
+        ("which goes", wakes_of_server(&view, &removed(&second).get()), &["server s1"]),
+        ("an address", endpoint(&view, &moved.get()), &["endpoint e1", "bmc b1", "server s1"]),
+        ("a claim", wakes_of_claim(&view, &removed(&with_claim).get()), &["server s1"]),
+    ];
+    for (what, woken, expected) in changes {
+        let woken = show(&woken);
+        assert!(expected.iter().all(|it| woken.iter().any(|one| one == it)), "{what}: {woken:?}");
+    }
+}
+
 /// What happens, the server before and after, and who is woken.
 type Case<'a> = (&'a str, fn(&mut Server), fn(&mut Server), &'a [&'a str]);
 
