@@ -2,12 +2,13 @@
 
 use super::{
     Change, ClaimSeen, Decision, Observation, Settings, media,
-    power::{Force, may_come_up, switch_off, unless_fresh},
+    power::{Force, intend, may_come_up, switch_off, unless_fresh},
     reserved::reserved,
     status::{self, Ready},
 };
 use crate::redfish::{IndicatorLed, PowerState, Step, SystemReading};
-use metal_api::{ClaimPhase, ServerState, ServerStatus};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{ClaimPhase, PendingKind, Power, ServerState, ServerStatus, condition};
 
 /// `Available`: off, without boot configuration, and kept so.
 pub(super) fn available(
@@ -51,10 +52,39 @@ pub(super) fn claimed(
             status::ready(new, waits, seen.now);
             return wait;
         }
-        new.pending = None;
+        let before = new.pending.take().map_or(seen.now, |pending| pending.since.0);
+        new.state = Some(ServerState::Reserved);
+        let then = reserved(new, seen, settings, system);
+        keep_off(new, seen, before);
+        return then;
     }
     new.state = Some(ServerState::Reserved);
+    new.pending = None;
     reserved(new, seen, settings, system)
+}
+
+/// Records with the new state that the host is off, and to be so until its claim boots it: since
+/// before the claim had it.
+fn keep_off(new: &mut ServerStatus, seen: &Observation<'_>, since: Timestamp) {
+    let ClaimSeen::Holds(claim) = seen.claim else { return };
+    if claim.spec.power == Power::On && new.pending.is_none() {
+        intend(new, PendingKind::PowerOff, since.min(seen.now - SignedDuration::from_secs(1)));
+    }
+}
+
+/// Whether the host of a claim that has not booted it yet came up by itself: somebody has pressed its
+/// button, or its power came back. A shutdown says so that began before the claim had the server, in
+/// the state that began with the claim. One from before the object was restored says nothing.
+pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> bool {
+    let pending = new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
+    let bound = new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);
+    let created = seen.server.metadata.creation_timestamp.as_ref().map(|created| created.0);
+    let entered = new.state_since.as_ref().map(|since| since.0);
+    pending.zip(bound).zip(entered).is_some_and(|((pending, bound), entered)| {
+        pending.since.0.as_second() < entered.as_second()
+            && bound.last_transition_time.0.as_second() == entered.as_second()
+            && created.is_none_or(|created| created < entered)
+    })
 }
 
 /// Whether the claim has not had this server before, as far as anybody knows. The host of one that

@@ -232,6 +232,7 @@ fn state(
         ServerState::Available if claimed => available::claimed(new, seen, settings, system),
         _ if claimed => {
             new.state = Some(ServerState::Reserved);
+            new.pending = None;
             reserved::reserved(new, seen, settings, system)
         }
         ServerState::Initial | ServerState::Other(_) => {

@@ -2,7 +2,7 @@
 
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
-    available::{is_new, locator_led, waits_for_off},
+    available::{came_up_by_itself, is_new, locator_led, waits_for_off},
     boot, media,
     power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
     status::{self, Ready},
@@ -107,6 +107,13 @@ fn held(
         && let Some(configuration) = configuration_of(seen, claim)
     {
         window::reopen(new, seen, settings, system, configuration);
+    }
+    if came_up_by_itself(new, seen)
+        && let Some(next) =
+            switch_off(new, seen, settings, system, Force::when(settings.enforce_power_off))
+    {
+        status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+        return next;
     }
     match (&claim.spec.power, system.power) {
         (Power::On, PowerState::Off) => switch_on(new, seen, settings, system, claim),

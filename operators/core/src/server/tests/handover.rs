@@ -7,7 +7,9 @@ use super::{
 };
 use crate::redfish::{PowerState, ResetType, Step, Unreachable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{ClaimPhase, Power, ReclaimPolicy, ServerClaimStatus, ServerState, condition};
+use metal_api::{
+    BootState, ClaimPhase, Power, ReclaimPolicy, ServerClaimStatus, ServerState, condition,
+};
 
 const ON: Step = Step::Reset(ResetType::On);
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
@@ -148,8 +150,66 @@ fn what_ran_before_its_claim_was_seen_is_not_reserved_while_its_bmc_is_silent() 
 }
 
 #[test]
+fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off() {
+    let mut scene = claimed(PowerState::Off);
+    scene.now += seconds(3);
+    scene.refresh();
+    scene.settle();
+    scene.store();
+    assert_eq!(scene.state(), ServerState::Reserved);
+    // Its image is not ready, and somebody presses the button.
+    scene.now += minutes(10);
+    scene.system().power = PowerState::On;
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Act(ASK));
+    scene.acted(ASK);
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOff"));
+    // From its own boot on, what runs is the claim's.
+    scene.system().power = PowerState::Off;
+    scene.claim_configuration(BootState::Ready);
+    scene.now += minutes(1);
+    scene.refresh();
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+    scene.acted(ON);
+    scene.system().power = PowerState::On;
+    for _ in 0..5 {
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    }
+}
+
+#[test]
+fn a_claim_that_wants_its_running_host_off_and_then_not_keeps_it() {
+    for lost in [false, true] {
+        let mut scene = Scene::reserved();
+        scene.system().power = PowerState::On;
+        scene.settle();
+        if lost {
+            scene.server.status = None;
+        }
+        for (wanted, switches) in [(Power::Off, true), (Power::On, false)] {
+            scene.claim.as_mut().unwrap().spec.power = wanted;
+            scene.now += minutes(2);
+            scene.refresh();
+            scene.settle();
+            assert_eq!(scene.decide() == Decision::Act(ASK), switches, "lost {lost}");
+        }
+    }
+}
+
+/// What happened, and to what.
+type Case = (&'static str, fn(&mut Scene));
+
+#[test]
 fn the_running_host_of_a_claim_is_never_taken_for_that_of_nobody() {
-    let cases: [(&str, fn(&mut Scene)); 5] = [
+    let cases: [Case; 5] = [
         ("status lost", |scene| scene.server.status = None),
         ("seen here before", |scene| {
             scene.server.status.as_mut().unwrap().state = Some(ServerState::Available);
