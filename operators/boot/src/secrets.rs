@@ -98,9 +98,10 @@ impl Secrets {
         Self { client, kept: Mutex::default(), is_watched: AtomicBool::new(true) }
     }
 
-    /// Whether somebody tells of each change ([`Self::forget_unless`]).
-    pub fn set_watched(&self, is_watched: bool) {
-        self.is_watched.store(is_watched, Ordering::Relaxed);
+    /// Whether somebody tells of each change from now on ([`Self::forget_unless`]); returns whether
+    /// somebody did until now.
+    pub fn set_watched(&self, is_watched: bool) -> bool {
+        self.is_watched.swap(is_watched, Ordering::Relaxed)
     }
 
     /// What a boot needs of a Secret; `None` if there is none. Of all who ask for one at a time,

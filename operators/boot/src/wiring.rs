@@ -10,10 +10,13 @@ use crate::{
     view::{ConfigKey, ConfigurationKey, prune},
 };
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    core::v1::Secret,
+};
 use kube::{
     Api, Client,
-    api::{ListParams, ObjectMeta},
+    api::{ObjectMeta, PostParams},
     core::PartialObjectMeta,
     runtime::watcher::Event,
 };
@@ -22,10 +25,13 @@ use metal_core::boot::configuration::{is_idle, network_identifiers};
 use metal_runtime::index::{Change, Ended};
 use metal_runtime::{follow, jittered, queue::Queue, watch_in_pages};
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How often Secrets are asked for that boots wait for, where they are not watched.
 const UNWATCHED: Duration = Duration::from_secs(10);
+
+/// How long the API server may take to say whether we may watch them.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// The queues of the controllers, and what follows from the boot configs besides.
 pub(crate) struct Queues {
@@ -192,11 +198,13 @@ fn window(queues: &Queues, change: &Change<'_, Server>) {
 /// needed. Kubernetes has no right for metadata alone, so where nobody wants this process to list
 /// Secrets, it asks now and then for those that boots wait for.
 async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
-    let one = ListParams::default().limit(1);
-    let mut is_told = false;
-    while may_not_list(&Api::<Secret>::all(client.clone()).list_metadata(&one).await) {
-        ctx.secrets.set_watched(false);
-        if !std::mem::replace(&mut is_told, true) {
+    loop {
+        let may = timeout(ANSWER, may_watch(client)).await;
+        if matches!(may, Ok(Ok(true))) {
+            break;
+        }
+        let is_refused = matches!(may, Ok(Ok(false)));
+        if ctx.secrets.set_watched(false) && is_refused {
             tracing::info!(every = ?UNWATCHED, "Secrets are not watched, and read when boots wait for them");
         }
         sleep(jittered(UNWATCHED)).await;
@@ -220,8 +228,24 @@ async fn secrets(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), 
     Err(Ended)
 }
 
-fn may_not_list<T>(listed: &Result<T, kube::Error>) -> bool {
-    matches!(listed, Err(kube::Error::Api(status)) if status.code == 403)
+/// Whether Secrets may be listed and watched. Who asks that is refused nothing.
+async fn may_watch(client: &Client) -> Result<bool, kube::Error> {
+    let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
+    for verb in ["list", "watch"] {
+        let (verb, resource) = (Some(verb.to_owned()), Some("secrets".to_owned()));
+        let attributes = ResourceAttributes { verb, resource, ..ResourceAttributes::default() };
+        let resource_attributes = Some(attributes);
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes,
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let review = reviews.create(&PostParams::default(), &review).await?;
+        if !review.status.is_some_and(|status| status.allowed) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whoever may wait for a Secret looks again, and so does who keeps those of boots under way.
@@ -298,7 +322,6 @@ mod tests {
         Cluster, Objects, configuration as boot_configuration, context, resolver,
     };
     use metal_runtime::report::Reporter;
-    use tokio::time::timeout;
 
     #[tokio::test(start_paused = true)]
     async fn where_secrets_may_not_be_listed_whoever_waits_for_one_looks_again_and_nobody_else() {
@@ -313,8 +336,10 @@ mod tests {
         assert_eq!(queues.configurations.queue.len(), 1);
         assert_eq!(queues.configs.queue.len(), 1, "a boot config without a state");
         assert_eq!(queues.kept.len(), 1, "the server in its boot window");
-        let sent = cluster.reads();
-        assert!((2..=5).contains(&sent), "{sent} requests");
+        assert_eq!(cluster.reads(), 0, "nobody has tried to list them");
+        let asked = cluster.take();
+        assert!((2..=5).contains(&asked.len()), "{asked:?}");
+        assert!(asked.iter().all(|it| it.ends_with("/selfsubjectaccessreviews")), "{asked:?}");
     }
 
     fn queues(ctx: &Context) -> Queues {
