@@ -51,6 +51,19 @@ fn only_the_relay_next_to_the_client_tells_its_mac_address() {
     assert_eq!(crate::dhcp6::mac(&packet, ip("fd88::ff")), Some(TOLD));
 }
 
+#[test]
+fn the_system_uuid_is_found_in_the_identifier() {
+    let uuid = |bytes: &[u8]| {
+        let mut packet = with_id(&[&[0, 4][..], bytes].concat());
+        packet.options.push(code::ARCHITECTURE, [0, 7]);
+        identity(&packet, link_local(1)).unwrap().uuid
+    };
+    let one: uuid::Uuid = "38947555-7742-3448-3784-823347823834".parse().unwrap();
+    assert_eq!(uuid(one.as_bytes()), Some(one));
+    assert_eq!(uuid(&one.as_bytes()[..15]), None);
+    assert_eq!(uuid(&[0; 16]), None);
+}
+
 /// EDK2 has another IAID in each phase, and each phase another identifier.
 #[test]
 fn one_interface_keeps_its_address_whatever_it_calls_itself() {
