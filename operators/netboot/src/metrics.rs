@@ -60,7 +60,7 @@ impl Metrics {
         registry.register("dhcp_silences", help, metrics.silences.clone());
         let help = "Packets of machines that boot, by what was decided for them";
         registry.register("boot_decisions", help, metrics.boots.clone());
-        let help = "Packets of firmware that there is no boot file for, by architecture";
+        let help = "Packets of firmware that there is no boot file for, by architecture, or why";
         registry.register("boot_unserved", help, metrics.unserved.clone());
         let help = "Addresses that somebody used who did not get them from here";
         registry.register("dhcp_conflicts", help, metrics.conflicts.clone());

@@ -221,6 +221,10 @@ impl Server {
                     let client = client.map(|client| client.to_string()).unwrap_or_default();
                     self.metrics.unserved(self.unserved.tell(kind, client));
                 }
+                if let Some(length) = dhcp::uncarried(packet, &boot) {
+                    tracing::debug!(client = ?dhcp::Client::of(packet), length, "link too long");
+                    self.metrics.unserved("LinkTooLong");
+                }
                 if let Some(reply) = self.hold(link, from, reply, decision.probe) {
                     batch.reply(link, from, *reply, is_durable, decision.bmc);
                 }

@@ -36,6 +36,8 @@ pub struct TftpFile {
     pub path: String,
 }
 
+/// Longest value of one option. Firmware does not join pieces (RFC 3396).
+pub const MAX_URL: usize = 255;
 /// Longest name that fits into `file` with its zero.
 pub(super) const MAX_FILE: usize = 127;
 
@@ -61,12 +63,15 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
                 true
             })
         }
-        Booting::Http(machine) => http_url(files, boot, machine).is_some_and(|url| {
-            // EDK2 takes the URL only from an answer with this class.
-            reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
-            reply.options.set(code::BOOT_FILE, url);
-            true
-        }),
+        Booting::Http(machine) => {
+            let url = http_url(files, boot, machine).filter(|url| url.len() <= MAX_URL);
+            url.is_some_and(|url| {
+                // EDK2 takes the URL only from an answer with this class.
+                reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
+                reply.options.set(code::BOOT_FILE, text(url));
+                true
+            })
+        }
     };
     if let Some(id) = request.packet.options.get(code::MACHINE_ID).filter(|_| is_added) {
         reply.options.set(code::MACHINE_ID, id);
@@ -92,22 +97,28 @@ fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Optio
     boot.uki(default)
 }
 
-/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set. Boot ROMs
-/// that take the texts for strings of C read on into the next option, so they end with a zero, as
-/// dnsmasq has it; RFC 2132, section 2, has clients live with one.
+/// A text for firmware. Boot ROMs that take it for a string of C read on into the next option, and
+/// EDK2 writes a zero there, so it ends with one, as dnsmasq has it; RFC 2132, section 2, has
+/// clients live with that. One that fills its option has no room for it.
+pub(super) fn text(text: &str) -> Vec<u8> {
+    let end = (text.len() < MAX_URL).then_some(0);
+    text.bytes().chain(end).collect()
+}
+
+/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
 fn add_tftp(file: &TftpFile, here: Ipv4Addr, reply: &mut Packet) {
     let server = file.server.unwrap_or(here);
     reply.siaddr = server;
     reply.file = file.path.clone().into_bytes();
     reply.options.set(code::VENDOR_CLASS, b"PXEClient");
     reply.options.set(code::VENDOR_SPECIFIC, USE_BOOT_FILE);
-    reply.options.set(code::TFTP_SERVER, format!("{server}\0"));
-    reply.options.set(code::BOOT_FILE, format!("{}\0", file.path));
+    reply.options.set(code::TFTP_SERVER, text(&server.to_string()));
+    reply.options.set(code::BOOT_FILE, text(&file.path));
 }
 
 fn add_url(url: &str, reply: &mut Packet) {
     if url.len() <= MAX_FILE {
         reply.file = url.as_bytes().to_vec();
     }
-    reply.options.set(code::BOOT_FILE, url);
+    reply.options.set(code::BOOT_FILE, text(url));
 }

@@ -2,11 +2,15 @@
 
 use super::{
     architecture::{self, Architecture, listed},
+    boot::MAX_URL,
     client::Client,
     option::{Options, code},
     wire::Packet,
 };
-use crate::{boot::decision::Identity, system_uuid::identifying};
+use crate::{
+    boot::decision::{Boot, Identity},
+    system_uuid::identifying,
+};
 use uuid::Uuid;
 
 /// What a client wants to boot by.
@@ -55,6 +59,13 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
 pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
     let list = packet.options.get(code::ARCHITECTURE).filter(|_| !is_ipxe(&packet.options));
     architecture::unserved(list)
+}
+
+/// Length of the link that firmware is to boot by HTTP, if no option carries it, so that it is told
+/// none. What the configuration file names is shorter.
+pub fn uncarried(packet: &Packet, boot: &Boot) -> Option<usize> {
+    let is_http = matches!(Booting::of(&packet.options), Booting::Http(_));
+    boot.uki(None).map(str::len).filter(|len| is_http && *len > MAX_URL)
 }
 
 /// The system UUID in option 97, as a boot server and a BMC tell it.
@@ -117,17 +128,29 @@ pub(crate) fn is_interface(value: Option<&[u8]>) -> bool {
     value.is_some_and(|value| value.len() == 3)
 }
 
-/// iPXE sends option 175, and option 77 as plain text; by RFC 3004 it would be a list of strings
-/// with their lengths, which newer builds and other loaders with an iPXE heritage send.
+/// iPXE sends option 175, and a user class.
 fn is_ipxe(options: &Options) -> bool {
-    let class = options.get(code::USER_CLASS).unwrap_or_default();
-    options.get(code::IPXE).is_some() || class == b"iPXE" || has_class(class, b"iPXE")
+    options.get(code::IPXE).is_some() || options.get(code::USER_CLASS).is_some_and(names_ipxe)
 }
 
-fn has_class(mut list: &[u8], wanted: &[u8]) -> bool {
-    while let [len, rest @ ..] = list {
-        let Some((class, rest)) = rest.split_at_checked(usize::from(*len)) else { return false };
-        if class == wanted {
+/// Whether a user class is iPXE's, in DHCPv4 and DHCPv6 alike: plain text, or one of a list of
+/// strings with their lengths, in one octet (RFC 3004, section 4) or in two (RFC 9915, section
+/// 21.15). Upstream has plain text in DHCPv4 and the list in DHCPv6; forks, and loaders with an
+/// iPXE heritage, have either in both. Who is not understood gets iPXE again, for ever.
+pub(crate) fn names_ipxe(class: &[u8]) -> bool {
+    is_name(class) || has_name(class, 1) || has_name(class, 2)
+}
+
+fn is_name(text: &[u8]) -> bool {
+    text.strip_prefix(b"iPXE").is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+}
+
+/// Whether the name is in a list of strings that have their lengths in `width` octets before them.
+fn has_name(mut list: &[u8], width: usize) -> bool {
+    while let Some((len, rest)) = list.split_at_checked(width) {
+        let len = len.iter().fold(0, |len, octet| len << 8 | usize::from(*octet));
+        let Some((class, rest)) = rest.split_at_checked(len) else { return false };
+        if is_name(class) {
             return true;
         }
         list = rest;

@@ -39,8 +39,8 @@ mod wire;
 mod tests;
 
 pub use architecture::Architecture;
-pub use boot::{BootFiles, TftpFile};
-pub use booting::{identity, machine_id, unserved};
+pub use boot::{BootFiles, MAX_URL, TftpFile};
+pub use booting::{identity, machine_id, uncarried, unserved};
 pub use client::{Client, MessageType};
 pub use config::{
     BmcSubnets, Config, ConfigError, Gap, Instances, Mode, Part, Record, Reservation, Route,

@@ -161,8 +161,8 @@ fn wishes(request: &Request<'_>) -> Options {
     offer(code::ROUTES, Some(classless(subnet.router, &subnet.routes)));
     let url = request.client.mac().and_then(|mac| request.config().ztp_of(mac));
     if let Some(url) = url.filter(|_| request.booting() == Booting::No) {
-        offer(code::BOOT_FILE, Some(url.into()));
-        offer(code::ZTP, Some(url.into()));
+        offer(code::BOOT_FILE, Some(boot::text(url)));
+        offer(code::ZTP, Some(boot::text(url)));
     }
     offered
 }

@@ -9,7 +9,7 @@ use crate::{
     boot::decision::Identity,
     dhcp::{
         Architecture, architecture,
-        booting::{Booting, Machine, is_interface},
+        booting::{Booting, Machine, is_interface, names_ipxe},
     },
 };
 use std::net::Ipv6Addr;
@@ -38,8 +38,7 @@ pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
 /// by its network interface and the architecture in the text of its vendor class, and nobody by
 /// that text alone.
 pub(super) fn booting(options: &Options) -> Booting {
-    let user_class = options.get(code::USER_CLASS).unwrap_or_default();
-    if strings(user_class).any(|class| class == b"iPXE") {
+    if options.all(code::USER_CLASS).any(names_ipxe) {
         return Booting::Ipxe;
     }
     // One of another enterprise says nothing about booting.

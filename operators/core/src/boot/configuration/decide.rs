@@ -5,7 +5,10 @@ use super::{
     child::{self, Relation, relation},
     status::{Draft, Mode, retry},
 };
-use crate::boot::url;
+use crate::{
+    boot::{decision::Method, url},
+    dhcp::MAX_URL,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
@@ -20,6 +23,8 @@ const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
 /// Reason: an object of somebody else has the name that ours should have.
 const NAME_TAKEN: &str = "NameTaken";
+/// Reason: DHCP cannot carry the link.
+const LINK_TOO_LONG: &str = "LinkTooLong";
 
 /// What to write before anything is looked at: a configuration that has changed since it was
 /// `Ready` is so no longer, and looking may take a while.
@@ -52,10 +57,12 @@ pub fn needs_image(
     if !is_current || status.state != Some(BootState::Ready) {
         return true;
     }
-    // A name that was taken may have become free.
+    // A name that was taken may have become free, and a base shorter.
+    let may_change = [NAME_TAKEN, LINK_TOO_LONG];
     let ready = |type_: &str| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_)?;
-        (condition.reason != NAME_TAKEN).then_some(condition.status == "True")
+        let is_settled = !may_change.contains(&condition.reason.as_str());
+        is_settled.then_some(condition.status == "True")
     };
     let kernel = ipxe.map(|config| config.spec.kernel_url.as_str());
     let uki = http.and_then(|config| config.spec.uki_url.as_deref());
@@ -87,12 +94,31 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     };
     let uki =
         uki.map(|url| seen.uki_token.map_or(url.clone(), |token| url::with_token(&url, token)));
+    let uki = uki.and_then(|url| carried(url, server, configuration));
     let pxe = Way::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
     let http = Way::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
     if let Some(step) = step(seen, server, &pxe, &http) {
         return step;
     }
     finish(seen, modes, &pxe, &http)
+}
+
+/// The link, if firmware can be told it. What goes onto a medium nobody has to be told.
+fn carried(
+    url: String,
+    server: &Server,
+    configuration: &ServerBootConfiguration,
+) -> Result<String, Lack> {
+    let is_medium = Method::of(Some(server), configuration) == Ok(Some(Method::VirtualMedia));
+    if url.len() <= MAX_URL || is_medium {
+        return Ok(url);
+    }
+    let message = format!(
+        "the link to the UKI has {} bytes, and an option of DHCP carries {MAX_URL}: shorten \
+         --image-server-url, or the name of the repository",
+        url.len()
+    );
+    Err(Lack { reason: LINK_TOO_LONG, message })
 }
 
 /// Whether nothing boots the server. The report that makes it available also changes its
@@ -247,7 +273,8 @@ fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lac
 }
 
 fn known_reason(reason: &str) -> &'static str {
-    const KNOWN: [&str; 3] = ["ArchitectureMissing", "LayerMissing", NAME_TAKEN];
+    const KNOWN: [&str; 5] =
+        ["ArchitectureMissing", "LayerMissing", "MalformedManifest", NAME_TAKEN, LINK_TOO_LONG];
     KNOWN.into_iter().find(|known| *known == reason).unwrap_or("LayerMissing")
 }
 

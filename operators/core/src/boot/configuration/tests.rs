@@ -67,6 +67,39 @@ fn an_image_for_one_way_is_ready_by_that_way_and_does_not_flap() {
 }
 
 #[test]
+fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
+    let link = |len: usize| format!("http://images/{}.efi", "a".repeat(len - 18));
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(link(255)) };
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(link(256)) };
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "Ready"]);
+    let told = "HTTPBootReady=False/LinkTooLong: the link to the UKI has 256 bytes, and an option \
+                of DHCP carries 255: shorten --image-server-url, or the name of the repository";
+    assert_eq!(world.shown()[3], told);
+    assert!(world.needs_image(BOTH), "the base may become shorter");
+    // Its reason outlives what was seen of the image.
+    world.image = Image::Settled;
+    assert_eq!(world.settle(BOTH), [""; 0]);
+    assert_eq!(world.shown()[3], told);
+
+    // The token counts as well, and a medium needs no link.
+    let mut world = World::new();
+    let base = "http://images/httpboot/ghcr.io/a/b/sha256-";
+    let uki = || Ok(format!("{base}{}.efi", "0".repeat(255 - base.len() - 4)));
+    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: uki() };
+    assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
+    world.uki_token = Some("secret");
+    assert_eq!(world.settle(BOTH), ["delete http", "Error"]);
+    let annotations = &mut world.configuration.metadata.annotations;
+    let method = (metal_api::annotation::BOOT_METHOD.to_owned(), "virtual-media".to_owned());
+    annotations.get_or_insert_default().extend([method]);
+    assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
+}
+
+#[test]
 fn an_image_for_no_way_is_an_error_that_says_what_is_missing() {
     let mut world = World::new();
     world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Err(lack("no UKI")) };

@@ -2,7 +2,7 @@ use super::{BmcSubnets, Config, Record, instances, raw, route, subnet, tftp};
 use crate::{
     dhcp::{
         SERVER_PORT,
-        boot::{BootFiles, MAX_FILE, TftpFile},
+        boot::{BootFiles, MAX_FILE, MAX_URL, TftpFile},
         newcomers::Bounds,
     },
     macdb::MacPrefix,
@@ -37,8 +37,6 @@ pub enum ConfigError {
 const MAX_INTERFACE: usize = 15;
 /// Longest name of an object, less the MAC address.
 const MAX_NAME_PREFIX: usize = 253 - 12;
-/// Longest URL that fits into one option; clients do not join pieces.
-const MAX_URL: usize = 255;
 const NAME_PREFIX: &str = "compute-";
 
 impl Config {

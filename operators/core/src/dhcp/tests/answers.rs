@@ -239,8 +239,9 @@ fn a_switch_is_told_what_to_load_where_it_asks_for_it() {
     let mut packet = discover(1);
     packet.options.set(code::PARAMETERS, [code::BOOT_FILE, code::ZTP]);
     let options = lab.answer(&packet).packet.options;
-    assert_eq!(options.get(code::ZTP), Some(url.as_bytes()));
-    assert_eq!(options.get(code::BOOT_FILE), Some(url.as_bytes()));
+    let text = format!("{url}\0");
+    assert_eq!(options.get(code::ZTP), Some(text.as_bytes()));
+    assert_eq!(options.get(code::BOOT_FILE), Some(text.as_bytes()));
     packet.options.set(code::PARAMETERS, [code::DNS]);
     let options = lab.answer(&packet).packet.options;
     assert_eq!((options.get(code::ZTP), options.get(code::BOOT_FILE)), (None, None));

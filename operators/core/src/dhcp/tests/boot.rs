@@ -107,11 +107,54 @@ fn http_firmware_gets_a_url_and_the_class_it_waits_for() {
 }
 
 #[test]
+fn whatever_firmware_reads_as_a_string_ends_with_a_zero() {
+    let http = "http://10.77.0.2:8082/httpboot/uki.efi";
+    let mut ipxe = discover(1);
+    ipxe.options.set(code::IPXE, []);
+    let script = Lab::new().answer(&ipxe);
+    for (reply, expected) in [
+        (with_architectures(&[0, 0]), "undionly.kpxe"),
+        (with_architectures(&[0, 7]), "snponly.efi"),
+        (with_architectures(&[0, 16]), http),
+        (script, "http://10.77.0.2:8082/ipxe/${uuid}"),
+    ] {
+        assert_eq!(option(&reply, code::BOOT_FILE), Some(format!("{expected}\0").as_bytes()));
+        let bytes = reply.packet.encode();
+        assert!(
+            bytes.windows(expected.len() + 1).any(|it| *it == *format!("{expected}\0").as_bytes())
+        );
+    }
+    // One that fills its option has no room for it.
+    let url = format!("http://boot/{}", "a".repeat(243));
+    let mut lab = Lab::new();
+    lab.boot = Boot::Assigned { uki: Some(url.clone()), script: false };
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, [0, 16]);
+    assert_eq!(option(&lab.answer(&packet), code::BOOT_FILE), Some(url.as_bytes()));
+}
+
+#[test]
+fn a_link_that_one_option_cannot_carry_is_not_cut() {
+    let mut lab = Lab::new();
+    lab.boot = Boot::Assigned { uki: Some("a".repeat(256)), script: true };
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, [0, 16]);
+    assert_no_boot(&lab.answer(&packet));
+    assert_eq!(uncarried(&packet, &lab.boot), Some(256));
+    // Whoever loads a script does not need it.
+    packet.options.set(code::IPXE, []);
+    assert!(option(&lab.answer(&packet), code::BOOT_FILE).is_some());
+    assert_eq!(uncarried(&packet, &lab.boot), None);
+}
+
+#[test]
 fn ipxe_gets_the_script_however_it_says_its_name() {
     let by_option = |packet: &mut Packet| packet.options.set(code::IPXE, [0xb1, 1, 5]);
     let by_text = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"iPXE");
     let by_list = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"\x03abc\x04iPXE");
-    let ways: [&dyn Fn(&mut Packet); 3] = [&by_option, &by_text, &by_list];
+    let by_c = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"iPXE\0");
+    let by_c_list = |packet: &mut Packet| packet.options.set(code::USER_CLASS, b"\x05iPXE\0");
+    let ways: [&dyn Fn(&mut Packet); 5] = [&by_option, &by_text, &by_list, &by_c, &by_c_list];
     for way in ways {
         let mut packet = discover(1);
         packet.options.set(code::ARCHITECTURE, [0, 7]);

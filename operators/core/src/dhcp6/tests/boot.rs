@@ -66,6 +66,34 @@ fn every_kind_of_client_gets_its_file() {
     }
 }
 
+#[test]
+fn ipxe_over_ipv6_gets_its_script_however_it_says_its_name() {
+    let script = Some("http://[fd77::1]:8082/ipxe/${uuid}".to_owned());
+    let file = |classes: &[&[u8]]| {
+        let mut packet = booting(&[0, 7], "PXEClient:Arch:00007:UNDI:003010", None);
+        for class in classes {
+            packet.options.push(code::USER_CLASS, *class);
+        }
+        told(&mut Lab::new(), &packet).map(|(url, _)| url)
+    };
+    for classes in [
+        &[&b"\0\x04iPXE"[..]][..],
+        &[b"iPXE"],
+        &[b"iPXE\0"],
+        &[b"\0\x05iPXE\0"],
+        &[b"\x04iPXE"],
+        &[b"\0\x03abc\0\x04iPXE"],
+        &[b"\0\x03abc", b"\0\x04iPXE"],
+        &[b"abc", b"iPXE"],
+    ] {
+        assert_eq!(file(classes), script, "{classes:?}");
+    }
+    let binary = Some("tftp://[fd77::2]/snponly.efi".to_owned());
+    for classes in [&[&b"\0\x03abc"[..]][..], &[], &[b"PXE"], &[b"\0\x08iPXE"], &[b"iPXEs"]] {
+        assert_eq!(file(classes), binary, "{classes:?}");
+    }
+}
+
 /// Options 61, 62 and 16: a list of architectures, or a network interface and a text that has one.
 #[test]
 fn the_text_of_a_class_counts_for_firmware_that_lists_no_architecture() {
