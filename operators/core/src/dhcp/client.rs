@@ -51,16 +51,44 @@ pub enum Client {
 const MAX_ID: usize = 255;
 const ETHERNET: u8 = 1;
 
+/// The address, if it is one that an interface has: not of a group, not all zeros, and not all
+/// ones, with which a blank EEPROM is read, also where the bit of groups was taken out.
+pub(crate) fn usable(mac: [u8; 6]) -> Option<MacAddr> {
+    let [first, rest @ ..] = mac;
+    let is_one = first & 1 == 0 && mac != [0; 6] && rest != [0xff; 5];
+    is_one.then_some(MacAddr(mac))
+}
+
+/// Whether an identifier tells its sender from others. One that is made of an Ethernet address does
+/// as far as that does.
+fn tells(id: &[u8]) -> bool {
+    let is_ours = match id {
+        [ETHERNET, mac @ ..] => {
+            <[u8; 6]>::try_from(mac).ok().is_none_or(|mac| usable(mac).is_some())
+        }
+        _ => true,
+    };
+    (2..=MAX_ID).contains(&id.len()) && is_ours
+}
+
 impl Client {
     /// The sender of a packet; `None` if it does not say who it is.
     pub fn of(packet: &Packet) -> Option<Self> {
         let [mac @ .., _, _, _, _, _, _, _, _, _, _] = packet.chaddr;
-        let is_mac = packet.htype == ETHERNET && packet.hlen == 6 && mac != [0; 6];
-        if is_mac {
-            return Some(Self::Mac(MacAddr(mac)));
+        let is_ethernet = packet.htype == ETHERNET && packet.hlen == 6;
+        if let Some(mac) = usable(mac).filter(|_| is_ethernet) {
+            return Some(Self::Mac(mac));
         }
-        let id = packet.options.get(code::CLIENT_ID)?;
-        (2..=MAX_ID).contains(&id.len()).then(|| Self::Id(id.into()))
+        let id = packet.options.get(code::CLIENT_ID).filter(|id| tells(id));
+        id.map(|id| Self::Id(id.into())).or_else(|| Self::of_hardware(packet))
+    }
+
+    /// Hardware type and address (RFC 2131, section 4.2), where it is something else than Ethernet.
+    fn of_hardware(packet: &Packet) -> Option<Self> {
+        let address = packet.chaddr.get(..usize::from(packet.hlen))?;
+        let blank = address.iter().all(|byte| *byte == 0) || address.iter().all(|it| *it == 0xff);
+        let is_other = packet.htype != ETHERNET && !blank;
+        is_other.then(|| Self::Id([&[packet.htype][..], address].concat().into()))
     }
 
     /// The MAC address, if that is what it is known by.

@@ -216,9 +216,19 @@ impl<'a> Request<'a> {
         if self.arrival.port == BOOT_SERVER_PORT {
             return self.arrival.from;
         }
-        let has_address = kind != MessageType::Nak && !self.packet.ciaddr.is_unspecified();
-        let direct = if has_address { self.packet.ciaddr } else { Ipv4Addr::BROADCAST };
+        let address = self.speaks_from().filter(|_| kind != MessageType::Nak);
+        let direct = address.unwrap_or(Ipv4Addr::BROADCAST);
         self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))
+    }
+
+    /// The address at which the client is reached: the one that it names, and where it informs
+    /// itself without naming one, as RFC 2131, section 4.4.3, wants it, the one that it sends from.
+    fn speaks_from(&self) -> Option<Ipv4Addr> {
+        let is_here = self.relay.is_none() && self.is_believed;
+        let informs = MessageType::of(self.packet) == Some(MessageType::Inform);
+        let from = Some(*self.arrival.from.ip()).filter(|_| informs && is_here);
+        let is_address = |address: &Ipv4Addr| !address.is_unspecified();
+        Some(self.packet.ciaddr).filter(is_address).or(from.filter(is_address))
     }
 
     /// The hardware address of a client that is to be answered alone at `yiaddr`, which it does not

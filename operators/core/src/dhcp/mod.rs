@@ -19,7 +19,7 @@ pub(crate) mod architecture;
 mod boot;
 pub(crate) mod booting;
 pub(crate) mod claim;
-mod client;
+pub(crate) mod client;
 pub(crate) mod config;
 mod decide;
 pub mod endpoint;

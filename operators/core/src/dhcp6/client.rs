@@ -1,7 +1,10 @@
 //! Who a packet is from.
 
 use super::wire::{Packet, code};
-use crate::{dhcp::Client, system_uuid::identifying};
+use crate::{
+    dhcp::{Client, client::usable},
+    system_uuid::identifying,
+};
 use metal_api::MacAddr;
 use std::net::Ipv6Addr;
 use uuid::Uuid;
@@ -108,9 +111,4 @@ fn in_address(address: Ipv6Addr) -> Option<MacAddr> {
     };
     let mac = usable([first ^ 2, second, third, fourth, fifth, sixth]);
     mac.filter(|_| address.is_unicast_link_local())
-}
-
-/// Neither empty nor of a group.
-fn usable(mac: [u8; 6]) -> Option<MacAddr> {
-    (mac != [0; 6] && mac[0] & 1 == 0).then_some(MacAddr(mac))
 }

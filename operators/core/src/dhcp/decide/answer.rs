@@ -151,7 +151,7 @@ impl Request<'_> {
     }
 
     pub(super) fn inform(&self) -> Decision {
-        if self.packet.ciaddr.is_unspecified() {
+        if self.speaks_from().is_none() {
             return Decision::silence(Silence::NoAddress);
         }
         let reply = reply::inform(self);

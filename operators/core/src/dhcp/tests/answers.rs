@@ -198,6 +198,63 @@ fn inform_is_told_everything_but_an_address() {
 }
 
 #[test]
+fn who_informs_without_saying_its_address_is_told_where_it_speaks_from() {
+    let mut lab = Lab::new();
+    let inform = packet(MessageType::Inform, mac(1));
+    lab.arrival.from = to([10, 77, 0, 50], 68);
+    let ack = lab.answer(&inform);
+    assert_eq!((ack.kind, ack.to), (MessageType::Ack, to([10, 77, 0, 50], 68)));
+    assert_eq!((ack.packet.yiaddr, ack.direct), (Ipv4Addr::UNSPECIFIED, None));
+    // What it names counts before that.
+    let named = Packet { ciaddr: [10, 77, 0, 44].into(), ..inform.clone() };
+    assert_eq!(lab.answer(&named).to, to([10, 77, 0, 44], 68));
+    // Behind a relay, and from elsewhere, where it speaks from says nothing.
+    let relayed = Packet { giaddr: [10, 77, 0, 254].into(), ..inform.clone() };
+    assert_eq!(lab.send(&relayed).answer, Err(Silence::NoAddress));
+    lab.arrival.from = to([192, 0, 2, 1], 68);
+    assert_eq!(lab.send(&inform).answer, Err(Silence::NoAddress));
+    // Whoever has no lease yet is answered as before.
+    lab.arrival.from = to([10, 77, 0, 50], 68);
+    assert_eq!(*lab.answer(&discover(1)).to.ip(), Ipv4Addr::BROADCAST);
+}
+
+#[test]
+fn an_address_that_no_interface_has_is_no_client() {
+    let mut lab = Lab::new();
+    for nobody in [[0xff; 6], [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff], *b"3PoE00", [0; 6]] {
+        let mut packet = packet(MessageType::Discover, MacAddr(nobody));
+        assert_eq!(lab.send(&packet).answer, Err(Silence::Unidentified), "{nobody:?}");
+        packet.options.set(code::CLIENT_ID, [&[1][..], &nobody].concat());
+        assert_eq!(lab.send(&packet).answer, Err(Silence::Unidentified), "{nobody:?}");
+        packet.options.set(code::ARCHITECTURE, [0, 7]);
+        packet.options.set(code::MACHINE_ID, [&[0][..], &[7; 16]].concat());
+        assert_eq!(identity(&packet).and_then(|machine| machine.mac), None, "{nobody:?}");
+        // What tells it from others still does.
+        packet.options.set(code::CLIENT_ID, [&[0][..], &[8; 16]].concat());
+        assert!(matches!(Client::of(&packet), Some(Client::Id(_))), "{nobody:?}");
+    }
+    assert!(lab.answer(&discover(1)).packet.yiaddr.octets().starts_with(&[10, 77]));
+}
+
+#[test]
+fn hardware_that_is_no_ethernet_is_a_client_by_its_type_and_address() {
+    const IEEE_802: u8 = 6;
+    let mut lab = Lab::new();
+    let other = |last| Packet { htype: IEEE_802, ..discover(last) };
+    let id = |packet: &Packet| Client::of(packet).map(|client| client.to_string());
+    assert_eq!(id(&other(1)).as_deref(), Some("id-06020000000001"));
+    let (one, two) = (lab.answer(&other(1)).packet.yiaddr, lab.answer(&other(2)).packet.yiaddr);
+    assert!(one != two && lab.answer(&other(1)).packet.yiaddr == one);
+    let mut named = other(1);
+    named.options.set(code::CLIENT_ID, [0, 9, 9]);
+    assert_eq!(id(&named).as_deref(), Some("id-000909"));
+    for blank in [[0; 16], [0xff; 16]] {
+        assert_eq!(id(&Packet { chaddr: blank, ..other(1) }), None);
+    }
+    assert_eq!(id(&Packet { hlen: 0, ..other(1) }), None);
+}
+
+#[test]
 fn who_is_not_to_be_served_is_not_answered() {
     let silence = |lab: &mut Lab, packet: &Packet| lab.send(packet).answer.unwrap_err();
     let mut lab = Lab::new();
