@@ -44,23 +44,37 @@ pub(super) fn associations(
             Status::NoPrefixAvail
         }
     };
-    for value in request.packet.options.all(code::IA_PD).take(MOST_PREFIXES) {
-        if let Some(id) = value.first_chunk() {
-            options.push(code::IA_PD, refused(*id, prefixes));
-        }
-    }
+    refuse_prefixes(request, prefixes, &mut options);
     add_information(request, &mut options);
     finish(request, kind, options)
 }
 
-/// An answer with a status. `unbound` are associations that nothing is known of.
-pub(super) fn status(request: &Request<'_>, status: Status, unbound: &[[u8; 4]]) -> Reply {
+/// An answer with a status.
+pub(super) fn status(request: &Request<'_>, status: Status) -> Reply {
     let mut options = head(request);
     options.push(code::STATUS, status.value());
+    finish(request, MessageType::Reply, options)
+}
+
+/// An answer to who gives back. `unbound` are associations that nothing is known of, as of those of
+/// prefixes, which nobody gets here.
+pub(super) fn given_back(request: &Request<'_>, unbound: &[[u8; 4]]) -> Reply {
+    let mut reply = status(request, Status::Success);
+    let options = &mut reply.packet.options;
     for id in unbound {
         options.push(code::IA_NA, refused(*id, Status::NoBinding));
     }
-    finish(request, MessageType::Reply, options)
+    refuse_prefixes(request, Status::NoBinding, options);
+    reply
+}
+
+/// Nobody gets prefixes here, and every association of them is told so.
+fn refuse_prefixes(request: &Request<'_>, status: Status, options: &mut Options) {
+    for value in request.packet.options.all(code::IA_PD).take(MOST_PREFIXES) {
+        if let Some(id) = value.first_chunk() {
+            options.push(code::IA_PD, refused(*id, status));
+        }
+    }
 }
 
 /// An answer without identity associations.

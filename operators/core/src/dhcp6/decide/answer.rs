@@ -33,7 +33,7 @@ impl Request<'_> {
         let claimant = self.claimant(&client);
         let is_free = || claimant.claim(address) == Claim::Free;
         if is_rapid && (is_free() || claimant.may_take(address)) {
-            let mut decision = self.bind(ia, &client, address);
+            let mut decision = self.bind(ia, &client, address, Status::NoAddrsAvail);
             if let Ok(reply) = &mut decision.answer {
                 reply.packet.options.push(code::RAPID_COMMIT, []);
             }
@@ -70,7 +70,7 @@ impl Request<'_> {
         let is_own = |address: &Ipv6Addr| claimant.claim(*address) == Claim::Theirs;
         let own = || claimant.choose(std::iter::empty()).filter(is_own);
         match asked.or_else(own) {
-            Some(address) => self.bind(ia, &client, address),
+            Some(address) => self.bind(ia, &client, address, Status::NoAddrsAvail),
             None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
         }
     }
@@ -93,7 +93,7 @@ impl Request<'_> {
             claimant.claim(*address) == Claim::Theirs && self.is_bound_to(ia, *address)
         });
         match theirs.filter(|_| self.gives_addresses()) {
-            Some(address) => self.bind(ia, &client, address),
+            Some(address) => self.bind(ia, &client, address, Status::NoBinding),
             // What the other instance has given it, we may not have heard of yet.
             None if !to_us && ia.addresses.iter().any(|it| claimant.is_others(*it)) => {
                 Decision::silence(Silence::UnknownClient)
@@ -124,7 +124,7 @@ impl Request<'_> {
         }
         let is_on_link = addresses.all(|address| self.subnet.net.contains(address));
         let status = if is_on_link { Status::Success } else { Status::NotOnLink };
-        Decision::answer(reply::status(self, status, &[]))
+        Decision::answer(reply::status(self, status))
     }
 
     /// RFC 9915, section 18.3.7.
@@ -175,7 +175,8 @@ impl Request<'_> {
         self.subnet.mode == Mode::Stateful
     }
 
-    fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr) -> Decision {
+    /// Gives an address to one association; the others hear `rest`.
+    fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr, rest: Status) -> Decision {
         let mut changes = self.drop_others(ia, client, address);
         let claimant = self.claimant(client);
         let lease = claimant.lease(address, State::Bound, self.subnet.lease_time);
@@ -183,12 +184,8 @@ impl Request<'_> {
         changes.push(Lease { binding: self.binding(ia), ..lease });
         let others = ia.addresses.iter().copied().filter(|other| *other != address);
         let value = ia.granted(address, self.times(), others);
-        let reply = reply::associations(
-            self,
-            MessageType::Reply,
-            Some((ia, &value[..])),
-            Status::NoAddrsAvail,
-        );
+        let first = Some((ia, &value[..]));
+        let reply = reply::associations(self, MessageType::Reply, first, rest);
         Decision { changes, bmc, ..Decision::answer(reply) }
     }
 
@@ -215,9 +212,11 @@ impl Request<'_> {
 
     /// Ends the leases of addresses that are the client's; associations without any are told so.
     fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
-        // Anybody can write the address of somebody else into a packet, and end its lease.
+        // Anybody can write the address of somebody else into a packet, and end its lease. Most
+        // relays send from another address than that of the link: the client is told what it waits
+        // for, and its lease ends in its own time.
         if !self.is_believed {
-            return Decision::silence(Silence::UnknownRelay);
+            return Decision::answer(reply::status(self, Status::Success));
         }
         let (mut changes, mut unbound): (Vec<Lease<Ipv6Addr>>, Vec<[u8; 4]>) = Default::default();
         for ia in &self.ias {
@@ -238,6 +237,6 @@ impl Request<'_> {
                 unbound.push(ia.id);
             }
         }
-        Decision { changes, ..Decision::answer(reply::status(self, Status::Success, &unbound)) }
+        Decision { changes, ..Decision::answer(reply::given_back(self, &unbound)) }
     }
 }

@@ -199,6 +199,42 @@ fn of_several_associations_one_gets_an_address_and_prefixes_there_are_none() {
     assert_eq!(lab.leases.len(), 1);
 }
 
+/// RFC 9915, sections 18.3.4, 18.3.5, 18.3.7 and 18.3.8.
+#[test]
+fn of_several_associations_those_without_a_binding_are_told_so_when_they_are_renewed_or_given_back()
+{
+    let all = |reply: &Reply, code: u16| -> Vec<(u8, Option<u8>)> {
+        let told = |value: &[u8]| {
+            let options = Options::parse(&value[12..]).unwrap();
+            (value[3], options.get(code::STATUS).map(|status| status[1]))
+        };
+        reply.packet.options.all(code).map(told).collect()
+    };
+    let no_binding = u8::try_from(NO_BINDING).ok();
+    for kind in
+        [MessageType::Renew, MessageType::Rebind, MessageType::Release, MessageType::Decline]
+    {
+        let mut lab = Lab::new();
+        let mine = lab.bind(1);
+        let is_rebind = kind == MessageType::Rebind;
+        let mut packet = if is_rebind { to_any(kind, 1, mine) } else { to_server(kind, 1, mine) };
+        packet.options.push(code::IA_NA, ia(77, None));
+        packet.options.push(code::IA_PD, ia(78, None));
+        let reply = lab.answer(&packet, 1);
+        let gives_back = matches!(kind, MessageType::Release | MessageType::Decline);
+        let first = (!gives_back).then_some((1, None));
+        let expected: Vec<_> = first.into_iter().chain([(77, no_binding)]).collect();
+        assert_eq!(all(&reply, code::IA_NA), expected, "{kind:?}");
+        assert_eq!(all(&reply, code::IA_PD), [(78, no_binding)], "{kind:?}");
+    }
+    // Who asks for the first time hears that there is none.
+    let mut lab = Lab::new();
+    let mut packet = request(1, lab.bind(1));
+    packet.options.push(code::IA_NA, ia(77, None));
+    let reply = lab.answer(&packet, 1);
+    assert_eq!(all(&reply, code::IA_NA), [(1, None), (77, u8::try_from(NO_ADDRS).ok())]);
+}
+
 #[test]
 fn messages_that_must_not_be_answered_are_not() {
     let lab = Lab::new();

@@ -28,6 +28,28 @@ fn the_answer_goes_back_the_way_the_question_came() {
     assert_eq!(parsed.relays[1].options.get(code::LINK_LAYER), None);
 }
 
+/// A relay sends from its own address, which is seldom that of the link.
+#[test]
+fn who_gives_back_through_a_relay_that_is_not_believed_is_answered_and_nothing_changes() {
+    let (link, relay) = (ip("fd88::ff"), ip("fd99::1"));
+    for kind in [MessageType::Release, MessageType::Decline] {
+        let mut lab = Lab::new();
+        let offer = lab.send(&relayed(solicit(1), link, link_local(1)), relay).answer.unwrap();
+        let mine = address(&offer).unwrap();
+        lab.send(&relayed(request(1, mine), link, link_local(1)), relay).answer.unwrap();
+        let before = lab.leases.get(mine).unwrap().clone();
+        assert!(before.is_bound(lab.now));
+
+        let packet = relayed(to_server(kind, 1, mine), link, link_local(1));
+        let reply = lab.send(&packet, relay).answer.unwrap();
+        assert_eq!(status(&reply), (Some(0), None), "{kind:?}");
+        assert_eq!(lab.leases.get(mine), Some(&before), "{kind:?}");
+        // Through the relay of the configuration it counts.
+        lab.send(&packet, ip("fd99::7")).answer.unwrap();
+        assert!(!lab.leases.get(mine).unwrap().is_bound(lab.now), "{kind:?}");
+    }
+}
+
 /// RFC 4994.
 #[test]
 fn a_relay_gets_back_what_it_asks_to_be_echoed_and_nothing_that_it_did_not_send() {
