@@ -3,6 +3,7 @@
 //!
 //! Each check says what a text must be, if it is not.
 
+use super::schema::{self, Since};
 use std::collections::HashSet;
 
 /// Ends of the names of units.
@@ -20,8 +21,15 @@ const UNITS: [&str; 12] = [
     ".slice",
     ".scope",
 ];
-/// Schemes of addresses from which Ignition fetches.
-const SCHEMES: [&str; 6] = ["http", "https", "tftp", "s3", "arn", "gs"];
+/// Schemes of addresses from which Ignition fetches, and since when.
+const SCHEMES: [(&str, Since); 6] = [
+    ("http", schema::ALWAYS),
+    ("https", schema::ALWAYS),
+    ("tftp", schema::ALWAYS),
+    ("s3", schema::ALWAYS),
+    ("arn", (4, "1.5.0, or 1.1.0 of flatcar")),
+    ("gs", (2, "1.2.0")),
+];
 
 /// Says what a text must be, if it is not.
 pub(super) type Check = fn(&str) -> Result<(), &'static str>;
@@ -80,11 +88,25 @@ pub(super) fn source(url: &str) -> Result<(), &'static str> {
     if let Some(data) = url.strip_prefix("data:") {
         return data_url(data);
     }
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let is_known = scheme.as_deref().is_some_and(|scheme| SCHEMES.contains(&scheme));
+    let is_known = since(url).is_some();
     require(is_known, "an address of http, https, tftp, s3, arn, gs or data")?;
-    let is_arn = scheme.as_deref() == Some("arn");
+    let is_arn = scheme(url).as_deref() == Some("arn");
     require(is_arn || has_host(url), "an address with a host, and without blanks and stray %")
+}
+
+/// Which Ignition fetches from an address of this scheme; `None` if none does.
+pub(super) fn since(url: &str) -> Option<Since> {
+    let scheme = scheme(url)?;
+    SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, since)| *since)
+}
+
+/// Whether an address is one of which Ignition unpacks nothing.
+pub(super) fn is_bucket(url: &str) -> bool {
+    scheme(url).is_some_and(|scheme| scheme == "s3" || scheme == "arn")
+}
+
+fn scheme(url: &str) -> Option<String> {
+    url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase())
 }
 
 /// Whether an address has a host, a port that is a number, and nothing that no address has.
@@ -107,8 +129,7 @@ fn has_host(url: &str) -> bool {
 
 /// Whether an address is one to which headers are sent.
 pub(super) fn takes_headers(url: &str) -> bool {
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    scheme.is_some_and(|scheme| scheme == "http" || scheme == "https")
+    scheme(url).is_some_and(|scheme| scheme == "http" || scheme == "https")
 }
 
 /// What follows `data:` (RFC 2397).

@@ -10,9 +10,16 @@ pub(super) struct Field {
     pub(super) becomes: &'static str,
     pub(super) shape: Shape,
     pub(super) need: Need,
-    /// Minor version of Ignition 3 that has it first, and the fcos version for it.
-    pub(super) since: (u8, &'static str),
+    pub(super) since: Since,
 }
+
+/// Minor version of Ignition 3 that has something first, and the fcos version for it.
+pub(super) type Since = (u8, &'static str);
+
+/// What every version has.
+pub(super) const ALWAYS: Since = (0, "1.0.0");
+/// The set-user-ID, set-group-ID and sticky bits; Ignition drops them before without a word.
+pub(super) const SPECIAL_BITS: Since = (6, "1.7.0 of fcos");
 
 /// What a field may hold.
 pub(super) enum Shape {
@@ -21,7 +28,7 @@ pub(super) enum Shape {
     Checked(Check),
     Bool,
     Int,
-    /// Permissions, at most 07777.
+    /// Permissions, at most 07777, of older versions 0777.
     Mode,
     /// Texts, no two of which are the same.
     Texts,
@@ -29,8 +36,8 @@ pub(super) enum Shape {
     /// Objects, of which no two are the same in this field of Ignition.
     Objects(&'static [Field], &'static str),
     /// Content by address or in line.
-    Resource,
-    Resources,
+    Resource(&'static [Field]),
+    Resources(&'static [Field]),
     /// Known, and not served: what to do instead.
     Refused(&'static str),
 }
@@ -44,7 +51,7 @@ pub(super) enum Need {
 const LOCAL: Shape = Shape::Refused("there are no local files: write the content in line");
 
 const fn field(name: &'static str, becomes: &'static str, shape: Shape) -> Field {
-    Field { name, becomes, shape, need: Need::Optional, since: (0, "1.0.0") }
+    Field { name, becomes, shape, need: Need::Optional, since: ALWAYS }
 }
 
 const fn same(name: &'static str, shape: Shape) -> Field {
@@ -70,16 +77,25 @@ pub(super) const DOCUMENT: &[Field] = &[
 
 const IGNITION: &[Field] = &[same("config", Shape::Object(CONFIG))];
 
-const CONFIG: &[Field] = &[same("merge", Shape::Resources), same("replace", Shape::Resource)];
+const CONFIG: &[Field] =
+    &[same("merge", Shape::Resources(REFERENCE)), same("replace", Shape::Resource(REFERENCE))];
 
-pub(super) const RESOURCE: &[Field] = &[
-    same("source", Shape::Text),
-    same("inline", Shape::Text),
-    same("local", LOCAL),
-    same("compression", Shape::Checked(check::compression)),
-    field("http_headers", "httpHeaders", Shape::Objects(HEADER, "name")).since(1, "1.1.0"),
-    same("verification", Shape::Object(VERIFICATION)),
-];
+/// The content of a file.
+const RESOURCE: &[Field] = &resource(ALWAYS);
+/// A further configuration.
+const REFERENCE: &[Field] = &resource((1, "1.1.0"));
+
+/// Content, of which older versions unpack nothing everywhere.
+const fn resource(compression: Since) -> [Field; 6] {
+    [
+        same("source", Shape::Text),
+        same("inline", Shape::Text),
+        same("local", LOCAL),
+        same("compression", Shape::Checked(check::compression)).since(compression.0, compression.1),
+        field("http_headers", "httpHeaders", Shape::Objects(HEADER, "name")).since(1, "1.1.0"),
+        same("verification", Shape::Object(VERIFICATION)),
+    ]
+}
 
 const HEADER: &[Field] = &[same("name", Shape::Text).required(), same("value", Shape::Text)];
 
@@ -134,8 +150,8 @@ const FILE: &[Field] = &[
     same("user", Shape::Object(OWNER)),
     same("group", Shape::Object(OWNER)),
     same("mode", Shape::Mode),
-    same("contents", Shape::Resource),
-    same("append", Shape::Resources),
+    same("contents", Shape::Resource(RESOURCE)),
+    same("append", Shape::Resources(RESOURCE)),
 ];
 
 const LINK: &[Field] = &[

@@ -1,3 +1,5 @@
+mod versions;
+
 use super::*;
 use std::fmt::Write;
 
@@ -341,13 +343,6 @@ fn content_is_named_as_ignition_takes_it() {
     let old = file(&sha256).replace("1.5.0", "1.0.0");
     assert!(error_of(&old).contains("verification.hash: needs version 1.1.0"));
     assert!(translate(&file(&sha256)).is_ok());
-}
-
-#[test]
-fn a_field_of_a_later_version_says_which() {
-    let butane =
-        "{variant: fcos, version: 1.1.0, passwd: {users: [{name: a, should_exist: false}]}}";
-    assert_eq!(error_of(butane), "passwd.users[0].should_exist: needs version 1.2.0");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     Error, Path, Version, check,
     node::{Kind, Node},
-    schema::{DOCUMENT, Field, Need, RESOURCE, Shape},
+    schema::{ALWAYS, DOCUMENT, Field, Need, SPECIAL_BITS, Shape, Since},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -40,13 +40,10 @@ fn object(
         let path = path.field(name);
         let known = fields.iter().find(|field| field.name == name);
         let field = known.ok_or_else(|| Error::Unsupported(path.clone()))?;
-        let (since, needs) = field.since;
         if node.is_null() {
             continue;
         }
-        if walk.version.ignition < since {
-            return Err(Error::TooNew { path, needs });
-        }
+        require(field.since, &path, walk)?;
         let value = shaped(node, &field.shape, &path, walk)?;
         translated.insert(field.becomes.to_owned(), value);
     }
@@ -56,6 +53,14 @@ fn object(
         Some(field) => Err(Error::Missing(path.field(field.name))),
         None => Ok(translated),
     }
+}
+
+/// Whether the Ignition of the document's version has it.
+fn require((since, needs): Since, path: &Path, walk: Walk<'_>) -> Result<(), Error> {
+    if walk.version.ignition < since {
+        return Err(Error::TooNew { path: path.clone(), needs });
+    }
+    Ok(())
 }
 
 fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
@@ -74,16 +79,18 @@ fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Val
         Shape::Int => number(node).map(Value::from).ok_or_else(|| wrong("a number")),
         Shape::Mode => {
             let mode = number(node).filter(|mode| *mode <= 0o7777);
-            mode.map(Value::from).ok_or_else(|| wrong("a mode such as 0644"))
+            let mode = mode.ok_or_else(|| wrong("a mode such as 0644"))?;
+            require(if mode > 0o777 { SPECIAL_BITS } else { ALWAYS }, path, walk)?;
+            Ok(mode.into())
         }
         Shape::Texts => texts(node, path, walk),
         Shape::Object(fields) => {
             Ok(Value::Object(object(mapping(node, path)?, fields, path, walk)?))
         }
         Shape::Objects(fields, unique) => objects(node, fields, unique, path, walk),
-        Shape::Resource => resource(node, path, walk),
-        Shape::Resources => {
-            items(node, path)?.map(|(item, path)| resource(item, &path, walk)).collect()
+        Shape::Resource(fields) => resource(node, fields, path, walk),
+        Shape::Resources(fields) => {
+            items(node, path)?.map(|(item, path)| resource(item, fields, &path, walk)).collect()
         }
         Shape::Refused(instead) => Err(Error::Refused { path: path.clone(), instead }),
     }
@@ -120,8 +127,8 @@ fn objects(
 }
 
 /// Content by address, or in line as a `data:` URL (RFC 2397).
-fn resource(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
-    let mut resource = object(mapping(node, path)?, RESOURCE, path, walk)?;
+fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+    let mut resource = object(mapping(node, path)?, fields, path, walk)?;
     let wrong = |path: Path, expected| Error::Wrong { path, expected };
     if let Some(Value::String(inline)) = resource.remove("inline") {
         if resource.contains_key("source") {
@@ -131,6 +138,11 @@ fn resource(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
     }
     let source = resource.get("source").and_then(Value::as_str).unwrap_or_default();
     check::source(source).map_err(|expected| wrong(path.field("source"), expected))?;
+    require(check::since(source).unwrap_or(ALWAYS), &path.field("source"), walk)?;
+    let compression = resource.get("compression").and_then(Value::as_str).unwrap_or_default();
+    if !compression.is_empty() && check::is_bucket(source) {
+        return Err(wrong(path.field("compression"), "absent, as the source is in S3"));
+    }
     let hash = resource.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
     let at = || path.field("verification").field("hash");
     if hash.is_some() && source.is_empty() {
