@@ -25,7 +25,7 @@ use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::{capability::Key, macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
-    Relist,
+    Relist, Seldom,
     admin::Admin,
     client,
     elect::run_elected,
@@ -82,6 +82,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         key: ctx.discovery.key.clone(),
         tokenless: args.registry_allow_tokenless,
         answers: Family::default(),
+        told: Seldom::default(),
         stored: registry::Stored::default(),
         bodies: registry::Bodies::default(),
     });

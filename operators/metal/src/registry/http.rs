@@ -112,15 +112,23 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Denied>>) -> Result<T,
 }
 
 fn answer(registry: &Registry, result: Result<Response, Denied>) -> Response {
-    let response = result.unwrap_or_else(IntoResponse::into_response);
+    let response = result.unwrap_or_else(|denied| {
+        let (code, error) = (denied.status().as_u16(), Chain(&denied));
+        if registry.told.may() {
+            tracing::warn!(code, %error, "registry request refused");
+        } else {
+            tracing::debug!(code, %error, "registry request refused");
+        }
+        denied.into_response()
+    });
     let code = ("code".to_owned(), response.status().as_u16().to_string());
     registry.answers.get_or_create(&vec![code]).inc();
     response
 }
 
-impl IntoResponse for Denied {
-    fn into_response(self) -> Response {
-        let code = match &self {
+impl Denied {
+    fn status(&self) -> StatusCode {
+        match self {
             Self::NotReady | Self::Busy | Self::Silent | Self::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -133,8 +141,13 @@ impl IntoResponse for Denied {
             Self::Malformed(_) | Self::Json(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-        };
-        tracing::warn!(code = code.as_u16(), error = %Chain(&self), "registry request refused");
+        }
+    }
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let code = self.status();
         let text = format!("{self}\n");
         if code == StatusCode::SERVICE_UNAVAILABLE {
             return (code, [(header::RETRY_AFTER, RETRY)], text).into_response();

@@ -23,7 +23,7 @@ use metal_core::{
     registry::Malformed,
     server::boot_id,
 };
-use metal_runtime::Late;
+use metal_runtime::{Late, Seldom};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub struct Registry {
     pub stored: Stored,
     /// What is being reported.
     pub bodies: Bodies,
+    /// Refusals in the log.
+    pub told: Seldom,
 }
 
 /// Who reports, as far as that is known before the report is read.

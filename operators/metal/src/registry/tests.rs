@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{BootWindow, Discovery, ObjectReference, ServerSpec, ServerStatus};
 use metal_core::capability::Token;
-use metal_runtime::{Late, listener::Peer};
+use metal_runtime::{Late, Seldom, listener::Peer};
 use serde_json::{Value, json};
 use std::{
     convert::Infallible,
@@ -264,6 +264,7 @@ async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
         key: scene.key.clone().into(),
         tokenless: false,
         answers: Family::default(),
+        told: Seldom::default(),
         stored: Stored::default(),
         bodies: Bodies::default(),
     };
@@ -377,6 +378,7 @@ impl Scene {
             key: self.key.clone().into(),
             tokenless: self.tokenless,
             answers: Family::default(),
+            told: Seldom::default(),
             stored: Stored::default(),
             bodies: Bodies::default(),
         });

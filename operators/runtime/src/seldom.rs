@@ -1,0 +1,44 @@
+//! What strangers can make a process say.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How many lines there are in a period.
+const LINES: u32 = 20;
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Says which of many lines are logged: a flood of requests must not become a flood of lines.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Option<(Instant, u32)>>);
+
+impl Seldom {
+    /// Whether one more line is logged.
+    pub fn may(&self) -> bool {
+        self.may_at(Instant::now())
+    }
+
+    fn may_at(&self, now: Instant) -> bool {
+        let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_running = |(since, _): &(Instant, u32)| now.duration_since(*since) < PERIOD;
+        let (since, lines) = period.filter(is_running).unwrap_or((now, 0));
+        *period = Some((since, lines.saturating_add(1)));
+        lines < LINES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_becomes_a_few_lines_in_each_second() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        for second in 0..3 {
+            let now = start + PERIOD * second;
+            let lines = (0..10_000).filter(|_| seldom.may_at(now)).count();
+            assert_eq!(lines, usize::try_from(LINES).unwrap());
+        }
+    }
+}
