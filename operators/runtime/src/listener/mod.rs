@@ -11,8 +11,8 @@
 //!                                         Idle ◄───────────────────── Answering
 //! ```
 //!
-//! When a source, or the port, has no room for another connection, the one that has asked for
-//! nothing for the longest time makes room; after those, one whose other end has long not moved a
+//! When a source, or the port, has no room for another connection, one that has asked for nothing
+//! makes room, of the source that has most connections the longest idle one; after those, one whose other end has long not moved a
 //! byte that it owes. So neither idle nor slow connections close a port to others. Ports do not
 //! share their room: a probe is answered while machines fill the boot port.
 
@@ -26,6 +26,7 @@ mod table;
 pub use files::raise_file_limit;
 pub use limits::Limits;
 
+use crate::Seldom;
 use axum::{Router, body::Body, extract::Request, response::Response};
 use body::{Received, Sent};
 use connection::Connection;
@@ -44,7 +45,7 @@ use table::{Place, Table};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -83,6 +84,7 @@ pub async fn serve(
     let mut sweep = interval(limits.sweep());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();
+    let told = Arc::<Seldom>::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -96,12 +98,16 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let Some(place) = table.admit(peer, Instant::now()) else { continue };
-                let talk =
-                    Talk { peer, limits, router: router.clone(), shutdown: shutdown.clone() };
+                let (router, shutdown) = (router.clone(), shutdown.clone());
+                let talk = Talk { peer, limits, router, shutdown, told: Arc::clone(&told) };
                 connections.spawn(connection(stream, place, tls.clone(), talk));
+                // It may have asked already, which is to be seen before others want its place.
+                yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
+                if told.may() {
+                    tracing::warn!(%error, "connection not accepted");
+                }
                 table.make_room(Instant::now());
                 sleep(NO_ROOM).await;
             }
@@ -137,6 +143,7 @@ struct Talk {
     limits: Limits,
     router: Router,
     shutdown: CancellationToken,
+    told: Arc<Seldom>,
 }
 
 /// One connection, from its first byte until it ends or has to go.
@@ -155,7 +162,10 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
             Some(tls) => match tls.accept(stream).await {
                 Ok(stream) => talk.run(stream, &connection).await,
                 // A machine that does not know our authority says so, and then says no more.
-                Err(error) => tracing::info!(%error, %peer, "no HTTPS with this machine"),
+                Err(error) if talk.told.may() => {
+                    tracing::info!(%error, %peer, "no HTTPS with this machine");
+                }
+                Err(_) => {}
             },
         }
     };
@@ -179,7 +189,7 @@ impl Talk {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { peer, limits, router, shutdown } = self;
+        let Self { peer, limits, router, shutdown, told: _ } = self;
         let service = service_fn(|request| answer(peer, limits, &router, watched, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

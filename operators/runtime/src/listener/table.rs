@@ -57,12 +57,13 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// The smaller, the sooner: those that wait by age, then those under way of the largest crowd.
+    /// The smaller, the sooner: those that wait, then those under way; of the largest crowd, by age.
     fn order(&self) -> (bool, Reverse<usize>, Instant, u64) {
-        match self.rank {
-            Rank::Waiting(since) => (false, Reverse(0), since, self.id),
-            Rank::Quiet(since) => (true, Reverse(self.crowd), since, self.id),
-        }
+        let (is_under_way, since) = match self.rank {
+            Rank::Waiting(since) => (false, since),
+            Rank::Quiet(since) => (true, since),
+        };
+        (is_under_way, Reverse(self.crowd), since, self.id)
     }
 }
 
@@ -257,6 +258,19 @@ mod tests {
         assert!(scene.admit("10.0.0.4", 6).is_some());
         assert_eq!(longer.reason(), Some(Reason::Room));
         assert!(busy.reason().is_none() && idle.reason().is_none());
+    }
+
+    #[test]
+    fn idle_connections_of_a_crowd_make_room_before_a_single_one() {
+        let scene = Scene::new(4, 3);
+        let single = scene.admit("10.0.0.1", 0).unwrap();
+        let crowd = [1, 2, 3].map(|at| scene.admit("10.0.0.2", at).unwrap());
+        for newcomer in ["10.0.0.3", "10.0.0.4"] {
+            let _kept = scene.admit(newcomer, 4).unwrap();
+            assert_eq!(single.reason(), None);
+        }
+        assert_eq!(crowd[0].reason(), Some(Reason::Room), "the oldest of them");
+        assert_eq!(crowd[2].reason(), None);
     }
 
     #[test]
