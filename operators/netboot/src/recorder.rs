@@ -167,7 +167,7 @@ impl Recorder {
             }
             Err(Error::TooManyNew { wait }) => {
                 self.reporter.count("TooManyNew");
-                Some(jittered(wait))
+                if self.sightings.give_up(&seen) { None } else { Some(jittered(wait)) }
             }
             Err(error) => {
                 self.report(mac, &error).await;

@@ -1,6 +1,6 @@
 //! What the packet path has seen of BMCs.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use metal_core::dhcp::Sighting;
 use metal_runtime::queue::Queue;
@@ -16,6 +16,10 @@ use std::{
 
 /// How many BMCs may wait. One that finds no place is seen again when it renews its lease.
 pub(super) const MOST: usize = 1 << 16;
+/// So many may wait until a new one is let in.
+pub(super) const MOST_NEW: usize = 1024;
+/// How long the end of a lease is remembered at least.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// BMCs with an address that is not recorded yet. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +59,11 @@ impl Sightings {
     /// A lease of a BMC has ended, or will end, then.
     pub fn ends_at(&self, mac: MacAddr, until: Timestamp) {
         let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() >= MOST {
+            // What the others were for may be collected.
+            let needed = Timestamp::now().saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
+            ends.retain(|_, end| *end > needed);
+        }
         if ends.len() < MOST || ends.contains_key(&mac) {
             let end = ends.entry(mac).or_insert(until);
             *end = until.max(*end);
@@ -96,6 +105,17 @@ impl Sightings {
         }
     }
 
+    /// Forgets a new one where too many wait: those that are known need the room as well. It is
+    /// seen again when it asks for more time. Whether it was forgotten.
+    pub(super) fn give_up(&self, seen: &Sighting) -> bool {
+        let is_crowded = self.len() > MOST_NEW;
+        if is_crowded {
+            self.0.dropped.inc();
+            self.recorded(seen);
+        }
+        is_crowded
+    }
+
     fn told(&self, wanted: &HashMap<MacAddr, Sighting>) {
         self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
     }
@@ -112,5 +132,46 @@ struct Started(Timestamp);
 impl Default for Started {
     fn default() -> Self {
         Self(Timestamp::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn seen(number: u32) -> Sighting {
+        let [a, b, c, d] = number.to_be_bytes();
+        let until = Timestamp::now() - SignedDuration::from_hours(48);
+        let address = Ipv4Addr::from_bits(number).into();
+        Sighting { mac: MacAddr([2, 0xbb, a, b, c, d]), address, until, elsewhere: None }
+    }
+
+    #[test]
+    fn a_crowd_of_new_bmcs_leaves_room_for_those_that_are_known() {
+        let sightings = Sightings::default();
+        for number in 0..10_000 {
+            let seen = seen(number);
+            sightings.saw(seen);
+            // As the recorder does with one that is not let in.
+            sightings.give_up(&seen);
+            assert!(sightings.len() <= MOST_NEW);
+        }
+        let few = Sightings::default();
+        few.saw(seen(1));
+        assert!(!few.give_up(&seen(1)), "it waits, and is let in in its turn");
+        assert_eq!(few.len(), 1);
+    }
+
+    #[test]
+    fn the_ends_of_leases_of_strangers_make_room_for_those_of_others() {
+        let sightings = Sightings::default();
+        let most = u32::try_from(MOST).unwrap();
+        for number in 0..most {
+            sightings.ends_at(seen(number).mac, seen(number).until);
+        }
+        let now = Timestamp::now();
+        sightings.ends_at(seen(most).mac, now);
+        assert_eq!(sightings.ended(seen(most).mac, false), Some(now));
     }
 }
