@@ -7,7 +7,9 @@
 //! Boot files are the business of [`tftp`].
 
 pub mod args;
+mod buffer;
 mod frame;
+pub mod guests;
 pub mod lease_file;
 mod ledger;
 pub mod link;

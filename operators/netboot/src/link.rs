@@ -1,6 +1,6 @@
 //! The sockets: one per interface or address that is served.
 
-use crate::frame::Frames;
+use crate::{buffer::enlarge, frame::Frames};
 use metal_core::dhcp::{Config, Reply};
 use nix::{
     ifaddrs::getifaddrs,
@@ -252,8 +252,7 @@ fn socket() -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     // One place per interface shares the port; so do an interface and an address on it.
     socket.set_reuse_address(true)?;
-    // A wish: the kernel caps it by net.core.rmem_max.
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    enlarge(&socket, RECEIVE_BUFFER)?;
     Ok(socket)
 }
 

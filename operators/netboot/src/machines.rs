@@ -15,6 +15,7 @@ use metal_api::{
 };
 use metal_core::{
     boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
+    dhcp,
     system_uuid::{identifying, swapped},
 };
 use metal_runtime::{
@@ -126,6 +127,11 @@ impl Machines {
     /// Takes down whose address it is from now on; `None` is somebody who does not boot.
     pub fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
         self.holders.hold(address, identity);
+    }
+
+    /// Whether a server has the MAC address of a client.
+    pub fn knows(&self, client: &dhcp::Client) -> bool {
+        client.mac().is_some_and(|mac| !self.servers.get(&Key::Mac(mac)).is_empty())
     }
 
     /// What the machine boots that has an address. Never waits.

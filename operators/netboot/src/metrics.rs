@@ -115,6 +115,11 @@ impl Metrics {
         self.silences.get_or_create(&Reason { reason: "NoServerAddress" }).inc();
     }
 
+    /// More packets came than could be answered.
+    pub(crate) fn crowded(&self) {
+        self.silences.get_or_create(&Reason { reason: "Crowded" }).inc();
+    }
+
     pub(crate) fn links(&self, without_subnet: usize) {
         self.without_subnet.set(signed(without_subnet));
     }

@@ -1,4 +1,4 @@
-use crate::{machines::Machines, published::Published, recorder::Sightings};
+use crate::{guests::Guests, machines::Machines, published::Published, recorder::Sightings};
 use metal_core::{dhcp::Config, macdb::MacDb};
 use metal_runtime::health::Gate;
 use std::{path::PathBuf, sync::Arc};
@@ -13,6 +13,8 @@ pub struct Parts<M> {
     pub bmcs: watch::Receiver<Arc<MacDb>>,
     /// What machines boot; without it what the configuration has.
     pub machines: Option<Arc<Machines>>,
+    /// Whose addresses are known.
+    pub guests: Guests,
     /// Where leases are kept: those of DHCPv4; those of DHCPv6 are beside it.
     pub lease_file: Option<PathBuf>,
     /// Who hears of BMCs.

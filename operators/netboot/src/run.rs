@@ -4,7 +4,7 @@ mod cluster;
 mod files;
 mod servers;
 
-use crate::{args::Args, metrics::Metrics};
+use crate::{args::Args, guests::Guests, metrics::Metrics};
 use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};
@@ -31,7 +31,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     } else {
         Some(Cluster::connect(&args, &files, &readiness, &mut registry).await?)
     };
-    let around = servers::Around { args: &args, files: &files, cluster: cluster.as_ref() };
+    let (reader, guests) = (cluster.as_ref(), Guests::default());
+    let around = servers::Around { args: &args, files: &files, cluster: reader, guests: &guests };
     let servers = Servers::start(&around, &metrics, &readiness, &mut registry, &shutdown).await;
     let mut serving = pin!(servers.ended(&shutdown).fuse());
 

@@ -1,8 +1,9 @@
 //! The packet path: read, decide, write down, answer. Nothing on it waits for anything but the
 //! lease file.
 //!
-//! Packets are taken in batches, as many as have arrived. The leases that a batch changes are
-//! written with one write, and only then the batch is answered.
+//! All packets that have arrived are taken from the kernel at once, and answered in batches. The
+//! leases that a batch changes are written with one write, and only then the batch is answered. Of
+//! more packets than can be answered, those of clients that are known come first.
 
 mod batch;
 mod places;
@@ -11,7 +12,9 @@ mod probes;
 mod tests;
 
 use crate::{
-    Parts, lease_file,
+    Parts,
+    guests::Guests,
+    lease_file,
     ledger::Ledger,
     link::{self, Link},
     machines::Machines,
@@ -27,6 +30,7 @@ use jiff::Timestamp;
 use metal_core::{
     boot::decision::Boot,
     dhcp::{self, Config, Leases, MessageType, Silence},
+    intake::{Intake, Standing},
     macdb::MacDb,
 };
 use metal_runtime::health::Gate;
@@ -45,6 +49,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How often we look after leases, interfaces and the lease file.
 const TICK: Duration = Duration::from_secs(1);
+/// How many packets are answered together: enough to share a write, and few enough that the first
+/// one does not wait for long, nor the kernel's buffer fills.
+const MOST: usize = 128;
+/// How many packets wait; each has some kilobyte.
+const ROOM: usize = 2048;
 /// Every how many ticks the leases are counted.
 const COUNT_EVERY: u32 = 10;
 
@@ -70,8 +79,10 @@ struct Server {
     configs: watch::Receiver<Arc<Config>>,
     databases: watch::Receiver<Arc<MacDb>>,
     machines: Option<Arc<Machines>>,
+    guests: Guests,
     ledger: Ledger<Ipv4Addr>,
     links: Vec<Link>,
+    waiting: Intake<Option<dhcp::Client>, Asked>,
     prober: Option<Prober<probes::Held>>,
     unserved: Unserved,
     sightings: Option<Sightings>,
@@ -109,6 +120,7 @@ impl Server {
     fn open(parts: Parts<Metrics>) -> Result<Self, Error> {
         let Parts { config: mut configs, bmcs: mut databases, machines, .. } = parts;
         let (sightings, metrics, ready) = (parts.sightings, parts.metrics, parts.ready);
+        let guests = parts.guests;
         let config = Arc::clone(&configs.borrow_and_update());
         let bmcs = Arc::clone(&databases.borrow_and_update());
         let mut ledger = Ledger::new(Leases::new(&config), parts.published);
@@ -124,8 +136,10 @@ impl Server {
             configs,
             databases,
             machines,
+            guests,
             ledger,
             links,
+            waiting: Intake::new(ROOM),
             prober: None,
             unserved: Unserved::default(),
             sightings,
@@ -136,6 +150,7 @@ impl Server {
         server.look_after_links();
         server.tell_gap();
         server.open_prober();
+        server.recall_guests();
         server.recall_bmcs();
         server.ledger.publish_all();
         server.count();
@@ -183,19 +198,48 @@ impl Server {
         }
         if !self.ledger.answers() {
             drop(batch.requests());
+            self.forget_waiting();
             return false;
         }
         let is_probed = self.finish_probes(batch);
-        if batch.is_empty() && !is_probed {
+        for asked in batch.requests() {
+            self.take_in(asked);
+        }
+        if self.waiting.is_empty() && !is_probed {
             return false;
         }
         let now = Timestamp::now();
-        for asked in batch.requests() {
+        for _ in 0..MOST {
+            let Some(asked) = self.waiting.pop() else { break };
             self.decide(batch, &asked, now);
         }
         let is_kept = self.commit();
         batch.answer(&self.links, is_kept, self.sightings.as_ref(), &self.metrics);
         true
+    }
+
+    /// Takes a packet in, which is answered in its turn.
+    fn take_in(&mut self, asked: Asked) {
+        let client = dhcp::Client::of(&asked.packet);
+        let standing =
+            client.as_ref().map_or(Standing::Stranger, |client| self.standing_of(client));
+        if self.waiting.push(standing, client, asked).is_some() {
+            self.metrics.crowded();
+        }
+    }
+
+    fn standing_of(&self, client: &dhcp::Client) -> Standing {
+        let own = self.ledger.leases.standing_of(client);
+        let is_server = || self.machines.as_ref().is_some_and(|machines| machines.knows(client));
+        let is_expected = || self.config.has_reserved(client) || is_server();
+        if own < Standing::Known && is_expected() { Standing::Known } else { own }
+    }
+
+    /// Those who wait ask again.
+    fn forget_waiting(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting = Intake::new(ROOM);
+        }
     }
 
     fn decide(&mut self, batch: &mut Batch, asked: &Asked, now: Timestamp) {
@@ -214,7 +258,9 @@ impl Server {
             is_durable |= self.ledger.record(lease);
         }
         match decision.answer {
+            Ok(reply) if !self.may_answer(&reply) => self.metrics.crowded(),
             Ok(reply) => {
+                self.note_guests(&reply);
                 self.hold_address(packet, &reply);
                 if let Some(kind) = dhcp::unserved(packet) {
                     let client = dhcp::Client::of(packet);
@@ -290,6 +336,31 @@ impl Server {
         let config = &self.config;
         let has_bmcs = |address| config.subnet_of(address).is_some_and(|subnet| subnet.bmc);
         self.ledger.recall_bmcs(&self.bmcs, has_bmcs, self.sightings.as_ref());
+    }
+
+    /// Whoever had an address when the last process ended.
+    fn recall_guests(&self) {
+        let now = Timestamp::now();
+        let leases = self.ledger.leases.all();
+        let bound = leases.into_iter().filter(|lease| lease.is_bound(now));
+        bound.for_each(|lease| self.guests.note(lease.address));
+    }
+
+    /// Whether an answer may go out: one that costs the kernel no look for an address, or one that
+    /// it can bear.
+    fn may_answer(&self, reply: &dhcp::Reply) -> bool {
+        let to = *reply.to.ip();
+        reply.direct.is_some()
+            || to.is_broadcast()
+            || self.config.names_relay(to)
+            || self.guests.admits(to)
+    }
+
+    /// Who has an address from now on, and the relay that it came by.
+    fn note_guests(&self, reply: &dhcp::Reply) {
+        let is_ack = reply.kind == MessageType::Ack && !reply.packet.yiaddr.is_unspecified();
+        let addresses = [reply.packet.yiaddr, *reply.to.ip()].into_iter().filter(|_| is_ack);
+        addresses.filter(|it| !it.is_broadcast()).for_each(|address| self.guests.note(address));
     }
 
     fn count(&self) {

@@ -1,7 +1,7 @@
 //! The DHCPv6 server: its sockets, its leases on disk, and the loop between them.
 //!
-//! As with DHCPv4, packets are taken in batches; the leases that a batch changes are written with
-//! one write, and only then the batch is answered. Leases are in a file beside the one of DHCPv4.
+//! As with DHCPv4, packets are answered in batches, those of clients that are known first; the leases
+//! that a batch changes are written with one write, and only then the batch is answered. Leases are in a file beside the one of DHCPv4.
 
 mod link;
 mod metrics;
@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use link::{Asked, Link, Place};
 use metal_core::{
     boot::decision::Boot,
-    dhcp::{Config, Leases, Sighting},
+    dhcp::{Client, Config, Leases, Sighting},
     dhcp6::{self, Arrival, Packet, Reply, Silence},
+    intake::{Intake, Standing},
     macdb::MacDb,
 };
 use metal_runtime::report::Chain;
@@ -29,12 +30,17 @@ use std::{
 };
 use tokio::{
     sync::oneshot,
-    time::{MissedTickBehavior, interval},
+    task::yield_now,
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often we look after leases, interfaces and the lease file.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How many packets are answered together, and how many wait.
+const MOST: usize = 128;
+const ROOM: usize = 2048;
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,8 @@ struct Server {
     /// Its file is opened when the configuration first has a DHCPv6 server.
     ledger: Ledger<Ipv6Addr>,
     links: Vec<Link>,
+    /// With the number of their link.
+    waiting: Intake<Option<Client>, (usize, Asked)>,
     unserved: Unserved,
     unknown_relays: UnknownRelays,
 }
@@ -112,6 +120,7 @@ impl Server {
             duid: Vec::new(),
             ledger,
             links: Vec::new(),
+            waiting: Intake::new(ROOM),
             unserved: Unserved::default(),
             unknown_relays: UnknownRelays::default(),
         };
@@ -136,6 +145,8 @@ impl Server {
             }
             dhcp6::reconfigure(&mut self.ledger.leases, v6, Timestamp::now());
         }
+        // They came by links as they were, and ask again.
+        self.waiting = Intake::new(ROOM);
         self.links.retain(|link| places.contains(&link.place));
         self.links.extend(missing);
         self.config = config;
@@ -146,17 +157,28 @@ impl Server {
     async fn run(&mut self, shutdown: &CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticked = Instant::now();
         loop {
+            let is_busy = !self.waiting.is_empty();
+            if is_busy && ticked.elapsed() < TICK && !shutdown.is_cancelled() {
+                self.turn();
+                // The reactor must see the sockets, too.
+                yield_now().await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = ticks.tick() => self.maintain().await,
+                _ = ticks.tick() => {
+                    ticked = Instant::now();
+                    self.maintain().await;
+                }
                 () = readable(&self.links) => self.turn(),
             }
         }
     }
 
-    /// Takes what has arrived, and answers it.
+    /// Takes what has arrived, and answers those whose turn it is.
     fn turn(&mut self) {
         self.ledger.follow_clock();
         if self.ledger.takes_over() {
@@ -165,16 +187,37 @@ impl Server {
         let (now, may_answer) = (Timestamp::now(), self.ledger.answers());
         let mut answers = Vec::new();
         for index in 0..self.links.len() {
-            // If not, they are the other instance's.
-            for Asked { from, to, packet } in self.links[index].receive(&self.parts.metrics) {
-                let answer = may_answer.then(|| self.decide(index, from, &packet, now)).flatten();
-                answers.extend(answer.map(|answer| Answer { own: to, ..answer }));
+            for asked in self.links[index].receive(&self.parts.metrics) {
+                self.take_in(index, asked);
             }
+        }
+        for _ in 0..MOST {
+            let Some((link, Asked { from, to, packet })) = self.waiting.pop() else { break };
+            // If not, they are the other instance's.
+            let answer = may_answer.then(|| self.decide(link, from, &packet, now)).flatten();
+            answers.extend(answer.map(|answer| Answer { own: to, ..answer }));
         }
         let is_kept = self.commit();
         for answer in answers.into_iter().filter(|answer| is_kept || !answer.is_durable) {
             self.answer(&answer);
         }
+    }
+
+    /// Takes a packet in, which is answered in its turn.
+    fn take_in(&mut self, link: usize, asked: Asked) {
+        let mut clients = dhcp6::clients(&asked.packet, *asked.from.ip());
+        let standing = clients.iter().map(|client| self.standing_of(client)).max();
+        let standing = standing.unwrap_or(Standing::Stranger);
+        if self.waiting.push(standing, clients.pop(), (link, asked)).is_some() {
+            self.parts.metrics.silent("Crowded");
+        }
+    }
+
+    fn standing_of(&self, client: &Client) -> Standing {
+        let own = self.ledger.leases.standing_of(client);
+        let machines = self.parts.machines.as_ref();
+        let is_server = || machines.is_some_and(|machines| machines.knows(client));
+        if own < Standing::Known && is_server() { Standing::Known } else { own }
     }
 
     fn decide(
@@ -197,7 +240,15 @@ impl Server {
             is_durable |= self.ledger.record(lease);
         }
         match decision.answer {
+            Ok(reply) if !self.parts.guests.admits(*reply.to.ip()) => {
+                self.parts.metrics.silent("Crowded");
+                None
+            }
             Ok(reply) => {
+                if is_durable {
+                    // It has asked for what it was offered there.
+                    self.parts.guests.note(*reply.to.ip());
+                }
                 if let Some(kind) = dhcp6::unserved(packet) {
                     self.parts.metrics.unserved(self.unserved.tell(kind, from));
                 }

@@ -70,13 +70,13 @@ pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
 use super::{boot::BootFiles, claim::Room, client::Client, newcomers::Bounds};
-use crate::macdb::MacPrefix;
+use crate::{intake::Standing, macdb::MacPrefix};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
     ops::RangeInclusive,
 };
 
@@ -206,6 +206,29 @@ impl Config {
     /// The subnet that an address belongs to.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
+    }
+
+    /// How well an address of any kind is known, by itself.
+    pub fn standing_of(&self, address: IpAddr) -> Standing {
+        let is_ours = match address.to_canonical() {
+            IpAddr::V4(address) => self.subnet_of(address).is_some(),
+            IpAddr::V6(address) => {
+                let v6 = self.dhcp6.as_ref();
+                v6.is_some_and(|v6| v6.subnet_of(address).is_some())
+            }
+        };
+        if is_ours { Standing::Local } else { Standing::Stranger }
+    }
+
+    /// Whether an address is that of a relay which the configuration names.
+    pub fn names_relay(&self, address: Ipv4Addr) -> bool {
+        let of_subnets = self.subnets.iter().flat_map(|subnet| &subnet.relays);
+        self.relays.iter().chain(of_subnets).any(|relay| *relay == address)
+    }
+
+    /// Whether an address is reserved for a client, in any subnet.
+    pub fn has_reserved(&self, client: &Client) -> bool {
+        self.subnets.iter().any(|subnet| subnet.reservation(client).is_some())
     }
 
     /// The subnet that a relay speaks for.

@@ -5,8 +5,13 @@ use super::{
     config::{Config, Subnet},
     pool::{Address, Pool},
 };
+use crate::intake::Standing;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, net::Ipv4Addr, ops::RangeInclusive};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+    ops::RangeInclusive,
+};
 
 /// How long an address rests that was found in use.
 pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
@@ -109,6 +114,8 @@ impl<A: Clone> Lease<A> {
 pub struct Leases<A = Ipv4Addr> {
     by_address: HashMap<A, Lease<A>>,
     by_client: HashMap<Client, Vec<A>>,
+    /// Offers, also those that are past, by their ends.
+    offers: BTreeSet<(Timestamp, A)>,
     /// By first address.
     pools: Vec<Pool<A>>,
 }
@@ -116,6 +123,10 @@ pub struct Leases<A = Ipv4Addr> {
 /// In how many leases an offer is looked for that can be made to somebody else. Offers end within a
 /// minute, so they come first, but for leases that are about to end.
 const MOST_ENDS: usize = 256;
+
+/// How many offers are remembered. Anybody gets one, under any name; of more, the oldest are
+/// forgotten.
+pub(super) const MOST_OFFERS: usize = 1 << 14;
 
 /// Leases by what they mean at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,6 +178,7 @@ impl<A: Address> Leases<A> {
         self.pools.sort_unstable_by_key(Pool::first);
         let old = std::mem::take(&mut self.by_address);
         self.by_client.clear();
+        self.offers.clear();
         for lease in old.into_values() {
             let address = lease.address;
             if lease.until > now || self.pool_of(address).is_some() || is_reserved(address) {
@@ -179,6 +191,15 @@ impl<A: Address> Leases<A> {
     pub(crate) fn owned_by(&self, client: &Client) -> impl Iterator<Item = &Lease<A>> {
         let addresses = self.by_client.get(client).into_iter().flatten();
         addresses.filter_map(|address| self.by_address.get(address))
+    }
+
+    /// How well a client is known: whoever only has an offer asks for it next.
+    pub fn standing_of(&self, client: &Client) -> Standing {
+        let is_offer = |lease: &Lease<A>| lease.state == State::Offered;
+        let known = self
+            .owned_by(client)
+            .map(|lease| if is_offer(lease) { Standing::Local } else { Standing::Known });
+        known.max().unwrap_or(Standing::Stranger)
     }
 
     /// The lease that a client has outside of some addresses, and that ends last.
@@ -204,11 +225,31 @@ impl<A: Address> Leases<A> {
         if let Some(pool) = self.pool_of(address) {
             self.pools[pool].note(address, before, until);
         }
+        if old.is_some_and(|old| old.state == State::Offered) {
+            self.offers.remove(&(before.unwrap_or(until), address));
+        }
+        if lease.state == State::Offered {
+            self.offers.insert((until, address));
+        }
         if !same_client {
             self.disown(address);
             self.by_client.entry(lease.client.clone()).or_default().push(address);
         }
         self.by_address.insert(address, lease);
+        if self.offers.len() > MOST_OFFERS
+            && let Some((_, oldest)) = self.offers.pop_first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// As if an address had never been offered.
+    fn forget(&mut self, address: A) {
+        self.disown(address);
+        let Some(old) = self.by_address.remove(&address) else { return };
+        if let Some(pool) = self.pool_of(address) {
+            self.pools[pool].forget(address, old.until);
+        }
     }
 
     fn disown(&mut self, address: A) {
@@ -321,7 +362,8 @@ impl<A: Address> Leases<A> {
 impl<A> Default for Leases<A> {
     /// No leases, and no pools.
     fn default() -> Self {
-        Self { by_address: HashMap::new(), by_client: HashMap::new(), pools: Vec::new() }
+        let (by_address, by_client) = (HashMap::new(), HashMap::new());
+        Self { by_address, by_client, offers: BTreeSet::new(), pools: Vec::new() }
     }
 }
 

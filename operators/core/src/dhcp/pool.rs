@@ -120,6 +120,15 @@ impl<A: Address> Pool<A> {
         self.take(position);
     }
 
+    /// Notes that an address has no lease any more; the last one would have ended at `until`.
+    pub(crate) fn forget(&mut self, address: A, until: Timestamp) {
+        let Some(position) = self.position(address) else { return };
+        if self.ends.remove(&(until, address)) {
+            self.taken[position / WORD] &= !(1 << (position % WORD));
+            self.free += 1;
+        }
+    }
+
     /// An address that nobody has, the next one after a place that depends on `seed`, so that a
     /// client finds the same one again if its lease was lost.
     pub(crate) fn unused(&self, seed: u64, except: A) -> Option<A> {

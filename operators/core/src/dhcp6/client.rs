@@ -57,6 +57,15 @@ impl Sender {
     }
 }
 
+/// Whose leases a packet is about that came `from`.
+pub fn clients(packet: &Packet, from: Ipv6Addr) -> Vec<Client> {
+    /// More associations no machine has.
+    const MOST: usize = 8;
+    let Some(sender) = Sender::of(packet, from) else { return Vec::new() };
+    let ids = packet.options.all(code::IA_NA).take(MOST);
+    ids.filter_map(|value| Some(sender.client(*value.first_chunk()?))).collect()
+}
+
 /// The MAC address of the sender of a packet that came `from`: what the relay next to it says, else
 /// what its identifier says, else what its link-local address was made of.
 pub fn mac(packet: &Packet, from: Ipv6Addr) -> Option<MacAddr> {

@@ -28,7 +28,7 @@ mod wire;
 mod tests;
 
 pub use boot::{identity, unserved};
-pub use client::mac;
+pub use client::{clients, mac};
 pub use decide::{Arrival, Decision, Server, Silence, decide};
 pub use lease::{leases, reconfigure};
 pub use reply::Reply;

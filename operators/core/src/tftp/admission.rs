@@ -5,12 +5,13 @@
 //!
 //! ```text
 //!  request ─► unproven ──answer──► transfer ─► ended
-//!                │ too many: the oldest goes     │ no place: Refusal
+//!                │ too many: see [`Intake`]      │ no place: Refusal
 //! ```
 
 use super::refusal::Refusal;
+use crate::intake::{Intake, Standing};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
@@ -23,8 +24,6 @@ pub struct Bounds {
     pub per_source: usize,
     /// Requests whose clients have not answered, of all clients.
     pub unproven: usize,
-    /// Requests whose clients have not answered, of one address.
-    pub unproven_per_source: usize,
 }
 
 /// Names a request, and the transfer that it becomes. Older ones are smaller.
@@ -42,8 +41,9 @@ impl From<Id> for u64 {
 pub struct Admission {
     bounds: Bounds,
     unproven: BTreeMap<Id, Unproven>,
+    /// Which of them goes when there are too many.
+    places: Intake<IpAddr, Id>,
     unproven_by_client: HashMap<SocketAddr, Id>,
-    unproven_by_source: HashMap<IpAddr, BTreeSet<Id>>,
     by_client: HashMap<SocketAddr, Id>,
     /// Those that another one has replaced count until they have ended.
     per_source: HashMap<IpAddr, usize>,
@@ -80,8 +80,8 @@ impl Admission {
         Self {
             bounds,
             unproven: BTreeMap::new(),
+            places: Intake::new(bounds.unproven),
             unproven_by_client: HashMap::new(),
-            unproven_by_source: HashMap::new(),
             by_client: HashMap::new(),
             per_source: HashMap::new(),
             count: 0,
@@ -91,46 +91,33 @@ impl Admission {
 
     /// Takes a request in. EDK2 asks for the size, ends that, and asks again from the same port,
     /// maybe before we hear of the end.
-    pub fn admit(&mut self, client: SocketAddr, request: &[u8]) -> Admitted {
+    pub fn admit(&mut self, client: SocketAddr, standing: Standing, request: &[u8]) -> Admitted {
         let superseded = self.unproven_by_client.get(&client).copied();
         let is_same = |id: &Id| self.unproven.get(id).is_some_and(|old| old.request == request);
         if let Some(id) = superseded.filter(is_same) {
             return Admitted::Repeated(id);
         }
-        let forgotten = self.superfluous(client.ip());
+        self.next += 1;
+        let id = Id(self.next);
+        let forgotten = self.places.push(standing, client.ip(), id);
         if let Some(id) = forgotten {
             self.forget(id);
         }
-        self.next += 1;
-        let id = Id(self.next);
-        self.unproven.insert(id, Unproven { client, request: request.to_vec() });
-        self.unproven_by_client.insert(client, id);
-        self.unproven_by_source.entry(client.ip()).or_default().insert(id);
+        // Where it is itself what goes, nobody waits for its answer.
+        if forgotten != Some(id) {
+            self.unproven.insert(id, Unproven { client, request: request.to_vec() });
+            self.unproven_by_client.insert(client, id);
+        }
         let superseded = superseded.filter(|id| self.is_unproven(*id));
         Admitted::Greet { id, forgotten, superseded }
-    }
-
-    /// The one that goes when one more of this address comes.
-    fn superfluous(&self, source: IpAddr) -> Option<Id> {
-        let of_source = self.unproven_by_source.get(&source);
-        let of_source = of_source.filter(|ids| ids.len() >= self.bounds.unproven_per_source);
-        let oldest_of_source = of_source.and_then(BTreeSet::first).copied();
-        let is_full = self.unproven.len() >= self.bounds.unproven;
-        let oldest = || self.unproven.keys().next().copied().filter(|_| is_full);
-        oldest_of_source.or_else(oldest)
     }
 
     /// An unproven request is not answered any more.
     pub fn forget(&mut self, id: Id) {
         let Some(Unproven { client, .. }) = self.unproven.remove(&id) else { return };
+        self.places.remove(&client.ip(), |other| *other == id);
         if self.unproven_by_client.get(&client) == Some(&id) {
             self.unproven_by_client.remove(&client);
-        }
-        if let Some(ids) = self.unproven_by_source.get_mut(&client.ip()) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.unproven_by_source.remove(&client.ip());
-            }
         }
     }
 

@@ -4,6 +4,7 @@ use super::{cluster::Cluster, files::Files};
 use crate::{
     Parts,
     args::Args,
+    guests::Guests,
     metrics::Metrics,
     server,
     tftp::{self, Metrics as TftpMetrics},
@@ -25,6 +26,7 @@ pub(super) struct Around<'a> {
     pub(super) args: &'a Args,
     pub(super) files: &'a Files,
     pub(super) cluster: Option<&'a Cluster>,
+    pub(super) guests: &'a Guests,
 }
 
 impl Around<'_> {
@@ -34,6 +36,7 @@ impl Around<'_> {
             config: self.files.config(),
             bmcs: self.files.bmcs(),
             machines: self.cluster.map(|cluster| Arc::clone(&cluster.machines)),
+            guests: self.guests.clone(),
             lease_file: self.args.lease_file.clone(),
             sightings: self.cluster.map(|cluster| cluster.sightings.clone()),
             published: self.cluster.map(|cluster| cluster.published.clone()),
@@ -44,7 +47,8 @@ impl Around<'_> {
 
     fn tftp_parts(&self, metrics: TftpMetrics, ready: Gate) -> tftp::Parts {
         let machines = self.cluster.map(|cluster| Arc::clone(&cluster.machines));
-        tftp::Parts { config: self.files.config(), machines, metrics, ready }
+        let (config, guests) = (self.files.config(), self.guests.clone());
+        tftp::Parts { config, machines, guests, metrics, ready }
     }
 }
 

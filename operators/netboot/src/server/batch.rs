@@ -7,9 +7,9 @@ use std::{
     net::{Ipv4Addr, SocketAddrV4},
 };
 
-/// How many packets of one socket a batch takes at most: enough to share a write, and few enough
-/// that the first one does not wait for long.
-const MOST: usize = 128;
+/// How many packets of one socket are taken from the kernel in one go: more than it keeps, so that
+/// it is we who choose what is too much.
+const MOST: usize = 1024;
 /// Longest packet; longer ones are cut, and most likely malformed then.
 const LARGEST: usize = 4096;
 
@@ -72,10 +72,6 @@ impl Batch {
                 }
             }
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
     }
 
     /// The packets, which are gone from the batch then.

@@ -35,6 +35,8 @@ impl Server {
         let config = Arc::clone(&self.configs.borrow_and_update());
         match open_missing(&config, &self.links) {
             Ok(missing) => {
+                // They came by links as they were.
+                self.forget_waiting();
                 self.links.extend(missing);
                 self.links.retain(|link| places(&config).any(|place| place == link.place));
                 self.ledger.leases.reconfigure(&config, Timestamp::now());

@@ -10,6 +10,7 @@ use crate::{
 use metal_api::MacAddr;
 use metal_core::dhcp::{Lease, MessageType, Options, Packet, code};
 use metal_runtime::{health::Readiness, report::Chain};
+use std::net::SocketAddrV4;
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
@@ -92,6 +93,7 @@ fn parts(
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
         machines: None,
+        guests: Guests::default(),
         lease_file: lease_file.map(Path::to_owned),
         sightings: Some(sightings.clone()),
         published: None,
@@ -315,4 +317,21 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
         let boot = machines.boot_at(lease);
         assert_eq!(matches!(boot, Boot::Nothing(_)), boots, "{boot:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_is_known_is_answered_before_a_crowd_that_is_not() {
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let mut server = Server::open(parts(&config, &Sightings::default(), None)).unwrap();
+    server.ledger.record(offer(HOST, [10, 77, 0, 100].into()));
+    let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 67);
+    let asked = |packet| Asked { link: 0, from, to: None, packet };
+    for number in 0..100_000_u32 {
+        let [a, b, c, d] = number.to_be_bytes();
+        server.take_in(asked(packet(MessageType::Discover, MacAddr([2, 1, a, b, c, d]))));
+    }
+    server.take_in(asked(request(HOST, [10, 77, 0, 100].into())));
+    assert!(server.waiting.len() <= ROOM, "what is too much is dropped");
+    let next = server.waiting.pop().unwrap();
+    assert_eq!(dhcp::Client::of(&next.packet), Some(dhcp::Client::Mac(HOST)));
 }

@@ -60,7 +60,7 @@ fn listen(requests: &Requests, server: &Server, is_stopping: &AtomicBool) {
             Ok(Some(arrival)) => match arrival.to {
                 Some(here) => {
                     let bytes = &buffer[..arrival.len];
-                    server.take(Request { client: arrival.from, here, bytes });
+                    server.take_in(Request { client: arrival.from, here, bytes });
                 }
                 // Whoever answers what everybody hears can be made to flood somebody.
                 None => server.metrics.refused("NotToUsAlone"),

@@ -1,14 +1,17 @@
 //! The TFTP server: sockets, files and threads around [`metal_core::tftp`].
 //!
 //! ```text
-//!                      ┌► greeting: OACK or first block ──first ACK─► thread: file ◄─► client
-//! socket at each ─► request
-//! address              └► refusal, an ERROR
+//!                               ┌► greeting: OACK or first block ──first ACK─► thread: file ◄─► client
+//! socket at each ─► queue ─► request
+//! address                       └► refusal, an ERROR
 //! ```
 //!
 //! A request may come from anybody in anybody's name. Until its client has answered it is a
 //! greeting: an open file and a socket, which one thread looks after for all, and which the oldest
 //! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
+//!
+//! Of more requests than can be answered, those of machines that have their address from us are
+//! answered first, and of others those of each source in turn.
 //!
 //! A transfer is a thread that sends, and waits for its client: two calls of the kernel for each
 //! window. There are at most `BOUNDS` of them, each with a stack and a piece of its file; what
@@ -18,6 +21,7 @@ mod file;
 mod greeting;
 mod listener;
 mod metrics;
+mod queue;
 mod serve;
 mod server;
 mod socket;
@@ -32,7 +36,6 @@ use metal_core::tftp::Bounds;
 
 /// How many requests and transfers there may be at a time. A transfer takes some 100 KiB at most,
 /// a request that is not answered yet some 4 KiB.
-const BOUNDS: Bounds =
-    Bounds { transfers: 512, per_source: 16, unproven: 1024, unproven_per_source: 32 };
+const BOUNDS: Bounds = Bounds { transfers: 512, per_source: 16, unproven: 1024 };
 /// Files and sockets of all of them, and some for the rest of the process.
 const FILES: u64 = 2 * (512 + 1024) + 512;

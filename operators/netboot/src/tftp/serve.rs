@@ -3,7 +3,7 @@
 use super::{
     FILES, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
 };
-use crate::machines::Machines;
+use crate::{guests::Guests, machines::Machines};
 use metal_core::dhcp::Config;
 use metal_runtime::{health::Gate, jittered, report::Chain};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub config: watch::Receiver<Arc<Config>>,
     /// What machines boot; without it what the configuration has.
     pub machines: Option<Arc<Machines>>,
+    /// Whose addresses are known.
+    pub guests: Guests,
     /// What is counted.
     pub metrics: Metrics,
     /// Open while every address is served.
@@ -67,13 +69,18 @@ pub fn serve(
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let Parts { mut config, machines, metrics, ready } = parts;
+    let Parts { mut config, machines, guests, metrics, ready } = parts;
     raise_files();
-    let server = Server::new(config.clone(), machines, metrics).map_err(Error::Shared)?;
+    let server = Server::new(config.clone(), machines, guests, metrics).map_err(Error::Shared)?;
     let greeter = Builder::new().name("tftp-greetings".to_owned());
+    let answerer = Builder::new().name("tftp-answers".to_owned());
     thread::scope(|scope| {
         let look_after = || greeting::look_after(&server, scope);
         greeter.spawn_scoped(scope, look_after).map_err(Error::Shared)?;
+        let answering = answerer.spawn_scoped(scope, || server.answer_in_turn());
+        // The other thread would wait for ever.
+        let stop = || server.is_stopping.store(true, Ordering::Relaxed);
+        answering.inspect_err(|_| stop()).map_err(Error::Shared)?;
         let mut listeners = Vec::new();
         let wanted = wanted(&config.borrow_and_update());
         let addresses = open(&wanted, &mut listeners, &server, scope);

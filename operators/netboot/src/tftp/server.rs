@@ -5,18 +5,20 @@ use super::{
     file::open_below,
     greeting::{Ears, Greeting, Greetings},
     metrics::Metrics,
+    queue::Queue,
     socket::Peer,
     transfer::{Outcome, Running, Signals, last_word},
 };
-use crate::machines::Machines;
+use crate::{guests::Guests, machines::Machines};
 use metal_core::{
     boot::decision::Boot,
     dhcp::Config,
+    intake::Standing,
     tftp::{
         Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error, served,
     },
 };
-use metal_runtime::report::Chain;
+use metal_runtime::{Seldom, report::Chain};
 use std::{
     collections::HashMap,
     fmt::Display,
@@ -28,25 +30,25 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{Builder, Scope},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::watch;
 
 /// What a transfer needs, which is little: its buffers are not on its stack.
 const STACK: usize = 256 << 10;
-/// How many refusals are told in a second; a flood of them must not become a flood of lines.
-const TOLD_PER_SECOND: u32 = 20;
 
 /// What all threads share.
 #[derive(Debug)]
 pub(super) struct Server {
     config: watch::Receiver<Arc<Config>>,
     machines: Option<Arc<Machines>>,
+    guests: Guests,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
     pub(super) ears: Ears,
+    queue: Queue,
     table: Mutex<Table>,
-    told: Mutex<(Instant, u32)>,
+    told: Seldom,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Server {
     pub(super) fn new(
         config: watch::Receiver<Arc<Config>>,
         machines: Option<Arc<Machines>>,
+        guests: Guests,
         metrics: Metrics,
     ) -> io::Result<Self> {
         let (admission, greetings) = (Admission::new(BOUNDS), Greetings::new());
@@ -79,19 +82,49 @@ impl Server {
         Ok(Self {
             config,
             machines,
+            guests,
             metrics,
             is_stopping: AtomicBool::new(false),
             ears: Ears::open()?,
+            queue: Queue::new(),
             table: Mutex::new(table),
-            told: Mutex::new((Instant::now(), 0)),
+            told: Seldom::default(),
         })
     }
 
+    /// Takes a request from the kernel; it is answered in its turn.
+    pub(super) fn take_in(&self, asked: Request<'_>) {
+        if self.queue.push(self.standing_of(asked.client.ip()), asked) {
+            self.metrics.refused("Crowded");
+        }
+    }
+
+    fn standing_of(&self, client: IpAddr) -> Standing {
+        if self.guests.knows(client) {
+            return Standing::Known;
+        }
+        self.config.borrow().standing_of(client)
+    }
+
+    /// Answers requests until the server stops.
+    pub(super) fn answer_in_turn(&self) {
+        while !self.is_stopping.load(Ordering::Relaxed) {
+            if let Some(waiting) = self.queue.next() {
+                self.take(waiting.request(), waiting.standing);
+            }
+        }
+    }
+
     /// Gives the first answer, or says why not.
-    pub(super) fn take(&self, asked: Request<'_>) {
-        match Packet::decode(asked.bytes) {
+    fn take(&self, asked: Request<'_>, standing: Standing) {
+        let packet = Packet::decode(asked.bytes);
+        let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
+        if is_request && !self.guests.admits(asked.client.ip()) {
+            return self.metrics.refused("Crowded");
+        }
+        match packet {
             Ok(Packet::Read(read)) => {
-                if let Err((refusal, error)) = self.begin(asked, &read) {
+                if let Err((refusal, error)) = self.begin(asked, standing, &read) {
                     self.refuse(asked, &read.file, refusal, error.as_ref());
                 }
             }
@@ -107,6 +140,7 @@ impl Server {
     fn begin(
         &self,
         asked: Request<'_>,
+        standing: Standing,
         read: &ReadRequest<'_>,
     ) -> Result<(), (Refusal, Option<io::Error>)> {
         let config = Arc::clone(&self.config.borrow());
@@ -114,7 +148,7 @@ impl Server {
         let boot = self.boot_of(asked.client.ip());
         let path = served(read, &config.boot, tftp, asked.here, &boot);
         let path = path.map_err(|refusal| (refusal, None))?;
-        let Some(id) = self.admit(asked) else { return Ok(()) };
+        let Some(id) = self.admit(asked, standing) else { return Ok(()) };
         let greeting = self.greet(id, asked, read, &tftp.root, path);
         let mut table = locked(&self.table);
         match greeting {
@@ -162,9 +196,9 @@ impl Server {
     }
 
     /// `None` if the request was answered before.
-    fn admit(&self, asked: Request<'_>) -> Option<Id> {
+    fn admit(&self, asked: Request<'_>, standing: Standing) -> Option<Id> {
         let mut table = locked(&self.table);
-        let (id, forgotten) = match table.admission.admit(asked.client, asked.bytes) {
+        let (id, forgotten) = match table.admission.admit(asked.client, standing, asked.bytes) {
             Admitted::Greet { id, forgotten, superseded } => {
                 if let Some(id) = superseded {
                     table.greetings.supersede(id);
@@ -230,6 +264,7 @@ impl Server {
             Err(refusal) => return self.refuse_late(&greeting, refusal),
         };
         let (client, id) = (greeting.client, greeting.id);
+        self.guests.note(client.ip());
         let run = move || {
             let signals = Signals { is_stopping: &self.is_stopping, is_replaced: &is_replaced };
             let outcome = greeting.running.run(step, &signals);
@@ -284,7 +319,7 @@ impl Server {
         let bytes = greeting.running.bytes();
         self.metrics.ended(outcome.into(), bytes);
         // What may be forged is not told line by line.
-        let is_told = greeting.running.is_proven() || self.is_to_be_told();
+        let is_told = greeting.running.is_proven() || self.told.may();
         tell(greeting, outcome, bytes, is_told);
     }
 
@@ -292,7 +327,7 @@ impl Server {
     fn refuse_late(&self, greeting: &Greeting, refusal: Refusal) {
         self.metrics.refused(refusal.into());
         self.say(&greeting.running.peer, refusal.code(), refusal);
-        if self.is_to_be_told() {
+        if self.told.may() {
             tracing::warn!(client = %greeting.client, file = greeting.path, %refusal, "file refused");
         }
     }
@@ -313,20 +348,11 @@ impl Server {
             Err(error) => tell_unreachable(asked.client, &error),
         }
         let (client, source) = (asked.client, source.map(tracing::field::display));
-        if self.is_to_be_told() {
+        if self.told.may() {
             tracing::warn!(%client, file, %refusal, source, "file refused");
         } else {
             tracing::debug!(%client, file, %refusal, source, "file refused");
         }
-    }
-
-    fn is_to_be_told(&self) -> bool {
-        let mut told = locked(&self.told);
-        if told.0.elapsed() >= Duration::from_secs(1) {
-            *told = (Instant::now(), 0);
-        }
-        told.1 += 1;
-        told.1 <= TOLD_PER_SECOND
     }
 }
 

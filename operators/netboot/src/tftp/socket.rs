@@ -1,5 +1,6 @@
 //! Sockets: one where requests come in, and one for each transfer.
 
+use crate::buffer::enlarge;
 use metal_core::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
 use nix::{
     errno::Errno,
@@ -18,8 +19,10 @@ use std::{
 
 /// How long a call of the kernel waits, so that nobody waits long for who is to stop.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// What the kernel keeps for us of requests, and of blocks that are to go out.
-const BUFFER: usize = 1 << 20;
+/// What the kernel keeps for us of requests.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// The same of blocks that are to go out.
+const SEND_BUFFER: usize = 1 << 20;
 /// Headers of IPv4 and UDP.
 const IP_AND_UDP: i32 = 28;
 /// Largest block on a link of the smallest MTU of IPv6 with some tunnels to spare; EDK2 asks for it.
@@ -60,7 +63,7 @@ impl Requests {
         } else {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
-        socket.set_recv_buffer_size(BUFFER)?;
+        enlarge(&socket, RECEIVE_BUFFER)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.bind(&address.into())?;
         Ok(Self { socket, is_v6: address.is_ipv6() })
@@ -157,7 +160,7 @@ impl Peer {
     pub(super) fn prepare(&mut self, blksize: u16, windowsize: u16) -> io::Result<()> {
         self.socket.set_read_timeout(Some(PATIENCE))?;
         self.socket.set_write_timeout(Some(PATIENCE))?;
-        self.socket.set_send_buffer_size(BUFFER)?;
+        self.socket.set_send_buffer_size(SEND_BUFFER)?;
         if windowsize > 1 {
             self.segment(blksize);
         }

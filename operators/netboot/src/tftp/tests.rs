@@ -1,6 +1,7 @@
 mod lab;
 
 use super::*;
+use crate::guests::Guests;
 use lab::{Client, LIMIT, Lab, parse, request, until_served};
 use metal_runtime::health::Readiness;
 use std::{
@@ -275,7 +276,8 @@ fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
     let (_config, config) = watch::channel(Arc::new(parse(&text)));
     let readiness = Readiness::default();
     let (metrics, ready) = (Metrics::default(), readiness.gate("tftp", ""));
-    let parts = Parts { config, machines: None, metrics, ready };
+    let guests = Guests::default();
+    let parts = Parts { config, machines: None, guests, metrics, ready };
     let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
     let start = format!("tftp.listen: {address} cannot be served; is another");
     assert!(error.to_string().starts_with(&start), "{error}");

@@ -1,6 +1,7 @@
 //! The sockets: one per interface or address that is served.
 
 use super::Metrics;
+use crate::buffer::enlarge;
 use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS, SITE_SERVERS};
 use nix::{
     ifaddrs::getifaddrs,
@@ -20,8 +21,8 @@ use tokio::{io::Interest, net::UdpSocket};
 
 /// What the kernel keeps for us while we are busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// How many packets of one socket share a write of the lease file.
-const MOST: usize = 128;
+/// How many packets of one socket are taken from the kernel in one go.
+const MOST: usize = 1024;
 /// Longest packet; longer ones are cut, and most likely malformed then.
 const LARGEST: usize = 4096;
 
@@ -265,8 +266,7 @@ fn bound_to(address: SocketAddrV6, interface: Option<&str>) -> io::Result<Socket
     // One place per interface shares the port; so do an interface and an address on it.
     socket.set_reuse_address(true)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    // A wish: the kernel caps it by net.core.rmem_max.
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    enlarge(&socket, RECEIVE_BUFFER)?;
     if let Some(name) = interface {
         socket.bind_device(Some(name.as_bytes()))?;
     }

@@ -1,7 +1,7 @@
 //! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::recorder::Sightings;
+use crate::{guests::Guests, recorder::Sightings};
 use metal_core::dhcp6::{MessageType, Options, Relay, code};
 use metal_runtime::health::Readiness;
 use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
@@ -40,6 +40,7 @@ impl Lab {
             config: config.subscribe(),
             bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
             machines: None,
+            guests: Guests::default(),
             lease_file: lease_file.map(Path::to_owned),
             sightings: Some(sightings.clone()),
             published: None,

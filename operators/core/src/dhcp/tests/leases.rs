@@ -221,3 +221,32 @@ fn a_damaged_byte_costs_one_line() {
         }
     }
 }
+
+#[test]
+fn offers_to_ever_new_clients_take_bounded_room_and_leases_are_untouched() {
+    let mut leases = Leases::new(
+        &Config::parse(
+            "interfaces: [a]\nsubnets: [{ subnet: 10.0.0.0/8, ranges: [10.1.0.0-10.200.255.255] }]",
+        )
+        .unwrap(),
+    );
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let lease = |number: u32, state| {
+        let [a, b, c, d] = number.to_be_bytes();
+        let client = Client::Mac(MacAddr([2, 0, a, b, c, d]));
+        let until = now + SignedDuration::from_secs(60 + i64::from(number / 1000));
+        let address = Ipv4Addr::from_bits(0x0a01_0000 + number);
+        Lease { address, client, state, until, binding: None }
+    };
+    leases.apply(lease(0, State::Bound));
+    let most = u32::try_from(lease::MOST_OFFERS).unwrap();
+    for number in 1..=2 * most {
+        leases.apply(lease(number, State::Offered));
+    }
+    assert_eq!(leases.len(), lease::MOST_OFFERS + 1);
+    let kept = |number| leases.get(lease(number, State::Offered).address).is_some();
+    assert!(kept(0) && kept(2 * most), "the lease, and the latest offer");
+    assert!(!kept(1), "the oldest offer");
+    let count = leases.count(now);
+    assert_eq!((count.bound, count.offered), (1, lease::MOST_OFFERS));
+}

@@ -1,14 +1,15 @@
 use super::*;
+use crate::intake::Standing;
 use std::net::SocketAddr;
 
-const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2, unproven: 8, unproven_per_source: 3 };
+const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2, unproven: 8 };
 
 fn client(host: u8, port: u16) -> SocketAddr {
     ([10, 0, 0, host], port).into()
 }
 
 fn greet(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
-    match admission.admit(client, request) {
+    match admission.admit(client, Standing::Stranger, request) {
         Admitted::Greet { id, forgotten, .. } => (id, forgotten),
         other @ Admitted::Repeated(_) => panic!("{other:?}"),
     }
@@ -24,7 +25,7 @@ fn start(admission: &mut Admission, client: SocketAddr) -> (Id, Option<Id>) {
 fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
     let mut admission = Admission::new(BOUNDS);
     let (id, _) = greet(&mut admission, client(1, 2000), b"a");
-    assert_eq!(admission.admit(client(1, 2000), b"a"), Admitted::Repeated(id));
+    assert_eq!(admission.admit(client(1, 2000), Standing::Stranger, b"a"), Admitted::Repeated(id));
     assert_eq!(admission.prove(id), Ok(None));
     let (again, replaced) = start(&mut admission, client(1, 2000));
     assert_eq!(replaced, Some(id), "the machine was reset");
@@ -36,12 +37,15 @@ fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
     let mut admission = Admission::new(BOUNDS);
     let (probe, _) = greet(&mut admission, client(1, 2000), b"tsize");
     let Admitted::Greet { id, forgotten: None, superseded } =
-        admission.admit(client(1, 2000), b"blksize")
+        admission.admit(client(1, 2000), Standing::Stranger, b"blksize")
     else {
         panic!("another request")
     };
     assert_eq!(superseded, Some(probe));
-    assert_eq!(admission.admit(client(1, 2000), b"blksize"), Admitted::Repeated(id));
+    assert_eq!(
+        admission.admit(client(1, 2000), Standing::Stranger, b"blksize"),
+        Admitted::Repeated(id)
+    );
     assert_eq!(admission.prove(probe), Ok(None), "its answer was on its way");
     admission.ended(client(1, 2000), probe);
     admission.forget(id);
@@ -81,7 +85,7 @@ fn a_flood_of_one_address_crowds_out_only_its_own_requests() {
     for port in 0..1000 {
         greet(&mut admission, client(2, port), b"a");
     }
-    assert_eq!(admission.unproven(), 4);
+    assert_eq!(admission.unproven(), 8);
     assert_eq!(admission.prove(honest), Ok(None));
 }
 
@@ -108,4 +112,17 @@ fn transfers_of_all_are_bounded() {
     admission.ended(client(0, 1), ids[0]);
     start(&mut admission, client(9, 1));
     assert_eq!(admission.unproven(), 0);
+}
+
+#[test]
+fn a_client_that_is_known_loses_its_place_to_no_stranger() {
+    let mut admission = Admission::new(BOUNDS);
+    let Admitted::Greet { id, .. } = admission.admit(client(1, 2000), Standing::Known, b"a") else {
+        panic!("it is new")
+    };
+    for host in 2..200 {
+        let (_, forgotten) = greet(&mut admission, client(host, 2000), b"a");
+        assert_ne!(forgotten, Some(id));
+    }
+    assert_eq!(admission.prove(id), Ok(None));
 }

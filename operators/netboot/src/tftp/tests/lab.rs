@@ -1,6 +1,7 @@
 //! A server and clients on the loopback.
 
 use crate::{
+    guests::Guests,
     machines::{Machines, tests::with_an_idle_machine},
     tftp::{Error, Metrics, Parts, serve},
 };
@@ -90,6 +91,7 @@ impl Lab {
         let parts = Parts {
             config: config.subscribe(),
             machines: Some(Arc::clone(&machines)),
+            guests: Guests::default(),
             metrics: Metrics::register(&mut registry),
             ready,
         };

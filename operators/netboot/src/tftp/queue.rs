@@ -1,0 +1,60 @@
+//! Requests between the threads that take them from the kernel, which is done at once, and the one
+//! that answers them: what is too much is dropped here, by [`Intake`]'s rules, and not by the
+//! kernel, which takes whoever comes first.
+
+use super::{server::Request, socket::PATIENCE};
+use metal_core::intake::{Intake, Standing};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Condvar, Mutex, PoisonError},
+};
+
+/// How many requests wait; each has some 600 bytes.
+const ROOM: usize = 1024;
+
+/// Requests that wait.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: Mutex<Intake<IpAddr, Waiting>>,
+    came: Condvar,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) standing: Standing,
+    client: SocketAddr,
+    here: IpAddr,
+    bytes: Box<[u8]>,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self { waiting: Mutex::new(Intake::new(ROOM)), came: Condvar::new() }
+    }
+
+    /// Takes a request in. Whether another one, or this one, has to go for it.
+    pub(super) fn push(&self, standing: Standing, request: Request<'_>) -> bool {
+        let Request { client, here, bytes } = request;
+        let waiting = Waiting { standing, client, here, bytes: bytes.into() };
+        let mut queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = queue.push(standing, client.ip(), waiting);
+        drop(queue);
+        self.came.notify_one();
+        dropped.is_some()
+    }
+
+    /// The next request; `None` if there is none for a moment.
+    pub(super) fn next(&self) -> Option<Waiting> {
+        let queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.came.wait_timeout_while(queue, PATIENCE, |queue| queue.is_empty());
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.pop()
+    }
+}
+
+impl Waiting {
+    pub(super) fn request(&self) -> Request<'_> {
+        Request { client: self.client, here: self.here, bytes: &self.bytes }
+    }
+}
