@@ -98,6 +98,19 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it ever had resident, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let id = self.id().context("it has ended")?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
+    }
+
     /// Where it logs.
     pub fn log(&self) -> &Path {
         &self.log

@@ -156,17 +156,18 @@ impl Operator {
         process.context("not started")?.kill().await
     }
 
+    /// Where it tells its health.
+    pub fn health(&self) -> SocketAddr {
+        self.health
+    }
+
     /// The most memory that it ever had resident, in bytes.
     ///
     /// # Errors
     ///
     /// If it does not run.
     pub fn peak_memory(&self) -> Result<u64> {
-        let id = self.process().as_ref().and_then(Process::id).context("not started")?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib: u64 = line.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024)
+        self.process().as_ref().context("not started")?.peak_memory()
     }
 
     /// What it has printed so far, over all its lives.

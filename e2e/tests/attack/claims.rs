@@ -1,0 +1,140 @@
+//! Claims of a tenant: those that are too large, and one that is honest.
+
+use crate::site::soon;
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    cluster::unique,
+    stack::{Machine, Stack},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::Secret,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinition as Definition, CustomResourceDefinitionSpec as Spec,
+        JSONSchemaProps as Schema,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+};
+use kube::{
+    Api, CustomResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use metal_api::{LocalObjectReference, Power, ServerClaim, ServerClaimSpec};
+
+/// As many values in a selector as were seen to end the operator.
+const VALUES: usize = 42_000;
+const AT_A_TIME: usize = 8;
+
+/// The kind without what bounds it: as an older version had it, whose objects are still there.
+#[must_use = "the schema is loose until `end` is called"]
+pub(crate) struct Loose<'a> {
+    stack: &'a Stack,
+    strict: Spec,
+}
+
+impl<'a> Loose<'a> {
+    pub(crate) async fn claims(stack: &'a Stack) -> Result<Self> {
+        let api = TooLarge::in_namespace(stack).await?;
+        let refused = api.create(&PostParams::default(), &too_large()).await;
+        ensure!(refused.is_err(), "the schema takes a claim with {VALUES} values");
+        let strict = replaced(stack, |spec| loosen(spec).unwrap_or_default()).await?;
+        Ok(Self { stack, strict })
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        replaced(self.stack, |spec| *spec = self.strict.clone()).await.map(drop)
+    }
+}
+
+fn loosen(definition: &mut Spec) -> Option<()> {
+    let version = definition.versions.first_mut()?;
+    let schema = version.schema.as_mut()?.open_api_v3_schema.as_mut()?;
+    let any = Schema { x_kubernetes_preserve_unknown_fields: Some(true), ..Schema::default() };
+    schema.properties.as_mut()?.insert("spec".to_owned(), any);
+    Some(())
+}
+
+/// Changes what a claim is, and returns what it was.
+async fn replaced(stack: &Stack, change: impl Fn(&mut Spec)) -> Result<Spec> {
+    let definitions = Api::<Definition>::all(stack.client.clone());
+    let name = ServerClaim::crd_name();
+    // The API server writes its status at any time.
+    soon(async || {
+        let mut definition = definitions.get(name).await?;
+        let old = definition.spec.clone();
+        change(&mut definition.spec);
+        definitions.replace(name, &PostParams::default(), &definition).await?;
+        Ok(old)
+    })
+    .await
+}
+
+/// Claims that are as large as etcd takes.
+pub(crate) struct TooLarge(Api<ServerClaim>);
+
+impl TooLarge {
+    async fn in_namespace(stack: &Stack) -> Result<Api<ServerClaim>> {
+        Ok(Api::namespaced(stack.client.clone(), &stack.cluster.namespace().await?))
+    }
+
+    pub(crate) async fn create(stack: &Stack, number: usize) -> Result<Self> {
+        let api = Self::in_namespace(stack).await?;
+        stream::iter(0..number)
+            .map(|_| async {
+                let claim = too_large();
+                // Not every part of the API server knows the new schema at once.
+                soon(async || Ok(api.create(&PostParams::default(), &claim).await?)).await
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_for_each(async |_| Ok(()))
+            .await?;
+        Ok(Self(api))
+    }
+
+    pub(crate) async fn delete(self) -> Result<()> {
+        self.0.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        Ok(())
+    }
+}
+
+fn too_large() -> ServerClaim {
+    let values = (0..VALUES).map(|value| format!("value-{value}")).collect();
+    let requirement = LabelSelectorRequirement {
+        key: "rack".to_owned(),
+        operator: "In".to_owned(),
+        values: Some(values),
+    };
+    let selector =
+        LabelSelector { match_expressions: Some(vec![requirement]), ..LabelSelector::default() };
+    let spec = ServerClaimSpec {
+        power: Power::On,
+        server_selector: Some(selector),
+        image: "x".repeat(200_000),
+        ..ServerClaimSpec::default()
+    };
+    ServerClaim::new(&unique("large"), spec)
+}
+
+/// A tenant's claim for a machine; it boots by PXE.
+pub(crate) async fn claim(stack: &Stack, machine: &Machine<'_>, image: &str) -> Result<()> {
+    const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
+    let namespace = stack.cluster.namespace().await?;
+    let secrets = Api::<Secret>::namespaced(stack.client.clone(), &namespace);
+    let data = Some([("ignition".to_owned(), ByteString(IGNITION.into()))].into());
+    let mut secret = Secret { data, ..Secret::default() };
+    secret.metadata.name = Some("ignition".to_owned());
+    secrets.create(&PostParams::default(), &secret).await?;
+    let reference = |name: String| Some(LocalObjectReference { name });
+    let spec = ServerClaimSpec {
+        power: Power::On,
+        server_ref: reference(machine.server_name()),
+        ignition_secret_ref: reference("ignition".to_owned()),
+        image: image.to_owned(),
+        ..ServerClaimSpec::default()
+    };
+    let claims = Api::<ServerClaim>::namespaced(stack.client.clone(), &namespace);
+    claims.create(&PostParams::default(), &ServerClaim::new(&unique("claim"), spec)).await?;
+    machine.boots_tenant().await.context("a claimed machine")?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! DHCP, as BMCs and those who pretend to be one speak it.
+
+use crate::{
+    site::{KNOWN, KNOWN_MAC, NETBOOT_AT_BMCS, Site, Target},
+    wire::Frames,
+};
+use anyhow::{Context, Result, ensure};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(crate) const SERVER: u16 = 67;
+const CLIENT: u16 = 68;
+const DISCOVER: u8 = 1;
+const OFFER: u8 = 2;
+const REQUEST: u8 = 3;
+const ACK: u8 = 5;
+const RELEASE: u8 = 7;
+/// Where the fields of an answer are (RFC 2131, figure 1), and where its options begin.
+const XID: usize = 4;
+const YIADDR: usize = 16;
+const OPTIONS: usize = 240;
+/// How often a client asks again.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TRIES: u32 = 10;
+
+/// What a client says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    pub(crate) kind: u8,
+    pub(crate) xid: u32,
+    pub(crate) mac: [u8; 6],
+    pub(crate) ciaddr: Ipv4Addr,
+    /// The relay that it names.
+    pub(crate) giaddr: Ipv4Addr,
+    /// The address that it asks for.
+    pub(crate) wanted: Option<Ipv4Addr>,
+    pub(crate) server: Option<Ipv4Addr>,
+    /// Whether it is firmware that boots by PXE.
+    pub(crate) boots: bool,
+}
+
+impl Message {
+    pub(crate) fn discover(mac: [u8; 6], xid: u32) -> Self {
+        let none = Ipv4Addr::UNSPECIFIED;
+        let (ciaddr, giaddr) = (none, none);
+        let (wanted, server) = (None, None);
+        Self { kind: DISCOVER, xid, mac, ciaddr, giaddr, wanted, server, boots: false }
+    }
+
+    /// The request for an address that was offered, or that would have been.
+    pub(crate) fn selecting(self, wanted: Ipv4Addr, server: Ipv4Addr) -> Self {
+        Self { kind: REQUEST, wanted: Some(wanted), server: Some(server), ..self }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let Self { kind, xid, mac, ciaddr, giaddr, wanted, server, boots } = *self;
+        let mut out = vec![0; OPTIONS];
+        out[..4].copy_from_slice(&[1, 1, 6, 0]);
+        out[XID..8].copy_from_slice(&xid.to_be_bytes());
+        // The answer is for everybody on the link.
+        out[10] = 0x80;
+        out[12..16].copy_from_slice(&ciaddr.octets());
+        out[24..28].copy_from_slice(&giaddr.octets());
+        out[28..34].copy_from_slice(&mac);
+        out[236..].copy_from_slice(&[99, 130, 83, 99]);
+        out.extend([53, 1, kind]);
+        for (code, address) in [(50, wanted), (54, server)] {
+            if let Some(address) = address {
+                out.extend([code, 4]);
+                out.extend(address.octets());
+            }
+        }
+        if boots {
+            // UEFI, and a UUID that is made of the MAC address.
+            out.extend([
+                93, 2, 0, 7, 94, 3, 1, 3, 16, 97, 17, 0, 7, 7, 7, 7, 7, 7, 0x47, 7, 0x87, 7,
+            ]);
+            out.extend(mac);
+            out.extend(b"\x3c\x20PXEClient:Arch:00007:UNDI:003016");
+        }
+        out.push(255);
+        out
+    }
+
+    /// Says it to everybody.
+    pub(crate) fn broadcast(&self, frames: &Frames) -> Result<()> {
+        let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT);
+        frames.send(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER), &self.encode())
+    }
+
+    /// Says it to netboot alone, from this address.
+    pub(crate) fn unicast(&self, frames: &Frames, from: Ipv4Addr, to: Ipv4Addr) -> Result<()> {
+        let port = if self.giaddr.is_unspecified() { CLIENT } else { SERVER };
+        frames.send(SocketAddrV4::new(from, port), SocketAddrV4::new(to, SERVER), &self.encode())
+    }
+}
+
+/// Asks netboot for an address, as often as a client does; the address.
+pub(crate) fn exchange(
+    frames: &Frames,
+    mac: [u8; 6],
+    wanted: Option<Ipv4Addr>,
+) -> Result<Ipv4Addr> {
+    lease(frames, Message { wanted, ..Message::discover(mac, getrandom::u32()?) })
+}
+
+/// The address that comes of a DISCOVER.
+pub(crate) fn lease(frames: &Frames, discover: Message) -> Result<Ipv4Addr> {
+    let (offered, server) = answered(frames, &discover, OFFER)?;
+    answered(frames, &discover.selecting(offered, server), ACK).map(|(address, _)| address)
+}
+
+/// The address in the answer, and who gave it.
+fn answered(frames: &Frames, message: &Message, kind: u8) -> Result<(Ipv4Addr, Ipv4Addr)> {
+    for _ in 0..TRIES {
+        message.broadcast(frames)?;
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            let answer = frames.hear(CLIENT).and_then(|data| read(&data, message.xid));
+            if let Some((_, address, server)) = answer.filter(|(it, ..)| *it == kind) {
+                return Ok((address, server));
+            }
+        }
+    }
+    anyhow::bail!("no answer to {message:?}")
+}
+
+/// Kind, address and server of an answer.
+fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
+    let octets = |at: usize| Some(<[u8; 4]>::try_from(data.get(at..at + 4)?).ok()?);
+    if octets(XID)? != xid.to_be_bytes() {
+        return None;
+    }
+    let mut options = data.get(OPTIONS..)?;
+    let (mut kind, mut server) = (None, None);
+    while let [code, len, rest @ ..] = options {
+        let (value, after) = rest.split_at_checked((*len).into())?;
+        match (code, value) {
+            (53, [value]) => kind = Some(*value),
+            (54, value) => server = <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from),
+            _ => {}
+        }
+        options = after;
+    }
+    Some((kind?, octets(YIADDR)?.into(), server?))
+}
+
+/// Somebody else gives back the lease of a BMC.
+pub(crate) async fn give_back_for_another(site: &mut Site) {
+    let outcome = foreign_release(site);
+    site.tell("RELEASE of a lease by others than its client", Target::Netboot, outcome);
+}
+
+fn foreign_release(site: &Site) -> Result<Duration> {
+    let frames = site.bmcs.frames()?;
+    let release =
+        |mac| Message { kind: RELEASE, ciaddr: KNOWN, ..Message::discover(mac, 0x0bad_cafe) };
+    let stranger = Ipv4Addr::new(10, 67, 0, 66);
+    release(KNOWN_MAC).unicast(&frames, stranger, NETBOOT_AT_BMCS)?;
+    release([2, 0, 0, 0, 0, 0x66]).unicast(&frames, KNOWN, NETBOOT_AT_BMCS)?;
+    let asked = Instant::now();
+    let address = exchange(&frames, [2, 0, 0, 0, 0, 0x67], None).context("an honest client")?;
+    let waited = asked.elapsed();
+    ensure!(address != KNOWN, "the address went to somebody else");
+    thread::sleep(Duration::from_millis(100));
+    let leases = site.leases()?;
+    let line = leases.lines().rfind(|line| line.contains(&KNOWN.to_string()));
+    let line = line.context("the lease is gone")?;
+    ensure!(line.contains(" bound "), "the lease is now: {line}");
+    Ok(waited)
+}

@@ -1,0 +1,56 @@
+//! What strangers, tenants, BMCs and an API server that is silent do to the binaries, with honest
+//! machines beside them: a line for each attack, with what was lost.
+//!
+//! ```text
+//!   here: API server, operators 10.66.0.1 ◄── TCP ── strangers 127.0.1.1 to .50
+//!         netboot ── boot 10.66.0.0/16 ── frames of strangers, and of an honest client
+//!                 ── bmcs 10.67.0.0/16 ── frames of BMCs, and in the name of BMCs
+//! ```
+//!
+//! `hack/test attack` runs it at full size on release binaries.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bmc;
+mod boot;
+mod claims;
+mod connections;
+mod dhcp;
+mod flood;
+mod inside;
+mod recorder;
+mod registry;
+mod silence;
+mod site;
+mod wire;
+
+use inside::in_a_network_of_its_own;
+use site::{Scale, Site};
+
+#[test]
+fn nothing_is_lost_to_the_attacks() {
+    in_a_network_of_its_own(async || attacked(Scale::Small).await);
+}
+
+#[test]
+#[ignore = "takes minutes, 10,000 files and release binaries; `hack/test attack` runs it"]
+fn nothing_is_lost_to_the_attacks_at_full_size() {
+    in_a_network_of_its_own(async || attacked(Scale::Full).await);
+}
+
+async fn attacked(scale: Scale) {
+    let mut site = Site::start(scale).await.unwrap();
+    connections::hold_all_ports(&mut site).await;
+    boot::ask_by_uuid(&mut site).await;
+    boot::use_up_fetches(&mut site).await;
+    bmc::speak_for_a_bmc(&mut site).await;
+    dhcp::give_back_for_another(&mut site).await;
+    flood::forge_file_requests(&mut site).await;
+    flood::discover_without_end(&mut site).await;
+    bmc::crowd(&mut site).await;
+    registry::send_all_at_once(&mut site).await;
+    if scale == Scale::Full {
+        silence::api_server(&mut site).await;
+    }
+    site.end();
+}

@@ -1,0 +1,108 @@
+//! Reports without a right to, BMCs that send too much, and claims that are too large: all at once.
+
+use crate::{
+    claims::{Loose, TooLarge},
+    connections::{registry, served_until},
+    site::{OPERATORS, Scale, Site, Target, soon},
+};
+use anyhow::{Result, ensure};
+use e2e::hostile::LongAnswers;
+use reqwest::{Client, StatusCode};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// As large as the registry takes at all.
+const BODY: usize = 4 << 20;
+const READY: Duration = Duration::from_mins(2);
+
+pub(crate) async fn send_all_at_once(site: &mut Site) {
+    let number = site.scale.of(
+        Number { posters: 8, bmcs: 12, claims: 16 },
+        Number { posters: 32, bmcs: 60, claims: 160 },
+    );
+    let outcome = all_at_once(site, &number).await;
+    let Number { posters, bmcs, claims } = number;
+    let what = format!("{posters} x 4 MiB, {bmcs} BMCs with long answers, {claims} claims");
+    site.tell(&what, Target::Metal, outcome);
+}
+
+/// How many of each there are.
+struct Number {
+    posters: usize,
+    bmcs: u8,
+    claims: usize,
+}
+
+/// Before and, at full size, after a restart, with an honest machine each time.
+async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
+    let (address, path) = registry(site);
+    let posters = Posters::start(number.posters)?;
+    let hostile = LongAnswers::start().await?;
+    hostile.plug_in(&site.stack, number.bmcs).await?;
+    let loose = Loose::claims(&site.stack).await?;
+    let claims = TooLarge::create(&site.stack, number.claims).await?;
+    loose.end().await?;
+    let before = served_until(address, path, async {
+        site.one_more_server().await?;
+        soon(async || hostile.all_misbehave(&site.stack).await).await
+    });
+    let before = before.await?;
+    // What the first life took counts as well.
+    let peak = site.stack.metal.peak_memory()?;
+    let mut after = Duration::ZERO;
+    if site.scale == Scale::Full {
+        site.stack.metal.kill().await?;
+        site.stack.metal.start()?;
+        site.stack.metal.ready(READY).await?;
+        let next = async { site.one_more_server().await.map(drop) };
+        after = served_until(address, path, next).await?;
+    }
+    let limit = 512 << 20;
+    ensure!(peak < limit, "{} MiB of memory before the restart", peak >> 20);
+    ensure!(posters.accepted() == 0, "reports of nobody were taken");
+    claims.delete().await?;
+    Ok(before.max(after))
+}
+
+/// Those who send reports with tokens that are none.
+struct Posters(JoinSet<Result<()>>);
+
+impl Posters {
+    fn start(number: usize) -> Result<Self> {
+        let http = Client::builder().no_proxy().build()?;
+        let bodies = [many(), deep()];
+        let mut posting = JoinSet::new();
+        for number in 0..number {
+            let (http, body) = (http.clone(), bodies[number % bodies.len()].clone());
+            let token = if number % 3 == 0 { "" } else { "/t/e30.AAAA" };
+            let url = format!("http://{OPERATORS}:10000{token}/register");
+            posting.spawn(async move {
+                loop {
+                    let post = http.post(&url).header("content-type", "application/json");
+                    // Who is refused in the middle of a body may not hear why.
+                    let answer = post.body(body.clone()).send().await;
+                    if let Ok(answer) = answer {
+                        ensure!(answer.status() != StatusCode::CREATED, "a report was taken");
+                    }
+                }
+            });
+        }
+        Ok(Self(posting))
+    }
+
+    /// How many have got what they should not.
+    fn accepted(mut self) -> usize {
+        std::iter::from_fn(|| self.0.try_join_next()).count()
+    }
+}
+
+fn many() -> String {
+    format!(
+        "{{\"SystemUUID\":\"a\",\"data\":{{\"storage\":[{}{{}}]}}}}",
+        "{},".repeat(BODY / 3 - 50)
+    )
+}
+
+fn deep() -> String {
+    format!("{{\"SystemUUID\":\"a\",\"data\":{}", "[".repeat(BODY - 50))
+}
