@@ -1,39 +1,179 @@
 //! The addresses that answers go to, shared by all servers of the process.
 
 use metal_core::guests;
+use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{
-    net::IpAddr,
+    collections::HashSet,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// The kernel's ARP table, as text: address, kind, flags, and what does not matter here.
+const ARP: &str = "/proc/net/arp";
+/// The flag of an entry that has a hardware address.
+const COMPLETE: u32 = 2;
+/// How old the copies of what the kernel knows may be. A client asks for our hardware address, and is
+/// known to the kernel by that, right before it asks us for anything.
+const ARP_AGE: Duration = Duration::from_millis(10);
+const LINKS_AGE: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Guests(Arc<Mutex<guests::Guests>>);
+pub struct Guests(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    guests: guests::Guests,
+    links: Copied<Vec<Link>>,
+    arp: Copied<HashSet<Ipv4Addr>>,
+}
+
+/// What the kernel knew at a time.
+#[derive(Debug, Default)]
+struct Copied<T> {
+    at: Option<Instant>,
+    value: T,
+}
+
+/// The addresses of a link: they have these bits where the mask has ones.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    is_v6: bool,
+    bits: u128,
+    mask: u128,
+}
 
 impl Default for Guests {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(guests::Guests::new(Instant::now()))))
+        let guests = guests::Guests::new(Instant::now());
+        let state = State { guests, links: Copied::default(), arp: Copied::default() };
+        Self(Arc::new(Mutex::new(state)))
     }
 }
 
 impl Guests {
     /// Somebody has this address for certain.
     pub(crate) fn note(&self, address: impl Into<IpAddr>) {
-        self.locked().note(address.into().to_canonical());
+        self.locked().guests.note(address.into().to_canonical());
     }
 
     /// Whether somebody was known to have this address.
     pub(crate) fn knows(&self, address: IpAddr) -> bool {
-        self.locked().knows(address.to_canonical())
+        self.locked().guests.knows(address.to_canonical())
     }
 
-    /// Whether an answer may go to this address now.
+    /// Whether an answer may go to this address now. It may where the kernel need not look for it:
+    /// behind a router, and where it has it already.
     pub(crate) fn admits(&self, address: impl Into<IpAddr>) -> bool {
-        self.locked().admits(address.into().to_canonical(), Instant::now())
+        let (address, now) = (address.into().to_canonical(), Instant::now());
+        let State { guests, links, arp } = &mut *self.locked();
+        let links = links.no_older_than(LINKS_AGE, now, links_now);
+        if !links.iter().any(|link| link.has(address)) || guests.admits(address, now) {
+            return true;
+        }
+        match address {
+            IpAddr::V4(address) => arp.no_older_than(ARP_AGE, now, arp_now).contains(&address),
+            IpAddr::V6(_) => false,
+        }
     }
 
-    fn locked(&self) -> MutexGuard<'_, guests::Guests> {
+    fn locked(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Copied<T> {
+    fn no_older_than(&mut self, age: Duration, now: Instant, read: impl FnOnce() -> T) -> &T {
+        if self.at.is_none_or(|at| now.saturating_duration_since(at) >= age) {
+            *self = Self { at: Some(now), value: read() };
+        }
+        &self.value
+    }
+}
+
+impl Link {
+    /// That of an address with this mask.
+    fn of(address: IpAddr, mask: IpAddr) -> Self {
+        let mask = bits(mask);
+        Self { is_v6: address.is_ipv6(), bits: bits(address) & mask, mask }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        address.is_ipv6() == self.is_v6 && bits(address) & self.mask == self.bits
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The links of this node.
+fn links_now() -> Vec<Link> {
+    let all = getifaddrs().into_iter().flatten();
+    let links = all.filter_map(|it| Some(Link::of(address(&it.address?)?, address(&it.netmask?)?)));
+    links.collect()
+}
+
+fn address(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(Ipv6Addr::from(it.ip()))))
+}
+
+/// Whose hardware addresses the kernel knows.
+fn arp_now() -> HashSet<Ipv4Addr> {
+    complete(&fs::read_to_string(ARP).unwrap_or_default()).collect()
+}
+
+fn complete(table: &str) -> impl Iterator<Item = Ipv4Addr> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (address, flags) = (words.next()?, words.nth(1)?);
+        let flags = u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()?;
+        (flags & COMPLETE != 0).then(|| address.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_the_kernel_knows_is_answered_and_whoever_it_looks_for_is_not() {
+        let table = "\
+IP address       HW type     Flags       HW address            Mask     Device
+10.77.0.9        0x1         0x2         02:00:00:00:00:09     *        eth0
+10.77.0.10       0x1         0x0         00:00:00:00:00:00     *        eth0
+10.77.0.11       0x1         0x6         02:00:00:00:00:0b     *        eth1
+";
+        let known: Vec<_> = complete(table).collect();
+        assert_eq!(known, [Ipv4Addr::new(10, 77, 0, 9), Ipv4Addr::new(10, 77, 0, 11)]);
+    }
+
+    #[test]
+    fn a_link_has_the_addresses_of_its_network_and_of_its_kind() {
+        let link = Link::of([10, 77, 1, 2].into(), [255, 255, 0, 0].into());
+        let has = [[10, 77, 9, 9], [10, 78, 0, 1]].map(|address| link.has(address.into()));
+        assert_eq!(has, [true, false]);
+        let v6 = |text: &str| IpAddr::V6(text.parse().unwrap());
+        let link = Link::of(v6("fd00:77::1"), v6("ffff:ffff:ffff:ffff::"));
+        assert!(link.has(v6("fd00:77::9")) && !link.has(v6("fd00:78::9")));
+        assert!(!link.has([0, 0, 0, 0].into()));
+        assert!(links_now().iter().any(|link| link.has([127, 0, 0, 1].into())));
+    }
+
+    #[test]
+    fn who_is_behind_a_router_costs_nothing_and_is_answered_beside_any_flood() {
+        let guests = Guests::default();
+        for number in 0..10_000_u32 {
+            let [.., third, fourth] = number.to_be_bytes();
+            // A network for benchmarks, which is no link of anybody.
+            let address = [198, 18, third, fourth];
+            assert!(guests.admits(address), "{address:?}");
+        }
     }
 }
