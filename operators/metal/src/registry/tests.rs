@@ -231,6 +231,7 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
             key,
             tokenless,
             answers: Family::default(),
+            told: Seldom::default(),
             stored: Stored::default(),
             bodies: Bodies::default(),
         }))
