@@ -21,7 +21,10 @@ use kube::{
     runtime::watcher::Event,
 };
 use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::boot::configuration::{is_idle, network_identifiers};
+use metal_core::{
+    boot::configuration::{is_idle, network_identifiers},
+    kept,
+};
 use metal_runtime::index::{Change, Ended};
 use metal_runtime::{follow, jittered, queue::Queue, watch_in_pages};
 use std::{sync::Arc, time::Duration};
@@ -57,9 +60,9 @@ pub(crate) struct Queues {
 pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
     let view = &ctx.view;
     tokio::try_join!(
-        follow(client, &view.configurations, |_| {}, |change| configuration(queues, &change)),
-        follow(client, &view.ipxe, |_| {}, |change| ipxe(ctx, queues, &change)),
-        follow(client, &view.http, |_| {}, |change| http(ctx, queues, &change)),
+        follow(client, &view.configurations, kept::trim, |change| configuration(queues, &change)),
+        follow(client, &view.ipxe, kept::trim, |change| ipxe(ctx, queues, &change)),
+        follow(client, &view.http, kept::trim, |change| http(ctx, queues, &change)),
         follow(client, &view.servers, prune, |change| server(ctx, queues, &change)),
         secrets(client, ctx, queues),
         leases(client, ctx),

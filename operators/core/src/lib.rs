@@ -25,6 +25,7 @@ pub mod identity;
 pub mod inherited;
 pub mod intake;
 pub mod json;
+pub mod kept;
 mod located;
 pub mod macdb;
 pub mod medium;

@@ -9,7 +9,7 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
-use metal_core::inherited::Kind;
+use metal_core::{inherited::Kind, kept};
 use metal_runtime::{
     follow,
     index::{Change, Ended, GONE},
@@ -119,27 +119,17 @@ pub async fn watch<C: Send + Sync>(
                 queues.wake(wakes::server(view, &change));
             }
         ),
-        follow(
-            client,
-            &view.configurations,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.wake(wakes::configuration(view, &change));
-            }
-        ),
-        follow(
-            client,
-            &view.claims,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.notice(&change, |it| {
-                    notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
-                });
-                queues.wake(wakes::claim(view, &change));
-            }
-        ),
+        follow(client, &view.configurations, kept::trim, |change| {
+            unreadable(ctx, &change);
+            queues.wake(wakes::configuration(view, &change));
+        }),
+        follow(client, &view.claims, kept::trim, |change| {
+            unreadable(ctx, &change);
+            queues.notice(&change, |it| {
+                notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
+            });
+            queues.wake(wakes::claim(view, &change));
+        }),
         follow(client, &view.inventories, prune, |change| {
             unreadable(ctx, &change);
             queues.wake(wakes::inventory(&change));

@@ -15,7 +15,7 @@ use metal_api::{
 };
 use metal_core::{
     boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
-    dhcp,
+    dhcp, kept,
     system_uuid::{identifying, swapped},
 };
 use metal_runtime::{
@@ -196,18 +196,21 @@ fn prune_server(server: &mut Server) {
 }
 
 fn prune_configuration(configuration: &mut ServerBootConfiguration) {
+    kept::trim(configuration);
     if let Some(status) = &mut configuration.status {
         status.conditions.clear();
     }
 }
 
 fn prune_http(config: &mut HttpBootConfig) {
+    kept::trim(config);
     let uki_url = config.spec.uki_url.take();
     config.spec = HttpBootConfigSpec { uki_url, ..HttpBootConfigSpec::default() };
     config.status = None::<HttpBootConfigStatus>;
 }
 
 fn prune_ipxe(config: &mut IpxeBootConfig) {
+    kept::trim(config);
     config.spec = IpxeBootConfigSpec::default();
     config.status = None::<IpxeBootConfigStatus>;
 }
