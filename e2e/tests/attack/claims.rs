@@ -70,7 +70,7 @@ async fn replaced(stack: &Stack, change: impl Fn(&mut Spec)) -> Result<Spec> {
     .await
 }
 
-/// Claims that are as large as etcd takes.
+/// Claims that cost more than they are worth.
 pub(crate) struct TooLarge(Api<ServerClaim>);
 
 impl TooLarge {
@@ -78,11 +78,21 @@ impl TooLarge {
         Ok(Api::namespaced(stack.client.clone(), &stack.cluster.namespace().await?))
     }
 
-    pub(crate) async fn create(stack: &Stack, number: usize) -> Result<Self> {
+    /// So many that are as large as etcd takes.
+    pub(crate) async fn selectors(stack: &Stack, number: usize) -> Result<Self> {
+        Self::create(stack, number, too_large).await
+    }
+
+    /// So many that say all they can beside what they want, which any schema allows.
+    pub(crate) async fn annotations(stack: &Stack, number: usize) -> Result<Self> {
+        Self::create(stack, number, annotated).await
+    }
+
+    async fn create(stack: &Stack, number: usize, make: fn() -> ServerClaim) -> Result<Self> {
         let api = Self::in_namespace(stack).await?;
         stream::iter(0..number)
             .map(|_| async {
-                let claim = too_large();
+                let claim = make();
                 // Not every part of the API server knows the new schema at once.
                 soon(async || Ok(api.create(&PostParams::default(), &claim).await?)).await
             })
@@ -114,6 +124,14 @@ fn too_large() -> ServerClaim {
         ..ServerClaimSpec::default()
     };
     ServerClaim::new(&unique("large"), spec)
+}
+
+fn annotated() -> ServerClaim {
+    let all = (0..63).map(|number| (format!("example.com/{number}"), "x".repeat(4000)));
+    let spec = ServerClaimSpec { power: Power::Off, image: "a".to_owned(), ..Default::default() };
+    let mut claim = ServerClaim::new(&unique("annotated"), spec);
+    claim.metadata.annotations = Some(all.collect());
+    claim
 }
 
 /// A tenant's claim for a machine; it boots by PXE.

@@ -22,7 +22,10 @@ pub(crate) async fn send_all_at_once(site: &mut Site) {
     );
     let outcome = all_at_once(site, &number).await;
     let Number { posters, bmcs, claims } = number;
-    let what = format!("{posters} x 4 MiB, {bmcs} BMCs with long answers, {claims} claims");
+    let what = format!(
+        "{posters} x 4 MiB, {bmcs} BMCs with long answers, {claims} + {} claims",
+        2 * claims
+    );
     site.tell(&what, Target::Metal, outcome);
 }
 
@@ -40,8 +43,9 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
     let hostile = LongAnswers::start().await?;
     hostile.plug_in(&site.stack, number.bmcs).await?;
     let loose = Loose::claims(&site.stack).await?;
-    let claims = TooLarge::create(&site.stack, number.claims).await?;
+    let claims = TooLarge::selectors(&site.stack, number.claims).await?;
     loose.end().await?;
+    let annotated = TooLarge::annotations(&site.stack, 2 * number.claims).await?;
     let before = served_until(address, path, async {
         site.one_more_server().await?;
         soon(async || hostile.all_misbehave(&site.stack).await).await
@@ -61,6 +65,7 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
     ensure!(peak < limit, "{} MiB of memory before the restart", peak >> 20);
     ensure!(posters.accepted() == 0, "reports of nobody were taken");
     claims.delete().await?;
+    annotated.delete().await?;
     Ok(before.max(after))
 }
 
