@@ -4,6 +4,7 @@
 //! without keeping anything, and refused if it has more values, longer lists or deeper nesting
 //! than what it describes can have.
 
+use crate::conditions::cut;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
 };
@@ -20,14 +21,37 @@ pub struct Bounds {
     pub depth: usize,
 }
 
+/// Bytes of what is said about a text; it is the text of a stranger that may be in it.
+const MESSAGE: usize = 240;
+
+/// Why a text is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at line {line}, column {column}")]
+pub struct Malformed {
+    /// On one line, and not long.
+    what: String,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let text = error.to_string();
+        let what = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+        let what = what.replace(|c: char| c.is_control(), " ");
+        Self { what: cut(&what, MESSAGE).into_owned(), line, column }
+    }
+}
+
 /// A value of a text that keeps to `bounds`.
 ///
 /// # Errors
 ///
 /// If it does not, with the place; or is no JSON of the right form.
-pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, serde_json::Error> {
+pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, Malformed> {
     check(text, bounds)?;
-    serde_json::from_slice(text)
+    Ok(serde_json::from_slice(text)?)
 }
 
 /// Whether a text keeps to `bounds`. Takes no memory but for the longest text with escapes.
@@ -35,11 +59,11 @@ pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, serd
 /// # Errors
 ///
 /// If it does not, with the place; or is no JSON.
-pub fn check(text: &[u8], bounds: Bounds) -> Result<(), serde_json::Error> {
+pub fn check(text: &[u8], bounds: Bounds) -> Result<(), Malformed> {
     let left = Cell::new(bounds.values);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     Count { bounds, left: &left, depth: 0 }.deserialize(&mut deserializer)?;
-    deserializer.end()
+    Ok(deserializer.end()?)
 }
 
 /// Counts one value, and what is in it.
@@ -171,6 +195,17 @@ mod tests {
         ] {
             let error = parse::<Value>(text.as_bytes(), BOUNDS).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_short_whatever_the_text_is() {
+        for value in ["x".repeat(1 << 20), "\\n\\u001b".repeat(1 << 18), "é".repeat(1 << 19)] {
+            let error =
+                parse::<Vec<u8>>(format!("[\n\"{value}\"]").as_bytes(), BOUNDS).unwrap_err();
+            let error = error.to_string();
+            assert!(error.len() < 300 && error.contains(" at line 2, column "), "{error}");
+            assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 

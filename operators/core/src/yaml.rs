@@ -4,11 +4,18 @@
 //! a hundred aliases of one anchor. What bounds a file here is how much it becomes, not how it is
 //! written.
 
+use crate::conditions::cut;
 use serde::de::DeserializeOwned;
-use serde_saphyr::{NonFiniteFloatPolicy, Options, alias_limits, budget, options};
+use serde_saphyr::{
+    DefaultMessageFormatter, MessageFormatter, NonFiniteFloatPolicy, Options, alias_limits, budget,
+    options,
+};
+use std::borrow::Cow;
 
 /// Nodes that aliases may add; a file of people has some thousand.
 const REPLAYED: usize = 200_000;
+/// Bytes of what an error says: the name of a field, which may be in it, has any length.
+const MESSAGE: usize = 240;
 
 /// Why a text is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +46,8 @@ pub(crate) enum LeadingZero {
 /// If it is not YAML, has several documents, or they are not what `T` takes.
 pub(crate) fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
     let text = text.trim_start_matches('\u{feff}');
-    let malformed = |error: serde_saphyr::Error| Error::Malformed(error.to_string());
+    let malformed =
+        |error: serde_saphyr::Error| Error::Malformed(error.render_with_formatter(&WithoutValues));
     let all = serde_saphyr::from_multiple_with_options::<T>(text, settings(zero));
     let mut all = all.map_err(malformed)?;
     match (all.pop(), all.len()) {
@@ -47,6 +55,30 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result
         (Some(_), others) => Err(Error::Documents(others + 1)),
         // What an empty text is, `T` says.
         (None, _) => serde_saphyr::from_str_with_options("", settings(zero)).map_err(malformed),
+    }
+}
+
+/// Messages with names of fields, and without values: a value may be a password.
+struct WithoutValues;
+
+impl MessageFormatter for WithoutValues {
+    fn format_message<'a>(&self, error: &'a serde_saphyr::Error) -> Cow<'a, str> {
+        use serde_saphyr::Error::{SerdeInvalidType, SerdeInvalidValue, UnsupportedTag};
+        if let SerdeInvalidType { unexpected, expected, .. }
+        | SerdeInvalidValue { unexpected, expected, .. } = error
+        {
+            // `string "hunter2"`, `` integer `7` ``
+            let kind = unexpected.split([' ', '"', '`']).next().unwrap_or_default();
+            return cut(&format!("invalid {kind}, expected {expected}"), MESSAGE)
+                .into_owned()
+                .into();
+        }
+        if let UnsupportedTag { .. } = error {
+            return "unsupported tag: put what begins with ! in quotes".into();
+        }
+        let message = DefaultMessageFormatter.format_message(error);
+        let message = message.replace(|c: char| c.is_control(), " ");
+        cut(&message, MESSAGE).into_owned().into()
     }
 }
 
@@ -65,6 +97,7 @@ fn settings(zero: LeadingZero) -> Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
     use serde_json::{Value, json};
     use std::fmt::Write;
 
@@ -137,6 +170,44 @@ mod tests {
         assert_eq!(error, Error::Documents(2));
         assert_eq!(value("# nothing\n---\n"), Value::Null);
         assert!(read::<Vec<u8>>("a: 1", LeadingZero::Decimal).is_err());
+    }
+
+    #[test]
+    fn an_error_says_where_it_is_and_shows_no_value() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only errors are looked at")]
+        struct Login {
+            user: String,
+            port: u16,
+            password: Vec<String>,
+        }
+        for (text, says) in [
+            ("port: hunter2", "at line 1"),
+            ("port: 'hunter2'", "at line 1"),
+            ("user: x\nport: -7777777", "at line 2"),
+            ("user: !hunter2 x", "at line 1"),
+            ("user: !hunter2", "at line 1"),
+            ("user: *hunter2", "at line 1"),
+            ("password: hunter2", "at line 1"),
+            ("password: [hunter2, [hunter2]]", "at line 1"),
+            ("user: {hunter2: x}", "at line 1"),
+            ("user: 'hunter2", "at line 1"),
+            ("user: @hunter2", "at line 1"),
+            ("user: \"hunter2\\x\"", "at line 1"),
+            ("user: hunter2: hunter2", "at line 1"),
+        ] {
+            let error = read::<Login>(text, LeadingZero::Decimal).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(!error.contains("hunter2") && !error.contains("7777"), "{text}: {error}");
+        }
+        let long = "x".repeat(100_000);
+        for text in
+            [format!("{long}: 1"), format!("{{{long}: 1, {long}: 2}}"), format!("port: {long}")]
+        {
+            let error = read::<Login>(&text, LeadingZero::Decimal).unwrap_err().to_string();
+            assert!(error.len() < MESSAGE + 60, "{error}");
+        }
     }
 
     #[test]
