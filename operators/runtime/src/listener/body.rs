@@ -2,30 +2,118 @@
 
 use super::{connection::Connection, limits::Limits};
 use axum::body::Body;
-use http_body_util::Limited;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use std::{
     error::Error,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How much of a body that nobody wants is thrown away before the answer, and for how long.
+const DISCARDED: usize = 16 << 20;
+const DISCARDING: Duration = Duration::from_secs(2);
 
 type Boxed = Box<dyn Error + Send + Sync>;
+
+/// What a handler has left of the body of a request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rest(Arc<Mutex<Option<Unread>>>);
+
+/// The rest of a body.
+#[derive(Debug)]
+struct Unread {
+    body: Incoming,
+    /// Whether any of it was asked for: a client that waits for a `100 Continue` sends nothing
+    /// before that.
+    begun: bool,
+}
+
+impl Rest {
+    /// Throws away, for a moment, what is still being sent: a client that writes while the
+    /// connection is closed finds it broken, and never reads the answer. `expects` says whether it
+    /// waits for a `100 Continue`.
+    pub(super) async fn discard(self, expects: bool) {
+        let unread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match unread {
+            Some(unread) if unread.begun || !expects => discard(unread.body).await,
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Reads a body, within bounds of size and time, and keeps nothing of it.
+pub(super) async fn discard(mut body: Incoming) {
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARDED {
+                return;
+            }
+        }
+    };
+    timeout(DISCARDING, all).await.ok();
+}
+
+/// A body that is handed back if it is dropped before its end.
+#[derive(Debug)]
+struct Lent {
+    body: Option<Unread>,
+    rest: Rest,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(unread) = &mut self.body else { return Poll::Ready(None) };
+        unread.begun = true;
+        let frame = Pin::new(&mut unread.body).poll_frame(cx);
+        if let Poll::Ready(None | Some(Err(_))) = frame {
+            self.body = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(|unread| unread.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), |unread| unread.body.size_hint())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let unread = self.body.take().filter(|unread| !unread.body.is_end_stream());
+        *self.rest.0.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+    }
+}
 
 /// The body of a request, of limited size.
 #[derive(Debug)]
 pub(super) struct Received {
-    body: Limited<Incoming>,
+    body: Limited<Lent>,
     limits: Limits,
     connection: Arc<Connection>,
 }
 
 impl Received {
-    pub(super) fn new(body: Incoming, limits: Limits, connection: Arc<Connection>) -> Self {
+    /// The body, and what will be left of it.
+    pub(super) fn new(body: Incoming, limits: Limits, connection: Arc<Connection>) -> (Self, Rest) {
         let most = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
-        Self { body: Limited::new(body, most), limits, connection }
+        let rest = Rest::default();
+        let lent = Lent { body: Some(Unread { body, begun: false }), rest: rest.clone() };
+        (Self { body: Limited::new(lent, most), limits, connection }, rest)
     }
 }
 

@@ -28,10 +28,9 @@ pub use limits::Limits;
 
 use crate::Seldom;
 use axum::{Router, body::Body, extract::Request, response::Response};
-use body::{Received, Sent};
+use body::{Received, Sent, discard};
 use connection::Connection;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::http1,
@@ -59,10 +58,6 @@ const NO_ROOM: Duration = Duration::from_millis(10);
 /// How much of an answer may wait in the kernel, beyond what the other end has said to have room
 /// for.
 const UNSENT: u32 = 128 << 10;
-
-/// How much of a body that is too large is thrown away before the answer, and for how long.
-const DISCARDED: usize = 16 << 20;
-const DISCARDING: Duration = Duration::from_secs(2);
 
 /// The other end of a connection; an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,34 +217,23 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     connection.request(Instant::now());
+    let expects = request.headers().contains_key(header::EXPECT);
     let response = if request.body().size_hint().lower() > limits.body_bytes {
-        if !request.headers().contains_key(header::EXPECT) {
+        if !expects {
             discard(request.into_body()).await;
         }
         too_large(limits)
     } else {
-        let mut request =
-            request.map(|body| Body::new(Received::new(body, limits, Arc::clone(connection))));
+        let (head, body) = request.into_parts();
+        let (body, rest) = Received::new(body, limits, Arc::clone(connection));
+        let mut request = Request::from_parts(head, Body::new(body));
         request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request).await?
+        let response = router.clone().oneshot(request).await?;
+        rest.discard(expects).await;
+        response
     };
     connection.response(Instant::now());
     Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
-}
-
-/// Throws away, for a moment, what is sent without asking: who still writes when the connection is
-/// closed finds it broken, and never reads why.
-async fn discard(mut body: Incoming) {
-    let all = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, hyper::body::Bytes::len);
-            if bytes > DISCARDED {
-                return;
-            }
-        }
-    };
-    timeout(DISCARDING, all).await.ok();
 }
 
 /// The body would be too large; none of it was kept.

@@ -128,6 +128,51 @@ async fn who_sends_too_much_without_asking_still_reads_why_it_is_refused() {
 }
 
 #[tokio::test]
+async fn who_is_refused_before_the_body_was_read_still_reads_why() {
+    let refuse = || async { (StatusCode::FORBIDDEN, "not you") };
+    let one_piece = |body: Body| async move {
+        let mut pieces = body.into_data_stream();
+        futures::StreamExt::next(&mut pieces).await;
+        (StatusCode::CONFLICT, "not now")
+    };
+    let router = Router::new().route("/", post(refuse)).route("/piece", post(one_piece));
+    let site = Site::new(router, Limits { body_bytes: 64 << 20, ..Limits::MACHINES }).await;
+    let long = " ".repeat(8 << 20);
+    for (path, code) in [("/", 403), ("/piece", 409), ("/nowhere", 404)] {
+        let whole = format!("Content-Length: {}\r\n\r\n{long}", long.len());
+        let chunked =
+            format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+        for body in [whole, chunked] {
+            let mut client =
+                site.ask(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{body}").as_bytes()).await;
+            let refused = answer(&mut client).await;
+            assert!(refused.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {refused}");
+            // All of it was read, so the connection is good for another request.
+            client.write_all(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            assert!(answer(&mut client).await.starts_with("HTTP/1.1 404"), "{path}");
+        }
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_before_it_sends_is_answered_at_once_and_who_never_ends_soon() {
+    let refuse = || async { (StatusCode::FORBIDDEN, "not you") };
+    let limits = Limits { body_bytes: 64 << 20, ..Limits::MACHINES };
+    let site = Site::new(Router::new().route("/", post(refuse)), limits).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n";
+    let begun = Instant::now();
+    let asks = format!("{head}Expect: 100-continue\r\n\r\n");
+    let refused = rest(&mut site.ask(asks.as_bytes()).await).await;
+    assert!(refused.starts_with("HTTP/1.1 403") && begun.elapsed() < millis(1500), "{refused}");
+    let sends = format!("{head}\r\nand nothing more");
+    let refused = rest(&mut site.ask(sends.as_bytes()).await).await;
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(begun.elapsed() < LIMIT / 3, "{:?}", begun.elapsed());
+    site.end().await;
+}
+
+#[tokio::test]
 async fn a_reader_that_does_not_read_ends_and_one_that_reads_gets_all() {
     const SIZE: usize = 64 << 20;
     let endless = get(|| async {
