@@ -94,12 +94,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (relist, is_elected) = (Relist::default(), candidate.is_some());
     let work = async || {
         if is_elected {
-            // Whoever led before may have changed what the watches have not told yet.
-            let listed = async {
-                relist.ask().await;
-                ctx.view.listed().await;
-            };
-            if shutdown.run_until_cancelled(listed).await.is_none() {
+            if !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
                 return;
             }
             ctx.memories.clear();

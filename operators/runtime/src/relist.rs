@@ -5,6 +5,7 @@
 //! that are newer than its lease.
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 /// Has watches begin anew.
 #[derive(Debug, Default)]
@@ -37,6 +38,21 @@ impl Relist {
         // Its sender is this.
         begun.changed().await.ok();
     }
+
+    /// What comes before a term: new lists, as whoever led before may have changed what the watches
+    /// have not told yet. `listed` waits until they are there. Tells whether they came before the
+    /// `shutdown`.
+    pub async fn before_term(
+        &self,
+        listed: impl AsyncFnOnce(),
+        shutdown: &CancellationToken,
+    ) -> bool {
+        let renewed = async {
+            self.ask().await;
+            listed().await;
+        };
+        shutdown.run_until_cancelled(renewed).await.is_some()
+    }
 }
 
 #[cfg(test)]
@@ -60,5 +76,25 @@ mod tests {
         };
         tokio::select! { () = follow => {} () = ask => {} }
         assert!(watches.get() >= 2, "{}", watches.get());
+    }
+
+    #[tokio::test]
+    async fn a_term_begins_with_new_lists_or_not_at_all() {
+        let (relist, shutdown) = (Relist::default(), CancellationToken::new());
+        let (doubted, listed) = (Cell::new(false), Cell::new(false));
+        let follow = relist.follow(|| doubted.set(true), pending::<()>);
+        let term = async {
+            let begins = relist.before_term(
+                async || {
+                    assert!(doubted.get(), "the lists that are waited for are the new ones");
+                    listed.set(true);
+                },
+                &shutdown,
+            );
+            assert!(begins.await && listed.get());
+            shutdown.cancel();
+            assert!(!relist.before_term(async || pending().await, &shutdown).await);
+        };
+        tokio::select! { () = follow => {} () = term => {} }
     }
 }
