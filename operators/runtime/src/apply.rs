@@ -127,6 +127,67 @@ where
     api.patch_metadata(seen.name.as_deref().unwrap_or_default(), &params, &patch).await.map(drop)
 }
 
+/// Adds a finalizer to the object `seen`. Tells whether anything was written: what is gone is no
+/// error.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn add_finalizer<K>(
+    api: &Api<K>,
+    seen: &K,
+    name: &str,
+    manager: &str,
+) -> Result<bool, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
+    finalizers.push(name.to_owned());
+    set_finalizers(api, seen, &finalizers, manager).await
+}
+
+/// Removes a finalizer from the object `seen`, if it has it. Tells whether anything was written:
+/// what is gone is no error.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn remove_finalizer<K>(
+    api: &Api<K>,
+    seen: &K,
+    name: &str,
+    manager: &str,
+) -> Result<bool, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
+    let before = finalizers.len();
+    finalizers.retain(|known| known != name);
+    if finalizers.len() == before {
+        return Ok(false);
+    }
+    set_finalizers(api, seen, &finalizers, manager).await
+}
+
+async fn set_finalizers<K>(
+    api: &Api<K>,
+    seen: &K,
+    finalizers: &[String],
+    manager: &str,
+) -> Result<bool, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let change = MetadataChange { finalizers: Some(finalizers), ..MetadataChange::default() };
+    match patch_metadata(api, seen.meta(), &change, manager).await {
+        Ok(()) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
 ///
 /// # Errors
@@ -270,6 +331,24 @@ mod tests {
                 }),
             }
         );
+    }
+
+    #[tokio::test]
+    async fn one_finalizer_comes_and_goes_and_all_others_stay() {
+        let (client, sent) = recording();
+        let api = Api::<Node>::all(client);
+        let mut node = seen();
+        node.metadata.finalizers = Some(vec!["theirs".to_owned()]);
+        let patched = |finalizers: serde_json::Value| Recorded {
+            request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+            body: json!({"metadata": {"resourceVersion": "7", "finalizers": finalizers}}),
+        };
+        add_finalizer(&api, &node, "ours", "me").await.ok();
+        assert_eq!(sent.last(), patched(json!(["theirs", "ours"])));
+        assert!(!remove_finalizer(&api, &node, "ours", "me").await.unwrap(), "it is not there");
+        node.metadata.finalizers = Some(vec!["ours".to_owned(), "theirs".to_owned()]);
+        remove_finalizer(&api, &node, "ours", "me").await.ok();
+        assert_eq!(sent.last(), patched(json!(["theirs"])));
     }
 
     #[tokio::test]

@@ -71,7 +71,8 @@ pub mod work;
 mod writes;
 
 pub use apply::{
-    MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata, patch_spec,
+    MetadataChange, add_finalizer, apply, apply_status, delete_seen, patch_annotations,
+    patch_metadata, patch_spec, remove_finalizer,
 };
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;

@@ -3,13 +3,10 @@
 use super::prepare;
 use crate::{CAUGHT_UP, Context, Error, MANAGER, own};
 use jiff::Timestamp;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, ResourceExt};
 use metal_api::{ObjectReference, Server, annotation, finalizer};
 use metal_core::server::{Change, boot_id};
-use metal_runtime::{patch_annotations, patch_spec};
+use metal_runtime::{add_finalizer, patch_annotations, patch_spec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -25,9 +22,9 @@ pub(super) async fn carry_out<C>(
 ) -> Result<(), Error> {
     match change {
         Change::AddFinalizer => {
-            let mut finalizers = server.finalizers().to_vec();
-            finalizers.push(finalizer::SERVER.to_owned());
-            set_finalizers(ctx, server, &finalizers).await
+            let servers = Api::<Server>::all(ctx.client.clone());
+            let added = add_finalizer(&servers, server, finalizer::SERVER, MANAGER).await;
+            finalizers_written(ctx, server, added)
         }
         Change::ReferToDiscovery => {
             let reference = json!({ "bootConfigurationRef": discovery_of(ctx, server) });
@@ -71,32 +68,21 @@ async fn prepare_discovery<C>(
 ///
 /// Those of the API server.
 pub(super) async fn remove_finalizer<C>(ctx: &Context<C>, server: &Server) -> Result<(), Error> {
-    let mut finalizers = server.finalizers().to_vec();
-    finalizers.retain(|name| name != finalizer::SERVER);
-    if finalizers.len() == server.finalizers().len() {
-        return Ok(());
-    }
-    set_finalizers(ctx, server, &finalizers).await
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let removed =
+        metal_runtime::remove_finalizer(&servers, server, finalizer::SERVER, MANAGER).await;
+    finalizers_written(ctx, server, removed)
 }
 
-async fn set_finalizers<C>(
+fn finalizers_written<C>(
     ctx: &Context<C>,
     server: &Server,
-    finalizers: &[String],
+    written: Result<bool, kube::Error>,
 ) -> Result<(), Error> {
-    let version = server.resource_version();
-    let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
-    let servers = Api::<Server>::all(ctx.client.clone());
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-    match servers.patch(&server.name_any(), &params, &Patch::Merge(patch)).await {
-        Ok(_) => {
-            overwritten(ctx, server);
-            Ok(())
-        }
-        // Gone between two looks.
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(Error::Write { what: "Server", source }),
+    if written.map_err(Error::write("Server"))? {
+        overwritten(ctx, server);
     }
+    Ok(())
 }
 
 /// Deletes the boot configuration if it is the discovery's, then clears the reference: a reference
