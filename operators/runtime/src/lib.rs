@@ -57,6 +57,7 @@ pub mod index;
 mod jitter;
 mod late;
 pub mod lease;
+mod list;
 pub mod listener;
 mod metered;
 pub mod queue;
@@ -77,5 +78,6 @@ pub use apply::{
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;
 pub use late::Late;
+pub use list::list_in_pages;
 pub use relist::Relist;
 pub use seldom::Seldom;

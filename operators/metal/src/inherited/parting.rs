@@ -2,19 +2,12 @@
 
 use super::{Key, reference};
 use crate::{Context, Error, MANAGER};
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, ObjectList},
-    runtime::events::EventType,
-};
+use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerClaim, ServerMaintenance, ServerReadinessRule, Taint};
 use metal_core::inherited::{Kind, holds, labels_to_remove, taints_without};
-use metal_runtime::{MetadataChange, patch_metadata, patch_spec};
+use metal_runtime::{MetadataChange, list_in_pages, patch_metadata, patch_spec};
 use serde::Serialize;
 use std::fmt::Debug;
-
-/// How many objects of a kind are read at a time.
-const PAGE: u32 = 200;
 
 /// Does what the finalizer of an object was there for.
 ///
@@ -133,20 +126,9 @@ async fn patch_server<C, S: Serialize + Debug + Sync>(
     }
 }
 
-/// All objects of a kind as they are now, page by page.
 async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
 {
-    let (api, mut params) = (Api::<K>::all(ctx.client.clone()), ListParams::default().limit(PAGE));
-    let mut all = Vec::new();
-    loop {
-        let ObjectList { items, metadata, .. } =
-            api.list(&params).await.map_err(Error::read(what))?;
-        all.extend(items);
-        match metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+    list_in_pages(&Api::all(ctx.client.clone())).await.map_err(Error::read(what))
 }
