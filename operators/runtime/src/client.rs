@@ -52,7 +52,7 @@ pub fn install_crypto_provider() {
 ///
 /// It has deadlines for connecting, sending and silence, a bound on the writes that are under way,
 /// and repeats nothing by itself: a failed request is an error of the pass, and
-/// [`crate::report::Backoff`] says when the next one is due. Nothing is sent yet.
+/// [`crate::report::Failures`] says when the next one is due. Nothing is sent yet.
 ///
 /// # Errors
 ///
