@@ -1,8 +1,10 @@
 //! The choice among the servers.
 
-use metal_api::{
-    Operation, PowerState, Server, ServerClaim, ServerState, Taint, Toleration, condition,
+use kube::{
+    ResourceExt,
+    core::{Selector, SelectorExt},
 };
+use metal_api::{Operation, PowerState, Server, ServerClaim, ServerState, condition};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,10 +58,10 @@ pub fn pick(
     claim: &ServerClaim,
     candidates: &[Arc<Server>],
 ) -> Result<Arc<Server>, BTreeMap<Unfit, usize>> {
-    let mut unfit = BTreeMap::new();
+    let (selection, mut unfit) = (Selection::of(claim), BTreeMap::new());
     let mut best: Option<(Vec<u8>, &Arc<Server>)> = None;
     for server in candidates {
-        if let Err(why) = fits(claim, server) {
+        if let Err(why) = selection.fits(claim, server) {
             *unfit.entry(why).or_default() += 1;
             continue;
         }
@@ -77,14 +79,30 @@ pub fn pick(
 ///
 /// Why not; the first reason counts.
 pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
-    if !selected(claim, server) {
-        return Err(Unfit::Labels);
+    Selection::of(claim).fits(claim, server)
+}
+
+/// The servers that a claim selects by their labels; none, if it does so by an operator of another
+/// version.
+struct Selection(Option<Selector>);
+
+impl Selection {
+    fn of(claim: &ServerClaim) -> Self {
+        match claim.spec.server_selector.clone() {
+            Some(selector) => Self(selector.try_into().ok()),
+            None => Self(Some(Selector::default())),
+        }
     }
-    free(server)?;
-    if !server.spec.taints.iter().all(|taint| tolerated(taint, &claim.spec.tolerations)) {
-        return Err(Unfit::Tainted);
+
+    fn fits(&self, claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
+        if !self.0.as_ref().is_some_and(|selector| selector.matches(server.labels())) {
+            return Err(Unfit::Labels);
+        }
+        free(server)?;
+        // Both effects keep a claim away; `Evict` asks for more.
+        let tolerated = |taint| claim.spec.tolerations.iter().any(|it| it.tolerates(taint));
+        if server.spec.taints.iter().all(tolerated) { Ok(()) } else { Err(Unfit::Tainted) }
     }
-    Ok(())
 }
 
 /// Whether some claim may take a server: all of [`fits`] that depends on no claim.
@@ -131,32 +149,6 @@ fn is_worked_on(server: &Server) -> Result<(), Unfit> {
         return Err(Unfit::NotReady);
     }
     Ok(())
-}
-
-fn selected(claim: &ServerClaim, server: &Server) -> bool {
-    let Some(selector) = &claim.spec.server_selector else { return true };
-    let labels = server.metadata.labels.clone().unwrap_or_default();
-    let exact = selector.match_labels.iter().flatten();
-    let exact = exact.into_iter().all(|(key, value)| labels.get(key) == Some(value));
-    exact
-        && selector.match_expressions.iter().flatten().all(|rule| {
-            let value = labels.get(&rule.key);
-            let values = rule.values.as_deref().unwrap_or_default();
-            let listed = value.is_some_and(|value| values.contains(value));
-            match rule.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                // An operator of another version selects nothing.
-                _ => false,
-            }
-        })
-}
-
-/// Both effects keep a claim away; `Evict` asks for more.
-fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
-    tolerations.iter().any(|toleration| toleration.tolerates(taint))
 }
 
 fn rank(claim: &ServerClaim, server: &Server) -> Vec<u8> {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::server::Failure;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    Condition, LabelSelector, LabelSelectorRequirement, Time,
+};
 use metal_api::{
     BootState, ClaimPhase, ClaimReference, LocalObjectReference, ObjectReference, Power,
     PowerState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerClaimSpec,
@@ -143,6 +145,40 @@ fn selector_taints_and_power_all_count() {
     assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Power, 1)].into()));
     server.status.as_mut().unwrap().power_state = Some(PowerState::Off);
     assert!(pick(&claim, &[Arc::new(server)]).is_ok());
+}
+
+#[test]
+fn expressions_of_a_selector_mean_what_they_mean_to_kubernetes() {
+    let (with, without) = (labeled("rack", "r1"), free("b"));
+    let mut claim = claim();
+    for (operator, values, selects) in [
+        ("In", &["r1", "r2"][..], [true, false]),
+        ("In", &["r2"], [false, false]),
+        ("NotIn", &["r1"], [false, true]),
+        ("NotIn", &["r2"], [true, true]),
+        ("Exists", &[], [true, false]),
+        ("DoesNotExist", &[], [false, true]),
+        // Of another version: nothing is selected, rather than anything.
+        ("Gt", &["1"], [false, false]),
+    ] {
+        let rule = LabelSelectorRequirement {
+            key: "rack".to_owned(),
+            operator: operator.to_owned(),
+            values: (!values.is_empty())
+                .then(|| values.iter().map(|it| (*it).to_owned()).collect()),
+        };
+        let selector =
+            LabelSelector { match_expressions: Some(vec![rule]), ..LabelSelector::default() };
+        claim.spec.server_selector = Some(selector);
+        let picked = [&with, &without].map(|server| fits(&claim, server).is_ok());
+        assert_eq!(picked, selects, "{operator} {values:?}");
+    }
+}
+
+fn labeled(key: &str, value: &str) -> Arc<Server> {
+    let mut server = Server::clone(&free("a"));
+    server.metadata.labels = Some([(key.to_owned(), value.to_owned())].into());
+    Arc::new(server)
 }
 
 #[test]
