@@ -67,7 +67,7 @@ async fn post(
     let allowed = allowable(call, action, "ResetType").await?;
     let choices = choices(reset, &allowed);
     if choices.is_empty() {
-        return Err(cannot(ActionError::NotAllowed(allowed.join(", "))));
+        return Err(cannot(ActionError::NotAllowed(call.redacted(allowed.join(", ")))));
     }
     let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
     let write = Write {

@@ -6,7 +6,7 @@ use crate::{
     endpoint::{Endpoint, Request},
     line::misbehaving,
     memory::Memory,
-    message::Refused,
+    message::{self, Refused},
     redact::redacted,
     root::Root,
     uri,
@@ -150,10 +150,11 @@ impl<'a> Call<'a> {
         Refused::new(reply.status, &reply.body, &[password])
     }
 
-    /// What a BMC has said, without the password.
+    /// What a BMC has said, without the password, and not longer than anybody wants to read.
     pub(crate) fn redacted(&self, text: String) -> String {
         let credentials = self.endpoint.credentials();
-        credentials.iter().fold(text, |text, known| redacted(text, &[&known.password]))
+        let text = credentials.iter().fold(text, |text, known| redacted(text, &[&known.password]));
+        message::bounded(&text)
     }
 
     /// What is remembered of the BMC.

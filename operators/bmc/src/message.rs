@@ -135,7 +135,7 @@ fn clean(text: &str) -> String {
 }
 
 /// Not longer than anybody wants to read.
-fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),

@@ -101,6 +101,16 @@ async fn a_reset_goes_to_the_target_that_the_system_names() {
 }
 
 #[tokio::test]
+async fn what_a_bmc_allows_is_told_in_short() {
+    let many = |system: &mut Value| {
+        let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
+        reset["ResetType@Redfish.AllowableValues"] = json!(vec!["x".repeat(250); 250]);
+    };
+    let text = refused(many, Step::Reset(ResetType::ForceRestart)).await;
+    assert!(text.len() < 500 && text.ends_with("..."), "{text}");
+}
+
+#[tokio::test]
 async fn a_reset_that_is_not_allowed_is_not_sent() {
     let text = refused(|_| {}, Step::Reset(ResetType::ForceRestart)).await;
     assert_eq!(
