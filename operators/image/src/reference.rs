@@ -86,7 +86,9 @@ impl FromStr for Name {
         if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(Malformed::UpperCase(excerpt(&repository)));
         }
-        if text.len() > MAX_NAME || !repository.split('/').all(is_component) {
+        // As it is printed, so that what is printed is a name.
+        let length = registry.0.len() + 1 + repository.len();
+        if length > MAX_NAME || !repository.split('/').all(is_component) {
             return Err(Malformed::Repository(excerpt(&repository)));
         }
         Ok(Self { registry, repository: repository.into() })
@@ -194,8 +196,7 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
 
 /// Whether the first component is a registry, and not an owner on Docker Hub.
 fn names_registry(first: &str) -> bool {
-    let upper = first.bytes().any(|byte| byte.is_ascii_uppercase());
-    first == "localhost" || first.contains(['.', ':']) || upper
+    first.eq_ignore_ascii_case("localhost") || first.contains(['.', ':'])
 }
 
 fn is_component(component: &str) -> bool {
@@ -252,8 +253,8 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Enough of a wrong text to recognise it.
-fn excerpt(text: &str) -> String {
+/// Enough of a wrong text to recognize it.
+pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
@@ -273,6 +274,7 @@ mod tests {
             ("localhost:5000/os:1", "localhost:5000/os:1"),
             ("registry:5000/os", "registry:5000/os:latest"),
             ("[::1]:5000/os:1", "[::1]:5000/os:1"),
+            ("LOCALHOST/os", "localhost/os:latest"),
             ("GHCR.io/a/b_c/d--e.f:V1.2", "ghcr.io/a/b_c/d--e.f:V1.2"),
         ];
         for (text, expected) in cases {
@@ -312,6 +314,8 @@ mod tests {
         let cases = [
             ("", Malformed::Empty),
             ("ghcr.io/Owner/os:1", Malformed::UpperCase("Owner/os".into())),
+            // Not a registry: printed in lower case it would be an owner on Docker Hub.
+            ("Owner/os", Malformed::UpperCase("Owner/os".into())),
             ("ghcr.io/a//b", Malformed::Repository("a//b".into())),
             ("ghcr.io/../b", Malformed::Repository("../b".into())),
             ("ghcr.io/a_/b", Malformed::Repository("a_/b".into())),
@@ -329,6 +333,18 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse::<Reference>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_as_the_same_image() {
+        let of = |length: usize| "a".repeat(length);
+        for text in [of(233), of(237), format!("o/{}", of(243)), format!("localhost/{}", of(245))] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.to_string().parse(), Ok(reference), "{text}");
+        }
+        for text in [of(238), format!("o/{}", of(244)), format!("localhost/{}", of(246))] {
+            assert!(matches!(text.parse::<Reference>(), Err(Malformed::Repository(_))), "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! boots may stand beside it.
 
 use super::{Descriptor, Entry, Flavour, Layer, Malformed, Manifest, Platform};
-use crate::{digest::Digest, machine::Machine, registry::Document};
+use crate::{digest::Digest, machine::Machine, reference::excerpt, registry::Document};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -146,14 +146,14 @@ impl Manifest {
     /// If it is neither an index nor the manifest of an image.
     pub fn parse(document: &Document) -> Result<Self, Malformed> {
         let text = String::from_utf8_lossy(&document.bytes);
-        let json = |error: serde_json::Error| Malformed::Json(error.to_string());
+        let json = |error: serde_json::Error| Malformed::Json(excerpt(&error.to_string()));
         let raw: Raw<'_> = serde_json::from_str(&text).map_err(json)?;
         match (raw.manifests, raw.layers) {
             (Some(entries), None) => Ok(Self::Index(entries.read(entry)?)),
             (None, Some(layers)) => Ok(Self::Image(layers.read(layer)?)),
             (Some(_), Some(_)) | (None, None) => {
-                let content_type = document.content_type.clone().unwrap_or_default();
-                Err(Malformed::Shape { content_type })
+                let content_type = document.content_type.as_deref().unwrap_or_default();
+                Err(Malformed::Shape { content_type: excerpt(content_type) })
             }
         }
     }

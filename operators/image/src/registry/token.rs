@@ -1,7 +1,7 @@
 //! Bearer tokens for anonymous pulls (distribution "Token Authentication Specification").
 
 use super::{Error, Registries, challenge::challenges, reach::Reach};
-use crate::reference::Name;
+use crate::reference::{Name, excerpt};
 use reqwest::{Response, StatusCode, Url, header::WWW_AUTHENTICATE};
 use serde::{
     Deserialize, Deserializer,
@@ -50,7 +50,7 @@ impl Registries {
             return Err(refused("is not https; see --insecure-registries".to_owned()));
         }
         if !reach.admits_url(&realm) {
-            return Err(refused(format!("{} is no address for it", realm.authority())));
+            return Err(refused(format!("{} is no address for it", excerpt(realm.authority()))));
         }
         let scope = format!("repository:{}:pull", name.repository());
         let mut query = vec![("scope", scope.as_str())];
@@ -86,11 +86,14 @@ fn service(response: &Response) -> Result<Option<Service>, String> {
 }
 
 /// The address of a token service: a URI, or a reference relative to what was asked for (RFC 3986,
-/// section 5). A login in it is nobody's whom we know.
+/// section 5). A login in it is not used: we have none with anybody.
 fn address(asked: &Url, realm: &str) -> Result<Url, String> {
-    let mut url = asked.join(realm.trim()).map_err(|error| format!("realm {realm:?}: {error}"))?;
+    // Of any length, and maybe with a password.
+    let shown = || excerpt(realm.rsplit_once('@').map_or(realm, |(_, rest)| rest));
+    let mut url =
+        asked.join(realm.trim()).map_err(|error| format!("realm {:?}: {error}", shown()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("realm {realm:?} is no http or https address"));
+        return Err(format!("realm {:?} is no http or https address", shown()));
     }
     // Neither fails for these schemes.
     url.set_username("").ok();
@@ -222,6 +225,10 @@ mod tests {
         }
         for realm in ["ftp://a/b", "file:///etc/passwd", "https://", "https://[::1"] {
             assert!(address(&asked, realm).is_err(), "{realm}");
+        }
+        for realm in ["ftp://user:secret@a/", "https://user:secret@[::1/"] {
+            let error = address(&asked, &format!("{realm}{}", "x".repeat(10_000))).unwrap_err();
+            assert!(!error.contains("secret") && error.len() < 200, "{error}");
         }
     }
 }
