@@ -149,7 +149,7 @@ fn id(uri: &str, body: &Value) -> String {
     })
 }
 
-fn processor(uri: &str, body: &Value) -> Processor {
+pub(crate) fn processor(uri: &str, body: &Value) -> Processor {
     let text = |name: &str| field::text(&body[name]);
     Processor {
         id: id(uri, body),

@@ -22,6 +22,8 @@ pub mod fake;
 mod field;
 mod fleet;
 mod forms;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inventory;
 mod json;
 mod led;

@@ -80,7 +80,7 @@ fn is_wanted(manager: &ManagerReading, body: &Value, uuid: Option<&str>) -> bool
     }
 }
 
-fn reading(uri: String, body: &Value) -> ManagerReading {
+pub(crate) fn reading(uri: String, body: &Value) -> ManagerReading {
     let text = |name: &str| field::text(&body[name]);
     ManagerReading {
         uri,

@@ -64,7 +64,7 @@ pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, 
 }
 
 /// What a `VirtualMedia` says, if it can be told to insert something.
-fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
+pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
     let (is_cd, is_usb) = kinds(&uri, body);
     let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
     let image = body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST);

@@ -46,7 +46,7 @@ impl Found {
     }
 }
 
-fn simple_storage(uri: &str, body: &Value) -> Storage {
+pub(crate) fn simple_storage(uri: &str, body: &Value) -> Storage {
     let devices = body["Devices"].as_array().into_iter().flatten();
     let devices = devices.filter(|device| device.is_object()).take(MOST);
     Storage {
@@ -57,7 +57,7 @@ fn simple_storage(uri: &str, body: &Value) -> Storage {
     }
 }
 
-fn drive(uri: &str, body: &Value) -> Drive {
+pub(crate) fn drive(uri: &str, body: &Value) -> Drive {
     Drive {
         name: name(uri, body),
         media_type: field::text(&body["MediaType"]),
@@ -69,7 +69,7 @@ fn drive(uri: &str, body: &Value) -> Drive {
     }
 }
 
-fn volume(uri: &str, body: &Value) -> Volume {
+pub(crate) fn volume(uri: &str, body: &Value) -> Volume {
     Volume {
         name: name(uri, body),
         capacity_bytes: field::unsigned(&body["CapacityBytes"]),

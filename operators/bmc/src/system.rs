@@ -111,7 +111,7 @@ fn reset_types(call: &Call<'_>, allowed: &[String]) -> Vec<ResetType> {
     all.into_iter().filter(|reset| !denied.contains(reset)).collect()
 }
 
-fn reading(uri: String, body: &Value) -> SystemReading {
+pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
     let text = |name: &str| field::text(&body[name]);
     SystemReading {
         uri,
@@ -138,7 +138,7 @@ fn indicator_led(body: &Value) -> Option<IndicatorLed> {
     field::word(&body["IndicatorLED"]).or_else(active)
 }
 
-fn boot(boot: &Value) -> BootReading {
+pub(crate) fn boot(boot: &Value) -> BootReading {
     BootReading {
         enabled: field::word(&boot["BootSourceOverrideEnabled"]).unwrap_or_default(),
         target: field::word(&boot["BootSourceOverrideTarget"]),

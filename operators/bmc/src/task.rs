@@ -29,7 +29,7 @@ enum TaskError {
 
 /// How far a task is.
 #[derive(Debug, PartialEq, Eq)]
-enum Progress {
+pub(crate) enum Progress {
     Runs,
     Done,
     Failed(String),
@@ -97,7 +97,7 @@ fn progress(reply: &Reply) -> Progress {
 }
 
 /// A monitor without a task in it gives the answer that the request itself would have got.
-fn of_task(task: &Value) -> Progress {
+pub(crate) fn of_task(task: &Value) -> Progress {
     let state = task["TaskState"].as_str();
     let is_critical = task["TaskStatus"].as_str() == Some("Critical");
     let said =

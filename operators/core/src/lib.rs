@@ -20,6 +20,8 @@ mod dice;
 pub mod discovery;
 pub mod endpoint;
 pub mod fedhcp;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod guests;
 pub mod identity;
 pub mod inherited;

@@ -7,6 +7,8 @@
 
 pub mod allow;
 pub mod digest;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod machine;
 pub mod manifest;
 mod range;

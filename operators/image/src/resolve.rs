@@ -209,7 +209,8 @@ fn listed<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let mut items: Vec<&str> = items.take(16).collect();
     items.sort_unstable();
     items.dedup();
-    let text: String = items.join(", ").chars().take(400).collect();
+    let text = items.join(", ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(400).collect();
     if text.is_empty() { "none".to_owned() } else { text }
 }
 

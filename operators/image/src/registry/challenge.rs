@@ -6,12 +6,17 @@
 
 /// One challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn into_parts(self) -> (String, Vec<(String, String)>) {
+        (self.scheme, self.parameters)
+    }
+
     /// Whether it is for this scheme, which has no case.
     pub(super) fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
@@ -25,7 +30,7 @@ impl Challenge {
 }
 
 /// The challenges of one header.
-pub(super) fn challenges(header: &str) -> Vec<Challenge> {
+pub(crate) fn challenges(header: &str) -> Vec<Challenge> {
     let mut rest = Rest(header);
     let mut all = Vec::new();
     loop {

@@ -4,14 +4,14 @@
 //! size and which cannot be told to use one TLS provider. What is not here (push, referrers,
 //! logins) nobody here needs.
 
-mod challenge;
+pub(crate) mod challenge;
 mod error;
 mod pace;
 mod reach;
 mod rest;
 mod sizes;
 mod tls;
-mod token;
+pub(crate) mod token;
 
 pub use error::Error;
 pub use pace::Pace;
@@ -47,9 +47,9 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
 const MANIFEST_LIMIT: usize = 4 << 20;
 /// How long it is remembered how near a registry is.
 const REACH_LIFETIME: Duration = Duration::from_mins(1);
-/// Nearness of more registries than this is not remembered.
+/// Of how many registries it is remembered how near they are.
 const MAX_REGISTRIES: usize = 256;
-/// More tokens than this are not remembered.
+/// How many tokens are remembered.
 const MAX_TOKENS: usize = 256;
 
 /// How to reach registries.

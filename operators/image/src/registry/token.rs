@@ -22,9 +22,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// A token and when to stop using it.
 #[derive(Clone)]
-pub(super) struct Token {
-    pub(super) text: String,
-    pub(super) until: Instant,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) until: Instant,
 }
 
 /// Where to get a token.
@@ -87,7 +87,7 @@ fn service(response: &Response) -> Result<Option<Service>, String> {
 
 /// The address of a token service: a URI, or a reference relative to what was asked for (RFC 3986,
 /// section 5). A login in it is not used: we have none with anybody.
-fn address(asked: &Url, realm: &str) -> Result<Url, String> {
+pub(crate) fn address(asked: &Url, realm: &str) -> Result<Url, String> {
     // Of any length, and maybe with a password.
     let shown = || excerpt(realm.rsplit_once('@').map_or(realm, |(_, rest)| rest));
     let mut url =
@@ -102,7 +102,7 @@ fn address(asked: &Url, realm: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn parse(body: &[u8]) -> Option<Token> {
+pub(crate) fn parse(body: &[u8]) -> Option<Token> {
     let text = String::from_utf8_lossy(body);
     let grant: Grant = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
     let until = Instant::now() + validity(&grant.expires_in).saturating_sub(MARGIN);

@@ -1,0 +1,96 @@
+//! What of this crate reads the bytes of BMCs, for hack/fuzz.
+
+use crate::{
+    encoding::{Encoding, Undecoded},
+    inventory, json, manager, media,
+    message::{self, Refused},
+    redact::redacted,
+    root::Root,
+    storage, system,
+    task::{self, Progress},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use metal_core::redfish::{
+    Drive, ManagerReading, MediaSlot, Processor, Storage, SystemReading, Volume,
+};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr};
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const URI: &str = "/redfish/v1/Systems/1";
+
+/// The value of a body that takes no more memory than this.
+///
+/// # Errors
+///
+/// If there is none, or it takes more.
+pub fn value(body: &[u8], limit: usize) -> Result<Value, String> {
+    json::value(body, limit).map_err(|error| message::chain(&error))
+}
+
+/// The body that was compressed, if it was: of no more than this, or `None` if it is longer.
+///
+/// # Errors
+///
+/// If it is broken.
+#[expect(clippy::type_complexity, reason = "it is for one caller")]
+pub fn decode(name: &str, body: &[u8], limit: usize) -> Option<Result<Option<Vec<u8>>, ()>> {
+    let value = HeaderValue::from_str(name).ok()?;
+    let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, value)]);
+    let decoded = Encoding::of(&headers, body)?.decode(body, limit);
+    Some(match decoded {
+        Ok(body) => Ok(Some(body)),
+        Err(Undecoded::TooLong) => Ok(None),
+        Err(Undecoded::Broken) => Err(()),
+    })
+}
+
+/// A `ComputerSystem`.
+pub fn system(body: &Value) -> SystemReading {
+    SystemReading { boot: system::boot(&body["Boot"]), ..system::reading(URI.to_owned(), body) }
+}
+
+/// A `Manager`.
+pub fn manager(body: &Value) -> ManagerReading {
+    manager::reading(URI.to_owned(), body)
+}
+
+/// A `SimpleStorage`.
+pub fn simple_storage(body: &Value) -> Storage {
+    storage::simple_storage(URI, body)
+}
+
+/// A `Drive`, a `Volume` and a `Processor`.
+pub fn parts(body: &Value) -> (Drive, Volume, Processor) {
+    let processor = inventory::processor(URI, body);
+    (storage::drive(URI, body), storage::volume(URI, body), processor)
+}
+
+/// A `VirtualMedia`.
+pub fn slot(body: &Value) -> Option<MediaSlot> {
+    media::slot(URI.to_owned(), body)
+}
+
+/// The links of a service root.
+pub fn root(body: &Value) -> Vec<String> {
+    let root = Root::read(body, ADDRESS);
+    [Some(root.systems), root.managers, root.sessions].into_iter().flatten().collect()
+}
+
+/// What the messages of an error name.
+pub fn named(body: &Value) -> Vec<String> {
+    message::named(body)
+}
+
+/// What is told of a refusal.
+pub fn refusal(body: &[u8], password: &str) -> String {
+    Refused::new(StatusCode::BAD_REQUEST, body, &[password]).to_string()
+}
+
+/// What is told of a task that failed.
+pub fn task(body: &Value, password: &str) -> Option<String> {
+    match task::of_task(body) {
+        Progress::Failed(how) => Some(message::bounded(&redacted(how, &[password]))),
+        _ => None,
+    }
+}
