@@ -10,6 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio::task::block_in_place;
 
 pub(crate) const SERVER: u16 = 67;
 const CLIENT: u16 = 68;
@@ -130,7 +131,7 @@ fn answered(frames: &Frames, message: &Message, kind: u8) -> Result<(Ipv4Addr, I
 
 /// Kind, address and server of an answer.
 fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
-    let octets = |at: usize| Some(<[u8; 4]>::try_from(data.get(at..at + 4)?).ok()?);
+    let octets = |at: usize| <[u8; 4]>::try_from(data.get(at..at + 4)?).ok();
     if octets(XID)? != xid.to_be_bytes() {
         return None;
     }
@@ -149,11 +150,12 @@ fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
 }
 
 /// Somebody else gives back the lease of a BMC.
-pub(crate) async fn give_back_for_another(site: &mut Site) {
-    let outcome = foreign_release(site);
+pub(crate) fn give_back_for_another(site: &mut Site) {
+    let outcome = block_in_place(|| foreign_release(site));
     site.tell("RELEASE of a lease by others than its client", Target::Netboot, outcome);
 }
 
+#[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
 fn foreign_release(site: &Site) -> Result<Duration> {
     let frames = site.bmcs.frames()?;
     let release =

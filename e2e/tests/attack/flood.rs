@@ -40,14 +40,15 @@ struct Flood {
 
 impl Flood {
     /// Sends so much in a second; what `send` makes of a number.
+    #[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
     fn start(
         wire: &Wire,
         per_second: u32,
         send: impl Fn(&Frames, u32) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let frames = wire.frames()?;
-        let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let (stopped, counter, began) = (Arc::clone(&stop), Arc::clone(&sent), Instant::now());
+        let (stop, total) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (stopped, counter, began) = (Arc::clone(&stop), Arc::clone(&total), Instant::now());
         let sending = thread::spawn(move || {
             let mut number = 0_u32;
             while !stopped.load(Ordering::Relaxed) {
@@ -62,7 +63,7 @@ impl Flood {
                 thread::sleep(due.saturating_sub(began.elapsed()));
             }
         });
-        Ok(Self { stop, sent, began, sending: Some(sending) })
+        Ok(Self { stop, sent: total, began, sending: Some(sending) })
     }
 
     fn per_second(&self) -> u64 {
@@ -85,7 +86,7 @@ fn scattered(number: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1)
 }
 
-pub(crate) async fn forge_file_requests(site: &mut Site) {
+pub(crate) fn forge_file_requests(site: &mut Site) {
     block_in_place(|| boot_a_client(site)).unwrap();
     let per_second = site.scale.of(5_000, 45_000);
     for (what, source) in [
@@ -166,7 +167,7 @@ fn load(site: &Site) -> Result<()> {
     run(&mut command).context("an honest client").map(drop)
 }
 
-pub(crate) async fn discover_without_end(site: &mut Site) {
+pub(crate) fn discover_without_end(site: &mut Site) {
     let per_second = site.scale.of(5_000, 45_000);
     let mut rate = 0;
     let outcome = block_in_place(|| discovers(site, per_second, &mut rate));
@@ -174,6 +175,7 @@ pub(crate) async fn discover_without_end(site: &mut Site) {
 }
 
 /// Clients that were there before, and new ones.
+#[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
 fn discovers(site: &Site, per_second: u32, rate: &mut u64) -> Result<Duration> {
     let frames = site.boot.frames()?;
     let mac = |last| [2, 0, 0, 0, 1, last];

@@ -29,13 +29,13 @@ use site::{Scale, Site};
 
 #[test]
 fn nothing_is_lost_to_the_attacks() {
-    in_a_network_of_its_own(async || attacked(Scale::Small).await);
+    in_a_network_of_its_own(async || Box::pin(attacked(Scale::Small)).await);
 }
 
 #[test]
 #[ignore = "takes minutes, 10,000 files and release binaries; `hack/test attack` runs it"]
 fn nothing_is_lost_to_the_attacks_at_full_size() {
-    in_a_network_of_its_own(async || attacked(Scale::Full).await);
+    in_a_network_of_its_own(async || Box::pin(attacked(Scale::Full)).await);
 }
 
 async fn attacked(scale: Scale) {
@@ -44,11 +44,11 @@ async fn attacked(scale: Scale) {
     boot::ask_by_uuid(&mut site).await;
     boot::use_up_fetches(&mut site).await;
     bmc::speak_for_a_bmc(&mut site).await;
-    dhcp::give_back_for_another(&mut site).await;
-    flood::forge_file_requests(&mut site).await;
-    flood::discover_without_end(&mut site).await;
+    dhcp::give_back_for_another(&mut site);
+    flood::forge_file_requests(&mut site);
+    flood::discover_without_end(&mut site);
     bmc::crowd(&mut site).await;
-    registry::send_all_at_once(&mut site).await;
+    Box::pin(registry::send_all_at_once(&mut site)).await;
     if scale == Scale::Full {
         silence::api_server(&mut site).await;
     }

@@ -11,7 +11,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use e2e::namespace::ip;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use serde_json::json;
 use std::{
     net::Ipv4Addr,
@@ -38,7 +38,7 @@ impl Recorder {
         let notes = Arc::clone(&heard);
         let app = Router::new().fallback(async move |request: Request| {
             let (parts, body) = request.into_parts();
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             let header = parts.headers.get(AUTHORIZATION).map(|value| value.as_bytes().to_vec());
             let note = format!("{} {} {}", parts.method, parts.uri, secrets(&body, header));
             notes.lock().unwrap().push(note);

@@ -20,7 +20,7 @@ pub(crate) async fn send_all_at_once(site: &mut Site) {
         Number { posters: 8, bmcs: 12, claims: 16 },
         Number { posters: 32, bmcs: 60, claims: 160 },
     );
-    let outcome = all_at_once(site, &number).await;
+    let outcome = Box::pin(all_at_once(site, &number)).await;
     let Number { posters, bmcs, claims } = number;
     let what = format!(
         "{posters} x 4 MiB, {bmcs} BMCs with long answers, {claims} + {} claims",
@@ -50,7 +50,7 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
         site.one_more_server().await?;
         soon(async || hostile.all_misbehave(&site.stack).await).await
     });
-    let before = before.await?;
+    let before = Box::pin(before).await?;
     // What the first life took counts as well.
     let peak = site.stack.metal.peak_memory()?;
     let mut after = Duration::ZERO;
@@ -59,7 +59,7 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
         site.stack.metal.start()?;
         site.stack.metal.ready(READY).await?;
         let next = async { site.one_more_server().await.map(drop) };
-        after = served_until(address, path, next).await?;
+        after = Box::pin(served_until(address, path, next)).await?;
     }
     let limit = 512 << 20;
     ensure!(peak < limit, "{} MiB of memory before the restart", peak >> 20);

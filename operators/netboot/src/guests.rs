@@ -5,7 +5,7 @@ use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{
     collections::HashSet,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -121,7 +121,7 @@ fn links_now() -> Vec<Link> {
 
 fn address(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(Ipv6Addr::from(it.ip()))))
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
 }
 
 /// Whose hardware addresses the kernel knows.
