@@ -4,7 +4,7 @@ pub use metal_runtime::listener::Peer;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// More addresses than this no machine has.
@@ -23,20 +23,21 @@ pub(super) enum Asker {
 
 impl Asker {
     /// Who is at the other end, or behind the proxies that are trusted: the last one of
-    /// `X-Forwarded-For` that is none of those. What comes before it is nobody's word but its own.
+    /// `X-Forwarded-For` that is none of those. What comes before it is nobody's word but its own, and
+    /// if it is no address nobody knows who asks.
     pub(super) fn of(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let peer = peer.map(|Peer(address)| address.ip().to_canonical());
         let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
         if !peer.is_some_and(is_trusted) {
             return Self::Host(peer);
         }
-        let named = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let named = named.flat_map(|value| value.split(','));
-        let named: Vec<IpAddr> =
-            named.filter_map(|text| text.trim().parse().ok()).take(MAX).collect();
-        let named = || named.iter().map(IpAddr::to_canonical);
-        let host = named().rev().find(|ip| !is_trusted(*ip)).or_else(|| named().next());
-        Self::Host(host.or(peer))
+        let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let named = values.flat_map(|value| value.split(',')).map(str::trim);
+        let named: Vec<Option<IpAddr>> =
+            named.filter(|text| !text.is_empty()).map(address).collect();
+        let host = named.iter().rev().find(|host| !host.is_some_and(is_trusted));
+        let host = host.or(named.first()).copied();
+        Self::Host(host.unwrap_or(peer))
     }
 
     /// Its address, for who counts.
@@ -46,6 +47,12 @@ impl Asker {
             Self::Trusted(_) | Self::Medium => None,
         }
     }
+}
+
+/// An address as proxies write it, some of them with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// The addresses of the machine that a request is for: those that a trusted proxy names in the
@@ -71,7 +78,6 @@ pub(super) fn identifiers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
 
     #[test]
     fn only_a_trusted_proxy_may_ask_for_somebody_else() {
@@ -96,7 +102,9 @@ mod tests {
 
     #[test]
     fn whoever_is_behind_a_proxy_that_is_trusted_asks_from_its_own_address() {
-        let cases: [(&str, &[&str], &str); 9] = [
+        let flood = vec!["198.51.100.9"; 1000].join(",");
+        let flood = [flood.as_str(), "198.51.100.1"];
+        let cases: [(&str, &[&str], &str); 12] = [
             ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
@@ -106,7 +114,10 @@ mod tests {
             ("10.0.0.1", &["198.51.100.9", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
             ("10.0.0.1", &["10.1.1.1, 10.0.0.2"], "10.1.1.1"),
-            ("10.0.0.1", &["nobody, 02:00:00:00:00:01"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.9, 198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9, [2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", &flood, "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9, unknown"], "nobody"),
         ];
         for (peer, forwarded, host) in cases {
             let (peer, headers) = asked(peer, forwarded);
