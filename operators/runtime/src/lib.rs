@@ -73,7 +73,7 @@ mod writes;
 
 pub use apply::{
     MetadataChange, add_finalizer, apply, apply_status, delete_seen, patch_annotations,
-    patch_metadata, patch_spec, remove_finalizer,
+    patch_metadata, patch_spec, record_status, remove_finalizer,
 };
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;
