@@ -31,6 +31,7 @@ pub mod kept;
 mod located;
 pub mod macdb;
 pub mod medium;
+pub mod ownership;
 pub mod redfish;
 pub mod registry;
 pub mod server;

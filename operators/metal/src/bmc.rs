@@ -6,6 +6,7 @@ use crate::{
     view::{ServerKey, uuid_keys},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -19,7 +20,7 @@ use metal_core::{
     server::Reading as SystemReadingOf,
 };
 use metal_runtime::{
-    apply_status, delete_seen, patch_annotations,
+    MetadataChange, delete_seen, patch_annotations, patch_metadata, record_status,
     report::Chain,
     work::{NOT_LISTED, Next, Work},
 };
@@ -32,6 +33,9 @@ use std::{
 
 /// When to come back where too many that have never answered are looked at.
 const CROWDED: Duration = Duration::from_secs(2);
+/// When to come back to owners that we may not change.
+const NOT_ALLOWED: Duration = Duration::from_mins(10);
+
 /// The last reading of each BMC, and where it came from. All of it may be lost.
 #[derive(Debug, Default)]
 pub struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
@@ -96,7 +100,7 @@ pub async fn pass<C: Connect>(
             }
             Decision::Record(status) => {
                 let api = Api::<Bmc>::all(ctx.client.clone());
-                apply_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
+                record_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
                 return Ok(Next::After(CAUGHT_UP));
             }
             Decision::Note(note) => {
@@ -124,6 +128,7 @@ pub async fn pass<C: Connect>(
                 update(&ctx, &server, &system_uri, &labels).await?;
                 return Ok(Next::After(CAUGHT_UP));
             }
+            Decision::Own { server, owners } => return own(&ctx, &server, &owners).await,
             Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
         }
     }
@@ -280,6 +285,29 @@ async fn create<C>(ctx: &Context<C>, server: Server) -> Result<(), Error> {
         // The cache is behind: the next pass sees it.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         Err(error) => Err(Error::Write { what: "Server", source: error }),
+    }
+}
+
+/// Where an admission plugin lets only those change owners who may delete, a person has to.
+async fn own<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    owners: &[OwnerReference],
+) -> Result<Next, Error> {
+    let api = Api::<Server>::all(ctx.client.clone());
+    let change = MetadataChange { owner_references: Some(owners), ..MetadataChange::default() };
+    match patch_metadata(&api, &server.metadata, &change, MANAGER).await {
+        Ok(()) => {
+            tracing::info!(server = server.name_any(), "owner put right");
+            Ok(Next::After(CAUGHT_UP))
+        }
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            let name = server.name_any();
+            tracing::warn!(server = name, why = status.message, "owner not put right");
+            Ok(Next::After(NOT_ALLOWED))
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Next::After(CAUGHT_UP)),
+        Err(source) => Err(Error::Write { what: "Server", source }),
     }
 }
 

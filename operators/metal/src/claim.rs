@@ -6,14 +6,17 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Api, Resource, ResourceExt, runtime::events::EventType};
+use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{
     ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
     ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
 };
-use metal_core::claim::{Decision, Observation, binding, decide, misses};
+use metal_core::{
+    claim::{Decision, Observation, binding, decide, misses},
+    ownership::owned_by,
+};
 use metal_runtime::{
-    add_finalizer, apply, apply_status, patch_spec, remove_finalizer,
+    add_finalizer, apply, patch_spec, record_status, remove_finalizer,
     work::{NOT_LISTED, Next, Work},
 };
 use serde_json::json;
@@ -153,7 +156,7 @@ async fn configure<C>(ctx: &Context<C>, claim: &ServerClaim, server: &str) -> Re
     configuration.metadata = ObjectMeta {
         name: claim.metadata.name.clone(),
         namespace: claim.metadata.namespace.clone(),
-        owner_references: claim.controller_owner_ref(&()).map(|owner| vec![owner]),
+        owner_references: owned_by(claim),
         ..ObjectMeta::default()
     };
     let applied = apply(&configurations(ctx, claim), &configuration, MANAGER).await;
@@ -165,7 +168,7 @@ async fn record<C>(
     claim: &ServerClaim,
     status: &ServerClaimStatus,
 ) -> Result<(), Error> {
-    let recorded = apply_status(&claims(ctx, claim), claim, status, MANAGER).await;
+    let recorded = record_status(&claims(ctx, claim), claim, status, MANAGER).await;
     recorded.map_err(Error::Record)?;
     let why = |status: &ServerClaimStatus| {
         let scheduled = status.conditions.iter().find(|c| c.type_ == condition::SCHEDULED)?;

@@ -163,7 +163,9 @@ fn is_another_system(change: &Change<'_, Server>) -> bool {
         let spec = &server.spec;
         (spec.effective_uuid(), spec.system_uri.clone(), spec.bmc_ref.clone())
     };
-    identity(old) != identity(new) || old.metadata.labels != new.metadata.labels
+    identity(old) != identity(new)
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.owner_references != new.metadata.owner_references
 }
 
 /// Claims without a server that may take this one now, and those that ask for this one by name and

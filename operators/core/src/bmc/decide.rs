@@ -1,27 +1,21 @@
 use super::{
     Decision, Missing, Observation, Said,
     known::{accepted, to_note},
+    servers::{create, own, update},
 };
 use crate::{
     conditions::{self, Fact},
-    dhcp::{
-        self,
-        newcomers::{can_be_made_again, has_answered, is_made_by},
-    },
+    dhcp::newcomers::{can_be_made_again, has_answered, is_made_by},
     identity::{has_uuid, is_same_uri, is_same_uuid},
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Resource;
-use metal_api::{
-    Bmc, BmcState, BmcStatus, LocalObjectReference, ObjectReference, Operation, PowerState, Server,
-    ServerSpec, Taint, TaintEffect, annotation, condition, finalizer,
-};
-use std::{collections::BTreeMap, sync::Arc};
+use metal_api::{Bmc, BmcState, BmcStatus, Operation, PowerState, Server, condition};
+use std::sync::Arc;
 
 /// Value of [`metal_api::annotation::MANAGED_BY`] on what an Endpoint became.
-const MAKER: &str = "metal-operator";
+pub(super) const MAKER: &str = "metal-operator";
 /// How soon to read a BMC again that has answered.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// How soon to ask a silent BMC again.
@@ -55,7 +49,9 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     if then != Decision::Look && new != old {
         return Decision::Record(Box::new(new));
     }
-    then
+    // Whether the BMC answers or not: the garbage collector does not ask.
+    let rests = matches!(then, Decision::Rest(_));
+    rests.then(|| own(seen)).flatten().unwrap_or(then)
 }
 
 fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
@@ -345,7 +341,7 @@ fn changed(server: &Arc<Server>, system: &SystemReading, uuid: &str) -> String {
     )
 }
 
-fn is_at(server: &Server, uri: &str) -> bool {
+pub(super) fn is_at(server: &Server, uri: &str) -> bool {
     server.spec.system_uri.as_deref().is_some_and(|own| is_same_uri(own, uri))
 }
 
@@ -379,82 +375,11 @@ fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> Stri
     )
 }
 
-/// Name of a server of a BMC: the first of these that is not taken.
-pub fn server_name(bmc: &str, index: usize) -> String {
-    format!("{bmc}-system-{index}")
-}
-
 /// In one text, of the length that a condition may have.
 fn bounded(trouble: &[String]) -> String {
     let mut message = trouble.join("; ");
     message.truncate(message.floor_char_boundary(1024));
     message
-}
-
-/// The server of a system that nobody knows. It comes with its finalizer and the name of the
-/// boot configuration that its discovery is going to make: each would be a write of its own.
-fn create(seen: &Observation<'_>, system: &SystemReading, uuid: &str, made: &[Server]) -> Server {
-    let bmc = name_of_bmc(seen.bmc);
-    let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
-    let unreadable = |name: &str| seen.unreadable.iter().any(|other| other == name);
-    let taken = |name: &str| unreadable(name) || others().any(|it| self::name(it) == name);
-    // Of one name more than there are servers, one is free.
-    let count = others().count() + seen.unreadable.len();
-    let mut names = (0..=count).map(|index| server_name(&bmc, index));
-    let name = names.find(|name| !taken(name)).unwrap_or_default();
-    let spec = ServerSpec {
-        system_uuid: Some(uuid.to_owned()),
-        system_uri: Some(system.uri.clone()),
-        bmc_ref: Some(LocalObjectReference { name: bmc }),
-        boot_configuration_ref: Some(ObjectReference {
-            namespace: seen.namespace.to_owned(),
-            name: name.clone(),
-        }),
-        taints: held(seen).into_iter().collect(),
-        ..ServerSpec::default()
-    };
-    let mut server = Server::new(&name, spec);
-    let labels = seen.bmc.metadata.labels.clone().unwrap_or_default();
-    let labels: BTreeMap<_, _> =
-        labels.into_iter().filter(|(key, _)| is_handed_down(key)).collect();
-    server.metadata.labels = (!labels.is_empty()).then_some(labels);
-    server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
-    server.metadata.owner_references = seen.bmc.controller_owner_ref(&()).map(|owner| vec![owner]);
-    server
-}
-
-/// What keeps claims away from a server whose BMC was made on a stranger's word.
-fn held(seen: &Observation<'_>) -> Option<Taint> {
-    let is_found = [MAKER, dhcp::endpoint::MAKER].iter().any(|maker| is_made_by(seen.bmc, maker));
-    (seen.holds_new && is_found).then(|| Taint {
-        key: Taint::NOT_ADMITTED.to_owned(),
-        value: None,
-        effect: Some(TaintEffect::NoBind),
-    })
-}
-
-/// Whether a server gets a label of its BMC. Who made the BMC did not make the server.
-fn is_handed_down(key: &str) -> bool {
-    key != annotation::MANAGED_BY
-}
-
-fn update(
-    seen: &Observation<'_>,
-    server: &Arc<Server>,
-    system: &SystemReading,
-) -> Option<Decision> {
-    let has = server.metadata.labels.clone().unwrap_or_default();
-    let wanted = seen.bmc.metadata.labels.iter().flatten();
-    let labels: BTreeMap<_, _> = wanted
-        .filter(|(key, value)| is_handed_down(key) && has.get(*key) != Some(*value))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let moved = !is_at(server, &system.uri);
-    (moved || !labels.is_empty()).then(|| Decision::Update {
-        server: Arc::clone(server),
-        system_uri: system.uri.clone(),
-        labels,
-    })
 }
 
 fn set(
@@ -471,15 +396,15 @@ fn set(
     conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
 }
 
-fn refers_to(server: &Server, bmc: &Bmc) -> bool {
+pub(super) fn refers_to(server: &Server, bmc: &Bmc) -> bool {
     let bmc = name_of_bmc(bmc);
     server.spec.bmc_ref.as_ref().is_some_and(|reference| reference.name == bmc)
 }
 
-fn name(server: &Server) -> &str {
+pub(super) fn name(server: &Server) -> &str {
     server.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn name_of_bmc(bmc: &Bmc) -> String {
+pub(super) fn name_of_bmc(bmc: &Bmc) -> String {
     bmc.metadata.name.clone().unwrap_or_default()
 }

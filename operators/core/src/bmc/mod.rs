@@ -3,19 +3,22 @@
 mod decide;
 mod known;
 mod reach;
+mod servers;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{decide, server_name};
+pub use decide::decide;
 pub(crate) use known::note_of_new;
 pub use known::{Note, Verification, certificate, may_log_in};
 pub use reach::{Destination, Missing, destination, inline_destination};
+pub use servers::server_name;
 
 use crate::{
     macdb::MacDb,
     redfish::{ManagerReading, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use metal_api::{Bmc, BmcSecret, BmcStatus, Server};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -100,6 +103,13 @@ pub enum Decision {
         system_uri: String,
         /// Labels to add or to overwrite.
         labels: BTreeMap<String, String>,
+    },
+    /// Put the owners of a server right that comes from a backup.
+    Own {
+        /// The server as it was judged.
+        server: Arc<Server>,
+        /// All owners that it is to have.
+        owners: Vec<OwnerReference>,
     },
     /// Nothing to do until something changes, or this much time has passed.
     Rest(SignedDuration),

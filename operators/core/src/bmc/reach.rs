@@ -87,7 +87,9 @@ fn assemble(
 ) -> Result<Destination, Missing> {
     let ip = ip.unwrap_or_default();
     let address = ip.parse::<IpAddr>().map_err(|_| {
-        let message = format!("{field}: `{ip}` is not an IP address: set the address of the BMC");
+        let message = format!(
+            "{field}: `{ip}` is not an IP address: set the address of the BMC, names are refused"
+        );
         Missing::new("InvalidIP", message)
     })?;
     if let ProtocolName::Other(name) = &protocol.name {

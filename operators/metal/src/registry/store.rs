@@ -12,7 +12,7 @@ use metal_api::{
     LocalObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerInventorySpec,
     condition, inventory::Report,
 };
-use metal_core::registry;
+use metal_core::{ownership::owned_by, registry};
 use metal_runtime::apply;
 use serde_json::json;
 use std::{
@@ -80,8 +80,7 @@ impl Registry {
             report,
         };
         let mut inventory = ServerInventory::new(&name, spec);
-        inventory.metadata.owner_references =
-            server.controller_owner_ref(&()).map(|owner| vec![owner]);
+        inventory.metadata.owner_references = owned_by(server);
         let inventories = Api::<ServerInventory>::all(self.client.clone());
         apply(&inventories, &inventory, MANAGER).await?;
         tracing::info!(server = name, "inventory reported");

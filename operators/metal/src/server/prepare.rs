@@ -6,13 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use metal_api::{
     LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec, annotation,
 };
 use metal_core::{
     capability::{self, Claims, Purpose},
     discovery::Variables,
+    ownership::owned_by,
     server::boot_id,
 };
 use metal_runtime::apply;
@@ -105,7 +106,7 @@ fn metadata<C>(ctx: &Context<C>, server: &Server, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(ctx.settings.namespace.clone()),
-        owner_references: server.controller_owner_ref(&()).map(|owner| vec![owner]),
+        owner_references: owned_by(server),
         ..ObjectMeta::default()
     }
 }

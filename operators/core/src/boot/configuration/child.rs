@@ -1,6 +1,7 @@
 //! The boot configs of a configuration: what they should be, and what they are.
 
 use super::PxeUrls;
+use crate::ownership::owned_by;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use metal_api::{
@@ -104,12 +105,10 @@ pub(super) fn http(
 
 /// Named like the configuration, and gone before it where it is deleted in the foreground.
 fn metadata(configuration: &ServerBootConfiguration) -> ObjectMeta {
-    let owner = configuration.controller_owner_ref(&());
-    let owner = owner.map(|owner| OwnerReference { block_owner_deletion: Some(true), ..owner });
     ObjectMeta {
         name: configuration.metadata.name.clone(),
         namespace: configuration.metadata.namespace.clone(),
-        owner_references: owner.map(|owner| vec![owner]),
+        owner_references: owned_by(configuration),
         ..ObjectMeta::default()
     }
 }

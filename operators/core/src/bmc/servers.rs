@@ -1,0 +1,112 @@
+//! The Servers of a BMC: what they are made with, and how they are kept up to date.
+
+use super::{
+    Decision, Observation,
+    decide::{MAKER, is_at, name, name_of_bmc, refers_to},
+};
+use crate::{
+    dhcp::{self, newcomers::is_made_by},
+    ownership,
+    redfish::SystemReading,
+};
+use metal_api::{
+    LocalObjectReference, ObjectReference, Server, ServerSpec, Taint, TaintEffect, annotation,
+    finalizer,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Whose owner is to be put right: that of a server that refers to this BMC and belongs to another one,
+/// or to this one by an earlier UID, or has lost it and a name that the BMC would give.
+pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
+    let bmc = name_of_bmc(seen.bmc);
+    let is_named = |server: &Server| {
+        let number = name(server).strip_prefix(&format!("{bmc}-system-"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let live = |server: &&Arc<Server>| {
+        server.metadata.deletion_timestamp.is_none() && refers_to(server, seen.bmc)
+    };
+    seen.servers.iter().filter(live).find_map(|server| {
+        let owners = ownership::repaired(&server.metadata, seen.bmc);
+        let owners = owners.or_else(|| {
+            is_named(server).then(|| ownership::adopted(&server.metadata, seen.bmc)).flatten()
+        })?;
+        Some(Decision::Own { server: Arc::clone(server), owners })
+    })
+}
+
+/// Name of a server of a BMC: the first of these that is not taken.
+pub fn server_name(bmc: &str, index: usize) -> String {
+    format!("{bmc}-system-{index}")
+}
+
+/// The server of a system that nobody knows. It comes with its finalizer and the name of the
+/// boot configuration that its discovery is going to make: each would be a write of its own.
+pub(super) fn create(
+    seen: &Observation<'_>,
+    system: &SystemReading,
+    uuid: &str,
+    made: &[Server],
+) -> Server {
+    let bmc = name_of_bmc(seen.bmc);
+    let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
+    let unreadable = |name: &str| seen.unreadable.iter().any(|other| other == name);
+    let taken = |name: &str| unreadable(name) || others().any(|it| super::decide::name(it) == name);
+    // Of one name more than there are servers, one is free.
+    let count = others().count() + seen.unreadable.len();
+    let mut names = (0..=count).map(|index| server_name(&bmc, index));
+    let name = names.find(|name| !taken(name)).unwrap_or_default();
+    let spec = ServerSpec {
+        system_uuid: Some(uuid.to_owned()),
+        system_uri: Some(system.uri.clone()),
+        bmc_ref: Some(LocalObjectReference { name: bmc }),
+        boot_configuration_ref: Some(ObjectReference {
+            namespace: seen.namespace.to_owned(),
+            name: name.clone(),
+        }),
+        taints: held(seen).into_iter().collect(),
+        ..ServerSpec::default()
+    };
+    let mut server = Server::new(&name, spec);
+    let labels = seen.bmc.metadata.labels.clone().unwrap_or_default();
+    let labels: BTreeMap<_, _> =
+        labels.into_iter().filter(|(key, _)| is_handed_down(key)).collect();
+    server.metadata.labels = (!labels.is_empty()).then_some(labels);
+    server.metadata.finalizers = Some(vec![finalizer::SERVER.to_owned()]);
+    server.metadata.owner_references = ownership::owned_by(seen.bmc);
+    server
+}
+
+/// What keeps claims away from a server whose BMC was made on a stranger's word.
+fn held(seen: &Observation<'_>) -> Option<Taint> {
+    let is_found = [MAKER, dhcp::endpoint::MAKER].iter().any(|maker| is_made_by(seen.bmc, maker));
+    (seen.holds_new && is_found).then(|| Taint {
+        key: Taint::NOT_ADMITTED.to_owned(),
+        value: None,
+        effect: Some(TaintEffect::NoBind),
+    })
+}
+
+/// Whether a server gets a label of its BMC. Who made the BMC did not make the server.
+fn is_handed_down(key: &str) -> bool {
+    key != annotation::MANAGED_BY
+}
+
+pub(super) fn update(
+    seen: &Observation<'_>,
+    server: &Arc<Server>,
+    system: &SystemReading,
+) -> Option<Decision> {
+    let has = server.metadata.labels.clone().unwrap_or_default();
+    let wanted = seen.bmc.metadata.labels.iter().flatten();
+    let labels: BTreeMap<_, _> = wanted
+        .filter(|(key, value)| is_handed_down(key) && has.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let moved = !is_at(server, &system.uri);
+    (moved || !labels.is_empty()).then(|| Decision::Update {
+        server: Arc::clone(server),
+        system_uri: system.uri.clone(),
+        labels,
+    })
+}

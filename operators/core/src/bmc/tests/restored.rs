@@ -1,0 +1,71 @@
+//! Objects that come from a backup, or that somebody has written by hand.
+
+use super::*;
+
+#[test]
+fn a_host_name_is_no_address_of_a_bmc_and_the_field_is_named() {
+    let access = metal_api::BmcAccess {
+        address: "bmc.example.com".to_owned(),
+        protocol: bmc().spec.protocol,
+        ..metal_api::BmcAccess::default()
+    };
+    let missing = inline_destination(&access, Some(&secret()), Scheme::Https).unwrap_err();
+    assert_eq!(missing.reason, "InvalidIP");
+    assert!(missing.message.starts_with("spec.bmc.address: `bmc.example.com`"), "{missing:?}");
+    let mut named = bmc();
+    named.spec.access = Some(InlineAccess { ip: Some(access.address), ..InlineAccess::default() });
+    let missing = destination(&named, None, Some(&secret()), Scheme::Https).unwrap_err();
+    assert!(missing.message.starts_with("spec.access.ip: `bmc.example.com`"), "{missing:?}");
+}
+
+#[test]
+fn a_restored_server_gets_the_owner_of_today_also_while_its_bmc_is_silent() {
+    let mut scene = Scene::new();
+    scene.record();
+    let mut server = scene.created().remove(0);
+    let owners = server.metadata.owner_references.clone().unwrap();
+    assert_eq!(owners[0].block_owner_deletion, Some(true));
+    server.metadata.owner_references.as_mut().unwrap()[0].uid = "earlier".to_owned();
+    let silent = Err(Unreachable::NoAnswer("timed out".to_owned()));
+    for reading in [Ok(said(Some(UUID))), silent] {
+        scene.reading = Some(reading);
+        scene.servers = vec![];
+        scene.bmc.status = None;
+        scene.record();
+        scene.servers = vec![Arc::new(server.clone())];
+        let Decision::Own { owners: repaired, .. } = scene.decide() else { panic!() };
+        assert_eq!(repaired, owners);
+    }
+    // Backup tools leave owners out.
+    server.metadata.owner_references = None;
+    scene.servers = vec![Arc::new(server.clone())];
+    let Decision::Own { owners: adopted, .. } = scene.decide() else { panic!() };
+    assert_eq!(adopted, owners);
+    // What a person has made under a name of their own stays theirs, and what is going goes.
+    for change in [
+        (|server: &mut Server| server.metadata.name = Some("by-hand".to_owned()))
+            as fn(&mut Server),
+        |server| server.metadata.name = Some("bmc-1-system-x".to_owned()),
+        |server| server.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH)),
+        |server| server.spec.bmc_ref = None,
+    ] {
+        let mut server = server.clone();
+        change(&mut server);
+        scene.servers = vec![Arc::new(server)];
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    }
+}
+
+#[test]
+fn a_server_belongs_to_the_bmc_that_it_refers_to_and_outlives_the_old_one() {
+    let mut scene = Scene::new();
+    scene.record();
+    let mut server = scene.created().remove(0);
+    let owners = server.metadata.owner_references.clone().unwrap();
+    server.metadata.name = Some("by-hand".to_owned());
+    let owner = &mut server.metadata.owner_references.as_mut().unwrap()[0];
+    (owner.name, owner.uid) = ("bmc-0".to_owned(), "bmc-0-uid".to_owned());
+    scene.servers = vec![Arc::new(server)];
+    let Decision::Own { owners: moved, .. } = scene.decide() else { panic!() };
+    assert_eq!(moved, owners);
+}
