@@ -6,12 +6,6 @@ pub const READY: &str = "Ready";
 pub const RECONCILED: &str = "Reconciled";
 /// The BMC answers.
 pub const BMC_REACHABLE: &str = "BMCReachable";
-/// BMC: a reset of the manager is under way.
-pub const RESET: &str = "Reset";
-/// Server: the host is on its way up.
-pub const POWERING_ON: &str = "PoweringOn";
-/// Server: the host was asked to shut down.
-pub const WAITING_FOR_POWER_OFF: &str = "WaitingForPowerOff";
 /// ServerBootConfiguration: the booted system said so.
 pub const BOOT_STATE_RECEIVED: &str = "BootStateReceived";
 /// ServerBootConfiguration: the image is there and has what a boot needs.
@@ -26,8 +20,6 @@ pub const SCHEDULED: &str = "Scheduled";
 pub const BOOT_CONFIGURED: &str = "BootConfigured";
 /// ServerClaim: its server has the power state that was asked for.
 pub const POWERED: &str = "Powered";
-/// ServerClaim: its server booted the image.
-pub const BOOTED: &str = "Booted";
 /// Endpoint: a MAC prefix of the database says what this is.
 pub const RECOGNIZED: &str = "Recognized";
 /// Endpoint: nobody but the BMC at `spec.ip` says to be this BMC; absent where that was always so.

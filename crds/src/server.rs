@@ -129,7 +129,7 @@ impl ServerSpec {
 pub struct BmcAccess {
     /// Protocol, port and scheme.
     pub protocol: Protocol,
-    /// IP address or host name.
+    /// IP address. A host name is refused.
     pub address: String,
     /// BMCSecret with the credentials.
     pub bmc_secret_ref: LocalObjectReference,

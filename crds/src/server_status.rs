@@ -60,7 +60,7 @@ pub struct ServerStatus {
     /// How the discovery goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
-    /// When the machine was last reset by us.
+    /// When the host was last reset, as its BMC says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,
     /// `metadata.generation` this status was computed from.
@@ -101,22 +101,15 @@ pub struct Pending {
     pub kind: PendingKind,
     /// When it was decided.
     pub since: Time,
-    /// How often it was tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<i32>,
 }
 
 open_enum! {
     /// Kinds of [`Pending`] operation.
     PendingKind {
-        /// The host is to be on.
-        PowerOn = "PowerOn",
         /// The host is to be off.
         PowerOff = "PowerOff",
         /// The host is to be on, and boots from the network once.
         NetworkBoot = "NetworkBoot",
-        /// The host is to be reset, because an annotation asks for it.
-        Reset = "Reset",
     }
 }
 

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Bmc, BmcSecret, Endpoint, annotation};
 use metal_core::endpoint::{Decision, Observation, Wanted, decide};
 use metal_runtime::{
-    apply_status,
+    record_status,
     work::{NOT_LISTED, Next, Work},
 };
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub async fn pass<C>(
         }
         Decision::Record(status) => {
             let api = Api::<Endpoint>::all(ctx.client.clone());
-            apply_status(&api, &endpoint, &status, MANAGER).await.map_err(Error::Record)?;
+            record_status(&api, &endpoint, &status, MANAGER).await.map_err(Error::Record)?;
             Ok(Next::After(CAUGHT_UP))
         }
         Decision::Rest(time) => Ok(Next::Rested(time.unsigned_abs())),

@@ -1,4 +1,4 @@
-use metal_core::{capability::Unissuable, discovery::Unusable, server::StillClaimed};
+use metal_core::{capability::Unissuable, discovery::Unusable};
 use metal_runtime::report::{Class, ReconcileError, class_of};
 
 /// A pass failed.
@@ -60,9 +60,6 @@ pub enum Error {
     /// An object was deleted while it was being written.
     #[error("{0} was deleted meanwhile")]
     Vanished(&'static str),
-    /// The object cannot be deleted yet.
-    #[error("cannot be deleted")]
-    Claimed(#[from] StillClaimed),
     /// Decisions did not come to an end: a bug, kept from becoming a busy loop.
     #[error("pass took too many turns")]
     Restless,
@@ -86,10 +83,9 @@ impl ReconcileError for Error {
             Self::Record(source) | Self::Write { source, .. } | Self::Read { source, .. } => {
                 class_of(source)
             }
-            Self::Template(_)
-            | Self::Token(_)
-            | Self::Claimed(_)
-            | Self::Bmc(metal_bmc::Error::Unauthorized) => Class::Rejected,
+            Self::Template(_) | Self::Token(_) | Self::Bmc(metal_bmc::Error::Unauthorized) => {
+                Class::Rejected
+            }
             Self::Bmc(_)
             | Self::Keys(_)
             | Self::RegistrationKey

@@ -35,6 +35,8 @@ pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
     match known {
         None if named.is_none() || named == name => Binding::Same,
         Some(uid) if claim.metadata.uid.as_deref() == Some(uid) => Binding::Same,
+        // It was recorded already, and the reference is still to be written.
+        Some(_) if seen.is_some() && claim.metadata.uid.as_deref() == seen => Binding::Restored,
         Some(_) if named.is_some() && named == name && seen.is_none() => Binding::Restored,
         None | Some(_) => Binding::Other,
     }

@@ -1,5 +1,5 @@
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, StillClaimed, available, discovery, futile,
+    Change, ClaimSeen, Decision, Need, Observation, available, discovery, futile,
     power::poll,
     reserved,
     status::{self, Ready},
@@ -10,7 +10,7 @@ use crate::{
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, finalizer};
+use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, annotation, finalizer};
 
 /// How old a reading may be when a machine is touched because of it.
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -43,6 +43,10 @@ const NO_UUID: &str = "spec.systemUUID is empty, no UUID, or one that many board
      set that of the machine, nothing is done to it until then";
 /// What is said of a server in a state that another version put it in.
 const LEFT_ALONE: &str = "this version leaves servers in this state alone";
+/// The same once it is not marked as parked any more.
+const PARKING_ENDED: &str = "this version leaves servers in this state alone, and the annotation \
+     metal.ironcore.dev/parked is gone: annotate with metal.ironcore.dev/operation=retry to take this \
+     one back";
 /// The same once its maintenance is gone. A reference may also have been lost, and firmware may be
 /// written meanwhile: so a person says when it is over.
 const MAINTENANCE_ENDED: &str = "this version leaves servers in this state alone, and no maintenance holds this one: \
@@ -56,10 +60,14 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     if !has_finalizer(seen.server) {
         return Decision::Configure(Change::AddFinalizer);
     }
+    if let Some(uuid) = unwritten_uuid(seen.server) {
+        return Decision::Configure(Change::SetSystemUuid { uuid });
+    }
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let then = plan(&mut new, seen, settings);
     window::settle(&mut new, seen);
+    window::recover(&mut new, seen, settings);
     // A status without all facts is not worth a write.
     if matches!(then, Decision::Look(_)) {
         return then;
@@ -91,23 +99,19 @@ fn settle(old: &ServerStatus, new: &ServerStatus) -> SignedDuration {
     if discovers && same { SETTLE_DISCOVERY } else { SETTLE }
 }
 
-/// Whether a server that is being deleted may go.
-pub fn release(server: &Server) -> Result<(), StillClaimed> {
-    match &server.spec.server_claim_ref {
-        Some(claim) => {
-            Err(StillClaimed { namespace: claim.namespace.clone(), name: claim.name.clone() })
-        }
-        None => Ok(()),
-    }
-}
-
 /// Whether a person wants the server left alone.
-fn ignores(server: &Server) -> bool {
+pub(super) fn ignores(server: &Server) -> bool {
     let operation = Operation::requested(&server.metadata).ok().flatten();
     operation.is_some_and(Operation::ignores_self)
 }
 
-fn has_finalizer(server: &Server) -> bool {
+/// Whether somebody works on the machine, outside of the life of claims.
+pub(super) fn is_parked(server: &Server) -> bool {
+    let mark = server.metadata.annotations.as_ref().and_then(|all| all.get(annotation::PARKED));
+    mark.is_some_and(|mark| mark == annotation::TRUE)
+}
+
+pub(super) fn has_finalizer(server: &Server) -> bool {
     server.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER)
 }
 
@@ -117,8 +121,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     status::reconciled(new, seen);
     if let Err(why) = seen.access {
         reserved::by_facts(new, seen);
+        let then = reserved::abandoned(new, seen);
         status::unreachable(new, "NoBMC", why, seen.now);
-        return Decision::Rest(settings.resync);
+        return then.unwrap_or(Decision::Rest(settings.resync));
     }
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
@@ -147,6 +152,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         Ok(system) => {
             status::reachable(new, seen.now);
             status::take_system(new, system);
+            if let Some(uri) = unwritten_uri(seen.server, system) {
+                return Decision::Configure(Change::SetSystemUri { uri });
+            }
             let then = state(new, seen, settings, system);
             let then = futile::hold_back(new, seen, settings, system, then);
             futile::tell_unknown_power(new, seen, system);
@@ -203,6 +211,12 @@ fn state(
     system: &SystemReading,
 ) -> Decision {
     let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
+    let parked = is_parked(seen.server);
+    if parked {
+        // The mark outlives the status, and whoever works on the machine trusts in it.
+        new.state = Some(ServerState::Parked);
+        new.pending = None;
+    }
     let now = new.state.clone().unwrap_or(ServerState::Initial);
     if let Some(claim) = seen.missed_by
         && !matches!(now, ServerState::Parked | ServerState::Maintenance)
@@ -211,8 +225,9 @@ fn state(
         return Decision::Rest(settings.resync);
     }
     let retry = discovery::asks_for_retry(seen);
+    let is_over = seen.server.spec.server_maintenance_ref.is_none();
     let ended =
-        now == ServerState::Maintenance && seen.server.spec.server_maintenance_ref.is_none();
+        (now == ServerState::Maintenance && is_over) || (now == ServerState::Parked && !parked);
     if ended && retry {
         new.state = Some(if claimed { ServerState::Reserved } else { ServerState::Initial });
         return Decision::Rest(SignedDuration::ZERO);
@@ -223,7 +238,11 @@ fn state(
     }
     match now {
         ServerState::Parked | ServerState::Maintenance => {
-            let message = if ended { MAINTENANCE_ENDED } else { LEFT_ALONE };
+            let message = match (ended, &new.state) {
+                (true, Some(ServerState::Parked)) => PARKING_ENDED,
+                (true, _) => MAINTENANCE_ENDED,
+                (false, _) => LEFT_ALONE,
+            };
             status::ready(new, Ready::Waits("LeftAlone", message), seen.now);
             Decision::Rest(settings.resync)
         }
@@ -242,6 +261,21 @@ fn state(
         ServerState::Available => available::available(new, seen, settings, system),
         ServerState::Error => discovery::error(new, seen, settings),
     }
+}
+
+/// The identity of a server that has it under the older name only, which not every client knows: one
+/// that writes whole objects would drop it.
+fn unwritten_uuid(server: &Server) -> Option<String> {
+    let is_missing = server.spec.system_uuid.as_deref().is_none_or(|uuid| uuid.trim().is_empty());
+    server.spec.effective_uuid().filter(|_| is_missing)
+}
+
+/// The URI of the system of a server that somebody made without it, and that has no BMC object: with
+/// one, that writes it.
+fn unwritten_uri(server: &Server, system: &SystemReading) -> Option<String> {
+    let is_missing = server.spec.system_uri.as_deref().is_none_or(str::is_empty);
+    (is_missing && server.spec.bmc_ref.is_none() && !system.uri.is_empty())
+        .then(|| system.uri.clone())
 }
 
 /// Turns what is to be done into what is to be done *now*: on fresh facts, and not too often.

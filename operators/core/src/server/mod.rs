@@ -25,6 +25,7 @@ mod attempt;
 mod available;
 mod boot;
 mod decide;
+mod departure;
 mod discovery;
 mod futile;
 mod media;
@@ -36,7 +37,8 @@ mod tests;
 mod window;
 
 pub use acted::Acted;
-pub use decide::{decide, release};
+pub use decide::decide;
+pub use departure::{Departure, departure};
 pub use media::{MediaReading, medium_of};
 pub(crate) use status::{bound_here, bound_to, configuration_state};
 
@@ -191,6 +193,16 @@ pub enum Change {
     },
     /// Clear `spec.bootConfigurationRef`; delete the configuration if it is the discovery's.
     DropConfiguration,
+    /// Write `spec.systemUUID`, which is there under its older name.
+    SetSystemUuid {
+        /// The UUID.
+        uuid: String,
+    },
+    /// Write `spec.systemURI`, which was found by the UUID.
+    SetSystemUri {
+        /// `@odata.id` of the system.
+        uri: String,
+    },
     /// Clear `spec.serverClaimRef`.
     ReleaseClaim,
     /// Write this UID into `spec.serverClaimRef`: both objects were restored, and the claim has
@@ -204,7 +216,7 @@ pub enum Change {
 }
 
 /// The server cannot be released yet.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("still held by claim {namespace}/{name}: delete the claim first")]
 pub struct StillClaimed {
     /// Namespace of the claim.

@@ -54,7 +54,7 @@ pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) 
     if let Some(pending) = new.pending.as_ref().filter(|pending| pending.kind == kind) {
         return pending.since.0;
     }
-    new.pending = Some(Pending { kind, since: Time(now), attempts: None });
+    new.pending = Some(Pending { kind, since: Time(now) });
     now
 }
 

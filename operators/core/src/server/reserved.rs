@@ -3,7 +3,9 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{came_up_by_itself, is_new, locator_led, waits_for_off},
-    boot, media,
+    boot,
+    decide::is_parked,
+    media,
     power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
     status::{self, Ready},
     window,
@@ -71,7 +73,7 @@ fn become_available(
 /// left alone until that answers.
 pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
     let ClaimSeen::Holds(claim) = seen.claim else { return };
-    if is_new(new, seen) {
+    if is_new(new, seen) || is_parked(seen.server) {
         return;
     }
     match new.state.as_ref().unwrap_or(&ServerState::Initial) {
@@ -86,6 +88,40 @@ pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
         }
         ServerState::Reserved => status::bound(new, seen.server, claim, seen.now),
         ServerState::Released | ServerState::Parked | ServerState::Maintenance => {}
+    }
+}
+
+/// The claim is gone, and nobody can reach the host to switch it off: nothing is gained by holding on.
+/// Nobody gets the server before its BMC has said that it is off.
+pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
+    if new.state != Some(ServerState::Reserved) {
+        return None;
+    }
+    let was_bound = status::was_bound(new, seen.server);
+    match seen.claim {
+        ClaimSeen::Unclaimed => {
+            status::unbound(new);
+            new.state = Some(ServerState::Available);
+            new.pending = None;
+            None
+        }
+        ClaimSeen::NotCached if was_bound => Some(Decision::Look(Need::Claim)),
+        ClaimSeen::Gone if was_bound => {
+            if seen.server.spec.boot_configuration_ref.is_some() {
+                return Some(Decision::Configure(Change::DropConfiguration));
+            }
+            match seen.server.spec.reclaim_policy {
+                Some(ReclaimPolicy::Retain) => {
+                    new.state = Some(ServerState::Released);
+                    new.pending = None;
+                    None
+                }
+                Some(ReclaimPolicy::Recycle) | None => {
+                    Some(Decision::Configure(Change::ReleaseClaim))
+                }
+            }
+        }
+        ClaimSeen::Holds(_) | ClaimSeen::NotCached | ClaimSeen::Gone => None,
     }
 }
 
@@ -251,8 +287,10 @@ pub(super) fn released(
         return Decision::Look(Need::Claim);
     }
     if matches!(seen.claim, ClaimSeen::Holds(_)) {
-        // The cache is behind, or somebody has restored the claim: its host is not ours to stop.
-        return Decision::Rest(settings.resync);
+        // The cache was behind, or somebody has restored the claim: its host is not ours to stop.
+        new.state = Some(ServerState::Reserved);
+        new.pending = None;
+        return reserved(new, seen, settings, system);
     }
     let force = Force::when(settings.enforce_power_off);
     switch_off(new, seen, settings, system, force).unwrap_or_else(|| {

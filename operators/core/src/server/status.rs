@@ -75,6 +75,7 @@ pub(super) fn is_material(old: &ServerStatus, new: &ServerStatus) -> bool {
     new.observed_generation = old.observed_generation;
     new.power_state.clone_from(&old.power_state);
     new.indicator_led.clone_from(&old.indicator_led);
+    new.last_reset_time.clone_from(&old.last_reset_time);
     new.conditions.clone_from(&old.conditions);
     new != *old
 }
@@ -143,8 +144,21 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
         new.total_system_memory = Some(quantity(bytes));
     }
     new.power_state = Some(PowerState::from(system.power.to_string().as_str()));
+    if let Some(at) = system.last_reset {
+        take_last_reset(new, at);
+    }
     if let Some(led) = system.indicator_led {
         new.indicator_led = Some(IndicatorLed::from(led.to_string().as_str()));
+    }
+}
+
+/// BMCs that count back from how long the host has been up say it a little differently each time.
+fn take_last_reset(new: &mut ServerStatus, at: Timestamp) {
+    const JITTER: SignedDuration = SignedDuration::from_mins(1);
+    let known = new.last_reset_time.as_ref().map(|known| known.0);
+    if known.is_none_or(|known| at.duration_since(known).abs() > JITTER) {
+        // The API server keeps whole seconds.
+        new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }
 }
 

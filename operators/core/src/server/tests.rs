@@ -1,6 +1,7 @@
 //! A table for single decisions, and a simulated machine for their composition.
 
 mod deadline;
+mod departure;
 mod fixture;
 mod futile;
 mod handover;
@@ -387,14 +388,6 @@ fn shutdown_that_an_earlier_process_may_have_sent_is_not_sent_again_at_once() {
     scene.now += minutes(1);
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
-}
-
-#[test]
-fn claimed_server_is_not_let_go() {
-    let scene = Scene::reserved();
-    let error = StillClaimed { namespace: "tenant".to_owned(), name: "claim".to_owned() };
-    assert_eq!(release(&scene.server), Err(error));
-    assert_eq!(release(&Scene::available().server), Ok(()));
 }
 
 #[test]

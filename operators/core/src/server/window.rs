@@ -12,7 +12,7 @@
 //! reads it ([`crate::boot::window`]). Whoever loses it loses a boot, and no secret: without a
 //! window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{ClaimSeen, Observation, Settings};
+use super::{ClaimSeen, Observation, Settings, boot};
 use crate::{boot::decision::Method, redfish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -100,6 +100,36 @@ fn began(
         |at: &Timestamp| *at <= seen.now && seen.now.duration_since(*at) < settings.boot_window;
     let by_bmc = system.last_reset.filter(is_recent);
     if was_off { Some(seen.now) } else { by_bmc }
+}
+
+/// Opens the window again that a client has dropped because it writes whole objects: that of a boot
+/// which this process has begun, for the rest of its time. Nobody else knows that it was ever open.
+pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: &Settings) {
+    let recorded = seen.server.status.as_ref().and_then(|status| status.boot_window.as_ref());
+    let is_lost = new.boot_window.is_none() && recorded.is_none();
+    let begun = seen.acted.and_then(|acted| acted.on).filter(|on| *on <= seen.now);
+    let (true, Some(begun), Some(configuration)) = (is_lost, begun, seen.configuration) else {
+        return;
+    };
+    let window = BootWindow {
+        boot_configuration_ref: reference(configuration),
+        boot_configuration_uid: configuration.metadata.uid.clone(),
+        opened: Time(begun),
+        closes: Time(begun + settings.boot_window),
+    };
+    let is_over = seen.now >= window.closes.0 || reported(seen, &window);
+    let boots = !boot::boots_itself(seen.server, configuration) && runs(seen);
+    if boots && !is_over && is_due(new, seen, &window) {
+        new.boot_window = Some(window);
+    }
+}
+
+fn runs(seen: &Observation<'_>) -> bool {
+    let system = seen.system.and_then(|reading| reading.result.as_ref().ok());
+    system.is_some_and(|system| {
+        use redfish::PowerState::{On, PoweringOn};
+        matches!(system.power, On | PoweringOn)
+    })
 }
 
 /// Closes the window once the boot that it is for is over, or not to be any more.

@@ -35,6 +35,8 @@ pub(super) async fn carry_out<C>(
         Change::AdoptClaim { uid } => {
             patch(ctx, server, &json!({ "serverClaimRef": { "uid": uid } })).await
         }
+        Change::SetSystemUuid { uuid } => patch(ctx, server, &json!({ "systemUUID": uuid })).await,
+        Change::SetSystemUri { uri } => patch(ctx, server, &json!({ "systemURI": uri })).await,
         Change::ReleaseClaim => patch(ctx, server, &json!({ "serverClaimRef": null })).await,
         Change::DropOperation => {
             let servers = Api::<Server>::all(ctx.client.clone());

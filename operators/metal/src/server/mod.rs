@@ -10,17 +10,17 @@ pub(crate) mod tests;
 pub use memory::{Machine, Memories, Memory, Now};
 
 use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ClaimKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     claim::misses,
     redfish::Step,
-    server::{ClaimSeen, Decision, Failure, Observation, decide, release},
+    server::{ClaimSeen, Decision, Departure, Failure, Observation, Settings, decide, departure},
 };
 use metal_runtime::{
-    apply_status,
+    record_status,
     work::{NOT_LISTED, Next, Work},
 };
 use std::sync::Arc;
@@ -46,21 +46,36 @@ pub async fn pass<C: Connect>(
     if !ctx.view.is_ready() {
         return Ok(Next::After(NOT_LISTED));
     }
-    if server.metadata.deletion_timestamp.is_some() {
-        release(&server)?;
-        change::remove_finalizer(&ctx, &server).await?;
-        return Ok(Next::Wait);
-    }
     let memory = ctx.memories.of(&name);
     if memory.overwritten.is_some() && memory.overwritten == server.resource_version() {
         return Ok(Next::After(CAUGHT_UP));
     }
-    let failure = failure(&work, &name);
+    let (mut failure, is_going) =
+        (failure(&work, &name), server.metadata.deletion_timestamp.is_some());
     let mut claim = look::ClaimLook::Cached;
     for _ in 0..TURNS {
-        match judge(&ctx, &server, failure.as_ref(), &claim) {
+        let mut most = SignedDuration::MAX;
+        if is_going {
+            match judge(&ctx, &server, failure.as_ref(), &claim, departure) {
+                Departure::Go => {
+                    change::remove_finalizer(&ctx, &server).await?;
+                    return Ok(Next::Wait);
+                }
+                // It serves its claim until that is gone, and says so.
+                Departure::Held(held) => {
+                    let text = held.to_string();
+                    failure = Some(Failure { reason: "Claimed", text, repeated: true });
+                }
+                Departure::Look(need) => {
+                    look::look(&ctx, &server, need, &mut claim).await?;
+                    continue;
+                }
+                Departure::Lives(left) => most = left,
+            }
+        }
+        match judge(&ctx, &server, failure.as_ref(), &claim, decide) {
             Decision::Look(need) => look::look(&ctx, &server, need, &mut claim).await?,
-            Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
+            Decision::Rest(time) => return Ok(Next::Rested(time.min(most).unsigned_abs())),
             write => return carry_out(&ctx, &server, write).await,
         }
     }
@@ -68,12 +83,13 @@ pub async fn pass<C: Connect>(
 }
 
 /// Observes and decides.
-fn judge<C>(
+fn judge<C, T>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
     claim: &look::ClaimLook,
-) -> Decision {
+    decide: impl FnOnce(&Observation<'_>, &Settings) -> T,
+) -> T {
     let name = server.name_any();
     let destination = ctx.destination_of(server);
     if let Ok(destination) = &destination {
@@ -161,7 +177,7 @@ async fn carry_out<C: Connect>(
 
 async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> Result<(), Error> {
     let servers = Api::<Server>::all(ctx.client.clone());
-    apply_status(&servers, server, status, MANAGER).await.map_err(Error::Record)?;
+    record_status(&servers, server, status, MANAGER).await.map_err(Error::Record)?;
     ctx.memories.edit(&server.name_any(), |memory| {
         memory.recorded = Some(Timestamp::now());
         memory.overwritten = server.resource_version();

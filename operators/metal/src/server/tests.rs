@@ -17,7 +17,7 @@ use kube::{
 use metal_api::{
     BmcAccess, BmcSecret, BmcSecretSpec, BootState, LocalObjectReference, ObjectReference,
     ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
-    ServerSpec, annotation, finalizer,
+    ServerClaim, ServerClaimSpec, ServerSpec, annotation, finalizer,
 };
 use metal_bmc::fake::{FakeBmc, Fault};
 use metal_core::{
@@ -116,7 +116,7 @@ async fn refused_credentials_are_recorded_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn claimed_server_that_is_deleted_keeps_its_finalizer() {
+async fn a_deleted_server_serves_its_claim_and_says_what_holds_it() {
     let mut server = server();
     server.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
@@ -126,9 +126,17 @@ async fn claimed_server_that_is_deleted_keeps_its_finalizer() {
         uid: None,
     });
     let scene = Scene::new(server, None).await;
-    let error = scene.pass().await.unwrap_err();
-    assert!(matches!(error, Error::Claimed(_)), "{error:?}");
-    assert_eq!(scene.sent(), []);
+    let mut claim = ServerClaim::new("claim", ServerClaimSpec::default());
+    claim.metadata.namespace = Some("tenant".to_owned());
+    list(&scene.ctx.view.claims, vec![claim]).await;
+    scene.pass().await.unwrap();
+    let (request, body) = scene.sent().remove(0);
+    assert!(request.starts_with("PATCH") && request.contains("/status"), "{request}");
+    assert_eq!(body["status"]["state"], "Reserved");
+    let conditions = body["status"]["conditions"].as_array().unwrap();
+    let held = conditions.iter().find(|c| c["type"] == "Reconciled").unwrap();
+    assert_eq!((&held["status"], &held["reason"]), (&"False".into(), &"Claimed".into()));
+    assert!(held["message"].as_str().unwrap().contains("delete the claim first"), "{held}");
 }
 
 type Sent = Arc<Mutex<Vec<(String, Value)>>>;

@@ -214,6 +214,10 @@ impl Scene {
     }
 
     pub(super) fn decide(&self) -> Decision {
+        self.observe(decide)
+    }
+
+    pub(super) fn observe<T>(&self, judge: impl FnOnce(&Observation<'_>, &Settings) -> T) -> T {
         let reading = self.reading.clone().map(|result| Reading {
             at: self.read_at - self.took,
             took: self.took,
@@ -249,7 +253,7 @@ impl Scene {
             started: self.started,
             now: self.now,
         };
-        decide(&observation, &self.settings)
+        judge(&observation, &self.settings)
     }
 
     /// Decides, and records what is decided to be recorded; nothing else may be decided.

@@ -12,7 +12,7 @@ use metal_api::{BootState, condition};
 #[test]
 fn an_override_that_does_not_stick_is_told_with_what_was_read_back_and_tried_ever_less_often() {
     let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.system().uri = "/redfish/v1/Systems/1".to_owned();
+    name(&mut scene);
     scene.system().boot.target = Some(BootSource::Hdd);
     let steps = run(&mut scene, 60, |_, _| {});
     assert!((6..12).contains(&steps.len()), "{} in an hour", steps.len());
@@ -87,7 +87,7 @@ fn power_that_nobody_knows_is_told_as_that() {
     let scenes: [&dyn Fn() -> Scene; 4] = [&waiting, &booting, &Scene::available, &Scene::reserved];
     for scene in scenes {
         let mut scene = scene();
-        scene.system().uri = "/redfish/v1/Systems/1".to_owned();
+        name(&mut scene);
         scene.system().power = PowerState::Unknown;
         scene.now += seconds(40);
         scene.refresh();
@@ -106,6 +106,13 @@ fn power_that_nobody_knows_is_told_as_that() {
         assert_eq!(scene.server.status, recorded, "said the same again");
         assert!(matches!(scene.decide(), Decision::Rest(time) if time >= seconds(30)));
     }
+}
+
+/// What its system is called.
+fn name(scene: &mut Scene) {
+    const URI: &str = "/redfish/v1/Systems/1";
+    scene.system().uri = URI.to_owned();
+    scene.server.spec.system_uri = Some(URI.to_owned());
 }
 
 /// Passes for so many minutes; what was done in them.

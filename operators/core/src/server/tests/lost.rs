@@ -5,10 +5,11 @@ use super::{
     simulation::{End, Fault, settle_with},
     *,
 };
+use kube::CustomResourceExt;
 use serde_json::Value;
 
 /// The fields of a status that every client of this API knows. All others may be dropped.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 13] = [
     "state",
     "powerState",
     "indicatorLED",
@@ -22,7 +23,6 @@ const KNOWN: [&str; 14] = [
     "storages",
     "networkInterfaces",
     "conditions",
-    "observedGeneration",
 ];
 
 #[test]
@@ -53,6 +53,22 @@ fn fields_of_our_own_may_be_dropped_at_any_moment_of_a_claim() {
         assert_eq!((end.state, end.power, end.cut), expected, "{moment} {lose:?}");
         assert_eq!(end.switched_on, 0, "{moment} {lose:?}");
     });
+}
+
+#[test]
+fn an_identity_under_its_older_name_is_written_under_the_one_that_every_client_knows() {
+    for empty in [None, Some(String::new())] {
+        let mut scene = Scene::available();
+        let uuid = scene.server.spec.system_uuid.take();
+        (scene.server.spec.uuid, scene.server.spec.system_uuid) = (uuid.clone(), empty);
+        let uuid = uuid.unwrap();
+        assert_eq!(
+            scene.decide(),
+            Decision::Configure(Change::SetSystemUuid { uuid: uuid.clone() })
+        );
+        scene.server.spec.system_uuid = Some(uuid);
+        assert!(matches!(scene.decide(), Decision::Rest(_)));
+    }
 }
 
 #[test]
@@ -97,21 +113,8 @@ fn fields_of_our_own_may_be_dropped_from_a_server_at_rest() {
 /// Every field, and all of them, at every moment, with and without a restart at that moment.
 fn each_loss(moments: usize, check: impl Fn(usize, Option<&str>, bool)) {
     let mut own: Vec<Option<String>> = vec![None, Some("uid".to_owned())];
-    let all = ServerStatus {
-        state_since: Some(Time(T0)),
-        last_reset_time: Some(Time(T0)),
-        pending: Some(metal_api::Pending {
-            kind: PendingKind::PowerOff,
-            since: Time(T0),
-            attempts: None,
-        }),
-        discovery: Some(metal_api::Discovery::default()),
-        ..ServerStatus::default()
-    };
-    let all = serde_json::to_value(all).unwrap();
-    let names = all.as_object().unwrap().keys().filter(|key| !KNOWN.contains(&key.as_str()));
-    own.extend(names.cloned().map(Some));
-    assert!(own.len() >= 6, "{own:?}");
+    own.extend(own_fields().map(Some));
+    assert!(own.len() >= 8, "{own:?}");
     for moment in 0..moments {
         for lose in &own {
             for forgets in [false, true] {
@@ -119,6 +122,15 @@ fn each_loss(moments: usize, check: impl Fn(usize, Option<&str>, bool)) {
             }
         }
     }
+}
+
+/// The fields of a status that are not in [`KNOWN`], as the schema has them.
+fn own_fields() -> impl Iterator<Item = String> {
+    let crd = Server::crd();
+    let schema = crd.spec.versions.into_iter().next().unwrap().schema.unwrap();
+    let mut root = schema.open_api_v3_schema.unwrap().properties.unwrap();
+    let fields = root.remove("status").unwrap().properties.unwrap();
+    fields.into_keys().filter(|name| !KNOWN.contains(&name.as_str()))
 }
 
 /// Runs passes to the end; before pass number `moment` a field is dropped, or all.

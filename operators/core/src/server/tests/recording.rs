@@ -46,3 +46,24 @@ fn power_of_a_host_in_discovery_is_recorded_later_than_a_condition() {
         assert_eq!(recorded(&scene), told, "error after {after} s");
     }
 }
+
+#[test]
+fn the_last_reset_is_what_the_bmc_says_and_its_jitter_is_no_reason_to_write() {
+    let mut scene = Scene::new();
+    scene.system().last_reset = Some(T0 - seconds(100));
+    scene.record();
+    let recorded = |scene: &Scene| scene.server.status.as_ref()?.last_reset_time.clone();
+    assert_eq!(recorded(&scene).unwrap().0, T0 - seconds(100));
+    scene.prepare(BootState::Ready);
+    scene.system().power = PowerState::On;
+    scene.now = T0 + seconds(60);
+    scene.refresh();
+    scene.settle();
+    for (reset, expected) in [(-60, -100), (-150, -100), (20, 20)] {
+        scene.system().last_reset = Some(T0 + seconds(reset));
+        scene.now += seconds(60);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(recorded(&scene).unwrap().0, T0 + seconds(expected), "{reset}");
+    }
+}

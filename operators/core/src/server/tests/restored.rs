@@ -48,6 +48,8 @@ fn a_restored_server_whose_claim_has_another_uid_now_keeps_its_power_and_takes_i
         assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
         scene.settle();
         assert_eq!(scene.state(), ServerState::Reserved);
+        // What was recorded must not make it another one before the reference is written.
+        assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
         let uid = "new-uid".to_owned();
         assert_eq!(scene.decide(), Decision::Configure(Change::AdoptClaim { uid: uid.clone() }));
         scene.server.spec.server_claim_ref.as_mut().unwrap().uid = Some(uid);
@@ -109,7 +111,7 @@ fn a_reference_without_uid_is_the_claims_that_names_the_server_or_none() {
 }
 
 #[test]
-fn a_released_server_whose_claim_is_back_is_not_switched_off() {
+fn a_released_server_whose_claim_is_back_serves_it_again() {
     let mut scene = Scene::reserved();
     scene.settings.enforce_power_off = true;
     scene.server.status.as_mut().unwrap().state = Some(ServerState::Released);
@@ -120,9 +122,14 @@ fn a_released_server_whose_claim_is_back_is_not_switched_off() {
         scene.settle();
         let decision = scene.decide();
         assert!(!matches!(decision, Decision::Act(Step::Reset(_))), "{decision:?}");
+        assert_eq!(scene.state(), ServerState::Reserved);
+        assert_eq!(scene.condition(condition::READY), ("True", "Reserved"));
     }
     let off = Decision::Act(Step::Reset(ResetType::GracefulShutdown));
     (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    scene.server.spec.boot_configuration_ref = None;
     scene.settle();
     assert_eq!(scene.decide(), off);
 }

@@ -172,6 +172,8 @@ fn configure(scene: &mut Scene, change: &Change) {
         Change::AddFinalizer
         | Change::ReferToDiscovery
         | Change::DropOperation
+        | Change::SetSystemUri { .. }
+        | Change::SetSystemUuid { .. }
         | Change::AdoptClaim { .. } => {
             panic!("{change:?} is not expected here")
         }

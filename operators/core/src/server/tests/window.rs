@@ -51,7 +51,40 @@ fn a_machine_is_neither_armed_nor_switched_on_in_a_window_that_is_old_or_lost() 
 }
 
 #[test]
-fn a_window_that_is_lost_while_the_host_runs_stays_lost() {
+fn a_window_that_is_lost_in_a_boot_of_ours_is_opened_again_for_the_rest_of_its_time() {
+    let mut scene = Scene::reserved();
+    scene.acted(Step::Reset(ResetType::On));
+    let begun = scene.now;
+    scene.system().power = PowerState::On;
+    scene.settle();
+    scene.server.status.as_mut().unwrap().boot_window = None;
+    scene.now += minutes(10);
+    scene.refresh();
+    scene.settle();
+    let window = scene.window().unwrap();
+    assert_eq!(window.boot_configuration_ref, ObjectReference::new("tenant", "claim"));
+    assert_eq!((window.opened.0, window.closes.0), (begun, begun + minutes(30)));
+    // Again and again does not make it longer, nor does it outlive its boot.
+    let lose = |scene: &mut Scene| {
+        scene.server.status.as_mut().unwrap().boot_window = None;
+        scene.refresh();
+        scene.settle();
+        scene.window().cloned()
+    };
+    scene.now = begun + minutes(30);
+    assert_eq!(lose(&mut scene), None);
+    scene.now = begun + minutes(10);
+    scene.annotate(annotation::BOOT_METHOD, "disk");
+    assert_eq!(lose(&mut scene), None);
+    scene.server.metadata.annotations = None;
+    scene.configuration_condition(condition::BOOT_STATE_RECEIVED, "True");
+    assert_eq!(lose(&mut scene), None);
+    scene.configuration = None;
+    assert_eq!(lose(&mut scene), None);
+}
+
+#[test]
+fn a_window_that_is_lost_while_the_host_runs_stays_lost_where_nobody_knows_of_its_boot() {
     let mut scene = Scene::reserved();
     scene.system().power = PowerState::On;
     scene.settle();

@@ -1,0 +1,61 @@
+//! A server that somebody deletes.
+
+use super::{
+    ClaimSeen, Need, Observation, Settings, StillClaimed,
+    decide::{has_finalizer, ignores},
+};
+use crate::redfish::PowerState;
+use jiff::SignedDuration;
+use metal_api::Server;
+
+/// What becomes of a server that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Nothing holds it any more: it may go.
+    Go,
+    /// A claim holds it, and is not asked to leave by this.
+    Held(StillClaimed),
+    /// A fact is missing: get it and decide again.
+    Look(Need),
+    /// Its claim is gone, and its host still runs: it lives on until that is off, but not for longer
+    /// than this.
+    Lives(SignedDuration),
+}
+
+/// Decides whether a server that is being deleted may go. A claim that is gone holds nothing: its
+/// host is shut down as after any claim, where its BMC answers and it obeys in time, and otherwise
+/// stays as it is.
+pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
+    if !has_finalizer(seen.server) {
+        return Departure::Go;
+    }
+    match seen.claim {
+        ClaimSeen::Unclaimed => {
+            // Its reference was dropped, and is about to be written again.
+            let held = seen.missed_by.map(|claim| StillClaimed {
+                namespace: claim.metadata.namespace.clone().unwrap_or_default(),
+                name: claim.metadata.name.clone().unwrap_or_default(),
+            });
+            return held.map_or(Departure::Go, Departure::Held);
+        }
+        ClaimSeen::Holds(_) => return Departure::Held(still_claimed(seen.server)),
+        ClaimSeen::NotCached => return Departure::Look(Need::Claim),
+        ClaimSeen::Gone => {}
+    }
+    if seen.access.is_err() || ignores(seen.server) {
+        return Departure::Go;
+    }
+    let Some(reading) = seen.system else { return Departure::Look(Need::System) };
+    let is_off = reading.result.as_ref().is_ok_and(|system| system.power == PowerState::Off);
+    let since = seen.server.metadata.deletion_timestamp.as_ref().map_or(seen.now, |at| at.0);
+    let left = settings.shutdown_grace * 2 - seen.now.duration_since(since);
+    if reading.result.is_err() || is_off || !left.is_positive() {
+        return Departure::Go;
+    }
+    Departure::Lives(left)
+}
+
+fn still_claimed(server: &Server) -> StillClaimed {
+    let claim = server.spec.server_claim_ref.clone().unwrap_or_default();
+    StillClaimed { namespace: claim.namespace, name: claim.name }
+}

@@ -1,0 +1,92 @@
+//! Servers that somebody deletes.
+
+use super::{
+    super::{Change, Decision, Departure, Need, departure},
+    fixture::{Scene, minutes, seconds},
+};
+use crate::redfish::{PowerState, Unreachable};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{ServerState, annotation};
+
+#[test]
+fn a_server_that_a_claim_holds_is_not_let_go() {
+    let scene = deleted(Scene::reserved());
+    let Departure::Held(error) = scene.departure() else { panic!() };
+    assert_eq!(error.to_string(), "still held by claim tenant/claim: delete the claim first");
+    let mut unseen = deleted(Scene::reserved());
+    unseen.claim = None;
+    assert_eq!(unseen.departure(), Departure::Look(Need::Claim));
+    assert_eq!(deleted(Scene::available()).departure(), Departure::Go);
+}
+
+#[test]
+fn a_server_whose_claim_is_gone_goes_once_its_host_is_off_or_cannot_be_asked() {
+    let gone = || {
+        let mut scene = deleted(Scene::reserved());
+        scene.system().power = PowerState::On;
+        (scene.claim, scene.claim_is_gone) = (None, true);
+        scene
+    };
+    let mut scene = gone();
+    assert_eq!(scene.departure(), Departure::Lives(minutes(4)));
+    scene.system().power = PowerState::Off;
+    assert_eq!(scene.departure(), Departure::Go);
+
+    let mut silent = gone();
+    silent.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+    assert_eq!(silent.departure(), Departure::Go);
+    silent.reading = None;
+    assert_eq!(silent.departure(), Departure::Look(Need::System));
+    silent.access = Err("spec.bmcRef: there is no BMC".to_owned());
+    assert_eq!(silent.departure(), Departure::Go);
+
+    let mut ignored = gone();
+    ignored.annotate(annotation::OPERATION, "ignore");
+    assert_eq!(ignored.departure(), Departure::Go);
+}
+
+#[test]
+fn a_host_that_does_not_shut_down_holds_the_deletion_of_its_server_for_a_time_only() {
+    let mut scene = deleted(Scene::reserved());
+    scene.system().power = PowerState::On;
+    (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.now += minutes(3);
+    assert_eq!(scene.departure(), Departure::Lives(minutes(1)));
+    scene.now += minutes(1);
+    assert_eq!(scene.departure(), Departure::Go);
+}
+
+#[test]
+fn a_server_whose_claim_is_gone_is_let_go_where_its_bmc_is_gone_too() {
+    let mut scene = Scene::reserved();
+    scene.system().power = PowerState::On;
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.settle();
+    scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Reserved, "its claim is there");
+    scene.claim = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::Claim));
+    scene.claim_is_gone = true;
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    scene.server.spec.boot_configuration_ref = None;
+    assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+    scene.server.spec.server_claim_ref = None;
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Available);
+    // It ran when it was last seen: nobody gets it.
+    assert_eq!(crate::claim::free(&scene.server), Err(crate::claim::Unfit::Power));
+}
+
+fn deleted(mut scene: Scene) -> Scene {
+    scene.server.metadata.deletion_timestamp = Some(Time(scene.now));
+    scene
+}
+
+impl Scene {
+    fn departure(&self) -> Departure {
+        self.observe(|seen, settings| departure(seen, settings))
+    }
+}
