@@ -22,7 +22,10 @@ use kube::{
 };
 use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::{
-    boot::configuration::{is_idle, network_identifiers},
+    boot::{
+        config::{Fetched, is_news},
+        configuration::{is_idle, network_identifiers},
+    },
     kept,
 };
 use metal_runtime::index::{Change, Ended};
@@ -117,6 +120,8 @@ fn config<K: BootConfig>(
             if old.is_none_or(|old| is_wish(old.meta(), new.meta())) {
                 queues.live.set(reference.clone(), urls(new));
                 wake_configuration(queues, new.meta());
+            } else if old.is_some_and(|old| fetched(&**old) != fetched(&***new)) {
+                wake_configuration(queues, new.meta());
             }
             if queues.cares_for(kind) {
                 queues.configs.queue.add(reference);
@@ -147,6 +152,12 @@ fn boots_of<K: BootConfig>(ctx: &Context, queues: &Queues, config: &K) {
     for server in ctx.view.servers_of(config.uuid()) {
         queues.kept.add(server.metadata.name.clone().unwrap_or_default());
     }
+}
+
+/// What was handed out of a boot config; its configuration shows it, too.
+fn fetched<K: BootConfig>(config: &K) -> [bool; 2] {
+    [Fetched { script: true, ignition: false }, Fetched { script: false, ignition: true }]
+        .map(|part| !is_news(config.conditions(), part))
 }
 
 /// The configuration of the same name, whether it owns the object already or is waiting for its

@@ -243,6 +243,7 @@ fn finish(
     draft.image(nothing.as_ref());
     draft.ignition(&seen.ignition);
     draft.modes(&pxe.said(), &http.said());
+    draft.fetched(seen);
     let is_ready = nothing.is_none() && !matches!(seen.ignition, Ignition::Unusable(_));
     draft.state(if is_ready { BootState::Ready } else { BootState::Error });
     let rest = if is_ready { RESYNC } else { again(seen) };

@@ -1,17 +1,22 @@
 //! The status of a configuration: our part of it.
 
-use super::{Ignition, Lack, Modes};
+use super::{Ignition, Lack, Modes, Observation};
 use crate::{
     boot::config::IGNITION_VALIDATION,
     conditions::{self, Fact},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus, condition};
+use metal_api::{
+    BootState, ServerBootConfiguration, ServerBootConfigurationStatus, annotation, condition,
+};
 
 /// The first wait before something that failed is looked at again, and the longest.
 const FIRST: SignedDuration = SignedDuration::from_secs(10);
 const LAST: SignedDuration = SignedDuration::from_mins(5);
+
+/// Conditions of boot configs that are shown on their configuration as well.
+const FETCHED: [&str; 2] = [condition::IPXE_SCRIPT_FETCHED, condition::IGNITION_DATA_FETCHED];
 
 /// What is said about one way of booting.
 pub(super) enum Mode<'a> {
@@ -77,6 +82,28 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// What the boot configs say was handed out, where somebody waits for it: a discovery's
+    /// configuration is the business of nobody else.
+    pub(super) fn fetched(&mut self, seen: &Observation<'_>) {
+        if is_internal(self.configuration) {
+            return;
+        }
+        let ipxe = seen.ipxe.and_then(|config| config.status.as_ref());
+        let http = seen.http.and_then(|config| config.status.as_ref());
+        for type_ in FETCHED {
+            let ipxe = ipxe.iter().flat_map(|status| &status.conditions);
+            let both = ipxe.chain(http.iter().flat_map(|status| &status.conditions));
+            let told = both.filter(|c| c.type_ == type_ && c.status == "True");
+            let Some(last) = told.max_by_key(|c| c.last_transition_time.0) else { continue };
+            let copy = Condition {
+                observed_generation: self.configuration.metadata.generation,
+                ..last.clone()
+            };
+            self.status.conditions.retain(|condition| condition.type_ != type_);
+            self.status.conditions.push(copy);
+        }
+    }
+
     fn set(&mut self, type_: &'static str, lack: Option<(&str, &Lack)>, good: &str) {
         let fact = match lack {
             Some((reason, lack)) => Fact { type_, holds: false, reason, message: &lack.message },
@@ -96,12 +123,21 @@ impl<'a> Draft<'a> {
 fn ours(configuration: &ServerBootConfiguration, modes: Modes) -> ServerBootConfigurationStatus {
     let mut status = configuration.status.clone().unwrap_or_default();
     status.conditions.retain(|condition| match condition.type_.as_str() {
-        condition::IMAGE_VALIDATION | IGNITION_VALIDATION => true,
+        condition::IMAGE_VALIDATION
+        | IGNITION_VALIDATION
+        | condition::IPXE_SCRIPT_FETCHED
+        | condition::IGNITION_DATA_FETCHED => true,
         condition::IPXE_BOOT_READY => modes.pxe,
         condition::HTTP_BOOT_READY => modes.http,
         _ => false,
     });
     status
+}
+
+fn is_internal(configuration: &ServerBootConfiguration) -> bool {
+    let type_ =
+        configuration.metadata.annotations.as_ref().and_then(|all| all.get(annotation::TYPE));
+    type_.is_some_and(|type_| type_ == annotation::INTERNAL)
 }
 
 /// How long to wait before something that failed is looked at again: as long as it has been failing,

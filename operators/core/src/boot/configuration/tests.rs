@@ -3,7 +3,10 @@ mod world;
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use kube::Resource;
-use metal_api::{BootState, LocalObjectReference, ServerSpec, ServerState, condition};
+use metal_api::{
+    BootState, IpxeBootConfigStatus, LocalObjectReference, ServerSpec, ServerState, annotation,
+    condition,
+};
 use world::{World, lack, offers, server, uki, urls};
 
 const BOTH: Modes = Modes { pxe: true, http: true };
@@ -312,6 +315,47 @@ fn conditions_of_others_are_neither_written_nor_lost() {
     status.conditions.insert(0, foreign);
     world.image = Image::Settled;
     assert_eq!(world.settle(BOTH), [""; 0]);
+}
+
+#[test]
+fn what_was_fetched_is_shown_on_the_configuration_of_a_tenant_too() {
+    let fetched = |type_: &str, at| Condition {
+        type_: type_.to_owned(),
+        status: "True".to_owned(),
+        reason: "Delivered".to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::from_second(at).unwrap()),
+    };
+    for (internal, expected) in [(false, vec!["Ready"]), (true, vec![])] {
+        let mut world = World::new();
+        if internal {
+            let type_ = (annotation::TYPE.to_owned(), annotation::INTERNAL.to_owned());
+            world.configuration.metadata.annotations = Some([type_].into());
+        }
+        world.settle(BOTH);
+        world.image = Image::Settled;
+        world.ipxe.as_mut().unwrap().status = Some(IpxeBootConfigStatus {
+            conditions: vec![
+                fetched(condition::IPXE_SCRIPT_FETCHED, 1),
+                fetched(condition::IGNITION_DATA_FETCHED, 2),
+            ],
+            ..IpxeBootConfigStatus::default()
+        });
+        assert_eq!(world.settle(BOTH), expected);
+        let status = world.configuration.status.as_ref().unwrap();
+        let shown = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
+        assert_eq!(shown(condition::IPXE_SCRIPT_FETCHED).is_some(), !internal);
+        let at =
+            shown(condition::IGNITION_DATA_FETCHED).map(|c| c.last_transition_time.0.as_second());
+        assert_eq!(at, (!internal).then_some(2));
+        assert_eq!(world.settle(BOTH), [""; 0], "once");
+        // What it says stays while the image is looked at again, and cannot be had.
+        world.image = Image::Failed(lack("gone"));
+        world.settle(BOTH);
+        let shown = world.shown();
+        assert_eq!(shown.iter().any(|it| it.starts_with("IPXEScriptFetched")), !internal);
+    }
 }
 
 #[test]
