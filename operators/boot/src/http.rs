@@ -30,7 +30,7 @@ use crate::{
 };
 use axum::{
     Router,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -118,7 +118,7 @@ pub struct Answer {
 /// Every route.
 pub fn router(site: Arc<Site>) -> Router {
     Router::new()
-        .route("/ipxe", get(|| async { moved("/ipxe/") }))
+        .route("/ipxe", get(|| async { moved("/ipxe/".to_owned()) }))
         .route("/ipxe/", get(ipxe::chain))
         .route("/ipxe/{uuid}", get(ipxe::script))
         .route("/ignition/{*path}", get(ignition::ignition))
@@ -126,12 +126,40 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/httpboot/{*path}", get(image::uki))
         .route("/image", get(image::layer))
         .route("/media/{file}", get(media::medium))
-        .fallback(|| async { refused(&Refusal::Unknown) })
+        .fallback(elsewhere)
         .with_state(site)
 }
 
-fn moved(to: &'static str) -> Response {
+fn moved(to: String) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
+}
+
+/// Nothing is here; as with the peer, a path with empty segments or dots leads to the one without. A
+/// service URL that ends with a slash makes such paths.
+async fn elsewhere(method: Method, uri: Uri) -> Response {
+    let is_read = [Method::GET, Method::HEAD].contains(&method);
+    match clean(uri.path()).filter(|_| is_read) {
+        Some(path) => {
+            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            moved(format!("{path}{query}"))
+        }
+        None => refused(&Refusal::Unknown),
+    }
+}
+
+/// The path without empty segments and dots, if it has any.
+fn clean(path: &str) -> Option<String> {
+    let mut kept = vec![];
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => _ = kept.pop(),
+            segment => kept.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    let cleaned = format!("/{}{end}", kept.join("/"));
+    (cleaned != path).then_some(cleaned)
 }
 
 impl Site {

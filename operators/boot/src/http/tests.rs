@@ -110,3 +110,20 @@ async fn what_is_not_here_is_not_found_in_the_form_of_the_peer() {
         assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
     }
 }
+
+#[tokio::test]
+async fn a_path_with_empty_segments_or_dots_leads_to_the_one_without() {
+    for (path, expected) in [
+        ("//ipxe/", Some("/ipxe/")),
+        ("/ipxe//x?y=%2f", Some("/ipxe/x?y=%2f")),
+        ("/x/../ipxe/./x", Some("/ipxe/x")),
+        ("//host.example/x", Some("/host.example/x")),
+        ("/../..", Some("/")),
+        ("/nothing", None),
+        ("/nothing/", None),
+    ] {
+        let got = Booth::with(Objects::default()).await.get(path).await;
+        let status = if expected.is_some() { 301 } else { 404 };
+        assert_eq!((got.status, got.header("location")), (status, expected), "{path}");
+    }
+}
