@@ -80,6 +80,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         client: client.clone(),
         view: Arc::clone(&ctx.view),
         key: ctx.discovery.key.clone(),
+        boot_key: registry::BootKey::new(&args.manager_namespace),
         tokenless: args.registry_allow_tokenless,
         answers: Family::default(),
         told: Seldom::default(),

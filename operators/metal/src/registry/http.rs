@@ -78,7 +78,13 @@ async fn boot_state(
     body: Body,
 ) -> Response {
     let stored = async {
-        let reporter = registry.admit(token.as_deref())?;
+        let reporter = match (registry.admit(token.as_deref()), token) {
+            (Err(refused @ Denied::Token(_)), Some(token)) => {
+                let tenant = timeout(DEADLINE, registry.tenant(&token)).await;
+                tenant.map_err(|_| Denied::Silent)??.ok_or(refused)?
+            }
+            (admitted, _) => admitted?,
+        };
         let peer = peer.map(|Extension(peer)| peer);
         let (report, _held) = registry.bodies.read(&reporter, peer, body).await?;
         let BootStateReport { system_uuid, booted } = report;

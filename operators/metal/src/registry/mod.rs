@@ -7,12 +7,14 @@
 mod body;
 mod http;
 mod store;
+mod tenant;
 #[cfg(test)]
 mod tests;
 
 pub use body::{Bodies, LARGEST as LARGEST_BODY};
 pub use http::router;
 pub use store::Stored;
+pub use tenant::BootKey;
 
 use crate::view::{View, uuid_keys};
 use kube::{Client, ResourceExt};
@@ -35,6 +37,8 @@ pub struct Registry {
     pub view: Arc<View>,
     /// Key that registration tokens are issued with.
     pub key: Late<Key>,
+    /// Key of the tokens with which tenants' systems say that they are up.
+    pub boot_key: BootKey,
     /// Whether reports without a token are taken.
     pub tokenless: bool,
     /// Answers by status code.
@@ -183,10 +187,15 @@ impl Registry {
     /// If it may speak for none, or the boot of its token is over.
     fn speaker(&self, reporter: Reporter, uuid: &str) -> Result<Arc<Server>, Denied> {
         let (server, claims) = self.server_of(reporter, uuid)?;
-        if claims.is_some() {
-            Self::boot_of(&server, claims.as_ref())?;
-        } else if !is_booting(&server) {
-            return Err(Denied::Closed { server: server.name_any() });
+        match claims {
+            Some(claims) if claims.purpose == Purpose::Registration => {
+                Self::boot_of(&server, Some(&claims))?;
+            }
+            Some(claims) => self.is_at(&server, &claims)?,
+            None if !is_booting(&server) => {
+                return Err(Denied::Closed { server: server.name_any() });
+            }
+            None => {}
         }
         Ok(server)
     }

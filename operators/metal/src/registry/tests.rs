@@ -6,9 +6,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
-use metal_api::{BootWindow, Discovery, ObjectReference, ServerSpec, ServerStatus};
+use metal_api::{
+    BootWindow, Discovery, LocalObjectReference, ObjectReference, ServerBootConfiguration,
+    ServerBootConfigurationSpec, ServerSpec, ServerStatus,
+};
 use metal_core::capability::Token;
 use metal_runtime::{Late, Seldom, listener::Peer};
 use serde_json::{Value, json};
@@ -21,6 +24,8 @@ use std::{
 };
 use tower::ServiceExt;
 
+const BOOT_KEY: [u8; 32] = [9; 32];
+const BOOT: &str = "b1946ac9-2492-4d23-8a1f-5f1a3c0e7d11";
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
 
 #[tokio::test]
@@ -110,6 +115,55 @@ async fn the_token_of_a_boot_that_is_over_opens_nothing() {
         let delete = path(&format!("delete/{UUID}"));
         assert_eq!(scene.send(Method::DELETE, &delete, "").await.0, StatusCode::CONFLICT);
         assert_eq!(scene.sent().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_system_says_that_it_is_up_with_the_token_of_its_boot_and_no_other() {
+    let scene = Scene::booting().await;
+    let booted = json!({ "systemUUID": UUID, "booted": true }).to_string();
+    let key = Key::new(&BOOT_KEY).unwrap();
+    let token = |key: &Key, purpose, server: &str, boot: &str, minutes| {
+        let expires = Timestamp::now() + SignedDuration::from_mins(minutes);
+        let (server, boot) = (server.to_owned(), boot.to_owned());
+        let claims = Claims { purpose, server, boot, expires };
+        match purpose {
+            Purpose::Uki => capability::issue_short(key, &claims).unwrap(),
+            _ => capability::issue(key, &claims).unwrap(),
+        }
+    };
+    let refused = [
+        (token(&scene.key, Purpose::Ignition, "server-a", BOOT, 5), StatusCode::FORBIDDEN),
+        (token(&key, Purpose::Medium, "server-a", BOOT, 5), StatusCode::FORBIDDEN),
+        (token(&key, Purpose::Ignition, "server-a", BOOT, -5), StatusCode::FORBIDDEN),
+        (token(&key, Purpose::Ignition, "server-b", BOOT, 5), StatusCode::FORBIDDEN),
+        (token(&key, Purpose::Ignition, "server-a", "another", 5), StatusCode::CONFLICT),
+    ];
+    for (token, code) in refused {
+        let path = format!("/t/{}/bootstate", token.as_str());
+        let answered = scene.post(&path, &booted).await;
+        assert_eq!(answered.0, code, "{}", answered.1);
+    }
+    let foreign = json!({ "systemUUID": "00000000-0000-4000-8000-000000000001", "booted": true });
+    let good = token(&key, Purpose::Ignition, "server-a", BOOT, 5);
+    let path = |rest: &str| format!("/t/{}/{rest}", good.as_str());
+    let answered = scene.post(&path("bootstate"), &foreign.to_string()).await;
+    assert_eq!(answered.0, StatusCode::FORBIDDEN);
+    // It is for nothing else.
+    assert_eq!(scene.post(&path("register"), &report(UUID)).await.0, StatusCode::FORBIDDEN);
+    let read = path(&format!("systems/{UUID}"));
+    assert_eq!(scene.send(Method::GET, &read, "").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(scene.sent().len(), 0);
+
+    assert_eq!(scene.post(&path("bootstate"), &booted).await.0, StatusCode::OK);
+    let uki = token(&key, Purpose::Uki, "server-a", BOOT, 5);
+    let path = format!("/t/{}/bootstate", uki.as_str());
+    assert_eq!(scene.post(&path, &booted).await.0, StatusCode::OK);
+    let sent = scene.sent();
+    assert_eq!(sent.len(), 2);
+    for sent in sent {
+        assert_eq!(sent["kind"], "ServerBootConfiguration");
+        assert_eq!(sent["status"]["conditions"][0]["type"], "BootStateReceived");
     }
 }
 
@@ -229,6 +283,7 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
             client: recording(&scene.sent),
             view: Arc::default(),
             key,
+            boot_key: BootKey::new("system"),
             tokenless,
             answers: Family::default(),
             told: Seldom::default(),
@@ -263,6 +318,7 @@ async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
         client: Client::new(silent, "default"),
         view: Arc::clone(&scene.view),
         key: scene.key.clone().into(),
+        boot_key: BootKey::new("system"),
         tokenless: false,
         answers: Family::default(),
         told: Seldom::default(),
@@ -336,6 +392,28 @@ impl Scene {
         self.view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
     }
 
+    /// A server that boots what its claim wants.
+    async fn booting() -> Self {
+        let scene = Self::new(ServerState::Reserved).await;
+        let server = scene.view.servers.named(None, "server-a").unwrap();
+        let mut server = Server::clone(&server);
+        server.spec.boot_configuration_ref = Some(ObjectReference::new("tenant", "claim"));
+        let spec = ServerBootConfigurationSpec {
+            server_ref: LocalObjectReference::new("server-a"),
+            ..ServerBootConfigurationSpec::default()
+        };
+        let mut configuration = ServerBootConfiguration::new("claim", spec);
+        configuration.metadata.namespace = Some("tenant".to_owned());
+        configuration.metadata.uid = Some(BOOT.to_owned());
+        let configuration = Event::InitApply(DeserializeGuard(Ok(configuration)));
+        let list = [Event::Init, configuration, Event::InitDone];
+        scene.view.configurations.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        let server = Event::InitApply(DeserializeGuard(Ok(server)));
+        let list = [Event::Init, server, Event::InitDone];
+        scene.view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        scene
+    }
+
     fn token(&self, server: &str, boot: &str) -> Token {
         let claims = Claims {
             purpose: Purpose::Registration,
@@ -377,6 +455,7 @@ impl Scene {
             client: recording(&self.sent),
             view: Arc::clone(&self.view),
             key: self.key.clone().into(),
+            boot_key: BootKey::new("system"),
             tokenless: self.tokenless,
             answers: Family::default(),
             told: Seldom::default(),
@@ -394,10 +473,23 @@ fn recording(sent: &Arc<Mutex<Vec<Value>>>) -> Client {
     let service = tower::service_fn(move |request: Request<KubeBody>| {
         let sent = Arc::clone(&sent);
         async move {
+            let is_read = request.method() == Method::GET;
             let body = request.into_body().collect_bytes().await.unwrap();
-            let value: Value = serde_json::from_slice(&body).unwrap();
-            sent.lock().unwrap_or_else(PoisonError::into_inner).push(value);
-            Ok::<_, Infallible>(Response::new(KubeBody::from(body.to_vec())))
+            if is_read {
+                let data = [("key".to_owned(), ByteString(BOOT_KEY.to_vec()))].into();
+                let secret = Secret { data: Some(data), ..Secret::default() };
+                let secret = serde_json::to_vec(&secret).unwrap();
+                return Ok::<_, Infallible>(Response::new(KubeBody::from(secret)));
+            }
+            let mut value: Value = serde_json::from_slice(&body).unwrap();
+            sent.lock().unwrap_or_else(PoisonError::into_inner).push(value.clone());
+            if value["spec"].is_null() {
+                value["spec"] = json!({ "serverRef": { "name": "server-a" } });
+            }
+            if value["metadata"].is_null() {
+                value["metadata"] = json!({});
+            }
+            Ok::<_, Infallible>(Response::new(KubeBody::from(value.to_string().into_bytes())))
         }
     });
     Client::new(service, "default")
