@@ -4,9 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use crate::inherited::Kind;
+use crate::{inherited::Kind, redfish::IndicatorLed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect};
+use metal_api::{
+    Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect,
+    annotation::{MAINTENANCE_APPROVED, MAINTENANCE_REQUESTED, METADATA_PREFIX},
+};
 
 /// What has no effect on a Server.
 pub fn on_server(server: &Server) -> Vec<String> {
@@ -15,13 +18,22 @@ pub fn on_server(server: &Server) -> Vec<String> {
     let waits = spec.server_maintenance_ref.is_some() && state != Some(&ServerState::Maintenance);
     let evicts = |taint: &&metal_api::Taint| taint.effect == Some(TaintEffect::Evict);
     let evict = spec.taints.iter().find(evicts);
+    let led = spec.indicator_led.as_ref().map(ToString::to_string);
+    let dark = led.is_some_and(|led| led.parse::<IndicatorLed>().is_err());
+    let rescue = spec.maintenance_boot_configuration_ref.is_some()
+        && state != Some(&ServerState::Maintenance);
+    let both = spec.bmc.is_some() && spec.bmc_ref.is_some();
     let mut lines = ignored([
         (!spec.boot_order.is_empty(), "spec.bootOrder", "the boot order stays as it is"),
         (spec.power.is_some(), "spec.power", "power follows the claim, and is off without one"),
         (waits, "spec.serverMaintenanceRef", "no maintenance is begun"),
         (spec.bios_settings_ref.is_some(), "spec.biosSettingsRef", "no BIOS settings are written"),
+        (rescue, "spec.maintenanceBootConfigurationRef", "no maintenance is begun"),
+        (dark, "spec.indicatorLED", "it is none of Lit, Blinking and Off"),
+        (both, "spec.bmc", "spec.bmcRef is there, and counts"),
         (evict.is_some(), "the effect Evict in spec.taints", "a claim that holds the server stays"),
     ]);
+    lines.extend(shown_to_hosts(&server.metadata));
     lines.extend(operation(&server.metadata, &[Operation::Retry]));
     lines
 }
@@ -43,7 +55,21 @@ pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
 /// What has no effect on a ServerClaim.
 pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
     let user_data = claim.spec.user_data_ref.is_some();
-    let mut lines = ignored([(user_data, "spec.userDataRef", "there is no metadata service")]);
+    let has = |key: &str| claim.metadata.labels.as_ref().is_some_and(|all| all.contains_key(key));
+    let (approved, requested) = (MAINTENANCE_APPROVED, MAINTENANCE_REQUESTED);
+    let mut lines = ignored([
+        (user_data, "spec.userDataRef", "there is no metadata service"),
+        (
+            has(approved),
+            "the label metal.ironcore.dev/maintenance-approved",
+            "no maintenance is begun",
+        ),
+        (
+            has(requested),
+            "the label metal.ironcore.dev/maintenance-requested",
+            "no maintenance is begun",
+        ),
+    ]);
     lines.extend(operation(&claim.metadata, &[]));
     lines
 }
@@ -65,6 +91,16 @@ pub fn on_kind(kind: Kind) -> Option<&'static str> {
         Kind::BmcSettings | Kind::BmcSettingsSet => Some("no BMC settings are written"),
         Kind::BmcVersion | Kind::BmcVersionSet => Some("no BMC firmware is updated"),
     }
+}
+
+/// Labels and annotations for a booted host to read.
+fn shown_to_hosts(meta: &ObjectMeta) -> Option<String> {
+    let labels = meta.labels.iter().chain(&meta.annotations);
+    let mut keys: Vec<_> =
+        labels.flat_map(|all| all.keys()).filter(|key| key.starts_with(METADATA_PREFIX)).collect();
+    keys.sort();
+    let first = keys.first()?;
+    Some(format!("{first} has no effect in this version: there is no metadata service"))
 }
 
 fn ignored<const N: usize>(fields: [(bool, &str, &str); N]) -> Vec<String> {

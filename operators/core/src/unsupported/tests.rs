@@ -1,14 +1,14 @@
 use super::*;
 use metal_api::{
-    BmcSpec, BootOrder, ConsoleProtocol, EndpointSpec, LocalObjectReference, ObjectReference,
-    Power, ServerClaimSpec, ServerSpec, ServerStatus, Taint, annotation,
+    BmcAccess, BmcSpec, BootOrder, ConsoleProtocol, EndpointSpec, LocalObjectReference,
+    ObjectReference, Power, ServerClaimSpec, ServerSpec, ServerStatus, Taint, annotation,
 };
 use strum::IntoEnumIterator;
 
 #[test]
 fn every_field_of_a_server_that_has_no_effect_is_named() {
     type Set = fn(&mut ServerSpec);
-    let fields: [(&str, Set); 5] = [
+    let fields: [(&str, Set); 8] = [
         ("spec.bootOrder", |spec| spec.boot_order = vec![BootOrder::default()]),
         ("spec.power", |spec| spec.power = Some(Power::On)),
         ("spec.serverMaintenanceRef", |spec| {
@@ -16,6 +16,15 @@ fn every_field_of_a_server_that_has_no_effect_is_named() {
         }),
         ("spec.biosSettingsRef", |spec| {
             spec.bios_settings_ref = Some(LocalObjectReference::default());
+        }),
+        ("spec.maintenanceBootConfigurationRef", |spec| {
+            let rescue = ObjectReference::new("metal", "rescue");
+            spec.maintenance_boot_configuration_ref = Some(rescue);
+        }),
+        ("spec.indicatorLED", |spec| spec.indicator_led = Some("Unknown".into())),
+        ("spec.bmc ", |spec| {
+            spec.bmc = Some(BmcAccess::default());
+            spec.bmc_ref = Some(LocalObjectReference::default());
         }),
         ("Evict", |spec| {
             spec.taints = vec![Taint { effect: Some(TaintEffect::Evict), ..Taint::default() }];
@@ -55,6 +64,32 @@ fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
     claim.spec.user_data_ref = Some(LocalObjectReference::default());
     let [line] = on_claim(&claim).try_into().unwrap();
     assert!(line.contains("spec.userDataRef"), "{line}");
+}
+
+#[test]
+fn labels_and_annotations_of_the_peer_that_have_no_effect_are_named() {
+    let marked = |key: &str| Some([(key.to_owned(), String::new())].into());
+    for label in [true, false] {
+        let mut server = Server::new("a", ServerSpec::default());
+        let marks = marked("metadata.metal.ironcore.dev/rack");
+        if label {
+            server.metadata.labels = marks;
+        } else {
+            server.metadata.annotations = marks;
+        }
+        let [line] = on_server(&server).try_into().unwrap();
+        assert!(line.contains("metadata.metal.ironcore.dev/rack"), "{line}");
+    }
+    for label in ["maintenance-approved", "maintenance-requested"] {
+        let mut claim = ServerClaim::new("a", ServerClaimSpec::default());
+        claim.metadata.labels = marked(&format!("metal.ironcore.dev/{label}"));
+        let [line] = on_claim(&claim).try_into().unwrap();
+        assert!(line.contains(label), "{line}");
+    }
+    // Those that say something to others only.
+    let mut server = Server::new("a", ServerSpec::default());
+    server.metadata.labels = marked(annotation::INSTANCE_TYPE);
+    assert_eq!(on_server(&server), Vec::<String>::new());
 }
 
 #[test]
