@@ -2,15 +2,15 @@
 
 use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
-    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
-    IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, BootState, DhcpLease, Endpoint,
+    HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     ServerMaintenance, ServerReadinessRule, bounds::bound,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
+    CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources, JSON,
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, Resource};
 use serde_json::json;
 #[cfg(feature = "crdgen")]
 use {kube::ResourceExt, std::collections::BTreeMap};
@@ -79,7 +79,19 @@ fn finish(crd: &mut CustomResourceDefinition) {
         if let Some(schema) = schema {
             tidy(schema);
             bound(schema);
+            if crd.spec.names.kind == ServerBootConfiguration::kind(&()) {
+                pend(schema);
+            }
         }
+    }
+}
+
+/// A boot configuration is `Pending` from its creation on, whoever creates it: whoever waits for a state
+/// finds one, and no write could be lost on the way.
+fn pend(schema: &mut JSONSchemaProps) {
+    let status = schema.properties.as_mut().and_then(|all| all.get_mut("status"));
+    if let Some(status) = status {
+        status.default = Some(JSON(json!({ "state": BootState::Pending.as_str() })));
     }
 }
 

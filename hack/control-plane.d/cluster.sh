@@ -36,7 +36,7 @@ cluster_up() {
     --initial-cluster default=http://localhost:1
   start_apiserver "$bin"
   spawn controller-manager "$bin/kube-controller-manager" --kubeconfig "$PWD/kubeconfig" \
-    --secure-port 0 --leader-elect=false --use-service-account-credentials=false \
+    --secure-port 0 --leader-elect=false --use-service-account-credentials=true \
     --service-account-private-key-file sa.key --root-ca-file ca.crt \
     --kube-api-qps 500 --kube-api-burst 1000 --controllers "$controllers"
   await controller-manager "$bin/kubectl" --kubeconfig kubeconfig -n default get serviceaccount default ||

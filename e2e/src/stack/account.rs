@@ -21,6 +21,9 @@ pub(super) async fn install(cluster: &Cluster) -> Result<Accounts> {
     let rbac = workspace().join("bases/rbac");
     let rbac = rbac.to_str().context("a path of the workspace is text")?;
     cluster.kubectl(&["apply", "--server-side", "-k", rbac]).await?;
+    let admission = workspace().join("bases/admission");
+    let admission = admission.to_str().context("a path of the workspace is text")?;
+    cluster.kubectl(&["apply", "--server-side", "-k", admission]).await?;
     Ok(Accounts {
         metal: cluster.service_account_kubeconfig(NAMESPACE, "metal-operator").await?,
         boot: cluster.service_account_kubeconfig(NAMESPACE, "boot-operator").await?,

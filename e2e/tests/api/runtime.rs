@@ -2,9 +2,15 @@
 
 use e2e::cluster::{Cluster, eventually, unique};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, ResourceExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, PostParams},
+};
 use metal_api::{Endpoint, EndpointSpec, EndpointStatus};
-use metal_runtime::{apply, apply_status, lease::Candidate, patch_annotations, patch_spec};
+use metal_runtime::{
+    apply, apply_status, lease::Candidate, patch_annotations, patch_spec, record_status,
+};
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::timeout;
@@ -29,6 +35,42 @@ async fn a_decision_on_a_stale_object_is_a_conflict_and_changes_nothing() {
     assert!(matches!(&spec, kube::Error::Api(answer) if answer.is_conflict()), "{spec}");
     let now = api.get(&stale.name_any()).await.unwrap();
     assert_eq!((now.spec, now.status), (stale.spec, Some(status(1))));
+}
+
+#[tokio::test]
+async fn what_a_backup_has_put_into_a_status_goes_when_it_is_not_said_any_more() {
+    let client = Cluster::shared().await.unwrap().client().await.unwrap();
+    let api = Api::<Endpoint>::all(client);
+    let condition = |type_: &str, message: &str| Condition {
+        type_: type_.to_owned(),
+        status: "True".to_owned(),
+        reason: "Said".to_owned(),
+        message: message.to_owned(),
+        observed_generation: None,
+        last_transition_time: Time("2026-01-01T00:00:00Z".parse().unwrap()),
+    };
+    let status = |said: &[(&str, &str)]| EndpointStatus {
+        conditions: said.iter().map(|(type_, message)| condition(type_, message)).collect(),
+        ..EndpointStatus::default()
+    };
+    for message in ["as it was", "another"] {
+        let endpoint = apply(&api, &endpoint("192.0.2.1"), "test").await.unwrap();
+        let both = [("A", "as it was"), ("B", "as it was")];
+        let restored = Endpoint { status: Some(status(&both)), ..endpoint };
+        let name = restored.name_any();
+        let restored = api.replace_status(&name, &PostParams::default(), &restored).await.unwrap();
+        // Both own it now, or what has not changed of it.
+        let said = status(&[("A", "as it was"), ("B", message)]);
+        let seen = record_status(&api, &restored, &said, "test").await.unwrap();
+        assert_eq!(seen.status, Some(said));
+        for said in [status(&[("A", "as it was")]), status(&[])] {
+            let now = api.get(&name).await.unwrap();
+            record_status(&api, &now, &said, "test").await.unwrap();
+            let now = api.get(&name).await.unwrap();
+            assert_eq!(now.status.unwrap_or_default(), said, "{message}");
+        }
+        api.delete(&name, &DeleteParams::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]
