@@ -55,6 +55,11 @@ impl Claim {
         until(&self.claims, &self.name, what, holds).await.unwrap()
     }
 
+    /// Where claims are, and its name.
+    pub(crate) fn objects(&self) -> (&Api<ServerClaim>, &str) {
+        (&self.claims, &self.name)
+    }
+
     /// Waits until it has its server.
     pub(crate) async fn is_bound(&self) -> ServerClaim {
         let phase = |claim: &ServerClaim| claim.status.as_ref()?.phase.clone();

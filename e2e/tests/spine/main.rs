@@ -13,6 +13,7 @@ mod outage;
 mod path;
 mod report;
 mod restart;
+mod restored;
 mod shared;
 mod startup;
 mod sushy;

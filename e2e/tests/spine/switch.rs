@@ -6,7 +6,10 @@ use e2e::{
     cluster::{eventually, unique, workspace},
     stack::Stack,
 };
-use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::{core::v1::Namespace, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -22,24 +25,25 @@ use std::{fmt::Debug, fs, time::Duration};
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// Kinds that nobody acts on, by their samples, and the finalizers of the other version.
+const UNATTENDED: [(&str, &str); 11] = [
+    ("biossettings", finalizer::BIOS_SETTINGS),
+    ("biossettingsset", finalizer::BIOS_SETTINGS_SET),
+    ("biosversion", finalizer::BIOS_VERSION),
+    ("biosversionset", finalizer::BIOS_VERSION_SET),
+    ("bmcsettings", finalizer::BMC_SETTINGS),
+    ("bmcsettingsset", finalizer::BMC_SETTINGS_SET),
+    ("bmcversion", finalizer::BMC_VERSION),
+    ("bmcversionset", finalizer::BMC_VERSION_SET),
+    ("bmcuser", finalizer::BMC_USER),
+    ("servermaintenance", finalizer::SERVER_MAINTENANCE),
+    ("serverreadinessrule", finalizer::SERVER_READINESS_RULE),
+];
 
 #[test]
 fn objects_with_finalizers_of_another_version_can_be_deleted() {
     on_stack(async |stack| {
-        let cases = [
-            ("biossettings", finalizer::BIOS_SETTINGS),
-            ("biossettingsset", finalizer::BIOS_SETTINGS_SET),
-            ("biosversion", finalizer::BIOS_VERSION),
-            ("biosversionset", finalizer::BIOS_VERSION_SET),
-            ("bmcsettings", finalizer::BMC_SETTINGS),
-            ("bmcsettingsset", finalizer::BMC_SETTINGS_SET),
-            ("bmcversion", finalizer::BMC_VERSION),
-            ("bmcversionset", finalizer::BMC_VERSION_SET),
-            ("bmcuser", finalizer::BMC_USER),
-            ("servermaintenance", finalizer::SERVER_MAINTENANCE),
-            ("serverreadinessrule", finalizer::SERVER_READINESS_RULE),
-        ];
-        for (kind, name) in cases {
+        for (kind, name) in UNATTENDED {
             leaves(stack, kind, name).await.with_context(|| kind.to_owned()).unwrap();
         }
     });
@@ -124,6 +128,114 @@ fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_a
 }
 
 #[test]
+fn a_cluster_of_another_version_can_be_emptied_in_any_order() {
+    on_stack(async |stack| {
+        let namespace = stack.cluster.namespace().await.unwrap();
+        let name = unique("emptied");
+        let all = everything(&name, &namespace);
+        for (object, finalizer) in &all {
+            let mut object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+            object.metadata.finalizers = finalizer.map(|name| vec![name.to_owned()]);
+            let api = of(stack, &object);
+            let created = api.create(&PostParams::default(), &object).await;
+            let created = created.unwrap_or_else(|error| panic!("{object:?}: {error}"));
+            if created.types.as_ref().unwrap().kind == "Server" {
+                // As the other version left it, whose BMC nobody can ask.
+                let status = json!({ "status": { "state": "Reserved", "powerState": "On" } });
+                let params = PatchParams::default();
+                api.patch_status(&name, &params, &Patch::Merge(status)).await.unwrap();
+            }
+        }
+        // All at once, the namespace before what is in it.
+        let namespaces = Api::<Namespace>::all(stack.client.clone());
+        namespaces.delete(&namespace, &DeleteParams::default()).await.unwrap();
+        for (object, _) in &all {
+            let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+            let deleted = of(stack, &object).delete(&name, &DeleteParams::default()).await;
+            assert!(
+                matches!(&deleted, Ok(_))
+                    || matches!(&deleted, Err(kube::Error::Api(status)) if status.is_not_found()),
+                "{deleted:?}"
+            );
+        }
+        for (object, _) in &all {
+            let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+            let kind = object.types.clone().unwrap().kind;
+            gone(&of(stack, &object), &name).await.with_context(|| kind).unwrap();
+        }
+        gone(&namespaces, &namespace).await.unwrap();
+    });
+}
+
+/// An object of every kind that other versions know, with the finalizers that they put there.
+fn everything(name: &str, namespace: &str) -> Vec<(Value, Option<&'static str>)> {
+    const METAL: &str = "metal.ironcore.dev/v1alpha1";
+    const BOOT: &str = "boot.ironcore.dev/v1alpha1";
+    let object = |group: &str, kind: &str, namespace: Option<&str>, spec: Value| {
+        json!({
+            "apiVersion": group, "kind": kind,
+            "metadata": { "name": name, "namespace": namespace }, "spec": spec,
+        })
+    };
+    let here = Some(namespace);
+    let reference = json!({ "name": name });
+    let full = json!({ "name": name, "namespace": namespace });
+    let uuid = Uuid::from_u128(u128::from(std::process::id()) << 64 | 0xe317).to_string();
+    // Port 9 discards, where anybody listens at all.
+    let bmc = json!({
+        "access": { "ip": "127.0.0.9", "macAddress": "02:00:00:aa:bb:09" },
+        "bmcSecretRef": reference,
+        "protocol": { "name": "Redfish", "port": 9, "scheme": "https" },
+    });
+    let server = json!({
+        "systemUUID": uuid, "systemURI": "/redfish/v1/Systems/1", "bmcRef": reference,
+        "serverClaimRef": full, "bootConfigurationRef": full,
+        "serverMaintenanceRef": full, "maintenanceBootConfigurationRef": full,
+    });
+    let claim = json!({ "power": "On", "image": "registry.example/os:1", "serverRef": reference });
+    let maintenance = json!({ "serverRef": reference, "policy": "Enforced" });
+    let boots = json!({ "serverRef": reference, "image": "registry.example/os:1" });
+    let endpoint = json!({ "ip": "127.0.0.9", "macAddress": "02:00:00:aa:bb:09" });
+    let ipxe = json!({ "kernelURL": "http://a/k", "initrdURL": "http://a/i" });
+    let mut secret = object(METAL, "BMCSecret", None, Value::Null);
+    secret.as_object_mut().unwrap().remove("spec");
+    secret["stringData"] = json!({ "username": "a", "password": "b" });
+    let mut all = vec![
+        (object(METAL, "Endpoint", None, endpoint), Some(finalizer::ENDPOINT)),
+        (secret, None),
+        (object(METAL, "BMC", None, bmc), Some(finalizer::BMC)),
+        (object(METAL, "Server", None, server), Some(finalizer::SERVER)),
+        (object(METAL, "ServerClaim", here, claim), Some(finalizer::SERVER_CLAIM)),
+        (
+            object(METAL, "ServerMaintenance", here, maintenance),
+            Some(finalizer::SERVER_MAINTENANCE),
+        ),
+        (object(METAL, "ServerBootConfiguration", here, boots), None),
+        (object(BOOT, "IPXEBootConfig", here, ipxe), None),
+        (object(BOOT, "HTTPBootConfig", here, json!({ "ukiURL": "http://a/u" })), None),
+    ];
+    for (file, finalizer) in UNATTENDED.iter().filter(|(file, _)| *file != "servermaintenance") {
+        let mut sample = sample(file).unwrap();
+        sample.metadata.name = Some(name.to_owned());
+        sample.metadata.namespace = None;
+        all.push((serde_json::to_value(sample).unwrap(), Some(*finalizer)));
+    }
+    all
+}
+
+/// The API of an object.
+fn of(stack: &Stack, object: &DynamicObject) -> Api<DynamicObject> {
+    let types = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
+    let plural = types.kind.to_lowercase();
+    let plural = if plural.ends_with("settings") { plural } else { format!("{plural}s") };
+    let resource = ApiResource::from_gvk_with_plural(&types, &plural);
+    match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(stack.client.clone(), namespace, &resource),
+        None => Api::all_with(stack.client.clone(), &resource),
+    }
+}
+
+#[test]
 fn what_has_no_effect_is_told_once_on_its_object() {
     on_stack(async |stack| {
         let name = unique("told");
@@ -167,8 +279,7 @@ fn what_has_no_effect_is_told_once_on_its_object() {
 
 /// Creates the sample of a kind with a finalizer, deletes it, and waits until it is gone.
 async fn leaves(stack: &Stack, kind: &str, finalizer: &str) -> Result<()> {
-    let file = workspace().join(format!("config/samples/metal_v1alpha1_{kind}.yaml"));
-    let mut object: DynamicObject = serde_saphyr::from_str(&fs::read_to_string(file)?)?;
+    let mut object = sample(kind)?;
     let types = object.types.clone().context("no kind")?;
     let resource = ApiResource::from_gvk_with_plural(
         &GroupVersionKind::try_from(&types)?,
@@ -185,6 +296,11 @@ async fn leaves(stack: &Stack, kind: &str, finalizer: &str) -> Result<()> {
     all.create(&PostParams::default(), &object).await?;
     all.delete(&name, &DeleteParams::default()).await?;
     gone(&all, &name).await
+}
+
+fn sample(kind: &str) -> Result<DynamicObject> {
+    let file = workspace().join(format!("config/samples/metal_v1alpha1_{kind}.yaml"));
+    Ok(serde_saphyr::from_str(&fs::read_to_string(file)?)?)
 }
 
 fn namespace_of(kind: &str) -> Option<&'static str> {
