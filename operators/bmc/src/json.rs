@@ -4,6 +4,12 @@
 //! objects with one short field eighty. So what it takes is counted while it is made. What firmware
 //! gets wrong costs the value that it is in, and not the resource.
 
+mod extent;
+mod mend;
+
+pub(crate) use extent::Extent;
+
+use mend::mend;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::{cell::Cell, fmt};
@@ -135,87 +141,6 @@ impl<'de> Visitor<'de> for Counted<'_> {
     }
 }
 
-/// What was meant: without a byte order mark and what follows the end, every byte that is not
-/// UTF-8 read as Latin-1, no control character or unknown escape in a string, no comma before an
-/// end.
-fn mend(body: &[u8]) -> String {
-    let text = decoded(body);
-    let text = text.trim_start_matches('\u{feff}').trim_matches(|c: char| c <= ' ');
-    let mut mended = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    let mut in_string = false;
-    while let Some(c) = rest.next() {
-        match (in_string, c) {
-            (_, '"') => {
-                in_string = !in_string;
-                mended.push('"');
-            }
-            (true, '\\') => rest = escape(rest, &mut mended),
-            (false, ']' | '}') => {
-                let end = mended.trim_end();
-                mended.truncate(end.strip_suffix(',').unwrap_or(end).len());
-                mended.push(c);
-            }
-            (_, c) if c.is_control() => mended.push(' '),
-            (_, c) => mended.push(c),
-        }
-    }
-    mended
-}
-
-/// What follows a backslash, in a form that is known.
-fn escape<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::Chars<'a> {
-    let text = rest.as_str();
-    match rest.next() {
-        Some(c @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => mended.extend(['\\', c]),
-        Some('u') => {
-            let unit = |text: &str| {
-                let digits = text.strip_prefix('u')?.get(..4)?;
-                let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-                u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
-            };
-            let Some(first) = unit(text) else {
-                mended.push_str("\\\\u");
-                return rest;
-            };
-            let second = text.get(5..).and_then(|text| unit(text.strip_prefix('\\')?));
-            let units: Vec<u16> = [Some(first), second].into_iter().flatten().collect();
-            let Some(Ok(c)) = char::decode_utf16(units).next() else {
-                // Half of a character.
-                mended.push_str("\\ufffd");
-                return text[5..].chars();
-            };
-            let length = if c.len_utf16() == 1 { 5 } else { 11 };
-            mended.push('\\');
-            mended.push_str(&text[..length]);
-            return text[length..].chars();
-        }
-        Some(c) if !c.is_control() => mended.extend(['\\', '\\', c]),
-        Some(_) => mended.push_str("\\\\ "),
-        None => {}
-    }
-    rest
-}
-
-fn decoded(body: &[u8]) -> String {
-    let utf16 = |of: fn([u8; 2]) -> u16| {
-        let units = body.chunks_exact(2).map(|pair| of([pair[0], pair[1]]));
-        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-    };
-    match body {
-        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
-        _ => {
-            let mut text = String::with_capacity(body.len());
-            for chunk in body.utf8_chunks() {
-                text.push_str(chunk.valid());
-                text.extend(chunk.invalid().iter().map(|byte| char::from(*byte)));
-            }
-            text
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,9 +161,33 @@ mod tests {
             (b"{\"a\": \"\\ud83d\\ude00\x02\"}", json!({"a": "\u{1f600} "})),
             (b"{\"a\": \"\\u00zz\"}", json!({"a": "\\u00zz"})),
             (b"{\"a\": [1, 2, ], \"b\": 2, }", json!({"a": [1, 2], "b": 2})),
+            (b"{\"a\": [1,, 2], \"b\": , \"c\":}", json!({"a": [1, 2], "b": null, "c": null})),
+            (b"{\"a\": 1 \"b\": [{} {}]\n\"c\": 2}", json!({"a": 1, "b": [{}, {}], "c": 2})),
         ] {
             let shown = String::from_utf8_lossy(sent);
             assert_eq!(object(sent, ENOUGH).unwrap(), read, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_json_costs_its_value() {
+        for word in ["NaN", "-nan", "Infinity", "-Inf", ".5", "01", "0x1F", "None", "N/A", "1e999"]
+        {
+            let sent = format!("{{\"a\": {word}, \"b\": [{word}], \"c\": 2}}");
+            let read = json!({"a": null, "b": [null], "c": 2});
+            assert_eq!(object(sent.as_bytes(), ENOUGH).unwrap(), read, "{word}");
+        }
+        let python = object(b"{'a': True}", ENOUGH);
+        assert!(python.is_err(), "a name is not guessed");
+        let words = object(b"{\"a\": True, \"b\": FALSE, \"c\": -1.5e3}", ENOUGH).unwrap();
+        assert_eq!(words, json!({"a": true, "b": false, "c": -1500.0}));
+    }
+
+    #[test]
+    fn what_follows_the_object_is_ignored() {
+        for after in ["}", "<!-- 12 ms -->", "{\"b\": 2}", "\0\0", "\r\n0\r\n", "]"] {
+            let sent = format!("{{\"a\": \"x}}\"}}{after}");
+            assert_eq!(object(sent.as_bytes(), ENOUGH).unwrap(), json!({"a": "x}"}), "{after}");
         }
     }
 
