@@ -8,7 +8,7 @@ use crate::{
     uri,
 };
 use http::Method;
-use metal_core::redfish::ResetType;
+use metal_core::redfish::{PowerState, ResetType};
 use serde_json::{Value, json};
 
 /// Why a reset is not even tried.
@@ -18,6 +18,8 @@ enum ActionError {
     NotOffered(&'static str),
     #[error("it allows only {0}")]
     NotAllowed(String),
+    #[error("it can only press the power button, and the host is not on")]
+    NotOn,
 }
 
 /// Resets a system, and waits until that is done.
@@ -29,7 +31,7 @@ pub(crate) async fn reset_system(
     const NAME: &str = "#ComputerSystem.Reset";
     let action = match call.memory().reset_of(uri) {
         Some(action) => action,
-        None => call.get(uri).await?.body["Actions"][NAME].take(),
+        None => call.get(uri).await?.body["Actions"][NAME].clone(),
     };
     // It uses an override up.
     call.memory().saw_effect(uri);
@@ -49,7 +51,7 @@ pub(crate) async fn reset_manager(
     reset: ResetType,
 ) -> Result<(), Error> {
     const NAME: &str = "#Manager.Reset";
-    let action = call.get(uri).await?.body["Actions"][NAME].take();
+    let action = call.get(uri).await?.body["Actions"][NAME].clone();
     post(call, uri, NAME, &action, (Kind::ResetManager(reset), reset)).await
 }
 
@@ -62,18 +64,22 @@ async fn post(
 ) -> Result<(), Error> {
     let what = format!("reset {uri} with {reset}");
     let cannot = |why| failed(what.clone(), why);
-    let target = action["target"].as_str().and_then(|link| uri::path_of(link, call.address()));
+    let target = action["target"].as_str().and_then(uri::path_of);
     let target = target.ok_or_else(|| cannot(ActionError::NotOffered(name)))?;
     let allowed = allowable(call, action, "ResetType").await?;
     let choices = choices(reset, &allowed);
     if choices.is_empty() {
         return Err(cannot(ActionError::NotAllowed(call.redacted(allowed.join(", ")))));
     }
-    let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
+    let button = ResetType::PushPowerButton.to_string();
+    if choices.iter().any(|it| it.eq_ignore_ascii_case(&button)) && !is_on(call, uri).await? {
+        return Err(cannot(ActionError::NotOn));
+    }
     let write = Write {
         kind,
         method: Method::POST,
         uri: &target,
+        owner: Some(uri),
         etags: crate::call::Etags::default(),
         settings: None,
         body: json!({}),
@@ -81,6 +87,7 @@ async fn post(
         sets: choices.iter().map(|it| set([it.as_str()])).collect(),
         present: Value::Null,
         unseen: vec![],
+        wanted: None,
         action: what,
     };
     match kind {
@@ -112,20 +119,39 @@ pub(crate) async fn allowable(
     Ok(found.map(|it| field::texts(&it["AllowableValues"])).unwrap_or_default())
 }
 
-/// The types to ask for, one after the other: this one, and another that does the same. Of a BMC
-/// that says what it allows, only what it allows. A graceful one is never replaced by force: that
-/// is for the caller to decide.
-fn choices(reset: ResetType, allowed: &[String]) -> Vec<ResetType> {
-    use ResetType::{ForceOn, ForceRestart, On, PowerCycle};
+/// What to ask for, one after the other: this type, and another that does the same, each as the BMC
+/// spells it. Of a BMC that says what it allows, only what it allows. A graceful one is never
+/// replaced by force: that is for the caller to decide.
+fn choices(reset: ResetType, allowed: &[String]) -> Vec<String> {
+    use ResetType::{ForceOn, ForceRestart, GracefulShutdown, On, PowerCycle, PushPowerButton};
     let other = match reset {
         On => Some(ForceOn),
         ForceOn => Some(On),
         ForceRestart => Some(PowerCycle),
         PowerCycle => Some(ForceRestart),
-        ResetType::ForceOff | ResetType::GracefulShutdown | ResetType::GracefulRestart => None,
+        // HPE iLO 4 knows no other way to ask.
+        GracefulShutdown if !allowed.is_empty() => Some(PushPowerButton),
+        _ => None,
     };
-    let is_allowed = |reset: &ResetType| allowed.is_empty() || allowed.contains(&reset.to_string());
-    [Some(reset), other].into_iter().flatten().filter(is_allowed).collect()
+    let spelled = |reset: ResetType| {
+        let name = reset.to_string();
+        if allowed.is_empty() {
+            return Some(name);
+        }
+        allowed.iter().find(|allowed| allowed.eq_ignore_ascii_case(&name)).cloned()
+    };
+    let mut choices: Vec<_> =
+        [Some(reset), other].into_iter().flatten().filter_map(spelled).collect();
+    if reset == GracefulShutdown {
+        choices.truncate(1);
+    }
+    choices
+}
+
+/// Whether the host is on: then a press of its button asks it to shut down, else it would start.
+async fn is_on(call: &Call<'_>, uri: &str) -> Result<bool, Error> {
+    let power = call.get(uri).await?.body["PowerState"].clone();
+    Ok(field::word(&power) == Some(PowerState::On))
 }
 
 #[cfg(test)]
@@ -136,15 +162,18 @@ mod tests {
     fn a_reset_is_replaced_only_by_one_that_does_the_same() {
         use ResetType::{ForceOff, ForceOn, ForceRestart, GracefulShutdown, On, PowerCycle};
         for (wanted, allowed, chosen) in [
-            (On, &["On", "ForceOff"][..], &[On][..]),
-            (On, &["ForceOn", "ForceOff"], &[ForceOn]),
-            (ForceOn, &["On"], &[On]),
-            (PowerCycle, &["ForceRestart"], &[ForceRestart]),
-            (ForceRestart, &["PowerCycle"], &[PowerCycle]),
+            (On, &["On", "ForceOff"][..], &["On"][..]),
+            (On, &["on", "ForceOff"], &["on"]),
+            (On, &["ForceOn", "ForceOff"], &["ForceOn"]),
+            (ForceOn, &["On"], &["On"]),
+            (PowerCycle, &["ForceRestart"], &["ForceRestart"]),
+            (ForceRestart, &["PowerCycle"], &["PowerCycle"]),
             (GracefulShutdown, &["ForceOff"], &[]),
+            (GracefulShutdown, &["ForceOff", "PushPowerButton"], &["PushPowerButton"]),
+            (GracefulShutdown, &["PushPowerButton", "GracefulShutdown"], &["GracefulShutdown"]),
             (ForceOff, &["PushPowerButton"], &[]),
-            (PowerCycle, &[], &[PowerCycle, ForceRestart]),
-            (GracefulShutdown, &[], &[GracefulShutdown]),
+            (PowerCycle, &[], &["PowerCycle", "ForceRestart"]),
+            (GracefulShutdown, &[], &["GracefulShutdown"]),
         ] {
             let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
             assert_eq!(choices(wanted, &allowed), chosen, "{wanted} of {allowed:?}");

@@ -3,6 +3,7 @@
 use crate::{
     Error,
     call::{Call, Resource, failed},
+    field,
     forms::{self, Kind, Parameter, Write, set},
     quirks, settings, system,
 };
@@ -17,7 +18,7 @@ const MODE: &str = "BootSourceOverrideMode";
 #[error("it allows only {0}")]
 struct NotAllowed(String);
 
-/// Sets the source of the next boot, and of no other.
+/// Sets the source of the next boot, and of no other. From `None`, it drops an override.
 pub(crate) async fn boot_once(
     call: &Call<'_>,
     uri: &str,
@@ -25,6 +26,10 @@ pub(crate) async fn boot_once(
     mode: Option<BootMode>,
 ) -> Result<(), Error> {
     let resource = call.get(uri).await?;
+    if source == BootSource::None {
+        let change = json!({"BootSourceOverrideEnabled": BootEnabled::Disabled.to_string()});
+        return write(uri, resource, &change).send(call).await;
+    }
     let system = system::read(call, uri.to_owned(), &resource.body).await?;
     let allowable = &system.boot.allowable;
     if !allowable.is_empty() && !allowable.contains(&source) {
@@ -34,10 +39,11 @@ pub(crate) async fn boot_once(
     }
     let unseen = call.memory().unseen(uri);
     let change = json!({
-        "BootSourceOverrideEnabled": BootEnabled::Once.to_string(),
+        "BootSourceOverrideEnabled": once(&resource.body["Boot"]).to_string(),
         "BootSourceOverrideTarget": source.to_string(),
     });
     let has_mode = resource.body["Boot"].get(MODE).is_some();
+    let wanted = Some((source, mode));
     let sent = quirks::mode_to_send(mode, &system, has_mode);
     let mut sets = vec![set([]), set([MODE])];
     if sent.is_some() {
@@ -46,8 +52,17 @@ pub(crate) async fn boot_once(
     let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
     let mode = Parameter::new(&["Boot", MODE], mode.to_string());
     let parameters = vec![mode, forms::apply_time()];
-    let write = write(call, uri, resource, &change);
-    Write { kind: Kind::BootOverride, parameters, sets, unseen, ..write }.send(call).await
+    let write = write(uri, resource, &change);
+    Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
+}
+
+/// How a BMC says "once". One that cannot goes on until it is told otherwise.
+fn once(boot: &Value) -> BootEnabled {
+    let allowed: Vec<BootEnabled> =
+        field::words(&boot["BootSourceOverrideEnabled@Redfish.AllowableValues"]);
+    let is_continuous =
+        allowed.contains(&BootEnabled::Continuous) && !allowed.contains(&BootEnabled::Once);
+    if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once }
 }
 
 /// The mode to send where a BMC insists on one: the wanted one if it has that, else the present.
@@ -65,21 +80,23 @@ pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> 
     if system.boot.enabled != BootEnabled::Disabled {
         change["BootSourceOverrideEnabled"] = Value::from(BootEnabled::Disabled.to_string());
     }
-    write(call, uri, resource, &change).send(call).await
+    write(uri, resource, &change).send(call).await
 }
 
-fn write<'a>(call: &Call<'_>, uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {
+fn write<'a>(uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {
     Write {
         kind: Kind::BootOrder,
         method: Method::PATCH,
         uri,
-        settings: settings::link(call, &resource.body),
+        settings: settings::link(&resource.body),
         etags: resource.etags,
         body: json!({ "Boot": change }),
         parameters: vec![forms::apply_time()],
         sets: vec![set([])],
         present: json!({ "Boot": resource.body["Boot"] }),
         unseen: vec![],
+        wanted: None,
+        owner: None,
         action: format!("change {uri}"),
     }
 }

@@ -4,11 +4,11 @@ use crate::{
     Error, Permit,
     budget::{Budget, Excess},
     endpoint::{Endpoint, Request},
-    line::misbehaving,
     memory::Memory,
     message::{self, Refused},
     redact::redacted,
     root::Root,
+    transmit::misbehaving,
     uri,
     wire::{Reply, Unanswered},
 };
@@ -86,6 +86,9 @@ impl<'a> Call<'a> {
 
     /// Sends a request and returns its answer, whatever that is.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, Error> {
+        if self.is_over() {
+            return Err(late());
+        }
         let request = match request.method {
             Method::GET | Method::HEAD => Cow::Borrowed(request),
             _ => Cow::Owned(request.permitted(self.permit)),
@@ -123,7 +126,7 @@ impl<'a> Call<'a> {
 
     /// The path to send for a link that a BMC or a caller gave.
     pub(crate) fn path(&self, link: &str) -> Result<String, Error> {
-        uri::path_of(link, self.address()).ok_or_else(|| {
+        uri::path_of(link).ok_or_else(|| {
             let link: String = link.chars().take(200).collect();
             failed("follow a link".to_owned(), Unusable::Uri(link))
         })
@@ -147,7 +150,7 @@ impl<'a> Call<'a> {
     pub(crate) fn refused(&self, reply: &Reply) -> Refused {
         let credentials = self.endpoint.credentials();
         let password = credentials.as_ref().map_or("", |known| known.password.as_str());
-        Refused::new(reply.status, &reply.body, &[password])
+        Refused::read(reply, &self.endpoint.target, &[password])
     }
 
     /// What a BMC has said, without the password, and not longer than anybody wants to read.
@@ -172,17 +175,19 @@ pub(crate) fn failed(action: String, source: impl StdError + Send + Sync + 'stat
     Error::Failed { action, source: source.into() }
 }
 
-/// Whether an error means that asking this BMC for something else is no use. A resource that hangs
-/// or breaks the connection says nothing about the others.
+/// Whether an error means that asking this BMC for something else is no use.
 pub(crate) fn is_fatal(error: &Error) -> bool {
+    !is_of_a_part(error)
+}
+
+/// Whether an error says nothing about other resources: this one hangs, breaks the connection, is
+/// too long or is refused, or the time of the call was over when its turn came.
+pub(crate) fn is_of_a_part(error: &Error) -> bool {
     match error {
-        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => true,
-        Error::Misbehaving { source, .. } => !is_of_one_resource(source.as_ref()),
-        Error::Unreachable(source) => {
-            // A request without an answer is none of the whole connection.
-            !source.is::<Unanswered>()
-        }
-        Error::Failed { .. } => false,
+        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => false,
+        Error::Misbehaving { source, .. } => is_of_one_resource(source.as_ref()),
+        Error::Unreachable(source) => source.is::<Unanswered>() || source.is::<Late>(),
+        Error::Failed { .. } => true,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     field,
     message::reason,
     root::Root,
+    uri,
 };
 use serde_json::Value;
 use std::collections::HashSet;
@@ -29,10 +30,22 @@ pub(crate) struct Member {
 impl Member {
     /// The member, read now if the collection did not come with it.
     pub(crate) async fn read(self, call: &Call<'_>) -> Result<(String, Value), Error> {
-        let body = match self.body {
-            Some(body) => call.object(&body, || format!("get {}", self.uri)).await?,
-            None => call.get(&self.uri).await?.body,
-        };
+        self.read_whole(call, |_| true).await
+    }
+
+    /// The same, read now also if what the collection came with is not enough.
+    pub(crate) async fn read_whole(
+        self,
+        call: &Call<'_>,
+        is_enough: impl Fn(&Value) -> bool,
+    ) -> Result<(String, Value), Error> {
+        if let Some(body) = self.body {
+            let body = call.object(&body, || format!("get {}", self.uri)).await?;
+            if is_enough(&body) {
+                return Ok((self.uri, body));
+            }
+        }
+        let body = call.get(&self.uri).await?.body;
         Ok((self.uri, body))
     }
 
@@ -42,18 +55,44 @@ impl Member {
     }
 
     /// The members that a list of links names, each once.
-    pub(crate) fn list(value: &Value, call: &Call<'_>) -> Vec<Self> {
+    pub(crate) fn list(value: &Value) -> Vec<Self> {
         let mut known = HashSet::new();
         let entries = value.as_array().into_iter().flatten();
-        let members = entries.filter_map(|entry| Self::new(entry, call));
-        members.filter(|member| known.insert(member.uri.clone())).take(MEMBERS).collect()
+        let members = entries.filter_map(|entry| Self::new(entry, Asked::Links));
+        members.filter(|member| known.insert(member.key())).take(MEMBERS).collect()
     }
 
-    fn new(entry: &Value, call: &Call<'_>) -> Option<Self> {
-        let uri = field::link(entry, call.address())?;
-        let is_whole = entry.get("Id").is_some() || entry.get("Name").is_some();
+    fn new(entry: &Value, asked: Asked) -> Option<Self> {
+        let uri = field::link(entry)?;
+        let is_whole = is_whole(entry, asked);
         Some(Self { uri, body: is_whole.then(|| entry.to_string().into_bytes().into()) })
     }
+
+    /// What is the same in every spelling of its URI.
+    fn key(&self) -> String {
+        key(&self.uri)
+    }
+}
+
+/// What a collection was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Links,
+    Members,
+}
+
+/// Whether an entry is the member itself. Some firmware adds a name to the link, or an error.
+fn is_whole(entry: &Value, asked: Asked) -> bool {
+    /// As many fields may come with a link: its type, name and id.
+    const STUB: usize = 4;
+    const FEW: usize = 6;
+    let fields = entry.as_object().map_or(0, serde_json::Map::len);
+    let is_typed = asked == Asked::Members && entry["@odata.type"].is_string();
+    entry.get("error").is_none() && (fields > FEW || is_typed && fields > STUB)
+}
+
+fn key(uri: &str) -> String {
+    uri.trim_end_matches('/').to_ascii_lowercase()
 }
 
 /// A collection, as far as it was read.
@@ -70,16 +109,16 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Takes the members of a page, and returns the link to the next.
-    fn take(&mut self, page: &Value, call: &Call<'_>) -> Option<String> {
+    fn take(&mut self, (page, asked): (&Value, Asked)) -> Option<String> {
         let entries = page["Members"].as_array();
         for entry in entries.into_iter().flatten() {
             self.entries += 1;
-            match Member::new(entry, call) {
+            match Member::new(entry, asked) {
                 None => self.unusable += 1,
                 Some(_) if self.members.len() == MEMBERS => {}
-                Some(member) if self.known.contains(&member.uri) => {}
+                Some(member) if self.known.contains(&member.key()) => {}
                 Some(member) => {
-                    self.known.insert(member.uri.clone());
+                    self.known.insert(member.key());
                     self.members.push(member);
                 }
             }
@@ -122,15 +161,16 @@ pub(crate) async fn members(
         unusable: 0,
         count: None,
     };
-    let mut pages = HashSet::from([collection.to_owned()]);
-    let mut next = walk.take(&first_page(call, root, collection).await?, call);
+    let (mut page, mut pages) = (collection.to_owned(), HashSet::from([key(collection)]));
+    let (first, asked) = first_page(call, root, collection).await?;
+    let mut next = walk.take((&first, asked));
     while let Some(link) = next.filter(|_| walk.members.len() < MEMBERS) {
         let far = walk.members.len();
-        let Ok(path) = call.path(&link) else {
+        let Some(path) = uri::resolved(&link, &page) else {
             missing.push(format!("{collection}, beyond {far}: its nextLink cannot be used"));
             return Ok(walk.members);
         };
-        if pages.contains(&path) {
+        if pages.contains(&key(&path)) {
             missing.push(format!("{collection}, beyond {far}: its nextLink leads back to {path}"));
             return Ok(walk.members);
         }
@@ -139,32 +179,38 @@ pub(crate) async fn members(
             return Ok(walk.members);
         }
         next = match call.get(&path).await {
-            Ok(page) => walk.take(&page.body, call),
+            Ok(page) => walk.take((&page.body, asked)),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
                 missing.push(format!("{collection}, beyond {far}: {}", reason(&error)));
                 return Ok(walk.members);
             }
         };
-        pages.insert(path);
+        pages.insert(key(&path));
+        page = path;
     }
     walk.faults(missing);
     Ok(walk.members)
 }
 
-async fn first_page(call: &Call<'_>, root: &Root, collection: &str) -> Result<Value, Error> {
+/// The first page, and what was asked for.
+async fn first_page(
+    call: &Call<'_>,
+    root: &Root,
+    collection: &str,
+) -> Result<(Value, Asked), Error> {
     if let Some(query) = root.expand() {
         let mark = if collection.contains('?') { '&' } else { '?' };
         match call.get(&format!("{collection}{mark}{query}")).await {
-            Ok(page) => return Ok(page.body),
+            Ok(page) => return Ok((page.body, Asked::Members)),
             Err(error) if is_fatal(&error) => return Err(error),
             // Either the BMC promised too much, or the collection is not there at all.
             Err(_) => {
                 let page = call.get(collection).await?;
                 root.give_up_expand();
-                return Ok(page.body);
+                return Ok((page.body, Asked::Links));
             }
         }
     }
-    Ok(call.get(collection).await?.body)
+    Ok((call.get(collection).await?.body, Asked::Links))
 }

@@ -68,12 +68,12 @@ pub struct Limits {
     pub write: Duration,
     /// Between two looks at a task, where the BMC does not say.
     pub task_poll: Duration,
-    /// Requests that wait for one BMC; more are refused.
-    pub queue: usize,
     /// For how long a connection without requests is trusted to be alive.
     pub idle: Duration,
     /// For how long refused credentials are not tried again.
     pub lockout: Duration,
+    /// The same for those that worked before, twice: the BMC may be starting.
+    pub second_try: Duration,
     /// For how long a BMC without a free session, and without Basic authentication, is not asked
     /// for one again.
     pub sessions_full: Duration,
@@ -103,9 +103,9 @@ impl Default for Limits {
             inventory: seconds(300),
             write: seconds(120),
             task_poll: seconds(1),
-            queue: 16,
             idle: seconds(300),
             lockout: seconds(30 * 60),
+            second_try: seconds(3 * 60),
             sessions_full: seconds(60),
             rest: seconds(1),
             longest_rest: seconds(120),

@@ -1,4 +1,4 @@
-//! One BMC, whoever talks to it: a queue, and behind it one line for one request at a time.
+//! One BMC, whoever talks to it: one line, for one request at a time.
 
 use crate::{
     Config, Counters, Error, Permit, Target,
@@ -17,7 +17,7 @@ use metal_core::redfish::Credentials;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{
     sync::{self, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// What all BMCs of a fleet have in common.
@@ -83,22 +83,18 @@ pub(crate) struct Endpoint {
     pub(crate) shared: Arc<Shared>,
     credentials: Mutex<Option<Credentials>>,
     pin: Mutex<Option<Pin>>,
-    queue: Semaphore,
+    held_back: Mutex<Option<(Credentials, Instant)>>,
+    host_name: Mutex<Option<String>>,
     traffic: Traffic,
     pub(crate) memory: Memory,
     line: sync::Mutex<Line>,
 }
 
-/// More calls wait for one BMC than it could answer in time.
-#[derive(Debug, thiserror::Error)]
-#[error("too many requests wait for this BMC already")]
-struct Crowded;
-
 impl Endpoint {
     pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
-        let queue = Semaphore::new(shared.config.limits.queue);
-        let (credentials, pin, traffic, memory, line) = Default::default();
-        Self { target, shared, credentials, pin, queue, traffic, memory, line }
+        let (credentials, pin, held_back, host_name) = Default::default();
+        let (traffic, memory, line) = Default::default();
+        Self { target, shared, credentials, pin, held_back, host_name, traffic, memory, line }
     }
 
     /// What one call may take.
@@ -114,19 +110,28 @@ impl Endpoint {
         self.pin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends one request in its turn, logged in.
+    /// The host name that its certificate may be for.
+    pub(crate) fn host_name(&self) -> MutexGuard<'_, Option<String>> {
+        self.host_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Credentials that another process was refused with, and until when they are held back.
+    pub(crate) fn held_back(&self) -> MutexGuard<'_, Option<(Credentials, Instant)>> {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends one request in its turn, logged in. How long it waits for that is for its call to bound:
+    /// there are as many waiting as this process has calls, and none is refused for that.
     pub(crate) async fn exchange(
         &self,
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Reply, Error> {
-        let _place = self.place()?;
         self.line.lock().await.exchange(self, request, budget).await
     }
 
     /// The service root: as it was when the BMC was last found to be there.
     pub(crate) async fn root(&self, budget: &Budget<'_>) -> Result<Arc<Root>, Error> {
-        let _place = self.place()?;
         self.line.lock().await.known_root(self, budget).await
     }
 
@@ -145,9 +150,5 @@ impl Endpoint {
     /// Whether there is something to end.
     pub(crate) fn is_idle(&self) -> bool {
         self.line.try_lock().is_ok_and(|line| !matches!(line.auth, Auth::Session { .. }))
-    }
-
-    fn place(&self) -> Result<sync::SemaphorePermit<'_>, Error> {
-        self.queue.try_acquire().map_err(|_| Error::Unreachable(Crowded.into()))
     }
 }

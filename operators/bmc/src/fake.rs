@@ -236,6 +236,7 @@ impl State {
             ResetType::ForceOff | ResetType::GracefulShutdown => {
                 self.switch(index, PowerState::Off);
             }
+            ResetType::PushPowerButton | ResetType::Other => {}
             ResetType::GracefulRestart | ResetType::ForceRestart | ResetType::PowerCycle => {
                 if was == PowerState::On {
                     self.boot(index);

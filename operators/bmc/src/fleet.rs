@@ -87,6 +87,14 @@ impl Connect for Fleet {
         *self.endpoint(target).pin() = pin;
     }
 
+    fn set_host_name(&self, target: &Target, name: Option<&str>) {
+        *self.endpoint(target).host_name() = name.map(str::to_owned);
+    }
+
+    fn hold_back(&self, target: &Target, credentials: &Credentials, rest: Duration) {
+        *self.endpoint(target).held_back() = Some((credentials.clone(), Instant::now() + rest));
+    }
+
     async fn forget(&self, target: &Target) {
         if let Some(endpoint) = self.with(|endpoints| endpoints.remove(target)) {
             endpoint.log_out().await;

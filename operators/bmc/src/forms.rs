@@ -7,27 +7,35 @@
 //!
 //! | blamed                              | then                                                |
 //! |-------------------------------------|-----------------------------------------------------|
-//! | the condition (412, 428, "If-Match")| another ETag, weak or strong, `*`, none             |
+//! | the condition (412, 428, "If-Match")| another ETag, weak or strong, `*`, none, in the body|
 //! | a parameter (`MessageArgs`, ...)    | without it if it was sent, else with it             |
-//! | the resource (404, 405, 501)        | the resource of settings to come                    |
+//! | the resource (404, 405, 501)        | the resource of settings to come, or back           |
 //! | nothing                             | other parameters, without condition, other resource |
+
+mod attempt;
+mod condition;
+mod parameter;
+mod refusal;
+
+pub(crate) use parameter::{Parameter, apply_time, set};
+pub(crate) use refusal::AllRefused;
 
 use crate::{
     Error,
     call::{Call, Etags, failed},
-    endpoint::Request,
-    json,
-    message::{self, Refused},
-    task,
+    json, task,
     wire::Reply,
 };
-use http::{HeaderValue, Method, StatusCode, header};
-use metal_core::redfish::ResetType;
-use serde_json::{Value, json};
-use std::{collections::BTreeSet, error::Error as StdError, fmt};
+use attempt::Attempt;
+use condition::Condition;
+use http::{Method, StatusCode};
+use metal_core::redfish::{BootMode, BootSource, ResetType};
+use refusal::{Blame, Refusal, is_of_form};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// As many forms are tried.
-pub(crate) const MOST: usize = 8;
+pub(crate) const MOST: usize = 12;
 /// Memory that a refusal may take.
 const REFUSAL: usize = 256 << 10;
 
@@ -43,6 +51,13 @@ pub(crate) enum Kind {
     ResetManager(ResetType),
 }
 
+impl Kind {
+    /// Whether it is a setting of the boot.
+    fn is_of_boot(self) -> bool {
+        matches!(self, Self::BootOverride | Self::BootOrder)
+    }
+}
+
 /// Where it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
@@ -50,23 +65,6 @@ pub(crate) enum Place {
     Resource,
     /// The resource of settings to come (`@Redfish.Settings`; DSP0266, section 9.10).
     Settings,
-}
-
-/// On what condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Condition {
-    /// The ETag of the header; without one, that of the body.
-    Etag,
-    /// `@odata.etag`, where it is another.
-    Body,
-    /// The ETag as a weak one if it is strong, and the other way round.
-    OtherStrength,
-    /// That of the body, likewise.
-    OtherBody,
-    /// Whatever it is.
-    Any,
-    /// None.
-    Without,
 }
 
 /// A form of a write.
@@ -77,51 +75,14 @@ pub(crate) struct Form {
     with: BTreeSet<String>,
 }
 
-/// A parameter that is not needed everywhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Parameter {
-    /// What it is called in errors, and in a set of parameters.
-    pub(crate) name: String,
-    /// Where it stands.
-    path: Vec<String>,
-    value: Value,
-    /// One of several values for the same place: never left out.
-    is_choice: bool,
-}
-
-impl Parameter {
-    pub(crate) fn new(path: &[&str], value: impl Into<Value>) -> Self {
-        let name = path.last().copied().unwrap_or_default().to_owned();
-        let path = path.iter().map(|name| (*name).to_owned()).collect();
-        Self { name, path, value: value.into(), is_choice: false }
-    }
-
-    /// One value of several for the same place.
-    pub(crate) fn choice(name: &str, value: &str) -> Self {
-        let path = vec![name.to_owned()];
-        Self { name: value.to_owned(), path, value: value.into(), is_choice: true }
-    }
-
-    /// Whether these are the values that there are, and it has one of them.
-    pub(crate) fn is_one_of(&self, allowed: &[String]) -> bool {
-        allowed.iter().any(|allowed| self.value == allowed.as_str())
-    }
-
-    fn put(&self, body: &mut Value) {
-        let mut place = body;
-        for name in &self.path {
-            place = &mut place[name];
-        }
-        *place = self.value.clone();
-    }
-}
-
 /// A write, and the forms that it has.
 pub(crate) struct Write<'a> {
     pub(crate) kind: Kind,
     pub(crate) method: Method,
     /// The resource, or the target of the action; and what was read of it.
     pub(crate) uri: &'a str,
+    /// The resource whose ETag counts, where that is another.
+    pub(crate) owner: Option<&'a str>,
     pub(crate) etags: Etags,
     /// The resource of settings to come.
     pub(crate) settings: Option<String>,
@@ -135,53 +96,20 @@ pub(crate) struct Write<'a> {
     pub(crate) present: Value,
     /// Forms that were taken and had no effect: they come last.
     pub(crate) unseen: Vec<Form>,
+    /// What is to be read back where it sets the source of the next boot.
+    pub(crate) wanted: Option<(BootSource, Option<BootMode>)>,
     /// What is done, as an infinitive with its URI.
     pub(crate) action: String,
 }
 
-/// A set of parameters, by name.
-pub(crate) fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    names.into_iter().map(str::to_owned).collect()
-}
-
-/// A BMC refused a write in every form.
-#[derive(Debug)]
-pub(crate) struct AllRefused {
-    said: Vec<String>,
-    is_about_a_value: bool,
-    tried: Option<Tried>,
-}
-
-/// In which forms.
-#[derive(Debug, thiserror::Error)]
-#[error("tried {}", .0.join("; "))]
-struct Tried(Vec<String>);
-
-impl fmt::Display for AllRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said.join("; "))
-    }
-}
-
-impl StdError for AllRefused {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.tried.as_ref().map(|tried| tried as _)
-    }
-}
-
-/// A refusal, and what it blames.
-struct Blame {
-    status: StatusCode,
-    condition: bool,
-    names: Vec<String>,
-}
-
 impl Write<'_> {
-    /// Writes, in one form after the other, and waits until that is done.
+    /// Writes, in one form after the other, and waits until that is done. Settings to come are done
+    /// once the host is reset: it is enough that they are accepted.
     pub(crate) async fn send(self, call: &Call<'_>) -> Result<(), Error> {
-        let action = self.action.clone();
+        let (action, kind) = (self.action.clone(), self.kind);
         let reply = self.taken(call).await?;
-        task::finish(call, reply, action).await
+        let until = if kind.is_of_boot() { task::Until::Accepted } else { task::Until::Done };
+        task::finish(call, reply, action, until).await
     }
 
     /// Writes, in one form after the other, to what will not be there to tell when that is done.
@@ -198,45 +126,55 @@ impl Write<'_> {
         }
         let mut is_contended = false;
         loop {
-            let (uri, etags) = match (form.place, &self.settings) {
-                (Place::Settings, Some(settings)) => {
-                    (settings.clone(), call.get(settings).await?.etags)
+            let (blame, etags) = match self.attempt(call, &form).await? {
+                Attempt::Taken(reply) => {
+                    self.remember(call, form, refusals.is_empty());
+                    return Ok(reply);
                 }
-                _ => (self.uri.to_owned(), self.etags.clone()),
-            };
-            let etag = form.condition.header(&etags);
-            let reply = call.send(&self.request(call, &uri, etag.clone(), &form)?).await?;
-            if reply.status.is_success() {
-                if self.kind == Kind::BootOverride {
-                    call.memory().waits_for(self.uri, form.clone());
-                }
-                if !refusals.is_empty() || !self.unseen.is_empty() {
-                    call.memory().took(self.kind, form);
-                }
-                return Ok(reply);
-            }
-            if is_precondition(reply.status) && form.condition == Condition::Etag {
-                // Somebody else may have changed it since: that is no matter of form.
-                let now = call.get(&uri).await?.etags;
-                if form.condition.header(&now) != etag {
-                    if std::mem::replace(&mut is_contended, true) {
-                        return Err(call.refusal(&reply, self.action));
+                Attempt::Contended(etags) if !is_contended => {
+                    // Somebody else has changed it since: that is no matter of form.
+                    is_contended = true;
+                    if form.place == Place::Resource {
+                        self.etags = etags;
                     }
-                    self.etags = now;
                     continue;
                 }
-            }
-            let blame = self.blame(&reply);
-            if !is_of_form(reply.status) {
-                return Err(call.refusal(&reply, self.action));
-            }
-            refusals.push((self.shown(&form), call.refused(&reply)));
+                Attempt::Contended(etags) => {
+                    // Or the ETag is another with every answer.
+                    let blame = Blame { condition: true, ..Blame::of(StatusCode::OK) };
+                    let said = format!("HTTP {}", StatusCode::PRECONDITION_FAILED);
+                    refusals.push(Refusal::said(self.shown(&form), said));
+                    (blame, etags)
+                }
+                Attempt::Refused(reply, etags) => {
+                    if !is_of_form(reply.status, &self.method) {
+                        return Err(call.refusal(&reply, self.action));
+                    }
+                    let refused = call.refused(&reply);
+                    refusals.push(Refusal::answered(self.shown(&form), &refused));
+                    (self.blame(&reply), etags)
+                }
+                Attempt::Unanswered(error) => {
+                    refusals.push(Refusal::unanswered(self.shown(&form), &error));
+                    (Blame::of(StatusCode::NOT_FOUND), self.etags.clone())
+                }
+            };
             tried.push(form.clone());
             let next = self.next(&form, &blame, &etags, &tried);
             match next.filter(|_| refusals.len() < MOST) {
                 Some(next) => form = next,
                 None => return Err(failed(self.action, AllRefused::new(refusals))),
             }
+        }
+    }
+
+    /// A form was taken: at once, or after others.
+    fn remember(&self, call: &Call<'_>, form: Form, at_once: bool) {
+        if let Some(wanted) = self.wanted {
+            call.memory().waits_for(self.uri, form.clone(), wanted);
+        }
+        if !at_once || !self.unseen.is_empty() {
+            call.memory().took(self.kind, form);
         }
     }
 
@@ -251,22 +189,26 @@ impl Write<'_> {
             }
         }
         let with = self.sets.first().cloned().unwrap_or_default();
-        Form { place: self.place(call), condition: Condition::Etag, with }
+        Form { place: self.place(call), condition: self.condition(), with }
+    }
+
+    /// On what condition it is sent first: who changes a resource wants nothing changed in between.
+    fn condition(&self) -> Condition {
+        if self.method == Method::PATCH { Condition::Etag } else { Condition::Without }
     }
 
     /// The form after those that had no effect. After all of them, they are tried again.
     fn after_unseen(&self, first: &Form) -> Option<Form> {
-        let nothing = Blame { status: StatusCode::OK, condition: false, names: vec![] };
         let last = self.unseen.last()?;
         if !self.unseen.contains(first) {
             return None;
         }
-        self.next(last, &nothing, &self.etags, &self.unseen)
+        self.next(last, &Blame::of(StatusCode::OK), &self.etags, &self.unseen)
     }
 
     /// Where it is sent first: settings of the boot go where they are read.
     fn place(&self, call: &Call<'_>) -> Place {
-        let boot = matches!(self.kind, Kind::BootOverride | Kind::BootOrder);
+        let boot = self.kind.is_of_boot();
         let known = call.memory().place_of_boot().filter(|_| boot);
         let shown = || {
             let settings = self.settings.as_ref().filter(|_| boot)?;
@@ -275,35 +217,12 @@ impl Write<'_> {
         known.filter(|_| self.settings.is_some()).or_else(shown).unwrap_or(Place::Resource)
     }
 
-    fn request(
-        &self,
-        call: &Call<'_>,
-        uri: &str,
-        etag: Option<HeaderValue>,
-        form: &Form,
-    ) -> Result<Request, Error> {
-        let mut body = self.body.clone();
-        for parameter in self.parameters.iter().filter(|it| form.with.contains(&it.name)) {
-            parameter.put(&mut body);
-        }
-        let request = Request::new(self.method.clone(), &call.path(uri)?).json(&body);
-        Ok(match etag.filter(|_| self.method == Method::PATCH) {
-            Some(etag) => request.header(header::IF_MATCH, etag),
-            None => request,
-        })
-    }
-
     /// What a refusal blames.
     fn blame(&mut self, reply: &Reply) -> Blame {
         let body = json::value(&reply.body, REFUSAL).unwrap_or_default();
-        let names = message::named(&body);
-        let text = message::messages(&body).unwrap_or_default().to_ascii_lowercase();
-        let condition = is_precondition(reply.status)
-            || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
-        for name in &names {
-            self.learn(name);
-        }
-        Blame { status: reply.status, condition, names }
+        let blame = Blame::read(reply, &body);
+        blame.names.iter().for_each(|name| self.learn(name));
+        blame
     }
 
     /// Makes a parameter of a property that nobody thought of, with its present value.
@@ -324,8 +243,7 @@ impl Write<'_> {
 
     /// The form after this one.
     fn next(&self, form: &Form, blame: &Blame, etags: &Etags, tried: &[Form]) -> Option<Form> {
-        let conditions = self.conditions(etags);
-        let other = |condition: &Condition| Form { condition: *condition, ..form.clone() };
+        let other = |condition: Condition| Form { condition, ..form.clone() };
         let sets = self.sets.iter().map(|with| Form { with: with.clone(), ..form.clone() });
         let place = match form.place {
             Place::Resource => Place::Settings,
@@ -333,24 +251,28 @@ impl Write<'_> {
         };
         let places = self.settings.iter().flat_map(|_| &self.sets).map(|with| Form {
             place,
-            condition: Condition::Etag,
+            condition: self.condition(),
             with: with.clone(),
         });
         let places: Vec<_> = places.collect();
         let mut forms = vec![];
         if blame.condition {
-            forms.extend(conditions.iter().map(other));
+            let conditions = Condition::ALL.into_iter().filter(|it| it.sent(etags).is_some());
+            forms.extend(conditions.map(other));
         }
         forms.extend(self.named(form, &blame.names));
-        if is_of_resource(blame.status) {
+        if blame.is_of_resource() {
             forms.extend(places.clone());
         }
         forms.extend(sets);
-        if form.condition.header(etags).is_some() && self.method == Method::PATCH {
-            forms.push(other(&Condition::Without));
+        if form.condition.sent(etags).is_some_and(|sent| sent.header.is_some()) {
+            forms.push(other(Condition::Without));
         }
         forms.extend(places);
-        let sent = |form: &Form| (form.place, form.condition.header(etags), form.with.clone());
+        let sent = |form: &Form| {
+            let condition = form.condition.sent(etags).unwrap_or_default();
+            (form.place, condition, form.with.clone())
+        };
         let known: Vec<_> = tried.iter().map(sent).collect();
         forms.into_iter().find(|form| !known.contains(&sent(form)))
     }
@@ -368,117 +290,22 @@ impl Write<'_> {
         toggled.collect()
     }
 
-    fn conditions(&self, etags: &Etags) -> Vec<Condition> {
-        use Condition::{Any, Body, Etag, OtherBody, OtherStrength, Without};
-        if self.method != Method::PATCH {
-            return vec![];
-        }
-        let all = [Etag, Body, OtherStrength, OtherBody, Any, Without];
-        all.into_iter().filter(|it| *it == Without || it.header(etags).is_some()).collect()
-    }
-
     fn shown(&self, form: &Form) -> String {
-        let place = match (form.place, &self.settings) {
-            (Place::Settings, Some(settings)) => format!("{} {settings}", self.method),
-            _ => format!("{} {}", self.method, self.uri),
+        let uri = match (form.place, &self.settings) {
+            (Place::Settings, Some(settings)) => settings,
+            _ => self.uri,
         };
-        let condition = match form.condition {
-            Condition::Etag if self.method != Method::PATCH => "",
-            Condition::Etag => " with the ETag, if any",
-            Condition::Body => " with the ETag of the body",
-            Condition::OtherStrength => " with a weak ETag for a strong one",
-            Condition::OtherBody => " with a weak ETag of the body for a strong one",
-            Condition::Any => " with If-Match: *",
-            Condition::Without => " without If-Match",
-        };
+        let is_usual = self.method != Method::PATCH && form.condition == Condition::Without;
+        let condition = if is_usual { "" } else { form.condition.shown() };
         let with: Vec<_> = form.with.iter().map(String::as_str).collect();
         let with =
             if with.is_empty() { String::new() } else { format!(" and {}", with.join(", ")) };
-        format!("{place}{condition}{with}")
-    }
-}
-
-impl Condition {
-    fn header(self, etags: &Etags) -> Option<HeaderValue> {
-        let etag = etags.header.as_ref().or(etags.body.as_ref());
-        match self {
-            Self::Etag => etag.cloned(),
-            Self::Body => etags.body.clone().filter(|body| Some(body) != etags.header.as_ref()),
-            Self::OtherStrength => other_strength(etag?),
-            Self::OtherBody => {
-                etags.header.as_ref()?;
-                other_strength(etags.body.as_ref()?)
-            }
-            Self::Any => Some(HeaderValue::from_static("*")),
-            Self::Without => None,
-        }
-    }
-}
-
-fn other_strength(etag: &HeaderValue) -> Option<HeaderValue> {
-    let text = etag.to_str().ok()?;
-    let other = match text.strip_prefix("W/") {
-        Some(strong) => strong.to_owned(),
-        None => format!("W/{text}"),
-    };
-    HeaderValue::from_str(&other).ok()
-}
-
-impl AllRefused {
-    fn new(refusals: Vec<(String, Refused)>) -> Self {
-        let refusals_of_value = refusals.iter().all(|(_, refused)| refused.is_about_a_value());
-        let mut said: Vec<String> = vec![];
-        for (_, refused) in &refusals {
-            let refused = refused.to_string();
-            if !said.contains(&refused) {
-                said.push(refused);
-            }
-        }
-        let tried: Vec<_> = refusals.into_iter().map(|(form, _)| form).collect();
-        let is_about_a_value = refusals_of_value;
-        Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(Tried(tried)) }
-    }
-
-    /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.
-    pub(crate) fn is_about_a_value(&self) -> bool {
-        self.is_about_a_value
+        format!("{} {uri}{condition}{with}", self.method)
     }
 }
 
 fn is_in(body: &Value, name: &str) -> bool {
     !body[name].is_null() || !body["Boot"][name].is_null()
-}
-
-fn is_precondition(status: StatusCode) -> bool {
-    matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED)
-}
-
-/// Whether a refusal may be one of the resource that was written to.
-fn is_of_resource(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
-    )
-}
-
-/// Whether another form may be taken where this one was refused: certainly nothing was done, and it
-/// is not about who asks, nor about the state of the machine.
-fn is_of_form(status: StatusCode) -> bool {
-    let other = [
-        StatusCode::UNAUTHORIZED,
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::CONFLICT,
-        StatusCode::LOCKED,
-        StatusCode::TOO_EARLY,
-        StatusCode::TOO_MANY_REQUESTS,
-    ];
-    (status.is_client_error() && !other.contains(&status)) || status == StatusCode::NOT_IMPLEMENTED
-}
-
-/// When settings to come are applied: sent where the BMC asks for it.
-pub(crate) fn apply_time() -> Parameter {
-    let name = "@Redfish.SettingsApplyTime";
-    Parameter::new(&[name], json!({"ApplyTime": "OnReset"}))
 }
 
 #[cfg(test)]

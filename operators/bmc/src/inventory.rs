@@ -45,10 +45,6 @@ pub(crate) struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    pub(crate) fn call(&self) -> &Call<'_> {
-        &self.call
-    }
-
     /// What a system or storage links to as a collection.
     pub(crate) async fn collection<T>(
         &mut self,
@@ -56,7 +52,7 @@ impl Survey<'_> {
         name: &str,
         reading: impl Fn(&str, &Value) -> T,
     ) -> Result<Vec<T>, Error> {
-        let Some(uri) = field::link(link, self.call.address()) else {
+        let Some(uri) = field::link(link) else {
             if !link.is_null() {
                 self.missing.push(format!("{name}: the link cannot be used"));
             }
@@ -67,7 +63,7 @@ impl Survey<'_> {
         }
         match collection::members(&self.call, &self.root, &uri, &mut self.missing).await {
             Ok(members) => self.read(members, reading).await,
-            Err(error) if self.ends(&error) => Err(error),
+            Err(error) if is_fatal(&error) => Err(error),
             Err(error) => {
                 self.note(&uri, &error);
                 Ok(vec![])
@@ -101,16 +97,11 @@ impl Survey<'_> {
                     (self.parts, self.room) = (self.parts - 1, self.room - weight);
                     read.push(reading(&uri, &body));
                 }
-                Err(error) if self.ends(&error) => return Err(error),
+                Err(error) if is_fatal(&error) => return Err(error),
                 Err(error) => self.note(&uri, &error),
             }
         }
         Ok(read)
-    }
-
-    /// Whether the error ends the survey. That its time is over only ends the reading.
-    fn ends(&self, error: &Error) -> bool {
-        is_fatal(error) && !self.call.is_over()
     }
 
     fn note(&mut self, uri: &str, error: &Error) {

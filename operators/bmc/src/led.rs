@@ -33,13 +33,15 @@ pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Re
         kind: Kind::Led,
         method: Method::PATCH,
         uri,
-        settings: settings::link(call, &resource.body),
+        settings: settings::link(&resource.body),
         etags: resource.etags,
         body: change,
         parameters: vec![],
         sets: vec![set([])],
         present: Value::Null,
         unseen: vec![],
+        wanted: None,
+        owner: None,
         action: format!("change {uri}"),
     };
     write.send(call).await

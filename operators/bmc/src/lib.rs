@@ -8,6 +8,7 @@
 //! no answer; for all of them together it keeps to a rate. Nothing runs in the background.
 
 mod action;
+mod answer;
 mod boot;
 mod breaker;
 mod budget;
@@ -35,16 +36,20 @@ mod memory;
 mod message;
 mod offer;
 mod permit;
+mod public_key;
 mod quirks;
 mod rate;
 mod redact;
 mod redfish;
+mod refusals;
+mod request;
 mod root;
 mod settings;
 mod storage;
 mod system;
 mod task;
 mod tls;
+mod transmit;
 mod uri;
 mod wire;
 
@@ -58,7 +63,7 @@ pub use tls::{Pin, PinError, Strangers, Trust, TrustError};
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, MediaSlot, ResetType, Scheme, Step, SystemReading,
 };
-use std::{error::Error as StdError, future::Future, net::IpAddr};
+use std::{error::Error as StdError, future::Future, net::IpAddr, time::Duration};
 
 /// Where a BMC listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -137,9 +142,26 @@ pub trait Connect: Send + Sync + 'static {
     /// it shows. Call it before [`connect`](Self::connect).
     fn set_pin(&self, _target: &Target, _pin: Option<Pin>) {}
 
+    /// Takes certificates for this host name for good as well: those of an authority of one's own
+    /// are seldom for an address. Call it before [`connect`](Self::connect).
+    fn set_host_name(&self, _target: &Target, _name: Option<&str>) {}
+
+    /// Holds credentials back for this long, because another process was refused with them: BMCs
+    /// lock an account that hears wrong passwords again and again. What this process has found out
+    /// by itself counts more.
+    fn hold_back(&self, _target: &Target, _credentials: &Credentials, _rest: Duration) {}
+
     /// Forgets a BMC that is no more: logs out, and drops what is remembered of it.
     fn forget(&self, _target: &Target) -> impl Future<Output = ()> + Send {
         std::future::ready(())
+    }
+}
+
+impl Error {
+    /// Whether it says nothing about other resources of the same BMC: a caller that has read those
+    /// goes on without this one.
+    pub fn is_of_a_part(&self) -> bool {
+        call::is_of_a_part(self)
     }
 }
 

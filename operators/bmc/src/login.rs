@@ -1,11 +1,11 @@
 //! Sessions (DSP0266, section 13.3.4), and Basic authentication where there are none.
 
-use crate::{field, json, message::Refused, quirks, uri, wire::Reply};
+use crate::{Target, field, json, message::Refused, quirks, uri, wire::Reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use metal_core::redfish::Credentials;
 use serde_json::Value;
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -49,6 +49,8 @@ pub(crate) enum Why {
     /// None was given for these credentials. Some firmware gives them only to accounts with a
     /// right of their own.
     Refused,
+    /// The service for them is out of order, or refuses in words that are not known.
+    Failed,
 }
 
 /// No session is left, and Basic authentication is off.
@@ -61,9 +63,9 @@ impl Auth {
         Self::Basic { why, works: false, since: Instant::now() }
     }
 
-    /// Some time after all sessions were taken, one may be free again.
+    /// Some time after all sessions were taken, or could not be had, that may have changed.
     pub(crate) fn expire(&mut self, now: Instant, after: Duration) {
-        if let Self::Basic { why: Why::SessionsFull(_), since, .. } = self
+        if let Self::Basic { why: Why::SessionsFull(_) | Why::Failed, since, .. } = self
             && now.duration_since(*since) >= after
         {
             *self = Self::Unknown;
@@ -99,22 +101,26 @@ pub(crate) enum Outcome {
     Sessionless(Why),
     /// The credentials are wrong.
     Refused,
-    /// Something else went wrong.
+    /// It is elsewhere, and nobody has judged the credentials.
     Failed(Refused),
 }
 
-/// Reads the answer to a login.
-pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, address: IpAddr) -> Outcome {
+/// Reads the answer to a login. Whatever it is, the password may have been taken for a wrong one:
+/// what is not known is settled by Basic authentication, once.
+pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, target: &Target) -> Outcome {
     if reply.status.is_success() {
         let none = Outcome::Sessionless(Why::NoSessions);
-        return session(reply, address).map_or(none, Outcome::Session);
+        return session(reply).map_or(none, Outcome::Session);
     }
     let body = String::from_utf8_lossy(&reply.body);
+    let refused = Refused::read(reply, target, &[&credentials.password]);
+    if quirks::has_no_session_left(&body) {
+        return Outcome::Sessionless(Why::SessionsFull(refused.to_string()));
+    }
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;
     }
-    let refused = Refused::new(reply.status, &reply.body, &[&credentials.password]);
-    if reply.status == StatusCode::SERVICE_UNAVAILABLE || quirks::has_no_session_left(&body) {
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
         return Outcome::Sessionless(Why::SessionsFull(refused.to_string()));
     }
     if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -123,10 +129,14 @@ pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, address: IpAddr)
     if refused.is_absent() {
         return Outcome::Sessionless(Why::NoSessions);
     }
-    Outcome::Failed(refused)
+    if reply.status.is_redirection() {
+        return Outcome::Failed(refused);
+    }
+    tracing::warn!(address = %target.address, answer = %refused, "no session");
+    Outcome::Sessionless(Why::Failed)
 }
 
-fn session(reply: &Reply, address: IpAddr) -> Option<Session> {
+fn session(reply: &Reply) -> Option<Session> {
     // A copy: the header is a piece of the buffer that the whole response was read into.
     let mut token = HeaderValue::from_bytes(reply.headers.get(TOKEN)?.as_bytes()).ok()?;
     if token.is_empty() {
@@ -134,9 +144,9 @@ fn session(reply: &Reply, address: IpAddr) -> Option<Session> {
     }
     token.set_sensitive(true);
     let location = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let uri = location.and_then(|link| uri::path_of(link, address)).or_else(|| {
+    let uri = location.and_then(|link| uri::resolved(link, &reply.asked)).or_else(|| {
         let body = json::value(&reply.body, BODY).ok()?;
-        field::link(&body, address)
+        field::link(&body)
     });
     Some(Session { token, uri })
 }

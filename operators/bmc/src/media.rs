@@ -7,12 +7,13 @@ use crate::{
     field,
     forms::{Kind, Parameter, Write, set},
     message::chain,
+    root::Root,
     uri,
 };
 use http::Method;
 use metal_core::redfish::{ImageUrl, MediaSlot};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
@@ -25,57 +26,96 @@ const LONGEST: usize = 2048;
 struct Unspeakable;
 
 /// The drives of a system that an image can be inserted into. Newer BMCs have them at the system,
-/// others at its managers.
+/// others at its managers. A collection or a drive that cannot be read costs no other; the reason is
+/// told where none is left.
 pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, Error> {
     let system = call.get(uri).await?.body;
-    let root = call.root().await?;
-    let mut missing = vec![];
-    let mut collections: Vec<_> =
-        field::link(&system["VirtualMedia"], call.address()).into_iter().collect();
-    if collections.is_empty() {
-        let mut managers = Member::list(&system["Links"]["ManagedBy"], call);
-        if let (true, Some(all)) = (managers.is_empty(), &root.managers) {
-            managers = collection::members(call, &root, all, &mut missing).await?;
-        }
-        for manager in managers {
-            match manager.read(call).await {
-                Ok((_, body)) => {
-                    collections.extend(field::link(&body["VirtualMedia"], call.address()));
-                }
-                Err(error) if is_fatal(&error) => return Err(error),
-                Err(error) => missing.push(chain(&error)),
-            }
-        }
+    let mut search = Search { call, root: call.root().await?, missing: vec![], last: None };
+    let at_system: Vec<_> = field::link(&system["VirtualMedia"]).into_iter().collect();
+    let mut slots = search.drives(at_system).await?;
+    if slots.is_empty() {
+        let at_managers = search.of_managers(&system).await?;
+        slots = search.drives(at_managers).await?;
     }
-    let mut slots = vec![];
-    for collection in collections {
-        for member in collection::members(call, &root, &collection, &mut missing).await? {
-            match member.read(call).await {
-                Ok((uri, body)) => slots.extend(slot(uri, &body)),
-                Err(error) if is_fatal(&error) => return Err(error),
-                Err(error) => missing.push(chain(&error)),
-            }
-        }
-    }
-    for error in missing {
+    for error in &search.missing {
         tracing::warn!(address = %call.address(), error, "virtual drive left out");
     }
-    Ok(slots)
+    match search.last {
+        Some(error) if slots.is_empty() => Err(error),
+        Some(_) | None => Ok(slots),
+    }
+}
+
+/// A search for drives.
+struct Search<'a> {
+    call: &'a Call<'a>,
+    root: Arc<Root>,
+    /// What could not be read, and why the last of it.
+    missing: Vec<String>,
+    last: Option<Error>,
+}
+
+impl Search<'_> {
+    /// What was read, if an error does not end the search.
+    fn found<T>(&mut self, read: Result<T, Error>) -> Result<Option<T>, Error> {
+        match read {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                self.missing.push(chain(&error));
+                self.last = Some(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The collections of drives of the managers of a system; of all, if it names none.
+    async fn of_managers(&mut self, system: &Value) -> Result<Vec<String>, Error> {
+        let mut managers = Member::list(&system["Links"]["ManagedBy"]);
+        if let (true, Some(all)) = (managers.is_empty(), self.root.managers.clone()) {
+            let read = collection::members(self.call, &self.root, &all, &mut self.missing).await;
+            managers = self.found(read)?.unwrap_or_default();
+        }
+        let mut collections = vec![];
+        for manager in managers {
+            let read = manager.read_whole(self.call, |body| body["VirtualMedia"].is_object()).await;
+            let drives = self.found(read)?.and_then(|(_, body)| field::link(&body["VirtualMedia"]));
+            collections.extend(drives);
+        }
+        Ok(collections)
+    }
+
+    async fn drives(&mut self, collections: Vec<String>) -> Result<Vec<MediaSlot>, Error> {
+        let mut slots = vec![];
+        for collection in collections {
+            let read =
+                collection::members(self.call, &self.root, &collection, &mut self.missing).await;
+            for member in self.found(read)?.unwrap_or_default() {
+                let read = member.read(self.call).await;
+                slots.extend(self.found(read)?.and_then(|(uri, body)| slot(uri, &body)));
+            }
+        }
+        Ok(slots)
+    }
 }
 
 /// What a `VirtualMedia` says, if it can be told to insert something.
 pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
     let (is_cd, is_usb) = kinds(&uri, body);
     let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
-    let image = body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST);
-    let slot = MediaSlot {
-        uri,
-        is_cd,
-        is_usb,
-        inserted: body["Inserted"].as_bool().unwrap_or(image.is_some()),
-        image: image.map(ImageUrl::new),
-    };
+    let image = image(body);
+    let inserted = is_inserted(body);
+    let slot = MediaSlot { uri, is_cd, is_usb, inserted, image: image.map(ImageUrl::new) };
     (can_insert && (slot.is_cd || slot.is_usb)).then_some(slot)
+}
+
+fn image(body: &Value) -> Option<&str> {
+    body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST)
+}
+
+/// Whether there is something in a drive.
+fn is_inserted(body: &Value) -> bool {
+    body["Inserted"].as_bool().unwrap_or(image(body).is_some())
 }
 
 /// Whether a drive takes CDs, and USB sticks: by its `MediaTypes`, in the words of the standard or
@@ -101,7 +141,7 @@ fn kinds(uri: &str, body: &Value) -> (bool, bool) {
 /// Inserts an image; what is in the drive is taken out first, because BMCs refuse to replace it.
 pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Result<(), Error> {
     let mut resource = call.get(uri).await?;
-    if resource.body["Inserted"] == Value::Bool(true) {
+    if is_inserted(&resource.body) {
         take_out(call, uri, resource).await?;
         resource = call.get(uri).await?;
     }
@@ -124,7 +164,7 @@ async fn put_in(
         Parameter::new(&["UserName"], ""),
         Parameter::new(&["Password"], ""),
     ];
-    let Some((action, target)) = action(call, &resource, INSERT) else {
+    let Some((action, target)) = action(&resource, INSERT) else {
         let sets = vec![set(["Inserted"]), set([]), set(["Inserted", "WriteProtected"])];
         let write = Write { parameters, sets, ..change(uri, resource, body) };
         return write.send(call).await;
@@ -155,6 +195,7 @@ async fn put_in(
         parameters,
         sets,
         action,
+        owner: Some(uri),
         ..change(&target, Resource::default(), body)
     };
     write.send(call).await
@@ -208,10 +249,12 @@ pub(crate) async fn eject(call: &Call<'_>, uri: &str) -> Result<(), Error> {
 }
 
 async fn take_out(call: &Call<'_>, uri: &str, resource: Resource) -> Result<(), Error> {
-    if let Some((_, target)) = action(call, &resource, EJECT) {
+    if let Some((_, target)) = action(&resource, EJECT) {
         let action = format!("eject the medium of {uri}");
         let write = change(&target, Resource::default(), json!({}));
-        return Write { kind: Kind::Eject, method: Method::POST, action, ..write }.send(call).await;
+        let owner = Some(uri);
+        let write = Write { kind: Kind::Eject, method: Method::POST, owner, action, ..write };
+        return write.send(call).await;
     }
     let parameters = vec![Parameter::new(&["Inserted"], false)];
     let sets = vec![set(["Inserted"]), set([])];
@@ -232,14 +275,16 @@ fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
         sets: vec![set([])],
         present: resource.body,
         unseen: vec![],
+        wanted: None,
+        owner: None,
         action: format!("change {uri}"),
     }
 }
 
 /// An action with its target. BMCs whose drives have none take changes of the properties.
-fn action<'a>(call: &Call<'_>, resource: &'a Resource, name: &str) -> Option<(&'a Value, String)> {
+fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)> {
     let action = &resource.body["Actions"][name];
-    let target = uri::path_of(action["target"].as_str()?, call.address())?;
+    let target = uri::path_of(action["target"].as_str()?)?;
     Some((action, target))
 }
 

@@ -1,7 +1,7 @@
 //! What is remembered of one BMC: how it takes writes, and what it does not change.
 
 use crate::forms::{self, Form, Kind, Place};
-use metal_core::redfish::ResetType;
+use metal_core::redfish::{BootEnabled, BootMode, BootReading, BootSource, ResetType};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// As many resources are remembered; beyond it, all are forgotten.
 const RESOURCES: usize = 128;
+/// For how long a resource is not asked for what it did not show.
+const HIDDEN: Duration = Duration::from_mins(10);
 /// For how long what was read of an action counts as just read.
 const FRESH: Duration = Duration::from_secs(15);
 
@@ -25,17 +27,28 @@ struct Inner {
     forms: HashMap<Kind, Form>,
     /// In which forms an override of the boot was taken since the last reset, by system, without
     /// that it was seen there.
-    unseen: HashMap<String, Vec<Form>>,
+    unseen: HashMap<String, Unseen>,
     /// What an `ActionInfo` allows, by its path.
     allowed: HashMap<String, Vec<String>>,
-    /// Settings resources without settings of the boot.
-    without_boot: HashSet<String>,
+    /// Settings resources without settings of the boot, and until when one that could not be read
+    /// counts as such.
+    without_boot: HashMap<String, Option<Instant>>,
+    /// Resources that gave no answer when they were asked last.
+    silent: HashSet<String>,
     /// Reset types refused by a BMC that does not list those it allows.
     denied: Vec<ResetType>,
     /// Systems as they were read last.
     systems: HashMap<String, System>,
     /// The one manager that the system read last names.
     manager: Option<String>,
+}
+
+/// An override of the boot that is not seen yet.
+#[derive(Default)]
+struct Unseen {
+    forms: Vec<Form>,
+    /// What is to be seen.
+    wanted: Option<(BootSource, Option<BootMode>)>,
 }
 
 /// What was read of a system and seldom changes.
@@ -58,16 +71,26 @@ impl Memory {
 
     /// Forms that were taken without effect.
     pub(crate) fn unseen(&self, uri: &str) -> Vec<Form> {
-        self.lock().unseen.get(uri).cloned().unwrap_or_default()
+        self.lock().unseen.get(uri).map(|unseen| unseen.forms.clone()).unwrap_or_default()
     }
 
     /// This form was taken. Its effect is to be seen.
-    pub(crate) fn waits_for(&self, uri: &str, form: Form) {
+    pub(crate) fn waits_for(&self, uri: &str, form: Form, wanted: (BootSource, Option<BootMode>)) {
         let mut inner = self.lock();
         bound(&mut inner.unseen);
-        let forms = inner.unseen.entry(uri.to_owned()).or_default();
-        if forms.len() < forms::MOST {
-            forms.push(form);
+        let unseen = inner.unseen.entry(uri.to_owned()).or_default();
+        unseen.wanted = Some(wanted);
+        if unseen.forms.len() < forms::MOST {
+            unseen.forms.push(form);
+        }
+    }
+
+    /// The boot of a system was read: whether it is as it was to be.
+    pub(crate) fn saw_boot(&self, uri: &str, boot: &BootReading) {
+        let mut inner = self.lock();
+        let wanted = inner.unseen.get(uri).and_then(|unseen| unseen.wanted);
+        if wanted.is_some_and(|wanted| is_seen(boot, wanted)) {
+            inner.unseen.remove(uri);
         }
     }
 
@@ -104,15 +127,38 @@ impl Memory {
 
     /// Whether a settings resource may have settings of the boot.
     pub(crate) fn may_have_boot(&self, settings: &str) -> bool {
-        !self.lock().without_boot.contains(settings)
+        let inner = self.lock();
+        let until = inner.without_boot.get(settings);
+        until.is_none_or(|until| until.is_some_and(|until| until <= Instant::now()))
     }
 
+    /// It has none.
     pub(crate) fn has_no_boot(&self, settings: &str) {
         let mut inner = self.lock();
-        if inner.without_boot.len() >= RESOURCES {
-            inner.without_boot.clear();
+        bound(&mut inner.without_boot);
+        inner.without_boot.insert(settings.to_owned(), None);
+    }
+
+    /// It cannot be read.
+    pub(crate) fn hides_boot(&self, settings: &str) {
+        let mut inner = self.lock();
+        bound(&mut inner.without_boot);
+        inner.without_boot.insert(settings.to_owned(), Some(Instant::now() + HIDDEN));
+    }
+
+    /// Whether a resource gave no answer when it was asked last.
+    pub(crate) fn is_silent(&self, uri: &str) -> bool {
+        self.lock().silent.contains(uri)
+    }
+
+    /// A resource gave an answer, or none.
+    pub(crate) fn answered(&self, uri: &str, answered: bool) {
+        let mut inner = self.lock();
+        if answered {
+            inner.silent.remove(uri);
+        } else if inner.silent.len() < RESOURCES {
+            inner.silent.insert(uri.to_owned());
         }
-        inner.without_boot.insert(settings.to_owned());
     }
 
     /// A system was read.
@@ -163,6 +209,16 @@ impl Memory {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an override is there as it was to be. Some firmware shows one way to boot from the
+/// network as the other (sushy-emulator 2.2), or no mode.
+fn is_seen(boot: &BootReading, (source, mode): (BootSource, Option<BootMode>)) -> bool {
+    let of_network = |source| matches!(source, BootSource::Pxe | BootSource::UefiHttp);
+    let is_source = |shown| shown == source || (of_network(shown) && of_network(source));
+    boot.enabled != BootEnabled::Disabled
+        && boot.target.is_some_and(is_source)
+        && mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode))
 }
 
 fn bound<T>(map: &mut HashMap<String, T>) {

@@ -1,7 +1,12 @@
 //! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
 
-use crate::{Error, json, redact::redacted, wire::Unanswered};
-use http::StatusCode;
+use crate::{
+    Error, Target, json,
+    redact::redacted,
+    wire::{Reply, Unanswered},
+};
+use http::{StatusCode, header};
+use metal_core::redfish::Scheme;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
 
@@ -43,6 +48,16 @@ impl Refused {
         Self { status, text: text.map(|text| bounded(&text)), is_about_a_value }
     }
 
+    /// Reads an answer, with what to do about it where the BMC does not say.
+    pub(crate) fn read(reply: &Reply, target: &Target, secrets: &[&str]) -> Self {
+        let refused = Self::new(reply.status, &reply.body, secrets);
+        if target.scheme == Scheme::Http && is_sent_to_https(reply) {
+            let advice = "it redirects to https: set protocol.scheme to https";
+            return Self { text: Some(advice.to_owned()), ..refused };
+        }
+        refused
+    }
+
     /// Whether it is about a value that the BMC does not know.
     pub(crate) fn is_about_a_value(&self) -> bool {
         self.is_about_a_value
@@ -70,6 +85,12 @@ impl fmt::Display for Refused {
 }
 
 impl StdError for Refused {}
+
+fn is_sent_to_https(reply: &Reply) -> bool {
+    let location = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let is_https = |link: &str| link.trim().to_ascii_lowercase().starts_with("https://");
+    reply.status.is_redirection() && location.is_some_and(is_https)
+}
 
 /// The messages in a body that has some.
 pub(crate) fn messages(body: &Value) -> Option<String> {

@@ -85,9 +85,30 @@ pub(crate) fn mode_to_send(
     (has_mode && is_allowed && is_news).then_some(mode)
 }
 
-/// HPE iLO 4 and 5: a wrong password is answered with 400, not 401.
+/// A wrong password is not answered with 401 by everybody: HPE iLO 4 and 5 have 400 and
+/// `UnauthorizedLoginAttempt`, others words of their own, or say that the account is locked.
 pub(crate) fn is_wrong_password(message: &str) -> bool {
-    message.contains("UnauthorizedLogin")
+    let message = message.to_ascii_lowercase();
+    let signs = [
+        "unauthorizedlogin",
+        "invalid username or password",
+        "invalid user name or password",
+        "incorrect username or password",
+        "invalid credentials",
+        "invalid password",
+        "incorrect password",
+        "wrong password",
+        "loginfailed",
+        "login failed",
+        "authenticationfail",
+        "authentication fail",
+        "accountlocked",
+        "account is locked",
+        "account locked",
+        "user is locked",
+        "accountforsessionnolongerexists",
+    ];
+    signs.iter().any(|sign| message.contains(sign))
 }
 
 /// With all sessions taken, a login fails although Basic authentication may work. The words are

@@ -3,10 +3,7 @@
 use crate::{field, quirks};
 use nv_redfish_quirks::BmcQuirks;
 use serde_json::Value;
-use std::{
-    net::IpAddr,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The one path that is fixed (DSP0266, section 8.3).
 pub(crate) const ROOT: &str = "/redfish/v1/";
@@ -27,8 +24,8 @@ pub(crate) struct Root {
 
 impl Root {
     /// Reads a service root. Anything may be missing.
-    pub(crate) fn read(root: &Value, address: IpAddr) -> Self {
-        let link = |value: &Value| field::link(value, address);
+    pub(crate) fn read(root: &Value) -> Self {
+        let link = |value: &Value| field::link(value);
         let platform = quirks::of_platform(root);
         let beneath = |service: String| format!("{}/Sessions", service.trim_end_matches('/'));
         Self {
@@ -71,14 +68,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(root: &Value) -> Root {
-        Root::read(root, IpAddr::from([127, 0, 0, 1]))
-    }
-
     #[test]
     fn a_root_without_links_has_systems_in_the_usual_place() {
         for garbage in [json!({}), json!([]), json!("x"), json!({"Systems": "x", "Links": 1})] {
-            let root = read(&garbage);
+            let root = Root::read(&garbage);
             assert_eq!(root.systems, "/redfish/v1/Systems");
             assert_eq!((root.managers.as_ref(), root.sessions.as_ref()), (None, None));
             assert_eq!(root.expand(), None);
@@ -89,16 +82,17 @@ mod tests {
     fn sessions_are_found_by_link_or_beneath_their_service() {
         let service = json!({"@odata.id": "/redfish/v1/SessionService/"});
         let sessions = json!({"Sessions": {"@odata.id": "/redfish/v1/S"}});
-        let both = read(&json!({"SessionService": service, "Links": sessions}));
+        let both = Root::read(&json!({"SessionService": service, "Links": sessions}));
         assert_eq!(both.sessions.as_deref(), Some("/redfish/v1/S"));
-        let one = read(&json!({"SessionService": service}));
+        let one = Root::read(&json!({"SessionService": service}));
         assert_eq!(one.sessions.as_deref(), Some("/redfish/v1/SessionService/Sessions"));
     }
 
     #[test]
     fn expand_is_used_where_it_is_advertised_until_it_fails() {
-        let with =
-            |query: Value| read(&json!({"ProtocolFeaturesSupported": {"ExpandQuery": query}}));
+        let with = |query: Value| {
+            Root::read(&json!({"ProtocolFeaturesSupported": {"ExpandQuery": query}}))
+        };
         assert_eq!(with(json!({"NoLinks": false, "Levels": true})).expand(), None);
         assert_eq!(with(json!({"ExpandAll": true})).expand(), Some("$expand=*"));
         let root = with(json!({"NoLinks": true, "Levels": true}));

@@ -10,15 +10,15 @@ use crate::{
 use serde_json::Value;
 
 /// The resource of settings to come.
-pub(crate) fn link(call: &Call<'_>, system: &Value) -> Option<String> {
-    field::link(&system["@Redfish.Settings"]["SettingsObject"], call.address())
+pub(crate) fn link(system: &Value) -> Option<String> {
+    field::link(&system["@Redfish.Settings"]["SettingsObject"])
 }
 
 /// The `Boot` object to look at: that of the resource which writes go to. What it leaves out is as
 /// the system itself has it.
 pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error> {
     let mut boot = system["Boot"].clone();
-    let Some(uri) = link(call, system) else { return Ok(boot) };
+    let Some(uri) = link(system) else { return Ok(boot) };
     let memory = call.memory();
     let is_pending = match memory.place_of_boot() {
         Some(Place::Settings) => true,
@@ -31,7 +31,13 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
     let settings = match call.get(&uri).await {
         Ok(settings) => settings,
         Err(error) if is_fatal(&error) => return Err(error),
-        Err(_) => return Ok(boot),
+        Err(_) => {
+            // A link that leads nowhere, or where only writes are taken.
+            if !call.is_over() {
+                memory.hides_boot(&uri);
+            }
+            return Ok(boot);
+        }
     };
     let to_come = &settings.body["Boot"];
     if to_come["BootSourceOverrideTarget"].is_null() {

@@ -15,7 +15,7 @@ pub(crate) async fn storages(
     let found = survey.collection(&system["Storage"], "Storage", Found::read).await?;
     let mut storages = vec![];
     for found in found {
-        let drives = Member::list(&found.drives, survey.call());
+        let drives = Member::list(&found.drives);
         let drives = survey.read(drives, drive).await?;
         let volumes = survey.collection(&found.volumes, "Volumes", volume).await?;
         storages.push(Storage { drives, volumes, ..found.storage });

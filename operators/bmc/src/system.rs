@@ -4,12 +4,10 @@ use crate::{
     Error, action,
     call::{Call, is_absent, is_fatal},
     collection, field,
-    message::{chain, reason},
+    message::reason,
     quirks, settings,
 };
-use metal_core::redfish::{
-    BootEnabled, BootReading, BootSource, IndicatorLed, ResetType, SystemReading,
-};
+use metal_core::redfish::{BootReading, IndicatorLed, ResetType, SystemReading};
 use serde_json::Value;
 
 /// More systems than one BMC has.
@@ -40,13 +38,38 @@ pub(crate) async fn systems(
         remarks.push(format!("{}, beyond {MOST}: too many systems", root.systems));
         members.truncate(MOST);
     }
+    let mut systems = read_members(call, members, remarks).await?;
+    quirks::leave_out_what_is_no_host(&mut systems, remarks);
+    remarks.truncate(REMARKS);
+    Ok(systems.into_iter().map(|(system, _)| system).collect())
+}
+
+/// A system, and its `SystemType`.
+type Found = (SystemReading, Option<String>);
+
+/// Those members that can be read, in the order of the collection. Those that gave no answer last
+/// time are asked last: the time of a call is for the others.
+async fn read_members(
+    call: &Call<'_>,
+    members: Vec<collection::Member>,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Found>, Error> {
+    let mut members: Vec<_> = members.into_iter().enumerate().collect();
+    members.sort_by_key(|(_, member)| call.memory().is_silent(&member.uri));
     let (mut systems, mut last) = (vec![], None);
-    for member in members {
+    for (index, member) in members {
+        let (uri, is_asked) = (member.uri.clone(), !call.is_over());
         match read_member(call, member).await {
-            Ok(system) => systems.push(system),
+            Ok(system) => {
+                call.memory().answered(&uri, true);
+                systems.push((index, system));
+            }
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                remarks.push(chain(&error));
+                if is_asked {
+                    call.memory().answered(&uri, !matches!(error, Error::Unreachable(_)));
+                }
+                remarks.push(format!("{uri}: {}", reason(&error)));
                 last = Some(error);
             }
         }
@@ -54,17 +77,16 @@ pub(crate) async fn systems(
     if let (true, Some(error)) = (systems.is_empty(), last) {
         return Err(error);
     }
-    quirks::leave_out_what_is_no_host(&mut systems, remarks);
-    remarks.truncate(REMARKS);
-    Ok(systems.into_iter().map(|(system, _)| system).collect())
+    systems.sort_by_key(|(index, _)| *index);
+    Ok(systems.into_iter().map(|(_, system)| system).collect())
 }
 
-/// A system, and its `SystemType`.
-async fn read_member(
-    call: &Call<'_>,
-    member: collection::Member,
-) -> Result<(SystemReading, Option<String>), Error> {
-    let (uri, body) = member.read(call).await?;
+async fn read_member(call: &Call<'_>, member: collection::Member) -> Result<Found, Error> {
+    let is_enough = |body: &Value| {
+        let reset = &body["Actions"]["#ComputerSystem.Reset"];
+        body["UUID"].is_string() && body["PowerState"].is_string() && reset.is_object()
+    };
+    let (uri, body) = member.read_whole(call, is_enough).await?;
     let type_ = field::text(&body["SystemType"]);
     Ok((read(call, uri, &body).await?, type_))
 }
@@ -83,10 +105,7 @@ pub(crate) async fn read(
 ) -> Result<SystemReading, Error> {
     call.memory().saw(&uri, body);
     let boot = boot(&settings::boot(call, body).await?);
-    let is_set = boot.enabled != BootEnabled::Disabled;
-    if is_set && boot.target.is_some_and(|target| target != BootSource::None) {
-        call.memory().saw_effect(&uri);
-    }
+    call.memory().saw_boot(&uri, &boot);
     let reset = &body["Actions"]["#ComputerSystem.Reset"];
     let allowed = action::allowable(call, reset, "ResetType").await?;
     if let (Some(info), false) = (reset["@Redfish.ActionInfo"].as_str(), allowed.is_empty()) {
@@ -105,7 +124,10 @@ fn reset_types(call: &Call<'_>, allowed: &[String]) -> Vec<ResetType> {
     };
     let denied = call.memory().denied();
     if !allowed.is_empty() || denied.is_empty() {
-        return allowed.iter().filter_map(|type_| type_.parse().ok()).collect();
+        let known = |type_: &String| type_.parse().unwrap_or(ResetType::Other);
+        let mut types: Vec<_> = allowed.iter().map(known).collect();
+        types.dedup();
+        return types;
     }
     let all = [On, ForceOn, ForceOff, GracefulShutdown, GracefulRestart, ForceRestart, PowerCycle];
     all.into_iter().filter(|reset| !denied.contains(reset)).collect()

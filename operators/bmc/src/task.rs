@@ -15,6 +15,9 @@ use std::time::Duration;
 /// What a BMC may at most ask for between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// As often is a task looked at that is to be accepted, and runs.
+const LOOKS: u32 = 4;
+
 /// Memory that a task may take.
 const TASK: usize = 512 << 10;
 
@@ -27,9 +30,20 @@ enum TaskError {
     Unfinished(String),
 }
 
+/// How long a task is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// To its end.
+    Done,
+    /// Until it is accepted: it is carried out with the next reset of the host.
+    Accepted,
+}
+
 /// How far a task is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
+    /// It has not begun: it may wait for something.
+    Waits,
     Runs,
     Done,
     Failed(String),
@@ -37,13 +51,21 @@ pub(crate) enum Progress {
 
 /// Waits for the task that an answer names. An answer without one is finished: Supermicro accepts
 /// resets with 202 and nothing to follow.
-pub(crate) async fn finish(call: &Call<'_>, mut reply: Reply, action: String) -> Result<(), Error> {
+pub(crate) async fn finish(
+    call: &Call<'_>,
+    mut reply: Reply,
+    action: String,
+    until: Until,
+) -> Result<(), Error> {
     if reply.status != StatusCode::ACCEPTED {
         return Ok(());
     }
-    let Some(monitor) = monitor(call, &reply) else { return Ok(()) };
+    let Some(monitor) = monitor(&reply) else { return Ok(()) };
     for look in 0_u32.. {
-        let time = pause(call, &reply);
+        let time = match until {
+            Until::Done => pause(call, &reply),
+            Until::Accepted => call.task_poll(),
+        };
         if !call.pause(jittered(time * 2, &(&monitor, look))).await {
             return Err(failed(action, TaskError::Unfinished(monitor)));
         }
@@ -53,7 +75,10 @@ pub(crate) async fn finish(call: &Call<'_>, mut reply: Reply, action: String) ->
             Err(_) => continue,
         };
         match progress(&reply) {
-            Progress::Runs => {}
+            Progress::Waits if until == Until::Accepted => return Ok(()),
+            // Some say so while they wait.
+            Progress::Runs if until == Until::Accepted && look >= LOOKS => return Ok(()),
+            Progress::Waits | Progress::Runs => {}
             Progress::Done => return Ok(()),
             Progress::Failed(_) if !reply.status.is_success() => {
                 return Err(call.refusal(&reply, action));
@@ -69,12 +94,12 @@ pub(crate) async fn finish(call: &Call<'_>, mut reply: Reply, action: String) ->
 
 /// Where to look: the monitor that the header names, else the one of the task in the body, else
 /// that task.
-fn monitor(call: &Call<'_>, reply: &Reply) -> Option<String> {
-    let path = |link: &str| uri::path_of(link, call.address());
+fn monitor(reply: &Reply) -> Option<String> {
+    let path = |link: &str| uri::resolved(link, &reply.asked);
     let header = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     header.and_then(path).or_else(|| {
         let body = json::value(&reply.body, TASK).ok()?;
-        body["TaskMonitor"].as_str().and_then(path).or_else(|| field::link(&body, call.address()))
+        body["TaskMonitor"].as_str().and_then(path).or_else(|| field::link(&body))
     })
 }
 
@@ -108,6 +133,7 @@ pub(crate) fn of_task(task: &Value) -> Progress {
         Some(ended @ ("Completed" | "Exception" | "Killed" | "Cancelled" | "Canceled")) => {
             Progress::Failed(said().map_or(ended.to_owned(), |said| format!("{ended}: {said}")))
         }
+        Some("New" | "Pending" | "Suspended" | "Service" | "Interrupted") => Progress::Waits,
         Some(_) => Progress::Runs,
     }
 }
@@ -121,7 +147,8 @@ mod tests {
     fn a_task_is_done_when_its_state_says_so() {
         for (task, progress) in [
             (json!({"TaskState": "Running"}), Progress::Runs),
-            (json!({"TaskState": "New"}), Progress::Runs),
+            (json!({"TaskState": "New"}), Progress::Waits),
+            (json!({"TaskState": "Suspended"}), Progress::Waits),
             (json!({"TaskState": "Completed", "TaskStatus": "OK"}), Progress::Done),
             (json!({"TaskState": "Completed"}), Progress::Done),
             (json!({"Id": "an answer that is no task"}), Progress::Done),

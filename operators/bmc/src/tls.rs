@@ -5,6 +5,7 @@
 //! certificates that nobody vouches for, so the one that is seen first can be held to: that does
 //! not show that the first one was right, only that it has not been replaced since.
 
+use crate::public_key::{self, Version};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -129,13 +130,31 @@ impl Trust {
         Ok(Self { authorities: Some(verifier), ..self })
     }
 
+    /// The same for one BMC, which is held to this certificate, or may have one for this name.
+    pub(crate) fn of(&self, pin: Option<Pin>, host_name: Option<&str>) -> TrustOfOne {
+        let host_name = host_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+        TrustOfOne { trust: self.clone(), pin, host_name }
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+}
+
+/// Which certificates of one BMC are good.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustOfOne {
+    trust: Trust,
+    pin: Option<Pin>,
+    host_name: Option<ServerName<'static>>,
+}
+
+impl TrustOfOne {
     /// What one connection is made with, and where its verdict on the certificate ends up.
-    pub(crate) fn connection(
-        &self,
-        pin: Option<Pin>,
-    ) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
-        let verifier = Arc::new(Verifier { trust: self.clone(), pin, stranger: Mutex::default() });
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+    pub(crate) fn connection(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
+        let verifier = Arc::new(Verifier { of: self.clone(), stranger: Mutex::default() });
+        let provider = Arc::clone(&self.trust.provider);
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
@@ -143,10 +162,6 @@ impl Trust {
         // One connection is kept for long; remembering tickets for it would cost more than it.
         config.resumption = Resumption::disabled();
         Ok((Arc::new(config), verifier))
-    }
-
-    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
-        &self.provider.signature_verification_algorithms
     }
 }
 
@@ -164,8 +179,7 @@ pub(crate) struct Changed {
 /// Judges the certificate of one connection.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    trust: Trust,
-    pin: Option<Pin>,
+    of: TrustOfOne,
     stranger: Mutex<Option<Result<Pin, Changed>>>,
 }
 
@@ -178,7 +192,7 @@ impl Verifier {
 
     fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
         let seen = Pin::of(certificate);
-        let verdict = match (self.trust.strangers, self.pin) {
+        let verdict = match (self.of.trust.strangers, self.of.pin) {
             (Strangers::Refuse, _) => return Err(why),
             (Strangers::Accept, _) => return Ok(()),
             (Strangers::PinFirst, Some(pinned)) if seen != pinned => Err(Changed { seen, pinned }),
@@ -187,6 +201,31 @@ impl Verifier {
         *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
         let refused = CertificateError::ApplicationVerificationFailure;
         verdict.map(drop).map_err(|_| refused.into())
+    }
+}
+
+impl Verifier {
+    /// Whether the peer has the key of its certificate. One that is held to may be of a kind that is
+    /// good for nothing else.
+    fn signed_by(
+        &self,
+        certificate: &CertificateDer<'_>,
+        (message, signed, version): (&[u8], &DigitallySignedStruct, Version),
+        strictly: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let trust = &self.of.trust;
+        if trust.strangers == Strangers::Accept {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        match strictly() {
+            Err(Error::InvalidCertificate(why))
+                if why != CertificateError::BadSignature
+                    && matches!(self.stranger(), Some(Ok(_))) =>
+            {
+                public_key::verify(message, certificate, signed, trust.algorithms(), version)
+            }
+            verdict => verdict,
+        }
     }
 }
 
@@ -199,8 +238,21 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict = match &self.trust.authorities {
-            Some(roots) => roots.verify_server_cert(certificate, intermediates, name, ocsp, now),
+        let verdict = match &self.of.trust.authorities {
+            Some(roots) => {
+                let is_for =
+                    |name| roots.verify_server_cert(certificate, intermediates, name, ocsp, now);
+                match (is_for(name), &self.of.host_name) {
+                    (
+                        Err(Error::InvalidCertificate(
+                            CertificateError::NotValidForName
+                            | CertificateError::NotValidForNameContext { .. },
+                        )),
+                        Some(host_name),
+                    ) => is_for(host_name),
+                    (verdict, _) => verdict,
+                }
+            }
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         match verdict {
@@ -216,10 +268,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.trust.strangers == Strangers::Accept {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        crypto::verify_tls12_signature(message, certificate, signature, self.trust.algorithms())
+        let algorithms = self.of.trust.algorithms();
+        self.signed_by(certificate, (message, signature, Version::Tls12), || {
+            crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        })
     }
 
     fn verify_tls13_signature(
@@ -228,14 +280,14 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.trust.strangers == Strangers::Accept {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        crypto::verify_tls13_signature(message, certificate, signature, self.trust.algorithms())
+        let algorithms = self.of.trust.algorithms();
+        self.signed_by(certificate, (message, signature, Version::Tls13), || {
+            crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.trust.algorithms().supported_schemes()
+        self.of.trust.algorithms().supported_schemes()
     }
 }
 

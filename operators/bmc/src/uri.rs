@@ -3,51 +3,87 @@
 use crate::Target;
 use http::Uri;
 use metal_core::redfish::Scheme;
-use std::{fmt::Write, net::IpAddr};
+use std::{borrow::Cow, fmt::Write, net::IpAddr};
 
 /// Longer links are nobody's.
 const LONGEST: usize = 1024;
 
-/// The path and query of a link, if it leads to `address`; ready to be sent. A fragment is cut off.
-pub(crate) fn path_of(link: &str, address: IpAddr) -> Option<String> {
-    let link = link.trim();
-    let link = link.split_once('#').map_or(link, |(link, _)| link);
-    if link.len() > LONGEST {
-        return None;
-    }
-    let path = if link.starts_with('/') { link } else { local_part(link, address)? };
-    if path.starts_with("//") {
-        return None;
-    }
-    Some(encoded(path))
+/// The path and query of a link, ready to be sent. A fragment is cut off.
+///
+/// BMCs name themselves in many ways: by a host name, by their address before a NAT, with the port
+/// behind a proxy. Whatever host a link names, it is asked for on the connection to the BMC that
+/// gave it, so nobody else gets anything.
+pub(crate) fn path_of(link: &str) -> Option<String> {
+    Some(encoded(&rooted(trimmed(link)?)?))
 }
 
-/// The path and query of a link that leads to the very same server: what is sent there, nobody
-/// else gets.
-pub(crate) fn path_on(link: &str, target: &Target) -> Option<String> {
-    if !link.trim().starts_with('/') {
-        let uri: Uri = link.trim().parse().ok()?;
+/// The same for a link that may be relative to what was asked for (RFC 3986, section 5.2).
+pub(crate) fn resolved(link: &str, base: &str) -> Option<String> {
+    let link = trimmed(link)?;
+    if let Some(path) = rooted(link) {
+        return Some(encoded(&path));
+    }
+    let base = base.split_once('?').map_or(base, |(path, _)| path);
+    let directory = &base[..=base.rfind('/')?];
+    let is_relative = !link.is_empty() && !link.starts_with('/') && !link.contains("://");
+    let leads_up = link.split(['/', '?']).any(|part| part == "..");
+    match link.strip_prefix("./").unwrap_or(link) {
+        _ if !is_relative || leads_up => None,
+        query if query.starts_with('?') => Some(encoded(&format!("{base}{query}"))),
+        path => Some(encoded(&format!("{directory}{path}"))),
+    }
+}
+
+/// The path and query of a redirect of `base` that leads to the very same server: what is sent
+/// there, nobody else gets.
+pub(crate) fn path_on(link: &str, target: &Target, base: &str) -> Option<String> {
+    let link = link.trim();
+    if link.starts_with("//") {
+        return None;
+    }
+    if link.contains("://") {
+        let uri: Uri = link.parse().ok()?;
         let usual = match target.scheme {
             Scheme::Http => 80,
             Scheme::Https => 443,
         };
-        let same = uri.scheme_str() == Some(target.scheme.to_string().as_str())
+        let host: IpAddr = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
+        let same = host == target.address
+            && uri.scheme_str() == Some(target.scheme.to_string().as_str())
             && uri.port_u16().unwrap_or(usual) == target.port;
         if !same {
             return None;
         }
     }
-    path_of(link, target.address)
+    resolved(link, base)
 }
 
-/// The path of an absolute URI of this host. Ports and schemes are not compared: behind a proxy,
-/// BMCs name their own.
-fn local_part(link: &str, address: IpAddr) -> Option<&str> {
-    let uri: Uri = link.parse().ok()?;
-    let host: IpAddr = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
-    let rest = link.split_once("://")?.1;
-    let path = rest.find('/').map(|start| &rest[start..]);
-    path.filter(|_| host == address)
+fn trimmed(link: &str) -> Option<&str> {
+    let link = link.trim();
+    let link = link.split_once('#').map_or(link, |(link, _)| link);
+    (link.len() <= LONGEST).then_some(link)
+}
+
+/// The path and query of a link that is not relative.
+fn rooted(link: &str) -> Option<Cow<'_, str>> {
+    // Some firmware forgets the first slash.
+    if link.starts_with("redfish/") {
+        return Some(format!("/{link}").into());
+    }
+    let path = match link.split_once("://") {
+        Some((scheme, rest)) => {
+            let is_http = ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+            &rest[rest.find('/').filter(|_| is_http)?..]
+        }
+        None => link,
+    };
+    // Two texts were put together, or it names a host.
+    let path = match path.strip_prefix("//") {
+        Some(rest) if rest.starts_with("redfish/") => &path[1..],
+        Some(rest) => &rest[rest.find('/')?..],
+        None => path,
+    };
+    (path.starts_with('/') && !path.starts_with("//")).then_some(path.into())
 }
 
 /// Some firmware has blanks and worse in its member ids.
@@ -66,20 +102,39 @@ fn encoded(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn path(link: &str) -> Option<String> {
-        path_of(link, IpAddr::from([10, 0, 0, 1]))
-    }
-
     #[test]
-    fn links_to_the_same_host_become_paths() {
+    fn a_link_with_whatever_name_of_the_bmc_leads_to_the_bmc() {
         for (link, sent) in [
             ("/redfish/v1/Systems/1", "/redfish/v1/Systems/1"),
             ("/redfish/v1/Systems/1/#/Boot", "/redfish/v1/Systems/1/"),
             ("/redfish/v1/Chassis/Slot 1", "/redfish/v1/Chassis/Slot%201"),
             ("https://10.0.0.1/redfish/v1/Systems?$skip=2", "/redfish/v1/Systems?$skip=2"),
             ("http://10.0.0.1:8000/x", "/x"),
+            ("https://idrac-ABC.example/redfish/v1", "/redfish/v1"),
+            ("HTTPS://[2001:db8::1]:8443//redfish/v1", "/redfish/v1"),
+            ("//10.0.0.2/redfish/v1", "/redfish/v1"),
+            ("//redfish/v1/Systems", "/redfish/v1/Systems"),
+            ("redfish/v1/Systems", "/redfish/v1/Systems"),
         ] {
-            assert_eq!(path(link).as_deref(), Some(sent), "{link}");
+            assert_eq!(path_of(link).as_deref(), Some(sent), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_relative_link_is_resolved() {
+        let page = "/redfish/v1/Systems?$skip=2";
+        for (link, sent) in [
+            ("?$skip=50", "/redfish/v1/Systems?$skip=50"),
+            ("Systems?$skip=50", "/redfish/v1/Systems?$skip=50"),
+            ("./Systems/1", "/redfish/v1/Systems/1"),
+            ("redfish/v1/Systems/1", "/redfish/v1/Systems/1"),
+            ("/redfish/v1/Systems/1", "/redfish/v1/Systems/1"),
+            ("https://bmc.example/redfish/v1/Systems/1", "/redfish/v1/Systems/1"),
+        ] {
+            assert_eq!(resolved(link, page).as_deref(), Some(sent), "{link}");
+        }
+        for link in ["", "../x", "file:///etc/passwd"] {
+            assert_eq!(resolved(link, page), None, "{link}");
         }
     }
 
@@ -88,28 +143,27 @@ mod tests {
         let address = IpAddr::from([10, 0, 0, 1]);
         let http = Target { scheme: Scheme::Http, address, port: 8000 };
         let https = Target { scheme: Scheme::Https, address, port: 443 };
-        assert_eq!(path_on("/x/", &http).as_deref(), Some("/x/"));
-        assert_eq!(path_on("http://10.0.0.1:8000/x/", &http).as_deref(), Some("/x/"));
-        assert_eq!(path_on("https://10.0.0.1/x/", &https).as_deref(), Some("/x/"));
-        for link in ["https://10.0.0.1/x/", "http://10.0.0.1/x/", "http://10.0.0.2:8000/x/", "//x/"]
-        {
-            assert_eq!(path_on(link, &http), None, "{link}");
+        assert_eq!(path_on("/x/", &http, "/x").as_deref(), Some("/x/"));
+        assert_eq!(path_on("x/", &http, "/x").as_deref(), Some("/x/"));
+        assert_eq!(path_on("http://10.0.0.1:8000/x/", &http, "/x").as_deref(), Some("/x/"));
+        assert_eq!(path_on("https://10.0.0.1/x/", &https, "/x").as_deref(), Some("/x/"));
+        for link in [
+            "https://10.0.0.1/x/",
+            "http://10.0.0.1/x/",
+            "http://10.0.0.2:8000/x/",
+            "http://bmc.example:8000/x/",
+            "//x/",
+            "//10.0.0.2/x/",
+        ] {
+            assert_eq!(path_on(link, &http, "/x"), None, "{link}");
         }
     }
 
     #[test]
-    fn links_to_other_hosts_lead_nowhere() {
+    fn what_is_no_link_leads_nowhere() {
         let long = format!("/{}", "x".repeat(LONGEST));
-        for link in [
-            "https://10.0.0.2/redfish/v1",
-            "https://bmc.example/redfish/v1",
-            "//10.0.0.2/redfish/v1",
-            "redfish/v1",
-            "file:///etc/passwd",
-            "",
-            &long,
-        ] {
-            assert_eq!(path(link), None, "{link}");
+        for link in ["x", "file:///etc/passwd", "ftp://10.0.0.1/x", "https://x", "", &long] {
+            assert_eq!(path_of(link), None, "{link}");
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::{
     Limits, Target, Withdrawn,
     breaker::Failure,
     budget::{Budget, Excess},
+    json::Extent,
     offer::Offer,
-    tls::{Changed, Pin, Trust},
+    tls::{Changed, Pin, TrustOfOne},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -37,6 +38,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+/// How long after an object that is whole the end of its body may come.
+const TAIL: Duration = Duration::from_secs(1);
 /// A header is no longer than this.
 const HEADER: usize = 64 << 10;
 
@@ -47,6 +50,10 @@ pub(crate) enum WireError {
     Connect(#[source] io::Error),
     #[error("no TLS connection")]
     Tls(#[source] io::Error),
+    #[error(
+        "no TLS connection: if its certificate is for a host name, set spec.hostname of the BMC"
+    )]
+    TlsName(#[source] io::Error),
     #[error("no TLS connection: {0}")]
     TlsOffer(Offer, #[source] io::Error),
     #[error("no TLS connection")]
@@ -74,6 +81,7 @@ impl WireError {
         match self {
             Self::Connect(_)
             | Self::Tls(_)
+            | Self::TlsName(_)
             | Self::TlsOffer(..)
             | Self::Stranger(_)
             | Self::TlsConfig(_)
@@ -122,6 +130,8 @@ pub(crate) struct Reply {
     /// Why the body is not whole. The status counts nevertheless: some firmware (iDRAC 7 and 8)
     /// cuts off what explains a 401.
     pub(crate) broken: Option<WireError>,
+    /// The path that was asked for.
+    pub(crate) asked: String,
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -141,8 +151,7 @@ impl Connection {
     /// Connects, and tells which certificate to hold the BMC to from now on.
     pub(crate) async fn open(
         target: &Target,
-        trust: &Trust,
-        pin: Option<Pin>,
+        trust: &TrustOfOne,
         limits: &Limits,
     ) -> Result<(Self, Option<Pin>), WireError> {
         let dial = TcpStream::connect((target.address, target.port));
@@ -154,7 +163,7 @@ impl Connection {
         let (io, pin): (Box<dyn Io>, _) = match target.scheme {
             Scheme::Http => (Box::new(tcp), None),
             Scheme::Https => {
-                let (config, verifier) = trust.connection(pin).map_err(WireError::TlsConfig)?;
+                let (config, verifier) = trust.connection().map_err(WireError::TlsConfig)?;
                 let shake = TlsConnector::from(config).connect(target.address.into(), tcp);
                 let tls = timeout(limits.tls, shake)
                     .await
@@ -192,6 +201,12 @@ impl Connection {
     ) -> Result<(Reply, Option<Self>), WireError> {
         let (mut sender, driver) = http1::Builder::new()
             .max_buf_size(HEADER)
+            // Some firmware compares names with the case that the standard writes them in, and
+            // some sends lines that are no headers.
+            .title_case_headers(true)
+            .ignore_invalid_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(self.io))
             .await
             .map_err(WireError::Broken)?;
@@ -207,12 +222,15 @@ impl Connection {
             .map_err(WireError::Broken)?;
         let (head, body) = response.into_parts();
         let mut bytes = BytesMut::new();
-        let whole = line.until(limits.body, collect(body, &mut bytes, budget)).await;
+        let whole = line
+            .until(limits.body, collect(body, &mut bytes, budget, TAIL.min(limits.body / 2)))
+            .await;
         let whole = whole.unwrap_or_else(|| {
             // Others wait for the place that it takes.
             let slow = Excess::Slow(limits.body.as_secs());
             Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
         });
+        let is_clean = matches!(whole, Ok(End::Clean));
         let (mut body, mut broken) = (bytes.freeze(), whole.err());
         if broken.is_none() {
             match budget.decode(&head.headers, body).await {
@@ -220,8 +238,9 @@ impl Connection {
                 Err(excess) => (body, broken) = (Bytes::new(), Some(excess.into())),
             }
         }
-        let io = if broken.is_none() { line.finish().await } else { None };
-        let reply = Reply { status: head.status, headers: head.headers, body, broken };
+        let io = if is_clean && broken.is_none() { line.finish().await } else { None };
+        let (status, headers, asked) = (head.status, head.headers, String::new());
+        let reply = Reply { status, headers, body, broken, asked };
         let (last_used, permit) = (Instant::now(), self.permit);
         Ok((reply, io.map(|io| Self { io, last_used, permit })))
     }
@@ -230,6 +249,12 @@ impl Connection {
 /// Why there is no TLS, with what the BMC offers where that may be why.
 async fn no_tls(error: io::Error, target: &Target, limits: &Limits) -> WireError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidCertificate(
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+    )) = cause
+    {
+        return WireError::TlsName(error);
+    }
     let may_be_old = match cause {
         // It is not trusted, whatever it offers.
         Some(rustls::Error::InvalidCertificate(why)) => *why == CertificateError::BadSignature,
@@ -287,21 +312,45 @@ impl Driven {
     }
 }
 
+/// How a body ended.
+enum End {
+    /// As HTTP wants it.
+    Clean,
+    /// Behind an object that is whole, without what HTTP wants there: no `close_notify`, no last
+    /// chunk, a `Content-Length` that is too long.
+    Cut,
+}
+
 async fn collect(
     mut body: Incoming,
     bytes: &mut BytesMut,
     budget: &Budget<'_>,
-) -> Result<(), WireError> {
+    tail: Duration,
+) -> Result<End, WireError> {
     // What says that it is too long is not read at all.
     let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     if let Some(length) = announced {
         budget.announce(length)?;
     }
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(WireError::Broken)?.into_data() {
-            budget.grow(bytes.len(), data.len()).await?;
-            bytes.extend_from_slice(&data);
+    let mut extent = Extent::default();
+    loop {
+        let next = body.frame();
+        let frame = if extent.is_closed() {
+            let Ok(frame) = timeout(tail, next).await else { return Ok(End::Cut) };
+            frame
+        } else {
+            next.await
+        };
+        match frame {
+            None => return Ok(End::Clean),
+            Some(Err(_)) if extent.is_closed() => return Ok(End::Cut),
+            Some(frame) => {
+                if let Ok(data) = frame.map_err(WireError::Broken)?.into_data() {
+                    budget.grow(bytes.len(), data.len()).await?;
+                    extent.feed(&data);
+                    bytes.extend_from_slice(&data);
+                }
+            }
         }
     }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// `ComputerSystem.PowerState`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum PowerState {
     /// The host is on.
     On,
@@ -27,6 +28,7 @@ pub enum PowerState {
 
 /// `ResetType` of `ComputerSystem.Reset` and `Manager.Reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum ResetType {
     /// Switch on.
     On,
@@ -42,10 +44,15 @@ pub enum ResetType {
     ForceRestart,
     /// Off and on again.
     PowerCycle,
+    /// Press the power button: asks a host that is on to shut down, and starts one that is off.
+    PushPowerButton,
+    /// Another one. Nobody is asked for it.
+    Other,
 }
 
 /// `BootSourceOverrideTarget`, as far as we set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum BootSource {
     /// No override.
     None,
@@ -63,6 +70,7 @@ pub enum BootSource {
 
 /// `BootSourceOverrideMode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum BootMode {
     /// UEFI.
     #[strum(serialize = "UEFI")]
@@ -73,6 +81,7 @@ pub enum BootMode {
 
 /// `BootSourceOverrideEnabled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum BootEnabled {
     /// The override does not count.
     #[default]
@@ -102,6 +111,7 @@ pub struct BootReading {
 
 /// `IndicatorLED`, or `LocationIndicatorActive` in the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
+#[strum(ascii_case_insensitive)]
 pub enum IndicatorLed {
     /// On.
     Lit,

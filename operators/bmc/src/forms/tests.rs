@@ -1,4 +1,6 @@
-use super::*;
+use super::{condition::Condition, refusal::is_of_form, *};
+use http::HeaderValue;
+use serde_json::json;
 
 fn etags(header: Option<&'static str>, body: Option<&'static str>) -> Etags {
     let value = |text: Option<&'static str>| text.map(HeaderValue::from_static);
@@ -17,6 +19,8 @@ fn write(etags: &Etags) -> Write<'static> {
         sets: vec![set([]), set(["BootSourceOverrideMode"])],
         present: json!({"Boot": {"StopBootOnFault": "Never"}}),
         unseen: vec![],
+        wanted: None,
+        owner: None,
         action: "change /1".to_owned(),
     }
 }
@@ -30,6 +34,7 @@ fn tried(etags: &Etags, status: u16, body: &Value) -> Vec<String> {
         headers: http::HeaderMap::new(),
         body: body.to_string().into(),
         broken: None,
+        asked: String::new(),
     };
     let with = write.sets[0].clone();
     let mut forms = vec![Form { place: Place::Resource, condition: Condition::Etag, with }];
@@ -82,13 +87,36 @@ fn a_refused_resource_gives_way_to_its_settings_and_the_forms_come_to_an_end() {
         let forms = tried(&etags(Some("W/\"1\""), Some("2")), status, &Value::Null);
         let distinct: BTreeSet<_> = forms.iter().collect();
         assert_eq!(distinct.len(), forms.len(), "{forms:?}");
-        assert!(forms.len() >= 5 && forms.len() <= 24, "{forms:?}");
+        assert!(forms.len() >= 5 && forms.len() <= 36, "{forms:?}");
     }
 }
 
 #[test]
 fn what_may_have_been_done_or_is_not_about_the_form_is_not_tried_again() {
-    for status in [401, 408, 409, 423, 429, 500, 502, 503, 504] {
-        assert!(!is_of_form(StatusCode::from_u16(status).unwrap()), "{status}");
+    let is_of_form = |status, method| is_of_form(StatusCode::from_u16(status).unwrap(), &method);
+    for status in [401, 408, 409, 423, 429, 502, 503, 504] {
+        assert!(!is_of_form(status, Method::PATCH), "{status}");
+        assert!(!is_of_form(status, Method::POST), "{status}");
     }
+    assert!(is_of_form(500, Method::PATCH), "it may be repeated");
+    assert!(!is_of_form(500, Method::POST), "it may have been done");
+}
+
+#[test]
+fn an_etag_is_tried_in_every_spelling_that_firmware_wants() {
+    let sent = |condition: Condition, header| condition.sent(&etags(Some(header), None));
+    for (condition, etag, expected) in [
+        (Condition::Bare, "\"1682532272\"", Some("1682532272")),
+        (Condition::Bare, "W/\"1\"", Some("1")),
+        (Condition::Bare, "1", None),
+        (Condition::Single, "\"\"a\"\"", Some("\"a\"")),
+        (Condition::Single, "\"a\"", None),
+        (Condition::OtherStrength, "\"a\"", Some("W/\"a\"")),
+        (Condition::OtherStrength, "W/\"a\"", Some("\"a\"")),
+    ] {
+        let header = sent(condition, etag).and_then(|sent| sent.header);
+        assert_eq!(header, expected.map(HeaderValue::from_static), "{condition:?} of {etag}");
+    }
+    let both = sent(Condition::InBody, "\"a\"").unwrap();
+    assert_eq!(both.in_body.as_deref(), Some("\"a\""));
 }

@@ -66,10 +66,12 @@ struct Inner {
     issued: u32,
     version: u32,
     stale_etags: u32,
+    any_etag: bool,
     has_etags: bool,
     login: Option<(u16, String)>,
     refuses_basic: bool,
     cuts_refusals: bool,
+    without_session: Option<Fault>,
     task_looks: u32,
 }
 
@@ -203,6 +205,11 @@ impl FakeRedfish {
         self.lock().cuts_refusals = cuts;
     }
 
+    /// Answers with this who has no session.
+    pub(crate) fn answer_without_session(&self, fault: Fault) {
+        self.lock().without_session = Some(fault);
+    }
+
     /// Ends all sessions.
     pub(crate) fn expire(&self) {
         self.lock().sessions.clear();
@@ -212,6 +219,11 @@ impl FakeRedfish {
     pub(crate) fn use_etags(&self, stale: u32) {
         let mut inner = self.lock();
         (inner.has_etags, inner.stale_etags) = (true, stale);
+    }
+
+    /// Takes `*`, whatever the ETag is.
+    pub(crate) fn accept_any_etag(&self) {
+        self.lock().any_etag = true;
     }
 
     /// `METHOD path` of every request so far.
@@ -258,7 +270,10 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Res
         let mut inner = inner.lock().unwrap();
         inner.log.push(format!("{} {path}", head.method));
         inner.headers.push(head.headers.clone());
-        inner.faults.get(&path).cloned()
+        let is_open = path == "/redfish/v1/" || path == "/redfish/v1/SessionService/Sessions";
+        let of_session = inner.without_session.clone();
+        let of_session = of_session.filter(|_| !is_open && !inner.is_authorized(&head.headers));
+        inner.faults.get(&path).cloned().or(of_session)
     };
     if let Some(Fault::Close) = fault {
         let answer = inner.lock().unwrap().answer(&head.method, &path, &head.headers, body);
@@ -412,7 +427,7 @@ impl Inner {
             let Some(given) = given else {
                 return error(StatusCode::PRECONDITION_REQUIRED, "If-Match is missing");
             };
-            if self.stale_etags > 0 {
+            if self.stale_etags > 0 && !(self.any_etag && given == "*") {
                 self.stale_etags -= 1;
                 self.version += 1;
                 return error(StatusCode::PRECONDITION_FAILED, "somebody was faster");

@@ -135,7 +135,10 @@ async fn parts_beyond_any_machine_are_named_and_left_out() {
     });
     let members = |from: usize| -> Vec<_> {
         (from..from + 700)
-            .map(|index| json!({"@odata.id": format!("/p/{index}"), "Id": "x"}))
+            .map(|index| {
+                json!({"@odata.id": format!("/p/{index}"), "@odata.type": "#Processor.v1_0_0.Processor",
+                    "Id": "x", "Name": "x", "Model": "x"})
+            })
             .collect()
     };
     let first = format!("{SYSTEM}/Processors?$expand=.");

@@ -162,18 +162,32 @@ async fn parts_that_hang_one_after_the_other_cost_no_more_than_themselves() {
 }
 
 #[tokio::test]
-async fn links_to_other_hosts_are_not_followed() {
+async fn whatever_host_a_link_names_it_is_asked_for_at_the_bmc_that_gave_it() {
     let server = FakeRedfish::machine().await;
     let bmc = server.bmc();
-    for link in ["http://127.0.0.2/redfish/v1/Systems/1", "//127.0.0.2/x", "relative"] {
+    for host in ["http://127.0.0.2", "https://idrac-1.example:8443", "//127.0.0.2"] {
+        bmc.system(&format!("{host}{SYSTEM}")).await.unwrap();
+    }
+    for link in ["relative", "ftp://127.0.0.1/redfish/v1/Systems/1"] {
         let error = bmc.system(link).await.unwrap_err();
         assert_eq!(error.to_string(), "BMC failed to follow a link", "{link}");
     }
+    let target = "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
     server.edit(SYSTEM, |system| {
-        system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("http://127.0.0.2/reset");
+        system["Actions"]["#ComputerSystem.Reset"]["target"] =
+            json!(format!("https://idrac-1.example{target}"));
     });
-    let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
-    assert!(matches!(error, Error::Failed { .. }), "{error}");
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    assert_eq!(server.log().last().unwrap(), &format!("POST {target}"));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_to_https_says_what_to_set() {
+    let server = FakeRedfish::machine().await;
+    server.fault(SYSTEM, Fault::Redirect("https://127.0.0.1/redfish/v1/Systems/1".to_owned()));
+    let error = server.bmc().system(SYSTEM).await.unwrap_err();
+    assert_eq!(chain(&error), "HTTP 302: it redirects to https: set protocol.scheme to https");
 }
 
 #[tokio::test]

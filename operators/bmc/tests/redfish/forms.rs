@@ -1,7 +1,7 @@
 //! BMCs that take a write in another form only.
 
 use crate::{
-    bmc::{FakeRedfish, chain, refusal},
+    bmc::{FakeRedfish, Fault, chain, refusal},
     documents::SYSTEM,
 };
 use axum::http::{HeaderMap, Method};
@@ -95,6 +95,8 @@ async fn a_mode_that_is_refused_is_left_out() {
     let step = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
     bmc.perform(SYSTEM, &step).await.unwrap();
     assert_eq!(server.bodies().len(), 2);
+    // It sets the mode by itself.
+    server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("UEFI"));
     bmc.perform(SYSTEM, &step).await.unwrap();
     assert_eq!(server.bodies().len(), 3);
 }
@@ -200,13 +202,14 @@ async fn a_write_that_is_refused_in_every_form_says_what_was_tried_and_what_was_
 
 #[tokio::test]
 async fn what_is_not_about_the_form_is_sent_once() {
-    for status in [409, 500, 503] {
+    for (status, changes) in [(409, 1), (500, 2), (503, 1)] {
         let server = FakeRedfish::machine().await;
         server.judge(move |_, _, _, _| Some((status, Value::Null)));
         let bmc = server.bmc();
         bmc.perform(SYSTEM, &once()).await.unwrap_err();
+        assert_eq!(server.bodies().len(), changes, "HTTP {status}: a change may be repeated");
         bmc.perform(SYSTEM, &Step::Reset(ResetType::ForceOff)).await.unwrap_err();
-        assert_eq!(server.bodies().len(), 2, "HTTP {status}");
+        assert_eq!(server.bodies().len(), changes + 1, "HTTP {status}: a reset may not");
     }
 }
 
@@ -260,4 +263,98 @@ async fn a_reset_refused_for_the_state_of_the_machine_stays_offered() {
     let bmc = server.bmc();
     bmc.perform(SYSTEM, &Step::Reset(ResetType::GracefulShutdown)).await.unwrap_err();
     assert_eq!(bmc.system(SYSTEM).await.unwrap().reset_types, []);
+}
+
+#[tokio::test]
+async fn settings_to_come_that_cannot_be_read_cost_no_boot_override() {
+    for fault in [
+        Fault::Answer(404, String::new()),
+        Fault::Answer(405, String::new()),
+        Fault::Answer(500, String::new()),
+        Fault::Cut,
+        Fault::HangBeforeHeader,
+    ] {
+        for takes in [true, false] {
+            let server = FakeRedfish::machine().await;
+            server.edit(SYSTEM, |system| {
+                system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
+            });
+            server.fault(SETTINGS, fault.clone());
+            // The resource takes it, or blames itself.
+            server.judge(move |_, path, _, _| {
+                (path == SYSTEM && !takes).then_some((405, Value::Null))
+            });
+            let (_fleet, bmc) = server.fleet(crate::bmc::impatient());
+            let asked =
+                || server.log().iter().filter(|it| **it == format!("GET {SETTINGS}")).count();
+            bmc.system(SYSTEM).await.unwrap();
+            let before = asked();
+            bmc.system(SYSTEM).await.unwrap();
+            assert_eq!(asked(), before, "{fault:?}: it is not asked with every reading");
+            match bmc.perform(SYSTEM, &once()).await {
+                Ok(()) => assert!(takes, "{fault:?}"),
+                Err(error) => {
+                    assert!(!takes && matches!(error, Error::Failed { .. }), "{fault:?}: {error}");
+                    assert!(chain(&error).contains(SETTINGS), "{}", chain(&error));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_etag_is_sent_in_the_body_where_the_bmc_wants_it_there() {
+    let server =
+        machine(|_, _, body| (body["@odata.etag"] != "W/\"body\"").then_some((412, Value::Null)))
+            .await;
+    let bmc = server.bmc();
+    assert!(armed(&server, &bmc).await <= 12);
+    assert_eq!(armed(&server, &bmc).await, 1, "it is remembered");
+}
+
+#[tokio::test]
+async fn a_patch_that_breaks_the_bmc_is_sent_in_another_form() {
+    let server = machine(|_, _, body| {
+        let missing = body["Boot"]["BootSourceOverrideMode"].is_null();
+        missing.then(|| (500, refusal("InternalError", &[])))
+    })
+    .await;
+    let bmc = server.bmc();
+    assert_eq!(armed(&server, &bmc).await, 2);
+    assert_eq!(armed(&server, &bmc).await, 1);
+}
+
+#[tokio::test]
+async fn an_action_carries_the_etag_where_the_bmc_asks_for_it() {
+    for wanted in ["W/\"body\"", "*"] {
+        let server = FakeRedfish::machine().await;
+        server.edit(SYSTEM, |system| system["@odata.etag"] = json!("W/\"body\""));
+        server.judge(move |_, _, headers, _| {
+            let condition = headers.get("if-match").and_then(|value| value.to_str().ok());
+            (condition != Some(wanted)).then_some((428, Value::Null))
+        });
+        let bmc = server.bmc();
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+        let before = server.bodies().len();
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+        assert_eq!(server.bodies().len() - before, 1, "{wanted} is remembered");
+    }
+}
+
+#[tokio::test]
+async fn an_override_in_the_wrong_mode_is_sent_again_with_the_mode() {
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("UEFI"));
+    // What comes without a mode falls back to legacy boot.
+    server.judge(|_, _, _, _| None);
+    let bmc = server.bmc();
+    let step = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    bmc.perform(SYSTEM, &step).await.unwrap();
+    assert!(server.bodies()[0]["Boot"]["BootSourceOverrideMode"].is_null());
+    server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("Legacy"));
+    bmc.system(SYSTEM).await.unwrap();
+    bmc.perform(SYSTEM, &step).await.unwrap();
+    assert_eq!(server.bodies()[1]["Boot"]["BootSourceOverrideMode"], "UEFI");
+    let boot = bmc.system(SYSTEM).await.unwrap().boot;
+    assert_eq!((boot.target, boot.mode), (Some(BootSource::Pxe), Some(BootMode::Uefi)));
 }

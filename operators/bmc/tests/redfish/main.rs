@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bmc;
 #[cfg(test)]
+mod body;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod documents;
@@ -13,7 +15,11 @@ mod forms;
 #[cfg(test)]
 mod inventory;
 #[cfg(test)]
+mod lockout;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod parts;
 #[cfg(test)]
 mod session;
 #[cfg(test)]

@@ -25,7 +25,7 @@ async fn drives_are_found_at_the_manager_or_at_the_system_and_only_those_that_ca
     server.edit(SYSTEM, |system| system["VirtualMedia"] = json!({"@odata.id": DRIVES}));
     assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
     server.fault(CD, Fault::Answer(500, String::new()));
-    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), []);
+    server.bmc().media(SYSTEM).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -162,6 +162,42 @@ async fn a_parameter_that_is_not_known_is_left_out() {
     server.bmc().perform(SYSTEM, &insert()).await.unwrap();
     assert_eq!(server.bodies().last().unwrap(), &json!({"Image": URL}));
     assert_eq!(server.bodies().len(), 2);
+}
+
+#[tokio::test]
+async fn a_dead_collection_of_drives_costs_no_other() {
+    let dead = "/redfish/v1/Systems/1/VirtualMedia";
+    let expected = vec![MediaSlot { uri: CD.to_owned(), is_cd: true, ..MediaSlot::default() }];
+    for fault in [Some(Fault::Answer(404, String::new())), Some(Fault::Cut), None] {
+        let server = machine(cd()).await;
+        server.edit(SYSTEM, |system| system["VirtualMedia"] = json!({"@odata.id": dead}));
+        server.edit(dead, |drives| *drives = json!({"Members": []}));
+        if let Some(fault) = fault.clone() {
+            server.fault(dead, fault);
+        }
+        assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected, "{fault:?}");
+    }
+    // The first of two managers has a dead one.
+    let server = machine(cd()).await;
+    let (other, drives) = ("/redfish/v1/Managers/EM", "/redfish/v1/Managers/EM/VirtualMedia");
+    server.edit(other, |manager| manager["VirtualMedia"] = json!({"@odata.id": drives}));
+    server.fault(drives, Fault::Answer(500, String::new()));
+    assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
+    // Where nothing is left, the reason is told.
+    server.fault(DRIVES, Fault::Answer(500, String::new()));
+    let error = server.bmc().media(SYSTEM).await.unwrap_err();
+    assert!(chain(&error).contains("HTTP 500"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_drive_that_shows_its_image_only_is_emptied_first() {
+    let mut cd = cd();
+    (cd["Inserted"], cd["Image"]) = (Value::Null, json!("http://10.0.0.1/other.iso"));
+    let server = machine(cd).await;
+    server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+    let log = server.log();
+    let posts: Vec<_> = log.iter().filter(|it| it.starts_with("POST /redfish/v1/M")).collect();
+    assert_eq!(posts, [&format!("POST {CD}/Eject"), &format!("POST {CD}/Insert")]);
 }
 
 fn insert() -> Step {

@@ -36,7 +36,12 @@ fn expected() -> SystemReading {
             allowable_modes: vec![BootMode::Uefi, BootMode::Legacy],
             order: vec!["Boot0001".to_owned(), "Boot0002".to_owned()],
         },
-        reset_types: vec![ResetType::On, ResetType::ForceOff, ResetType::GracefulShutdown],
+        reset_types: vec![
+            ResetType::On,
+            ResetType::ForceOff,
+            ResetType::GracefulShutdown,
+            ResetType::Other,
+        ],
         lacks_reset: false,
         last_reset: Some("2026-01-02T03:04:05Z".parse().unwrap()),
     }
@@ -232,7 +237,8 @@ async fn reset_types_are_read_from_the_action_info_once() {
     let bmc = server.bmc();
     for _ in 0..3 {
         let system = bmc.system(SYSTEM).await.unwrap();
-        assert_eq!(system.reset_types, [ResetType::On, ResetType::ForceOff]);
+        let types = [ResetType::On, ResetType::ForceOff, ResetType::PushPowerButton];
+        assert_eq!(system.reset_types, types);
     }
     assert_eq!(server.log().iter().filter(|line| *line == "GET /info").count(), 1);
 }

@@ -5,9 +5,11 @@ use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Pin, Strangers, Target, Trus
 use metal_core::redfish::Scheme;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ServerConfig,
+    ServerConfig, SupportedProtocolVersion,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer},
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
 };
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::{
@@ -48,13 +50,22 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
 
 /// A BMC behind TLS. The guard ends it.
 async fn start(identity: Identity) -> (FakeRedfish, Target, JoinSet<()>) {
+    start_with(identity, &[&TLS13, &TLS12]).await
+}
+
+async fn start_with(
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (FakeRedfish, Target, JoinSet<()>) {
     let server = FakeRedfish::machine().await;
+    let key = ring::sign::any_supported_type(&identity.key).unwrap();
+    // Whether the two belong together is not looked at.
+    let identity = CertifiedKey::new(vec![identity.certificate], key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![identity.certificate], identity.key)
-        .unwrap();
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -113,6 +124,76 @@ async fn certificates_of_others_are_refused_where_strangers_are() {
         assert!(reason.contains("invalid peer certificate"), "{reason}");
         assert_eq!(server.log(), [] as [String; 0], "nothing was sent, least of all a password");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_for_the_host_name_of_the_bmc_is_good() {
+    let authority = authority();
+    let trust = Trust::new(Strangers::Refuse);
+    let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
+    let (server, target, _tasks) = start(identity("node1.bmc.example", Some(&authority))).await;
+    let unnamed = reason(&fleet(trust.clone()), &target).await;
+    for part in ["set spec.hostname", "node1.bmc.example"] {
+        assert!(unnamed.contains(part), "{part}: {unnamed}");
+    }
+    let other = fleet(trust.clone());
+    other.set_host_name(&target, Some("node2.bmc.example"));
+    assert!(reason(&other, &target).await.contains("invalid peer certificate"));
+    assert_eq!(server.log(), [] as [String; 0], "nothing was sent, least of all a password");
+
+    let named = fleet(trust);
+    named.set_host_name(&target, Some("node1.bmc.example"));
+    named.connect(&target, &credentials()).systems().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_of_version_1_can_be_pinned() {
+    for version in [&TLS12, &TLS13] {
+        let mut old = identity("bmc", None);
+        old.certificate = as_version_1(&old.certificate);
+        let (_server, target, _tasks) = start_with(old, &[version]).await;
+        let fleet = fleet(Trust::default());
+        fleet.connect(&target, &credentials()).systems().await.unwrap();
+        assert!(fleet.pin(&target).is_some(), "{version:?}");
+
+        let mut stolen = identity("bmc", None);
+        stolen.certificate = as_version_1(&identity("bmc", None).certificate);
+        let (server, target, _tasks) = start_with(stolen, &[version]).await;
+        let reason = reason(&fleet, &target).await;
+        assert!(reason.contains("no TLS connection"), "{version:?}: {reason}");
+        assert_eq!((fleet.pin(&target), server.log().len()), (None, 0), "{version:?}");
+    }
+}
+
+/// A certificate without the number of its version, and without extensions. Its signature does not
+/// fit any more, and nobody looks at it.
+fn as_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
+    let (all, _) = value(certificate);
+    let (signed, signature) = value(all);
+    let (mut kept, mut rest) = (vec![], signed);
+    while !rest.is_empty() {
+        let (_, after) = value(rest);
+        if !matches!(rest[0], 0xa0 | 0xa3) {
+            kept.extend_from_slice(&rest[..rest.len() - after.len()]);
+        }
+        rest = after;
+    }
+    let sequence = |body: &[u8]| {
+        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x82][..], &length, body].concat()
+    };
+    let body = [sequence(&kept), signature.to_vec()].concat();
+    CertificateDer::from(sequence(&body))
+}
+
+/// The content of the first DER value, and what follows it.
+fn value(der: &[u8]) -> (&[u8], &[u8]) {
+    let (length, header) = match der[1] {
+        0x82 => (usize::from(u16::from_be_bytes([der[2], der[3]])), 4),
+        0x81 => (usize::from(der[2]), 3),
+        short => (usize::from(short), 2),
+    };
+    der[header..].split_at(length)
 }
 
 #[tokio::test]

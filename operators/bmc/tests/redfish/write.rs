@@ -1,9 +1,10 @@
 //! What is sent to change something.
 
 use crate::{
-    bmc::{FakeRedfish, Fault},
+    bmc::{FakeRedfish, Fault, chain},
     documents::SYSTEM,
 };
+use axum::http::Method;
 use metal_bmc::{Bmc, Error, Permit, Withdrawn};
 use metal_core::redfish::{BootMode, BootSource, IndicatorLed, ResetType, Step};
 use serde_json::{Value, json};
@@ -156,12 +157,116 @@ async fn a_change_that_comes_too_late_is_sent_once_more_after_reading_again() {
     server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
     let matches: Vec<_> = server.header("if-match").into_iter().flatten().collect();
     assert_eq!(matches, ["\"0\"", "\"1\""]);
+}
 
+#[tokio::test]
+async fn an_etag_that_is_new_with_every_answer_ends_in_another_condition() {
     let server = FakeRedfish::machine().await;
-    server.use_etags(2);
-    let error = server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap_err();
-    assert_eq!(error.to_string(), "BMC failed to change /redfish/v1/Systems/1");
-    assert_eq!(server.bodies().len(), 2);
+    server.use_etags(u32::MAX);
+    server.accept_any_etag();
+    let bmc = server.bmc();
+    bmc.perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+    let matches: Vec<_> = server.header("if-match").into_iter().flatten().collect();
+    assert_eq!(matches[..2], ["\"0\"", "\"1\""]);
+    assert_eq!(matches.last().unwrap(), "*");
+    server.edit(SYSTEM, |system| {
+        system["Boot"]["BootSourceOverrideEnabled"] = json!("Once");
+        system["Boot"]["BootSourceOverrideTarget"] = json!("Pxe");
+    });
+    bmc.system(SYSTEM).await.unwrap();
+    let before = server.bodies().len();
+    bmc.perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+    assert_eq!(server.bodies().len(), before + 1, "it is remembered");
+}
+
+#[tokio::test]
+async fn a_write_follows_to_the_same_path_with_a_slash() {
+    for status in [301, 302, 307, 308] {
+        let server = FakeRedfish::machine().await;
+        let bmc = server.bmc();
+        bmc.system(SYSTEM).await.unwrap();
+        let reset = "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
+        let to = vec![("location", format!("{reset}/"))];
+        server.fault(reset, Fault::Raw(status, to, vec![]));
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+        assert_eq!(server.log().last().unwrap(), &format!("POST {reset}/"), "HTTP {status}");
+        let elsewhere = vec![("location", "/redfish/v1/elsewhere".to_owned())];
+        server.fault(reset, Fault::Raw(status, elsewhere, vec![]));
+        bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+        assert!(server.log().iter().all(|line| !line.contains("elsewhere")), "HTTP {status}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_wait_for_the_reset_are_not_waited_for() {
+    for state in ["New", "Pending", "Suspended", "Running"] {
+        let server = FakeRedfish::machine().await;
+        let task = "/redfish/v1/TaskService/Tasks/1";
+        server.fault(task, Fault::Answer(200, json!({"TaskState": state}).to_string()));
+        server.judge(|method, _, _, _| {
+            let body = json!({"@odata.id": "/redfish/v1/TaskService/Tasks/1"});
+            (*method == Method::PATCH).then_some((202, body))
+        });
+        let write = std::time::Duration::from_secs(20);
+        let limits = metal_bmc::Limits { write, ..crate::bmc::patient() };
+        let (_fleet, bmc) = server.fleet(limits);
+        bmc.perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+        let looks = server.log().iter().filter(|line| line.contains("/Tasks/1")).count();
+        assert!((1..=5).contains(&looks), "{state}: {looks}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_where_an_object_should_panics_nobody() {
+    for garbage in [json!([1]), json!("x"), json!(null), json!({"#ComputerSystem.Reset": [7]})] {
+        let server = FakeRedfish::machine().await;
+        server.edit(SYSTEM, |system| system["Actions"] = garbage.clone());
+        server.edit("/redfish/v1/Managers/BMC", |manager| manager["Actions"] = garbage.clone());
+        let bmc = server.bmc();
+        let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+        assert!(chain(&error).contains("offers no action"), "{garbage}: {error}");
+        let manager = "/redfish/v1/Managers/BMC";
+        bmc.reset_manager(manager, ResetType::GracefulRestart).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_knows_only_the_button_is_asked_by_the_button() {
+    let server = FakeRedfish::machine().await;
+    let allowed = json!(["On", "ForceOff", "PushPowerButton"]);
+    server.edit(SYSTEM, |system| {
+        let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
+        reset["ResetType@Redfish.AllowableValues"] = allowed;
+    });
+    let (bmc, ask) = (server.bmc(), Step::Reset(ResetType::GracefulShutdown));
+    let error = bmc.perform(SYSTEM, &ask).await.unwrap_err();
+    assert!(chain(&error).contains("the host is not on"), "it would start: {}", chain(&error));
+    assert_eq!(server.bodies(), [] as [Value; 0]);
+    server.edit(SYSTEM, |system| system["PowerState"] = json!("On"));
+    bmc.perform(SYSTEM, &ask).await.unwrap();
+    assert_eq!(server.bodies(), [json!({"ResetType": "PushPowerButton"})]);
+}
+
+#[tokio::test]
+async fn an_override_that_lasts_can_be_dropped() {
+    let server = FakeRedfish::machine().await;
+    server.bmc().perform(SYSTEM, &once(BootSource::None, None)).await.unwrap();
+    assert_eq!(server.bodies(), [json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}})]);
+}
+
+#[tokio::test]
+async fn a_bmc_without_once_is_told_continuous() {
+    for (allowed, told) in [
+        (json!(["Disabled", "Continuous"]), "Continuous"),
+        (json!(["Disabled", "Once", "Continuous"]), "Once"),
+        (json!(null), "Once"),
+    ] {
+        let server = FakeRedfish::machine().await;
+        let name = "BootSourceOverrideEnabled@Redfish.AllowableValues";
+        server.edit(SYSTEM, |system| system["Boot"][name] = allowed.clone());
+        server.bmc().perform(SYSTEM, &once(BootSource::Pxe, None)).await.unwrap();
+        assert_eq!(server.bodies()[0]["Boot"]["BootSourceOverrideEnabled"], told, "{allowed}");
+    }
 }
 
 #[tokio::test]
@@ -236,11 +341,17 @@ async fn a_reset_that_may_have_happened_is_not_sent_twice() {
     let server = FakeRedfish::machine().await;
     let bmc = server.bmc();
     bmc.systems().await.unwrap();
-    server.fault("/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", Fault::Cut);
-    let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
+    let resets = || server.log().iter().filter(|line| *line == RESET).count();
+    let target = "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
+    server.fault(target, Fault::HangBeforeHeader);
+    let (_fleet, impatient) = server.fleet(crate::bmc::impatient());
+    let error = impatient.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
-    let resets = server.log().iter().filter(|line| *line == RESET).count();
-    assert_eq!(resets, 1);
+    assert_eq!(resets(), 1);
+    // It was taken, whatever was to be said of it.
+    server.fault(target, Fault::Cut);
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    assert_eq!(resets(), 2);
 }
 
 #[tokio::test]

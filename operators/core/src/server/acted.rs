@@ -2,7 +2,7 @@
 //! count from here, and not from the recorded wish: between the two there may be a pause, or
 //! another process.
 
-use crate::redfish::{PowerState, ResetType, Step};
+use crate::redfish::{BootSource, PowerState, ResetType, Step};
 use jiff::{SignedDuration, Timestamp};
 
 /// A BMC that takes none of so many requests in a row is not going to.
@@ -24,6 +24,20 @@ pub struct Acted {
     pub on: Option<Timestamp>,
     /// How often in a row the host was switched on without being seen on.
     pub starts: u32,
+    /// What this process knows of the override of the next boot.
+    pub armed: Armed,
+}
+
+/// What a process knows of the override of the next boot by its own doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Armed {
+    /// Nothing: what the BMC shows counts.
+    #[default]
+    Unknown,
+    /// It was set like this.
+    For(BootSource),
+    /// The host was switched on with it: some boards go on showing what was used up.
+    UsedUp,
 }
 
 impl Acted {
@@ -54,13 +68,29 @@ impl Acted {
             Step::Reset(
                 ResetType::GracefulRestart | ResetType::ForceRestart | ResetType::PowerCycle,
             ) => (None, Some(at), starts),
-            Step::BootOnce { .. }
+            Step::Reset(ResetType::PushPowerButton | ResetType::Other)
+            | Step::BootOnce { .. }
             | Step::IndicatorLed(_)
             | Step::BootOrder(_)
             | Step::InsertMedium { .. }
             | Step::EjectMedium { .. } => (asked, on, starts),
         };
-        Self { step, at, count, asked, on, starts }
+        let armed = match step {
+            Step::BootOnce { source, .. } => Armed::For(source),
+            Step::Reset(
+                ResetType::On
+                | ResetType::ForceOn
+                | ResetType::GracefulRestart
+                | ResetType::ForceRestart
+                | ResetType::PowerCycle,
+            ) => Armed::UsedUp,
+            Step::Reset(_)
+            | Step::IndicatorLed(_)
+            | Step::BootOrder(_)
+            | Step::InsertMedium { .. }
+            | Step::EjectMedium { .. } => before.map_or(Armed::Unknown, |before| before.armed),
+        };
+        Self { step, at, count, asked, on, starts, armed }
     }
 
     /// The same, if the clock was set meanwhile: every time moves with it.
@@ -149,7 +179,7 @@ mod tests {
     #[test]
     fn starts_count_until_the_host_is_seen_on() {
         let mut acted = Acted::after(None, ON, at(0), true, None);
-        let arm = Step::BootOnce { source: crate::redfish::BootSource::Pxe, mode: None };
+        let arm = Step::BootOnce { source: BootSource::Pxe, mode: None };
         for count in 2..4 {
             acted.saw(PowerState::Off);
             acted = Acted::after(Some(&acted), arm.clone(), at(60), true, None);

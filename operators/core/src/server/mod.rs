@@ -36,7 +36,7 @@ mod status;
 mod tests;
 mod window;
 
-pub use acted::Acted;
+pub use acted::{Acted, Armed};
 pub use decide::decide;
 pub use departure::{Departure, departure};
 pub use media::{MediaReading, medium_of};

@@ -1,0 +1,117 @@
+//! On what condition a write is taken (DSP0266, section 6.5).
+
+use crate::call::Etags;
+use http::{HeaderValue, StatusCode};
+
+/// On what condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Condition {
+    /// The ETag of the header; without one, that of the body.
+    Etag,
+    /// `@odata.etag`, where it is another.
+    Body,
+    /// The ETag as a weak one if it is strong, and the other way round.
+    OtherStrength,
+    /// That of the body, likewise.
+    OtherBody,
+    /// Whatever it is.
+    Any,
+    /// None.
+    Without,
+    /// The ETag, and once more as `@odata.etag` in what is sent (Lenovo XCC).
+    InBody,
+    /// The ETag without quotes (Gigabyte, AMI).
+    Bare,
+    /// The ETag in one pair of quotes, where it comes in two.
+    Single,
+}
+
+/// A condition as it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// `If-Match`.
+    pub(super) header: Option<HeaderValue>,
+    /// `@odata.etag`.
+    pub(super) in_body: Option<String>,
+}
+
+impl Condition {
+    /// All of them, in the order in which they are tried.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Etag,
+        Self::Body,
+        Self::OtherStrength,
+        Self::OtherBody,
+        Self::Any,
+        Self::Without,
+        Self::InBody,
+        Self::Bare,
+        Self::Single,
+    ];
+
+    /// How it is sent to a resource with these ETags. `None` if these do not make this condition.
+    pub(super) fn sent(self, etags: &Etags) -> Option<Sent> {
+        let etag = etags.header.as_ref().or(etags.body.as_ref());
+        let header = match self {
+            Self::Etag | Self::InBody => etag?.clone(),
+            Self::Body => etags.body.clone().filter(|body| Some(body) != etags.header.as_ref())?,
+            Self::OtherStrength => changed(etag?, other_strength)?,
+            Self::OtherBody => {
+                etags.header.as_ref()?;
+                changed(etags.body.as_ref()?, other_strength)?
+            }
+            Self::Any => HeaderValue::from_static("*"),
+            Self::Without => return Some(Sent::default()),
+            Self::Bare => changed(etag?, |etag| Some(opaque(etag)?.trim_matches('"').to_owned()))?,
+            Self::Single => changed(etag?, |etag| {
+                let doubled = opaque(etag)?.strip_prefix("\"\"")?;
+                Some(format!("\"{}\"", doubled.trim_matches('"')))
+            })?,
+        };
+        let text = etag.and_then(|etag| etag.to_str().ok());
+        let in_body = text.filter(|_| self == Self::InBody).map(str::to_owned);
+        Some(Sent { header: Some(header), in_body })
+    }
+
+    /// Whether it is made of an ETag.
+    pub(super) fn needs_etag(self) -> bool {
+        !matches!(self, Self::Any | Self::Without)
+    }
+
+    /// What is said of a form with it.
+    pub(super) fn shown(self) -> &'static str {
+        match self {
+            Self::Etag => " with the ETag, if any",
+            Self::Body => " with the ETag of the body",
+            Self::OtherStrength => " with a weak ETag for a strong one",
+            Self::OtherBody => " with a weak ETag of the body for a strong one",
+            Self::Any => " with If-Match: *",
+            Self::Without => " without If-Match",
+            Self::InBody => " with the ETag in what is sent",
+            Self::Bare => " with the ETag without quotes",
+            Self::Single => " with the ETag in one pair of quotes",
+        }
+    }
+}
+
+/// Whether a condition was refused, or is missing.
+pub(super) fn is_precondition(status: StatusCode) -> bool {
+    matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED)
+}
+
+fn changed(etag: &HeaderValue, change: impl Fn(&str) -> Option<String>) -> Option<HeaderValue> {
+    HeaderValue::from_str(&change(etag.to_str().ok()?)?).ok()
+}
+
+fn other_strength(etag: &str) -> Option<String> {
+    Some(match etag.strip_prefix("W/") {
+        Some(strong) => strong.to_owned(),
+        None => format!("W/{etag}"),
+    })
+}
+
+/// An ETag in quotes, without what says that it is weak.
+fn opaque(etag: &str) -> Option<&str> {
+    let strong = etag.strip_prefix("W/").unwrap_or(etag);
+    strong.starts_with('"').then_some(strong)
+}

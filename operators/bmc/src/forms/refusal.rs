@@ -1,0 +1,126 @@
+//! What a refusal of a write means.
+
+use crate::{
+    Error,
+    message::{self, Refused, reason},
+    wire::Reply,
+};
+use http::{Method, StatusCode};
+use serde_json::Value;
+use std::{error::Error as StdError, fmt};
+
+/// One form was refused.
+pub(super) struct Refusal {
+    form: String,
+    said: String,
+    is_about_a_value: bool,
+}
+
+impl Refusal {
+    /// By an answer.
+    pub(super) fn answered(form: String, refused: &Refused) -> Self {
+        let is_about_a_value = refused.is_about_a_value();
+        Self { form, said: refused.to_string(), is_about_a_value }
+    }
+
+    /// In these words.
+    pub(super) fn said(form: String, said: String) -> Self {
+        Self { form, said, is_about_a_value: false }
+    }
+
+    /// By having no answer.
+    pub(super) fn unanswered(form: String, error: &Error) -> Self {
+        Self::said(form, reason(error))
+    }
+}
+
+/// A BMC refused a write in every form.
+#[derive(Debug)]
+pub(crate) struct AllRefused {
+    said: Vec<String>,
+    is_about_a_value: bool,
+    tried: Option<Tried>,
+}
+
+/// In which forms.
+#[derive(Debug, thiserror::Error)]
+#[error("tried {}", .0.join("; "))]
+struct Tried(Vec<String>);
+
+impl fmt::Display for AllRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said.join("; "))
+    }
+}
+
+impl StdError for AllRefused {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.tried.as_ref().map(|tried| tried as _)
+    }
+}
+
+impl AllRefused {
+    pub(super) fn new(refusals: Vec<Refusal>) -> Self {
+        let is_about_a_value = refusals.iter().all(|refusal| refusal.is_about_a_value);
+        let (mut said, mut tried): (Vec<String>, Vec<String>) = (vec![], vec![]);
+        for refusal in refusals {
+            if !said.contains(&refusal.said) {
+                said.push(refusal.said);
+            }
+            tried.push(refusal.form);
+        }
+        Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(Tried(tried)) }
+    }
+
+    /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.
+    pub(crate) fn is_about_a_value(&self) -> bool {
+        self.is_about_a_value
+    }
+}
+
+/// What a refusal blames.
+pub(super) struct Blame {
+    pub(super) status: StatusCode,
+    pub(super) condition: bool,
+    pub(super) names: Vec<String>,
+}
+
+impl Blame {
+    /// Nothing, or the resource, by its status alone.
+    pub(super) fn of(status: StatusCode) -> Self {
+        Self { status, condition: false, names: vec![] }
+    }
+
+    /// What this answer blames.
+    pub(super) fn read(reply: &Reply, body: &Value) -> Self {
+        let text = message::messages(body).unwrap_or_default().to_ascii_lowercase();
+        let condition = super::condition::is_precondition(reply.status)
+            || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
+        Self { status: reply.status, condition, names: message::named(body) }
+    }
+
+    /// Whether it may be the resource that was written to.
+    pub(super) fn is_of_resource(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        )
+    }
+}
+
+/// Whether another form may be taken where this one was refused: it is not about who asks, nor
+/// about the state of the machine, and certainly nothing was done. Of a PATCH that broke something
+/// inside the BMC, as unknown properties do, that need not be certain: it may be repeated.
+pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
+    let other = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::LOCKED,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    (status.is_client_error() && !other.contains(&status))
+        || status == StatusCode::NOT_IMPLEMENTED
+        || (status == StatusCode::INTERNAL_SERVER_ERROR && *method == Method::PATCH)
+}

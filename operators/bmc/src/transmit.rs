@@ -1,0 +1,165 @@
+//! Sending a request to one BMC, and judging by what comes of it whether the BMC is there.
+
+use crate::{
+    Error,
+    answer::{self, is_busy, moved},
+    breaker::{Failure, PATIENCE},
+    budget::{Budget, Excess},
+    endpoint::{Endpoint, Request},
+    line::Line,
+    message::chain,
+    request::AuthenticatedRequest,
+    root::ROOT,
+    wire::{Connection, Reply, Unanswered, WireError},
+};
+use http::{Method, StatusCode};
+use std::mem;
+use tokio::time::Instant;
+
+/// A BMC is too busy to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("answers with HTTP {0}")]
+struct Busy(StatusCode);
+
+impl Line {
+    /// Sends one request. Where the BMC has the resource with or without a slash at its end, asks
+    /// there, once.
+    pub(crate) async fn send(
+        &mut self,
+        at: &Endpoint,
+        sent: AuthenticatedRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, Error> {
+        let reply = self.send_here(at, &sent, budget).await?;
+        let Some(path) = moved(&reply, sent.request, &at.target) else { return Ok(reply) };
+        let request = Request { path, ..sent.request.clone() };
+        self.send_here(at, &AuthenticatedRequest { request: &request, ..sent }, budget).await
+    }
+
+    /// Sends one request and judges what that says about the BMC. An answer of a part says nothing
+    /// about the others, whatever it is.
+    async fn send_here(
+        &mut self,
+        at: &Endpoint,
+        sent: &AuthenticatedRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, Error> {
+        at.shared.rate.turn().await;
+        match self.send_once_or_twice(at, sent, budget).await {
+            Ok(reply) if is_busy(reply.status) && sent.request.is_about_all() => {
+                self.fail(at, Failure::Stuck, chain(&Busy(reply.status)));
+                Ok(reply)
+            }
+            Ok(reply) => {
+                self.stuck.clear();
+                self.breaker.succeeded();
+                Ok(reply)
+            }
+            // Says nothing about the BMC.
+            Err(WireError::Withdrawn(why)) => Err(Error::Withdrawn(why)),
+            Err(WireError::Excess(excess)) => {
+                at.shared.counters.unreachable.inc();
+                let Request { method, path, .. } = sent.request;
+                let method = method.as_str().to_ascii_lowercase();
+                Err(misbehaving(format!("{method} {path}"), excess))
+            }
+            Err(error) => {
+                let failure = error.failure();
+                if failure == Failure::Stuck && self.is_part(at, &sent.request.path, budget).await {
+                    at.shared.counters.unreachable.inc();
+                    self.breaker.succeeded();
+                } else {
+                    self.fail(at, failure, chain(&error));
+                }
+                if failure == Failure::Dead {
+                    return Err(Error::Unreachable(error.into()));
+                }
+                let Request { method, path, .. } = sent.request;
+                let request = format!("{method} {path}");
+                Err(Error::Unreachable(Unanswered { request, error }.into()))
+            }
+        }
+    }
+
+    /// Whether only parts of a BMC get no answer: after several in a row, the service root tells.
+    /// One that is asked in vain again and again is left alone with its BMC.
+    async fn is_part(&mut self, at: &Endpoint, path: &str, budget: &Budget<'_>) -> bool {
+        self.stuck.push(path.to_owned());
+        if self.stuck.len() < PATIENCE {
+            return false;
+        }
+        let stuck = mem::take(&mut self.stuck);
+        if stuck.iter().all(|other| other == path) {
+            return false;
+        }
+        at.shared.rate.turn().await;
+        let request = Request::new(Method::GET, ROOT);
+        let sent = AuthenticatedRequest { request: &request, signature: None };
+        let reply = self.send_once_or_twice(at, &sent, budget).await;
+        reply.is_ok_and(|reply| !is_busy(reply.status))
+    }
+
+    fn fail(&mut self, at: &Endpoint, failure: Failure, why: String) {
+        at.shared.counters.unreachable.inc();
+        let limits = &at.shared.config.limits;
+        let rest = (limits.rest, limits.longest_rest);
+        self.breaker.failed(failure, why, (Instant::now(), &at.target), rest);
+        if self.breaker.rests(Instant::now()).is_some() {
+            // Whatever comes back may be another firmware.
+            self.root = None;
+            at.memory.forget();
+        }
+    }
+
+    /// Uses the connection that was kept. If the BMC has closed it meanwhile, makes another one,
+    /// unless the request may have been carried out and must not be twice.
+    async fn send_once_or_twice(
+        &mut self,
+        at: &Endpoint,
+        sent: &AuthenticatedRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, WireError> {
+        let limits = &at.shared.config.limits;
+        if let Some(kept) = self.connection.take().filter(|kept| kept.is_fresh(limits.idle)) {
+            match self.send_on(at, kept, sent, budget).await {
+                Err(error) if error.is_unsent() => {}
+                Err(error) if error.is_broken() && sent.request.method != Method::POST => {}
+                done => return done,
+            }
+        }
+        let pin = *at.pin();
+        let trust = at.shared.config.trust.of(pin, at.host_name().as_deref());
+        at.shared.counters.connections.inc();
+        let (fresh, seen) = Connection::open(&at.target, &trust, limits).await?;
+        if let Some(seen) = seen {
+            *at.pin() = Some(seen);
+        }
+        self.send_on(at, fresh, sent, budget).await
+    }
+
+    async fn send_on(
+        &mut self,
+        at: &Endpoint,
+        connection: Connection,
+        sent: &AuthenticatedRequest<'_>,
+        budget: &Budget<'_>,
+    ) -> Result<Reply, WireError> {
+        sent.request.permit.check().map_err(WireError::Withdrawn)?;
+        at.shared.counters.requests.inc();
+        let limits = &at.shared.config.limits;
+        let (mut reply, connection) = connection.exchange(sent.to_http(at), limits, budget).await?;
+        self.connection = connection.and_then(|open| open.kept(&at.shared.kept));
+        reply.asked.clone_from(&sent.request.path);
+        match reply.broken.take() {
+            Some(error) => answer::despite(error, reply, sent.request),
+            None => Ok(reply),
+        }
+    }
+}
+
+pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
+    if excess == Excess::Crowded {
+        return Error::Unreachable(excess.into());
+    }
+    Error::Misbehaving { action, source: excess.into() }
+}

@@ -1,0 +1,160 @@
+//! Wrong passwords lock accounts; sessions end in many words.
+
+use crate::{
+    bmc::{FakeRedfish, Fault, chain, credentials, patient},
+    documents::SYSTEM,
+};
+use metal_bmc::{Bmc, Connect, Error, Limits};
+use metal_core::redfish::Credentials;
+use std::time::Duration;
+
+const SESSIONS: &str = "POST /redfish/v1/SessionService/Sessions";
+
+/// How often a password was sent: in logins, and by Basic authentication.
+fn tries(server: &FakeRedfish) -> usize {
+    let logins = server.log().iter().filter(|line| *line == SESSIONS).count();
+    logins + server.header("authorization").into_iter().flatten().count()
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_whatever_the_bmc_answers() {
+    for (status, words) in [
+        (400, "Invalid username or password"),
+        (400, ""),
+        (401, ""),
+        (403, "LoginFailed"),
+        (406, "who?"),
+        (423, "Base.1.8.AccountLocked"),
+        (429, "slow down"),
+        (500, "PAM says no"),
+        (503, ""),
+    ] {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(status, words);
+        server.refuse_basic();
+        let sessions_full = Duration::from_mins(30);
+        let (fleet, _) = server.fleet(Limits { sessions_full, ..patient() });
+        let bmc = fleet.connect(&server.target(), &credentials());
+        for _ in 0..5 {
+            let error = bmc.systems().await.unwrap_err();
+            let is_final = matches!(error, Error::Unauthorized | Error::SessionsFull(_));
+            assert!(is_final, "HTTP {status} {words}: {error}");
+        }
+        assert!(tries(&server) <= 2, "HTTP {status} {words}: {:?}", server.log());
+    }
+}
+
+#[tokio::test]
+async fn a_service_of_sessions_that_is_out_of_order_costs_no_request_with_basic_authentication() {
+    for status in [400, 406, 429, 500] {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(status, "out of order");
+        let bmc = server.bmc();
+        for _ in 0..3 {
+            bmc.systems().await.unwrap();
+        }
+        let logins = server.log().iter().filter(|line| *line == SESSIONS).count();
+        assert_eq!(logins, 1, "HTTP {status}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_have_worked_are_tried_again_soon_by_session_only() {
+    let server = FakeRedfish::machine().await;
+    let second_try = Duration::from_millis(50);
+    let (_fleet, bmc) = server.fleet(Limits { second_try, ..patient() });
+    bmc.systems().await.unwrap();
+    let before = tries(&server);
+    server.expire();
+    server.answer_logins(401, "");
+    server.refuse_basic();
+    let error = bmc.systems().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "the BMC may be starting: {error}");
+    assert!(chain(&error).contains("took before"), "{}", chain(&error));
+    let wrong = async {
+        while !matches!(bmc.systems().await, Err(Error::Unauthorized)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wrong).await.unwrap();
+    assert_eq!(tries(&server) - before, 3, "{:?}", server.log());
+}
+
+#[tokio::test]
+async fn a_bmc_that_starts_takes_its_credentials_at_the_second_try() {
+    let server = FakeRedfish::machine().await;
+    let second_try = Duration::from_millis(50);
+    let (fleet, bmc) = server.fleet(Limits { second_try, ..patient() });
+    bmc.systems().await.unwrap();
+    server.expire();
+    server.answer_logins(401, "");
+    assert!(matches!(bmc.systems().await, Err(Error::Unreachable(_))));
+    server.allow_logins();
+    let again = async {
+        while bmc.systems().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert_eq!(fleet.counters().refused(), 1);
+}
+
+#[tokio::test]
+async fn credentials_that_another_process_was_refused_with_are_held_back() {
+    let server = FakeRedfish::machine().await;
+    let (fleet, _) = server.fleet(patient());
+    let wrong = Credentials { password: "wrong".to_owned(), ..credentials() };
+    fleet.hold_back(&server.target(), &wrong, Duration::from_mins(7));
+    for _ in 0..3 {
+        let bmc = fleet.connect(&server.target(), &wrong);
+        assert!(matches!(bmc.systems().await, Err(Error::Unauthorized)));
+    }
+    assert_eq!(server.log(), [] as [String; 0], "nothing was sent");
+    fleet.connect(&server.target(), &credentials()).systems().await.unwrap();
+    // What this process knows by itself counts more.
+    fleet.hold_back(&server.target(), &credentials(), Duration::from_mins(7));
+    fleet.connect(&server.target(), &credentials()).systems().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_replaced_however_the_bmc_says_so() {
+    let page = "<!DOCTYPE html><title>Login</title>".to_owned();
+    let login = vec![("location", "/login.html".to_owned())];
+    let html = vec![("content-type", "text/html; charset=utf-8".to_owned())];
+    let error = |id: &str| crate::bmc::refusal(id, &[]).to_string();
+    for over in [
+        Fault::Answer(401, String::new()),
+        Fault::Answer(403, String::new()),
+        Fault::Answer(400, error("NoValidSession")),
+        Fault::Answer(404, error("SessionTimeout")),
+        Fault::Answer(500, "Your session has expired".to_owned()),
+        Fault::Answer(440, String::new()),
+        Fault::Raw(302, login, vec![]),
+        Fault::Raw(200, html, page.clone().into_bytes()),
+        Fault::Answer(200, page),
+    ] {
+        let server = FakeRedfish::machine().await;
+        let bmc = server.bmc();
+        bmc.systems().await.unwrap();
+        server.expire();
+        server.answer_without_session(over.clone());
+        assert_eq!(bmc.systems().await.unwrap().len(), 1, "{over:?}");
+        assert_eq!((server.logins(), server.sessions()), (2, 1), "{over:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_that_refuses_every_session_costs_one_login() {
+    for refusal in [Fault::Answer(403, String::new()), Fault::Redirect("/login".to_owned())] {
+        let server = FakeRedfish::machine().await;
+        let bmc = server.bmc();
+        bmc.systems().await.unwrap();
+        server.fault(SYSTEM, refusal.clone());
+        for _ in 0..5 {
+            let error = bmc.system(SYSTEM).await.unwrap_err();
+            assert!(matches!(error, Error::Failed { .. }), "{refusal:?}: {error}");
+            bmc.manager(None).await.unwrap();
+        }
+        assert_eq!(server.logins(), 2, "{refusal:?}");
+    }
+}
