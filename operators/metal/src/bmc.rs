@@ -198,6 +198,8 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
     ctx.bmcs.set_pin(&to, ctx.pin_of(bmc));
+    ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
+    ctx.recall_refusal(bmc, &to, &destination);
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let (at, mut answered) = (Timestamp::now(), Timestamp::now());
@@ -207,7 +209,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         answered = Timestamp::now();
         let manager = match connection.manager(uuid).await {
             // The systems are not lost with it, and where there is none, none is missing.
-            Err(error @ BmcError::Failed { .. }) => {
+            Err(error) if error.is_of_a_part() => {
                 remarks.push(Chain(&error).to_string());
                 ManagerReading::default()
             }
@@ -225,7 +227,9 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
             Memories::found(&ctx.memories, &destination, reading);
         }
     }
-    let before = readings.keep(&bmc.name_any(), &destination, Reading { at, result });
+    let (name, last) = (bmc.name_any(), readings.of(&bmc.name_any(), &destination));
+    let reading = Reading::new(at, result, last.as_ref());
+    let before = readings.keep(&name, &destination, reading);
     if let Some(before) = before.filter(|before| *before != destination) {
         ctx.memories.forget_found(&before);
     }

@@ -1,18 +1,18 @@
 //! What every pass may use.
 
 use crate::{macdb::MacPrefixes, media::Media, server::Memories, view::View};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource, ResourceExt,
     runtime::events::{EventType, Recorder},
 };
 use metal_api::{Bmc, BmcSecret, Endpoint, Server};
-use metal_bmc::{Connect, Permit, Pin, Withdrawn};
+use metal_bmc::{Connect, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{
         Destination, Missing, Verification, certificate, destination, inline_destination,
-        may_log_in,
+        may_log_in, refused_for, refused_for_server,
     },
     capability::Key,
     discovery::IgnitionTemplate,
@@ -102,7 +102,39 @@ impl<C: Connect> Context<C> {
         if let Some(pin) = bmc.as_deref().and_then(|bmc| self.pin_of(bmc)) {
             self.bmcs.set_pin(&target, Some(pin));
         }
+        match bmc {
+            Some(bmc) => {
+                self.bmcs.set_host_name(&target, bmc.spec.hostname.as_deref());
+                self.recall_refusal(&bmc, &target, destination);
+            }
+            None => self.recall_refusal_of_server(server, &target, destination),
+        }
         self.bmcs.connect(&target, &destination.credentials)
+    }
+
+    /// Holds back credentials that the process before this one was refused with.
+    pub fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
+        let secret = self.secret_of(bmc);
+        let rest = secret.and_then(|secret| refused_for(bmc, &secret, Timestamp::now()));
+        self.hold_back(target, destination, rest);
+    }
+
+    fn recall_refusal_of_server(
+        &self,
+        server: &Server,
+        target: &Target,
+        destination: &Destination,
+    ) {
+        let access = server.spec.bmc.as_ref();
+        let secret = access.and_then(|it| self.view.secrets.named(None, &it.bmc_secret_ref.name));
+        let rest = secret.and_then(|it| refused_for_server(server, &it, Timestamp::now()));
+        self.hold_back(target, destination, rest);
+    }
+
+    fn hold_back(&self, target: &Target, to: &Destination, rest: Option<SignedDuration>) {
+        if let Some(rest) = rest {
+            self.bmcs.hold_back(target, &to.credentials, rest.unsigned_abs());
+        }
     }
 }
 

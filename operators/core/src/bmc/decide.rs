@@ -1,6 +1,8 @@
 use super::{
     Decision, Missing, Observation, Said,
     known::{accepted, to_note},
+    lockout::{self, REFUSED},
+    reading::{RESYNC, SILENT},
     servers::{create, own, update},
 };
 use crate::{
@@ -16,12 +18,6 @@ use std::sync::Arc;
 
 /// Value of [`metal_api::annotation::MANAGED_BY`] on what an Endpoint became.
 pub(super) const MAKER: &str = "metal-operator";
-/// How soon to read a BMC again that has answered.
-const RESYNC: SignedDuration = SignedDuration::from_mins(10);
-/// How soon to ask a silent BMC again.
-const SILENT: SignedDuration = SignedDuration::from_secs(30);
-/// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
-const REFUSED: SignedDuration = SignedDuration::from_mins(30);
 /// How soon to ask a BMC again for one of its sessions, all of which are taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to ask a BMC again that sent more than it may, over a restart as well.
@@ -81,7 +77,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         return first_look(new, seen).map_or(Decision::Look, Decision::Rest);
     };
     let valid = match &reading.result {
-        Ok(_) => RESYNC,
+        Ok(_) => reading.counts_for(),
         Err(Unreachable::NoAnswer(_)) => patience(seen),
         Err(Unreachable::Unauthorized) => REFUSED,
         Err(Unreachable::SessionsFull(_)) => SESSIONS_FULL,
@@ -114,9 +110,8 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         }
         Err(Unreachable::Unauthorized) => {
             answered(new, seen);
-            let name = &seen.bmc.spec.bmc_secret_ref.name;
-            let why = format!("the BMC refuses the credentials: correct BMCSecret {name}");
-            set(new, seen, condition::READY, Err(("AuthenticationFailed", &why)));
+            let why = lockout::message(seen.bmc, seen.secret);
+            set(new, seen, condition::READY, Err((lockout::REASON, &why)));
             Decision::Rest(left)
         }
         Err(Unreachable::SessionsFull(why)) => {

@@ -2,7 +2,9 @@
 
 mod decide;
 mod known;
+mod lockout;
 mod reach;
+mod reading;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -10,13 +12,13 @@ mod tests;
 pub use decide::decide;
 pub(crate) use known::note_of_new;
 pub use known::{Note, Verification, certificate, may_log_in};
+pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
+pub use lockout::{refused_for, refused_for_server};
 pub use reach::{Destination, Missing, destination, inline_destination};
+pub use reading::{Reading, Said};
 pub use servers::server_name;
 
-use crate::{
-    macdb::MacDb,
-    redfish::{ManagerReading, SystemReading, Unreachable},
-};
+use crate::macdb::MacDb;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use metal_api::{Bmc, BmcSecret, BmcStatus, Server};
@@ -53,28 +55,6 @@ pub struct Observation<'a> {
     pub started: Timestamp,
     /// When this was observed.
     pub now: Timestamp,
-}
-
-/// What a BMC said, and when.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
-    /// When it was taken.
-    pub at: Timestamp,
-    /// What the BMC said, or why it said nothing.
-    pub result: Result<Said, Unreachable>,
-}
-
-/// The answers of a BMC.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Said {
-    /// The manager.
-    pub manager: ManagerReading,
-    /// The systems, in the order of the collection.
-    pub systems: Vec<SystemReading>,
-    /// Certificate that the BMC is held to from now on.
-    pub certificate: Option<String>,
-    /// What it could not say, or said against itself, each with its resource.
-    pub remarks: Vec<String>,
 }
 
 /// What one pass is to do.

@@ -3,7 +3,7 @@ mod restored;
 use super::*;
 use crate::{
     macdb::MacDb,
-    redfish::{Credentials, PowerState, Scheme},
+    redfish::{Credentials, ManagerReading, PowerState, Scheme, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -523,7 +523,7 @@ impl Scene {
 
     fn decide(&self) -> Decision {
         let at = Timestamp::UNIX_EPOCH;
-        let reading = self.reading.clone().map(|result| Reading { at, result });
+        let reading = self.reading.clone().map(|result| Reading::new(at, result, None));
         decide(&Observation {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),

@@ -1,8 +1,8 @@
 //! A server that anybody may claim.
 
 use super::{
-    Change, ClaimSeen, Decision, Observation, Settings, media,
-    power::{Force, intend, may_come_up, switch_off, unless_fresh},
+    Change, ClaimSeen, Decision, Need, Observation, Settings, media,
+    power::{Force, can_be_asked, intend, may_come_up, switch_off, unless_fresh},
     reserved::reserved,
     status::{self, Ready},
 };
@@ -23,13 +23,18 @@ pub(super) fn available(
         new.pending = None;
         status::ready(new, Ready::Yes, seen.now);
     } else {
-        status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+        status::ready(
+            new,
+            Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
+            seen.now,
+        );
     }
     if seen.server.spec.boot_configuration_ref.is_some() {
         return Decision::Configure(Change::DropConfiguration);
     }
     off.or_else(|| media::eject(new, seen))
         .or_else(|| locator_led(seen, system))
+        .or_else(|| missing_parts(new, seen))
         .unwrap_or(Decision::Rest(settings.resync))
 }
 
@@ -48,7 +53,7 @@ pub(super) fn claimed(
         let force = Force::when(settings.enforce_power_off);
         let off = switch_off(new, seen, settings, system, force);
         if let Some(wait) = off.or_else(|| may_come_up(seen)) {
-            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings));
+            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system));
             status::ready(new, waits, seen.now);
             return wait;
         }
@@ -97,10 +102,23 @@ pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
         && !status::was_bound(new, seen.server)
 }
 
+/// Reads the parts again that were missing when the server was discovered. An inventory counts as
+/// long as it is remembered.
+fn missing_parts(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let type_ = condition::INVENTORY_COMPLETE;
+    new.conditions.iter().find(|c| c.type_ == type_ && c.status == "False")?;
+    let Some(inventory) = seen.inventory else { return Some(Decision::Look(Need::Inventory)) };
+    status::take_inventory(new, inventory, seen.now);
+    None
+}
+
 /// What a person should know about a host that is to be off.
-pub(super) fn waits_for_off(settings: &Settings) -> &'static str {
+pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'static str {
     if settings.enforce_power_off {
         "the host is being shut down; its power is cut if that takes too long"
+    } else if !can_be_asked(system) {
+        "the BMC cannot ask the host to shut down (it allows neither GracefulShutdown nor \
+         PushPowerButton): switch it off, or set --enforce-power-off"
     } else {
         "the host is being shut down; if it ignores that, switch it off, or set --enforce-power-off"
     }
@@ -111,7 +129,11 @@ pub(super) fn waits_for_off(settings: &Settings) -> &'static str {
 pub(super) fn locator_led(seen: &Observation<'_>, system: &SystemReading) -> Option<Decision> {
     let wanted = seen.server.spec.indicator_led.as_ref()?.to_string();
     let wanted = wanted.parse::<IndicatorLed>().ok()?;
-    let differs = system.indicator_led.is_some_and(|actual| actual != wanted);
+    // Some lights can only shine, or only blink: the BMC was told, and did what it can.
+    let told = seen.acted.is_some_and(|acted| acted.step == Step::IndicatorLed(wanted));
+    let is_on = |led| led != IndicatorLed::Off;
+    let is_near = |actual| told && is_on(actual) && is_on(wanted);
+    let differs = system.indicator_led.is_some_and(|led| led != wanted && !is_near(led));
     (differs && system.power != PowerState::Unknown)
         .then_some(Decision::Act(Step::IndicatorLed(wanted)))
 }

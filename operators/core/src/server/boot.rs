@@ -1,7 +1,7 @@
 //! Switching a host on, from the network.
 
 use super::{
-    Acted, Decision, Observation, Settings,
+    Acted, Armed, Decision, Observation, Settings,
     media::{self, Prepared},
     power::poll,
     window,
@@ -92,7 +92,13 @@ pub(super) fn start(
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
     if system.power == PowerState::Off && boots_itself(seen.server, configuration) {
-        return Ok(Decision::Act(Step::Reset(ResetType::On)));
+        let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
+        let step = if is_left_over(&system.boot) && armed != Armed::For(BootSource::None) {
+            Step::BootOnce { source: BootSource::None, mode: None }
+        } else {
+            Step::Reset(ResetType::On)
+        };
+        return Ok(Decision::Act(step));
     }
     let (way, mode) = way(seen.server, &system.boot, configuration)?;
     if system.power != PowerState::Off {
@@ -118,19 +124,31 @@ pub(super) fn start(
     })
 }
 
-/// Whether the next boot is from the network, as far as the BMC says. One that turns `Once` into
-/// `Continuous`, or reads one way to boot from the network back as the other (sushy-emulator 2.2),
-/// still does as it was told.
+/// Whether the next boot is as it is to be, as far as the BMC says: from there, and in that mode
+/// where it shows one. One that turns `Once` into `Continuous`, or reads one way to boot from the
+/// network back as the other (sushy-emulator 2.2), still does as it was told. What a boot has used
+/// up does not count again, even if it is still shown.
 fn is_armed(
     seen: &Observation<'_>,
     boot: &BootReading,
     source: BootSource,
     mode: Option<BootMode>,
 ) -> bool {
-    let told = Step::BootOnce { source, mode };
-    let told = seen.acted.is_some_and(|acted| acted.step == told);
-    let network = matches!(boot.target, Some(BootSource::Pxe | BootSource::UefiHttp));
-    boot.enabled != BootEnabled::Disabled && (boot.target == Some(source) || told && network)
+    let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
+    let network = boot.target.is_some_and(is_network);
+    let is_source = boot.target == Some(source)
+        || (armed == Armed::For(source) && network && is_network(source));
+    let is_mode = mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode));
+    armed != Armed::UsedUp && boot.enabled != BootEnabled::Disabled && is_source && is_mode
+}
+
+/// Whether a BMC that knows no `Once` would boot from the network again.
+fn is_left_over(boot: &BootReading) -> bool {
+    boot.enabled == BootEnabled::Continuous && boot.target.is_some_and(is_network)
+}
+
+fn is_network(source: BootSource) -> bool {
+    matches!(source, BootSource::Pxe | BootSource::UefiHttp)
 }
 
 fn holds(configuration: &ServerBootConfiguration, type_: &str) -> Option<bool> {

@@ -6,6 +6,7 @@ use super::{
     window,
 };
 use crate::{
+    bmc::{REASON_OF_SERVER, REFUSED},
     identity,
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
@@ -16,9 +17,6 @@ use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, annot
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to ask a silent BMC again.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
-/// How soon to try credentials again that were refused; most BMCs lock an account after a few
-/// failures. A changed secret triggers a pass at once.
-const REFUSED: SignedDuration = SignedDuration::from_mins(30);
 /// How soon to ask a BMC again for one of its sessions, all of which are taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to ask a BMC again that sent more than it may.
@@ -168,7 +166,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         Err(Unreachable::Unauthorized) => {
             reserved::by_facts(new, seen);
             let why = "the BMC refuses our credentials: correct the BMCSecret";
-            status::unreachable(new, "Unauthorized", why, seen.now);
+            status::unreachable(new, REASON_OF_SERVER, why, seen.now);
             Decision::Rest(REFUSED)
         }
         Err(Unreachable::SessionsFull(why)) => {

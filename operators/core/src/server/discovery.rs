@@ -39,7 +39,11 @@ pub(super) fn initial(
     if !ours && !settings.enforce_first_boot {
         return begin(new, seen, settings, None);
     }
-    status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+    status::ready(
+        new,
+        Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
+        seen.now,
+    );
     // What runs is the discovery system, or something the fleet's operator allows to cut.
     switch_off(new, seen, settings, system, Force::Allowed)
         .unwrap_or(Decision::Rest(poll(seen, settings)))

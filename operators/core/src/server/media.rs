@@ -99,8 +99,8 @@ pub(super) fn prepare(
     let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
     let step = Step::InsertMedium { slot: slot.uri.clone(), image: image.clone() };
     let was_told = seen.acted.is_some_and(|acted| acted.step == step);
-    let is_there =
-        slot.inserted && slot.image.as_ref().map_or(was_told, |there| is_same(there, image));
+    let is_ours = |there| is_same(there, image) || (was_told && is_cut(there, image));
+    let is_there = slot.inserted && slot.image.as_ref().map_or(was_told, is_ours);
     Ok(if is_there { Prepared::Inserted(source) } else { Prepared::Do(Decision::Act(step)) })
 }
 
@@ -116,7 +116,8 @@ pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<De
     };
     let ours = |slot: &&MediaSlot| {
         let shown = slot.image.as_ref().zip(seen.medium);
-        slot.inserted && shown.is_none_or(|(there, image)| is_same(there, image))
+        let is_ours = |(there, image)| is_same(there, image) || is_cut(there, image);
+        slot.inserted && shown.is_none_or(is_ours)
     };
     if let Some(slot) = slots.iter().find(ours) {
         status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
@@ -166,6 +167,12 @@ fn forget(new: &mut ServerStatus) {
 
 fn is_same(there: &ImageUrl, image: &ImageUrl) -> bool {
     there.file() == image.file()
+}
+
+/// Whether a BMC shows the beginning of a URL only. That of another boot may begin alike.
+fn is_cut(there: &ImageUrl, image: &ImageUrl) -> bool {
+    let shown = there.as_str().trim_end_matches(['.', '\u{2026}']);
+    shown.len() > "https://".len() && image.as_str().starts_with(shown)
 }
 
 fn said(why: &Unreachable) -> &str {

@@ -84,7 +84,7 @@ pub(super) fn off(
     let asked = seen.acted.and_then(|acted| acted.asked).filter(|at| is_from(*at, since));
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
-    let can_ask = boot::allows(&system.reset_types, &ResetType::GracefulShutdown);
+    let can_ask = can_be_asked(system);
     let ask = Decision::Act(ASK);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
@@ -109,6 +109,14 @@ pub(super) fn off(
             }
         }
     }
+}
+
+/// Whether the BMC can ask the host to shut down. A press of the button asks a host that is on, and
+/// starts one that is off.
+pub(super) fn can_be_asked(system: &SystemReading) -> bool {
+    let button = system.reset_types.contains(&ResetType::PushPowerButton);
+    boot::allows(&system.reset_types, &ResetType::GracefulShutdown)
+        || (button && system.power == PowerState::On)
 }
 
 /// Whether the process before this one may have asked already: it recorded the intent, and nobody

@@ -60,7 +60,11 @@ fn become_available(
     if system.power == PowerState::Off
         && let Some(wait) = may_come_up(seen)
     {
-        status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+        status::ready(
+            new,
+            Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
+            seen.now,
+        );
         return wait;
     }
     status::unbound(new);
@@ -148,13 +152,17 @@ fn held(
         && let Some(next) =
             switch_off(new, seen, settings, system, Force::when(settings.enforce_power_off))
     {
-        status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+        status::ready(
+            new,
+            Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
+            seen.now,
+        );
         return next;
     }
     match (&claim.spec.power, system.power) {
         (Power::On, PowerState::Off) => switch_on(new, seen, settings, system, claim),
         (Power::Off, power) if power != PowerState::Off => {
-            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings));
+            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system));
             status::ready(new, waits, seen.now);
             let force = Force::when(settings.enforce_power_off);
             switch_off(new, seen, settings, system, force)
@@ -251,7 +259,11 @@ fn leave(
     settings: &Settings,
     system: &SystemReading,
 ) -> Decision {
-    status::ready(new, Ready::Waits("WaitingForPowerOff", waits_for_off(settings)), seen.now);
+    status::ready(
+        new,
+        Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
+        seen.now,
+    );
     let force = Force::when(settings.enforce_power_off);
     let off = switch_off(new, seen, settings, system, force);
     if seen.server.spec.boot_configuration_ref.is_some() {

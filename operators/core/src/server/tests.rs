@@ -2,6 +2,7 @@
 
 mod deadline;
 mod departure;
+mod firmware;
 mod fixture;
 mod futile;
 mod handover;
@@ -87,6 +88,7 @@ fn host_is_armed_then_switched_on_and_only_when_its_configuration_is_ready() {
     assert_eq!(scene.decide(), Decision::Act(arm));
     let system = scene.system();
     (system.boot.enabled, system.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    system.boot.mode = Some(BootMode::Uefi);
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
 }
 

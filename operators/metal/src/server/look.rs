@@ -121,7 +121,10 @@ async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
     let Some(uri) = system.map(|system| system.uri.clone()) else { return };
     let bmc = ctx.connect(server, &destination);
     match bmc.inventory(&uri).await {
-        Ok(inventory) => ctx.memories.edit(&name, |memory| memory.inventory = Some(inventory)),
+        Ok(inventory) => {
+            let at = Timestamp::now();
+            ctx.memories.edit(&name, |memory| memory.survey(inventory, at));
+        }
         Err(error) => {
             let result = Err(unreachable(error));
             let (at, took) = (Timestamp::now(), SignedDuration::ZERO);

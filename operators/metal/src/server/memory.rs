@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+/// For how long an inventory counts in which parts are missing: the BMC may have been busy.
+const PARTIAL: SignedDuration = SignedDuration::from_mins(30);
 /// Two clocks are not read at one moment, and one of them is slewed.
 const JITTER: SignedDuration = SignedDuration::from_secs(1);
 
@@ -73,8 +75,8 @@ pub struct Memory {
     pub reading: Option<(Destination, Reading)>,
     /// The last reading of the virtual drives, and where it came from.
     pub media: Option<(Destination, MediaReading)>,
-    /// The parts.
-    pub inventory: Option<Inventory>,
+    /// The parts, and when they were read.
+    inventory: Option<(Inventory, Timestamp)>,
     /// The last step, and when it was by [`clock::since_boot`].
     acted: Option<(Acted, Duration)>,
     /// When the status was last recorded.
@@ -174,6 +176,25 @@ impl Memory {
         self.media = None;
     }
 
+    /// The parts were read.
+    pub fn survey(&mut self, inventory: Inventory, at: Timestamp) {
+        self.inventory = Some((inventory, at));
+    }
+
+    /// The parts, as long as they count.
+    pub fn inventory(&self, now: Timestamp) -> Option<&Inventory> {
+        let (inventory, at) = self.inventory.as_ref()?;
+        let counts = inventory.missing.is_empty() || now.duration_since(*at).abs() < PARTIAL;
+        counts.then_some(inventory)
+    }
+
+    /// The parts are not needed any more, unless some are missing.
+    pub fn forget_inventory(&mut self) {
+        if self.inventory.as_ref().is_some_and(|(inventory, _)| inventory.missing.is_empty()) {
+            self.inventory = None;
+        }
+    }
+
     /// The system was read.
     pub fn read(&mut self, from: Destination, reading: Reading) {
         if let (Some((acted, _)), Ok(system)) = (&mut self.acted, &reading.result) {
@@ -255,7 +276,7 @@ mod tests {
             memories.keep_to("a", &here);
             memories.edit("a", |memory| {
                 memory.act(Step::Reset(ResetType::GracefulShutdown), now, true, None);
-                memory.inventory = Some(Inventory::default());
+                memory.survey(Inventory::default(), Timestamp::UNIX_EPOCH);
                 memory.read(destination("192.0.2.9"), reading(now.wall));
                 memory.overwritten = Some("7".to_owned());
             });
@@ -266,6 +287,22 @@ mod tests {
             assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");
             assert!(memory.overwritten.is_some(), "that is of the object");
         }
+    }
+
+    #[test]
+    fn a_part_that_was_missing_is_read_again() {
+        let minute = |minute| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let mut memory = Memory::default();
+        memory.survey(Inventory::default(), minute(0));
+        assert!(memory.inventory(minute(600)).is_some(), "nothing is missing");
+        memory.forget_inventory();
+        assert!(memory.inventory(minute(0)).is_none(), "nobody asks for it any more");
+
+        let missing = vec!["/redfish/v1/Systems/1/Storage/1: HTTP 503".to_owned()];
+        memory.survey(Inventory { missing, ..Inventory::default() }, minute(0));
+        memory.forget_inventory();
+        assert!(memory.inventory(minute(29)).is_some(), "not with every pass");
+        assert!(memory.inventory(minute(30)).is_none());
     }
 
     #[test]

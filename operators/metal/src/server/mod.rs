@@ -123,7 +123,7 @@ fn judge<C, T>(
         system: reading,
         media,
         medium: medium.as_ref(),
-        inventory: memory.inventory.as_ref(),
+        inventory: memory.inventory(now.wall),
         twins: &twins,
         configuration: configuration.as_deref(),
         claim: match &held {
@@ -182,7 +182,7 @@ async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> 
         memory.recorded = Some(Timestamp::now());
         memory.overwritten = server.resource_version();
         if status.state != Some(ServerState::Initial) {
-            memory.inventory = None;
+            memory.forget_inventory();
         }
     });
     let old = server.status.as_ref().and_then(|status| status.state.as_ref());

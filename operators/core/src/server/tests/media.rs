@@ -32,6 +32,18 @@ fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
 }
 
 #[test]
+fn a_medium_whose_url_is_shown_in_part_counts_for_who_was_told() {
+    let mut scene = in_discovery();
+    scene.media = Some(vec![cd(false, None)]);
+    scene.record();
+    let Decision::Act(insert) = scene.decide() else { panic!() };
+    scene.media = Some(vec![cd(true, Some("http://boot/media..."))]);
+    assert_eq!(scene.decide(), Decision::Act(insert.clone()), "it may be of another boot");
+    scene.acted(insert);
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+}
+
+#[test]
 fn a_medium_is_for_who_asks_for_it_or_can_do_nothing_else() {
     let both = vec![BootSource::Pxe, BootSource::UefiHttp, BootSource::Cd];
     for (method, allowable, medium) in [

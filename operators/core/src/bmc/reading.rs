@@ -1,0 +1,113 @@
+//! What a BMC said, and for how long that counts.
+
+use crate::redfish::{ManagerReading, SystemReading, Unreachable};
+use jiff::{SignedDuration, Timestamp};
+
+/// How soon to read a BMC again that has answered.
+pub(super) const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+/// How soon to ask a silent BMC again.
+pub(super) const SILENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a BMC said, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What the BMC said, or why it said nothing.
+    pub result: Result<Said, Unreachable>,
+    /// How many readings in a row were not whole.
+    pub partial: u32,
+}
+
+impl Reading {
+    /// A reading after another.
+    pub fn new(at: Timestamp, result: Result<Said, Unreachable>, before: Option<&Self>) -> Self {
+        let is_partial = result.as_ref().is_ok_and(|said| !said.is_whole());
+        let before = before.map_or(0, |before| before.partial);
+        let partial = if is_partial { before.saturating_add(1) } else { 0 };
+        Self { at, result, partial }
+    }
+
+    /// How long the answers count: not for long, and ever longer, where something was missing that
+    /// may come.
+    pub(super) fn counts_for(&self) -> SignedDuration {
+        match self.partial.checked_sub(1) {
+            None => RESYNC,
+            Some(before) => (SILENT * 2_i32.saturating_pow(before.min(10))).min(RESYNC),
+        }
+    }
+}
+
+/// The answers of a BMC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// The manager.
+    pub manager: ManagerReading,
+    /// The systems, in the order of the collection.
+    pub systems: Vec<SystemReading>,
+    /// Certificate that the BMC is held to from now on.
+    pub certificate: Option<String>,
+    /// What it could not say, or said against itself, each with its resource.
+    pub remarks: Vec<String>,
+}
+
+impl Said {
+    /// Whether nothing was missing that a BMC may still be busy with: it starts, or the machine was
+    /// never switched on.
+    pub fn is_whole(&self) -> bool {
+        let is_ready = |system: &SystemReading| system.uuid.is_some() && !system.lacks_reset;
+        self.remarks.is_empty() && !self.systems.is_empty() && self.systems.iter().all(is_ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bmc_that_has_no_systems_yet_is_asked_again_soon() {
+        assert_eq!(minutes_between(&said(vec![])), [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]);
+    }
+
+    #[test]
+    fn a_system_that_was_busy_is_asked_again_soon() {
+        let busy = Said { remarks: vec!["/2: HTTP 503".to_owned()], ..said(vec![system()]) };
+        let starting = said(vec![SystemReading { uuid: None, ..system() }]);
+        let never_on = said(vec![SystemReading { lacks_reset: true, ..system() }]);
+        for said in [busy, starting, never_on] {
+            assert_eq!(minutes_between(&said)[..3], [0.5, 1.0, 2.0], "{said:?}");
+        }
+        assert_eq!(minutes_between(&said(vec![system()]))[..3], [10.0; 3]);
+    }
+
+    #[test]
+    fn a_whole_reading_begins_anew() {
+        let at = Timestamp::UNIX_EPOCH;
+        let partial = Reading::new(at, Ok(said(vec![])), None);
+        let partial = Reading::new(at, Ok(said(vec![])), Some(&partial));
+        let whole = Reading::new(at, Ok(said(vec![system()])), Some(&partial));
+        let again = Reading::new(at, Ok(said(vec![])), Some(&whole));
+        assert_eq!([partial.partial, whole.partial, again.partial], [2, 0, 1]);
+    }
+
+    /// When a BMC is asked again that always says this.
+    fn minutes_between(said: &Said) -> Vec<f64> {
+        let (mut before, mut times) = (None, vec![]);
+        for _ in 0..7 {
+            let at = Timestamp::UNIX_EPOCH;
+            let reading = Reading::new(at, Ok(said.clone()), before.as_ref());
+            times.push(reading.counts_for().as_secs_f64() / 60.0);
+            before = Some(reading);
+        }
+        times
+    }
+
+    fn said(systems: Vec<SystemReading>) -> Said {
+        Said { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
+    }
+
+    fn system() -> SystemReading {
+        let uuid = Some("38947555-7742-3448-3784-82334782383a".to_owned());
+        SystemReading { uuid, ..SystemReading::default() }
+    }
+}

@@ -1,0 +1,130 @@
+//! What firmware shows, and what it means.
+
+use super::{fixture::Scene, *};
+use crate::redfish::{IndicatorLed, Inventory};
+
+const ON: Step = Step::Reset(ResetType::On);
+const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
+
+#[test]
+fn an_override_in_the_wrong_mode_is_not_armed() {
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    for told in [false, true] {
+        let mut scene = armed();
+        scene.system().boot.mode = Some(BootMode::Legacy);
+        if told {
+            scene.acted(arm.clone());
+            scene.now += seconds(10);
+            scene.refresh();
+        }
+        assert_eq!(scene.decide(), Decision::Act(arm.clone()), "told: {told}");
+        scene.system().boot.mode = Some(BootMode::Uefi);
+        assert_eq!(scene.decide(), Decision::Act(ON), "told: {told}");
+    }
+}
+
+#[test]
+fn an_override_of_an_earlier_boot_is_set_again() {
+    let mut scene = armed();
+    assert_eq!(scene.decide(), Decision::Act(ON), "another process may have set it");
+    scene.acted(ON);
+    scene.now += minutes(2);
+    scene.refresh();
+    // The host is off again, and the board goes on showing what it has used up.
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+    scene.acted(arm);
+    assert_eq!(scene.decide(), Decision::Act(ON));
+}
+
+#[test]
+fn a_host_that_knows_only_the_button_is_asked_by_the_button() {
+    for (allowed, power, asked) in [
+        (
+            vec![ResetType::On, ResetType::ForceOff, ResetType::PushPowerButton],
+            PowerState::On,
+            true,
+        ),
+        (vec![ResetType::PushPowerButton], PowerState::Paused, false),
+        (vec![ResetType::On, ResetType::ForceOff, ResetType::Other], PowerState::On, false),
+        (vec![ResetType::Other], PowerState::On, false),
+        (vec![], PowerState::On, true),
+    ] {
+        let mut scene = Scene::available();
+        scene.system().power = power;
+        scene.system().reset_types = allowed.clone();
+        scene.settle();
+        let then = scene.decide();
+        assert_eq!(then == Decision::Act(ASK), asked, "{allowed:?}: {then:?}");
+        let conditions = &scene.server.status.as_ref().unwrap().conditions;
+        let ready = conditions.iter().find(|c| c.type_ == condition::READY).unwrap();
+        let cannot = ready.message.contains("cannot ask the host");
+        assert_eq!(cannot, !asked, "{allowed:?}: {}", ready.message);
+    }
+}
+
+#[test]
+fn a_light_that_can_only_shine_is_told_once_to_blink() {
+    let blink = Step::IndicatorLed(IndicatorLed::Blinking);
+    let mut scene = Scene::available();
+    scene.server.spec.indicator_led = Some("Blinking".into());
+    scene.system().indicator_led = Some(IndicatorLed::Off);
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Act(blink.clone()));
+    scene.acted(blink.clone());
+    scene.system().indicator_led = Some(IndicatorLed::Lit);
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "it did what it can");
+    scene.acted(ASK);
+    assert_eq!(scene.decide(), Decision::Act(blink), "whoever lit it");
+}
+
+#[test]
+fn a_part_that_was_missing_is_read_again_at_rest() {
+    let mut scene = Scene::new();
+    let missing = vec!["/redfish/v1/Systems/1/Storage/1: HTTP 503".to_owned()];
+    scene.inventory = Some(Inventory { missing, ..Inventory::default() });
+    scene.record();
+    let status = scene.server.status.clone().unwrap();
+    let mut scene = Scene::available();
+    scene
+        .server
+        .status
+        .as_mut()
+        .unwrap()
+        .conditions
+        .extend(status.conditions.into_iter().filter(|c| c.type_ == condition::INVENTORY_COMPLETE));
+    scene.inventory = None;
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Look(Need::Inventory));
+    scene.inventory = Some(Inventory::default());
+    scene.now += minutes(1);
+    scene.refresh();
+    scene.settle();
+    let conditions = &scene.server.status.as_ref().unwrap().conditions;
+    assert!(conditions.iter().all(|c| c.type_ != condition::INVENTORY_COMPLETE));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn a_host_that_boots_itself_first_loses_an_override_that_lasts() {
+    let mut scene = Scene::reserved();
+    scene.annotate(annotation::BOOT_METHOD, "disk");
+    let boot = &mut scene.system().boot;
+    (boot.enabled, boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
+    scene.settle();
+    let clear = Step::BootOnce { source: BootSource::None, mode: None };
+    assert_eq!(scene.decide(), Decision::Act(clear.clone()));
+    // Some show it for ever: they are told once.
+    scene.acted(clear);
+    assert_eq!(scene.decide(), Decision::Act(ON));
+}
+
+/// In discovery, off, with an override that is set.
+fn armed() -> Scene {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    let boot = &mut scene.system().boot;
+    (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    boot.mode = Some(BootMode::Uefi);
+    scene
+}
