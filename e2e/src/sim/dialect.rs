@@ -42,6 +42,18 @@ pub enum Dialect {
     Latin1,
     /// Collections have a next page: themselves.
     PagingLoop,
+    /// The ETag is another with every answer, and `If-Match` must be `*`.
+    VolatileEtag,
+    /// The link to settings to come leads nowhere.
+    DeadSettings,
+    /// Links are absolute, with the name of the host.
+    HostLinks,
+    /// Members come with their names, and some twice, with a slash.
+    NamedMembers,
+    /// Bodies have a number that is none, lack a comma, and go on behind their end.
+    LooseJson,
+    /// The operating system can only be asked by the power button.
+    ButtonOnly,
     /// Inserting a medium needs `Inserted`, `WriteProtected` and `TransferProtocolType`.
     MediaParameters,
 }

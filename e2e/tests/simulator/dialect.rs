@@ -78,11 +78,14 @@ async fn a_machine_is_armed_and_switched_in_every_dialect() {
 #[tokio::test]
 async fn dialects_can_be_combined() {
     use Dialect::{
-        ActionInfo, BodyEtag, BootSettings, ByteOrderMark, CutUnauthorized, GpuBaseboard, Gzip,
-        IfMatchRequired, Latin1, ModeRefused, ModeRequired, NoIfMatch, NoSessions, PagingLoop,
-        SlashedSessions, UnlistedResets,
+        ActionInfo, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
+        DeadSettings, GpuBaseboard, Gzip, HostLinks, IfMatchRequired, Latin1, LooseJson,
+        ModeRefused, ModeRequired, NamedMembers, NoIfMatch, NoSessions, PagingLoop,
+        SlashedSessions, UnlistedResets, VolatileEtag,
     };
-    let combinations: [&[Dialect]; 5] = [
+    let combinations: [&[Dialect]; 7] = [
+        &[BootSettings, VolatileEtag, IfMatchRequired, ModeRequired, LooseJson, NamedMembers],
+        &[DeadSettings, HostLinks, NamedMembers, VolatileEtag, ButtonOnly, PagingLoop, Gzip],
         &[BootSettings, IfMatchRequired, ModeRequired, ActionInfo, Gzip, PagingLoop],
         &[BootSettings, BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions],
         &[NoIfMatch, ModeRequired, UnlistedResets, SlashedSessions, CutUnauthorized],
@@ -107,6 +110,16 @@ async fn sessions_that_are_all_taken_are_no_wrong_password() {
     let lab = start(&[Dialect::SessionsFull]).await;
     let error = lab.bmc.systems().await.unwrap_err();
     assert!(matches!(error, Error::SessionsFull(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_on_is_asked_by_its_button_where_nothing_else_asks() {
+    let lab = start(&[Dialect::ButtonOnly]).await;
+    let ask = Step::Reset(ResetType::GracefulShutdown);
+    lab.bmc.perform(SYSTEM, &ask).await.unwrap_err();
+    lab.bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    until(&lab.bmc, PowerState::On).await;
+    lab.bmc.perform(SYSTEM, &ask).await.unwrap();
 }
 
 #[tokio::test]

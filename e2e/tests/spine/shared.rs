@@ -65,12 +65,16 @@ pub(crate) fn pxe() -> Config {
 
 fn fleets() -> Vec<Config> {
     use Dialect::{
-        ActionInfo, BodyEtag, BootSettings, ByteOrderMark, CutUnauthorized, GpuBaseboard, Gzip,
-        IfMatchRequired, Latin1, ModeRequired, NoIfMatch, NoSessions, PagingLoop, SlashedSessions,
+        ActionInfo, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
+        DeadSettings, GpuBaseboard, Gzip, HostLinks, IfMatchRequired, Latin1, LooseJson,
+        ModeRequired, NamedMembers, NoIfMatch, NoSessions, PagingLoop, SlashedSessions,
+        VolatileEtag,
     };
-    let ami = vec![BootSettings, IfMatchRequired, ModeRequired, ActionInfo, Gzip];
-    let board = vec![BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions, CutUnauthorized];
-    let old = vec![NoIfMatch, ModeRequired, PagingLoop, SlashedSessions];
+    let ami = vec![BootSettings, IfMatchRequired, VolatileEtag, ModeRequired, ActionInfo, Gzip];
+    let mut board = vec![BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions];
+    board.extend([CutUnauthorized, HostLinks, LooseJson]);
+    let mut old = vec![NoIfMatch, ModeRequired, PagingLoop, SlashedSessions];
+    old.extend([DeadSettings, NamedMembers, ButtonOnly]);
     let speaking = |(number, dialects)| {
         let mut config = Config { machines: 2, ..fleet(number, pxe().profile.boot_targets) };
         config.profile.dialects = dialects;

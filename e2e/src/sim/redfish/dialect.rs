@@ -15,6 +15,7 @@ use http::{
 };
 use miniz_oxide::deflate::compress_to_vec;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SETTINGS: &str = "/redfish/v1/Systems/1/Settings";
 const ACTION_INFO: &str = "/redfish/v1/Systems/1/ResetActionInfo";
@@ -45,6 +46,9 @@ impl Dialects<'_> {
         if self.speak(Dialect::BodyEtag) {
             reply.headers.remove(ETAG);
         }
+        if self.speak(Dialect::VolatileEtag) && reply.headers.contains_key(ETAG) {
+            return reply.header(ETAG, &next_etag());
+        }
         reply
     }
 
@@ -74,6 +78,9 @@ impl Dialects<'_> {
         if self.speak(Dialect::NoIfMatch) && condition.is_some() {
             return Some(Problem::precondition_failed());
         }
+        if self.speak(Dialect::VolatileEtag) && condition.is_some_and(|it| it != "*") {
+            return Some(Problem::precondition_failed());
+        }
         let asks = self.speak(Dialect::IfMatchRequired) || self.speak(Dialect::BodyEtag);
         if asks && condition.is_none() {
             return Some(Problem::precondition_required());
@@ -97,7 +104,8 @@ impl Dialects<'_> {
         let type_ = body["ResetType"].as_str().unwrap_or_default();
         let action = "ComputerSystem.Reset";
         let is_unknown = type_ == "GracefulShutdown" && path.ends_with(action);
-        if self.speak(Dialect::UnlistedResets) && is_unknown {
+        let lacks_it = self.speak(Dialect::UnlistedResets) || self.speak(Dialect::ButtonOnly);
+        if lacks_it && is_unknown {
             return Some(Problem::parameter_not_in_list(type_, "ResetType", action));
         }
         let action = "VirtualMedia.InsertMedia";
@@ -161,6 +169,15 @@ impl Dialects<'_> {
         if body["Members"].is_array() && self.speak(Dialect::PagingLoop) {
             body["Members@odata.nextLink"] = json!(path);
         }
+        if let (true, Some(members)) =
+            (self.speak(Dialect::NamedMembers), body["Members"].as_array_mut())
+        {
+            name(members);
+            body["Members@odata.count"] = json!(members.len());
+        }
+        if self.speak(Dialect::HostLinks) {
+            with_host(body);
+        }
     }
 
     fn speak_in_system(self, system: &mut Value) {
@@ -169,6 +186,15 @@ impl Dialects<'_> {
         if let (true, Some(reset)) = (is_unlisted, reset.as_object_mut()) {
             reset.retain(|name, _| name != "ResetType@Redfish.AllowableValues");
         }
+        let types = &mut reset["ResetType@Redfish.AllowableValues"];
+        if let (true, Some(types)) = (self.speak(Dialect::ButtonOnly), types.as_array_mut()) {
+            types.retain(|type_| type_ != "GracefulShutdown" && type_ != "GracefulRestart");
+        }
+        if self.speak(Dialect::DeadSettings) {
+            let settings = link(format!("{URI}/Nowhere"));
+            system["@Redfish.Settings"] = json!({"SettingsObject": settings});
+        }
+        let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
         if self.speak(Dialect::ActionInfo) {
             reset["@Redfish.ActionInfo"] = json!(ACTION_INFO);
         }
@@ -186,6 +212,10 @@ impl Dialects<'_> {
             let name = b"\"Oem\":{\"Contoso\":\"caf\xe9\tau lait\"}";
             let comma: &[u8] = if body.len() > 2 { b"," } else { b"" };
             body = [b"{", &name[..], comma, &body[1..]].concat();
+        }
+        if self.speak(Dialect::LooseJson) && body.first() == Some(&b'{') && body.len() > 2 {
+            let loose = b"{\"Oem\":{\"Load\":NaN \"Share\":.5}";
+            body = [&loose[..], b",", &body[1..], b"}\n<!-- 12 ms -->"].concat();
         }
         if self.speak(Dialect::ByteOrderMark) && !body.is_empty() {
             body = [b"\xef\xbb\xbf", &body[..], b"\0"].concat();
@@ -237,6 +267,44 @@ fn settings(request: &Request<'_>) -> Reply {
 fn system(request: &Request<'_>) -> Value {
     let state = request.machine.lock();
     request.view(&state).render(Resource::System).unwrap_or_default()
+}
+
+/// An ETag that never was before.
+fn next_etag() -> String {
+    static ANSWERS: AtomicU64 = AtomicU64::new(0);
+    format!("\"{}\"", ANSWERS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Gives members a name, and the first of them a second spelling.
+fn name(members: &mut Vec<Value>) {
+    for member in members.iter_mut() {
+        let uri = member["@odata.id"].as_str().unwrap_or_default();
+        let id = uri.rsplit('/').next().unwrap_or_default().to_owned();
+        member["Id"] = json!(id);
+        member["Name"] = json!(id);
+    }
+    let again = members.first().and_then(|member| member["@odata.id"].as_str());
+    if let Some(again) = again.map(|uri| link(format!("{uri}/"))) {
+        members.push(again);
+    }
+}
+
+/// Makes every link absolute.
+fn with_host(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(uri) if name == "@odata.id" || name == "target" => {
+                        *uri = format!("https://bmc.example{uri}");
+                    }
+                    other => with_host(other),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(with_host),
+        _ => {}
+    }
 }
 
 /// A system that allows resets, and offers no action for them.
