@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 #[derive(Debug, thiserror::Error)]
 enum ActionError {
     #[error("it offers no action {0}")]
-    NotOffered(&'static str),
+    Absent(&'static str),
     #[error("it allows only {0}")]
     NotAllowed(String),
     #[error("it can only press the power button, and the host is not on")]
-    NotOn,
+    HostNotOn,
 }
 
 /// Resets a system, and waits until that is done.
@@ -65,7 +65,7 @@ async fn post(
     let what = format!("reset {uri} with {reset}");
     let cannot = |why| failed(what.clone(), why);
     let target = action["target"].as_str().and_then(uri::path_of);
-    let target = target.ok_or_else(|| cannot(ActionError::NotOffered(name)))?;
+    let target = target.ok_or_else(|| cannot(ActionError::Absent(name)))?;
     let allowed = allowable(call, action, "ResetType").await?;
     let choices = choices(reset, &allowed);
     if choices.is_empty() {
@@ -73,7 +73,7 @@ async fn post(
     }
     let button = ResetType::PushPowerButton.to_string();
     if choices.iter().any(|it| it.eq_ignore_ascii_case(&button)) && !is_on(call, uri).await? {
-        return Err(cannot(ActionError::NotOn));
+        return Err(cannot(ActionError::HostNotOn));
     }
     let write = Write {
         kind,

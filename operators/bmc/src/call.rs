@@ -99,7 +99,7 @@ impl<'a> Call<'a> {
 
     /// Reads a resource.
     pub(crate) async fn get(&self, link: &str) -> Result<Resource, Error> {
-        let path = self.path(link)?;
+        let path = Self::path(link)?;
         let reply = self.send(&Request::new(Method::GET, &path)).await?;
         let action = || format!("get {path}");
         self.succeed(&reply, action)?;
@@ -125,7 +125,7 @@ impl<'a> Call<'a> {
     }
 
     /// The path to send for a link that a BMC or a caller gave.
-    pub(crate) fn path(&self, link: &str) -> Result<String, Error> {
+    pub(crate) fn path(link: &str) -> Result<String, Error> {
         uri::path_of(link).ok_or_else(|| {
             let link: String = link.chars().take(200).collect();
             failed("follow a link".to_owned(), Unusable::Uri(link))

@@ -61,7 +61,7 @@ async fn of_system(
     platform: &BmcQuirks,
     uuid: Option<&str>,
 ) -> Result<Option<ManagerReading>, Error> {
-    let uri = call.memory().manager().and_then(|link| call.path(&link).ok());
+    let uri = call.memory().manager().and_then(|link| Call::path(&link).ok());
     let Some(uri) = uri.filter(|uri| quirks::is_manager(platform, uri)) else { return Ok(None) };
     match call.get(&uri).await {
         Ok(resource) => {

@@ -99,7 +99,7 @@ impl Write<'_> {
         if let Some(etag) = &condition.in_body {
             body["@odata.etag"] = Value::from(etag.as_str());
         }
-        let request = Request::new(self.method.clone(), &call.path(uri)?).json(&body);
+        let request = Request::new(self.method.clone(), &Call::path(uri)?).json(&body);
         Ok(match condition.header.clone() {
             Some(etag) => request.header(header::IF_MATCH, etag),
             None => request,

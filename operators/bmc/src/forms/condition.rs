@@ -55,10 +55,10 @@ impl Condition {
         let header = match self {
             Self::Etag | Self::InBody => etag?.clone(),
             Self::Body => etags.body.clone().filter(|body| Some(body) != etags.header.as_ref())?,
-            Self::OtherStrength => changed(etag?, other_strength)?,
+            Self::OtherStrength => changed(etag?, |etag| Some(other_strength(etag)))?,
             Self::OtherBody => {
                 etags.header.as_ref()?;
-                changed(etags.body.as_ref()?, other_strength)?
+                changed(etags.body.as_ref()?, |etag| Some(other_strength(etag)))?
             }
             Self::Any => HeaderValue::from_static("*"),
             Self::Without => return Some(Sent::default()),
@@ -103,11 +103,11 @@ fn changed(etag: &HeaderValue, change: impl Fn(&str) -> Option<String>) -> Optio
     HeaderValue::from_str(&change(etag.to_str().ok()?)?).ok()
 }
 
-fn other_strength(etag: &str) -> Option<String> {
-    Some(match etag.strip_prefix("W/") {
+fn other_strength(etag: &str) -> String {
+    match etag.strip_prefix("W/") {
         Some(strong) => strong.to_owned(),
         None => format!("W/{etag}"),
-    })
+    }
 }
 
 /// An ETag in quotes, without what says that it is weak.

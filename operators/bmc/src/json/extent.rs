@@ -48,10 +48,9 @@ impl Extent {
                 self.depth -= 1;
                 if self.depth == 0 { Within::End } else { Within::Object }
             }
-            (Within::Object, b'"') => Within::String,
+            (Within::Object, b'"') | (Within::Escape, _) => Within::String,
             (Within::String, b'"') => Within::Object,
             (Within::String, b'\\') => Within::Escape,
-            (Within::Escape, _) => Within::String,
             (within, _) => within,
         }
     }

@@ -97,7 +97,7 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
     world.uki_token = Some("secret");
     assert_eq!(world.settle(BOTH), ["delete http", "Error"]);
     let annotations = &mut world.configuration.metadata.annotations;
-    let method = (metal_api::annotation::BOOT_METHOD.to_owned(), "virtual-media".to_owned());
+    let method = (annotation::BOOT_METHOD.to_owned(), "virtual-media".to_owned());
     annotations.get_or_insert_default().extend([method]);
     assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
 }

@@ -87,6 +87,6 @@ fn deleted(mut scene: Scene) -> Scene {
 
 impl Scene {
     fn departure(&self) -> Departure {
-        self.observe(|seen, settings| departure(seen, settings))
+        self.observe(departure)
     }
 }
