@@ -157,7 +157,9 @@ fn held(
             Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
             seen.now,
         );
-        return next;
+        // Nothing else of the status says so.
+        let is_told = status::is_waiting(seen.server, "WaitingForPowerOff");
+        return if is_told { next } else { Decision::Rest(poll(seen, settings)) };
     }
     match (&claim.spec.power, system.power) {
         (Power::On, PowerState::Off) => switch_on(new, seen, settings, system, claim),

@@ -91,6 +91,13 @@ pub(super) fn ready(new: &mut ServerStatus, ready: Ready<'_>, now: Timestamp) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
+/// Whether the status that is recorded says that this is waited for.
+pub(super) fn is_waiting(server: &Server, reason: &str) -> bool {
+    let conditions = server.status.as_ref().map(|status| status.conditions.as_slice());
+    let ready = find(conditions.unwrap_or_default(), condition::READY);
+    ready.is_some_and(|ready| ready.reason == reason)
+}
+
 /// The BMC answers.
 pub(super) fn reachable(new: &mut ServerStatus, now: Timestamp) {
     let type_ = condition::BMC_REACHABLE;
