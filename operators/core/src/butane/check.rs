@@ -4,7 +4,6 @@
 //! Each check says what a text must be, if it is not.
 
 use super::schema::{self, Since};
-use std::collections::HashSet;
 
 /// Ends of the names of units.
 const UNITS: [&str; 12] = [
@@ -187,10 +186,4 @@ pub(super) fn unit(text: &str) -> Result<(), &'static str> {
         }
     }
     Ok(())
-}
-
-/// Says which of two equal words is the second.
-pub(super) fn repeated<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<(usize, &'a str)> {
-    let mut seen = HashSet::new();
-    words.into_iter().enumerate().find(|(_, word)| !seen.insert(*word))
 }

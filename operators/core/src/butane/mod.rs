@@ -16,14 +16,19 @@ mod storage;
 mod tests;
 mod translate;
 
-use crate::yaml::{self, LeadingZero};
+use crate::{
+    conditions::cut,
+    yaml::{self, LeadingZero},
+};
 use node::{Kind, Node};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 use translate::Walk;
 
 /// Largest text; Kubernetes keeps a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
+/// Bytes that are shown of a name.
+const NAME: usize = 80;
 
 /// Why a text is not translated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,25 +90,44 @@ pub enum Error {
     },
 }
 
-/// Path of a field, as in `storage.files[0].mode`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(String);
+impl Error {
+    fn twice(path: Path, name: &str) -> Self {
+        Self::Twice { path, name: cut(name, NAME).into_owned() }
+    }
+}
+
+/// Where a field is, as Butane tells it: `$.storage.files.0.mode: line 12`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    fields: String,
+    /// Of the field; of what it is missing in, if it is.
+    line: u64,
+}
 
 impl Path {
+    fn root(line: u64) -> Self {
+        Self { fields: "$".to_owned(), line }
+    }
+
     fn field(&self, name: &str) -> Self {
-        let dot = if self.0.is_empty() { "" } else { "." };
         // The name is of somebody else's making.
-        Self(format!("{self}{dot}{}", name.chars().take(80).collect::<String>()))
+        let name = cut(name, NAME).replace(|c: char| c.is_control(), " ");
+        let fields = format!("{}.{name}", self.fields);
+        Self { fields, ..self.clone() }
     }
 
     fn item(&self, at: usize) -> Self {
-        Self(format!("{self}[{at}]"))
+        Self { fields: format!("{}.{at}", self.fields), ..self.clone() }
+    }
+
+    fn on(self, line: u64) -> Self {
+        Self { line, ..self }
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}: line {}", self.fields, self.line)
     }
 }
 
@@ -141,21 +165,28 @@ pub fn translate(text: &str) -> Result<String, Error> {
     }
     let text = text.trim_start_matches('\u{feff}');
     let mut document = parse(text)?;
-    let mut word = |field: &str| match document.remove(field).map(|node| node.kind) {
-        Some(Kind::Text(word)) => Ok(word),
-        Some(_) => {
-            let path = Path::default().field(field);
-            Err(Error::Wrong { path, expected: "text; put it in quotes" })
+    let root = Path::root(document.line());
+    let mut word = |field: &str| {
+        let Kind::Map(fields) = &mut document.kind else {
+            return Err(Error::Wrong { path: root.clone(), expected: "a mapping" });
+        };
+        match fields.remove(field) {
+            Some(Node { kind: Kind::Text(word), .. }) => Ok(word),
+            Some(node) => {
+                let path = root.field(field).on(node.line());
+                Err(Error::Wrong { path, expected: "text; put it in quotes" })
+            }
+            None => Err(Error::Missing(root.field(field))),
         }
-        None => Err(Error::Missing(Path::default().field(field))),
     };
     let variant = word("variant")?;
     let version = word("version")?;
     let Some(known) = Version::of(&variant, &version) else {
+        let [variant, version] = [variant, version].map(|word| cut(&word, NAME).into_owned());
         return Err(Error::Version { variant, version });
     };
     let walk = Walk { version: known, source: text };
-    let mut ignition = translate::document(&document, walk)?;
+    let mut ignition = translate::document(&document, &root, walk)?;
     let header = ignition.entry("ignition").or_insert_with(|| json!({}));
     if let Value::Object(header) = header {
         header.insert("version".to_owned(), json!(format!("3.{}.0", known.ignition)));
@@ -163,12 +194,16 @@ pub fn translate(text: &str) -> Result<String, Error> {
     Ok(Value::Object(ignition).to_string())
 }
 
-fn parse(text: &str) -> Result<BTreeMap<String, Node>, Error> {
+/// The document, which is a mapping.
+fn parse(text: &str) -> Result<Node, Error> {
     // `mode: 0644` is octal to Butane.
     let document = yaml::read::<Option<Node>>(text, LeadingZero::Octal);
     let document = document.map_err(|error| Error::Yaml(error.to_string()))?;
-    match document.map(|node| node.kind) {
-        Some(Kind::Map(document)) => Ok(document),
-        Some(_) | None => Err(Error::Wrong { path: Path::default(), expected: "a mapping" }),
+    match document {
+        Some(document) if matches!(document.kind, Kind::Map(_)) => Ok(document),
+        other => {
+            let path = Path::root(other.map_or(1, |node| node.line()));
+            Err(Error::Wrong { path, expected: "a mapping" })
+        }
     }
 }

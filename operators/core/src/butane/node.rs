@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, fmt};
 pub(super) struct Node {
     pub(super) kind: Kind,
     at: Location,
+    /// Line of the name of its field, if it has one.
+    named: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,17 @@ pub(super) enum Kind {
 }
 
 impl Node {
+    /// The line that it begins on, or its name.
+    pub(super) fn line(&self) -> u64 {
+        self.named.unwrap_or_else(|| self.at.line())
+    }
+
+    /// The value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let Kind::Map(fields) = &self.kind else { return None };
+        fields.get(name)
+    }
+
     /// The text of a scalar that is not null, as it is written in `source`.
     pub(super) fn text<'a>(&'a self, source: &'a str) -> Option<&'a str> {
         match &self.kind {
@@ -51,7 +64,7 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(from)?;
-        Ok(Self { kind: spanned.value, at: spanned.defined })
+        Ok(Self { kind: spanned.value, at: spanned.defined, named: None })
     }
 }
 
@@ -120,8 +133,9 @@ impl<'de> Visitor<'de> for Kinds {
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Kind, A::Error> {
         let mut map = BTreeMap::new();
-        while let Some((key, value)) = from.next_entry()? {
-            map.insert(key, value);
+        while let Some((name, value)) = from.next_entry::<Spanned<String>, Node>()? {
+            let named = Some(name.defined.line());
+            map.insert(name.value, Node { named, ..value });
         }
         Ok(Kind::Map(map))
     }

@@ -1,6 +1,10 @@
 //! What Ignition refuses of the files, directories and links of one configuration together.
 
-use super::{Error, Path};
+use super::{
+    Error, Path,
+    node::{Kind, Node},
+    translate::inside,
+};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -12,25 +16,43 @@ struct Entry<'a> {
     at: Path,
     path: &'a str,
     node: &'a Value,
+    written: &'a Node,
 }
 
-pub(super) fn check(document: &Map<String, Value>) -> Result<(), Error> {
-    let Some(storage) = document.get("storage") else { return Ok(()) };
-    let all: Vec<Entry<'_>> = KINDS.iter().flat_map(|kind| entries(storage, kind)).collect();
+impl Entry<'_> {
+    fn field(&self, name: &str) -> Path {
+        inside(self.written, &self.at, &[name])
+    }
+
+    fn wrong(&self, name: &str, expected: &'static str) -> Error {
+        Error::Wrong { path: self.field(name), expected }
+    }
+}
+
+/// Checks what was translated of `written`.
+pub(super) fn check(document: &Map<String, Value>, written: &Node) -> Result<(), Error> {
+    let (Some(storage), Some(written)) = (document.get("storage"), written.get("storage")) else {
+        return Ok(());
+    };
+    let all: Vec<Entry<'_>> =
+        KINDS.iter().flat_map(|kind| entries(storage, written, kind)).collect();
+    let of = |kind: &str| entries(storage, written, kind);
     one_per_path(&all)?;
     all.iter().try_for_each(owners)?;
-    entries(storage, "files").iter().try_for_each(overwritten)?;
-    below_no_link(&all, &entries(storage, "links"))?;
-    hard_links(&entries(storage, "links"), &entries(storage, "directories"))
+    of("files").iter().try_for_each(overwritten)?;
+    below_no_link(&all, &of("links"))?;
+    hard_links(&of("links"), &of("directories"))
 }
 
-fn entries<'a>(storage: &'a Value, kind: &str) -> Vec<Entry<'a>> {
-    let nodes = storage.get(kind).and_then(Value::as_array).into_iter().flatten().enumerate();
-    let at = |at| Path::default().field("storage").field(kind).item(at);
-    nodes
-        .filter_map(|(number, node)| {
+fn entries<'a>(storage: &'a Value, written: &'a Node, kind: &str) -> Vec<Entry<'a>> {
+    let nodes = storage.get(kind).and_then(Value::as_array).into_iter().flatten();
+    let Some(Kind::List(items)) = written.get(kind).map(|list| &list.kind) else { return vec![] };
+    let list = Path::root(written.line()).field("storage").field(kind);
+    let pairs = nodes.zip(items).enumerate();
+    pairs
+        .filter_map(|(number, (node, written))| {
             let path = node.get("path")?.as_str()?;
-            Some(Entry { at: at(number), path, node })
+            Some(Entry { at: list.item(number).on(written.line()), path, node, written })
         })
         .collect()
 }
@@ -39,9 +61,7 @@ fn entries<'a>(storage: &'a Value, kind: &str) -> Vec<Entry<'a>> {
 fn one_per_path(all: &[Entry<'_>]) -> Result<(), Error> {
     let mut seen = HashSet::new();
     match all.iter().find(|entry| !seen.insert(entry.path)) {
-        Some(entry) => {
-            Err(Error::Twice { path: entry.at.field("path"), name: entry.path.to_owned() })
-        }
+        Some(entry) => Err(Error::twice(entry.field("path"), entry.path)),
         None => Ok(()),
     }
 }
@@ -50,8 +70,7 @@ fn owners(entry: &Entry<'_>) -> Result<(), Error> {
     for owner in ["user", "group"] {
         let has = |field| entry.node.get(owner).is_some_and(|owner| owner.get(field).is_some());
         if has("id") && has("name") {
-            let path = entry.at.field(owner);
-            return Err(Error::Wrong { path, expected: "either an id or a name, not both" });
+            return Err(entry.wrong(owner, "either an id or a name, not both"));
         }
     }
     Ok(())
@@ -60,8 +79,7 @@ fn owners(entry: &Entry<'_>) -> Result<(), Error> {
 fn overwritten(entry: &Entry<'_>) -> Result<(), Error> {
     let source = entry.node.get("contents").and_then(|contents| contents.get("source"));
     if entry.node.get("overwrite") == Some(&Value::Bool(true)) && source.is_none() {
-        let path = entry.at.field("overwrite");
-        return Err(Error::Wrong { path, expected: "false, as there are no contents" });
+        return Err(entry.wrong("overwrite", "false, as there are no contents"));
     }
     Ok(())
 }
@@ -72,8 +90,7 @@ fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Error> {
     for entry in all {
         let mut parents = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
         if parents.any(|parent| links.contains(parent)) {
-            let path = entry.at.field("path");
-            return Err(Error::Wrong { path, expected: "a path that leads through no link" });
+            return Err(entry.wrong("path", "a path that leads through no link"));
         }
     }
     Ok(())
@@ -85,8 +102,7 @@ fn hard_links(links: &[Entry<'_>], directories: &[Entry<'_>]) -> Result<(), Erro
         let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
         let target = resolved(link.path, target);
         if directories.contains(target.as_str()) {
-            let path = link.at.field("target");
-            return Err(Error::Wrong { path, expected: "no directory, as the link is hard" });
+            return Err(link.wrong("target", "no directory, as the link is hard"));
         }
     }
     Ok(())

@@ -20,24 +20,24 @@ pub(super) struct Walk<'a> {
 }
 
 pub(super) fn document(
-    document: &BTreeMap<String, Node>,
+    document: &Node,
+    root: &Path,
     walk: Walk<'_>,
 ) -> Result<Map<String, Value>, Error> {
-    let root = Path::default();
-    let translated = object(document, DOCUMENT, &root, walk)?;
-    super::storage::check(&translated)?;
+    let translated = object(document, DOCUMENT, root, walk)?;
+    super::storage::check(&translated, document)?;
     Ok(translated)
 }
 
 fn object(
-    map: &BTreeMap<String, Node>,
+    node: &Node,
     fields: &[Field],
     path: &Path,
     walk: Walk<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let mut translated = Map::new();
-    for (name, node) in map {
-        let path = path.field(name);
+    for (name, node) in mapping(node, path)? {
+        let path = path.field(name).on(node.line());
         let known = fields.iter().find(|field| field.name == name);
         let field = known.ok_or_else(|| Error::Unsupported(path.clone()))?;
         if node.is_null() {
@@ -84,9 +84,7 @@ fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Val
             Ok(mode.into())
         }
         Shape::Texts => texts(node, path, walk),
-        Shape::Object(fields) => {
-            Ok(Value::Object(object(mapping(node, path)?, fields, path, walk)?))
-        }
+        Shape::Object(fields) => Ok(Value::Object(object(node, fields, path, walk)?)),
         Shape::Objects(fields, unique) => objects(node, fields, unique, path, walk),
         Shape::Resource(fields) => resource(node, fields, path, walk),
         Shape::Resources(fields) => {
@@ -97,12 +95,16 @@ fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Val
 }
 
 fn texts(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
-    let all: Vec<&str> =
-        items(node, path)?.map(|(item, at)| text(item, &at, walk)).collect::<Result<_, _>>()?;
-    match check::repeated(all.iter().copied()) {
-        Some((at, name)) => Err(Error::Twice { path: path.item(at), name: name.to_owned() }),
-        None => Ok(json!(all)),
+    let mut seen = HashSet::new();
+    let mut all = vec![];
+    for (item, path) in items(node, path)? {
+        let text = text(item, &path, walk)?;
+        if !seen.insert(text) {
+            return Err(Error::twice(path, text));
+        }
+        all.push(text);
     }
+    Ok(json!(all))
 }
 
 fn objects(
@@ -115,20 +117,21 @@ fn objects(
     let mut seen = HashSet::new();
     let mut translated = vec![];
     for (item, path) in items(node, path)? {
-        let item = object(mapping(item, &path)?, fields, &path, walk)?;
-        if let Some(Value::String(name)) = item.get(unique)
+        let value = object(item, fields, &path, walk)?;
+        if let Some(Value::String(name)) = value.get(unique)
             && !seen.insert(name.clone())
         {
-            return Err(Error::Twice { path: path.field(unique), name: name.clone() });
+            return Err(Error::twice(inside(item, &path, &[unique]), name));
         }
-        translated.push(Value::Object(item));
+        translated.push(Value::Object(value));
     }
     Ok(Value::Array(translated))
 }
 
 /// Content by address, or in line as a `data:` URL (RFC 2397).
 fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
-    let mut resource = object(mapping(node, path)?, fields, path, walk)?;
+    let mut resource = object(node, fields, path, walk)?;
+    let at = |fields: &[&str]| inside(node, path, fields);
     let wrong = |path: Path, expected| Error::Wrong { path, expected };
     if let Some(Value::String(inline)) = resource.remove("inline") {
         if resource.contains_key("source") {
@@ -137,28 +140,38 @@ fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Resul
         resource.insert("source".to_owned(), json!(data_url(&inline)));
     }
     let source = resource.get("source").and_then(Value::as_str).unwrap_or_default();
-    check::source(source).map_err(|expected| wrong(path.field("source"), expected))?;
-    require(check::since(source).unwrap_or(ALWAYS), &path.field("source"), walk)?;
+    check::source(source).map_err(|expected| wrong(at(&["source"]), expected))?;
+    require(check::since(source).unwrap_or(ALWAYS), &at(&["source"]), walk)?;
     let compression = resource.get("compression").and_then(Value::as_str).unwrap_or_default();
     if !compression.is_empty() && check::is_bucket(source) {
-        return Err(wrong(path.field("compression"), "absent, as the source is in S3"));
+        return Err(wrong(at(&["compression"]), "absent, as the source is in S3"));
     }
     let hash = resource.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
-    let at = || path.field("verification").field("hash");
+    let of_hash = || at(&["verification", "hash"]);
     if hash.is_some() && source.is_empty() {
-        return Err(wrong(at(), "absent, as there is no source"));
+        return Err(wrong(of_hash(), "absent, as there is no source"));
     }
     if walk.version.ignition == 0 && hash.is_some_and(|hash| hash.starts_with("sha256-")) {
-        return Err(Error::TooNew { path: at(), needs: "1.1.0" });
+        return Err(Error::TooNew { path: of_hash(), needs: "1.1.0" });
     }
     let has_headers = resource.get("httpHeaders").is_some_and(|headers| *headers != json!([]));
     if has_headers && !check::takes_headers(source) {
-        return Err(wrong(
-            path.field("http_headers"),
-            "absent, as the source is not http or https",
-        ));
+        return Err(wrong(at(&["http_headers"]), "absent, as the source is not http or https"));
     }
     Ok(Value::Object(resource))
+}
+
+/// Where a field in a mapping is.
+pub(super) fn inside(node: &Node, path: &Path, fields: &[&str]) -> Path {
+    let (mut node, mut path) = (Some(node), path.clone());
+    for name in fields {
+        node = node.and_then(|node| node.get(name));
+        path = path.field(name);
+        if let Some(node) = node {
+            path = path.on(node.line());
+        }
+    }
+    path
 }
 
 fn data_url(content: &str) -> String {
@@ -188,7 +201,7 @@ fn items<'a>(
     let Kind::List(items) = &node.kind else {
         return Err(Error::Wrong { path: path.clone(), expected: "a list" });
     };
-    Ok(items.iter().enumerate().map(|(at, item)| (item, path.item(at))))
+    Ok(items.iter().enumerate().map(|(at, item)| (item, path.item(at).on(item.line()))))
 }
 
 fn number(node: &Node) -> Option<u64> {

@@ -6,7 +6,7 @@ use super::*;
 fn a_field_of_a_later_version_says_which() {
     let butane =
         "{variant: fcos, version: 1.1.0, passwd: {users: [{name: a, should_exist: false}]}}";
-    assert_eq!(error_of(butane), "passwd.users[0].should_exist: needs version 1.2.0");
+    assert_eq!(error_of(butane), "$.passwd.users.0.should_exist: line 1: needs version 1.2.0");
 }
 
 /// Migration notes of Ignition, from 3.0.0 to 3.6.0.
@@ -19,17 +19,17 @@ fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
         |kind: &str, mode: &str| format!("storage: {{{kind}: [{{path: /a, mode: {mode}}}]}}");
     let cases = [
         (file("source: 'gs://bucket/o'"), "contents.source", "fcos 1.1.0", "fcos 1.2.0"),
-        (merge("source: 'GS://bucket/o'"), "merge[0].source", "fcos 1.0.0", "fcos 1.2.0"),
+        (merge("source: 'GS://bucket/o'"), "merge.0.source", "fcos 1.0.0", "fcos 1.2.0"),
         (file("source: 'arn:aws:s3:::b/o'"), "contents.source", "fcos 1.4.0", "fcos 1.5.0"),
         (file("source: 'arn:aws:s3:::b/o'"), "contents.source", "flatcar 1.0.0", "flatcar 1.1.0"),
         (
             merge("source: 'http://a/b', compression: gzip"),
-            "merge[0].compression",
+            "merge.0.compression",
             "fcos 1.0.0",
             "fcos 1.1.0",
         ),
-        (mode("files", "04755"), "files[0].mode", "fcos 1.6.0", "fcos 1.7.0"),
-        (mode("directories", "01777"), "directories[0].mode", "flatcar 1.1.0", "fcos 1.7.0"),
+        (mode("files", "04755"), "files.0.mode", "fcos 1.6.0", "fcos 1.7.0"),
+        (mode("directories", "01777"), "directories.0.mode", "flatcar 1.1.0", "fcos 1.7.0"),
     ];
     for (rest, field, old, new) in cases {
         let document = |of: &str| {
@@ -37,7 +37,7 @@ fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
             format!("variant: {variant}\nversion: {version}\n{rest}\n")
         };
         let error = error_of(&document(old));
-        assert!(error.contains(&format!("{field}: needs version 1.")), "{rest}: {error}");
+        assert!(error.contains(&format!("{field}: line 3: needs version 1.")), "{rest}: {error}");
         assert!(translate(&document(new)).is_ok(), "{rest}: {new}");
     }
     // What files had from the beginning.
@@ -56,7 +56,7 @@ fn of_what_lies_in_s3_nothing_is_unpacked() {
             with_header(&format!("storage: {{files: [{{path: /a, contents: {contents}}}]}}"))
         };
         let error = error_of(&document("gzip"));
-        let expected = "contents.compression: must be absent, as the source is in S3";
+        let expected = "contents.compression: line 3: must be absent, as the source is in S3";
         assert!(error.contains(expected), "{source}: {error}");
         assert!(translate(&document("''")).is_ok(), "{source}");
     }
