@@ -10,18 +10,26 @@ pub fn grown(text: &str) -> String {
     text.replacen('~', &"x".repeat(TIMES), 4)
 }
 
-/// The value with every text that ends with a tilde grown, and every list that does.
+/// The value with the first text that ends with a tilde grown, and the first list that does.
 pub fn grow(value: &mut Value) {
+    grow_first(value, &mut [true; 2]);
+}
+
+fn grow_first(value: &mut Value, left: &mut [bool; 2]) {
     match value {
-        Value::String(text) if text.ends_with('~') => *text = text.repeat(TIMES),
+        Value::String(text) if left[0] && text.ends_with('~') => {
+            left[0] = false;
+            *text = text.repeat(TIMES);
+        }
         Value::Array(list) => {
-            list.iter_mut().take(20).for_each(grow);
+            list.iter_mut().for_each(|value| grow_first(value, left));
             let ends = list.last().and_then(Value::as_str).is_some_and(|text| text.ends_with('~'));
-            if ends && list.len() > 1 {
+            if left[1] && ends && list.len() > 1 {
+                left[1] = false;
                 *list = list.iter().take(3).cycle().take(3 * TIMES).cloned().collect();
             }
         }
-        Value::Object(fields) => fields.values_mut().for_each(grow),
+        Value::Object(fields) => fields.values_mut().for_each(|value| grow_first(value, left)),
         _ => {}
     }
 }

@@ -17,7 +17,8 @@ fuzz_target!(|text: &str| {
         Err(error) => {
             told(&error.to_string(), 1200);
             if !matches!(error, Error::Yaml(_) | Error::TooLong | Error::Version { .. }) {
-                let lines = text.lines().count() + 1;
+                // Either ends a line, as both together do.
+                let lines = text.matches(['\n', '\r']).count() + 1;
                 let (at, line) = error.to_string().split_once(": line ").map_or_else(
                     || panic!("{error} does not say where"),
                     |(at, rest)| (at.to_owned(), rest.split(':').next().unwrap().to_owned()),
