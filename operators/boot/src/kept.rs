@@ -33,7 +33,7 @@ pub use restore::Restore;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::boot::kept::Moment;
+use metal_core::boot::{address::Place, kept::Moment};
 use metal_runtime::clock;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -57,6 +57,9 @@ struct Boot {
     ipxe: Vec<IpxeBootConfig>,
     http: Vec<HttpBootConfig>,
     secrets: Vec<KeptSecret>,
+    /// Where its machine is.
+    #[serde(default)]
+    places: Vec<Place>,
 }
 
 /// What a boot needs of a Secret.

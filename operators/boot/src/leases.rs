@@ -37,6 +37,8 @@ const AGAIN: Duration = Duration::from_mins(5);
 pub struct Leases {
     table: RwLock<Table>,
     is_settled: AtomicBool,
+    /// The API server has said which there are.
+    is_listed: AtomicBool,
 }
 
 /// Who has which address.
@@ -49,10 +51,28 @@ struct Table {
 impl Leases {
     /// The addresses that a client has at this time.
     pub fn of(&self, mac: MacAddr, now: Timestamp) -> Vec<IpAddr> {
+        self.places_of(mac, now).into_iter().map(|place| place.address).collect()
+    }
+
+    /// Where a client is at this time.
+    pub fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
-        places.filter(|place| now < place.until).map(|place| place.address).collect()
+        places.filter(|place| now < place.until).copied().collect()
+    }
+
+    /// Takes these for all there are, until the API server says which there are.
+    pub fn presume(&self, places: impl IntoIterator<Item = Place>) {
+        let mut next = Table::default();
+        for place in places {
+            next.insert(place);
+        }
+        self.write(|table| {
+            if !self.is_listed.load(Ordering::Relaxed) {
+                *table = next;
+            }
+        });
     }
 
     /// Who has an address at this time.
@@ -130,7 +150,10 @@ impl Leases {
     }
 
     fn replace(&self, new: Table) {
-        let old = self.write(|table| std::mem::replace(table, new));
+        let old = self.write(|table| {
+            self.is_listed.store(true, Ordering::Relaxed);
+            std::mem::replace(table, new)
+        });
         drop(old);
     }
 
@@ -156,8 +179,14 @@ impl Table {
         self.remove(object);
         let place = object.0.as_ref().ok().and_then(Place::of);
         if let Some(place) = place {
+            self.insert(place);
+        }
+    }
+
+    fn insert(&mut self, place: Place) {
+        let old = self.by_address.insert(place.address, place);
+        if old.is_none_or(|old| old.mac != place.mac) {
             self.by_mac.entry(place.mac).or_default().push(place.address);
-            self.by_address.insert(place.address, place);
         }
     }
 

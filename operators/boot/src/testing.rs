@@ -362,11 +362,20 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
     })
 }
 
-/// A store of layers in a directory that no other one has open.
+/// A store of layers, once nobody else has its directory open: downloads end in their own time.
 pub(crate) async fn store(dir: &std::path::Path) -> Store {
     let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
-    let shutdown = CancellationToken::new();
-    Store::open_dir(dir, 100 << 20, Arc::new(registries), shutdown).await.unwrap()
+    let (registries, mut opened) = (Arc::new(registries), None);
+    for _ in 0..500 {
+        let shutdown = CancellationToken::new();
+        let store = Store::open_dir(dir, 100 << 20, Arc::clone(&registries), shutdown).await;
+        opened = Some(store);
+        if opened.as_ref().is_some_and(Result::is_ok) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    opened.unwrap().unwrap()
 }
 
 /// A site whose layers are in a directory that lives as long as the guard.

@@ -10,7 +10,10 @@ use crate::{
 use jiff::Timestamp;
 use kube::Resource;
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server};
-use metal_core::boot::window;
+use metal_core::boot::{
+    address::{Place, macs_of},
+    window,
+};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// With more of one kind nobody could tell what the machine is to boot.
@@ -69,8 +72,18 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gat
         ipxe: trimmed(&ipxe),
         http: trimmed(&http),
         secrets: Vec::new(),
+        places: places(view, server, now),
     };
     Some(Gathered { boot: without_news(boot), secrets, closes })
+}
+
+/// Where the machine of a server is. An address that two have tells nobody apart.
+fn places(view: &View, server: &Server, now: Timestamp) -> Vec<Place> {
+    let macs = macs_of(server).into_iter().filter(|mac| !view.is_shared(*mac));
+    let mut places: Vec<_> =
+        macs.flat_map(|mac| view.leases.places_of(mac, now)).take(MOST).collect();
+    places.sort_unstable_by_key(|place| place.address);
+    places
 }
 
 /// The layers that boot configs name.

@@ -26,6 +26,8 @@ use tokio::task::spawn_blocking;
 
 /// When something is tried again that did not work.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often we look whether a machine has got a lease since, of which nobody wakes us.
+const AGAIN: Duration = Duration::from_secs(20);
 /// Bytes of all files together.
 const BYTES: usize = 64 << 20;
 /// Boots that are worked on at a time.
@@ -127,7 +129,8 @@ impl Keeper {
             Ok(true) => {
                 let left = closes.duration_since(Timestamp::now());
                 // Then it is removed.
-                Some(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1))
+                let left = Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1);
+                Some(left.min(AGAIN))
             }
             Ok(false) => Some(RETRY),
             Err(error) => {

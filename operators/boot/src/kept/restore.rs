@@ -89,6 +89,7 @@ impl Restore {
         // What another boot says of a server is without its window, and must not hide that.
         servers.sort_by_key(has_window);
         view.servers.presume(servers);
+        view.leases.presume(boots().flat_map(|boot| boot.places.clone()));
         view.configurations.presume(boots().flat_map(|boot| boot.configurations.clone()));
         let mut holders: Vec<(ConfigRef, Vec<live::BlobRef>)> = Vec::new();
         if view.ipxe.presume(boots().flat_map(|boot| boot.ipxe.clone())) {

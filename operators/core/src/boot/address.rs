@@ -19,10 +19,11 @@
 use crate::dhcp::{State, lease_object};
 use jiff::Timestamp;
 use metal_api::{DhcpLease, MacAddr, Server};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Where a client of netboot is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Its MAC address.
     pub mac: MacAddr,

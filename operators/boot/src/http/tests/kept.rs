@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     kept::{Folder, Keeper, Metrics, Restore, Serving, Written, start_of_machine},
-    testing::{UUID, key, list, registry::TestRegistry},
+    testing::{UUID, key, lease, list, registry::TestRegistry},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_core::boot::url;
+use kube::{core::DeserializeGuard, runtime::watcher::Event};
+use metal_core::boot::{address::Place, url};
 use metal_runtime::{health::Readiness, queue::Queue};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{task::JoinHandle, time::sleep};
@@ -58,6 +59,38 @@ async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api
         assert_eq!((got.status, got.header("retry-after")), (503, Some("5")), "{path}");
     }
     assert_eq!(get(&router, &format!("/ignition/{UUID}")).await.status, 403, "without its token");
+}
+
+#[tokio::test]
+async fn what_was_kept_is_served_at_the_address_of_the_machine_only() {
+    let registry = TestRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = linked(&registry).await;
+    let interface = metal_api::NetworkInterface {
+        mac_address: "02:00:00:aa:00:01".to_owned(),
+        ..metal_api::NetworkInterface::default()
+    };
+    objects.servers[0].status.as_mut().unwrap().network_interfaces = vec![interface];
+    let first = offering(&registry, objects).await;
+    first.cluster.put_secret("ignition", &[("ignition", IGNITION)]);
+    let mac = "02:00:00:aa:00:01".parse().unwrap();
+    let here = DeserializeGuard(Ok(lease("10.1.1.1", "02:00:00:aa:00:01")));
+    first.site.view.leases.apply(futures::stream::iter([Ok(Event::Apply(here))])).await;
+    let again = keeper(&first.site, folder.path()).pass("server".to_owned()).await;
+    assert!(again.is_some_and(|again| again < Duration::from_mins(1)), "its lease may change");
+
+    let second = Process::started(folder.path(), Some(key()), None).await;
+    second.serves(Some(Serving::Boots(1))).await;
+    let view = Arc::clone(&second.booth.site.view);
+    let (router, _cluster, _dir) = second.booth.router();
+    let path = format!("/ipxe/{UUID}");
+    let from = async |address| ask(&router, Method::GET, &path, &[], address).await.status;
+    assert_eq!((from("10.1.1.1").await, from("10.1.1.2").await), (200, 403));
+    // What the API server says counts from then on.
+    view.leases.apply(futures::stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
+    let until = Timestamp::now() + Duration::from_mins(30);
+    view.leases.presume([Place { mac, address: [10, 1, 1, 1].into(), until }]);
+    assert!(view.leases.of(mac, Timestamp::now()).is_empty());
 }
 
 #[tokio::test]
