@@ -425,7 +425,7 @@ mod tests {
         let api = Api::<Node>::all(client);
         let mut node = seen();
         node.metadata.finalizers = Some(vec!["theirs".to_owned()]);
-        let patched = |finalizers: serde_json::Value| Recorded {
+        let patched = |finalizers: Value| Recorded {
             request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
             body: json!({"metadata": {"resourceVersion": "7", "finalizers": finalizers}}),
         };

@@ -46,7 +46,7 @@ impl Write<'_> {
             (Place::Resource, _) => self.etags.clone(),
         };
         let sent = form.condition.sent(&etags).unwrap_or_default();
-        let reply = match call.send(&self.request(call, &uri, &sent, form)?).await {
+        let reply = match call.send(&self.request(&uri, &sent, form)?).await {
             Ok(reply) => reply,
             Err(error) if is_fatal(&error) || form.place == Place::Resource => return Err(error),
             Err(error) => return Ok(Attempt::Unanswered(error)),
@@ -85,13 +85,7 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn request(
-        &self,
-        call: &Call<'_>,
-        uri: &str,
-        condition: &Sent,
-        form: &Form,
-    ) -> Result<Request, Error> {
+    fn request(&self, uri: &str, condition: &Sent, form: &Form) -> Result<Request, Error> {
         let mut body = self.body.clone();
         for parameter in self.parameters.iter().filter(|it| form.with.contains(&it.name)) {
             parameter.put(&mut body);
