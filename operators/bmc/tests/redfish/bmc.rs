@@ -55,6 +55,7 @@ pub(crate) enum Fault {
 type Judge = Box<dyn Fn(&Method, &str, &HeaderMap, &Value) -> Option<(u16, Value)> + Send>;
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 struct Inner {
     judge: Option<Judge>,
     documents: BTreeMap<String, Value>,

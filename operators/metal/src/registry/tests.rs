@@ -120,7 +120,7 @@ async fn the_token_of_a_boot_that_is_over_opens_nothing() {
 
 #[tokio::test]
 async fn a_tenants_system_says_that_it_is_up_with_the_token_of_its_boot_and_no_other() {
-    let scene = Scene::booting().await;
+    let scene = Box::pin(Scene::booting()).await;
     let booted = json!({ "systemUUID": UUID, "booted": true }).to_string();
     let key = Key::new(&BOOT_KEY).unwrap();
     let token = |key: &Key, purpose, server: &str, boot: &str, minutes| {
