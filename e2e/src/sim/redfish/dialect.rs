@@ -169,8 +169,8 @@ impl Dialects<'_> {
         if body["Members"].is_array() && self.speak(Dialect::PagingLoop) {
             body["Members@odata.nextLink"] = json!(path);
         }
-        if let (true, Some(members)) =
-            (self.speak(Dialect::NamedMembers), body["Members"].as_array_mut())
+        if self.speak(Dialect::NamedMembers)
+            && let Some(members) = body["Members"].as_array_mut()
         {
             name(members);
             body["Members@odata.count"] = json!(members.len());
@@ -186,8 +186,9 @@ impl Dialects<'_> {
         if let (true, Some(reset)) = (is_unlisted, reset.as_object_mut()) {
             reset.retain(|name, _| name != "ResetType@Redfish.AllowableValues");
         }
-        let types = &mut reset["ResetType@Redfish.AllowableValues"];
-        if let (true, Some(types)) = (self.speak(Dialect::ButtonOnly), types.as_array_mut()) {
+        if self.speak(Dialect::ButtonOnly)
+            && let Some(types) = reset["ResetType@Redfish.AllowableValues"].as_array_mut()
+        {
             types.retain(|type_| type_ != "GracefulShutdown" && type_ != "GracefulRestart");
         }
         if self.speak(Dialect::DeadSettings) {
