@@ -194,14 +194,30 @@ pub fn canonical_uuid(text: &str) -> String {
 
 /// An IP or MAC address in the one form in which it is a key.
 pub fn canonical_address(text: &str) -> String {
-    let text = text.trim();
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return ip.to_canonical().to_string();
+    as_address(text).unwrap_or_else(|| text.trim().to_ascii_lowercase())
+}
+
+/// The same, if it is one. Proxies write a port behind an IP address, and then brackets around one
+/// of version 6, quotes around both (RFC 7239, section 6), and the zone of one of a link.
+pub fn as_address(text: &str) -> Option<String> {
+    let text = text.trim().trim_matches('"');
+    if let Ok(mac) = text.parse::<MacAddr>() {
+        return Some(mac.to_string());
     }
-    match text.parse::<MacAddr>() {
-        Ok(mac) => mac.to_string(),
-        Err(_) => text.to_ascii_lowercase(),
-    }
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let host = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            let is_end = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+            Some(host).filter(|_| is_end)?
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) if is_port(port) && host.contains('.') => host,
+            Some(_) | None => text,
+        },
+    };
+    let host = host.split_once('%').map_or(host, |(host, _)| host);
+    Some(host.parse::<IpAddr>().ok()?.to_canonical().to_string())
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {
@@ -316,6 +332,18 @@ mod tests {
             ("::ffff:10.0.0.1", "10.0.0.1"),
             ("02-00-00-AA-00-01", "02:00:00:aa:00:01"),
             ("Something", "something"),
+            ("10.1.1.1:51234", "10.1.1.1"),
+            ("[2001:DB8::1]:443", "2001:db8::1"),
+            ("\"[2001:db8::1]\"", "2001:db8::1"),
+            ("[::ffff:10.0.0.1]:80", "10.0.0.1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("0200.00aa.0001", "02:00:00:aa:00:01"),
+            // No port, no host, and an address that ends like a port.
+            ("10.1.1.1:x", "10.1.1.1:x"),
+            ("[2001:db8::1", "[2001:db8::1"),
+            ("[2001:db8::1]x", "[2001:db8::1]x"),
+            ("host:80", "host:80"),
+            ("2001:db8::443", "2001:db8::443"),
         ] {
             assert_eq!(canonical_address(text), form);
         }

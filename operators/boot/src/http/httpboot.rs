@@ -9,7 +9,7 @@ use super::{
 use crate::{
     context::Kind,
     live::BlobRef,
-    view::{ConfigKey, canonical_address},
+    view::{ConfigKey, as_address, canonical_address},
 };
 use axum::{
     Extension, Json,
@@ -50,6 +50,10 @@ async fn answer(site: &Site, asker: &Asker, identifiers: &[String]) -> Result<Re
     // Before all is listed nobody is unknown: the default must not take a server's place.
     if !site.view.is_ready() {
         return Err(Refusal::Starting);
+    }
+    // Somebody whom we cannot read may be a server: the default must not take its place.
+    if identifiers.iter().any(|identifier| as_address(identifier).is_none()) {
+        return Err(Refusal::Misnamed);
     }
     match default_url(site).await? {
         Some(url) => {

@@ -64,6 +64,9 @@ pub enum Refusal {
         /// Where the machine is, for the log.
         leased: Vec<IpAddr>,
     },
+    /// A proxy names nobody: neither an IP address nor a MAC address.
+    #[error("Bad Request: X-Forwarded-For must have IP or MAC addresses")]
+    Misnamed,
     /// More requests than one boot makes.
     #[error("too many requests for one boot")]
     TooMany,
@@ -77,6 +80,7 @@ impl Refusal {
             Self::Unknown | Self::NotCurrent | Self::NoContent => 404,
             Self::Ambiguous { .. } | Self::Unusable { .. } => 500,
             Self::Forbidden | Self::Closed { .. } | Self::Elsewhere { .. } => 403,
+            Self::Misnamed => 400,
             Self::TooMany => 429,
         }
     }
@@ -92,6 +96,7 @@ impl Refusal {
             | Self::NoContent
             | Self::Unusable { .. }
             | Self::Forbidden
+            | Self::Misnamed
             | Self::Closed { .. }
             | Self::Elsewhere { .. } => false,
         }
@@ -112,6 +117,7 @@ impl Refusal {
             Self::Forbidden => "Forbidden",
             Self::Closed { .. } => "OutsideBootWindow",
             Self::Elsewhere { .. } => "OtherAddress",
+            Self::Misnamed => "Misnamed",
             Self::TooMany => "TooMany",
         }
     }

@@ -19,6 +19,21 @@ async fn a_machine_is_found_by_any_of_its_addresses() {
 }
 
 #[tokio::test]
+async fn who_a_proxy_names_with_a_port_is_the_same_machine() {
+    for identifiers in ["10.1.1.1:51234", "\"10.1.1.1\"", "[::ffff:10.1.1.1]:443", "0200.00aa.0001"]
+    {
+        let got = ask_for(Booth::with(Objects::ready_for_http()).await, identifiers).await;
+        assert_eq!(got.status, 200, "{identifiers}");
+    }
+    // One whom nobody can read never gets the default of strangers.
+    for identifiers in ["unknown", "10.1.1.1x", "_hidden, 192.0.2.9"] {
+        let mut booth = Booth::with(Objects::ready_for_http()).await;
+        booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+        assert_eq!(ask_for(booth, identifiers).await.status, 400, "{identifiers}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_not_trusted_asks_for_itself() {
     let (router, _cluster, _dir) = Booth::with(Objects::ready_for_http()).await.router();
     let headers = [(FORWARDED, "10.1.1.1")];
