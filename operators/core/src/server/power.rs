@@ -85,11 +85,15 @@ pub(super) fn off(
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
     let can_ask = can_be_asked(system);
+    // A host that is coming up can be asked by its button as soon as it is on.
+    let asks_soon = system.power == PowerState::PoweringOn
+        && system.reset_types.contains(&ResetType::PushPowerButton)
+        && seen.now.duration_since(since.max(seen.started)) < grace;
     let ask = Decision::Act(ASK);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
         PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),
-        _ if overdue || (!can_ask && force == Force::Allowed) => {
+        _ if overdue || (!can_ask && !asks_soon && force == Force::Allowed) => {
             Decision::Act(Step::Reset(ResetType::ForceOff))
         }
         // Somebody else has asked, and it hangs.

@@ -64,6 +64,23 @@ fn a_host_that_knows_only_the_button_is_asked_by_the_button() {
 }
 
 #[test]
+fn a_host_with_a_button_is_not_cut_off_while_it_comes_up() {
+    let mut scene = Scene::available();
+    scene.settings.enforce_power_off = true;
+    scene.system().power = PowerState::PoweringOn;
+    scene.system().reset_types = vec![ResetType::ForceOff, ResetType::PushPowerButton];
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    scene.system().power = PowerState::On;
+    assert_eq!(scene.decide(), Decision::Act(ASK));
+    // One that never comes up cannot be asked at all.
+    scene.system().power = PowerState::PoweringOn;
+    scene.now += scene.settings.shutdown_grace;
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
+}
+
+#[test]
 fn a_light_that_can_only_shine_is_told_once_to_blink() {
     let blink = Step::IndicatorLed(IndicatorLed::Blinking);
     let mut scene = Scene::available();
