@@ -21,6 +21,12 @@ until_true() {
 }
 
 is_gone() { ! kill -0 "$1"; }
+
+# pid_of NAME: of a dhclient, which writes it once it is in the background.
+pid_of() {
+    until_true test -s "$dir/$1.pid"
+    cat "$dir/$1.pid"
+}
 is_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 
 # namespace NAME: a network namespace, by the process that holds it.

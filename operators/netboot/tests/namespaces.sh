@@ -35,6 +35,7 @@ start_netboot() {
 dhclient() {
     local holder=$1 name=$2
     shift 2
+    rm -f "$dir/$name.pid"
     in_ "$holder" "$peers/sbin/dhclient" -4 -1 -v -cf "$dir/dhclient.conf" -sf "$dir/script" \
         -lf "$dir/$name.leases" -pf "$dir/$name.pid" "$@" eth0 >"$dir/$name.log" 2>&1
 }
@@ -111,13 +112,13 @@ echo "script $(grep BOUND "$dir/eth0.script" | head -n 1)"
 # The server dies, and the client's machine restarts: it asks for the address it had.
 kill -9 "$server"
 until_true is_gone "$server"
-kill "$(cat "$dir/client.pid")"
+kill "$(pid_of client)"
 start_netboot
 dhclient "$client" client
 echo "again $(address client)"
 echo "discovers $(grep -c DHCPDISCOVER "$dir/client.log" || true)"
 
-kill "$(cat "$dir/client.pid")"
+kill "$(pid_of client)"
 dhclient "$client" client -r
 until_true grep -q " released " "$dir/leases"
 echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases")"
@@ -151,8 +152,8 @@ in_ "$foreign" "$peers/usr/sbin/dhcpd" -4 -f -d --no-pid -cf "$dir/dhcpd.conf" \
 until_true grep -q "Sending on" "$dir/dhcpd.log"
 dhclient "$guest" guest
 echo "foreign $(address guest)"
-kill "$(cat "$dir/guest.pid")"
-until_true is_gone "$(cat "$dir/guest.pid")"
+kill "$(pid_of guest)"
+until_true is_gone "$(pid_of guest)"
 in_ "$guest" "$firmware" asks_both_servers --ignored --nocapture >"$dir/firmware.log" 2>&1 ||
     { cat "$dir/firmware.log" >&2; exit 1; }
 grep -o 'firmware-.*' "$dir/firmware.log"

@@ -27,6 +27,7 @@ start_netboot() {
 dhclient() {
     local holder=$1 name=$2
     shift 2
+    rm -f "$dir/$name.pid"
     : >>"$dir/$name.leases"
     in_ "$holder" timeout 60 "$peers/sbin/dhclient" -6 -1 -v -cf "$dir/dhclient.conf" \
         -sf "$dir/script" -lf "$dir/$name.leases" -pf "$dir/$name.pid" "$@" eth0 >"$dir/$name.log" 2>&1
@@ -83,15 +84,15 @@ echo "script $(grep BOUND6 "$dir/told" | head -n 1)"
 
 # The server dies, and the client's machine restarts: it asks whether its address is still good.
 kill -9 "$server"
-kill "$(cat "$dir/client.pid")"
-until_true is_gone "$(cat "$dir/client.pid")"
+kill "$(pid_of client)"
+until_true is_gone "$(pid_of client)"
 start_netboot
 dhclient "$client" client
 echo "again $(address 77)"
 echo "solicits $(grep -c "XMT: Solicit" "$dir/client.log" || true)"
 
-kill "$(cat "$dir/client.pid")"
-until_true is_gone "$(cat "$dir/client.pid")"
+kill "$(pid_of client)"
+until_true is_gone "$(pid_of client)"
 dhclient "$client" client -r
 until_true grep -q " released " "$dir/leases.v6"
 echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases.v6")"
