@@ -14,9 +14,7 @@ use metal_core::redfish::{
     Drive, ManagerReading, MediaSlot, Processor, Storage, SystemReading, Volume,
 };
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr};
 
-const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const URI: &str = "/redfish/v1/Systems/1";
 
 /// The value of a body that takes no more memory than this.
@@ -73,7 +71,7 @@ pub fn slot(body: &Value) -> Option<MediaSlot> {
 
 /// The links of a service root.
 pub fn root(body: &Value) -> Vec<String> {
-    let root = Root::read(body, ADDRESS);
+    let root = Root::read(body);
     [Some(root.systems), root.managers, root.sessions].into_iter().flatten().collect()
 }
 
