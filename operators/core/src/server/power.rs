@@ -85,15 +85,16 @@ pub(super) fn off(
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
     let can_ask = can_be_asked(system);
-    // A host that is coming up can be asked by its button as soon as it is on.
-    let asks_soon = system.power == PowerState::PoweringOn
-        && system.reset_types.contains(&ResetType::PushPowerButton)
-        && seen.now.duration_since(since.max(seen.started)) < grace;
+    // A button asks a host that is on: one that comes up will be, and one that goes down was asked.
+    let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
+    let has_time = seen.now.duration_since(since.max(seen.started)) < grace;
+    let asks_soon = changes && has_time && has_button(system);
+    let is_hopeless = !can_ask && !asks_soon && asked.is_none();
     let ask = Decision::Act(ASK);
     match system.power {
         // Nobody cuts the power of a host without knowing that it has any.
         PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),
-        _ if overdue || (!can_ask && !asks_soon && force == Force::Allowed) => {
+        _ if overdue || (is_hopeless && force == Force::Allowed) => {
             Decision::Act(Step::Reset(ResetType::ForceOff))
         }
         // Somebody else has asked, and it hangs.
@@ -118,9 +119,12 @@ pub(super) fn off(
 /// Whether the BMC can ask the host to shut down. A press of the button asks a host that is on, and
 /// starts one that is off.
 pub(super) fn can_be_asked(system: &SystemReading) -> bool {
-    let button = system.reset_types.contains(&ResetType::PushPowerButton);
     boot::allows(&system.reset_types, &ResetType::GracefulShutdown)
-        || (button && system.power == PowerState::On)
+        || (has_button(system) && system.power == PowerState::On)
+}
+
+fn has_button(system: &SystemReading) -> bool {
+    system.reset_types.contains(&ResetType::PushPowerButton)
 }
 
 /// Whether the process before this one may have asked already: it recorded the intent, and nobody

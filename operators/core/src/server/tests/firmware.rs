@@ -73,11 +73,28 @@ fn a_host_with_a_button_is_not_cut_off_while_it_comes_up() {
     assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
     scene.system().power = PowerState::On;
     assert_eq!(scene.decide(), Decision::Act(ASK));
-    // One that never comes up cannot be asked at all.
-    scene.system().power = PowerState::PoweringOn;
-    scene.now += scene.settings.shutdown_grace;
-    scene.refresh();
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
+}
+
+#[test]
+fn a_host_that_was_asked_by_its_button_has_the_time_to_shut_down() {
+    const CUT: Decision = Decision::Act(Step::Reset(ResetType::ForceOff));
+    for asked in [true, false] {
+        let mut scene = Scene::available();
+        scene.settings.enforce_power_off = true;
+        scene.system().power = PowerState::On;
+        scene.system().reset_types = vec![ResetType::ForceOff, ResetType::PushPowerButton];
+        scene.settle();
+        if asked {
+            scene.acted(ASK);
+        }
+        scene.system().power = PowerState::PoweringOff;
+        scene.now += scene.settings.shutdown_grace - seconds(1);
+        scene.refresh();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{asked}: {:?}", scene.decide());
+        scene.now += seconds(1);
+        scene.refresh();
+        assert_eq!(scene.decide(), CUT, "{asked}");
+    }
 }
 
 #[test]
