@@ -90,9 +90,11 @@ fn a_host_that_was_asked_by_its_button_has_the_time_to_shut_down() {
         scene.system().power = PowerState::PoweringOff;
         scene.now += scene.settings.shutdown_grace - seconds(1);
         scene.refresh();
+        scene.settle();
         assert!(matches!(scene.decide(), Decision::Rest(_)), "{asked}: {:?}", scene.decide());
         scene.now += seconds(1);
         scene.refresh();
+        scene.settle();
         assert_eq!(scene.decide(), CUT, "{asked}");
     }
 }
