@@ -89,7 +89,7 @@ LD_LIBRARY_PATH=$libraries "$peers/usr/sbin/atftpd" --daemon --no-fork --user ro
   --bind-address 10.80.0.3 --logfile "$dir/atftpd.log" --verbose=3 "$dir/root" >"$dir/atftpd.out.log" 2>&1 &
 declare -A address=([netboot]=10.80.0.1 [tftpd-hpa]=10.80.0.2 [atftpd]=10.80.0.3)
 until_true grep -q "serving TFTP" "$dir/netboot.log"
-for server in "${!address[@]}"; do until_true curl_1 "${address[$server]}" 2; done
+for server in "${!address[@]}"; do until_true curl_1 "${address[$server]}" 20; done
 
 for round in $(seq "$rounds"); do
   say "round $round of $rounds: server, window, MiB/s"
