@@ -28,21 +28,12 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     // What holds is written before what is missing: a claim is never shown Bound too early, and
     // a step that is due is never put off by a message.
     let rests = matches!(then, Decision::Rest(_));
-    if (rests || is_stuck(seen, &new)) && Some(&new) != claim.status.as_ref() {
+    let old = claim.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let is_stuck = conditions::is_stuck(seen.failure, old, &new.conditions);
+    if (rests || is_stuck) && Some(&new) != claim.status.as_ref() {
         return Decision::Record(Box::new(new));
     }
     then
-}
-
-/// Whether the same thing has failed again, and the status does not say so yet: what is refused for
-/// ever would never come to rest.
-fn is_stuck(seen: &Observation<'_>, new: &ServerClaimStatus) -> bool {
-    let says = |status: &ServerClaimStatus| {
-        let reconciled = status.conditions.iter().find(|c| c.type_ == condition::RECONCILED)?;
-        Some((reconciled.status.clone(), reconciled.reason.clone()))
-    };
-    seen.failure.is_some_and(|failure| failure.repeated)
-        && seen.claim.status.as_ref().and_then(says) != says(new)
 }
 
 fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED},
-    identity,
+    conditions, identity,
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -72,7 +72,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     }
     status::keep_times(&mut new, &old);
     // What is refused again and again would never come to the rest at which things are told.
-    if status::is_stuck(seen, &old, &new) {
+    if conditions::is_stuck(seen.failure, &old.conditions, &new.conditions) {
         return Decision::Record(Box::new(new));
     }
     if status::enter(&mut new, &old, seen.now) || status::is_material(&old, &new) {

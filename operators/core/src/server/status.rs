@@ -128,13 +128,6 @@ pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }
 
-/// Whether the same thing has failed again, and the status does not say so yet.
-pub(super) fn is_stuck(seen: &Observation<'_>, old: &ServerStatus, new: &ServerStatus) -> bool {
-    let says = |status| find(status, condition::RECONCILED).map(|c| (&c.status, &c.reason));
-    seen.failure.is_some_and(|failure| failure.repeated)
-        && says(&old.conditions) != says(&new.conditions)
-}
-
 /// What one reading of the system says. A value that the BMC leaves out keeps the recorded one.
 pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     let keep = |slot: &mut Option<String>, value: &Option<String>| {
