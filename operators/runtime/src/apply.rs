@@ -4,12 +4,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
 /// Applies `object`, which says every field that `manager` owns and no other.
 ///
@@ -54,70 +49,6 @@ where
         status,
     });
     api.patch_status(name, &PatchParams::apply(manager).force(), &patch).await
-}
-
-/// As [`apply_status`], of a status that nobody else writes: what is not in it any more is removed,
-/// also where somebody else has written it. A backup that was restored, or another version, owns what
-/// is there as well; applying would leave that, and of an item in a list the part that has not
-/// changed, which the API server refuses for ever.
-///
-/// # Errors
-///
-/// Those of the API server; a conflict is expected now and then.
-pub async fn record_status<K, S>(
-    api: &Api<K>,
-    seen: &K,
-    status: &S,
-    manager: &str,
-) -> Result<K, kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-    S: Serialize + Debug + Sync,
-{
-    let wanted = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-    let before = status_of(seen)?;
-    let (base, there) = match apply_status(api, seen, status, manager).await {
-        Ok(written) => {
-            let there = status_of(&written)?;
-            let stays = &said(&before) & &said(&there);
-            if stays.is_subset(&said(&wanted)) {
-                return Ok(written);
-            }
-            (written, there)
-        }
-        Err(kube::Error::Api(refused)) if refused.is_invalid() => (seen.clone(), before),
-        Err(error) => return Err(error),
-    };
-    let name = base.meta().name.as_deref().unwrap_or_default();
-    let metadata = Precondition::on(&base);
-    let patch = MergedStatus { metadata, status: difference(&there, &wanted) };
-    let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
-    api.patch_status(name, &params, &Patch::Merge(patch)).await
-}
-
-fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
-    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-    Ok(object["status"].take())
-}
-
-/// The names of what a status says: fields, and types of conditions.
-fn said(status: &Value) -> BTreeSet<String> {
-    let fields = status.as_object().into_iter().flatten().map(|(name, _)| name.clone());
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let types = conditions.filter_map(|condition| condition["type"].as_str());
-    fields.chain(types.map(|type_| format!("conditions/{type_}"))).collect()
-}
-
-/// What has to be merged into `from` to make it `to` (RFC 7386).
-fn difference(from: &Value, to: &Value) -> Value {
-    let (Value::Object(before), Value::Object(after)) = (from, to) else { return to.clone() };
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    let gone = gone.map(|name| (name.clone(), Value::Null));
-    let set = after.iter().map(|(name, value)| {
-        let value = before.get(name).map_or_else(|| value.clone(), |old| difference(old, value));
-        (name.clone(), value)
-    });
-    Value::Object(gone.chain(set).collect())
 }
 
 /// Merges `spec` into that of the object `seen` (RFC 7386: `null` removes a field), for a spec
@@ -296,12 +227,6 @@ struct StatusPatch<'a, S> {
 }
 
 #[derive(Debug, Serialize)]
-struct MergedStatus<'a> {
-    metadata: Precondition<'a>,
-    status: Value,
-}
-
-#[derive(Debug, Serialize)]
 struct SpecPatch<'a, S> {
     metadata: Precondition<'a>,
     spec: &'a S,
@@ -334,13 +259,13 @@ struct ChangedMetadata<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Precondition<'a> {
+pub(crate) struct Precondition<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<&'a str>,
 }
 
 impl<'a> Precondition<'a> {
-    fn on(seen: &'a impl Resource) -> Self {
+    pub(crate) fn on(seen: &'a impl Resource) -> Self {
         Self { resource_version: seen.meta().resource_version.as_deref() }
     }
 }
@@ -350,7 +275,7 @@ mod tests {
     use super::*;
     use crate::client::tests::{Recorded, recording};
     use k8s_openapi::api::core::v1::{Node, NodeStatus};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[tokio::test]
     async fn status_is_applied_as_its_own_document_with_the_version_it_was_decided_on() {
@@ -368,17 +293,6 @@ mod tests {
                 }),
             }
         );
-    }
-
-    #[test]
-    fn a_difference_removes_what_is_absent_and_replaces_lists() {
-        let from = json!({ "a": 1, "b": { "c": 1, "d": 2 }, "l": [1, 2], "gone": {} });
-        let to = json!({ "a": 2, "b": { "c": 1 }, "l": [2], "new": {} });
-        let expected = json!({
-            "a": 2, "b": { "c": 1, "d": null }, "l": [2], "new": {}, "gone": null,
-        });
-        assert_eq!(difference(&from, &to), expected);
-        assert_eq!(difference(&Value::Null, &to), to);
     }
 
     #[tokio::test]

@@ -61,6 +61,7 @@ mod list;
 pub mod listener;
 mod metered;
 pub mod queue;
+mod record;
 mod relist;
 pub mod report;
 mod seldom;
@@ -73,11 +74,12 @@ mod writes;
 
 pub use apply::{
     MetadataChange, add_finalizer, apply, apply_status, delete_seen, patch_annotations,
-    patch_metadata, patch_spec, record_status, remove_finalizer,
+    patch_metadata, patch_spec, remove_finalizer,
 };
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;
 pub use late::Late;
 pub use list::list_in_pages;
+pub use record::record_status;
 pub use relist::Relist;
 pub use seldom::Seldom;

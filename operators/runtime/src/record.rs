@@ -1,0 +1,97 @@
+//! A status that one writer has for itself, also where others have written into it.
+
+use crate::{apply::Precondition, apply_status};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{collections::BTreeSet, fmt::Debug};
+
+/// As [`apply_status`], of a status that nobody else writes: what is not in it any more is removed,
+/// also where somebody else has written it. A backup that was restored, or another version, owns what
+/// is there as well; applying would leave that, and of an item in a list the part that has not
+/// changed, which the API server refuses for ever.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn record_status<K, S>(
+    api: &Api<K>,
+    seen: &K,
+    status: &S,
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    S: Serialize + Debug + Sync,
+{
+    let wanted = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+    let before = status_of(seen)?;
+    let (base, there) = match apply_status(api, seen, status, manager).await {
+        Ok(written) => {
+            let there = status_of(&written)?;
+            let stays = &said(&before) & &said(&there);
+            if stays.is_subset(&said(&wanted)) {
+                return Ok(written);
+            }
+            (written, there)
+        }
+        Err(kube::Error::Api(refused)) if refused.is_invalid() => (seen.clone(), before),
+        Err(error) => return Err(error),
+    };
+    let name = base.meta().name.as_deref().unwrap_or_default();
+    let metadata = Precondition::on(&base);
+    let patch = MergedStatus { metadata, status: difference(&there, &wanted) };
+    let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
+    api.patch_status(name, &params, &Patch::Merge(patch)).await
+}
+
+fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
+    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
+    Ok(object["status"].take())
+}
+
+/// The names of what a status says: fields, and types of conditions.
+fn said(status: &Value) -> BTreeSet<String> {
+    let fields = status.as_object().into_iter().flatten().map(|(name, _)| name.clone());
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let types = conditions.filter_map(|condition| condition["type"].as_str());
+    fields.chain(types.map(|type_| format!("conditions/{type_}"))).collect()
+}
+
+/// What has to be merged into `from` to make it `to` (RFC 7386).
+fn difference(from: &Value, to: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (from, to) else { return to.clone() };
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let gone = gone.map(|name| (name.clone(), Value::Null));
+    let set = after.iter().map(|(name, value)| {
+        let value = before.get(name).map_or_else(|| value.clone(), |old| difference(old, value));
+        (name.clone(), value)
+    });
+    Value::Object(gone.chain(set).collect())
+}
+
+#[derive(Debug, Serialize)]
+struct MergedStatus<'a> {
+    metadata: Precondition<'a>,
+    status: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_difference_removes_what_is_absent_and_replaces_lists() {
+        let from = json!({ "a": 1, "b": { "c": 1, "d": 2 }, "l": [1, 2], "gone": {} });
+        let to = json!({ "a": 2, "b": { "c": 1 }, "l": [2], "new": {} });
+        let expected = json!({
+            "a": 2, "b": { "c": 1, "d": null }, "l": [2], "new": {}, "gone": null,
+        });
+        assert_eq!(difference(&from, &to), expected);
+        assert_eq!(difference(&Value::Null, &to), to);
+    }
+}
