@@ -51,11 +51,13 @@ pub enum Client {
 const MAX_ID: usize = 255;
 const ETHERNET: u8 = 1;
 
-/// The address, if it is one that an interface has: not of a group, not all zeros, and not all
-/// ones, with which a blank EEPROM is read, also where the bit of groups was taken out.
+/// The address, if it is one that an interface has: not all zeros, and not all ones, with which a blank EEPROM is read, also where the bit of groups was taken out.
 pub(crate) fn usable(mac: [u8; 6]) -> Option<MacAddr> {
-    let [first, rest @ ..] = mac;
-    let is_one = first & 1 == 0 && mac != [0; 6] && rest != [0xff; 5];
+    // What boards with an empty EEPROM share.
+    const SHARED: [u8; 6] = *b"3PoE00";
+    let [_, rest @ ..] = mac;
+    // Some are given addresses of groups: metal-operator's own documents have BMCs at 23:11:8a.
+    let is_one = mac != SHARED && mac != [0; 6] && rest != [0xff; 5];
     is_one.then_some(MacAddr(mac))
 }
 

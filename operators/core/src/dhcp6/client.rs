@@ -99,7 +99,7 @@ fn told_by_relay(packet: &Packet) -> Option<MacAddr> {
     let (hardware, mac) =
         packet.relays.last()?.options.get(code::LINK_LAYER)?.split_first_chunk()?;
     let is_ethernet = u16::from_be_bytes(*hardware) == ETHERNET;
-    usable(mac.try_into().ok().filter(|_| is_ethernet)?)
+    of_one(mac.try_into().ok().filter(|_| is_ethernet)?)
 }
 
 /// DUID-LLT and DUID-LL.
@@ -109,7 +109,7 @@ fn in_duid(duid: &[u8]) -> Option<MacAddr> {
         _ => return None,
     };
     let is_ethernet = u16::from_be_bytes(hardware) == ETHERNET;
-    usable(mac.try_into().ok().filter(|_| is_ethernet)?)
+    of_one(mac.try_into().ok().filter(|_| is_ethernet)?)
 }
 
 /// A modified EUI-64 that was made from a MAC address (RFC 4291, appendix A). Other interface
@@ -118,6 +118,11 @@ fn in_address(address: Ipv6Addr) -> Option<MacAddr> {
     let [.., first, second, third, 0xff, 0xfe, fourth, fifth, sixth] = address.octets() else {
         return None;
     };
-    let mac = usable([first ^ 2, second, third, fourth, fifth, sixth]);
+    let mac = of_one([first ^ 2, second, third, fourth, fifth, sixth]);
     mac.filter(|_| address.is_unicast_link_local())
+}
+
+/// As [`usable`], and not of a group.
+fn of_one(mac: [u8; 6]) -> Option<MacAddr> {
+    usable(mac).filter(|mac| mac.0[0] & 1 == 0)
 }

@@ -237,6 +237,12 @@ fn an_address_that_no_interface_has_is_no_client() {
 }
 
 #[test]
+fn a_bmc_with_the_prefix_of_the_founding_documents_is_a_client() {
+    let bmc = packet(MessageType::Discover, MacAddr([0x23, 0x11, 0x8a, 0, 0, 1]));
+    assert!(Lab::new().send(&bmc).answer.is_ok());
+}
+
+#[test]
 fn hardware_that_is_no_ethernet_is_a_client_by_its_type_and_address() {
     const IEEE_802: u8 = 6;
     let mut lab = Lab::new();
