@@ -5,7 +5,7 @@
 //! as fresh as its timestamp. A failed post is repeated for ever: the registry may be away for as
 //! long as an upgrade takes.
 
-mod ears;
+mod lldp_receiver;
 
 use crate::{
     args::Args,
@@ -16,8 +16,8 @@ use crate::{
     registry::{Client, InvalidUrl, TlsError},
     root::Root,
 };
-use ears::Ears;
 use jiff::Timestamp;
+use lldp_receiver::LldpReceiver;
 use metal_api::inventory::{Failure, Registration, Report};
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -94,7 +94,7 @@ impl Agent {
 
     /// Reports for ever. Cancel safe.
     pub async fn run(mut self) -> Infallible {
-        let (mut ears, mut known) = (Ears::open(self.lldp), Vec::new());
+        let (mut receiver, mut known) = (LldpReceiver::open(self.lldp), Vec::new());
         let until = Instant::now() + self.lldp_duration;
         let mut due = Instant::now();
         let mut addresses = self.addresses();
@@ -104,30 +104,30 @@ impl Agent {
                 biased;
                 () = sleep_until(due) => {
                     addresses = self.addresses();
-                    due = Instant::now() + self.round(&mut ears, &mut known).await;
+                    due = Instant::now() + self.round(&mut receiver, &mut known).await;
                 }
-                news = ears.hear() => {
-                    let soon = ears.reported + self.lldp_interval;
+                news = receiver.receive() => {
+                    let soon = receiver.reported + self.lldp_interval;
                     if news && Instant::now() < until {
                         due = due.min(soon);
                     }
                 }
                 // A machine gets its addresses one after the other.
                 _ = look.tick() => if self.addresses() != addresses {
-                    due = due.min(ears.reported + LOOK);
+                    due = due.min(receiver.reported + LOOK);
                 }
             }
         }
     }
 
     /// Collects and posts one report; returns how long to wait for the next.
-    async fn round(&mut self, ears: &mut Ears, known: &mut Vec<Failure>) -> Duration {
-        ears.cover(&self.machine.root);
-        let report = self.report(ears).await;
+    async fn round(&mut self, receiver: &mut LldpReceiver, known: &mut Vec<Failure>) -> Duration {
+        receiver.enable_multicast(&self.machine.root);
+        let report = self.report(receiver).await;
         log_failures(&report.failures, known);
         let registration = Registration { system_uuid: self.server_uuid.clone(), data: report };
         let result = self.client.register(&registration).await;
-        ears.reported = Instant::now();
+        receiver.reported = Instant::now();
         match result {
             Ok(()) => {
                 self.backoff.reset();
@@ -148,10 +148,10 @@ impl Agent {
         self.machine.kernel.addresses().unwrap_or_default()
     }
 
-    async fn report(&self, ears: &Ears) -> Report {
+    async fn report(&self, receiver: &LldpReceiver) -> Report {
         let mut report = probe::collect(&self.machine).await;
-        report.lldp = ears.neighbors();
-        report.failures.extend(ears.failures());
+        report.lldp = receiver.neighbors();
+        report.failures.extend(receiver.failures());
         let now = Timestamp::now();
         report.timestamp = now.round(jiff::Unit::Millisecond).unwrap_or(now).to_string();
         report

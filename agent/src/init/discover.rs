@@ -1,9 +1,9 @@
 //! From an address to reports: asks the boot service what to report where, and does it.
 
 use super::{
-    ignition::{self, NoOrders, Orders},
-    origin::{self, NoOrigin},
-    power::Lookout,
+    ignition::{self, AgentConfig, AgentConfigError},
+    origin::{self, OriginError},
+    power::ScanTrigger,
 };
 use crate::{
     agent::{Agent, Unusable},
@@ -30,9 +30,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is nothing to report to, in words for a person.
 #[derive(Debug, thiserror::Error)]
-enum Stuck {
+enum DiscoveryError {
     #[error(transparent)]
-    Origin(#[from] NoOrigin),
+    Origin(#[from] OriginError),
     #[error("boot service {0} is https, and this image trusts nobody; build it with --ca")]
     Trust(RegistryUrl, #[source] TlsError),
     #[error("boot service {0} gives no configuration")]
@@ -48,7 +48,7 @@ enum Stuck {
     )]
     Forbidden(RegistryUrl),
     #[error(transparent)]
-    Orders(#[from] NoOrders),
+    AgentConfig(#[from] AgentConfigError),
     #[error("the configuration of this machine has flags that metalprobe does not take")]
     Flags,
     #[error("metalprobe cannot report")]
@@ -59,7 +59,7 @@ enum Stuck {
 pub(super) async fn report(
     root: &Root,
     boot_url: &watch::Receiver<Option<String>>,
-    buttons: &Lookout,
+    buttons: &ScanTrigger,
 ) -> Infallible {
     wait_for_address().await;
     let mut backoff = Backoff::new(PAUSE);
@@ -67,7 +67,7 @@ pub(super) async fn report(
         let url = boot_url.borrow().clone();
         match agent(root, url.as_deref()).await {
             Ok(agent) => {
-                buttons.look().await;
+                buttons.scan().await;
                 match agent.run().await {}
             }
             Err(stuck) => {
@@ -95,7 +95,7 @@ fn has_address() -> bool {
     })
 }
 
-async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, Stuck> {
+async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, DiscoveryError> {
     let url = origin::find(root, boot_url)?;
     let system_uuid = origin::uuid(root).unwrap_or_default();
     tracing::info!(boot_service = %url, system_uuid, "asking what to report, and where");
@@ -105,19 +105,21 @@ async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, Stuck> {
         format!("--registry-url={}", orders.registry_url),
         format!("--server-uuid={}", orders.server_uuid),
     ];
-    let args = Args::try_parse_from(flags).map_err(|_| Stuck::Flags)?;
+    let args = Args::try_parse_from(flags).map_err(|_| DiscoveryError::Flags)?;
     let agent = Agent::new(args)?;
     tracing::info!(registry = %agent.client, server = agent.server_uuid, "looking at this machine");
     Ok(agent)
 }
 
-async fn orders(url: RegistryUrl) -> Result<Orders, Stuck> {
+async fn orders(url: RegistryUrl) -> Result<AgentConfig, DiscoveryError> {
     let client = Client::new(url.clone(), Path::new(AUTHORITIES), DEADLINE);
-    let client = client.map_err(|error| Stuck::Trust(url.clone(), error))?;
+    let client = client.map_err(|error| DiscoveryError::Trust(url.clone(), error))?;
     match client.get(LONGEST).await {
         Ok(document) => Ok(ignition::read(&document)?),
-        Err(RequestError::Refused(status, _)) if status == 404 => Err(Stuck::Unknown(url)),
-        Err(RequestError::Refused(status, _)) if status == 403 => Err(Stuck::Forbidden(url)),
-        Err(error) => Err(Stuck::Refused(url, error)),
+        Err(RequestError::Refused(status, _)) if status == 404 => Err(DiscoveryError::Unknown(url)),
+        Err(RequestError::Refused(status, _)) if status == 403 => {
+            Err(DiscoveryError::Forbidden(url))
+        }
+        Err(error) => Err(DiscoveryError::Refused(url, error)),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// The agent's flags.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Orders {
+pub(super) struct AgentConfig {
     /// `--registry-url`, which may carry a token.
     pub(super) registry_url: String,
     /// `--server-uuid`.
@@ -14,7 +14,7 @@ pub(super) struct Orders {
 
 /// The document is of no use here. No text repeats it: it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoOrders {
+pub(super) enum AgentConfigError {
     /// Not JSON, or something else in JSON.
     #[error("the boot service sent something that is no Ignition configuration")]
     NotIgnition,
@@ -30,16 +30,17 @@ pub(super) enum NoOrders {
 }
 
 /// Finds the orders in an Ignition configuration.
-pub(super) fn read(document: &[u8]) -> Result<Orders, NoOrders> {
-    let document: Value = serde_json::from_slice(document).map_err(|_| NoOrders::NotIgnition)?;
+pub(super) fn read(document: &[u8]) -> Result<AgentConfig, AgentConfigError> {
+    let document: Value =
+        serde_json::from_slice(document).map_err(|_| AgentConfigError::NotIgnition)?;
     if !document["ignition"]["version"].is_string() {
-        return Err(NoOrders::NotIgnition);
+        return Err(AgentConfigError::NotIgnition);
     }
     let units = document["systemd"]["units"].as_array().map(Vec::as_slice).unwrap_or_default();
     let enabled = units.iter().filter(|unit| unit["enabled"] == Value::Bool(true));
-    let words = enabled.flat_map(texts).find_map(agent_words).ok_or(NoOrders::NoAgent)?;
-    let value = |flag| flag_value(&words, flag).ok_or(NoOrders::NoFlag(flag));
-    Ok(Orders { registry_url: value("--registry-url")?, server_uuid: value("--server-uuid")? })
+    let words = enabled.flat_map(texts).find_map(agent_words).ok_or(AgentConfigError::NoAgent)?;
+    let value = |flag| flag_value(&words, flag).ok_or(AgentConfigError::NoFlag(flag));
+    Ok(AgentConfig { registry_url: value("--registry-url")?, server_uuid: value("--server-uuid")? })
 }
 
 /// A unit and its drop-ins, of which the later ones count.
@@ -106,24 +107,24 @@ mod tests {
     fn a_configuration_for_something_else_gives_no_orders() {
         let start = "ExecStart=metalprobe --registry-url=U --server-uuid=V";
         let disabled = json!([{ "enabled": false, "contents": start }]);
-        assert_eq!(with_units(&disabled).err(), Some(NoOrders::NoAgent));
+        assert_eq!(with_units(&disabled).err(), Some(AgentConfigError::NoAgent));
         let other = json!([{ "enabled": true, "contents": "ExecStart=/bin/tenant" }, 7, null]);
-        assert_eq!(with_units(&other).err(), Some(NoOrders::NoAgent));
+        assert_eq!(with_units(&other).err(), Some(AgentConfigError::NoAgent));
         let empty =
             json!([{ "enabled": true, "contents": "ExecStart=metalprobe --registry-url=" }]);
-        assert_eq!(with_units(&empty).err(), Some(NoOrders::NoFlag("--registry-url")));
+        assert_eq!(with_units(&empty).err(), Some(AgentConfigError::NoFlag("--registry-url")));
     }
 
     #[test]
     fn what_is_no_ignition_is_told_without_being_repeated() {
         for text in ["", "secret", "[]", "{}", r#"{"ignition":{}}"#, r#"{"ignition":"secret"}"#] {
             let error = read(text.as_bytes()).err().unwrap();
-            assert_eq!(error, NoOrders::NotIgnition, "{text}");
+            assert_eq!(error, AgentConfigError::NotIgnition, "{text}");
             assert!(!error.to_string().contains("secret"));
         }
     }
 
-    fn with_units(units: &Value) -> Result<Orders, NoOrders> {
+    fn with_units(units: &Value) -> Result<AgentConfig, AgentConfigError> {
         let document = json!({ "ignition": { "version": "3.2.0" }, "systemd": { "units": units }});
         read(document.to_string().as_bytes())
     }

@@ -23,7 +23,7 @@ mod power;
 
 use crate::{probe::chain, root::Root};
 use console::{Consoles, Uptime};
-use power::{End, Lookout};
+use power::{End, ScanTrigger};
 use std::{
     convert::Infallible, ffi::OsString, io, panic, path::Path, process::ExitCode, time::Duration,
 };
@@ -74,15 +74,15 @@ fn live() -> io::Result<End> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let root = Root::new("/");
-        let (lookout, looks) = power::lookout();
+        let (trigger, requests) = power::scan_channel();
         tokio::select! {
-            end = power::wait(&root, looks) => end,
-            never = work(&root, &lookout) => match never {},
+            end = power::wait(&root, requests) => end,
+            never = work(&root, &trigger) => match never {},
         }
     })
 }
 
-async fn work(root: &Root, buttons: &Lookout) -> Infallible {
+async fn work(root: &Root, buttons: &ScanTrigger) -> Infallible {
     let (boot_url, told) = watch::channel(None);
     tokio::select! {
         never = network::keep(root.clone(), boot_url) => never,

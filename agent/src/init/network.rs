@@ -1,7 +1,7 @@
 //! Every network port: drivers for it, the switch, a carrier, an address.
 
 use super::{
-    dhcp::{self, Firmware, Link, Wish},
+    dhcp::{self, BootUrlRequest, Firmware, Link},
     dhcp6,
     drivers::Drivers,
     mounts, origin,
@@ -37,7 +37,7 @@ pub(super) async fn keep(root: Root, boot_url: watch::Sender<Option<String>>) ->
     let mut drivers = load(Drivers::read(&root), root.clone()).await;
     // That of the firmware's variables is among them.
     let firmware = origin::needs_dhcp(&root).then(|| Firmware { uuid: origin::wire_uuid(&root) });
-    let mut ports = Ports::new(root, Wish { firmware, boot_url });
+    let mut ports = Ports::new(root, BootUrlRequest { firmware, boot_url });
     let mut look_for_devices = began + DEVICES;
     let mut complain = began + PATIENCE;
     loop {
@@ -77,7 +77,7 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
 #[derive(Debug)]
 struct Ports {
     root: Root,
-    wish: Wish,
+    boot_request: BootUrlRequest,
     /// Ports that were switched on.
     on: BTreeSet<String>,
     /// Those with a carrier, and who looks after their address.
@@ -86,9 +86,9 @@ struct Ports {
 }
 
 impl Ports {
-    fn new(root: Root, wish: Wish) -> Self {
+    fn new(root: Root, boot_request: BootUrlRequest) -> Self {
         let (on, tended) = (BTreeSet::new(), BTreeMap::new());
-        Self { root, wish, on, tended, tasks: JoinSet::new() }
+        Self { root, boot_request, on, tended, tasks: JoinSet::new() }
     }
 
     fn look(&mut self) {
@@ -101,7 +101,7 @@ impl Ports {
             match (has_carrier, self.tended.contains_key(&name)) {
                 (true, false) => {
                     tracing::info!(link = name, "cable is connected; asking for an address");
-                    let task = self.tasks.spawn(tend(link, self.wish.clone()));
+                    let task = self.tasks.spawn(tend(link, self.boot_request.clone()));
                     self.tended.insert(name, task);
                 }
                 (false, true) => {
@@ -150,9 +150,9 @@ impl Ports {
 }
 
 /// Gives a port an address, and asks both kinds of servers what the machine boots.
-async fn tend(link: Link, wish: Wish) -> Infallible {
-    let asked = dhcp6::ask(&link, &wish);
-    tokio::join!(asked, dhcp::keep(link.clone(), wish.clone())).1
+async fn tend(link: Link, boot_request: BootUrlRequest) -> Infallible {
+    let asked = dhcp6::ask(&link, &boot_request);
+    tokio::join!(asked, dhcp::keep(link.clone(), boot_request.clone())).1
 }
 
 /// The port behind an interface; `None` for what is no Ethernet adapter.

@@ -30,7 +30,7 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// What nobody told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoOrigin {
+pub(super) enum OriginError {
     /// No boot service.
     #[error(
         "nothing tells where the boot service is: boot by iPXE, UEFI HTTP or virtual media from it, \
@@ -46,21 +46,21 @@ pub(super) enum NoOrigin {
 }
 
 /// Where the configuration of this boot is; `dhcp` is the URL that a DHCP server gave.
-pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, NoOrigin> {
+pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, OriginError> {
     let line = root.text(COMMAND_LINE).unwrap_or_default();
     let argument = |name: &str| {
         // As with every argument of the kernel, the last one counts.
         let value = line.split_whitespace().rev().find_map(|word| word.strip_prefix(name));
         value.filter(|value| !value.is_empty()).map(str::to_owned)
     };
-    let url = |text: String| text.parse().map_err(|_: InvalidUrl| NoOrigin::Url);
+    let url = |text: String| text.parse().map_err(|_: InvalidUrl| OriginError::Url);
     if let Some(whole) = argument(CONFIG).or_else(|| root.word(CREDENTIAL)) {
         return url(whole);
     }
     let option = boot_option(root);
     let loaded = option.as_deref().filter(|url| origin(url).is_some()).or(dhcp);
-    let service = argument(SERVICE).or_else(|| origin(loaded?)).ok_or(NoOrigin::NoService)?;
-    let uuid = uuid(root).ok_or(NoOrigin::NoUuid)?;
+    let service = argument(SERVICE).or_else(|| origin(loaded?)).ok_or(OriginError::NoService)?;
+    let uuid = uuid(root).ok_or(OriginError::NoUuid)?;
     let service = service.trim_end_matches('/');
     match loaded.and_then(token) {
         Some(token) => url(format!("{service}/ignition/t/{token}/{uuid}")),
@@ -221,11 +221,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_told() {
         let found = |line, uuid, url| find(&Machine::new(line, uuid, url).root(), None).err();
-        assert_eq!(found("quiet", Some("u"), None), Some(NoOrigin::NoService));
-        assert_eq!(found("bloomery.boot=", Some("u"), Some("file:/a")), Some(NoOrigin::NoService));
-        assert_eq!(found("bloomery.boot=http://b", None, None), Some(NoOrigin::NoUuid));
-        assert_eq!(found("ignition.config.url=tftp://a/x", None, None), Some(NoOrigin::Url));
-        assert_eq!(find(&Root::new("/nowhere"), None).err(), Some(NoOrigin::NoService));
+        assert_eq!(found("quiet", Some("u"), None), Some(OriginError::NoService));
+        assert_eq!(
+            found("bloomery.boot=", Some("u"), Some("file:/a")),
+            Some(OriginError::NoService)
+        );
+        assert_eq!(found("bloomery.boot=http://b", None, None), Some(OriginError::NoUuid));
+        assert_eq!(found("ignition.config.url=tftp://a/x", None, None), Some(OriginError::Url));
+        assert_eq!(find(&Root::new("/nowhere"), None).err(), Some(OriginError::NoService));
         assert!(!needs_dhcp(&Root::new("/nowhere")), "a machine with BIOS has no HTTP boot");
     }
 

@@ -35,24 +35,24 @@ pub(super) enum End {
     Reboot,
 }
 
-/// Has new buttons looked for.
+/// Asks for a scan for new buttons.
 #[derive(Debug)]
-pub(super) struct Lookout(mpsc::Sender<oneshot::Sender<()>>);
+pub(super) struct ScanTrigger(mpsc::Sender<oneshot::Sender<()>>);
 
-/// Who is to look.
+/// The scans that are asked for.
 #[derive(Debug)]
-pub(super) struct Looks(mpsc::Receiver<oneshot::Sender<()>>);
+pub(super) struct ScanRequests(mpsc::Receiver<oneshot::Sender<()>>);
 
-/// The two of them.
-pub(super) fn lookout() -> (Lookout, Looks) {
+/// Both ends.
+pub(super) fn scan_channel() -> (ScanTrigger, ScanRequests) {
     let (ask, asked) = mpsc::channel(1);
-    (Lookout(ask), Looks(asked))
+    (ScanTrigger(ask), ScanRequests(asked))
 }
 
-impl Lookout {
+impl ScanTrigger {
     /// Returns once a press of every button that is there now will be noticed. A machine is
     /// switched off within milliseconds of its report.
-    pub(super) async fn look(&self) {
+    pub(super) async fn scan(&self) {
         let (seen, is_seen) = oneshot::channel();
         // An error says that the end is there already.
         if self.0.send(seen).await.is_ok() {
@@ -62,13 +62,13 @@ impl Lookout {
 }
 
 /// Waits until somebody wants an end.
-pub(super) async fn wait(root: &Root, looks: Looks) -> io::Result<End> {
+pub(super) async fn wait(root: &Root, requests: ScanRequests) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut power_fails = signal(SignalKind::from_raw(POWER_FAILS))?;
     // What Ctrl-Alt-Del becomes.
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {
-        () = button(root, looks) => {
+        () = button(root, requests) => {
             tracing::info!("power button was pressed: this machine goes off");
             End::PowerOff
         }
@@ -85,7 +85,7 @@ async fn told(signal: &mut Signal) {
 
 /// Waits until a power button is pressed: that of the case, or what a BMC makes of a graceful
 /// shutdown.
-async fn button(root: &Root, Looks(mut looks): Looks) {
+async fn button(root: &Root, ScanRequests(mut requests): ScanRequests) {
     let (mut known, mut inputs) = (BTreeSet::new(), JoinSet::new());
     let mut asked: Option<oneshot::Sender<()>> = None;
     loop {
@@ -107,7 +107,7 @@ async fn button(root: &Root, Looks(mut looks): Looks) {
                 // The next that is plugged in gets the same name.
                 Err(_) => drop(known.remove(&name)),
             },
-            Some(seen) = looks.recv() => asked = Some(seen),
+            Some(seen) = requests.recv() => asked = Some(seen),
             () = sleep(LOOK) => {}
         }
     }
@@ -194,12 +194,12 @@ mod tests {
         let inputs = folder.path().join("dev/input");
         fs::create_dir_all(&inputs).unwrap();
         let root = Root::new(folder.path());
-        let (lookout, looks) = lookout();
-        let watching = tokio::spawn(async move { button(&root, looks).await });
-        lookout.look().await;
+        let (trigger, requests) = scan_channel();
+        let watching = tokio::spawn(async move { button(&root, requests).await });
+        trigger.scan().await;
         let input = inputs.join("event0");
         mkfifo(&input, Mode::S_IRWXU).unwrap();
-        lookout.look().await;
+        trigger.scan().await;
         // Nobody can open it like this unless somebody reads.
         let mut options = OpenOptions::new();
         let opened = options.write(true).custom_flags(O_NONBLOCK).open(input);
@@ -213,22 +213,22 @@ mod tests {
         let inputs = folder.path().join("dev/input");
         fs::create_dir_all(&inputs).unwrap();
         let (root, input) = (Root::new(folder.path()), inputs.join("event0"));
-        let (lookout, looks) = lookout();
-        let watching = tokio::spawn(async move { button(&root, looks).await });
+        let (trigger, requests) = scan_channel();
+        let watching = tokio::spawn(async move { button(&root, requests).await });
         let plug_in = || {
             mkfifo(&input, Mode::S_IRWXU).unwrap();
         };
         let mut options = OpenOptions::new();
         let options = options.write(true).custom_flags(O_NONBLOCK);
         plug_in();
-        lookout.look().await;
+        trigger.scan().await;
         let first = options.open(&input).unwrap();
         fs::remove_file(&input).unwrap();
         drop(first);
         plug_in();
         let second = async {
             loop {
-                lookout.look().await;
+                trigger.scan().await;
                 match options.open(&input) {
                     Ok(opened) => break opened,
                     // That the first is gone is not known yet.

@@ -38,7 +38,7 @@ pub(crate) enum Excess {
     Slow(u64),
     /// It is not the fault of this one.
     #[error("too many other BMCs send long responses")]
-    Crowded,
+    Fleet,
 }
 
 impl Excess {
@@ -169,7 +169,7 @@ impl<'a> Budget<'a> {
         let wait = self.limits.body * 2 / 3;
         let place = timeout(wait, Arc::clone(self.places).acquire_owned()).await;
         // It is never closed.
-        let place = place.map_err(|_| Excess::Crowded)?.ok();
+        let place = place.map_err(|_| Excess::Fleet)?.ok();
         self.with(|spent| spent.place = place);
         Ok(())
     }
@@ -228,7 +228,7 @@ mod tests {
         other.grow(0, 10).await.unwrap();
         let soon = Duration::from_secs(1);
         assert!(timeout(soon, other.grow(10, 1)).await.is_err(), "there is one place");
-        assert_eq!(other.grow(10, 1).await, Err(Excess::Crowded), "nobody waits for ever");
+        assert_eq!(other.grow(10, 1).await, Err(Excess::Fleet), "nobody waits for ever");
         long.grow(0, 100).await.unwrap();
         drop(long);
         timeout(soon, other.grow(10, 1)).await.unwrap().unwrap();

@@ -44,7 +44,7 @@ pub(crate) struct Etags {
 /// The time for a call is over.
 #[derive(Debug, thiserror::Error)]
 #[error("the call took too long")]
-struct Late;
+struct TimedOut;
 
 /// A BMC sent something that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +167,7 @@ impl<'a> Call<'a> {
 }
 
 fn late() -> Error {
-    Error::Unreachable(Late.into())
+    Error::Unreachable(TimedOut.into())
 }
 
 /// The BMC failed to do this, for that reason.
@@ -186,7 +186,7 @@ pub(crate) fn is_of_a_part(error: &Error) -> bool {
     match error {
         Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => false,
         Error::Misbehaving { source, .. } => is_of_one_resource(source.as_ref()),
-        Error::Unreachable(source) => source.is::<Unanswered>() || source.is::<Late>(),
+        Error::Unreachable(source) => source.is::<Unanswered>() || source.is::<TimedOut>(),
         Error::Failed { .. } => true,
     }
 }

@@ -58,7 +58,7 @@ pub use counters::Counters;
 pub use fleet::Fleet;
 pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
-pub use tls::{Pin, PinError, Strangers, Trust, TrustError};
+pub use tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
 
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, MediaSlot, ResetType, Scheme, Step, SystemReading,

@@ -6,7 +6,7 @@ use crate::{
     budget::Budget,
     endpoint::{Endpoint, Request},
     json,
-    login::{self, Auth, Full, Outcome, Session, Why},
+    login::{self, Auth, BasicAuthReason, Full, Outcome, Session},
     message::{Refused, chain},
     refusals::{Refusals, Verdict},
     request::AuthenticatedRequest,
@@ -50,7 +50,7 @@ pub(crate) struct Line {
 /// A BMC is not asked because it did not answer before; says what was said then.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Resting(String);
+pub(crate) struct BackingOff(String);
 
 /// A BMC refuses credentials that it took before.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ struct Unexpected(Duration);
 /// Nobody said with which credentials to log in.
 #[derive(Debug, thiserror::Error)]
 #[error("no credentials are known for this BMC")]
-struct Nameless;
+struct NoCredentials;
 
 impl Line {
     /// Sends one request, logged in. A session that is over is replaced once.
@@ -119,7 +119,7 @@ impl Line {
                 Ok(true)
             }
             Auth::Session { .. } => {
-                self.auth = Auth::basic(Why::NoSessions);
+                self.auth = Auth::basic(BasicAuthReason::NoSessions);
                 Ok(false)
             }
             auth @ Auth::Basic { works: true, .. } => {
@@ -129,7 +129,7 @@ impl Line {
                 }
                 Err(self.refuse(at, credentials.clone()))
             }
-            Auth::Basic { why: Why::SessionsFull(said), .. } => {
+            Auth::Basic { why: BasicAuthReason::SessionsFull(said), .. } => {
                 self.full = Some((Instant::now(), said.clone()));
                 Err(Error::SessionsFull(Full(said).into()))
             }
@@ -203,7 +203,7 @@ impl Line {
     /// Adopts the current credentials, and refuses what need not be tried.
     fn admit(&mut self, at: &Endpoint, budget: &Budget<'_>) -> Result<Credentials, Error> {
         let current = at.credentials().clone();
-        let credentials = current.ok_or_else(|| Error::Unreachable(Nameless.into()))?;
+        let credentials = current.ok_or_else(|| Error::Unreachable(NoCredentials.into()))?;
         if self.credentials.as_ref() != Some(&credentials) {
             if let Auth::Session { session, .. } = mem::take(&mut self.auth) {
                 self.left_over = Some(session);
@@ -228,7 +228,7 @@ impl Line {
         }
         if let Some(why) = self.breaker.rests(now) {
             counters.skipped.inc();
-            return Err(Error::Unreachable(Resting(why.to_owned()).into()));
+            return Err(Error::Unreachable(BackingOff(why.to_owned()).into()));
         }
         budget.admit().map_err(|excess| {
             counters.skipped.inc();
@@ -262,7 +262,7 @@ impl Line {
         let wants_login = |reply: &Reply| matches!(reply.status.as_u16(), 401 | 403);
         if wants_login(&reply) {
             // Against the standard; whoever wants a password even here knows no session yet.
-            self.auth = Auth::basic(Why::NoSessions);
+            self.auth = Auth::basic(BasicAuthReason::NoSessions);
             let signature = self.auth.header(login);
             reply = self
                 .send(at, AuthenticatedRequest { request: &request, signature }, budget)
@@ -293,7 +293,7 @@ impl Line {
         }
         let root = self.root(at, login, budget).await?;
         let Some(sessions) = root.sessions.as_deref().filter(|_| self.is_unknown()) else {
-            self.auth = Auth::basic(Why::NoSessions);
+            self.auth = Auth::basic(BasicAuthReason::NoSessions);
             return Ok(());
         };
         at.shared.counters.logins.inc();
@@ -304,7 +304,9 @@ impl Line {
         match login::outcome(&reply, login, &at.target) {
             Outcome::Session(session) => self.auth = Auth::Session { session, is_new: true },
             // They had a session before: another wrong password would tell nothing new.
-            Outcome::Sessionless(Why::Refused) if self.refusals.have_had_session(login) => {
+            Outcome::Sessionless(BasicAuthReason::Refused)
+                if self.refusals.have_had_session(login) =>
+            {
                 return Err(self.refuse(at, login.clone()));
             }
             Outcome::Sessionless(why) => self.auth = Auth::basic(why),

@@ -31,7 +31,7 @@ pub(crate) enum Auth {
     /// By user name and password in every request.
     Basic {
         /// Why not by a session.
-        why: Why,
+        why: BasicAuthReason,
         /// Whether it has worked.
         works: bool,
         /// Since when.
@@ -41,7 +41,7 @@ pub(crate) enum Auth {
 
 /// Why requests are authenticated without a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum BasicAuthReason {
     /// There are none.
     NoSessions,
     /// All are taken; what the BMC said.
@@ -59,13 +59,17 @@ pub(crate) enum Why {
 pub(crate) struct Full(pub(crate) String);
 
 impl Auth {
-    pub(crate) fn basic(why: Why) -> Self {
+    pub(crate) fn basic(why: BasicAuthReason) -> Self {
         Self::Basic { why, works: false, since: Instant::now() }
     }
 
     /// Some time after all sessions were taken, or could not be had, that may have changed.
     pub(crate) fn expire(&mut self, now: Instant, after: Duration) {
-        if let Self::Basic { why: Why::SessionsFull(_) | Why::Failed, since, .. } = self
+        if let Self::Basic {
+            why: BasicAuthReason::SessionsFull(_) | BasicAuthReason::Failed,
+            since,
+            ..
+        } = self
             && now.duration_since(*since) >= after
         {
             *self = Self::Unknown;
@@ -98,7 +102,7 @@ pub(crate) enum Outcome {
     /// A session.
     Session(Session),
     /// There is none to be had: try without.
-    Sessionless(Why),
+    Sessionless(BasicAuthReason),
     /// The credentials are wrong.
     Refused,
     /// It is elsewhere, and nobody has judged the credentials.
@@ -109,31 +113,31 @@ pub(crate) enum Outcome {
 /// what is not known is settled by Basic authentication, once.
 pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, target: &Target) -> Outcome {
     if reply.status.is_success() {
-        let none = Outcome::Sessionless(Why::NoSessions);
+        let none = Outcome::Sessionless(BasicAuthReason::NoSessions);
         return session(reply).map_or(none, Outcome::Session);
     }
     let body = String::from_utf8_lossy(&reply.body);
     let refused = Refused::read(reply, target, &[&credentials.password]);
     if quirks::has_no_session_left(&body) {
-        return Outcome::Sessionless(Why::SessionsFull(refused.to_string()));
+        return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));
     }
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;
     }
     if reply.status == StatusCode::SERVICE_UNAVAILABLE {
-        return Outcome::Sessionless(Why::SessionsFull(refused.to_string()));
+        return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));
     }
     if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Outcome::Sessionless(Why::Refused);
+        return Outcome::Sessionless(BasicAuthReason::Refused);
     }
     if refused.is_absent() {
-        return Outcome::Sessionless(Why::NoSessions);
+        return Outcome::Sessionless(BasicAuthReason::NoSessions);
     }
     if reply.status.is_redirection() {
         return Outcome::Failed(refused);
     }
     tracing::warn!(address = %target.address, answer = %refused, "no session");
-    Outcome::Sessionless(Why::Failed)
+    Outcome::Sessionless(BasicAuthReason::Failed)
 }
 
 fn session(reply: &Reply) -> Option<Session> {

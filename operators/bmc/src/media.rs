@@ -23,7 +23,7 @@ const LONGEST: usize = 2048;
 /// A BMC said something about an image that must not be repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("what it said has the URL of the image in it, and is not repeated here")]
-struct Unspeakable;
+struct Redacted;
 
 /// The drives of a system that an image can be inserted into. Newer BMCs have them at the system,
 /// others at its managers. A collection or a drive that cannot be read costs no other; the reason is
@@ -297,7 +297,7 @@ fn discreet(error: Error, image: &ImageUrl) -> Error {
                 .iter()
                 .any(|it| !it.is_empty() && says.contains(it)) =>
         {
-            failed(action, Unspeakable)
+            failed(action, Redacted)
         }
         other => other,
     }

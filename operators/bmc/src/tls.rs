@@ -1,7 +1,7 @@
 //! Which certificates are good.
 //!
 //! A certificate is good if an authority of the configured bundle vouches for it, for the address
-//! that was dialled. What becomes of any other is for [`Strangers`] to say. BMCs come with
+//! that was dialled. What becomes of any other is for [`UntrustedPolicy`] to say. BMCs come with
 //! certificates that nobody vouches for, so the one that is seen first can be held to: that does
 //! not show that the first one was right, only that it has not been replaced since.
 
@@ -68,7 +68,7 @@ impl FromStr for Pin {
 
 /// What becomes of a certificate that no configured authority vouches for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strangers {
+pub enum UntrustedPolicy {
     /// It is refused.
     Refuse,
     /// The first is accepted and held to; another one is refused.
@@ -82,7 +82,7 @@ pub enum Strangers {
 #[derive(Clone, Debug)]
 pub struct Trust {
     authorities: Option<Arc<WebPkiServerVerifier>>,
-    strangers: Strangers,
+    untrusted: UntrustedPolicy,
     provider: Arc<CryptoProvider>,
 }
 
@@ -102,15 +102,15 @@ pub enum TrustError {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self::new(Strangers::default())
+        Self::new(UntrustedPolicy::default())
     }
 }
 
 impl Trust {
     /// Without authorities.
-    pub fn new(strangers: Strangers) -> Self {
+    pub fn new(untrusted: UntrustedPolicy) -> Self {
         let provider = Arc::new(crypto::ring::default_provider());
-        Self { authorities: None, strangers, provider }
+        Self { authorities: None, untrusted, provider }
     }
 
     /// With the authorities of a PEM bundle.
@@ -192,11 +192,13 @@ impl Verifier {
 
     fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
         let seen = Pin::of(certificate);
-        let verdict = match (self.of.trust.strangers, self.of.pin) {
-            (Strangers::Refuse, _) => return Err(why),
-            (Strangers::Accept, _) => return Ok(()),
-            (Strangers::PinFirst, Some(pinned)) if seen != pinned => Err(Changed { seen, pinned }),
-            (Strangers::PinFirst, _) => Ok(seen),
+        let verdict = match (self.of.trust.untrusted, self.of.pin) {
+            (UntrustedPolicy::Refuse, _) => return Err(why),
+            (UntrustedPolicy::Accept, _) => return Ok(()),
+            (UntrustedPolicy::PinFirst, Some(pinned)) if seen != pinned => {
+                Err(Changed { seen, pinned })
+            }
+            (UntrustedPolicy::PinFirst, _) => Ok(seen),
         };
         *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
         let refused = CertificateError::ApplicationVerificationFailure;
@@ -214,7 +216,7 @@ impl Verifier {
         strictly: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
         let trust = &self.of.trust;
-        if trust.strangers == Strangers::Accept {
+        if trust.untrusted == UntrustedPolicy::Accept {
             return Ok(HandshakeSignatureValid::assertion());
         }
         match strictly() {

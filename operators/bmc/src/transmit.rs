@@ -158,7 +158,7 @@ impl Line {
 }
 
 pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
-    if excess == Excess::Crowded {
+    if excess == Excess::Fleet {
         return Error::Unreachable(excess.into());
     }
     Error::Misbehaving { action, source: excess.into() }

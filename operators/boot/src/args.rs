@@ -95,8 +95,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = ByUuid::Never)]
     pub ignition_by_uuid: ByUuid,
     /// What a server gets outside of its boot window, which the metal-operator opens
-    #[arg(long, value_enum, default_value_t = Outside::Refuse)]
-    pub outside_boot_window: Outside,
+    #[arg(long, value_enum, default_value_t = OutsideWindow::Refuse)]
+    pub outside_boot_window: OutsideWindow,
     /// From where a server may ask for what it boots
     #[arg(long, value_enum, default_value_t = Addresses::Leased)]
     pub machine_addresses: Addresses,
@@ -118,7 +118,7 @@ pub struct Args {
 
 /// What a server gets outside of its boot window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Outside {
+pub enum OutsideWindow {
     /// Nothing.
     Refuse,
     /// Everything, as the peer does it: for servers that another metal-operator switches on, which

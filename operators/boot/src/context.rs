@@ -14,7 +14,7 @@ use kube::{
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::Resolver;
 use metal_runtime::{
-    Late,
+    Deferred,
     report::{Chain, event},
 };
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub struct Context {
     /// Where machines reach this process.
     pub urls: Urls,
     /// Key of the tokens in links to UKIs, once it is known: no pass begins before that.
-    pub key: Late<Key>,
+    pub key: Deferred<Key>,
 }
 
 impl Context {

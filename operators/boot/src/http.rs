@@ -16,13 +16,13 @@ mod refused;
 mod tests;
 
 pub use identity::Peer;
-pub use refused::Told;
+pub use refused::RefusalLog;
 
 use crate::{
-    args::{Addresses, ByUuid, Outside, Urls},
+    args::{Addresses, ByUuid, OutsideWindow, Urls},
     context::ConfigRef,
+    fetch_limit::FetchLimit,
     fetches::Fetches,
-    gate::Gate,
     live::Live,
     secrets::Secrets,
     view::View,
@@ -37,7 +37,7 @@ use axum::{
 use ipnet::IpNet;
 use metal_core::{boot::Refusal, capability::Key};
 use metal_image::{Resolver, Store};
-use metal_runtime::Late;
+use metal_runtime::Deferred;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -47,7 +47,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// What the handlers share.
-pub struct Site {
+pub struct AppState {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// Secrets of boots.
@@ -61,21 +61,21 @@ pub struct Site {
     /// What was handed out.
     pub fetches: Arc<Fetches>,
     /// How often.
-    pub gate: Gate,
+    pub fetch_limit: FetchLimit,
     /// Key of ignition tokens, once it is known.
-    pub key: Late<Key>,
+    pub key: Deferred<Key>,
     /// How long an ignition token is good, where no boot window ends it earlier.
     pub window: Duration,
     /// Who gets an ignition without a token.
     pub by_uuid: ByUuid,
     /// What a server gets outside of its boot window.
-    pub outside: Outside,
+    pub outside: OutsideWindow,
     /// From where a server may ask.
     pub addresses: Addresses,
     /// How long whoever is refused waits for that: [`PATIENCE`].
     pub patience: Duration,
     /// What the log said of late.
-    pub told: Told,
+    pub told: RefusalLog,
     /// How long windows have lasted.
     pub windows: Windows,
     /// Where machines reach this process.
@@ -107,7 +107,7 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 /// How often we look in that time.
 const LOOKS: u32 = 3;
 
-/// Labels of [`Site::answers`]; bounded by the code.
+/// Labels of [`AppState::answers`]; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answer {
     endpoint: &'static str,
@@ -116,7 +116,7 @@ pub struct Answer {
 }
 
 /// Every route.
-pub fn router(site: Arc<Site>) -> Router {
+pub fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/ipxe", get(|| async { moved("/ipxe/".to_owned()) }))
         .route("/ipxe/", get(ipxe::chain))
@@ -127,7 +127,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/image", get(image::layer))
         .route("/media/{file}", get(media::medium))
         .fallback(elsewhere)
-        .with_state(site)
+        .with_state(state)
 }
 
 fn moved(to: String) -> Response {
@@ -162,7 +162,7 @@ fn clean(path: &str) -> Option<String> {
     (cleaned != path).then_some(cleaned)
 }
 
-impl Site {
+impl AppState {
     /// Asks again before it refuses: a machine that moved, or boots from another interface than
     /// before, asks moments after it got its address, and firmware asks once. Who asks outside of a
     /// window waits as long, and learns nothing from that.
@@ -186,7 +186,7 @@ impl Site {
         self.answer_by(endpoint, result, refused)
     }
 
-    /// As [`Site::answer`], with another form of refusals.
+    /// As [`AppState::answer`], with another form of refusals.
     fn answer_by(
         &self,
         endpoint: &'static str,
@@ -208,7 +208,7 @@ impl Site {
     }
 }
 
-impl Site {
+impl AppState {
     /// The key of tokens.
     fn key(&self) -> Result<Key, Refusal> {
         self.key.get().ok_or(Refusal::Starting)

@@ -2,12 +2,12 @@
 
 use crate::{
     Work,
-    args::{Args, ByUuid, Controllers, Outside, Urls},
+    args::{Args, ByUuid, Controllers, OutsideWindow, Urls},
     config, configuration,
     context::{ConfigRef, Context, Kind, Named},
+    fetch_limit::{self, FetchLimit},
     fetches::Fetches,
-    gate::{self, Gate},
-    http::{DefaultUki, PATIENCE, Site, Told, router},
+    http::{AppState, DefaultUki, PATIENCE, RefusalLog, router},
     https::{self, Https},
     kept::{self, Folder, Keeper, Restore, Written},
     live::Live,
@@ -30,7 +30,7 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
-    Late, Relist,
+    Deferred, Relist,
     admin::Admin,
     args::BindAddress,
     client,
@@ -88,9 +88,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let recording =
         Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")).forgiving());
     metrics.register_collector(Box::new(Cache(store.clone())));
-    let site = Arc::new(site(&args, &ctx, store.clone(), &queues));
-    metrics.register("http_answers", "Answers to machines", site.answers.clone());
-    let router = router(site);
+    let state = Arc::new(state(&args, &ctx, store.clone(), &queues));
+    metrics.register("http_answers", "Answers to machines", state.answers.clone());
+    let router = router(state);
 
     let record = {
         let ctx = Arc::clone(&ctx);
@@ -106,7 +106,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
-    let (shared_key, is_silent) = (shared_key(&args, &client), Late::default());
+    let (shared_key, is_silent) = (shared_key(&args, &client), Deferred::default());
     let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
     let keep = restore(&ctx, &queues, folder, &mut metrics, is_silent.clone())?;
     let elected = run_elected(candidate, &leading, &shutdown, work);
@@ -216,7 +216,7 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
         modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },
         addresses: args.machine_addresses,
         urls,
-        key: Late::default(),
+        key: Deferred::default(),
     }
 }
 
@@ -244,7 +244,7 @@ fn restore(
     queues: &Queues,
     folder: Folder,
     metrics: &mut Metrics,
-    is_silent: Late<()>,
+    is_silent: Deferred<()>,
 ) -> anyhow::Result<Restore> {
     let keeper = Keeper {
         view: Arc::clone(&ctx.view),
@@ -290,27 +290,30 @@ async fn images(
     Ok((Arc::new(Resolver::new(registries, allowed)), store))
 }
 
-fn site(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> Site {
+fn state(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> AppState {
     let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
         (Some(image), _) => DefaultUki::Image(image.clone()),
         (None, Some(url)) => DefaultUki::Url(url.clone()),
         (None, None) => DefaultUki::None,
     };
-    Site {
+    AppState {
         view: Arc::clone(&ctx.view),
         secrets: Arc::clone(&ctx.secrets),
         images: Arc::clone(&ctx.images),
         store,
         live: Arc::clone(&queues.live),
         fetches: Arc::clone(&ctx.fetches),
-        gate: Gate::new(gate::share(args.ignition_fetches, args.replicas), args.ignition_window),
+        fetch_limit: FetchLimit::new(
+            fetch_limit::share(args.ignition_fetches, args.replicas),
+            args.ignition_window,
+        ),
         key: ctx.key.clone(),
         window: args.ignition_window,
         by_uuid: args.ignition_by_uuid,
         outside: args.outside_boot_window,
         addresses: args.machine_addresses,
         patience: PATIENCE,
-        told: Told::default(),
+        told: RefusalLog::default(),
         windows: Windows::default(),
         urls: ctx.urls.clone(),
         default_uki,
@@ -335,7 +338,7 @@ fn warn_of_risks(args: &Args, urls: &Urls) {
              boot window"
         );
     }
-    if args.outside_boot_window == Outside::Answer {
+    if args.outside_boot_window == OutsideWindow::Answer {
         tracing::warn!(
             "--outside-boot-window=answer: whoever knows a UUID gets a token for the secrets of that \
              machine, at any time"

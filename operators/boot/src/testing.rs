@@ -6,11 +6,11 @@
 pub(crate) mod registry;
 
 use crate::{
-    args::{Addresses, ByUuid, Outside, Urls},
+    args::{Addresses, ByUuid, OutsideWindow, Urls},
     context::Context,
+    fetch_limit::FetchLimit,
     fetches::Fetches,
-    gate::Gate,
-    http::{DefaultUki, Site, Told},
+    http::{AppState, DefaultUki, RefusalLog},
     live::Live,
     secrets::Secrets,
     unseen::Unseen,
@@ -378,25 +378,28 @@ pub(crate) async fn store(dir: &std::path::Path) -> Store {
     opened.unwrap().unwrap()
 }
 
-/// A site whose layers are in a directory that lives as long as the guard.
-pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tempfile::TempDir) {
+/// A service whose layers are in a directory that lives as long as the guard.
+pub(crate) async fn state(
+    cluster: &Cluster,
+    images: Arc<Resolver>,
+) -> (AppState, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
-    let site = Site {
+    let state = AppState {
         view: Arc::new(View::default()),
         secrets: Arc::new(Secrets::new(cluster.client())),
         images,
         store,
         live: Arc::new(Live::default()),
         fetches: Arc::new(Fetches::default()),
-        gate: Gate::new(20, Duration::from_mins(30)),
+        fetch_limit: FetchLimit::new(20, Duration::from_mins(30)),
         key: key().into(),
         window: Duration::from_mins(30),
         by_uuid: ByUuid::Never,
-        outside: Outside::Refuse,
+        outside: OutsideWindow::Refuse,
         addresses: Addresses::Leased,
         patience: Duration::ZERO,
-        told: Told::default(),
+        told: RefusalLog::default(),
         windows: crate::windows::Windows::default(),
         urls: urls(),
         default_uki: DefaultUki::None,
@@ -404,5 +407,5 @@ pub(crate) async fn site(cluster: &Cluster, images: Arc<Resolver>) -> (Site, tem
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         answers: Family::default(),
     };
-    (site, dir)
+    (state, dir)
 }

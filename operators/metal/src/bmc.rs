@@ -14,7 +14,7 @@ use kube::{
 use metal_api::{Bmc, BmcSecret, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
-    bmc::{Decision, Destination, Note, Observation, Reading, Said, decide, server_name},
+    bmc::{Answers, Decision, Destination, Note, Observation, Reading, decide, server_name},
     dhcp::newcomers::has_answered,
     redfish::{ManagerReading, Unreachable},
     server::Reading as SystemReadingOf,
@@ -90,11 +90,11 @@ pub async fn pass<C: Connect>(
     let mut looked = false;
     loop {
         match judge(&ctx, &work, &readings, &bmc) {
-            Decision::Look if looked => return Err(Error::Restless),
+            Decision::Look if looked => return Err(Error::TooManyTurns),
             Decision::Look => {
                 looked = true;
                 // Who is nobody, and costs a timeout, must not keep others waiting.
-                let turn = (!has_answered(&bmc)).then(|| ctx.strangers.try_acquire());
+                let turn = (!has_answered(&bmc)).then(|| ctx.unanswered.try_acquire());
                 let Ok(_turn) = turn.transpose() else { return Ok(Next::After(CROWDED)) };
                 look(&ctx, &readings, &bmc).await;
             }
@@ -216,7 +216,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
             manager => manager?,
         };
         let certificate = ctx.bmcs.pin(&to).map(|pin| pin.to_string());
-        Ok(Said { manager, systems, certificate, remarks })
+        Ok(Answers { manager, systems, certificate, remarks })
     };
     let result = reading.await.map_err(unreachable);
     ctx.memories.forget_found(&destination);

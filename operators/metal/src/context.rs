@@ -20,9 +20,9 @@ use metal_core::{
     server::Settings,
 };
 use metal_runtime::{
-    Late, clock,
+    Deferred, clock,
+    leadership::Leadership,
     report::{Chain, event},
-    tenure::Tenure,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{
@@ -51,7 +51,7 @@ pub struct Context<C> {
     /// Whether new servers are held until a person admits them.
     pub holds_new: bool,
     /// How many BMCs that have never answered are looked at, at a time.
-    pub strangers: Semaphore,
+    pub unanswered: Semaphore,
     /// The MAC prefix database, as it is now.
     pub mac_prefixes: Arc<MacPrefixes>,
     /// What a discovery boots.
@@ -61,7 +61,7 @@ pub struct Context<C> {
     /// Objects that do not parse, to be told of.
     pub unreadable: Sender<Unreadable>,
     /// For how long this process may act.
-    pub tenure: Tenure,
+    pub leadership: Leadership,
     /// When this process started.
     pub started: Timestamp,
 }
@@ -90,7 +90,7 @@ pub struct DiscoveryBoot {
     /// Template of the ignition.
     pub template: IgnitionTemplate,
     /// Key that issues registration tokens, once it is known: before that nothing is prepared.
-    pub key: Late<Key>,
+    pub key: Deferred<Key>,
 }
 
 impl<C: Connect> Context<C> {
@@ -142,7 +142,7 @@ impl<C> Context<C> {
     /// The permit for a write to a BMC that was decided on now: it holds while this process leads and
     /// the decision is young.
     pub fn permit(&self) -> Permit {
-        permit(self.tenure.clone(), clock::since_boot, DECISION)
+        permit(self.leadership.clone(), clock::since_boot, DECISION)
     }
 
     /// Where a BMC is, and who may log in there.
@@ -242,10 +242,10 @@ fn ambiguous(endpoint: &Endpoint, others: &[String]) -> Missing {
     Missing { reason: "Ambiguous", message }
 }
 
-fn permit(tenure: Tenure, clock: fn() -> Duration, lasts: Duration) -> Permit {
+fn permit(leadership: Leadership, clock: fn() -> Duration, lasts: Duration) -> Permit {
     let decided = clock();
     Permit::new(move || {
-        if !tenure.holds() {
+        if !leadership.holds() {
             return Err(Withdrawn("this process does not hold the lease any more"));
         }
         if clock().saturating_sub(decided) >= lasts {
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_write_that_waits_too_long_is_withdrawn() {
         let clock = || Duration::from_secs(NOW.load(SeqCst));
-        let permit = permit(Tenure::default(), clock, DECISION);
+        let permit = permit(Leadership::default(), clock, DECISION);
         for (now, holds) in [(100, true), (129, true), (130, false), (10_000, false)] {
             NOW.store(now, SeqCst);
             assert_eq!(permit.check().is_ok(), holds, "at {now}");

@@ -62,7 +62,7 @@ pub enum Error {
     Vanished(&'static str),
     /// Decisions did not come to an end: a bug, kept from becoming a busy loop.
     #[error("pass took too many turns")]
-    Restless,
+    TooManyTurns,
 }
 
 impl Error {
@@ -92,7 +92,7 @@ impl ReconcileError for Error {
             | Self::MediaKey(_)
             | Self::NameTaken { .. }
             | Self::Vanished(_)
-            | Self::Restless => Class::Transient,
+            | Self::TooManyTurns => Class::Transient,
         }
     }
 

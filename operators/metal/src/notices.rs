@@ -33,9 +33,9 @@ pub enum Key {
 
 /// What was told on which object. All of it may be lost: it is told again then.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<HashMap<Key, String>>);
+pub struct LastNotices(Mutex<HashMap<Key, String>>);
 
-impl Told {
+impl LastNotices {
     /// Whether this is still to be told; what is gone is forgotten.
     fn is_news(&self, key: &Key, note: &str) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,11 @@ impl Told {
 /// # Errors
 ///
 /// Those of the API server.
-pub async fn pass<C>(ctx: Arc<Context<C>>, told: Arc<Told>, key: Key) -> Result<Next, Error> {
+pub async fn pass<C>(
+    ctx: Arc<Context<C>>,
+    told: Arc<LastNotices>,
+    key: Key,
+) -> Result<Next, Error> {
     if !ctx.view.is_ready() {
         return Ok(Next::After(NOT_LISTED));
     }
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_note_is_news_once_and_again_when_it_changes_or_comes_back() {
-        let (told, key) = (Told::default(), Key::Server("server-a".to_owned()));
+        let (told, key) = (LastNotices::default(), Key::Server("server-a".to_owned()));
         assert!(!told.is_news(&key, ""));
         assert!(told.is_news(&key, "spec.power"));
         assert!(!told.is_news(&key, "spec.power"));

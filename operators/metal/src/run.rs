@@ -25,16 +25,16 @@ use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::{capability::Key, macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
-    Relist, Seldom,
+    LogLimit, Relist,
     admin::Admin,
     client,
     elect::run_elected,
     file::Followed,
     health::Readiness,
+    leadership::Leadership,
     lease::Candidate,
     listener::{self, Limits},
     report::Reporter,
-    tenure::Tenure,
     work::Work,
 };
 use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
@@ -70,8 +70,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = readiness.note("leader", "the lease");
     let (unreadable, broken) = channel(UNREADABLE);
     let candidate = args.runtime.election.candidate(&client, LEASE);
-    let tenure = candidate.as_ref().map(Candidate::tenure).unwrap_or_default();
-    let ctx = context(&args, &client, unreadable, tenure).await?;
+    let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
+    let ctx = context(&args, &client, unreadable, leadership).await?;
     ctx.view.register(&readiness, ctx.started);
     let queues = queues(&ctx, &mut metrics);
     metrics.register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx), queues.clone())));
@@ -83,7 +83,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         boot_key: registry::BootKey::new(&args.manager_namespace),
         tokenless: args.registry_allow_tokenless,
         answers: Family::default(),
-        told: Seldom::default(),
+        told: LogLimit::default(),
         stored: registry::Stored::default(),
         bodies: registry::Bodies::default(),
     });
@@ -174,7 +174,7 @@ async fn controllers<C: Connect>(
     };
     let notices = {
         let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.notices));
-        let told = Arc::new(notices::Told::default());
+        let told = Arc::new(notices::LastNotices::default());
         // One at a time: after a start there may be thousands, and none is urgent.
         work.drive(1, notices::reference, move |key| {
             notices::pass(Arc::clone(&ctx), Arc::clone(&told), key)
@@ -195,7 +195,7 @@ async fn context(
     args: &Args,
     client: &Client,
     unreadable: Sender<Unreadable>,
-    tenure: Tenure,
+    leadership: Leadership,
 ) -> anyhow::Result<Arc<Context<Fleet>>> {
     let source = Source {
         controller: MANAGER.to_owned(),
@@ -211,12 +211,12 @@ async fn context(
         default_scheme: args.default_scheme(),
         verification: args.verification(),
         holds_new: args.new_servers == NewServers::Held,
-        strangers: Semaphore::new(CONCURRENCY / 2),
+        unanswered: Semaphore::new(CONCURRENCY / 2),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: startup::discovery(args).await?,
         media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),
         unreadable,
-        tenure,
+        leadership,
         started: Timestamp::now(),
     }))
 }

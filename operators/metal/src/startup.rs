@@ -3,9 +3,9 @@
 use crate::{DiscoveryBoot, MANAGER, args::Args};
 use anyhow::Context as _;
 use kube::Client;
-use metal_bmc::{Config, Strangers, Trust};
+use metal_bmc::{Config, Trust, UntrustedPolicy};
 use metal_core::discovery::{DEFAULT_TEMPLATE, IgnitionTemplate};
-use metal_runtime::{Late, shared_key::SharedKey};
+use metal_runtime::{Deferred, shared_key::SharedKey};
 use std::path::Path;
 use tokio::fs;
 
@@ -25,7 +25,7 @@ pub async fn discovery(args: &Args) -> anyhow::Result<DiscoveryBoot> {
         probe_image: args.probe_image.clone(),
         registry_url: args.advertised_registry()?,
         template: template(args.discovery_ignition_path.as_deref()).await?,
-        key: Late::default(),
+        key: Deferred::default(),
     })
 }
 
@@ -65,10 +65,10 @@ pub async fn bmcs(args: &Args) -> anyhow::Result<Config> {
         (Some(path), _) => {
             let what = || format!("--bmc-ca-file {}", path.display());
             let bundle = fs::read(path).await.with_context(what)?;
-            Trust::new(Strangers::Refuse).with_authorities(&bundle).with_context(what)?
+            Trust::new(UntrustedPolicy::Refuse).with_authorities(&bundle).with_context(what)?
         }
-        (None, true) => Trust::new(Strangers::Accept),
-        (None, false) => Trust::new(Strangers::PinFirst),
+        (None, true) => Trust::new(UntrustedPolicy::Accept),
+        (None, false) => Trust::new(UntrustedPolicy::PinFirst),
     };
     Ok(Config { trust, ..Config::default() })
 }

@@ -11,7 +11,7 @@ mod buffer;
 mod frame;
 pub mod guests;
 pub mod lease_file;
-mod ledger;
+mod lease_store;
 pub mod link;
 pub mod machines;
 pub mod metrics;

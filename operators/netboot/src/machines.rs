@@ -4,9 +4,10 @@
 //! an API server that is away changes nothing: what it said last counts.
 
 mod holders;
-mod quarrels;
+mod identity_conflicts;
 
 use holders::Holders;
+use identity_conflicts::IdentityConflicts;
 use kube::Client;
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
@@ -24,7 +25,6 @@ use metal_runtime::{
     index::{Ended, Index},
     work::NOT_LISTED,
 };
-use quarrels::Quarrels;
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub struct Machines {
     http: ByName<HttpBootConfig>,
     ipxe: ByName<IpxeBootConfig>,
     holders: Holders,
-    quarrels: Quarrels,
+    identity_conflicts: IdentityConflicts,
 }
 
 impl Default for Machines {
@@ -58,7 +58,7 @@ impl Default for Machines {
             http: Index::new(|_| Vec::new()),
             ipxe: Index::new(|_| Vec::new()),
             holders: Holders::default(),
-            quarrels: Quarrels::default(),
+            identity_conflicts: IdentityConflicts::default(),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Machines {
             follow(client, &self.http, prune_http, |_| {}),
             follow(client, &self.ipxe, prune_ipxe, |_| {}),
             self.wait_for_lists(listed),
-            self.quarrels.tell(client),
+            self.identity_conflicts.tell(client),
         )
         .map(drop)
     }
@@ -119,7 +119,7 @@ impl Machines {
         });
         let boot = decide(&Known::Servers(candidates.collect()));
         if boot == Boot::Nothing(Reason::Ambiguous) {
-            self.quarrels.note(identity, found.into_iter().map(|found| found.server));
+            self.identity_conflicts.note(identity, found.into_iter().map(|found| found.server));
         }
         boot
     }

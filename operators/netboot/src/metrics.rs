@@ -111,13 +111,13 @@ impl Metrics {
     }
 
     /// A packet came to a link where we have no address.
-    pub(crate) fn homeless(&self) {
+    pub(crate) fn no_server_address(&self) {
         self.silences.get_or_create(&Reason { reason: "NoServerAddress" }).inc();
     }
 
     /// More packets came than could be answered.
-    pub(crate) fn crowded(&self) {
-        self.silences.get_or_create(&Reason { reason: "Crowded" }).inc();
+    pub(crate) fn overloaded(&self) {
+        self.silences.get_or_create(&Reason { reason: "Overloaded" }).inc();
     }
 
     pub(crate) fn links(&self, without_subnet: usize) {

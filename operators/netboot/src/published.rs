@@ -16,7 +16,7 @@ use std::{
 
 /// What this instance does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Role {
     /// Nothing: the other instance answers.
     Waits,
     /// It answers, because nobody can say whether another one does.
@@ -42,14 +42,14 @@ impl Family {
 }
 
 /// An IP address of one version, as leases are kept.
-pub trait Shown: Address + Display + FromStr + Into<IpAddr> {
+pub trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
     /// Its version.
     const FAMILY: Family;
     /// The address, if it is of this version.
     fn of(address: IpAddr) -> Option<Self>;
 }
 
-impl Shown for Ipv4Addr {
+impl LeaseAddress for Ipv4Addr {
     const FAMILY: Family = Family::V4;
 
     fn of(address: IpAddr) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Shown for Ipv4Addr {
     }
 }
 
-impl Shown for Ipv6Addr {
+impl LeaseAddress for Ipv6Addr {
     const FAMILY: Family = Family::V6;
 
     fn of(address: IpAddr) -> Option<Self> {
@@ -87,7 +87,7 @@ struct Shared {
 struct Known {
     /// There is another instance.
     is_shared: bool,
-    standing: Standing,
+    role: Role,
     /// Those whose leases were all noted.
     complete: HashSet<Family>,
     leases: HashMap<IpAddr, Lease<IpAddr>>,
@@ -99,10 +99,10 @@ impl Published {
     /// Without leases. An instance that another one may be in front of waits at first.
     pub fn new(instances: Option<Instances>) -> Self {
         let waits = instances.is_some_and(|it| it.mode == Sharing::Standby);
-        let standing = if waits { Standing::Waits } else { Standing::Leads };
+        let role = if waits { Role::Waits } else { Role::Leads };
         let (complete, leases, heard) = Default::default();
         let is_shared = instances.is_some();
-        let state = Mutex::new(Known { is_shared, standing, complete, leases, heard });
+        let state = Mutex::new(Known { is_shared, role, complete, leases, heard });
         Self(Arc::new(Shared { state, queue: Queue::default() }))
     }
 
@@ -118,7 +118,7 @@ impl Published {
             known.leases.insert(address, lease.at(address));
             changed.push(address);
         }
-        if known.standing == Standing::Leads {
+        if known.role == Role::Leads {
             drop(known);
             for address in changed {
                 self.0.queue.add(address);
@@ -138,7 +138,7 @@ impl Published {
 
     /// Whether packets are to be answered.
     pub fn answers(&self) -> bool {
-        self.standing() != Standing::Waits
+        self.role() != Role::Waits
     }
 
     /// Whether there is another instance.
@@ -147,13 +147,13 @@ impl Published {
     }
 
     /// What this instance does.
-    pub fn standing(&self) -> Standing {
-        self.lock().standing
+    pub fn role(&self) -> Role {
+        self.lock().role
     }
 
     /// What this instance does from now on. Whether that is something else than before.
-    pub fn stand(&self, standing: Standing) -> bool {
-        std::mem::replace(&mut self.lock().standing, standing) != standing
+    pub fn stand(&self, role: Role) -> bool {
+        std::mem::replace(&mut self.lock().role, role) != role
     }
 
     /// What is known of an address.
@@ -177,7 +177,7 @@ impl Published {
     }
 
     /// What was heard of addresses of one version since the last call.
-    pub fn heard<A: Shown>(&self) -> Vec<Lease<A>> {
+    pub fn heard<A: LeaseAddress>(&self) -> Vec<Lease<A>> {
         let mut leases = Vec::new();
         self.lock().heard.retain(|&address, lease| match A::of(address) {
             Some(address) => {
@@ -223,13 +223,13 @@ mod tests {
 
     #[test]
     fn who_may_be_behind_another_instance_waits_at_first() {
-        assert_eq!(Published::new(None).standing(), Standing::Leads);
+        assert_eq!(Published::new(None).role(), Role::Leads);
         let instances = |mode| Some(Instances { mode, part: Part::First });
         assert!(Published::new(instances(Sharing::Split)).answers());
         let published = Published::new(instances(Sharing::Standby));
         assert!(!published.answers());
-        assert!(published.stand(Standing::Answers) && published.answers());
-        assert!(!published.stand(Standing::Answers), "it is no change");
+        assert!(published.stand(Role::Answers) && published.answers());
+        assert!(!published.stand(Role::Answers), "it is no change");
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let published = Published::new(None);
         published.note(&[lease(State::Bound), lease(State::Released)]);
         assert_eq!(published.queue().len(), 1, "one address, once");
-        published.stand(Standing::Answers);
+        published.stand(Role::Answers);
         let other: IpAddr = [10, 77, 0, 101].into();
         published.note(&[lease(State::Bound).at(other)]);
         assert_eq!((published.queue().len(), published.addresses().len()), (1, 2));

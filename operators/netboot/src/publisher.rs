@@ -9,7 +9,7 @@
 //! An address is in the queue once, however often its lease changes; [`writing`] says what is to be
 //! written, which for a renewal is mostly nothing; and there are at most 20 writes in a second.
 
-use crate::published::{Family, Published, Standing};
+use crate::published::{Family, Published, Role};
 use jiff::Timestamp;
 use kube::{Api, Client, api::DeleteParams};
 use metal_api::DhcpLease;
@@ -151,12 +151,12 @@ impl Publisher {
     }
 
     /// This instance does something else from now on. Who leads looks at every object.
-    pub fn stand(&self, standing: Standing) {
-        if !self.published.stand(standing) {
+    pub fn stand(&self, role: Role) {
+        if !self.published.stand(role) {
             return;
         }
-        tracing::info!(?standing, "what this instance does has changed");
-        if standing == Standing::Leads {
+        tracing::info!(?role, "what this instance does has changed");
+        if role == Role::Leads {
             let objects = self.objects.all();
             let there = objects.iter().filter_map(|object| address_of(object));
             let all = there.chain(self.published.addresses());
@@ -172,15 +172,15 @@ impl Publisher {
             Change::Unreadable { .. } => return,
         };
         let Some(lease) = lease_of(object) else { return };
-        match self.published.standing() {
-            Standing::Leads => self.published.queue().add(lease.address),
+        match self.published.role() {
+            Role::Leads => self.published.queue().add(lease.address),
             // We answer as well: what we know of an address that somebody has may be newer.
-            Standing::Answers if is_there && !self.is_another_clients(&lease) => {
+            Role::Answers if is_there && !self.is_another_clients(&lease) => {
                 self.published.hear(lease);
             }
-            Standing::Answers => {}
-            Standing::Waits if is_there => self.published.hear(lease),
-            Standing::Waits => {
+            Role::Answers => {}
+            Role::Waits if is_there => self.published.hear(lease),
+            Role::Waits => {
                 let until = Timestamp::now();
                 self.published.hear(Lease { state: State::Released, until, ..lease });
             }
@@ -194,7 +194,7 @@ impl Publisher {
 
     /// Looks at one address. When to look again.
     async fn pass(&self, address: IpAddr) -> Option<Duration> {
-        if self.published.standing() != Standing::Leads {
+        if self.published.role() != Role::Leads {
             return None;
         }
         if !self.is_listed() || !self.published.is_complete(Family::of(address)) {

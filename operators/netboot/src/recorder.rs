@@ -21,7 +21,7 @@ mod tests;
 
 pub use bmc::{Bmcs, bmcs};
 pub use error::Error;
-pub use newcomers::Crowd;
+pub use newcomers::NewBmcs;
 pub use sightings::Sightings;
 
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ pub struct Recorder {
     /// What did not work.
     pub failures: Failures<MacAddr>,
     /// How many new ones there were of late.
-    pub crowd: Crowd,
+    pub crowd: NewBmcs,
 }
 
 impl Recorder {

@@ -32,7 +32,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         Some(Cluster::connect(&args, &files, &readiness, &mut registry).await?)
     };
     let (reader, guests) = (cluster.as_ref(), Guests::default());
-    let around = servers::Around { args: &args, files: &files, cluster: reader, guests: &guests };
+    let around =
+        servers::ServerContext { args: &args, files: &files, cluster: reader, guests: &guests };
     let servers = Servers::start(&around, &metrics, &readiness, &mut registry, &shutdown).await;
     let mut serving = pin!(servers.ended(&shutdown).fuse());
 

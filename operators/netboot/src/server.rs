@@ -15,7 +15,7 @@ use crate::{
     Parts,
     guests::Guests,
     lease_file,
-    ledger::Ledger,
+    lease_store::LeaseStore,
     link::{self, Link},
     machines::Machines,
     metrics::Metrics,
@@ -80,10 +80,10 @@ struct Server {
     databases: watch::Receiver<Arc<MacDb>>,
     machines: Option<Arc<Machines>>,
     guests: Guests,
-    ledger: Ledger<Ipv4Addr>,
+    lease_store: LeaseStore<Ipv4Addr>,
     links: Vec<Link>,
     waiting: Intake<Option<dhcp::Client>, Asked>,
-    prober: Option<Prober<probes::Held>>,
+    prober: Option<Prober<probes::PendingOffer>>,
     unserved: Unserved,
     sightings: Option<Sightings>,
     metrics: Metrics,
@@ -111,7 +111,7 @@ pub fn serve(
         // Whoever asked may have lost interest.
         opened.send(addresses.collect()).ok();
         server.run(shutdown).await;
-        server.ledger.close();
+        server.lease_store.close();
         Ok(())
     })
 }
@@ -123,9 +123,9 @@ impl Server {
         let guests = parts.guests;
         let config = Arc::clone(&configs.borrow_and_update());
         let bmcs = Arc::clone(&databases.borrow_and_update());
-        let mut ledger = Ledger::new(Leases::new(&config), parts.published);
+        let mut lease_store = LeaseStore::new(Leases::new(&config), parts.published);
         if let Some(path) = &parts.lease_file {
-            read_leases(path, &config, &mut ledger)?;
+            read_leases(path, &config, &mut lease_store)?;
         } else {
             tracing::warn!("no --lease-file: leases end with this process");
         }
@@ -137,7 +137,7 @@ impl Server {
             databases,
             machines,
             guests,
-            ledger,
+            lease_store,
             links,
             waiting: Intake::new(ROOM),
             prober: None,
@@ -152,7 +152,7 @@ impl Server {
         server.open_prober();
         server.recall_guests();
         server.recall_bmcs();
-        server.ledger.publish_all();
+        server.lease_store.publish_all();
         server.count();
         Ok(server)
     }
@@ -192,11 +192,11 @@ impl Server {
         for (index, link) in self.links.iter().enumerate() {
             batch.receive(index, link, &self.metrics);
         }
-        self.ledger.follow_clock();
-        if self.ledger.takes_over() {
+        self.lease_store.follow_clock();
+        if self.lease_store.takes_over() {
             self.recall_bmcs();
         }
-        if !self.ledger.answers() {
+        if !self.lease_store.answers() {
             drop(batch.requests());
             self.forget_waiting();
             return false;
@@ -224,12 +224,12 @@ impl Server {
         let standing =
             client.as_ref().map_or(Standing::Stranger, |client| self.standing_of(client));
         if self.waiting.push(standing, client, asked).is_some() {
-            self.metrics.crowded();
+            self.metrics.overloaded();
         }
     }
 
     fn standing_of(&self, client: &dhcp::Client) -> Standing {
-        let own = self.ledger.leases.standing_of(client);
+        let own = self.lease_store.leases.standing_of(client);
         let is_server = || self.machines.as_ref().is_some_and(|machines| machines.knows(client));
         let is_expected = || self.config.has_reserved(client) || is_server();
         if own < Standing::Known && is_expected() { Standing::Known } else { own }
@@ -245,20 +245,20 @@ impl Server {
     fn decide(&mut self, batch: &mut Batch, asked: &Asked, now: Timestamp) {
         let Asked { link, from, to, ref packet } = *asked;
         let Some(server) = to.or(self.links[link].address) else {
-            self.metrics.homeless();
+            self.metrics.no_server_address();
             return;
         };
         let boot = self.boot_of(packet);
-        let Self { config, bmcs, ledger, .. } = &*self;
-        let known = dhcp::Server { config, bmcs, leases: &ledger.leases, boot: &boot };
+        let Self { config, bmcs, lease_store, .. } = &*self;
+        let known = dhcp::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
         let arrival = dhcp::Arrival { server, port: self.links[link].place.port(), from };
         let decision = dhcp::decide(known, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
-            is_durable |= self.ledger.record(lease);
+            is_durable |= self.lease_store.record(lease);
         }
         match decision.answer {
-            Ok(reply) if !self.may_answer(&reply) => self.metrics.crowded(),
+            Ok(reply) if !self.may_answer(&reply) => self.metrics.overloaded(),
             Ok(reply) => {
                 self.note_guests(&reply);
                 self.hold_address(packet, &reply);
@@ -309,7 +309,7 @@ impl Server {
 
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let is_kept = self.ledger.commit();
+        let is_kept = self.lease_store.commit();
         if !is_kept {
             self.metrics.not_logged();
         }
@@ -327,7 +327,7 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
-        if !self.ledger.hear() || !self.ledger.maintain().await {
+        if !self.lease_store.hear() || !self.lease_store.maintain().await {
             self.metrics.not_logged();
         }
     }
@@ -335,13 +335,13 @@ impl Server {
     fn recall_bmcs(&self) {
         let config = &self.config;
         let has_bmcs = |address| config.subnet_of(address).is_some_and(|subnet| subnet.bmc);
-        self.ledger.recall_bmcs(&self.bmcs, has_bmcs, self.sightings.as_ref());
+        self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.sightings.as_ref());
     }
 
     /// Whoever had an address when the last process ended.
     fn recall_guests(&self) {
         let now = Timestamp::now();
-        let leases = self.ledger.leases.all();
+        let leases = self.lease_store.leases.all();
         let bound = leases.into_iter().filter(|lease| lease.is_bound(now));
         bound.for_each(|lease| self.guests.note(lease.address));
     }
@@ -364,24 +364,24 @@ impl Server {
     }
 
     fn count(&self) {
-        self.metrics.count(&self.ledger.leases.count(Timestamp::now()));
+        self.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
     }
 }
 
 fn read_leases(
     path: &Path,
     config: &Config,
-    ledger: &mut Ledger<Ipv4Addr>,
+    lease_store: &mut LeaseStore<Ipv4Addr>,
 ) -> Result<(), lease_file::Error> {
-    ledger.open(path)?;
+    lease_store.open(path)?;
     // What the configuration has no place for, and is past, is not needed.
-    ledger.leases.reconfigure(config, Timestamp::now());
-    tracing::info!(path = %path.display(), leases = ledger.leases.len(), "leases read");
+    lease_store.leases.reconfigure(config, Timestamp::now());
+    tracing::info!(path = %path.display(), leases = lease_store.leases.len(), "leases read");
     Ok(())
 }
 
 /// Waits until an offer that was held back can go.
-async fn wait(prober: Option<&Prober<probes::Held>>) {
+async fn wait(prober: Option<&Prober<probes::PendingOffer>>) {
     match prober {
         Some(prober) => prober.wait().await,
         None => std::future::pending().await,

@@ -11,7 +11,7 @@
 //! addresses of its own half of every range. So where nobody can say who leads, both answer, rather
 //! than none.
 
-use crate::{published::Standing, publisher::Publisher};
+use crate::{published::Role, publisher::Publisher};
 use metal_runtime::{jittered, lease::Candidate, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
@@ -46,9 +46,9 @@ pub async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
         }
         match attempt {
             // What was not listed may be the other instance's: not ours to remove.
-            Ok(Ok(true)) if publisher.is_listed() => publisher.stand(Standing::Leads),
-            Ok(Ok(true)) => publisher.stand(Standing::Answers),
-            Ok(Ok(false)) => publisher.stand(Standing::Waits),
+            Ok(Ok(true)) if publisher.is_listed() => publisher.stand(Role::Leads),
+            Ok(Ok(true)) => publisher.stand(Role::Answers),
+            Ok(Ok(false)) => publisher.stand(Role::Waits),
             Ok(Err(error)) => {
                 tracing::debug!(error = %Chain(&error), lease = LEASE, "not reached");
                 alone(publisher, reached);
@@ -62,6 +62,6 @@ pub async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
 /// Nobody can say who leads.
 fn alone(publisher: &Arc<Publisher>, reached: Instant) {
     if reached.elapsed() >= ALONE {
-        publisher.stand(Standing::Answers);
+        publisher.stand(Role::Answers);
     }
 }

@@ -10,7 +10,9 @@ mod tests;
 
 pub use metrics::Metrics;
 
-use crate::{Parts, lease_file, ledger::Ledger, unknown_relays::UnknownRelays, unserved::Unserved};
+use crate::{
+    Parts, lease_file, lease_store::LeaseStore, unknown_relays::UnknownRelays, unserved::Unserved,
+};
 use futures::future::select_all;
 use jiff::Timestamp;
 use link::{Asked, Link, Place};
@@ -66,7 +68,7 @@ struct Server {
     bmcs: Arc<MacDb>,
     duid: Vec<u8>,
     /// Its file is opened when the configuration first has a DHCPv6 server.
-    ledger: Ledger<Ipv6Addr>,
+    lease_store: LeaseStore<Ipv6Addr>,
     links: Vec<Link>,
     /// With the number of their link.
     waiting: Intake<Option<Client>, (usize, Asked)>,
@@ -103,7 +105,7 @@ pub fn serve(
         // Whoever asked may have lost interest.
         opened.send(addresses.collect()).ok();
         server.run(shutdown).await;
-        server.ledger.close();
+        server.lease_store.close();
         Ok(())
     })
 }
@@ -112,13 +114,13 @@ impl Server {
     fn open(mut parts: Parts<Metrics>) -> Result<Self, Error> {
         let config = Arc::clone(&parts.config.borrow_and_update());
         let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
-        let ledger = Ledger::new(Leases::default(), parts.published.take());
+        let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
         let mut server = Self {
             parts,
             config: Arc::clone(&config),
             bmcs,
             duid: Vec::new(),
-            ledger,
+            lease_store,
             links: Vec::new(),
             waiting: Intake::new(ROOM),
             unserved: Unserved::default(),
@@ -126,7 +128,7 @@ impl Server {
         };
         server.take(config)?;
         server.recall_bmcs();
-        server.ledger.publish_all();
+        server.lease_store.publish_all();
         Ok(server)
     }
 
@@ -139,11 +141,13 @@ impl Server {
         if let Some(v6) = &config.dhcp6 {
             let duid = v6.duid.clone().or_else(|| link::duid(&v6.interfaces));
             self.duid = duid.ok_or(Error::NoDuid)?;
-            if let Some(path) = self.parts.lease_file.as_ref().filter(|_| !self.ledger.is_kept()) {
-                self.ledger.open(&beside(path))?;
-                self.ledger.publish_all();
+            if let Some(path) =
+                self.parts.lease_file.as_ref().filter(|_| !self.lease_store.is_kept())
+            {
+                self.lease_store.open(&beside(path))?;
+                self.lease_store.publish_all();
             }
-            dhcp6::reconfigure(&mut self.ledger.leases, v6, Timestamp::now());
+            dhcp6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
         }
         // They came by links as they were, and ask again.
         self.waiting = Intake::new(ROOM);
@@ -180,11 +184,11 @@ impl Server {
 
     /// Takes what has arrived, and answers those whose turn it is.
     fn turn(&mut self) {
-        self.ledger.follow_clock();
-        if self.ledger.takes_over() {
+        self.lease_store.follow_clock();
+        if self.lease_store.takes_over() {
             self.recall_bmcs();
         }
-        let (now, may_answer) = (Timestamp::now(), self.ledger.answers());
+        let (now, may_answer) = (Timestamp::now(), self.lease_store.answers());
         let mut answers = Vec::new();
         for index in 0..self.links.len() {
             for asked in self.links[index].receive(&self.parts.metrics) {
@@ -209,12 +213,12 @@ impl Server {
         let standing = clients.iter().map(|client| self.standing_of(client)).max();
         let standing = standing.unwrap_or(Standing::Stranger);
         if self.waiting.push(standing, clients.pop(), (link, asked)).is_some() {
-            self.parts.metrics.silent("Crowded");
+            self.parts.metrics.silent("Overloaded");
         }
     }
 
     fn standing_of(&self, client: &Client) -> Standing {
-        let own = self.ledger.leases.standing_of(client);
+        let own = self.lease_store.leases.standing_of(client);
         let machines = self.parts.machines.as_ref();
         let is_server = || machines.is_some_and(|machines| machines.knows(client));
         if own < Standing::Known && is_server() { Standing::Known } else { own }
@@ -228,20 +232,20 @@ impl Server {
         now: Timestamp,
     ) -> Option<Answer> {
         let boot = self.boot_of(packet, *from.ip());
-        let Self { config, bmcs, ledger, duid, links, .. } = &*self;
+        let Self { config, bmcs, lease_store, duid, links, .. } = &*self;
         let v6 = config.dhcp6.as_ref()?;
-        let leases = &ledger.leases;
+        let leases = &lease_store.leases;
         let server = dhcp6::Server { config, v6, id: duid, bmcs, leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let arrival = Arrival { interface: place.interface(), addresses, from };
         let decision = dhcp6::decide(server, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
-            is_durable |= self.ledger.record(lease);
+            is_durable |= self.lease_store.record(lease);
         }
         match decision.answer {
             Ok(reply) if !self.parts.guests.admits(*reply.to.ip()) => {
-                self.parts.metrics.silent("Crowded");
+                self.parts.metrics.silent("Overloaded");
                 None
             }
             Ok(reply) => {
@@ -288,7 +292,7 @@ impl Server {
 
     /// Whether what was decided is written down, or need not be.
     fn commit(&mut self) -> bool {
-        let is_kept = self.ledger.commit();
+        let is_kept = self.lease_store.commit();
         if !is_kept {
             self.parts.metrics.not_logged();
         }
@@ -310,8 +314,8 @@ impl Server {
             self.recall_bmcs();
         }
         self.look_after_links();
-        self.parts.metrics.count(&self.ledger.leases.count(Timestamp::now()));
-        if !self.ledger.hear() || !self.ledger.maintain().await {
+        self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
+        if !self.lease_store.hear() || !self.lease_store.maintain().await {
             self.parts.metrics.not_logged();
         }
     }
@@ -341,7 +345,7 @@ impl Server {
     fn recall_bmcs(&self) {
         let Some(v6) = &self.config.dhcp6 else { return };
         let has_bmcs = |address| v6.subnet_of(address).is_some_and(|subnet| subnet.bmc);
-        self.ledger.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
+        self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
     }
 }
 

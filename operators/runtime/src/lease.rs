@@ -3,7 +3,7 @@
 //! Follows client-go: a lease counts as expired when *we* have watched it unchanged for its
 //! duration, so that the clocks of two machines are never compared.
 
-use crate::{clock, jittered, report::Chain, tenure::Tenure};
+use crate::{clock, jittered, leadership::Leadership, report::Chain};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -23,7 +23,7 @@ pub const RENEW: Duration = Duration::from_secs(3);
 /// How long one try may take: a busy API server is slow long before it is gone.
 const TRY: Duration = Duration::from_secs(5);
 /// How long a leader works on after it last renewed: no other leads before [`DURATION`]. Four
-/// fifths of it, as for a [`Tenure`].
+/// fifths of it, as for a [`Leadership`].
 const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 
 /// What to do about a lease.
@@ -60,7 +60,7 @@ pub struct Candidate {
     seen: Option<(String, Instant)>,
     /// The lease as we last wrote it.
     held: Option<Lease>,
-    tenure: Tenure,
+    leadership: Leadership,
 }
 
 /// Leadership was not renewed in time: what needs it must end.
@@ -72,8 +72,8 @@ impl Candidate {
     /// A candidate for the lease `name` that calls itself `identity`, which no other process may.
     pub fn new(api: Api<Lease>, name: impl Into<String>, identity: impl Into<String>) -> Self {
         let (name, identity) = (name.into(), identity.into());
-        let (duration, tenure) = (DURATION, Tenure::candidate());
-        Self { api, name, identity, duration, seen: None, held: None, tenure }
+        let (duration, leadership) = (DURATION, Leadership::candidate());
+        Self { api, name, identity, duration, seen: None, held: None, leadership }
     }
 
     /// The same, for a lease that lasts for another time than [`DURATION`]. Its holder calls
@@ -84,8 +84,8 @@ impl Candidate {
     }
 
     /// For how long whoever this candidate leads may act on that.
-    pub fn tenure(&self) -> Tenure {
-        self.tenure.clone()
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
     }
 
     /// Waits until this candidate leads.
@@ -133,7 +133,7 @@ impl Candidate {
     /// Gives the lease up if it is ours, so that the next candidate need not wait for it to
     /// expire. Takes at most [`RENEW`]; where it fails, the lease expires.
     pub async fn release(self) {
-        self.tenure.end();
+        self.leadership.end();
         match timeout(RENEW, self.give_up()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -153,9 +153,9 @@ impl Candidate {
         let ours = self.take_or_renew().await?;
         // Nobody else takes it before it has lasted from when it was written.
         if ours {
-            self.tenure.lasts_until(begun.saturating_add(self.duration * 4 / 5));
+            self.leadership.lasts_until(begun.saturating_add(self.duration * 4 / 5));
         } else {
-            self.tenure.end();
+            self.leadership.end();
         }
         Ok(ours)
     }

@@ -48,6 +48,7 @@ mod apply;
 pub mod args;
 pub mod client;
 pub mod clock;
+mod deferred;
 pub mod elect;
 pub mod file;
 mod follow;
@@ -55,20 +56,19 @@ mod guard;
 pub mod health;
 pub mod index;
 mod jitter;
-mod late;
+pub mod leadership;
 pub mod lease;
 mod list;
 pub mod listener;
+mod log_limit;
 mod metered;
 pub mod queue;
 mod record;
 mod relist;
 pub mod report;
-mod seldom;
 pub mod shared_key;
 pub mod shutdown;
 pub mod telemetry;
-pub mod tenure;
 pub mod work;
 mod writes;
 
@@ -76,10 +76,10 @@ pub use apply::{
     MetadataChange, add_finalizer, apply, apply_status, delete_seen, patch_annotations,
     patch_metadata, patch_spec, remove_finalizer,
 };
+pub use deferred::Deferred;
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
 pub use jitter::jittered;
-pub use late::Late;
 pub use list::list_in_pages;
+pub use log_limit::LogLimit;
 pub use record::record_status;
 pub use relist::Relist;
-pub use seldom::Seldom;

@@ -3,7 +3,7 @@
 //! The API server has the last word. While it is silent the same Secret counts as a file, which the
 //! kubelet has mounted and keeps: so a container that starts again needs nobody.
 
-use crate::{Late, jittered, report::Chain};
+use crate::{Deferred, jittered, report::Chain};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, api::PostParams};
 use std::{
@@ -104,7 +104,7 @@ impl SharedKey {
     pub async fn provide<K: Clone, E>(
         &self,
         parse: fn(&[u8]) -> Result<K, E>,
-        key: &Late<K>,
+        key: &Deferred<K>,
         on_silence: impl FnOnce(),
     ) -> Result<Infallible, Error>
     where
@@ -150,7 +150,7 @@ impl SharedKey {
     }
 
     /// Asks the API server until it has given the key, whatever there is until then.
-    async fn follow<K: Clone, E>(&self, parse: fn(&[u8]) -> Result<K, E>, key: &Late<K>)
+    async fn follow<K: Clone, E>(&self, parse: fn(&[u8]) -> Result<K, E>, key: &Deferred<K>)
     where
         E: StdError + Send + Sync + 'static,
     {

@@ -46,7 +46,7 @@ pub(in super::super) struct Link {
 
 /// What is asked for beside an address.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Wish {
+pub(in super::super) struct BootUrlRequest {
     /// As whom to ask for what to boot; nobody, where that is known.
     pub(in super::super) firmware: Option<Firmware>,
     /// Where the URL of it goes.
@@ -54,10 +54,10 @@ pub(in super::super) struct Wish {
 }
 
 /// Gives the link an address and keeps it for ever. Cancel safe: the address goes with it.
-pub(in super::super) async fn keep(link: Link, wish: Wish) -> Infallible {
+pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> Infallible {
     let mut pauses = Pauses::default();
     loop {
-        match lease_once(&link, &wish).await {
+        match lease_once(&link, &boot_request).await {
             Ok(()) => pauses = Pauses::default(),
             Err(error) => {
                 let error = chain(&error);
@@ -69,14 +69,14 @@ pub(in super::super) async fn keep(link: Link, wish: Wish) -> Infallible {
 }
 
 /// From asking to the end of the lease.
-async fn lease_once(link: &Link, wish: &Wish) -> io::Result<()> {
-    let conversation = Conversation::open(link, wish)?;
-    let mut lease = conversation.acquire().await?;
-    let _held = Held::apply(link, &lease)?;
+async fn lease_once(link: &Link, boot_request: &BootUrlRequest) -> io::Result<()> {
+    let client = Client::open(link, boot_request)?;
+    let mut lease = client.acquire().await?;
+    let _held = AssignedAddress::apply(link, &lease)?;
     loop {
         let until = Instant::now() + lease.time;
         sleep(lease.renewal).await;
-        match conversation.renew(&lease, until).await? {
+        match client.renew(&lease, until).await? {
             Some(renewed) => lease = renewed,
             None => break,
         }
@@ -85,16 +85,16 @@ async fn lease_once(link: &Link, wish: &Wish) -> io::Result<()> {
     Ok(())
 }
 
-struct Conversation<'a> {
+struct Client<'a> {
     link: &'a Link,
-    wish: &'a Wish,
+    boot_request: &'a BootUrlRequest,
     socket: UdpSocket,
     xid: u32,
     began: Instant,
 }
 
-impl<'a> Conversation<'a> {
-    fn open(link: &'a Link, wish: &'a Wish) -> io::Result<Self> {
+impl<'a> Client<'a> {
+    fn open(link: &'a Link, boot_request: &'a BootUrlRequest) -> io::Result<Self> {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::UDP))?;
         socket.set_broadcast(true)?;
@@ -103,7 +103,7 @@ impl<'a> Conversation<'a> {
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         let [xid, _] = halves(chance::number());
-        Ok(Self { link, wish, socket, xid, began: Instant::now() })
+        Ok(Self { link, boot_request, socket, xid, began: Instant::now() })
     }
 
     /// Asks until a server has given an address.
@@ -141,9 +141,9 @@ impl<'a> Conversation<'a> {
             self.socket.send_to(&request, (to, SERVER_PORT)).await.ok();
             let pause = (left / 4).max(FIRST);
             match self.hear(kind::ACK, pause).await? {
-                Heard::Lease(lease) => return Ok(Some(lease)),
-                Heard::Refusal => return Ok(None),
-                Heard::Nothing => {}
+                Outcome::Lease(lease) => return Ok(Some(lease)),
+                Outcome::Nak => return Ok(None),
+                Outcome::Timeout => {}
             }
         }
         Ok(None)
@@ -155,20 +155,20 @@ impl<'a> Conversation<'a> {
     }
 
     fn request(&self, kind: u8, ciaddr: Option<Ipv4Addr>, options: &[(u8, Ipv4Addr)]) -> Vec<u8> {
-        let (xid, mac, firmware) = (self.xid, self.link.mac, self.wish.firmware);
+        let (xid, mac, firmware) = (self.xid, self.link.mac, self.boot_request.firmware);
         let secs = u16::try_from(self.began.elapsed().as_secs()).unwrap_or(u16::MAX);
         Request { kind, xid, secs, mac, ciaddr, firmware, options }.encode()
     }
 
     async fn answer(&self, kind: u8, within: Duration) -> io::Result<Option<Lease>> {
         Ok(match self.hear(kind, within).await? {
-            Heard::Lease(lease) => Some(lease),
-            Heard::Refusal | Heard::Nothing => None,
+            Outcome::Lease(lease) => Some(lease),
+            Outcome::Nak | Outcome::Timeout => None,
         })
     }
 
     /// The first answer of this kind, or a refusal.
-    async fn hear(&self, kind: u8, within: Duration) -> io::Result<Heard> {
+    async fn hear(&self, kind: u8, within: Duration) -> io::Result<Outcome> {
         let deadline = Instant::now() + within;
         let mut buffer = [0; LARGEST as usize];
         while let Ok(received) = timeout_at(deadline, self.socket.recv(&mut buffer)).await {
@@ -176,29 +176,29 @@ impl<'a> Conversation<'a> {
             let Some(answer) = Answer::parse(&buffer[..length], self.xid, self.link.mac) else {
                 continue;
             };
-            if let Some(url) = answer.boot_url().filter(|_| self.wish.firmware.is_some()) {
-                self.wish.boot_url.send_replace(Some(url.to_owned()));
+            if let Some(url) = answer.boot_url().filter(|_| self.boot_request.firmware.is_some()) {
+                self.boot_request.boot_url.send_replace(Some(url.to_owned()));
             }
             match Lease::read(&answer) {
-                Some(lease) if answer.kind == kind => return Ok(Heard::Lease(lease)),
-                _ if answer.kind == kind::NAK && kind == kind::ACK => return Ok(Heard::Refusal),
+                Some(lease) if answer.kind == kind => return Ok(Outcome::Lease(lease)),
+                _ if answer.kind == kind::NAK && kind == kind::ACK => return Ok(Outcome::Nak),
                 _ => {}
             }
         }
-        Ok(Heard::Nothing)
+        Ok(Outcome::Timeout)
     }
 }
 
-enum Heard {
+enum Outcome {
     Lease(Lease),
-    Refusal,
-    Nothing,
+    Nak,
+    Timeout,
 }
 
 /// An address that a link has until this is dropped.
-struct Held(Address);
+struct AssignedAddress(Address);
 
-impl Held {
+impl AssignedAddress {
     fn apply(link: &Link, lease: &Lease) -> io::Result<Self> {
         let address = Address { index: link.index, ip: lease.ip, prefix: lease.prefix };
         netlink::add_address(address).map_err(io::Error::other)?;
@@ -222,7 +222,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for AssignedAddress {
     fn drop(&mut self) {
         if let Err(error) = netlink::remove_address(self.0) {
             tracing::debug!(address = %self.0.ip, error = chain(&error), "address stays");

@@ -10,5 +10,5 @@ mod client;
 mod lease;
 mod packet;
 
-pub(super) use client::{Link, Wish, keep};
+pub(super) use client::{BootUrlRequest, Link, keep};
 pub(super) use packet::Firmware;

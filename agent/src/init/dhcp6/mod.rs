@@ -4,7 +4,7 @@
 
 mod packet;
 
-use super::dhcp::{Link, Wish};
+use super::dhcp::{BootUrlRequest, Link};
 use crate::{chance, probe::chain};
 use packet::{Question, boot_url};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -31,8 +31,8 @@ const LARGEST: usize = 1452;
 
 /// Asks on this link until a server has told a URL, which is kept unless there is one already.
 /// Returns at once where nobody wants to know. Cancel safe.
-pub(super) async fn ask(link: &Link, wish: &Wish) {
-    let Some(firmware) = wish.firmware else { return };
+pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
+    let Some(firmware) = boot_request.firmware else { return };
     let began = Instant::now();
     let mut pause = FIRST;
     loop {
@@ -40,7 +40,7 @@ pub(super) async fn ask(link: &Link, wish: &Wish) {
         match ask_once(link, question, spread(pause)).await {
             Ok(Some(url)) => {
                 tracing::info!(link = link.name, url, "a DHCPv6 server knows what this boots");
-                wish.boot_url.send_if_modified(|known| {
+                boot_request.boot_url.send_if_modified(|known| {
                     let is_new = known.is_none();
                     known.get_or_insert(url);
                     is_new

@@ -1,7 +1,7 @@
 //! Which BMCs are talked to over TLS.
 
 use crate::bmc::{FakeRedfish, chain, credentials, patient};
-use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Pin, Strangers, Target, Trust};
+use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Pin, Target, Trust, UntrustedPolicy};
 use metal_core::redfish::Scheme;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -99,7 +99,7 @@ async fn reason(fleet: &Fleet, target: &Target) -> String {
 #[tokio::test]
 async fn a_certificate_by_a_configured_authority_is_good_for_its_address() {
     let authority = authority();
-    let trust = Trust::new(Strangers::Refuse);
+    let trust = Trust::new(UntrustedPolicy::Refuse);
     let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
     let (_server, target, _tasks) = start(identity("127.0.0.1", Some(&authority))).await;
     let fleet = fleet(trust);
@@ -117,7 +117,7 @@ async fn certificates_of_others_are_refused_where_strangers_are() {
         identity("127.0.0.9", Some(&authority)),
         identity("bmc.example", Some(&authority)),
     ] {
-        let trust = Trust::new(Strangers::Refuse);
+        let trust = Trust::new(UntrustedPolicy::Refuse);
         let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
         let (server, target, _tasks) = start(identity).await;
         let reason = reason(&fleet(trust), &target).await;
@@ -129,7 +129,7 @@ async fn certificates_of_others_are_refused_where_strangers_are() {
 #[tokio::test]
 async fn a_certificate_for_the_host_name_of_the_bmc_is_good() {
     let authority = authority();
-    let trust = Trust::new(Strangers::Refuse);
+    let trust = Trust::new(UntrustedPolicy::Refuse);
     let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
     let (server, target, _tasks) = start(identity("node1.bmc.example", Some(&authority))).await;
     let unnamed = reason(&fleet(trust.clone()), &target).await;
@@ -199,12 +199,12 @@ fn value(der: &[u8]) -> (&[u8], &[u8]) {
 #[tokio::test]
 async fn the_first_certificate_is_held_to() {
     let (_server, target, _tasks) = start(identity("bmc", None)).await;
-    let first = fleet(Trust::new(Strangers::PinFirst));
+    let first = fleet(Trust::new(UntrustedPolicy::PinFirst));
     assert_eq!(first.pin(&target), None);
     first.connect(&target, &credentials()).systems().await.unwrap();
     let pin = first.pin(&target).unwrap();
 
-    let again = fleet(Trust::new(Strangers::PinFirst));
+    let again = fleet(Trust::new(UntrustedPolicy::PinFirst));
     again.set_pin(&target, Some(pin));
     again.connect(&target, &credentials()).systems().await.unwrap();
     assert_eq!(again.pin(&target), Some(pin));
@@ -225,7 +225,7 @@ async fn another_certificate_than_the_first_is_refused_and_both_are_named() {
 #[tokio::test]
 async fn verification_can_be_switched_off() {
     let (_server, target, _tasks) = start(identity("bmc", None)).await;
-    let fleet = fleet(Trust::new(Strangers::Accept));
+    let fleet = fleet(Trust::new(UntrustedPolicy::Accept));
     fleet.connect(&target, &credentials()).systems().await.unwrap();
     assert_eq!(fleet.pin(&target), None);
 }
@@ -234,7 +234,7 @@ async fn verification_can_be_switched_off() {
 async fn tls_to_a_plain_port_is_unreachable() {
     let server = FakeRedfish::machine().await;
     let target = Target { scheme: Scheme::Https, ..server.target() };
-    let reason = reason(&fleet(Trust::new(Strangers::Accept)), &target).await;
+    let reason = reason(&fleet(Trust::new(UntrustedPolicy::Accept)), &target).await;
     assert!(reason.starts_with("no TLS connection"), "{reason}");
 }
 

@@ -87,10 +87,10 @@ fn by_default_nobody_asks_for_another_and_nothing_opens_by_uuid_or_outside_of_a_
     let args = parsed(&["--ipxe-service-url=http://a"]);
     assert!(args.trusted_proxies.is_empty());
     assert_eq!(args.ignition_by_uuid, ByUuid::Never);
-    assert_eq!(args.outside_boot_window, Outside::Refuse);
+    assert_eq!(args.outside_boot_window, OutsideWindow::Refuse);
     let words = ["--trusted-proxies=10.0.0.1/32,::1/128", "--outside-boot-window=answer"];
     let args = parsed(&words);
-    assert_eq!((args.trusted_proxies.len(), args.outside_boot_window), (2, Outside::Answer));
+    assert_eq!((args.trusted_proxies.len(), args.outside_boot_window), (2, OutsideWindow::Answer));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! From the boot configs with an identity to the one that a machine gets, in its boot window, and at
 //! its address.
 
-use super::{Site, identity::Asker, places};
+use super::{AppState, identity::Requester, places};
 use crate::{
-    args::Outside,
+    args::OutsideWindow,
     config::{BootConfig, owner},
     context::{ConfigRef, Kind, named},
     view::{View, canonical_uuid},
@@ -47,13 +47,13 @@ impl<K: BootConfig> Chosen<K> {
 /// `is_meant` says of a method whether it is what the machine asks for; without a method, whatever
 /// it asks for is meant.
 pub(super) fn choose<K: BootConfig>(
-    site: &Site,
+    state: &AppState,
     kind: Kind,
     is_meant: fn(Method) -> bool,
-    asker: &Asker,
+    asker: &Requester,
     found: &[Arc<K>],
 ) -> Result<Chosen<K>, Refusal> {
-    let view = &*site.view;
+    let view = &*state.view;
     if !view.may_answer() {
         return Err(Refusal::Starting);
     }
@@ -79,25 +79,25 @@ pub(super) fn choose<K: BootConfig>(
         permit(is_meant, server, configuration)?;
     }
     let mut chosen = chosen(kind, &found[at], &owners[at])?;
-    if *asker != Asker::Medium {
-        admit(site, asker, &mut chosen, &owners[at], server)?;
+    if *asker != Requester::Medium {
+        admit(state, asker, &mut chosen, &owners[at], server)?;
     }
     Ok(chosen)
 }
 
 /// Whether a machine may have what it is to boot, now and from where it asks.
 fn admit<K: BootConfig>(
-    site: &Site,
-    asker: &Asker,
+    state: &AppState,
+    asker: &Requester,
     chosen: &mut Chosen<K>,
     owner: &Owned,
     server: Option<&Server>,
 ) -> Result<(), Refusal> {
-    if site.outside == Outside::Refuse
+    if state.outside == OutsideWindow::Refuse
         && let (Owned::By(configuration), Some(server)) = (owner, server)
     {
         let held = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
-        let holds = held.is_some_and(|window| site.windows.holds(&chosen.server, window));
+        let holds = held.is_some_and(|window| state.windows.holds(&chosen.server, window));
         let closes = window::closes(server, configuration, Timestamp::now());
         chosen.closes = closes.filter(|_| holds);
         if chosen.closes.is_none() {
@@ -105,8 +105,8 @@ fn admit<K: BootConfig>(
         }
     }
     let is_by_hand = matches!(owner, Owned::ByNobody);
-    let known = places::known(site, server, chosen.config.addresses(), is_by_hand);
-    if places::may_be(site, asker, &known) {
+    let known = places::known(state, server, chosen.config.addresses(), is_by_hand);
+    if places::may_be(state, asker, &known) {
         return Ok(());
     }
     let (server, from) = (chosen.server.clone(), asker.address());
@@ -116,18 +116,18 @@ fn admit<K: BootConfig>(
 /// The boot config for UEFI firmware of this very boot, and the UUID of its server; what the token
 /// of `claims` is for.
 pub(super) fn of_boot(
-    site: &Site,
+    state: &AppState,
     claims: &Claims,
     is_meant: fn(Method) -> bool,
-    asker: &Asker,
+    asker: &Requester,
 ) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
-    if !site.view.may_answer() {
+    if !state.view.may_answer() {
         return Err(Refusal::Starting);
     }
-    let server = site.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
+    let server = state.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
     let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
-    let found = site.view.http_of(&uuid);
-    let chosen = choose(site, Kind::Http, is_meant, asker, &found)?;
+    let found = state.view.http_of(&uuid);
+    let chosen = choose(state, Kind::Http, is_meant, asker, &found)?;
     if chosen.boot == claims.boot && chosen.server == claims.server {
         Ok((chosen, uuid))
     } else {

@@ -1,9 +1,9 @@
 //! `/httpboot`: which UKI a machine gets, for the DHCP server that asks on its behalf.
 
 use super::{
-    DefaultUki, Site,
+    AppState, DefaultUki,
     choose::choose,
-    identity::{Asker, Peer, identifiers},
+    identity::{Peer, Requester, identifiers},
     refused::plain,
 };
 use crate::{
@@ -22,40 +22,44 @@ use metal_runtime::report::Chain;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) async fn httpboot(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let (asker, identifiers) = identifiers(peer, &headers, &site.trusted_proxies);
-    let answer = site.patiently(|| answer(&site, &asker, &identifiers)).await;
-    site.answer("httpboot", answer)
+    let (asker, identifiers) = identifiers(peer, &headers, &state.trusted_proxies);
+    let answer = state.patiently(|| answer(&state, &asker, &identifiers)).await;
+    state.answer("httpboot", answer)
 }
 
-async fn answer(site: &Site, asker: &Asker, identifiers: &[String]) -> Result<Response, Refusal> {
-    if !site.view.may_answer() {
+async fn answer(
+    state: &AppState,
+    asker: &Requester,
+    identifiers: &[String],
+) -> Result<Response, Refusal> {
+    if !state.view.may_answer() {
         return Err(Refusal::Starting);
     }
     let mut body = BTreeMap::from([("ClientIPs", identifiers.join(","))]);
     let found = identifiers
         .iter()
-        .map(|identifier| site.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
+        .map(|identifier| state.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
-        let chosen = choose(site, Kind::Http, Method::is_http, asker, &found)?;
+        let chosen = choose(state, Kind::Http, Method::is_http, asker, &found)?;
         let spec = &chosen.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
         return Ok(Json(body).into_response());
     }
     // Before all is listed nobody is unknown: the default must not take a server's place.
-    if !site.view.is_ready() {
+    if !state.view.is_ready() {
         return Err(Refusal::Starting);
     }
     // Somebody whom we cannot read may be a server: the default must not take its place.
     if identifiers.iter().any(|identifier| as_address(identifier).is_none()) {
         return Err(Refusal::Misnamed);
     }
-    match default_url(site).await? {
+    match default_url(state).await? {
         Some(url) => {
             body.insert("UKIURL", url);
             Ok(Json(body).into_response())
@@ -67,14 +71,14 @@ async fn answer(site: &Site, asker: &Asker, identifiers: &[String]) -> Result<Re
     }
 }
 
-async fn default_url(site: &Site) -> Result<Option<String>, Refusal> {
-    match &site.default_uki {
+async fn default_url(state: &AppState) -> Result<Option<String>, Refusal> {
+    match &state.default_uki {
         DefaultUki::None => Ok(None),
         DefaultUki::Url(url) => Ok(Some(url.clone())),
         DefaultUki::Image(_) => {
             let unusable = |why: String| Refusal::Unusable { why };
-            let (name, digest) = default_blob(site).await.map_err(unusable)?;
-            let images = site.urls.images.as_deref();
+            let (name, digest) = default_blob(state).await.map_err(unusable)?;
+            let images = state.urls.images.as_deref();
             let images = images.ok_or_else(|| unusable("--image-server-url is missing".into()))?;
             Ok(Some(url::uki(images, &name.to_string(), &digest.to_string())))
         }
@@ -82,11 +86,11 @@ async fn default_url(site: &Site) -> Result<Option<String>, Refusal> {
 }
 
 /// The UKI of the default image.
-pub(super) async fn default_blob(site: &Site) -> Result<BlobRef, String> {
-    let DefaultUki::Image(image) = &site.default_uki else {
+pub(super) async fn default_blob(state: &AppState) -> Result<BlobRef, String> {
+    let DefaultUki::Image(image) = &state.default_uki else {
         return Err("there is no default image".to_owned());
     };
-    let resolved = site.images.resolve(image, &site.architecture).await;
+    let resolved = state.images.resolve(image, &state.architecture).await;
     let resolved = resolved.map_err(|error| format!("{image}: {}", Chain(&error)))?;
     let uki = resolved.uki.as_ref().map_err(|missing| format!("{image}: {missing}"))?;
     Ok((resolved.name.clone(), uki.digest.clone()))

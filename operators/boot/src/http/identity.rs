@@ -12,7 +12,7 @@ const MAX: usize = 64;
 
 /// On whose word something is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
+pub(super) enum Requester {
     /// A host at this address, if that is known.
     Host(Option<IpAddr>),
     /// Somebody who is trusted asks for the machine with these addresses.
@@ -21,7 +21,7 @@ pub(super) enum Asker {
     Medium,
 }
 
-impl Asker {
+impl Requester {
     /// Who is at the other end, or behind the proxies that are trusted: the last one of
     /// `X-Forwarded-For` that is none of those. What comes before it is nobody's word but its own, and
     /// if it is no address nobody knows who asks.
@@ -61,7 +61,7 @@ pub(super) fn identifiers(
     peer: Option<Peer>,
     headers: &HeaderMap,
     trusted: &[IpNet],
-) -> (Asker, Vec<String>) {
+) -> (Requester, Vec<String>) {
     let peer = peer.map(|Peer(address)| address.ip().to_canonical());
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let named = headers.get(FORWARDED_FOR).filter(|_| peer.is_some_and(is_trusted));
@@ -69,9 +69,9 @@ pub(super) fn identifiers(
         Some(named) => {
             let named = named.split(',').map(str::trim).filter(|text| !text.is_empty());
             let named: Vec<_> = named.take(MAX).map(str::to_owned).collect();
-            (Asker::Trusted(named.clone()), named)
+            (Requester::Trusted(named.clone()), named)
         }
-        None => (Asker::Host(peer), peer.map(|ip| ip.to_string()).into_iter().collect()),
+        None => (Requester::Host(peer), peer.map(|ip| ip.to_string()).into_iter().collect()),
     }
 }
 
@@ -121,8 +121,8 @@ mod tests {
         ];
         for (peer, forwarded, host) in cases {
             let (peer, headers) = asked(peer, forwarded);
-            let asker = Asker::of(Some(peer), &headers, &trusted());
-            assert_eq!(asker, Asker::Host(host.parse().ok()), "{forwarded:?}");
+            let asker = Requester::of(Some(peer), &headers, &trusted());
+            assert_eq!(asker, Requester::Host(host.parse().ok()), "{forwarded:?}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! `/ignition/t/<token>/<uuid>` and `/ignition/…/<uuid>`.
 
 use super::{
-    Site,
+    AppState,
     choose::{Chosen, choose},
-    identity::{Asker, Peer},
+    identity::{Peer, Requester},
     private,
 };
 use crate::{
@@ -31,13 +31,13 @@ use std::sync::Arc;
 /// Who asks, and how.
 struct Asked<'a> {
     token: Option<&'a str>,
-    asker: Asker,
+    asker: Requester,
     /// Whether it only wants to know what it would get: that is no fetch.
     only_looks: bool,
 }
 
 pub(super) async fn ignition(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
     peer: Option<Extension<Peer>>,
     verb: Verb,
@@ -45,28 +45,28 @@ pub(super) async fn ignition(
 ) -> Response {
     let (token, uuid) = parse(&path);
     let peer = peer.map(|Extension(peer)| peer);
-    let by = Asker::of(peer, &headers, &site.trusted_proxies);
+    let by = Requester::of(peer, &headers, &state.trusted_proxies);
     let asked = Asked { token, asker: by, only_looks: verb == Verb::HEAD };
-    let answer = site.patiently(|| answer(&site, &asked, uuid)).await;
-    site.answer("ignition", answer)
+    let answer = state.patiently(|| answer(&state, &asked, uuid)).await;
+    state.answer("ignition", answer)
 }
 
-async fn answer(site: &Site, asked: &Asked<'_>, uuid: &str) -> Result<Response, Refusal> {
+async fn answer(state: &AppState, asked: &Asked<'_>, uuid: &str) -> Result<Response, Refusal> {
     if asked.token.is_none() && is_placeholder_text(uuid) {
         return Err(Refusal::Unknown);
     }
-    let (ipxe, http) = (site.view.ipxe_of(uuid), site.view.http_of(uuid));
-    let ipxe = choose(site, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
-    let http = choose(site, Kind::Http, Method::is_uki, &asked.asker, &http);
+    let (ipxe, http) = (state.view.ipxe_of(uuid), state.view.http_of(uuid));
+    let ipxe = choose(state, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
+    let http = choose(state, Kind::Http, Method::is_uki, &asked.asker, &http);
     match (ipxe, http) {
         // What has a script of ours has a token.
         (Ok(ipxe), _) => {
-            admit(site, &ipxe, asked, is_unscripted(&ipxe.config))?;
-            payload(site, &ipxe, asked).await
+            admit(state, &ipxe, asked, is_unscripted(&ipxe.config))?;
+            payload(state, &ipxe, asked).await
         }
         (Err(Refusal::Unknown | Refusal::NotCurrent), Ok(http)) => {
-            admit(site, &http, asked, true)?;
-            payload(site, &http, asked).await
+            admit(state, &http, asked, true)?;
+            payload(state, &http, asked).await
         }
         (Err(Refusal::Unknown), Err(refusal)) | (Err(refusal), _) => Err(refusal),
     }
@@ -74,7 +74,7 @@ async fn answer(site: &Site, asked: &Asked<'_>, uuid: &str) -> Result<Response, 
 
 /// Path of the ignition of a boot, with a token that is good until `expires`.
 pub(super) fn path<K>(
-    site: &Site,
+    state: &AppState,
     chosen: &Chosen<K>,
     expires: Timestamp,
     uuid: &str,
@@ -85,7 +85,7 @@ pub(super) fn path<K>(
         boot: chosen.boot.clone(),
         expires,
     };
-    let token = issue(&site.key()?, &claims);
+    let token = issue(&state.key()?, &claims);
     let token = token.map_err(|error| Refusal::Unusable { why: error.to_string() })?;
     Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
@@ -105,14 +105,14 @@ fn is_unscripted(config: &IpxeBootConfig) -> bool {
 
 /// Whether whoever asks may have the ignition of this boot.
 fn admit<K: BootConfig>(
-    site: &Site,
+    state: &AppState,
     chosen: &Chosen<K>,
     asked: &Asked<'_>,
     is_unscripted: bool,
 ) -> Result<(), Refusal> {
     let may = match asked.token {
-        Some(token) => is_of(&site.key()?, chosen, token),
-        None => match site.by_uuid {
+        Some(token) => is_of(&state.key()?, chosen, token),
+        None => match state.by_uuid {
             ByUuid::Never => false,
             ByUuid::Unscripted => is_unscripted,
             ByUuid::Always => true,
@@ -122,7 +122,7 @@ fn admit<K: BootConfig>(
         return Err(Refusal::Forbidden);
     }
     let address = asked.asker.address();
-    if asked.only_looks || site.gate.admits(&chosen.boot, asked.token, address) {
+    if asked.only_looks || state.fetch_limit.admits(&chosen.boot, asked.token, address) {
         Ok(())
     } else {
         Err(Refusal::TooMany)
@@ -140,12 +140,12 @@ fn is_of<K>(key: &Key, chosen: &Chosen<K>, token: &str) -> bool {
 }
 
 async fn payload<K: BootConfig>(
-    site: &Site,
+    state: &AppState,
     chosen: &Chosen<K>,
     asked: &Asked<'_>,
 ) -> Result<Response, Refusal> {
     let name = named(chosen.config.ignition()).ok_or(Refusal::NoContent)?;
-    let secret = site.secrets.get(&chosen.reference.namespace, name).await;
+    let secret = state.secrets.get(&chosen.reference.namespace, name).await;
     let secret = secret.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NoContent)?;
     let bytes = match &secret.ignition {
         Payload::Missing => return Err(Refusal::NoContent),
@@ -154,7 +154,7 @@ async fn payload<K: BootConfig>(
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: false, ignition: true });
     if !asked.only_looks && is_news {
-        site.fetches.note(&chosen.reference, chosen.uid(), Part::Ignition);
+        state.fetches.note(&chosen.reference, chosen.uid(), Part::Ignition);
     }
     Ok(private(bytes))
 }

@@ -1,10 +1,10 @@
 //! `/image` and `/httpboot/<image>/<digest>`: layers of images.
 
 use super::{
-    DefaultUki, Site,
+    AppState, DefaultUki,
     choose::{choose, of_boot},
     httpboot::default_blob,
-    identity::{Asker, Peer},
+    identity::{Peer, Requester},
     refused::plain,
 };
 use crate::{
@@ -42,77 +42,82 @@ const CANDIDATES: usize = 8;
 
 /// A layer for iPXE.
 pub(super) async fn layer(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
     peer: Option<Extension<Peer>>,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let asker = Asker::of(peer, &headers, &site.trusted_proxies);
+    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let answer = match query.ok().and_then(|query| named(&query)) {
         // A UKI is here for whom its link is.
-        Some(blob) => match site.patiently(|| of_anybody(&site, &asker, &blob)).await {
-            Ok(()) => blob_of(&site, &blob).await,
+        Some(blob) => match state.patiently(|| of_anybody(&state, &asker, &blob)).await {
+            Ok(()) => blob_of(&state, &blob).await,
             Err(refusal) => Err(refusal.into()),
         },
         None => Err(Refused::Refusal(Refusal::NoContent)),
     };
-    finish(&site, "image", answer, &method, &headers, BINARY)
+    finish(&state, "image", answer, &method, &headers, BINARY)
 }
 
 /// A UKI for firmware.
 pub(super) async fn uki(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
     peer: Option<Extension<Peer>>,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let asker = Asker::of(peer, &headers, &site.trusted_proxies);
-    let answer = match site.patiently(|| linked(&site, &asker, &path)).await {
-        Ok(blob) => blob_of(&site, &blob).await,
+    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
+    let answer = match state.patiently(|| linked(&state, &asker, &path)).await {
+        Ok(blob) => blob_of(&state, &blob).await,
         Err(refusal) => Err(refusal.into()),
     };
-    finish(&site, "uki", answer, &method, &headers, EFI)
+    finish(&state, "uki", answer, &method, &headers, EFI)
 }
 
 /// The UKI that a link names, if the machine asks that the link is for.
-async fn linked(site: &Site, asker: &Asker, path: &str) -> Result<BlobRef, Refusal> {
+async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobRef, Refusal> {
     let blob = url::uki_path(path).as_ref().and_then(live::parse).ok_or(Refusal::NoContent)?;
     match url::split_token(path).0 {
-        Some(token) => of_token(site, asker, token, &blob)?,
-        None => of_anybody(site, asker, &blob).await?,
+        Some(token) => of_token(state, asker, token, &blob)?,
+        None => of_anybody(state, asker, &blob).await?,
     }
     Ok(blob)
 }
 
 /// A link with a token is for one boot of one server, in its window.
-fn of_token(site: &Site, asker: &Asker, token: &str, blob: &BlobRef) -> Result<(), Refusal> {
-    if !site.view.may_answer() {
+fn of_token(
+    state: &AppState,
+    asker: &Requester,
+    token: &str,
+    blob: &BlobRef,
+) -> Result<(), Refusal> {
+    if !state.view.may_answer() {
         return Err(Refusal::Starting);
     }
-    let mut is_known = site.view.is_ready();
+    let mut is_known = state.view.is_ready();
     let server_of = |boot: &str| {
-        let found = site.view.configurations.get(&ConfigurationKey::Uid(boot.to_owned()));
+        let found = state.view.configurations.get(&ConfigurationKey::Uid(boot.to_owned()));
         is_known |= !found.is_empty();
         found.first().map(|configuration| configuration.spec.server_ref.name.clone())
     };
-    let claims = verify_short(&[site.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
+    let claims = verify_short(&[state.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
     let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
     let claims = claims.map_err(refused)?;
-    let (chosen, _) = of_boot(site, &claims, Method::is_http, asker)?;
+    let (chosen, _) = of_boot(state, &claims, Method::is_http, asker)?;
     let named = live::blobs(chosen.config.spec.uki_url.as_deref());
     if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
 /// A link without one is for whoever boots that UKI: as long as the window of one of them is open,
 /// or where none of them has windows. What is no UKI of a server is none of this.
-async fn of_anybody(site: &Site, asker: &Asker, blob: &BlobRef) -> Result<(), Refusal> {
+async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Result<(), Refusal> {
     let mut closed = None;
-    for config in site.view.http.get(&ConfigKey::Uki(blob.clone())) {
-        match choose(site, Kind::Http, Method::is_uki, asker, &[config]) {
+    for config in state.view.http.get(&ConfigKey::Uki(blob.clone())) {
+        match choose(state, Kind::Http, Method::is_uki, asker, &[config]) {
             Err(refusal @ (Refusal::Closed { .. } | Refusal::Elsewhere { .. })) => {
                 closed = Some(refusal);
             }
@@ -122,7 +127,7 @@ async fn of_anybody(site: &Site, asker: &Asker, blob: &BlobRef) -> Result<(), Re
         }
     }
     match closed {
-        Some(refusal) if !is_default(site, blob).await => Err(refusal),
+        Some(refusal) if !is_default(state, blob).await => Err(refusal),
         Some(_) | None => Ok(()),
     }
 }
@@ -151,45 +156,45 @@ impl From<Refusal> for Refused {
 }
 
 /// A blob that somebody may have.
-pub(super) async fn blob_of(site: &Site, blob: &BlobRef) -> Result<Blob, Refused> {
+pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Refused> {
     let (name, digest) = blob;
-    site.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
-    if !site.live.contains(blob) && !is_default(site, blob).await {
-        let starting = !site.view.is_ready();
+    state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
+    if !state.live.contains(blob) && !is_default(state, blob).await {
+        let starting = !state.view.is_ready();
         let refusal = if starting { Refusal::Starting } else { Refusal::NoContent };
         return Err(Refused::Refusal(refusal));
     }
-    learn_size(site, blob).await;
-    site.store.open(name, digest).await.map_err(Refused::Store)
+    learn_size(state, blob).await;
+    state.store.open(name, digest).await.map_err(Refused::Store)
 }
 
 /// Reads the manifests that name a blob that has to be fetched, if none was read that does: after a
 /// start, boot configs are in place, and nothing is known of their images.
-async fn learn_size(site: &Site, (name, digest): &BlobRef) {
-    if site.store.holds(digest) || site.store.knows_size(name, digest).is_some() {
+async fn learn_size(state: &AppState, (name, digest): &BlobRef) {
+    if state.store.holds(digest) || state.store.knows_size(name, digest).is_some() {
         return;
     }
-    let configurations = site.view.configurations.all();
+    let configurations = state.view.configurations.all();
     let images = configurations.iter().filter_map(|it| it.spec.image.as_deref());
     let is_of = |image: &&str| image.parse::<Reference>().is_ok_and(|it| it.name == *name);
     let images: BTreeSet<_> = images.filter(is_of).take(CANDIDATES).collect();
     for image in images {
         // Without it the blob is fetched as well: its size is known later.
-        site.images.resolve(image, &site.architecture).await.ok();
-        if site.store.knows_size(name, digest).is_some() {
+        state.images.resolve(image, &state.architecture).await.ok();
+        if state.store.knows_size(name, digest).is_some() {
             return;
         }
     }
 }
 
-async fn is_default(site: &Site, blob: &BlobRef) -> bool {
-    matches!(site.default_uki, DefaultUki::Image(_))
-        && default_blob(site).await.is_ok_and(|default| default == *blob)
+async fn is_default(state: &AppState, blob: &BlobRef) -> bool {
+    matches!(state.default_uki, DefaultUki::Image(_))
+        && default_blob(state).await.is_ok_and(|default| default == *blob)
 }
 
 /// The answer with a content, or with why there is none.
 pub(super) fn finish(
-    site: &Site,
+    state: &AppState,
     endpoint: &'static str,
     answer: Result<impl Content, Refused>,
     method: &Verb,
@@ -208,7 +213,7 @@ pub(super) fn finish(
             Ok(plain(status, text))
         }
     };
-    site.answer(endpoint, answer)
+    state.answer(endpoint, answer)
 }
 
 /// What is said of a failure, in the words of the peer where it has some.

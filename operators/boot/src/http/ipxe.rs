@@ -1,9 +1,9 @@
 //! `/ipxe/` and `/ipxe/<uuid>`.
 
 use super::{
-    Site,
+    AppState,
     choose::{Chosen, choose},
-    identity::{Asker, Peer},
+    identity::{Peer, Requester},
     ignition, private,
     refused::refused,
 };
@@ -30,14 +30,14 @@ use metal_core::boot::{
 use std::sync::Arc;
 
 /// For a machine that has not said who it is.
-pub(super) async fn chain(State(site): State<Arc<Site>>) -> Response {
-    let service = site.urls.service.as_deref().ok_or(Refusal::Disabled);
-    site.answer("chain", service.map(|service| private(script::chain(service))))
+pub(super) async fn chain(State(state): State<Arc<AppState>>) -> Response {
+    let service = state.urls.service.as_deref().ok_or(Refusal::Disabled);
+    state.answer("chain", service.map(|service| private(script::chain(service))))
 }
 
 /// For a machine that says its UUID, which proves nothing: what is secret is not in here.
 pub(super) async fn script(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     Path(uuid): Path<String>,
     peer: Option<Extension<Peer>>,
     verb: Verb,
@@ -45,13 +45,13 @@ pub(super) async fn script(
     RawQuery(query): RawQuery,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let by = Asker::of(peer, &headers, &site.trusted_proxies);
-    let answer = site.patiently(|| answer(&site, &by, &uuid, &verb)).await;
+    let by = Requester::of(peer, &headers, &state.trusted_proxies);
+    let answer = state.patiently(|| answer(&state, &by, &uuid, &verb)).await;
     let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
     let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
-    site.answer_by("ipxe", answer, |refusal| match refusal {
+    state.answer_by("ipxe", answer, |refusal| match refusal {
         Refusal::Closed { .. } | Refusal::Elsewhere { .. } if is_ipxe(&headers) => {
-            closed(&site, &uuid, asked).unwrap_or_else(|| refused(refusal))
+            closed(&state, &uuid, asked).unwrap_or_else(|| refused(refusal))
         }
         _ => refused(refusal),
     })
@@ -64,34 +64,39 @@ fn is_ipxe(headers: &HeaderMap) -> bool {
 }
 
 /// The script for a machine whose window is closed.
-fn closed(site: &Site, uuid: &str, asked: u8) -> Option<Response> {
-    let service = site.urls.service.as_deref()?;
+fn closed(state: &AppState, uuid: &str, asked: u8) -> Option<Response> {
+    let service = state.urls.service.as_deref()?;
     script::closed(service, &canonical_uuid(uuid), asked).map(private).ok()
 }
 
-async fn answer(site: &Site, asker: &Asker, uuid: &str, verb: &Verb) -> Result<Response, Refusal> {
-    let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-    let found = site.view.ipxe_of(uuid);
-    let chosen = choose(site, Kind::Ipxe, Method::is_ipxe, asker, &found)?;
+async fn answer(
+    state: &AppState,
+    asker: &Requester,
+    uuid: &str,
+    verb: &Verb,
+) -> Result<Response, Refusal> {
+    let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
+    let found = state.view.ipxe_of(uuid);
+    let chosen = choose(state, Kind::Ipxe, Method::is_ipxe, asker, &found)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
-        Some(secret) => own_script(site, &chosen, secret).await?,
-        None => private(default_script(site, &chosen, service)?),
+        Some(secret) => own_script(state, &chosen, secret).await?,
+        None => private(default_script(state, &chosen, service)?),
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
     // Who only looks has not got it.
     if *verb != Verb::HEAD && is_news {
-        site.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
+        state.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
     }
     Ok(response)
 }
 
 async fn own_script(
-    site: &Site,
+    state: &AppState,
     chosen: &Chosen<IpxeBootConfig>,
     name: &str,
 ) -> Result<Response, Refusal> {
-    let secret = site.secrets.get(&chosen.reference.namespace, name).await;
+    let secret = state.secrets.get(&chosen.reference.namespace, name).await;
     let secret = secret.map_err(|_| Refusal::Unavailable)?;
     let script = secret.and_then(|secret| secret.script.clone());
     let unusable = || Refusal::Unusable { why: format!("Secret {name} has no entry ipxe-script") };
@@ -99,7 +104,7 @@ async fn own_script(
 }
 
 fn default_script(
-    site: &Site,
+    state: &AppState,
     chosen: &Chosen<IpxeBootConfig>,
     service: &str,
 ) -> Result<String, Refusal> {
@@ -107,9 +112,9 @@ fn default_script(
     let uuid = canonical_uuid(spec.system_uuid.as_deref().unwrap_or_default());
     let path = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {
-            let expires = Timestamp::now() + site.window;
+            let expires = Timestamp::now() + state.window;
             let expires = chosen.closes.map_or(expires, |closes| closes.min(expires));
-            Some(ignition::path(site, chosen, expires, &uuid)?)
+            Some(ignition::path(state, chosen, expires, &uuid)?)
         }
         None => None,
     };

@@ -4,9 +4,9 @@
 //! it, which is for one boot and for a time. The same token always opens the same bytes.
 
 use super::{
-    Site,
+    AppState,
     choose::of_boot,
-    identity::Asker,
+    identity::Requester,
     ignition,
     image::{Refused, blob_of, finish},
 };
@@ -31,43 +31,44 @@ const ISO: &str = "application/vnd.efi.iso";
 
 /// A medium.
 pub(super) async fn medium(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     Path(file): Path<String>,
     verb: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let answer = answer(&site, &file).await;
-    finish(&site, "media", answer, &verb, &headers, ISO)
+    let answer = answer(&state, &file).await;
+    finish(&state, "media", answer, &verb, &headers, ISO)
 }
 
-async fn answer(site: &Site, file: &str) -> Result<Image, Refused> {
-    let claims = claims(site, file)?;
+async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
+    let claims = claims(state, file)?;
     // The URL is for one boot, and good for a time; the ignition that it names has its window.
-    let (chosen, uuid) = of_boot(site, &claims, Method::is_virtual_media, &Asker::Medium)?;
+    let (chosen, uuid) = of_boot(state, &claims, Method::is_virtual_media, &Requester::Medium)?;
     let spec = &chosen.config.spec;
     let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);
-    let uki = blob_of(site, &uki.ok_or(Refusal::NoContent)?).await?;
+    let uki = blob_of(state, &uki.ok_or(Refusal::NoContent)?).await?;
     let url = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {
-            let service = site.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-            let path = ignition::path(site, &chosen, claims.expires, &uuid)?;
+            let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
+            let path = ignition::path(state, &chosen, claims.expires, &uuid)?;
             Some(format!("{service}/{path}"))
         }
         None => None,
     };
     let unusable = |why: String| Refused::Refusal(Refusal::Unusable { why });
-    let architecture = site.architecture.parse();
+    let architecture = state.architecture.parse();
     let architecture = architecture.map_err(|_| {
-        unusable(format!("there are no media for architecture {}", site.architecture))
+        unusable(format!("there are no media for architecture {}", state.architecture))
     })?;
     let medium = Medium::new(architecture, uki.size(), url.as_deref());
     let medium = medium.map_err(|unfit| unusable(unfit.to_string()))?;
     Ok(Image { medium, uki, expires: claims.expires })
 }
 
-fn claims(site: &Site, file: &str) -> Result<Claims, Refusal> {
+fn claims(state: &AppState, file: &str) -> Result<Claims, Refusal> {
     let token = file.strip_suffix(".iso").ok_or(Refusal::NoContent)?;
-    verify(&[site.key()?], token, Purpose::Medium, Timestamp::now()).map_err(|_| Refusal::Forbidden)
+    verify(&[state.key()?], token, Purpose::Medium, Timestamp::now())
+        .map_err(|_| Refusal::Forbidden)
 }
 
 /// A medium with its UKI.

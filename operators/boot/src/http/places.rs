@@ -1,6 +1,6 @@
 //! Whether it is the machine that asks, by what is known of where that is.
 
-use super::{Site, identity::Asker};
+use super::{AppState, identity::Requester};
 use crate::{args::Addresses, view::canonical_address};
 use jiff::Timestamp;
 use metal_api::{MacAddr, Server};
@@ -10,12 +10,12 @@ use std::net::IpAddr;
 /// What is known of where a machine is: its server, and the addresses in its boot config, of which
 /// IP addresses count only where somebody wrote them by hand.
 pub(super) fn known(
-    site: &Site,
+    state: &AppState,
     server: Option<&Server>,
     addresses: &[String],
     is_by_hand: bool,
 ) -> Known {
-    if site.addresses == Addresses::Any {
+    if state.addresses == Addresses::Any {
         return Known::default();
     }
     let now = Timestamp::now();
@@ -23,38 +23,38 @@ pub(super) fn known(
     macs.extend(addresses.iter().filter_map(|text| text.trim().parse::<MacAddr>().ok()));
     macs.sort_unstable();
     macs.dedup();
-    macs.retain(|mac| !site.view.is_shared(*mac));
-    let leased = macs.iter().flat_map(|mac| site.view.leases.of(*mac, now)).collect();
+    macs.retain(|mac| !state.view.is_shared(*mac));
+    let leased = macs.iter().flat_map(|mac| state.view.leases.of(*mac, now)).collect();
     let named = addresses.iter().filter(|_| is_by_hand);
     let named = named.filter_map(|text| canonical_address(text).parse().ok()).collect();
     Known { macs, leased, named }
 }
 
 /// Whether it is the machine that asks, or somebody who may ask for it.
-pub(super) fn may_be(site: &Site, asker: &Asker, known: &Known) -> bool {
-    if site.addresses == Addresses::Any {
+pub(super) fn may_be(state: &AppState, asker: &Requester, known: &Known) -> bool {
+    if state.addresses == Addresses::Any {
         return true;
     }
     let now = Timestamp::now();
     let may_be_at = |from: IpAddr| {
-        let holder = site.view.leases.holder(from.to_canonical(), now);
+        let holder = state.view.leases.holder(from.to_canonical(), now);
         let holder = match holder.filter(|mac| !known.macs.contains(mac)) {
-            Some(mac) if site.view.is_of_a_server(mac) => Holder::Server,
+            Some(mac) if state.view.is_of_a_server(mac) => Holder::Server,
             Some(_) => Holder::Client,
             None => Holder::Unknown,
         };
         known.may_be_at(from, holder)
     };
     match asker {
-        Asker::Host(Some(from)) => may_be_at(*from),
-        Asker::Host(None) => known.leased.is_empty(),
-        Asker::Trusted(named) => {
+        Requester::Host(Some(from)) => may_be_at(*from),
+        Requester::Host(None) => known.leased.is_empty(),
+        Requester::Trusted(named) => {
             let is_it = |text: &String| match text.trim().parse::<MacAddr>() {
                 Ok(mac) => known.macs.contains(&mac),
                 Err(_) => canonical_address(text).parse().is_ok_and(may_be_at),
             };
             known.leased.is_empty() || named.iter().any(is_it)
         }
-        Asker::Medium => true,
+        Requester::Medium => true,
     }
 }

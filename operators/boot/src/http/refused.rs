@@ -36,7 +36,7 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
 }
 
 /// Says to the operator what is not said to a stranger.
-pub(super) fn log(told: &Told, endpoint: &'static str, refusal: &Refusal) {
+pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
             tracing::warn!(endpoint, ?names, "several claim the identity of one machine");
@@ -71,15 +71,15 @@ const REMEMBERED: usize = 4096;
 
 /// What was said of late. Strangers ask as often as they like.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<HashMap<Saying, Said>>);
+pub struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
 
 /// A server, and a reason.
-type Saying = (String, &'static str);
+type RefusalKey = (String, &'static str);
 
 /// When it was said last, and how often not since.
-type Said = (Instant, u32);
+type LastLogged = (Instant, u32);
 
-impl Told {
+impl RefusalLog {
     /// How often something was not said of a server since it was said last; `None` if it is not to be
     /// said now.
     fn again(&self, server: &str, reason: &'static str) -> Option<u32> {
@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn strangers_do_not_fill_the_log() {
-        let told = Told::default();
+        let told = RefusalLog::default();
         let said = |server: &str| told.again(server, "OtherAddress");
         assert_eq!([(); 3].map(|()| said("a")), [Some(0), None, None]);
         assert_eq!(said("b"), Some(0));

@@ -16,9 +16,9 @@ use axum::{
 use std::net::SocketAddr;
 use tower::ServiceExt;
 
-/// A site, and what it runs on.
-struct Booth {
-    site: Site,
+/// The service, and what it runs on.
+struct TestServer {
+    state: AppState,
     cluster: Cluster,
     dir: tempfile::TempDir,
 }
@@ -30,23 +30,23 @@ struct Got {
     body: String,
 }
 
-impl Booth {
+impl TestServer {
     /// Nothing is listed yet.
     async fn starting() -> Self {
         let cluster = Cluster::default();
         cluster.put_secret("ignition", &[("ignition", "{}")]);
-        let (site, dir) = crate::testing::site(&cluster, resolver(&["ghcr.io"])).await;
-        Self { site, cluster, dir }
+        let (state, dir) = crate::testing::state(&cluster, resolver(&["ghcr.io"])).await;
+        Self { state, cluster, dir }
     }
 
     async fn with(objects: Objects) -> Self {
-        let booth = Self::starting().await;
-        objects.fill(&booth.site.view).await;
-        booth
+        let server = Self::starting().await;
+        objects.fill(&server.state.view).await;
+        server
     }
 
     fn router(self) -> (Router, Cluster, tempfile::TempDir) {
-        (router(Arc::new(self.site)), self.cluster, self.dir)
+        (router(Arc::new(self.state)), self.cluster, self.dir)
     }
 
     async fn get(self, path: &str) -> Got {
@@ -90,7 +90,7 @@ impl Got {
 
 #[tokio::test]
 async fn only_get_and_head_are_answered() {
-    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::ready_for_ipxe()).await.router();
     for path in
         ["/ipxe/", "/ipxe/x", "/ignition/x", "/httpboot", "/httpboot/a/b", "/image", "/media/x"]
     {
@@ -104,7 +104,7 @@ async fn only_get_and_head_are_answered() {
 #[tokio::test]
 async fn what_is_not_here_is_not_found_in_the_form_of_the_peer() {
     for path in ["/", "/debug/pprof/", "/ignition/", "/httpboot/", "/ignition", "/metrics"] {
-        let got = Booth::with(Objects::default()).await.get(path).await;
+        let got = TestServer::with(Objects::default()).await.get(path).await;
         assert_eq!((got.status, got.body.as_str()), (404, "Resource Not Found\n"), "{path}");
         assert_eq!(got.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
@@ -122,7 +122,7 @@ async fn a_path_with_empty_segments_or_dots_leads_to_the_one_without() {
         ("/nothing", None),
         ("/nothing/", None),
     ] {
-        let got = Booth::with(Objects::default()).await.get(path).await;
+        let got = TestServer::with(Objects::default()).await.get(path).await;
         let status = if expected.is_some() { 301 } else { 404 };
         assert_eq!((got.status, got.header("location")), (status, expected), "{path}");
     }

@@ -14,7 +14,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use metal_core::{boot::kept::Times, capability::Key};
-use metal_runtime::{Late, queue::Queue, report::Chain};
+use metal_runtime::{Deferred, queue::Queue, report::Chain};
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -40,7 +40,7 @@ pub struct Keeper {
     /// Secrets of boots.
     pub secrets: Arc<Secrets>,
     /// The boot key.
-    pub key: Late<Key>,
+    pub key: Deferred<Key>,
     /// Where files are.
     pub folder: Folder,
     /// Which start of the machine this is.

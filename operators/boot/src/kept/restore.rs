@@ -13,7 +13,7 @@ use metal_core::{
     boot::kept::{Void, remaining},
     capability::Key,
 };
-use metal_runtime::{Late, clock};
+use metal_runtime::{Deferred, clock};
 use std::{collections::HashSet, io, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -29,7 +29,7 @@ pub struct Restore {
     /// Layers that boot configs name.
     pub live: Arc<Live<ConfigRef>>,
     /// Set when the API server is known to be silent.
-    pub is_silent: Late<()>,
+    pub is_silent: Deferred<()>,
 }
 
 /// What was found.

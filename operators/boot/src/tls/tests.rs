@@ -14,9 +14,9 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn firmware_without_elliptic_curves_is_served() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     for suite in ["DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-AES128-GCM-SHA256"] {
-        let said = site.client(&["-tls1_2", "-cipher", suite]).await;
+        let said = server.client(&["-tls1_2", "-cipher", suite]).await;
         assert!(said.contains("uki of this machine"), "{said}");
         assert!(said.contains(&format!("Cipher is {suite}")), "{said}");
     }
@@ -24,36 +24,36 @@ async fn firmware_without_elliptic_curves_is_served() {
 
 #[tokio::test]
 async fn who_can_do_better_than_firmware_gets_better() {
-    let site = Site::start().await;
-    let said = site.client(&[]).await;
+    let server = TestServer::start().await;
+    let said = server.client(&[]).await;
     assert!(said.contains("TLSv1.3") && said.contains("uki of this machine"), "{said}");
-    let said = site.client(&["-tls1_2"]).await;
+    let said = server.client(&["-tls1_2"]).await;
     assert!(said.contains("Cipher is ECDHE-RSA-"), "{said}");
 }
 
 #[tokio::test]
 async fn a_client_with_nothing_but_static_keys_is_refused() {
-    let site = Site::start().await;
-    let said = site.client(&["-tls1_2", "-cipher", "AES256-GCM-SHA384"]).await;
+    let server = TestServer::start().await;
+    let said = server.client(&["-tls1_2", "-cipher", "AES256-GCM-SHA384"]).await;
     assert!(!said.contains("uki of this machine"), "{said}");
 }
 
 #[tokio::test]
 async fn a_new_certificate_is_shown_and_one_that_is_none_is_not() {
-    let site = Site::start().await;
-    let before = site.shown();
-    assert!(!again(&site).await.unwrap());
-    make(site.folder.path(), "new", RSA).await;
-    let file = |name: &str| site.folder.path().join(name);
+    let server = TestServer::start().await;
+    let before = server.shown();
+    assert!(!again(&server).await.unwrap());
+    make(server.folder.path(), "new", RSA).await;
+    let file = |name: &str| server.folder.path().join(name);
     // One of two files is not enough.
-    fs::copy(file("new.key"), file("site.key")).unwrap();
-    let error = again(&site).await.unwrap_err();
+    fs::copy(file("new.key"), file("server.key")).unwrap();
+    let error = again(&server).await.unwrap_err();
     assert!(matches!(error, CertificateError::Mismatch(_)), "{error}");
-    assert!(site.shown() == before);
-    fs::copy(file("new.pem"), file("site.pem")).unwrap();
-    assert!(again(&site).await.unwrap());
-    assert!(site.shown() != before);
-    assert!(site.client(&[]).await.contains("uki of this machine"));
+    assert!(server.shown() == before);
+    fs::copy(file("new.pem"), file("server.pem")).unwrap();
+    assert!(again(&server).await.unwrap());
+    assert!(server.shown() != before);
+    assert!(server.client(&[]).await.contains("uki of this machine"));
 }
 
 #[tokio::test]
@@ -78,26 +78,27 @@ async fn files_that_cannot_be_used_are_named() {
     }
 }
 
-async fn again(site: &Site) -> Result<bool, CertificateError> {
-    (&mut &*site.certificate).read_again().await
+async fn again(server: &TestServer) -> Result<bool, CertificateError> {
+    (&mut &*server.certificate).read_again().await
 }
 
 const RSA: &[&str] = &["-newkey", "rsa:2048"];
 
 /// A server with a certificate for `localhost`.
-struct Site {
+struct TestServer {
     folder: TempDir,
     certificate: Arc<Certificate>,
     address: SocketAddr,
     shutdown: CancellationToken,
 }
 
-impl Site {
+impl TestServer {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        make(folder.path(), "site", RSA).await;
+        make(folder.path(), "server", RSA).await;
         let file = |name: &str| folder.path().join(name);
-        let certificate = Certificate::open(&file("site.pem"), &file("site.key")).await.unwrap();
+        let certificate =
+            Certificate::open(&file("server.pem"), &file("server.key")).await.unwrap();
         let certificate = Arc::new(certificate);
         let tls = TlsAcceptor::from(Arc::new(config(Arc::clone(&certificate)).unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,7 +118,7 @@ impl Site {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-ign_eof", "-connect", &self.address.to_string()]);
         command.args(["-verify_return_error", "-verify_hostname", "localhost", "-CAfile"]);
-        command.arg(self.folder.path().join("site.pem")).args(options);
+        command.arg(self.folder.path().join("server.pem")).args(options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut client = command.kill_on_drop(true).spawn().unwrap();
         let mut input = client.stdin.take().unwrap();
@@ -129,7 +130,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }

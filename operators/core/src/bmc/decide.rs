@@ -1,5 +1,5 @@
 use super::{
-    Decision, Missing, Observation, Said,
+    Answers, Decision, Missing, Observation,
     known::{accepted, to_note},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
@@ -225,7 +225,7 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
 }
 
 /// What is to be done first about the systems, if anything. What cannot become a Server is told.
-fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<Decision> {
+fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Option<Decision> {
     let (mut made, mut changed, mut trouble) = (Vec::new(), None, said.remarks.clone());
     let hosts = hosts(seen, said, &mut trouble);
     for (index, system) in hosts.iter().enumerate() {
@@ -280,7 +280,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Said) -> Option<D
 
 /// The systems that can be reset, or have a server already. What cannot is a baseboard, or runs on
 /// a host.
-fn hosts(seen: &Observation<'_>, said: &Said, trouble: &mut Vec<String>) -> Vec<SystemReading> {
+fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> Vec<SystemReading> {
     let (mut hosts, servers) = (said.systems.clone(), seen.servers);
     hosts.retain(|system| {
         let is_known = servers.iter().any(|server| is_at(server, &system.uri));
@@ -303,7 +303,12 @@ enum Newcomer {
     Unclear(String),
 }
 
-fn newcomer(seen: &Observation<'_>, said: &Said, system: &SystemReading, uuid: &str) -> Newcomer {
+fn newcomer(
+    seen: &Observation<'_>,
+    said: &Answers,
+    system: &SystemReading,
+    uuid: &str,
+) -> Newcomer {
     let was_there =
         |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
     if let Some(server) = seen.servers.iter().find(was_there) {

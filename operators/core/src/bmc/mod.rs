@@ -15,7 +15,7 @@ pub use known::{Note, Verification, certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
 pub use reach::{Destination, Missing, destination, inline_destination};
-pub use reading::{Reading, Said};
+pub use reading::{Answers, Reading};
 pub use servers::server_name;
 
 use crate::macdb::MacDb;

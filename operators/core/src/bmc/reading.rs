@@ -14,14 +14,14 @@ pub struct Reading {
     /// When it was taken.
     pub at: Timestamp,
     /// What the BMC said, or why it said nothing.
-    pub result: Result<Said, Unreachable>,
+    pub result: Result<Answers, Unreachable>,
     /// How many readings in a row were not whole.
     pub partial: u32,
 }
 
 impl Reading {
     /// A reading after another.
-    pub fn new(at: Timestamp, result: Result<Said, Unreachable>, before: Option<&Self>) -> Self {
+    pub fn new(at: Timestamp, result: Result<Answers, Unreachable>, before: Option<&Self>) -> Self {
         let is_partial = result.as_ref().is_ok_and(|said| !said.is_whole());
         let before = before.map_or(0, |before| before.partial);
         let partial = if is_partial { before.saturating_add(1) } else { 0 };
@@ -40,7 +40,7 @@ impl Reading {
 
 /// The answers of a BMC.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
+pub struct Answers {
     /// The manager.
     pub manager: ManagerReading,
     /// The systems, in the order of the collection.
@@ -51,7 +51,7 @@ pub struct Said {
     pub remarks: Vec<String>,
 }
 
-impl Said {
+impl Answers {
     /// Whether nothing was missing that a BMC may still be busy with: it starts, or the machine was
     /// never switched on.
     pub fn is_whole(&self) -> bool {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_system_that_was_busy_is_asked_again_soon() {
-        let busy = Said { remarks: vec!["/2: HTTP 503".to_owned()], ..said(vec![system()]) };
+        let busy = Answers { remarks: vec!["/2: HTTP 503".to_owned()], ..said(vec![system()]) };
         let starting = said(vec![SystemReading { uuid: None, ..system() }]);
         let never_on = said(vec![SystemReading { lacks_reset: true, ..system() }]);
         for said in [busy, starting, never_on] {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     /// When a BMC is asked again that always says this.
-    fn minutes_between(said: &Said) -> Vec<f64> {
+    fn minutes_between(said: &Answers) -> Vec<f64> {
         let (mut before, mut times) = (None, vec![]);
         for _ in 0..7 {
             let at = Timestamp::UNIX_EPOCH;
@@ -102,8 +102,8 @@ mod tests {
         times
     }
 
-    fn said(systems: Vec<SystemReading>) -> Said {
-        Said { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
+    fn said(systems: Vec<SystemReading>) -> Answers {
+        Answers { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
     }
 
     fn system() -> SystemReading {

@@ -404,7 +404,7 @@ fn after_a_start_only_bmcs_whose_servers_are_all_known_are_read_later() {
 fn bmc_without_systems_or_manager_is_connected_and_says_so() {
     let mut scene = Scene::new();
     let remarks = vec!["/redfish/v1/Systems: HTTP 404".to_owned()];
-    let said = Said { systems: vec![], remarks, ..said(None) };
+    let said = Answers { systems: vec![], remarks, ..said(None) };
     scene.bmc.status = Some(BmcStatus { model: Some("known".to_owned()), ..BmcStatus::default() });
     scene.reading = Some(Ok(said));
     scene.record();
@@ -498,7 +498,7 @@ fn time_that_the_api_server_cuts_to_seconds_is_recorded_once() {
 
 struct Scene {
     bmc: Bmc,
-    reading: Option<Result<Said, Unreachable>>,
+    reading: Option<Result<Answers, Unreachable>>,
     servers: Vec<Arc<Server>>,
     unreadable: Vec<String>,
     secret: Option<BmcSecret>,
@@ -567,14 +567,14 @@ impl Scene {
     }
 }
 
-fn said(uuid: Option<&str>) -> Said {
+fn said(uuid: Option<&str>) -> Answers {
     let systems = vec![system(1, uuid)];
-    Said { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
+    Answers { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
 }
 
-fn systems(all: &[(u32, &str)]) -> Said {
+fn systems(all: &[(u32, &str)]) -> Answers {
     let systems = all.iter().map(|(number, uuid)| system(*number, Some(uuid))).collect();
-    Said { systems, ..said(None) }
+    Answers { systems, ..said(None) }
 }
 
 fn system(number: u32, uuid: Option<&str>) -> SystemReading {

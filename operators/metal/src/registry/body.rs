@@ -40,7 +40,7 @@ const PER_ADDRESS: usize = 32;
 pub struct Bodies {
     room: Arc<Semaphore>,
     parsers: Arc<Semaphore>,
-    turns: Arc<Turns>,
+    usage: Arc<Usage>,
 }
 
 impl Default for Bodies {
@@ -48,7 +48,7 @@ impl Default for Bodies {
         Self {
             room: Arc::new(Semaphore::new(UNITS)),
             parsers: Arc::new(Semaphore::new(PARSERS)),
-            turns: Arc::default(),
+            usage: Arc::default(),
         }
     }
 }
@@ -62,12 +62,12 @@ enum Holder {
 
 /// How much everybody reports.
 #[derive(Debug, Default)]
-struct Turns(Mutex<HashMap<Holder, usize>>);
+struct Usage(Mutex<HashMap<Holder, usize>>);
 
 /// What a report holds until it is dealt with.
 #[derive(Debug)]
-pub(super) struct Held {
-    turns: Arc<Turns>,
+pub(super) struct Reservation {
+    usage: Arc<Usage>,
     holder: Holder,
     room: Option<OwnedSemaphorePermit>,
 }
@@ -83,7 +83,7 @@ impl Bodies {
         reporter: &Reporter,
         peer: Option<Peer>,
         body: Body,
-    ) -> Result<(T, Held), Denied> {
+    ) -> Result<(T, Reservation), Denied> {
         let mut held = self.begin(Holder::of(reporter, peer))?;
         let reading = async {
             let bytes = self.collect(body, &mut held).await?;
@@ -99,22 +99,22 @@ impl Bodies {
         Ok((value, held))
     }
 
-    fn begin(&self, holder: Holder) -> Result<Held, Denied> {
+    fn begin(&self, holder: Holder) -> Result<Reservation, Denied> {
         let limit = match holder {
             Holder::Server(_) => PER_SERVER,
             Holder::Address(_) => PER_ADDRESS,
         };
-        let mut turns = self.turns.lock();
-        let turn = turns.entry(holder.clone()).or_default();
+        let mut usage = self.usage.lock();
+        let turn = usage.entry(holder.clone()).or_default();
         if *turn >= limit {
             return Err(Denied::Busy);
         }
         *turn += 1;
-        drop(turns);
-        Ok(Held { turns: Arc::clone(&self.turns), holder, room: None })
+        drop(usage);
+        Ok(Reservation { usage: Arc::clone(&self.usage), holder, room: None })
     }
 
-    async fn collect(&self, body: Body, held: &mut Held) -> Result<Vec<u8>, Denied> {
+    async fn collect(&self, body: Body, held: &mut Reservation) -> Result<Vec<u8>, Denied> {
         let largest = usize::try_from(LARGEST).unwrap_or(usize::MAX);
         let mut pieces = body.into_data_stream();
         let mut bytes = vec![];
@@ -130,7 +130,7 @@ impl Bodies {
     }
 }
 
-impl Held {
+impl Reservation {
     /// Holds as much as `bytes` need.
     fn extend(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<(), Denied> {
         let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -144,19 +144,19 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut turns = self.turns.lock();
-        if let Some(turn) = turns.get_mut(&self.holder) {
+        let mut usage = self.usage.lock();
+        if let Some(turn) = usage.get_mut(&self.holder) {
             *turn -= 1;
             if *turn == 0 {
-                turns.remove(&self.holder);
+                usage.remove(&self.holder);
             }
         }
     }
 }
 
-impl Turns {
+impl Usage {
     fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

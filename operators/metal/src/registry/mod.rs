@@ -25,7 +25,7 @@ use metal_core::{
     registry::Malformed,
     server::boot_id,
 };
-use metal_runtime::{Late, Seldom};
+use metal_runtime::{Deferred, LogLimit};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct Registry {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// Key that registration tokens are issued with.
-    pub key: Late<Key>,
+    pub key: Deferred<Key>,
     /// Key of the tokens with which tenants' systems say that they are up.
     pub boot_key: BootKey,
     /// Whether reports without a token are taken.
@@ -48,7 +48,7 @@ pub struct Registry {
     /// What is being reported.
     pub bodies: Bodies,
     /// Refusals in the log.
-    pub told: Seldom,
+    pub told: LogLimit,
 }
 
 /// Who reports, as far as that is known before the report is read.

@@ -13,7 +13,7 @@ use metal_api::{
     ServerBootConfigurationSpec, ServerSpec, ServerStatus,
 };
 use metal_core::capability::Token;
-use metal_runtime::{Late, Seldom, listener::Peer};
+use metal_runtime::{Deferred, LogLimit, listener::Peer};
 use serde_json::{Value, json};
 use std::{
     convert::Infallible,
@@ -278,7 +278,7 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
     let good = scene.token("server-a", "uid-1.1").as_str().to_owned();
     let forged = Scene { key: other, ..Scene::new(ServerState::Discovery).await };
     let forged = forged.token("server-a", "uid-1.1").as_str().to_owned();
-    let starting = |key: Late<Key>, tokenless| {
+    let starting = |key: Deferred<Key>, tokenless| {
         router(Arc::new(Registry {
             client: recording(&scene.sent),
             view: Arc::default(),
@@ -286,7 +286,7 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
             boot_key: BootKey::new("system"),
             tokenless,
             answers: Family::default(),
-            told: Seldom::default(),
+            told: LogLimit::default(),
             stored: Stored::default(),
             bodies: Bodies::default(),
         }))
@@ -296,12 +296,12 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
         let response = router.oneshot(request).await.unwrap();
         (response.status().as_u16(), response.headers().contains_key("Retry-After"))
     };
-    let key = || Late::from(scene.key.clone());
+    let key = || Deferred::from(scene.key.clone());
     for what in ["register", "bootstate"] {
         let with = |token: &str| format!("/t/{token}/{what}");
         assert_eq!(ask(starting(key(), false), with(&good)).await, (503, true), "{what}");
         assert_eq!(ask(starting(key(), false), with(&forged)).await, (403, false), "{what}");
-        assert_eq!(ask(starting(Late::default(), false), with(&good)).await, (503, true));
+        assert_eq!(ask(starting(Deferred::default(), false), with(&good)).await, (503, true));
         assert_eq!(ask(starting(key(), false), format!("/{what}")).await, (401, false));
         assert_eq!(ask(starting(key(), true), format!("/{what}")).await, (503, true));
     }
@@ -321,7 +321,7 @@ async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
         boot_key: BootKey::new("system"),
         tokenless: false,
         answers: Family::default(),
-        told: Seldom::default(),
+        told: LogLimit::default(),
         stored: Stored::default(),
         bodies: Bodies::default(),
     };
@@ -458,7 +458,7 @@ impl Scene {
             boot_key: BootKey::new("system"),
             tokenless: self.tokenless,
             answers: Family::default(),
-            told: Seldom::default(),
+            told: LogLimit::default(),
             stored: Stored::default(),
             bodies: Bodies::default(),
         });

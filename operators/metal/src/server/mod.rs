@@ -79,7 +79,7 @@ pub async fn pass<C: Connect>(
             write => return carry_out(&ctx, &server, write).await,
         }
     }
-    Err(Error::Restless)
+    Err(Error::TooManyTurns)
 }
 
 /// Observes and decides.

@@ -92,7 +92,7 @@ async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() 
     });
     let leases = Api::default_namespaced(Client::new(service, "default"));
     let candidate = metal_runtime::lease::Candidate::new(leases, "lease", "me");
-    Arc::get_mut(&mut scene.ctx).unwrap().tenure = candidate.tenure();
+    Arc::get_mut(&mut scene.ctx).unwrap().leadership = candidate.leadership();
     let error = scene.pass().await.unwrap_err();
     assert!(matches!(error, Error::Bmc(BmcError::Withdrawn(_))), "{error:?}");
     assert_eq!(scene.bmc.steps(), []);
@@ -220,7 +220,7 @@ pub(crate) fn context(
         default_scheme: Scheme::Http,
         verification: Verification::Pinned,
         holds_new: false,
-        strangers: Semaphore::new(1),
+        unanswered: Semaphore::new(1),
         mac_prefixes: Arc::new(MacPrefixes::default()),
         discovery: DiscoveryBoot {
             os_image: "registry.example/os:1".to_owned(),
@@ -231,7 +231,7 @@ pub(crate) fn context(
         },
         media: None,
         unreadable: channel(1).0,
-        tenure: metal_runtime::tenure::Tenure::default(),
+        leadership: metal_runtime::leadership::Leadership::default(),
         started: Timestamp::now(),
     }
 }

@@ -59,7 +59,7 @@ async fn a_mac_address_that_contradicts_the_uuid_boots_nothing() {
     assert_eq!(machines.boot_of(identity(Some(UUID), Some(other.1))), ambiguous);
     assert_eq!(machines.boot_of(identity(Some(other.0), Some(MAC))), ambiguous);
     assert_eq!(machines.boot_of(identity(Some(SWAPPED), Some(other.1))), ambiguous);
-    assert_eq!(machines.quarrels.noted(), [["a", "b"], ["b", "a"], ["a", "b"]]);
+    assert_eq!(machines.identity_conflicts.noted(), [["a", "b"], ["b", "a"], ["a", "b"]]);
     let new_interface = identity(Some(UUID), Some("02:00:00:00:00:99"));
     assert!(matches!(machines.boot_of(new_interface), Boot::Assigned { .. }));
 }

@@ -25,7 +25,7 @@ const SHOWN: Duration = Duration::from_mins(1);
 
 /// How many new BMCs there were of late.
 #[derive(Debug, Default)]
-pub struct Crowd(Mutex<State>);
+pub struct NewBmcs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -35,7 +35,7 @@ struct State {
     told: Option<Instant>,
 }
 
-impl Crowd {
+impl NewBmcs {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -108,7 +108,7 @@ fn recorder_with(api: &Api, more: &str) -> Recorder {
         },
         listed: Readiness::default().note("endpoints", "the API server"),
         failures: Failures::default(),
-        crowd: Crowd::default(),
+        crowd: NewBmcs::default(),
         client,
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     machines::Machines,
     published::Published,
     publisher::Publisher,
-    recorder::{self, Crowd, MANAGER, Recorder, Sightings},
+    recorder::{self, MANAGER, NewBmcs, Recorder, Sightings},
     standby,
 };
 use anyhow::Context as _;
@@ -131,6 +131,6 @@ fn recorder(
         reporter,
         listed: readiness.note("endpoints", "the API server"),
         failures: Failures::default(),
-        crowd: Crowd::default(),
+        crowd: NewBmcs::default(),
     }
 }

@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 /// What there is around the servers.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct ServerContext<'a> {
     pub(super) args: &'a Args,
     pub(super) files: &'a Files,
     pub(super) cluster: Option<&'a Cluster>,
     pub(super) guests: &'a Guests,
 }
 
-impl Around<'_> {
+impl ServerContext<'_> {
     /// What one of the two DHCP servers is made of.
     fn parts<M>(&self, metrics: M, ready: Gate) -> Parts<M> {
         Parts {
@@ -62,7 +62,7 @@ pub(super) struct Servers {
 impl Servers {
     /// Starts them; each has its sockets open then, or has failed.
     pub(super) async fn start(
-        around: &Around<'_>,
+        around: &ServerContext<'_>,
         metrics: &Metrics,
         readiness: &Readiness,
         registry: &mut Registry,

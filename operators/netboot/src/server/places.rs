@@ -39,7 +39,7 @@ impl Server {
                 self.forget_waiting();
                 self.links.extend(missing);
                 self.links.retain(|link| places(&config).any(|place| place == link.place));
-                self.ledger.leases.reconfigure(&config, Timestamp::now());
+                self.lease_store.leases.reconfigure(&config, Timestamp::now());
                 self.config = config;
                 self.open_prober();
                 self.look_after_links();

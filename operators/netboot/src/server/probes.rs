@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// An offer, and where it goes.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PendingOffer {
     /// Not a number: links come and go.
     place: Place,
     from: SocketAddrV4,
@@ -50,7 +50,7 @@ impl Server {
         if !must_wait {
             return Some(reply);
         }
-        let held = Held { place: self.links[link].place.clone(), from, reply };
+        let held = PendingOffer { place: self.links[link].place.clone(), from, reply };
         prober.ask(address, held).err().map(|held| held.reply)
     }
 
@@ -61,7 +61,7 @@ impl Server {
         let is_busy = !outcomes.is_empty();
         for outcome in outcomes {
             match outcome {
-                Outcome::Free(Held { place, from, reply }) => {
+                Outcome::Free(PendingOffer { place, from, reply }) => {
                     if let Some(link) = self.links.iter().position(|link| link.place == place) {
                         batch.reply(link, from, *reply, false, None);
                     }
@@ -73,10 +73,10 @@ impl Server {
     }
 
     fn quarantine(&mut self, address: Ipv4Addr) {
-        let Some(lease) = self.ledger.leases.get(address) else { return };
+        let Some(lease) = self.lease_store.leases.get(address) else { return };
         let lease: Lease = lease.declined(Timestamp::now());
         tracing::warn!(%address, "somebody uses an address of ours; it rests for an hour");
         self.metrics.conflicted();
-        self.ledger.record(lease);
+        self.lease_store.record(lease);
     }
 }

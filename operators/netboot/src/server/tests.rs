@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     lease_file::LeaseFile,
     machines::tests::with_an_idle_machine,
-    published::{Published, Standing},
+    published::{Published, Role},
     recorder::Sightings,
 };
 use metal_api::MacAddr;
@@ -207,7 +207,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let mut server = Server::open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
-    server.ledger.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
     timeout(PATIENCE, readable(&server.links)).await.unwrap();
     assert!(server.turn(&mut Batch::default()));
@@ -224,11 +224,11 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let (sightings, path) = (Sightings::default(), folder.path().join("leases"));
     let mut server = Server::open(parts(&config, &sightings, Some(&path))).unwrap();
-    server.ledger.fail_writes();
+    server.lease_store.fail_writes();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.links[0].socket.local_addr().unwrap();
     let mut batch = Batch::default();
-    server.ledger.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     // An offer is a promise of nothing, and is made; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();
@@ -261,7 +261,7 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     let theirs = Ipv4Addr::new(10, 77, 0, 100);
     let bound = Lease { state: dhcp::State::Bound, ..offer(HOST, theirs) };
     published.hear(bound.at(theirs.into()));
-    published.stand(Standing::Leads);
+    published.stand(Role::Leads);
     relay.send_to(&request(HOST, theirs).encode(), address).await.unwrap();
     timeout(PATIENCE, readable(&server.links)).await.unwrap();
     assert!(server.turn(&mut batch));
@@ -323,7 +323,7 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
 async fn a_client_that_is_known_is_answered_before_a_crowd_that_is_not() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let mut server = Server::open(parts(&config, &Sightings::default(), None)).unwrap();
-    server.ledger.record(offer(HOST, [10, 77, 0, 100].into()));
+    server.lease_store.record(offer(HOST, [10, 77, 0, 100].into()));
     let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 67);
     let asked = |packet| Asked { link: 0, from, to: None, packet };
     for number in 0..100_000_u32 {

@@ -46,7 +46,7 @@ pub(super) struct Greetings {
 
 /// Where their sockets are waited for.
 #[derive(Debug)]
-pub(super) struct Ears(Epoll);
+pub(super) struct Poller(Epoll);
 
 impl Greeting {
     /// Gives the first answer.
@@ -130,7 +130,7 @@ impl Greetings {
 /// What follows: the step that the client's answer leads to, or the end.
 pub(super) type Next = Result<Step, Outcome>;
 
-impl Ears {
+impl Poller {
     /// # Errors
     ///
     /// If the kernel has no room for it.
@@ -143,13 +143,13 @@ impl Ears {
     /// # Errors
     ///
     /// If the kernel has no room for it.
-    pub(super) fn listen_to(&self, id: Id, running: &Running) -> io::Result<()> {
+    pub(super) fn register(&self, id: Id, running: &Running) -> io::Result<()> {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, id.into());
         self.0.add(running.peer.as_fd(), event).map_err(Into::into)
     }
 
     /// Another thread waits for it from now on.
-    pub(super) fn leave(&self, running: &Running) {
+    pub(super) fn deregister(&self, running: &Running) {
         // It is not there if it was never waited for, which is as good.
         self.0.delete(running.peer.as_fd()).ok();
     }
@@ -169,7 +169,7 @@ pub(super) fn look_after<'scope>(server: &'scope Server, scope: &'scope Scope<'s
     let mut events = [EpollEvent::empty(); EVENTS];
     let mut expired = Instant::now();
     while !server.is_stopping.load(Ordering::Relaxed) {
-        let count = server.ears.wait(&mut events).unwrap_or_else(|error| {
+        let count = server.poller.wait(&mut events).unwrap_or_else(|error| {
             tracing::warn!(%error, "no answer taken");
             std::thread::sleep(TICK);
             0

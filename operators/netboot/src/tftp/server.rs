@@ -3,7 +3,7 @@
 use super::{
     BOUNDS,
     file::open_below,
-    greeting::{Ears, Greeting, Greetings},
+    greeting::{Greeting, Greetings, Poller},
     metrics::Metrics,
     queue::Queue,
     socket::Peer,
@@ -18,7 +18,7 @@ use metal_core::{
         Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error, served,
     },
 };
-use metal_runtime::{Seldom, report::Chain};
+use metal_runtime::{LogLimit, report::Chain};
 use std::{
     collections::HashMap,
     fmt::Display,
@@ -45,10 +45,10 @@ pub(super) struct Server {
     guests: Guests,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
-    pub(super) ears: Ears,
+    pub(super) poller: Poller,
     queue: Queue,
     table: Mutex<Table>,
-    told: Seldom,
+    told: LogLimit,
 }
 
 #[derive(Debug)]
@@ -85,17 +85,17 @@ impl Server {
             guests,
             metrics,
             is_stopping: AtomicBool::new(false),
-            ears: Ears::open()?,
+            poller: Poller::open()?,
             queue: Queue::new(),
             table: Mutex::new(table),
-            told: Seldom::default(),
+            told: LogLimit::default(),
         })
     }
 
     /// Takes a request from the kernel; it is answered in its turn.
     pub(super) fn take_in(&self, asked: Request<'_>) {
         if self.queue.push(self.standing_of(asked.client.ip()), asked) {
-            self.metrics.refused("Crowded");
+            self.metrics.refused("Overloaded");
         }
     }
 
@@ -120,7 +120,7 @@ impl Server {
         let packet = Packet::decode(asked.bytes);
         let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
         if is_request && !self.guests.admits(asked.client.ip()) {
-            return self.metrics.refused("Crowded");
+            return self.metrics.refused("Overloaded");
         }
         match packet {
             Ok(Packet::Read(read)) => {
@@ -177,7 +177,7 @@ impl Server {
         let opened = open_below(root, &path)?;
         let greet = || {
             let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
-            self.ears.listen_to(id, &running)?;
+            self.poller.register(id, &running)?;
             // A socket that says so now would say so at the next packet.
             io::Result::Ok(Greeting::begin(id, asked.client, path, running).ok())
         };
@@ -258,7 +258,7 @@ impl Server {
         mut greeting: Greeting,
         step: Step,
     ) {
-        self.ears.leave(&greeting.running);
+        self.poller.deregister(&greeting.running);
         let is_replaced = match self.prove(greeting.id) {
             Ok(is_replaced) => is_replaced,
             Err(refusal) => return self.refuse_late(&greeting, refusal),

@@ -40,7 +40,7 @@ pub(super) struct Requests {
 
 /// A packet that came in.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct Datagram {
     /// How long it is; longer packets than requests are cut off.
     pub(super) len: usize,
     /// Who sent it.
@@ -82,7 +82,7 @@ impl Requests {
     pub(super) fn receive(
         &self,
         buffer: &mut [u8; MAX_REQUEST + 1],
-    ) -> io::Result<Option<Arrival>> {
+    ) -> io::Result<Option<Datagram>> {
         let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
         let mut slices = [IoSliceMut::new(buffer)];
         let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
@@ -94,7 +94,7 @@ impl Requests {
         let from = message.address.as_ref().and_then(address_of);
         let to = message.cmsgs()?.find_map(|control| destination(&control));
         let from = from.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok(Some(Arrival {
+        Ok(Some(Datagram {
             len: message.bytes,
             from,
             to: to.filter(|to| to.is_ipv6() == self.is_v6),

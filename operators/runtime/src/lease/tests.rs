@@ -216,7 +216,7 @@ fn refusal(code: StatusCode) -> Response<Body> {
 async fn who_does_not_hold_the_lease_has_no_tenure() {
     let server = Leases::default();
     let (mut first, mut second) = (server.candidate("a"), server.candidate("b"));
-    let (of_first, of_second) = (first.tenure(), second.tenure());
+    let (of_first, of_second) = (first.leadership(), second.leadership());
     assert!(!of_first.holds());
     first.lead().await;
     assert!(of_first.holds());

@@ -26,7 +26,7 @@ mod table;
 pub use files::raise_file_limit;
 pub use limits::Limits;
 
-use crate::Seldom;
+use crate::LogLimit;
 use axum::{Router, body::Body, extract::Request, response::Response};
 use body::{Received, Sent, discard};
 use connection::Connection;
@@ -79,7 +79,7 @@ pub async fn serve(
     let mut sweep = interval(limits.sweep());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();
-    let told = Arc::<Seldom>::default();
+    let told = Arc::<LogLimit>::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -138,7 +138,7 @@ struct Talk {
     limits: Limits,
     router: Router,
     shutdown: CancellationToken,
-    told: Arc<Seldom>,
+    told: Arc<LogLimit>,
 }
 
 /// One connection, from its first byte until it ends or has to go.

@@ -120,7 +120,7 @@ async fn an_api_server_that_comes_back_replaces_the_key_of_the_file() {
     let server = Server::default();
     server.holds("YXBp");
     server.says(Some(0));
-    let late = Late::from(b"file".to_vec());
+    let late = Deferred::from(b"file".to_vec());
     let key = key_of(&server, None);
     let follow = key.follow(parse, &late);
     let mut follow = std::pin::pin!(follow);

@@ -22,12 +22,12 @@ async fn a_server_gets_what_it_boots_at_its_own_address_and_nobody_else_does() {
     let leased =
         vec![lease(OURS, MAC), lease("2001:db8::77", MAC), lease(STRANGER, "02:00:00:00:00:02")];
     for (addresses, stranger) in [(Addresses::Leased, 403), (Addresses::Any, 200)] {
-        let mut booth = offering(&registry, leasing(&registry, leased.clone()).await).await;
-        (booth.site.by_uuid, booth.site.addresses) = (ByUuid::Always, addresses);
-        let site = paths(&booth, &registry).await;
-        let answers = booth.site.answers.clone();
-        let (router, _cluster, _dir) = booth.router();
-        for path in site.iter().filter(|path| *path != "/httpboot") {
+        let mut server = offering(&registry, leasing(&registry, leased.clone()).await).await;
+        (server.state.by_uuid, server.state.addresses) = (ByUuid::Always, addresses);
+        let state = paths(&server, &registry).await;
+        let answers = server.state.answers.clone();
+        let (router, _cluster, _dir) = server.router();
+        for path in state.iter().filter(|path| *path != "/httpboot") {
             let from = async |peer, forwarded: &[(&str, &str)]| {
                 ask(&router, Method::GET, path, forwarded, peer).await
             };
@@ -58,12 +58,12 @@ async fn who_asks_from_elsewhere_is_told_what_is_told_outside_of_the_window() {
         if !is_open {
             lost(&mut objects.servers[0]);
         }
-        let mut booth = offering(&registry, objects).await;
-        booth.site.by_uuid = ByUuid::Always;
-        let site = [format!("/ipxe/{UUID}"), format!("/ignition/{UUID}")];
-        let link = paths(&booth, &registry).await.pop().unwrap();
-        let (router, _cluster, _dir) = booth.router();
-        for path in site.iter().chain([&link]) {
+        let mut server = offering(&registry, objects).await;
+        server.state.by_uuid = ByUuid::Always;
+        let state = [format!("/ipxe/{UUID}"), format!("/ignition/{UUID}")];
+        let link = paths(&server, &registry).await.pop().unwrap();
+        let (router, _cluster, _dir) = server.router();
+        for path in state.iter().chain([&link]) {
             for agent in ["iPXE/1.21.1+", "UefiHttpBoot/1.0"] {
                 let headers = [("user-agent", agent)];
                 let got = ask(&router, Method::GET, path, &headers, STRANGER).await;
@@ -87,9 +87,9 @@ async fn who_is_refused_waits_as_long_whether_the_window_is_open_or_not() {
         if !is_open {
             lost(&mut objects.servers[0]);
         }
-        let mut booth = Booth::with(objects).await;
-        booth.site.patience = Duration::from_millis(300);
-        let (router, _cluster, _dir) = booth.router();
+        let mut server = TestServer::with(objects).await;
+        server.state.patience = Duration::from_millis(300);
+        let (router, _cluster, _dir) = server.router();
         let begun = Instant::now();
         let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], STRANGER).await;
         assert_eq!(got.status, 403);
@@ -99,10 +99,10 @@ async fn who_is_refused_waits_as_long_whether_the_window_is_open_or_not() {
 
 #[tokio::test]
 async fn a_machine_that_has_just_got_another_address_is_not_refused() {
-    let mut booth = Booth::with(Objects { leases: vec![lease(OURS, MAC)], ..ours() }).await;
-    booth.site.patience = Duration::from_mins(1);
-    let view = Arc::clone(&booth.site.view);
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects { leases: vec![lease(OURS, MAC)], ..ours() }).await;
+    server.state.patience = Duration::from_mins(1);
+    let view = Arc::clone(&server.state.view);
+    let (router, _cluster, _dir) = server.router();
     let path = format!("/ipxe/{UUID}");
     tokio::time::pause();
     let asked = ask(&router, Method::GET, &path, &[], STRANGER);
@@ -123,8 +123,8 @@ async fn where_no_lease_is_known_anybody_asks() {
     };
     let of_nobody = [lease(OURS, "id-00ff"), lease(OURS, "02:00:00:00:00:02")].map(|it| vec![it]);
     for leases in [vec![], vec![old]].into_iter().chain(of_nobody) {
-        let booth = Booth::with(Objects { leases: leases.clone(), ..ours() }).await;
-        let (router, _cluster, _dir) = booth.router();
+        let server = TestServer::with(Objects { leases: leases.clone(), ..ours() }).await;
+        let (router, _cluster, _dir) = server.router();
         let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], STRANGER).await;
         assert_eq!(got.status, 200, "{leases:?}");
     }
@@ -138,8 +138,8 @@ async fn no_server_asks_for_another_one_that_has_no_lease_yet() {
     objects.servers.push(other);
     objects.leases =
         vec![lease(STRANGER, "02:00:00:AA:00:02"), lease("192.0.2.79", "02:00:00:AA:00:03")];
-    let booth = Booth::with(objects).await;
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(objects).await;
+    let (router, _cluster, _dir) = server.router();
     // The last one may be an interface that its inventory lacks.
     for (peer, status) in [(STRANGER, 403), (OURS, 200), ("192.0.2.79", 200)] {
         let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], peer).await;
@@ -151,8 +151,8 @@ async fn no_server_asks_for_another_one_that_has_no_lease_yet() {
 async fn who_takes_the_mac_address_of_a_machine_does_not_keep_it_out() {
     // netboot gives both the same address in one subnet, and one each in two.
     let leases = vec![lease("198.51.100.1", MAC), lease(OURS, MAC)];
-    let booth = Booth::with(Objects { leases, ..ours() }).await;
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects { leases, ..ours() }).await;
+    let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], OURS).await;
     assert_eq!(got.status, 200);
 }
@@ -164,8 +164,8 @@ async fn a_mac_address_that_several_servers_have_binds_none_of_them() {
     twin.status.as_mut().unwrap().network_interfaces = interfaces();
     objects.servers.push(twin);
     objects.leases = vec![lease(OURS, MAC)];
-    let booth = Booth::with(objects).await;
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(objects).await;
+    let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], STRANGER).await;
     assert_eq!(got.status, 200);
 }
@@ -174,8 +174,8 @@ async fn a_mac_address_that_several_servers_have_binds_none_of_them() {
 async fn a_dhcp_server_that_is_trusted_asks_for_the_machine_that_it_names() {
     let http = vec![http_config("claim")];
     let objects = Objects { http, ipxe: vec![], leases: vec![lease(OURS, MAC)], ..ours() };
-    let booth = Booth::with(objects).await;
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(objects).await;
+    let (router, _cluster, _dir) = server.router();
     for (named, status) in [
         ("10.1.1.1, 02:00:00:aa:00:01", 200),
         ("02-00-00-AA-00-01", 200),
@@ -198,9 +198,9 @@ async fn what_was_made_by_hand_is_for_the_addresses_that_it_names() {
     script.metadata.owner_references = None;
     script.spec.system_ips = vec!["192.0.2.80".to_owned()];
     let objects = Objects { http: vec![config], ipxe: vec![script], ..Objects::default() };
-    let mut booth = Booth::with(Objects { leases: vec![lease(OURS, MAC)], ..objects }).await;
-    booth.site.by_uuid = ByUuid::Always;
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects { leases: vec![lease(OURS, MAC)], ..objects }).await;
+    server.state.by_uuid = ByUuid::Always;
+    let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::GET, "/httpboot", &[], "10.1.1.1").await;
     assert_eq!(got.status, 200, "{}", got.body);
     let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], STRANGER).await;
@@ -215,8 +215,8 @@ async fn a_bmc_reads_a_medium_from_its_own_address_and_the_host_its_ignition_fro
     objects.ipxe.clear();
     let method = (annotation::BOOT_METHOD.to_owned(), "virtual-media".to_owned());
     objects.servers[0].metadata.annotations = Some([method].into());
-    let booth = offering(&registry, objects).await;
-    let boot = booth.site.view.configurations.all()[0].metadata.uid.clone().unwrap();
+    let server = offering(&registry, objects).await;
+    let boot = server.state.view.configurations.all()[0].metadata.uid.clone().unwrap();
     let claims = |purpose| Claims {
         purpose,
         server: "server".to_owned(),
@@ -225,7 +225,7 @@ async fn a_bmc_reads_a_medium_from_its_own_address_and_the_host_its_ignition_fro
     };
     let medium = issue(&key(), &claims(Purpose::Medium)).unwrap();
     let ignition = issue(&key(), &claims(Purpose::Ignition)).unwrap();
-    let (router, _cluster, _dir) = booth.router();
+    let (router, _cluster, _dir) = server.router();
     let medium = format!("/media/{}.iso", medium.as_str());
     assert_eq!(ask(&router, Method::HEAD, &medium, &[], "198.51.100.9").await.status, 200);
     let ignition = format!("/ignition/t/{}/{UUID}", ignition.as_str());
@@ -235,10 +235,10 @@ async fn a_bmc_reads_a_medium_from_its_own_address_and_the_host_its_ignition_fro
 
 #[tokio::test]
 async fn strangers_behind_a_proxy_do_not_use_up_the_fetches_of_a_machine_behind_it() {
-    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.site.by_uuid = ByUuid::Always;
-    booth.site.gate = Gate::new(2, Duration::from_mins(30));
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.by_uuid = ByUuid::Always;
+    server.state.fetch_limit = FetchLimit::new(2, Duration::from_mins(30));
+    let (router, _cluster, _dir) = server.router();
     let path = format!("/ignition/{UUID}");
     for behind in [STRANGER, OURS] {
         for status in [200, 200, 429] {

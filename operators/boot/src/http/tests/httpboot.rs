@@ -8,7 +8,7 @@ const FORWARDED: &str = "x-forwarded-for";
 #[tokio::test]
 async fn a_machine_is_found_by_any_of_its_addresses() {
     for identifiers in ["10.1.1.1", "192.0.2.9, 02-00-00-AA-00-01", "::ffff:10.1.1.1"] {
-        let got = ask_for(Booth::with(Objects::ready_for_http()).await, identifiers).await;
+        let got = ask_for(TestServer::with(Objects::ready_for_http()).await, identifiers).await;
         assert_eq!(got.status, 200, "{identifiers}");
         assert_eq!(got.header("content-type"), Some("application/json"));
         let body: Value = serde_json::from_str(&got.body).unwrap();
@@ -22,20 +22,20 @@ async fn a_machine_is_found_by_any_of_its_addresses() {
 async fn who_a_proxy_names_with_a_port_is_the_same_machine() {
     for identifiers in ["10.1.1.1:51234", "\"10.1.1.1\"", "[::ffff:10.1.1.1]:443", "0200.00aa.0001"]
     {
-        let got = ask_for(Booth::with(Objects::ready_for_http()).await, identifiers).await;
+        let got = ask_for(TestServer::with(Objects::ready_for_http()).await, identifiers).await;
         assert_eq!(got.status, 200, "{identifiers}");
     }
     // One whom nobody can read never gets the default of strangers.
     for identifiers in ["unknown", "10.1.1.1x", "_hidden, 192.0.2.9"] {
-        let mut booth = Booth::with(Objects::ready_for_http()).await;
-        booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
-        assert_eq!(ask_for(booth, identifiers).await.status, 400, "{identifiers}");
+        let mut server = TestServer::with(Objects::ready_for_http()).await;
+        server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+        assert_eq!(ask_for(server, identifiers).await.status, 400, "{identifiers}");
     }
 }
 
 #[tokio::test]
 async fn whoever_is_not_trusted_asks_for_itself() {
-    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_http()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::ready_for_http()).await.router();
     let headers = [(FORWARDED, "10.1.1.1")];
     let got = ask(&router, Method::GET, "/httpboot", &headers, "192.0.2.1").await;
     assert_eq!(got.status, 500, "it is unknown, and there is no default");
@@ -45,13 +45,13 @@ async fn whoever_is_not_trusted_asks_for_itself() {
 
 #[tokio::test]
 async fn an_unknown_machine_gets_the_default_if_there_is_one() {
-    let got = ask_for(Booth::with(Objects::ready_for_http()).await, "192.0.2.9").await;
+    let got = ask_for(TestServer::with(Objects::ready_for_http()).await, "192.0.2.9").await;
     let text = "HTTP boot is not configured (missing default UKI)\n";
     assert_eq!((got.status, got.body.as_str()), (500, text));
 
-    let mut booth = Booth::with(Objects::ready_for_http()).await;
-    booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
-    let got = ask_for(booth, "192.0.2.9").await;
+    let mut server = TestServer::with(Objects::ready_for_http()).await;
+    server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+    let got = ask_for(server, "192.0.2.9").await;
     let body: Value = serde_json::from_str(&got.body).unwrap();
     assert_eq!(body, json!({"ClientIPs": "192.0.2.9", "UKIURL": "http://a/uki.efi"}));
 }
@@ -82,24 +82,24 @@ async fn a_known_machine_never_gets_the_default() {
         ..Objects::default()
     };
     for (objects, status) in [(not_ready, 503), (elsewhere, 404), (twins, 500)] {
-        let mut booth = Booth::with(objects).await;
-        booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
-        assert_eq!(ask_for(booth, "10.1.1.1").await.status, status);
+        let mut server = TestServer::with(objects).await;
+        server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+        assert_eq!(ask_for(server, "10.1.1.1").await.status, status);
     }
-    let mut booth = Booth::starting().await;
-    booth.site.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
-    assert_eq!(ask_for(booth, "10.1.1.1").await.status, 503, "nobody is unknown yet");
+    let mut server = TestServer::starting().await;
+    server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+    assert_eq!(ask_for(server, "10.1.1.1").await.status, 503, "nobody is unknown yet");
 }
 
 #[tokio::test]
 async fn a_default_image_that_cannot_be_had_is_an_error() {
-    let mut booth = Booth::with(Objects::default()).await;
-    booth.site.default_uki = DefaultUki::Image("quay.io/a/b:1".to_owned());
-    let got = ask_for(booth, "10.1.1.1").await;
+    let mut server = TestServer::with(Objects::default()).await;
+    server.state.default_uki = DefaultUki::Image("quay.io/a/b:1".to_owned());
+    let got = ask_for(server, "10.1.1.1").await;
     assert_eq!((got.status, got.body.as_str()), (500, "Internal Server Error\n"));
 }
 
-async fn ask_for(booth: Booth, identifiers: &str) -> Got {
-    let (router, _cluster, _dir) = booth.router();
+async fn ask_for(server: TestServer, identifiers: &str) -> Got {
+    let (router, _cluster, _dir) = server.router();
     ask(&router, Method::GET, "/httpboot", &[(FORWARDED, identifiers)], "10.0.0.1").await
 }

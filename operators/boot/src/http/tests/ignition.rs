@@ -12,7 +12,7 @@ const BUTANE: &str = "{variant: fcos, version: 1.3.0, systemd: {units: [{name: a
 
 #[tokio::test]
 async fn the_url_in_the_script_fetches_the_ignition() {
-    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::ready_for_ipxe()).await.router();
     let script = get(&router, &format!("/ipxe/{UUID}")).await.body;
     let (_, url) = script.split_once("ignition.config.url=${ipxe-svc}").unwrap();
     let got = get(&router, url.split(' ').next().unwrap()).await;
@@ -31,10 +31,10 @@ async fn butane_is_translated_and_everything_else_handed_on() {
         (vec![("other", "x")], 404, "Resource Not Found"),
     ];
     for (entries, status, begins) in cases {
-        let booth = Booth::with(Objects::ready_for_ipxe()).await;
-        booth.cluster.put_secret("ignition", &entries);
-        let path = booth.path(&claims());
-        let got = booth.get(&path).await;
+        let server = TestServer::with(Objects::ready_for_ipxe()).await;
+        server.cluster.put_secret("ignition", &entries);
+        let path = server.path(&claims());
+        let got = server.get(&path).await;
         assert_eq!(got.status, status, "{entries:?}");
         assert!(got.body.starts_with(begins), "{}", got.body);
     }
@@ -44,19 +44,19 @@ async fn butane_is_translated_and_everything_else_handed_on() {
 async fn a_boot_without_ignition_or_secret_is_not_found() {
     let mut objects = Objects::ready_for_ipxe();
     objects.ipxe[0].spec.ignition_secret_ref = None;
-    let booth = Booth::with(objects).await;
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 404);
+    let server = TestServer::with(objects).await;
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 404);
 
     let mut objects = Objects::ready_for_ipxe();
     objects.ipxe[0].spec.ignition_secret_ref = Some(LocalObjectReference::new("gone"));
-    let booth = Booth::with(objects).await;
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 404);
+    let server = TestServer::with(objects).await;
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 404);
 
-    let booth = Booth::with(Objects::default()).await;
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 404);
+    let server = TestServer::with(Objects::default()).await;
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 404);
 }
 
 #[tokio::test]
@@ -69,16 +69,16 @@ async fn only_the_token_of_this_very_boot_opens() {
         Claims { expires: Timestamp::now() - Duration::from_secs(1), ..good },
     ];
     for claims in cases {
-        let booth = Booth::with(Objects::ready_for_ipxe()).await;
-        let path = booth.path(&claims);
-        let got = booth.get(&path).await;
+        let server = TestServer::with(Objects::ready_for_ipxe()).await;
+        let path = server.path(&claims);
+        let got = server.get(&path).await;
         assert_eq!((got.status, got.body.as_str()), (403, "Forbidden\n"), "{claims:?}");
     }
     let foreign = Key::new(&[8; Key::MIN]).unwrap();
     let foreign = issue(&foreign, &claims()).unwrap();
     for token in [foreign.as_str(), "", "AAAA", "%00"] {
-        let booth = Booth::with(Objects::ready_for_ipxe()).await;
-        let got = booth.get(&format!("/ignition/t/{token}/{UUID}")).await;
+        let server = TestServer::with(Objects::ready_for_ipxe()).await;
+        let got = server.get(&format!("/ignition/t/{token}/{UUID}")).await;
         assert_eq!(got.status, 403, "{token}");
     }
 }
@@ -103,9 +103,9 @@ async fn a_uuid_alone_opens_only_where_no_script_of_ours_could_carry_a_token() {
     ];
     for (at, (objects, by_uuid, status)) in cases.into_iter().enumerate() {
         for path in ["/ignition", "/ignition/some/where"] {
-            let mut booth = Booth::with(objects.clone()).await;
-            booth.site.by_uuid = by_uuid;
-            let got = booth.get(&format!("{path}/{}", UUID.to_uppercase())).await;
+            let mut server = TestServer::with(objects.clone()).await;
+            server.state.by_uuid = by_uuid;
+            let got = server.get(&format!("{path}/{}", UUID.to_uppercase())).await;
             assert_eq!(got.status, status, "case {at}");
         }
     }
@@ -113,10 +113,10 @@ async fn a_uuid_alone_opens_only_where_no_script_of_ours_could_carry_a_token() {
 
 #[tokio::test]
 async fn a_boot_that_asks_too_often_has_to_wait() {
-    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.site.gate = Gate::new(2, Duration::from_mins(30));
-    let path = booth.path(&claims());
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.fetch_limit = FetchLimit::new(2, Duration::from_mins(30));
+    let path = server.path(&claims());
+    let (router, _cluster, _dir) = server.router();
     for status in [200, 200, 429] {
         assert_eq!(get(&router, &path).await.status, status);
     }
@@ -125,28 +125,28 @@ async fn a_boot_that_asks_too_often_has_to_wait() {
 
 #[tokio::test]
 async fn what_is_not_ready_or_not_known_yet_is_asked_for_again() {
-    let booth = Booth::starting().await;
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 503);
+    let server = TestServer::starting().await;
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 503);
 
     let configurations = vec![configuration("claim", Some(BootState::Error))];
     let objects = Objects { configurations, ..Objects::ready_for_ipxe() };
-    let booth = Booth::with(objects).await;
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 503);
+    let server = TestServer::with(objects).await;
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 503);
 
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.cluster.go_down();
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 503);
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.cluster.go_down();
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 503);
 }
 
 #[tokio::test]
 async fn a_secret_is_read_once_and_again_when_it_has_changed() {
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    let path = booth.path(&claims());
-    let secrets = Arc::clone(&booth.site.secrets);
-    let (router, cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    let path = server.path(&claims());
+    let secrets = Arc::clone(&server.state.secrets);
+    let (router, cluster, _dir) = server.router();
     for _ in 0..5 {
         assert_eq!(get(&router, &path).await.body, "{}");
     }
@@ -158,10 +158,10 @@ async fn a_secret_is_read_once_and_again_when_it_has_changed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_after() {
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    let path = booth.path(&claims());
-    let secrets = Arc::clone(&booth.site.secrets);
-    let (router, cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    let path = server.path(&claims());
+    let secrets = Arc::clone(&server.state.secrets);
+    let (router, cluster, _dir) = server.router();
     assert_eq!(get(&router, &path).await.body, "{}");
     cluster.go_down();
     for _ in 0..10 {
@@ -182,10 +182,10 @@ async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_a
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_nobody_watches_is_read_again_when_a_machine_asks() {
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.site.secrets.set_watched(false);
-    let path = booth.path(&claims());
-    let (router, cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.secrets.set_watched(false);
+    let path = server.path(&claims());
+    let (router, cluster, _dir) = server.router();
     assert_eq!(get(&router, &path).await.body, "{}");
     cluster.put_secret("ignition", &[("ignition", "new")]);
     advance(Duration::from_secs(1)).await;
@@ -197,10 +197,10 @@ async fn a_secret_that_nobody_watches_is_read_again_when_a_machine_asks() {
 
 #[tokio::test]
 async fn an_ignition_that_was_handed_out_is_noted() {
-    let booth = Booth::with(Objects::ready_for_http()).await;
-    let fetches = Arc::clone(&booth.site.fetches);
-    let path = booth.path(&claims());
-    assert_eq!(booth.get(&path).await.status, 200);
+    let server = TestServer::with(Objects::ready_for_http()).await;
+    let fetches = Arc::clone(&server.state.fetches);
+    let path = server.path(&claims());
+    assert_eq!(server.get(&path).await.status, 200);
     let config = ConfigRef::new(crate::Kind::Http, (NAMESPACE.into(), "claim".into()));
     let noted = fetches.of(&config, Some("claim-config-uid"));
     assert_eq!(noted, Fetched { script: false, ignition: true });
@@ -209,11 +209,11 @@ async fn an_ignition_that_was_handed_out_is_noted() {
 
 #[tokio::test]
 async fn who_only_looks_at_an_ignition_has_not_fetched_it() {
-    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.site.gate = Gate::new(2, Duration::from_mins(30));
-    let fetches = Arc::clone(&booth.site.fetches);
-    let path = booth.path(&claims());
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.fetch_limit = FetchLimit::new(2, Duration::from_mins(30));
+    let fetches = Arc::clone(&server.state.fetches);
+    let path = server.path(&claims());
+    let (router, _cluster, _dir) = server.router();
     for _ in 0..20 {
         let got = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
         assert_eq!((got.status, got.body.as_str()), (200, ""));
@@ -228,10 +228,10 @@ async fn who_only_looks_at_an_ignition_has_not_fetched_it() {
 
 #[tokio::test]
 async fn a_stranger_cannot_use_up_the_fetches_of_a_boot() {
-    let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
-    booth.site.by_uuid = ByUuid::Always;
-    let path = booth.path(&claims());
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.by_uuid = ByUuid::Always;
+    let path = server.path(&claims());
+    let (router, _cluster, _dir) = server.router();
     for stranger in [&path, &format!("/ignition/{UUID}")] {
         for _ in 0..25 {
             for method in [Method::HEAD, Method::GET] {
@@ -249,9 +249,9 @@ fn for_http(mut objects: Objects) -> Objects {
     objects
 }
 
-impl Booth {
+impl TestServer {
     fn path(&self, claims: &Claims) -> String {
-        let token = issue(&self.site.key().unwrap(), claims).unwrap();
+        let token = issue(&self.state.key().unwrap(), claims).unwrap();
         format!("/ignition/t/{}/{UUID}", token.as_str())
     }
 }

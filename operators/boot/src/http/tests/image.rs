@@ -70,7 +70,7 @@ async fn a_query_or_path_that_is_not_complete_is_not_found() {
         format!("/httpboot/ghcr.io/a/../b/{dashed}.efi"),
         "/httpboot/ghcr.io/a/uki.efi".to_owned(),
     ];
-    let (router, _cluster, _dir) = Booth::with(Objects::default()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::default()).await.router();
     for path in paths {
         assert_eq!(get(&router, &path).await.status, 404, "{path}");
     }
@@ -79,7 +79,7 @@ async fn a_query_or_path_that_is_not_complete_is_not_found() {
 #[tokio::test]
 async fn a_registry_on_nobodys_list_is_forbidden() {
     let digest = Digest::of(KERNEL).to_string();
-    let (router, _cluster, _dir) = Booth::with(Objects::default()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::default()).await.router();
     let uki = format!("/httpboot/evil.example/a/{}.efi", digest.replace(':', "-"));
     for path in [layer_path("evil.example/a", &digest), uki] {
         let got = get(&router, &path).await;
@@ -103,7 +103,7 @@ async fn a_blob_that_no_boot_config_names_is_not_even_asked_for() {
 #[tokio::test]
 async fn before_all_is_listed_a_blob_may_still_become_known() {
     let path = layer_path("ghcr.io/a", &Digest::of(KERNEL).to_string());
-    let got = Booth::starting().await.get(&path).await;
+    let got = TestServer::starting().await.get(&path).await;
     assert_eq!((got.status, got.header("retry-after")), (503, Some("5")));
 }
 
@@ -126,9 +126,9 @@ async fn a_blob_that_the_registry_has_not_is_not_found_and_a_dead_registry_a_bad
 async fn the_default_image_is_resolved_named_and_served() {
     let registry = TestRegistry::start().await;
     registry.push_image("default", "1", OCI_MANIFEST, &[(UKI[0], b"the default")]).await;
-    let mut booth = serving(&registry, &[]).await;
-    booth.site.default_uki = DefaultUki::Image(registry.image("default:1"));
-    let (router, _cluster, _dir) = booth.router();
+    let mut server = serving(&registry, &[]).await;
+    server.state.default_uki = DefaultUki::Image(registry.image("default:1"));
+    let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::GET, "/httpboot", &[], "192.0.2.1").await;
     let body: Value = serde_json::from_str(&got.body).unwrap();
     let digest = Digest::of(b"the default").to_string();
@@ -138,18 +138,18 @@ async fn the_default_image_is_resolved_named_and_served() {
     assert_eq!(get(&router, path).await.body, "the default");
 }
 
-/// A site for images of the registry, whose boot configs name these blobs of the image `os`.
-async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> Booth {
-    let mut booth = Booth::with(Objects::default()).await;
-    booth.site.images = resolver(&[registry.address.as_str()]);
+/// A service for images of the registry, whose boot configs name these blobs of the image `os`.
+async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> TestServer {
+    let mut server = TestServer::with(Objects::default()).await;
+    server.state.images = resolver(&[registry.address.as_str()]);
     let image = registry.image("os");
     let urls: Vec<_> = digests
         .iter()
         .map(|d| url::layer("http://boot:8082", &image, &d.to_string(), "1"))
         .collect();
     let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
-    booth.site.live.set(config, blobs(urls.iter().map(String::as_str)));
-    booth
+    server.state.live.set(config, blobs(urls.iter().map(String::as_str)));
+    server
 }
 
 fn layer_path(image: &str, digest: &str) -> String {

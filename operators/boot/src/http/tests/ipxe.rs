@@ -5,20 +5,20 @@ use metal_core::boot::config::Fetched;
 
 #[tokio::test]
 async fn a_machine_that_says_nothing_is_told_to_say_its_uuid() {
-    let got = Booth::starting().await.get("/ipxe/").await;
+    let got = TestServer::starting().await.get("/ipxe/").await;
     assert_eq!(got.status, 200);
     assert_eq!(got.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(got.body.starts_with("#!ipxe\nset ipxe-svc http://boot:8082\nchain "), "{}", got.body);
-    let got = Booth::starting().await.get("/ipxe").await;
+    let got = TestServer::starting().await.get("/ipxe").await;
     assert_eq!((got.status, got.header("location")), (301, Some("/ipxe/")));
 }
 
 #[tokio::test]
 async fn without_an_address_of_its_own_ipxe_is_disabled() {
     for path in ["/ipxe/", &format!("/ipxe/{UUID}")] {
-        let mut booth = Booth::with(Objects::ready_for_ipxe()).await;
-        booth.site.urls.service = None;
-        let got = booth.get(path).await;
+        let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+        server.state.urls.service = None;
+        let got = server.get(path).await;
         assert_eq!((got.status, got.body.as_str()), (503, "iPXE is disabled\n"));
     }
 }
@@ -27,7 +27,8 @@ async fn without_an_address_of_its_own_ipxe_is_disabled() {
 async fn a_server_gets_its_script_with_a_token_whatever_the_case_of_its_uuid() {
     let swapped = uuid::Uuid::from_bytes(UUID.parse::<uuid::Uuid>().unwrap().to_bytes_le());
     for uuid in [UUID.to_owned(), UUID.to_uppercase(), swapped.to_string()] {
-        let got = Booth::with(Objects::ready_for_ipxe()).await.get(&format!("/ipxe/{uuid}")).await;
+        let got =
+            TestServer::with(Objects::ready_for_ipxe()).await.get(&format!("/ipxe/{uuid}")).await;
         assert_eq!(got.status, 200, "{uuid}");
         assert_eq!(got.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(got.header("cache-control"), Some("no-store"));
@@ -44,14 +45,14 @@ async fn a_machine_that_is_to_boot_otherwise_gets_no_script() {
         let mut objects = Objects::ready_for_ipxe();
         let annotation = (metal_api::annotation::BOOT_METHOD.to_owned(), method.to_owned());
         objects.servers[0].metadata.annotations = Some([annotation].into());
-        let got = Booth::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
+        let got = TestServer::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
         assert_eq!(got.status, status, "{method}");
     }
 }
 
 #[tokio::test]
 async fn a_script_is_known_before_it_is_fetched() {
-    let (router, _cluster, _dir) = Booth::with(Objects::ready_for_ipxe()).await.router();
+    let (router, _cluster, _dir) = TestServer::with(Objects::ready_for_ipxe()).await.router();
     let path = format!("/ipxe/{UUID}");
     let got = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
     let whole = get(&router, &path).await;
@@ -61,12 +62,12 @@ async fn a_script_is_known_before_it_is_fetched() {
 
 #[tokio::test]
 async fn before_all_is_listed_a_machine_is_told_to_ask_again() {
-    let got = Booth::starting().await.get(&format!("/ipxe/{UUID}")).await;
+    let got = TestServer::starting().await.get(&format!("/ipxe/{UUID}")).await;
     assert_eq!((got.status, got.header("retry-after")), (503, Some("5")));
     // A list that is still missing may hold the one that counts.
-    let booth = Booth::starting().await;
-    crate::testing::list(&booth.site.view.ipxe, vec![ipxe("claim")]).await;
-    assert_eq!(booth.get(&format!("/ipxe/{UUID}")).await.status, 503);
+    let server = TestServer::starting().await;
+    crate::testing::list(&server.state.view.ipxe, vec![ipxe("claim")]).await;
+    assert_eq!(server.get(&format!("/ipxe/{UUID}")).await.status, 503);
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn who_is_refused_gets_the_status_of_the_reason() {
         (pending(Some(BootState::Error)), 503, "not ready\n"),
     ];
     for (at, (objects, status, body)) in cases.into_iter().enumerate() {
-        let got = Booth::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
+        let got = TestServer::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
         assert_eq!((got.status, got.body.as_str()), (status, body), "case {at}");
     }
 }
@@ -121,41 +122,41 @@ async fn a_config_made_by_hand_serves_a_machine_that_is_no_server_and_no_other()
         [(None, 200), (Some(BootState::Ready), 200), (Some(BootState::Error), 503)]
     {
         let objects = Objects { ipxe: vec![hand(state)], ..Objects::default() };
-        assert_eq!(Booth::with(objects).await.get(&path).await.status, status);
+        assert_eq!(TestServer::with(objects).await.get(&path).await.status, status);
     }
     let two = Objects { ipxe: vec![by_hand("one"), by_hand("two")], ..Objects::default() };
-    assert_eq!(Booth::with(two).await.get(&path).await.status, 500);
+    assert_eq!(TestServer::with(two).await.get(&path).await.status, 500);
     let stolen = Objects {
         ipxe: vec![by_hand("hand")],
         servers: vec![server("server", UUID, "claim")],
         ..Objects::default()
     };
-    assert_eq!(Booth::with(stolen).await.get(&path).await.status, 404);
+    assert_eq!(TestServer::with(stolen).await.get(&path).await.status, 404);
 }
 
 #[tokio::test]
 async fn a_script_of_its_own_is_handed_out_as_it_is() {
     let path = format!("/ipxe/{UUID}");
-    let booth = Booth::with(own_script()).await;
-    booth.cluster.put_secret("script", &[("ipxe-script", "#!ipxe\nshell\n")]);
-    let got = booth.get(&path).await;
+    let server = TestServer::with(own_script()).await;
+    server.cluster.put_secret("script", &[("ipxe-script", "#!ipxe\nshell\n")]);
+    let got = server.get(&path).await;
     assert_eq!((got.status, got.body.as_str()), (200, "#!ipxe\nshell\n"));
 
-    let missing = Booth::with(own_script()).await;
+    let missing = TestServer::with(own_script()).await;
     assert_eq!(missing.get(&path).await.status, 500);
-    let empty = Booth::with(own_script()).await;
+    let empty = TestServer::with(own_script()).await;
     empty.cluster.put_secret("script", &[("other", "x")]);
     assert_eq!(empty.get(&path).await.status, 500);
-    let down = Booth::with(own_script()).await;
+    let down = TestServer::with(own_script()).await;
     down.cluster.go_down();
     assert_eq!(down.get(&path).await.status, 503);
 }
 
 #[tokio::test]
 async fn a_script_that_was_handed_out_is_noted_and_the_api_server_is_not_asked() {
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    let fetches = Arc::clone(&booth.site.fetches);
-    let (router, cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    let fetches = Arc::clone(&server.state.fetches);
+    let (router, cluster, _dir) = server.router();
     for _ in 0..3 {
         assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 200);
     }
@@ -167,9 +168,9 @@ async fn a_script_that_was_handed_out_is_noted_and_the_api_server_is_not_asked()
 
 #[tokio::test]
 async fn who_only_looks_at_a_script_has_not_fetched_it() {
-    let booth = Booth::with(Objects::ready_for_ipxe()).await;
-    let fetches = Arc::clone(&booth.site.fetches);
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(Objects::ready_for_ipxe()).await;
+    let fetches = Arc::clone(&server.state.fetches);
+    let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::HEAD, &format!("/ipxe/{UUID}"), &[], "10.0.0.1").await;
     assert_eq!(got.status, 200);
     let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));

@@ -35,13 +35,13 @@ async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api
     let mut second = Process::started(folder.path(), Some(key()), Some(cache)).await;
     second.serves(Some(Serving::Boots(1))).await;
     let readiness = Readiness::default();
-    second.booth.site.view.register(&readiness, Timestamp::UNIX_EPOCH);
+    second.server.state.view.register(&readiness, Timestamp::UNIX_EPOCH);
     let told =
         "[ ] api-server: serving what was kept of 1 boots; API server not reached since 1970";
     assert!(readiness.is_ready() && readiness.report().contains(told), "{}", readiness.report());
-    second.booth.site.images = resolver(&[address.as_str()]);
-    second.booth.site.default_uki = DefaultUki::Url("http://default".to_owned());
-    let (router, _cluster, _dir) = second.booth.router();
+    second.server.state.images = resolver(&[address.as_str()]);
+    second.server.state.default_uki = DefaultUki::Url("http://default".to_owned());
+    let (router, _cluster, _dir) = second.server.router();
     let script = get(&router, &format!("/ipxe/{UUID}")).await;
     assert_eq!(script.status, 200, "{}", script.body);
     let (_, rest) = script.body.split_once("/ignition/t/").unwrap();
@@ -75,14 +75,14 @@ async fn what_was_kept_is_served_at_the_address_of_the_machine_only() {
     first.cluster.put_secret("ignition", &[("ignition", IGNITION)]);
     let mac = "02:00:00:aa:00:01".parse().unwrap();
     let here = DeserializeGuard(Ok(lease("10.1.1.1", "02:00:00:aa:00:01")));
-    first.site.view.leases.apply(futures::stream::iter([Ok(Event::Apply(here))])).await;
-    let again = keeper(&first.site, folder.path()).pass("server".to_owned()).await;
+    first.state.view.leases.apply(futures::stream::iter([Ok(Event::Apply(here))])).await;
+    let again = keeper(&first.state, folder.path()).pass("server".to_owned()).await;
     assert!(again.is_some_and(|again| again < Duration::from_mins(1)), "its lease may change");
 
     let second = Process::started(folder.path(), Some(key()), None).await;
     second.serves(Some(Serving::Boots(1))).await;
-    let view = Arc::clone(&second.booth.site.view);
-    let (router, _cluster, _dir) = second.booth.router();
+    let view = Arc::clone(&second.server.state.view);
+    let (router, _cluster, _dir) = second.server.router();
     let path = format!("/ipxe/{UUID}");
     let from = async |address| ask(&router, Method::GET, &path, &[], address).await.status;
     assert_eq!((from("10.1.1.1").await, from("10.1.1.2").await), (200, 403));
@@ -112,10 +112,10 @@ async fn without_the_key_only_images_are_served_and_nothing_secret_is_on_the_dis
     let mut second = Process::started(folder.path(), None, None).await;
     second.serves(Some(Serving::Images(1))).await;
     let readiness = Readiness::default();
-    second.booth.site.view.register(&readiness, Timestamp::now());
+    second.server.state.view.register(&readiness, Timestamp::now());
     assert!(readiness.report().contains("images only, for want of the key (--ignition-key-file)"));
-    second.booth.site.images = resolver(&[registry.address.as_str()]);
-    let (router, _cluster, _dir) = second.booth.router();
+    second.server.state.images = resolver(&[registry.address.as_str()]);
+    let (router, _cluster, _dir) = second.server.router();
     let digest = registry.push_blob("os", UKI).await.to_string();
     let image = url::layer("", &registry.image("os"), &digest, "1");
     let got = get(&router, &image).await;
@@ -137,19 +137,19 @@ async fn a_boot_that_was_seen_to_end_is_not_served_again() {
     let registry = TestRegistry::start().await;
     let folder = tempfile::tempdir().unwrap();
     let first = keeping(&registry, folder.path(), |_| {}).await;
-    let keeper = keeper(&first.site, folder.path());
+    let keeper = keeper(&first.state, folder.path());
     let mut objects = linked(&registry).await;
     lost(&mut objects.servers[0]);
-    list(&first.site.view.servers, objects.servers).await;
+    list(&first.state.view.servers, objects.servers).await;
     assert_eq!(keeper.pass("server".to_owned()).await, None);
     assert_eq!(files(folder.path()).len(), 0);
     let second = Process::started(folder.path(), Some(key()), None).await;
     second.serves(None).await;
     let readiness = Readiness::default();
-    second.booth.site.view.register(&readiness, Timestamp::now());
+    second.server.state.view.register(&readiness, Timestamp::now());
     assert!(!readiness.is_ready(), "{}", readiness.report());
     assert!(readiness.report().contains("nothing to serve; API server not reached since"));
-    let (router, _cluster, _dir) = second.booth.router();
+    let (router, _cluster, _dir) = second.server.router();
     assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 503);
 }
 
@@ -160,8 +160,8 @@ async fn what_is_listed_replaces_what_was_kept() {
     drop(keeping(&registry, folder.path(), |_| {}).await);
     let second = Process::started(folder.path(), Some(key()), None).await;
     second.serves(Some(Serving::Boots(1))).await;
-    let view = Arc::clone(&second.booth.site.view);
-    let (router, _cluster, _dir) = second.booth.router();
+    let view = Arc::clone(&second.server.state.view);
+    let (router, _cluster, _dir) = second.server.router();
     let path = format!("/ipxe/{UUID}");
     assert_eq!(get(&router, &path).await.status, 200);
     // The first of the lists says that the boot is over.
@@ -179,12 +179,12 @@ async fn a_start_that_is_answered_in_time_serves_nothing_that_was_kept() {
     let registry = TestRegistry::start().await;
     let folder = tempfile::tempdir().unwrap();
     drop(keeping(&registry, folder.path(), |_| {}).await);
-    let booth = Booth::starting().await;
-    Objects::default().fill(&booth.site.view).await;
-    let _task = restore(&booth.site, folder.path());
+    let server = TestServer::starting().await;
+    Objects::default().fill(&server.state.view).await;
+    let _task = restore(&server.state, folder.path());
     eventually(|| files(folder.path()).is_empty()).await;
-    assert_eq!(booth.site.view.served.get(), None);
-    let (router, _cluster, _dir) = booth.router();
+    assert_eq!(server.state.view.served.get(), None);
+    let (router, _cluster, _dir) = server.router();
     assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 404);
 }
 
@@ -200,7 +200,7 @@ async fn what_was_kept_ends_with_its_window_while_it_is_served() {
     let second = Process::started(folder.path(), Some(key()), None).await;
     second.serves(Some(Serving::Boots(1))).await;
     second.serves(None).await;
-    let (router, _cluster, _dir) = second.booth.router();
+    let (router, _cluster, _dir) = second.server.router();
     assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 503);
 }
 
@@ -209,22 +209,22 @@ async fn keeping(
     registry: &TestRegistry,
     folder: &Path,
     change: impl FnOnce(&mut Objects),
-) -> Booth {
+) -> TestServer {
     let mut objects = linked(registry).await;
     change(&mut objects);
-    let booth = offering(registry, objects).await;
-    booth.cluster.put_secret("ignition", &[("ignition", IGNITION)]);
-    let keeper = keeper(&booth.site, folder);
+    let server = offering(registry, objects).await;
+    server.cluster.put_secret("ignition", &[("ignition", IGNITION)]);
+    let keeper = keeper(&server.state, folder);
     assert!(keeper.pass("server".to_owned()).await.is_some());
     assert_eq!(files(folder).len(), 1);
-    booth
+    server
 }
 
-fn keeper(site: &Site, folder: &Path) -> Arc<Keeper> {
+fn keeper(state: &AppState, folder: &Path) -> Arc<Keeper> {
     Arc::new(Keeper {
-        view: Arc::clone(&site.view),
-        secrets: Arc::clone(&site.secrets),
-        key: site.key.clone(),
+        view: Arc::clone(&state.view),
+        secrets: Arc::clone(&state.secrets),
+        key: state.key.clone(),
         folder: Folder::open(&folder.join("boots")).unwrap(),
         start: start_of_machine().unwrap(),
         queue: Queue::default(),
@@ -233,9 +233,9 @@ fn keeper(site: &Site, folder: &Path) -> Arc<Keeper> {
     })
 }
 
-fn restore(site: &Site, folder: &Path) -> Task {
-    let (keeper, live) = (keeper(site, folder), Arc::clone(&site.live));
-    Task(tokio::spawn(Restore { keeper, live, is_silent: Late::from(()) }.run()))
+fn restore(state: &AppState, folder: &Path) -> Task {
+    let (keeper, live) = (keeper(state, folder), Arc::clone(&state.live));
+    Task(tokio::spawn(Restore { keeper, live, is_silent: Deferred::from(()) }.run()))
 }
 
 /// Ends with the test.
@@ -249,25 +249,25 @@ impl Drop for Task {
 
 /// A process that started while the API server is silent.
 struct Process {
-    booth: Booth,
+    server: TestServer,
     _task: Task,
 }
 
 impl Process {
     async fn started(folder: &Path, key: Option<Key>, cache: Option<tempfile::TempDir>) -> Self {
-        let mut booth = Booth::starting().await;
-        booth.cluster.go_down();
-        booth.site.key = key.map(Late::from).unwrap_or_default();
+        let mut server = TestServer::starting().await;
+        server.cluster.go_down();
+        server.state.key = key.map(Deferred::from).unwrap_or_default();
         if let Some(cache) = cache {
-            booth.site.store = crate::testing::store(cache.path()).await;
-            booth.dir = cache;
+            server.state.store = crate::testing::store(cache.path()).await;
+            server.dir = cache;
         }
-        let task = restore(&booth.site, folder);
-        Self { booth, _task: task }
+        let task = restore(&server.state, folder);
+        Self { server, _task: task }
     }
 
     async fn serves(&self, serving: Option<Serving>) {
-        eventually(|| self.booth.site.view.served.get() == serving).await;
+        eventually(|| self.server.state.view.served.get() == serving).await;
     }
 }
 

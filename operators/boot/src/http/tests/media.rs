@@ -16,9 +16,9 @@ const UKI: &[u8] = b"a unified kernel image, more or less";
 #[tokio::test]
 async fn the_medium_of_a_boot_is_served_whole_and_in_part_and_leads_to_its_ignition() {
     let registry = TestRegistry::start().await;
-    let booth = serving(&registry).await;
-    let path = booth.medium(&claims());
-    let (router, _cluster, _dir) = booth.router();
+    let server = serving(&registry).await;
+    let path = server.medium(&claims());
+    let (router, _cluster, _dir) = server.router();
     let head = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
     assert_eq!((head.status, head.header("accept-ranges")), (200, Some("bytes")));
     let size: usize = head.header("content-length").unwrap().parse().unwrap();
@@ -48,9 +48,9 @@ async fn only_the_token_of_this_very_boot_opens_a_medium() {
         (Claims { expires: Timestamp::now() - Duration::from_secs(1), ..good }, 403),
     ];
     for (claims, status) in cases {
-        let booth = serving(&registry).await;
-        let path = booth.medium(&claims);
-        assert_eq!(booth.get(&path).await.status, status, "{claims:?}");
+        let server = serving(&registry).await;
+        let path = server.medium(&claims);
+        assert_eq!(server.get(&path).await.status, status, "{claims:?}");
     }
     for (path, status) in [("/media/x", 404), ("/media/x.iso", 403), ("/media/.iso", 403)] {
         assert_eq!(serving(&registry).await.get(path).await.status, status, "{path}");
@@ -65,9 +65,9 @@ async fn a_server_that_boots_otherwise_has_no_medium_and_one_with_a_medium_nothi
         let mut objects = objects(&registry).await;
         objects.servers[0].metadata.annotations =
             Some([(annotation::BOOT_METHOD.to_owned(), method.to_owned())].into());
-        let booth = offering(&registry, objects).await;
-        let path = booth.medium(&claims());
-        let (router, _cluster, _dir) = booth.router();
+        let server = offering(&registry, objects).await;
+        let path = server.medium(&claims());
+        let (router, _cluster, _dir) = server.router();
         let head = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
         assert_eq!(head.status, medium, "{method}");
         let asked = [("x-forwarded-for", "10.1.1.1")];
@@ -79,23 +79,23 @@ async fn a_server_that_boots_otherwise_has_no_medium_and_one_with_a_medium_nothi
 #[tokio::test]
 async fn what_is_not_ready_or_not_known_yet_has_no_medium_yet() {
     let registry = TestRegistry::start().await;
-    let booth = Booth::starting().await;
-    let path = booth.medium(&claims());
-    assert_eq!(booth.get(&path).await.status, 503);
+    let server = TestServer::starting().await;
+    let path = server.medium(&claims());
+    assert_eq!(server.get(&path).await.status, 503);
     let mut objects = objects(&registry).await;
     objects.configurations = vec![configuration("claim", Some(BootState::Pending))];
-    let booth = offering(&registry, objects).await;
-    let path = booth.medium(&claims());
-    assert_eq!(booth.get(&path).await.status, 503);
+    let server = offering(&registry, objects).await;
+    let path = server.medium(&claims());
+    assert_eq!(server.get(&path).await.status, 503);
 }
 
-impl Booth {
+impl TestServer {
     fn medium(&self, claims: &Claims) -> String {
-        format!("/media/{}.iso", issue(&self.site.key().unwrap(), claims).unwrap().as_str())
+        format!("/media/{}.iso", issue(&self.state.key().unwrap(), claims).unwrap().as_str())
     }
 }
 
-async fn serving(registry: &TestRegistry) -> Booth {
+async fn serving(registry: &TestRegistry) -> TestServer {
     offering(registry, objects(registry).await).await
 }
 
@@ -108,13 +108,13 @@ async fn objects(registry: &TestRegistry) -> Objects {
     objects
 }
 
-async fn offering(registry: &TestRegistry, objects: Objects) -> Booth {
+async fn offering(registry: &TestRegistry, objects: Objects) -> TestServer {
     let uki = objects.http[0].spec.uki_url.clone();
-    let mut booth = Booth::with(objects).await;
-    booth.site.images = resolver(&[registry.address.as_str()]);
+    let mut server = TestServer::with(objects).await;
+    server.state.images = resolver(&[registry.address.as_str()]);
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "claim".to_owned()));
-    booth.site.live.set(config, blobs(uki.as_deref()));
-    booth
+    server.state.live.set(config, blobs(uki.as_deref()));
+    server
 }
 
 fn claims() -> Claims {

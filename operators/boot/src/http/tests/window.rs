@@ -23,11 +23,11 @@ async fn outside_of_its_window_a_server_gets_neither_script_nor_ignition_nor_lin
     for (name, spoil) in CLOSED {
         let mut objects = dual(&registry).await;
         spoil(&mut objects.servers[0]);
-        let mut booth = offering(&registry, objects).await;
-        booth.site.by_uuid = ByUuid::Always;
-        let site = paths(&booth, &registry).await;
-        let (router, _cluster, _dir) = booth.router();
-        for path in &site {
+        let mut server = offering(&registry, objects).await;
+        server.state.by_uuid = ByUuid::Always;
+        let state = paths(&server, &registry).await;
+        let (router, _cluster, _dir) = server.router();
+        for path in &state {
             let asked = [("x-forwarded-for", "10.1.1.1")];
             let got = ask(&router, Method::GET, path, &asked, "10.0.0.1").await;
             assert_eq!(got.status, 403, "{name}: {path}");
@@ -40,16 +40,16 @@ async fn outside_of_its_window_a_server_gets_neither_script_nor_ignition_nor_lin
 #[tokio::test]
 async fn in_its_window_a_server_gets_all_of_it_and_outside_where_that_is_wanted() {
     let registry = TestRegistry::start().await;
-    for outside in [Outside::Refuse, Outside::Answer] {
+    for outside in [OutsideWindow::Refuse, OutsideWindow::Answer] {
         let mut objects = dual(&registry).await;
-        if outside == Outside::Answer {
+        if outside == OutsideWindow::Answer {
             lost(&mut objects.servers[0]);
         }
-        let mut booth = offering(&registry, objects).await;
-        (booth.site.by_uuid, booth.site.outside) = (ByUuid::Always, outside);
-        let site = paths(&booth, &registry).await;
-        let (router, _cluster, _dir) = booth.router();
-        for path in &site {
+        let mut server = offering(&registry, objects).await;
+        (server.state.by_uuid, server.state.outside) = (ByUuid::Always, outside);
+        let state = paths(&server, &registry).await;
+        let (router, _cluster, _dir) = server.router();
+        for path in &state {
             let asked = [("x-forwarded-for", "10.1.1.1")];
             let got = ask(&router, Method::GET, path, &asked, "10.0.0.1").await;
             assert_eq!(got.status, 200, "{outside:?}: {path}");
@@ -61,9 +61,9 @@ async fn in_its_window_a_server_gets_all_of_it_and_outside_where_that_is_wanted(
 async fn ipxe_is_told_why_it_gets_nothing_and_asks_slowly() {
     let mut objects = Objects::ready_for_ipxe();
     lost(&mut objects.servers[0]);
-    let booth = Booth::with(objects).await;
-    let answers = booth.site.answers.clone();
-    let (router, _cluster, _dir) = booth.router();
+    let server = TestServer::with(objects).await;
+    let answers = server.state.answers.clone();
+    let (router, _cluster, _dir) = server.router();
     let agent = [("user-agent", "iPXE/1.21.1+ (g1234)")];
     let path = format!("/ipxe/{}", UUID.to_uppercase());
     let got = ask(&router, Method::GET, &path, &agent, "10.0.0.1").await;
@@ -82,9 +82,9 @@ async fn no_token_outlives_the_window_of_its_boot() {
     let mut objects = Objects::ready_for_ipxe();
     let closes = Timestamp::now() + Duration::from_mins(3);
     window(&mut objects.servers[0]).closes = Time(closes);
-    let booth = Booth::with(objects).await;
-    let key = booth.site.key().unwrap();
-    let script = booth.get(&format!("/ipxe/{UUID}")).await.body;
+    let server = TestServer::with(objects).await;
+    let key = server.state.key().unwrap();
+    let script = server.get(&format!("/ipxe/{UUID}")).await.body;
     let (_, rest) = script.split_once("/ignition/t/").unwrap();
     let token = rest.split('/').next().unwrap();
     let claims = verify(&[key], token, Purpose::Ignition, Timestamp::now()).unwrap();
@@ -94,8 +94,8 @@ async fn no_token_outlives_the_window_of_its_boot() {
 #[tokio::test]
 async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_enough() {
     let registry = TestRegistry::start().await;
-    let booth = offering(&registry, linked(&registry).await).await;
-    let (router, _cluster, _dir) = booth.router();
+    let server = offering(&registry, linked(&registry).await).await;
+    let (router, _cluster, _dir) = server.router();
     let asked = [("x-forwarded-for", "10.1.1.1")];
     let got = ask(&router, Method::GET, "/httpboot", &asked, "10.0.0.1").await;
     let answer: serde_json::Value = serde_json::from_str(&got.body).unwrap();
@@ -117,12 +117,12 @@ async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_
 async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
     let registry = TestRegistry::start().await;
     let other = registry.push_blob("os", b"another").await.to_string();
-    let booth = offering(&registry, linked(&registry).await).await;
+    let server = offering(&registry, linked(&registry).await).await;
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "other".to_owned()));
     let other = url::uki("http://boot:8083/httpboot", &registry.image("os"), &other);
-    booth.site.live.set(config, blobs([other.as_str()]));
-    let own = booth.site.view.http_of(UUID)[0].spec.uki_url.clone().unwrap();
-    let short = |claims: Claims| issue_short(&booth.site.key().unwrap(), &claims).unwrap();
+    server.state.live.set(config, blobs([other.as_str()]));
+    let own = server.state.view.http_of(UUID)[0].spec.uki_url.clone().unwrap();
+    let short = |claims: Claims| issue_short(&server.state.key().unwrap(), &claims).unwrap();
     let good = uki_claims();
     let expired = Timestamp::now() - Duration::from_secs(1);
     let another = "5a9de2f0-aaaa-bbbb-cccc-0123456789ac".to_owned();
@@ -141,7 +141,7 @@ async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
         ),
         (url::with_token(&own, "x"), 403),
     ];
-    let (router, _cluster, _dir) = booth.router();
+    let (router, _cluster, _dir) = server.router();
     for (link, status) in cases {
         let path = link.strip_prefix("http://boot:8083").unwrap();
         assert_eq!(get(&router, path).await.status, status, "{path}");
@@ -153,7 +153,7 @@ async fn a_machine_that_is_no_server_has_no_window_and_gets_what_was_made_for_it
     let mut config = ipxe("hand");
     config.metadata.owner_references = None;
     let objects = Objects { ipxe: vec![config], ..Objects::default() };
-    let got = Booth::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
+    let got = TestServer::with(objects).await.get(&format!("/ipxe/{UUID}")).await;
     assert_eq!(got.status, 200);
     assert!(got.body.contains("/ignition/t/"), "{}", got.body);
 }
@@ -181,15 +181,15 @@ pub(super) fn window(server: &mut Server) -> &mut BootWindow {
 }
 
 /// Everything that a server may ask for, as somebody asks who has a good token.
-pub(super) async fn paths(booth: &Booth, registry: &TestRegistry) -> Vec<String> {
+pub(super) async fn paths(server: &TestServer, registry: &TestRegistry) -> Vec<String> {
     let claims = Claims {
         purpose: Purpose::Ignition,
         server: "server".to_owned(),
         boot: BOOT.to_owned(),
         expires: Timestamp::now() + Duration::from_mins(5),
     };
-    let token = issue(&booth.site.key().unwrap(), &claims).unwrap();
-    let link = issue_short(&booth.site.key().unwrap(), &uki_claims()).unwrap();
+    let token = issue(&server.state.key().unwrap(), &claims).unwrap();
+    let link = issue_short(&server.state.key().unwrap(), &uki_claims()).unwrap();
     let digest = registry.push_blob("os", UKI).await.to_string();
     let uki = url::uki("http://x/httpboot", &registry.image("os"), &digest);
     let path = |url: &str| url.strip_prefix("http://x").unwrap().to_owned();
@@ -243,11 +243,11 @@ pub(super) async fn linked(registry: &TestRegistry) -> Objects {
     objects
 }
 
-pub(super) async fn offering(registry: &TestRegistry, objects: Objects) -> Booth {
+pub(super) async fn offering(registry: &TestRegistry, objects: Objects) -> TestServer {
     let uki = objects.http[0].spec.uki_url.clone();
-    let mut booth = Booth::with(objects).await;
-    booth.site.images = resolver(&[registry.address.as_str()]);
+    let mut server = TestServer::with(objects).await;
+    server.state.images = resolver(&[registry.address.as_str()]);
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "claim".to_owned()));
-    booth.site.live.set(config, blobs(uki.as_deref()));
-    booth
+    server.state.live.set(config, blobs(uki.as_deref()));
+    server
 }

@@ -29,24 +29,24 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is to be told.
 #[derive(Debug, Default)]
-pub(super) struct Quarrels {
-    kept: Mutex<Vec<Quarrel>>,
+pub(super) struct IdentityConflicts {
+    kept: Mutex<Vec<IdentityConflict>>,
     more: Notify,
 }
 
 /// A machine whose identity several servers have.
 #[derive(Clone, Debug)]
-struct Quarrel {
+struct IdentityConflict {
     identity: Identity,
     servers: Vec<Arc<Server>>,
 }
 
-impl Quarrels {
+impl IdentityConflicts {
     /// Takes one down. Never waits.
     pub(super) fn note(&self, identity: Identity, servers: impl Iterator<Item = Arc<Server>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
-            kept.push(Quarrel { identity, servers: servers.collect() });
+            kept.push(IdentityConflict { identity, servers: servers.collect() });
             self.more.notify_one();
         }
     }
@@ -70,20 +70,21 @@ impl Quarrels {
         }
     }
 
-    fn take(&self) -> Vec<Quarrel> {
+    fn take(&self) -> Vec<IdentityConflict> {
         std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The names of the servers, for tests.
     #[cfg(test)]
     pub(super) fn noted(&self) -> Vec<Vec<String>> {
-        let names = |quarrel: &Quarrel| quarrel.servers.iter().map(|it| it.name_any()).collect();
+        let names =
+            |quarrel: &IdentityConflict| quarrel.servers.iter().map(|it| it.name_any()).collect();
         self.take().iter().map(names).collect()
     }
 }
 
 /// Whether one of the servers has not heard of it for a while.
-fn is_news(told: &mut HashMap<String, Instant>, quarrel: &Quarrel) -> bool {
+fn is_news(told: &mut HashMap<String, Instant>, quarrel: &IdentityConflict) -> bool {
     let now = Instant::now();
     told.retain(|_, at| now.duration_since(*at) < AGAIN);
     let names: Vec<_> = quarrel.servers.iter().map(|server| server.name_any()).collect();
@@ -94,7 +95,7 @@ fn is_news(told: &mut HashMap<String, Instant>, quarrel: &Quarrel) -> bool {
     is_news
 }
 
-impl Quarrel {
+impl IdentityConflict {
     async fn publish(&self, events: &Recorder) {
         let note = self.note();
         tracing::warn!(note, "machine boots nothing");

@@ -2,7 +2,7 @@
 
 use crate::{
     lease_file::{self, LeaseFile},
-    published::{Published, Shown, is_news},
+    published::{LeaseAddress, Published, is_news},
     recorder::Sightings,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ use std::{io, path::Path};
 
 /// The leases.
 #[derive(Debug)]
-pub(crate) struct Ledger<A> {
+pub(crate) struct LeaseStore<A> {
     /// In memory, which is what counts.
     pub(crate) leases: Leases<A>,
     file: Option<LeaseFile>,
@@ -30,7 +30,7 @@ pub(crate) struct Ledger<A> {
     trouble: Option<String>,
 }
 
-impl<A: Shown> Ledger<A> {
+impl<A: LeaseAddress> LeaseStore<A> {
     /// Leases that are kept in memory, until there is a file.
     pub(crate) fn new(leases: Leases<A>, published: Option<Published>) -> Self {
         let (changed, answered, steps) = (Vec::new(), false, Steps::default());
@@ -218,18 +218,19 @@ mod tests {
         let path = dir.path().join("leases");
         let start = Timestamp::from_second(2_000_000_000).unwrap();
         for by in [10 * HOUR, -10 * HOUR] {
-            let mut ledger = ledger(None);
+            let mut lease_store = lease_store(None);
             std::fs::remove_file(&path).ok();
-            ledger.open(&path).unwrap();
-            assert!(ledger.record(lease(start + HOUR)) && ledger.commit());
-            ledger.shift(by);
-            let held =
-                |ledger: &Ledger<Ipv4Addr>, now| ledger.leases.get(ADDRESS).unwrap().is_bound(now);
+            lease_store.open(&path).unwrap();
+            assert!(lease_store.record(lease(start + HOUR)) && lease_store.commit());
+            lease_store.shift(by);
+            let held = |lease_store: &LeaseStore<Ipv4Addr>, now| {
+                lease_store.leases.get(ADDRESS).unwrap().is_bound(now)
+            };
             let last = SignedDuration::from_secs(1);
-            assert!(held(&ledger, start + by + HOUR - last), "{by}");
-            assert!(!held(&ledger, start + by + HOUR), "{by}");
-            ledger.close();
-            let mut again = self::ledger(None);
+            assert!(held(&lease_store, start + by + HOUR - last), "{by}");
+            assert!(!held(&lease_store, start + by + HOUR), "{by}");
+            lease_store.close();
+            let mut again = self::lease_store(None);
             again.open(&path).unwrap();
             assert!(held(&again, start + by + HOUR - last), "{by}: it is written down");
             assert!(!held(&again, start + by + HOUR), "{by}: it is written down");
@@ -239,19 +240,19 @@ mod tests {
     #[test]
     fn leases_of_another_instance_end_no_sooner_because_our_clock_is_set_back() {
         let start = Timestamp::from_second(2_000_000_000).unwrap();
-        let mut ledger = ledger(Some(Sharing::Standby));
-        ledger.record(lease(start + HOUR));
-        ledger.shift(-10 * HOUR);
-        assert_eq!(ledger.leases.get(ADDRESS).unwrap().until, start + HOUR);
-        ledger.shift(10 * HOUR);
-        assert_eq!(ledger.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
+        let mut lease_store = lease_store(Some(Sharing::Standby));
+        lease_store.record(lease(start + HOUR));
+        lease_store.shift(-10 * HOUR);
+        assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
+        lease_store.shift(10 * HOUR);
+        assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
     }
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-    fn ledger(mode: Option<Sharing>) -> Ledger<Ipv4Addr> {
+    fn lease_store(mode: Option<Sharing>) -> LeaseStore<Ipv4Addr> {
         let instances = mode.map(|mode| Instances { mode, part: Part::First });
-        Ledger::new(Leases::default(), Some(Published::new(instances)))
+        LeaseStore::new(Leases::default(), Some(Published::new(instances)))
     }
 
     fn lease(until: Timestamp) -> Lease {

@@ -11,12 +11,12 @@ use std::{
 
 /// For how long a process may act on its lease. It is asked right before something is done that two
 /// processes must not do: the task that renews the lease may itself be late. Clones are the same
-/// tenure.
+/// leadership.
 #[derive(Clone, Debug, Default)]
-pub struct Tenure(Option<Arc<AtomicU64>>);
+pub struct Leadership(Option<Arc<AtomicU64>>);
 
-impl Tenure {
-    /// The tenure of a candidate: over, until it has won.
+impl Leadership {
+    /// The leadership of a candidate: over, until it has won.
     pub(crate) fn candidate() -> Self {
         Self(Some(Arc::default()))
     }
@@ -54,13 +54,13 @@ mod tests {
     #[test]
     fn a_tenure_ends_at_its_deadline_whether_or_not_anybody_runs_then() {
         let seconds = Duration::from_secs;
-        let tenure = Tenure::candidate();
-        assert!(!tenure.holds_at(seconds(0)), "never won");
-        tenure.lasts_until(seconds(12));
-        let shared = tenure.clone();
+        let leadership = Leadership::candidate();
+        assert!(!leadership.holds_at(seconds(0)), "never won");
+        leadership.lasts_until(seconds(12));
+        let shared = leadership.clone();
         assert!(shared.holds_at(seconds(11)) && !shared.holds_at(seconds(12)));
-        tenure.end();
+        leadership.end();
         assert!(!shared.holds_at(seconds(1)));
-        assert!(Tenure::default().holds_at(Duration::MAX), "no election");
+        assert!(Leadership::default().holds_at(Duration::MAX), "no election");
     }
 }

@@ -25,7 +25,7 @@ pub fn share(limit: u32, replicas: NonZeroU32) -> u32 {
 
 /// Counts what is given out per boot, token and address, within a window of time: nobody uses up
 /// what another one has.
-pub struct Gate {
+pub struct FetchLimit {
     limit: u32,
     window: Duration,
     /// Tokens are secrets, and kept nowhere.
@@ -33,7 +33,7 @@ pub struct Gate {
     fetchers: Mutex<HashMap<u64, (Instant, u32)>>,
 }
 
-impl Gate {
+impl FetchLimit {
     /// Lets `limit` fetches pass in `window`; 0 lets all pass.
     pub fn new(limit: u32, window: Duration) -> Self {
         Self { limit, window, hasher: RandomState::new(), fetchers: Mutex::default() }
@@ -76,10 +76,11 @@ mod tests {
     async fn all_replicas_together_let_no_more_pass_than_the_limit() {
         for (limit, replicas, passed) in [(20, 1, 20), (20, 2, 20), (20, 3, 18), (2, 3, 3)] {
             let replicas = NonZeroU32::new(replicas).unwrap();
-            let gates: Vec<_> =
-                (0..replicas.get()).map(|_| Gate::new(share(limit, replicas), WINDOW)).collect();
-            let fetches = gates.iter().cycle().take(200);
-            let admitted = fetches.filter(|gate| gate.admits("a", Some("t"), None)).count();
+            let limits: Vec<_> = (0..replicas.get())
+                .map(|_| FetchLimit::new(share(limit, replicas), WINDOW))
+                .collect();
+            let fetches = limits.iter().cycle().take(200);
+            let admitted = fetches.filter(|limit| limit.admits("a", Some("t"), None)).count();
             assert_eq!(admitted, passed, "{limit} in {replicas}");
         }
         assert_eq!(share(0, NonZeroU32::MIN), 0, "no limit");
@@ -87,8 +88,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_boot_has_so_many_fetches_in_a_window_and_others_have_their_own() {
-        let gate = Gate::new(2, WINDOW);
-        let admits = |boot| gate.admits(boot, None, None);
+        let limit = FetchLimit::new(2, WINDOW);
+        let admits = |boot| limit.admits(boot, None, None);
         assert_eq!([(); 4].map(|()| admits("a")), [true, true, false, false]);
         assert!(admits("b"));
         advance(WINDOW.saturating_sub(Duration::from_secs(1))).await;
@@ -99,30 +100,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_uses_up_its_fetches_leaves_those_of_other_tokens_and_addresses() {
-        let gate = Gate::new(1, WINDOW);
+        let limit = FetchLimit::new(1, WINDOW);
         let (ours, stranger) = (Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()));
-        assert_eq!([(); 3].map(|()| gate.admits("a", None, stranger)), [true, false, false]);
-        assert_eq!([(); 2].map(|()| gate.admits("a", Some("t"), stranger)), [true, false]);
-        assert!(gate.admits("a", Some("t"), ours));
-        assert!(gate.admits("a", Some("u"), ours));
-        assert!(gate.admits("a", None, ours));
-        assert!(!gate.admits("a", Some("t"), ours));
+        assert_eq!([(); 3].map(|()| limit.admits("a", None, stranger)), [true, false, false]);
+        assert_eq!([(); 2].map(|()| limit.admits("a", Some("t"), stranger)), [true, false]);
+        assert!(limit.admits("a", Some("t"), ours));
+        assert!(limit.admits("a", Some("u"), ours));
+        assert!(limit.admits("a", None, ours));
+        assert!(!limit.admits("a", Some("t"), ours));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_all_pass_and_nothing_is_kept() {
-        let gate = Gate::new(0, WINDOW);
-        assert!((0..1000).all(|_| gate.admits("a", None, None)));
-        assert!(gate.fetchers.lock().unwrap().is_empty());
+        let limit = FetchLimit::new(0, WINDOW);
+        assert!((0..1000).all(|_| limit.admits("a", None, None)));
+        assert!(limit.fetchers.lock().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_bounded_and_keeps_nobody_out() {
-        let gate = Gate::new(1, WINDOW);
+        let limit = FetchLimit::new(1, WINDOW);
         for boot in 0..=MAX_FETCHERS {
-            assert!(gate.admits(&boot.to_string(), None, None));
+            assert!(limit.admits(&boot.to_string(), None, None));
         }
-        assert!(gate.fetchers.lock().unwrap().len() <= MAX_FETCHERS);
-        assert!(gate.admits("one more", None, None));
+        assert!(limit.fetchers.lock().unwrap().len() <= MAX_FETCHERS);
+        assert!(limit.admits("one more", None, None));
     }
 }

@@ -11,9 +11,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Says which of many lines are logged: a flood of requests must not become a flood of lines.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<Option<(Instant, u32)>>);
+pub struct LogLimit(Mutex<Option<(Instant, u32)>>);
 
-impl Seldom {
+impl LogLimit {
     /// Whether one more line is logged.
     pub fn may(&self) -> bool {
         self.may_at(Instant::now())
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_flood_becomes_a_few_lines_in_each_second() {
-        let (seldom, start) = (Seldom::default(), Instant::now());
+        let (seldom, start) = (LogLimit::default(), Instant::now());
         for second in 0..3 {
             let now = start + PERIOD * second;
             let lines = (0..10_000).filter(|_| seldom.may_at(now)).count();

@@ -5,21 +5,21 @@ use tokio::sync::watch;
 
 /// A value that comes later, and may be replaced. All clones are one.
 #[derive(Clone, Debug)]
-pub struct Late<T>(Arc<watch::Sender<Option<T>>>);
+pub struct Deferred<T>(Arc<watch::Sender<Option<T>>>);
 
-impl<T> Default for Late<T> {
+impl<T> Default for Deferred<T> {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(None)))
     }
 }
 
-impl<T> From<T> for Late<T> {
+impl<T> From<T> for Deferred<T> {
     fn from(value: T) -> Self {
         Self(Arc::new(watch::Sender::new(Some(value))))
     }
 }
 
-impl<T: Clone> Late<T> {
+impl<T: Clone> Deferred<T> {
     /// The value, if it is there.
     pub fn get(&self) -> Option<T> {
         self.0.borrow().clone()
@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_late_is_waited_for_and_may_be_replaced() {
-        let late = Late::default();
+        let late = Deferred::default();
         assert!(timeout(Duration::from_secs(1), late.wait()).await.is_err());
         assert_eq!(late.get(), None);
         late.clone().set(1);
@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(late.get(), Some(1));
         late.set(2);
         assert_eq!(late.get(), Some(2));
-        assert_eq!(Late::from(3).get(), Some(3));
+        assert_eq!(Deferred::from(3).get(), Some(3));
     }
 }

@@ -16,18 +16,18 @@ const LINKS: &str = "/sys/class/net";
 const UP: u32 = 0x1;
 const ALL_MULTICAST: u32 = 0x200;
 
-pub(super) struct Ears {
+pub(super) struct LldpReceiver {
     listener: Option<Listener>,
     multicast: AllMulticast,
     neighbors: Neighbors,
     failure: Option<String>,
-    uncovered: BTreeMap<String, String>,
-    /// When neighbours were last reported.
+    without_multicast: BTreeMap<String, String>,
+    /// When neighbors were last reported.
     pub(super) reported: Instant,
 }
 
-impl Ears {
-    /// Opens the listener; without it there are no neighbours, and a failure that says why.
+impl LldpReceiver {
+    /// Opens the listener; without it there are no neighbors, and a failure that says why.
     pub(super) fn open(lldp: Lldp) -> Self {
         let (listener, failure) = match (lldp, Listener::open()) {
             (Lldp::Ignore, _) => (None, None),
@@ -39,13 +39,13 @@ impl Ears {
             multicast: AllMulticast::default(),
             neighbors: Neighbors::default(),
             failure,
-            uncovered: BTreeMap::new(),
+            without_multicast: BTreeMap::new(),
             reported: Instant::now(),
         }
     }
 
     /// Waits for an announcement; `true` if it says something new. Cancel safe.
-    pub(super) async fn hear(&mut self) -> bool {
+    pub(super) async fn receive(&mut self) -> bool {
         let Some(listener) = &self.listener else { return future::pending().await };
         match listener.next().await {
             Ok((link, said)) => self.neighbors.hear(&link, said, std::time::Instant::now()),
@@ -57,8 +57,8 @@ impl Ears {
         }
     }
 
-    /// Sees to it that adapters which are up by now pass LLDP's group address on.
-    pub(super) fn cover(&mut self, root: &Root) {
+    /// Makes adapters that are up by now pass frames to the group address of LLDP on.
+    pub(super) fn enable_multicast(&mut self, root: &Root) {
         if self.listener.is_none() {
             return;
         }
@@ -70,8 +70,8 @@ impl Ears {
             let wanting = hardware && flags & UP != 0 && flags & ALL_MULTICAST == 0;
             if let Some(index) = index.filter(|_| wanting) {
                 match self.multicast.enable(index) {
-                    Ok(()) => self.uncovered.remove(&link),
-                    Err(error) => self.uncovered.insert(link, chain(&error)),
+                    Ok(()) => self.without_multicast.remove(&link),
+                    Err(error) => self.without_multicast.insert(link, chain(&error)),
                 };
             }
         }
@@ -88,11 +88,11 @@ impl Ears {
         present.into_iter().map(lldp).collect()
     }
 
-    /// Why neighbours may be missing.
+    /// Why neighbors may be missing.
     pub(super) fn failures(&self) -> Vec<Failure> {
         let mut notes = Notes::default();
         self.failure.iter().for_each(|failure| notes.note(failure.clone()));
-        for (link, error) in &self.uncovered {
+        for (link, error) in &self.without_multicast {
             notes.note(format!("{link} may drop lldp frames: {error}"));
         }
         notes.into_failures("lldp")
