@@ -29,7 +29,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM source AS machines
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --locked --release --target "$(cat /host)" -p e2e --bin simulator \
+    cargo build --locked --release --target "$(cat /host)" -p metal-simulator \
     && mkdir /out && cp "target/$(cat /host)/release/simulator" /out/
 
 # What every image begins with: whom TLS trusts, and a folder for files that do not last.

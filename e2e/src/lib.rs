@@ -1,7 +1,6 @@
-//! BMC and machine simulator, and tests that need a control plane.
+//! The whole stack on this machine, for tests, benchmarks and the demo.
 
 pub mod cluster;
 pub mod hostile;
 pub mod namespace;
-pub mod sim;
 pub mod stack;

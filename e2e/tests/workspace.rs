@@ -19,6 +19,10 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
     ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
+    (
+        "metal-simulator",
+        &["kube-client", "kube-runtime", "metal-bmc", "metal-core", "metal-runtime"],
+    ),
 ];
 
 #[derive(Deserialize)]

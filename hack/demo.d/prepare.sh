@@ -44,5 +44,5 @@ take_folder() {
 build() {
   cd "$hack/.." || return
   cargo build --locked --package metal-operator --package boot-operator \
-    --package netboot --package e2e --bins
+    --package netboot --package metal-simulator --bins
 }

@@ -1,7 +1,7 @@
 //! The MAC prefix database of a stack.
 
-use crate::sim::{Account, MacPrefix};
 use anyhow::Result;
+use metal_simulator::{Account, MacPrefix};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},

@@ -1,13 +1,11 @@
 //! A simulated machine and the objects that stand for it.
 
 use super::{Stack, until};
-use crate::{
-    cluster::eventually,
-    sim::{Host, MachineReport, Simulator},
-};
+use crate::cluster::eventually;
 use anyhow::{Context, Result, bail, ensure};
 use kube::{Api, api::PostParams};
 use metal_api::{Bmc, Endpoint, EndpointSpec, Server, ServerState};
+use metal_simulator::{Host, MachineReport, Simulator};
 use std::time::Duration;
 
 /// How long a machine may take to get somewhere.

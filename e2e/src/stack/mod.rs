@@ -30,9 +30,10 @@ pub use registry::{Layer, OciRegistry, sha256};
 pub use settings::Settings;
 pub use until::{deleted, until};
 
-use crate::{cluster::Cluster, sim::Simulator};
+use crate::cluster::Cluster;
 use anyhow::{Context, Result};
 use kube::Client;
+use metal_simulator::Simulator;
 use std::time::Duration;
 use url::Url;
 

@@ -1,6 +1,5 @@
 //! What a stack is to be like.
 
-use crate::sim;
 use std::{net::IpAddr, path::PathBuf};
 
 /// What a stack is to be like. The default has no machines.
@@ -8,7 +7,7 @@ use std::{net::IpAddr, path::PathBuf};
 pub struct Settings {
     /// The machines; fleets must differ in their MAC prefix and in the addresses of their BMCs.
     /// Where they boot from is filled in.
-    pub fleets: Vec<sim::Config>,
+    pub fleets: Vec<metal_simulator::Config>,
     /// More flags of the metal-operator.
     pub metal: Vec<String>,
     /// More flags of the boot-operator.
@@ -30,7 +29,8 @@ const WITHOUT_NETBOOT: [&str; 2] = ["--trusted-proxies=127.0.0.0/8", "--ignition
 impl Settings {
     /// Those of [`WITHOUT_NETBOOT`] that are needed and not set otherwise.
     pub(super) fn without_netboot(&self) -> Vec<String> {
-        let is_alone = |fleet: &sim::Config| fleet.boot.dhcp.is_none() && fleet.vms.is_empty();
+        let is_alone =
+            |fleet: &metal_simulator::Config| fleet.boot.dhcp.is_none() && fleet.vms.is_empty();
         let is_set = |flag: &str| {
             let name = flag.split('=').next().unwrap_or(flag);
             self.boot.iter().any(|set| set.split('=').next() == Some(name))

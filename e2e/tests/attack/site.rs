@@ -5,10 +5,10 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Process, binary, eventually, workspace},
     namespace::{Network, ip},
-    sim::{Account, BootTarget, Config, MacPrefix, Profile, Timing},
     stack::{Machine, Prefix, Settings, Stack, netboot},
 };
 use metal_api::ServerState;
+use metal_simulator::{Account, BootTarget, Config, MacPrefix, Profile, Timing};
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},

@@ -2,10 +2,8 @@
 
 use crate::network::client;
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{
-    cluster::eventually,
-    sim::{BootTarget, Config, Host, Profile, Simulator, Vm},
-};
+use e2e::cluster::eventually;
+use metal_simulator::{BootTarget, Config, Host, Profile, Simulator, Vm};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -13,11 +13,11 @@ use crate::{
 use anyhow::{Context, Result};
 use e2e::{
     cluster::{Process, eventually},
-    sim::{Config, Event, Vm},
     stack::{Machine, NAMESPACE, Settings, Stack},
 };
 use jiff::Timestamp;
 use metal_api::ServerState;
+use metal_simulator::{Config, Event, Vm};
 use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 

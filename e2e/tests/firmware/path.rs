@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use e2e::{
     cluster::workspace,
     namespace::run,
-    sim::{BootMode, BootTarget, Profile, Trust, Vm},
     stack::{INITRD, KERNEL, UKI},
 };
+use metal_simulator::{BootMode, BootTarget, Profile, Trust, Vm};
 use std::{
     fs,
     net::{IpAddr, SocketAddr},

@@ -12,7 +12,7 @@ use axum::{
     Router,
     http::{StatusCode, Uri},
 };
-use e2e::sim::Vm;
+use metal_simulator::Vm;
 use serde_json::json;
 use std::time::Duration;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};

@@ -6,10 +6,8 @@ use crate::{
     network::{client, tap},
 };
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{
-    cluster::{Process, eventually},
-    sim::{Config, Host, Power, Simulator, StartError, Vm},
-};
+use e2e::cluster::{Process, binary, eventually};
+use metal_simulator::{Config, Host, Power, Simulator, StartError, Vm};
 use serde_json::{Value, json};
 use std::{fs, process::Stdio, time::Duration};
 use tokio::process::Command;
@@ -89,29 +87,12 @@ async fn a_virtual_machine_beyond_the_last_machine_is_refused() {
     assert!(matches!(refused, StartError::Vm(2, 1)), "{refused}");
 }
 
-#[tokio::test]
-async fn a_flag_that_names_no_machine_or_no_device_says_so() {
-    let cases = [
-        ("tap0", "write N=TAP"),
-        ("x=tap0", "x is not the number of a machine"),
-        ("0=", "not the name of a tap device"),
-        ("0=tap0,script=/bin/sh", "not the name of a tap device"),
-    ];
-    for (flag, said) in cases {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
-        let output =
-            command.args(["--vm", flag, "--vm-folder", "/nowhere"]).output().await.unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && error.contains(said), "{flag}: {error}");
-    }
-}
-
 #[test]
 fn a_virtual_machine_ends_with_its_simulator_however_that_ends() {
     in_a_network_of_its_own(async || {
         let folder = tempfile::tempdir().unwrap();
         tap().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
+        let mut command = Command::new(binary("simulator").await.unwrap());
         command.args(["--vm", "0=tap0", "--control", "127.0.0.1:9000", "--vm-folder"]);
         command.arg(folder.path()).stdin(Stdio::null());
         let simulator = Process::start(&mut command, folder.path().join("log")).unwrap();

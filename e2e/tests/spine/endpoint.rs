@@ -1,17 +1,14 @@
 //! Endpoints and BMCs that do not work out; others go on.
 
 use crate::shared::{PXE, denied, machine, on_stack};
-use e2e::{
-    cluster::unique,
-    sim::{Action, Fault},
-    stack::until,
-};
+use e2e::{cluster::unique, stack::until};
 use k8s_openapi::ByteString;
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use metal_api::{Bmc, BmcSecret, BmcSecretSpec, Endpoint, EndpointSpec, ServerState, condition};
+use metal_simulator::{Action, Fault};
 use serde_json::json;
 
 #[test]

@@ -4,11 +4,9 @@ use crate::{
     claim::Claim,
     shared::{HTTP, PXE, denied, holds, machine, on_stack},
 };
-use e2e::{
-    sim::Power,
-    stack::{HTTP_TENANT, NO_KERNEL, PXE_TENANT},
-};
+use e2e::stack::{HTTP_TENANT, NO_KERNEL, PXE_TENANT};
 use metal_api::{BootState, ServerBootConfiguration, ServerClaim, ServerState, condition};
+use metal_simulator::Power;
 
 #[test]
 fn an_image_that_cannot_be_booted_is_told_at_the_claim_and_a_better_one_boots() {

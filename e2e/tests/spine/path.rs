@@ -4,12 +4,10 @@ use crate::{
     claim::{Claim, ignition_digest},
     shared::{DIALECTS, HTTP, PXE, machine, on_stack},
 };
-use e2e::{
-    sim::{MachineReport, Power, Reset},
-    stack::{HTTP_TENANT, Machine, NAMESPACE, PXE_TENANT, Stack, Tenant, deleted},
-};
+use e2e::stack::{HTTP_TENANT, Machine, NAMESPACE, PXE_TENANT, Stack, Tenant, deleted};
 use kube::Api;
 use metal_api::{Server, ServerBootConfiguration, ServerInventory, ServerState};
+use metal_simulator::{MachineReport, Power, Reset};
 
 #[test]
 fn a_bmc_becomes_a_server_that_is_claimed_booted_by_pxe_and_given_back() {

@@ -1,16 +1,14 @@
 //! Reports that are not those of the machine.
 
 use crate::shared::{PXE, machine, on_stack};
-use e2e::{
-    sim::{Action, Fault},
-    stack::{NAMESPACE, Stack, until},
-};
+use e2e::stack::{NAMESPACE, Stack, until};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use metal_api::{
     BootState, ServerBootConfiguration, ServerInventory, ServerState,
     inventory::{NetworkInterface, Registration, Report},
 };
+use metal_simulator::{Action, Fault};
 use reqwest::{Client, Method, StatusCode};
 
 #[test]

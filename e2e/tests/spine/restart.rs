@@ -8,12 +8,12 @@ use crate::{
 use anyhow::{Context, Result};
 use e2e::{
     cluster::eventually,
-    sim::Power,
     stack::{Machine, NAMESPACE, Operator, PXE_TENANT, Settings, Stack, until},
 };
 use futures::future::{join, join_all};
 use kube::Api;
 use metal_api::{BootState, Server, ServerBootConfiguration, ServerInventory, ServerState};
+use metal_simulator::Power;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -106,7 +106,9 @@ async fn reached(stack: &Stack, machine: &Machine<'_>, moment: Moment) -> Result
         Moment::ConfigurationMade => until(&configurations, &name, "made", made).await.map(drop),
         Moment::ConfigurationReady => until(&configurations, &name, "Ready", ready).await.map(drop),
         Moment::OverrideSet => {
-            let set = |it: &e2e::sim::MachineReport| it.override_enabled != "Disabled" || is_on(it);
+            let set = |it: &metal_simulator::MachineReport| {
+                it.override_enabled != "Disabled" || is_on(it)
+            };
             machine.is("set to boot from the network", set).await.map(drop)
         }
         Moment::HostOn => machine.is("on", is_on).await.map(drop),
@@ -128,7 +130,7 @@ async fn reached(stack: &Stack, machine: &Machine<'_>, moment: Moment) -> Result
     }
 }
 
-fn is_on(report: &e2e::sim::MachineReport) -> bool {
+fn is_on(report: &metal_simulator::MachineReport) -> bool {
     report.power != Power::Off
 }
 

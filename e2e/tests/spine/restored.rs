@@ -7,7 +7,6 @@ use crate::{
 };
 use e2e::{
     cluster::eventually,
-    sim::{Host, Power},
     stack::{Machine, PXE_TENANT, Settings, Stack, deleted},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -16,6 +15,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use metal_api::{Bmc, Server, ServerSpec, ServerState};
+use metal_simulator::{Host, Power};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{fmt::Debug, time::Duration};

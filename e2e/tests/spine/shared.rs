@@ -1,11 +1,9 @@
 //! One stack for all tests of this binary but those that kill. It lives on a runtime of its own,
 //! because each part of it belongs to the runtime that started it.
 
-use e2e::{
-    sim::{BootTarget, Config, Dialect, Profile, Timing},
-    stack::{Machine, Settings, Stack},
-};
+use e2e::stack::{Machine, Settings, Stack};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use metal_simulator::{BootTarget, Config, Dialect, Profile, Timing};
 use std::{
     net::Ipv4Addr,
     sync::{

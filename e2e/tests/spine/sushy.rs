@@ -8,7 +8,6 @@ use crate::{
 use anyhow::ensure;
 use e2e::{
     cluster::{Process, eventually, unique, workspace},
-    sim::{Account, MacPrefix},
     stack::{Host, Prefix, Stack, until},
 };
 use kube::{Api, api::PostParams};
@@ -16,6 +15,7 @@ use metal_api::{
     Endpoint, EndpointSpec, Server, ServerState,
     inventory::{NetworkInterface, Registration, Report},
 };
+use metal_simulator::{Account, MacPrefix};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::{fs, net::SocketAddr, process::Stdio, time::Duration};

@@ -2,11 +2,9 @@
 
 use crate::{kills, watch, writes::Writes};
 use anyhow::{Context, Result, ensure};
-use e2e::{
-    sim::{Config, Timing, duration},
-    stack::{Settings, Stack},
-};
+use e2e::stack::{Settings, Stack};
 use futures::{StreamExt, TryStreamExt, stream};
+use metal_simulator::{Config, Timing, duration};
 use serde::Serialize;
 use std::{
     collections::HashMap,

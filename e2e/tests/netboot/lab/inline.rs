@@ -57,7 +57,7 @@ impl Lab {
             self.near.ip(&format!("route add local {addresses} dev lo"))?;
         }
         let mut command = self.near.command(Path::new("setpriv"));
-        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_simulator")]);
+        command.args(["--pdeathsig", "KILL"]).arg(self.tools.netboot.with_file_name("simulator"));
         command.args(["--bmc-dhcp=near", "--bmc-mac-prefix=02:bb:cc"]);
         command.arg(format!("--listen=0.0.0.0:{REDFISH}")).arg(format!("--username={USER}"));
         command.env("SIMULATOR_PASSWORD", PASSWORD).stdin(Stdio::null());

@@ -1,0 +1,166 @@
+//! Four messages to an address, two to keep it (RFC 2131, 3.1 and 4.4.5).
+
+use super::{
+    Link,
+    wire::{Answer, BootUri, Client, Identity, encode},
+};
+use dhcproto::{
+    error::EncodeError,
+    v4::{Message, MessageType},
+};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// How often a message is sent.
+const TRIES: u32 = 4;
+
+/// A client got no address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DhcpError {
+    /// No server answered.
+    #[error("DHCP: no {0}")]
+    NoAnswer(&'static str),
+    /// Servers answered, but not with what the client needs.
+    #[error("DHCP: no offer has {0}")]
+    Useless(&'static str),
+    /// A server said no.
+    #[error("DHCP: refused: {0}")]
+    Refused(String),
+    /// The packet could not be sent.
+    #[error("DHCP: {0}")]
+    Socket(#[from] io::Error),
+    /// The packet could not be made.
+    #[error("DHCP: {0}")]
+    Encode(#[from] EncodeError),
+}
+
+/// Whom a client asks for more time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// The server that gave the address.
+    Same,
+    /// Any server.
+    Any,
+}
+
+/// What one answer means for the question.
+enum Verdict {
+    Take,
+    Ignore,
+}
+
+impl Link {
+    /// An address, and what else the client needs.
+    pub(crate) async fn lease(&self, identity: &Identity) -> Result<Answer, DhcpError> {
+        let xid = getrandom::u32().map_err(io::Error::other)?;
+        let to = self.config.server;
+        let offer = self
+            .talk(identity, xid, &identity.discover(xid), to, "offer", |answer| {
+                let is_good = answer.kind == MessageType::Offer && suits(identity.client, answer);
+                if is_good { Verdict::Take } else { Verdict::Ignore }
+            })
+            .await?;
+        let select = identity.select(xid, &offer);
+        let mut answer = self.acknowledged(identity, xid, &select, to).await?;
+        answer.boot_file = answer.boot_file.or(offer.boot_file);
+        Ok(answer)
+    }
+
+    /// More time for an address.
+    pub(crate) async fn renew(
+        &self,
+        identity: &Identity,
+        held: &Answer,
+        whom: Renewal,
+    ) -> Result<Answer, DhcpError> {
+        let xid = getrandom::u32().map_err(io::Error::other)?;
+        let server = self.config.server;
+        let to = match whom {
+            Renewal::Same if *server.ip() == Ipv4Addr::BROADCAST => {
+                SocketAddrV4::new(held.server, server.port())
+            }
+            Renewal::Same | Renewal::Any => server,
+        };
+        self.acknowledged(identity, xid, &identity.renew(xid, held.address), to).await
+    }
+
+    async fn acknowledged(
+        &self,
+        identity: &Identity,
+        xid: u32,
+        message: &Message,
+        to: SocketAddrV4,
+    ) -> Result<Answer, DhcpError> {
+        let answer = self
+            .talk(identity, xid, message, to, "acknowledgement", |answer| match answer.kind {
+                MessageType::Ack | MessageType::Nak => Verdict::Take,
+                _ => Verdict::Ignore,
+            })
+            .await?;
+        if answer.kind == MessageType::Nak {
+            return Err(DhcpError::Refused(answer.message));
+        }
+        Ok(answer)
+    }
+
+    /// Sends a message again and again until an answer suits.
+    async fn talk(
+        &self,
+        identity: &Identity,
+        xid: u32,
+        message: &Message,
+        to: SocketAddrV4,
+        wanted: &'static str,
+        judge: impl Fn(&Answer) -> Verdict,
+    ) -> Result<Answer, DhcpError> {
+        let mut listening = self.listen((xid, identity.mac));
+        let (mut message, begun) = (message.clone(), Instant::now());
+        let mut ignored = false;
+        for attempt in 0..TRIES {
+            let seconds = begun.elapsed().as_secs();
+            message.set_secs(u16::try_from(seconds).unwrap_or(u16::MAX));
+            self.send(&encode(&message)?, to).await?;
+            let until = Instant::now() + jittered(self.config.patience * 2_u32.pow(attempt));
+            while let Ok(Some(packet)) = timeout_at(until, listening.answers.recv()).await {
+                let Some(answer) = Answer::read(&packet) else { continue };
+                match judge(&answer) {
+                    Verdict::Take => return Ok(answer),
+                    Verdict::Ignore => ignored = true,
+                }
+            }
+        }
+        Err(match needs(identity.client) {
+            Some(what) if ignored => DhcpError::Useless(what),
+            _ => DhcpError::NoAnswer(wanted),
+        })
+    }
+}
+
+/// What a client cannot do without.
+fn needs(client: Client) -> Option<&'static str> {
+    match client {
+        Client::Bmc | Client::Http(BootUri::Given) => None,
+        Client::Pxe(_) => Some("a boot file"),
+        Client::Http(BootUri::Asked) => Some("class HTTPClient and an http URL as boot file"),
+        Client::Ipxe(_) => Some("an http URL as boot file"),
+    }
+}
+
+fn suits(client: Client, offer: &Answer) -> bool {
+    let is_url = offer.boot_file.as_deref().is_some_and(|file| file.starts_with("http"));
+    match client {
+        Client::Bmc | Client::Http(BootUri::Given) => true,
+        Client::Pxe(_) => offer.boot_file.is_some(),
+        Client::Http(BootUri::Asked) => is_url && offer.class.starts_with("HTTPClient"),
+        Client::Ipxe(_) => is_url,
+    }
+}
+
+/// Up to a quarter longer, so that a fleet does not ask at once.
+fn jittered(wait: Duration) -> Duration {
+    wait + wait * (getrandom::u32().unwrap_or_default() % 1000) / 4000
+}

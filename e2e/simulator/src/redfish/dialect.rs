@@ -1,0 +1,325 @@
+//! Requests and answers of BMCs that speak a [`Dialect`].
+
+use super::{
+    problem::Problem,
+    reply::{Content, Reply},
+    route::Resource,
+    service::Request,
+    system::URI,
+    view::{etag, link},
+};
+use crate::dialect::Dialect;
+use http::{
+    Method, StatusCode,
+    header::{AUTHORIZATION, ETAG, IF_MATCH, LOCATION},
+};
+use miniz_oxide::deflate::compress_to_vec;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SETTINGS: &str = "/redfish/v1/Systems/1/Settings";
+const ACTION_INFO: &str = "/redfish/v1/Systems/1/ResetActionInfo";
+const BASEBOARD: &str = "/redfish/v1/Systems/HGX_Baseboard_0";
+const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+
+/// The dialects of a BMC.
+#[derive(Clone, Copy)]
+pub(super) struct Dialects<'a>(pub(super) &'a [Dialect]);
+
+impl Dialects<'_> {
+    fn speak(self, dialect: Dialect) -> bool {
+        self.0.contains(&dialect)
+    }
+
+    /// The answer to a request.
+    pub(super) fn reply(self, request: &Request<'_>) -> Reply {
+        if let Some(refusal) = self.refuse(request) {
+            return Reply::from(refusal);
+        }
+        if let Some(reply) = self.own(request) {
+            return reply;
+        }
+        let mut reply = request.reply();
+        if let (true, Content::Json(body)) = (reply.status.is_success(), &mut reply.content) {
+            self.speak_in(request, body);
+        }
+        if self.speak(Dialect::BodyEtag) {
+            reply.headers.remove(ETAG);
+        }
+        if self.speak(Dialect::VolatileEtag) && reply.headers.contains_key(ETAG) {
+            return reply.header(ETAG, &next_etag());
+        }
+        reply
+    }
+
+    /// Why a request is refused that another BMC would take.
+    fn refuse(self, request: &Request<'_>) -> Option<Problem> {
+        let has_basic = request.headers.contains_key(AUTHORIZATION);
+        if self.speak(Dialect::SessionsFull) && has_basic {
+            return Some(Problem::no_valid_session());
+        }
+        match (request.method, request.path.trim_end_matches('/')) {
+            (&Method::POST, SESSIONS) => self.refuse_session(),
+            (&Method::PATCH, _) => self.refuse_change(request),
+            (&Method::POST, path) => self.refuse_action(request, path),
+            _ => None,
+        }
+    }
+
+    fn refuse_session(self) -> Option<Problem> {
+        if self.speak(Dialect::NoSessions) {
+            return Some(Problem::no_valid_session());
+        }
+        self.speak(Dialect::SessionsFull).then(Problem::session_limit)
+    }
+
+    fn refuse_change(self, request: &Request<'_>) -> Option<Problem> {
+        let condition = request.headers.get(IF_MATCH);
+        if self.speak(Dialect::NoIfMatch) && condition.is_some() {
+            return Some(Problem::precondition_failed());
+        }
+        if self.speak(Dialect::VolatileEtag) && condition.is_some_and(|it| it != "*") {
+            return Some(Problem::precondition_failed());
+        }
+        let asks = self.speak(Dialect::IfMatchRequired) || self.speak(Dialect::BodyEtag);
+        if asks && condition.is_none() {
+            return Some(Problem::precondition_required());
+        }
+        let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
+        let boot = body.get("Boot")?;
+        if self.speak(Dialect::BootSettings) && request.path != SETTINGS {
+            return Some(Problem::not_writable("Boot"));
+        }
+        boot.get("BootSourceOverrideTarget")?;
+        let mode = "BootSourceOverrideMode";
+        match boot.get(mode) {
+            None if self.speak(Dialect::ModeRequired) => Some(Problem::missing_property(mode)),
+            Some(_) if self.speak(Dialect::ModeRefused) => Some(Problem::not_writable(mode)),
+            _ => None,
+        }
+    }
+
+    fn refuse_action(self, request: &Request<'_>, path: &str) -> Option<Problem> {
+        let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
+        let type_ = body["ResetType"].as_str().unwrap_or_default();
+        let action = "ComputerSystem.Reset";
+        let is_unknown = type_ == "GracefulShutdown" && path.ends_with(action);
+        let lacks_it = self.speak(Dialect::UnlistedResets) || self.speak(Dialect::ButtonOnly);
+        if lacks_it && is_unknown {
+            return Some(Problem::parameter_not_in_list(type_, "ResetType", action));
+        }
+        let action = "VirtualMedia.InsertMedia";
+        if !(self.speak(Dialect::MediaParameters) && path.ends_with(action)) {
+            return None;
+        }
+        let needed = ["Inserted", "WriteProtected", "TransferProtocolType"];
+        let missing = needed.into_iter().find(|name| body.get(*name).is_none())?;
+        Some(Problem::parameter_missing(action, missing))
+    }
+
+    /// The answer of a resource that other BMCs do not have.
+    fn own(self, request: &Request<'_>) -> Option<Reply> {
+        let is_read = request.method == Method::GET;
+        if self.speak(Dialect::SlashedSessions) && request.path == SESSIONS {
+            let moved = Reply::with(StatusCode::PERMANENT_REDIRECT, Content::Empty);
+            return Some(moved.header(LOCATION, &format!("{SESSIONS}/")));
+        }
+        if self.speak(Dialect::NoSystems)
+            && ["/redfish/v1/Systems", "/redfish/v1/Managers"].contains(&request.path)
+        {
+            return Some(Problem::no_such_resource(request.path).into());
+        }
+        let body = match request.path {
+            SETTINGS if self.speak(Dialect::BootSettings) => {
+                return Some(settings(request));
+            }
+            ACTION_INFO if self.speak(Dialect::ActionInfo) && is_read => {
+                let types = system(request)["Actions"]["#ComputerSystem.Reset"]
+                    ["ResetType@Redfish.AllowableValues"]
+                    .take();
+                json!({"@odata.id": ACTION_INFO, "Id": "ResetActionInfo", "Parameters": [
+                    {"Name": "ResetType", "Required": true, "DataType": "String",
+                     "AllowableValues": types}]})
+            }
+            BASEBOARD if self.speak(Dialect::GpuBaseboard) && is_read => baseboard(request),
+            _ => return None,
+        };
+        Some(Reply::resource(StatusCode::OK, body))
+    }
+
+    /// What is different in the answers of resources that every BMC has.
+    fn speak_in(self, request: &Request<'_>, body: &mut Value) {
+        let path = request.path.trim_end_matches('/');
+        if path == URI {
+            self.speak_in_system(body);
+        }
+        if path == "/redfish/v1"
+            && self.speak(Dialect::NoSystems)
+            && let Some(root) = body.as_object_mut()
+        {
+            root.retain(|name, _| name != "Systems" && name != "Managers");
+        }
+        if path == "/redfish/v1/Systems"
+            && self.speak(Dialect::GpuBaseboard)
+            && let Some(members) = body["Members"].as_array_mut()
+        {
+            members.insert(0, link(BASEBOARD));
+            body["Members@odata.count"] = json!(2);
+        }
+        if body["Members"].is_array() && self.speak(Dialect::PagingLoop) {
+            body["Members@odata.nextLink"] = json!(path);
+        }
+        if self.speak(Dialect::NamedMembers)
+            && let Some(members) = body["Members"].as_array_mut()
+        {
+            name(members);
+            body["Members@odata.count"] = json!(members.len());
+        }
+        if self.speak(Dialect::HostLinks) {
+            with_host(body);
+        }
+    }
+
+    fn speak_in_system(self, system: &mut Value) {
+        let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
+        let is_unlisted = self.speak(Dialect::ActionInfo) || self.speak(Dialect::UnlistedResets);
+        if let (true, Some(reset)) = (is_unlisted, reset.as_object_mut()) {
+            reset.retain(|name, _| name != "ResetType@Redfish.AllowableValues");
+        }
+        if self.speak(Dialect::ButtonOnly)
+            && let Some(types) = reset["ResetType@Redfish.AllowableValues"].as_array_mut()
+        {
+            types.retain(|type_| type_ != "GracefulShutdown" && type_ != "GracefulRestart");
+        }
+        if self.speak(Dialect::DeadSettings) {
+            let settings = link(format!("{URI}/Nowhere"));
+            system["@Redfish.Settings"] = json!({"SettingsObject": settings});
+        }
+        let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
+        if self.speak(Dialect::ActionInfo) {
+            reset["@Redfish.ActionInfo"] = json!(ACTION_INFO);
+        }
+        if self.speak(Dialect::BootSettings) {
+            system["@Redfish.Settings"] = json!({"SettingsObject": link(SETTINGS)});
+            system["Boot"]["BootSourceOverrideEnabled"] = json!("Disabled");
+            system["Boot"]["BootSourceOverrideTarget"] = json!("None");
+        }
+    }
+
+    /// The bytes of a body.
+    pub(super) fn written(self, text: String) -> Vec<u8> {
+        let mut body = text.into_bytes();
+        if self.speak(Dialect::Latin1) && body.first() == Some(&b'{') {
+            let name = b"\"Oem\":{\"Contoso\":\"caf\xe9\tau lait\"}";
+            let comma: &[u8] = if body.len() > 2 { b"," } else { b"" };
+            body = [b"{", &name[..], comma, &body[1..]].concat();
+        }
+        if self.speak(Dialect::LooseJson) && body.first() == Some(&b'{') && body.len() > 2 {
+            let loose = b"{\"Oem\":{\"Load\":NaN \"Share\":.5}";
+            body = [&loose[..], b",", &body[1..], b"}\n<!-- 12 ms -->"].concat();
+        }
+        if self.speak(Dialect::ByteOrderMark) && !body.is_empty() {
+            body = [b"\xef\xbb\xbf", &body[..], b"\0"].concat();
+        }
+        if self.speak(Dialect::Gzip) && !body.is_empty() {
+            let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+            // Nobody here looks at the checksum.
+            body = [&head[..], &compress_to_vec(&body, 6), &[0; 8]].concat();
+        }
+        body
+    }
+
+    /// Whether the body of this answer is cut off.
+    pub(super) fn cuts(self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED && self.speak(Dialect::CutUnauthorized)
+    }
+
+    pub(super) fn compresses(self) -> bool {
+        self.speak(Dialect::Gzip)
+    }
+}
+
+/// The settings of the boot to come.
+fn settings(request: &Request<'_>) -> Reply {
+    let boot = || {
+        let mut boot = system(request)["Boot"].take();
+        if let Some(boot) = boot.as_object_mut() {
+            boot.retain(|name, _| !name.contains("@Redfish") && name != "BootOptions");
+        }
+        json!({"@odata.id": SETTINGS, "Id": "Settings", "Name": "Settings", "Boot": boot})
+    };
+    match *request.method {
+        Method::GET => Reply::resource(StatusCode::OK, boot()),
+        Method::PATCH => {
+            let condition = request.headers.get(IF_MATCH).and_then(|it| it.to_str().ok());
+            let now = etag(&boot());
+            if condition.is_some_and(|it| it != "*" && it.trim_start_matches("W/") != now) {
+                return Problem::precondition_failed().into();
+            }
+            let (mut headers, path) = (request.headers.clone(), URI);
+            headers.remove(IF_MATCH);
+            let change = Request { path, headers: &headers, ..*request };
+            change.patch(Resource::System).unwrap_or_else(Reply::from)
+        }
+        _ => Problem::not_allowed().into(),
+    }
+}
+
+fn system(request: &Request<'_>) -> Value {
+    let state = request.machine.lock();
+    request.view(&state).render(Resource::System).unwrap_or_default()
+}
+
+/// An ETag that never was before.
+fn next_etag() -> String {
+    static ANSWERS: AtomicU64 = AtomicU64::new(0);
+    format!("\"{}\"", ANSWERS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Gives members a name, and the first of them a second spelling.
+fn name(members: &mut Vec<Value>) {
+    for member in members.iter_mut() {
+        let uri = member["@odata.id"].as_str().unwrap_or_default();
+        let id = uri.rsplit('/').next().unwrap_or_default().to_owned();
+        member["Id"] = json!(id);
+        member["Name"] = json!(id);
+    }
+    let again = members.first().and_then(|member| member["@odata.id"].as_str());
+    if let Some(again) = again.map(|uri| link(format!("{uri}/"))) {
+        members.push(again);
+    }
+}
+
+/// Makes every link absolute.
+fn with_host(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(uri) if name == "@odata.id" || name == "target" => {
+                        *uri = format!("https://bmc.example{uri}");
+                    }
+                    other => with_host(other),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(with_host),
+        _ => {}
+    }
+}
+
+/// A system that allows resets, and offers no action for them.
+fn baseboard(request: &Request<'_>) -> Value {
+    json!({
+        "@odata.id": BASEBOARD,
+        "Id": "HGX_Baseboard_0",
+        "Name": "HGX Baseboard",
+        "SystemType": "Physical",
+        "UUID": format!("bbbbbbbb-0000-4000-8000-{:012x}", request.machine.index),
+        "PowerState": "On",
+        "Boot": {"BootSourceOverrideTarget@Redfish.AllowableValues": ["None", "Pxe"]},
+        "Actions": {"#ComputerSystem.Reset": {
+            "ResetType@Redfish.AllowableValues": ["ForceRestart"],
+        }},
+    })
+}

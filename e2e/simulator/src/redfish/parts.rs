@@ -1,0 +1,146 @@
+//! Processors, memory, storage and NICs of a system.
+
+use super::view::{View, collection, enabled, link};
+use crate::hardware::{Drive, SOCKETS};
+use serde_json::{Value, json};
+
+const PROCESSORS: &str = "/redfish/v1/Systems/1/Processors";
+const MEMORY: &str = "/redfish/v1/Systems/1/Memory";
+const STORAGE: &str = "/redfish/v1/Systems/1/Storage/1";
+const DRIVES: &str = "/redfish/v1/Chassis/1/Drives";
+const INTERFACES: &str = "/redfish/v1/Systems/1/EthernetInterfaces";
+
+pub(super) fn processors() -> Value {
+    collection("Processors", "Processor", PROCESSORS, 1..=SOCKETS)
+}
+
+impl View<'_> {
+    pub(super) fn processor(&self, number: u32) -> Option<Value> {
+        let cpu = self.machine.hardware.cpu();
+        (number <= SOCKETS).then(|| {
+            json!({
+                "@odata.id": format!("{PROCESSORS}/{number}"),
+                "@odata.type": "#Processor.v1_19_0.Processor",
+                "Id": number.to_string(),
+                "Name": format!("CPU {number}"),
+                "Socket": format!("CPU{number}"),
+                "ProcessorType": "CPU",
+                "ProcessorArchitecture": "x86",
+                "InstructionSet": "x86-64",
+                "Manufacturer": cpu.manufacturer,
+                "Model": cpu.model,
+                "MaxSpeedMHz": cpu.max_mhz,
+                "TotalCores": cpu.cores,
+                "TotalThreads": cpu.threads,
+                "Status": enabled(),
+            })
+        })
+    }
+
+    pub(super) fn memory_modules(&self) -> Value {
+        collection("Memory", "Memory", MEMORY, 1..=self.machine.hardware.dimms().len())
+    }
+
+    pub(super) fn memory_module(&self, number: u32) -> Option<Value> {
+        let dimms = self.machine.hardware.dimms();
+        let dimm = dimms.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        Some(json!({
+            "@odata.id": format!("{MEMORY}/{number}"),
+            "@odata.type": "#Memory.v1_19_0.Memory",
+            "Id": number.to_string(),
+            "Name": format!("DIMM {number}"),
+            "MemoryType": "DRAM",
+            "MemoryDeviceType": "DDR5",
+            "BaseModuleType": "RDIMM",
+            "CapacityMiB": dimm.mib,
+            "OperatingSpeedMhz": dimm.mts,
+            "ErrorCorrection": "MultiBitECC",
+            "Manufacturer": "Hynix Semiconductor",
+            "SerialNumber": format!("{:08X}", dimm.serial),
+            "PartNumber": "HMCG94AEBRA102N",
+            "Location": { "PartLocation": {
+                "LocationType": "Slot", "ServiceLabel": format!("DIMM_{}", dimm.slot),
+            }},
+            "Status": enabled(),
+        }))
+    }
+
+    pub(super) fn storage(&self) -> Value {
+        let drives = self.drives()["Members"].take();
+        json!({
+            "@odata.id": STORAGE,
+            "@odata.type": "#Storage.v1_15_0.Storage",
+            "Id": "1",
+            "Name": "NVMe Storage",
+            "Drives@odata.count": drives.as_array().map(Vec::len),
+            "Drives": drives,
+            "Volumes": link(format!("{STORAGE}/Volumes")),
+            "Status": enabled(),
+        })
+    }
+
+    pub(super) fn drives(&self) -> Value {
+        collection("Drives", "Drive", DRIVES, 1..=self.machine.hardware.drives().len())
+    }
+
+    pub(super) fn drive(&self, number: u32) -> Option<Value> {
+        let drives = self.machine.hardware.drives();
+        let drive = drives.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        Some(json!({
+            "@odata.id": format!("{DRIVES}/{number}"),
+            "@odata.type": "#Drive.v1_19_0.Drive",
+            "Id": number.to_string(),
+            "Name": format!("Drive {}", drive.bay),
+            "MediaType": "SSD",
+            "Protocol": "NVMe",
+            "CapacityBytes": drive.bytes,
+            "BlockSizeBytes": 4096,
+            "Manufacturer": drive.manufacturer,
+            "Model": drive.model,
+            "SerialNumber": drive.serial(),
+            "Identifiers": [{ "DurableName": drive.durable_name(), "DurableNameFormat": "EUI" }],
+            "Status": enabled(),
+        }))
+    }
+
+    pub(super) fn volume(&self) -> Option<Value> {
+        let drives = self.machine.hardware.drives();
+        let first: &Drive = drives.first()?;
+        let members = [1, 2].map(|drive| link(format!("{DRIVES}/{drive}")));
+        Some(json!({
+            "@odata.id": format!("{STORAGE}/Volumes/1"),
+            "@odata.type": "#Volume.v1_9_0.Volume",
+            "Id": "1",
+            "Name": "OS",
+            "CapacityBytes": first.bytes,
+            "BlockSizeBytes": 4096,
+            "RAIDType": "RAID1",
+            "VolumeUsage": "Data",
+            "Links": { "Drives": members },
+            "Status": enabled(),
+        }))
+    }
+
+    pub(super) fn interfaces(&self) -> Value {
+        let count = self.machine.hardware.nics().len();
+        collection("Ethernet Interfaces", "EthernetInterface", INTERFACES, 1..=count)
+    }
+
+    pub(super) fn interface(&self, number: u32) -> Option<Value> {
+        let nics = self.machine.hardware.nics();
+        let nic = nics.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        Some(json!({
+            "@odata.id": format!("{INTERFACES}/{number}"),
+            "@odata.type": "#EthernetInterface.v1_12_0.EthernetInterface",
+            "Id": number.to_string(),
+            "Name": format!("Port {}", nic.port),
+            "MACAddress": nic.mac,
+            "PermanentMACAddress": nic.mac,
+            "SpeedMbps": nic.mbps,
+            "FullDuplex": true,
+            "InterfaceEnabled": true,
+            "LinkStatus": "LinkUp",
+            "Status": enabled(),
+        }))
+    }
+}

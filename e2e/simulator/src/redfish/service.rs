@@ -1,0 +1,157 @@
+//! One request: who asks, for what, and may they.
+
+use super::{
+    metadata,
+    problem::Problem,
+    reply::{Content, Reply},
+    route::{Audience, Resource},
+    tasks,
+    view::{View, etag},
+};
+use crate::{
+    access::Refused,
+    config::{Account, Expand},
+    fleet::Fleet,
+    machine::{Machine, State},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION},
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// One request to one BMC.
+pub(super) struct Request<'a> {
+    pub(super) fleet: &'a Arc<Fleet>,
+    pub(super) machine: &'a Machine,
+    pub(super) now: Instant,
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// The answer.
+    pub(super) fn reply(&self) -> Reply {
+        let resource = Resource::at(self.path);
+        let reply = self.dispatch(resource).unwrap_or_else(Reply::from);
+        match resource {
+            Some(resource) => reply.allow(resource.allow()),
+            None => reply,
+        }
+    }
+
+    fn dispatch(&self, resource: Option<Resource>) -> Result<Reply, Problem> {
+        if self.headers.get("odata-version").is_some_and(|version| version != "4.0") {
+            return Err(Problem::odata_version());
+        }
+        let is_login = resource == Some(Resource::Sessions) && self.method == Method::POST;
+        let is_open = resource.is_some_and(|at| at.audience() == Audience::Everybody);
+        if !is_login && !is_open {
+            self.authenticate()?;
+        }
+        let resource = resource.ok_or_else(|| Problem::no_such_resource(self.path))?;
+        match (self.method, resource) {
+            (&Method::GET | &Method::HEAD, action) if action.is_action() => {
+                Err(Problem::not_allowed())
+            }
+            (&Method::GET | &Method::HEAD, _) => self.get(resource),
+            (&Method::PATCH, Resource::System | Resource::Account) => self.patch(resource),
+            (&Method::POST, Resource::Sessions) => self.open_session(),
+            (&Method::POST, Resource::SystemReset) => self.reset_system(),
+            (&Method::POST, Resource::ManagerReset) => self.reset_manager(),
+            (&Method::POST, Resource::InsertMedia) => self.insert_medium(),
+            (&Method::POST, Resource::EjectMedia) => self.eject_medium(),
+            (&Method::DELETE, Resource::Session(id)) => self.close_session(id),
+            _ => Err(Problem::not_allowed()),
+        }
+    }
+
+    fn authenticate(&self) -> Result<(), Problem> {
+        let config = &self.fleet.config;
+        let mut state = self.machine.lock();
+        let token = self.headers.get("x-auth-token").and_then(|token| token.to_str().ok());
+        let basic = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let result = match (token, basic) {
+            (Some(token), _) => {
+                let is_known = state.access.admits(&config.limits, self.now, token);
+                is_known.then_some(()).ok_or(Refused::Credentials)
+            }
+            (None, Some(basic)) => match basic_account(basic) {
+                Some(given) => {
+                    state.access.log_in(&config.account, &config.limits, self.now, &given)
+                }
+                None => Err(Refused::Credentials),
+            },
+            (None, None) => return Err(Problem::no_valid_session()),
+        };
+        result.map_err(|_| {
+            state.counters.refused += 1;
+            Problem::no_valid_session()
+        })
+    }
+
+    /// What a resource is rendered from.
+    pub(super) fn view<'a>(&'a self, state: &'a State) -> View<'a> {
+        View { config: &self.fleet.config, machine: self.machine, state, now: self.now }
+    }
+
+    fn get(&self, resource: Resource) -> Result<Reply, Problem> {
+        let expands = self.expands()?;
+        let state = self.machine.lock();
+        match resource {
+            Resource::Metadata => {
+                return Ok(Reply::with(StatusCode::OK, Content::Xml(metadata::document())));
+            }
+            Resource::TaskMonitor(id) => return self.task_monitor(&state, id),
+            _ => {}
+        }
+        let view = self.view(&state);
+        let body = view.render(resource).ok_or_else(|| Problem::no_such_resource(self.path))?;
+        let body = if expands { view.expand(body) } else { body };
+        let known = self.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
+        if let Some(tag) = known.filter(|known| *known == etag(&body)) {
+            let reply = Reply::with(StatusCode::NOT_MODIFIED, Content::Empty);
+            return Ok(reply.header(ETAG, tag));
+        }
+        Ok(Reply::resource(StatusCode::OK, body))
+    }
+
+    /// Whether `$expand` is asked for; a query that is not offered is refused (DSP0266, 7.3).
+    fn expands(&self) -> Result<bool, Problem> {
+        let mut expands = false;
+        for part in self.query.unwrap_or_default().split('&') {
+            let name = part.split('=').next().unwrap_or_default();
+            match name {
+                "$expand" if self.fleet.config.profile.expand == Expand::Offered => expands = true,
+                _ if name.starts_with('$') => return Err(Problem::query_not_supported()),
+                _ => {}
+            }
+        }
+        Ok(expands)
+    }
+
+    fn task_monitor(&self, state: &State, id: u32) -> Result<Reply, Problem> {
+        let task = state.tasks.find(id).ok_or_else(|| Problem::no_such_resource(self.path))?;
+        if task.ended(self.now).is_some() {
+            return Ok(Reply::empty());
+        }
+        let body = tasks::render(task, self.now);
+        Ok(Reply::with(StatusCode::ACCEPTED, Content::Json(body))
+            .header(LOCATION, &tasks::monitor(task)))
+    }
+}
+
+/// `Authorization: Basic`.
+fn basic_account(value: &str) -> Option<Account> {
+    let (scheme, encoded) = value.split_once(' ')?;
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+    let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| Account { username: username.to_owned(), password: password.to_owned() })
+}

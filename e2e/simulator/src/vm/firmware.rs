@@ -1,0 +1,214 @@
+//! Boot settings as firmware: which one runs, and what it is told.
+
+use super::Vm;
+use crate::{
+    boot_settings::{BootMode, Source},
+    hardware::{Drive, Hardware},
+};
+use std::path::{Path, PathBuf};
+
+/// One boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Boot {
+    /// BIOS or UEFI.
+    pub(super) mode: BootMode,
+    /// What to try, in this order.
+    pub(super) sources: Vec<Source>,
+    /// A copy of the medium in the virtual drive.
+    pub(super) medium: Option<PathBuf>,
+}
+
+impl Boot {
+    /// Where UEFI is to load the next system from, if it was told.
+    pub(super) fn uri(&self) -> Option<&str> {
+        let is_disk = |source: &&Source| matches!(source, Source::Disk | Source::Cd);
+        match (self.mode, self.sources.iter().find(|source| !is_disk(source))) {
+            (BootMode::Uefi, Some(Source::Http(uri))) => uri.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// QEMU's arguments for this boot of this machine; `disk` and, for UEFI, `variables` are files.
+    pub(super) fn args(
+        &self,
+        vm: &Vm,
+        hardware: &Hardware,
+        disk: &Path,
+        variables: &Path,
+    ) -> Vec<String> {
+        let (uuid, serial) = (hardware.uuid(), hardware.serial());
+        let mut args: Vec<_> = [
+            "-no-user-config -nodefaults -display none -monitor none -serial stdio",
+            // KVM is where it is least expected, and slower than none (nested, without hardware).
+            "-accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
+            "-device virtio-rng-pci",
+        ]
+        .iter()
+        .flat_map(|args| args.split(' '))
+        .map(str::to_owned)
+        .collect();
+        let mut add = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
+        add("-m", vm.memory.to_string());
+        add("-uuid", uuid.to_string());
+        add("-smbios", format!("type=1,manufacturer=Contoso,product=CR-2000,serial={serial}"));
+        add("-netdev", format!("tap,id=port0,ifname={},script=no,downscript=no", vm.tap));
+        add("-device", self.nic(hardware));
+        let disk = disk.display();
+        add("-drive", format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}"));
+        add("-device", self.disk(hardware));
+        if let Some(medium) = &self.medium {
+            let medium = medium.display();
+            add(
+                "-drive",
+                format!("if=none,id=cd0,format=raw,media=cdrom,readonly=on,file={medium}"),
+            );
+            let index = self.index(|source| *source == Source::Cd);
+            add("-device", format!("ide-cd,drive=cd0{index}"));
+        }
+        if self.mode == BootMode::Uefi {
+            let code = vm.uefi_code.display();
+            add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+            add("-drive", format!("if=pflash,unit=1,format=raw,file={}", variables.display()));
+            for option in self.switches() {
+                add("-fw_cfg", option);
+            }
+        }
+        if self.mode == BootMode::Uefi && vm.trust.signer.is_some() {
+            // Variables are then changed in system management mode alone.
+            add("-machine", "q35,smm=on".to_owned());
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+            add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+        } else {
+            add("-machine", "q35".to_owned());
+        }
+        args
+    }
+
+    fn nic(&self, hardware: &Hardware) -> String {
+        let mac = hardware.nics()[0].mac;
+        let mut nic = format!("virtio-net-pci,netdev=port0,mac={mac}");
+        if self.mode == BootMode::Uefi {
+            // iPXE in the NIC would take the place of UEFI's own network.
+            nic.push_str(",romfile=");
+        }
+        let is_network = |source: &Source| match source {
+            Source::Pxe => true,
+            Source::Http(_) => self.mode == BootMode::Uefi,
+            Source::Disk | Source::Cd => false,
+        };
+        nic + &self.index(is_network)
+    }
+
+    fn disk(&self, hardware: &Hardware) -> String {
+        let serial = hardware.drives().first().map(Drive::serial).unwrap_or_default();
+        let index = self.index(|source| *source == Source::Disk);
+        format!("virtio-blk-pci,drive=disk0,serial={serial}{index}")
+    }
+
+    /// The place of a device in the boot order; one without is not booted from.
+    fn index(&self, is_of: impl Fn(&Source) -> bool) -> String {
+        let place = self.sources.iter().position(is_of);
+        place.map(|place| format!(",bootindex={}", place + 1)).unwrap_or_default()
+    }
+
+    /// OVMF tries PXE before HTTP, unless there is no PXE (OVMF's README, "fw_cfg").
+    fn switches(&self) -> Vec<String> {
+        let network = self.sources.iter().find(|it| matches!(it, Source::Pxe | Source::Http(_)));
+        match network {
+            Some(Source::Http(_)) => ["IPv4PXESupport", "IPv6PXESupport"]
+                .map(|switch| format!("name=opt/org.tianocore/{switch},string=n"))
+                .into(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BootSettings, Config};
+
+    fn args(boot: &Boot) -> String {
+        let vm = Vm::new("/vm", "tap7");
+        let hardware = Hardware::of(&Config::default(), 3);
+        boot.args(&vm, &hardware, Path::new("/vm/disk"), Path::new("/vm/vars")).join(" ")
+    }
+
+    fn boot(mode: BootMode, sources: Vec<Source>) -> String {
+        args(&Boot { mode, sources, medium: None })
+    }
+
+    /// Devices that are booted from, in this order.
+    fn order(args: &str) -> Vec<&str> {
+        let devices = args.split(' ').filter_map(|arg| arg.split_once(",bootindex="));
+        let mut order: Vec<_> = devices.map(|(device, index)| (index, device)).collect();
+        order.sort_unstable();
+        order.iter().filter_map(|(_, device)| device.split(',').next()).collect()
+    }
+
+    #[test]
+    fn an_override_is_the_only_thing_that_is_tried() {
+        let uri = || Source::Http(Some("http://a/b".to_owned()));
+        let cases = [
+            (BootMode::Legacy, Source::Pxe, vec!["virtio-net-pci"]),
+            (BootMode::Uefi, Source::Pxe, vec!["virtio-net-pci"]),
+            (BootMode::Uefi, uri(), vec!["virtio-net-pci"]),
+            (BootMode::Legacy, Source::Disk, vec!["virtio-blk-pci"]),
+            (BootMode::Uefi, Source::Disk, vec!["virtio-blk-pci"]),
+            (BootMode::Uefi, Source::Cd, vec![]),
+        ];
+        for (mode, source, expected) in cases {
+            let args = boot(mode, vec![source.clone()]);
+            assert_eq!(order(&args), expected, "{mode} {source:?}");
+        }
+    }
+
+    #[test]
+    fn a_medium_is_booted_from_where_that_is_asked_for_and_is_there_otherwise() {
+        let with = |source| {
+            let medium = Some(PathBuf::from("/vm/medium.iso"));
+            args(&Boot { mode: BootMode::Uefi, sources: vec![source], medium })
+        };
+        let cd = with(Source::Cd);
+        assert_eq!(order(&cd), ["ide-cd"]);
+        assert!(cd.contains("media=cdrom,readonly=on,file=/vm/medium.iso"), "{cd}");
+        let disk = with(Source::Disk);
+        assert_eq!(order(&disk), ["virtio-blk-pci"]);
+        assert!(disk.contains("ide-cd,drive=cd0"), "{disk}");
+    }
+
+    #[test]
+    fn without_an_override_the_boot_order_counts() {
+        for mode in [BootMode::Legacy, BootMode::Uefi] {
+            let args = boot(mode, BootSettings::default().consume());
+            assert_eq!(order(&args), ["virtio-blk-pci", "virtio-net-pci"]);
+        }
+    }
+
+    #[test]
+    fn firmware_is_bios_with_ipxe_or_uefi_without_and_http_leaves_pxe_out() {
+        let bios = boot(BootMode::Legacy, vec![Source::Pxe]);
+        assert!(!bios.contains("pflash") && !bios.contains("romfile"), "{bios}");
+        let pxe = boot(BootMode::Uefi, vec![Source::Pxe]);
+        assert!(pxe.contains("file=/vm/vars") && pxe.contains("romfile="), "{pxe}");
+        assert!(!pxe.contains("fw_cfg"), "{pxe}");
+        let http = boot(BootMode::Uefi, vec![Source::Http(None)]);
+        assert!(http.contains("IPv4PXESupport,string=n"), "{http}");
+    }
+
+    #[test]
+    fn a_virtual_machine_is_the_machine_that_the_bmc_describes() {
+        let hardware = Hardware::of(&Config::default(), 3);
+        let args = boot(BootMode::Legacy, vec![Source::Pxe]);
+        for part in [
+            format!("-uuid {}", hardware.uuid()),
+            format!("serial={} ", hardware.serial()),
+            format!("mac={},", hardware.nics()[0].mac),
+            format!("serial={}", hardware.drives()[0].serial()),
+            "ifname=tap7,".to_owned(),
+        ] {
+            assert!(args.contains(&part), "{part} is not in {args}");
+        }
+        assert!(args.contains("tcg") && !args.contains("kvm"), "{args}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The one who keeps a virtual machine: does what the BMC wants, and tells it what became of it.
+
+use super::{
+    Vm,
+    firmware::Boot,
+    orders::Orders,
+    process::{Running, VmError},
+    qmp::{Event as Said, QmpError},
+};
+use crate::{
+    fetch::{Fetcher, chain},
+    fleet::Fleet,
+    journal::Event,
+    machine::{Host, Machine},
+    medium,
+    power::{Plan, Power, Warning},
+};
+use std::{path::PathBuf, sync::Arc};
+use tokio::fs;
+
+/// Keeps the virtual machine that is machine `index` until the fleet stops.
+pub(crate) async fn run(fleet: Arc<Fleet>, index: u32) {
+    let (Some(machine), Some(vm)) = (fleet.machine(index), fleet.config.vms.get(&index)) else {
+        return;
+    };
+    let Some(orders) = &machine.orders else { return };
+    let keeper = Keeper { machine, orders, vm, fetcher: &fleet.fetcher };
+    fleet.stop.run_until_cancelled(keeper.keep()).await;
+}
+
+struct Keeper<'a> {
+    machine: &'a Machine,
+    orders: &'a Orders,
+    vm: &'a Vm,
+    fetcher: &'a Fetcher,
+}
+
+/// What comes when a boot is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// No power.
+    Off,
+    /// The next boot.
+    Boot,
+}
+
+impl Keeper<'_> {
+    async fn keep(&self) {
+        loop {
+            match self.orders.next().await {
+                Plan::SwitchOn | Plan::Cycle | Plan::Reboot(_) => self.live().await,
+                // It is off.
+                Plan::CutPower | Plan::ShutDown => self.off(),
+                Plan::Nothing | Plan::Refused => {}
+            }
+        }
+    }
+
+    /// From power-on to power-off.
+    async fn live(&self) {
+        loop {
+            match self.boot().await {
+                Ok(Then::Boot) => {}
+                Ok(Then::Off) => return self.off(),
+                Err(error) => return self.failed(&error),
+            }
+        }
+    }
+
+    /// One boot, to its end.
+    async fn boot(&self) -> Result<Then, VmError> {
+        let mut boot = self.next_boot();
+        boot.medium = self.medium().await?;
+        let mut running = Running::start(self.vm, &self.machine.hardware, &boot).await?;
+        self.on(running.id().unwrap_or_default());
+        let mut then = Then::Off;
+        loop {
+            tokio::select! {
+                plan = self.orders.next() => match plan {
+                    Plan::CutPower | Plan::Cycle => {
+                        running.cut_power().await;
+                        return Ok(if plan == Plan::Cycle { Then::Boot } else { Then::Off });
+                    }
+                    Plan::ShutDown => then = ask(running.press_button().await, Then::Off)?,
+                    Plan::Reboot(Warning::Given) => {
+                        then = ask(running.press_button().await, Then::Boot)?;
+                    }
+                    Plan::Reboot(Warning::None) => then = ask(running.reset().await, Then::Boot)?,
+                    // It is on.
+                    Plan::SwitchOn | Plan::Nothing | Plan::Refused => {}
+                },
+                said = running.event() => match said? {
+                    Some(said) if said.is_reset() => then = Then::Boot,
+                    Some(Said::Shutdown { .. } | Said::Other(_)) => {}
+                    None => {
+                        running.gone().await;
+                        return Ok(then);
+                    }
+                },
+            }
+        }
+    }
+
+    /// What the settings say now; an override for one boot is used up.
+    fn next_boot(&self) -> Boot {
+        let mut state = self.machine.lock();
+        let (enabled, target, mode) = (state.boot.enabled, state.boot.target, state.boot.mode);
+        let detail = format!("override {enabled} {target}, {mode}");
+        state.journal.note(Event::BootStarted, detail);
+        Boot { mode, sources: state.boot.consume(), medium: None }
+    }
+
+    /// A copy of the medium in the virtual drive. A guest of QEMU has it from the start: what is
+    /// inserted or taken out later is so from the next boot on.
+    async fn medium(&self) -> Result<Option<PathBuf>, VmError> {
+        let Some(url) = self.machine.lock().medium.clone() else { return Ok(None) };
+        let copy = self.vm.folder.join("medium.iso");
+        fs::create_dir_all(&self.vm.folder).await.map_err(VmError::Folder)?;
+        let size = medium::copy(self.fetcher, &url, &copy).await?;
+        self.machine.lock().journal.note(Event::Medium, format!("{size} bytes"));
+        Ok(Some(copy))
+    }
+
+    fn on(&self, process: u32) {
+        let mut state = self.machine.lock();
+        if state.power != Power::On {
+            state.power = Power::On;
+            state.journal.note(Event::PoweredOn, format!("QEMU is process {process}"));
+        }
+        state.host = Host::Vm { process, console: self.vm.console() };
+    }
+
+    fn off(&self) {
+        let mut state = self.machine.lock();
+        if state.power != Power::Off {
+            state.power_off();
+        }
+    }
+
+    fn failed(&self, error: &VmError) {
+        let reason = chain(error);
+        self.off();
+        let mut state = self.machine.lock();
+        state.counters.failed_boots += 1;
+        state.journal.note(Event::BootFailed, &reason);
+        state.host = Host::Failed { reason };
+    }
+}
+
+/// The guest was asked; one that has ended meanwhile says so next.
+fn ask(asked: Result<(), VmError>, then: Then) -> Result<Then, VmError> {
+    match asked {
+        Ok(()) | Err(VmError::Qmp(QmpError::Closed | QmpError::Io(_))) => Ok(then),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,144 @@
+//! The library that speaks to BMCs, and BMCs that speak dialects.
+
+use metal_bmc::{Bmc, Connect, Error, Fleet, Limits, Redfish, Target};
+use metal_core::redfish::{
+    BootEnabled, BootSource, Credentials, ImageUrl, PowerState, ResetType, Scheme, Step,
+};
+use metal_simulator::{Config, Dialect, Profile, Simulator};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+use strum::VariantArray;
+
+const SYSTEM: &str = "/redfish/v1/Systems/1";
+
+struct Lab {
+    _simulator: Simulator,
+    fleet: Fleet,
+    bmc: Redfish,
+}
+
+async fn start(dialects: &[Dialect]) -> Lab {
+    let profile = Profile { dialects: dialects.to_vec(), ..Profile::default() };
+    let simulator = Simulator::start(Config { profile, ..Config::default() }).await.unwrap();
+    let limits = Limits { task_poll: Duration::from_millis(1), ..Limits::default() };
+    let fleet = Fleet::new(metal_bmc::Config { limits, ..metal_bmc::Config::default() });
+    let address = IpAddr::from(Ipv4Addr::new(127, 1, 0, 1));
+    let target = Target { scheme: Scheme::Http, address, port: simulator.redfish().port() };
+    let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
+    let bmc = fleet.connect(&target, &credentials);
+    Lab { _simulator: simulator, fleet, bmc }
+}
+
+/// A machine is found, armed, switched on, and switched off.
+async fn works(dialects: &[Dialect]) {
+    let lab = start(dialects).await;
+    let bmc = &lab.bmc;
+    let systems = bmc.systems().await;
+    assert!(systems.is_ok(), "{dialects:?}: {systems:?}");
+    let systems = systems.unwrap();
+    let hosts: Vec<_> = systems.iter().filter(|it| !it.lacks_reset).collect();
+    assert_eq!(hosts.len(), 1, "{dialects:?}");
+    assert_eq!(hosts[0].uri, SYSTEM, "{dialects:?}");
+    bmc.manager(None).await.unwrap();
+    let inventory = bmc.inventory(SYSTEM).await.unwrap();
+    assert!(!inventory.processors.is_empty() && !inventory.storages.is_empty(), "{dialects:?}");
+    let once = Step::BootOnce { source: BootSource::Pxe, mode: None };
+    let armed = bmc.perform(SYSTEM, &once).await;
+    assert!(armed.is_ok(), "{dialects:?}: {armed:?}");
+    let boot = bmc.system(SYSTEM).await.unwrap().boot;
+    let armed = (boot.enabled, boot.target);
+    assert_eq!(armed, (BootEnabled::Once, Some(BootSource::Pxe)), "{dialects:?}");
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    until(bmc, PowerState::On).await;
+    bmc.perform(SYSTEM, &Step::Reset(ResetType::ForceOff)).await.unwrap();
+    until(bmc, PowerState::Off).await;
+    assert_eq!(lab.fleet.counters().refused(), 0, "{dialects:?}");
+}
+
+async fn until(bmc: &Redfish, power: PowerState) {
+    let reached = async {
+        while bmc.system(SYSTEM).await.unwrap().power != power {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_is_armed_and_switched_in_every_dialect() {
+    for dialect in Dialect::VARIANTS {
+        if !matches!(dialect, Dialect::NoSystems | Dialect::SessionsFull) {
+            works(&[*dialect]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn dialects_can_be_combined() {
+    use Dialect::{
+        ActionInfo, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
+        DeadSettings, GpuBaseboard, Gzip, HostLinks, IfMatchRequired, Latin1, LooseJson,
+        ModeRefused, ModeRequired, NamedMembers, NoIfMatch, NoSessions, PagingLoop,
+        SlashedSessions, UnlistedResets, VolatileEtag,
+    };
+    let combinations: [&[Dialect]; 7] = [
+        &[BootSettings, VolatileEtag, IfMatchRequired, ModeRequired, LooseJson, NamedMembers],
+        &[DeadSettings, HostLinks, NamedMembers, VolatileEtag, ButtonOnly, PagingLoop, Gzip],
+        &[BootSettings, IfMatchRequired, ModeRequired, ActionInfo, Gzip, PagingLoop],
+        &[BootSettings, BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions],
+        &[NoIfMatch, ModeRequired, UnlistedResets, SlashedSessions, CutUnauthorized],
+        &[BodyEtag, ModeRefused, Gzip, ByteOrderMark, Latin1, CutUnauthorized, NoSessions],
+        &[BootSettings, NoIfMatch, ModeRequired, GpuBaseboard, PagingLoop],
+    ];
+    for dialects in combinations {
+        works(dialects).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bmc_without_systems_has_none_and_says_why() {
+    let lab = start(&[Dialect::NoSystems]).await;
+    let mut remarks = vec![];
+    assert_eq!(lab.bmc.systems_with(&mut remarks).await.unwrap(), []);
+    assert!(remarks[0].starts_with("/redfish/v1/Systems: HTTP 404"), "{remarks:?}");
+}
+
+#[tokio::test]
+async fn sessions_that_are_all_taken_are_no_wrong_password() {
+    let lab = start(&[Dialect::SessionsFull]).await;
+    let error = lab.bmc.systems().await.unwrap_err();
+    assert!(matches!(error, Error::SessionsFull(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_on_is_asked_by_its_button_where_nothing_else_asks() {
+    let lab = start(&[Dialect::ButtonOnly]).await;
+    let ask = Step::Reset(ResetType::GracefulShutdown);
+    lab.bmc.perform(SYSTEM, &ask).await.unwrap_err();
+    lab.bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+    until(&lab.bmc, PowerState::On).await;
+    lab.bmc.perform(SYSTEM, &ask).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reset_type_that_was_refused_is_no_more_offered() {
+    let lab = start(&[Dialect::UnlistedResets]).await;
+    let graceful = Step::Reset(ResetType::GracefulShutdown);
+    lab.bmc.perform(SYSTEM, &graceful).await.unwrap_err();
+    let offered = lab.bmc.system(SYSTEM).await.unwrap().reset_types;
+    assert!(!offered.contains(&ResetType::GracefulShutdown), "{offered:?}");
+    assert!(offered.contains(&ResetType::ForceOff), "{offered:?}");
+}
+
+#[tokio::test]
+async fn a_medium_is_inserted_with_the_parameters_that_the_bmc_asks_for() {
+    let lab = start(&[Dialect::MediaParameters]).await;
+    let slots = lab.bmc.media(SYSTEM).await.unwrap();
+    let image = ImageUrl::new("http://127.0.0.1:1/media/x.iso");
+    let insert = Step::InsertMedium { slot: slots[0].uri.clone(), image: image.clone() };
+    lab.bmc.perform(SYSTEM, &insert).await.unwrap();
+    let slots = lab.bmc.media(SYSTEM).await.unwrap();
+    assert_eq!((slots[0].inserted, slots[0].image.as_ref()), (true, Some(&image)));
+}
