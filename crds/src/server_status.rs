@@ -63,6 +63,11 @@ pub struct ServerStatus {
     /// When the host was last reset, as its BMC says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,
+    /// Certificate that the BMC of `spec.bmc` is held to, as `sha256:` and 64 digits: the one it showed
+    /// first, unless an authority vouches for it. Remove it to trust the next one. With `spec.bmcRef`
+    /// the BMC has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bmc_certificate_fingerprint: Option<String>,
     /// `metadata.generation` this status was computed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

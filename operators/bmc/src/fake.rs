@@ -4,7 +4,7 @@
 //! the boot that used it, switching on what is on changes nothing, and power is what the last
 //! reset made of it. Everything else has to be asked for.
 
-use crate::{Bmc, Connect, Error, Permit, Target};
+use crate::{Bmc, Connect, Error, Permit, Pin, Target};
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, Inventory, ManagerReading, MediaSlot, PowerState,
     ResetType, Step, SystemReading,
@@ -54,12 +54,19 @@ struct State {
     calls: u64,
     logins_refused: u64,
     boots: Vec<Option<BootSource>>,
+    certificate: Option<Pin>,
+    pin: Option<Pin>,
 }
 
 impl FakeBmc {
     /// A BMC with one system.
     pub fn new(system: SystemReading) -> Self {
         Self::with_systems(vec![system])
+    }
+
+    /// Shows this certificate from now on.
+    pub fn show(&self, certificate: Pin) {
+        self.with(|state| state.certificate = Some(certificate));
     }
 
     /// A BMC with several systems, or with none.
@@ -323,6 +330,14 @@ impl Connect for FakeBmc {
     fn connect(&self, _: &Target, credentials: &Credentials) -> Self {
         let (state, permit) = (Arc::clone(&self.state), Permit::default());
         Self { state, credentials: Some(credentials.clone()), permit }
+    }
+
+    fn pin(&self, _: &Target) -> Option<Pin> {
+        self.with(|state| state.pin.or(state.certificate))
+    }
+
+    fn set_pin(&self, _: &Target, pin: Option<Pin>) {
+        self.with(|state| state.pin = pin);
     }
 }
 

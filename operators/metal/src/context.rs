@@ -11,8 +11,8 @@ use metal_api::{Bmc, BmcSecret, Endpoint, Server};
 use metal_bmc::{Connect, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{
-        Destination, Missing, Verification, certificate, destination, inline_destination,
-        may_log_in, refused_for, refused_for_server,
+        Destination, Missing, Verification, certificate, certificate_of_server, destination,
+        inline_destination, may_log_in, refused_for, refused_for_server,
     },
     capability::Key,
     discovery::IgnitionTemplate,
@@ -99,8 +99,14 @@ impl<C: Connect> Context<C> {
         let target = crate::bmc::target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
         let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
-        if let Some(pin) = bmc.as_deref().and_then(|bmc| self.pin_of(bmc)) {
-            self.bmcs.set_pin(&target, Some(pin));
+        let pin = match &bmc {
+            Some(bmc) => self.pin_of(bmc),
+            None => certificate_of_server(server).and_then(|text| text.parse().ok()),
+        };
+        // A status that was written and has none anymore is a person's wish to trust the next one.
+        let is_removed = bmc.is_none() && server.status.is_some();
+        if pin.is_some() || is_removed {
+            self.bmcs.set_pin(&target, pin);
         }
         match bmc {
             Some(bmc) => {
@@ -174,6 +180,21 @@ impl<C> Context<C> {
     /// The certificate that a BMC is held to.
     pub fn pin_of(&self, bmc: &Bmc) -> Option<Pin> {
         certificate(bmc, self.secret_of(bmc).as_deref())?.parse().ok()
+    }
+
+    /// The certificate that the BMC of `spec.bmc` has shown.
+    pub fn shown_by(&self, server: &Server, destination: &Destination) -> Option<String>
+    where
+        C: Connect,
+    {
+        let target = crate::bmc::target(destination);
+        server
+            .spec
+            .bmc_ref
+            .is_none()
+            .then(|| self.bmcs.pin(&target))
+            .flatten()
+            .map(|pin| pin.to_string())
     }
 
     /// Where the BMC of a server is, and who logs in.

@@ -12,7 +12,7 @@ use super::{Destination, Missing};
 use crate::redfish::Scheme;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{Bmc, BmcSecret, annotation};
+use metal_api::{Bmc, BmcSecret, Server, annotation};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// For how long new credentials, which nobody has changed yet, may follow a BMC that has not
@@ -42,6 +42,11 @@ pub fn certificate<'a>(bmc: &'a Bmc, secret: Option<&'a BmcSecret>) -> Option<&'
         return None;
     }
     own(bmc, secret).and_then(|secret| noted(secret, annotation::KNOWN_CERTIFICATE))
+}
+
+/// The certificate that the BMC of a server's `spec.bmc` is held to, by the server's status.
+pub fn certificate_of_server(server: &Server) -> Option<&str> {
+    server.status.as_ref()?.bmc_certificate_fingerprint.as_deref()
 }
 
 /// Whether a login is allowed.

@@ -11,7 +11,7 @@ mod tests;
 
 pub use decide::decide;
 pub(crate) use known::note_of_new;
-pub use known::{Note, Verification, certificate, may_log_in};
+pub use known::{Note, Verification, certificate, certificate_of_server, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
 pub use reach::{Destination, Missing, destination, inline_destination};

@@ -150,6 +150,10 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         Ok(system) => {
             status::reachable(new, seen.now);
             status::take_system(new, system);
+            // What a BMC object has, the server need not.
+            let is_inline = seen.server.spec.bmc_ref.is_none();
+            new.bmc_certificate_fingerprint =
+                seen.certificate.filter(|_| is_inline).map(str::to_owned);
             if let Some(uri) = unwritten_uri(seen.server, system) {
                 return Decision::Configure(Change::SetSystemUri { uri });
             }

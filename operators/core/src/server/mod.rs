@@ -53,6 +53,9 @@ pub struct Observation<'a> {
     pub server: &'a Server,
     /// How to reach the BMC, or what is missing for that.
     pub access: Result<(), &'a str>,
+    /// The certificate that the BMC of `spec.bmc` has shown, as `sha256:` and 64 digits, unless an
+    /// authority vouches for it.
+    pub certificate: Option<&'a str>,
     /// The last reading of the system, if there is one.
     pub system: Option<&'a Reading>,
     /// The last reading of the virtual drives, if there is one.

@@ -83,7 +83,7 @@ pub async fn pass<C: Connect>(
 }
 
 /// Observes and decides.
-fn judge<C, T>(
+fn judge<C: Connect, T>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
@@ -114,12 +114,14 @@ fn judge<C, T>(
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
     let report = view.inventories.named(None, &name);
     let held = look::claim_of(ctx, server, claim);
+    let certificate = destination.as_ref().ok().and_then(|it| ctx.shown_by(server, it));
     let missed_by = missed_by(ctx, server);
     let now = Now::read();
     let acted = memory.acted(now);
     let observation = Observation {
         server,
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
+        certificate: certificate.as_deref(),
         system: reading,
         media,
         medium: medium.as_ref(),

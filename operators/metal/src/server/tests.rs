@@ -101,6 +101,29 @@ async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() 
 }
 
 #[tokio::test]
+async fn a_bmc_without_an_object_is_held_to_its_first_certificate_over_a_restart() {
+    let [first, other] = ["aa", "bb"].map(|pair| format!("sha256:{}", pair.repeat(32)));
+    let held_to = |scene: &Scene| {
+        let destination = scene.ctx.destination_of(&server()).unwrap();
+        scene.ctx.shown_by(&server(), &destination)
+    };
+    let scene = Scene::new(server(), None).await;
+    scene.bmc.show(first.parse().unwrap());
+    scene.pass().await.unwrap();
+    let (_, body) = scene.sent().remove(0);
+    assert_eq!(body["status"]["bmcCertificateFingerprint"], first);
+    for (recorded, expected) in [(Some(&first), &first), (None, &other)] {
+        let mut server = server();
+        let bmc_certificate_fingerprint = recorded.cloned();
+        server.status = Some(ServerStatus { bmc_certificate_fingerprint, ..Default::default() });
+        let restarted = Scene::new(server, None).await;
+        restarted.bmc.show(other.parse().unwrap());
+        restarted.pass().await.unwrap();
+        assert_eq!(held_to(&restarted).as_ref(), Some(expected), "{recorded:?}");
+    }
+}
+
+#[tokio::test]
 async fn refused_credentials_are_recorded_and_not_tried_again() {
     let scene = Scene::new(server(), None).await;
     let (username, password) = ("other".to_owned(), "secret".to_owned());

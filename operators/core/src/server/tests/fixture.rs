@@ -25,6 +25,7 @@ pub(super) fn minutes(minutes: i64) -> SignedDuration {
 pub(super) struct Scene {
     pub(super) server: Server,
     pub(super) access: Result<(), String>,
+    pub(super) certificate: Option<String>,
     pub(super) reading: Option<Result<SystemReading, Unreachable>>,
     pub(super) read_at: Timestamp,
     pub(super) took: SignedDuration,
@@ -67,6 +68,7 @@ impl Scene {
         Self {
             server,
             access: Ok(()),
+            certificate: None,
             reading: Some(Ok(system)),
             read_at: T0,
             took: SignedDuration::ZERO,
@@ -238,6 +240,7 @@ impl Scene {
         let observation = Observation {
             server: &self.server,
             access: self.access.as_ref().copied().map_err(String::as_str),
+            certificate: self.certificate.as_deref(),
             system: reading.as_ref(),
             media: media.as_ref(),
             medium: medium.as_ref(),

@@ -5,7 +5,7 @@ use super::{
     fixture::{Scene, minutes},
 };
 use crate::redfish::PowerState;
-use metal_api::{ServerState, condition};
+use metal_api::{LocalObjectReference, ServerState, condition};
 
 #[test]
 fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
@@ -63,4 +63,19 @@ fn a_server_without_a_uuid_is_nobodys_system() {
             assert_eq!(scene.condition(condition::READY), ("False", "NoUUID"));
         }
     }
+}
+
+#[test]
+fn the_first_certificate_of_a_bmc_without_an_object_is_recorded_before_anything_is_done() {
+    let mut scene = Scene::new();
+    scene.certificate = Some("sha256:aa".to_owned());
+    let recorded = |scene: &Scene| {
+        scene.server.status.as_ref().and_then(|it| it.bmc_certificate_fingerprint.clone())
+    };
+    assert!(matches!(scene.decide(), Decision::Record(_)));
+    scene.record();
+    assert_eq!(recorded(&scene), scene.certificate);
+    scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-a".to_owned() });
+    scene.record();
+    assert_eq!(recorded(&scene), None, "the BMC has it");
 }
