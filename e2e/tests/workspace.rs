@@ -1,5 +1,5 @@
-//! What the crates of this workspace may depend on, and under which licences: those of deny.toml,
-//! whether or not cargo-deny is there.
+//! What the crates of this workspace may know of each other. What they may take from others is in
+//! deny.toml (`hack/test deny`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -33,8 +33,6 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
-    version: String,
-    license: Option<String>,
     source: Option<String>,
     dependencies: Vec<Dependency>,
 }
@@ -94,116 +92,6 @@ fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
     for package in ours.filter(|package| package.name != "e2e") {
         let wrong = package.dependencies.iter().find(|it| binaries.contains(&&*it.name));
         assert_eq!(wrong.map(|it| &it.name), None, "of {}", package.name);
-    }
-}
-
-#[test]
-fn there_is_one_tls_stack_and_nothing_that_nobody_maintains() {
-    let all = tree(&["--workspace", "--edges", "normal,build,dev"]);
-    let banned: Vec<_> =
-        section("\ndeny = [", "\n]").lines().filter_map(|line| quoted(line).next()).collect();
-    assert!(banned.contains(&"openssl-sys"), "{banned:?}");
-    let wrong: Vec<_> = banned.iter().filter(|banned| all.contains(**banned)).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    assert!(all.contains("rustls") && all.contains("ring"));
-}
-
-#[test]
-fn every_crate_is_under_a_licence_of_the_list_and_from_one_registry() {
-    let packages = metadata().packages;
-    let wrong: Vec<_> = packages.iter().filter(|package| !is_allowed(package)).collect();
-    let wrong: Vec<_> = wrong
-        .iter()
-        .map(|package| format!("{} {}: {:?}", package.name, package.version, package.license))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-
-    let sources: BTreeSet<_> = packages.iter().filter_map(|it| it.source.as_deref()).collect();
-    assert!(sources.iter().all(|source| source.starts_with("registry+")), "{sources:?}");
-    assert_eq!(sources.len(), 1, "{sources:?}");
-}
-
-#[test]
-fn licence_expressions_are_read_as_spdx_says() {
-    for (expression, allowed) in [
-        ("MIT", true),
-        ("GPL-3.0-only", false),
-        ("MIT OR GPL-3.0-only", true),
-        ("MIT AND GPL-3.0-only", false),
-        ("Unlicense/MIT", true),
-        ("GPL-3.0-only OR (MIT AND (Zlib OR ISC))", true),
-        ("MIT AND ISC OR GPL-3.0-only", true),
-        ("GPL-3.0-only OR MIT AND GPL-2.0-only", false),
-        ("Apache-2.0 WITH LLVM-exception", false),
-        ("", false),
-    ] {
-        assert_eq!(Licence::allows(expression), allowed, "{expression}");
-    }
-}
-
-fn is_allowed(package: &Package) -> bool {
-    let licence = package.license.as_deref().unwrap_or_default();
-    let exceptions = section("\nexceptions = [", "\n]");
-    let excepted = exceptions.lines().any(|line| quoted(line).eq([&*package.name, licence]));
-    excepted || Licence::allows(licence)
-}
-
-/// What is in deny.toml between two marks.
-fn section(from: &str, to: &str) -> &'static str {
-    let (_, rest) = include_str!("../../deny.toml").split_once(from).unwrap();
-    rest.split_once(to).unwrap().0
-}
-
-/// What is in quotes in a line that is no comment.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    let line = if line.trim_start().starts_with('#') { "" } else { line };
-    line.split('"').skip(1).step_by(2)
-}
-
-/// What is left to read of a licence expression.
-struct Licence<'a>(Vec<&'a str>);
-
-impl<'a> Licence<'a> {
-    fn allows(expression: &str) -> bool {
-        let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
-        let words = spaced.split_whitespace().rev().collect();
-        let mut licence = Licence(words);
-        licence.any() && licence.0.is_empty()
-    }
-
-    /// `a OR b`; AND binds closer.
-    fn any(&mut self) -> bool {
-        let mut allowed = self.all();
-        while self.takes("OR") {
-            allowed |= self.all();
-        }
-        allowed
-    }
-
-    fn all(&mut self) -> bool {
-        let mut allowed = self.one();
-        while self.takes("AND") {
-            allowed &= self.one();
-        }
-        allowed
-    }
-
-    fn one(&mut self) -> bool {
-        if self.takes("(") {
-            let allowed = self.any();
-            return self.takes(")") && allowed;
-        }
-        let known = self
-            .0
-            .pop()
-            .is_some_and(|name| quoted(section("\nallow = [", "]")).any(|allowed| allowed == name));
-        // An exception makes another licence of it.
-        let exception = self.takes("WITH") && self.0.pop().is_some();
-        known && !exception
-    }
-
-    fn takes(&mut self, word: &'a str) -> bool {
-        self.0.pop_if(|next| *next == word).is_some()
     }
 }
 
