@@ -2,6 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// An address that somebody has. netboot writes it; what it says counts for the other instance of
 /// netboot, and for people.
@@ -36,6 +37,23 @@ pub struct DhcpLeaseSpec {
     /// Nobody else gets the address before. It is not the end of the lease: renewals are not
     /// written until it comes near, and the object is removed when the lease ends.
     pub held_until: Time,
+}
+
+impl DhcpLease {
+    /// The name of the object of an address. A name has no colons and does not end with a hyphen, so
+    /// an IPv6 address is written out.
+    pub fn name_of(address: IpAddr) -> String {
+        match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => address.segments().map(|it| format!("{it:04x}")).join("-"),
+        }
+    }
+
+    /// The address, if that is what the name says as well.
+    pub fn address(&self) -> Option<IpAddr> {
+        let address = self.spec.ip.parse().ok()?;
+        (self.metadata.name.as_deref() == Some(Self::name_of(address).as_str())).then_some(address)
+    }
 }
 
 /// The state of a lease.

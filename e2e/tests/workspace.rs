@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "workspace/modules.rs"]
+mod modules;
+
 use e2e::cluster::workspace;
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
@@ -15,9 +18,13 @@ const IMPURE: &[&str] =
 const APART: &[(&str, &[&str])] = &[
     ("metal-api", IMPURE),
     ("metal-core", IMPURE),
+    ("metal-dhcp", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
+    // What answers DHCP changes without those who do not.
+    ("metal-operator", &["metal-dhcp"]),
+    ("boot-operator", &["metal-dhcp"]),
     ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
     (
         "metal-simulator",

@@ -2,10 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metal_core::{
-    dhcp::{Config, Leases},
-    macdb::MacDb,
-};
+use metal_core::macdb::MacDb;
+use metal_dhcp::{config::Config, lease::Leases};
 
 fuzz_target!(|text: &str| {
     match Config::parse(text) {

@@ -4,10 +4,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use metal_core::{
-    boot::decision::Boot,
-    dhcp::{Arrival, Config, Leases, Packet, SERVER_PORT, Server, decide, identity},
-    macdb::MacDb,
+use metal_core::{boot::decision::Boot, macdb::MacDb};
+use metal_dhcp::{
+    config::Config,
+    lease::Leases,
+    v4::{Arrival, Packet, SERVER_PORT, Server, decide, identity},
 };
 use std::{net::Ipv4Addr, sync::LazyLock};
 

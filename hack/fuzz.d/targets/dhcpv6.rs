@@ -4,11 +4,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use metal_core::{
-    boot::decision::Boot,
-    dhcp,
-    dhcp6::{Arrival, CLIENT_PORT, Packet, Server, decide, identity, leases, mac},
-    macdb::MacDb,
+use metal_core::{boot::decision::Boot, macdb::MacDb};
+use metal_dhcp::{
+    config::Config,
+    v6::{Arrival, CLIENT_PORT, Packet, Server, decide, identity, leases, mac},
 };
 use std::{
     net::{Ipv6Addr, SocketAddrV6},
@@ -45,8 +44,8 @@ const ADDRESSES: usize = 7;
 const OWN: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 const DUID: &[u8] = &[0, 3, 0, 1, 2, 0, 0, 0, 0, 1];
 
-static WORLD: LazyLock<(dhcp::Config, MacDb)> =
-    LazyLock::new(|| (dhcp::Config::parse(CONFIG).unwrap(), MacDb::parse(BMCS).unwrap()));
+static WORLD: LazyLock<(Config, MacDb)> =
+    LazyLock::new(|| (Config::parse(CONFIG).unwrap(), MacDb::parse(BMCS).unwrap()));
 
 fuzz_target!(|data: &[u8]| {
     let (config, bmcs) = &*WORLD;

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metal_core::{
-    dhcp::Config,
+use metal_dhcp::{
+    config::Config,
     fedhcp::{File, Main, Places, convert},
 };
 use std::sync::LazyLock;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metal_core::tftp::{Limits, Packet, Step, Terms, Transfer};
+use metal_dhcp::tftp::{Limits, Packet, Step, Terms, Transfer};
 
 fuzz_target!(|data: &[u8]| {
     let mut packets = data.split(|byte| *byte == b'|');

@@ -35,7 +35,7 @@ use metal_api::{
     Server, ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,
     ServerSpec, ServerStatus,
 };
-use metal_core::{boot::configuration::Modes, capability::Key, dhcp::lease_object::name};
+use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{AllowList, Registries, Resolver, Store};
 use metal_runtime::index::Index;
 use prometheus_client::metrics::family::Family;
@@ -244,7 +244,7 @@ pub(crate) fn lease(ip: &str, client: &str) -> DhcpLease {
         state: DhcpLeaseState::Bound,
         held_until: Time(Timestamp::now() + Duration::from_hours(1)),
     };
-    DhcpLease::new(&name(ip.parse().unwrap()), spec)
+    DhcpLease::new(&DhcpLease::name_of(ip.parse().unwrap()), spec)
 }
 
 /// A server in the boot window of the configuration that it boots.

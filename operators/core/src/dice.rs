@@ -1,13 +1,18 @@
 //! Chance that is the same on every run, for tests.
 
-/// A generator of the same numbers on every run (Knuth, MMIX).
-pub(crate) struct Dice(pub(crate) u64);
+/// A generator of the same numbers on every run (Knuth, MMIX), from a seed.
+#[derive(Debug)]
+pub struct Dice(pub u64);
 
 impl Dice {
     /// A number below `sides`.
-    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+    ///
+    /// # Panics
+    ///
+    /// If a number of 31 bits fits into no `usize`.
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
+        usize::try_from(self.0 >> 33).expect("31 bits fit") % sides
     }
 }

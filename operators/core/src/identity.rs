@@ -5,12 +5,10 @@
 //! firmware invents UUIDs.
 
 use crate::{
-    dhcp::{
-        self,
-        newcomers::{has_answered, is_made_by},
-    },
+    ownership::{NETBOOT, is_made_by},
     redfish::SystemReading,
     system_uuid::{identifying, swapped},
+    unanswered::has_answered,
 };
 use metal_api::{Bmc, Endpoint, Server};
 use uuid::Uuid;
@@ -74,7 +72,7 @@ fn is_strange(server: &Server) -> bool {
 /// found, and whose BMC has never answered, says nothing against one that has.
 pub fn is_rival(own: Option<&Bmc>, other: &Endpoint, bmc_of_other: Option<&Bmc>) -> bool {
     let answers = |bmc: Option<&Bmc>| bmc.is_some_and(has_answered);
-    let is_strange = is_made_by(other, dhcp::endpoint::MAKER) && !answers(bmc_of_other);
+    let is_strange = is_made_by(other, NETBOOT) && !answers(bmc_of_other);
     !(is_strange && answers(own))
 }
 
@@ -148,7 +146,7 @@ mod tests {
         known.status =
             Some(metal_api::BmcStatus { ip: Some("10.0.0.1".to_owned()), ..Default::default() });
         assert!(is_rival(Some(&known), &other, None), "a person has made it");
-        let label = (annotation::MANAGED_BY.to_owned(), dhcp::endpoint::MAKER.to_owned());
+        let label = (annotation::MANAGED_BY.to_owned(), NETBOOT.to_owned());
         other.metadata.labels = Some([label].into());
         assert!(!is_rival(Some(&known), &other, Some(&silent)));
         assert!(is_rival(Some(&known), &other, Some(&known)) && is_rival(None, &other, None));

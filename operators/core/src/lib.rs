@@ -13,22 +13,15 @@ pub mod butane;
 pub mod capability;
 pub mod claim;
 pub mod conditions;
-pub mod dhcp;
-pub mod dhcp6;
-#[cfg(test)]
-mod dice;
+#[cfg(any(test, feature = "testing"))]
+pub mod dice;
 pub mod discovery;
 pub mod endpoint;
-pub mod fedhcp;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
-pub mod guests;
 pub mod identity;
 pub mod inherited;
-pub mod intake;
 pub mod json;
 pub mod kept;
-mod located;
+pub mod located;
 pub mod macdb;
 pub mod medium;
 pub mod ownership;
@@ -36,6 +29,6 @@ pub mod redfish;
 pub mod registry;
 pub mod server;
 pub mod system_uuid;
-pub mod tftp;
+pub mod unanswered;
 pub mod unsupported;
-mod yaml;
+pub mod yaml;

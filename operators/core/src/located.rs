@@ -8,13 +8,15 @@ use std::borrow::Cow;
 /// A value, and its line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Spanned<T>", bound = "T: serde::de::DeserializeOwned")]
-pub(crate) struct Located<T> {
-    pub(crate) value: T,
-    pub(crate) line: u64,
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its line, from 1 on.
+    pub line: u64,
 }
 
 /// A word, and its line.
-pub(crate) type Text = Located<String>;
+pub type Text = Located<String>;
 
 impl<T> From<Spanned<T>> for Located<T> {
     fn from(spanned: Spanned<T>) -> Self {

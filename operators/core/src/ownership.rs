@@ -2,6 +2,16 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
+use metal_api::annotation;
+
+/// Value of [`annotation::MANAGED_BY`] on what netboot made of a BMC that DHCP has seen.
+pub const NETBOOT: &str = "netboot";
+
+/// Whether an object was made by this one of our programs.
+pub fn is_made_by<K: Resource>(object: &K, maker: &str) -> bool {
+    let labels = object.meta().labels.as_ref();
+    labels.and_then(|labels| labels.get(annotation::MANAGED_BY)).is_some_and(|it| it == maker)
+}
 
 /// The owners of an object that belongs to `owner` alone: it goes with its owner, and before it
 /// where that is deleted in the foreground. `None` if the owner was never stored.

@@ -19,7 +19,7 @@ const MESSAGE: usize = 240;
 
 /// Why a text is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Not YAML, or not what was asked for. The text itself, which may hold a password, is not
     /// shown.
     #[error("{0}")]
@@ -31,7 +31,7 @@ pub(crate) enum Error {
 
 /// How integers with a leading zero are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LeadingZero {
+pub enum LeadingZero {
     /// As YAML 1.2 has it.
     Decimal,
     /// As YAML 1.1 has it, for modes of files.
@@ -44,7 +44,7 @@ pub(crate) enum LeadingZero {
 /// # Errors
 ///
 /// If it is not YAML, has several documents, or they are not what `T` takes.
-pub(crate) fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
+pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
     let text = text.trim_start_matches('\u{feff}');
     let malformed =
         |error: serde_saphyr::Error| Error::Malformed(error.render_with_formatter(&WithoutValues));

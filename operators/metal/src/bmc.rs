@@ -15,9 +15,9 @@ use metal_api::{Bmc, BmcSecret, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{Answers, Decision, Destination, Note, Observation, Reading, decide, server_name},
-    dhcp::newcomers::has_answered,
     redfish::{ManagerReading, Unreachable},
     server::Reading as SystemReadingOf,
+    unanswered::has_answered,
 };
 use metal_runtime::{
     MetadataChange, delete_seen, patch_annotations, patch_metadata, record_status,

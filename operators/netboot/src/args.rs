@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use metal_core::dhcp::{Config, Sharing};
+use metal_dhcp::{Sharing, config::Config};
 use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! The addresses that answers go to, shared by all servers of the process.
 
-use metal_core::guests;
+use metal_dhcp::guests;
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{
     collections::HashSet,

@@ -13,7 +13,7 @@
 mod compaction;
 
 use compaction::{Compaction, Finished};
-use metal_core::dhcp::{Lease, record};
+use metal_dhcp::lease::{Lease, record};
 use std::{
     fmt::Display,
     fs::{File, OpenOptions, TryLockError},

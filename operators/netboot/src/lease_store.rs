@@ -6,10 +6,8 @@ use crate::{
     recorder::Sightings,
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_core::{
-    dhcp::{Lease, Leases, Sighting},
-    macdb::MacDb,
-};
+use metal_core::{endpoint::Sighting, macdb::MacDb};
+use metal_dhcp::lease::{Lease, Leases};
 use metal_runtime::{clock::Steps, report::Chain};
 use std::{io, path::Path};
 
@@ -207,7 +205,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_core::dhcp::{Client, Instances, Part, Sharing, State};
+    use metal_dhcp::{Client, Instances, Part, Sharing, lease::State};
     use std::net::Ipv4Addr;
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);

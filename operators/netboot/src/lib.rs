@@ -1,6 +1,6 @@
 //! DHCP and TFTP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
 //!
-//! [`metal_core::dhcp`] decides; here are the sockets ([`link`]), the leases on disk
+//! [`metal_dhcp`] decides; here are the sockets ([`link`]), the leases on disk
 //! ([`lease_file`]), the loop between them ([`server`]), and the ways to and from the API server,
 //! which is not on the path of a packet ([`recorder`], [`machines`], [`publisher`]); of two
 //! instances, [`standby`] says which one answers.

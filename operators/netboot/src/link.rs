@@ -1,7 +1,7 @@
 //! The sockets: one per interface or address that is served.
 
 use crate::{buffer::enlarge, frame::Frames};
-use metal_core::dhcp::{Config, Reply};
+use metal_dhcp::{config::Config, v4::Reply};
 use nix::{
     ifaddrs::getifaddrs,
     net::if_::if_nametoindex,

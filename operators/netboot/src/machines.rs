@@ -16,7 +16,7 @@ use metal_api::{
 };
 use metal_core::{
     boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
-    dhcp, kept,
+    kept,
     system_uuid::{identifying, swapped},
 };
 use metal_runtime::{
@@ -130,7 +130,7 @@ impl Machines {
     }
 
     /// Whether a server has the MAC address of a client.
-    pub fn knows(&self, client: &dhcp::Client) -> bool {
+    pub fn knows(&self, client: &metal_dhcp::Client) -> bool {
         client.mac().is_some_and(|mac| !self.servers.get(&Key::Mac(mac)).is_empty())
     }
 

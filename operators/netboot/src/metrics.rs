@@ -1,8 +1,9 @@
 //! What `/metrics` tells. Labels are words of the code, never names of clients.
 
-use metal_core::{
-    boot::decision::Boot,
-    dhcp::{Count, Malformed, MessageType, Silence},
+use metal_core::boot::decision::Boot;
+use metal_dhcp::{
+    lease::Count,
+    v4::{Malformed, MessageType, Silence},
 };
 use metal_runtime::file::Reading;
 use prometheus_client::{

@@ -1,5 +1,6 @@
 use crate::{guests::Guests, machines::Machines, published::Published, recorder::Sightings};
-use metal_core::{dhcp::Config, macdb::MacDb};
+use metal_core::macdb::MacDb;
+use metal_dhcp::config::Config;
 use metal_runtime::health::Gate;
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;

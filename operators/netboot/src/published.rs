@@ -4,7 +4,10 @@
 //! look-up; [`crate::publisher`] writes the objects, in its own time. An instance that waits hears
 //! here what the one that answers has written.
 
-use metal_core::dhcp::{Address, Instances, Lease, Sharing, State};
+use metal_dhcp::{
+    Address, Instances, Sharing,
+    lease::{Lease, State},
+};
 use metal_runtime::queue::Queue;
 use std::{
     collections::{HashMap, HashSet},
@@ -213,7 +216,7 @@ pub fn is_news<A>(heard: &Lease<A>, known: Option<&Lease<A>>) -> bool {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use metal_core::dhcp::Part;
+    use metal_dhcp::Part;
 
     fn lease(state: State) -> Lease<IpAddr> {
         let client = "02:00:00:00:00:01".parse().unwrap();

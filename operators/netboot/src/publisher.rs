@@ -13,9 +13,13 @@ use crate::published::{Family, Published, Role};
 use jiff::Timestamp;
 use kube::{Api, Client, api::DeleteParams};
 use metal_api::DhcpLease;
-use metal_core::dhcp::{
-    Config, Lease, Sharing, State,
-    lease_object::{Writing, address_of, lease_of, name, writing},
+use metal_dhcp::{
+    Sharing,
+    config::Config,
+    lease::{
+        Lease, State,
+        object::{Writing, lease_of, writing},
+    },
 };
 use metal_runtime::{
     apply, follow,
@@ -109,7 +113,7 @@ impl Publisher {
         Self {
             api: Api::all(client.clone()),
             client,
-            objects: Index::new(|object| address_of(object).into_iter().collect()),
+            objects: Index::new(|object| object.address().into_iter().collect()),
             published,
             config,
             listed,
@@ -158,7 +162,7 @@ impl Publisher {
         tracing::info!(?role, "what this instance does has changed");
         if role == Role::Leads {
             let objects = self.objects.all();
-            let there = objects.iter().filter_map(|object| address_of(object));
+            let there = objects.iter().filter_map(|object| object.address());
             let all = there.chain(self.published.addresses());
             all.for_each(|address| self.published.queue().add(address));
         }
@@ -217,7 +221,7 @@ impl Publisher {
 
     async fn publish(&self, address: IpAddr) -> Result<&'static str, Error> {
         let lease = self.published.lease(address);
-        let name = name(address);
+        let name = DhcpLease::name_of(address);
         let object = self.objects.named(None, &name);
         let config = Arc::clone(&self.config.borrow());
         let is_split = config.instances.is_some_and(|it| it.mode == Sharing::Split);

@@ -28,9 +28,10 @@ use jiff::Timestamp;
 use kube::Client;
 use metal_api::{Endpoint, MacAddr};
 use metal_core::{
-    dhcp::{Config, Record, Sighting},
+    endpoint::Sighting,
     macdb::{MacDb, MacPrefix},
 };
+use metal_dhcp::config::{Config, Record};
 use metal_runtime::{
     follow,
     health::Gate,

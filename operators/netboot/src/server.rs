@@ -27,11 +27,13 @@ use crate::{
 use batch::{Asked, Batch};
 use futures::future::select_all;
 use jiff::Timestamp;
-use metal_core::{
-    boot::decision::Boot,
-    dhcp::{self, Config, Leases, MessageType, Silence},
+use metal_core::{boot::decision::Boot, macdb::MacDb};
+use metal_dhcp::{
+    Client,
+    config::Config,
     intake::{Intake, Standing},
-    macdb::MacDb,
+    lease::Leases,
+    v4::{self, MessageType, Silence},
 };
 use metal_runtime::health::Gate;
 use std::{
@@ -82,7 +84,7 @@ struct Server {
     guests: Guests,
     lease_store: LeaseStore<Ipv4Addr>,
     links: Vec<Link>,
-    waiting: Intake<Option<dhcp::Client>, Asked>,
+    waiting: Intake<Option<Client>, Asked>,
     prober: Option<Prober<probes::PendingOffer>>,
     unserved: Unserved,
     sightings: Option<Sightings>,
@@ -220,7 +222,7 @@ impl Server {
 
     /// Takes a packet in, which is answered in its turn.
     fn take_in(&mut self, asked: Asked) {
-        let client = dhcp::Client::of(&asked.packet);
+        let client = Client::of(&asked.packet);
         let standing =
             client.as_ref().map_or(Standing::Stranger, |client| self.standing_of(client));
         if self.waiting.push(standing, client, asked).is_some() {
@@ -228,7 +230,7 @@ impl Server {
         }
     }
 
-    fn standing_of(&self, client: &dhcp::Client) -> Standing {
+    fn standing_of(&self, client: &Client) -> Standing {
         let own = self.lease_store.leases.standing_of(client);
         let is_server = || self.machines.as_ref().is_some_and(|machines| machines.knows(client));
         let is_expected = || self.config.has_reserved(client) || is_server();
@@ -250,9 +252,9 @@ impl Server {
         };
         let boot = self.boot_of(packet);
         let Self { config, bmcs, lease_store, .. } = &*self;
-        let known = dhcp::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
-        let arrival = dhcp::Arrival { server, port: self.links[link].place.port(), from };
-        let decision = dhcp::decide(known, packet, arrival, now);
+        let known = v4::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
+        let arrival = v4::Arrival { server, port: self.links[link].place.port(), from };
+        let decision = v4::decide(known, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
             is_durable |= self.lease_store.record(lease);
@@ -262,13 +264,13 @@ impl Server {
             Ok(reply) => {
                 self.note_guests(&reply);
                 self.hold_address(packet, &reply);
-                if let Some(kind) = dhcp::unserved(packet) {
-                    let client = dhcp::Client::of(packet);
+                if let Some(kind) = v4::unserved(packet) {
+                    let client = Client::of(packet);
                     let client = client.map(|client| client.to_string()).unwrap_or_default();
                     self.metrics.unserved(self.unserved.tell(kind, client));
                 }
-                if let Some(length) = dhcp::uncarried(packet, &boot) {
-                    tracing::debug!(client = ?dhcp::Client::of(packet), length, "link too long");
+                if let Some(length) = v4::uncarried(packet, &boot) {
+                    tracing::debug!(client = ?Client::of(packet), length, "link too long");
                     self.metrics.unserved("LinkTooLong");
                 }
                 if let Some(reply) = self.hold(link, from, reply, decision.probe) {
@@ -279,16 +281,16 @@ impl Server {
                 if reason == Silence::UnknownRelay {
                     self.unknown_relays.tell(packet.giaddr.into(), (*from.ip()).into());
                 }
-                tracing::debug!(%reason, client = ?dhcp::Client::of(packet), "not answered");
+                tracing::debug!(%reason, client = ?Client::of(packet), "not answered");
                 self.metrics.silent(reason);
             }
         }
     }
 
     /// What the sender of a packet boots, if that is what it is about.
-    fn boot_of(&self, packet: &dhcp::Packet) -> Boot {
+    fn boot_of(&self, packet: &v4::Packet) -> Boot {
         let Some(machines) = &self.machines else { return Boot::Default };
-        let Some(identity) = dhcp::identity(packet) else { return Boot::Default };
+        let Some(identity) = v4::identity(packet) else { return Boot::Default };
         let boot = machines.boot_of(identity);
         self.metrics.decided(&boot);
         boot
@@ -296,14 +298,14 @@ impl Server {
 
     /// Who has an address from now on, for those who serve files to addresses. Of a machine that
     /// keeps what another server gave it, only its own word is known.
-    fn hold_address(&self, packet: &dhcp::Packet, reply: &dhcp::Reply) {
+    fn hold_address(&self, packet: &v4::Packet, reply: &v4::Reply) {
         let Some(machines) = self.machines.as_ref().filter(|_| reply.kind == MessageType::Ack)
         else {
             return;
         };
         let addresses = [reply.packet.yiaddr, packet.ciaddr];
         if let Some(address) = addresses.into_iter().find(|address| !address.is_unspecified()) {
-            machines.hold(address, dhcp::identity(packet));
+            machines.hold(address, v4::identity(packet));
         }
     }
 
@@ -348,7 +350,7 @@ impl Server {
 
     /// Whether an answer may go out: one that costs the kernel no look for an address, or one that
     /// it can bear.
-    fn may_answer(&self, reply: &dhcp::Reply) -> bool {
+    fn may_answer(&self, reply: &v4::Reply) -> bool {
         let to = *reply.to.ip();
         reply.direct.is_some()
             || to.is_broadcast()
@@ -357,7 +359,7 @@ impl Server {
     }
 
     /// Who has an address from now on, and the relay that it came by.
-    fn note_guests(&self, reply: &dhcp::Reply) {
+    fn note_guests(&self, reply: &v4::Reply) {
         let is_ack = reply.kind == MessageType::Ack && !reply.packet.yiaddr.is_unspecified();
         let addresses = [reply.packet.yiaddr, *reply.to.ip()].into_iter().filter(|_| is_ack);
         addresses.filter(|it| !it.is_broadcast()).for_each(|address| self.guests.note(address));

@@ -3,7 +3,7 @@
 mod convert;
 
 use clap::Parser;
-use metal_core::{dhcp::schema, fedhcp::Given};
+use metal_dhcp::{config::schema, fedhcp::Given};
 use std::{
     ffi::OsString,
     io::{self, Write},

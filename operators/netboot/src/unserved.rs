@@ -1,6 +1,6 @@
 //! Kinds of firmware that there is no boot file for, each told once.
 
-use metal_core::dhcp::Architecture;
+use metal_dhcp::Architecture;
 use std::{collections::HashSet, fmt::Display};
 
 /// How many are told: there are 42 kinds, and anybody can make up numbers.

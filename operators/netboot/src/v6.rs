@@ -16,12 +16,13 @@ use crate::{
 use futures::future::select_all;
 use jiff::Timestamp;
 use link::{Asked, Link, Place};
-use metal_core::{
-    boot::decision::Boot,
-    dhcp::{Client, Config, Leases, Sighting},
-    dhcp6::{self, Arrival, Packet, Reply, Silence},
+use metal_core::{boot::decision::Boot, endpoint::Sighting, macdb::MacDb};
+use metal_dhcp::{
+    Client,
+    config::Config,
     intake::{Intake, Standing},
-    macdb::MacDb,
+    lease::Leases,
+    v6::{self, Arrival, Packet, Reply, Silence},
 };
 use metal_runtime::report::Chain;
 use std::{
@@ -147,7 +148,7 @@ impl Server {
                 self.lease_store.open(&beside(path))?;
                 self.lease_store.publish_all();
             }
-            dhcp6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
+            v6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
         }
         // They came by links as they were, and ask again.
         self.waiting = Intake::new(ROOM);
@@ -209,7 +210,7 @@ impl Server {
 
     /// Takes a packet in, which is answered in its turn.
     fn take_in(&mut self, link: usize, asked: Asked) {
-        let mut clients = dhcp6::clients(&asked.packet, *asked.from.ip());
+        let mut clients = v6::clients(&asked.packet, *asked.from.ip());
         let standing = clients.iter().map(|client| self.standing_of(client)).max();
         let standing = standing.unwrap_or(Standing::Stranger);
         if self.waiting.push(standing, clients.pop(), (link, asked)).is_some() {
@@ -235,10 +236,10 @@ impl Server {
         let Self { config, bmcs, lease_store, duid, links, .. } = &*self;
         let v6 = config.dhcp6.as_ref()?;
         let leases = &lease_store.leases;
-        let server = dhcp6::Server { config, v6, id: duid, bmcs, leases, boot: &boot };
+        let server = v6::Server { config, v6, id: duid, bmcs, leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let arrival = Arrival { interface: place.interface(), addresses, from };
-        let decision = dhcp6::decide(server, packet, arrival, now);
+        let decision = v6::decide(server, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
             is_durable |= self.lease_store.record(lease);
@@ -253,7 +254,7 @@ impl Server {
                     // It has asked for what it was offered there.
                     self.parts.guests.note(*reply.to.ip());
                 }
-                if let Some(kind) = dhcp6::unserved(packet) {
+                if let Some(kind) = v6::unserved(packet) {
                     self.parts.metrics.unserved(self.unserved.tell(kind, from));
                 }
                 Some(Answer { link, own: None, reply, is_durable, bmc: decision.bmc })
@@ -272,7 +273,7 @@ impl Server {
 
     /// What the sender of a packet boots, if that is what it is about.
     fn boot_of(&self, packet: &Packet, from: Ipv6Addr) -> Boot {
-        let identity = || dhcp6::identity(packet, from);
+        let identity = || v6::identity(packet, from);
         let machines = self.parts.machines.as_ref();
         machines.and_then(|machines| Some(machines.boot_of(identity()?))).unwrap_or(Boot::Default)
     }

@@ -2,7 +2,7 @@
 
 mod scripts;
 
-use metal_core::dhcp::{MessageType, Packet, code};
+use metal_dhcp::v4::{MessageType, Packet, code};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     env::current_exe,
@@ -13,7 +13,7 @@ use std::{
 
 /// What OVMF 2022.11 sends when it boots by PXE.
 const DISCOVER: &[u8] =
-    include_bytes!("../../core/tests/fixtures/dhcp/ovmf2022-pxe-discover.bin").as_slice();
+    include_bytes!("../../dhcp/tests/fixtures/v4/ovmf2022-pxe-discover.bin").as_slice();
 
 #[test]
 fn dhclient_gets_its_lease_and_firmware_its_boot_file_beside_dhcpd() {

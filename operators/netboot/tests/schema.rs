@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use metal_core::dhcp::schema;
+use metal_dhcp::config::schema;
 use serde_json::Value;
 use std::{fs, path::Path};
 

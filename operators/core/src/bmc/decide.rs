@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     conditions::{self, Fact},
-    dhcp::newcomers::{can_be_made_again, has_answered, is_made_by},
     identity::{has_uuid, is_same_uri, is_same_uuid},
+    ownership::is_made_by,
     redfish::{ManagerReading, SystemReading, Unreachable},
+    unanswered::{can_be_made_again, has_answered},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

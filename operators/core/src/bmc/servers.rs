@@ -5,8 +5,7 @@ use super::{
     decide::{MAKER, is_at, name, name_of_bmc, refers_to},
 };
 use crate::{
-    dhcp::{self, newcomers::is_made_by},
-    ownership,
+    ownership::{self, is_made_by},
     redfish::SystemReading,
 };
 use metal_api::{
@@ -79,7 +78,7 @@ pub(super) fn create(
 
 /// What keeps claims away from a server whose BMC was made on a stranger's word.
 fn held(seen: &Observation<'_>) -> Option<Taint> {
-    let is_found = [MAKER, dhcp::endpoint::MAKER].iter().any(|maker| is_made_by(seen.bmc, maker));
+    let is_found = [MAKER, ownership::NETBOOT].iter().any(|maker| is_made_by(seen.bmc, maker));
     (seen.holds_new && is_found).then(|| Taint {
         key: Taint::NOT_ADMITTED.to_owned(),
         value: None,

@@ -16,9 +16,8 @@
 //! one in another subnet: what the machine is given later is one more lease of its own, and it is
 //! never kept out by those of others.
 
-use crate::dhcp::{State, lease_object};
 use jiff::Timestamp;
-use metal_api::{DhcpLease, MacAddr, Server};
+use metal_api::{DhcpLease, DhcpLeaseState, MacAddr, Server};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -37,10 +36,9 @@ impl Place {
     /// What a lease says of where its client is; `None` for addresses that rest, for clients that
     /// are not known by a MAC address, and for objects that netboot did not write.
     pub fn of(object: &DhcpLease) -> Option<Self> {
-        let lease = lease_object::lease_of(object)?;
-        let mac = lease.client.mac()?;
-        let is_bound = lease.state == State::Bound;
-        is_bound.then_some(Self { mac, address: lease.address, until: lease.until })
+        let (address, mac) = (object.address()?, object.spec.client.parse().ok()?);
+        let is_bound = object.spec.state == DhcpLeaseState::Bound;
+        is_bound.then_some(Self { mac, address, until: object.spec.held_until.0 })
     }
 }
 
@@ -205,6 +203,6 @@ mod tests {
             state: DhcpLeaseState::Bound,
             held_until: Time(Timestamp::from_second(1000).unwrap()),
         };
-        DhcpLease::new(&lease_object::name(address), spec)
+        DhcpLease::new(&DhcpLease::name_of(address), spec)
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// Longest URL that firmware takes from DHCPv4: the longest value of one option. Firmware does not join pieces (RFC 3396).
+pub const MAX_URL: usize = 255;
+
 /// URL of a layer for iPXE, in the peer's form and order.
 pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> String {
     let mut url = format!("{}/image?imageName=", service_url.trim_end_matches('/'));

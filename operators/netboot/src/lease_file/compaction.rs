@@ -1,6 +1,6 @@
 //! A fresh log in place of one that has grown too long, written while the old one is in use.
 
-use metal_core::dhcp::{Lease, record};
+use metal_dhcp::lease::{Lease, record};
 use std::{
     fmt::Display,
     fs::{self, File, OpenOptions},

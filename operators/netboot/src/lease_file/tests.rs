@@ -1,6 +1,6 @@
 use super::*;
 use jiff::Timestamp;
-use metal_core::dhcp::{Client, State};
+use metal_dhcp::{Client, lease::State};
 use std::{fs, net::Ipv4Addr, time::Duration};
 use tokio::{task::yield_now, time::timeout};
 

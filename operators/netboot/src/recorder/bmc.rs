@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use kube::{Api, api::PostParams};
 use metal_api::{Bmc, BmcSecret, MacAddr, annotation};
 use metal_core::{
-    dhcp::{
-        Sighting,
-        endpoint::{MAKER, name},
+    endpoint::{
+        Sighting, Wanted,
         inline::{Standing, mac_of, standing},
+        recording::name,
     },
-    endpoint::Wanted,
+    ownership::NETBOOT,
 };
 use metal_runtime::{
     follow,
@@ -76,7 +76,7 @@ impl Recorder {
         let secrets = Api::<BmcSecret>::all(self.client.clone());
         let mut secret = BmcSecret::new(name, wanted.secret);
         secret.metadata.annotations = Some(wanted.note);
-        let label = (annotation::MANAGED_BY.to_owned(), MAKER.to_owned());
+        let label = (annotation::MANAGED_BY.to_owned(), NETBOOT.to_owned());
         let labels = Some([label].into());
         secret.metadata.labels.clone_from(&labels);
         match secrets.create(&params, &secret).await {

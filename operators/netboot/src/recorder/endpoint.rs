@@ -4,9 +4,9 @@ use super::{Error, MANAGER, Recorder};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Endpoint, EndpointSpec, annotation};
-use metal_core::dhcp::{
+use metal_core::endpoint::{
     Sighting,
-    endpoint::{Answer, Conflict, Recording, name, recording},
+    recording::{Answer, Conflict, Recording, name, recording},
 };
 use metal_runtime::{patch_annotations, patch_spec};
 use std::{net::IpAddr, sync::Arc, time::Duration};

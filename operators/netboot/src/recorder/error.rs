@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use metal_api::{Bmc, Endpoint, MacAddr};
-use metal_core::dhcp::endpoint::Conflict;
+use metal_core::endpoint::recording::Conflict;
 use metal_runtime::report::{Class, ReconcileError, class_of};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

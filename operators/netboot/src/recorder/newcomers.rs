@@ -4,12 +4,12 @@ use super::{Error, Recorder};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{Bmc, BmcSecret, Endpoint, MacAddr};
-use metal_core::dhcp::{
-    Record, Sighting,
-    endpoint::MAKER,
-    inline,
-    newcomers::{Newcomers, can_be_made_again, has_answered, is_made_by, is_over},
+use metal_core::{
+    endpoint::{Sighting, inline},
+    ownership::{NETBOOT, is_made_by},
+    unanswered::{can_be_made_again, has_answered, is_over},
 };
+use metal_dhcp::{Newcomers, config::Record};
 use metal_runtime::{delete_seen, report::Chain};
 use std::{
     collections::{HashMap, HashSet},
@@ -70,7 +70,7 @@ impl Recorder {
         let bmcs = self.bmcs.all();
         match record {
             Record::Bmc => {
-                let ours = bmcs.into_iter().filter(|bmc| is_made_by(&**bmc, MAKER));
+                let ours = bmcs.into_iter().filter(|bmc| is_made_by(&**bmc, NETBOOT));
                 let ours = ours.filter(|bmc| !has_answered(bmc)).map(|bmc| bmc.name_any());
                 ours.collect::<Vec<_>>().into_iter()
             }
@@ -80,7 +80,7 @@ impl Recorder {
                     answered.filter_map(|bmc| Some(bmc.spec.endpoint_ref.as_ref()?.name.as_str()));
                 let answered: HashSet<&str> = of.collect();
                 let ours = self.endpoints.all().into_iter();
-                let ours = ours.filter(|endpoint| is_made_by(&**endpoint, MAKER));
+                let ours = ours.filter(|endpoint| is_made_by(&**endpoint, NETBOOT));
                 let ours = ours.map(|endpoint| endpoint.name_any());
                 ours.filter(|name| !answered.contains(name.as_str()))
                     .collect::<Vec<_>>()
@@ -135,7 +135,7 @@ impl Recorder {
         let api = Api::<BmcSecret>::all(self.client.clone());
         match api.get_opt(name).await {
             Ok(Some(secret))
-                if is_made_by(&secret, MAKER)
+                if is_made_by(&secret, NETBOOT)
                     && can_be_made_again(&secret, &self.database.borrow()) =>
             {
                 told(name, delete_seen(&api, &secret).await);

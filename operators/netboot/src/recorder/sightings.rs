@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
-use metal_core::dhcp::Sighting;
+use metal_core::endpoint::Sighting;
 use metal_runtime::queue::Queue;
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},

@@ -14,7 +14,7 @@ use kube::{
     Client,
     runtime::events::{Recorder as Events, Reporter as Source},
 };
-use metal_core::dhcp::Sharing;
+use metal_dhcp::Sharing;
 use metal_runtime::{
     args::ElectionArgs,
     client,

@@ -1,10 +1,8 @@
 //! The files that are read again when they change.
 
 use crate::{args::Args, metrics::Metrics};
-use metal_core::{
-    dhcp::{Config, ConfigError},
-    macdb::{MacDb, ParseError},
-};
+use metal_core::macdb::{MacDb, ParseError};
+use metal_dhcp::config::{Config, ConfigError};
 use metal_runtime::file::{Error, Followed, Reading};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::watch;

@@ -1,7 +1,8 @@
 //! The packets that have arrived together, and their answers.
 
 use crate::{link::Link, metrics::Metrics, recorder::Sightings};
-use metal_core::dhcp::{MessageType, Packet, Reply, Sighting};
+use metal_core::endpoint::Sighting;
+use metal_dhcp::v4::{MessageType, Packet, Reply};
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddrV4},

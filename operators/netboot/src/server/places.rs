@@ -3,7 +3,10 @@
 use super::Server;
 use crate::link::{self, Link, Place};
 use jiff::Timestamp;
-use metal_core::dhcp::{BOOT_SERVER_PORT, BmcSubnets, Config, SERVER_PORT};
+use metal_dhcp::{
+    config::{BmcSubnets, Config},
+    v4::{BOOT_SERVER_PORT, SERVER_PORT},
+};
 use metal_runtime::report::Chain;
 use std::{net::SocketAddrV4, sync::Arc};
 

@@ -6,7 +6,10 @@ use crate::{
     prober::{Outcome, Prober},
 };
 use jiff::Timestamp;
-use metal_core::dhcp::{Lease, MessageType, Reply};
+use metal_dhcp::{
+    lease::Lease,
+    v4::{MessageType, Reply},
+};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// An offer, and where it goes.

@@ -8,7 +8,10 @@ use crate::{
     recorder::Sightings,
 };
 use metal_api::MacAddr;
-use metal_core::dhcp::{Lease, MessageType, Options, Packet, code};
+use metal_dhcp::{
+    lease::{Lease, State},
+    v4::{MessageType, Options, Packet, code},
+};
 use metal_runtime::{health::Readiness, report::Chain};
 use std::net::SocketAddrV4;
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
@@ -121,8 +124,8 @@ fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
 
 /// What an address is when it has been offered.
 fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
-    let client = dhcp::Client::Mac(mac);
-    let (state, until) = (dhcp::State::Offered, Timestamp::MAX);
+    let client = Client::Mac(mac);
+    let (state, until) = (State::Offered, Timestamp::MAX);
     Lease { address, client, state, until, binding: None }
 }
 
@@ -259,7 +262,7 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
 
     // Of the half of the other one.
     let theirs = Ipv4Addr::new(10, 77, 0, 100);
-    let bound = Lease { state: dhcp::State::Bound, ..offer(HOST, theirs) };
+    let bound = Lease { state: State::Bound, ..offer(HOST, theirs) };
     published.hear(bound.at(theirs.into()));
     published.stand(Role::Leads);
     relay.send_to(&request(HOST, theirs).encode(), address).await.unwrap();
@@ -333,5 +336,5 @@ async fn a_client_that_is_known_is_answered_before_a_crowd_that_is_not() {
     server.take_in(asked(request(HOST, [10, 77, 0, 100].into())));
     assert!(server.waiting.len() <= ROOM, "what is too much is dropped");
     let next = server.waiting.pop().unwrap();
-    assert_eq!(dhcp::Client::of(&next.packet), Some(dhcp::Client::Mac(HOST)));
+    assert_eq!(Client::of(&next.packet), Some(Client::Mac(HOST)));
 }

@@ -1,6 +1,6 @@
 //! The file of a transfer.
 
-use metal_core::tftp::Refusal;
+use metal_dhcp::tftp::Refusal;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},

@@ -4,7 +4,7 @@ use super::{
     server::Server,
     transfer::{Outcome, Running},
 };
-use metal_core::tftp::{Id, Step};
+use metal_dhcp::tftp::{Id, Step};
 use nix::{
     errno::Errno,
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},

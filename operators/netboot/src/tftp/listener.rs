@@ -4,7 +4,7 @@ use super::{
     server::{Request, Server},
     socket::{PATIENCE, Requests},
 };
-use metal_core::tftp::MAX_REQUEST;
+use metal_dhcp::tftp::MAX_REQUEST;
 use std::{
     net::SocketAddr,
     sync::{

@@ -1,6 +1,6 @@
 //! What `/metrics` tells of TFTP.
 
-use metal_core::tftp::Code;
+use metal_dhcp::tftp::Code;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},

@@ -1,4 +1,4 @@
-//! The TFTP server: sockets, files and threads around [`metal_core::tftp`].
+//! The TFTP server: sockets, files and threads around [`metal_dhcp::tftp`].
 //!
 //! ```text
 //!                               ┌► greeting: OACK or first block ──first ACK─► thread: file ◄─► client
@@ -32,7 +32,7 @@ mod transfer;
 pub use metrics::Metrics;
 pub use serve::{Error, Parts, serve};
 
-use metal_core::tftp::Bounds;
+use metal_dhcp::tftp::Bounds;
 
 /// How many requests and transfers there may be at a time. A transfer takes some 100 KiB at most,
 /// a request that is not answered yet some 4 KiB.

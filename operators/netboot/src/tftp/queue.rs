@@ -3,7 +3,7 @@
 //! kernel, which takes whoever comes first.
 
 use super::{server::Request, socket::PATIENCE};
-use metal_core::intake::{Intake, Standing};
+use metal_dhcp::intake::{Intake, Standing};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Condvar, Mutex, PoisonError},

@@ -4,7 +4,7 @@ use super::{
     FILES, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
 };
 use crate::{guests::Guests, machines::Machines};
-use metal_core::dhcp::Config;
+use metal_dhcp::config::Config;
 use metal_runtime::{health::Gate, jittered, report::Chain};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{

@@ -10,9 +10,9 @@ use super::{
     transfer::{Outcome, Running, Signals, last_word},
 };
 use crate::{guests::Guests, machines::Machines};
-use metal_core::{
-    boot::decision::Boot,
-    dhcp::Config,
+use metal_core::boot::decision::Boot;
+use metal_dhcp::{
+    config::Config,
     intake::Standing,
     tftp::{
         Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error, served,

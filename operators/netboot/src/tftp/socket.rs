@@ -1,7 +1,7 @@
 //! Sockets: one where requests come in, and one for each transfer.
 
 use crate::buffer::enlarge;
-use metal_core::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
+use metal_dhcp::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
 use nix::{
     errno::Errno,
     sys::socket::{

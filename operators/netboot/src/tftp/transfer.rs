@@ -4,7 +4,7 @@ use super::{
     file::{Blocks, Opened},
     socket::Peer,
 };
-use metal_core::tftp::{
+use metal_dhcp::tftp::{
     Code, End, Limits, Packet, ReadRequest, Step, Terms, Transfer, encode_error,
 };
 use std::{

@@ -1,7 +1,7 @@
 //! The files of a configuration of FeDHCP.
 
 use anyhow::{Context, Result, bail};
-use metal_core::fedhcp::{self, Conversion, File, Given, Main, Places};
+use metal_dhcp::fedhcp::{self, Conversion, File, Given, Main, Places};
 use std::{
     fs,
     io::Read,
@@ -64,7 +64,7 @@ fn read(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_core::dhcp::Config;
+    use metal_dhcp::config::Config;
 
     #[test]
     fn files_are_found_where_they_are_named_or_beside_the_main_file() {

@@ -2,7 +2,10 @@
 
 use super::Metrics;
 use crate::buffer::enlarge;
-use metal_core::dhcp6::{Config, Packet, SERVER_PORT, SERVERS, SITE_SERVERS};
+use metal_dhcp::{
+    config::v6::Config,
+    v6::{Packet, SERVER_PORT, SERVERS, SITE_SERVERS},
+};
 use nix::{
     ifaddrs::getifaddrs,
     net::if_::if_nametoindex,

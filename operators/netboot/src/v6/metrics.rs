@@ -1,6 +1,6 @@
 //! What `/metrics` tells of DHCPv6.
 
-use metal_core::{dhcp::Count, dhcp6::MessageType};
+use metal_dhcp::{lease::Count, v6::MessageType};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},

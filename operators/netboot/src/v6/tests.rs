@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{guests::Guests, recorder::Sightings};
-use metal_core::dhcp6::{MessageType, Options, Relay, code};
+use metal_dhcp::v6::{MessageType, Options, Relay, code};
 use metal_runtime::health::Readiness;
 use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;

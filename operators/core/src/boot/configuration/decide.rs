@@ -5,9 +5,9 @@ use super::{
     child::{self, Relation, relation},
     status::{Draft, Mode, retry},
 };
-use crate::{
-    boot::{decision::Method, url},
-    dhcp::MAX_URL,
+use crate::boot::{
+    decision::Method,
+    url::{self, MAX_URL},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -5,7 +5,8 @@ use crate::{
     machines::{Machines, tests::with_an_idle_machine},
     tftp::{Error, Metrics, Parts, serve},
 };
-use metal_core::{boot::decision::Identity, dhcp::Config};
+use metal_core::boot::decision::Identity;
+use metal_dhcp::config::Config;
 use metal_runtime::health::{Gate, Readiness};
 use prometheus_client::registry::Registry;
 use std::{

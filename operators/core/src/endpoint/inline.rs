@@ -1,0 +1,131 @@
+//! What a BMC with an address means for the BMC objects, where it is to have no Endpoint.
+
+use super::{Wanted, recording::name, wanted_inline};
+use crate::macdb::Entry;
+use jiff::Timestamp;
+use metal_api::{Bmc, MacAddr};
+use std::{net::IpAddr, sync::Arc};
+
+/// What to do so that a BMC object says where a BMC is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// One says so already, or leaves it to an Endpoint.
+    Nothing,
+    /// None has the MAC address: create credentials and BMC of this name.
+    Create(String, Box<Wanted>),
+    /// One has the MAC address and another IP address, which cannot be changed. Somebody must
+    /// delete it, or give the address back to it.
+    Moved(Arc<Bmc>),
+    /// Several have the MAC address. Which one is meant is for a person to say.
+    Ambiguous(Vec<Arc<Bmc>>),
+    /// The name that a new one would have belongs to another address.
+    NameTaken(Arc<Bmc>),
+    /// The entry of its MAC prefix makes no BMC.
+    BadEntry(String),
+}
+
+/// Decides about one BMC. `holders` are the BMC objects with its MAC address, `named` is the one
+/// with the name that a new one would get.
+pub fn standing(
+    prefix: &str,
+    (mac, ip): (MacAddr, IpAddr),
+    entry: &Entry,
+    mut holders: Vec<Arc<Bmc>>,
+    named: Option<Arc<Bmc>>,
+    now: Timestamp,
+) -> Standing {
+    match (holders.pop(), holders.len()) {
+        (None, _) => {
+            if let Some(other) = named {
+                return Standing::NameTaken(other);
+            }
+            let name = name(prefix, mac);
+            match wanted_inline(&name, (mac, ip), entry, now) {
+                Ok(wanted) => Standing::Create(name, Box::new(wanted)),
+                Err(problem) => Standing::BadEntry(problem),
+            }
+        }
+        (Some(only), 0) => {
+            let Some(access) = &only.spec.access else { return Standing::Nothing };
+            let known = access.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+            // One that has both kinds of address stays where it is.
+            let stays = known.is_some_and(|known| known == ip || known.is_ipv4() != ip.is_ipv4());
+            if stays { Standing::Nothing } else { Standing::Moved(only) }
+        }
+        (Some(last), _) => {
+            holders.push(last);
+            holders.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+            Standing::Ambiguous(holders)
+        }
+    }
+}
+
+/// The MAC address that a BMC object has.
+pub fn mac_of(bmc: &Bmc) -> Option<MacAddr> {
+    let inline = bmc.spec.access.as_ref().and_then(|access| access.mac_address.as_deref());
+    let seen = || bmc.status.as_ref().and_then(|status| status.mac_address.as_deref());
+    inline.or_else(seen)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::macdb::MacDb;
+    use metal_api::{BmcSpec, InlineAccess, LocalObjectReference};
+
+    const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 77, 0, 5));
+
+    fn existing(name: &str, ip: &str) -> Arc<Bmc> {
+        let (mac_address, ip) = (Some(MAC.to_string()), Some(ip.to_owned()));
+        let access = Some(InlineAccess { mac_address, ip });
+        Arc::new(Bmc::new(name, BmcSpec { access, ..BmcSpec::default() }))
+    }
+
+    fn decide(protocol: &str, holders: Vec<Arc<Bmc>>, named: Option<Arc<Bmc>>) -> Standing {
+        let text = format!(
+            "macPrefixes:\n- macPrefix: aabbcc\n  protocol: {protocol}\n  port: 443\n  type: bmc\n  \
+             defaultCredentials: [{{ username: a, password: b }}]\n"
+        );
+        let database = MacDb::parse(&text).unwrap();
+        let entry = database.lookup(MAC).unwrap();
+        standing("compute-", (MAC, IP), entry, holders, named, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_new_bmc_gets_an_object_that_says_where_it_is_and_credentials() {
+        let Standing::Create(name, wanted) = decide("Redfish", vec![], None) else { panic!() };
+        assert_eq!(name, "compute-aabbcc000001");
+        let Wanted { bmc, secret, note } = *wanted;
+        let (mac_address, ip) = (Some(MAC.to_string()), Some(IP.to_string()));
+        assert_eq!(bmc.access, Some(InlineAccess { mac_address, ip }));
+        assert_eq!((bmc.endpoint_ref, bmc.bmc_secret_ref.name), (None, name));
+        assert_eq!(secret.data.unwrap().len(), 2);
+        assert_eq!(note["bloomery.dev/known-address"], "10.77.0.5");
+        assert_eq!(mac_of(&existing("a", "10.77.0.5")), Some(MAC));
+    }
+
+    #[test]
+    fn a_known_bmc_is_left_alone_and_one_that_moved_is_told() {
+        let same = existing("by-hand", "10.77.0.5");
+        assert_eq!(decide("Redfish", vec![same], None), Standing::Nothing);
+        let by_v6 = existing("by-hand", "fd77::5");
+        assert_eq!(decide("Redfish", vec![by_v6], None), Standing::Nothing);
+        let moved = existing("by-hand", "10.77.0.9");
+        assert_eq!(decide("Redfish", vec![Arc::clone(&moved)], None), Standing::Moved(moved));
+        let mut by_endpoint = Bmc::clone(&existing("a", "10.77.0.9"));
+        by_endpoint.spec.access = None;
+        by_endpoint.spec.endpoint_ref = Some(LocalObjectReference { name: "a".to_owned() });
+        assert_eq!(decide("Redfish", vec![Arc::new(by_endpoint)], None), Standing::Nothing);
+    }
+
+    #[test]
+    fn what_is_not_ours_or_not_clear_is_not_touched() {
+        let [a, b] = ["a", "b"].map(|name| existing(name, "10.77.0.9"));
+        let both = Standing::Ambiguous(vec![Arc::clone(&a), Arc::clone(&b)]);
+        assert_eq!(decide("Redfish", vec![b, Arc::clone(&a)], None), both);
+        assert_eq!(decide("Redfish", vec![], Some(Arc::clone(&a))), Standing::NameTaken(a));
+        let Standing::BadEntry(problem) = decide("IPMI", vec![], None) else { panic!() };
+        assert!(problem.contains("use Redfish"), "{problem}");
+    }
+}

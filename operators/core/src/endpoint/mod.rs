@@ -1,0 +1,253 @@
+//! What an [`Endpoint`] becomes: a BMC with the credentials of its MAC prefix, or a condition
+//! that says why not.
+
+pub mod inline;
+pub mod recording;
+mod sighting;
+
+pub use sighting::Sighting;
+
+use crate::{
+    bmc::note_of_new,
+    conditions::{self, Fact},
+    macdb::{Entry, MacDb},
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{
+    Bmc, BmcSecretSpec, BmcSpec, ConsoleProtocol, ConsoleProtocolName, Endpoint, EndpointStatus,
+    InlineAccess, LocalObjectReference, MacAddr, Operation, Protocol, ProtocolName, ProtocolScheme,
+    annotation, condition,
+};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Watches wake an Endpoint when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// Everything one decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub endpoint: &'a Endpoint,
+    /// Names of other Endpoints with the same MAC address.
+    pub twins: &'a [String],
+    /// Names of other Endpoints with the same IP address that count ([`crate::identity::is_rival`]).
+    pub same_ip: &'a [String],
+    /// The MAC prefix database; `None` where none is configured.
+    pub macdb: Option<&'a MacDb>,
+    /// The BMC of the same name.
+    pub bmc: Option<&'a Bmc>,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a crate::server::Failure>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What one pass is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Create the BMCSecret, unless there is one: credentials that were rotated stay. Then create
+    /// the BMC, unless there is one.
+    Create(Box<Wanted>),
+    /// Write the status, and do nothing else.
+    Record(EndpointStatus),
+    /// Nothing to do until something changes, or this much time has passed.
+    Rest(SignedDuration),
+}
+
+/// The two objects of an Endpoint, both named like it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The credentials.
+    pub secret: BmcSecretSpec,
+    /// Annotations of the credentials: the BMC that they are made for.
+    pub note: BTreeMap<String, String>,
+    /// The BMC.
+    pub bmc: BmcSpec,
+}
+
+/// Decides what one pass does about one Endpoint.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let operation = Operation::requested(&seen.endpoint.metadata).ok().flatten();
+    if operation.is_some_and(Operation::ignores_self) {
+        return Decision::Rest(RESYNC);
+    }
+    let judged = judge(seen);
+    let mut new = seen.endpoint.status.clone().unwrap_or_default();
+    recognized(&mut new, seen, judged.as_ref().err());
+    settled(&mut new, seen);
+    if Some(&new) != seen.endpoint.status.as_ref() && new != EndpointStatus::default() {
+        return Decision::Record(new);
+    }
+    match judged {
+        Ok(Some(wanted)) => Decision::Create(Box::new(wanted)),
+        Ok(None) | Err(_) => Decision::Rest(RESYNC),
+    }
+}
+
+/// Why an Endpoint becomes no BMC: a reason, and what to do.
+type Refusal = (&'static str, String);
+
+/// What is still to be created; `None` if everything is there.
+fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
+    let spec = &seen.endpoint.spec;
+    let text = spec.mac_address.as_deref().unwrap_or_default();
+    let mac = text.parse::<MacAddr>().map_err(|error| {
+        ("InvalidMACAddress", format!("spec.macAddress: {error}: write it as aa:bb:cc:dd:ee:ff"))
+    })?;
+    let ip = spec.ip.as_deref().unwrap_or_default();
+    let ip = ip.parse::<IpAddr>().map_err(|_| {
+        ("InvalidIP", format!("spec.ip: `{ip}` is not an IP address: set the address of the BMC"))
+    })?;
+    if !seen.twins.is_empty() {
+        let names = seen.twins.join(", ");
+        let message = format!("spec.macAddress is also that of {names}: delete all but one");
+        return Err(("Ambiguous", message));
+    }
+    if !seen.same_ip.is_empty() {
+        let names = seen.same_ip.join(", ");
+        let message = format!(
+            "spec.ip is also that of {names}: correct it on all but the one whose BMC is there, or \
+             delete them; until then nobody logs in at {ip}"
+        );
+        return Err(("Ambiguous", message));
+    }
+    if let Some(bmc) = seen.bmc {
+        return existing(seen, bmc);
+    }
+    let macdb = seen.macdb.ok_or_else(|| {
+        ("NoDatabase", "no MAC prefix database is configured: set --mac-prefixes-file".to_owned())
+    })?;
+    let entry = macdb.lookup(mac).ok_or_else(|| {
+        let message = format!(
+            "no entry of the MAC prefix database matches {mac}: add its prefix, or delete this \
+             Endpoint if it is no BMC"
+        );
+        ("UnknownPrefix", message)
+    })?;
+    wanted(seen, ip, entry).map(Some)
+}
+
+/// A BMC of this name is there: it is left as it is, if it is ours.
+fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal> {
+    let name = seen.endpoint.metadata.name.as_deref().unwrap_or_default();
+    match &bmc.spec.endpoint_ref {
+        Some(endpoint) if endpoint.name == name => Ok(None),
+        Some(_) | None => {
+            let message = format!(
+                "BMC {name} exists and does not refer to this Endpoint: rename one of the two"
+            );
+            Err(("NameTaken", message))
+        }
+    }
+}
+
+fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<Wanted, Refusal> {
+    let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
+    let mut wanted = recognised(&name, (ip, seen.now), entry)?;
+    wanted.bmc.endpoint_ref = Some(LocalObjectReference { name });
+    Ok(wanted)
+}
+
+/// What a BMC without an Endpoint becomes. An error says what is wrong with the entry of its MAC
+/// prefix, and what to do.
+fn wanted_inline(
+    name: &str,
+    (mac, ip): (MacAddr, IpAddr),
+    entry: &Entry,
+    now: Timestamp,
+) -> Result<Wanted, String> {
+    let mut wanted = recognised(name, (ip, now), entry).map_err(|(_, message)| message)?;
+    let (mac_address, ip) = (Some(mac.to_string()), Some(ip.to_string()));
+    wanted.bmc.access = Some(InlineAccess { mac_address, ip });
+    Ok(wanted)
+}
+
+/// Both objects, by the entry of a MAC prefix; the BMC does not say yet where it is.
+///
+/// What DHCP has found gets its first password by https, unless the entry says http.
+fn recognised(
+    name: &str,
+    (ip, now): (IpAddr, Timestamp),
+    entry: &Entry,
+) -> Result<Wanted, Refusal> {
+    let invalid = |field: &str, value: &str, fix: &str| {
+        let prefix = &entry.mac_prefix;
+        ("InvalidEntry", format!("MAC prefix database, entry {prefix}: {field} `{value}`: {fix}"))
+    };
+    let protocol = ProtocolName::from(entry.protocol.as_str());
+    if matches!(protocol, ProtocolName::Other(_)) {
+        return Err(invalid("protocol", &entry.protocol, "use Redfish"));
+    }
+    let credentials = entry
+        .default_credentials
+        .first()
+        .ok_or_else(|| invalid("defaultCredentials", "", "give at least one"))?;
+    let console = match &entry.console {
+        None => None,
+        Some(console) => {
+            let name = match console.kind.as_str() {
+                "IPMI" => ConsoleProtocolName::Ipmi,
+                "SSH" => ConsoleProtocolName::Ssh,
+                "SSHLenovo" => ConsoleProtocolName::SshLenovo,
+                other => {
+                    return Err(invalid("console.type", other, "use IPMI, SSH or SSHLenovo"));
+                }
+            };
+            Some(ConsoleProtocol { name, port: i32::from(console.port) })
+        }
+    };
+    let values = [
+        (BmcSecretSpec::USERNAME, &credentials.username),
+        (BmcSecretSpec::PASSWORD, &credentials.password),
+    ];
+    let data = values
+        .map(|(key, value)| (key.to_owned(), k8s_openapi::ByteString(value.clone().into_bytes())));
+    let bmc = BmcSpec {
+        bmc_secret_ref: LocalObjectReference { name: name.to_owned() },
+        protocol: Protocol {
+            name: protocol,
+            port: i32::from(entry.port),
+            scheme: Some(
+                entry.protocol_scheme.as_deref().map_or(ProtocolScheme::Https, Into::into),
+            ),
+        },
+        console_protocol: console,
+        ..BmcSpec::default()
+    };
+    let secret = BmcSecretSpec { data: Some(data.into()), ..Default::default() };
+    Ok(Wanted { secret, note: note_of_new(ip, now), bmc })
+}
+
+/// Says why the Endpoint is no BMC. One that was always fine carries no condition: that saves a
+/// write for each of ten thousand.
+fn recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<&Refusal>) {
+    let type_ = condition::RECOGNIZED;
+    let failed = seen.failure.map(|failure| (failure.reason, failure.text.clone()));
+    let fact = match refusal.or(failed.as_ref()) {
+        Some((reason, message)) => Fact { type_, holds: false, reason, message },
+        None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
+            Fact { type_, holds: true, reason: "Recognized", message: "" }
+        }
+        None => return,
+    };
+    let generation = seen.endpoint.metadata.generation;
+    new.observed_generation = generation;
+    conditions::set(&mut new.conditions, fact, generation, seen.now);
+}
+
+/// Shows what netboot found: it writes no status of an Endpoint.
+fn settled(new: &mut EndpointStatus, seen: &Observation<'_>) {
+    let type_ = condition::ADDRESS_SETTLED;
+    let annotations = seen.endpoint.metadata.annotations.as_ref();
+    let fact = match annotations.and_then(|all| all.get(annotation::ADDRESS_CONFLICT)) {
+        Some(message) => Fact { type_, holds: false, reason: "AddressConflict", message },
+        None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
+            Fact { type_, holds: true, reason: "Settled", message: "" }
+        }
+        None => return,
+    };
+    conditions::set(&mut new.conditions, fact, seen.endpoint.metadata.generation, seen.now);
+}
+
+#[cfg(test)]
+mod tests;

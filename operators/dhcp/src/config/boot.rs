@@ -1,0 +1,33 @@
+//! Boot files, and where their names find room in a packet.
+
+use std::net::Ipv4Addr;
+
+/// Boot files by kind of client. What is `None` is not offered: such a client gets an address and
+/// goes on to its next boot device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootFiles {
+    /// For a BIOS, by TFTP.
+    pub bios: Option<TftpFile>,
+    /// For x86-64 UEFI, by TFTP.
+    pub uefi: Option<TftpFile>,
+    /// For 64-bit ARM UEFI, by TFTP.
+    pub arm64: Option<TftpFile>,
+    /// URL for x86-64 UEFI HTTP boot.
+    pub http: Option<String>,
+    /// URL for 64-bit ARM UEFI HTTP boot.
+    pub http_arm64: Option<String>,
+    /// URL of the script for iPXE, which fills in settings such as `${uuid}`.
+    pub ipxe: Option<String>,
+}
+
+/// A file on a TFTP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TftpFile {
+    /// The server; `None` is ourselves.
+    pub server: Option<Ipv4Addr>,
+    /// The file on it.
+    pub path: String,
+}
+
+/// Longest name that fits into `file` with its zero.
+pub(crate) const MAX_FILE: usize = 127;

@@ -1,0 +1,73 @@
+//! What a configuration that can be served most likely lacks.
+
+use super::{Config, v6::BootUrls};
+
+/// Some machines get less than whoever wrote the configuration may think. Served all the same:
+/// there may be no such machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Gap {
+    /// There are boot files, and none of them for PXE.
+    #[error(
+        "boot.bios, boot.uefi and boot.arm64 are missing, so machines that boot by PXE get an \
+         address and no boot file; name iPXE there, and its folder in tftp.root"
+    )]
+    Pxe,
+    /// The same, where there is IPv6 alone.
+    #[error(
+        "dhcp6.boot.uefi and dhcp6.boot.arm64 are missing, so machines that boot by PXE get an \
+         address and no boot file; write the tftp:// URL of iPXE there"
+    )]
+    Pxe6,
+}
+
+impl Config {
+    /// What is lacking. A machine can boot by either kind of IP, so a file of either one will do.
+    pub fn gap(&self) -> Option<Gap> {
+        let (four, nothing) = (&self.boot, BootUrls::default());
+        let six = self.dhcp6.as_ref().map_or(&nothing, |dhcp6| &dhcp6.boot);
+        let is_pxe = [&four.bios, &four.uefi, &four.arm64].iter().any(|file| file.is_some());
+        let is_pxe = is_pxe || six.uefi.is_some() || six.arm64.is_some();
+        let urls =
+            [&four.http, &four.http_arm64, &four.ipxe, &six.http, &six.http_arm64, &six.ipxe];
+        let boots = urls.iter().any(|url| url.is_some());
+        let gap = if self.subnets.is_empty() { Gap::Pxe6 } else { Gap::Pxe };
+        Some(gap).filter(|_| boots && !is_pxe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: &str = "interfaces: [a]\nsubnets: [{ subnet: 10.0.0.0/24 }]\n";
+    const V6: &str = "dhcp6: { interfaces: [a], subnets: [{ subnet: 'fd00::/64' }] }\n";
+
+    #[test]
+    fn who_has_boot_files_and_none_for_pxe_is_told_which_and_where() {
+        let http = "boot: { http: 'http://10.0.0.1/uki.efi' }\n";
+        let ipxe = "boot: { ipxe: 'http://10.0.0.1/ipxe' }\n";
+        let pxe = "boot: { http: 'http://10.0.0.1/uki.efi', bios: a }\ntftp: { root: /a }\n";
+        let with6 = |boot: &str| V6.replace(" }\n", &format!(", boot: {{ {boot} }} }}\n"));
+        let http6 = with6("http: 'http://[fd00::1]/uki.efi'");
+        let both6 = with6("http: 'http://[fd00::1]/uki.efi', uefi: 'tftp://[fd00::1]/a'");
+        for (text, expected) in [
+            (format!("{V4}{http}"), Some(Gap::Pxe)),
+            (format!("{V4}{ipxe}"), Some(Gap::Pxe)),
+            (format!("{V4}{pxe}"), None),
+            // It need not boot anybody: what Servers boot is told by the API server.
+            (V4.to_owned(), None),
+            (http6.clone(), Some(Gap::Pxe6)),
+            (both6.clone(), None),
+            (format!("{V4}{http6}"), Some(Gap::Pxe)),
+            (format!("{V4}{http}{both6}"), None),
+        ] {
+            assert_eq!(Config::parse(&text).unwrap().gap(), expected, "{text}");
+        }
+        for (gap, words) in [
+            (Gap::Pxe, ["boot.uefi", "no boot file", "tftp.root"]),
+            (Gap::Pxe6, ["dhcp6.boot.uefi", "no boot file", "tftp://"]),
+        ] {
+            assert!(words.iter().all(|word| gap.to_string().contains(word)), "{gap}");
+        }
+    }
+}

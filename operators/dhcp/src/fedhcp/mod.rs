@@ -1,0 +1,64 @@
+//! Reads a configuration of FeDHCP, and says the same in ours, with a note for everything that
+//! cannot be said.
+//!
+//! FeDHCP is a chain of plugins for each kind of IP; most of them have a file of their own. What a
+//! plugin gives to all clients becomes a property of every subnet. The prefixes of subnets stand
+//! nowhere in such a configuration, as the address of a relay or an object in Kubernetes names
+//! them, so that the caller gives them ([`Given`]).
+//!
+//! ```text
+//! main file ─► Main::parse ─► files() ─(caller reads them)─► convert ─► YAML that we accept, notes
+//! ```
+
+mod draft;
+mod given;
+mod main;
+mod note;
+mod own;
+mod quote;
+mod step;
+mod upstream;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use given::{Given, GivenError, Places};
+pub use main::{File, Main};
+pub use note::{Error, Note};
+
+use crate::config::Config;
+use draft::Draft;
+
+/// Our configuration, and what is not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// The text of the configuration; [`Config::parse`] takes it.
+    pub yaml: String,
+    /// What could not be carried over, in the order of the files.
+    pub notes: Vec<Note>,
+}
+
+/// Converts. `files` are those that [`Main::files`] names, under these names.
+///
+/// # Errors
+///
+/// If a file is missing or not of the form that FeDHCP reads, or a plugin is unknown.
+pub fn convert(main: &Main, files: &[File], places: &Places) -> Result<Conversion, Error> {
+    let mut draft = Draft::new(places);
+    for (family, plugins) in main.chains() {
+        draft.listen(main, family);
+        for plugin in plugins {
+            let step = step::Step { main, family, plugin };
+            if !upstream::take(&mut draft, &step, files)? {
+                own::take(&mut draft, &step, files)?;
+            }
+        }
+    }
+    draft.settle(main)?;
+    let yaml = yaml::write(&draft);
+    match Config::parse(&yaml) {
+        Ok(_) => Ok(Conversion { yaml, notes: draft.notes }),
+        Err(error) => Err(Error::Refused { file: main.name().to_owned(), error }),
+    }
+}

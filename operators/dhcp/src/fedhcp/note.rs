@@ -1,0 +1,65 @@
+//! What is told of a configuration of FeDHCP.
+
+use crate::config::ConfigError;
+use std::fmt;
+
+/// Something that our configuration does not say, or says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The file where it stands.
+    pub file: String,
+    /// Its line there; 0 if it is missing.
+    pub line: u64,
+    /// The plugin that it is for.
+    pub plugin: String,
+    /// Why it is not carried over as it is.
+    pub why: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, plugin, why, fix } = self;
+        write!(f, "{file}: {}{plugin}: {why}; {fix}", at(*line))
+    }
+}
+
+/// A configuration that cannot be converted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not YAML, or not of the form that FeDHCP reads.
+    #[error("{file}: not what {what} reads: {problem}")]
+    Yaml {
+        /// The file.
+        file: String,
+        /// Which part of FeDHCP reads it.
+        what: String,
+        /// Where, and what is wrong.
+        problem: String,
+    },
+    /// A value does not do.
+    #[error("{file}: {}{field}: {problem}", at(*line))]
+    Field {
+        /// The file.
+        file: String,
+        /// The line; 0 if it is missing.
+        line: u64,
+        /// The field, or the plugin.
+        field: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The parts do not make a whole.
+    #[error("{file}: its parts contradict each other: {error}")]
+    Refused {
+        /// The main file.
+        file: String,
+        /// What is wrong with them.
+        error: ConfigError,
+    },
+}
+
+fn at(line: u64) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
+}

@@ -1,0 +1,132 @@
+//! Plugins that say who is served, who is recorded, and what else clients are told.
+
+use super::{fail, read};
+use crate::fedhcp::{
+    draft::{Draft, refusal},
+    main::{Family, File},
+    note::Error,
+    quote::quote,
+    step::Step,
+    upstream::add,
+};
+use metal_core::located::Text;
+use serde::Deserialize;
+use std::net::IpAddr;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MacFilter {
+    #[serde(default)]
+    allow_list: Vec<Text>,
+    #[serde(default)]
+    deny_list: Vec<Text>,
+}
+
+/// Prefixes of MAC addresses, of those who are answered or not.
+pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
+    let (file, MacFilter { allow_list, deny_list }) = read(step, files)?;
+    if allow_list.is_empty() && deny_list.is_empty() {
+        let problem = "both are empty; write a prefix into one of them, or leave the plugin out";
+        return Err(fail(file, 1, "allowList, denyList", problem.to_owned()));
+    }
+    for (field, list) in [("allow", allow_list), ("deny", deny_list)] {
+        for text in list {
+            if let Some(why) = refusal(&format!("{field}: [{}]\n", quote(&text.value))) {
+                // Without it, an allow list lets in fewer, and a deny list more.
+                let fix = format!("write the prefix that is meant into {field}");
+                draft.notes.push(step.note_in(file, text.line, why, fix));
+                continue;
+            }
+            let known = if field == "allow" { &mut draft.allow } else { &mut draft.deny };
+            let prefix = text.value.to_ascii_lowercase();
+            if !known.contains(&prefix) {
+                known.push(prefix);
+            }
+        }
+    }
+    let why = "holds for clients of both kinds of IP with us";
+    draft.notes.push(step.note(why, "see that this is meant"));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Metal {
+    name_prefix: Option<Text>,
+    #[serde(default)]
+    hosts: Vec<Host>,
+    filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Host {
+    name: Text,
+    mac_address: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Filter {
+    #[serde(default)]
+    mac_prefix: Vec<Text>,
+}
+
+/// Who becomes an Endpoint. With us the database of MAC prefixes says that.
+pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
+    let (file, Metal { name_prefix, hosts, filter }) = read(step, files)?;
+    draft.side(step.family).bmc = true;
+    let why = "every subnet of this kind of IP is taken for one with BMCs";
+    draft.notes.push(step.note(why, "take `bmc: true` from the subnets where machines boot"));
+    if let Some(prefix) = name_prefix {
+        let lines = format!("endpoints: {{ namePrefix: {} }}\n", quote(&prefix.value));
+        match refusal(&lines) {
+            None => draft.name_prefix = Some(prefix.value),
+            Some(why) => {
+                let fix = "set endpoints.namePrefix by hand";
+                draft.notes.push(step.note_in(file, prefix.line, why, fix));
+            }
+        }
+    }
+    for Host { name, mac_address } in hosts {
+        let why = format!(
+            "an Endpoint for {} would not be called {}",
+            mac_address.value.to_ascii_lowercase(),
+            name.value
+        );
+        let fix = "create it with that name and MAC address, and netboot keeps its address";
+        draft.notes.push(step.note_in(file, name.line, why, fix));
+    }
+    for prefix in filter.into_iter().flat_map(|filter| filter.mac_prefix) {
+        let why = format!("`{}` does not decide here who becomes an Endpoint", prefix.value);
+        let fix = "have it in the MAC prefix database, and give netboot --mac-prefixes-file";
+        draft.notes.push(step.note_in(file, prefix.line, why, fix));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ntp {
+    #[serde(default)]
+    servers: Vec<Text>,
+    #[serde(default)]
+    servers_v6: Vec<Text>,
+}
+
+/// NTP servers, by kind of IP.
+pub(super) fn ntp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
+    let (file, Ntp { servers, servers_v6 }) = read(step, files)?;
+    let (field, list) = match step.family {
+        Family::V4 => ("servers", servers),
+        Family::V6 => ("servers_v6", servers_v6),
+    };
+    for text in list {
+        let ip: IpAddr = text.value.parse().map_err(|_| {
+            let problem = format!("`{}` is not an IP address; write one, no name", text.value);
+            fail(file, text.line, field, problem)
+        })?;
+        add(&mut draft.side(step.family).ntp, vec![ip], step.family);
+    }
+    Ok(())
+}

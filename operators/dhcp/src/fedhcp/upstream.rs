@@ -1,0 +1,220 @@
+//! Plugins that FeDHCP has from coredhcp. All but `file` are told everything in the main file.
+
+use super::{
+    draft::{Draft, family_of, refusal_in_subnet},
+    main::{Family, File},
+    note::{Error, Note},
+    quote::quote,
+    step::Step,
+};
+use metal_api::MacAddr;
+use std::{net::IpAddr, str::FromStr};
+
+/// Takes over a plugin, if it is one of these.
+pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<bool, Error> {
+    match step.plugin.name.as_str() {
+        "server_id" => server_id(draft, step)?,
+        "dns" => {
+            let dns: Vec<IpAddr> = all(step, "an IP address")?;
+            add(&mut draft.side(step.family).dns, dns, step.family);
+        }
+        "router" => {
+            for router in all(step, "an IP address")? {
+                let why = format!("{router} is no second router, or in no subnet that is known");
+                let note = step.note(why, "give --subnet PREFIX, and set router there");
+                draft.side(step.family).routers.push((router, note));
+            }
+        }
+        "netmask" => {
+            let [mask] = all::<IpAddr>(step, "a netmask")?[..] else {
+                return Err(step.fail("write one netmask, like `255.255.255.0`"));
+            };
+            let len = ipnet::ip_mask_to_prefix(mask)
+                .map_err(|_| step.fail(format!("`{mask}` is no netmask; write `255.255.255.0`")))?;
+            draft.side(step.family).prefix_len = Some(len);
+        }
+        "range" => range(draft, step)?,
+        "lease_time" => lease_time(draft, step, step.plugin.args.first())?,
+        "mtu" => mtu(draft, step)?,
+        "searchdomains" => {
+            draft.side(step.family).domains.extend(step.plugin.args.iter().cloned());
+            if step.family == Family::V4 && step.plugin.args.len() > 1 {
+                let why = "IPv4 clients get one domain from us, and this has several";
+                draft.notes.push(step.note(why, "see that the first one is meant"));
+            }
+        }
+        "staticroute" => static_routes(draft, step)?,
+        "file" => reservations(draft, step, files)?,
+        "nbp" => nbp(draft, step)?,
+        "prefix" => draft.notes.push(step.note(
+            "prefixes are not delegated by netboot",
+            "keep a server that does for the clients that need it",
+        )),
+        "autoconfigure" => draft.notes.push(step.note(
+            "option 116 is not sent by netboot",
+            "nothing is to be done where clients get addresses",
+        )),
+        "sleep" | "example" => draft
+            .notes
+            .push(step.note("is there to try FeDHCP out, and does nothing useful", "leave it out")),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// All arguments, parsed.
+fn all<T: FromStr>(step: &Step<'_>, what: &str) -> Result<Vec<T>, Error> {
+    let args = step.plugin.args.iter();
+    let parse = |text: &String| {
+        text.parse().map_err(|_| step.fail(format!("`{text}` is not {what}; correct it")))
+    };
+    let values: Vec<T> = args.map(parse).collect::<Result<_, _>>()?;
+    if values.is_empty() {
+        return Err(step.fail(format!("has no value; write {what} behind it, or leave it out")));
+    }
+    Ok(values)
+}
+
+/// Those of the kind of IP, once each: plugins take both kinds and use theirs.
+pub(super) fn add(to: &mut Vec<IpAddr>, from: Vec<IpAddr>, family: Family) {
+    for ip in from {
+        if family_of(ip) == family && !to.contains(&ip) {
+            to.push(ip);
+        }
+    }
+}
+
+/// For IPv4 the address that FeDHCP has; for IPv6 the kind of a DUID, and a MAC address.
+fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    if step.family == Family::V4 {
+        let ids: Vec<IpAddr> = all(step, "an IPv4 address")?;
+        draft.v4.server = ids.first().copied();
+        let why = "netboot calls itself by the address at which a client or relay reaches it";
+        draft.notes.push(step.note(why, "give that address to the machine where netboot runs"));
+        return Ok(());
+    }
+    let example = "write it like `LL 00:de:ad:be:ef:00`";
+    let [kind, mac, ..] = &step.plugin.args[..] else {
+        return Err(step.fail(format!("has no DUID behind it; {example}")));
+    };
+    let mac: MacAddr =
+        mac.parse().map_err(|_| step.fail(format!("`{mac}` is not a MAC address; {example}")))?;
+    match kind.to_ascii_lowercase().replace('_', "-").trim_start_matches("duid-") {
+        "ll" => {}
+        "llt" => draft.notes.push(step.note(
+            "the time in it is another one at each start of FeDHCP, and netboot's DUID stays",
+            "nothing is to be done: clients ask anew once",
+        )),
+        _ => return Err(step.fail(format!("`{kind}` is no kind of DUID that it knows; {example}"))),
+    }
+    draft.duid = Some(format!("00030001{}", mac.to_string().replace(':', "")));
+    Ok(())
+}
+
+/// A file of leases, the first address, the last one, and how long.
+fn range(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    let example = "write `range: FILE FIRST LAST TIME`";
+    let [_, first, last, time @ ..] = &step.plugin.args[..] else {
+        return Err(step.fail(format!("has too few values behind it; {example}")));
+    };
+    let ip = |text: &String| {
+        let problem = format!("`{text}` is not an IP address; {example}");
+        text.parse::<IpAddr>().map_err(|_| step.fail(problem))
+    };
+    let (first, last) = (ip(first)?, ip(last)?);
+    if first > last {
+        return Err(step.fail(format!("{first} is behind {last}; exchange them")));
+    }
+    let why = format!("{first}-{last} is in no subnet that is known");
+    let note = step.note(why, "give --subnet PREFIX, or add the plugin netmask");
+    let side = draft.side(step.family);
+    side.leases = true;
+    side.pools.push((first, last, note));
+    let kept = "its leases are not taken over: clients keep their addresses by asking for them";
+    draft.notes.push(step.note(kept, "let conflictProbe be true until they have"));
+    if time.is_empty() { Ok(()) } else { lease_time(draft, step, time.first()) }
+}
+
+fn lease_time(draft: &mut Draft, step: &Step<'_>, time: Option<&String>) -> Result<(), Error> {
+    let time = time.ok_or_else(|| step.fail("has no time behind it; write one, like `1h`"))?;
+    match refusal_in_subnet(&format!("leaseTime: {}", quote(time))) {
+        None => draft.side(step.family).lease_time = Some(time.clone()),
+        Some(why) => draft.notes.push(step.note(why, "set leaseTime of the subnets")),
+    }
+    Ok(())
+}
+
+fn mtu(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    let mtu = step.plugin.args.first().filter(|mtu| mtu.parse::<u16>().is_ok());
+    let mtu = mtu.ok_or_else(|| step.fail("is no number from 68 to 65535; correct it"))?;
+    match (step.family, refusal_in_subnet(&format!("mtu: {mtu}"))) {
+        (Family::V6, _) => {
+            let why = "DHCPv6 has no option for it";
+            draft.notes.push(step.note(why, "let the router announce it"));
+        }
+        (Family::V4, Some(why)) => draft.notes.push(step.note(why, "set mtu of the subnets")),
+        (Family::V4, None) => draft.v4.mtu = Some(mtu.clone()),
+    }
+    Ok(())
+}
+
+fn static_routes(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    for text in &step.plugin.args {
+        let (to, via) = text
+            .split_once(',')
+            .ok_or_else(|| step.fail(format!("`{text}` is no route; write `SUBNET,ROUTER`")))?;
+        let route = format!("routes: [{{ to: {}, via: {} }}]", quote(to), quote(via));
+        let is_known = draft.side(step.family).routes.iter().any(|(other, _)| other == to);
+        match (step.family, refusal_in_subnet(&route)) {
+            (Family::V6, _) => {
+                let why = "DHCPv6 has no option for routes";
+                draft.notes.push(step.note(why, "let the router announce them"));
+            }
+            (Family::V4, Some(why)) => draft.notes.push(step.note(why, "set routes by hand")),
+            (Family::V4, None) if is_known => {
+                let why = format!("there are two routes to {to}");
+                draft.notes.push(step.note(why, "see that the first one is meant"));
+            }
+            (Family::V4, None) => draft.v4.routes.push((to.to_owned(), via.to_owned())),
+        }
+    }
+    Ok(())
+}
+
+/// Lines of a MAC address and an IP address.
+fn reservations(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
+    let file = step.file(files)?;
+    draft.side(step.family).leases = true;
+    for (line, text) in (1_u64..).zip(file.text.lines()) {
+        let mut words = text.split('#').next().unwrap_or_default().split_whitespace();
+        let (Some(mac), ip) = (words.next(), words.next()) else { continue };
+        let parsed = ip.and_then(|ip| Some((mac.parse::<MacAddr>().ok()?, ip.parse().ok()?)));
+        let Some((mac, ip)) = parsed else {
+            let problem = format!("`{}` is not a MAC address and an IP address", text.trim());
+            let (file, field) = (file.name.clone(), step.plugin.name.clone());
+            return Err(Error::Field {
+                file,
+                line,
+                field,
+                problem: format!("{problem}; correct it"),
+            });
+        };
+        let why = format!("{ip} is in no subnet that is known, or reserved already");
+        let note: Note = step.note_in(&file.name, line, why, "give --subnet PREFIX");
+        draft.side(step.family).reservations.push((mac, ip, note));
+    }
+    Ok(())
+}
+
+/// One boot file for everybody.
+fn nbp(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    let [url] = &step.plugin.args[..] else {
+        return Err(step.fail("write one URL behind it, like `tftp://10.0.0.1/file`"));
+    };
+    let field = if url.starts_with("tftp://") { "uefi" } else { "http" };
+    draft.boot(step, (step.main.name(), step.plugin.line), field, url);
+    let why =
+        format!("goes to every client of FeDHCP, and with us, as boot.{field}, to x86-64 UEFI");
+    draft.notes.push(step.note(why, "set the other fields of boot for other machines"));
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! Who has which address.
+
+pub(crate) mod claim;
+pub mod object;
+pub(crate) mod pool;
+pub mod record;
+
+use crate::{address::Address, client::Client, intake::Standing};
+use jiff::{SignedDuration, Timestamp};
+use pool::Pool;
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+    ops::RangeInclusive,
+};
+
+/// How long an address rests that was found in use.
+pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is known of one address. Also the unit in which changes are written down: a newer lease
+/// of an address replaces the older one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease<A = Ipv4Addr> {
+    /// The address.
+    pub address: A,
+    /// Who has it, or had it last.
+    pub client: Client,
+    /// In which way.
+    pub state: State,
+    /// Until when; afterwards somebody else may get it.
+    pub until: Timestamp,
+    /// To what of the client it is bound, where that is told apart: in DHCPv6 to one identifier and
+    /// association. `None` if nobody knows.
+    pub binding: Option<u64>,
+}
+
+/// The state of a lease.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum State {
+    /// Offered and not taken yet. Not written down: after a restart the client asks again.
+    Offered,
+    /// Acknowledged.
+    Bound,
+    /// Given back. Kept so that its client gets it again as long as nobody else needs it.
+    Released,
+    /// Found in use by its client: nobody gets it for a while.
+    Declined,
+}
+
+impl<A: Clone> Lease<A> {
+    /// Whether an answer may depend on it only after it has been written down.
+    pub fn is_durable(&self) -> bool {
+        self.state != State::Offered
+    }
+
+    /// Whether it keeps everybody else from the address.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until > now && self.state != State::Released
+    }
+
+    /// Whether its client uses the address.
+    pub fn is_bound(&self, now: Timestamp) -> bool {
+        self.state == State::Bound && self.until > now
+    }
+
+    /// The lease of an address that somebody was found to use: it rests.
+    #[must_use]
+    pub fn declined(&self, now: Timestamp) -> Self {
+        let until = now.saturating_add(DECLINE_TIME).unwrap_or(Timestamp::MAX);
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
+        Self { state: State::Declined, until, ..self.clone() }
+    }
+
+    /// The lease as one that is over. An offer leaves nothing to write down.
+    #[must_use]
+    pub(crate) fn ended(&self, now: Timestamp) -> Self {
+        let state = match self.state {
+            State::Offered => State::Offered,
+            State::Bound | State::Released | State::Declined => State::Released,
+        };
+        let until = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self { state, until, ..self.clone() }
+    }
+
+    /// The same after the clock was set by so much: what is left of its time is as before.
+    #[must_use]
+    pub fn shifted(&self, by: SignedDuration) -> Self {
+        let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+        let until = self.until.saturating_add(by).unwrap_or(limit);
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
+        Self { until, ..self.clone() }
+    }
+
+    /// The same, of an address written in another way.
+    pub fn at<B>(&self, address: B) -> Lease<B> {
+        let Self { client, state, until, binding, .. } = self;
+        let client = client.clone();
+        Lease { address, client, state: *state, until: *until, binding: *binding }
+    }
+
+    /// Whether nobody may have the address, not even its client.
+    pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
+        self.state == State::Declined && self.until > now
+    }
+}
+
+/// All leases, and the pools that new ones are taken from.
+///
+/// Bounded: there is at most one lease per address of the configuration, however many clients ask
+/// or pretend to. Every operation is a look-up or a search in a bit map.
+#[derive(Clone, Debug)]
+pub struct Leases<A = Ipv4Addr> {
+    by_address: HashMap<A, Lease<A>>,
+    by_client: HashMap<Client, Vec<A>>,
+    /// Offers, also those that are past, by their ends.
+    offers: BTreeSet<(Timestamp, A)>,
+    /// By first address.
+    pools: Vec<Pool<A>>,
+}
+
+/// In how many leases an offer is looked for that can be made to somebody else. Offers end within a
+/// minute, so they come first, but for leases that are about to end.
+const MOST_ENDS: usize = 256;
+
+/// How many offers are remembered. Anybody gets one, under any name; of more, the oldest are
+/// forgotten.
+pub(crate) const MOST_OFFERS: usize = 1 << 14;
+
+/// Leases by what they mean at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Addresses of all ranges.
+    pub pool: usize,
+    /// Offered.
+    pub offered: usize,
+    /// In use.
+    pub bound: usize,
+    /// In quarantine.
+    pub declined: usize,
+    /// Past, and kept for their clients.
+    pub past: usize,
+}
+
+impl<A: Address> Leases<A> {
+    /// Takes over other pools. Leases stay; only those that are past, in no pool and not reserved
+    /// are forgotten.
+    pub(crate) fn replace_pools(
+        &mut self,
+        pools: Vec<Pool<A>>,
+        is_reserved: impl Fn(A) -> bool,
+        now: Timestamp,
+    ) {
+        self.pools = pools;
+        self.pools.sort_unstable_by_key(Pool::first);
+        let old = std::mem::take(&mut self.by_address);
+        self.by_client.clear();
+        self.offers.clear();
+        for lease in old.into_values() {
+            let address = lease.address;
+            if lease.until > now || self.pool_of(address).is_some() || is_reserved(address) {
+                self.apply(lease);
+            }
+        }
+    }
+
+    /// What a client has or had anywhere.
+    pub(crate) fn owned_by(&self, client: &Client) -> impl Iterator<Item = &Lease<A>> {
+        let addresses = self.by_client.get(client).into_iter().flatten();
+        addresses.filter_map(|address| self.by_address.get(address))
+    }
+
+    /// How well a client is known: whoever only has an offer asks for it next.
+    pub fn standing_of(&self, client: &Client) -> Standing {
+        let is_offer = |lease: &Lease<A>| lease.state == State::Offered;
+        let known = self
+            .owned_by(client)
+            .map(|lease| if is_offer(lease) { Standing::Local } else { Standing::Known });
+        known.max().unwrap_or(Standing::Stranger)
+    }
+
+    /// The lease that a client has outside of some addresses, and that ends last.
+    pub fn bound_elsewhere(
+        &self,
+        client: &Client,
+        within: &RangeInclusive<A>,
+        now: Timestamp,
+    ) -> Option<(A, Timestamp)> {
+        let outside = self.owned_by(client).filter(|lease| !within.contains(&lease.address));
+        let bound = outside.filter(|lease| lease.is_bound(now));
+        bound
+            .map(|lease| (lease.address, lease.until))
+            .max_by_key(|(address, until)| (*until, *address))
+    }
+
+    /// Records a lease.
+    pub fn apply(&mut self, lease: Lease<A>) {
+        let (address, until) = (lease.address, lease.until);
+        let old = self.by_address.get(&address);
+        let (before, same_client) =
+            (old.map(|old| old.until), old.is_some_and(|old| old.client == lease.client));
+        if let Some(pool) = self.pool_of(address) {
+            self.pools[pool].note(address, before, until);
+        }
+        if old.is_some_and(|old| old.state == State::Offered) {
+            self.offers.remove(&(before.unwrap_or(until), address));
+        }
+        if lease.state == State::Offered {
+            self.offers.insert((until, address));
+        }
+        if !same_client {
+            self.disown(address);
+            self.by_client.entry(lease.client.clone()).or_default().push(address);
+        }
+        self.by_address.insert(address, lease);
+        if self.offers.len() > MOST_OFFERS
+            && let Some((_, oldest)) = self.offers.pop_first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// As if an address had never been offered.
+    fn forget(&mut self, address: A) {
+        self.disown(address);
+        let Some(old) = self.by_address.remove(&address) else { return };
+        if let Some(pool) = self.pool_of(address) {
+            self.pools[pool].forget(address, old.until);
+        }
+    }
+
+    fn disown(&mut self, address: A) {
+        let Some(old) = self.by_address.get(&address) else { return };
+        if let Some(addresses) = self.by_client.get_mut(&old.client) {
+            addresses.retain(|&other| other != address);
+            if addresses.is_empty() {
+                self.by_client.remove(&old.client);
+            }
+        }
+    }
+
+    /// What is known of an address.
+    pub fn get(&self, address: A) -> Option<&Lease<A>> {
+        self.by_address.get(&address)
+    }
+
+    /// Every lease, by address.
+    pub fn all(&self) -> Vec<&Lease<A>> {
+        let mut all: Vec<_> = self.by_address.values().collect();
+        all.sort_unstable_by_key(|lease| lease.address);
+        all
+    }
+
+    /// How many leases there are.
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// What the leases mean at `now`.
+    pub fn count(&self, now: Timestamp) -> Count {
+        let pool = self.pools.iter().map(Pool::len).sum();
+        let mut count = Count { pool, ..Count::default() };
+        for lease in self.by_address.values() {
+            let place = match lease.state {
+                _ if !lease.holds(now) => &mut count.past,
+                State::Offered => &mut count.offered,
+                State::Bound => &mut count.bound,
+                State::Declined => &mut count.declined,
+                State::Released => &mut count.past,
+            };
+            *place += 1;
+        }
+        count
+    }
+
+    /// An address among `within` for a client that has none: one that nobody had, or else the one
+    /// whose lease is longest past; of our own pools, or else of those of the other instance; or
+    /// else the one whose offer is the oldest. Never `except`, which is our own.
+    pub(crate) fn pick_within(
+        &self,
+        within: &RangeInclusive<A>,
+        client: &Client,
+        except: A,
+        now: Timestamp,
+    ) -> Option<A> {
+        let seed = fnv1a(client.bytes());
+        let pools = self.pools_in(within);
+        let shift = usize::try_from(seed >> 32).unwrap_or_default() % pools.len().max(1);
+        let free = |is_spare: bool| {
+            let such = |pool: &&Pool<A>| pool.is_spare() == is_spare;
+            let mut in_turn = pools[shift..].iter().chain(&pools[..shift]).filter(such);
+            in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
+                let ends = pools.iter().filter(such).filter_map(|pool| pool.oldest(except));
+                ends.min().filter(|(end, _)| *end <= now).map(|(_, address)| address)
+            })
+        };
+        let offered = || {
+            let is_offer =
+                |address: &A| self.get(*address).is_some_and(|lease| lease.state == State::Offered);
+            let offers = pools.iter().flat_map(|pool| pool.ends(except).take(MOST_ENDS));
+            let offers = offers.filter(|(_, address)| is_offer(address));
+            offers.min().map(|(_, address)| address)
+        };
+        free(false).or_else(|| free(true)).or_else(offered)
+    }
+
+    /// Whether a new client can only get an address that is offered to another one. `except` is our
+    /// own address.
+    pub(crate) fn is_short_within(
+        &self,
+        within: &RangeInclusive<A>,
+        except: A,
+        now: Timestamp,
+    ) -> bool {
+        let is_taken = |pool: &Pool<A>| {
+            let oldest = pool.oldest(except);
+            pool.unused(0, except).is_none() && oldest.is_none_or(|(end, _)| end > now)
+        };
+        self.pools_in(within).iter().all(is_taken)
+    }
+
+    fn pools_in(&self, within: &RangeInclusive<A>) -> &[Pool<A>] {
+        let begin = self.pools.partition_point(|pool| pool.first() < *within.start());
+        let end = self.pools.partition_point(|pool| pool.first() <= *within.end());
+        &self.pools[begin..end]
+    }
+
+    fn pool_of(&self, address: A) -> Option<usize> {
+        let behind = self.pools.partition_point(|pool| pool.first() <= address);
+        behind.checked_sub(1).filter(|&index| self.pools[index].contains(address))
+    }
+}
+
+impl<A> Default for Leases<A> {
+    /// No leases, and no pools.
+    fn default() -> Self {
+        let (by_address, by_client) = (HashMap::new(), HashMap::new());
+        Self { by_address, by_client, offers: BTreeSet::new(), pools: Vec::new() }
+    }
+}
+
+/// FNV-1a: the same for the same client in every process, which the hasher of a map is not.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

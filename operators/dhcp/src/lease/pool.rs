@@ -1,0 +1,164 @@
+//! One range of addresses: which are taken, and which can be taken back first.
+
+use crate::{
+    address::Address,
+    instances::{Instances, Sharing},
+};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::RangeInclusive,
+};
+
+const WORD: usize = u64::BITS as usize;
+
+/// A range. An address is *taken* while a lease of any state names it, or while it is set aside.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool<A> {
+    first: A,
+    len: usize,
+    taken: Vec<u64>,
+    free: usize,
+    /// Addresses that are not given to anybody who asks.
+    aside: HashSet<A>,
+    /// The others that have a lease, by its end.
+    ends: BTreeSet<(Timestamp, A)>,
+    /// It is the other instance's: new clients get its addresses when there are no others.
+    is_spare: bool,
+}
+
+impl<A: Address> Pool<A> {
+    /// A range that fits into memory with a bit for each address; the configuration sees to that.
+    pub(crate) fn new(range: &RangeInclusive<A>) -> Self {
+        let (first, last) = (*range.start(), *range.end());
+        let len = usize::try_from(last.number() - first.number()).unwrap_or(usize::MAX - 1) + 1;
+        let taken = vec![0; len.div_ceil(WORD)];
+        Self {
+            first,
+            len,
+            taken,
+            free: len,
+            aside: HashSet::new(),
+            ends: BTreeSet::new(),
+            is_spare: false,
+        }
+    }
+
+    /// The pools of a range: ours, and that of the other instance, if it may be ours one day.
+    pub(crate) fn of(
+        range: &RangeInclusive<A>,
+        instances: Option<Instances>,
+    ) -> impl Iterator<Item = Self> {
+        let own = instances.map_or_else(|| Some(range.clone()), |it| it.own(range));
+        let heir = instances.filter(|it| it.mode == Sharing::Standby);
+        let spare = heir.and_then(|it| it.others(range));
+        let spare = spare.map(|range| Self { is_spare: true, ..Self::new(&range) });
+        own.map(|range| Self::new(&range)).into_iter().chain(spare)
+    }
+
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_spare
+    }
+
+    pub(crate) fn contains(&self, address: A) -> bool {
+        self.position(address).is_some()
+    }
+
+    pub(crate) fn first(&self) -> A {
+        self.first
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes an address out for good.
+    pub(crate) fn set_aside(&mut self, address: A) {
+        if let Some(position) = self.position(address) {
+            self.aside.insert(address);
+            self.take(position);
+        }
+    }
+
+    /// Notes that the lease of an address ends at `until` instead of `before`.
+    pub(crate) fn note(&mut self, address: A, before: Option<Timestamp>, until: Timestamp) {
+        let Some(position) = self.position(address) else { return };
+        if self.aside.contains(&address) {
+            return;
+        }
+        if let Some(before) = before {
+            self.ends.remove(&(before, address));
+        }
+        self.ends.insert((until, address));
+        self.take(position);
+    }
+
+    /// Notes that an address has no lease any more; the last one would have ended at `until`.
+    pub(crate) fn forget(&mut self, address: A, until: Timestamp) {
+        let Some(position) = self.position(address) else { return };
+        if self.ends.remove(&(until, address)) {
+            self.taken[position / WORD] &= !(1 << (position % WORD));
+            self.free += 1;
+        }
+    }
+
+    /// An address that nobody has, the next one after a place that depends on `seed`, so that a
+    /// client finds the same one again if its lease was lost.
+    pub(crate) fn unused(&self, seed: u64, except: A) -> Option<A> {
+        if self.free == 0 {
+            return None;
+        }
+        let start = usize::try_from(seed % self.len as u64).unwrap_or_default();
+        let words = self.taken.len();
+        // The first word twice: once from the start on, once up to it.
+        (0..=words).find_map(|step| {
+            let index = (start / WORD + step) % words;
+            let behind_start = u64::MAX << (start % WORD);
+            let mask = match step {
+                0 => behind_start,
+                _ if step == words => !behind_start,
+                _ => u64::MAX,
+            };
+            self.first_free(index, mask, except)
+        })
+    }
+
+    fn first_free(&self, index: usize, mask: u64, except: A) -> Option<A> {
+        let mut free = !self.taken[index] & mask;
+        while free != 0 {
+            let position = index * WORD + free.trailing_zeros() as usize;
+            let address = self.address(position)?;
+            if address != except {
+                return Some(address);
+            }
+            free &= free - 1;
+        }
+        None
+    }
+
+    /// The end that is longest past, and its address.
+    pub(crate) fn oldest(&self, except: A) -> Option<(Timestamp, A)> {
+        self.ends(except).next()
+    }
+
+    /// The ends of its leases, and their addresses, in order.
+    pub(crate) fn ends(&self, except: A) -> impl Iterator<Item = (Timestamp, A)> {
+        self.ends.iter().copied().filter(move |&(_, address)| address != except)
+    }
+
+    fn position(&self, address: A) -> Option<usize> {
+        let offset = address.number().checked_sub(self.first.number())?;
+        usize::try_from(offset).ok().filter(|&offset| offset < self.len)
+    }
+
+    fn address(&self, position: usize) -> Option<A> {
+        self.first.behind(position).filter(|_| position < self.len)
+    }
+
+    fn take(&mut self, position: usize) {
+        let bit = 1 << (position % WORD);
+        let word = &mut self.taken[position / WORD];
+        self.free -= usize::from(*word & bit == 0);
+        *word |= bit;
+    }
+}

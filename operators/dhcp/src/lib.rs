@@ -1,0 +1,39 @@
+//! DHCPv4, DHCPv6 and TFTP for machines that boot, as pure functions: packets, leases and the time
+//! go in, answers and leases to record come out.
+//!
+//! ```text
+//! v4, v6, tftp   protocols: wire, decisions, answers
+//! fedhcp         a configuration of FeDHCP, as one of ours
+//! config         what a configuration file says
+//! lease          who has which address, and how that is written down
+//! intake, guests what is dropped, and who is answered, when too much comes
+//! ```
+//!
+//! Sockets, files, threads and the clock are the business of `netboot`. What a machine is to boot is
+//! decided by [`metal_core::boot`], and what a BMC with an address becomes by
+//! [`metal_core::endpoint`].
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod address;
+mod architecture;
+mod booting;
+mod client;
+pub mod config;
+pub mod fedhcp;
+pub mod guests;
+mod instances;
+pub mod intake;
+pub mod lease;
+mod newcomers;
+mod origin;
+mod port;
+pub mod tftp;
+pub mod v4;
+pub mod v6;
+
+pub use address::Address;
+pub use architecture::Architecture;
+pub use client::{Client, ParseClientError};
+pub use instances::{Instances, Part, Sharing};
+pub use newcomers::Newcomers;

@@ -1,0 +1,30 @@
+//! A TFTP server as functions of what arrives (RFC 1350, 2347, 2348, 2349, 7440). It only reads.
+//!
+//! ```text
+//! request ─► Packet::decode ─► served: what it boots? ─► Admission ─► Terms ─► Transfer
+//!                              no: Refusal, an ERROR  too many: Refusal
+//! ```
+//!
+//! [`Transfer`] has the diagram of what follows. Sockets, files and time are the business of
+//! `netboot`.
+
+mod admission;
+mod refusal;
+mod served;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod wire;
+
+pub use admission::{Admission, Admitted, Bounds, Id};
+pub use refusal::Refusal;
+pub use served::served;
+pub use terms::{Limits, Terms};
+pub use transfer::{End, Step, Transfer};
+pub use wire::{
+    Code, HEADER_LEN, MAX_REQUEST, Malformed, Mode, Packet, ReadRequest, data_header, encode_error,
+};
+
+/// Port that servers listen on.
+pub const PORT: u16 = crate::port::TFTP;

@@ -1,0 +1,68 @@
+//! Which file a client may have.
+
+use super::{
+    refusal::Refusal,
+    wire::{Mode, ReadRequest},
+};
+use crate::config::{BootFiles, Tftp};
+use metal_core::boot::decision::Boot;
+use std::{net::IpAddr, path::Path};
+
+/// The file that a request asks for, as a path below the folder: only what the configuration names
+/// as a boot file, at the address where the request came in. `boot` is what the client boots: a
+/// machine gets here what DHCP would name to it, and nothing if that is nothing.
+///
+/// Firmware spells names in its own way: with a leading `/`, with `\`, or with the folder.
+///
+/// # Errors
+///
+/// If the client does not get it.
+pub fn served(
+    request: &ReadRequest<'_>,
+    files: &BootFiles,
+    tftp: &Tftp,
+    here: IpAddr,
+    boot: &Boot,
+) -> Result<String, Refusal> {
+    if request.mode != Mode::Octet {
+        return Err(Refusal::NotOctet);
+    }
+    let asked = below(&request.file, &tftp.root)?;
+    let files = [&files.bios, &files.uefi, &files.arm64].into_iter().flatten();
+    let named: Vec<_> =
+        files.filter_map(|file| Some((below(&file.path, &tftp.root).ok()?, file.server))).collect();
+    let asked = meant(asked, named.iter().map(|(name, _)| name));
+    let mut elsewhere = None;
+    for (_, server) in named.iter().filter(|(name, _)| *name == asked) {
+        match server {
+            Some(server) if IpAddr::V4(*server) != here => elsewhere = Some(*server),
+            Some(_) | None if !boot.has_script() => return Err(Refusal::NotToBoot),
+            Some(_) | None => return Ok(asked),
+        }
+    }
+    if let Some(server) = elsewhere {
+        return Err(Refusal::Elsewhere(server));
+    }
+    let is_absolute = request.file.starts_with(['/', '\\']);
+    Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
+}
+
+/// The name that a client means. Boot ROMs that read the name in our answer beyond its end ask for
+/// what followed it, too: the code and the length of the next option, the end mark, filler. So a
+/// name is known by its beginning if what follows is no text.
+fn meant<'a>(asked: String, names: impl Iterator<Item = &'a String>) -> String {
+    let is_garbage = |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ');
+    let beginnings = names.filter(|name| asked.strip_prefix(name.as_str()).is_some_and(is_garbage));
+    beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(asked)
+}
+
+/// A name without the folder before it and without empty parts.
+fn below(name: &str, root: &Path) -> Result<String, Refusal> {
+    let name = name.replace('\\', "/");
+    let name = Path::new(&name).strip_prefix(root).ok().and_then(Path::to_str).unwrap_or(&name);
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") {
+        return Err(Refusal::Upwards);
+    }
+    Ok(parts.join("/"))
+}

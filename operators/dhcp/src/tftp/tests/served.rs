@@ -1,0 +1,126 @@
+use super::*;
+use crate::config::{BootFiles, Config, Tftp};
+use metal_core::boot::decision::{Boot, Reason};
+use std::net::{IpAddr, Ipv4Addr};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+fn config() -> (BootFiles, Tftp) {
+    let config = Config::parse(
+        "interfaces: [eth1]\n\
+         subnets: []\n\
+         boot:\n  \
+           nextServer: 10.77.0.2\n  \
+           bios: undionly.kpxe\n  \
+           uefi: /efi/snponly.efi\n  \
+           arm64: tftp://10.9.9.9/arm64.efi\n\
+         tftp: { root: /srv/tftp }\n",
+    );
+    let config = config.unwrap();
+    (config.boot, config.tftp.unwrap())
+}
+
+fn ask(file: &str) -> Result<String, Refusal> {
+    let (files, tftp) = config();
+    let bytes = request_for(file, "octet", &[]);
+    served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+}
+
+#[test]
+fn a_machine_gets_what_it_boots_and_nothing_else() {
+    let (files, tftp) = config();
+    let ask = |file: &str, boot: &Boot| {
+        let bytes = request_for(file, "octet", &[]);
+        served(&read(&bytes), &files, &tftp, HERE, boot)
+    };
+    let ipxe = Boot::Assigned { uki: None, script: true };
+    assert_eq!(ask("undionly.kpxe", &ipxe).as_deref(), Ok("undionly.kpxe"));
+    let uki = Boot::Assigned { uki: Some("http://boot/uki.efi".to_owned()), script: false };
+    for boot in [uki, Boot::Nothing(Reason::OtherMethod), Boot::Nothing(Reason::Ambiguous)] {
+        assert_eq!(ask("undionly.kpxe", &boot), Err(Refusal::NotToBoot), "{boot:?}");
+        // What is no boot file at all is told first.
+        assert_eq!(ask("pxelinux.0", &boot), Err(Refusal::NotNamed), "{boot:?}");
+    }
+}
+
+#[test]
+fn what_a_boot_rom_reads_behind_the_end_of_a_name_is_not_part_of_it() {
+    let ask = |file: &[u8]| {
+        let (files, tftp) = config();
+        let bytes = [b"\0\x01", file, b"\0octet\0"].concat();
+        served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+    };
+    // The end mark; option 97 and its length; a line end.
+    for garbage in [&b"\xff"[..], b"\xff\xff", b"a\x11", b"\r\n", b"+\x04\x06\x01", b"\x01"] {
+        let file = [b"undionly.kpxe", garbage].concat();
+        assert_eq!(ask(&file).as_deref(), Ok("undionly.kpxe"), "{garbage:?}");
+    }
+    for other in [&b"undionly.kpxe.old"[..], b"undionly.kpxes", b"x\xff", b"\xff", b"undionly\xff"]
+    {
+        assert!(ask(other).is_err(), "{other:?}");
+    }
+    assert_eq!(ask(b"arm64.efi\xff"), Err(Refusal::Elsewhere([10, 9, 9, 9].into())));
+}
+
+#[test]
+fn boot_files_are_found_however_firmware_spells_them() {
+    for name in
+        ["undionly.kpxe", "/undionly.kpxe", "//undionly.kpxe", "\\undionly.kpxe", "./undionly.kpxe"]
+    {
+        assert_eq!(ask(name).as_deref(), Ok("undionly.kpxe"), "{name}");
+    }
+    for name in ["/efi/snponly.efi", "efi\\snponly.efi", "/srv/tftp/efi/snponly.efi"] {
+        assert_eq!(ask(name).as_deref(), Ok("efi/snponly.efi"), "{name}");
+    }
+}
+
+#[test]
+fn nothing_else_is_served() {
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 9, 9, 9));
+    for (name, refusal, code) in [
+        ("pxelinux.0", Refusal::NotNamed, 1),
+        ("UNDIONLY.KPXE", Refusal::NotNamed, 1),
+        ("undionly.kpxe ", Refusal::NotNamed, 1),
+        ("", Refusal::NotNamed, 1),
+        (".", Refusal::NotNamed, 1),
+        ("efi", Refusal::NotNamed, 1),
+        ("efi/", Refusal::NotNamed, 1),
+        ("arm64.efi", elsewhere, 1),
+        ("/etc/passwd", Refusal::Outside, 2),
+        ("/", Refusal::Outside, 2),
+        ("/srv/tftp", Refusal::Outside, 2),
+        ("\\windows\\system32", Refusal::Outside, 2),
+        ("../etc/passwd", Refusal::Upwards, 2),
+        ("efi/../undionly.kpxe", Refusal::Upwards, 2),
+        ("..\\undionly.kpxe", Refusal::Upwards, 2),
+        ("/srv/tftp/../tftp/undionly.kpxe", Refusal::Upwards, 2),
+    ] {
+        assert_eq!(ask(name), Err(refusal), "{name}");
+        assert_eq!(refusal.code() as u16, code, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_no_server_is_served_at_every_address() {
+    let (mut files, tftp) = config();
+    let bytes = request_for("undionly.kpxe", "octet", &[]);
+    let ask = |files: &BootFiles| {
+        let other = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2));
+        served(&read(&bytes), files, &tftp, other, &Boot::Default)
+    };
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2));
+    assert_eq!(ask(&files), Err(elsewhere));
+    files.bios.as_mut().unwrap().server = None;
+    assert_eq!(ask(&files).as_deref(), Ok("undionly.kpxe"));
+}
+
+#[test]
+fn only_octets_are_served() {
+    let (files, tftp) = config();
+    for mode in ["netascii", "mail", "", "octe"] {
+        let bytes = request_for("undionly.kpxe", mode, &[]);
+        let refusal = served(&read(&bytes), &files, &tftp, HERE, &Boot::Default).unwrap_err();
+        assert_eq!((refusal, refusal.code()), (Refusal::NotOctet, Code::IllegalOperation));
+    }
+    assert_eq!(Refusal::Write.code(), Code::AccessViolation);
+}

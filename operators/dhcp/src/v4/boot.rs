@@ -1,0 +1,91 @@
+//! What a client is told about booting (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
+
+use super::{option::code, request::Request, wire::Packet};
+use crate::{
+    booting::{Booting, Machine},
+    config::{BootFiles, MAX_FILE, TftpFile},
+};
+use metal_core::boot::{decision::Boot, url::MAX_URL};
+use std::net::Ipv4Addr;
+
+/// PXE sub-option 6, discovery control, bit 3: load the file that this answer names; do not look
+/// for boot servers and show no menu.
+const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 0xff];
+/// iPXE sub-option 0xb0, no-pxedhcp: do not wait for answers of a `ProxyDHCP` server.
+pub(super) const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
+
+/// Adds to `reply` what makes its receiver boot. Whether there is anything.
+pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
+    let (files, boot) = (&request.config().boot, request.boot());
+    let is_added = match request.booting() {
+        Booting::No => false,
+        Booting::Ipxe => files.ipxe.as_ref().filter(|_| boot.has_script()).is_some_and(|url| {
+            add_url(url, reply);
+            true
+        }),
+        // What PXE loads is iPXE, which then asks for its script.
+        Booting::Pxe(machine) => {
+            tftp_file(files, machine).filter(|_| boot.has_script()).is_some_and(|file| {
+                add_tftp(file, request.own_address(), reply);
+                true
+            })
+        }
+        Booting::Http(machine) => {
+            let url = http_url(files, boot, machine).filter(|url| url.len() <= MAX_URL);
+            url.is_some_and(|url| {
+                // EDK2 takes the URL only from an answer with this class.
+                reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
+                reply.options.set(code::BOOT_FILE, text(url));
+                true
+            })
+        }
+    };
+    if let Some(id) = request.packet.options.get(code::MACHINE_ID).filter(|_| is_added) {
+        reply.options.set(code::MACHINE_ID, id);
+    }
+    is_added
+}
+
+fn tftp_file(files: &BootFiles, machine: Machine) -> Option<&TftpFile> {
+    match machine {
+        Machine::Bios => files.bios.as_ref(),
+        Machine::X64 => files.uefi.as_ref(),
+        Machine::Arm64 => files.arm64.as_ref(),
+        Machine::Other => None,
+    }
+}
+
+fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Option<&'a str> {
+    let default = match machine {
+        Machine::X64 => files.http.as_deref(),
+        Machine::Arm64 => files.http_arm64.as_deref(),
+        Machine::Bios | Machine::Other => None,
+    };
+    boot.uki(default)
+}
+
+/// A text for firmware. Boot ROMs that take it for a string of C read on into the next option, and
+/// EDK2 writes a zero there, so it ends with one, as dnsmasq has it; RFC 2132, section 2, has
+/// clients live with that. One that fills its option has no room for it.
+pub(super) fn text(text: &str) -> Vec<u8> {
+    let end = (text.len() < MAX_URL).then_some(0);
+    text.bytes().chain(end).collect()
+}
+
+/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
+fn add_tftp(file: &TftpFile, here: Ipv4Addr, reply: &mut Packet) {
+    let server = file.server.unwrap_or(here);
+    reply.siaddr = server;
+    reply.file = file.path.clone().into_bytes();
+    reply.options.set(code::VENDOR_CLASS, b"PXEClient");
+    reply.options.set(code::VENDOR_SPECIFIC, USE_BOOT_FILE);
+    reply.options.set(code::TFTP_SERVER, text(&server.to_string()));
+    reply.options.set(code::BOOT_FILE, text(&file.path));
+}
+
+fn add_url(url: &str, reply: &mut Packet) {
+    if url.len() <= MAX_FILE {
+        reply.file = url.as_bytes().to_vec();
+    }
+    reply.options.set(code::BOOT_FILE, text(url));
+}

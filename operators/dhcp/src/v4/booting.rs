@@ -1,0 +1,69 @@
+//! What a packet says about how its sender boots, and which machine it is.
+
+use super::{
+    option::{Options, code},
+    wire::Packet,
+};
+use crate::{
+    architecture::{self, Architecture},
+    booting::{Booting, is_interface, names_ipxe},
+    client::Client,
+};
+use metal_core::{
+    boot::{
+        decision::{Boot, Identity},
+        url::MAX_URL,
+    },
+    system_uuid::identifying,
+};
+use uuid::Uuid;
+
+/// Which machine wants to boot; `None` for a client that only wants an address.
+pub fn identity(packet: &Packet) -> Option<Identity> {
+    if Booting::of(&packet.options) == Booting::No {
+        return None;
+    }
+    let mac = Client::of(packet).and_then(|client| client.mac());
+    Some(Identity { mac, uuid: machine_id(&packet.options) })
+}
+
+/// What kind of firmware a client is that there can be no boot file for; a number that nobody has
+/// is an error. iPXE gets its script whatever it runs on.
+pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
+    let list = packet.options.get(code::ARCHITECTURE).filter(|_| !is_ipxe(&packet.options));
+    architecture::unserved(list)
+}
+
+/// Length of the link that firmware is to boot by HTTP, if no option carries it, so that it is told
+/// none. What the configuration file names is shorter.
+pub fn uncarried(packet: &Packet, boot: &Boot) -> Option<usize> {
+    let is_http = matches!(Booting::of(&packet.options), Booting::Http(_));
+    boot.uki(None).map(str::len).filter(|len| is_http && *len > MAX_URL)
+}
+
+/// The system UUID in option 97, as a boot server and a BMC tell it.
+///
+/// On the wire it is as in SMBIOS, whose first three fields are little-endian (RFC 4578, section
+/// 2.3; SMBIOS 3.7, section 7.2.1). One that many boards share says nothing.
+pub fn machine_id(options: &Options) -> Option<Uuid> {
+    const GUID: u8 = 0;
+    let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };
+    identifying(Uuid::from_bytes_le(bytes.try_into().ok()?))
+}
+
+impl Booting {
+    pub(super) fn of(options: &Options) -> Self {
+        if is_ipxe(options) {
+            return Self::Ipxe;
+        }
+        let class = options.get(code::VENDOR_CLASS).unwrap_or_default();
+        let is_machine = options.get(code::MACHINE_ID).is_some_and(|value| value.len() == 17);
+        let is_firmware = is_machine || is_interface(options.get(code::INTERFACE));
+        architecture::booting(options.get(code::ARCHITECTURE), class, is_firmware)
+    }
+}
+
+/// iPXE sends option 175, and a user class.
+fn is_ipxe(options: &Options) -> bool {
+    options.get(code::IPXE).is_some() || options.get(code::USER_CLASS).is_some_and(names_ipxe)
+}

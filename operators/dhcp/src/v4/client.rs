@@ -1,0 +1,97 @@
+//! What a packet says about its sender.
+
+use super::{
+    option::{Options, code, sub_option},
+    wire::Packet,
+};
+use crate::client::{Client, usable};
+
+/// Option 53.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::FromRepr, strum::IntoStaticStr,
+)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "RFC 2131, section 3.1, table 2")]
+pub enum MessageType {
+    Discover = 1,
+    Offer = 2,
+    Request = 3,
+    Decline = 4,
+    Ack = 5,
+    Nak = 6,
+    Release = 7,
+    Inform = 8,
+}
+
+impl MessageType {
+    /// The type of a packet; `None` for BOOTP, and for what we do not know.
+    pub fn of(packet: &Packet) -> Option<Self> {
+        match packet.options.get(code::MESSAGE_TYPE) {
+            Some([value]) => Self::from_repr(*value),
+            _ => None,
+        }
+    }
+}
+
+/// Longest client identifier that we remember; a DUID has at most 130 octets.
+const MAX_ID: usize = 255;
+const ETHERNET: u8 = 1;
+
+/// Whether an identifier tells its sender from others. One that is made of an Ethernet address does
+/// as far as that does.
+fn tells(id: &[u8]) -> bool {
+    let is_ours = match id {
+        [ETHERNET, mac @ ..] => {
+            <[u8; 6]>::try_from(mac).ok().is_none_or(|mac| usable(mac).is_some())
+        }
+        _ => true,
+    };
+    (2..=MAX_ID).contains(&id.len()) && is_ours
+}
+
+impl Client {
+    /// The sender of a packet; `None` if it does not say who it is.
+    pub fn of(packet: &Packet) -> Option<Self> {
+        let [mac @ .., _, _, _, _, _, _, _, _, _, _] = packet.chaddr;
+        let is_ethernet = packet.htype == ETHERNET && packet.hlen == 6;
+        if let Some(mac) = usable(mac).filter(|_| is_ethernet) {
+            return Some(Self::Mac(mac));
+        }
+        let id = packet.options.get(code::CLIENT_ID).filter(|id| tells(id));
+        id.map(|id| Self::Id(id.into())).or_else(|| Self::of_hardware(packet))
+    }
+
+    /// Hardware type and address (RFC 2131, section 4.2), where it is something else than Ethernet.
+    fn of_hardware(packet: &Packet) -> Option<Self> {
+        let address = packet.chaddr.get(..usize::from(packet.hlen))?;
+        let blank = address.iter().all(|byte| *byte == 0) || address.iter().all(|it| *it == 0xff);
+        let is_other = packet.htype != ETHERNET && !blank;
+        is_other.then(|| Self::Id([&[packet.htype][..], address].concat().into()))
+    }
+}
+
+/// What the relay says (option 82).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Relay {
+    /// The link of the client, where it is not that of `giaddr` (RFC 3527).
+    pub(super) link: Option<std::net::Ipv4Addr>,
+    /// What to call ourselves, so that clients renew through the relay (RFC 5107).
+    pub(super) server_id: Option<std::net::Ipv4Addr>,
+    /// Answer to the port that the packet came from (RFC 8357).
+    pub(super) to_source_port: bool,
+}
+
+impl Relay {
+    pub(super) fn of(options: &Options) -> Self {
+        const LINK_SELECTION: u8 = 5;
+        const SERVER_ID_OVERRIDE: u8 = 11;
+        const SOURCE_PORT: u8 = 19;
+        let Some(data) = options.get(code::RELAY) else { return Self::default() };
+        let address = |code| <[u8; 4]>::try_from(sub_option(data, code)?).ok().map(Into::into);
+        Self {
+            link: address(LINK_SELECTION),
+            server_id: address(SERVER_ID_OVERRIDE),
+            to_source_port: sub_option(data, SOURCE_PORT).is_some(),
+        }
+    }
+}

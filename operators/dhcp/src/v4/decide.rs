@@ -1,0 +1,68 @@
+//! The decision about one packet (RFC 2131, section 4.3).
+
+mod answer;
+mod claim;
+mod proxy;
+
+use super::{
+    BOOT_SERVER_PORT,
+    client::MessageType,
+    reply::Reply,
+    request::{Arrival, Request, Server, Silence},
+    wire::Packet,
+};
+use crate::{config::Mode, lease::Lease};
+use jiff::Timestamp;
+use metal_core::endpoint::Sighting;
+use std::net::Ipv4Addr;
+
+/// What to do about a packet: first apply and write down the changes, then answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Leases to record.
+    pub changes: Vec<Lease>,
+    /// The answer, or why there is none.
+    pub answer: Result<Box<Reply>, Silence>,
+    /// A BMC that has an address now.
+    pub bmc: Option<Sighting<Ipv4Addr>>,
+    /// An address that this client has not had. Nobody should be found to use it before the answer
+    /// goes out.
+    pub probe: Option<Ipv4Addr>,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self::silence(Silence::NotRequest)
+    }
+}
+
+impl Decision {
+    fn silence(reason: Silence) -> Self {
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None, probe: None }
+    }
+}
+
+/// Decides about a packet. Pure: the same arguments give the same decision.
+pub fn decide(server: Server<'_>, packet: &Packet, arrival: Arrival, now: Timestamp) -> Decision {
+    let request = match Request::new(server, packet, arrival, now) {
+        Ok(request) => request,
+        Err(reason) => return Decision::silence(reason),
+    };
+    match request.subnet.mode {
+        Mode::Proxy => return request.proxy(),
+        Mode::Leases if arrival.port == BOOT_SERVER_PORT => {
+            return Decision::silence(Silence::WrongPort);
+        }
+        Mode::Leases => {}
+    }
+    match MessageType::of(packet) {
+        Some(MessageType::Discover) => request.discover(),
+        Some(MessageType::Request) => request.request(),
+        Some(MessageType::Decline) => request.decline(),
+        Some(MessageType::Release) => request.release(),
+        Some(MessageType::Inform) => request.inform(),
+        Some(MessageType::Offer | MessageType::Ack | MessageType::Nak) | None => {
+            Decision::silence(Silence::NotRequest)
+        }
+    }
+}

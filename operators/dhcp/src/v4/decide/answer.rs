@@ -1,0 +1,161 @@
+//! One method per message.
+
+use super::{Decision, Request, Silence};
+use crate::{
+    client::Client,
+    lease::{DECLINE_TIME, Lease, State, claim::Claim},
+    v4::{client::MessageType, option::code, reply},
+};
+use jiff::SignedDuration;
+use std::net::Ipv4Addr;
+
+/// How long an offer waits for its request. EDK2 takes 4 s, iPXE up to 18 s.
+const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+impl Request<'_> {
+    pub(super) fn discover(&self) -> Decision {
+        let claimant = self.claimant();
+        let wished = self.packet.options.address(code::REQUESTED_ADDRESS);
+        let Some(address) = claimant.choose(wished.into_iter()) else {
+            return Decision::silence(Silence::NoFreeAddress);
+        };
+        let old = self.server.leases.get(address);
+        let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
+        let offer = || claimant.lease(address, State::Offered, OFFER_TIME);
+        let changes = if is_bound { Vec::new() } else { vec![offer()] };
+        // What the other instance wrote of its half may be older than what it did last.
+        let is_new = old.is_none_or(|old| old.client != self.client) || claimant.is_others(address);
+        let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
+        let probe = is_new.then_some(address);
+        Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }
+    }
+
+    /// RFC 2131, section 4.3.2: which of the four states the client is in shows in what it fills
+    /// in. RENEWING and REBINDING differ only in how the packet travelled.
+    pub(super) fn request(&self) -> Decision {
+        let chosen = self.packet.options.address(code::SERVER_ID);
+        let wanted = self.packet.options.address(code::REQUESTED_ADDRESS);
+        let current = Some(self.packet.ciaddr).filter(|address| !address.is_unspecified());
+        match (chosen, current.or(wanted)) {
+            (Some(chosen), _) if chosen != self.server_id => self.withdraw(),
+            (_, None) => Decision::silence(Silence::NoAddress),
+            (Some(_), Some(address)) if self.claimant().may_take(address) => self.bind(address),
+            (Some(_), Some(_)) => self.refuse(),
+            (None, Some(address)) => self.confirm(address, current.is_some()),
+        }
+    }
+
+    /// The client believes that it has the address: in INIT-REBOOT, or, if `uses` it, in RENEWING
+    /// or REBINDING.
+    ///
+    /// What is recorded counts, never what the client says: of who is not recorded, the only server
+    /// knows that it has no lease, and tells who uses an address to stop. Who only remembers one
+    /// hears nothing (RFC 2131, section 4.3.2), unless the address is wrong here.
+    fn confirm(&self, address: Ipv4Addr, uses: bool) -> Decision {
+        let claimant = self.claimant();
+        let is_known = claimant.leases().any(|lease| lease.holds(self.now));
+        let is_only = self.server.config.authoritative;
+        match claimant.claim(address) {
+            Claim::Theirs => self.bind(address),
+            // What the other instance has given it, we may not have heard of yet.
+            Claim::Free | Claim::Offered | Claim::Refused if claimant.is_others(address) => {
+                Decision::silence(Silence::UnknownClient)
+            }
+            Claim::Free if is_known || (is_only && uses) => self.refuse(),
+            Claim::Offered | Claim::Refused if is_known || is_only => self.refuse(),
+            Claim::Free | Claim::Offered | Claim::Refused => {
+                Decision::silence(Silence::UnknownClient)
+            }
+        }
+    }
+
+    fn bind(&self, address: Ipv4Addr) -> Decision {
+        let time = self.lease_time();
+        let mut changes = self.drop_others(address);
+        let claimant = self.claimant();
+        let lease = claimant.lease(address, State::Bound, time);
+        let bmc = self.client.mac().filter(|_| self.is_bmc);
+        let bmc = bmc.map(|mac| claimant.sighting(mac, &lease));
+        changes.push(lease);
+        let reply = reply::grant(self, MessageType::Ack, address, time);
+        Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
+    }
+
+    /// A client has one address per subnet: whatever else it held there ends now.
+    fn drop_others(&self, kept: Ipv4Addr) -> Vec<Lease> {
+        let mine = self.claimant();
+        let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
+        let others = others.filter(|lease| lease.state != State::Declined);
+        others.map(|lease| lease.ended(self.now)).collect()
+    }
+
+    fn refuse(&self) -> Decision {
+        let reply = reply::refuse(self);
+        Decision { answer: Ok(Box::new(reply)), ..Decision::default() }
+    }
+
+    /// The client took the offer of another server: ours is free again.
+    fn withdraw(&self) -> Decision {
+        let mine = self.claimant();
+        let offered = mine.leases().filter(|l| l.state == State::Offered && l.holds(self.now));
+        let changes = offered.map(|lease| lease.ended(self.now)).collect();
+        Decision { changes, ..Decision::silence(Silence::OtherServer) }
+    }
+
+    pub(super) fn decline(&self) -> Decision {
+        let address = self.packet.options.address(code::REQUESTED_ADDRESS);
+        self.give_back(address, |lease| {
+            let rests = self.claimant().lease(lease.address, State::Declined, DECLINE_TIME);
+            (rests, Silence::Declined)
+        })
+    }
+
+    pub(super) fn release(&self) -> Decision {
+        self.give_back(Some(self.packet.ciaddr), |lease| (lease.ended(self.now), Silence::Released))
+    }
+
+    fn give_back(
+        &self,
+        address: Option<Ipv4Addr>,
+        change: impl FnOnce(&Lease) -> (Lease, Silence),
+    ) -> Decision {
+        let Some(address) = address else { return Decision::silence(Silence::NoAddress) };
+        let chosen = self.packet.options.address(code::SERVER_ID);
+        if chosen.is_some_and(|chosen| chosen != self.server_id) {
+            return Decision::silence(Silence::OtherServer);
+        }
+        let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
+        let is_theirs = |lease: &&Lease| lease.client == self.client && self.speaks_for(address);
+        let Some(lease) = lease.filter(is_theirs) else {
+            return Decision::silence(Silence::NotTheirs);
+        };
+        let (lease, silence) = change(lease);
+        Decision { changes: vec![lease], ..Decision::silence(silence) }
+    }
+
+    /// Whether a packet that gives an address back can be from whom it says. Clients speak from the
+    /// address, or from none (RFC 2131, table 5); their identifier, where it is made of a hardware
+    /// address, is made of theirs. What a relay passes on is its word, if it speaks for the subnet.
+    fn speaks_for(&self, address: Ipv4Addr) -> bool {
+        const ETHERNET: u8 = 1;
+        let from = *self.arrival.from.ip();
+        let is_relayed = !self.packet.giaddr.is_unspecified();
+        let has_none = is_relayed || from.is_unspecified();
+        let is_from = if has_none { self.is_believed } else { from == address };
+        let is_theirs = match (self.packet.options.get(code::CLIENT_ID), &self.client) {
+            (Some([ETHERNET, mac @ ..]), Client::Mac(own)) if mac.len() == own.0.len() => {
+                *mac == own.0
+            }
+            (Some(_) | None, Client::Mac(_) | Client::Id(_)) => true,
+        };
+        is_from && is_theirs
+    }
+
+    pub(super) fn inform(&self) -> Decision {
+        if self.speaks_from().is_none() {
+            return Decision::silence(Silence::NoAddress);
+        }
+        let reply = reply::inform(self);
+        Decision { answer: Ok(Box::new(reply)), ..Decision::default() }
+    }
+}

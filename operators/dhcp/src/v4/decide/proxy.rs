@@ -1,0 +1,32 @@
+//! Boot files beside another DHCP server, which gives out the addresses (PXE 2.1, section 2.2).
+
+use super::{Decision, Request, Silence};
+use crate::v4::{BOOT_SERVER_PORT, client::MessageType, reply};
+
+impl Request<'_> {
+    /// Answers who wants to boot and has something to boot; everything else is the business of the
+    /// other server.
+    pub(super) fn proxy(&self) -> Decision {
+        let is_boot_server = self.arrival.port == BOOT_SERVER_PORT;
+        let kind = match MessageType::of(self.packet) {
+            Some(MessageType::Discover) if !is_boot_server => MessageType::Offer,
+            Some(MessageType::Inform) => MessageType::Ack,
+            Some(MessageType::Discover | MessageType::Request) if is_boot_server => {
+                MessageType::Ack
+            }
+            Some(
+                MessageType::Discover
+                | MessageType::Request
+                | MessageType::Decline
+                | MessageType::Release,
+            ) => return Decision::silence(Silence::OtherServer),
+            Some(MessageType::Offer | MessageType::Ack | MessageType::Nak) | None => {
+                return Decision::silence(Silence::NotRequest);
+            }
+        };
+        match reply::boot_only(self, kind) {
+            Some(reply) => Decision { answer: Ok(Box::new(reply)), ..Decision::default() },
+            None => Decision::silence(Silence::NothingToBoot),
+        }
+    }
+}

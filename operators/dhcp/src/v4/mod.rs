@@ -1,0 +1,44 @@
+//! The DHCPv4 server as a function: a packet, the leases and the time go in, an answer and the
+//! leases to record come out (RFC 2131, RFC 2132, RFC 3046).
+//!
+//! ```text
+//!            DISCOVER                    REQUEST                         time, RELEASE
+//!  (no lease) ───────► Offered (memory) ────────► Bound (recorded, then ACK) ───────► free, but
+//!                         │ not taken                │ DECLINE                         kept for
+//!                         ▼                          ▼                                 its client
+//!                        free                     Declined (quarantine) ──time──► free
+//! ```
+//!
+//! [`decide`] never changes anything. Its caller applies [`Decision::changes`] to [`Leases`](crate::lease::Leases),
+//! writes the durable ones down ([`record`](crate::lease::record)) and only then sends the answer, so that a client
+//! never holds an address that a crash can make us forget.
+//!
+//! Sockets, files and the clock are the business of `netboot`; who is a BMC is told by the caller.
+
+mod boot;
+mod booting;
+mod client;
+mod decide;
+mod lease;
+mod option;
+mod reply;
+mod request;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use booting::{identity, machine_id, uncarried, unserved};
+pub use client::MessageType;
+pub use decide::{Decision, decide};
+pub use option::{Options, code};
+pub use reply::Reply;
+pub use request::{Arrival, Server, Silence};
+pub use wire::{Malformed, Packet};
+
+/// Port that servers and relays listen on.
+pub const SERVER_PORT: u16 = crate::port::DHCPV4_SERVER;
+/// Port at which PXE clients ask the boot server of a `ProxyDHCP` answer (PXE 2.1).
+pub const BOOT_SERVER_PORT: u16 = 4011;
+/// Port that clients listen on.
+pub const CLIENT_PORT: u16 = 68;

@@ -1,0 +1,57 @@
+//! What a client is told about booting (RFC 5970; UEFI 2.10, section 24.7).
+
+use super::{
+    booting::ENTERPRISE,
+    request::Request,
+    wire::{Options, code},
+};
+use crate::booting::{Booting, Machine};
+
+/// Adds to an answer what makes its receiver boot, as far as it asks for that.
+pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
+    let Some((url, class)) = file(request).filter(|_| request.wants(code::BOOT_FILE)) else {
+        return;
+    };
+    reply.push(code::BOOT_FILE, url);
+    // EDK2 takes the URL of HTTP boot only from an answer with this class.
+    if let Some(class) = class {
+        reply.push(code::VENDOR_CLASS, [&ENTERPRISE[..], &string(class)].concat());
+    }
+    let parameters = &request.v6().boot.parameters;
+    if !parameters.is_empty() && request.wants(code::BOOT_PARAMETERS) {
+        let strings = parameters.iter().flat_map(|parameter| string(parameter.as_bytes()));
+        reply.push(code::BOOT_PARAMETERS, strings.collect::<Vec<u8>>());
+    }
+}
+
+/// The URL, and the class that the answer must have.
+fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
+    let (urls, boot) = (&request.v6().boot, request.boot());
+    match request.booting() {
+        Booting::No => None,
+        Booting::Ipxe => Some((urls.ipxe.as_deref().filter(|_| boot.has_script())?, None)),
+        // What PXE loads is iPXE, which then asks for its script.
+        Booting::Pxe(machine) => {
+            let url = match machine {
+                Machine::X64 => urls.uefi.as_deref(),
+                Machine::Arm64 => urls.arm64.as_deref(),
+                // A BIOS does not boot by IPv6.
+                Machine::Bios | Machine::Other => None,
+            };
+            Some((url.filter(|_| boot.has_script())?, Some(b"PXEClient")))
+        }
+        Booting::Http(machine) => {
+            let default = match machine {
+                Machine::X64 => urls.http.as_deref(),
+                Machine::Arm64 => urls.http_arm64.as_deref(),
+                Machine::Bios | Machine::Other => None,
+            };
+            Some((boot.uki(default)?, Some(b"HTTPClient")))
+        }
+    }
+}
+
+fn string(text: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(text.len()).unwrap_or_default();
+    [&len.to_be_bytes(), &text[..usize::from(len)]].concat()
+}

@@ -1,0 +1,105 @@
+//! The decision about one packet (RFC 9915, sections 16 and 18.3).
+
+mod answer;
+mod claim;
+
+use super::{
+    reply::Reply,
+    request::{Arrival, Request, Server, Silence},
+    wire::{MessageType, Packet, code},
+};
+use crate::lease::Lease;
+use jiff::Timestamp;
+use metal_core::endpoint::Sighting;
+use std::net::Ipv6Addr;
+
+/// What to do about a packet: first apply and write down the changes, then answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Leases to record.
+    pub changes: Vec<Lease<Ipv6Addr>>,
+    /// The answer, or why there is none.
+    pub answer: Result<Box<Reply>, Silence>,
+    /// A BMC that has an address now.
+    pub bmc: Option<Sighting<Ipv6Addr>>,
+}
+
+impl Decision {
+    fn silence(reason: Silence) -> Self {
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None }
+    }
+
+    fn answer(reply: Reply) -> Self {
+        Self { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+    }
+}
+
+/// Decides about a packet. Pure: the same arguments give the same decision.
+pub fn decide(
+    server: Server<'_>,
+    packet: &Packet,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+) -> Decision {
+    let kind = match kind_of(server.id, packet) {
+        Ok(kind) => kind,
+        Err(reason) => return Decision::silence(reason),
+    };
+    let request = match Request::new(server, packet, arrival, now) {
+        Ok(request) => request,
+        Err(reason) => return Decision::silence(reason),
+    };
+    match kind {
+        Asked::Solicit => request.solicit(),
+        Asked::Request => request.request(),
+        Asked::Confirm => request.confirm(),
+        Asked::Renew => request.extend(true),
+        Asked::Rebind => request.extend(false),
+        Asked::Release => request.release(),
+        Asked::Decline => request.decline(),
+        Asked::Information => request.information(),
+    }
+}
+
+/// What clients ask servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Solicit,
+    Request,
+    Confirm,
+    Renew,
+    Rebind,
+    Release,
+    Decline,
+    Information,
+}
+
+/// Whether the message may be answered at all, by us (RFC 9915, section 16).
+fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, Silence> {
+    if packet.relays.iter().any(|relay| relay.is_reply) {
+        return Err(Silence::NotRequest);
+    }
+    let (asked, is_addressed) = match packet.kind() {
+        Some(MessageType::Solicit) => (Asked::Solicit, false),
+        Some(MessageType::Request) => (Asked::Request, true),
+        Some(MessageType::Confirm) => (Asked::Confirm, false),
+        Some(MessageType::Renew) => (Asked::Renew, true),
+        Some(MessageType::Rebind) => (Asked::Rebind, false),
+        Some(MessageType::Release) => (Asked::Release, true),
+        Some(MessageType::Decline) => (Asked::Decline, true),
+        Some(MessageType::InformationRequest) => (Asked::Information, false),
+        Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) | None => {
+            return Err(Silence::NotRequest);
+        }
+    };
+    let server = packet.options.get(code::SERVER_ID);
+    let is_information = asked == Asked::Information;
+    match server {
+        Some(server) if server == id && (is_addressed || is_information) => {}
+        Some(_) if is_addressed || is_information => return Err(Silence::OtherServer),
+        None if !is_addressed => {}
+        Some(_) | None => return Err(Silence::Invalid),
+    }
+    let has_ia = [code::IA_NA, code::IA_PD].iter().any(|ia| packet.options.get(*ia).is_some());
+    if is_information && has_ia { Err(Silence::Invalid) } else { Ok(asked) }
+}

@@ -1,0 +1,245 @@
+//! One method per message.
+
+use super::{Decision, Request, Silence};
+use crate::{
+    client::Client,
+    config::v6::Mode,
+    lease::{Lease, State, claim::Claim},
+    v6::{
+        client,
+        ia::{Ia, Status, Times},
+        reply,
+        wire::{MessageType, code},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_core::endpoint::Sighting;
+use std::net::Ipv6Addr;
+
+/// How long an offer waits for its request. EDK2 takes 4 s.
+const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+impl Request<'_> {
+    /// RFC 9915, section 18.3.1.
+    pub(super) fn solicit(&self) -> Decision {
+        let is_rapid =
+            self.v6().rapid_commit && self.packet.options.get(code::RAPID_COMMIT).is_some();
+        let chosen = self.main_ia().and_then(|ia| {
+            let client = self.client(ia);
+            let address = self.claimant(&client).choose(ia.addresses.iter().copied());
+            let address = address.filter(|_| self.gives_addresses())?;
+            Some((ia, client, address))
+        });
+        let Some((ia, client, address)) = chosen else {
+            return Decision::answer(self.without(MessageType::Advertise, Status::NoAddrsAvail));
+        };
+        let claimant = self.claimant(&client);
+        let is_free = || claimant.claim(address) == Claim::Free;
+        if is_rapid && (is_free() || claimant.may_take(address)) {
+            let mut decision = self.bind(ia, &client, address, Status::NoAddrsAvail);
+            if let Ok(reply) = &mut decision.answer {
+                reply.packet.options.push(code::RAPID_COMMIT, []);
+            }
+            return decision;
+        }
+        let old = self.server.leases.get(address);
+        let is_bound = old.is_some_and(|old| old.client == client && old.is_bound(self.now));
+        let offer = || Lease {
+            binding: self.binding(ia),
+            ..claimant.lease(address, State::Offered, OFFER_TIME)
+        };
+        let changes = if is_bound { Vec::new() } else { vec![offer()] };
+        let value = ia.granted(address, self.times(), std::iter::empty());
+        let reply = reply::associations(
+            self,
+            MessageType::Advertise,
+            Some((ia, &value[..])),
+            Status::NoAddrsAvail,
+        );
+        Decision { changes, ..Decision::answer(reply) }
+    }
+
+    /// RFC 9915, section 18.3.2.
+    pub(super) fn request(&self) -> Decision {
+        let Some(ia) = self.main_ia().filter(|_| self.gives_addresses()) else {
+            return Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail));
+        };
+        if ia.addresses.iter().any(|address| !self.subnet.net.contains(address)) {
+            return Decision::answer(self.without(MessageType::Reply, Status::NotOnLink));
+        }
+        let client = self.client(ia);
+        let claimant = self.claimant(&client);
+        let asked = ia.addresses.iter().copied().find(|address| claimant.may_take(*address));
+        let is_own = |address: &Ipv6Addr| claimant.claim(*address) == Claim::Theirs;
+        let own = || claimant.choose(std::iter::empty()).filter(is_own);
+        match asked.or_else(own) {
+            Some(address) => self.bind(ia, &client, address, Status::NoAddrsAvail),
+            None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
+        }
+    }
+
+    /// Renew, which is `to_us`, and Rebind, which is to any server (RFC 9915, sections 18.3.4 and
+    /// 18.3.5).
+    ///
+    /// What is recorded counts, never what the client says: who is not recorded is told so, and
+    /// starts over.
+    pub(super) fn extend(&self, to_us: bool) -> Decision {
+        let Some(ia) = self.bound_ia() else {
+            return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
+        };
+        let client = self.client(ia);
+        let claimant = self.claimant(&client);
+        let is_known = claimant.leases().any(|lease| lease.holds(self.now));
+        let authoritative = self.server.config.authoritative;
+        let mut addresses = ia.addresses.iter().copied();
+        let theirs = addresses.find(|address| {
+            claimant.claim(*address) == Claim::Theirs && self.is_bound_to(ia, *address)
+        });
+        match theirs.filter(|_| self.gives_addresses()) {
+            Some(address) => self.bind(ia, &client, address, Status::NoBinding),
+            // What the other instance has given it, we may not have heard of yet.
+            None if !to_us && ia.addresses.iter().any(|it| claimant.is_others(*it)) => {
+                Decision::silence(Silence::UnknownClient)
+            }
+            None if !to_us && !authoritative && !is_known => {
+                Decision::silence(Silence::UnknownClient)
+            }
+            // The client has moved to another link.
+            None if ia.addresses.iter().any(|address| !self.subnet.net.contains(address)) => {
+                let withdrawn = ia.withdrawn();
+                let first = Some((ia, &withdrawn[..]));
+                Decision::answer(reply::associations(
+                    self,
+                    MessageType::Reply,
+                    first,
+                    Status::NoBinding,
+                ))
+            }
+            None => Decision::answer(self.without(MessageType::Reply, Status::NoBinding)),
+        }
+    }
+
+    /// RFC 9915, section 18.3.3.
+    pub(super) fn confirm(&self) -> Decision {
+        let mut addresses = self.ias.iter().flat_map(|ia| &ia.addresses).peekable();
+        if addresses.peek().is_none() {
+            return Decision::silence(Silence::NoAddress);
+        }
+        let is_on_link = addresses.all(|address| self.subnet.net.contains(address));
+        let status = if is_on_link { Status::Success } else { Status::NotOnLink };
+        Decision::answer(reply::status(self, status))
+    }
+
+    /// RFC 9915, section 18.3.7.
+    pub(super) fn release(&self) -> Decision {
+        self.give_back(|lease| lease.ended(self.now))
+    }
+
+    /// RFC 9915, section 18.3.8.
+    pub(super) fn decline(&self) -> Decision {
+        self.give_back(|lease| lease.declined(self.now))
+    }
+
+    /// RFC 9915, section 18.3.6.
+    pub(super) fn information(&self) -> Decision {
+        let bmc = self.mac.filter(|_| self.is_bmc).zip(self.made_by_client());
+        let until = self.now.saturating_add(self.subnet.lease_time).unwrap_or(Timestamp::MAX);
+        let bmc = bmc.map(|(mac, address)| Sighting { mac, address, until, elsewhere: None });
+        Decision { bmc, ..Decision::answer(reply::information(self)) }
+    }
+
+    /// The address that a client of a stateless link makes itself. It shows where it is made of the
+    /// MAC address, as BMCs do.
+    fn made_by_client(&self) -> Option<Ipv6Addr> {
+        let is_made = self.subnet.mode == Mode::Stateless && self.subnet.net.prefix_len() == 64;
+        let id = client::interface_id(self.packet, *self.from().ip()).filter(|_| is_made)?;
+        Some(Ipv6Addr::from_bits(self.subnet.net.network().to_bits() | u128::from(id)))
+    }
+
+    /// The association that gets an address: that which has one, or else the first one.
+    fn main_ia(&self) -> Option<&Ia> {
+        self.ias.iter().find(|ia| !ia.addresses.is_empty()).or_else(|| self.ias.first())
+    }
+
+    /// The association that has an address already.
+    fn bound_ia(&self) -> Option<&Ia> {
+        let has = |ia: &&Ia| {
+            let client = self.client(ia);
+            let lease = |address: &Ipv6Addr| self.server.leases.get(*address);
+            ia.addresses.iter().any(|address| {
+                lease(address).is_some_and(|lease| lease.client == client)
+                    && self.is_bound_to(ia, *address)
+            })
+        };
+        self.ias.iter().find(has).or_else(|| self.main_ia())
+    }
+
+    fn gives_addresses(&self) -> bool {
+        self.subnet.mode == Mode::Stateful
+    }
+
+    /// Gives an address to one association; the others hear `rest`.
+    fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr, rest: Status) -> Decision {
+        let mut changes = self.drop_others(ia, client, address);
+        let claimant = self.claimant(client);
+        let lease = claimant.lease(address, State::Bound, self.subnet.lease_time);
+        let bmc = self.mac.filter(|_| self.is_bmc).map(|mac| claimant.sighting(mac, &lease));
+        changes.push(Lease { binding: self.binding(ia), ..lease });
+        let others = ia.addresses.iter().copied().filter(|other| *other != address);
+        let value = ia.granted(address, self.times(), others);
+        let first = Some((ia, &value[..]));
+        let reply = reply::associations(self, MessageType::Reply, first, rest);
+        Decision { changes, bmc, ..Decision::answer(reply) }
+    }
+
+    fn times(&self) -> Times {
+        Times::of(self.subnet.lease_time)
+    }
+
+    /// A client has one address per subnet: whatever else it held there ends now. What it named
+    /// itself it may use until it hears the answer, so that ends in its own time.
+    fn drop_others(&self, ia: &Ia, client: &Client, kept: Ipv6Addr) -> Vec<Lease<Ipv6Addr>> {
+        let mine = self.claimant(client);
+        let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
+        let others = others.filter(|lease| match lease.state {
+            State::Bound => !ia.addresses.contains(&lease.address),
+            State::Offered | State::Released => true,
+            State::Declined => false,
+        });
+        others.map(|lease| lease.ended(self.now)).collect()
+    }
+
+    fn without(&self, kind: MessageType, status: Status) -> reply::Reply {
+        reply::associations(self, kind, None, status)
+    }
+
+    /// Ends the leases of addresses that are the client's; associations without any are told so.
+    fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
+        // Anybody can write the address of somebody else into a packet, and end its lease. Most
+        // relays send from another address than that of the link: the client is told what it waits
+        // for, and its lease ends in its own time.
+        if !self.is_believed {
+            return Decision::answer(reply::status(self, Status::Success));
+        }
+        let (mut changes, mut unbound): (Vec<Lease<Ipv6Addr>>, Vec<[u8; 4]>) = Default::default();
+        for ia in &self.ias {
+            let client = self.client(ia);
+            let leases = ia.addresses.iter().filter_map(|address| self.server.leases.get(*address));
+            let theirs = leases.filter(|lease| {
+                lease.client == client
+                    && lease.is_bound(self.now)
+                    && self.is_bound_to(ia, lease.address)
+            });
+            let before = changes.len();
+            for lease in theirs.map(&change) {
+                if changes.iter().all(|other| other.address != lease.address) {
+                    changes.push(lease);
+                }
+            }
+            if changes.len() == before {
+                unbound.push(ia.id);
+            }
+        }
+        Decision { changes, ..Decision::answer(reply::given_back(self, &unbound)) }
+    }
+}

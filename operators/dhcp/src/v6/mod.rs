@@ -1,0 +1,47 @@
+//! The DHCPv6 server as a function: a packet, the leases and the time go in, an answer and the
+//! leases to record come out (RFC 9915).
+//!
+//! ```text
+//!            SOLICIT                    REQUEST                        time, RELEASE
+//!  (no lease) ──────► Offered (memory) ───────► Bound (recorded, then REPLY) ──────► free, but
+//!                        │ not taken               │ DECLINE                         kept for
+//!                        ▼                         ▼                                 its client
+//!                       free                    Declined (quarantine) ──time──► free
+//! ```
+//!
+//! Leases, their states and their log are those of [`crate::v4`]; so is the order of things:
+//! [`decide`] changes nothing, its caller applies [`Decision::changes`], writes the durable ones
+//! down, and only then sends the answer.
+//!
+//! A client has one address per subnet, whatever its IAs are: of several IAs in one message one
+//! gets an address. Prefixes are not delegated.
+
+mod boot;
+mod booting;
+mod client;
+mod decide;
+mod ia;
+mod lease;
+mod reply;
+mod request;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use booting::{identity, unserved};
+pub use client::{clients, mac};
+pub use decide::{Decision, decide};
+pub use lease::{leases, reconfigure};
+pub use reply::Reply;
+pub use request::{Arrival, Server, Silence};
+pub use wire::{Malformed, MessageType, Options, Packet, Relay, code};
+
+/// Port that servers and relays listen on.
+pub const SERVER_PORT: u16 = crate::port::DHCPV6_SERVER;
+/// Port that clients listen on.
+pub const CLIENT_PORT: u16 = 546;
+/// `All_DHCP_Relay_Agents_and_Servers`, where clients send to.
+pub const SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// `All_DHCP_Servers`, where relays may send to.
+pub const SITE_SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);

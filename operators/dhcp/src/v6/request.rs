@@ -1,0 +1,226 @@
+//! A packet that concerns us, and what the server knows about it.
+
+use super::{
+    booting::booting,
+    client::Sender,
+    ia::Ia,
+    wire::{MessageType, Packet, code},
+};
+use crate::{
+    booting::Booting,
+    client::Client,
+    config::{
+        self,
+        v6::{Config, Subnet},
+    },
+    lease::{Leases, claim::Room as _},
+    origin::{self, Way},
+};
+use jiff::Timestamp;
+use metal_api::MacAddr;
+use metal_core::{boot::decision::Boot, macdb::MacDb};
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+/// How many identity associations of one message are looked at.
+const MOST_IAS: usize = 16;
+
+/// What is served, and what is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// What holds for both kinds of IP.
+    pub config: &'a config::Config,
+    /// What holds for this one.
+    pub v6: &'a Config,
+    /// What we call ourselves (DUID).
+    pub id: &'a [u8],
+    /// Who is a BMC, in a subnet of BMCs: those get no boot file, and are reported.
+    pub bmcs: &'a MacDb,
+    /// The leases, with the pools of the configuration.
+    pub leases: &'a Leases<Ipv6Addr>,
+    /// What the sender of the packet is to boot, as [`super::identity`] names it.
+    pub boot: &'a Boot,
+}
+
+/// How a packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival<'a> {
+    /// The interface, if it came in by one that is served.
+    pub interface: Option<&'a str>,
+    /// Our addresses there that are not link-local.
+    pub addresses: &'a [Ipv6Addr],
+    /// Where it came from.
+    pub from: SocketAddrV6,
+}
+
+/// Why a packet is not answered.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
+)]
+pub enum Silence {
+    /// It is an answer of a server, or of no type that we know.
+    NotRequest,
+    /// It has an option that messages of its type must not have, or lacks one that they must.
+    Invalid,
+    /// An identity association in it is malformed.
+    BrokenOption,
+    /// A client that is not behind a relay speaks from an address that other links have, too.
+    NotLinkLocal,
+    /// It does not say who it is.
+    Unidentified,
+    /// The lists of MAC prefixes exclude it.
+    Denied,
+    /// It comes from a link that is not configured.
+    NoSubnet,
+    /// It names a BMC, or gives back an address, and comes neither from the link nor from a relay
+    /// that speaks for it.
+    UnknownRelay,
+    /// The client speaks to another server.
+    OtherServer,
+    /// We know nothing about it, and another server may.
+    UnknownClient,
+    /// It names no address where it must.
+    NoAddress,
+}
+
+/// A packet that concerns us, with everything that its answer depends on.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) server: Server<'a>,
+    pub(super) packet: &'a Packet,
+    pub(super) now: Timestamp,
+    /// `None` if it has no identifier, which only who asks for information may lack.
+    sender: Option<Sender>,
+    pub(super) mac: Option<MacAddr>,
+    /// Its identity associations of addresses, by different IAIDs.
+    pub(super) ias: Vec<Ia>,
+    pub(super) subnet: &'a Subnet,
+    pub(super) arrival: Arrival<'a>,
+    pub(super) is_bmc: bool,
+    /// Whether it can be of the subnet that it was found to be of.
+    pub(super) is_believed: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(
+        server: Server<'a>,
+        packet: &'a Packet,
+        arrival: Arrival<'a>,
+        now: Timestamp,
+    ) -> Result<Self, Silence> {
+        let from = *arrival.from.ip();
+        if packet.relays.is_empty() && !from.is_unicast_link_local() {
+            return Err(Silence::NotLinkLocal);
+        }
+        let sender = Sender::of(packet, from);
+        let needs_none = packet.kind() == Some(MessageType::InformationRequest)
+            && packet.options.get(code::CLIENT_ID).is_none();
+        if sender.is_none() && !needs_none {
+            return Err(Silence::Unidentified);
+        }
+        let mac = sender.as_ref().map_or_else(|| super::mac(packet, from), |sender| sender.mac);
+        if !server.config.admits(mac) {
+            return Err(Silence::Denied);
+        }
+        let subnet = subnet_of(server.v6, packet, arrival).ok_or(Silence::NoSubnet)?;
+        let ias = ias(packet).ok_or(Silence::BrokenOption)?;
+        let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
+        let is_believed = is_of(server.v6, subnet, packet, from);
+        if is_bmc && !is_believed {
+            return Err(Silence::UnknownRelay);
+        }
+        Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc, is_believed })
+    }
+
+    /// What the client boots by. A BMC boots by itself.
+    pub(super) fn booting(&self) -> Booting {
+        if self.is_bmc { Booting::No } else { booting(&self.packet.options) }
+    }
+
+    /// What there is for it.
+    pub(super) fn boot(&self) -> &'a Boot {
+        self.server.boot
+    }
+
+    /// What it loads to configure itself, if it is a switch.
+    pub(super) fn ztp(&self) -> Option<&'a str> {
+        self.mac.and_then(|mac| self.server.config.ztp_of(mac))
+    }
+
+    pub(super) fn v6(&self) -> &'a Config {
+        self.server.v6
+    }
+
+    pub(super) fn server_id(&self) -> &'a [u8] {
+        self.server.id
+    }
+
+    pub(super) fn from(&self) -> SocketAddrV6 {
+        self.arrival.from
+    }
+
+    /// Whether the client asks for an option, or does not say what it wants.
+    pub(super) fn wants(&self, code: u16) -> bool {
+        let list = self.packet.options.get(code::OPTION_REQUEST);
+        list.is_none_or(|list| list.as_chunks::<2>().0.contains(&code.to_be_bytes()))
+    }
+
+    pub(super) fn ias(&self) -> &[Ia] {
+        &self.ias
+    }
+
+    /// What tells an association from others of the same interface.
+    pub(super) fn binding(&self, ia: &Ia) -> Option<u64> {
+        self.sender.as_ref().map(|sender| sender.binding(ia.id))
+    }
+
+    /// Whether a lease may be bound to this association: firmware, boot loader and operating system
+    /// of one machine get one address after the other, and only who has it now extends it or gives
+    /// it back.
+    pub(super) fn is_bound_to(&self, ia: &Ia, address: Ipv6Addr) -> bool {
+        let bound = self.server.leases.get(address).and_then(|lease| lease.binding);
+        bound.is_none_or(|bound| self.binding(ia) == Some(bound))
+    }
+
+    /// Whose the lease of an association is.
+    pub(super) fn client(&self, ia: &Ia) -> Client {
+        let client = self.sender.as_ref().map(|sender| sender.client(ia.id));
+        client.unwrap_or_else(|| Client::Id(Box::from(ia.id)))
+    }
+}
+
+/// `None` if one is malformed.
+fn ias(packet: &Packet) -> Option<Vec<Ia>> {
+    let mut ias: Vec<Ia> = Vec::new();
+    for value in packet.options.all(code::IA_NA).take(MOST_IAS) {
+        let ia = Ia::parse(value)?;
+        if ias.iter().all(|other| other.id != ia.id) {
+            ias.push(ia);
+        }
+    }
+    Some(ias)
+}
+
+/// The subnet of the client: what the relay next to it says that names a link, or else the link
+/// that the packet came in by.
+fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> Option<&'a Subnet> {
+    if let Some(link) = link_of(packet) {
+        return config.subnet_behind(link);
+    }
+    let named = arrival.interface.and_then(|interface| config.subnet_on(interface));
+    named.or_else(|| arrival.addresses.iter().find_map(|own| config.subnet_of(*own)))
+}
+
+/// The link of the client, as the relay next to it says that names one.
+fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
+    packet.relays.iter().rev().map(|relay| relay.link).find(|link| !link.is_unspecified())
+}
+
+/// Whether a packet is of the subnet that it was found to be of. Who names no link is on ours.
+fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, from: Ipv6Addr) -> bool {
+    let way = match link_of(packet) {
+        Some(link) => Way::Relayed(link),
+        None => Way::Direct { is_here: from.is_unicast_link_local() },
+    };
+    let relays = subnet.relays.iter().chain(&config.relays).copied();
+    origin::is_of(&subnet.addresses(), way, from, relays)
+}
