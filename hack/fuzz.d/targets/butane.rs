@@ -15,6 +15,7 @@ fuzz_target!(|text: &str| {
     match translated {
         Ok(ignition) => valid(&ignition),
         Err(error) => {
+            assert!(!matches!(error, Error::Output(_)), "not found in what was written: {error}");
             told(&error.to_string(), 1200);
             if !matches!(error, Error::Yaml(_) | Error::TooLong | Error::Version { .. }) {
                 // Either ends a line, as both together do.

@@ -8,7 +8,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
 use metal_core::{
     boot::{Ignition, Lack},
-    butane,
+    butane, ignition,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -63,7 +63,7 @@ pub enum Payload {
     Missing,
     /// This one.
     Usable(bytes::Bytes),
-    /// One that cannot be translated, and why.
+    /// One that cannot be translated, or that no machine takes, and why.
     Broken(String),
 }
 
@@ -290,9 +290,9 @@ impl Entry {
 }
 
 impl BootSecret {
-    /// As it was kept.
+    /// As it was kept: maybe by a version that took more than this one.
     pub fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
-        let ignition = ignition.map_or(Payload::Missing, Payload::Usable);
+        let ignition = ignition.map_or(Payload::Missing, Payload::of);
         Self { ignition, script, version: None }
     }
 
@@ -306,6 +306,16 @@ impl BootSecret {
     }
 }
 
+impl Payload {
+    /// What is handed on as it is. If it is Ignition, a machine must be able to read it.
+    fn of(bytes: bytes::Bytes) -> Self {
+        match ignition::check(&bytes) {
+            Ok(_) => Self::Usable(bytes),
+            Err(error) => Self::Broken(error.to_string()),
+        }
+    }
+}
+
 fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
     let format = data.remove(FORMAT).map(|format| format.0).unwrap_or_default();
     let is_butane = format.trim_ascii() == BUTANE.as_bytes();
@@ -316,7 +326,7 @@ fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
             Ok(Err(error)) => Payload::Broken(error.to_string()),
             Err(_) => Payload::Broken("not UTF-8".to_owned()),
         },
-        Some(bytes) => Payload::Usable(bytes.0.into()),
+        Some(bytes) => Payload::of(bytes.0.into()),
     };
     let script = data.remove(SCRIPT).map(|script| script.0.into());
     BootSecret { ignition, script, version: None }

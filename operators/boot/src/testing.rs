@@ -49,6 +49,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// An ignition that asks for nothing.
+pub(crate) const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
 pub(crate) const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 pub(crate) const NAMESPACE: &str = "tenant";
 

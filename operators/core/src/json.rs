@@ -34,6 +34,23 @@ pub struct Malformed {
     column: usize,
 }
 
+impl Malformed {
+    /// What is wrong.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+}
+
 impl From<serde_json::Error> for Malformed {
     fn from(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());

@@ -18,6 +18,7 @@ pub mod dice;
 pub mod discovery;
 pub mod endpoint;
 pub mod identity;
+pub mod ignition;
 pub mod inherited;
 pub mod json;
 pub mod kept;

@@ -8,7 +8,7 @@ use serde_json::json;
 #[tokio::test]
 async fn what_was_made_by_hand_becomes_ready_in_one_write() {
     let cluster = Cluster::default();
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let mut config = ipxe("hand");
     config.metadata.owner_references = None;
     let ctx = seeing(&cluster, config.clone()).await;
@@ -39,10 +39,11 @@ async fn what_was_made_by_hand_becomes_ready_in_one_write() {
 
 #[tokio::test]
 async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
-    let cases: [(&[(&str, &str)], &str); 3] = [
+    let cases: [(&[(&str, &str)], &str); 4] = [
         (&[], "SecretNotFound"),
         (&[("other", "hunter2")], "KeyMissing"),
         (&[("format", "fcos"), ("ignition", "hunter2: [")], "IgnitionUnsupported"),
+        (&[("ignition", "{\"ignition\": {\"version\": \"hunter2\"}}")], "IgnitionUnsupported"),
     ];
     for (entries, reason) in cases {
         let cluster = Cluster::default();
@@ -64,9 +65,23 @@ async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn ignition_that_no_machine_reads_is_told_with_its_secret_entry_path_and_line() {
+    let cluster = Cluster::default();
+    let broken = "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": {\"files\": \
+                  [{\"path\": \"/etc/key\", \"mode\": \"hunter2\"}]}}";
+    cluster.put_secret("ignition", &[("ignition", broken)]);
+    let ctx = seeing(&cluster, ipxe("claim")).await;
+    pass(ctx, reference("claim")).await.unwrap();
+    let condition = &cluster.written()[0].body["status"]["conditions"][0];
+    let expected = "spec.ignitionSecretRef: Secret tenant/ignition, entry ignition: \
+                    $.storage.files.0.mode: line 2, column 53: must be a whole number";
+    assert_eq!(condition["message"], expected);
+}
+
+#[tokio::test]
 async fn script_and_ignition_of_one_boot_are_one_write() {
     let cluster = Cluster::default();
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let mut config = ipxe("claim");
     config.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
@@ -98,7 +113,7 @@ async fn script_and_ignition_of_one_boot_are_one_write() {
 #[tokio::test]
 async fn the_other_kind_is_written_in_the_same_way() {
     let cluster = Cluster::default();
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let ctx = context(&cluster, resolver(&[]));
     let objects = Objects { http: vec![http_config("claim")], ..Objects::default() };
     objects.fill(&ctx.view).await;
@@ -124,7 +139,7 @@ async fn an_object_that_is_gone_is_forgotten() {
 #[tokio::test]
 async fn an_object_that_goes_while_it_is_written_is_no_failure() {
     let cluster = Cluster::default();
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let ctx = seeing(&cluster, ipxe("claim")).await;
     cluster.lose_all();
     assert_eq!(pass(ctx, reference("claim")).await.unwrap(), Next::Wait);

@@ -230,7 +230,7 @@ impl World {
 
     async fn of(allowed: &[&str], image: &str) -> Self {
         let cluster = Cluster::default();
-        cluster.put_secret("ignition", &[("ignition", "{}")]);
+        cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
         let ctx = context(&cluster, resolver(allowed));
         let mut claim = configuration("claim", None);
         claim.spec.image = Some(image.to_owned());

@@ -34,7 +34,7 @@ impl TestServer {
     /// Nothing is listed yet.
     async fn starting() -> Self {
         let cluster = Cluster::default();
-        cluster.put_secret("ignition", &[("ignition", "{}")]);
+        cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
         let (state, dir) = crate::testing::state(&cluster, resolver(&["ghcr.io"])).await;
         Self { state, cluster, dir }
     }

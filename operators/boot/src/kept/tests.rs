@@ -109,7 +109,7 @@ fn a_write_that_was_cut_off_leaves_what_was_there_before() {
 async fn a_boot_that_is_too_large_is_not_kept_and_what_was_kept_before_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let secrets = Arc::new(Secrets::new(cluster.client()));
     let keeper = Arc::new(Keeper { secrets, ..keeper });
     Objects::ready_for_ipxe().fill(&keeper.view).await;
@@ -126,7 +126,7 @@ async fn a_boot_that_is_too_large_is_not_kept_and_what_was_kept_before_is_remove
 async fn what_has_not_changed_is_not_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
-    cluster.put_secret("ignition", &[("ignition", "{}")]);
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let secrets = Arc::new(Secrets::new(cluster.client()));
     let keeper = Arc::new(Keeper { secrets, ..keeper });
     let mut objects = Objects::ready_for_ipxe();

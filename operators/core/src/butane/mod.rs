@@ -11,7 +11,6 @@
 mod check;
 mod node;
 mod schema;
-mod storage;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -88,6 +87,9 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Translated, and still nothing that a machine takes: the place is that in the Ignition.
+    #[error("becomes Ignition that a machine refuses: {0}")]
+    Output(#[from] crate::ignition::Error),
 }
 
 impl Error {
@@ -191,7 +193,9 @@ pub fn translate(text: &str) -> Result<String, Error> {
     if let Value::Object(header) = header {
         header.insert("version".to_owned(), json!(format!("3.{}.0", known.ignition)));
     }
-    Ok(Value::Object(ignition).to_string())
+    let ignition = Value::Object(ignition).to_string();
+    crate::ignition::check_text(&ignition)?;
+    Ok(ignition)
 }
 
 /// The document, which is a mapping.

@@ -41,6 +41,12 @@ impl Node {
         fields.get(name)
     }
 
+    /// An entry of a list.
+    pub(super) fn item(&self, at: usize) -> Option<&Self> {
+        let Kind::List(items) = &self.kind else { return None };
+        items.get(at)
+    }
+
     /// The text of a scalar that is not null, as it is written in `source`.
     pub(super) fn text<'a>(&'a self, source: &'a str) -> Option<&'a str> {
         match &self.kind {

@@ -1,6 +1,7 @@
 //! Which fields there are, what they become, and since when.
 
-use super::check::{self, Check};
+use super::check;
+use crate::ignition::check::{self as ignition, Check};
 
 /// A field of Butane.
 pub(super) struct Field {
@@ -91,7 +92,8 @@ const fn resource(compression: Since) -> [Field; 6] {
         same("source", Shape::Text),
         same("inline", Shape::Text),
         same("local", LOCAL),
-        same("compression", Shape::Checked(check::compression)).since(compression.0, compression.1),
+        same("compression", Shape::Checked(ignition::compression))
+            .since(compression.0, compression.1),
         field("http_headers", "httpHeaders", Shape::Objects(HEADER, "name")).since(1, "1.1.0"),
         same("verification", Shape::Object(VERIFICATION)),
     ]
@@ -99,7 +101,7 @@ const fn resource(compression: Since) -> [Field; 6] {
 
 const HEADER: &[Field] = &[same("name", Shape::Text).required(), same("value", Shape::Text)];
 
-const VERIFICATION: &[Field] = &[same("hash", Shape::Checked(check::hash))];
+const VERIFICATION: &[Field] = &[same("hash", Shape::Checked(ignition::hash))];
 
 const PASSWD: &[Field] =
     &[same("groups", Shape::Objects(GROUP, "name")), same("users", Shape::Objects(USER, "name"))];
@@ -137,7 +139,7 @@ const STORAGE: &[Field] = &[
 ];
 
 const DIRECTORY: &[Field] = &[
-    same("path", Shape::Checked(check::path)).required(),
+    same("path", Shape::Checked(ignition::path)).required(),
     same("overwrite", Shape::Bool),
     same("user", Shape::Object(OWNER)),
     same("group", Shape::Object(OWNER)),
@@ -145,7 +147,7 @@ const DIRECTORY: &[Field] = &[
 ];
 
 const FILE: &[Field] = &[
-    same("path", Shape::Checked(check::path)).required(),
+    same("path", Shape::Checked(ignition::path)).required(),
     same("overwrite", Shape::Bool),
     same("user", Shape::Object(OWNER)),
     same("group", Shape::Object(OWNER)),
@@ -155,7 +157,7 @@ const FILE: &[Field] = &[
 ];
 
 const LINK: &[Field] = &[
-    same("path", Shape::Checked(check::path)).required(),
+    same("path", Shape::Checked(ignition::path)).required(),
     same("target", Shape::Text).required(),
     same("hard", Shape::Bool),
     same("overwrite", Shape::Bool),
@@ -171,13 +173,13 @@ const UNIT: &[Field] = &[
     same("name", Shape::Checked(check::unit_name)).required(),
     same("enabled", Shape::Bool),
     same("mask", Shape::Bool),
-    same("contents", Shape::Checked(check::unit)),
+    same("contents", Shape::Checked(ignition::unit)),
     field("contents_local", "", LOCAL),
     same("dropins", Shape::Objects(DROPIN, "name")),
 ];
 
 const DROPIN: &[Field] = &[
     same("name", Shape::Checked(check::dropin_name)).required(),
-    same("contents", Shape::Checked(check::unit)),
+    same("contents", Shape::Checked(ignition::unit)),
     field("contents_local", "", LOCAL),
 ];

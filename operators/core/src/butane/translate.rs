@@ -5,6 +5,11 @@ use super::{
     node::{Kind, Node},
     schema::{ALWAYS, DOCUMENT, Field, Need, SPECIAL_BITS, Shape, Since},
 };
+use crate::ignition::{
+    check::takes_headers,
+    fault::{Fault, Must, Step},
+    storage,
+};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,9 +29,29 @@ pub(super) fn document(
     root: &Path,
     walk: Walk<'_>,
 ) -> Result<Map<String, Value>, Error> {
-    let translated = object(document, DOCUMENT, root, walk)?;
-    super::storage::check(&translated, document)?;
+    let translated = Value::Object(object(document, DOCUMENT, root, walk)?);
+    let found = storage::check(&translated, walk.version.ignition);
+    found.map_err(|fault| placed(fault, document, root))?;
+    let Value::Object(translated) = translated else { unreachable!("it is one") };
     Ok(translated)
+}
+
+/// Where a fault of what was translated is in what was written: the fields have the same names.
+fn placed(fault: Fault, document: &Node, root: &Path) -> Error {
+    let (mut node, mut path) = (Some(document), root.clone());
+    for step in &fault.at {
+        (node, path) = match *step {
+            Step::Field(name) => (node.and_then(|node| node.get(name)), path.field(name)),
+            Step::Item(at) => (node.and_then(|node| node.item(at)), path.item(at)),
+        };
+        if let Some(node) = node {
+            path = path.on(node.line());
+        }
+    }
+    match fault.must {
+        Must::Be(expected) => Error::Wrong { path, expected },
+        Must::BeOnce(name) => Error::twice(path, &name),
+    }
 }
 
 fn object(
@@ -155,14 +180,14 @@ fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Resul
         return Err(Error::TooNew { path: of_hash(), needs: "1.1.0" });
     }
     let has_headers = resource.get("httpHeaders").is_some_and(|headers| *headers != json!([]));
-    if has_headers && !check::takes_headers(source) {
+    if has_headers && !takes_headers(source) {
         return Err(wrong(at(&["http_headers"]), "absent, as the source is not http or https"));
     }
     Ok(Value::Object(resource))
 }
 
 /// Where a field in a mapping is.
-pub(super) fn inside(node: &Node, path: &Path, fields: &[&str]) -> Path {
+fn inside(node: &Node, path: &Path, fields: &[&str]) -> Path {
     let (mut node, mut path) = (Some(node), path.clone());
     for name in fields {
         node = node.and_then(|node| node.get(name));

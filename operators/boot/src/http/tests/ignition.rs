@@ -16,18 +16,22 @@ async fn the_url_in_the_script_fetches_the_ignition() {
     let script = get(&router, &format!("/ipxe/{UUID}")).await.body;
     let (_, url) = script.split_once("ignition.config.url=${ipxe-svc}").unwrap();
     let got = get(&router, url.split(' ').next().unwrap()).await;
-    assert_eq!((got.status, got.body.as_str()), (200, "{}"));
+    assert_eq!((got.status, got.body.as_str()), (200, crate::testing::IGNITION));
     assert_eq!(got.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(got.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]
-async fn butane_is_translated_and_everything_else_handed_on() {
+async fn butane_is_translated_ignition_checked_and_everything_else_handed_on() {
     let cases = [
         (vec![("format", "fcos\n"), ("ignition", BUTANE)], 200, "{\"ignition\":"),
         (vec![("format", "fcos"), ("ignition", "storage: {disks: []}")], 500, "Internal"),
         (vec![("format", "raw"), ("ignition", BUTANE)], 200, "{variant"),
         (vec![("ignition", "anything")], 200, "anything"),
+        (vec![("ignition", "#cloud-config\n{}")], 200, "#cloud-config"),
+        (vec![("ignition", r#"{"ignition":{"version":"2.2.0"}}"#)], 200, "{\"ignition\""),
+        (vec![("format", "ignition"), ("ignition", r#"{"ignition":{}}"#)], 500, "Internal"),
+        (vec![("ignition", r#"{"storage":{"files":[],}}"#)], 500, "Internal"),
         (vec![("other", "x")], 404, "Resource Not Found"),
     ];
     for (entries, status, begins) in cases {
@@ -148,7 +152,7 @@ async fn a_secret_is_read_once_and_again_when_it_has_changed() {
     let secrets = Arc::clone(&server.state.secrets);
     let (router, cluster, _dir) = server.router();
     for _ in 0..5 {
-        assert_eq!(get(&router, &path).await.body, "{}");
+        assert_eq!(get(&router, &path).await.body, crate::testing::IGNITION);
     }
     assert_eq!(cluster.reads(), 1);
     cluster.put_secret("ignition", &[("ignition", "new")]);
@@ -162,12 +166,12 @@ async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_a
     let path = server.path(&claims());
     let secrets = Arc::clone(&server.state.secrets);
     let (router, cluster, _dir) = server.router();
-    assert_eq!(get(&router, &path).await.body, "{}");
+    assert_eq!(get(&router, &path).await.body, crate::testing::IGNITION);
     cluster.go_down();
     for _ in 0..10 {
         advance(Duration::from_secs(31)).await;
         let got = get(&router, &path).await;
-        assert_eq!((got.status, got.body.as_str()), (200, "{}"));
+        assert_eq!((got.status, got.body.as_str()), (200, crate::testing::IGNITION));
     }
     cluster.come_back();
     cluster.put_secret("ignition", &[("ignition", "new")]);
@@ -186,7 +190,7 @@ async fn a_secret_that_nobody_watches_is_read_again_when_a_machine_asks() {
     server.state.secrets.set_watched(false);
     let path = server.path(&claims());
     let (router, cluster, _dir) = server.router();
-    assert_eq!(get(&router, &path).await.body, "{}");
+    assert_eq!(get(&router, &path).await.body, crate::testing::IGNITION);
     cluster.put_secret("ignition", &[("ignition", "new")]);
     advance(Duration::from_secs(1)).await;
     assert_eq!(get(&router, &path).await.body, "new");

@@ -31,7 +31,7 @@ async fn the_medium_of_a_boot_is_served_whole_and_in_part_and_leads_to_its_ignit
     let (_, url) = begin.body.split_once("http://boot:8082/").unwrap();
     let ignition = format!("/{}", url.split('\0').next().unwrap());
     let got = get(&router, &ignition).await;
-    assert_eq!((got.status, got.body.as_str()), (200, "{}"));
+    assert_eq!((got.status, got.body.as_str()), (200, crate::testing::IGNITION));
     let again = ask(&router, Method::GET, &path, &[("range", "bytes=0-99999")], "10.0.0.1").await;
     assert_eq!(again.header("etag"), begin.header("etag"));
     assert!(again.body == begin.body);

@@ -109,7 +109,7 @@ async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_
     let (_, rest) = path.split_once("/httpboot/t/").unwrap();
     let token = rest.split('/').next().unwrap();
     let ignition = get(&router, &format!("/ignition/t/{token}/{UUID}")).await;
-    assert_eq!((ignition.status, ignition.body.as_str()), (200, "{}"));
+    assert_eq!((ignition.status, ignition.body.as_str()), (200, crate::testing::IGNITION));
     assert_eq!(get(&router, &format!("/ignition/{UUID}")).await.status, 403);
 }
 

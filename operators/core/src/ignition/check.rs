@@ -1,0 +1,120 @@
+//! What Ignition refuses of a text at the first boot, where nobody can correct it any more (Ignition
+//! configuration specification).
+//!
+//! Each check says what a text must be, if it is not.
+
+/// Ends of the names of units.
+pub(crate) const UNITS: [&str; 12] = [
+    ".service",
+    ".socket",
+    ".device",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".path",
+    ".timer",
+    ".snapshot",
+    ".slice",
+    ".scope",
+];
+/// Says what a text must be, if it is not.
+pub(crate) type Check = fn(&str) -> Result<(), &'static str>;
+
+pub(crate) fn require(holds: bool, expected: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(expected) }
+}
+
+/// An absolute path, without detours: what Ignition calls clean.
+pub(crate) fn path(path: &str) -> Result<(), &'static str> {
+    require(path.starts_with('/'), "an absolute path")?;
+    let inner = path.strip_prefix('/').unwrap_or_default();
+    let is_clean =
+        inner.is_empty() || inner.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    require(is_clean && !path.contains('\0'), "a path without //, /./, /../ and a slash at the end")
+}
+
+/// How content is compressed.
+pub(crate) fn compression(name: &str) -> Result<(), &'static str> {
+    require(matches!(name, "" | "gzip"), "gzip, or absent")
+}
+
+/// A digest, as `sha512-` and its hexadecimal digits.
+pub(crate) fn hash(text: &str) -> Result<(), &'static str> {
+    let digits = match text.split_once('-') {
+        Some(("sha512", hex)) => Some((hex, 128)),
+        Some(("sha256", hex)) => Some((hex, 64)),
+        Some(_) | None => None,
+    };
+    let is_hash = digits.is_some_and(|(hex, length)| {
+        hex.len() == length && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    require(is_hash, "sha512- and 128, or sha256- and 64 hexadecimal digits")
+}
+
+/// The scheme of an address, in lower case.
+pub(crate) fn scheme(url: &str) -> Option<String> {
+    url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase())
+}
+
+/// Whether an address is one to which headers are sent.
+pub(crate) fn takes_headers(url: &str) -> bool {
+    scheme(url).is_some_and(|scheme| scheme == "http" || scheme == "https")
+}
+
+/// What follows `data:` (RFC 2397).
+pub(crate) fn data_url(rest: &str) -> Result<(), &'static str> {
+    let (kind, data) = rest.split_once(',').ok_or("a data: address with a comma")?;
+    let mut bytes = Vec::with_capacity(data.len());
+    let mut rest = data.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        let (high, low) = (digit(rest.next()), digit(rest.next()));
+        let byte = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        bytes.push(byte.ok_or("a data: address in which % stands before two digits")?);
+    }
+    if kind.ends_with(";base64") {
+        require(is_base64(&bytes), "a data: address whose base64 is whole")?;
+    }
+    Ok(())
+}
+
+fn is_base64(bytes: &[u8]) -> bool {
+    let bytes: Vec<u8> =
+        bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    padding <= 2
+        && bytes.len().is_multiple_of(4)
+        && bytes.iter().take(bytes.len() - padding).all(is_digit)
+}
+
+/// The text of a unit or a drop-in: sections, and options in them.
+pub(crate) fn unit(text: &str) -> Result<(), &'static str> {
+    let (mut in_section, mut continues) = (false, false);
+    for line in text.lines() {
+        let trimmed = line.trim();
+        // A comment may stand in the middle of a value.
+        if trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if continues {
+            continues = line.ends_with('\\');
+            continue;
+        }
+        if let Some(section) = trimmed.strip_prefix('[') {
+            let name = section.strip_suffix(']');
+            let is_name = name.is_some_and(|name| !name.is_empty() && !name.contains(']'));
+            require(is_name, "a unit whose sections are like [Service], each on a line")?;
+            in_section = true;
+        } else if in_section && !trimmed.is_empty() {
+            require(trimmed.contains('='), "a unit whose options are like Name=value")?;
+            continues = line.ends_with('\\');
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! What Ignition asks of values beyond their types.
+
+use super::{
+    check::{self, Check, UNITS, require},
+    fault::{Fault, Must, Step},
+    storage,
+};
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Schemes from which some Ignition fetches; `oem` is that of Flatcar.
+const SCHEMES: [&str; 7] = ["http", "https", "tftp", "s3", "gs", "arn", "oem"];
+/// Every entry of a list.
+const EACH: &str = "*";
+
+/// What is asked of the values in a place.
+enum Rule {
+    /// Text of this form.
+    Text(Check),
+    /// Permissions.
+    Mode,
+    /// Content by address.
+    Resource,
+    /// A list of which no two have the same text in this field.
+    Unique(&'static str),
+    /// A list of which no two texts are the same.
+    UniqueTexts,
+}
+
+const RULES: &[(&[&str], Rule)] = &[
+    (&["ignition", "config", "merge", EACH], Rule::Resource),
+    (&["ignition", "config", "replace"], Rule::Resource),
+    (&["ignition", "security", "tls", "certificateAuthorities", EACH], Rule::Resource),
+    (&["passwd", "groups"], Rule::Unique("name")),
+    (&["passwd", "users"], Rule::Unique("name")),
+    (&["passwd", "users", EACH, "groups"], Rule::UniqueTexts),
+    (&["passwd", "users", EACH, "sshAuthorizedKeys"], Rule::UniqueTexts),
+    (&["storage", "directories", EACH, "mode"], Rule::Mode),
+    (&["storage", "directories", EACH, "path"], Rule::Text(check::path)),
+    (&["storage", "disks"], Rule::Unique("device")),
+    (&["storage", "disks", EACH, "device"], Rule::Text(check::path)),
+    (&["storage", "files", EACH, "append", EACH], Rule::Resource),
+    (&["storage", "files", EACH, "contents"], Rule::Resource),
+    (&["storage", "files", EACH, "mode"], Rule::Mode),
+    (&["storage", "files", EACH, "path"], Rule::Text(check::path)),
+    (&["storage", "filesystems"], Rule::Unique("device")),
+    (&["storage", "links", EACH, "path"], Rule::Text(check::path)),
+    (&["storage", "luks"], Rule::Unique("name")),
+    (&["storage", "luks", EACH, "keyFile"], Rule::Resource),
+    (&["storage", "raid"], Rule::Unique("name")),
+    (&["systemd", "units"], Rule::Unique("name")),
+    (&["systemd", "units", EACH, "contents"], Rule::Text(check::unit)),
+    (&["systemd", "units", EACH, "dropins"], Rule::Unique("name")),
+    (&["systemd", "units", EACH, "dropins", EACH, "contents"], Rule::Text(check::unit)),
+    (&["systemd", "units", EACH, "dropins", EACH, "name"], Rule::Text(dropin_name)),
+    (&["systemd", "units", EACH, "name"], Rule::Text(unit_name)),
+];
+
+/// Checks a document of version 3.`minor`, whose types are right.
+pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
+    for (place, rule) in RULES {
+        each(document, place, &mut vec![], &mut |value, at| judge(rule, value, at))?;
+    }
+    storage::check(document, minor)
+}
+
+/// Calls `judge` with each value that is not null in a place.
+fn each(
+    value: &Value,
+    place: &[&'static str],
+    at: &mut Vec<Step>,
+    judge: &mut impl FnMut(&Value, &[Step]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let Some((&first, rest)) = place.split_first() else {
+        return if value.is_null() { Ok(()) } else { judge(value, at) };
+    };
+    let inner: Vec<(Step, &Value)> = if first == EACH {
+        let items = value.as_array().into_iter().flatten().enumerate();
+        items.map(|(number, item)| (Step::Item(number), item)).collect()
+    } else {
+        value.get(first).map(|value| (Step::Field(first), value)).into_iter().collect()
+    };
+    for (step, value) in inner {
+        at.push(step);
+        each(value, rest, at, judge)?;
+        at.pop();
+    }
+    Ok(())
+}
+
+fn judge(rule: &Rule, value: &Value, at: &[Step]) -> Result<(), Fault> {
+    match rule {
+        Rule::Text(check) => {
+            let text = value.as_str().unwrap_or_default();
+            check(text).map_err(|expected| Fault::of(at, &[], Must::Be(expected)))
+        }
+        Rule::Mode => {
+            let is_mode = value.as_u64().is_some_and(|mode| mode <= 0o7777);
+            let expected = "a mode in decimal, from 0 to 4095 (0644 is 420)";
+            require(is_mode, expected).map_err(|must| Fault::of(at, &[], Must::Be(must)))
+        }
+        Rule::Resource => resource(value, at),
+        Rule::Unique(field) => unique(value, at, Some(field)),
+        Rule::UniqueTexts => unique(value, at, None),
+    }
+}
+
+fn unique(list: &Value, at: &[Step], field: Option<&'static str>) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for (number, item) in list.as_array().into_iter().flatten().enumerate() {
+        let name = field.map_or(Some(item), |field| item.get(field)).and_then(Value::as_str);
+        let Some(name) = name else { continue };
+        if !seen.insert(name) {
+            let at: Vec<Step> = at.iter().copied().chain([Step::Item(number)]).collect();
+            return Err(Fault::of(&at, field.as_slice(), Must::BeOnce(name.to_owned())));
+        }
+    }
+    Ok(())
+}
+
+fn resource(value: &Value, at: &[Step]) -> Result<(), Fault> {
+    let text = |field: &str| value.get(field).and_then(Value::as_str);
+    let must = |fields: &[&'static str]| {
+        let fields = fields.to_vec();
+        move |expected| Fault::of(at, &fields, Must::Be(expected))
+    };
+    let of = text("source").unwrap_or_default();
+    source(of).map_err(must(&["source"]))?;
+    check::compression(text("compression").unwrap_or_default()).map_err(must(&["compression"]))?;
+    let hash = value.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
+    if let Some(hash) = hash {
+        let must = must(&["verification", "hash"]);
+        check::hash(hash).map_err(&must)?;
+        require(text("source").is_some(), "absent, as there is no source").map_err(must)?;
+    }
+    let headers = value.get("httpHeaders").and_then(Value::as_array);
+    if headers.is_some_and(|headers| !headers.is_empty()) {
+        let takes = check::takes_headers(of);
+        let expected = "absent, as the source is not http or https";
+        require(takes, expected).map_err(must(&["httpHeaders"]))?;
+    }
+    Ok(())
+}
+
+fn source(url: &str) -> Result<(), &'static str> {
+    if url.is_empty() {
+        return Ok(());
+    }
+    match check::scheme(url).as_deref() {
+        Some("data") => check::data_url(url.get("data:".len()..).unwrap_or_default()),
+        scheme => {
+            let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
+            require(is_known, "an address of http, https, tftp, s3, arn, gs or data")
+        }
+    }
+}
+
+/// The name of a unit: Ignition looks at its end only.
+fn unit_name(name: &str) -> Result<(), &'static str> {
+    let is_unit = UNITS.iter().any(|end| name.ends_with(end));
+    require(is_unit, "the name of a unit, such as example.service")
+}
+
+/// The name of a drop-in.
+fn dropin_name(name: &str) -> Result<(), &'static str> {
+    require(name.strip_suffix(".conf").is_some(), "the name of a drop-in, such as 10-example.conf")
+}

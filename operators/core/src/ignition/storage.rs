@@ -1,0 +1,157 @@
+//! What Ignition refuses of the files, directories and links of one configuration together, and of
+//! what systemd is given beside them.
+
+use super::fault::{Fault, Must, Step};
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Kinds of nodes in a file system.
+const KINDS: [&str; 3] = ["directories", "files", "links"];
+/// Minor version of Ignition 3 since which a file must not be what a unit is written to.
+const UNITS_ARE_FILES: u8 = 4;
+
+/// A file, a directory or a link.
+struct Entry<'a> {
+    at: [Step; 3],
+    path: &'a str,
+    node: &'a Value,
+}
+
+impl Entry<'_> {
+    fn must_be(&self, field: &'static str, expected: &'static str) -> Fault {
+        Fault::of(&self.at, &[field], Must::Be(expected))
+    }
+}
+
+/// Checks a configuration of version 3.`minor`.
+pub(crate) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
+    let Some(storage) = document.get("storage") else { return Ok(()) };
+    let all: Vec<Entry<'_>> = KINDS.iter().flat_map(|kind| entries(storage, kind)).collect();
+    one_per_path(&all)?;
+    all.iter().try_for_each(owners)?;
+    entries(storage, "files").try_for_each(|file| overwritten(&file))?;
+    let links: Vec<Entry<'_>> = entries(storage, "links").collect();
+    below_no_link(&all, &links)?;
+    hard_links(&links, entries(storage, "directories"))?;
+    if minor >= UNITS_ARE_FILES { beside_units(&all, &units(document)) } else { Ok(()) }
+}
+
+fn entries<'a>(storage: &'a Value, kind: &'static str) -> impl Iterator<Item = Entry<'a>> {
+    items(storage, kind).iter().enumerate().filter_map(move |(number, node)| {
+        let path = node.get("path")?.as_str()?;
+        Some(Entry {
+            at: [Step::Field("storage"), Step::Field(kind), Step::Item(number)],
+            path,
+            node,
+        })
+    })
+}
+
+/// A file, a directory and a link of one path are one too many as well.
+fn one_per_path(all: &[Entry<'_>]) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    match all.iter().find(|entry| !seen.insert(entry.path)) {
+        Some(entry) => Err(Fault::of(&entry.at, &["path"], Must::BeOnce(entry.path.to_owned()))),
+        None => Ok(()),
+    }
+}
+
+fn owners(entry: &Entry<'_>) -> Result<(), Fault> {
+    for owner in ["user", "group"] {
+        let of = entry.node.get(owner);
+        let id = of.and_then(|owner| owner.get("id")).is_some_and(|id| !id.is_null());
+        let name = of.and_then(|owner| owner.get("name")).and_then(Value::as_str);
+        if id && name.is_some_and(|name| !name.is_empty()) {
+            return Err(entry.must_be(owner, "either an id or a name, not both"));
+        }
+    }
+    Ok(())
+}
+
+fn overwritten(entry: &Entry<'_>) -> Result<(), Fault> {
+    let source = entry.node.get("contents").and_then(|contents| contents.get("source"));
+    let has_source = source.is_some_and(|source| !source.is_null());
+    if entry.node.get("overwrite") == Some(&Value::Bool(true)) && !has_source {
+        return Err(entry.must_be("overwrite", "false, as there are no contents"));
+    }
+    Ok(())
+}
+
+/// What lies behind a link is somewhere else.
+fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Fault> {
+    let links: HashSet<&str> = links.iter().map(|link| link.path).collect();
+    for entry in all {
+        let mut parents = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
+        if parents.any(|parent| links.contains(parent)) {
+            return Err(entry.must_be("path", "a path that leads through no link"));
+        }
+    }
+    Ok(())
+}
+
+fn hard_links<'a>(
+    links: &[Entry<'a>],
+    directories: impl Iterator<Item = Entry<'a>>,
+) -> Result<(), Fault> {
+    let directories: HashSet<&str> = directories.map(|entry| entry.path).collect();
+    for link in links.iter().filter(|link| link.node.get("hard") == Some(&Value::Bool(true))) {
+        let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
+        let target = resolved(link.path, target);
+        if directories.contains(target.as_str()) {
+            return Err(link.must_be("target", "no directory, as the link is hard"));
+        }
+    }
+    Ok(())
+}
+
+/// The absolute path of a target, which may be relative to where its link is.
+fn resolved(link: &str, target: &str) -> String {
+    let base = link.rsplit_once('/').map_or("", |(base, _)| base);
+    let whole =
+        if target.starts_with('/') { target.to_owned() } else { format!("{base}/{target}") };
+    let mut parts: Vec<&str> = vec![];
+    for part in whole.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The files that units and drop-ins with contents are written to.
+fn units(document: &Value) -> HashSet<String> {
+    let mut files = HashSet::new();
+    let systemd = document.get("systemd").map(|systemd| items(systemd, "units"));
+    for unit in systemd.into_iter().flatten() {
+        let Some(name) = text(unit, "name") else { continue };
+        let file = format!("/etc/systemd/system/{name}");
+        for dropin in items(unit, "dropins").iter().filter(|dropin| is_written(dropin)) {
+            files.extend(text(dropin, "name").map(|name| format!("{file}.d/{name}")));
+        }
+        if is_written(unit) {
+            files.insert(file);
+        }
+    }
+    files
+}
+
+fn is_written(unit: &Value) -> bool {
+    text(unit, "contents").is_some_and(|contents| !contents.is_empty())
+}
+
+fn items<'a>(of: &'a Value, field: &str) -> &'a [Value] {
+    of.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'a>(of: &'a Value, field: &str) -> Option<&'a str> {
+    of.get(field)?.as_str()
+}
+
+fn beside_units(all: &[Entry<'_>], units: &HashSet<String>) -> Result<(), Fault> {
+    match all.iter().find(|entry| units.contains(entry.path)) {
+        Some(entry) => Err(entry.must_be("path", "no unit or drop-in of systemd.units")),
+        None => Ok(()),
+    }
+}
