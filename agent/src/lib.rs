@@ -15,6 +15,8 @@ pub mod lldp;
 pub mod netlink;
 pub mod pci_ids;
 pub mod probe;
+#[cfg(test)]
+mod reference;
 pub mod registry;
 pub mod root;
 pub mod smbios;

@@ -34,11 +34,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::boot::{address::Place, kept::Moment};
-use metal_runtime::clock;
+use metal_runtime::{clock, metrics::Registry};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 use serde::{Deserialize, Serialize};
 use std::{

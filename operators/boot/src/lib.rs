@@ -18,6 +18,8 @@ pub mod kept;
 pub mod leases;
 pub mod live;
 mod metrics;
+#[cfg(test)]
+mod reference;
 mod run;
 pub mod secrets;
 #[cfg(test)]

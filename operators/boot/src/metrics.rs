@@ -1,12 +1,56 @@
 //! Metrics of what is counted elsewhere.
 
+use crate::http::Answer;
 use metal_image::{Store, store::Stats};
+use metal_runtime::{metrics::Registry, report::Outcome};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+    },
 };
 use std::fmt;
+
+const COUNTERS: [(&str, &str); 4] = [
+    ("image_cache_hits", "Requests for layers that were there, or on their way"),
+    ("image_downloads", "Layers whose download was begun"),
+    ("image_download_failures", "Layers whose download failed"),
+    ("image_download_bytes", "Bytes downloaded from registries"),
+];
+const GAUGES: [(&str, &str); 2] = [
+    ("image_cache_blobs", "Layers in the cache"),
+    ("image_cache_bytes", "Bytes in the cache, with those on their way"),
+];
+
+/// The registry of this binary.
+pub(crate) fn registry() -> Registry {
+    Registry::of("boot_operator")
+}
+
+/// What the controllers count.
+pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
+    let passes = Family::default();
+    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    passes
+}
+
+/// What is counted of answers to machines.
+pub(crate) fn answers(registry: &mut Registry) -> Family<Answer, Counter> {
+    let answers = Family::default();
+    let help = "Answers to machines, by endpoint, status and reason";
+    registry.register("http_answers", help, answers.clone());
+    answers
+}
+
+/// Names, texts and types of what a [`Cache`] counts.
+pub(crate) fn of_cache() -> impl Iterator<Item = (&'static str, &'static str, MetricType)> {
+    let counters = COUNTERS.into_iter().map(|(name, help)| (name, help, MetricType::Counter));
+    counters.chain(GAUGES.into_iter().map(|(name, help)| (name, help, MetricType::Gauge)))
+}
 
 /// What the image cache has done.
 pub(crate) struct Cache(pub(crate) Store);
@@ -20,22 +64,12 @@ impl fmt::Debug for Cache {
 impl Collector for Cache {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Stats { hits, downloads, failures, bytes, blobs, size } = self.0.stats();
-        let counters = [
-            ("image_cache_hits", "Requests for layers that were there, or on their way", hits),
-            ("image_downloads", "Layers whose download was begun", downloads),
-            ("image_download_failures", "Layers whose download failed", failures),
-            ("image_download_bytes", "Bytes downloaded from registries", bytes),
-        ];
-        for (name, help, value) in counters {
+        for ((name, help), value) in COUNTERS.into_iter().zip([hits, downloads, failures, bytes]) {
             let counter = ConstCounter::new(value);
             let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             counter.encode(metric)?;
         }
-        let gauges = [
-            ("image_cache_blobs", "Layers in the cache", blobs),
-            ("image_cache_bytes", "Bytes in the cache, with those on their way", size),
-        ];
-        for (name, help, value) in gauges {
+        for ((name, help), value) in GAUGES.into_iter().zip([blobs, size]) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;

@@ -7,11 +7,11 @@ use crate::{
     context::{ConfigRef, Context, Kind, Named},
     fetch_limit::{self, FetchLimit},
     fetches::Fetches,
-    http::{AppState, DefaultUki, PATIENCE, RefusalLog, router},
+    http::{Answer, AppState, DefaultUki, PATIENCE, RefusalLog, router},
     https::{self, Https},
     kept::{self, Folder, Keeper, Restore, Written},
     live::Live,
-    metrics::Cache,
+    metrics::{self, Cache},
     secrets::Secrets,
     unseen::Unseen,
     view::View,
@@ -38,11 +38,12 @@ use metal_runtime::{
     health::Readiness,
     index::Ended,
     listener::{self, Limits},
+    metrics::Registry,
     queue::Queue,
     report::Reporter,
     shared_key::SharedKey,
 };
-use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{future::pending, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -73,12 +74,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
 
-    let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
+    let (mut metrics, readiness) = (metrics::registry(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
-    let passes = Family::default();
-    metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    let passes = metrics::passes(&mut metrics);
     let reporter = |controller| Reporter {
         controller,
         recorder: ctx.recorder.clone(),
@@ -87,9 +87,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let queues = queues(args.controllers, &reporter);
     let recording =
         Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")).forgiving());
-    metrics.register_collector(Box::new(Cache(store.clone())));
-    let state = Arc::new(state(&args, &ctx, store.clone(), &queues));
-    metrics.register("http_answers", "Answers to machines", state.answers.clone());
+    metrics.register_collector(Cache(store.clone()), metrics::of_cache());
+    let answers = metrics::answers(&mut metrics);
+    let state = Arc::new(state(&args, &ctx, store.clone(), &queues, answers));
     let router = router(state);
 
     let record = {
@@ -243,7 +243,7 @@ fn restore(
     ctx: &Context,
     queues: &Queues,
     folder: Folder,
-    metrics: &mut Metrics,
+    metrics: &mut Registry,
     is_silent: Deferred<()>,
 ) -> anyhow::Result<Restore> {
     let keeper = Keeper {
@@ -290,7 +290,13 @@ async fn images(
     Ok((Arc::new(Resolver::new(registries, allowed)), store))
 }
 
-fn state(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> AppState {
+fn state(
+    args: &Args,
+    ctx: &Context,
+    store: Store,
+    queues: &Queues,
+    answers: Family<Answer, Counter>,
+) -> AppState {
     let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
         (Some(image), _) => DefaultUki::Image(image.clone()),
         (None, Some(url)) => DefaultUki::Url(url.clone()),
@@ -319,7 +325,7 @@ fn state(args: &Args, ctx: &Context, store: Store, queues: &Queues) -> AppState 
         default_uki,
         architecture: args.architecture.clone(),
         trusted_proxies: args.trusted_proxies.clone(),
-        answers: Family::default(),
+        answers,
     }
 }
 

@@ -13,6 +13,8 @@ mod media;
 pub mod metrics;
 pub mod notices;
 mod own;
+#[cfg(test)]
+mod reference;
 pub mod registry;
 mod run;
 pub mod server;

@@ -2,12 +2,58 @@
 
 use crate::{Context, wiring::Queues};
 use metal_api::{PowerState, ServerState};
+use metal_runtime::{metrics::Registry, report::Outcome};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+    },
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
+
+const GAUGES: [(&str, &str); 3] = [
+    ("servers", "Servers by state"),
+    ("servers_power", "Servers by power"),
+    ("workqueue_depth", "Keys that wait, by controller"),
+];
+const REDFISH: [(&str, &str); 6] = [
+    ("redfish_requests", "Requests to BMCs, logins included"),
+    ("redfish_connections", "Connections to BMCs"),
+    ("redfish_logins", "Sessions asked for"),
+    ("redfish_refused", "Credentials refused by a BMC"),
+    ("redfish_unreachable", "Requests without usable answer"),
+    ("redfish_skipped", "Requests not sent to a silent BMC"),
+];
+
+/// The registry of this binary.
+pub(crate) fn registry() -> Registry {
+    Registry::of("metal_operator")
+}
+
+/// What the controllers count.
+pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
+    let passes = Family::default();
+    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    passes
+}
+
+/// What the registry that agents report to counts.
+pub(crate) fn answers(registry: &mut Registry) -> Family<Vec<(String, String)>, Counter> {
+    let answers = Family::default();
+    registry.register("registry_answers", "Answers of the registry, by status", answers.clone());
+    answers
+}
+
+/// Names, texts and types of what a [`Fleet`] counts.
+pub(crate) fn of_fleet() -> impl Iterator<Item = (&'static str, &'static str, MetricType)> {
+    let gauges = GAUGES.into_iter().map(|(name, help)| (name, help, MetricType::Gauge));
+    let counters = REDFISH.into_iter().map(|(name, help)| (name, help, MetricType::Counter));
+    gauges.chain(counters)
+}
 
 /// Counts servers and queues when it is asked.
 pub struct Fleet {
@@ -21,16 +67,16 @@ impl Fleet {
         Self { ctx, queues }
     }
 
-    /// What was sent to the BMCs, and what became of it.
-    fn redfish(&self) -> [(&'static str, &'static str, u64); 6] {
+    /// What was sent to the BMCs, and what became of it, as [`REDFISH`] names it.
+    fn redfish(&self) -> [u64; REDFISH.len()] {
         let counters = self.ctx.bmcs.counters();
         [
-            ("redfish_requests", "Requests to BMCs, logins included", counters.requests()),
-            ("redfish_connections", "Connections to BMCs", counters.connections()),
-            ("redfish_logins", "Sessions asked for", counters.logins()),
-            ("redfish_refused", "Credentials refused by a BMC", counters.refused()),
-            ("redfish_unreachable", "Requests without usable answer", counters.unreachable()),
-            ("redfish_skipped", "Requests not sent to a silent BMC", counters.skipped()),
+            counters.requests(),
+            counters.connections(),
+            counters.logins(),
+            counters.refused(),
+            counters.unreachable(),
+            counters.skipped(),
         ]
     }
 
@@ -68,10 +114,11 @@ impl Collector for Fleet {
             let on = on.map_or("Unknown", PowerState::as_str);
             *power.entry(on.to_owned()).or_default() += 1;
         }
-        family(&mut encoder, "metal_servers", "Servers by state", "state", by_state)?;
-        family(&mut encoder, "metal_servers_power", "Servers by power", "power_state", power)?;
-        family(&mut encoder, "workqueue_depth", "Keys that wait", "name", self.depths())?;
-        for (name, help, value) in self.redfish() {
+        let [states, powers, depths] = GAUGES;
+        family(&mut encoder, states, "state", by_state)?;
+        family(&mut encoder, powers, "power_state", power)?;
+        family(&mut encoder, depths, "name", self.depths())?;
+        for ((name, help), value) in REDFISH.into_iter().zip(self.redfish()) {
             let counter = ConstCounter::new(value);
             let descriptor = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             counter.encode(descriptor)?;
@@ -82,8 +129,7 @@ impl Collector for Fleet {
 
 fn family(
     encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
+    (name, help): (&str, &str),
     label: &str,
     values: impl IntoIterator<Item = (String, i64)>,
 ) -> Result<(), fmt::Error> {

@@ -37,7 +37,6 @@ use metal_runtime::{
     report::Reporter,
     work::Work,
 };
-use prometheus_client::{metrics::family::Family, registry::Registry as Metrics};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -66,7 +65,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     warn_of_risks(&args);
     let client = client::connect(&args.runtime.client, MANAGER).await?;
     let admin = Admin::bind(&args.runtime.admin).await?;
-    let (mut metrics, readiness) = (Metrics::default(), Readiness::default());
+    let (mut metrics, readiness) = (metrics::registry(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
     let (unreadable, broken) = channel(UNREADABLE);
     let candidate = args.runtime.election.candidate(&client, LEASE);
@@ -74,7 +73,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ctx = context(&args, &client, unreadable, leadership).await?;
     ctx.view.register(&readiness, ctx.started);
     let queues = queues(&ctx, &mut metrics);
-    metrics.register_collector(Box::new(metrics::Fleet::new(Arc::clone(&ctx), queues.clone())));
+    let fleet = metrics::Fleet::new(Arc::clone(&ctx), queues.clone());
+    metrics.register_collector(fleet, metrics::of_fleet());
     let listener = listen(&args).await?;
     let registry = Arc::new(Registry {
         client: client.clone(),
@@ -82,12 +82,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         key: ctx.discovery.key.clone(),
         boot_key: registry::BootKey::new(&args.manager_namespace),
         tokenless: args.registry_allow_tokenless,
-        answers: Family::default(),
+        answers: metrics::answers(&mut metrics),
         told: LogLimit::default(),
         stored: registry::Stored::default(),
         bodies: registry::Bodies::default(),
     });
-    metrics.register("registry_answers", "Answers of the registry", registry.answers.clone());
     let limits = Limits::reports(registry::LARGEST_BODY);
     let serve =
         listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
@@ -221,9 +220,8 @@ async fn context(
     }))
 }
 
-fn queues<C>(ctx: &Context<C>, metrics: &mut Metrics) -> Queues {
-    let passes = Family::default();
-    metrics.register("reconcile_passes", "Passes by controller and result", passes.clone());
+fn queues<C>(ctx: &Context<C>, metrics: &mut metal_runtime::metrics::Registry) -> Queues {
+    let passes = metrics::passes(metrics);
     let reporter = |controller| Reporter {
         controller,
         recorder: ctx.recorder.clone(),

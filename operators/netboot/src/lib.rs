@@ -20,6 +20,8 @@ pub mod prober;
 pub mod published;
 pub mod publisher;
 pub mod recorder;
+#[cfg(test)]
+mod reference;
 mod run;
 pub mod server;
 pub mod standby;

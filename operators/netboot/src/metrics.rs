@@ -5,11 +5,10 @@ use metal_dhcp::{
     lease::Count,
     v4::{Malformed, MessageType, Silence},
 };
-use metal_runtime::file::Reading;
+use metal_runtime::{file::Reading, metrics::Registry};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
 /// The metrics of the packet path.
@@ -54,7 +53,6 @@ impl Metrics {
     /// Metrics that `registry` tells.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("netboot");
         registry.register("dhcp_requests", "Packets by type", metrics.requests.clone());
         registry.register("dhcp_answers", "Answers by type", metrics.answers.clone());
         let help = "Packets that were not answered, by reason";

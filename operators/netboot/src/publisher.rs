@@ -26,13 +26,13 @@ use metal_runtime::{
     health::Gate,
     index::{Change, Ended, Index},
     jittered,
+    metrics::Registry,
     report::{Chain, Class, Failures, ReconcileError, class_of},
     work::NOT_LISTED,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family as Metric},
-    registry::Registry,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -54,7 +54,7 @@ pub type Objects = Index<DhcpLease, IpAddr>;
 
 /// What became of an address, for the metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Pass {
+pub(crate) struct Pass {
     result: &'static str,
 }
 
@@ -85,6 +85,14 @@ impl ReconcileError for Error {
     }
 }
 
+/// What a [`Publisher`] counts.
+pub(crate) fn passes(registry: &mut Registry) -> Metric<Pass, Counter> {
+    let passes = Metric::default();
+    let help = "Looks at leases for their objects, by result";
+    registry.register("lease_object_passes", help, passes.clone());
+    passes
+}
+
 /// Writes objects.
 pub struct Publisher {
     api: Api<DhcpLease>,
@@ -107,9 +115,6 @@ impl Publisher {
         listed: Gate,
         registry: &mut Registry,
     ) -> Self {
-        let passes = Metric::default();
-        let help = "Looks at leases for their objects, by result";
-        registry.register("netboot_lease_object_passes", help, passes.clone());
         Self {
             api: Api::all(client.clone()),
             client,
@@ -118,7 +123,7 @@ impl Publisher {
             config,
             listed,
             failures: Failures::default(),
-            passes,
+            passes: passes(registry),
             next: Mutex::new(Instant::now()),
         }
     }

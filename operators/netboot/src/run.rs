@@ -5,11 +5,13 @@ mod files;
 mod servers;
 
 use crate::{args::Args, guests::Guests, metrics::Metrics};
+#[cfg(test)]
+pub(crate) use cluster::passes;
+
 use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};
-use metal_runtime::{admin::Admin, health::Readiness};
-use prometheus_client::registry::Registry;
+use metal_runtime::{admin::Admin, health::Readiness, metrics::Registry};
 use servers::Servers;
 use std::pin::pin;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let files = Files::open(&args).await?;
     args.check_with(&files.config().borrow())?;
     let admin = Admin::bind(&args.admin).await?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
+    let (mut registry, readiness) = (Registry::of("netboot"), Readiness::default());
     let metrics = Metrics::register(&mut registry);
     let mut cluster = if args.no_endpoints {
         None

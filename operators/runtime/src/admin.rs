@@ -5,6 +5,7 @@ use crate::{
     args::{AdminArgs, BindAddress},
     health::Readiness,
     listener::{self, Limits},
+    metrics::Registry,
 };
 use axum::{
     Router,
@@ -13,7 +14,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -120,9 +120,8 @@ fn metrics(registry: Registry) -> Router {
 
 async fn exposition(State(registry): State<Arc<Registry>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let mut text = String::new();
-    match encode(&mut text, &registry) {
-        Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    match registry.text() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -152,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_are_not_on_the_health_listener_nor_the_other_way_round() {
-        let mut registry = Registry::default();
+        let mut registry = Registry::of("example");
         let passes = Counter::<u64>::default();
         registry.register("passes", "Passes so far", passes.clone());
         passes.inc();
@@ -161,7 +160,10 @@ mod tests {
         assert!(text.contains("passes_total 1\n"), "{text}");
 
         assert_eq!(ask(health(Readiness::default()), "/metrics").await.0, StatusCode::NOT_FOUND);
-        assert_eq!(ask(metrics(Registry::default()), "/healthz").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(
+            ask(metrics(Registry::of("example")), "/healthz").await.0,
+            StatusCode::NOT_FOUND
+        );
     }
 
     #[tokio::test]
@@ -184,7 +186,7 @@ mod tests {
         let admin = Admin::bind(&args).await.unwrap();
         assert_eq!((admin.health_address(), admin.metrics_address()), (None, None));
         let token = CancellationToken::new();
-        let serving = admin.serve(Readiness::default(), Registry::default(), token.clone());
+        let serving = admin.serve(Readiness::default(), Registry::of("example"), token.clone());
         let mut serving = std::pin::pin!(serving);
         assert!(futures::poll!(&mut serving).is_pending());
         token.cancel();

@@ -5,9 +5,9 @@
 //! ```no_run
 //! use clap::Parser;
 //! use metal_runtime::{
-//!     admin, args, client, elect, health::Readiness, listener, shutdown, telemetry,
+//!     admin, args, client, elect, health::Readiness, listener, metrics::Registry, shutdown,
+//!     telemetry,
 //! };
-//! use prometheus_client::registry::Registry;
 //!
 //! /// The example operator.
 //! #[derive(Debug, Parser)]
@@ -31,7 +31,7 @@
 //!     let shutdown = shutdown::on_signal()?;
 //!     let client = client::connect(&args.runtime.client, "example-operator/0.1.0").await?;
 //!
-//!     let (readiness, registry) = (Readiness::default(), Registry::default());
+//!     let (readiness, registry) = (Readiness::default(), Registry::of("example"));
 //!     let leading = readiness.note("controllers", "the lease");
 //!     let admin = admin::Admin::bind(&args.runtime.admin).await?;
 //!     let candidate = args.runtime.election.candidate(&client, "example-operator");
@@ -62,8 +62,10 @@ mod list;
 pub mod listener;
 mod log_limit;
 mod metered;
+pub mod metrics;
 pub mod queue;
 mod record;
+pub mod reference;
 mod relist;
 pub mod report;
 pub mod shared_key;

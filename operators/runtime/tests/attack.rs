@@ -15,8 +15,8 @@ use metal_runtime::{
     args::AdminArgs,
     health::Readiness,
     listener::{Limits, raise_file_limit, serve},
+    metrics::Registry,
 };
-use prometheus_client::registry::Registry;
 use std::{
     convert::Infallible,
     io,
@@ -73,7 +73,7 @@ async fn a_probe_is_answered_while_strangers_hold_the_metrics_and_the_probes() {
     let addresses = [admin.metrics_address().unwrap(), admin.health_address().unwrap()];
     let shutdown = CancellationToken::new();
     let told = shutdown.clone();
-    let serving = tokio::spawn(admin.serve(Readiness::default(), Registry::default(), told));
+    let serving = tokio::spawn(admin.serve(Readiness::default(), Registry::of("test"), told));
     for sources in [1, 50] {
         let mut held = vec![];
         for address in addresses {

@@ -3,11 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use metal_core::endpoint::Sighting;
-use metal_runtime::queue::Queue;
-use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
-    registry::Registry,
-};
+use metal_runtime::{metrics::Registry, queue::Queue};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -89,7 +86,6 @@ impl Sightings {
 
     /// Lets `registry` tell how many wait, and how many found no place.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("netboot");
         let help = "BMCs that are not recorded yet";
         registry.register("endpoints_waiting", help, self.0.waiting.clone());
         let help = "BMCs that found no place in the queue";

@@ -20,9 +20,10 @@ use metal_runtime::{
     client,
     health::{Gate, Readiness},
     lease::Candidate,
-    report::{Failures, Reporter},
+    metrics::Registry,
+    report::{Failures, Outcome, Reporter},
 };
-use prometheus_client::{metrics::family::Family, registry::Registry};
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
 /// The API server.
@@ -109,6 +110,13 @@ fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
     candidate.map(|candidate| candidate.lasting(standby::DURATION))
 }
 
+/// What the recorder counts.
+pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
+    let passes = Family::default();
+    registry.register("endpoint_passes", "BMCs recorded, by result", passes.clone());
+    passes
+}
+
 fn recorder(
     client: &Client,
     files: &Files,
@@ -117,8 +125,7 @@ fn recorder(
     registry: &mut Registry,
 ) -> Recorder {
     let source = Source { controller: MANAGER.to_owned(), instance: None };
-    let passes = Family::default();
-    registry.register("netboot_endpoint_passes", "BMCs recorded, by result", passes.clone());
+    let passes = passes(registry);
     let reporter =
         Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
     Recorder {

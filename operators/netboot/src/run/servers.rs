@@ -11,8 +11,10 @@ use crate::{
     v6::{self, Metrics as V6Metrics},
 };
 use anyhow::Context as _;
-use metal_runtime::health::{Gate, Readiness};
-use prometheus_client::registry::Registry;
+use metal_runtime::{
+    health::{Gate, Readiness},
+    metrics::Registry,
+};
 use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
 use tokio::{
     sync::oneshot,

@@ -1,10 +1,10 @@
 //! What `/metrics` tells of TFTP.
 
 use metal_dhcp::tftp::Code;
+use metal_runtime::metrics::Registry;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
 /// The metrics of the TFTP server.
@@ -37,10 +37,9 @@ impl Metrics {
     /// Metrics that `registry` tells.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("netboot");
         let help = "Transfers that have ended, by result";
         registry.register("tftp_transfers", help, metrics.transfers.clone());
-        registry.register("tftp_active_transfers", "Transfers", metrics.active.clone());
+        registry.register("tftp_active_transfers", "Transfers under way", metrics.active.clone());
         let help = "Requests that were answered, and whose clients have not shown themselves yet";
         registry.register("tftp_unproven_requests", help, metrics.unproven.clone());
         let help = "Bytes of files that clients have";

@@ -1,10 +1,10 @@
 //! What `/metrics` tells of DHCPv6.
 
 use metal_dhcp::{lease::Count, v6::MessageType};
+use metal_runtime::metrics::Registry;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
 /// The metrics of the packet path.
@@ -38,18 +38,17 @@ impl Metrics {
     /// Metrics that `registry` tells.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("netboot_dhcp6");
-        registry.register("requests", "Packets by type", metrics.requests.clone());
-        registry.register("answers", "Answers by type", metrics.answers.clone());
+        registry.register("dhcp6_requests", "Packets by type", metrics.requests.clone());
+        registry.register("dhcp6_answers", "Answers by type", metrics.answers.clone());
         let help = "Packets that were not answered, by reason";
-        registry.register("silences", help, metrics.silences.clone());
+        registry.register("dhcp6_silences", help, metrics.silences.clone());
         let help = "Packets of firmware that there is no boot file for, by architecture";
-        registry.register("boot_unserved", help, metrics.unserved.clone());
-        registry.register("leases", "Addresses by state", metrics.leases.clone());
+        registry.register("dhcp6_boot_unserved", help, metrics.unserved.clone());
+        registry.register("dhcp6_leases", "Addresses by state", metrics.leases.clone());
         let help = "Writes of the lease file that failed; their clients were not answered";
-        registry.register("lease_file_failures", help, metrics.log_failures.clone());
+        registry.register("dhcp6_lease_file_failures", help, metrics.log_failures.clone());
         let help = "Answers that could not be sent";
-        registry.register("send_failures", help, metrics.send_failures.clone());
+        registry.register("dhcp6_send_failures", help, metrics.send_failures.clone());
         metrics
     }
 

@@ -56,6 +56,17 @@ impl Accepted {
         Self { name, form: Form::Env, why }
     }
 
+    /// These, and those of every controller-runtime manager, as a table of Markdown.
+    pub(crate) fn table(own: &[Self]) -> String {
+        let mut all: Vec<_> = own.iter().chain(SHARED).collect();
+        all.sort_by_key(|it| (it.is_env(), it.name));
+        let rows = all.into_iter().map(|it| {
+            let dashes = if it.is_env() { "" } else { "--" };
+            format!("| `{dashes}{}` | {} |\n", it.name, it.why.replace('|', "\\|"))
+        });
+        format!("| name | why it has no effect |\n|---|---|\n{}", rows.collect::<String>())
+    }
+
     pub(super) fn is_flag(&self, name: &str) -> bool {
         !self.is_env() && self.name == name
     }

@@ -7,8 +7,10 @@ use crate::{
 };
 use metal_core::boot::decision::Identity;
 use metal_dhcp::config::Config;
-use metal_runtime::health::{Gate, Readiness};
-use prometheus_client::registry::Registry;
+use metal_runtime::{
+    health::{Gate, Readiness},
+    metrics::Registry,
+};
 use std::{
     fs,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -85,7 +87,7 @@ impl Lab {
         let root = folder.path().display();
         let config = parse(&format!("tftp: {{ root: {root}, listen: ['0.0.0.0:0'] }}"));
         let config = watch::Sender::new(Arc::new(config));
-        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let (mut registry, readiness) = (Registry::of("netboot"), Readiness::default());
         let ready: Gate = readiness.gate("tftp", "its sockets");
         let (machines, idle) = Runtime::new().unwrap().block_on(with_an_idle_machine());
         let machines = Arc::new(machines);
@@ -135,9 +137,7 @@ impl Lab {
     }
 
     pub(super) fn metrics(&self) -> String {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
-        text
+        self.registry.text().unwrap()
     }
 
     pub(super) fn until_metrics(&self, line: &str) {

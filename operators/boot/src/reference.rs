@@ -1,0 +1,19 @@
+//! The page about this binary says what is so.
+
+use crate::{
+    args::{ACCEPTED, Args},
+    kept, metrics,
+};
+use clap::CommandFactory;
+use metal_runtime::reference::{compare, page};
+
+#[test]
+fn the_page_of_flags_and_metrics_is_what_they_are() {
+    let mut registry = metrics::registry();
+    metrics::passes(&mut registry);
+    metrics::answers(&mut registry);
+    kept::Metrics::register(&mut registry);
+    metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));
+    let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
+    compare("boot-operator.md", &page).unwrap();
+}

@@ -1,0 +1,86 @@
+//! Pages of `docs/reference`, which the tests of each binary compare.
+
+use crate::args::Accepted;
+use clap::{Arg, Command};
+use std::{env, fs, io, path::Path};
+
+/// Set by whoever wants pages written and not compared.
+const BLESS: &str = "BLESS";
+
+/// A page is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is out of date: run the test again with BLESS=1, and commit it")]
+pub struct Stale(String);
+
+/// Compares a page of `docs/reference`, or writes it.
+///
+/// # Errors
+///
+/// If it is another one.
+pub fn compare(name: &str, text: &str) -> Result<(), Stale> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+    let stale = |_: io::Error| Stale(name.to_owned());
+    if env::var_os(BLESS).is_some() {
+        return fs::write(path, text).map_err(stale);
+    }
+    let is_same = fs::read_to_string(path).map_err(stale)? == text;
+    if is_same { Ok(()) } else { Err(Stale(name.to_owned())) }
+}
+
+/// The page of a binary: its flags, those that it takes without effect, and its metrics.
+pub fn page(mut command: Command, accepted: Option<&[Accepted]>, metrics: Option<&str>) -> String {
+    command.build();
+    let name = command.get_name().to_owned();
+    let mut page = format!(
+        "# {name}: flags{}\n\n<!-- Generated: BLESS=1 cargo test -p {name} the_page_of -->\n\n",
+        if metrics.is_some() { " and metrics" } else { "" },
+    );
+    page += "## Flags\n\n";
+    page += &flags(&command);
+    if let Some(accepted) = accepted {
+        page += "\n## Flags and variables without effect\n\n";
+        page += "Taken, so that a deployment of the peer starts; each that is given is logged.\n\n";
+        page += &Accepted::table(accepted);
+    }
+    if let Some(metrics) = metrics {
+        page += "\n## Metrics\n\n";
+        page += metrics;
+    }
+    page
+}
+
+fn flags(command: &Command) -> String {
+    let mut flags: Vec<_> = command.get_arguments().filter(|arg| is_shown(arg)).collect();
+    flags.sort_by_key(|arg| arg.get_long());
+    let rows: Vec<_> = flags.into_iter().map(row).collect();
+    format!("| flag | default | what it says |\n|---|---|---|\n{}", rows.concat())
+}
+
+fn is_shown(arg: &Arg) -> bool {
+    !arg.is_hide_set() && arg.get_long().is_some_and(|it| !["help", "version"].contains(&it))
+}
+
+fn row(arg: &Arg) -> String {
+    let values = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+    let values = values.unwrap_or_default().iter().map(|name| format!(" {name}"));
+    let flag = format!("--{}{}", arg.get_long().unwrap_or_default(), values.collect::<String>());
+    let env = arg.get_env().map(|name| format!(", `{}`", name.to_string_lossy()));
+    let defaults: Vec<_> =
+        arg.get_default_values().iter().map(|it| it.to_string_lossy().into_owned()).collect();
+    let default = if defaults.is_empty() || !arg.get_action().takes_values() {
+        String::new()
+    } else {
+        format!("`{}`", defaults.join(","))
+    };
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    let words: Vec<_> =
+        arg.get_possible_values().iter().map(|it| it.get_name().to_owned()).collect();
+    let words =
+        if words.is_empty() || !arg.get_action().takes_values() || words == ["true", "false"] {
+            String::new()
+        } else {
+            format!(" (`{}`)", words.join("`, `"))
+        };
+    format!("| `{flag}`{} | {default} | {help}{words} |\n", env.unwrap_or_default())
+}
