@@ -9,27 +9,24 @@ mod tests;
 use crate::{
     Error, Next,
     context::{ConfigRef, Context, Kind, MANAGER, named},
-    view,
+    view::{self, ConfigKey, View},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Api, Resource, api::ObjectMeta};
+use kube::{Resource, api::ObjectMeta};
 use metal_api::{
     BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
     LocalObjectReference, ServerBootConfiguration,
 };
 use metal_core::boot::config::{Config, Decision, Fetched, Observation, Status, decide, is_news};
-use metal_runtime::{apply_status, work::NOT_LISTED};
+use metal_runtime::{index::Index, work::NOT_LISTED};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// How long nothing happens where nothing changes.
 const RESYNC: Duration = Duration::from_hours(1);
-/// When to look again after a write, should no watch tell of it.
-const FALLBACK: Duration = Duration::from_mins(1);
-
-/// When to look whether a write has been seen.
-const UNSEEN: Duration = Duration::from_secs(5);
+/// When to look again whether what was handed out is recorded: no watch wakes a replica for that.
+const UNRECORDED: Duration = Duration::from_secs(5);
 
 /// One pass over one boot config: at most one write.
 ///
@@ -47,13 +44,12 @@ pub async fn pass(ctx: Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
 /// If something could not be read or written.
 pub async fn record_fetches(ctx: Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
     look(&ctx, &config).await?;
-    // The write just made is seen by the watch, and then this is called for the last time.
     let still = match config.kind {
         Kind::Ipxe => is_open(&ctx, &config, find_ipxe(&ctx, &config).as_deref()),
         Kind::Http => is_open(&ctx, &config, find_http(&ctx, &config).as_deref()),
     };
     if still {
-        return Ok(Next::After(UNSEEN));
+        return Ok(Next::After(UNRECORDED));
     }
     ctx.fetches.forget(&config);
     Ok(Next::Wait)
@@ -83,6 +79,10 @@ pub trait BootConfig:
     /// `status`.
     type Status: Serialize + Debug + Sync;
 
+    /// Where objects of this kind are found.
+    fn index(view: &View) -> &Index<Self, ConfigKey>
+    where
+        Self: Sized;
     /// `spec.systemUUID`.
     fn uuid(&self) -> Option<&str>;
     /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
@@ -101,6 +101,10 @@ pub trait BootConfig:
 
 impl BootConfig for IpxeBootConfig {
     type Status = IpxeBootConfigStatus;
+
+    fn index(view: &View) -> &Index<Self, ConfigKey> {
+        &view.ipxe
+    }
 
     fn uuid(&self) -> Option<&str> {
         self.spec.system_uuid.as_deref()
@@ -134,6 +138,10 @@ impl BootConfig for IpxeBootConfig {
 impl BootConfig for HttpBootConfig {
     type Status = HttpBootConfigStatus;
 
+    fn index(view: &View) -> &Index<Self, ConfigKey> {
+        &view.http
+    }
+
     fn uuid(&self) -> Option<&str> {
         self.spec.system_uuid.as_deref()
     }
@@ -165,7 +173,7 @@ impl BootConfig for HttpBootConfig {
 
 async fn object_pass<K>(ctx: &Context, config: &ConfigRef, object: &K) -> Result<Next, Error>
 where
-    K: BootConfig + Clone + DeserializeOwned + Debug,
+    K: BootConfig + Clone + DeserializeOwned + Serialize + Debug,
 {
     let (namespace, name) = named(object);
     let failed = |error| Error::Secret(Box::new(error));
@@ -190,24 +198,22 @@ where
     };
     let status = match decide(&seen) {
         Decision::Record(status) => status,
-        Decision::Wait(time) => return Ok(Next::After(time.try_into().unwrap_or(FALLBACK))),
+        Decision::Wait(time) => return Ok(Next::After(time.unsigned_abs())),
         Decision::Rest => return Ok(Next::After(RESYNC)),
     };
     let failure = status.conditions.iter().find(|condition| condition.status == "False").cloned();
     let is_new = object.state() != Some(&status.state);
-    let api = Api::<K>::namespaced(ctx.client.clone(), &namespace);
-    let written = apply_status(&api, object, &K::status(status), MANAGER).await;
-    match written {
-        Ok(_) => {}
+    let configs = ctx.writer(K::index(&ctx.view), &namespace, MANAGER);
+    let written = match configs.apply_status(object, &K::status(status)).await {
         // Gone between two looks.
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
-        Err(error) => return Err(Error::write("status of the boot config")(error)),
-    }
+        written => written.map_err(Error::write("status of the boot config"))?,
+    };
     if let Some(failure) = failure.filter(|_| is_new) {
         tracing::warn!(namespace, name, kind = %K::kind(&()), why = failure.message, "boot config");
         ctx.warn(object, &failure.reason, &failure.message).await;
     }
-    Ok(Next::After(FALLBACK))
+    Ok(written.into())
 }
 
 fn is_open<K: BootConfig>(ctx: &Context, config: &ConfigRef, object: Option<&K>) -> bool {

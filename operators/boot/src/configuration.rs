@@ -8,8 +8,7 @@ mod tests;
 
 use crate::{
     Error, Next,
-    context::{ConfigRef, Context, Kind, Named},
-    unseen,
+    context::{Context, Named},
 };
 use jiff::Timestamp;
 use metal_core::boot::configuration::{decide, outdated};
@@ -32,14 +31,6 @@ pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, E
     };
     if let Some(decision) = outdated(&configuration, ctx.modes, Timestamp::now()) {
         return act::act(&ctx, &configuration, decision).await;
-    }
-    let behind = |kind| {
-        let config = ConfigRef::new(kind, (namespace.clone(), name.clone()));
-        ctx.unseen.is_behind(&config, ctx.shown(&config).as_deref())
-    };
-    // The watch wakes this controller when it has caught up.
-    if [Kind::Ipxe, Kind::Http].into_iter().any(behind) {
-        return Ok(Next::After(unseen::PATIENCE));
     }
     let seen = observe::observe(&ctx, &configuration).await?;
     act::act(&ctx, &configuration, decide(&seen.as_observation(), ctx.modes)).await

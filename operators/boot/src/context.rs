@@ -4,20 +4,22 @@ use crate::{
     args::{Addresses, Urls},
     fetches::Fetches,
     secrets::Secrets,
-    unseen::Unseen,
     view::View,
 };
 use kube::{
-    Client, Resource, ResourceExt,
+    Api, Client, Resource,
+    core::NamespaceResourceScope,
     runtime::events::{EventType, Recorder},
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::Resolver;
 use metal_runtime::{
-    Deferred,
+    Deferred, Writer,
+    index::Index,
     report::{Chain, event},
 };
-use std::sync::Arc;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 /// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
 pub const MANAGER: &str = "boot.ironcore.dev/controller-manager";
@@ -73,8 +75,6 @@ pub struct Context {
     pub images: Arc<Resolver>,
     /// What was handed out, and is not recorded yet.
     pub fetches: Arc<Fetches>,
-    /// Boot configs that were written, and that no watch has shown yet.
-    pub unseen: Unseen,
     /// Architecture of the servers.
     pub architecture: String,
     /// Which ways of booting are looked after.
@@ -88,13 +88,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// The resource version of a boot config that the watch shows.
-    pub fn shown(&self, config: &ConfigRef) -> Option<String> {
-        let (namespace, name) = (Some(config.namespace.as_str()), &config.name);
-        match config.kind {
-            Kind::Ipxe => self.view.ipxe.named(namespace, name)?.resource_version(),
-            Kind::Http => self.view.http.named(namespace, name)?.resource_version(),
-        }
+    /// Writes objects of one namespace that are in this index, as `manager`.
+    pub(crate) fn writer<'a, K, Key>(
+        &self,
+        index: &'a Index<K, Key>,
+        namespace: &str,
+        manager: &'a str,
+    ) -> Writer<'a, K, Key>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + Debug,
+        Key: Eq + Hash,
+    {
+        Writer::new(Api::namespaced(self.client.clone(), namespace), index, manager)
     }
 
     /// Publishes a warning; best effort, because the status is the record.

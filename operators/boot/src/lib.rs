@@ -25,7 +25,6 @@ pub mod secrets;
 #[cfg(test)]
 mod testing;
 pub mod tls;
-pub mod unseen;
 pub mod view;
 pub mod windows;
 mod wiring;

@@ -13,16 +13,18 @@ use crate::{
     http::{AppState, DefaultUki, RefusalLog},
     live::Live,
     secrets::Secrets,
-    unseen::Unseen,
     view::View,
 };
 use futures::stream;
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::Secret,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
+};
 use kube::{
     Client, Resource,
-    client::Body,
     core::DeserializeGuard,
     runtime::{
         events::{Recorder, Reporter},
@@ -37,16 +39,13 @@ use metal_api::{
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{AllowList, Registries, Resolver, Store};
-use metal_runtime::index::Index;
-use prometheus_client::metrics::family::Family;
-use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    hash::Hash,
-    sync::{Arc, Mutex},
-    time::Duration,
+use metal_runtime::{
+    index::Index,
+    testing::{ApiServer, Sent},
 };
+use prometheus_client::metrics::family::Family;
+use serde::Serialize;
+use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// An ignition that asks for nothing.
@@ -54,132 +53,64 @@ pub(crate) const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
 pub(crate) const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 pub(crate) const NAMESPACE: &str = "tenant";
 
-/// One request to the API server.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sent {
-    /// Method and path, without the query.
-    pub(crate) request: String,
-    pub(crate) query: String,
-    pub(crate) body: Value,
-}
-
-/// An API server that has Secrets, allows nobody to list them, and takes everything else as it comes.
+/// An API server that allows nobody to list Secrets.
 #[derive(Clone, Default)]
-pub(crate) struct Cluster(Arc<State>);
-
-#[derive(Default)]
-struct State {
-    secrets: Mutex<BTreeMap<String, Value>>,
-    sent: Mutex<Vec<Sent>>,
-    is_down: Mutex<bool>,
-    is_empty: Mutex<bool>,
-}
+pub(crate) struct Cluster(ApiServer);
 
 impl Cluster {
     /// Puts a Secret into [`NAMESPACE`].
     pub(crate) fn put_secret(&self, name: &str, entries: &[(&str, &str)]) {
-        let entry = |(key, value): &(&str, &str)| ((*key).to_owned(), json!(base64(value)));
-        let data: serde_json::Map<_, _> = entries.iter().map(entry).collect();
-        let secret = json!({"metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{name}");
-        self.0.secrets.lock().unwrap().insert(path, secret);
+        let entry = |(key, value): &(&str, &str)| {
+            ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))
+        };
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let data = Some(entries.iter().map(entry).collect());
+        self.0.put(&Secret { metadata, data, ..Secret::default() });
+    }
+
+    /// Puts an object there.
+    pub(crate) fn put<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) {
+        self.0.put(object);
+    }
+
+    /// Somebody deletes an object of [`NAMESPACE`].
+    pub(crate) fn lose<K: Resource<DynamicType = ()>>(&self, name: &str) {
+        self.0.remove::<K>(Some(NAMESPACE), name);
     }
 
     /// From now on every request fails.
     pub(crate) fn go_down(&self) {
-        *self.0.is_down.lock().unwrap() = true;
+        self.0.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
     }
 
     /// From now on requests are answered again.
     pub(crate) fn come_back(&self) {
-        *self.0.is_down.lock().unwrap() = false;
-    }
-
-    /// From now on no object is there to be written to.
-    pub(crate) fn lose_all(&self) {
-        *self.0.is_empty.lock().unwrap() = true;
+        self.0.fail(None);
     }
 
     /// What was sent, without what only reads.
     pub(crate) fn written(&self) -> Vec<Sent> {
-        let sent = self.0.sent.lock().unwrap();
-        sent.iter().filter(|sent| !sent.request.starts_with("GET ")).cloned().collect()
+        self.0.written()
     }
 
     /// As [`Cluster::written`], without bodies; and forgets it.
     pub(crate) fn take(&self) -> Vec<String> {
         let written = self.written().into_iter().map(|sent| sent.request).collect();
-        self.0.sent.lock().unwrap().clear();
+        self.0.forget();
         written
     }
 
     pub(crate) fn reads(&self) -> usize {
-        let sent = self.0.sent.lock().unwrap();
-        sent.iter().filter(|sent| sent.request.starts_with("GET ")).count()
+        self.0.sent().iter().filter(|sent| sent.is_read()).count()
     }
 
     pub(crate) fn client(&self) -> Client {
-        let cluster = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let cluster = cluster.clone();
-            async move { Ok::<_, Infallible>(cluster.answer(request).await) }
-        });
-        Client::new(service, NAMESPACE)
+        self.0.client(NAMESPACE)
     }
-
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let body = body.collect_bytes().await.unwrap();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-        let request = format!("{} {path}", head.method);
-        let sent = Sent { request, query: query.to_owned(), body: body.clone() };
-        self.0.sent.lock().unwrap().push(sent);
-        if *self.0.is_down.lock().unwrap() {
-            return reply(StatusCode::INTERNAL_SERVER_ERROR, &failure(500, "InternalError"));
-        }
-        if head.method == "GET" {
-            return match self.0.secrets.lock().unwrap().get(path) {
-                Some(secret) => reply(StatusCode::OK, secret),
-                None => reply(StatusCode::NOT_FOUND, &failure(404, "NotFound")),
-            };
-        }
-        if *self.0.is_empty.lock().unwrap() {
-            return reply(StatusCode::NOT_FOUND, &failure(404, "NotFound"));
-        }
-        if head.method == "DELETE" {
-            return reply(StatusCode::OK, &json!({"kind": "Status", "status": "Success"}));
-        }
-        reply(StatusCode::OK, &completed(body))
-    }
-}
-
-/// The written object with the fields that its kind needs.
-fn completed(mut object: Value) -> Value {
-    let specs = json!({
-        "ServerBootConfiguration": {"serverRef": {"name": ""}},
-        "IPXEBootConfig": {"kernelURL": "", "initrdURL": ""},
-        "HTTPBootConfig": {},
-    });
-    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-    if object.get("spec").is_none() && specs.get(&kind).is_some() {
-        object["spec"] = specs[&kind].clone();
-    }
-    object
-}
-
-fn failure(code: u16, reason: &str) -> Value {
-    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""})
-}
-
-fn reply(status: StatusCode, body: &Value) -> Response<Body> {
-    let body = Body::from(body.to_string().into_bytes());
-    Response::builder().status(status).body(body).unwrap()
-}
-
-fn base64(text: &str) -> String {
-    let bytes = k8s_openapi::ByteString(text.as_bytes().to_vec());
-    serde_json::to_value(bytes).unwrap().as_str().unwrap().to_owned()
 }
 
 /// Fills an index with a list.
@@ -355,7 +286,6 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         secrets: Arc::new(Secrets::new(client)),
         images,
         fetches: Arc::new(Fetches::default()),
-        unseen: Unseen::default(),
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
         addresses: Addresses::Leased,

@@ -10,7 +10,7 @@ use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, MacAddr, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus,
 };
-use metal_core::{boot::address, identity, system_uuid::is_placeholder_text};
+use metal_core::{boot::address, identity, kept, system_uuid::is_placeholder_text};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
@@ -70,10 +70,10 @@ pub struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            ipxe: Index::new(ipxe_keys),
-            http: Index::new(http_keys),
-            servers: Index::new(server_keys),
-            configurations: Index::new(configuration_keys),
+            ipxe: Index::new(ipxe_keys).trimmed(kept::trim),
+            http: Index::new(http_keys).trimmed(kept::trim),
+            servers: Index::new(server_keys).trimmed(prune),
+            configurations: Index::new(configuration_keys).trimmed(kept::trim),
             served: Served::default(),
             leases: Leases::default(),
         }

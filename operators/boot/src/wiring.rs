@@ -7,7 +7,7 @@ use crate::{
     context::{ConfigRef, Context, Kind, Named, named},
     kept::{http_blobs, ipxe_blobs},
     live::{BlobRef, Live},
-    view::{ConfigKey, ConfigurationKey, prune},
+    view::{ConfigKey, ConfigurationKey},
 };
 use futures::StreamExt;
 use k8s_openapi::api::{
@@ -21,12 +21,9 @@ use kube::{
     runtime::watcher::Event,
 };
 use metal_api::{BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::{
-    boot::{
-        config::{Fetched, is_news},
-        configuration::{is_idle, network_identifiers},
-    },
-    kept,
+use metal_core::boot::{
+    config::{Fetched, is_news},
+    configuration::{is_idle, network_identifiers},
 };
 use metal_runtime::index::{Change, Ended};
 use metal_runtime::{follow, jittered, queue::Queue, watch_in_pages};
@@ -63,10 +60,10 @@ pub(crate) struct Queues {
 pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
     let view = &ctx.view;
     tokio::try_join!(
-        follow(client, &view.configurations, kept::trim, |change| configuration(queues, &change)),
-        follow(client, &view.ipxe, kept::trim, |change| ipxe(ctx, queues, &change)),
-        follow(client, &view.http, kept::trim, |change| http(ctx, queues, &change)),
-        follow(client, &view.servers, prune, |change| server(ctx, queues, &change)),
+        follow(client, &view.configurations, |change| configuration(queues, &change)),
+        follow(client, &view.ipxe, |change| ipxe(ctx, queues, &change)),
+        follow(client, &view.http, |change| http(ctx, queues, &change)),
+        follow(client, &view.servers, |change| server(ctx, queues, &change)),
         secrets(client, ctx, queues),
         leases(client, ctx),
     )

@@ -1,17 +1,14 @@
 //! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
 
 use crate::{
-    CAUGHT_UP, Context, Error, MANAGER, failure,
+    Context, Error, failure,
     server::Memories,
     view::{ServerKey, uuid_keys},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-};
-use metal_api::{Bmc, BmcSecret, Endpoint, Server, annotation};
+use kube::{Api, ResourceExt};
+use metal_api::{Bmc, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{Answers, Decision, Destination, Note, Observation, Reading, decide, server_name},
@@ -20,11 +17,11 @@ use metal_core::{
     unanswered::has_answered,
 };
 use metal_runtime::{
-    MetadataChange, delete_seen, patch_annotations, patch_metadata, record_status,
+    MetadataChange, Written,
     report::Chain,
     work::{NOT_LISTED, Next, Work},
 };
-use serde_json::json;
+use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -99,34 +96,22 @@ pub async fn pass<C: Connect>(
                 look(&ctx, &readings, &bmc).await;
             }
             Decision::Record(status) => {
-                let api = Api::<Bmc>::all(ctx.client.clone());
-                record_status(&api, &bmc, &*status, MANAGER).await.map_err(Error::Record)?;
-                return Ok(Next::After(CAUGHT_UP));
+                let recorded = ctx.writer(&ctx.view.bmcs).record_status(&bmc, &*status).await;
+                return Ok(recorded.map_err(Error::Record)?.into());
             }
-            Decision::Note(note) => {
-                self::note(&ctx, &bmc, &note).await?;
-                return Ok(Next::After(CAUGHT_UP));
-            }
+            Decision::Note(note) => return Ok(self::note(&ctx, &bmc, &note).await?.into()),
             Decision::Settle => {
-                let api = Api::<Bmc>::all(ctx.client.clone());
                 let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
-                let settled = patch_annotations(&api, &*bmc, &annotations, MANAGER).await;
-                settled.map_err(Error::write("BMC"))?;
-                return Ok(Next::After(CAUGHT_UP));
+                let bmcs = ctx.writer(&ctx.view.bmcs);
+                let settled = bmcs.patch_annotations(&bmc, &annotations).await;
+                return Ok(settled.map_err(Error::write("BMC"))?.into());
             }
             Decision::Collect { credentials } => {
-                collect(&ctx, &bmc, credentials).await?;
-                return Ok(Next::After(CAUGHT_UP));
+                return Ok(collect(&ctx, &bmc, credentials).await?.into());
             }
-            Decision::Create(servers) => {
-                for server in servers {
-                    create(&ctx, server).await?;
-                }
-                return Ok(Next::After(CAUGHT_UP));
-            }
+            Decision::Create(servers) => return Ok(create(&ctx, servers).await?.into()),
             Decision::Update { server, system_uri, labels } => {
-                update(&ctx, &server, &system_uri, &labels).await?;
-                return Ok(Next::After(CAUGHT_UP));
+                return Ok(update(&ctx, &server, &system_uri, &labels).await?.into());
             }
             Decision::Own { server, owners } => return own(&ctx, &server, &owners).await,
             Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
@@ -237,31 +222,29 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
 
 /// Removes what was made for a BMC that never answered: the credentials first, since nothing leads
 /// to them once it is gone. An Endpoint that the watch does not show yet keeps all of it.
-async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<(), Error> {
-    let client = &ctx.client;
+async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Written, Error> {
     if let Some(reference) = &bmc.spec.endpoint_ref {
-        let endpoints = Api::<Endpoint>::all(client.clone());
+        let endpoints = Api::<Endpoint>::all(ctx.client.clone());
         let found = endpoints.get_metadata_opt(&reference.name).await;
         if found.map_err(Error::read("Endpoint"))?.is_some() {
-            return Ok(());
+            return Ok(Written::Unseen);
         }
     }
     if let Some(secret) = ctx.secret_of(bmc).filter(|_| credentials) {
-        let secrets = Api::<BmcSecret>::all(client.clone());
-        delete_seen(&secrets, &*secret).await.map_err(Error::write("BMCSecret"))?;
+        let deleted = ctx.writer(&ctx.view.secrets).delete_seen(&secret.metadata).await;
+        deleted.map_err(Error::write("BMCSecret"))?;
     }
     tracing::info!(bmc = bmc.name_any(), "removed: it never answered, and its Endpoint is gone");
-    let bmcs = Api::<Bmc>::all(client.clone());
-    delete_seen(&bmcs, bmc).await.map_err(Error::write("BMC"))
+    let deleted = ctx.writer(&ctx.view.bmcs).delete_seen(&bmc.metadata).await;
+    deleted.map_err(Error::write("BMC"))
 }
 
 /// Writes beside the credentials which BMC they are of.
-async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<(), Error> {
-    let Some(secret) = ctx.secret_of(bmc) else { return Ok(()) };
-    let api = Api::<BmcSecret>::all(ctx.client.clone());
+async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<Written, Error> {
+    let Some(secret) = ctx.secret_of(bmc) else { return Ok(Written::Unseen) };
     let annotations = note.iter().map(|(key, value)| (*key, value.as_deref())).collect();
-    let noted = patch_annotations(&api, &*secret, &annotations, MANAGER).await;
-    noted.map(drop).map_err(Error::write("BMCSecret"))
+    let noted = ctx.writer(&ctx.view.secrets).patch_annotations(&secret, &annotations).await;
+    noted.map_err(Error::write("BMCSecret"))
 }
 
 /// The way to a BMC.
@@ -281,15 +264,13 @@ pub fn unreachable(error: BmcError) -> Unreachable {
     }
 }
 
-async fn create<C>(ctx: &Context<C>, server: Server) -> Result<(), Error> {
-    let servers = Api::<Server>::all(ctx.client.clone());
-    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    match servers.create(&params, &server).await {
-        Ok(_) => Ok(()),
-        // The cache is behind: the next pass sees it.
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(Error::Write { what: "Server", source: error }),
+async fn create<C>(ctx: &Context<C>, servers: Vec<Server>) -> Result<Written, Error> {
+    let (writer, mut all) = (ctx.writer(&ctx.view.servers), Written::Unseen);
+    for server in servers {
+        let created = writer.create(&server).await.map_err(Error::write("Server"))?;
+        all = if created == Written::Seen { created } else { all };
     }
+    Ok(all)
 }
 
 /// Where an admission plugin lets only those change owners who may delete, a person has to.
@@ -298,21 +279,26 @@ async fn own<C>(
     server: &Server,
     owners: &[OwnerReference],
 ) -> Result<Next, Error> {
-    let api = Api::<Server>::all(ctx.client.clone());
     let change = MetadataChange { owner_references: Some(owners), ..MetadataChange::default() };
-    match patch_metadata(&api, &server.metadata, &change, MANAGER).await {
-        Ok(()) => {
+    match ctx.writer(&ctx.view.servers).patch_metadata(&server.metadata, &change).await {
+        Ok(written) => {
             tracing::info!(server = server.name_any(), "owner put right");
-            Ok(Next::After(CAUGHT_UP))
+            Ok(written.into())
         }
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
             let name = server.name_any();
             tracing::warn!(server = name, why = status.message, "owner not put right");
             Ok(Next::After(NOT_ALLOWED))
         }
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Next::After(CAUGHT_UP)),
         Err(source) => Err(Error::Write { what: "Server", source }),
     }
+}
+
+/// What a BMC says of a system of its.
+#[derive(Debug, Serialize)]
+struct System<'a> {
+    #[serde(rename = "systemURI")]
+    system_uri: &'a str,
 }
 
 async fn update<C>(
@@ -320,13 +306,10 @@ async fn update<C>(
     server: &Server,
     system_uri: &str,
     labels: &BTreeMap<String, String>,
-) -> Result<(), Error> {
-    let patch = json!({
-        "metadata": { "labels": labels, "resourceVersion": server.resource_version() },
-        "spec": { "systemURI": system_uri },
-    });
-    let servers = Api::<Server>::all(ctx.client.clone());
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-    let patched = servers.patch(&server.name_any(), &params, &Patch::Merge(patch)).await;
-    patched.map(drop).map_err(Error::write("Server"))
+) -> Result<Written, Error> {
+    let labels = labels.iter().map(|(key, value)| (key.as_str(), Some(value.as_str()))).collect();
+    let change = MetadataChange { labels, ..MetadataChange::default() };
+    let servers = ctx.writer(&ctx.view.servers);
+    let patched = servers.patch(server, &change, &System { system_uri }).await;
+    patched.map_err(Error::write("Server"))
 }

@@ -1,7 +1,7 @@
 //! Controller of [`ServerClaim`].
 
 use crate::{
-    CAUGHT_UP, Context, Error, MANAGER, failure, own,
+    Context, Error, failure, own,
     view::{ClaimKey, ServerKey},
 };
 use jiff::Timestamp;
@@ -16,10 +16,10 @@ use metal_core::{
     ownership::owned_by,
 };
 use metal_runtime::{
-    add_finalizer, apply, patch_spec, record_status, remove_finalizer,
+    Writer, Written,
     work::{NOT_LISTED, Next, Work},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Namespace and name of a claim.
@@ -91,23 +91,17 @@ async fn carry_out<C>(
     claim: &ServerClaim,
     decision: Decision,
 ) -> Result<Next, Error> {
-    match decision {
+    let written = match decision {
         Decision::AddFinalizer => {
-            let added =
-                add_finalizer(&claims(ctx, claim), claim, finalizer::SERVER_CLAIM, MANAGER).await;
-            added.map_err(Error::write("ServerClaim"))?;
+            let added = claims(ctx, claim).add_finalizer(claim, finalizer::SERVER_CLAIM).await;
+            added.map_err(Error::write("ServerClaim"))?
         }
         Decision::Bind(server) => bind(ctx, claim, &server).await?,
-        Decision::LetGo(server) => {
-            let servers = Api::<Server>::all(ctx.client.clone());
-            let spec = json!({ "serverClaimRef": null });
-            let patched = patch_spec(&servers, &server, &spec, MANAGER).await;
-            patched.map_err(Error::write("Server"))?;
-        }
+        Decision::LetGo(server) => patch(ctx, &server, &json!({ "serverClaimRef": null })).await?,
         Decision::ReferTo(name) => {
             let spec = json!({ "serverRef": { "name": name } });
-            let patched = patch_spec(&claims(ctx, claim), claim, &spec, MANAGER).await;
-            patched.map_err(Error::write("ServerClaim"))?;
+            let patched = claims(ctx, claim).patch_spec(claim, &spec).await;
+            patched.map_err(Error::write("ServerClaim"))?
         }
         Decision::Configure(server) => configure(ctx, claim, &server).await?,
         Decision::Boot(server) => {
@@ -115,38 +109,41 @@ async fn carry_out<C>(
                 "namespace": claim.namespace(),
                 "name": claim.name_any(),
             });
-            let spec = json!({ "bootConfigurationRef": reference });
-            let servers = Api::<Server>::all(ctx.client.clone());
-            let patched = patch_spec(&servers, &server, &spec, MANAGER).await;
-            patched.map_err(Error::write("Server"))?;
+            patch(ctx, &server, &json!({ "bootConfigurationRef": reference })).await?
         }
         Decision::Record(status) => record(ctx, claim, &status).await?,
         Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
-    }
-    Ok(Next::After(CAUGHT_UP))
+    };
+    Ok(written.into())
 }
 
 /// The one write that binds: on the version of the server that was judged.
-async fn bind<C>(ctx: &Context<C>, claim: &ServerClaim, server: &Server) -> Result<(), Error> {
+async fn bind<C>(ctx: &Context<C>, claim: &ServerClaim, server: &Server) -> Result<Written, Error> {
     let reference = json!({
         "namespace": claim.namespace(),
         "name": claim.name_any(),
         "uid": claim.uid(),
     });
-    let servers = Api::<Server>::all(ctx.client.clone());
-    let spec = json!({ "serverClaimRef": reference });
-    let patched = patch_spec(&servers, server, &spec, MANAGER).await;
-    patched.map_err(Error::write("Server"))?;
+    let written = patch(ctx, server, &json!({ "serverClaimRef": reference })).await?;
     tracing::info!(
         claim = claim.name_any(),
         namespace = claim.namespace(),
         server = server.name_any(),
         "bound"
     );
-    Ok(())
+    Ok(written)
 }
 
-async fn configure<C>(ctx: &Context<C>, claim: &ServerClaim, server: &str) -> Result<(), Error> {
+async fn patch<C>(ctx: &Context<C>, server: &Server, spec: &Value) -> Result<Written, Error> {
+    let patched = ctx.writer(&ctx.view.servers).patch_spec(server, spec).await;
+    patched.map_err(Error::write("Server"))
+}
+
+async fn configure<C>(
+    ctx: &Context<C>,
+    claim: &ServerClaim,
+    server: &str,
+) -> Result<Written, Error> {
     let spec = ServerBootConfigurationSpec {
         server_ref: LocalObjectReference { name: server.to_owned() },
         image: Some(claim.spec.image.clone()),
@@ -159,17 +156,19 @@ async fn configure<C>(ctx: &Context<C>, claim: &ServerClaim, server: &str) -> Re
         owner_references: owned_by(claim),
         ..ObjectMeta::default()
     };
-    let applied = apply(&configurations(ctx, claim), &configuration, MANAGER).await;
-    applied.map(drop).map_err(Error::write("ServerBootConfiguration"))
+    let namespace = claim.namespace().unwrap_or_default();
+    let configurations = ctx.writer_in(&ctx.view.configurations, &namespace);
+    let applied = configurations.apply(&configuration).await;
+    applied.map_err(Error::write("ServerBootConfiguration"))
 }
 
 async fn record<C>(
     ctx: &Context<C>,
     claim: &ServerClaim,
     status: &ServerClaimStatus,
-) -> Result<(), Error> {
-    let recorded = record_status(&claims(ctx, claim), claim, status, MANAGER).await;
-    recorded.map_err(Error::Record)?;
+) -> Result<Written, Error> {
+    let recorded = claims(ctx, claim).record_status(claim, status).await;
+    let recorded = recorded.map_err(Error::Record)?;
     let why = |status: &ServerClaimStatus| {
         let scheduled = status.conditions.iter().find(|c| c.type_ == condition::SCHEDULED)?;
         (scheduled.status == "False").then(|| (scheduled.reason.clone(), scheduled.message.clone()))
@@ -185,7 +184,7 @@ async fn record<C>(
         let server = claim.spec.server_ref.as_ref().map_or("", |server| server.name.as_str());
         ctx.announce(claim, EventType::Normal, "Bound", format!("holds server {server}")).await;
     }
-    Ok(())
+    Ok(recorded)
 }
 
 /// Lets a claim go that does not parse, or is too large to be kept: its metadata says enough, and its
@@ -210,17 +209,12 @@ async fn release<C>(ctx: &Context<C>, claim: &ServerClaim) -> Result<(), Error> 
     }
     let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
     own::delete_configuration(ctx, (&namespace, &name), claim).await?;
-    let removed =
-        remove_finalizer(&claims(ctx, claim), claim, finalizer::SERVER_CLAIM, MANAGER).await;
+    let removed = claims(ctx, claim).remove_finalizer(claim, finalizer::SERVER_CLAIM).await;
     removed.map(drop).map_err(Error::write("ServerClaim"))
 }
 
-fn claims<C>(ctx: &Context<C>, claim: &ServerClaim) -> Api<ServerClaim> {
-    Api::namespaced(ctx.client.clone(), &claim.namespace().unwrap_or_default())
-}
-
-fn configurations<C>(ctx: &Context<C>, claim: &ServerClaim) -> Api<ServerBootConfiguration> {
-    Api::namespaced(ctx.client.clone(), &claim.namespace().unwrap_or_default())
+fn claims<'a, C>(ctx: &'a Context<C>, claim: &ServerClaim) -> Writer<'a, ServerClaim, ClaimKey> {
+    ctx.writer_in(&ctx.view.claims, &claim.namespace().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -228,10 +222,8 @@ mod tests {
     use super::*;
     use crate::{View, server::tests::context};
     use futures::stream;
-    use http::{Request, Response};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
     use kube::{
-        Client,
-        client::Body,
         core::{DeserializeGuard, error_boundary::InvalidObject},
         runtime::{
             events::{Recorder, Reporter as Source},
@@ -240,64 +232,60 @@ mod tests {
     };
     use metal_bmc::fake::FakeBmc;
     use metal_core::redfish::SystemReading;
-    use metal_runtime::report::Reporter;
-    use std::{convert::Infallible, sync::Mutex};
+    use metal_runtime::{
+        report::Reporter,
+        testing::{ApiServer, Sent},
+    };
 
     #[tokio::test]
     async fn a_claim_that_cannot_be_read_is_let_go_when_it_is_deleted() {
-        let metadata = |deleted: bool| {
-            let deleted =
-                if deleted { r#""deletionTimestamp":"2026-01-01T00:00:00Z","# } else { "" };
-            format!(
-                r#"{{"metadata":{{{deleted}"name":"a","namespace":"tenant","resourceVersion":"7",
-                    "uid":"u","finalizers":["other","{}"],"ownerReferences":[{{"apiVersion":"",
-                    "kind":"","name":"a","uid":"u"}}]}}}}"#,
-                finalizer::SERVER_CLAIM
-            )
-        };
-        assert_eq!(requests(metadata(false)).await.len(), 1, "it is left alone until then");
-        let requests = requests(metadata(true)).await;
-        let claim = "/apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/serverclaims/a?";
+        assert_eq!(requests(false).await.len(), 1, "it is left alone until then");
+        let requests = requests(true).await;
+        let claim = "/apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/serverclaims/a";
         let configuration = claim.replace("serverclaims", "serverbootconfigurations");
         let [read, _, delete, patch] = requests.as_slice() else { panic!("{requests:?}") };
-        assert!(read.starts_with(&format!("GET {}", claim.trim_end_matches('?'))), "{read}");
-        assert!(delete.starts_with(&format!("DELETE {configuration}")), "{delete}");
-        assert!(delete.contains(r#""preconditions":{"uid":"u"}"#), "{delete}");
-        assert!(patch.starts_with(&format!("PATCH {claim}")), "{patch}");
-        let change = r#"{"metadata":{"resourceVersion":"7","finalizers":["other"]}}"#;
-        assert!(patch.ends_with(change), "{patch}");
+        assert_eq!(read.request, format!("GET {claim}"));
+        assert_eq!(delete.request, format!("DELETE {configuration}"));
+        assert_eq!(delete.body["preconditions"], json!({ "uid": "c" }));
+        assert_eq!(patch.request, format!("PATCH {claim}"));
+        let change = json!({ "metadata": { "resourceVersion": "7", "finalizers": ["other"] } });
+        assert_eq!(patch.body, change);
     }
 
-    /// What a pass over an unreadable claim sends to an API server that has this of it.
-    async fn requests(metadata: String) -> Vec<String> {
-        let sent = Arc::new(Mutex::new(Vec::new()));
-        let keep = Arc::clone(&sent);
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let (keep, metadata) = (Arc::clone(&keep), metadata.clone());
-            async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect_bytes().await.unwrap();
-                let body = String::from_utf8_lossy(&body);
-                keep.lock().unwrap().push(format!("{} {} {body}", head.method, head.uri));
-                let answer = match head.method.as_str() {
-                    "PATCH" => r#"{"metadata":{},"spec":{"power":"On","image":""}}"#.to_owned(),
-                    "DELETE" => r#"{"kind":"Status","status":"Success"}"#.to_owned(),
-                    _ => metadata,
-                };
-                Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes())))
-            }
-        });
-        let client = Client::new(service, "default");
-        let view = Arc::new(View::default());
+    /// What a pass over an unreadable claim sends to an API server that has it and its
+    /// configuration.
+    async fn requests(is_deleted: bool) -> Vec<Sent> {
         let meta = ObjectMeta {
             name: Some("a".to_owned()),
             namespace: Some("tenant".to_owned()),
             ..ObjectMeta::default()
         };
+        let server = ApiServer::default();
+        let mut claim = ServerClaim::new("a", ServerClaimSpec::default());
+        let finalizers = ["other", finalizer::SERVER_CLAIM].map(str::to_owned);
+        claim.metadata = ObjectMeta {
+            resource_version: Some("7".to_owned()),
+            uid: Some("u".to_owned()),
+            finalizers: Some(finalizers.into()),
+            deletion_timestamp: is_deleted.then_some(Time(Timestamp::UNIX_EPOCH)),
+            ..meta.clone()
+        };
+        server.put(&claim);
+        let spec = ServerBootConfigurationSpec::default();
+        let mut configuration = ServerBootConfiguration::new("a", spec);
+        let owner = OwnerReference { uid: "u".to_owned(), ..OwnerReference::default() };
+        configuration.metadata = ObjectMeta {
+            uid: Some("c".to_owned()),
+            owner_references: Some(vec![owner]),
+            ..meta.clone()
+        };
+        server.put(&configuration);
+        let view = Arc::new(View::default());
         let broken = InvalidObject { error: "too large".to_owned(), metadata: meta };
         let broken = Event::InitApply(DeserializeGuard(Err(broken)));
         let list = [Event::Init, broken, Event::InitDone].map(Ok);
         view.claims.follow(stream::iter(list)).await.unwrap_err();
+        let client = server.client("default");
         let recorder = Recorder::new(client.clone(), Source::from("test"));
         let reporter = Reporter {
             controller: "claim",
@@ -308,6 +296,6 @@ mod tests {
         let ctx = Arc::new(context(client, view, recorder, bmcs));
         let key = ("tenant".to_owned(), "a".to_owned());
         pass(ctx, Arc::new(Work::new(reporter)), key).await.unwrap();
-        sent.lock().unwrap().clone()
+        server.sent()
     }
 }

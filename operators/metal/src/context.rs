@@ -1,10 +1,11 @@
 //! What every pass may use.
 
-use crate::{macdb::MacPrefixes, media::Media, server::Memories, view::View};
+use crate::{MANAGER, macdb::MacPrefixes, media::Media, server::Memories, view::View};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
+    core::{ClusterResourceScope, NamespaceResourceScope},
     runtime::events::{EventType, Recorder},
 };
 use metal_api::{Bmc, BmcSecret, Endpoint, Server};
@@ -20,11 +21,13 @@ use metal_core::{
     server::Settings,
 };
 use metal_runtime::{
-    Deferred, clock,
+    Deferred, Writer, clock,
+    index::Index,
     leadership::Leadership,
     report::{Chain, event},
 };
-use std::{sync::Arc, time::Duration};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 use tokio::sync::{
     Semaphore,
     mpsc::{Receiver, Sender},
@@ -145,6 +148,36 @@ impl<C: Connect> Context<C> {
 }
 
 impl<C> Context<C> {
+    /// Writes objects of the cluster that are in this index.
+    pub(crate) fn writer<'a, K, Key>(&self, index: &'a Index<K, Key>) -> Writer<'a, K, Key>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + Debug,
+        Key: Eq + Hash,
+    {
+        Writer::new(Api::all(self.client.clone()), index, MANAGER)
+    }
+
+    /// As [`Self::writer`], of those of one namespace.
+    pub(crate) fn writer_in<'a, K, Key>(
+        &self,
+        index: &'a Index<K, Key>,
+        namespace: &str,
+    ) -> Writer<'a, K, Key>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + Debug,
+        Key: Eq + Hash,
+    {
+        Writer::new(Api::namespaced(self.client.clone(), namespace), index, MANAGER)
+    }
+
     /// The permit for a write to a BMC that was decided on now: it holds while this process leads and
     /// the decision is young.
     pub fn permit(&self) -> Permit {

@@ -1,12 +1,12 @@
 //! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognises.
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure};
+use crate::{Context, Error, MANAGER, failure};
 use jiff::Timestamp;
-use kube::{Api, ResourceExt, api::PostParams};
+use kube::ResourceExt;
 use metal_api::{Bmc, BmcSecret, Endpoint, annotation};
 use metal_core::endpoint::{Decision, Observation, Wanted, decide};
 use metal_runtime::{
-    record_status,
+    Written,
     work::{NOT_LISTED, Next, Work},
 };
 use std::sync::Arc;
@@ -43,14 +43,11 @@ pub async fn pass<C>(
         failure: failure.as_ref(),
         now: Timestamp::now(),
     }) {
-        Decision::Create(wanted) => {
-            create(&ctx, &name, *wanted).await?;
-            Ok(Next::After(CAUGHT_UP))
-        }
+        Decision::Create(wanted) => Ok(create(&ctx, &name, *wanted).await?.into()),
         Decision::Record(status) => {
-            let api = Api::<Endpoint>::all(ctx.client.clone());
-            record_status(&api, &endpoint, &status, MANAGER).await.map_err(Error::Record)?;
-            Ok(Next::After(CAUGHT_UP))
+            let endpoints = ctx.writer(&ctx.view.endpoints);
+            let written = endpoints.record_status(&endpoint, &status).await;
+            Ok(written.map_err(Error::Record)?.into())
         }
         Decision::Rest(time) => Ok(Next::Rested(time.unsigned_abs())),
     }
@@ -69,28 +66,15 @@ fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
 
 /// Creates the credentials, then the BMC; what exists is left as it is. The BMC comes last, so
 /// that a pass that died in between is taken up again.
-async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<(), Error> {
+async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<Written, Error> {
     let mut secret = BmcSecret::new(name, wanted.secret);
     secret.metadata.annotations = Some(wanted.note);
     let label = (annotation::MANAGED_BY.to_owned(), MANAGER.to_owned());
     let labels = Some([label].into());
     secret.metadata.labels.clone_from(&labels);
-    let secrets = Api::<BmcSecret>::all(ctx.client.clone());
-    unless_there(secrets.create(&params(), &secret).await).map_err(Error::write("BMCSecret"))?;
-    let bmcs = Api::<Bmc>::all(ctx.client.clone());
+    let created = ctx.writer(&ctx.view.secrets).create(&secret).await;
+    created.map_err(Error::write("BMCSecret"))?;
     let mut bmc = Bmc::new(name, wanted.bmc);
     bmc.metadata.labels = labels;
-    unless_there(bmcs.create(&params(), &bmc).await).map_err(Error::write("BMC"))
-}
-
-fn params() -> PostParams {
-    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
-}
-
-fn unless_there<K>(created: Result<K, kube::Error>) -> Result<(), kube::Error> {
-    match created {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(error),
-    }
+    ctx.writer(&ctx.view.bmcs).create(&bmc).await.map_err(Error::write("BMC"))
 }

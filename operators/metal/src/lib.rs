@@ -31,10 +31,7 @@ pub use view::View;
 
 use metal_core::server::Failure;
 use metal_runtime::work::Work;
-use std::{hash::Hash, time::Duration};
-
-/// When to look again after a write, should no watch show it: the write may have changed nothing.
-const CAUGHT_UP: Duration = Duration::from_secs(5);
+use std::hash::Hash;
 
 /// The last failure of a key, as a decision sees it.
 fn failure<Key>(work: &Work<Key>, key: &Key) -> Option<Failure>

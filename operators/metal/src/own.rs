@@ -3,11 +3,7 @@
 
 use crate::{Context, Error, MANAGER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, PostParams, Preconditions},
-};
-use metal_api::ServerBootConfiguration;
+use kube::{Api, Resource, ResourceExt, api::PostParams};
 use metal_runtime::apply;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -62,37 +58,26 @@ pub(crate) async fn delete_configuration<C, O: Resource>(
     owner: &O,
 ) -> Result<(), Error> {
     const WHAT: &str = "ServerBootConfiguration";
-    let api = Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), namespace);
+    let configurations = ctx.writer_in(&ctx.view.configurations, namespace);
     let cached = ctx.view.configurations.named(Some(namespace), name);
     let found = if let Some(cached) = cached {
         Some(cached.metadata.clone())
     } else {
         // The cache may be behind.
-        let found = api.get_metadata_opt(name).await.map_err(Error::read(WHAT))?;
-        found.map(|found| found.metadata)
+        let found = configurations.api().get_metadata_opt(name).await;
+        found.map_err(Error::read(WHAT))?.map(|found| found.metadata)
     };
     let owner = owner.meta().uid.as_deref();
     let Some(found) = found.filter(|found| belongs_to(found, owner)) else { return Ok(()) };
-    let preconditions = Some(Preconditions { uid: found.uid, resource_version: None });
-    let params = DeleteParams { preconditions, ..DeleteParams::default() };
-    match api.delete(name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(Error::Write { what: WHAT, source }),
-    }
+    configurations.delete(&found).await.map(drop).map_err(Error::write(WHAT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{Method, Request, Response, StatusCode};
     use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
-    use kube::{Client, client::Body};
     use metal_api::{Server, ServerSpec};
-    use std::{
-        convert::Infallible,
-        sync::{Arc, Mutex},
-    };
+    use metal_runtime::testing::ApiServer;
 
     #[tokio::test]
     async fn what_somebody_else_made_under_our_name_is_not_changed() {
@@ -130,24 +115,12 @@ mod tests {
             ..ObjectMeta::default()
         };
         let secret = Secret { metadata, ..Secret::default() };
-        let there = serde_json::to_vec(&secret).unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let keep = Arc::clone(&asked);
-        let service = tower::service_fn(move |request: Request<Body>| {
-            keep.lock().unwrap().push(request.method().to_string());
-            let exists =
-                br#"{"kind":"Status","status":"Failure","reason":"AlreadyExists","code":409}"#;
-            let answer = match *request.method() {
-                Method::POST => Response::builder()
-                    .status(StatusCode::CONFLICT)
-                    .body(Body::from(exists.to_vec())),
-                _ => Response::builder().body(Body::from(there.clone())),
-            };
-            async move { Ok::<_, Infallible>(answer.unwrap()) }
-        });
-        let api = Api::<Secret>::namespaced(Client::new(service, "default"), "manager");
+        let there = ApiServer::default();
+        there.put(&secret);
+        let api = Api::<Secret>::namespaced(there.client("default"), "manager");
         let made = make(&api, &secret, &server, "Secret").await;
-        let asked = asked.lock().unwrap().clone();
+        let method = |request: &str| request.split(' ').next().unwrap_or_default().to_owned();
+        let asked = there.sent().iter().map(|sent| method(&sent.request)).collect();
         (made, asked)
     }
 }

@@ -6,7 +6,7 @@ use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition, inventory::Report,
 };
-use metal_core::{claim::free, identity};
+use metal_core::{claim::free, identity, kept};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
@@ -88,14 +88,16 @@ impl Default for View {
             servers: Index::new(server_keys),
             configurations: Index::new(|configuration: &ServerBootConfiguration| {
                 vec![configuration.spec.server_ref.name.clone()]
-            }),
+            })
+            .trimmed(kept::trim),
             claims: Index::new(|claim: &ServerClaim| {
                 vec![match &claim.spec.server_ref {
                     Some(server) => ClaimKey::Server(server.name.clone()),
                     None => ClaimKey::Open,
                 }]
-            }),
-            inventories: Index::new(|_: &ServerInventory| vec![]),
+            })
+            .trimmed(kept::trim),
+            inventories: Index::new(|_: &ServerInventory| vec![]).trimmed(prune),
         }
     }
 }

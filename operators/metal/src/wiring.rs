@@ -4,12 +4,12 @@ use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
     inherited, notices,
-    view::{is_wish, prune},
+    view::is_wish,
     wakes::{self, Wakes, Woken},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
-use metal_core::{inherited::Kind, kept};
+use metal_core::inherited::Kind;
 use metal_runtime::{
     follow,
     index::{Change, Ended, GONE},
@@ -77,60 +77,40 @@ pub async fn watch<C: Send + Sync>(
 ) -> Result<(), Ended> {
     let view = &ctx.view;
     tokio::try_join!(
-        follow(
-            client,
-            &view.endpoints,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.offer(Kind::Endpoint, &change);
-                queues.notice(&change, |it| notices::Key::Endpoint(it.name_any()));
-                queues.wake(wakes::endpoint(view, &change));
-            }
-        ),
-        follow(
-            client,
-            &view.bmcs,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.offer(Kind::Bmc, &change);
-                queues.notice(&change, |it| notices::Key::Bmc(it.name_any()));
-                queues.wake(wakes::bmc(view, &change));
-            }
-        ),
-        follow(
-            client,
-            &view.secrets,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.offer(Kind::BmcSecret, &change);
-                queues.wake(wakes::secret(view, &change));
-            }
-        ),
-        follow(
-            client,
-            &view.servers,
-            |_| {},
-            |change| {
-                unreadable(ctx, &change);
-                queues.notice(&change, |it| notices::Key::Server(it.name_any()));
-                queues.wake(wakes::server(view, &change));
-            }
-        ),
-        follow(client, &view.configurations, kept::trim, |change| {
+        follow(client, &view.endpoints, |change| {
+            unreadable(ctx, &change);
+            queues.offer(Kind::Endpoint, &change);
+            queues.notice(&change, |it| notices::Key::Endpoint(it.name_any()));
+            queues.wake(wakes::endpoint(view, &change));
+        }),
+        follow(client, &view.bmcs, |change| {
+            unreadable(ctx, &change);
+            queues.offer(Kind::Bmc, &change);
+            queues.notice(&change, |it| notices::Key::Bmc(it.name_any()));
+            queues.wake(wakes::bmc(view, &change));
+        }),
+        follow(client, &view.secrets, |change| {
+            unreadable(ctx, &change);
+            queues.offer(Kind::BmcSecret, &change);
+            queues.wake(wakes::secret(view, &change));
+        }),
+        follow(client, &view.servers, |change| {
+            unreadable(ctx, &change);
+            queues.notice(&change, |it| notices::Key::Server(it.name_any()));
+            queues.wake(wakes::server(view, &change));
+        }),
+        follow(client, &view.configurations, |change| {
             unreadable(ctx, &change);
             queues.wake(wakes::configuration(view, &change));
         }),
-        follow(client, &view.claims, kept::trim, |change| {
+        follow(client, &view.claims, |change| {
             unreadable(ctx, &change);
             queues.notice(&change, |it| {
                 notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
             });
             queues.wake(wakes::claim(view, &change));
         }),
-        follow(client, &view.inventories, prune, |change| {
+        follow(client, &view.inventories, |change| {
             unreadable(ctx, &change);
             queues.wake(wakes::inventory(&change));
         }),

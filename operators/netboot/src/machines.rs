@@ -53,10 +53,10 @@ pub struct Machines {
 impl Default for Machines {
     fn default() -> Self {
         Self {
-            servers: Index::new(keys_of),
-            configurations: Index::new(|_| Vec::new()),
-            http: Index::new(|_| Vec::new()),
-            ipxe: Index::new(|_| Vec::new()),
+            servers: Index::new(keys_of).trimmed(prune_server),
+            configurations: Index::new(|_| Vec::new()).trimmed(prune_configuration),
+            http: Index::new(|_| Vec::new()).trimmed(prune_http),
+            ipxe: Index::new(|_| Vec::new()).trimmed(prune_ipxe),
             holders: Holders::default(),
             identity_conflicts: IdentityConflicts::default(),
         }
@@ -79,10 +79,10 @@ impl Machines {
     /// When a watch ends, which it does not by itself.
     pub async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
         tokio::try_join!(
-            follow(client, &self.servers, prune_server, |_| {}),
-            follow(client, &self.configurations, prune_configuration, |_| {}),
-            follow(client, &self.http, prune_http, |_| {}),
-            follow(client, &self.ipxe, prune_ipxe, |_| {}),
+            follow(client, &self.servers, |_| {}),
+            follow(client, &self.configurations, |_| {}),
+            follow(client, &self.http, |_| {}),
+            follow(client, &self.ipxe, |_| {}),
             self.wait_for_lists(listed),
             self.identity_conflicts.tell(client),
         )

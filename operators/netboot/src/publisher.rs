@@ -139,7 +139,7 @@ impl Publisher {
     ///
     /// When the watch of the objects ends, which it does not by itself.
     pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
-        let follow = follow(&self.client, &self.objects, |_| {}, |change| self.changed(&change));
+        let follow = follow(&self.client, &self.objects, |change| self.changed(&change));
         let work = self.published.queue().clone().run(CONCURRENCY, |address| {
             let publisher = Arc::clone(&self);
             async move { publisher.pass(address).await }

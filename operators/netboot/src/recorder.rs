@@ -98,7 +98,7 @@ impl Recorder {
     pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
         let recorder = self;
         let wake = |change: Change<'_, Endpoint>| recorder.wake(&change);
-        let follow = follow(&recorder.client, &recorder.endpoints, |_| {}, wake);
+        let follow = follow(&recorder.client, &recorder.endpoints, wake);
         let queue = recorder.sightings.0.queue.clone();
         let work = queue.run(CONCURRENCY, |mac| {
             let recorder = Arc::clone(&recorder);

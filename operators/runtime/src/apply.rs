@@ -71,6 +71,26 @@ where
     merge(api, seen, &SpecPatch { metadata: Precondition::on(seen), spec }, manager).await
 }
 
+/// As [`patch_spec`], and changes the metadata of the object in the same write.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn patch_object<K, S>(
+    api: &Api<K>,
+    seen: &K,
+    change: &MetadataChange<'_>,
+    spec: &S,
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+    S: Serialize + Debug + Sync,
+{
+    let metadata = ChangedMetadata { precondition: Precondition::on(seen), change };
+    merge(api, seen, &ObjectPatch { metadata, spec }, manager).await
+}
+
 /// Sets the annotations that have a value and removes those that have none; leaves all others.
 /// Carries the resource version of `seen`, as [`apply_status`] does.
 ///
@@ -105,7 +125,7 @@ pub struct MetadataChange<'a> {
     pub labels: BTreeMap<&'a str, Option<&'a str>>,
 }
 
-/// Changes the metadata of the object `seen`. Carries the resource version of `seen`, as
+/// Changes the metadata of the object `seen`, and returns them as they are then. Carries the resource version of `seen`, as
 /// [`apply_status`] does.
 ///
 /// # Errors
@@ -116,7 +136,7 @@ pub async fn patch_metadata<K>(
     seen: &ObjectMeta,
     change: &MetadataChange<'_>,
     manager: &str,
-) -> Result<(), kube::Error>
+) -> Result<ObjectMeta, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
@@ -124,68 +144,8 @@ where
     let metadata = ChangedMetadata { precondition: Precondition { resource_version }, change };
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
     let patch = Patch::Merge(MetadataPatch { metadata });
-    api.patch_metadata(seen.name.as_deref().unwrap_or_default(), &params, &patch).await.map(drop)
-}
-
-/// Adds a finalizer to the object `seen`. Tells whether anything was written: what is gone is no
-/// error.
-///
-/// # Errors
-///
-/// Those of the API server; a conflict is expected now and then.
-pub async fn add_finalizer<K>(
-    api: &Api<K>,
-    seen: &K,
-    name: &str,
-    manager: &str,
-) -> Result<bool, kube::Error>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
-    finalizers.push(name.to_owned());
-    set_finalizers(api, seen, &finalizers, manager).await
-}
-
-/// Removes a finalizer from the object `seen`, if it has it. Tells whether anything was written:
-/// what is gone is no error.
-///
-/// # Errors
-///
-/// Those of the API server; a conflict is expected now and then.
-pub async fn remove_finalizer<K>(
-    api: &Api<K>,
-    seen: &K,
-    name: &str,
-    manager: &str,
-) -> Result<bool, kube::Error>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
-    let before = finalizers.len();
-    finalizers.retain(|known| known != name);
-    if finalizers.len() == before {
-        return Ok(false);
-    }
-    set_finalizers(api, seen, &finalizers, manager).await
-}
-
-async fn set_finalizers<K>(
-    api: &Api<K>,
-    seen: &K,
-    finalizers: &[String],
-    manager: &str,
-) -> Result<bool, kube::Error>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let change = MetadataChange { finalizers: Some(finalizers), ..MetadataChange::default() };
-    match patch_metadata(api, seen.meta(), &change, manager).await {
-        Ok(()) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
+    let name = seen.name.as_deref().unwrap_or_default();
+    Ok(api.patch_metadata(name, &params, &patch).await?.metadata)
 }
 
 /// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
@@ -199,11 +159,31 @@ where
 {
     let meta = seen.meta();
     let (uid, resource_version) = (meta.uid.clone(), meta.resource_version.clone());
-    let preconditions = Some(Preconditions { uid, resource_version });
-    let params = DeleteParams { preconditions, ..DeleteParams::default() };
-    match api.delete(meta.name.as_deref().unwrap_or_default(), &params).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        deleted => deleted.map(drop),
+    delete(api, meta, Preconditions { uid, resource_version }).await.map(drop)
+}
+
+/// What became of an object that was to be deleted.
+pub(crate) enum Deletion<K> {
+    /// It is there until nobody holds it any more.
+    Held(K),
+    /// It is gone.
+    Done,
+    /// It was gone before.
+    Absent,
+}
+
+pub(crate) async fn delete<K>(
+    api: &Api<K>,
+    seen: &ObjectMeta,
+    preconditions: Preconditions,
+) -> Result<Deletion<K>, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(seen.name.as_deref().unwrap_or_default(), &params).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::Absent),
+        deleted => Ok(deleted?.left().map_or(Deletion::Done, Deletion::Held)),
     }
 }
 
@@ -229,6 +209,12 @@ struct StatusPatch<'a, S> {
 #[derive(Debug, Serialize)]
 struct SpecPatch<'a, S> {
     metadata: Precondition<'a>,
+    spec: &'a S,
+}
+
+#[derive(Debug, Serialize)]
+struct ObjectPatch<'a, S> {
+    metadata: ChangedMetadata<'a>,
     spec: &'a S,
 }
 
@@ -273,20 +259,23 @@ impl<'a> Precondition<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{Recorded, recording};
+    use crate::testing::{ApiServer, Sent};
     use k8s_openapi::api::core::v1::{Node, NodeStatus};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[tokio::test]
     async fn status_is_applied_as_its_own_document_with_the_version_it_was_decided_on() {
-        let (client, sent) = recording();
+        let server = ApiServer::default();
+        server.put(&seen());
         let status = NodeStatus { phase: Some("Running".to_owned()), ..NodeStatus::default() };
-        let written = apply_status(&Api::all(client), &seen(), &status, "me").await;
+        let written =
+            apply_status(&Api::all(server.client("default")), &seen(), &status, "me").await;
         assert!(written.is_ok(), "{written:?}");
         assert_eq!(
-            sent.last(),
-            Recorded {
-                request: "PATCH /api/v1/nodes/n1/status?&force=true&fieldManager=me".to_owned(),
+            server.sent().pop().unwrap(),
+            Sent {
+                request: "PATCH /api/v1/nodes/n1/status".to_owned(),
+                query: "&force=true&fieldManager=me".to_owned(),
                 body: json!({
                     "apiVersion": "v1", "kind": "Node",
                     "metadata": {"resourceVersion": "7"}, "status": {"phase": "Running"},
@@ -297,14 +286,17 @@ mod tests {
 
     #[tokio::test]
     async fn annotations_are_merged_and_one_without_value_is_removed() {
-        let (client, sent) = recording();
+        let server = ApiServer::default();
+        server.put(&seen());
         let changes = BTreeMap::from([("gone", None), ("set", Some("yes"))]);
-        let written = patch_annotations(&Api::all(client), &seen(), &changes, "me").await;
+        let written =
+            patch_annotations(&Api::all(server.client("default")), &seen(), &changes, "me").await;
         assert!(written.is_ok(), "{written:?}");
         assert_eq!(
-            sent.last(),
-            Recorded {
-                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+            server.sent().pop().unwrap(),
+            Sent {
+                request: "PATCH /api/v1/nodes/n1".to_owned(),
+                query: "&fieldManager=me".to_owned(),
                 body: json!({
                     "metadata": {"resourceVersion": "7", "annotations": {"gone": null, "set": "yes"}},
                 }),
@@ -314,18 +306,20 @@ mod tests {
 
     #[tokio::test]
     async fn metadata_is_merged_and_what_is_not_named_stays() {
-        let (client, sent) = recording();
+        let server = ApiServer::default();
+        server.put(&seen());
         let change = MetadataChange {
             finalizers: Some(&[]),
             labels: BTreeMap::from([("gone", None)]),
             ..MetadataChange::default()
         };
-        let api = Api::<Node>::all(client);
+        let api = Api::<Node>::all(server.client("default"));
         patch_metadata(&api, &seen().metadata, &change, "me").await.ok();
         assert_eq!(
-            sent.last(),
-            Recorded {
-                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+            server.sent().pop().unwrap(),
+            Sent {
+                request: "PATCH /api/v1/nodes/n1".to_owned(),
+                query: "&fieldManager=me".to_owned(),
                 body: json!({
                     "metadata": {"resourceVersion": "7", "finalizers": [], "labels": {"gone": null}},
                 }),
@@ -334,37 +328,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_finalizer_comes_and_goes_and_all_others_stay() {
-        let (client, sent) = recording();
-        let api = Api::<Node>::all(client);
-        let mut node = seen();
-        node.metadata.finalizers = Some(vec!["theirs".to_owned()]);
-        let patched = |finalizers: Value| Recorded {
-            request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
-            body: json!({"metadata": {"resourceVersion": "7", "finalizers": finalizers}}),
-        };
-        add_finalizer(&api, &node, "ours", "me").await.ok();
-        assert_eq!(sent.last(), patched(json!(["theirs", "ours"])));
-        assert!(!remove_finalizer(&api, &node, "ours", "me").await.unwrap(), "it is not there");
-        node.metadata.finalizers = Some(vec!["ours".to_owned(), "theirs".to_owned()]);
-        remove_finalizer(&api, &node, "ours", "me").await.ok();
-        assert_eq!(sent.last(), patched(json!(["theirs"])));
-    }
-
-    #[tokio::test]
     async fn spec_is_merged_with_the_version_it_was_decided_on() {
         #[derive(Debug, Serialize)]
         struct Cordon {
             unschedulable: bool,
         }
-        let (client, sent) = recording();
-        let written =
-            patch_spec(&Api::all(client), &seen(), &Cordon { unschedulable: true }, "me").await;
+        let server = ApiServer::default();
+        server.put(&seen());
+        let written = patch_spec(
+            &Api::all(server.client("default")),
+            &seen(),
+            &Cordon { unschedulable: true },
+            "me",
+        )
+        .await;
         assert!(written.is_ok(), "{written:?}");
         assert_eq!(
-            sent.last(),
-            Recorded {
-                request: "PATCH /api/v1/nodes/n1?&fieldManager=me".to_owned(),
+            server.sent().pop().unwrap(),
+            Sent {
+                request: "PATCH /api/v1/nodes/n1".to_owned(),
+                query: "&fieldManager=me".to_owned(),
                 body: json!({"metadata": {"resourceVersion": "7"}, "spec": {"unschedulable": true}}),
             }
         );
@@ -372,15 +355,17 @@ mod tests {
 
     #[tokio::test]
     async fn object_is_applied_whole_by_force() {
-        let (client, sent) = recording();
+        let server = ApiServer::default();
+        server.put(&seen());
         let mut node = Node::default();
         node.metadata.name = Some("n1".to_owned());
-        let written = apply(&Api::all(client), &node, "me").await;
+        let written = apply(&Api::all(server.client("default")), &node, "me").await;
         assert!(written.is_ok(), "{written:?}");
         assert_eq!(
-            sent.last(),
-            Recorded {
-                request: "PATCH /api/v1/nodes/n1?&force=true&fieldManager=me".to_owned(),
+            server.sent().pop().unwrap(),
+            Sent {
+                request: "PATCH /api/v1/nodes/n1".to_owned(),
+                query: "&force=true&fieldManager=me".to_owned(),
                 body: json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}),
             }
         );

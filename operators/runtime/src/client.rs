@@ -83,15 +83,9 @@ async fn from_file(path: &PathBuf) -> Result<Config, Error> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use http::{Request, Response};
-    use kube::client::Body;
-    use std::{
-        convert::Infallible,
-        path::Path,
-        sync::{Arc, Mutex},
-    };
+    use std::path::Path;
 
     #[tokio::test]
     async fn missing_file_is_named_with_its_flag() {
@@ -99,40 +93,5 @@ pub(crate) mod tests {
         let error = connect(&ClientArgs { kubeconfig: Some(path) }, "test").await.err().unwrap();
         assert!(matches!(error, Error::File { .. }), "{error:?}");
         assert_eq!(error.to_string(), "--kubeconfig /nonexistent/kubeconfig: not usable");
-    }
-
-    /// What a client sent.
-    #[derive(Clone, Debug, PartialEq)]
-    pub(crate) struct Recorded {
-        pub(crate) request: String,
-        pub(crate) body: serde_json::Value,
-    }
-
-    /// Everything that a client sent.
-    #[derive(Clone, Default)]
-    pub(crate) struct Sent(Arc<Mutex<Vec<Recorded>>>);
-
-    impl Sent {
-        pub(crate) fn last(&self) -> Recorded {
-            self.0.lock().unwrap().last().cloned().unwrap()
-        }
-    }
-
-    /// A client whose requests are kept, and answered by an empty object.
-    pub(crate) fn recording() -> (Client, Sent) {
-        let sent = Sent::default();
-        let keep = sent.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let keep = keep.clone();
-            async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect_bytes().await.unwrap();
-                let body = serde_json::from_slice(&body).unwrap_or_default();
-                let request = format!("{} {}", head.method, head.uri);
-                keep.0.lock().unwrap().push(Recorded { request, body });
-                Ok::<_, Infallible>(Response::new(Body::from(b"{\"metadata\":{}}".to_vec())))
-            }
-        });
-        (Client::new(service, "default"), sent)
     }
 }

@@ -28,8 +28,8 @@ const TURN: Duration = Duration::from_secs(30);
 /// Lists take turns, so that there is one such answer at a time however many kinds are followed.
 static LISTING: Semaphore = Semaphore::const_new(1);
 
-/// Follows one kind for ever: fills the index, and tells of each change. `trim` takes away what
-/// nobody here reads. An object that is too large to be kept is told as one that does not parse.
+/// Follows one kind for ever: fills the index, and tells of each change. An object that is too large
+/// to be kept is told as one that does not parse.
 ///
 /// # Errors
 ///
@@ -37,7 +37,6 @@ static LISTING: Semaphore = Semaphore::const_new(1);
 pub async fn follow<K, Key>(
     client: &Client,
     index: &Index<K, Key>,
-    trim: fn(&mut K),
     on_change: impl FnMut(Change<'_, K>),
 ) -> Result<(), Ended>
 where
@@ -45,14 +44,7 @@ where
     Key: Eq + Hash,
 {
     let api = Api::<Located<K>>::all(client.clone());
-    let events = watch_in_pages(api)
-        .map_ok(guarded)
-        .modify(move |object| {
-            if let Ok(object) = &mut object.0 {
-                trim(object);
-            }
-        })
-        .boxed();
+    let events = watch_in_pages(api).map_ok(guarded).boxed();
     index.follow_with(events, on_change).await
 }
 

@@ -4,6 +4,9 @@
 //! scan. Servers that answer a machine (DHCP, TFTP, HTTP) get a MAC address or a UUID, and must
 //! neither scan nor ask the API server for each request.
 
+mod table;
+mod version;
+
 use futures::{Stream, StreamExt};
 use kube::{
     Resource,
@@ -12,30 +15,24 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use std::{
-    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{Arc, PoisonError, RwLock},
 };
-use tokio::sync::watch;
+use table::{Outcome, Table};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
-/// Objects of kind `K` by key, kept up to date by [`Index::follow`].
+/// Objects of kind `K` by key, kept up to date by [`Index::follow`], and by whoever writes them.
 #[derive(Debug)]
 pub struct Index<K, Key> {
     keys_of: fn(&K) -> Vec<Key>,
+    trim: fn(&mut K),
     live: RwLock<Table<K, Key>>,
     ready: watch::Sender<bool>,
     /// Whether there was a list since the last doubt.
     listed: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-struct Table<K, Key> {
-    by_name: HashMap<Name, Arc<K>>,
-    by_key: HashMap<Key, Vec<Arc<K>>>,
-    /// Objects that are there, and do not parse.
-    withdrawn: HashSet<Name>,
-    /// Whether this came of the API server, at least once.
-    is_listed: bool,
 }
 
 /// What is said of an object that did not parse, and is gone.
@@ -75,46 +72,50 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
         Self {
             keys_of,
+            trim: |_| {},
             live: RwLock::default(),
             ready: watch::Sender::new(false),
             listed: watch::Sender::new(false),
         }
     }
 
+    /// As this, of objects without what nobody here reads: `trim` takes it away.
+    #[must_use]
+    pub fn trimmed(self, trim: fn(&mut K)) -> Self {
+        Self { trim, ..self }
+    }
+
     /// Every object with this key. More than one means that two objects claim one identity; the
     /// caller must not pick.
     pub fn get(&self, key: &Key) -> Vec<Arc<K>> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.by_key.get(key).cloned().unwrap_or_default()
+        self.read(|live| live.by_key.get(key).cloned().unwrap_or_default())
     }
 
     /// The object with this name; `None` for the namespace of a cluster-scoped kind.
     pub fn named(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.by_name.get(&(namespace.map(str::to_owned), name.to_owned())).cloned()
+        self.read(|live| {
+            live.by_name.get(&(namespace.map(str::to_owned), name.to_owned())).cloned()
+        })
     }
 
     /// Whether there is an object of this name that does not parse.
     pub fn is_withdrawn(&self, namespace: Option<&str>, name: &str) -> bool {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned()))
+        self.read(|live| live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned())))
     }
 
     /// Names of the objects that are there and do not parse.
     pub fn withdrawn(&self) -> Vec<String> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.withdrawn.iter().map(|(_, name)| name.clone()).collect()
+        self.read(|live| live.withdrawn.iter().map(|(_, name)| name.clone()).collect())
     }
 
     /// Every object, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.by_name.values().cloned().collect()
+        self.read(|live| live.by_name.values().cloned().collect())
     }
 
     /// Number of objects.
     pub fn len(&self) -> usize {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).by_name.len()
+        self.read(|live| live.by_name.len())
     }
 
     /// Whether there is no object.
@@ -132,14 +133,38 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn presume(&self, objects: impl IntoIterator<Item = K>) -> bool {
         let mut next = Table::default();
         for object in objects {
-            next.insert(DeserializeGuard(Ok(object)), self.keys_of, &mut |_| {});
+            next.show(self.trim(DeserializeGuard(Ok(object))), self.keys_of);
         }
-        self.write(|live| {
-            if !live.is_listed {
-                *live = next;
-            }
-            !live.is_listed
-        })
+        self.write(|live| live.presume(next))
+    }
+
+    /// Has what a write has returned: it counts until the watch has caught up. Tells whether this is
+    /// shown now, or something later.
+    pub fn wrote(&self, mut object: K) -> bool {
+        (self.trim)(&mut object);
+        self.write(|live| live.overlay(Arc::new(object), self.keys_of))
+    }
+
+    /// As [`Self::wrote`], of a write to the metadata of the object `seen` that returned no more than
+    /// those. Nothing is known of the rest unless it is here as it was seen.
+    pub fn wrote_metadata(&self, seen: &ObjectMeta, new: ObjectMeta) -> bool
+    where
+        K: Clone,
+    {
+        let there = self.named(seen.namespace.as_deref(), seen.name.as_deref().unwrap_or_default());
+        let is_seen = |there: &Arc<K>| {
+            let there = there.meta();
+            there.uid == seen.uid && there.resource_version == seen.resource_version
+        };
+        let Some(there) = there.filter(is_seen) else { return false };
+        let mut object = K::clone(&there);
+        *object.meta_mut() = new;
+        self.wrote(object)
+    }
+
+    /// The object `seen` has been deleted for good. Tells whether it is shown no more.
+    pub fn deleted(&self, seen: &ObjectMeta) -> bool {
+        self.write(|live| live.overlay_deletion(seen, self.keys_of))
     }
 
     /// What is here may be old: [`Self::listed`] waits for the next list.
@@ -182,79 +207,80 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     ) -> Result<(), Ended> {
         let mut events = std::pin::pin!(events);
         let mut next = Table::default();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Init) => next = Table::default(),
-                Ok(Event::InitApply(object)) => {
-                    next.insert(object, self.keys_of, &mut |change| {
-                        if matches!(change, Change::Unreadable { .. }) {
-                            on_change(change);
-                        }
-                    });
+        loop {
+            let doubted_until = self.read(Table::doubted_until);
+            let event = match doubted_until {
+                None => events.next().await,
+                Some(until) => {
+                    let event = timeout_at(until, events.next()).await;
+                    let Ok(event) = event else {
+                        self.give_up(&mut on_change);
+                        continue;
+                    };
+                    event
                 }
-                Ok(Event::InitDone) => {
-                    let next = Table { is_listed: true, ..std::mem::take(&mut next) };
-                    let names: Vec<_> = next.by_name.keys().cloned().collect();
-                    let old = self.write(|live| std::mem::replace(live, next));
-                    self.ready.send_replace(true);
-                    self.listed.send_replace(true);
-                    self.tell(&old, &names, &mut on_change);
-                }
-                Ok(Event::Apply(object)) => {
-                    let mut told = None;
-                    let old = self.write(|live| {
-                        live.insert(object, self.keys_of, &mut |change| match change {
-                            Change::Applied { new, .. } => told = Some(Ok(Arc::clone(new))),
-                            Change::Unreadable { meta, error } => {
-                                told = Some(Err((meta.clone(), error.to_owned())));
-                            }
-                            Change::Removed(_) => {}
-                        })
-                    });
-                    match &told {
-                        Some(Ok(new)) => on_change(Change::Applied { old: old.as_ref(), new }),
-                        Some(Err((meta, error))) => on_change(Change::Unreadable { meta, error }),
-                        None => {}
-                    }
-                }
-                Ok(Event::Delete(object)) => {
-                    let name = name_of(object.meta());
-                    let (old, was_withdrawn) = self.write(|live| {
-                        (live.remove(&name, self.keys_of), live.withdrawn.remove(&name))
-                    });
-                    if let Some(old) = old {
-                        on_change(Change::Removed(&old));
-                    } else if was_withdrawn {
-                        on_change(Change::Unreadable { meta: object.meta(), error: GONE });
-                    }
-                }
+            };
+            match event.ok_or(Ended)? {
+                Ok(event) => self.take(event, &mut next, &mut on_change),
                 Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "watch interrupted"),
             }
+            if doubted_until.is_some() {
+                self.give_up(&mut on_change);
+            }
         }
-        Err(Ended)
     }
 
-    /// Tells what a new list changed.
-    fn tell(&self, old: &Table<K, Key>, names: &[Name], on_change: &mut impl FnMut(Change<'_, K>)) {
-        for (namespace, name) in names {
-            if let Some(new) = self.named(namespace.as_deref(), name) {
-                let old = old.by_name.get(&(namespace.clone(), name.clone()));
-                on_change(Change::Applied { old, new: &new });
+    /// Takes one event; `next` is the list that is under way.
+    fn take(
+        &self,
+        event: Event<DeserializeGuard<K>>,
+        next: &mut Table<K, Key>,
+        on_change: &mut impl FnMut(Change<'_, K>),
+    ) {
+        match event {
+            Event::Init => {
+                *next = Table::default();
+                self.write(Table::begin_list);
+            }
+            Event::InitApply(object) => {
+                let shown = next.show(self.trim(object), self.keys_of);
+                if let Some(unreadable @ Outcome::Unreadable { .. }) = shown {
+                    unreadable.tell(on_change);
+                }
+            }
+            Event::InitDone => {
+                let next = std::mem::take(next);
+                let made = self.write(|live| live.replace(next, self.keys_of));
+                self.ready.send_replace(true);
+                self.listed.send_replace(true);
+                tell(&made, on_change);
+            }
+            Event::Apply(object) => {
+                let object = self.trim(object);
+                let made = self.write(|live| live.show(object, self.keys_of));
+                tell(made.as_slice(), on_change);
+            }
+            Event::Delete(object) => {
+                let made = self.write(|live| live.show_deleted(object.meta(), self.keys_of));
+                tell(made.as_slice(), on_change);
             }
         }
-        for (name, gone) in &old.by_name {
-            if self.named(name.0.as_deref(), &name.1).is_none() {
-                on_change(Change::Removed(gone));
-            }
+    }
+
+    fn give_up(&self, on_change: &mut impl FnMut(Change<'_, K>)) {
+        let given_up = self.write(|live| live.give_up(Instant::now(), self.keys_of));
+        tell(&given_up, on_change);
+    }
+
+    fn trim(&self, mut object: DeserializeGuard<K>) -> DeserializeGuard<K> {
+        if let Ok(object) = &mut object.0 {
+            (self.trim)(object);
         }
-        for (namespace, name) in &old.withdrawn {
-            let in_namespace = namespace.as_deref();
-            if self.named(in_namespace, name).is_none() && !self.is_withdrawn(in_namespace, name) {
-                let (name, namespace) = (Some(name.clone()), namespace.clone());
-                let meta = ObjectMeta { name, namespace, ..ObjectMeta::default() };
-                on_change(Change::Unreadable { meta: &meta, error: GONE });
-            }
-        }
+        object
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Table<K, Key>) -> T) -> T {
+        f(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, f: impl FnOnce(&mut Table<K, Key>) -> T) -> T {
@@ -262,58 +288,9 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     }
 }
 
-impl<K, Key> Default for Table<K, Key> {
-    fn default() -> Self {
-        Self {
-            by_name: HashMap::new(),
-            by_key: HashMap::new(),
-            withdrawn: HashSet::new(),
-            is_listed: false,
-        }
-    }
-}
-
-impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
-    /// Puts an object in, and returns the one that was there.
-    fn insert(
-        &mut self,
-        object: DeserializeGuard<K>,
-        keys_of: fn(&K) -> Vec<Key>,
-        on_change: &mut impl FnMut(Change<'_, K>),
-    ) -> Option<Arc<K>> {
-        let name = name_of(object.meta());
-        let old = self.remove(&name, keys_of);
-        self.withdrawn.remove(&name);
-        match object.0 {
-            Ok(object) => {
-                let object = Arc::new(object);
-                for key in keys_of(&object) {
-                    self.by_key.entry(key).or_default().push(Arc::clone(&object));
-                }
-                on_change(Change::Applied { old: old.as_ref(), new: &object });
-                self.by_name.insert(name, object);
-            }
-            Err(broken) => {
-                let error = &broken.error;
-                tracing::warn!(%error, object = name.1, "object withdrawn: unreadable");
-                on_change(Change::Unreadable { meta: &broken.metadata, error });
-                self.withdrawn.insert(name);
-            }
-        }
-        old
-    }
-
-    fn remove(&mut self, name: &Name, keys_of: fn(&K) -> Vec<Key>) -> Option<Arc<K>> {
-        let old = self.by_name.remove(name)?;
-        for key in keys_of(&old) {
-            if let Some(objects) = self.by_key.get_mut(&key) {
-                objects.retain(|other| !Arc::ptr_eq(other, &old));
-                if objects.is_empty() {
-                    self.by_key.remove(&key);
-                }
-            }
-        }
-        Some(old)
+fn tell<K>(made: &[Outcome<K>], on_change: &mut impl FnMut(Change<'_, K>)) {
+    for outcome in made {
+        outcome.tell(on_change);
     }
 }
 
@@ -321,5 +298,7 @@ fn name_of(meta: &ObjectMeta) -> Name {
     (meta.namespace.clone(), meta.name.clone().unwrap_or_default())
 }
 
+#[cfg(test)]
+mod own_tests;
 #[cfg(test)]
 mod tests;

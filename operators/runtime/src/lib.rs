@@ -71,12 +71,15 @@ pub mod report;
 pub mod shared_key;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod work;
+mod writer;
 mod writes;
 
 pub use apply::{
-    MetadataChange, add_finalizer, apply, apply_status, delete_seen, patch_annotations,
-    patch_metadata, patch_spec, remove_finalizer,
+    MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata,
+    patch_object, patch_spec,
 };
 pub use deferred::Deferred;
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
@@ -85,3 +88,4 @@ pub use list::list_in_pages;
 pub use log_limit::LogLimit;
 pub use record::record_status;
 pub use relist::Relist;
+pub use writer::{Writer, Written};

@@ -1,7 +1,7 @@
 //! Drives the passes of one controller over its queue.
 
 use crate::{
-    jittered,
+    Written, jittered,
     queue::Queue,
     report::{Class, Failure, Failures, ReconcileError, Reporter},
 };
@@ -46,6 +46,20 @@ pub enum Next {
     After(Duration),
     /// As `After`, and a failure before this is forgiven: something has worked.
     Rested(Duration),
+}
+
+/// When to look again after a write that the index does not show, should no watch tell of it: it has
+/// changed nothing, and a decision that repeats it must not become a busy loop.
+const UNSEEN: Duration = Duration::from_secs(5);
+
+impl From<Written> for Next {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Seen => Self::Again,
+            Written::Unseen => Self::After(UNSEEN),
+            Written::Gone => Self::Wait,
+        }
+    }
 }
 
 impl<Key> Work<Key>

@@ -37,16 +37,11 @@ async fn objects_too_large_to_keep_are_told_of_and_cost_no_memory() {
     let client = Client::new(service, "default");
     let index = Index::<ConfigMap, ()>::new(|_| vec![]);
     let (tell, mut told) = unbounded_channel();
-    let following = follow(
-        &client,
-        &index,
-        |_| {},
-        |change| {
-            if let Change::Unreadable { meta, error } = change {
-                tell.send((meta.name.clone().unwrap(), error.to_owned())).unwrap();
-            }
-        },
-    );
+    let following = follow(&client, &index, |change| {
+        if let Change::Unreadable { meta, error } = change {
+            tell.send((meta.name.clone().unwrap(), error.to_owned())).unwrap();
+        }
+    });
     let all = async {
         let mut all = Vec::new();
         while all.len() < OBJECTS {

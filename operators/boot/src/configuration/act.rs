@@ -2,52 +2,37 @@
 
 use crate::{
     Error, Next,
-    context::{ConfigRef, Context, HTTP_MANAGER, Kind, MANAGER, named},
+    context::{Context, HTTP_MANAGER, MANAGER, named},
 };
-use kube::{
-    Api, Resource,
-    api::{DeleteParams, Preconditions},
-};
-use metal_api::{
-    BootState, HttpBootConfig, IpxeBootConfig, ServerBootConfiguration,
-    ServerBootConfigurationStatus,
-};
+use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_core::boot::configuration::{Decision, Step};
-use metal_runtime::{apply, apply_status};
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, time::Duration};
-
-/// When to look again after a write, should no watch tell of it.
-const FALLBACK: Duration = Duration::from_mins(1);
+use metal_runtime::Written;
 
 pub(super) async fn act(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
     decision: Decision,
 ) -> Result<Next, Error> {
-    match decision {
-        Decision::Record(status) => record(ctx, configuration, &status).await?,
-        Decision::Act(step) => carry_out(ctx, configuration, step).await?,
-        Decision::Rest(time) => {
-            return Ok(Next::After(time.try_into().unwrap_or(FALLBACK)));
-        }
-    }
-    Ok(Next::After(FALLBACK))
+    Ok(match decision {
+        Decision::Record(status) => record(ctx, configuration, &status).await?.into(),
+        Decision::Act(step) => carry_out(ctx, configuration, step).await?.into(),
+        Decision::Rest(time) => Next::After(time.unsigned_abs()),
+    })
 }
 
 async fn record(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
     status: &ServerBootConfigurationStatus,
-) -> Result<(), Error> {
+) -> Result<Written, Error> {
     let (namespace, name) = named(configuration);
-    let api = Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), &namespace);
-    let written = apply_status(&api, configuration, status, MANAGER).await;
-    written.map_err(Error::write("status of the ServerBootConfiguration"))?;
+    let configurations = ctx.writer(&ctx.view.configurations, &namespace, MANAGER);
+    let written = configurations.apply_status(configuration, status).await;
+    let written = written.map_err(Error::write("status of the ServerBootConfiguration"))?;
     let state = |status: Option<&ServerBootConfigurationStatus>| status?.state.clone();
     let new = state(Some(status));
     if new == state(configuration.status.as_ref()) {
-        return Ok(());
+        return Ok(written);
     }
     let shown = new.as_ref().map_or("", BootState::as_str);
     tracing::info!(namespace, name, state = shown, "boot configuration");
@@ -57,58 +42,36 @@ async fn record(
             ctx.warn(configuration, &condition.type_, &condition.message).await;
         }
     }
-    Ok(())
+    Ok(written)
 }
 
 async fn carry_out(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
     step: Step,
-) -> Result<(), Error> {
+) -> Result<Written, Error> {
     let (namespace, name) = named(configuration);
-    let client = || ctx.client.clone();
-    let kind = match step {
-        Step::ApplyIpxe(_) | Step::DeleteIpxe => Kind::Ipxe,
-        Step::ApplyHttp(_) | Step::DeleteHttp => Kind::Http,
-    };
-    let config = ConfigRef::new(kind, (namespace.clone(), name.clone()));
-    let shown = ctx.shown(&config);
+    let ipxe = ctx.writer(&ctx.view.ipxe, &namespace, MANAGER);
+    let http = ctx.writer(&ctx.view.http, &namespace, HTTP_MANAGER);
+    // What is deleted is what was seen, and not what has taken its name since.
     match step {
         Step::ApplyIpxe(config) => {
-            let api = Api::<IpxeBootConfig>::namespaced(client(), &namespace);
-            apply(&api, &*config, MANAGER).await.map_err(Error::write("IPXEBootConfig"))?;
+            ipxe.apply(&config).await.map_err(Error::write("IPXEBootConfig"))
         }
         Step::ApplyHttp(config) => {
-            let api = Api::<HttpBootConfig>::namespaced(client(), &namespace);
-            apply(&api, &*config, HTTP_MANAGER).await.map_err(Error::write("HTTPBootConfig"))?;
+            http.apply(&config).await.map_err(Error::write("HTTPBootConfig"))
         }
-        Step::DeleteIpxe => {
-            let there = ctx.view.ipxe.named(Some(&namespace), &name);
-            let api = Api::<IpxeBootConfig>::namespaced(client(), &namespace);
-            delete(&api, there.as_deref(), "IPXEBootConfig").await?;
-        }
-        Step::DeleteHttp => {
-            let there = ctx.view.http.named(Some(&namespace), &name);
-            let api = Api::<HttpBootConfig>::namespaced(client(), &namespace);
-            delete(&api, there.as_deref(), "HTTPBootConfig").await?;
-        }
-    }
-    ctx.unseen.note(config, shown.as_deref());
-    Ok(())
-}
-
-/// Deletes the object that was seen, and not one that has taken its name since.
-async fn delete<K>(api: &Api<K>, there: Option<&K>, what: &'static str) -> Result<(), Error>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let Some(there) = there else { return Ok(()) };
-    let preconditions = Preconditions { uid: there.meta().uid.clone(), resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    let name = there.meta().name.as_deref().unwrap_or_default();
-    match api.delete(name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(error) => Err(Error::write(what)(error)),
+        Step::DeleteIpxe => match ctx.view.ipxe.named(Some(&namespace), &name) {
+            Some(there) => {
+                ipxe.delete(&there.metadata).await.map_err(Error::write("IPXEBootConfig"))
+            }
+            None => Ok(Written::Gone),
+        },
+        Step::DeleteHttp => match ctx.view.http.named(Some(&namespace), &name) {
+            Some(there) => {
+                http.delete(&there.metadata).await.map_err(Error::write("HTTPBootConfig"))
+            }
+            None => Ok(Written::Gone),
+        },
     }
 }

@@ -10,7 +10,7 @@ use crate::{Context, Error, MANAGER};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, ObjectMeta},
 };
 use metal_api::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
@@ -62,12 +62,33 @@ async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
         ..MetadataChange::default()
     };
     match patch_metadata(&api, &seen.metadata, &change, MANAGER).await {
-        Ok(()) => {
+        Ok(new) => {
+            seen_at_once(ctx, key.kind, &seen.metadata, new);
             tracing::info!(kind = what, name = key.name, "took away what another version left");
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(source) => Err(Error::Write { what, source }),
+    }
+}
+
+/// Of the kinds that are followed the index has it.
+fn seen_at_once<C>(ctx: &Context<C>, kind: Kind, seen: &ObjectMeta, new: ObjectMeta) {
+    match kind {
+        Kind::Endpoint => drop(ctx.view.endpoints.wrote_metadata(seen, new)),
+        Kind::Bmc => drop(ctx.view.bmcs.wrote_metadata(seen, new)),
+        Kind::BmcSecret => drop(ctx.view.secrets.wrote_metadata(seen, new)),
+        Kind::ServerMaintenance
+        | Kind::ServerReadinessRule
+        | Kind::BmcUser
+        | Kind::BiosSettings
+        | Kind::BiosSettingsSet
+        | Kind::BiosVersion
+        | Kind::BiosVersionSet
+        | Kind::BmcSettings
+        | Kind::BmcSettingsSet
+        | Kind::BmcVersion
+        | Kind::BmcVersionSet => {}
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is owed before an object goes.
 
 use super::{Key, reference};
-use crate::{Context, Error, MANAGER};
+use crate::{Context, Error};
 use kube::{Api, ResourceExt, runtime::events::EventType};
-use metal_api::{Server, ServerClaim, ServerMaintenance, ServerReadinessRule, Taint};
+use metal_api::{Server, ServerMaintenance, ServerReadinessRule, Taint};
 use metal_core::inherited::{Kind, holds, labels_to_remove, taints_without};
-use metal_runtime::{MetadataChange, list_in_pages, patch_metadata, patch_spec};
+use metal_runtime::{MetadataChange, list_in_pages};
 use serde::Serialize;
 use std::fmt::Debug;
 
@@ -74,8 +74,8 @@ async fn ask_no_longer<C>(
     name: &str,
 ) -> Result<(), Error> {
     let Some(claim) = &server.spec.server_claim_ref else { return Ok(()) };
-    let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &claim.namespace);
-    let claim = claims.get_opt(&claim.name).await.map_err(Error::read("ServerClaim"))?;
+    let claims = ctx.writer_in(&ctx.view.claims, &claim.namespace);
+    let claim = claims.api().get_opt(&claim.name).await.map_err(Error::read("ServerClaim"))?;
     let Some(claim) = claim else { return Ok(()) };
     let all = list::<ServerMaintenance, C>(ctx, "ServerMaintenance").await?;
     let is_going = |it: &ServerMaintenance| {
@@ -90,8 +90,8 @@ async fn ask_no_longer<C>(
     if change.labels.is_empty() {
         return Ok(());
     }
-    let patched = patch_metadata(&claims, &claim.metadata, &change, MANAGER).await;
-    patched.map_err(Error::write("ServerClaim"))
+    let patched = claims.patch_metadata(&claim.metadata, &change).await;
+    patched.map(drop).map_err(Error::write("ServerClaim"))
 }
 
 /// Without a taint.
@@ -118,8 +118,7 @@ async fn patch_server<C, S: Serialize + Debug + Sync>(
     server: &Server,
     spec: &S,
 ) -> Result<(), Error> {
-    let api = Api::<Server>::all(ctx.client.clone());
-    match patch_spec(&api, server, spec, MANAGER).await {
+    match ctx.writer(&ctx.view.servers).patch_spec(server, spec).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(source) => Err(Error::Write { what: "Server", source }),

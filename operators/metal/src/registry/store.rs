@@ -13,14 +13,12 @@ use metal_api::{
     condition, inventory::Report,
 };
 use metal_core::{ownership::owned_by, registry};
-use metal_runtime::apply;
+use metal_runtime::Writer;
 use serde_json::json;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
-use tokio::time::Instant;
 
 /// Field manager of the registry: it writes one condition of boot configurations, and nothing
 /// else of them.
@@ -28,20 +26,17 @@ const REGISTRY: &str = "metal-operator-registry";
 /// Most reports that are remembered; the rest is written once more than needed.
 const REMEMBERED: usize = 1 << 14;
 
-/// How soon a report that was kept shows in the watch.
-const SHOWN: Duration = Duration::from_secs(10);
-
 /// Fingerprint of the last report of each boot, to tell whether the next one says anything new.
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<HashMap<String, (Fingerprint, Instant)>>);
+pub struct Stored(Mutex<HashMap<String, Fingerprint>>);
 
 type Fingerprint = [u8; 32];
 
 impl Stored {
-    /// When this report was kept, if it is the last one of its boot.
-    fn since(&self, boot: &str, report: Fingerprint) -> Option<Instant> {
+    /// Whether this is the last report of its boot that was kept.
+    fn is_last(&self, boot: &str, report: Fingerprint) -> bool {
         let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.get(boot).filter(|(last, _)| *last == report).map(|(_, at)| *at)
+        stored.get(boot) == Some(&report)
     }
 
     fn keep(&self, boot: &str, report: Fingerprint) {
@@ -49,7 +44,7 @@ impl Stored {
         if stored.len() >= REMEMBERED {
             stored.clear();
         }
-        stored.insert(boot.to_owned(), (report, Instant::now()));
+        stored.insert(boot.to_owned(), report);
     }
 }
 
@@ -68,8 +63,8 @@ impl Registry {
         let report = registry::normalize(report)?;
         let fingerprint = registry::fingerprint(&report).ok();
         let name = server.name_any();
-        let since = fingerprint.and_then(|it| self.stored.since(boot, it));
-        if since.is_some_and(|at| at.elapsed() < SHOWN || self.keeps(&name, boot)) {
+        let is_last = fingerprint.is_some_and(|it| self.stored.is_last(boot, it));
+        if is_last && self.keeps(&name, boot) {
             return Ok(());
         }
         let spec = ServerInventorySpec {
@@ -81,8 +76,8 @@ impl Registry {
         };
         let mut inventory = ServerInventory::new(&name, spec);
         inventory.metadata.owner_references = owned_by(server);
-        let inventories = Api::<ServerInventory>::all(self.client.clone());
-        apply(&inventories, &inventory, MANAGER).await?;
+        let inventories = Api::all(self.client.clone());
+        Writer::new(inventories, &self.view.inventories, MANAGER).apply(&inventory).await?;
         tracing::info!(server = name, "inventory reported");
         if let Some(fingerprint) = fingerprint {
             self.stored.keep(boot, fingerprint);
@@ -158,7 +153,8 @@ impl Registry {
         let namespace = &reference.namespace;
         let api = Api::<ServerBootConfiguration>::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(REGISTRY).force();
-        api.patch_status(&reference.name, &params, &Patch::Apply(patch)).await?;
+        let written = api.patch_status(&reference.name, &params, &Patch::Apply(patch)).await?;
+        self.view.configurations.wrote(written);
         Ok(())
     }
 }

@@ -1,19 +1,23 @@
 //! Requests as agents send them, against a registry whose API server keeps what it is sent.
 
 use super::*;
-use ::http::{Method, Request, Response, StatusCode};
+use ::http::{Method, Request, StatusCode};
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
-use kube::{client::Body as KubeBody, core::DeserializeGuard, runtime::watcher::Event};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::Secret,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
+use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{
     BootWindow, Discovery, LocalObjectReference, ObjectReference, ServerBootConfiguration,
     ServerBootConfigurationSpec, ServerSpec, ServerStatus,
 };
 use metal_core::capability::Token;
-use metal_runtime::{Deferred, LogLimit, listener::Peer};
+use metal_runtime::{Deferred, LogLimit, listener::Peer, testing::ApiServer};
 use serde_json::{Value, json};
 use std::{
     convert::Infallible,
@@ -280,7 +284,7 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
     let forged = forged.token("server-a", "uid-1.1").as_str().to_owned();
     let starting = |key: Deferred<Key>, tokenless| {
         router(Arc::new(Registry {
-            client: recording(&scene.sent),
+            client: scene.server.client("default"),
             view: Arc::default(),
             key,
             boot_key: BootKey::new("system"),
@@ -305,17 +309,16 @@ async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuse
         assert_eq!(ask(starting(key(), false), format!("/{what}")).await, (401, false));
         assert_eq!(ask(starting(key(), true), format!("/{what}")).await, (503, true));
     }
-    assert!(scene.sent.lock().unwrap().is_empty());
+    assert!(scene.sent().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_api_server_is_a_reason_to_try_again_soon() {
     let scene = Scene::new(ServerState::Discovery).await;
-    let silent = tower::service_fn(|_: Request<KubeBody>| {
-        std::future::pending::<Result<Response<KubeBody>, Infallible>>()
-    });
+    let silent = ApiServer::default();
+    silent.fall_silent();
     let registry = Registry {
-        client: Client::new(silent, "default"),
+        client: silent.client("default"),
         view: Arc::clone(&scene.view),
         key: scene.key.clone().into(),
         boot_key: BootKey::new("system"),
@@ -351,7 +354,7 @@ struct Scene {
     view: Arc<View>,
     key: Key,
     tokenless: bool,
-    sent: Arc<Mutex<Vec<Value>>>,
+    server: ApiServer,
     stored: Mutex<Option<Arc<Registry>>>,
 }
 
@@ -374,7 +377,7 @@ impl Scene {
             view,
             key: Key::new(&[7; 32]).unwrap(),
             tokenless: false,
-            sent: Arc::default(),
+            server: api_server(),
             stored: Mutex::default(),
         }
     }
@@ -405,6 +408,7 @@ impl Scene {
         let mut configuration = ServerBootConfiguration::new("claim", spec);
         configuration.metadata.namespace = Some("tenant".to_owned());
         configuration.metadata.uid = Some(BOOT.to_owned());
+        scene.server.put(&configuration);
         let configuration = Event::InitApply(DeserializeGuard(Ok(configuration)));
         let list = [Event::Init, configuration, Event::InitDone];
         scene.view.configurations.follow(stream::iter(list.map(Ok))).await.unwrap_err();
@@ -426,7 +430,7 @@ impl Scene {
 
     /// What was written to the API server.
     fn sent(&self) -> Vec<Value> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.server.written().into_iter().map(|sent| sent.body).collect()
     }
 
     async fn post(&self, path: &str, body: &str) -> (StatusCode, String) {
@@ -452,7 +456,7 @@ impl Scene {
             return Arc::clone(registry);
         }
         let registry = Arc::new(Registry {
-            client: recording(&self.sent),
+            client: self.server.client("default"),
             view: Arc::clone(&self.view),
             key: self.key.clone().into(),
             boot_key: BootKey::new("system"),
@@ -467,32 +471,17 @@ impl Scene {
     }
 }
 
-/// An API server that keeps what it is sent, and answers with it.
-fn recording(sent: &Arc<Mutex<Vec<Value>>>) -> Client {
-    let sent = Arc::clone(sent);
-    let service = tower::service_fn(move |request: Request<KubeBody>| {
-        let sent = Arc::clone(&sent);
-        async move {
-            let is_read = request.method() == Method::GET;
-            let body = request.into_body().collect_bytes().await.unwrap();
-            if is_read {
-                let data = [("key".to_owned(), ByteString(BOOT_KEY.to_vec()))].into();
-                let secret = Secret { data: Some(data), ..Secret::default() };
-                let secret = serde_json::to_vec(&secret).unwrap();
-                return Ok::<_, Infallible>(Response::new(KubeBody::from(secret)));
-            }
-            let mut value: Value = serde_json::from_slice(&body).unwrap();
-            sent.lock().unwrap_or_else(PoisonError::into_inner).push(value.clone());
-            if value["spec"].is_null() {
-                value["spec"] = json!({ "serverRef": { "name": "server-a" } });
-            }
-            if value["metadata"].is_null() {
-                value["metadata"] = json!({});
-            }
-            Ok::<_, Infallible>(Response::new(KubeBody::from(value.to_string().into_bytes())))
-        }
-    });
-    Client::new(service, "default")
+/// It has the key of the boot-operator.
+fn api_server() -> ApiServer {
+    let metadata = ObjectMeta {
+        name: Some("boot-operator-ignition-key".to_owned()),
+        namespace: Some("system".to_owned()),
+        ..ObjectMeta::default()
+    };
+    let data = Some([("key".to_owned(), ByteString(BOOT_KEY.to_vec()))].into());
+    let server = ApiServer::default();
+    server.put(&Secret { metadata, data, ..Secret::default() });
+    server
 }
 
 fn report(uuid: &str) -> String {

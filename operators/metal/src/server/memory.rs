@@ -81,10 +81,6 @@ pub struct Memory {
     acted: Option<(Acted, Duration)>,
     /// When the status was last recorded.
     pub recorded: Option<Timestamp>,
-    /// A version of the object that has been written over: the cache is behind if it has it.
-    pub overwritten: Option<String>,
-    /// The boot that was prepared last, and when: the cache may not show it yet.
-    pub prepared: Option<(String, Timestamp)>,
 }
 
 impl Memories {
@@ -102,9 +98,7 @@ impl Memories {
     pub fn keep_to(&self, name: &str, machine: &Machine) {
         self.edit(name, |memory| {
             if memory.machine.as_ref().is_some_and(|known| known != machine) {
-                let (recorded, overwritten) = (memory.recorded, memory.overwritten.take());
-                let prepared = memory.prepared.take();
-                *memory = Memory { recorded, overwritten, prepared, ..Memory::default() };
+                *memory = Memory { recorded: memory.recorded, ..Memory::default() };
             }
             memory.machine.get_or_insert_with(|| machine.clone());
         });
@@ -278,14 +272,14 @@ mod tests {
                 memory.act(Step::Reset(ResetType::GracefulShutdown), now, true, None);
                 memory.survey(Inventory::default(), Timestamp::UNIX_EPOCH);
                 memory.read(destination("192.0.2.9"), reading(now.wall));
-                memory.overwritten = Some("7".to_owned());
+                memory.recorded = Some(now.wall);
             });
             memories.keep_to("a", &machine);
             let memory = memories.of("a");
             assert_eq!(memory.acted(now).is_some(), is_known, "{machine:?}");
             assert_eq!(memory.inventory.is_some(), is_known, "{machine:?}");
             assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");
-            assert!(memory.overwritten.is_some(), "that is of the object");
+            assert!(memory.recorded.is_some(), "that is of the object");
         }
     }
 

@@ -9,9 +9,9 @@ pub(crate) mod tests;
 
 pub use memory::{Machine, Memories, Memory, Now};
 
-use crate::{CAUGHT_UP, Context, Error, MANAGER, failure, view::ClaimKey};
+use crate::{Context, Error, failure, view::ClaimKey};
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt, runtime::events::EventType};
+use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
@@ -20,7 +20,7 @@ use metal_core::{
     server::{ClaimSeen, Decision, Departure, Failure, Observation, Settings, decide, departure},
 };
 use metal_runtime::{
-    record_status,
+    Written,
     work::{NOT_LISTED, Next, Work},
 };
 use std::sync::Arc;
@@ -45,10 +45,6 @@ pub async fn pass<C: Connect>(
     };
     if !ctx.view.is_ready() {
         return Ok(Next::After(NOT_LISTED));
-    }
-    let memory = ctx.memories.of(&name);
-    if memory.overwritten.is_some() && memory.overwritten == server.resource_version() {
-        return Ok(Next::After(CAUGHT_UP));
     }
     let (mut failure, is_going) =
         (failure(&work, &name), server.metadata.deletion_timestamp.is_some());
@@ -161,14 +157,8 @@ async fn carry_out<C: Connect>(
     write: Decision,
 ) -> Result<Next, Error> {
     match write {
-        Decision::Record(status) => {
-            record(ctx, server, &status).await?;
-            Ok(Next::After(CAUGHT_UP))
-        }
-        Decision::Configure(change) => {
-            change::carry_out(ctx, server, &change).await?;
-            Ok(Next::After(CAUGHT_UP))
-        }
+        Decision::Record(status) => Ok(record(ctx, server, &status).await?.into()),
+        Decision::Configure(change) => Ok(change::carry_out(ctx, server, &change).await?.into()),
         Decision::Act(step) => {
             act(ctx, server, step).await?;
             Ok(Next::Again)
@@ -177,12 +167,15 @@ async fn carry_out<C: Connect>(
     }
 }
 
-async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> Result<(), Error> {
-    let servers = Api::<Server>::all(ctx.client.clone());
-    record_status(&servers, server, status, MANAGER).await.map_err(Error::Record)?;
+async fn record<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    status: &ServerStatus,
+) -> Result<Written, Error> {
+    let recorded = ctx.writer(&ctx.view.servers).record_status(server, status).await;
+    let recorded = recorded.map_err(Error::Record)?;
     ctx.memories.edit(&server.name_any(), |memory| {
         memory.recorded = Some(Timestamp::now());
-        memory.overwritten = server.resource_version();
         if status.state != Some(ServerState::Initial) {
             memory.forget_inventory();
         }
@@ -191,7 +184,7 @@ async fn record<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) -> 
     if let Some(new) = status.state.as_ref().filter(|new| Some(*new) != old) {
         announce(ctx, server, old, new, status).await;
     }
-    Ok(())
+    Ok(recorded)
 }
 
 /// Tells of a new state: in the log always, as an event where a person has to act, or has asked for

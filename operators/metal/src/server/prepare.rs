@@ -1,7 +1,7 @@
 //! What one discovery needs: keys, ignition, boot configuration, in this order. The number of the
 //! attempt on the last one says that all of them are there.
 
-use crate::{Context, Error, MANAGER, keys, own};
+use crate::{Context, Error, keys, own};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -16,7 +16,7 @@ use metal_core::{
     ownership::owned_by,
     server::boot_id,
 };
-use metal_runtime::apply;
+use metal_runtime::Written;
 use std::collections::BTreeMap;
 
 /// How long a registration token is good at most. It is void before that, as soon as its boot is
@@ -33,7 +33,7 @@ pub(super) async fn discovery<C>(
     ctx: &Context<C>,
     server: &Server,
     attempt: u32,
-) -> Result<(), Error> {
+) -> Result<Written, Error> {
     let name = server.name_any();
     let keys = keys::generate(&format!("metal@{name}"))?;
     let registry = registry_url(ctx, server, attempt)?;
@@ -67,7 +67,11 @@ fn registry_url<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<St
     Ok(format!("{}/t/{}", ctx.discovery.registry_url, token.as_str()))
 }
 
-async fn configuration<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<(), Error> {
+async fn configuration<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    attempt: u32,
+) -> Result<Written, Error> {
     let name = server.name_any();
     let spec = ServerBootConfigurationSpec {
         server_ref: LocalObjectReference { name: name.clone() },
@@ -82,9 +86,9 @@ async fn configuration<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Re
         (annotation::DISCOVERY_ATTEMPT.to_owned(), attempt.to_string()),
     ]));
     let namespace = &ctx.settings.namespace;
-    let api = Api::<ServerBootConfiguration>::namespaced(ctx.client.clone(), namespace);
-    let applied = apply(&api, &configuration, MANAGER).await;
-    applied.map(drop).map_err(Error::write("ServerBootConfiguration"))
+    let configurations = ctx.writer_in(&ctx.view.configurations, namespace);
+    let applied = configurations.apply(&configuration).await;
+    applied.map_err(Error::write("ServerBootConfiguration"))
 }
 
 fn secret<C, const N: usize>(

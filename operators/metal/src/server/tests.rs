@@ -3,11 +3,9 @@
 use super::*;
 use crate::{DiscoveryBoot, MacPrefixes, View};
 use futures::stream;
-use http::{Request, Response};
 use kube::{
-    Client,
+    Api, Client,
     api::ObjectMeta,
-    client::Body,
     core::DeserializeGuard,
     runtime::{
         events::{Recorder, Reporter as Source},
@@ -26,20 +24,15 @@ use metal_core::{
     discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
     redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
 };
-use metal_runtime::{index::Index, report::Reporter};
+use metal_runtime::{index::Index, report::Reporter, testing::ApiServer};
 use serde_json::Value;
-use std::{
-    convert::Infallible,
-    fmt::Debug,
-    hash::Hash,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt::Debug, hash::Hash};
 use tokio::sync::{Semaphore, mpsc::channel};
 
 #[tokio::test]
 async fn new_server_is_recorded_and_its_machine_left_alone() {
     let scene = Scene::new(server(), None).await;
-    assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
+    assert_eq!(scene.pass().await.unwrap(), Next::Again);
     let [(request, body)] = scene.sent().try_into().unwrap();
     assert!(request.starts_with("PATCH /apis/metal.ironcore.dev/v1alpha1/servers/server-a/status"));
     assert_eq!(body["status"]["state"], "Discovery");
@@ -57,19 +50,42 @@ async fn recorded_server_gets_one_step_and_no_request() {
 }
 
 #[tokio::test]
-async fn pass_on_an_object_that_was_written_over_does_nothing() {
+async fn what_was_written_is_decided_on_at_once_however_late_the_watch_shows_it() {
     let scene = Scene::new(server(), None).await;
     scene.pass().await.unwrap();
-    assert_eq!(scene.sent().len(), 1);
-    assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
-    assert_eq!((scene.sent().len(), scene.bmc.steps().len()), (1, 0));
+    let stale = scene.ctx.view.servers.named(None, "server-a").unwrap();
+    assert_eq!(stale.status.as_ref().unwrap().state, Some(ServerState::Discovery));
+    // The watch is behind: what it shows now is what was there before.
+    show(&scene.ctx.view.servers, server()).await;
+    scene.pass().await.unwrap();
+    let requests: Vec<_> = scene.sent().into_iter().map(|(request, _)| request).collect();
+    assert_eq!(requests.len(), 4, "a status, two Secrets and a configuration: {requests:?}");
+    show(&scene.ctx.view.servers, server()).await;
+    scene.pass().await.unwrap();
+    assert_eq!(scene.sent().len(), 4, "{:?}", scene.sent());
+}
+
+#[tokio::test]
+async fn a_later_write_of_somebody_else_is_decided_on_and_not_what_we_wrote() {
+    let scene = Scene::new(server(), None).await;
+    scene.pass().await.unwrap();
+    let mut theirs = scene.server.object::<Server>(None, "server-a").unwrap();
+    theirs.metadata.resource_version = Some("99".to_owned());
+    theirs.status = None;
+    scene.server.put(&theirs);
+    show(&scene.ctx.view.servers, theirs).await;
+    scene.pass().await.unwrap();
+    let (request, body) = scene.sent().remove(1);
+    assert!(request.ends_with("/servers/server-a/status"), "{request}");
+    assert_eq!(body["metadata"]["resourceVersion"], "99");
 }
 
 #[tokio::test]
 async fn discovery_is_prepared_once_however_late_the_watch_shows_it() {
     let scene = Scene::recorded_with(None).await;
+    assert_eq!(scene.pass().await.unwrap(), Next::Again);
     for _ in 0..2 {
-        assert_eq!(scene.pass().await.unwrap(), Next::After(CAUGHT_UP));
+        assert!(matches!(scene.pass().await.unwrap(), Next::Rested(_)));
         let requests: Vec<_> = scene.sent().into_iter().map(|(request, _)| request).collect();
         assert_eq!(requests.len(), 3, "two Secrets and a configuration: {requests:?}");
     }
@@ -87,10 +103,7 @@ async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
 #[tokio::test]
 async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() {
     let mut scene = Scene::recorded().await;
-    let service = tower::service_fn(|_: Request<Body>| async {
-        Ok::<_, Infallible>(Response::new(Body::empty()))
-    });
-    let leases = Api::default_namespaced(Client::new(service, "default"));
+    let leases = Api::default_namespaced(ApiServer::default().client("default"));
     let candidate = metal_runtime::lease::Candidate::new(leases, "lease", "me");
     Arc::get_mut(&mut scene.ctx).unwrap().leadership = candidate.leadership();
     let error = scene.pass().await.unwrap_err();
@@ -133,7 +146,6 @@ async fn refused_credentials_are_recorded_and_not_tried_again() {
     let conditions = body["status"]["conditions"].as_array().unwrap().clone();
     assert!(conditions.iter().any(|c| c["reason"] == "Unauthorized"), "{conditions:?}");
     let calls = scene.bmc.calls();
-    scene.ctx.memories.edit("server-a", |memory| memory.overwritten = None);
     scene.pass().await.unwrap();
     assert_eq!(scene.bmc.calls(), calls, "asked again with the same credentials");
 }
@@ -162,13 +174,11 @@ async fn a_deleted_server_serves_its_claim_and_says_what_holds_it() {
     assert!(held["message"].as_str().unwrap().contains("delete the claim first"), "{held}");
 }
 
-type Sent = Arc<Mutex<Vec<(String, Value)>>>;
-
 struct Scene {
     ctx: Arc<Context<FakeBmc>>,
     work: Arc<Work<String>>,
     bmc: FakeBmc,
-    sent: Sent,
+    server: ApiServer,
 }
 
 impl Scene {
@@ -180,6 +190,11 @@ impl Scene {
         list(&view.claims, vec![]).await;
         list(&view.inventories, vec![]).await;
         list(&view.secrets, vec![secret()]).await;
+        let api = ApiServer::default();
+        api.put(&server);
+        if let Some(configuration) = &configuration {
+            api.put(configuration);
+        }
         list(&view.configurations, configuration.into_iter().collect()).await;
         list(&view.servers, vec![server]).await;
         let bmc = FakeBmc::new(SystemReading {
@@ -187,8 +202,7 @@ impl Scene {
             power: PowerState::Off,
             ..SystemReading::default()
         });
-        let sent = Sent::default();
-        let client = recording(&sent);
+        let client = api.client("default");
         let recorder = Recorder::new(client.clone(), Source::from("test"));
         let reporter = Reporter {
             controller: "server",
@@ -196,7 +210,7 @@ impl Scene {
             passes: prometheus_client::metrics::family::Family::default(),
         };
         let ctx = context(client, view, recorder, bmc.clone());
-        Self { ctx: Arc::new(ctx), work: Arc::new(Work::new(reporter)), bmc, sent }
+        Self { ctx: Arc::new(ctx), work: Arc::new(Work::new(reporter)), bmc, server: api }
     }
 
     /// A server in `Discovery` whose boot configuration is ready.
@@ -218,8 +232,10 @@ impl Scene {
         pass(Arc::clone(&self.ctx), Arc::clone(&self.work), "server-a".to_owned()).await
     }
 
+    /// What was written, other than events.
     fn sent(&self) -> Vec<(String, Value)> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let written = self.server.written().into_iter().filter(|sent| !sent.is_event());
+        written.map(|sent| (sent.request, sent.body)).collect()
     }
 }
 
@@ -271,27 +287,14 @@ where
     index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
 }
 
-/// An API server that keeps what it is sent, and answers with it.
-fn recording(sent: &Sent) -> Client {
-    let sent = Arc::clone(sent);
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let sent = Arc::clone(&sent);
-        async move {
-            let (head, body) = request.into_parts();
-            let bytes = body.collect_bytes().await.unwrap();
-            let mut value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let request = format!("{} {}", head.method, head.uri);
-            // Events are best effort, and not what these tests are about.
-            if !head.uri.path().contains("/events") {
-                sent.lock().unwrap_or_else(PoisonError::into_inner).push((request, value.clone()));
-            }
-            if value["spec"].is_null() {
-                value["spec"] = serde_json::json!({});
-            }
-            Ok::<_, Infallible>(Response::new(Body::from(value.to_string().into_bytes())))
-        }
-    });
-    Client::new(service, "default")
+/// The watch shows this object.
+async fn show<K, Key>(index: &Index<K, Key>, object: K)
+where
+    K: kube::Resource<DynamicType = ()> + Debug,
+    Key: Eq + Hash,
+{
+    let event = Event::Apply(DeserializeGuard(Ok(object)));
+    index.follow(stream::iter([Ok(event)])).await.unwrap_err();
 }
 
 fn server() -> Server {

@@ -29,7 +29,7 @@ pub fn bmcs() -> Bmcs {
 impl Recorder {
     /// Follows the BMC objects: which are there, and which have answered.
     pub(super) async fn follow_bmcs(&self) -> Result<(), Ended> {
-        follow(&self.client, &self.bmcs, |_| {}, |change| self.wake_by_bmc(&change)).await
+        follow(&self.client, &self.bmcs, |change| self.wake_by_bmc(&change)).await
     }
 
     /// A change may end an ambiguity, or make room for another address.

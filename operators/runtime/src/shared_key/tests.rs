@@ -1,72 +1,34 @@
 use super::*;
-use http::{Request, Response, StatusCode};
-use kube::client::Body;
-use serde_json::{Value, json};
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use crate::testing::ApiServer;
+use http::StatusCode;
+use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 /// An API server with one Secret.
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    secret: Option<Value>,
-    /// What every request is answered with; 0 is none at all.
-    status: Option<u16>,
-}
+struct Server(ApiServer);
 
 impl Server {
+    /// What every request is answered with; 0 is none at all.
     fn says(&self, status: Option<u16>) {
-        self.0.lock().unwrap().status = status;
+        match status {
+            Some(0) => self.0.fall_silent(),
+            code => self.0.fail(code.map(|code| StatusCode::from_u16(code).unwrap())),
+        }
     }
 
-    fn holds(&self, base64: &str) {
-        let secret = json!({"metadata": {"name": "key"}, "data": {"key": base64}});
-        self.0.lock().unwrap().secret = Some(secret);
+    fn holds(&self, key: &str) {
+        let metadata = ObjectMeta {
+            name: Some("key".to_owned()),
+            namespace: Some("system".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let data = [("key".to_owned(), ByteString(key.as_bytes().to_vec()))].into();
+        self.0.put(&Secret { metadata, data: Some(data), ..Secret::default() });
     }
 
     fn client(&self) -> Client {
-        let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
-        });
-        Client::new(service, "system")
+        self.0.client("system")
     }
-
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let body = body.collect_bytes().await.unwrap();
-        let status = self.0.lock().unwrap().status;
-        match status {
-            Some(0) => pending().await,
-            Some(code) => return reply(code, &failure(code)),
-            None => {}
-        }
-        let mut state = self.0.lock().unwrap();
-        if head.method == "POST" {
-            let secret: Value = serde_json::from_slice(&body).unwrap();
-            state.secret = Some(secret.clone());
-            return reply(201, &secret);
-        }
-        match &state.secret {
-            Some(secret) => reply(200, secret),
-            None => reply(404, &failure(404)),
-        }
-    }
-}
-
-fn failure(code: u16) -> Value {
-    let reason = if code == 404 { "NotFound" } else { "" };
-    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""})
-}
-
-fn reply(code: u16, body: &Value) -> Response<Body> {
-    let status = StatusCode::from_u16(code).unwrap();
-    Response::builder().status(status).body(Body::from(body.to_string().into_bytes())).unwrap()
 }
 
 /// A key of one byte at least.
@@ -98,7 +60,7 @@ async fn while_the_api_server_is_silent_the_file_counts_and_without_one_there_is
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     let server = Server::default();
-    server.holds("YXBp");
+    server.holds("api");
     for silence in [0, 429, 500, 503] {
         server.says(Some(silence));
         std::fs::remove_file(&path).ok();
@@ -118,7 +80,7 @@ async fn while_the_api_server_is_silent_the_file_counts_and_without_one_there_is
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_comes_back_replaces_the_key_of_the_file() {
     let server = Server::default();
-    server.holds("YXBp");
+    server.holds("api");
     server.says(Some(0));
     let late = Deferred::from(b"file".to_vec());
     let key = key_of(&server, None);

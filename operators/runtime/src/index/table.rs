@@ -1,0 +1,327 @@
+//! The objects of an index, and what becomes of them.
+//!
+//! A write is seen at once: what it returned stands in for the object until the watch has caught up.
+//! Two things must never happen. What was there before a write must not come back, however late the
+//! watch is; and what others did after it must not be hidden, be it another write, a deletion, or a
+//! new object of the same name. So of one object the versions decide: an event of an older one is
+//! late, any other ends the stay of the write. A list that began after the write had returned knows
+//! more than it.
+
+use super::{Change, Name, name_of, version::Version};
+use kube::{Resource, api::ObjectMeta, core::DeserializeGuard};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a write stays that a list of the same moment does not have. The watch tells of it within
+/// moments if the list was taken before it; otherwise somebody has deleted the object since, and
+/// nobody will ever tell.
+const DOUBT: Duration = Duration::from_secs(30);
+
+/// The objects of one kind.
+#[derive(Debug)]
+pub(super) struct Table<K, Key> {
+    pub(super) by_name: HashMap<Name, Arc<K>>,
+    pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
+    /// Objects that are there, and do not parse.
+    pub(super) withdrawn: HashSet<Name>,
+    /// Whether this came of the API server, at least once.
+    pub(super) is_listed: bool,
+    /// Our own writes that the watch has not shown yet.
+    unseen: HashMap<Name, Unseen<K>>,
+    /// The latest version that list and watch have shown, of whatever object. A watch tells of all
+    /// objects of a resource in the order of their versions, and is resumed by the last one.
+    shown: Option<Version>,
+    /// How many lists have begun.
+    lists: u64,
+}
+
+/// A write of ours that the watch has not shown yet. What it made is in the tables.
+#[derive(Debug)]
+struct Unseen<K> {
+    uid: Option<String>,
+    version: Version,
+    /// It deleted the object, which is in no table any more.
+    is_gone: bool,
+    /// What was last told to be there.
+    told: Option<Arc<K>>,
+    /// How many lists had begun when it returned.
+    list: u64,
+    /// A list does not have it: until when it stays.
+    until: Option<Instant>,
+}
+
+impl<K> Unseen<K> {
+    /// Whether the watch shows what was there before the write.
+    fn is_ahead_of(&self, shown: &ObjectMeta) -> bool {
+        let is_dead = self.is_gone && self.uid.is_some() && self.uid == shown.uid;
+        is_dead || Version::of(shown).is_some_and(|shown| shown < self.version)
+    }
+}
+
+/// What an event made of a table.
+pub(super) enum Outcome<K> {
+    Applied { old: Option<Arc<K>>, new: Arc<K> },
+    Removed(Arc<K>),
+    Unreadable { meta: Box<ObjectMeta>, error: String },
+}
+
+impl<K> Outcome<K> {
+    pub(super) fn tell(&self, on_change: &mut impl FnMut(Change<'_, K>)) {
+        on_change(match self {
+            Self::Applied { old, new } => Change::Applied { old: old.as_ref(), new },
+            Self::Removed(old) => Change::Removed(old),
+            Self::Unreadable { meta, error } => Change::Unreadable { meta, error },
+        });
+    }
+}
+
+impl<K, Key> Default for Table<K, Key> {
+    fn default() -> Self {
+        Self {
+            by_name: HashMap::new(),
+            by_key: HashMap::new(),
+            withdrawn: HashSet::new(),
+            is_listed: false,
+            unseen: HashMap::new(),
+            shown: None,
+            lists: 0,
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
+    /// Puts in what a list or a watch has of an object; `None` if it is older than a write of ours.
+    pub(super) fn show(
+        &mut self,
+        object: DeserializeGuard<K>,
+        keys_of: fn(&K) -> Vec<Key>,
+    ) -> Option<Outcome<K>> {
+        let name = name_of(object.meta());
+        self.saw(object.meta());
+        if self.unseen.get(&name).is_some_and(|unseen| unseen.is_ahead_of(object.meta())) {
+            return None;
+        }
+        let told = self.unseen.remove(&name).map(|unseen| unseen.told);
+        let there = self.remove(&name, keys_of);
+        self.withdrawn.remove(&name);
+        Some(match object.0 {
+            Ok(object) => {
+                let new = Arc::new(object);
+                self.insert(name, Arc::clone(&new), keys_of);
+                Outcome::Applied { old: told.unwrap_or(there), new }
+            }
+            Err(broken) => {
+                let error = broken.error;
+                tracing::warn!(error, object = name.1, "object withdrawn: unreadable");
+                self.withdrawn.insert(name);
+                Outcome::Unreadable { meta: Box::new(broken.metadata), error }
+            }
+        })
+    }
+
+    /// Takes an object away that the watch shows as deleted. The one that was written is gone for
+    /// good; one of the same name before it may be meant.
+    pub(super) fn show_deleted(
+        &mut self,
+        meta: &ObjectMeta,
+        keys_of: fn(&K) -> Vec<Key>,
+    ) -> Option<Outcome<K>> {
+        let name = name_of(meta);
+        self.saw(meta);
+        let is_late = |unseen: &Unseen<K>| unseen.uid != meta.uid && unseen.is_ahead_of(meta);
+        if self.unseen.get(&name).is_some_and(is_late) {
+            return None;
+        }
+        let told = self.unseen.remove(&name).and_then(|unseen| unseen.told);
+        let there = self.remove(&name, keys_of);
+        let was_withdrawn = self.withdrawn.remove(&name);
+        match told.or(there) {
+            Some(old) => Some(Outcome::Removed(old)),
+            None if was_withdrawn => Some(gone(meta.clone())),
+            None => None,
+        }
+    }
+
+    /// Puts in what a write returned, unless the watch was faster. Tells whether this is shown now,
+    /// or something later.
+    pub(super) fn overlay(&mut self, object: Arc<K>, keys_of: fn(&K) -> Vec<Key>) -> bool {
+        let (name, uid) = (name_of(object.meta()), object.meta().uid.clone());
+        let Some(version) = Version::of(object.meta()) else { return false };
+        let there = self.by_name.get(&name);
+        let is_dead = |unseen: &Unseen<K>| unseen.is_gone && unseen.uid == uid;
+        if self.unseen.get(&name).is_some_and(is_dead) {
+            return true;
+        }
+        // What the watch has gone past without leaving it here has been deleted since.
+        let shown = there.map_or(self.shown.clone(), |there| Version::of(there.meta()));
+        let order = match shown {
+            Some(shown) => version.partial_cmp(&shown),
+            None => Some(Ordering::Greater).filter(|_| there.is_none()),
+        };
+        if order != Some(Ordering::Greater) {
+            return order.is_some();
+        }
+        let there = there.cloned();
+        let told = self.unseen.remove(&name).map_or(there, |unseen| unseen.told);
+        self.remove(&name, keys_of);
+        self.withdrawn.remove(&name);
+        self.insert(name.clone(), object, keys_of);
+        let list = self.lists;
+        let unseen = Unseen { uid, version, is_gone: false, told, list, until: None };
+        self.unseen.insert(name, unseen);
+        true
+    }
+
+    /// Takes an object away that a write has deleted for good.
+    pub(super) fn overlay_deletion(
+        &mut self,
+        seen: &ObjectMeta,
+        keys_of: fn(&K) -> Vec<Key>,
+    ) -> bool {
+        let name = name_of(seen);
+        let is_it = |there: &&Arc<K>| there.meta().uid == seen.uid;
+        let Some(there) = self.by_name.get(&name).filter(is_it).cloned() else { return true };
+        let version = Version::of(there.meta()).filter(|_| seen.uid.is_some());
+        let Some(version) = version else { return false };
+        let uid = there.meta().uid.clone();
+        let told = self.unseen.remove(&name).map_or(Some(there), |unseen| unseen.told);
+        self.remove(&name, keys_of);
+        let list = self.lists;
+        let unseen = Unseen { uid, version, is_gone: true, told, list, until: None };
+        self.unseen.insert(name, unseen);
+        true
+    }
+
+    /// Has these until the first list; whether that is still to come.
+    pub(super) fn presume(&mut self, next: Self) -> bool {
+        if !self.is_listed {
+            *self = Self { lists: self.lists, ..next };
+        }
+        !self.is_listed
+    }
+
+    /// A list begins: writes that return from now on may be missing in it.
+    pub(super) fn begin_list(&mut self) {
+        self.lists += 1;
+    }
+
+    /// Has what a list brought, and of our own writes what it cannot have had.
+    pub(super) fn replace(
+        &mut self,
+        mut next: Self,
+        keys_of: fn(&K) -> Vec<Key>,
+    ) -> Vec<Outcome<K>> {
+        (next.is_listed, next.lists) = (true, self.lists);
+        let mut old = std::mem::replace(self, next);
+        for (name, unseen) in std::mem::take(&mut old.unseen) {
+            self.settle(name, unseen, &mut old, keys_of);
+        }
+        let applied = self.by_name.iter().filter(|(name, _)| !self.unseen.contains_key(*name));
+        let applied = applied.map(|(name, new)| Outcome::Applied {
+            old: old.by_name.get(name).cloned(),
+            new: Arc::clone(new),
+        });
+        let removed = old.by_name.iter().filter(|(name, _)| !self.by_name.contains_key(*name));
+        let removed = removed.map(|(_, old)| Outcome::Removed(Arc::clone(old)));
+        let is_gone =
+            |name: &&Name| !self.by_name.contains_key(*name) && !self.withdrawn.contains(*name);
+        let forgotten = old.withdrawn.iter().filter(is_gone).map(|(namespace, name)| {
+            let (name, namespace) = (Some(name.clone()), namespace.clone());
+            gone(ObjectMeta { name, namespace, ..ObjectMeta::default() })
+        });
+        applied.chain(removed).chain(forgotten).collect()
+    }
+
+    /// Decides between a new list and a write that had not been seen until then.
+    fn settle(
+        &mut self,
+        name: Name,
+        unseen: Unseen<K>,
+        old: &mut Self,
+        keys_of: fn(&K) -> Vec<Key>,
+    ) {
+        let there = self.by_name.get(&name);
+        let is_missing = there.is_none() && !self.withdrawn.contains(&name);
+        let is_older = match there {
+            Some(there) => unseen.is_ahead_of(there.meta()),
+            // A list that shows anything later than the write was taken after it.
+            None => {
+                is_missing
+                    && !unseen.is_gone
+                    && !self.shown.as_ref().is_some_and(|shown| *shown > unseen.version)
+            }
+        };
+        if unseen.list == self.lists && is_older {
+            self.remove(&name, keys_of);
+            if let Some(ours) = old.by_name.remove(&name) {
+                self.insert(name.clone(), ours, keys_of);
+            }
+            let until = is_missing.then(|| Instant::now() + DOUBT);
+            self.unseen.insert(name, Unseen { until, ..unseen });
+            return;
+        }
+        match unseen.told {
+            Some(told) => drop(old.by_name.insert(name, told)),
+            None if !is_missing => drop(old.by_name.remove(&name)),
+            None => {}
+        }
+    }
+
+    /// When the first write that a list does not have is given up.
+    pub(super) fn doubted_until(&self) -> Option<Instant> {
+        self.unseen.values().filter_map(|unseen| unseen.until).min()
+    }
+
+    /// Gives up what no list has, and no watch has told of in time, or in its turn.
+    pub(super) fn give_up(&mut self, now: Instant, keys_of: fn(&K) -> Vec<Key>) -> Vec<Outcome<K>> {
+        let shown = self.shown.clone();
+        let is_over = |unseen: &Unseen<K>| {
+            let is_past = shown.as_ref().is_some_and(|shown| *shown > unseen.version);
+            unseen.until.is_some_and(|until| until <= now || is_past)
+        };
+        let over: Vec<_> = self.unseen.extract_if(|_, unseen| is_over(unseen)).collect();
+        let removed = over.into_iter().filter_map(|(name, unseen)| {
+            let there = self.remove(&name, keys_of);
+            unseen.told.or(there).map(Outcome::Removed)
+        });
+        removed.collect()
+    }
+
+    fn saw(&mut self, meta: &ObjectMeta) {
+        if let Some(version) = Version::of(meta)
+            && self.shown.as_ref().is_none_or(|shown| *shown < version)
+        {
+            self.shown = Some(version);
+        }
+    }
+
+    fn insert(&mut self, name: Name, object: Arc<K>, keys_of: fn(&K) -> Vec<Key>) {
+        for key in keys_of(&object) {
+            self.by_key.entry(key).or_default().push(Arc::clone(&object));
+        }
+        self.by_name.insert(name, object);
+    }
+
+    fn remove(&mut self, name: &Name, keys_of: fn(&K) -> Vec<Key>) -> Option<Arc<K>> {
+        let old = self.by_name.remove(name)?;
+        for key in keys_of(&old) {
+            if let Some(objects) = self.by_key.get_mut(&key) {
+                objects.retain(|other| !Arc::ptr_eq(other, &old));
+                if objects.is_empty() {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+        Some(old)
+    }
+}
+
+fn gone<K>(meta: ObjectMeta) -> Outcome<K> {
+    Outcome::Unreadable { meta: Box::new(meta), error: super::GONE.to_owned() }
+}

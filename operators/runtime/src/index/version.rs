@@ -1,0 +1,50 @@
+//! Resource versions, as far as they can be compared.
+
+use kube::api::ObjectMeta;
+use std::cmp::Ordering;
+
+/// The resource version of an object. Those of one resource are decimal numbers that grow with every
+/// write to any of its objects: Kubernetes guarantees it from 1.35 on, and etcd has always made it
+/// so. Those that are no numbers are the same or not, and no more can be said of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version(String);
+
+impl Version {
+    /// That of an object, if it has one.
+    pub(super) fn of(meta: &ObjectMeta) -> Option<Self> {
+        meta.resource_version.clone().filter(|version| !version.is_empty()).map(Self)
+    }
+
+    /// A decimal number of any length is the larger, the longer it is.
+    fn as_number(&self) -> Option<(usize, &str)> {
+        let is_number = !self.0.starts_with('0') && self.0.bytes().all(|it| it.is_ascii_digit());
+        is_number.then_some((self.0.len(), &self.0))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if self == other {
+            return Some(Ordering::Equal);
+        }
+        Some(self.as_number()?.cmp(&other.as_number()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers_or_not_at_all() {
+        let compare = |a: &str, b: &str| Version(a.into()).partial_cmp(&Version(b.into()));
+        assert_eq!(compare("9", "10"), Some(Ordering::Less));
+        let long = "9".repeat(30);
+        assert_eq!(compare(&long, "10"), Some(Ordering::Greater));
+        assert_eq!(compare("0x", "0x"), Some(Ordering::Equal));
+        for (a, b) in [("07", "8"), ("7", "8a"), ("a", "b"), ("-1", "8"), ("0", "8")] {
+            assert_eq!(compare(a, b), None, "{a} {b}");
+        }
+        assert_eq!(Version::of(&ObjectMeta::default()), None);
+    }
+}

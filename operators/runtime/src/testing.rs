@@ -1,0 +1,301 @@
+//! An API server for tests: it has objects, remembers what it was asked, and fails when it is told to.
+//!
+//! It knows no schema, no watch, and who owns which field no better than this: what is applied replaces the
+//! status, or the spec and those parts of the metadata that it names.
+
+use http::{Method, Request, Response, StatusCode};
+use kube::{Client, Resource, client::Body};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// One request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// Method and path, without the query.
+    pub request: String,
+    /// The query.
+    pub query: String,
+    /// The body; null if there is none.
+    pub body: Value,
+}
+
+impl Sent {
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        self.request.starts_with("GET ")
+    }
+
+    /// Whether it tells of an event, which is best effort.
+    pub fn is_event(&self) -> bool {
+        self.request.ends_with("/events") || self.request.contains("/events/")
+    }
+}
+
+/// The API server. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct ApiServer(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    sent: Vec<Sent>,
+    /// How every request is answered, instead of what it asks for.
+    fails: Option<StatusCode>,
+    /// No request is answered at all.
+    is_silent: bool,
+    version: u64,
+}
+
+/// The answer to a request that is refused.
+type Refused = (StatusCode, &'static str);
+
+impl ApiServer {
+    /// A client of it, with this default namespace.
+    pub fn client(&self, namespace: &str) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        Client::new(service, namespace)
+    }
+
+    /// Has this object, as it is: a version that it has is kept.
+    pub fn put<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let meta = object.meta();
+        let path = path::<K>(meta.namespace.as_deref(), meta.name.as_deref().unwrap_or_default());
+        let version = meta.resource_version.as_deref().and_then(|it| it.parse().ok());
+        let mut state = self.locked();
+        state.version = state.version.max(version.unwrap_or_default());
+        let mut object = serde_json::to_value(object).unwrap_or_default();
+        if version.is_none() {
+            state.stamp(&mut object);
+        }
+        state.objects.insert(path, object);
+    }
+
+    /// The object of this name, as it is there.
+    pub fn object<K>(&self, namespace: Option<&str>, name: &str) -> Option<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        let object = self.locked().objects.get(&path::<K>(namespace, name))?.clone();
+        serde_json::from_value(object).ok()
+    }
+
+    /// Somebody else deletes it.
+    pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
+        self.locked().objects.remove(&path::<K>(namespace, name));
+    }
+
+    /// From now on every request is answered by this; `None` ends that, and silence.
+    pub fn fail(&self, code: Option<StatusCode>) {
+        let mut state = self.locked();
+        (state.fails, state.is_silent) = (code, false);
+    }
+
+    /// From now on no request is answered.
+    pub fn fall_silent(&self) {
+        self.locked().is_silent = true;
+    }
+
+    /// What it was asked, in order.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.locked().sent.clone()
+    }
+
+    /// As [`Self::sent`], without what only reads.
+    pub fn written(&self) -> Vec<Sent> {
+        self.sent().into_iter().filter(|sent| !sent.is_read()).collect()
+    }
+
+    /// Forgets what it was asked.
+    pub fn forget(&self) {
+        self.locked().sent.clear();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default());
+        let request = format!("{} {path}", head.method);
+        let sent = Sent { request, query: query.to_owned(), body: body.clone() };
+        self.locked().sent.push(sent);
+        if self.locked().is_silent {
+            return std::future::pending().await;
+        }
+        let mut state = self.locked();
+        let answer = match state.fails {
+            Some(code) => Err((code, "InternalError")),
+            None => state.carry_out(&head.method, &path, query.contains("force="), body),
+        };
+        let (code, answer) = match answer {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err((code, reason)) => (code, failure(code, reason)),
+        };
+        let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+        *response.status_mut() = code;
+        response
+    }
+}
+
+impl State {
+    fn carry_out(
+        &mut self,
+        method: &Method,
+        path: &str,
+        applies: bool,
+        body: Value,
+    ) -> Result<Value, Refused> {
+        match *method {
+            Method::GET => self.read(path),
+            Method::POST => self.create(path, body),
+            Method::DELETE => self.delete(path, &body["preconditions"]),
+            _ => self.patch(path, applies, &body),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Value, Refused> {
+        if let Some(object) = self.objects.get(path) {
+            return Ok(object.clone());
+        }
+        let is_in = |(key, _): &(&String, &Value)| {
+            key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let items: Vec<_> = self.objects.iter().filter(is_in).map(|(_, object)| object).collect();
+        // A kind that has no objects is not served.
+        if items.is_empty() {
+            return Err((StatusCode::NOT_FOUND, "NotFound"));
+        }
+        Ok(json!({ "metadata": { "resourceVersion": self.version.to_string() }, "items": items }))
+    }
+
+    fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Refused> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{path}/{name}");
+        if !name.is_empty() && self.objects.contains_key(&path) {
+            return Err((StatusCode::CONFLICT, "AlreadyExists"));
+        }
+        self.stamp(&mut object);
+        if !name_of(&object).is_empty() {
+            self.objects.insert(path, object.clone());
+        }
+        Ok(object)
+    }
+
+    fn patch(&mut self, path: &str, applies: bool, body: &Value) -> Result<Value, Refused> {
+        let (path, is_status) = match path.strip_suffix("/status") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        let there = self.objects.get(path).cloned();
+        let mut object = match there.clone() {
+            Some(object) => object,
+            None if applies && !is_status => json!({ "metadata": {} }),
+            None => return Err((StatusCode::NOT_FOUND, "NotFound")),
+        };
+        let meta = |field: &str| &body["metadata"][field];
+        for (field, expected) in
+            [("resourceVersion", meta("resourceVersion")), ("uid", meta("uid"))]
+        {
+            if !expected.is_null() && *expected != object["metadata"][field] {
+                return Err((StatusCode::CONFLICT, "Conflict"));
+            }
+        }
+        for (field, value) in body.as_object().into_iter().flatten() {
+            match (field.as_str(), is_status, applies) {
+                ("status", true, true) | ("spec", false, true) => object[field] = value.clone(),
+                ("status", true, false) | ("spec" | "metadata", false, _) => {
+                    merge(&mut object[field], value);
+                }
+                ("status" | "spec" | "metadata", ..) => {}
+                _ => object[field] = value.clone(),
+            }
+        }
+        if let (Some(there), Some(metadata)) = (&there, object["metadata"].as_object_mut()) {
+            metadata
+                .insert("resourceVersion".to_owned(), there["metadata"]["resourceVersion"].clone());
+        }
+        if there.as_ref() != Some(&object) {
+            self.stamp(&mut object);
+        }
+        self.objects.insert(path.to_owned(), object.clone());
+        Ok(object)
+    }
+
+    fn delete(&mut self, path: &str, preconditions: &Value) -> Result<Value, Refused> {
+        let Some(object) = self.objects.get(path) else {
+            return Err((StatusCode::NOT_FOUND, "NotFound"));
+        };
+        for field in ["uid", "resourceVersion"] {
+            let expected = &preconditions[field];
+            if !expected.is_null() && *expected != object["metadata"][field] {
+                return Err((StatusCode::CONFLICT, "Conflict"));
+            }
+        }
+        let mut object = object.clone();
+        let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|it| !it.is_empty());
+        if is_held {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            self.stamp(&mut object);
+            self.objects.insert(path.to_owned(), object.clone());
+            return Ok(object);
+        }
+        self.objects.remove(path);
+        Ok(json!({ "kind": "Status", "status": "Success" }))
+    }
+
+    /// Gives an object its next version, and a UID if it has none.
+    fn stamp(&mut self, object: &mut Value) {
+        self.version += 1;
+        let metadata = &mut object["metadata"];
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        if metadata["uid"].is_null() {
+            metadata["uid"] = json!(format!("uid-of-{}", self.version));
+        }
+    }
+}
+
+fn path<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> String {
+    format!("{}/{name}", K::url_path(&(), namespace))
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (field, value) in patch {
+        if value.is_null() {
+            into.as_object_mut().map(|into| into.remove(field));
+        } else {
+            merge(&mut into[field], value);
+        }
+    }
+}
+
+fn failure(code: StatusCode, reason: &str) -> Value {
+    let code = code.as_u16();
+    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": ""})
+}

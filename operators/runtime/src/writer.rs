@@ -1,0 +1,332 @@
+//! Writes of objects that are in an index: what a write returns is seen there at once.
+
+use crate::{
+    MetadataChange, apply,
+    apply::{Deletion, delete},
+    apply_status,
+    index::Index,
+    patch_annotations, patch_metadata, patch_object, patch_spec, record_status,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Resource,
+    api::{PostParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
+
+/// Writes objects of kind `K`, of one namespace or of the cluster, as one field manager.
+#[derive(Clone, Debug)]
+pub struct Writer<'a, K, Key> {
+    api: Api<K>,
+    index: &'a Index<K, Key>,
+    manager: &'a str,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The index shows what was written, or something later: who decides again decides on that.
+    Seen,
+    /// The index shows what it showed before, because nothing was changed, or because nobody can say
+    /// which of two versions is the later one.
+    Unseen,
+    /// The object is not there any more: the watch tells of that.
+    Gone,
+}
+
+impl<'a, K, Key> Writer<'a, K, Key>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    Key: Eq + Hash,
+{
+    /// Writes by `api` what is in `index`.
+    pub fn new(api: Api<K>, index: &'a Index<K, Key>, manager: &'a str) -> Self {
+        Self { api, index, manager }
+    }
+
+    /// Where the objects are read that the index may not have yet.
+    pub fn api(&self) -> &Api<K> {
+        &self.api
+    }
+
+    /// As [`record_status`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn record_status<S>(&self, seen: &K, status: &S) -> Result<Written, kube::Error>
+    where
+        S: Serialize + Debug + Sync,
+    {
+        let written = record_status(&self.api, seen, status, self.manager).await?;
+        Ok(self.wrote(version(seen.meta()), written))
+    }
+
+    /// As [`apply_status`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn apply_status<S>(&self, seen: &K, status: &S) -> Result<Written, kube::Error>
+    where
+        S: Serialize + Debug + Sync,
+    {
+        let written = apply_status(&self.api, seen, status, self.manager).await?;
+        Ok(self.wrote(version(seen.meta()), written))
+    }
+
+    /// As [`patch_spec`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn patch_spec<S>(&self, seen: &K, spec: &S) -> Result<Written, kube::Error>
+    where
+        S: Serialize + Debug + Sync,
+    {
+        let written = patch_spec(&self.api, seen, spec, self.manager).await?;
+        Ok(self.wrote(version(seen.meta()), written))
+    }
+
+    /// As [`patch_object`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn patch<S>(
+        &self,
+        seen: &K,
+        change: &MetadataChange<'_>,
+        spec: &S,
+    ) -> Result<Written, kube::Error>
+    where
+        S: Serialize + Debug + Sync,
+    {
+        let written = patch_object(&self.api, seen, change, spec, self.manager).await?;
+        Ok(self.wrote(version(seen.meta()), written))
+    }
+
+    /// As [`patch_annotations`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn patch_annotations(
+        &self,
+        seen: &K,
+        annotations: &BTreeMap<&str, Option<&str>>,
+    ) -> Result<Written, kube::Error> {
+        let written = patch_annotations(&self.api, seen, annotations, self.manager).await?;
+        Ok(self.wrote(version(seen.meta()), written))
+    }
+
+    /// As [`patch_metadata`]; what is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn patch_metadata(
+        &self,
+        seen: &ObjectMeta,
+        change: &MetadataChange<'_>,
+    ) -> Result<Written, kube::Error> {
+        let new = match patch_metadata(&self.api, seen, change, self.manager).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Written::Gone),
+            new => new?,
+        };
+        let is_news = version(&new) != version(seen);
+        let is_shown = self.index.wrote_metadata(seen, new);
+        Ok(if is_news && is_shown { Written::Seen } else { Written::Unseen })
+    }
+
+    /// Adds a finalizer to the object `seen`; what is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn add_finalizer(&self, seen: &K, name: &str) -> Result<Written, kube::Error> {
+        let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
+        finalizers.push(name.to_owned());
+        self.set_finalizers(seen, &finalizers).await
+    }
+
+    /// Removes a finalizer from the object `seen`, if it has it; what is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn remove_finalizer(&self, seen: &K, name: &str) -> Result<Written, kube::Error> {
+        let mut finalizers = seen.meta().finalizers.clone().unwrap_or_default();
+        let before = finalizers.len();
+        finalizers.retain(|known| known != name);
+        if finalizers.len() == before {
+            return Ok(Written::Unseen);
+        }
+        self.set_finalizers(seen, &finalizers).await
+    }
+
+    async fn set_finalizers(
+        &self,
+        seen: &K,
+        finalizers: &[String],
+    ) -> Result<Written, kube::Error> {
+        let change = MetadataChange { finalizers: Some(finalizers), ..MetadataChange::default() };
+        self.patch_metadata(seen.meta(), &change).await
+    }
+
+    /// As [`apply`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn apply(&self, object: &K) -> Result<Written, kube::Error> {
+        let meta = object.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let there = self.index.named(meta.namespace.as_deref(), name);
+        let written = apply(&self.api, object, self.manager).await?;
+        Ok(self.wrote(there.as_deref().and_then(|there| version(there.meta())), written))
+    }
+
+    /// Creates an object. What is there already stays as it is: the watch tells of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn create(&self, object: &K) -> Result<Written, kube::Error> {
+        let field_manager = Some(self.manager.to_owned());
+        let params = PostParams { field_manager, ..PostParams::default() };
+        match self.api.create(&params, object).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Written::Unseen),
+            created => Ok(self.wrote(None, created?)),
+        }
+    }
+
+    /// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn delete_seen(&self, seen: &ObjectMeta) -> Result<Written, kube::Error> {
+        let resource_version = seen.resource_version.clone();
+        self.delete_if(seen, Preconditions { uid: seen.uid.clone(), resource_version }).await
+    }
+
+    /// Deletes an object, however it has changed since, and not one that has taken its name. What is
+    /// gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn delete(&self, seen: &ObjectMeta) -> Result<Written, kube::Error> {
+        self.delete_if(seen, Preconditions { uid: seen.uid.clone(), resource_version: None }).await
+    }
+
+    async fn delete_if(
+        &self,
+        seen: &ObjectMeta,
+        preconditions: Preconditions,
+    ) -> Result<Written, kube::Error> {
+        Ok(match delete(&self.api, seen, preconditions).await? {
+            Deletion::Held(object) => self.wrote(version(seen), object),
+            Deletion::Done | Deletion::Absent if self.index.deleted(seen) => Written::Seen,
+            Deletion::Done | Deletion::Absent => Written::Unseen,
+        })
+    }
+
+    fn wrote(&self, before: Option<&str>, written: K) -> Written {
+        let is_news = before.is_none() || version(written.meta()) != before;
+        let is_shown = self.index.wrote(written);
+        if is_news && is_shown { Written::Seen } else { Written::Unseen }
+    }
+}
+
+fn version(meta: &ObjectMeta) -> Option<&str> {
+    meta.resource_version.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ApiServer;
+    use futures::stream;
+    use k8s_openapi::api::core::v1::{Node, NodeStatus};
+    use kube::{ResourceExt, core::DeserializeGuard, runtime::watcher::Event};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn one_finalizer_comes_and_goes_and_all_others_stay() {
+        let (server, index, manager) = seen().await;
+        let there = || index.named(None, "n1").unwrap();
+        let nodes = Writer::new(Api::all(server.client("default")), &index, manager);
+        assert_eq!(nodes.add_finalizer(&there(), "ours").await.unwrap(), Written::Seen);
+        assert_eq!(there().finalizers(), ["theirs", "ours"]);
+        assert_eq!(nodes.remove_finalizer(&there(), "other").await.unwrap(), Written::Unseen);
+        assert_eq!(server.written().len(), 1, "it is not there");
+        assert_eq!(nodes.remove_finalizer(&there(), "ours").await.unwrap(), Written::Seen);
+        assert_eq!(there().finalizers(), ["theirs"]);
+        let patch = server.written().pop().unwrap();
+        let expected = json!({"metadata": {"resourceVersion": "8", "finalizers": ["theirs"]}});
+        assert_eq!((patch.request.as_str(), patch.body), ("PATCH /api/v1/nodes/n1", expected));
+    }
+
+    #[tokio::test]
+    async fn what_a_write_returned_is_in_the_index_and_what_changed_nothing_is_no_news() {
+        let (server, index, manager) = seen().await;
+        let nodes = Writer::new(Api::all(server.client("default")), &index, manager);
+        let there = || index.named(None, "n1").unwrap();
+        let status = NodeStatus { phase: Some("Running".to_owned()), ..NodeStatus::default() };
+        for written in [Written::Seen, Written::Unseen] {
+            assert_eq!(nodes.apply_status(&there(), &status).await.unwrap(), written);
+            assert_eq!(there().status.as_ref(), Some(&status));
+        }
+        let cordon = json!({ "unschedulable": true });
+        assert_eq!(nodes.patch_spec(&there(), &cordon).await.unwrap(), Written::Seen);
+        let changes = BTreeMap::from([("set", Some("yes"))]);
+        assert_eq!(nodes.patch_annotations(&there(), &changes).await.unwrap(), Written::Seen);
+        let change = MetadataChange { labels: [("a", Some("b"))].into(), ..Default::default() };
+        assert_eq!(nodes.patch(&there(), &change, &json!({})).await.unwrap(), Written::Seen);
+        let now = there();
+        assert_eq!((&now.annotations()["set"], &now.labels()["a"]), (&"yes".into(), &"b".into()));
+        assert_eq!(now.resource_version(), Some("11".to_owned()));
+        assert!(now.spec.as_ref().unwrap().unschedulable.unwrap() && now.status.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_made_or_deleted_is_seen_at_once_and_what_was_there_before_stays() {
+        let (server, index, manager) = seen().await;
+        let nodes = Writer::new(Api::all(server.client("default")), &index, manager);
+        let mut node = Node::default();
+        node.metadata.name = Some("n2".to_owned());
+        assert_eq!(nodes.create(&node).await.unwrap(), Written::Seen);
+        assert_eq!(nodes.create(&node).await.unwrap(), Written::Unseen);
+        let made = index.named(None, "n2").unwrap();
+        assert_eq!(nodes.delete(&made.metadata).await.unwrap(), Written::Seen);
+        assert_eq!((index.named(None, "n2"), server.object::<Node>(None, "n2")), (None, None));
+        assert_eq!(nodes.delete(&made.metadata).await.unwrap(), Written::Seen, "it was gone");
+        // A finalizer holds this one.
+        let held = index.named(None, "n1").unwrap();
+        assert_eq!(nodes.delete_seen(&held.metadata).await.unwrap(), Written::Seen);
+        let held = index.named(None, "n1").unwrap();
+        assert!(held.metadata.deletion_timestamp.is_some());
+        let meta = held.metadata.clone();
+        let stale = ObjectMeta { resource_version: Some("7".to_owned()), ..meta };
+        let stale = nodes.delete_seen(&stale);
+        assert!(matches!(stale.await, Err(kube::Error::Api(status)) if status.is_conflict()));
+    }
+
+    /// A node, which the watch has shown.
+    async fn seen() -> (ApiServer, Index<Node, ()>, &'static str) {
+        let mut node = Node::default();
+        node.metadata.name = Some("n1".to_owned());
+        node.metadata.uid = Some("u".to_owned());
+        node.metadata.resource_version = Some("7".to_owned());
+        node.metadata.finalizers = Some(vec!["theirs".to_owned()]);
+        let (server, index) = (ApiServer::default(), Index::new(|_| vec![]));
+        server.put(&node);
+        let node = Event::InitApply(DeserializeGuard(Ok(node)));
+        let list = [Event::Init, node, Event::InitDone].map(Ok);
+        index.follow(stream::iter(list)).await.unwrap_err();
+        (server, index, "me")
+    }
+}
