@@ -7,8 +7,6 @@
 
 pub mod agent;
 pub mod args;
-pub mod backoff;
-mod chance;
 pub mod init;
 pub mod kernel;
 pub mod lldp;

@@ -17,6 +17,7 @@ const IMPURE: &[&str] =
 /// Crates, and what they must not know.
 const APART: &[(&str, &[&str])] = &[
     ("metal-api", IMPURE),
+    ("metal-base", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-core", IMPURE),
     ("metal-dhcp", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),

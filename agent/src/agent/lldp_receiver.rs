@@ -4,10 +4,11 @@ use super::Lldp;
 use crate::{
     lldp::{Announcement, Listener, Neighbors},
     netlink::AllMulticast,
-    probe::{Notes, chain},
+    probe::Notes,
     root::Root,
 };
 use metal_api::inventory::{self, Failure, Neighbor};
+use metal_base::Chain;
 use std::{collections::BTreeMap, future};
 use tokio::time::Instant;
 
@@ -32,7 +33,7 @@ impl LldpReceiver {
         let (listener, failure) = match (lldp, Listener::open()) {
             (Lldp::Ignore, _) => (None, None),
             (Lldp::Listen, Ok(listener)) => (Some(listener), None),
-            (Lldp::Listen, Err(error)) => (None, Some(chain(&error))),
+            (Lldp::Listen, Err(error)) => (None, Some(Chain(&error).to_string())),
         };
         Self {
             listener,
@@ -50,7 +51,7 @@ impl LldpReceiver {
         match listener.next().await {
             Ok((link, said)) => self.neighbors.hear(&link, said, std::time::Instant::now()),
             Err(error) => {
-                self.failure = Some(chain(&error));
+                self.failure = Some(Chain(&error).to_string());
                 self.listener = None;
                 false
             }
@@ -71,7 +72,7 @@ impl LldpReceiver {
             if let Some(index) = index.filter(|_| wanting) {
                 match self.multicast.enable(index) {
                     Ok(()) => self.without_multicast.remove(&link),
-                    Err(error) => self.without_multicast.insert(link, chain(&error)),
+                    Err(error) => self.without_multicast.insert(link, Chain(&error).to_string()),
                 };
             }
         }

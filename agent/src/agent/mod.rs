@@ -9,22 +9,23 @@ mod lldp_receiver;
 
 use crate::{
     args::Args,
-    backoff::Backoff,
-    chance,
     kernel::{Addresses, Captured, Kernel, Running},
-    probe::{self, Machine, chain},
+    probe::{self, Machine},
     registry::{Client, InvalidUrl, TlsError},
     root::Root,
 };
 use jiff::Timestamp;
 use lldp_receiver::LldpReceiver;
 use metal_api::inventory::{Failure, Registration, Report};
+use metal_base::{Backoff, Chain};
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// How often an unchanged report is repeated.
 pub const REPEAT: Duration = Duration::from_secs(30);
 
+/// No pause is longer, unless the first one is.
+pub(crate) const LONGEST: Duration = Duration::from_mins(1);
 /// How often addresses are looked at: new ones are reported soon.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -84,7 +85,7 @@ impl Agent {
             server_uuid: args.server_uuid,
             machine: Arc::new(Machine::new(Root::new(args.root), kernel)),
             client,
-            backoff: Backoff::new(args.duration),
+            backoff: Backoff::new(args.duration, LONGEST),
             repeat: REPEAT,
             lldp_interval: args.lldp_sync_interval,
             lldp_duration: args.lldp_sync_duration,
@@ -137,8 +138,8 @@ impl Agent {
                 self.repeat
             }
             Err(error) => {
-                let pause = self.backoff.pause(chance::number());
-                tracing::warn!(error = %chain(&error), ?pause, "report not posted");
+                let pause = self.backoff.pause();
+                tracing::warn!(error = %Chain(&error), ?pause, "report not posted");
                 pause
             }
         }

@@ -71,7 +71,7 @@ fn agent(tree: &Tree, url: &str) -> Agent {
         server_uuid: "The-UUID".into(),
         machine: Arc::new(tree.machine()),
         client: Client::new(url.parse().unwrap(), Path::new("/nowhere"), deadline).unwrap(),
-        backoff: Backoff::new(SOON),
+        backoff: Backoff::new(SOON, LONGEST),
         repeat: SOON,
         lldp_interval: SOON,
         lldp_duration: SOON,

@@ -1,25 +1,11 @@
 //! Go's text form of durations.
 
+use metal_base::duration;
 use std::time::Duration;
 
-/// Parses `300ms`, `1.5h`, `1m30s`; a bare `0` is allowed, a sign is not.
+/// Parses `300ms`, `1.5h`, `1m30s`; a bare `0` is allowed, a minus is not.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
-    const FORM: &str = "must be a duration such as 500ms, 30s or 1m30s";
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let (mut rest, mut sum) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(FORM)?;
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let seconds = number.parse::<f64>().map_err(|_| FORM)? * seconds(unit).ok_or(FORM)?;
-        let part = Duration::try_from_secs_f64(seconds).map_err(|_| FORM)?;
-        sum = sum.checked_add(part).ok_or(FORM)?;
-        rest = tail;
-    }
-    if text.is_empty() { Err(FORM) } else { Ok(sum) }
+    duration::parse(text).map_err(|_| "must be a duration such as 500ms, 30s or 1m30s")
 }
 
 /// Parses a duration that must not be zero.
@@ -27,18 +13,6 @@ pub(super) fn positive(text: &str) -> Result<Duration, &'static str> {
     parse(text).and_then(|duration| {
         if duration.is_zero() { Err("must be longer than zero") } else { Ok(duration) }
     })
-}
-
-fn seconds(unit: &str) -> Option<f64> {
-    match unit {
-        "ns" => Some(1e-9),
-        "us" | "µs" => Some(1e-6),
-        "ms" => Some(1e-3),
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -8,17 +8,17 @@ use super::{
 use crate::{
     agent::{Agent, Unusable},
     args::Args,
-    backoff::Backoff,
-    chance,
     kernel::{Kernel, Running},
-    probe::chain,
     registry::{Client, RegistryUrl, RequestError, TlsError},
     root::Root,
 };
 use clap::Parser;
+use metal_base::{Backoff, Chain};
 use std::{convert::Infallible, net::IpAddr, path::Path, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
+/// No pause is longer, unless the first one is.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Deadline of one question to the boot service, and the longest answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ pub(super) async fn report(
     buttons: &ScanTrigger,
 ) -> Infallible {
     wait_for_address().await;
-    let mut backoff = Backoff::new(PAUSE);
+    let mut backoff = Backoff::new(PAUSE, LONGEST_PAUSE);
     loop {
         let url = boot_url.borrow().clone();
         match agent(root, url.as_deref()).await {
@@ -71,9 +71,9 @@ pub(super) async fn report(
                 match agent.run().await {}
             }
             Err(stuck) => {
-                let pause = backoff.pause(chance::number());
+                let pause = backoff.pause();
                 let again = format!("{:.0} s", pause.as_secs_f32());
-                tracing::warn!(again_in = again, "{}", chain(&stuck));
+                tracing::warn!(again_in = again, "{}", Chain(&stuck));
                 sleep(pause).await;
             }
         }

@@ -21,8 +21,9 @@ mod network;
 mod origin;
 mod power;
 
-use crate::{probe::chain, root::Root};
+use crate::root::Root;
 use console::{Consoles, Uptime};
+use metal_base::Chain;
 use power::{End, ScanTrigger};
 use std::{
     convert::Infallible, ffi::OsString, io, panic, path::Path, process::ExitCode, time::Duration,
@@ -52,13 +53,13 @@ pub fn run() -> ExitCode {
         .init();
     tracing::info!("this machine is looked at: what it is made of is reported, nothing is changed");
     for failure in &failures {
-        tracing::warn!("{}", chain(failure));
+        tracing::warn!("{}", Chain(failure));
     }
     // Ctrl-Alt-Del is ours to tell about.
     nix::sys::reboot::set_cad_enabled(false).ok();
     let end = panic::catch_unwind(live).unwrap_or_else(|_| Err(io::Error::other("it broke off")));
     let end = end.unwrap_or_else(|error| {
-        tracing::error!(error = chain(&error), "metalprobe cannot go on; this machine restarts");
+        tracing::error!(error = %Chain(&error), "metalprobe cannot go on; this machine restarts");
         // No runtime that could be asked is left.
         std::thread::park_timeout(READING);
         End::Reboot

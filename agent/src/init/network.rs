@@ -6,7 +6,8 @@ use super::{
     drivers::Drivers,
     mounts, origin,
 };
-use crate::{netlink, probe::chain, root::Root};
+use crate::{netlink, root::Root};
+use metal_base::Chain;
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -62,11 +63,11 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
             tracing::info!(drivers = loaded.join(" "), "drivers loaded");
             // One of them is that of the firmware's variables.
             if let Err(error) = mounts::variables() {
-                tracing::warn!(error = chain(&error), "firmware settings stay unknown");
+                tracing::warn!(error = %Chain(&error), "firmware settings stay unknown");
             }
         }
         for error in errors {
-            tracing::warn!(error = chain(&error), "a device may be missing from the report");
+            tracing::warn!(error = %Chain(&error), "a device may be missing from the report");
         }
         drivers
     });
@@ -125,7 +126,7 @@ impl Ports {
                 self.on.insert(link.name.clone());
             }
             Err(error) => {
-                let error = chain(&error);
+                let error = Chain(&error).to_string();
                 tracing::warn!(link = link.name, mac, driver, error, "network port does not start");
             }
         }

@@ -13,7 +13,7 @@ mod smbios;
 mod storage;
 mod sysfs;
 
-pub use notes::{Notes, chain};
+pub use notes::Notes;
 
 use crate::{kernel::Kernel, pci_ids::PciIds, root::Root};
 use metal_api::inventory::{Failure, Report};

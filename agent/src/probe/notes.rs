@@ -1,6 +1,7 @@
 //! What a collector could not find out.
 
 use metal_api::inventory::Failure;
+use metal_base::Chain;
 use std::error::Error;
 
 /// More of them say nothing new.
@@ -18,7 +19,7 @@ impl Notes {
 
     /// Notes an error and goes on without the value.
     pub fn ok<T, E: Error>(&mut self, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.note(chain(&error))).ok()
+        result.map_err(|error| self.note(Chain(&error).to_string())).ok()
     }
 
     /// Notes a failure.
@@ -37,16 +38,4 @@ impl Notes {
         };
         self.0.into_iter().map(failure).collect()
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

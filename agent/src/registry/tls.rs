@@ -1,5 +1,6 @@
 //! Trust in an `https` registry: the authorities of a file, nothing else.
 
+use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -34,11 +35,13 @@ impl Trust {
         let name = || file.display().to_string();
         let unreadable = |error| TlsError::Authorities(name(), error);
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-            // Bundles hold certificates that no verifier takes any more; the others count.
-            roots.add(certificate.map_err(unreadable)?).ok();
-        }
-        if roots.is_empty() {
+        let certificates = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
+        let added = authorities::add(&mut roots, certificates, Unusable::Skip);
+        let added = added.map_err(|error| match error {
+            AuthoritiesError::Pem(error) => unreadable(error),
+            AuthoritiesError::Certificate(error) => error.into(),
+        })?;
+        if added == 0 {
             return Err(TlsError::Empty(name()));
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -8,6 +8,7 @@ use super::{
     life::Life,
 };
 use metal_api::inventory::Registration;
+use metal_base::jitter::{between, number};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -53,6 +54,5 @@ async fn post(life: &Life, flags: &AgentFlags, url: &str) -> Result<(), FetchErr
 
 /// Up to a tenth longer, so that a fleet does not knock at once.
 fn jittered(wait: Duration) -> Duration {
-    let tenth = getrandom::u32().unwrap_or_default() % 1000;
-    wait + wait * tenth / 10_000
+    between(wait, wait + wait / 10, number())
 }

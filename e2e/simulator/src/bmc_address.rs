@@ -12,6 +12,7 @@ use super::{
     journal::Event,
     machine::Machine,
 };
+use metal_base::jitter::{between, number};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -96,7 +97,7 @@ async fn hold(link: &Link, identity: &Identity, machine: &Machine, first: Answer
 
 /// Up to a tenth earlier, so that a fleet does not ask at once.
 fn jittered(wait: Duration) -> Duration {
-    wait * (10_000 - getrandom::u32().unwrap_or_default() % 1000) / 10_000
+    between(wait / 10 * 9, wait, number())
 }
 
 fn bound(machine: &Machine, lease: &Answer) {

@@ -1,5 +1,6 @@
 //! Durations as people write them: `50ms`, `2s`, `1.5s`, `5m`.
 
+use metal_base::duration;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 use std::time::Duration;
 
@@ -10,17 +11,7 @@ pub struct DurationError;
 
 /// Reads one.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or(DurationError)?;
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(DurationError),
-    };
-    let number: f64 = number.parse().map_err(|_| DurationError)?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| DurationError)
+    duration::parse(text).map_err(|_| DurationError)
 }
 
 /// For `#[serde(with)]`.

@@ -5,9 +5,9 @@ use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_LENGTH, RANGE},
 };
+use metal_base::Chain;
 use reqwest::Client;
 use std::{
-    error::Error as StdError,
     net::{IpAddr, Ipv4Addr, UdpSocket},
     ops::Range,
     sync::Arc,
@@ -45,7 +45,7 @@ pub(super) enum FetchError {
     #[error("{0} is not a URL")]
     Url(String),
     /// No whole answer within the deadline.
-    #[error("{url}: {}", chain(source))]
+    #[error("{url}: {}", Chain(source))]
     Transport {
         /// What was asked for.
         url: Url,
@@ -88,16 +88,6 @@ impl FetchError {
 }
 
 /// An error with its causes.
-pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
 /// A client: the one that all machines share, or that of one machine.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {

@@ -6,10 +6,11 @@
 //!    └──────────────────────────────answers──────────────────────────────────┘   fails: rests longer
 //! ```
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
+use metal_base::{
+    backoff::doubled,
+    jitter::{number_of, upper_half},
 };
+use std::{hash::Hash, time::Duration};
 use tokio::time::Instant;
 
 /// How much a failure says.
@@ -56,18 +57,10 @@ impl Breaker {
         if failure == Failure::Stuck && self.rests == 0 && self.stuck < PATIENCE {
             return;
         }
-        let rest = first.saturating_mul(2_u32.saturating_pow(self.rests)).min(longest);
+        let rest = doubled(first, self.rests, longest);
         self.rests += 1;
-        self.resting = Some((now + jittered(rest, &(target, self.rests)), why));
+        self.resting = Some((now + upper_half(rest, number_of(&(target, self.rests))), why));
     }
-}
-
-/// Between half of `time` and all of it; the same for the same `seed`.
-pub(crate) fn jittered(time: Duration, seed: &impl Hash) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    seed.hash(&mut hasher);
-    let part = u32::try_from(hasher.finish() % 1024).unwrap_or_default();
-    time / 2 + (time / 2) * part / 1024
 }
 
 #[cfg(test)]
@@ -120,7 +113,7 @@ mod tests {
 
     #[test]
     fn two_bmcs_that_fail_together_are_not_probed_together() {
-        let rest = |target: u32| jittered(LONGEST, &(target, 1));
+        let rest = |target: u32| upper_half(LONGEST, number_of(&(target, 1)));
         assert_eq!(rest(1), rest(1));
         let mut rests: Vec<_> = (0..100).map(rest).collect();
         rests.sort_unstable();

@@ -23,7 +23,7 @@ const URI: &str = "/redfish/v1/Systems/1";
 ///
 /// If there is none, or it takes more.
 pub fn value(body: &[u8], limit: usize) -> Result<Value, String> {
-    json::value(body, limit).map_err(|error| message::chain(&error))
+    json::value(body, limit).map_err(|error| metal_base::Chain(&error).to_string())
 }
 
 /// The body that was compressed, if it was: of no more than this, or `None` if it is longer.

@@ -7,7 +7,7 @@ use crate::{
     endpoint::{Endpoint, Request},
     json,
     login::{self, Auth, BasicAuthReason, Full, Outcome, Session},
-    message::{Refused, chain},
+    message::Refused,
     refusals::{Refusals, Verdict},
     request::AuthenticatedRequest,
     root::{ROOT, Root},
@@ -15,6 +15,7 @@ use crate::{
     wire::{Connection, Reply},
 };
 use http::{HeaderValue, Method, StatusCode};
+use metal_base::Chain;
 use metal_core::redfish::Credentials;
 use std::{mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -339,7 +340,7 @@ impl Line {
         if let Err(error) =
             self.send(at, AuthenticatedRequest { request: &request, signature }, budget).await
         {
-            tracing::debug!(address = %at.target.address, error = chain(&error), "logout failed");
+            tracing::debug!(address = %at.target.address, error = %Chain(&error), "logout failed");
         }
     }
 }

@@ -6,11 +6,11 @@ use crate::{
     collection::{self, Member},
     field,
     forms::{Kind, Parameter, Write, set},
-    message::chain,
     root::Root,
     uri,
 };
 use http::Method;
+use metal_base::Chain;
 use metal_core::redfish::{ImageUrl, MediaSlot};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
@@ -62,7 +62,7 @@ impl Search<'_> {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_fatal(&error) => Err(error),
             Err(error) => {
-                self.missing.push(chain(&error));
+                self.missing.push(Chain(&error).to_string());
                 self.last = Some(error);
                 Ok(None)
             }
@@ -290,7 +290,7 @@ fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)>
 
 /// An error without the URL of the image, which BMCs like to repeat.
 fn discreet(error: Error, image: &ImageUrl) -> Error {
-    let says = chain(&error);
+    let says = Chain(&error).to_string();
     match error {
         Error::Failed { action, .. }
             if [image.as_str(), image.file()]

@@ -6,6 +6,7 @@ use crate::{
     wire::{Reply, Unanswered},
 };
 use http::{StatusCode, header};
+use metal_base::Chain;
 use metal_core::redfish::Scheme;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
@@ -167,24 +168,15 @@ pub(crate) fn bounded(text: &str) -> String {
 pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::Unreachable(source) if source.is::<Unanswered>() => {
-            source.source().map_or_else(|| source.to_string(), chain)
+            source.source().map_or_else(|| source.to_string(), |cause| Chain(cause).to_string())
         }
         Error::Failed { source, .. }
         | Error::Misbehaving { source, .. }
-        | Error::Unreachable(source) => chain(source.as_ref()),
-        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => chain(error),
+        | Error::Unreachable(source) => Chain(source.as_ref()).to_string(),
+        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => {
+            Chain(error).to_string()
+        }
     }
-}
-
-/// An error with all its causes, as the operators print it.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

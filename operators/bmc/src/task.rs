@@ -2,13 +2,13 @@
 
 use crate::{
     Error,
-    breaker::jittered,
     call::{Call, failed, is_fatal},
     endpoint::Request,
     field, json, message, uri,
     wire::Reply,
 };
 use http::{Method, StatusCode, header};
+use metal_base::jitter::{number_of, upper_half};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(crate) async fn finish(
             Until::Done => pause(call, &reply),
             Until::Accepted => call.task_poll(),
         };
-        if !call.pause(jittered(time * 2, &(&monitor, look))).await {
+        if !call.pause(upper_half(time * 2, number_of(&(&monitor, look)))).await {
             return Err(failed(action, TaskError::Unfinished(monitor)));
         }
         reply = match call.send(&Request::new(Method::GET, &monitor)).await {

@@ -6,6 +6,7 @@
 //! not show that the first one was right, only that it has not been replaced since.
 
 use crate::public_key::{self, Version};
+use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -100,6 +101,15 @@ pub enum TrustError {
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<AuthoritiesError> for TrustError {
+    fn from(error: AuthoritiesError) -> Self {
+        match error {
+            AuthoritiesError::Pem(error) => Self::Pem(error),
+            AuthoritiesError::Certificate(error) => Self::Certificate(error.into()),
+        }
+    }
+}
+
 impl Default for Trust {
     fn default() -> Self {
         Self::new(UntrustedPolicy::default())
@@ -116,11 +126,8 @@ impl Trust {
     /// With the authorities of a PEM bundle.
     pub fn with_authorities(self, bundle: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(bundle) {
-            let certificate = certificate.map_err(TrustError::Pem)?;
-            roots.add(certificate).map_err(|error| TrustError::Certificate(error.into()))?;
-        }
-        if roots.is_empty() {
+        let certificates = CertificateDer::pem_slice_iter(bundle);
+        if authorities::add(&mut roots, certificates, Unusable::Refuse)? == 0 {
             return Err(TrustError::Empty);
         }
         let provider = Arc::clone(&self.provider);

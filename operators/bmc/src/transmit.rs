@@ -7,12 +7,12 @@ use crate::{
     budget::{Budget, Excess},
     endpoint::{Endpoint, Request},
     line::Line,
-    message::chain,
     request::AuthenticatedRequest,
     root::ROOT,
     wire::{Connection, Reply, Unanswered, WireError},
 };
 use http::{Method, StatusCode};
+use metal_base::Chain;
 use std::mem;
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ impl Line {
         at.shared.rate.turn().await;
         match self.send_once_or_twice(at, sent, budget).await {
             Ok(reply) if is_busy(reply.status) && sent.request.is_about_all() => {
-                self.fail(at, Failure::Stuck, chain(&Busy(reply.status)));
+                self.fail(at, Failure::Stuck, Chain(&Busy(reply.status)).to_string());
                 Ok(reply)
             }
             Ok(reply) => {
@@ -69,7 +69,7 @@ impl Line {
                     at.shared.counters.unreachable.inc();
                     self.breaker.succeeded();
                 } else {
-                    self.fail(at, failure, chain(&error));
+                    self.fail(at, failure, Chain(&error).to_string());
                 }
                 if failure == Failure::Dead {
                     return Err(Error::Unreachable(error.into()));

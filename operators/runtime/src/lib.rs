@@ -55,7 +55,6 @@ mod follow;
 mod guard;
 pub mod health;
 pub mod index;
-mod jitter;
 pub mod leadership;
 pub mod lease;
 mod list;
@@ -83,9 +82,9 @@ pub use apply::{
 };
 pub use deferred::Deferred;
 pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
-pub use jitter::jittered;
 pub use list::list_in_pages;
 pub use log_limit::LogLimit;
+pub use metal_base::jittered;
 pub use record::record_status;
 pub use relist::Relist;
 pub use writer::{Writer, Written};

@@ -4,10 +4,10 @@ use super::{
     lease::Lease,
     packet::{Answer, Firmware, LARGEST, Request, code, kind},
 };
-use crate::{
-    chance,
-    netlink::{self, Address},
-    probe::chain,
+use crate::netlink::{self, Address};
+use metal_base::{
+    Backoff, Chain,
+    jitter::{number, within},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -24,9 +24,11 @@ use tokio::{
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
-/// First pause before a packet is sent again, and the longest; each is a quarter shorter or longer.
+/// First pause before a packet is sent again, and the longest.
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(16);
+/// Each is shorter or longer by up to one of so many parts of it.
+const SPREAD: u32 = 4;
 /// How often a server is asked for what it offered.
 const REQUESTS: u32 = 3;
 /// After how many questions without an answer a person is told.
@@ -55,16 +57,16 @@ pub(in super::super) struct BootUrlRequest {
 
 /// Gives the link an address and keeps it for ever. Cancel safe: the address goes with it.
 pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> Infallible {
-    let mut pauses = Pauses::default();
+    let mut pauses = Backoff::new(FIRST, LONGEST);
     loop {
         match lease_once(&link, &boot_request).await {
-            Ok(()) => pauses = Pauses::default(),
+            Ok(()) => pauses.reset(),
             Err(error) => {
-                let error = chain(&error);
+                let error = Chain(&error).to_string();
                 tracing::warn!(link = link.name, error, "this port cannot ask for an address");
             }
         }
-        sleep(pauses.next()).await;
+        sleep(within(pauses.failed(), SPREAD)).await;
     }
 }
 
@@ -102,13 +104,13 @@ impl<'a> Client<'a> {
         socket.bind_device(Some(link.name.as_bytes()))?;
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
-        let [xid, _] = halves(chance::number());
+        let xid = u32::try_from(number() >> 32).unwrap_or_default();
         Ok(Self { link, boot_request, socket, xid, began: Instant::now() })
     }
 
     /// Asks until a server has given an address.
     async fn acquire(&self) -> io::Result<Lease> {
-        let mut pauses = Pauses::default();
+        let mut pauses = Backoff::new(FIRST, LONGEST);
         for round in 0_u32.. {
             if round == SILENCE {
                 tracing::warn!(
@@ -118,7 +120,10 @@ impl<'a> Client<'a> {
                 );
             }
             self.broadcast(kind::DISCOVER, &[]).await?;
-            let Some(offer) = self.answer(kind::OFFER, pauses.next()).await? else { continue };
+            let Some(offer) = self.answer(kind::OFFER, within(pauses.failed(), SPREAD)).await?
+            else {
+                continue;
+            };
             let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
             for _ in 0..REQUESTS {
                 self.broadcast(kind::REQUEST, &asked).await?;
@@ -206,7 +211,7 @@ impl AssignedAddress {
         if let Some(router) = lease.router
             && let Err(error) = netlink::add_default_route(link.index, router)
         {
-            let error = chain(&error);
+            let error = Chain(&error).to_string();
             tracing::warn!(link = link.name, %router, error, "router cannot be used");
         }
         if !lease.resolvers.is_empty() {
@@ -225,30 +230,7 @@ impl AssignedAddress {
 impl Drop for AssignedAddress {
     fn drop(&mut self) {
         if let Err(error) = netlink::remove_address(self.0) {
-            tracing::debug!(address = %self.0.ip, error = chain(&error), "address stays");
+            tracing::debug!(address = %self.0.ip, error = %Chain(&error), "address stays");
         }
-    }
-}
-
-fn halves(number: u64) -> [u32; 2] {
-    let [a, b, c, d, rest @ ..] = number.to_ne_bytes();
-    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes(rest)]
-}
-
-/// Pauses that double, with jitter.
-struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self(FIRST)
-    }
-}
-
-impl Pauses {
-    fn next(&mut self) -> Duration {
-        let step = self.0;
-        self.0 = (step * 2).min(LONGEST);
-        let share = halves(chance::number())[0] % 1024;
-        step * 3 / 4 + step / 2 * share / 1023
     }
 }

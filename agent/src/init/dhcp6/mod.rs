@@ -5,7 +5,10 @@
 mod packet;
 
 use super::dhcp::{BootUrlRequest, Link};
-use crate::{chance, probe::chain};
+use metal_base::{
+    Chain,
+    jitter::{number, within},
+};
 use packet::{Question, boot_url};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -22,10 +25,11 @@ const SERVER_PORT: u16 = 547;
 const CLIENT_PORT: u16 = 546;
 /// All relays and servers of a link.
 const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// First pause before the question is repeated, and the longest; each is a quarter shorter or
-/// longer. There may be no server at all, and a machine that waits for one is looked at by a person.
+/// First pause before the question is repeated, and the longest. There may be no server at all, and a machine that waits for one is looked at by a person.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(32);
+/// Each is shorter or longer by up to one of so many parts of it.
+const SPREAD: u32 = 4;
 /// What an Ethernet link carries without fragments.
 const LARGEST: usize = 1452;
 
@@ -36,8 +40,8 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
     let began = Instant::now();
     let mut pause = FIRST;
     loop {
-        let question = Question { xid: chance::number(), mac: link.mac, firmware, began };
-        match ask_once(link, question, spread(pause)).await {
+        let question = Question { xid: number(), mac: link.mac, firmware, began };
+        match ask_once(link, question, within(pause, SPREAD)).await {
             Ok(Some(url)) => {
                 tracing::info!(link = link.name, url, "a DHCPv6 server knows what this boots");
                 boot_request.boot_url.send_if_modified(|known| {
@@ -50,8 +54,8 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
             Ok(None) => {}
             // A link has no address for the first second or two.
             Err(error) => {
-                tracing::debug!(link = link.name, error = chain(&error), "not asked by DHCPv6");
-                sleep(spread(pause)).await;
+                tracing::debug!(link = link.name, error = %Chain(&error), "not asked by DHCPv6");
+                sleep(within(pause, SPREAD)).await;
             }
         }
         pause = (pause * 2).min(LONGEST);
@@ -81,9 +85,4 @@ fn open(link: &Link) -> io::Result<UdpSocket> {
     socket.bind_device(Some(link.name.as_bytes()))?;
     socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
     UdpSocket::from_std(socket.into())
-}
-
-fn spread(pause: Duration) -> Duration {
-    let share = u32::try_from(chance::number() % 1024).unwrap_or(0);
-    pause * 3 / 4 + pause / 2 * share / 1023
 }

@@ -8,6 +8,7 @@ use dhcproto::{
     error::EncodeError,
     v4::{Message, MessageType},
 };
+use metal_base::jitter::{between, number};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddrV4},
@@ -162,5 +163,5 @@ fn suits(client: Client, offer: &Answer) -> bool {
 
 /// Up to a quarter longer, so that a fleet does not ask at once.
 fn jittered(wait: Duration) -> Duration {
-    wait + wait * (getrandom::u32().unwrap_or_default() % 1000) / 4000
+    between(wait, wait + wait / 4, number())
 }

@@ -8,13 +8,14 @@ use super::{
     qmp::{Event as Said, QmpError},
 };
 use crate::{
-    fetch::{Fetcher, chain},
+    fetch::Fetcher,
     fleet::Fleet,
     journal::Event,
     machine::{Host, Machine},
     medium,
     power::{Plan, Power, Warning},
 };
+use metal_base::Chain;
 use std::{path::PathBuf, sync::Arc};
 use tokio::fs;
 
@@ -138,7 +139,7 @@ impl Keeper<'_> {
     }
 
     fn failed(&self, error: &VmError) {
-        let reason = chain(error);
+        let reason = Chain(error).to_string();
         self.off();
         let mut state = self.machine.lock();
         state.counters.failed_boots += 1;

@@ -1,5 +1,6 @@
 //! The one TLS configuration: rustls on ring, authorities of the system and those of a flag.
 
+use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -24,17 +25,18 @@ pub enum TlsError {
     Client(#[from] reqwest::Error),
 }
 
-pub(super) fn config(authorities: &[u8]) -> Result<ClientConfig, TlsError> {
+pub(super) fn config(bundle: &[u8]) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
         tracing::warn!(%error, "certificates of the system not read");
     }
     roots.add_parsable_certificates(system.certs);
-    for certificate in CertificateDer::pem_slice_iter(authorities) {
-        let certificate = certificate.map_err(TlsError::Pem)?;
-        roots.add(certificate).map_err(TlsError::Certificate)?;
-    }
+    let certificates = CertificateDer::pem_slice_iter(bundle);
+    authorities::add(&mut roots, certificates, Unusable::Refuse).map_err(|error| match error {
+        AuthoritiesError::Pem(error) => TlsError::Pem(error),
+        AuthoritiesError::Certificate(error) => TlsError::Certificate(error),
+    })?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

@@ -8,10 +8,10 @@ mod values;
 
 pub use accepted::{Accepted, Ignored, warn};
 pub use address::{BindAddress, NotAnAddress};
+pub use metal_base::duration::{NotADuration, parse as duration};
 pub use shared::{
     AdminArgs, ClientArgs, ElectionArgs, LogArgs, LogFormat, RuntimeArgs, ZapEncoder, ZapLevel,
 };
-pub use values::{NotADuration, duration};
 
 use accepted::{SHARED, help};
 use clap::{Arg, ArgAction, Command, Parser};

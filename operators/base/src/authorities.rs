@@ -1,0 +1,87 @@
+//! Certificate authorities from PEM.
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem},
+};
+
+/// What is done about a certificate that no verifier takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// The others count: bundles of whole systems hold some.
+    Skip,
+    /// It is an error: whoever names few certificates means each of them.
+    Refuse,
+}
+
+/// Certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthoritiesError {
+    /// It is not PEM.
+    #[error("not PEM")]
+    Pem(#[source] pem::Error),
+    /// One of them is broken, or no authority's.
+    #[error("a certificate is no authority's")]
+    Certificate(#[source] rustls::Error),
+}
+
+/// Adds the certificates of a PEM file, as [`rustls`] reads it, and says how many there were.
+///
+/// # Errors
+///
+/// If one cannot be read, or used and is not to be skipped.
+pub fn add<'a>(
+    roots: &mut RootCertStore,
+    certificates: impl IntoIterator<Item = Result<CertificateDer<'a>, pem::Error>>,
+    unusable: Unusable,
+) -> Result<usize, AuthoritiesError> {
+    let mut count = 0;
+    for certificate in certificates {
+        match roots.add(certificate.map_err(AuthoritiesError::Pem)?) {
+            Ok(()) => count += 1,
+            Err(_) if unusable == Unusable::Skip => {}
+            Err(error) => return Err(AuthoritiesError::Certificate(error)),
+        }
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::pki_types::pem::PemObject as _;
+
+    fn authority() -> CertificateDer<'static> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().into()
+    }
+
+    fn added(
+        certificates: Vec<Result<CertificateDer<'static>, pem::Error>>,
+        unusable: Unusable,
+    ) -> Result<usize, AuthoritiesError> {
+        let mut roots = RootCertStore::empty();
+        let added = add(&mut roots, certificates, unusable);
+        assert!(added.as_ref().map_or(true, |count| *count == roots.len()));
+        added
+    }
+
+    #[test]
+    fn what_no_verifier_takes_is_skipped_or_refused() {
+        let broken = CertificateDer::from(vec![1, 2, 3]);
+        let both = || vec![Ok(broken.clone()), Ok(authority())];
+        assert!(matches!(added(both(), Unusable::Skip), Ok(1)));
+        let refused = added(both(), Unusable::Refuse);
+        assert!(matches!(refused, Err(AuthoritiesError::Certificate(_))));
+    }
+
+    #[test]
+    fn broken_pem_is_an_error_and_nothing_is_none() {
+        let pem = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        let read = CertificateDer::pem_slice_iter(pem).collect();
+        assert!(matches!(added(read, Unusable::Skip), Err(AuthoritiesError::Pem(_))));
+        assert!(matches!(added(vec![], Unusable::Refuse), Ok(0)));
+    }
+}
