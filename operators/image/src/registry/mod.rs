@@ -1,8 +1,25 @@
 //! The pull half of the OCI distribution protocol 1.1: manifests and blobs, anonymously.
 //!
-//! Written on reqwest instead of on oci-client, whose manifest and token answers have no bound in
-//! size and which cannot be told to use one TLS provider. What is not here (push, referrers,
-//! logins) nobody here needs.
+//! Written on reqwest instead of on oci-client 0.18, which makes its HTTP client itself: it takes
+//! neither one of ours, nor a redirect policy, nor a resolver, and reads manifests, tokens and errors
+//! into memory whatever their size. A wrapper sees what goes in and what comes out, and these rules
+//! are about what happens in between. A proxy in front of it would see plain HTTP only; for the rest
+//! it would need a certificate authority, and a listener that serves every process of this host.
+//! Each of the rules has a test of `hack/oci-client` that holds both clients to it:
+//!
+//! | part | rule | oci-client |
+//! |---|---|---|
+//! | manifests, tokens | have a bound | are read to their end |
+//! | redirects, realms, `urls` of layers | lead no nearer than the registry is (`reach`) | are followed anywhere |
+//! | realms | get a login only where they are admitted, by https | get it anywhere |
+//! | answers | say how long the registry is left alone (`rest`) | lose their headers |
+//! | tokens | are good for as long as the service says | are kept for a minute, or as a JWT says |
+//! | indexes | lose the entry that makes no sense | are refused as a whole |
+//! | references | one form for one image; errors that say what is wrong | as they are written; one error |
+//!
+//! Its types for what is left would bring 24 crates for some structs. What is not here (push,
+//! referrers) nobody here needs. A login will be an argument of what asks for a token (`token`), and
+//! goes where these rules let it.
 
 pub(crate) mod challenge;
 mod error;
