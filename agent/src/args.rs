@@ -31,10 +31,10 @@ pub struct Args {
         value_name = "FILE"
     )]
     pub registry_ca_file: PathBuf,
-    /// How soon after the last report a new LLDP neighbour is reported
+    /// How soon after the last report a new LLDP neighbor is reported
     #[arg(long, default_value = "5s", value_parser = duration::positive)]
     pub lldp_sync_interval: Duration,
-    /// How long after the start a new LLDP neighbour is worth a report of its own
+    /// How long after the start a new LLDP neighbor is worth a report of its own
     #[arg(long, default_value = "30s", value_parser = duration::parse)]
     pub lldp_sync_duration: Duration,
     /// Form of the log

@@ -7,7 +7,7 @@
 //!     cargo build --profile probe --target x86_64-unknown-linux-gnu -p metalprobe
 //! ```
 //!
-//! It needs root, or `CAP_NET_RAW` and `CAP_NET_ADMIN` for neighbours and read access to the
+//! It needs root, or `CAP_NET_RAW` and `CAP_NET_ADMIN` for neighbors and read access to the
 //! SMBIOS tables; what it may not see is missing from the report and named there. Called `init`, it
 //! is the first process of that image.
 

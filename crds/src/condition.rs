@@ -35,7 +35,7 @@ pub const INVENTORY_COMPLETE: &str = "InventoryComplete";
 pub const HTTP_BOOT_READY: &str = "HTTPBootReady";
 /// ServerBootConfiguration: iPXE has what it needs.
 pub const IPXE_BOOT_READY: &str = "IPXEBootReady";
-/// BMC: it has answered at some time, be it that it refused; absent where its address tells that.
+/// BMC: it has answered at least once, if only to refuse us; absent where its address tells that.
 pub const ANSWERED: &str = "Answered";
 /// BMC: its Endpoint is there; absent where that was always so.
 pub const ENDPOINT_FOUND: &str = "EndpointFound";

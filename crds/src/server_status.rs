@@ -270,12 +270,12 @@ pub struct NetworkInterface {
     /// `up` or `down`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier_status: Option<String>,
-    /// Neighbours that LLDP found.
+    /// Neighbors that LLDP found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbors: Vec<LldpNeighbor>,
 }
 
-/// A neighbour that LLDP (IEEE 802.1AB) found.
+/// A neighbor that LLDP (IEEE 802.1AB) found.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LldpNeighbor {

@@ -19,7 +19,7 @@ use std::{
 
 const DEVICES: &str = "/sys/devices";
 const MODULES: &str = "/lib/modules";
-/// Devices lie no deeper, behind however many bridges.
+/// No device is deeper, however many bridges it is behind.
 const DEPTH: usize = 24;
 /// A driver finds devices that need drivers that find devices.
 const ROUNDS: usize = 8;

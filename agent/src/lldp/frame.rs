@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ETHERTYPE: [u8; 2] = [0x88, 0xcc];
 const VLAN_TAG: [u8; 2] = [0x81, 0x00];
-/// Organisation of IEEE 802.1.
+/// Organization of IEEE 802.1.
 const IEEE_8021: [u8; 3] = [0x00, 0x80, 0xc2];
 /// Bits of the capabilities TLV (table 8-4), in `lldpctl`'s words.
 const CAPABILITIES: [&str; 11] = [
@@ -12,7 +12,7 @@ const CAPABILITIES: [&str; 11] = [
     "S-VLAN", "TPMR",
 ];
 
-/// What a neighbour announced on one of its ports.
+/// What a neighbor announced on one of its ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
     /// Its chassis: a MAC address in the colon form, an address, or a name.
@@ -23,9 +23,9 @@ pub struct Announcement {
     pub ttl: u16,
     /// Description of the port.
     pub port_description: String,
-    /// Name of the neighbour.
+    /// Name of the neighbor.
     pub system_name: String,
-    /// Description of the neighbour.
+    /// Description of the neighbor.
     pub system_description: String,
     /// First management address.
     pub management_ip: Option<IpAddr>,
@@ -101,13 +101,13 @@ impl Announcement {
             6 => self.system_description = text(value),
             7 => self.capabilities = capabilities(value),
             8 => self.management_ip = self.management_ip.or_else(|| management_ip(value)),
-            127 => self.take_organisation(value),
+            127 => self.take_organization(value),
             _ => {}
         }
     }
 
     /// Port VLAN identifier (802.1Q, D.2.1) before VLAN name (D.2.3).
-    fn take_organisation(&mut self, value: &[u8]) {
+    fn take_organization(&mut self, value: &[u8]) {
         let Some(value) = value.strip_prefix(&IEEE_8021) else { return };
         let vlan = u16_at(value, 1).filter(|id| (1..=4094).contains(id));
         match value.first() {
@@ -174,7 +174,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
-/// Text as a neighbour wrote it, without control characters: it ends in logs and terminals.
+/// Text as a neighbor wrote it, without control characters: it ends in logs and terminals.
 fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -1,4 +1,4 @@
-//! Neighbours that are still there: each announcement holds for its time to live.
+//! Neighbors that are still there: each announcement holds for its time to live.
 
 use super::Announcement;
 use std::{
@@ -9,10 +9,10 @@ use std::{
 /// More than any switch port announces; a flood of forged frames stops here.
 const PER_INTERFACE: usize = 32;
 
-/// Interface, chassis and port: one neighbour.
+/// Interface, chassis and port: one neighbor.
 type Key = (String, String, String);
 
-/// The neighbours by interface.
+/// The neighbors by interface.
 #[derive(Debug, Default)]
 pub struct Neighbors {
     heard: BTreeMap<Key, (Announcement, Instant)>,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbour_is_forgotten_after_its_time_to_live() {
+    fn a_neighbor_is_forgotten_after_its_time_to_live() {
         let (mut neighbors, start) = (Neighbors::default(), Instant::now());
         assert!(neighbors.hear("eth0", said("a", 10), start));
         assert!(!neighbors.hear("eth0", said("a", 10), start + Duration::from_secs(5)));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_live_of_zero_takes_the_neighbour_back() {
+    fn a_time_to_live_of_zero_takes_the_neighbor_back() {
         let (mut neighbors, now) = (Neighbors::default(), Instant::now());
         neighbors.hear("eth0", said("a", 10), now);
         neighbors.hear("eth0", said("b", 10), now);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_neighbours_ends_at_the_limit_and_keeps_the_first() {
+    fn a_flood_of_neighbors_ends_at_the_limit_and_keeps_the_first() {
         let (mut neighbors, now) = (Neighbors::default(), Instant::now());
         for number in 0..100 {
             neighbors.hear("eth0", said(&format!("{number:03}"), 10), now);

@@ -16,7 +16,7 @@ const ERROR: u16 = 2;
 /// The kernel answers at once; a driver that asks its firmware may take longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const DATAGRAM: usize = 32 << 10;
-/// Datagrams that one answer may have.
+/// The most datagrams that one answer may have.
 const LIMIT: usize = 64;
 
 /// The kernel was not asked, or did not answer.

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-/// As much of an answer as is read, and shown when it is a refusal.
+/// How much of an answer is read, and shown when it is a refusal.
 const ANSWER: usize = 4096;
 const SHOWN: usize = 200;
 

@@ -47,7 +47,7 @@ wire! {
         cpu: Vec<Cpu> = "cpu",
         /// Network interfaces of the kernel.
         network_interfaces: Vec<NetworkInterface> = "networkInterfaces",
-        /// LLDP neighbours by interface.
+        /// LLDP neighbors by interface.
         lldp: Vec<Lldp> = "lldp",
         /// Block devices.
         storage: Vec<BlockDevice> = "storage",

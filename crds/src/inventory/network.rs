@@ -1,4 +1,4 @@
-//! Interfaces, adapters and neighbours.
+//! Interfaces, adapters and neighbors.
 
 use super::wire::wire;
 
@@ -33,17 +33,17 @@ wire! {
 }
 
 wire! {
-    /// LLDP neighbours of one interface.
+    /// LLDP neighbors of one interface.
     Lldp {
         /// Name of the interface.
         name: String = "name",
-        /// Neighbours.
+        /// Neighbors.
         neighbors: Vec<Neighbor> = "neighbors",
     }
 }
 
 wire! {
-    /// An LLDP neighbour (IEEE 802.1AB).
+    /// An LLDP neighbor (IEEE 802.1AB).
     Neighbor {
         /// Chassis ID.
         chassis_id: String = "chassisId",

@@ -103,7 +103,7 @@ impl fmt::Debug for Account {
 pub enum Graceful {
     /// The operating system shuts down.
     #[default]
-    Honoured,
+    Honored,
     /// The operating system does not listen: the BMC accepts the request and nothing happens.
     Ignored,
 }

@@ -59,7 +59,7 @@ pub struct Fault {
     /// Ends this long after its beginning; zero: never.
     #[serde(default, rename = "for", with = "duration")]
     pub lasts: Duration,
-    /// So many answers; none: every one.
+    /// Number of answers; without it, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// What goes wrong.

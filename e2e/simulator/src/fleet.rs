@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// So many BMCs ask for their first address at a time.
+/// At most this many BMCs ask for their first address at a time.
 const DHCP_TURNS: usize = 64;
 
 /// All machines, and what they share.
@@ -36,7 +36,7 @@ pub(super) struct Fleet {
     pub(super) boot_link: Option<Arc<Link>>,
     /// How BMCs reach DHCP.
     pub(super) bmc_link: Option<Arc<Link>>,
-    /// So many BMCs ask for their first address at a time.
+    /// At most this many BMCs ask for their first address at a time.
     pub(super) dhcp_turns: Semaphore,
     /// Everything that runs.
     pub(super) running: TaskTracker,
@@ -122,7 +122,7 @@ impl Fleet {
         self.leased.write().unwrap_or_else(PoisonError::into_inner).insert(address, index);
     }
 
-    /// This address is nobody's any more, unless somebody else has it by now.
+    /// This address is free again, unless somebody else has it by now.
     pub(super) fn release(&self, address: Ipv4Addr, index: u32) {
         let mut leased = self.leased.write().unwrap_or_else(PoisonError::into_inner);
         if leased.get(&address) == Some(&index) {

@@ -249,7 +249,7 @@ fn profile(firmware: Firmware) -> anyhow::Result<Profile> {
         graceful: if firmware.ignore_graceful_shutdown {
             Graceful::Ignored
         } else {
-            Graceful::Honoured
+            Graceful::Honored
         },
         reset_answer: if firmware.reset_tasks { ResetAnswer::Task } else { ResetAnswer::Empty },
         expand: if firmware.expand { Expand::Offered } else { Expand::Refused },

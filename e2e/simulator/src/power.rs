@@ -103,24 +103,24 @@ mod tests {
     #[test]
     fn a_reset_means_what_the_power_state_makes_of_it() {
         let cases = [
-            (Off, Reset::On, Honoured, SwitchOn),
-            (PoweringOff, Reset::On, Honoured, SwitchOn),
-            (On, Reset::On, Honoured, Nothing),
-            (PoweringOn, Reset::ForceOn, Honoured, Nothing),
+            (Off, Reset::On, Honored, SwitchOn),
+            (PoweringOff, Reset::On, Honored, SwitchOn),
+            (On, Reset::On, Honored, Nothing),
+            (PoweringOn, Reset::ForceOn, Honored, Nothing),
             (On, Reset::ForceOff, Ignored, CutPower),
-            (PoweringOff, Reset::ForceOff, Honoured, CutPower),
-            (Off, Reset::ForceOff, Honoured, Nothing),
-            (On, Reset::GracefulShutdown, Honoured, ShutDown),
+            (PoweringOff, Reset::ForceOff, Honored, CutPower),
+            (Off, Reset::ForceOff, Honored, Nothing),
+            (On, Reset::GracefulShutdown, Honored, ShutDown),
             (On, Reset::GracefulShutdown, Ignored, Nothing),
-            (Off, Reset::GracefulShutdown, Honoured, Nothing),
+            (Off, Reset::GracefulShutdown, Honored, Nothing),
             (On, Reset::ForceRestart, Ignored, Reboot(Warning::None)),
-            (Off, Reset::ForceRestart, Honoured, Refused),
-            (On, Reset::GracefulRestart, Honoured, Reboot(Warning::Given)),
+            (Off, Reset::ForceRestart, Honored, Refused),
+            (On, Reset::GracefulRestart, Honored, Reboot(Warning::Given)),
             (On, Reset::GracefulRestart, Ignored, Nothing),
-            (On, Reset::PowerCycle, Honoured, Cycle),
-            (Off, Reset::PowerCycle, Honoured, Refused),
-            (Off, Reset::PushPowerButton, Honoured, SwitchOn),
-            (On, Reset::PushPowerButton, Honoured, ShutDown),
+            (On, Reset::PowerCycle, Honored, Cycle),
+            (Off, Reset::PowerCycle, Honored, Refused),
+            (Off, Reset::PushPowerButton, Honored, SwitchOn),
+            (On, Reset::PushPowerButton, Honored, ShutDown),
         ];
         for (power, reset, graceful, expected) in cases {
             assert_eq!(plan(power, reset, graceful), expected, "{power} {reset} {graceful:?}");

@@ -1,4 +1,4 @@
-//! Frames of neighbours.
+//! Frames of neighbors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -39,7 +39,7 @@ fuzz_target!(|text: &str| {
                     Platform::Of(built) | Platform::Distribution(built) => {
                         assert!(machine.runs(built));
                     }
-                    Platform::Open => assert!(chosen.flavour.is_some()),
+                    Platform::Open => assert!(chosen.flavor.is_some()),
                     Platform::Foreign => panic!("{chosen:?} boots no machine"),
                 }
                 if chosen.digest.is_err() && chosen.platform.machine().is_some() {

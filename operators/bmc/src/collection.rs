@@ -83,7 +83,7 @@ enum Asked {
 
 /// Whether an entry is the member itself. Some firmware adds a name to the link, or an error.
 fn is_whole(entry: &Value, asked: Asked) -> bool {
-    /// As many fields may come with a link: its type, name and id.
+    /// A link may have at most this many other fields: its type, name and id.
     const STUB: usize = 4;
     const FEW: usize = 6;
     let fields = entry.as_object().map_or(0, serde_json::Map::len);

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// As many BMCs are logged out of at a time.
+/// At most this many BMCs are logged out of at a time.
 const LOGOUTS: usize = 64;
 
 /// All BMCs of a process, and what they share. Clones are the same fleet.

@@ -34,7 +34,7 @@ use refusal::{Blame, Refusal, is_of_form};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// As many forms are tried.
+/// At most this many forms of a write are tried.
 pub(crate) const MOST: usize = 12;
 /// Memory that a refusal may take.
 const REFUSAL: usize = 256 << 10;

@@ -13,7 +13,7 @@ use metal_core::redfish::{Inventory, Processor};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// As many things that could not be read are named.
+/// At most this many unreadable parts are named.
 const NAMED: usize = 32;
 /// More parts than any machine has.
 const PARTS: usize = 1024;
@@ -37,7 +37,7 @@ pub(crate) async fn inventory(call: Call<'_>, uri: &str) -> Result<Inventory, Er
 pub(crate) struct Survey<'a> {
     call: Call<'a>,
     root: Arc<Root>,
-    /// As many parts may still be read.
+    /// How many more parts may be read.
     parts: usize,
     /// As much text may still be kept.
     room: usize,

@@ -101,7 +101,7 @@ pub(crate) fn request(credentials: &Credentials) -> Value {
 pub(crate) enum Outcome {
     /// A session.
     Session(Session),
-    /// There is none to be had: try without.
+    /// The BMC offers no sessions: try without.
     Sessionless(BasicAuthReason),
     /// The credentials are wrong.
     Refused,

@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// As many resources are remembered; beyond it, all are forgotten.
+/// At most this many resources are remembered; with one more, all are forgotten.
 const RESOURCES: usize = 128;
 /// For how long a resource is not asked for what it did not show.
 const HIDDEN: Duration = Duration::from_mins(10);

@@ -50,7 +50,7 @@ const SUITES: &[(u16, &str)] = &[
     (0x0005, "RSA_WITH_RC4_128_SHA"),
     (0x0004, "RSA_WITH_RC4_128_MD5"),
 ];
-/// As many of them we can speak.
+/// How many of them we support.
 const SPOKEN: usize = 6;
 
 /// What a BMC offers.

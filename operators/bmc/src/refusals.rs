@@ -10,7 +10,7 @@ use crate::Limits;
 use metal_core::redfish::Credentials;
 use tokio::time::Instant;
 
-/// As many refused credentials are remembered for a BMC.
+/// At most this many refused credentials are remembered per BMC.
 const MOST: usize = 4;
 /// So often are credentials tried that have worked.
 const TRIES: u32 = 3;

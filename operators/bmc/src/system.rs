@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// More systems than one BMC has.
 const MOST: usize = 64;
-/// As many remarks are made.
+/// At most this many remarks are made.
 const REMARKS: usize = 32;
 /// More boot options, and longer references, than firmware has.
 const OPTIONS: usize = 128;

@@ -5,7 +5,7 @@ use http::Uri;
 use metal_core::redfish::Scheme;
 use std::{borrow::Cow, fmt::Write, net::IpAddr};
 
-/// Longer links are nobody's.
+/// No real link is longer.
 const LONGEST: usize = 1024;
 
 /// The path and query of a link, ready to be sent. A fragment is cut off.

@@ -74,7 +74,7 @@ pub struct AppState {
     pub addresses: Addresses,
     /// How long whoever is refused waits for that: [`PATIENCE`].
     pub patience: Duration,
-    /// What the log said of late.
+    /// What was logged recently.
     pub told: RefusalLog,
     /// How long windows have lasted.
     pub windows: Windows,

@@ -73,9 +73,9 @@ struct KeptSecret {
 /// What is served while nothing is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serving {
-    /// So many boots that were kept.
+    /// This many kept boots.
     Boots(usize),
-    /// The images of so many boots that were kept, as there is no key.
+    /// The images of this many kept boots, as there is no key.
     Images(usize),
 }
 

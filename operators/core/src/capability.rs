@@ -168,7 +168,7 @@ const DERIVATION: &[u8] = b"bloomery.dev/derived";
 const SHORT_VERSION: u8 = 2;
 /// Version of the layout, expiry, purpose, UID of the boot configuration.
 const SHORT_HEAD: usize = 1 + 4 + 1 + 16;
-/// As many bits as nobody guesses.
+/// Enough bits that nobody can guess it.
 const SHORT_MAC: usize = 16;
 
 /// A token for `claims`; equal claims give equal tokens.

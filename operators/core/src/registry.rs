@@ -107,7 +107,7 @@ pub fn is_complete(report: &Report) -> bool {
 }
 
 /// The interfaces as the Server shows them: those that have a MAC address, with the addresses
-/// that are addresses, and their neighbours.
+/// that are addresses, and their neighbors.
 pub fn interfaces(report: &Report) -> Vec<NetworkInterface> {
     let neighbors: BTreeMap<_, _> =
         report.lldp.iter().map(|lldp| (lldp.name.as_str(), lldp)).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn server_shows_valid_addresses_and_neighbours_of_each_interface() {
+    fn server_shows_valid_addresses_and_neighbors_of_each_interface() {
         let mut eth0 = interface("eth0", "23:11:8a:00:00:01");
         eth0.ip_addresses = vec!["10.0.0.5".into(), "nonsense".into(), "fe80::1".into()];
         let neighbor = Neighbor { system_name: "leaf-1".into(), ..Neighbor::default() };

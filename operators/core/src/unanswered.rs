@@ -10,7 +10,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Reasons of a BMC that is not Ready, and has answered all the same.
 const ANSWERS: [&str; 3] = ["AuthenticationFailed", "SessionLimitExceeded", "Misbehaving"];
 
-/// Whether a BMC has ever answered, be it that it refused its credentials.
+/// Whether a BMC has ever answered, if only to refuse its credentials.
 pub fn has_answered(bmc: &Bmc) -> bool {
     let Some(status) = &bmc.status else { return false };
     status.ip.is_some()

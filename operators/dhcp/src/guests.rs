@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many addresses are remembered for certain, and twice as many at most.
+/// At least this many addresses are remembered, and at most twice as many.
 const REMEMBERED: usize = 1 << 14;
 /// How many new addresses are answered in a period, for which the kernel looks for one. Twice as
 /// many, and those that are asked whether they are free, fit into the 1,024 places of its table.
 const STRANGERS: usize = 192;
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// Those who are known, and those who were answered of late without being known; each in two
+/// Those who are known, and those who were answered recently without being known; each in two
 /// generations, of which the older one is forgotten when the younger is full or old.
 #[derive(Debug)]
 pub struct Guests {

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashMap, net::IpAddr};
 
-/// How many have come of late, by subnet.
+/// How many have come recently, by subnet.
 #[derive(Clone, Debug, Default)]
 pub struct Newcomers {
     /// When the last of those that were let in would have been due, had they come one by one.

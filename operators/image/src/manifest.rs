@@ -60,8 +60,8 @@ pub struct Entry {
     pub digest: Result<Digest, Malformed>,
     /// What it runs on.
     pub platform: Platform,
-    /// The network boot flavour that its annotations name.
-    pub flavour: Option<Flavour>,
+    /// The network boot flavor that its annotations name.
+    pub flavor: Option<Flavor>,
     /// Its media type, if it says one.
     pub media_type: Option<String>,
 }
@@ -75,7 +75,7 @@ impl Entry {
 
     /// Whether it leaves open what it is for.
     fn is_silent(&self) -> bool {
-        self.platform == Platform::Open && self.flavour.is_none()
+        self.platform == Platform::Open && self.flavor.is_none()
     }
 }
 
@@ -103,9 +103,9 @@ impl Platform {
     }
 }
 
-/// Annotations by which Garden Linux tells its flavours apart.
+/// Annotations by which Garden Linux tells its flavors apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flavour {
+pub struct Flavor {
     cname: String,
     architecture: String,
 }
@@ -141,32 +141,32 @@ pub enum Boot {
 
 /// The image of an index to boot on `machine`.
 ///
-/// For iPXE an image annotated as network boot flavour goes first: indexes of Garden Linux have
+/// For iPXE an image annotated as network boot flavor goes first: indexes of Garden Linux have
 /// several images for one architecture and tell them apart by the annotation `cname`. What says
 /// `linux` goes before a name that we do not know, and what can be fetched before everything.
 pub fn choose<'a>(entries: &'a [Entry], machine: &Machine, boot: Boot) -> Option<&'a Entry> {
     let candidates = entries.iter().filter_map(|entry| {
-        let is_flavour = boot == Boot::Pxe && is_flavour(entry, machine);
+        let is_flavor = boot == Boot::Pxe && is_flavor(entry, machine);
         let is_built = entry.platform.machine().is_some_and(|built| machine.runs(built));
         let is_distribution = matches!(entry.platform, Platform::Distribution(_));
-        let rank = (entry.digest.is_err(), !is_flavour, is_distribution);
-        (is_flavour || is_built).then_some((rank, entry))
+        let rank = (entry.digest.is_err(), !is_flavor, is_distribution);
+        (is_flavor || is_built).then_some((rank, entry))
     });
     candidates.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
 }
 
 /// Whether the annotations say that it is for the network boot of `machine`.
-fn is_flavour(entry: &Entry, machine: &Machine) -> bool {
-    let is_built = |flavour: &Flavour| {
-        flavour.cname.starts_with("metal_pxe")
-            && machine.runs(&Machine::new(&flavour.architecture, None))
+fn is_flavor(entry: &Entry, machine: &Machine) -> bool {
+    let is_built = |flavor: &Flavor| {
+        flavor.cname.starts_with("metal_pxe")
+            && machine.runs(&Machine::new(&flavor.architecture, None))
     };
     let runs = match &entry.platform {
         Platform::Of(built) | Platform::Distribution(built) => machine.runs(built),
         Platform::Open => true,
         Platform::Foreign => false,
     };
-    runs && entry.flavour.as_ref().is_some_and(is_built)
+    runs && entry.flavor.as_ref().is_some_and(is_built)
 }
 
 /// The entry of an index that is no choice: the only one that may be an image, without a word on

@@ -85,7 +85,7 @@ mod tests {
         let claims = opens(3599).unwrap();
         assert_eq!((claims.server.as_str(), claims.boot.as_str()), ("server-a", "boot-uid"));
         assert!(opens(3600).is_err());
-        // Some BMCs take no longer ones.
+        // Some BMCs take no longer URL.
         assert!(url.as_str().len() < 255, "{}", url.as_str().len());
     }
 

@@ -277,7 +277,7 @@ fn warn_of_risks(args: &Args) {
     }
     if args.default_scheme() == Scheme::Http {
         tracing::warn!(
-            "BMCs whose protocol names no scheme are spoken to in clear: set --protocol"
+            "BMCs whose protocol names no scheme are spoken to over plain HTTP: set --protocol"
         );
     }
 }

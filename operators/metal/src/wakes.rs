@@ -1,7 +1,7 @@
 //! Which change of which kind wakes whom.
 //!
-//! An object is woken by every change of another that its decision reads. Whoever is woken in vain
-//! costs a pass that neither reads nor writes; whoever is not woken waits for a resync.
+//! An object is woken by every change of another that its decision reads. Waking it needlessly
+//! costs a pass that neither reads nor writes; an object that is not woken waits for a resync.
 
 use crate::view::{
     BmcKey, ClaimKey, ServerKey, View, canonical_ip, canonical_mac, is_wish, uuid_keys,

@@ -65,7 +65,7 @@ pub struct Args {
 pub enum Contradiction {
     /// Endpoints are to be recorded, of nobody.
     #[error(
-        "--mac-prefixes-file is missing, so no BMC would be recognised; give it, or --no-endpoints"
+        "--mac-prefixes-file is missing, so no BMC would be recognized; give it, or --no-endpoints"
     )]
     NobodyToRecord,
     /// Two instances cannot know which of them answers.

@@ -19,7 +19,7 @@ const COMPLETE: u32 = 2;
 const ARP_AGE: Duration = Duration::from_millis(10);
 const LINKS_AGE: Duration = Duration::from_secs(1);
 
-/// Cheap to clone; all clones are one.
+/// Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
 pub struct Guests(Arc<Mutex<State>>);
 

@@ -181,7 +181,7 @@ impl LeaseFile {
         let before = self.lines;
         (self.file, self.len, self.lines) = (file, len, lines);
         (self.is_torn, self.unsynced) = (false, true);
-        tracing::info!(before, after = lines, "lease file written afresh");
+        tracing::info!(before, after = lines, "lease file compacted");
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         match file.maintain(leases.len(), durable).await {
             Ok(()) => true,
             Err(error) => {
-                self.complain("lease file not looked after; it is tried again", &error);
+                self.complain("lease file not maintained; retrying", &error);
                 false
             }
         }
@@ -191,7 +191,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
     /// Hands everything to the disk, before the end.
     pub(crate) fn close(self) {
         if let Some(Err(error)) = self.file.map(LeaseFile::close) {
-            tracing::error!(error = %Chain(&error), "lease file not handed to the disk");
+            tracing::error!(error = %Chain(&error), "lease file not synced to disk");
         }
     }
 

@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// What the kernel keeps for us while we are busy: some 10,000 packets.
+/// How many bytes of packets the kernel buffers while we are busy: about 10,000 packets.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Where packets come in.

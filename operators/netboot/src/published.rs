@@ -74,7 +74,7 @@ impl LeaseAddress for Ipv6Addr {
     }
 }
 
-/// All leases, by address. Cheap to clone; all clones are one.
+/// All leases, by address. Cheap to clone; clones share their state.
 ///
 /// Bounded, as leases are: there is one per address of the configuration.
 #[derive(Clone, Debug)]

@@ -49,14 +49,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often we look after leases, interfaces and the lease file.
+/// How often leases, interfaces and the lease file are looked after.
 const TICK: Duration = Duration::from_secs(1);
 /// How many packets are answered together: enough to share a write, and few enough that the first
 /// one does not wait for long, nor the kernel's buffer fills.
 const MOST: usize = 128;
-/// How many packets wait; each has some kilobyte.
+/// How many packets may wait; each takes about a kilobyte.
 const ROOM: usize = 2048;
-/// Every how many ticks the leases are counted.
+/// Leases are counted every this many ticks.
 const COUNT_EVERY: u32 = 10;
 
 /// The server cannot start.

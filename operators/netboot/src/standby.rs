@@ -18,15 +18,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// The Lease.
 pub const LEASE: &str = "netboot.bloomery.dev";
-/// How long the one that answers may be silent before the other one does.
+/// How long the active instance may be silent before the other one takes over.
 pub const DURATION: Duration = Duration::from_secs(5);
-/// How often it says that it is there.
+/// How often the active instance renews.
 const RENEW: Duration = Duration::from_millis(1200);
-/// How long one try may take.
+/// How long one attempt may take.
 const TRY: Duration = Duration::from_secs(2);
 /// How long the API server must have been away before an instance answers that did not.
 const ALONE: Duration = Duration::from_secs(10);
-/// How often we look whether the objects of the other instance are known.
+/// How often to check whether the objects of the other instance are listed.
 const NOT_LISTED: Duration = Duration::from_millis(100);
 
 /// Stands for ever, for a Lease that lasts for [`DURATION`]. Whoever starts hears of every lease of
@@ -42,7 +42,7 @@ pub async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
         if is_reachable {
             reached = Instant::now();
         } else if was_reachable {
-            tracing::warn!(lease = LEASE, "nobody says who leads: no API server");
+            tracing::warn!(lease = LEASE, "leader unknown: API server not reached");
         }
         match attempt {
             // What was not listed may be the other instance's: not ours to remove.

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-/// The words with which a command line begins that does not ask to serve.
+/// First arguments that name a tool instead of serving.
 const NAMES: &[&str] = &["convert-fedhcp", "schema"];
 
 /// Works on configurations.

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
-/// How many are told of, until the process starts again.
+/// At most this many are logged per process.
 const MOST: usize = 64;
 
 /// Those that were told of.

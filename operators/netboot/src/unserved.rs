@@ -3,7 +3,7 @@
 use metal_dhcp::Architecture;
 use std::{collections::HashSet, fmt::Display};
 
-/// How many are told: there are 42 kinds, and anybody can make up numbers.
+/// At most this many are logged: there are 42 kinds, and anybody can make up numbers.
 const MOST: usize = 64;
 
 /// Those that were told.

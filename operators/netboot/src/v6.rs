@@ -38,7 +38,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often we look after leases, interfaces and the lease file.
+/// How often leases, interfaces and the lease file are looked after.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How many packets are answered together, and how many wait.
@@ -307,7 +307,7 @@ impl Server {
             let config = Arc::clone(&self.parts.config.borrow_and_update());
             if let Err(error) = self.take(config) {
                 let error = Chain(&error);
-                tracing::error!(%error, "configuration not taken; the one before stays in force");
+                tracing::error!(%error, "configuration refused; the previous one stays in force");
             }
         }
         if self.parts.bmcs.has_changed().unwrap_or_default() {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the process cannot tell.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is not to be had.
+    /// The address cannot be bound.
     #[error("{flag}={address}: cannot listen")]
     Bind {
         /// The flag that named it.
@@ -45,7 +45,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// If an address is not to be had.
+    /// If an address cannot be bound.
     pub async fn bind(args: &AdminArgs) -> Result<Self, Error> {
         let health = ("--health-probe-bind-address", &args.health_probe_bind_address);
         let metrics = ("--metrics-bind-address", &args.metrics_bind_address);

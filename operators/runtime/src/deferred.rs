@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A value that comes later, and may be replaced. All clones are one.
+/// A value that comes later, and may be replaced. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Deferred<T>(Arc<watch::Sender<Option<T>>>);
 

@@ -11,10 +11,10 @@ use std::{
 };
 use tokio::{fs, sync::watch, time::sleep};
 
-/// How soon a change is seen. Asking is cheap, and works where a mounted `ConfigMap` or `Secret`
+/// How often files are checked for changes. Polling is cheap, and works where a mounted `ConfigMap` or `Secret`
 /// changes by the swap of a symbolic link.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Largest file that is taken.
+/// Largest file that is read.
 const LARGEST: u64 = 16 << 20;
 
 /// Why a file is not used.
@@ -77,14 +77,14 @@ pub async fn reread(flag: &'static str, mut it: impl Reread, told: impl Fn(Readi
         match it.read_again().await {
             Ok(false) => reported = None,
             Ok(true) => {
-                tracing::info!(flag, "file read again");
+                tracing::info!(flag, "file reloaded");
                 reported = None;
                 told(Reading::Taken);
             }
             Err(error) => {
                 let error = Chain(&error).to_string();
                 if reported.as_ref() != Some(&error) {
-                    tracing::error!(error, "file not taken; what it said before stays in force");
+                    tracing::error!(error, "file refused; its previous content stays in force");
                     reported = Some(error);
                     told(Reading::Refused);
                 }

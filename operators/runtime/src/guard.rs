@@ -13,12 +13,12 @@ use serde::{
 };
 use std::{any::TypeId, borrow::Cow};
 
-/// Bytes of what is said of a broken object.
+/// Longest message about an unreadable object, in bytes.
 const ERROR: usize = 1024;
-/// What an object of a namespace may cost: more than any that the schemas admit. Whoever may write
+/// Memory for one namespaced object: more than any that the schemas admit needs. Whoever may write
 /// in a namespace is a tenant.
 const OF_A_TENANT: usize = 256 * 1024;
-/// What an object of the cluster may cost: more than the API server keeps.
+/// Memory for one cluster-scoped object: more than the API server stores.
 const OF_THE_CLUSTER: usize = 8 * 1024 * 1024;
 
 /// An object, or where it is broken.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What the parts of a process wait for. Cheap to clone; all clones are one.
+/// What the parts of a process wait for. Cheap to clone; clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<Part>>>);
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How often a leader renews.
 pub const RENEW: Duration = Duration::from_secs(3);
-/// How long one try may take: a busy API server is slow long before it is gone.
+/// How long one attempt may take: a busy API server is slow long before it is gone.
 const TRY: Duration = Duration::from_secs(5);
 /// How long a leader works on after it last renewed: no other leads before [`DURATION`]. Four
 /// fifths of it, as for a [`Leadership`].
@@ -31,7 +31,7 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 pub enum Verdict {
     /// It is ours: renew it.
     Renew,
-    /// It is nobody's any more: take it.
+    /// Its holder is gone: take it.
     Take,
     /// It is somebody else's.
     Wait,

@@ -1,11 +1,11 @@
-//! What strangers can make a process say.
+//! A limit of the lines that untrusted peers can make a process log.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How many lines there are in a period.
+/// At most this many lines are logged per period.
 const LINES: u32 = 20;
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub struct LogLimit(Mutex<Option<(Instant, u32)>>);
 
 impl LogLimit {
-    /// Whether one more line is logged.
+    /// Whether one more line may be logged.
     pub fn may(&self) -> bool {
         self.may_at(Instant::now())
     }

@@ -12,11 +12,11 @@ use std::{
     fmt,
 };
 
-/// What a value costs besides its text.
+/// Memory for a value besides its text, in bytes.
 const NODE: usize = 48;
 /// Longest annotation that is read. Ours are short; tools keep whole objects in theirs.
 const ANNOTATION: usize = 4096;
-/// Longest path that is told.
+/// Longest path in a message.
 const PATH: usize = 200;
 /// The copy of an object that `kubectl apply` leaves in it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -4,7 +4,7 @@ use crate::args::Accepted;
 use clap::{Arg, Command};
 use std::{env, fs, io, path::Path};
 
-/// Set by whoever wants pages written and not compared.
+/// Environment variable: if it is set, pages are written instead of compared.
 const BLESS: &str = "BLESS";
 
 /// A page is not what it should be.

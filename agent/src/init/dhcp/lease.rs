@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 const SHORTEST: Duration = Duration::from_secs(10);
 /// Where the server names no mask.
 const PREFIX: u8 = 24;
-/// As many as resolvers ask.
+/// Resolvers ask no more servers than this.
 const RESOLVERS: usize = 3;
 
 /// An address, and what belongs to it.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// More addresses than this no machine has.
+/// No machine has more addresses than this.
 const MAX: usize = 64;
 
 /// On whose word something is asked for.

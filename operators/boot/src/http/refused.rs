@@ -69,7 +69,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// Of how many servers that is known.
 const REMEMBERED: usize = 4096;
 
-/// What was said of late. Strangers ask as often as they like.
+/// What was logged recently: strangers may ask as often as they like.
 #[derive(Debug, Default)]
 pub struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
 

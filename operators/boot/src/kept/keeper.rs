@@ -112,7 +112,7 @@ impl Keeper {
             over.try_for_each(|name| folder.remove(&name))
         });
         if let Err(error) = swept.await.map_err(io::Error::other).flatten() {
-            tracing::warn!(%error, "what was kept of earlier boots is not removed");
+            tracing::warn!(%error, "kept boots of earlier starts not removed");
         }
     }
 
@@ -176,7 +176,7 @@ impl Keeper {
         let (folder, file) = (self.folder.clone(), name.clone());
         let removed = spawn_blocking(move || folder.remove(&file)).await;
         if let Err(error) = removed.map_err(io::Error::other).flatten() {
-            tracing::error!(%error, file = name, "what was kept of a boot that is over is not removed");
+            tracing::error!(%error, file = name, "kept boot that is over not removed");
             return true;
         }
         self.note(|files| files.remove(&name));

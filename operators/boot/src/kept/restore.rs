@@ -143,7 +143,7 @@ impl Restore {
         let keeper = Arc::clone(&self.keeper);
         let found = spawn_blocking(move || find(&keeper, key.as_ref())).await;
         let found = found.map_err(io::Error::other).flatten().unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was kept of boots is not readable");
+            tracing::warn!(%error, "kept boots not readable");
             Found::default()
         });
         found.boots.iter().for_each(|(_, boot)| self.presume_secrets(boot));
@@ -155,7 +155,7 @@ pub(super) fn find(keeper: &Keeper, key: Option<&Key>) -> io::Result<Found> {
     let (mut found, now) = (Found::default(), moment(&keeper.start));
     for name in keeper.folder.names()? {
         let unusable = |reason: &'static str, error: &dyn std::error::Error| {
-            tracing::warn!(file = name, %error, "what was kept of a boot is not used");
+            tracing::warn!(file = name, %error, "kept boot not usable");
             keeper.metrics.unusable.get_or_create(&Label { reason }).inc();
         };
         let file = match keeper.folder.read(&name) {

@@ -180,7 +180,7 @@ pub fn is_held_back(server: &Server) -> bool {
     server.spec.is_held() && !is_discovered
 }
 
-/// Decides about one machine. One that is nobody's server gets what the configuration file has:
+/// Decides about one machine. One that is no Server gets what the configuration file has:
 /// the boot server then says whether there is anything for it.
 pub fn decide(known: &Known<'_>) -> Boot {
     let Known::Servers(servers) = known else { return Boot::Default };

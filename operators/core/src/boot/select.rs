@@ -32,7 +32,7 @@ enum Standing {
     Workload,
     /// What the server boots during a maintenance.
     Maintenance { is_now: bool },
-    /// It is for a machine that is nobody's server.
+    /// It is for a machine that is no Server.
     Free,
 }
 

@@ -73,7 +73,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     }
     let judged = judge(seen);
     let mut new = seen.endpoint.status.clone().unwrap_or_default();
-    recognized(&mut new, seen, judged.as_ref().err());
+    record_recognized(&mut new, seen, judged.as_ref().err());
     settled(&mut new, seen);
     if Some(&new) != seen.endpoint.status.as_ref() && new != EndpointStatus::default() {
         return Decision::Record(new);
@@ -143,7 +143,7 @@ fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal
 
 fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<Wanted, Refusal> {
     let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
-    let mut wanted = recognised(&name, (ip, seen.now), entry)?;
+    let mut wanted = objects_by_prefix(&name, (ip, seen.now), entry)?;
     wanted.bmc.endpoint_ref = Some(LocalObjectReference { name });
     Ok(wanted)
 }
@@ -156,7 +156,7 @@ fn wanted_inline(
     entry: &Entry,
     now: Timestamp,
 ) -> Result<Wanted, String> {
-    let mut wanted = recognised(name, (ip, now), entry).map_err(|(_, message)| message)?;
+    let mut wanted = objects_by_prefix(name, (ip, now), entry).map_err(|(_, message)| message)?;
     let (mac_address, ip) = (Some(mac.to_string()), Some(ip.to_string()));
     wanted.bmc.access = Some(InlineAccess { mac_address, ip });
     Ok(wanted)
@@ -165,7 +165,7 @@ fn wanted_inline(
 /// Both objects, by the entry of a MAC prefix; the BMC does not say yet where it is.
 ///
 /// What DHCP has found gets its first password by https, unless the entry says http.
-fn recognised(
+fn objects_by_prefix(
     name: &str,
     (ip, now): (IpAddr, Timestamp),
     entry: &Entry,
@@ -220,7 +220,7 @@ fn recognised(
 
 /// Says why the Endpoint is no BMC. One that was always fine carries no condition: that saves a
 /// write for each of ten thousand.
-fn recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<&Refusal>) {
+fn record_recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<&Refusal>) {
     let type_ = condition::RECOGNIZED;
     let failed = seen.failure.map(|failure| (failure.reason, failure.text.clone()));
     let fact = match refusal.or(failed.as_ref()) {

@@ -171,7 +171,7 @@ mod tests {
             for answer in [Answer::Unasked, Answer::Given, Answer::Missing] {
                 assert_eq!(told(&at, &seen, answer), conflict, "{answer:?}");
             }
-            // Somebody pretends to be it, and it is told also while the BMC renews.
+            // Somebody pretends to be it; this is reported even while the BMC renews.
             let other = Sighting { address: was, elsewhere: Some((is, later)), ..seen };
             let conflict = Recording::Conflict(Arc::clone(&at), Conflict::Lease(is));
             assert_eq!(told(&at, &other, Answer::Unasked), conflict);

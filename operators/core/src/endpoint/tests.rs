@@ -13,7 +13,7 @@ const MACDB: &str = "macPrefixes:
 ";
 
 #[test]
-fn recognised_endpoint_becomes_a_bmc_with_the_credentials_of_its_prefix() {
+fn recognized_endpoint_becomes_a_bmc_with_the_credentials_of_its_prefix() {
     let macdb = MacDb::parse(MACDB).unwrap();
     let endpoint = endpoint("23:11:8a:00:00:01", "127.1.0.1");
     let Decision::Create(wanted) = decide(&seen(&endpoint, &macdb)) else { panic!() };

@@ -27,7 +27,7 @@ pub enum ParsePrefixError {
 }
 
 impl MacPrefix {
-    /// The first `digits` digits of `mac`; all of them if there are not as many.
+    /// The first `digits` digits of `mac`, or all of them if it has fewer.
     pub fn of(mac: MacAddr, digits: u8) -> Self {
         let digits = digits.min(MAC_DIGITS);
         let unused = 4 * u32::from(MAC_DIGITS - digits);

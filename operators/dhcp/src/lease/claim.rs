@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub(crate) enum Claim {
     /// It is the client's.
     Theirs,
-    /// It is nobody's.
+    /// Nobody has it.
     Free,
     /// It is offered to somebody else, who has not asked for it yet.
     Offered,
@@ -74,7 +74,7 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         }
         match self.reserved {
             Some(reserved) if reserved == address => return Claim::Theirs,
-            // The client is to move to its own address, unless that is not to be had.
+            // The client is to move to its own address, unless somebody else has it.
             Some(reserved) if self.is_available(reserved) => return Claim::Refused,
             Some(_) | None => {}
         }

@@ -39,10 +39,10 @@ pub enum Refusal {
     /// It may not, or cannot, be read.
     #[error("file not readable")]
     Unreadable,
-    /// So many transfers are under way for this client.
+    /// This client has too many transfers already.
     #[error("too many transfers for this client")]
     SourceIsBusy,
-    /// So many transfers are under way for all.
+    /// There are too many transfers already.
     #[error("too many transfers")]
     Busy,
 }

@@ -57,7 +57,7 @@ impl Sender {
 
 /// Whose leases a packet is about that came `from`.
 pub fn clients(packet: &Packet, from: Ipv6Addr) -> Vec<Client> {
-    /// More associations no machine has.
+    /// No machine has more associations than this.
     const MOST: usize = 8;
     let Some(sender) = Sender::of(packet, from) else { return Vec::new() };
     let ids = packet.options.all(code::IA_NA).take(MOST);

@@ -1,7 +1,7 @@
 //! Manifests as they come. An entry or a layer that says nothing sensible costs only itself: what
 //! boots may stand beside it.
 
-use super::{Descriptor, Entry, Flavour, Layer, Malformed, Manifest, Platform};
+use super::{Descriptor, Entry, Flavor, Layer, Malformed, Manifest, Platform};
 use crate::{digest::Digest, machine::Machine, reference::excerpt, registry::Document};
 use serde::{
     Deserialize, Deserializer,
@@ -164,14 +164,14 @@ fn entry(raw: &RawValue) -> Option<Entry> {
     Some(Entry {
         digest: digest(raw.digest),
         platform: raw.platform.map_or(Platform::Open, platform),
-        flavour: raw.annotations.and_then(flavour),
+        flavor: raw.annotations.and_then(flavor),
         media_type: media_type(raw.media_type),
     })
 }
 
-fn flavour(raw: &RawValue) -> Option<Flavour> {
+fn flavor(raw: &RawValue) -> Option<Flavor> {
     let raw: RawAnnotations<'_> = said(raw)?;
-    Some(Flavour { cname: said(raw.cname?)?, architecture: said(raw.architecture?)? })
+    Some(Flavor { cname: said(raw.cname?)?, architecture: said(raw.architecture?)? })
 }
 
 /// What it says and we cannot read may be anything: it boots nothing.

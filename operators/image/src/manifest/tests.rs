@@ -36,18 +36,18 @@ fn the_first_image_of_the_architecture_is_chosen() {
 }
 
 #[test]
-fn a_network_boot_flavour_goes_first_for_pxe_only() {
-    let flavour = [("cname", "metal_pxe-amd64-1443"), ("architecture", "amd64")];
+fn a_network_boot_flavor_goes_first_for_pxe_only() {
+    let flavor = [("cname", "metal_pxe-amd64-1443"), ("architecture", "amd64")];
     let other = [("cname", "metal_pxe-arm64-1443"), ("architecture", "arm64")];
     let entries =
-        [entry(b"a", "amd64", &[]), entry(b"b", "amd64", &other), entry(b"c", "amd64", &flavour)];
+        [entry(b"a", "amd64", &[]), entry(b"b", "amd64", &other), entry(b"c", "amd64", &flavor)];
     assert_eq!(choose(&entries, &machine("amd64"), Boot::Pxe), Some(&entries[2]));
     assert_eq!(choose(&entries, &machine("amd64"), Boot::Http), Some(&entries[0]));
 }
 
 #[test]
 fn an_entry_for_another_operating_system_is_never_taken() {
-    let flavour = r#""annotations":{"cname":"metal_pxe-amd64","architecture":"amd64"}"#;
+    let flavor = r#""annotations":{"cname":"metal_pxe-amd64","architecture":"amd64"}"#;
     let platforms = [
         r#"{"architecture":"amd64","os":"windows"}"#,
         r#"{"architecture":"amd64","os":"unknown"}"#,
@@ -56,7 +56,7 @@ fn an_entry_for_another_operating_system_is_never_taken() {
     ];
     for platform in platforms {
         let digest = Digest::of(b"a");
-        let entry = format!(r#"{{"digest":"{digest}","platform":{platform},{flavour}}}"#);
+        let entry = format!(r#"{{"digest":"{digest}","platform":{platform},{flavor}}}"#);
         let index = parse(&format!(r#"{{"manifests":[{entry}]}}"#)).unwrap();
         let Manifest::Index(entries) = index else { unreachable!() };
         for boot in [Boot::Pxe, Boot::Http] {
@@ -109,12 +109,12 @@ fn machine(architecture: &str) -> Machine {
 
 fn entry(content: &[u8], architecture: &str, annotations: &[(&str, &str)]) -> Entry {
     let value = |name| annotations.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    let flavour = value("cname").zip(value("architecture")).map(|(cname, architecture)| Flavour {
+    let flavor = value("cname").zip(value("architecture")).map(|(cname, architecture)| Flavor {
         cname: cname.to_owned(),
         architecture: architecture.to_owned(),
     });
     let platform = Platform::Of(machine(architecture));
-    Entry { digest: Ok(Digest::of(content)), platform, flavour, media_type: None }
+    Entry { digest: Ok(Digest::of(content)), platform, flavor, media_type: None }
 }
 
 fn layer(media_type: &str, content: &[u8]) -> Layer {

@@ -4,7 +4,7 @@ use futures::{Stream, TryStreamExt, stream};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// So many bytes, in each window of so much time.
+/// At least this many bytes in each window of this length.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Bytes.

@@ -1,7 +1,7 @@
 use crate::{digest::Digest, reference::Registry, registry};
 use std::{io, sync::Arc};
 
-/// Why a blob is not to be had.
+/// Why a blob cannot be had.
 ///
 /// Cheap to clone, because one failed download answers everybody who waited for it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -38,7 +38,7 @@ const CHECKS: usize = 2;
 /// How long a request waits for a blob to begin.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A directory of blobs. Cheap to clone; all clones are one.
+/// A directory of blobs. Cheap to clone; clones share their state.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
 

@@ -25,7 +25,7 @@ const PIECES: u64 = 3;
 /// not take what it asked for holds little.
 const SHARED: u64 = 32 << 20;
 
-/// How many readings of blobs are under way. Clones are one.
+/// How many readings of blobs are under way. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct Readings(Arc<AtomicU64>);
 

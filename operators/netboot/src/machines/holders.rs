@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How many machines are remembered for certain, and twice as many at most; a machine that boots
+/// At least this many machines are remembered, and at most twice as many; a machine that boots
 /// asks for its file seconds after it got its address. Each takes some 50 bytes.
 const REMEMBERED: usize = 16_384;
 

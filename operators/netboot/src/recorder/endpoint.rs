@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 /// How long a BMC may take to take a connection where it was.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Where a BMC is asked that the database no longer knows.
+/// Port of a BMC that the database no longer knows.
 const HTTPS: u16 = 443;
 
 impl Recorder {

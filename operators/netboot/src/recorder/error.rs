@@ -83,7 +83,7 @@ pub enum Error {
     /// A conflict was not shown, or not taken back.
     #[error("conflict not noted on the endpoint")]
     Note(#[source] kube::Error),
-    /// So many are new that this one has to wait.
+    /// Too many are new: this one has to wait.
     #[error(
         "too many BMCs are new, or have not answered yet; see endpoints.newPerMinute and \
          endpoints.maxUnanswered"

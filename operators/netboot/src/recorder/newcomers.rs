@@ -18,12 +18,12 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How often we look for what is over.
+/// How often expired entries are collected.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
-/// How soon what was made shows in the watch.
+/// By when the watch shows what was created.
 const SHOWN: Duration = Duration::from_mins(1);
 
-/// How many new BMCs there were of late.
+/// How many new BMCs there were recently.
 #[derive(Debug, Default)]
 pub struct NewBmcs(Mutex<State>);
 

@@ -13,12 +13,12 @@ use std::{
 
 /// How many BMCs may wait. One that finds no place is seen again when it renews its lease.
 pub(super) const MOST: usize = 1 << 16;
-/// So many may wait until a new one is let in.
+/// New BMCs are let in only while fewer than this wait.
 pub(super) const MOST_NEW: usize = 1024;
 /// How long the end of a lease is remembered at least.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-/// BMCs with an address that is not recorded yet. Cheap to clone; all clones are one.
+/// BMCs with an address that is not recorded yet. Cheap to clone; clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Sightings(pub(super) Arc<Shared>);
 

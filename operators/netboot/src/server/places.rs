@@ -51,7 +51,7 @@ impl Server {
             }
             Err(error) => {
                 let error = Chain(&error);
-                tracing::error!(%error, "configuration not taken; the one before stays in force");
+                tracing::error!(%error, "configuration refused; the previous one stays in force");
             }
         }
     }

@@ -78,7 +78,7 @@ impl Server {
     fn quarantine(&mut self, address: Ipv4Addr) {
         let Some(lease) = self.lease_store.leases.get(address) else { return };
         let lease: Lease = lease.declined(Timestamp::now());
-        tracing::warn!(%address, "somebody uses an address of ours; it rests for an hour");
+        tracing::warn!(%address, "address is in use by somebody else; not offered for an hour");
         self.metrics.conflicted();
         self.lease_store.record(lease);
     }

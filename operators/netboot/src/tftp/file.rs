@@ -8,7 +8,7 @@ use nix::{
 };
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
 
-/// How much of a file is kept at a time, if a block is not longer.
+/// How much of a file is kept in memory at a time, unless a block is longer.
 const PIECE: usize = 64 << 10;
 
 /// A file that may be served, and how long it was when it was opened.

@@ -18,10 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the thread waits, which is how late something may be.
+/// How long the thread waits, and so how late anything may be.
 const TICK: Duration = Duration::from_millis(100);
 const TICK_MILLISECONDS: u16 = 100;
-/// How many answers are taken with one call of the kernel.
+/// How many answers are taken with one system call.
 const EVENTS: usize = 64;
 
 /// A request that was answered.
@@ -170,7 +170,7 @@ pub(super) fn look_after<'scope>(server: &'scope Server, scope: &'scope Scope<'s
     let mut expired = Instant::now();
     while !server.is_stopping.load(Ordering::Relaxed) {
         let count = server.poller.wait(&mut events).unwrap_or_else(|error| {
-            tracing::warn!(%error, "no answer taken");
+            tracing::warn!(%error, "answers not read");
             std::thread::sleep(TICK);
             0
         });

@@ -46,7 +46,7 @@ impl<'scope> Listener<'scope> {
     pub(super) fn close(self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
-            tracing::error!(address = %self.wanted, "thread ended before its time");
+            tracing::error!(address = %self.wanted, "thread ended unexpectedly");
         }
     }
 }
@@ -66,7 +66,7 @@ fn listen(requests: &Requests, server: &Server, is_stopping: &AtomicBool) {
                 None => server.metrics.refused("NotToUsAlone"),
             },
             Err(error) => {
-                tracing::warn!(%error, "no request taken");
+                tracing::warn!(%error, "requests not read");
                 thread::sleep(PATIENCE);
             }
         }

@@ -120,7 +120,7 @@ fn follow<'scope>(
             Err(error) => {
                 let error = Chain(&error).to_string();
                 if is_whole {
-                    tracing::error!(error, "TFTP not served there; it is tried again");
+                    tracing::error!(error, "TFTP not served on this address; retrying");
                 }
                 is_whole = false;
                 ready.wait_for(error);
@@ -145,7 +145,7 @@ fn wait(
     })
 }
 
-/// Lets this process have as many files as transfers need.
+/// Raises the limit of open files to what transfers need.
 fn raise_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         let wanted = FILES.min(hard);

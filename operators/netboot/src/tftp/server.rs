@@ -34,7 +34,7 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// What a transfer needs, which is little: its buffers are not on its stack.
+/// Stack of a transfer; its buffers are not on it.
 const STACK: usize = 256 << 10;
 
 /// What all threads share.
@@ -363,7 +363,7 @@ fn tell(greeting: &Greeting, outcome: &Outcome, bytes: u64, is_told: bool) {
         Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),
         // Firmware asks for the size, and then for the file.
         Outcome::Aborted { .. } | Outcome::Replaced if bytes == 0 => {
-            tracing::debug!(%client, file, ?outcome, "only asked for");
+            tracing::debug!(%client, file, ?outcome, "client asked for the size only");
         }
         Outcome::Unreadable(error) => {
             tracing::error!(%client, file, bytes, error = %Chain(error), "file not readable");
@@ -373,7 +373,7 @@ fn tell(greeting: &Greeting, outcome: &Outcome, bytes: u64, is_told: bool) {
         }
         Outcome::Forgotten => tracing::debug!(%client, file, "no answer before others came"),
         Outcome::GaveUp | Outcome::Vanished if !is_told => {
-            tracing::debug!(%client, file, ?outcome, "no answer of the client");
+            tracing::debug!(%client, file, ?outcome, "client did not answer");
         }
         Outcome::Replaced
         | Outcome::GaveUp

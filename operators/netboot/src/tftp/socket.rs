@@ -17,17 +17,17 @@ use std::{
     time::Duration,
 };
 
-/// How long a call of the kernel waits, so that nobody waits long for who is to stop.
+/// How long a system call may wait, so that the server stops soon when it is told to.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// What the kernel keeps for us of requests.
+/// How many bytes of requests the kernel buffers.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// The same of blocks that are to go out.
+/// How many bytes of blocks the kernel buffers on their way out.
 const SEND_BUFFER: usize = 1 << 20;
 /// Headers of IPv4 and UDP.
 const IP_AND_UDP: i32 = 28;
 /// Largest block on a link of the smallest MTU of IPv6 with some tunnels to spare; EDK2 asks for it.
 const BLKSIZE_V6: u16 = 1428;
-/// What one call of the kernel takes (`UDP_MAX_SEGMENTS`, and the length of an IP packet).
+/// What one system call takes (`UDP_MAX_SEGMENTS`, and the length of an IP packet).
 const MAX_SEGMENTS: usize = 64;
 const MAX_BYTES: usize = 65_000;
 

@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this time a client that is still not done is not going to be.
+/// A client that has not finished by now never will.
 const LONGEST: Duration = Duration::from_hours(1);
-/// What clients send is short; the rest of a longer packet says nothing.
+/// Clients send short packets; the rest of a longer one is ignored.
 const MAX_ANSWER: usize = 1024;
 
 /// How a transfer ended.

@@ -10,7 +10,7 @@ use std::{
 
 /// What the main file is called in a folder.
 const MAIN: &[&str] = &["config.yaml", "config.yml"];
-/// Largest file that is taken.
+/// Largest file that is read.
 const LARGEST: u64 = 1 << 20;
 
 /// Reads the main file, or the one in a folder, and what it refers to, and converts it.

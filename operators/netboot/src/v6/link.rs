@@ -22,9 +22,9 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// What the kernel keeps for us while we are busy.
+/// How many bytes of packets the kernel buffers while we are busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// How many packets of one socket are taken from the kernel in one go.
+/// How many packets of one socket are read at once.
 const MOST: usize = 1024;
 /// Longest packet; longer ones are cut, and most likely malformed then.
 const LARGEST: usize = 4096;

@@ -27,7 +27,7 @@ impl BindAddress {
     ///
     /// # Errors
     ///
-    /// If the address is not to be had.
+    /// If the address cannot be bound.
     pub async fn listen(&self) -> io::Result<Option<TcpListener>> {
         let listener = match self {
             Self::Off => return Ok(None),

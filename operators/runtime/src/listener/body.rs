@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// How much of a body that nobody wants is thrown away before the answer, and for how long.
+/// How much of an unread body is discarded before the answer, and for how long.
 const DISCARDED: usize = 16 << 20;
 const DISCARDING: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// For how long nothing must have moved before a connection that is under way makes room.
+/// A busy connection makes room once nothing has moved on it for this long.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// One connection. Whoever reads, writes, or answers says so here.

@@ -86,7 +86,7 @@ impl Limits {
         ..Self::PROBES
     };
 
-    /// The same, with as many connections as a process may have that has `files` files.
+    /// The same, scaled down for a process that may open only `files` files.
     pub(super) fn fitting(self, files: u64) -> Self {
         let share = usize::try_from(files / PORTS).unwrap_or(usize::MAX).max(2);
         if self.connections <= share {

@@ -166,7 +166,7 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
     };
     tokio::select! {
         () = talking => {}
-        reason = connection.dismissed() => tracing::debug!(%peer, %reason, "connection dismissed"),
+        reason = connection.dismissed() => tracing::debug!(%peer, %reason, "connection closed"),
     }
     drop(place);
 }

@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// One in so many makes room at a time, so that a flood costs one look for many newcomers.
+/// This many connections are closed at a time, so that a flood costs one scan for many newcomers.
 const BATCH: usize = 64;
 
 /// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, all of which one host can

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 pub(super) enum Relation<'a> {
     /// There is none.
     Absent,
-    /// It is ours, or nobody's.
+    /// It is ours, or has no owner.
     Ours,
     /// It is about to be deleted, or belongs to an earlier configuration of the same name, with
     /// which it goes.

@@ -31,7 +31,7 @@ impl Request<'_> {
     }
 
     /// RFC 2131, section 4.3.2: which of the four states the client is in shows in what it fills
-    /// in. RENEWING and REBINDING differ only in how the packet travelled.
+    /// in. RENEWING and REBINDING differ only in how the packet traveled.
     pub(super) fn request(&self) -> Decision {
         let chosen = self.packet.options.address(code::SERVER_ID);
         let wanted = self.packet.options.address(code::REQUESTED_ADDRESS);

@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_client_is_recognised() {
+fn every_client_is_recognized() {
     let booting = |bytes: &[u8]| Booting::of(&Packet::parse(bytes).unwrap().options);
     for (pair, expected) in [
         (IPXE_BIOS, Booting::Ipxe),

@@ -39,7 +39,7 @@ fn every_packet_is_written_as_it_was_read() {
 }
 
 #[test]
-fn every_client_is_recognised() {
+fn every_client_is_recognized() {
     for (pair, expected) in [
         (IPXE_BIOS, Booting::Ipxe),
         (IPXE_SNPONLY, Booting::Ipxe),

@@ -62,7 +62,7 @@ fn booting(tftp: &str, bios: &str) -> Config {
     Config::parse(&format!("interfaces: [lo]\nsubnets: []\n{boot}\n{tftp}\n")).unwrap()
 }
 
-/// The file, once it is to be had there.
+/// The file, once it is served there.
 pub(super) fn until_served(address: SocketAddr) -> Vec<u8> {
     let limit = Instant::now() + LIMIT;
     let client = Client::at(1);
