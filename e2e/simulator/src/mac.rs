@@ -2,8 +2,7 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// A MAC address. Unlike the one of the API it may be any six bytes: test databases like to use
-/// prefixes that no vendor could have.
+/// A MAC address, with what a fleet derives from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 

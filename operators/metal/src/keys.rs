@@ -4,9 +4,9 @@
 use ssh_key::{Algorithm, LineEnding, PrivateKey, private::Ed25519Keypair};
 
 /// Letters of a password; without those that are easily mistaken for each other.
-const LETTERS: &[u8; 56] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
-    .first_chunk()
-    .expect("there are at least 56 letters");
+const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+/// Bytes from here on would make some letters more likely than others.
+const UNFAIR: usize = 256 - 256 % LETTERS.len();
 /// Number of letters: more than 116 bits.
 const LENGTH: usize = 20;
 /// Cost of the hash. Nobody guesses 116 bits, so stretching adds nothing but load: at a thousand
@@ -64,9 +64,8 @@ fn password() -> Result<String, Error> {
     while password.len() < LENGTH {
         let mut bytes = [0; LENGTH];
         getrandom::fill(&mut bytes)?;
-        // 224 is the largest multiple of 56: no letter is more likely than another.
-        let fair = bytes.into_iter().filter(|byte| *byte < 224);
-        let letters = fair.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()]));
+        let fair = bytes.into_iter().map(usize::from).filter(|byte| *byte < UNFAIR);
+        let letters = fair.map(|byte| char::from(LETTERS[byte % LETTERS.len()]));
         password.extend(letters.take(LENGTH - password.len()));
     }
     Ok(password)
@@ -75,6 +74,7 @@ fn password() -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn keys_are_new_each_time_and_fit_each_other() {
@@ -85,5 +85,11 @@ mod tests {
         assert!(bcrypt::verify(&one.password, &one.password_hash).unwrap());
         let private = PrivateKey::from_openssh(&one.private).unwrap();
         assert_eq!(private.public_key().to_openssh().unwrap(), one.public);
+    }
+
+    #[test]
+    fn a_password_may_have_every_letter_of_the_alphabet_and_no_other() {
+        let seen: BTreeSet<u8> = (0..500).flat_map(|_| password().unwrap().into_bytes()).collect();
+        assert_eq!(seen, LETTERS.iter().copied().collect());
     }
 }
