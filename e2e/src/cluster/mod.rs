@@ -9,7 +9,7 @@ mod process;
 mod wait;
 
 pub use outage::Outage;
-pub use process::{Process, binary};
+pub use process::{Process, binary, ended};
 pub use wait::eventually;
 
 use anyhow::{Context, Result, ensure};
@@ -65,12 +65,33 @@ impl Cluster {
     /// If it does not start.
     pub async fn start() -> Result<Self> {
         // Removed by `hack/control-plane`, when it ends the control plane.
-        let folder = tempfile::Builder::new().prefix("bloomery-e2e-").tempdir()?.keep();
+        Self::start_in(tempfile::Builder::new().prefix("bloomery-e2e-").tempdir()?.keep()).await
+    }
+
+    /// As [`start`](Self::start), in this folder.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start_in(folder: PathBuf) -> Result<Self> {
         let owner = std::process::id().to_string();
         let started = control_plane(&["up", utf8(&folder)?, "--owner", &owner]).await;
         started.context("control plane does not start")?;
         let bin = PathBuf::from(control_plane(&["path"]).await?);
         Ok(Self { folder, bin, replacement: outage::Replacement::default() })
+    }
+
+    /// Ends the one in this folder, also one that is half started, with all that was started for it;
+    /// removes the folder, unless there is something else in it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end.
+    pub async fn end(folder: &Path) -> Result<()> {
+        let mut down = Command::new(workspace().join("hack/control-plane"));
+        // Also where a person who presses Ctrl-C cannot wait for it.
+        down.arg("down").arg(folder).process_group(0);
+        run(&mut down, "", START).await.map(drop)
     }
 
     /// Installs the custom resources of `bases/crd`, and waits until they are served.
@@ -81,8 +102,27 @@ impl Cluster {
     pub async fn install(&self) -> Result<()> {
         let crds = workspace().join("bases/crd");
         self.kubectl(&["apply", "--server-side", "-k", utf8(&crds)?]).await?;
+        self.established().await
+    }
+
+    /// Waits until every custom resource that is installed is served.
+    ///
+    /// # Errors
+    ///
+    /// If one is not.
+    pub async fn established(&self) -> Result<()> {
         let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         self.kubectl(&wait).await.map(drop)
+    }
+
+    /// Where all of it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where kubectl is.
+    pub fn bin(&self) -> &Path {
+        &self.bin
     }
 
     /// File with address and credentials of the administrator.

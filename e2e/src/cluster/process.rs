@@ -65,6 +65,33 @@ async fn build() -> Result<PathBuf> {
     Ok(profile)
 }
 
+/// Logs of those that were started in this folder, by [`Process::start`] or by `hack/control-plane`,
+/// and have ended.
+///
+/// # Errors
+///
+/// If there is no such folder.
+pub fn ended(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "pid") && has_ended(&path)? {
+            logs.push(path.with_extension("log"));
+        }
+    }
+    Ok(logs)
+}
+
+/// Whether the process whose number is in this file has ended.
+fn has_ended(file: &Path) -> Result<bool> {
+    let id = fs::read_to_string(file)?;
+    // It is being written.
+    let Some(id) = id.strip_suffix('\n') else { return Ok(false) };
+    let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { return Ok(true) };
+    // The name is in brackets and may hold anything; nobody has waited for a zombie yet.
+    Ok(stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z')))
+}
+
 /// A process that ends with the test that started it.
 #[derive(Debug)]
 pub struct Process {

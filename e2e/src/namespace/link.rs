@@ -3,7 +3,12 @@
 use super::{ip, run};
 use crate::cluster::{Cluster, Process, eventually};
 use anyhow::{Context, Result, ensure};
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -24,6 +29,7 @@ impl Network {
     pub async fn new(cluster: &Cluster, name: &str) -> Result<Self> {
         let mut holder = tokio::process::Command::new("unshare");
         holder.args(["-n", "tail", "-f"]).arg(cluster.kubeconfig());
+        holder.stdin(Stdio::null()).process_group(0);
         let holder = Process::start(&mut holder, cluster.scratch().join(format!("{name}.log")))?;
         let id = holder.id().context("the holder of the network has ended")?;
         let path = format!("/proc/{id}/ns/net");
@@ -43,11 +49,20 @@ impl Network {
     ///
     /// Those of `ip`.
     pub fn link(&self, name: &str, address: &str) -> Result<()> {
+        self.link_as(name, name, address)
+    }
+
+    /// A link to it from here, with this name there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ip`.
+    pub fn link_as(&self, name: &str, there: &str, address: &str) -> Result<()> {
         let id = self.id;
-        ip(&format!("link add {name} type veth peer name {name} netns {id}"))?;
+        ip(&format!("link add {name} type veth peer name {there} netns {id}"))?;
         ip(&format!("address add {address} dev {name}"))?;
         ip(&format!("link set {name} up"))?;
-        self.ip(&format!("link set {name} up"))
+        self.ip(&format!("link set {there} up"))
     }
 
     /// A link from it to another one; it has the same name on both sides.

@@ -11,23 +11,29 @@
 
 mod account;
 mod address;
+mod claim;
 mod image;
 mod macdb;
 mod machine;
 mod netboot;
 mod operator;
+mod overlay;
+mod pod;
 mod registry;
 mod settings;
 mod until;
 
 pub use address::Host;
+pub use claim::{Claimed, IGNITION, claim};
 pub use image::{DISCOVERY, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
 pub use netboot::{HEALTH as NETBOOT_HEALTH, netboot, netboot_as};
 pub use operator::Operator;
-pub use registry::{Layer, OciRegistry, sha256};
-pub use settings::Settings;
+pub use overlay::{Overlay, list, name, pod_of};
+pub use pod::{Node, Ports, pod};
+pub use registry::{Layer, OciRegistry, client as http_client, sha256};
+pub use settings::{Settings, quick};
 pub use until::{deleted, until};
 
 use crate::cluster::Cluster;

@@ -4,6 +4,7 @@ use super::{Host, account::Accounts, registry::client};
 use crate::cluster::{self, Process, eventually};
 use anyhow::{Context, Result, ensure};
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fmt::Display,
     fs,
@@ -36,9 +37,12 @@ impl Binaries {
 /// An operator.
 #[derive(Debug)]
 pub struct Operator {
-    name: &'static str,
+    name: String,
     binary: PathBuf,
     args: Vec<OsString>,
+    variables: BTreeMap<String, String>,
+    /// Whether it has none of the variables of this process.
+    is_pod: bool,
     log: PathBuf,
     health: SocketAddr,
     process: Mutex<Option<Process>>,
@@ -53,8 +57,7 @@ pub(super) fn metal(
     port: u16,
 ) -> Result<Operator> {
     let at = host.at(port)?;
-    let operator = Operator::new("metal-operator", &binaries.metal, scratch, host)?;
-    Ok(operator
+    Ok(leader("metal-operator", &binaries.metal, scratch, host)?
         .flag("--kubeconfig", accounts.metal.display())
         .flag("--manager-namespace", super::NAMESPACE)
         .flag("--leader-elect-namespace", super::NAMESPACE)
@@ -73,8 +76,7 @@ pub(super) fn boot(
     image_port: u16,
 ) -> Result<Operator> {
     let (boot, image) = (host.at(boot_port)?, host.at(image_port)?);
-    let operator = Operator::new("boot-operator", &binaries.boot, scratch, host)?;
-    Ok(operator
+    Ok(leader("boot-operator", &binaries.boot, scratch, host)?
         .flag("--kubeconfig", accounts.boot.display())
         .flag("--leader-elect-namespace", super::NAMESPACE)
         .flag("--boot-server-address", boot)
@@ -84,29 +86,58 @@ pub(super) fn boot(
         .flag("--image-cache-dir", scratch.join("images").display()))
 }
 
+/// One of several that only one of may act.
+fn leader(name: &str, binary: &Path, scratch: &Path, host: &Host) -> Result<Operator> {
+    let operator = Operator::new(name, binary, scratch.join(format!("{name}.log")), host.spare()?);
+    let health = operator.health;
+    // A pod's name survives the restart of its container, and with it the lease.
+    Ok(operator
+        .flag("--health-probe-bind-address", health)
+        .flag("--metrics-bind-address", 0)
+        .flag("--leader-elect", true)
+        .flag("--leader-elect-identity", format!("{name}-0")))
+}
+
 impl Operator {
-    fn new(name: &'static str, binary: &Path, scratch: &Path, host: &Host) -> Result<Self> {
-        let health = host.spare()?;
-        let operator = Self {
-            name,
+    /// One that logs to this file, and is to tell its health at this address.
+    pub(super) fn new(name: &str, binary: &Path, log: PathBuf, health: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
             binary: binary.to_owned(),
             args: Vec::new(),
-            log: scratch.join(format!("{name}.log")),
+            variables: BTreeMap::new(),
+            is_pod: false,
+            log,
             health,
             process: Mutex::new(None),
-        };
-        // A pod's name survives the restart of its container, and with it the lease.
-        Ok(operator
-            .flag("--health-probe-bind-address", health)
-            .flag("--metrics-bind-address", 0)
-            .flag("--leader-elect", true)
-            .flag("--leader-elect-identity", format!("{name}-0")))
+        }
     }
 
     /// One flag more.
     #[must_use]
-    pub(super) fn flag(mut self, name: &str, value: impl Display) -> Self {
-        self.args.push(format!("{name}={value}").into());
+    pub fn flag(self, name: &str, value: impl Display) -> Self {
+        self.argument(format!("{name}={value}"))
+    }
+
+    /// One argument more.
+    #[must_use]
+    pub(super) fn argument(mut self, argument: String) -> Self {
+        self.args.push(argument.into());
+        self
+    }
+
+    /// It gets these variables, and none of this process.
+    #[must_use]
+    pub(super) fn environment(mut self, variables: BTreeMap<String, String>) -> Self {
+        self.variables = variables;
+        self.is_pod = true;
+        self
+    }
+
+    /// One variable more.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -124,7 +155,12 @@ impl Operator {
     /// If there is no such binary.
     pub fn start(&self) -> Result<()> {
         let mut command = Command::new(&self.binary);
-        command.args(&self.args).stdin(Stdio::null()).env("NO_COLOR", "1");
+        if self.is_pod {
+            command.env_clear();
+        }
+        // A Ctrl-C of a person is for this process, which ends the operator in its own time.
+        command.process_group(0);
+        command.args(&self.args).stdin(Stdio::null()).env("NO_COLOR", "1").envs(&self.variables);
         *self.process() = Some(Process::start(&mut command, &self.log)?);
         Ok(())
     }
@@ -135,15 +171,42 @@ impl Operator {
     ///
     /// If it ends, or takes longer than `within`; with what it printed last, or waits for.
     pub async fn ready(&self, within: Duration) -> Result<()> {
-        let (http, url) = (client()?, format!("http://{}/readyz", self.health));
         let ready = eventually(within, async || {
-            self.process().as_mut().context("not started")?.check()?;
-            let answer = http.get(&url).send().await?;
-            let (status, text) = (answer.status(), answer.text().await?);
-            ensure!(status.is_success(), "{status}: {text}");
-            Ok(())
+            self.check()?;
+            self.is_ready().await
         });
-        ready.await.context(self.name)
+        ready.await.context(self.name.clone())
+    }
+
+    /// Whether it says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it does not; with what it waits for.
+    pub async fn is_ready(&self) -> Result<()> {
+        let answer = client()?.get(format!("http://{}/readyz", self.health)).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{status}: {text}");
+        Ok(())
+    }
+
+    /// Fails, with what it printed last, unless it still runs.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended, or was never started.
+    pub fn check(&self) -> Result<()> {
+        self.process().as_mut().context("not started")?.check()
+    }
+
+    /// Asks it to end, as Kubernetes does, and waits `within` for it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end in time, or not with success.
+    pub async fn terminate(&self, within: Duration) -> Result<()> {
+        let process = self.process().take();
+        process.context("not started")?.terminate(within).await
     }
 
     /// `kill -9`.
@@ -154,6 +217,16 @@ impl Operator {
     pub async fn kill(&self) -> Result<()> {
         let process = self.process().take();
         process.context("not started")?.kill().await
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it logs.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// Where it tells its health.

@@ -12,6 +12,7 @@ use tokio::{process::Command, time::timeout};
 const LOOK: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(30);
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Media type and content of a layer.
@@ -26,15 +27,23 @@ pub struct OciRegistry {
 }
 
 impl OciRegistry {
-    /// Starts one without images; all of it is in `scratch`.
+    /// Starts one without images, at an address of its own; all of it is in `scratch`.
     ///
     /// # Errors
     ///
     /// If it does not start.
     pub async fn start(scratch: &Path) -> Result<Self> {
+        let address = Host::reserve(&[5000])?.at(5000)?;
+        Self::start_at(address, scratch).await
+    }
+
+    /// As [`start`](Self::start), at this address.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start_at(address: SocketAddr, scratch: &Path) -> Result<Self> {
         let binary = binary().await?;
-        let host = Host::reserve(&[5000])?;
-        let address = host.at(5000)?;
         let config = scratch.join("registry.json");
         let settings = json!({
             "version": "0.1",
@@ -43,8 +52,8 @@ impl OciRegistry {
             "http": { "addr": address.to_string(), "secret": "for tests" },
         });
         fs::write(&config, settings.to_string())?;
-        drop(host);
         let mut command = Command::new(binary);
+        command.process_group(0);
         let mut process = Process::start(
             command.arg("serve").arg(&config).stdin(Stdio::null()),
             scratch.join("registry.log"),
@@ -77,6 +86,41 @@ impl OciRegistry {
     /// If the registry does not take it.
     pub async fn push(&self, name: &str, layers: &[Layer<'_>]) -> Result<()> {
         let (repository, tag) = name.split_once(':').context("a name has a tag")?;
+        let manifest = self.manifest(repository, layers).await?;
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await
+    }
+
+    /// As [`push`](Self::push), as the only image of an index, for this architecture.
+    ///
+    /// # Errors
+    ///
+    /// If the registry does not take it.
+    pub async fn push_index(
+        &self,
+        name: &str,
+        architecture: &str,
+        layers: &[Layer<'_>],
+    ) -> Result<()> {
+        let (repository, tag) = name.split_once(':').context("a name has a tag")?;
+        let manifest = self.manifest(repository, layers).await?;
+        let text = manifest.to_string();
+        let digest = format!("sha256:{}", sha256(text.as_bytes()));
+        self.push_manifest(repository, &digest, MANIFEST, &manifest).await?;
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [{
+                "mediaType": MANIFEST,
+                "digest": digest,
+                "size": text.len(),
+                "platform": { "os": "linux", "architecture": architecture },
+            }],
+        });
+        self.push_manifest(repository, tag, INDEX, &index).await
+    }
+
+    /// Pushes these layers; returns the manifest of an image with them.
+    async fn manifest(&self, repository: &str, layers: &[Layer<'_>]) -> Result<Value> {
         let config = self.push_blob(repository, b"{}").await?;
         let mut descriptors = Vec::new();
         for (media_type, content) in layers {
@@ -84,18 +128,23 @@ impl OciRegistry {
             let size = content.len();
             descriptors.push(json!({ "mediaType": media_type, "digest": digest, "size": size }));
         }
-        let manifest = json!({
+        Ok(json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": { "mediaType": CONFIG, "digest": config, "size": 2 },
             "layers": descriptors,
-        });
-        self.push_manifest(repository, tag, &manifest).await
+        }))
     }
 
-    async fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Result<()> {
-        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address);
-        let put = self.http.put(url).header("content-type", MANIFEST);
+    async fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        manifest: &Value,
+    ) -> Result<()> {
+        let url = format!("http://{}/v2/{repository}/manifests/{reference}", self.address);
+        let put = self.http.put(url).header("content-type", media_type);
         put.body(manifest.to_string()).send().await?.error_for_status()?;
         Ok(())
     }
@@ -121,7 +170,11 @@ async fn binary() -> Result<String> {
 }
 
 /// An HTTP client that goes through no proxy.
-pub(super) fn client() -> Result<Client> {
+///
+/// # Errors
+///
+/// If there is no TLS.
+pub fn client() -> Result<Client> {
     metal_runtime::client::install_crypto_provider();
     Ok(Client::builder().no_proxy().timeout(START).build()?)
 }

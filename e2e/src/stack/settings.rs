@@ -1,6 +1,7 @@
 //! What a stack is to be like.
 
-use std::{net::IpAddr, path::PathBuf};
+use metal_simulator::Timing;
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// What a stack is to be like. The default has no machines.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,19 @@ pub struct Settings {
     pub discovery: Vec<(&'static str, Vec<u8>)>,
     /// Where the operators' binaries are; else they are built.
     pub binaries: Option<PathBuf>,
+}
+
+/// Machines that are quick.
+pub fn quick() -> Timing {
+    Timing {
+        power_on: Duration::from_millis(100),
+        shutdown: Duration::from_millis(200),
+        post: Duration::from_millis(300),
+        // The boot service may be away for a moment.
+        boot_tries: 50,
+        boot_retry: Duration::from_millis(500),
+        ..Timing::default()
+    }
 }
 
 /// Flags of the boot-operator for machines that get their address and boot file of no netboot: they

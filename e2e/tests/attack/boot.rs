@@ -1,12 +1,11 @@
 //! Those who ask for what another machine boots.
 
 use crate::{
-    claims::claim,
     connections::{HONEST, served},
     site::{OPERATORS, Site, Target},
 };
 use anyhow::{Context, Result, ensure};
-use e2e::stack::PXE_TENANT;
+use e2e::stack::{PXE_TENANT, claim};
 use reqwest::{Client, StatusCode};
 use std::time::{Duration, Instant};
 
@@ -64,6 +63,7 @@ pub(crate) async fn tenants_ignition(site: &mut Site, http: &Client) -> Result<S
     let index = machine.index();
     let machine = site.stack.machine(0, index)?;
     claim(&site.stack, &machine, &site.stack.registry.image(PXE_TENANT)).await?;
+    machine.boots_tenant().await.context("a claimed machine")?;
     ignition_in(&get(http, &format!("ipxe/{uuid}"), None).await?.1)
 }
 

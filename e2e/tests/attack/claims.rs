@@ -1,15 +1,10 @@
-//! Claims of a tenant: those that are too large, and one that is honest.
+//! Claims that are too large.
 
 use crate::site::soon;
-use anyhow::{Context, Result, ensure};
-use e2e::{
-    cluster::unique,
-    stack::{Machine, Stack},
-};
+use anyhow::{Result, ensure};
+use e2e::{cluster::unique, stack::Stack};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
         CustomResourceDefinition as Definition, CustomResourceDefinitionSpec as Spec,
         JSONSchemaProps as Schema,
@@ -20,7 +15,7 @@ use kube::{
     Api, CustomResourceExt,
     api::{DeleteParams, ListParams, PostParams},
 };
-use metal_api::{LocalObjectReference, Power, ServerClaim, ServerClaimSpec};
+use metal_api::{Power, ServerClaim, ServerClaimSpec};
 
 /// As many values in a selector as were seen to end the operator.
 const VALUES: usize = 42_000;
@@ -132,27 +127,4 @@ fn annotated() -> ServerClaim {
     let mut claim = ServerClaim::new(&unique("annotated"), spec);
     claim.metadata.annotations = Some(all.collect());
     claim
-}
-
-/// A tenant's claim for a machine; it boots by PXE.
-pub(crate) async fn claim(stack: &Stack, machine: &Machine<'_>, image: &str) -> Result<()> {
-    const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
-    let namespace = stack.cluster.namespace().await?;
-    let secrets = Api::<Secret>::namespaced(stack.client.clone(), &namespace);
-    let data = Some([("ignition".to_owned(), ByteString(IGNITION.into()))].into());
-    let mut secret = Secret { data, ..Secret::default() };
-    secret.metadata.name = Some("ignition".to_owned());
-    secrets.create(&PostParams::default(), &secret).await?;
-    let reference = |name: String| Some(LocalObjectReference { name });
-    let spec = ServerClaimSpec {
-        power: Power::On,
-        server_ref: reference(machine.server_name()),
-        ignition_secret_ref: reference("ignition".to_owned()),
-        image: image.to_owned(),
-        ..ServerClaimSpec::default()
-    };
-    let claims = Api::<ServerClaim>::namespaced(stack.client.clone(), &namespace);
-    claims.create(&PostParams::default(), &ServerClaim::new(&unique("claim"), spec)).await?;
-    machine.boots_tenant().await.context("a claimed machine")?;
-    Ok(())
 }

@@ -5,10 +5,10 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Process, binary, eventually, workspace},
     namespace::{Network, ip},
-    stack::{Machine, Prefix, Settings, Stack, netboot},
+    stack::{Machine, Prefix, Settings, Stack, netboot, quick},
 };
 use metal_api::ServerState;
-use metal_simulator::{Account, BootTarget, Config, MacPrefix, Profile, Timing};
+use metal_simulator::{Account, BootTarget, Config, MacPrefix, Profile};
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -190,14 +190,7 @@ fn settings() -> Settings {
         seed: 1,
         bmc_base: Ipv4Addr::new(127, 1, 1, 1),
         profile: Profile { boot_targets: targets, ..Profile::default() },
-        timing: Timing {
-            power_on: Duration::from_millis(100),
-            shutdown: Duration::from_millis(200),
-            post: Duration::from_millis(300),
-            boot_tries: 50,
-            boot_retry: Duration::from_millis(500),
-            ..Timing::default()
-        },
+        timing: quick(),
         ..Config::default()
     };
     Settings {

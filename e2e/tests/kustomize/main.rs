@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod overlay;
 mod parts;
 mod rights;
 mod start;
+
+/// All overlays.
+const OVERLAYS: [&str; 3] = ["default", "dev", "production"];

@@ -1,7 +1,10 @@
 //! The parts of an overlay fit together.
 
-use crate::overlay::{OVERLAYS, Overlay, list, name, pod};
-use e2e::cluster::workspace;
+use crate::OVERLAYS;
+use e2e::{
+    cluster::workspace,
+    stack::{Overlay, list, name, pod_of},
+};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs};
 
@@ -27,7 +30,7 @@ async fn what_a_pod_names_is_there() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
         for deployment in overlay.of("Deployment") {
-            let (pod, container) = pod(deployment);
+            let (pod, container) = pod_of(deployment);
             overlay.named("ServiceAccount", pod["serviceAccountName"].as_str().unwrap()).unwrap();
             for volume in list(&pod["volumes"]) {
                 let sources = [
@@ -55,7 +58,7 @@ async fn what_a_pod_names_is_there() {
 #[tokio::test]
 async fn https_boot_is_a_component_of_a_site() {
     let overlay = site("resources: [CONFIG/production]\ncomponents: [CONFIG/https]\n", &[]).await;
-    let (pod, container) = pod(overlay.named("Deployment", "boot-operator").unwrap());
+    let (pod, container) = pod_of(overlay.named("Deployment", "boot-operator").unwrap());
     let mounted = list(&container["volumeMounts"]).find(|it| name(it) == "tls").unwrap();
     let volume = list(&pod["volumes"]).find(|it| name(it) == "tls").unwrap();
     assert_eq!(volume["secret"]["secretName"], "boot-operator-tls");
@@ -100,7 +103,7 @@ async fn netboot_apart_has_the_only_namespace_of_privileged_pods_and_mounts_no_p
         let is_netboot = name(deployment) == "netboot";
         let namespace = if is_netboot { "metal-netboot-system" } else { "metal-operator-system" };
         assert_eq!(deployment["metadata"]["namespace"], namespace);
-        let (pod, container) = pod(deployment);
+        let (pod, container) = pod_of(deployment);
         if !is_netboot {
             assert_restricted(pod, container);
         }
@@ -195,7 +198,7 @@ async fn pods_may_do_little_and_use_little() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
         for deployment in overlay.of("Deployment") {
-            let (pod, container) = pod(deployment);
+            let (pod, container) = pod_of(deployment);
             let limits = &container["securityContext"];
             assert_eq!(limits["allowPrivilegeEscalation"], false);
             assert_eq!(limits["readOnlyRootFilesystem"], true);
@@ -219,7 +222,7 @@ async fn replicas_that_share_what_they_give_out_know_how_many_they_are() {
         let overlay = Overlay::build(overlay).await.unwrap();
         let deployment = overlay.named("Deployment", "boot-operator").unwrap();
         let replicas = deployment["spec"]["replicas"].as_u64().unwrap();
-        let told = list(&pod(deployment).1["args"]).filter_map(Value::as_str);
+        let told = list(&pod_of(deployment).1["args"]).filter_map(Value::as_str);
         let mut told = told.filter_map(|arg| arg.strip_prefix("--replicas=")?.parse::<u64>().ok());
         assert_eq!(told.next().unwrap_or(1), replicas.max(1), "{}", overlay.name);
     }
@@ -246,7 +249,7 @@ async fn services_budgets_and_policies_find_their_pods_and_ports() {
         }
         for deployment in overlay.of("Deployment").filter(|it| name(it) != "netboot") {
             for probe in ["livenessProbe", "readinessProbe"] {
-                assert_has_port(deployment, &pod(deployment).1[probe]["httpGet"]["port"]);
+                assert_has_port(deployment, &pod_of(deployment).1[probe]["httpGet"]["port"]);
             }
         }
     }
@@ -306,7 +309,7 @@ fn selected<'a>(overlay: &'a Overlay, labels: &Value) -> &'a Value {
 }
 
 fn assert_has_port(deployment: &Value, port: &Value) {
-    let ports = list(&pod(deployment).1["ports"]);
+    let ports = list(&pod_of(deployment).1["ports"]);
     let known: Vec<_> = ports.map(|port| &port["name"]).collect();
     assert!(known.contains(&port), "{}: {port} is none of {known:?}", name(deployment));
 }

@@ -1,21 +1,12 @@
 //! A tenant.
 
-use e2e::{
-    cluster::unique,
-    stack::{Machine, Stack, deleted, sha256, until},
-};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use e2e::stack::{Claimed, IGNITION, Machine, Stack, claim, deleted, sha256, until};
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
-use metal_api::{
-    ClaimPhase, LocalObjectReference, Power, ServerBootConfiguration, ServerClaim, ServerClaimSpec,
-};
+use metal_api::{ClaimPhase, ServerBootConfiguration, ServerClaim};
 use serde_json::json;
-
-/// What a tenant's machine is told.
-const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"},"storage":{"files":[]}}"#;
 
 /// A claim for one machine, in a namespace of its own.
 pub(crate) struct Claim {
@@ -27,25 +18,8 @@ pub(crate) struct Claim {
 impl Claim {
     /// Wants this machine on, and this image on it.
     pub(crate) async fn of(stack: &Stack, machine: &Machine<'_>, image: &str) -> Self {
-        let namespace = stack.cluster.namespace().await.unwrap();
-        let name = unique("claim");
-        let secrets = Api::<Secret>::namespaced(stack.client.clone(), &namespace);
-        let mut secret = Secret {
-            data: Some([("ignition".to_owned(), ByteString(IGNITION.into()))].into()),
-            ..Secret::default()
-        };
-        secret.metadata.name = Some("ignition".to_owned());
-        secrets.create(&PostParams::default(), &secret).await.unwrap();
-        let reference = |name: String| Some(LocalObjectReference { name });
-        let spec = ServerClaimSpec {
-            power: Power::On,
-            server_ref: reference(machine.server_name()),
-            ignition_secret_ref: reference("ignition".to_owned()),
-            image: image.to_owned(),
-            ..ServerClaimSpec::default()
-        };
+        let Claimed { namespace, name } = claim(stack, machine, image).await.unwrap();
         let claims = Api::namespaced(stack.client.clone(), &namespace);
-        claims.create(&PostParams::default(), &ServerClaim::new(&name, spec)).await.unwrap();
         let configurations = Api::namespaced(stack.client.clone(), &namespace);
         Self { claims, configurations, name }
     }

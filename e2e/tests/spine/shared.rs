@@ -1,9 +1,9 @@
 //! One stack for all tests of this binary but those that kill. It lives on a runtime of its own,
 //! because each part of it belongs to the runtime that started it.
 
-use e2e::stack::{Machine, Settings, Stack};
+use e2e::stack::{Machine, Settings, Stack, quick};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use metal_simulator::{BootTarget, Config, Dialect, Profile, Timing};
+use metal_simulator::{BootTarget, Config, Dialect, Profile};
 use std::{
     net::Ipv4Addr,
     sync::{
@@ -94,15 +94,7 @@ fn fleet(number: u8, boot_targets: Vec<BootTarget>) -> Config {
         bmc_base: Ipv4Addr::new(127, 1, number, 1),
         bmc_mac_prefix: format!("23:11:{number:02x}").parse().unwrap(),
         profile: Profile { boot_targets, ..Profile::default() },
-        timing: Timing {
-            power_on: Duration::from_millis(100),
-            shutdown: Duration::from_millis(200),
-            post: Duration::from_millis(300),
-            // The boot service may be away for a moment.
-            boot_tries: 50,
-            boot_retry: Duration::from_millis(500),
-            ..Timing::default()
-        },
+        timing: quick(),
         ..Config::default()
     };
     config.boot.host_base = Ipv4Addr::new(198, 18, number, 1);

@@ -1,0 +1,221 @@
+//! The pod of a Deployment as a process: what a kubelet would do is done here. Variables are filled
+//! in, files of ConfigMaps and Secrets are put where the volumes are, and the process is its
+//! ServiceAccount. Volumes of Secrets that the operators make themselves are empty.
+
+use super::{
+    Operator,
+    address::Host,
+    overlay::{Overlay, list, name, pod_of},
+};
+use crate::cluster::{Cluster, binary};
+use anyhow::{Context, Result, bail};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// What a pod finds where it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Address of the node.
+    pub address: IpAddr,
+    /// Ports.
+    pub ports: Ports,
+}
+
+/// Where the servers of a pod listen.
+#[derive(Clone, Copy, Debug)]
+pub enum Ports {
+    /// On loopback, wherever nobody else does.
+    Free,
+    /// Where the Deployment says, but for health and metrics, which would meet those of the other
+    /// pods: they are on these ports of loopback.
+    Given {
+        /// Port of the health.
+        health: u16,
+        /// Port of the metrics.
+        metrics: u16,
+    },
+}
+
+/// The process of the pod of a Deployment. Its log and its volumes are in `folder`, which is to be
+/// in the scratch folder of the cluster.
+///
+/// # Errors
+///
+/// If the Deployment names what is not there.
+pub async fn pod(
+    cluster: &Cluster,
+    overlay: &Overlay,
+    deployment: &Value,
+    folder: &Path,
+    node: Node,
+) -> Result<Operator> {
+    let (pod, container) = pod_of(deployment);
+    let namespace = deployment["metadata"]["namespace"].as_str().context("no namespace")?;
+    let account = pod["serviceAccountName"].as_str().context("no account")?;
+    let kubeconfig = cluster.service_account_kubeconfig(namespace, account).await?;
+    let deployment = name(deployment);
+    let mounts = mounts(overlay, pod, container, &folder.join(deployment))?;
+    let pod = format!("{deployment}-0");
+    let variables = variables(overlay, container, [&pod, namespace, &node.address.to_string()])?;
+    let health = match node.ports {
+        Ports::Free => Host::reserve(&[])?.spare()?,
+        Ports::Given { health, .. } => (Ipv4Addr::LOCALHOST, health).into(),
+    };
+    fs::create_dir_all(folder)?;
+    let log = folder.join(format!("{deployment}.log"));
+    let mut operator = Operator::new(deployment, &binary(deployment).await?, log, health)
+        .flag("--kubeconfig", kubeconfig.display());
+    for argument in list(&container["args"]) {
+        let argument = expand(argument.as_str().context("an argument is text")?, &variables)?;
+        operator = operator.argument(local(argument, health, node.ports, &mounts));
+    }
+    Ok(operator.environment(variables))
+}
+
+/// Writes the files of every volume; returns where each is mounted, and where it is.
+fn mounts<'a>(
+    overlay: &Overlay,
+    pod: &'a Value,
+    container: &'a Value,
+    folder: &Path,
+) -> Result<Vec<(&'a str, PathBuf)>> {
+    let mut mounts = Vec::new();
+    for volume in list(&pod["volumes"]) {
+        let place = folder.join(name(volume));
+        fs::create_dir_all(&place)?;
+        for (file, content) in files(overlay, volume)? {
+            fs::write(place.join(file), content)?;
+        }
+        let mount = list(&container["volumeMounts"]).find(|mount| name(mount) == name(volume));
+        let path = mount.and_then(|mount| mount["mountPath"].as_str());
+        mounts.push((path.context("a volume is mounted")?, place));
+    }
+    Ok(mounts)
+}
+
+fn files(overlay: &Overlay, volume: &Value) -> Result<Vec<(String, Vec<u8>)>> {
+    // A volume of a Secret that is not there yet.
+    if volume["secret"]["optional"] == true {
+        return Ok(Vec::new());
+    }
+    let config = volume["configMap"]["name"].as_str();
+    let secret = volume["secret"]["secretName"].as_str();
+    let data = match (config, secret) {
+        (Some(config), _) => &overlay.named("ConfigMap", config)?["data"],
+        (_, Some(secret)) => &overlay.named("Secret", secret)?["data"],
+        (None, None) => return Ok(Vec::new()),
+    };
+    let files = data.as_object().into_iter().flatten().map(|(file, content)| {
+        let content = content.as_str().context("content is text")?;
+        let content = match secret {
+            Some(_) => BASE64_STANDARD.decode(content.replace('\n', ""))?,
+            None => content.as_bytes().to_vec(),
+        };
+        Ok((file.clone(), content))
+    });
+    files.collect()
+}
+
+/// What the environment of the pod would be, which has this name, namespace and address.
+fn variables(
+    overlay: &Overlay,
+    container: &Value,
+    [pod, namespace, address]: [&str; 3],
+) -> Result<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    for source in list(&container["envFrom"]) {
+        let map = overlay.named("ConfigMap", name(&source["configMapRef"]))?;
+        for (key, value) in map["data"].as_object().into_iter().flatten() {
+            variables.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+        }
+    }
+    for variable in list(&container["env"]) {
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("metadata.name") => pod,
+            Some("metadata.namespace") => namespace,
+            Some("status.hostIP") => address,
+            field => bail!("{}: what is {field:?}?", name(variable)),
+        };
+        variables.insert(name(variable).to_owned(), value.to_owned());
+    }
+    Ok(variables)
+}
+
+/// Fills in `$(NAME)`, as Kubernetes does.
+fn expand(argument: &str, variables: &BTreeMap<String, String>) -> Result<String> {
+    let Some((before, rest)) = argument.split_once("$(") else { return Ok(argument.to_owned()) };
+    let (key, after) = rest.split_once(')').context("a variable ends")?;
+    let value = variables.get(key).with_context(|| format!("nobody defines {key}"))?;
+    Ok(format!("{before}{value}{}", expand(after, variables)?))
+}
+
+/// The argument with files where they are, and with the ports of the node.
+fn local(argument: String, health: SocketAddr, ports: Ports, mounts: &[(&str, PathBuf)]) -> String {
+    let Some((flag, value)) = argument.split_once('=') else { return argument };
+    match (flag, ports) {
+        ("--health-probe-bind-address", _) => return format!("{flag}={health}"),
+        ("--metrics-bind-address", Ports::Given { metrics, .. }) => {
+            return format!("{flag}=127.0.0.1:{metrics}");
+        }
+        (_, Ports::Free) if flag.ends_with("-address") && value.contains(':') => {
+            return format!("{flag}=127.0.0.1:0");
+        }
+        _ => {}
+    }
+    let mounted = mounts.iter().find_map(|(path, place)| Some((value.strip_prefix(path)?, place)));
+    match mounted {
+        Some((rest, place)) => format!("{flag}={}{rest}", place.display()),
+        None => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_of_an_argument_is_filled_in() {
+        let variables = [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "2".to_owned())].into();
+        assert_eq!(expand("--x=$(A):$(B)/$(A)", &variables).unwrap(), "--x=1:2/1");
+        assert_eq!(expand("--x=$A", &variables).unwrap(), "--x=$A");
+        assert!(expand("--x=$(C)", &variables).is_err());
+        assert!(expand("--x=$(A", &variables).is_err());
+    }
+
+    #[test]
+    fn an_argument_names_files_of_its_volume_and_ports_of_its_node() {
+        let mounts = [("/etc/netboot", PathBuf::from("/tmp/volume"))];
+        let health = ([127, 0, 0, 1], 18081).into();
+        let given = Ports::Given { health: 18081, metrics: 19081 };
+        for (argument, ports, expected) in [
+            ("--config=/etc/netboot/a.yaml", given, "--config=/tmp/volume/a.yaml"),
+            ("--config=/var/a.yaml", given, "--config=/var/a.yaml"),
+            ("--leader-elect", given, "--leader-elect"),
+            ("--registry-bind-address=:10000", given, "--registry-bind-address=:10000"),
+            ("--registry-bind-address=:10000", Ports::Free, "--registry-bind-address=127.0.0.1:0"),
+            (
+                "--metrics-bind-address=[10.0.0.1]:9443",
+                given,
+                "--metrics-bind-address=127.0.0.1:19081",
+            ),
+            (
+                "--health-probe-bind-address=:8081",
+                given,
+                "--health-probe-bind-address=127.0.0.1:18081",
+            ),
+            (
+                "--health-probe-bind-address=:8081",
+                Ports::Free,
+                "--health-probe-bind-address=127.0.0.1:18081",
+            ),
+        ] {
+            assert_eq!(local(argument.to_owned(), health, ports, &mounts), expected);
+        }
+    }
+}
