@@ -1,6 +1,7 @@
 //! The whole stack on this machine, for tests, benchmarks and the demo.
 
 pub mod cluster;
+pub mod demo;
 pub mod hostile;
 pub mod namespace;
 pub mod stack;

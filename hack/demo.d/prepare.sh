@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What is done in the network of this machine: installing, building, and moving out of it.
-: "${hack:?}"
+# What is done before anything is shown: installing and building.
+: "${hack:?}" "${begun:?}"
 
-# prepare SERVERS ONCE VM
+# prepare SERVERS ONCE VM: becomes e2e/src/bin/demo.rs.
 prepare() {
   local flags
   folder=$(cache_root)/demo
@@ -23,10 +23,11 @@ prepare() {
     finish discovery "the discovery image is built"
   fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
-  kubectl=$(tail -n 1 "$folder/logs/control_plane.log")/kubectl
-  registry=$("$hack/../operators/image/tests/registry.sh")
-  export folder kubectl registry
-  exec perl "$hack/demo.d/forward.pl" listen unshare "$flags" "$hack/demo" inside "$@"
+  umask 077
+  unset KUBECONFIG
+  # It holds the folder, as this shell does.
+  BLOOMERY_BIN_DIR=$CARGO_TARGET_DIR/debug exec "$CARGO_TARGET_DIR/debug/demo" --folder "$folder" \
+    --network-flags="$flags" --begun "$begun" --servers "$1" ${2:+--once} ${3:+--vm}
 }
 
 # take_folder: it, and what is in it, is ours alone.
@@ -43,6 +44,18 @@ take_folder() {
 # build: the binaries, where use_target_dir says.
 build() {
   cd "$hack/.." || return
-  cargo build --locked --package metal-operator --package boot-operator \
-    --package netboot --package metal-simulator --bins
+  cargo build --locked --package metal-operator --package boot-operator --package netboot \
+    --package metal-simulator --package e2e --bins
+}
+
+# end: nothing is left, but logs of what failed.
+end() {
+  local status=$?
+  trap '' INT HUP TERM
+  set +e # The terminal may be gone.
+  erase
+  end_jobs
+  cd /
+  [ "$status" -eq 1 ] || rm -rf "$folder"
+  tell "everything is ended"
 }

@@ -1,0 +1,304 @@
+//! What `hack/demo` shows: the whole stack in a network namespace of its own, and the path of a
+//! machine through it. The network namespace is whoever calls [`run`]'s.
+//!
+//! ```text
+//!   this machine ──forward──► API server ◄── metal-operator, boot-operator, netboot   (of config/dev)
+//!                             registry ◄─────────┘        │ oob    │ boot
+//!                                                      ┌──┴────────┴──┐
+//!                                                      │  rack: simulator
+//! ```
+
+mod control;
+mod forward;
+mod operators;
+mod path;
+mod rack;
+mod screen;
+mod seen;
+
+pub use forward::{inherited, listen};
+pub use screen::Screen;
+
+use crate::{
+    cluster::{Cluster, Process, workspace},
+    namespace::{Network, ip},
+    stack::{INITRD, KERNEL, OciRegistry, Overlay},
+};
+use anyhow::{Context, Result, bail, ensure};
+use control::Control;
+use kube::Client;
+use operators::Operators;
+use rack::Machines;
+use std::{
+    env, fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    process::Command,
+    task::JoinSet,
+    time::{sleep, timeout_at},
+};
+
+/// The registry, by the name that config/dev allows.
+const REGISTRY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+/// How long the images may take.
+const PUSH: Duration = Duration::from_mins(5);
+
+/// What is to be shown.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A folder of its own; the discovery image for a virtual machine is in there, in `discovery`.
+    pub folder: PathBuf,
+    /// Number of servers.
+    pub servers: u32,
+    /// One of them is a virtual machine.
+    pub vm: bool,
+}
+
+/// All that runs. It ends when this is dropped.
+pub struct Running {
+    cluster: Cluster,
+    operators: Operators,
+    kubeconfig: PathBuf,
+    _rack: Network,
+    _registry: OciRegistry,
+    _simulator: Process,
+    _forward: JoinSet<()>,
+}
+
+struct Demo<'a> {
+    settings: &'a Settings,
+    screen: &'a Screen,
+    cluster: &'a Cluster,
+    client: Client,
+    operators: Option<&'a Operators>,
+    control: Control,
+}
+
+/// Where the control plane is.
+pub fn cluster_folder(folder: &Path) -> PathBuf {
+    folder.join("cluster")
+}
+
+/// Where the kubeconfig for this machine is.
+pub fn kubeconfig(folder: &Path) -> PathBuf {
+    folder.join("kubeconfig")
+}
+
+/// Starts everything, and takes a machine through its life; what listens on this machine gets the
+/// API server's connections.
+///
+/// # Errors
+///
+/// If something does not come true in time; with what was seen last.
+pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) -> Result<Running> {
+    ip("link set lo up")?;
+    let since = Instant::now();
+    let title = "control plane is up";
+    let cluster = Cluster::start_in(cluster_folder(&settings.folder));
+    let cluster = screen.step(title, cluster).await.context(title)?;
+    screen.done(since, title);
+    let kubeconfig = kubeconfig(&settings.folder);
+    let forward = open_to_the_outside(&cluster, listener, &kubeconfig)?;
+
+    let machines = if settings.vm { Machines::WithVm } else { Machines::Simulated };
+    let since = Instant::now();
+    let rack = rack::rack(&cluster, machines).await?;
+    let networks = "networks are there: 10.77.0.0/16 for BMCs, 10.78.0.0/16 to boot from";
+    screen.done(since, networks);
+    let overlay = install(&cluster, screen).await?;
+    let registry = images(&cluster, settings, screen).await?;
+
+    let client = cluster.client().await?;
+    let control = Control::new(path::control())?;
+    let mut demo = Demo { settings, screen, cluster: &cluster, client, operators: None, control };
+    let since = Instant::now();
+    let operators = Operators::start(&cluster, &overlay, machines).await?;
+    demo.operators = Some(&operators);
+    for operator in operators.iter() {
+        let title = format!("{} gets ready", operator.name());
+        demo.wait(60, &title, async |_| operator.is_ready().await).await?;
+    }
+    screen.done(since, "metal-operator, boot-operator and netboot run under their ServiceAccounts");
+    demo.documents().await?;
+    let simulator = demo.discover(&rack).await?;
+    demo.claim_and_release().await?;
+    Ok(Running {
+        kubeconfig,
+        cluster,
+        operators,
+        _rack: rack,
+        _registry: registry,
+        _simulator: simulator,
+        _forward: forward,
+    })
+}
+
+/// The API server gets a port on loopback of this machine.
+fn open_to_the_outside(
+    cluster: &Cluster,
+    listener: TcpListener,
+    kubeconfig: &Path,
+) -> Result<JoinSet<()>> {
+    let text = fs::read_to_string(cluster.kubeconfig())?;
+    let server = text.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
+    let server: SocketAddr = server.context("a kubeconfig names a server")?.parse()?;
+    let outside = listener.local_addr()?;
+    fs::write(kubeconfig, text.replace(&server.to_string(), &outside.to_string()))?;
+    let mut forward = JoinSet::new();
+    forward.spawn(forward::forward(listener, server));
+    Ok(forward)
+}
+
+/// What config/dev has, with the addresses of the demo.
+async fn install(cluster: &Cluster, screen: &Screen) -> Result<Overlay> {
+    let since = Instant::now();
+    let overlay = Overlay::build_folder("demo", &workspace().join("hack/demo.d/site")).await?;
+    let applied = cluster.apply(&overlay.yaml).await.context("config/dev cannot be installed")?;
+    cluster.established().await?;
+    let number = applied.lines().count();
+    screen.done(since, &format!("config/dev is installed: {number} objects"));
+    Ok(overlay)
+}
+
+/// A registry, and the two images that servers boot here. Simulated machines start what they load
+/// only in name, so kernel and initial RAM disk are a few kilobytes of anything; a virtual machine
+/// gets the real discovery image.
+async fn images(cluster: &Cluster, settings: &Settings, screen: &Screen) -> Result<OciRegistry> {
+    let since = Instant::now();
+    let registry = OciRegistry::start_at(REGISTRY, &cluster.scratch()).await?;
+    if settings.vm {
+        let mut push = Command::new(workspace().join("hack/discovery-image"));
+        push.arg("push").arg(settings.folder.join("discovery"));
+        push.arg(registry.image("discovery-os:dev")).arg("--plain-http").kill_on_drop(true);
+        let pushed =
+            tokio::time::timeout(PUSH, push.output()).await.context("discovery image")??;
+        let said = String::from_utf8_lossy(&pushed.stderr);
+        ensure!(pushed.status.success(), "the registry does not take the discovery image: {said}");
+    } else {
+        push(&registry, "discovery-os:dev").await?;
+    }
+    push(&registry, "demo-os:1").await?;
+    screen.done(since, "registry has the images discovery-os:dev and demo-os:1");
+    Ok(registry)
+}
+
+/// An image with a kernel and an initial RAM disk, for one architecture of an index.
+async fn push(registry: &OciRegistry, name: &str) -> Result<()> {
+    let content = |part: &str| format!("{part} of {name}\n").repeat(2048).into_bytes();
+    let (kernel, initrd) = (content("kernel"), content("initramfs"));
+    registry.push_index(name, "amd64", &[(KERNEL, &kernel), (INITRD, &initrd)]).await
+}
+
+impl Demo<'_> {
+    /// What `check` returns once it succeeds, and when that was begun.
+    async fn wait<T>(
+        &self,
+        seconds: u64,
+        title: &str,
+        mut check: impl AsyncFnMut(Instant) -> Result<T>,
+    ) -> Result<(Instant, T)> {
+        let since = self.screen.begin();
+        let until = since + Duration::from_secs(seconds);
+        let mut last = String::new();
+        loop {
+            match timeout_at(until.into(), check(since)).await {
+                Ok(Ok(value)) => {
+                    self.screen.erase();
+                    return Ok((since, value));
+                }
+                Ok(Err(error)) => last = format!("; last seen: {error:#}"),
+                Err(_) => {}
+            }
+            if let Some(operators) = self.operators {
+                operators.keep_running(self.cluster, self.screen)?;
+            }
+            if Instant::now() >= until {
+                self.screen.erase();
+                self.postmortem().await;
+                bail!("{title}: not after {:.1} s{last}", since.elapsed().as_secs_f64());
+            }
+            sleep(path::PAUSE).await;
+        }
+    }
+}
+
+impl Running {
+    /// Until somebody wants an end.
+    ///
+    /// # Errors
+    ///
+    /// If something ends by itself.
+    pub async fn stay(&self, screen: &Screen) -> Result<()> {
+        let bin = self.cluster.bin();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let has_kubectl = env::split_paths(&path).any(|folder| folder.join("kubectl").is_file());
+        let path = if has_kubectl {
+            String::new()
+        } else {
+            format!("\n  export PATH={}:$PATH", bin.display())
+        };
+        let (kubeconfig, scratch) = (self.kubeconfig.display(), self.cluster.scratch());
+        let claim = workspace().join("hack/demo.d/claim.yaml");
+        let claim = claim.canonicalize().unwrap_or(claim);
+        screen.tell(&format!(
+            "
+All of it goes on running. In another terminal:
+
+  export KUBECONFIG={kubeconfig}{path}
+  kubectl get endpoints.metal.ironcore.dev,bmcs,servers
+  kubectl apply --server-side -f {}   # claim a server again
+  kubectl get serverclaims,servers --watch
+  kubectl delete serverclaim demo
+
+The logs are in {}. Ctrl-C ends everything, and nothing is left.",
+            claim.display(),
+            scratch.display(),
+        ));
+        loop {
+            self.operators.keep_running(&self.cluster, screen)?;
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Ends the control plane and all that was started for it, and removes the folder; keeps the logs
+/// there, and nothing else, of what `failed`.
+///
+/// # Errors
+///
+/// If something cannot be ended or removed.
+pub async fn end(folder: &Path, failed: bool) -> Result<()> {
+    let cluster = cluster_folder(folder);
+    if failed {
+        let logs = folder.join("logs");
+        fs::create_dir_all(&logs)?;
+        for folder in [&cluster, &cluster.join("scratch")] {
+            copy_logs(folder, &logs)?;
+        }
+    }
+    Cluster::end(&cluster).await?;
+    if !failed {
+        return Ok(fs::remove_dir_all(folder)?);
+    }
+    let kubeconfig = kubeconfig(folder);
+    if kubeconfig.exists() {
+        fs::remove_file(kubeconfig)?;
+    }
+    Ok(())
+}
+
+fn copy_logs(from: &Path, to: &Path) -> Result<()> {
+    // There is none before the control plane is begun.
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "log") {
+            fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
