@@ -4,8 +4,8 @@ use super::{
     boot_settings::{BootMode, BootTarget},
     dialect::Dialect,
     mac::MacPrefix,
-    power::Power,
-    vm::Vm,
+    power::{Graceful, Power},
+    vm_settings::Vm,
 };
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use std::{
 };
 use url::Url;
 
-/// Everything that [`super::Simulator::start`] needs to know. [`Config::default`] is one machine on
+/// Everything that [`Simulator::start`](crate::Simulator::start) needs to know. [`Config::default`] is one machine on
 /// loopback that fetches nothing.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -96,16 +96,6 @@ impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Account({}, ..)", self.username)
     }
-}
-
-/// How a graceful shutdown ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Graceful {
-    /// The operating system shuts down.
-    #[default]
-    Honored,
-    /// The operating system does not listen: the BMC accepts the request and nothing happens.
-    Ignored,
 }
 
 /// How a BMC answers a reset.

@@ -14,10 +14,10 @@
 use super::{
     faults::{Fault, FaultError},
     fleet::Fleet,
-    life::{self, Outcome},
     machine::Machine,
     power::Reset,
     report::{self, Detail, MachineReport, Summary},
+    reset::{self, Outcome},
     tls::Authority,
 };
 use axum::{
@@ -114,7 +114,7 @@ async fn reset(
     Path(index): Path<u32>,
     Json(request): Json<ResetRequest>,
 ) -> Result<StatusCode, Refusal> {
-    match life::reset(&fleet, find(&fleet, index)?, request.reset) {
+    match reset::reset(&fleet, find(&fleet, index)?, request.reset) {
         Outcome::Takes(_) => Ok(StatusCode::NO_CONTENT),
         Outcome::Refused => Err(Refusal::PowerState),
     }
@@ -124,7 +124,7 @@ async fn plug(
     State(fleet): State<Arc<Fleet>>,
     Path(index): Path<u32>,
 ) -> Result<StatusCode, Refusal> {
-    life::plug(&fleet, find(&fleet, index)?);
+    reset::plug(&fleet, find(&fleet, index)?);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -132,7 +132,7 @@ async fn unplug(
     State(fleet): State<Arc<Fleet>>,
     Path(index): Path<u32>,
 ) -> Result<StatusCode, Refusal> {
-    life::unplug(&fleet, find(&fleet, index)?);
+    reset::unplug(&fleet, find(&fleet, index)?);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,14 +1,13 @@
 //! All machines, and what they share.
 
 use super::{
-    StartError, bmc_address,
     config::{Config, Dhcp, Transport},
     dhcp::Link,
+    error::StartError,
     faults::Faults,
     fetch::Fetcher,
     machine::{Machine, offset},
     tls::Authority,
-    vm,
 };
 use std::{
     collections::HashMap,
@@ -75,26 +74,6 @@ impl Fleet {
             stop: CancellationToken::new(),
             config,
         })
-    }
-
-    /// Everything that must run for DHCP.
-    pub(super) fn spawn_dhcp(self: &Arc<Self>) {
-        let mut links: Vec<_> = [&self.boot_link, &self.bmc_link].into_iter().flatten().collect();
-        links.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        for link in links {
-            let (link, stop) = (Arc::clone(link), self.stop.clone());
-            self.running.spawn(async move { link.run(&stop).await });
-        }
-        for machine in &self.machines {
-            bmc_address::spawn(self, machine);
-        }
-    }
-
-    /// Everything that must run for virtual machines.
-    pub(super) fn spawn_vms(self: &Arc<Self>) {
-        for index in self.config.vms.keys() {
-            self.running.spawn(vm::run(Arc::clone(self), *index));
-        }
     }
 
     /// Machine `index`.

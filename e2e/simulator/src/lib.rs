@@ -22,6 +22,7 @@ mod control;
 mod dhcp;
 mod dialect;
 pub mod duration;
+mod error;
 mod faults;
 mod fetch;
 mod firmware;
@@ -37,34 +38,38 @@ mod mac;
 mod machine;
 mod medium;
 mod netboot;
+mod orders;
 mod os;
 mod power;
 mod random;
 mod redfish;
 mod report;
+mod reset;
 mod tasks;
 mod tls;
 mod vm;
+mod vm_settings;
 
 pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTarget};
 pub use config::{
-    Account, Boot, Config, Dhcp, Expand, Graceful, Limits, Profile, ResetAnswer, Timing, Transport,
+    Account, Boot, Config, Dhcp, Expand, Limits, Profile, ResetAnswer, Timing, Transport,
 };
 pub use dialect::Dialect;
+pub use error::StartError;
 pub use faults::{Action, Fault, FaultError};
 pub use fetch::ClientError;
 pub use hardware::Hardware;
 pub use journal::{Counters, Entry, Event, Journal, Resets};
-pub use life::Outcome;
 pub use mac::{Mac, MacPrefix, MacPrefixError};
 pub use machine::{Cables, Host, Led};
-pub use power::{Power, Reset};
+pub use power::{Graceful, Power, Reset};
 pub use report::{MachineReport, Summary};
+pub use reset::Outcome;
 pub use tls::TlsError;
-pub use vm::{Trust, Vm};
+pub use vm_settings::{Trust, Vm};
 
 use fleet::Fleet;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 
 /// How long the end may take.
@@ -76,29 +81,6 @@ pub struct Simulator {
     fleet: Arc<Fleet>,
     redfish: SocketAddr,
     control: SocketAddr,
-}
-
-/// A fleet did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The Redfish address cannot be listened on.
-    #[error("cannot listen on {0} for Redfish")]
-    Redfish(SocketAddr, #[source] io::Error),
-    /// The control address cannot be listened on.
-    #[error("cannot listen on {0} for control")]
-    Control(SocketAddr, #[source] io::Error),
-    /// There is no socket for DHCP clients.
-    #[error("cannot listen as a DHCP client")]
-    Dhcp(#[source] io::Error),
-    /// BMCs would have no certificates.
-    #[error("BMCs cannot speak TLS")]
-    Tls(#[from] TlsError),
-    /// There is no machine for a virtual one.
-    #[error("machine {0} is to be virtual, and is not there: the last one is {1}")]
-    Vm(u32, u32),
-    /// Machines would have no HTTP client.
-    #[error("machines cannot fetch")]
-    Client(#[from] ClientError),
 }
 
 /// There is no such machine.
@@ -122,8 +104,8 @@ impl Simulator {
         let fleet = Arc::new(Fleet::new(config)?);
         fleet.running.spawn(listener::run(Arc::clone(&fleet), listener));
         fleet.running.spawn(control::run(Arc::clone(&fleet), control_listener));
-        fleet.spawn_dhcp();
-        fleet.spawn_vms();
+        spawn_dhcp(&fleet);
+        spawn_vms(&fleet);
         Ok(Self { fleet, redfish, control })
     }
 
@@ -177,20 +159,20 @@ impl Simulator {
     /// Somebody at the machine resets it, without the BMC's counters noticing who it was.
     pub fn reset(&self, machine: u32, reset: Reset) -> Result<Outcome, NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
-        Ok(life::reset(&self.fleet, found, reset))
+        Ok(reset::reset(&self.fleet, found, reset))
     }
 
     /// Puts the cables in.
     pub fn plug(&self, machine: u32) -> Result<(), NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
-        life::plug(&self.fleet, found);
+        reset::plug(&self.fleet, found);
         Ok(())
     }
 
     /// Pulls the cables out: the host is off, the BMC is gone.
     pub fn unplug(&self, machine: u32) -> Result<(), NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
-        life::unplug(&self.fleet, found);
+        reset::unplug(&self.fleet, found);
         Ok(())
     }
 
@@ -207,5 +189,25 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.fleet.stop.cancel();
+    }
+}
+
+/// Everything that must run for DHCP.
+fn spawn_dhcp(fleet: &Arc<Fleet>) {
+    let mut links: Vec<_> = [&fleet.boot_link, &fleet.bmc_link].into_iter().flatten().collect();
+    links.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    for link in links {
+        let (link, stop) = (Arc::clone(link), fleet.stop.clone());
+        fleet.running.spawn(async move { link.run(&stop).await });
+    }
+    for machine in fleet.machines() {
+        bmc_address::spawn(fleet, machine);
+    }
+}
+
+/// Everything that must run for virtual machines.
+fn spawn_vms(fleet: &Arc<Fleet>) {
+    for index in fleet.config.vms.keys() {
+        fleet.running.spawn(vm::run(Arc::clone(fleet), *index));
     }
 }

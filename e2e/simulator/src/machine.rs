@@ -7,9 +7,9 @@ use super::{
     fetch::Fetcher,
     hardware::Hardware,
     journal::{Counters, Event, Journal},
+    orders::Orders,
     power::Power,
     tasks::Tasks,
-    vm::Orders,
 };
 use jiff::Timestamp;
 use serde::Serialize;

@@ -7,8 +7,6 @@
 //!    └────────────────┴────────────┴──── ForceOff from anywhere
 //! ```
 
-use super::config::Graceful;
-
 /// `ComputerSystem.PowerState`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, strum::Display, strum::EnumString,
@@ -39,6 +37,16 @@ pub enum Reset {
     ForceRestart,
     PowerCycle,
     PushPowerButton,
+}
+
+/// How a graceful shutdown ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Graceful {
+    /// The operating system shuts down.
+    #[default]
+    Honored,
+    /// The operating system does not listen: the BMC accepts the request and nothing happens.
+    Ignored,
 }
 
 /// What a machine does about a reset.

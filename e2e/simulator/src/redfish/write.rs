@@ -1,6 +1,7 @@
 //! PATCH, POST and DELETE.
 
 use super::{
+    boot,
     manager::RESET_TYPES,
     problem::Problem,
     reply::{Content, Reply},
@@ -13,9 +14,9 @@ use crate::{
     access::Refused,
     config::{Account, ResetAnswer},
     journal::Event,
-    life::{self, Outcome},
     machine::{Led, State},
     power::Reset,
+    reset::{self, Outcome},
 };
 use http::{
     HeaderName, StatusCode,
@@ -77,7 +78,7 @@ impl Request<'_> {
                 "Boot" => {
                     let patch =
                         value.as_object().ok_or_else(|| Problem::value_type(value, name))?;
-                    boot = boot.patched(&self.fleet.config.profile, patch)?;
+                    boot = boot::patched(&boot, &self.fleet.config.profile, patch)?;
                 }
                 "IndicatorLED" => {
                     let text = value.as_str().ok_or_else(|| Problem::value_type(value, name))?;
@@ -137,7 +138,7 @@ impl Request<'_> {
         let word = self.reset_type(action)?;
         let reset: Reset =
             word.parse().map_err(|_| Problem::parameter_not_in_list(&word, "ResetType", action))?;
-        let takes = match life::reset(self.fleet, self.machine, reset) {
+        let takes = match reset::reset(self.fleet, self.machine, reset) {
             Outcome::Refused => return Err(Problem::standby()),
             Outcome::Takes(takes) => takes,
         };

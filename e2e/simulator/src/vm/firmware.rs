@@ -1,9 +1,9 @@
 //! Boot settings as firmware: which one runs, and what it is told.
 
-use super::Vm;
 use crate::{
     boot_settings::{BootMode, Source},
     hardware::{Drive, Hardware},
+    vm_settings::Vm,
 };
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,7 @@
 //! The one who keeps a virtual machine: does what the BMC wants, and tells it what became of it.
 
 use super::{
-    Vm,
     firmware::Boot,
-    orders::Orders,
     process::{Running, VmError},
     qmp::{Event as Said, QmpError},
 };
@@ -13,7 +11,9 @@ use crate::{
     journal::Event,
     machine::{Host, Machine},
     medium,
+    orders::Orders,
     power::{Plan, Power, Warning},
+    vm_settings::Vm,
 };
 use metal_base::Chain;
 use std::{path::PathBuf, sync::Arc};

@@ -1,12 +1,12 @@
 //! QEMU as a process: one boot of one machine.
 
 use super::{
-    Vm, console,
+    console,
     firmware::Boot,
     qmp::{Event, Qmp, QmpError},
     variables::{self, FlashError},
 };
-use crate::{boot_settings::BootMode, hardware::Hardware, medium::MediumError};
+use crate::{boot_settings::BootMode, hardware::Hardware, medium::MediumError, vm_settings::Vm};
 use std::{
     io,
     path::Path,

@@ -2,16 +2,7 @@
 //! `NetworkPkg/TlsAuthConfigDxe`).
 
 use super::variables::{GLOBAL, Variable};
-
-/// Whom the UEFI firmware of a virtual machine trusts. Certificates are DER.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trust {
-    /// The authority that signs the certificates of HTTPS servers.
-    pub authority: Option<Vec<u8>>,
-    /// Who signs what may boot: with one, Secure Boot is on. The firmware must have been built for
-    /// it.
-    pub signer: Option<Vec<u8>>,
-}
+use crate::vm_settings::Trust;
 
 /// `EFI_CERT_X509_GUID`.
 const X509: u128 = 0xa5c0_59a1_94e4_4aa7_87b5_ab15_5c2b_f072;
