@@ -19,6 +19,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-api", IMPURE),
     ("metal-base", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-core", IMPURE),
+    ("metal-decision", IMPURE),
     ("metal-dhcp", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),

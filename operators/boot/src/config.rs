@@ -7,19 +7,23 @@
 mod tests;
 
 use crate::{
-    Error, Next,
+    Error, Next, Work,
     context::{ConfigRef, Context, Kind, MANAGER, named},
     view::{self, ConfigKey, View},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Resource, api::ObjectMeta};
 use metal_api::{
     BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
     LocalObjectReference, ServerBootConfiguration,
 };
 use metal_core::boot::config::{Config, Decision, Fetched, Observation, Status, decide, is_news};
-use metal_runtime::{index::Index, work::NOT_LISTED};
+use metal_runtime::{
+    controller::{self, Pass},
+    index::Index,
+    work::NOT_LISTED,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -28,31 +32,54 @@ const RESYNC: Duration = Duration::from_hours(1);
 /// When to look again whether what was handed out is recorded: no watch wakes a replica for that.
 const UNRECORDED: Duration = Duration::from_secs(5);
 
-/// One pass over one boot config: at most one write.
-///
-/// # Errors
-///
-/// If something could not be read or written.
-pub async fn pass(ctx: Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
-    look(&ctx, &config).await
+/// The controller.
+pub struct Configs(pub Arc<Context>);
+
+impl Pass for Configs {
+    type Key = ConfigRef;
+    type Error = Error;
+
+    fn reference(&self, config: &ConfigRef) -> ObjectReference {
+        reference(config)
+    }
+
+    async fn pass(&self, _: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
+        look(&self.0, &config).await
+    }
 }
 
-/// As [`pass`], for what this replica has handed out: forgets what is recorded.
-///
-/// # Errors
-///
-/// If something could not be read or written.
-pub async fn record_fetches(ctx: Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
-    look(&ctx, &config).await?;
-    let still = match config.kind {
-        Kind::Ipxe => is_open(&ctx, &config, find_ipxe(&ctx, &config).as_deref()),
-        Kind::Http => is_open(&ctx, &config, find_http(&ctx, &config).as_deref()),
-    };
-    if still {
-        return Ok(Next::After(UNRECORDED));
+/// As [`Configs`], for what this replica has handed out: forgets what is recorded.
+pub struct Recording(pub Arc<Context>);
+
+impl Pass for Recording {
+    type Key = ConfigRef;
+    type Error = Error;
+
+    fn reference(&self, config: &ConfigRef) -> ObjectReference {
+        reference(config)
     }
-    ctx.fetches.forget(&config);
-    Ok(Next::Wait)
+
+    async fn pass(&self, _: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
+        let ctx = &self.0;
+        look(ctx, &config).await?;
+        let still = match config.kind {
+            Kind::Ipxe => is_open(ctx, &config, find_ipxe(ctx, &config).as_deref()),
+            Kind::Http => is_open(ctx, &config, find_http(ctx, &config).as_deref()),
+        };
+        if still {
+            return Ok(Next::After(UNRECORDED));
+        }
+        ctx.fetches.forget(&config);
+        Ok(Next::Wait)
+    }
+}
+
+/// The object of a key, for events.
+fn reference(config: &ConfigRef) -> ObjectReference {
+    match config.kind {
+        Kind::Ipxe => controller::reference::<IpxeBootConfig>(&config.named()),
+        Kind::Http => controller::reference::<HttpBootConfig>(&config.named()),
+    }
 }
 
 async fn look(ctx: &Context, config: &ConfigRef) -> Result<Next, Error> {

@@ -9,29 +9,84 @@ mod tests;
 use crate::{
     Error, Next,
     context::{Context, Named},
+    view::ConfigurationKey,
 };
 use jiff::Timestamp;
-use metal_core::boot::configuration::{decide, outdated};
-use metal_runtime::work::NOT_LISTED;
+use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
+use metal_core::boot::configuration::{Decision, Step, decide, outdated};
+use metal_decision::Never;
+use metal_runtime::{controller::Controller, index::Index, report::Failure};
+use observe::Seen;
 use std::sync::Arc;
 
-/// One pass over one configuration: at most one write.
-///
-/// # Errors
-///
-/// If something could not be read or written.
-pub async fn pass(ctx: Arc<Context>, (namespace, name): Named) -> Result<Next, Error> {
-    // A server or a boot config that is not listed yet would be taken for one that is not there.
-    // Nor is a link written that has no token.
-    if !ctx.view.is_ready() || ctx.key.get().is_none() {
-        return Ok(Next::After(NOT_LISTED));
+/// The controller.
+pub struct Configurations(pub Arc<Context>);
+
+/// What a pass knows.
+pub enum Facts {
+    /// This is to be done before anything is looked at.
+    Outdated(Decision),
+    /// Everything was looked at.
+    Seen(Box<Seen>),
+}
+
+impl Controller for Configurations {
+    type Object = ServerBootConfiguration;
+    type Key = Named;
+    type IndexKey = ConfigurationKey;
+    type Facts = Facts;
+    type Status = ServerBootConfigurationStatus;
+    type Change = Step;
+    type Need = Never;
+    type Step = Never;
+    type Error = Error;
+
+    fn index(&self) -> &Index<ServerBootConfiguration, ConfigurationKey> {
+        &self.0.view.configurations
     }
-    let Some(configuration) = ctx.view.configurations.named(Some(&namespace), &name) else {
-        return Ok(Next::Wait);
-    };
-    if let Some(decision) = outdated(&configuration, ctx.modes, Timestamp::now()) {
-        return act::act(&ctx, &configuration, decision).await;
+
+    /// A server or a boot config that is not listed yet would be taken for one that is not there. Nor
+    /// is a link written that has no token.
+    fn is_ready(&self) -> bool {
+        self.0.view.is_ready() && self.0.key.get().is_some()
     }
-    let seen = observe::observe(&ctx, &configuration).await?;
-    act::act(&ctx, &configuration, decide(&seen.as_observation(), ctx.modes)).await
+
+    fn ignores(&self, _: &ServerBootConfiguration) -> bool {
+        false
+    }
+
+    async fn observe(&self, configuration: &Arc<ServerBootConfiguration>) -> Result<Facts, Error> {
+        if let Some(decision) = outdated(configuration, self.0.modes, Timestamp::now()) {
+            return Ok(Facts::Outdated(decision));
+        }
+        Ok(Facts::Seen(Box::new(observe::observe(&self.0, configuration).await?)))
+    }
+
+    fn decide(
+        &self,
+        _: &Arc<ServerBootConfiguration>,
+        facts: &Facts,
+        _: Option<&Failure>,
+    ) -> Decision {
+        match facts {
+            Facts::Outdated(decision) => decision.clone(),
+            Facts::Seen(seen) => decide(&seen.as_observation(), self.0.modes),
+        }
+    }
+
+    async fn record(
+        &self,
+        configuration: &ServerBootConfiguration,
+        status: &ServerBootConfigurationStatus,
+    ) -> Result<Next, Error> {
+        Ok(act::record(&self.0, configuration, status).await?.into())
+    }
+
+    async fn change(
+        &self,
+        configuration: &ServerBootConfiguration,
+        step: Step,
+    ) -> Result<Next, Error> {
+        Ok(act::carry_out(&self.0, configuration, step).await?.into())
+    }
 }

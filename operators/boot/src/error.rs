@@ -1,4 +1,7 @@
-use metal_runtime::report::{Class, ReconcileError, class_of};
+use metal_runtime::{
+    controller::TooManyTurns,
+    report::{Class, ReconcileError, class_of},
+};
 
 /// A pass failed.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -12,6 +15,9 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Decisions did not come to an end.
+    #[error(transparent)]
+    TooManyTurns(#[from] TooManyTurns),
     /// A Secret was not read.
     #[error("the Secret of the boot was not read")]
     Secret(#[source] Box<kube::Error>),
@@ -28,6 +34,7 @@ impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
             Self::Write { source, .. } | Self::Secret(source) => class_of(source),
+            Self::TooManyTurns(_) => Class::Transient,
         }
     }
 

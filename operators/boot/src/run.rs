@@ -3,8 +3,9 @@
 use crate::{
     Work,
     args::{Args, ByUuid, Controllers, OutsideWindow, Urls},
-    config, configuration,
-    context::{ConfigRef, Context, Kind, Named},
+    config::{Configs, Recording},
+    configuration::Configurations,
+    context::Context,
     fetch_limit::{self, FetchLimit},
     fetches::Fetches,
     http::{Answer, AppState, DefaultUki, PATIENCE, RefusalLog, router},
@@ -20,12 +21,10 @@ use crate::{
 use anyhow::Context as _;
 use axum::Router;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource,
+    Client,
     runtime::events::{Recorder, Reporter as Source},
 };
-use metal_api::{HttpBootConfig, IpxeBootConfig, ServerBootConfiguration};
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{Registries, Resolver, Store, registry};
 use metal_runtime::{
@@ -91,11 +90,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let state = Arc::new(state(&args, &ctx, store.clone(), &queues, answers));
     let router = router(state);
 
-    let record = {
-        let ctx = Arc::clone(&ctx);
-        recording
-            .drive(4, config_reference, move |key| config::record_fetches(Arc::clone(&ctx), key))
-    };
+    let record = recording.drive(4, Recording(Arc::clone(&ctx)));
     let serve = serve([boot, image], https, &router, &store, &shutdown, &downloads);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let (relist, is_elected) = (Relist::default(), candidate.is_some());
@@ -174,16 +169,9 @@ async fn controllers(
     shutdown: CancellationToken,
 ) {
     let concurrency = args.max_concurrent_reconciles;
-    let configurations = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.configurations));
-        work.drive(concurrency, configuration_reference, move |key| {
-            configuration::pass(Arc::clone(&ctx), key)
-        })
-    };
-    let configs = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.configs));
-        work.drive(concurrency, config_reference, move |key| config::pass(Arc::clone(&ctx), key))
-    };
+    let configurations = Configurations(Arc::clone(ctx));
+    let configurations = queues.configurations.drive(concurrency, configurations);
+    let configs = queues.configs.drive(concurrency, Configs(Arc::clone(ctx)));
     let is_on = ctx.modes.pxe || ctx.modes.http;
     let configurations = async {
         if is_on {
@@ -358,26 +346,5 @@ fn warn_of_risks(args: &Args, urls: &Urls) {
     }
     if urls.service.is_none() {
         tracing::warn!("--ipxe-service-url is not given: /ipxe answers 503");
-    }
-}
-
-fn configuration_reference((namespace, name): &Named) -> ObjectReference {
-    reference::<ServerBootConfiguration>(namespace, name)
-}
-
-fn config_reference(config: &ConfigRef) -> ObjectReference {
-    match config.kind {
-        Kind::Ipxe => reference::<IpxeBootConfig>(&config.namespace, &config.name),
-        Kind::Http => reference::<HttpBootConfig>(&config.namespace, &config.name),
-    }
-}
-
-fn reference<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(K::api_version(&()).into_owned()),
-        kind: Some(K::kind(&()).into_owned()),
-        namespace: Some(namespace.to_owned()),
-        name: Some(name.to_owned()),
-        ..ObjectReference::default()
     }
 }

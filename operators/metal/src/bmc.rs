@@ -3,23 +3,28 @@
 use crate::{
     Context, Error, failure,
     server::Memories,
-    view::{ServerKey, uuid_keys},
+    view::{BmcKey, ServerKey, uuid_keys},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
-use metal_api::{Bmc, Endpoint, Server, annotation};
+use metal_api::{Bmc, BmcStatus, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
-    bmc::{Answers, Decision, Destination, Note, Observation, Reading, decide, server_name},
+    bmc::{
+        Answers, Change, Decision, Destination, Note, Observation, Reading, decide, server_name,
+    },
     redfish::{ManagerReading, Unreachable},
-    server::Reading as SystemReadingOf,
+    server::{Failure, Reading as SystemReadingOf},
     unanswered::has_answered,
 };
+use metal_decision::Never;
 use metal_runtime::{
     MetadataChange, Written,
-    report::Chain,
-    work::{NOT_LISTED, Next, Work},
+    controller::{Controller, TooManyTurns},
+    index::Index,
+    report::{self, Chain},
+    work::Next,
 };
 use serde::Serialize;
 use std::{
@@ -59,67 +64,103 @@ impl Readings {
     }
 }
 
-/// One pass over one BMC.
-///
-/// # Errors
-///
-/// Those of the API server. A BMC that does not answer is no error.
-pub async fn pass<C: Connect>(
+/// The controller.
+pub struct Bmcs<C> {
     ctx: Arc<Context<C>>,
-    work: Arc<Work<String>>,
-    readings: Arc<Readings>,
-    name: String,
-) -> Result<Next, Error> {
-    let Some(bmc) = ctx.view.bmcs.named(None, &name) else {
-        work.failures.succeeded(&name);
-        if let Some(destination) = readings.forget(&name) {
-            ctx.memories.forget_found(&destination);
-            ctx.bmcs.forget(&target(&destination)).await;
-        }
-        return Ok(Next::Wait);
-    };
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
-    }
-    if bmc.metadata.deletion_timestamp.is_some() {
-        return Ok(Next::Wait);
-    }
-    let mut looked = false;
-    loop {
-        match judge(&ctx, &work, &readings, &bmc) {
-            Decision::Look if looked => return Err(Error::TooManyTurns),
-            Decision::Look => {
-                looked = true;
-                // Who is nobody, and costs a timeout, must not keep others waiting.
-                let turn = (!has_answered(&bmc)).then(|| ctx.unanswered.try_acquire());
-                let Ok(_turn) = turn.transpose() else { return Ok(Next::After(CROWDED)) };
-                look(&ctx, &readings, &bmc).await;
-            }
-            Decision::Record(status) => {
-                let recorded = ctx.writer(&ctx.view.bmcs).record_status(&bmc, &*status).await;
-                return Ok(recorded.map_err(Error::Record)?.into());
-            }
-            Decision::Note(note) => return Ok(self::note(&ctx, &bmc, &note).await?.into()),
-            Decision::Settle => {
-                let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
-                let bmcs = ctx.writer(&ctx.view.bmcs);
-                let settled = bmcs.patch_annotations(&bmc, &annotations).await;
-                return Ok(settled.map_err(Error::write("BMC"))?.into());
-            }
-            Decision::Collect { credentials } => {
-                return Ok(collect(&ctx, &bmc, credentials).await?.into());
-            }
-            Decision::Create(servers) => return Ok(create(&ctx, servers).await?.into()),
-            Decision::Update { server, system_uri, labels } => {
-                return Ok(update(&ctx, &server, &system_uri, &labels).await?.into());
-            }
-            Decision::Own { server, owners } => return own(&ctx, &server, &owners).await,
-            Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
-        }
+    readings: Readings,
+}
+
+impl<C> Bmcs<C> {
+    /// One that has read nothing yet.
+    pub fn new(ctx: Arc<Context<C>>) -> Self {
+        Self { ctx, readings: Readings::default() }
     }
 }
 
-fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bmc) -> Decision {
+/// What was read in this pass.
+#[derive(Debug, Default)]
+pub struct Facts {
+    looked: bool,
+}
+
+impl<C: Connect> Controller for Bmcs<C> {
+    type Object = Bmc;
+    type Key = String;
+    type IndexKey = BmcKey;
+    type Facts = Facts;
+    type Status = BmcStatus;
+    type Change = Change;
+    type Need = ();
+    type Step = Never;
+    type Error = Error;
+
+    fn index(&self) -> &Index<Bmc, BmcKey> {
+        &self.ctx.view.bmcs
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ctx.view.is_ready()
+    }
+
+    async fn gone(&self, name: &String) -> Result<Next, Error> {
+        if let Some(destination) = self.readings.forget(name) {
+            self.ctx.memories.forget_found(&destination);
+            self.ctx.bmcs.forget(&target(&destination)).await;
+        }
+        Ok(Next::Wait)
+    }
+
+    async fn observe(&self, _: &Arc<Bmc>) -> Result<Facts, Error> {
+        Ok(Facts::default())
+    }
+
+    fn decide(&self, bmc: &Arc<Bmc>, _: &Facts, failed: Option<&report::Failure>) -> Decision {
+        judge(&self.ctx, &self.readings, bmc, failure(failed).as_ref())
+    }
+
+    async fn look(&self, bmc: &Bmc, (): (), facts: &mut Facts) -> Result<Option<Next>, Error> {
+        if facts.looked {
+            return Err(TooManyTurns.into());
+        }
+        facts.looked = true;
+        // Who is nobody, and costs a timeout, must not keep others waiting.
+        let turn = (!has_answered(bmc)).then(|| self.ctx.unanswered.try_acquire());
+        let Ok(_turn) = turn.transpose() else { return Ok(Some(Next::After(CROWDED))) };
+        look(&self.ctx, &self.readings, bmc).await;
+        Ok(None)
+    }
+
+    async fn record(&self, bmc: &Bmc, status: &BmcStatus) -> Result<Next, Error> {
+        let recorded = self.ctx.writer(self.index()).record_status(bmc, status).await;
+        Ok(recorded.map_err(Error::Record)?.into())
+    }
+
+    async fn change(&self, bmc: &Bmc, change: Change) -> Result<Next, Error> {
+        let ctx = &*self.ctx;
+        let written = match change {
+            Change::Note(note) => self::note(ctx, bmc, &note).await?,
+            Change::Settle => {
+                let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
+                let settled = ctx.writer(self.index()).patch_annotations(bmc, &annotations).await;
+                settled.map_err(Error::write("BMC"))?
+            }
+            Change::Collect { credentials } => collect(ctx, bmc, credentials).await?,
+            Change::Create(servers) => create(ctx, servers).await?,
+            Change::Update { server, system_uri, labels } => {
+                update(ctx, &server, &system_uri, &labels).await?
+            }
+            Change::Own { server, owners } => return own(ctx, &server, &owners).await,
+        };
+        Ok(written.into())
+    }
+}
+
+fn judge<C>(
+    ctx: &Context<C>,
+    readings: &Readings,
+    bmc: &Bmc,
+    failure: Option<&Failure>,
+) -> Decision {
     let name = bmc.name_any();
     let destination = ctx.destination_of_bmc(bmc);
     let reading = destination.as_ref().ok().and_then(|it| readings.of(&name, it));
@@ -127,22 +168,19 @@ fn judge<C>(ctx: &Context<C>, work: &Work<String>, readings: &Readings, bmc: &Bm
     let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.as_deref());
     let keys = uuids.flat_map(uuid_keys).collect::<BTreeSet<_>>();
     let same_uuid: Vec<_> = keys.iter().flat_map(|key| ctx.view.servers.get(key)).collect();
-    let (failure, secret) = (failure(work, &name), ctx.secret_of(bmc));
-    let servers = servers(ctx, &name, said.map_or(0, |said| said.systems.len()));
-    let database = ctx.mac_prefixes.current();
     decide(&Observation {
         bmc,
         destination,
-        secret: secret.as_deref(),
-        database: database.as_deref(),
+        secret: ctx.secret_of(bmc).as_deref(),
+        database: ctx.mac_prefixes.current().as_deref(),
         mac_address: mac_address(ctx, bmc),
         reading: reading.as_ref(),
-        servers: &servers,
+        servers: &servers(ctx, &name, said.map_or(0, |said| said.systems.len())),
         same_uuid: &same_uuid,
         unreadable: &unreadable(ctx, &name),
         namespace: &ctx.settings.namespace,
         holds_new: ctx.holds_new,
-        failure: failure.as_ref(),
+        failure,
         started: ctx.started,
         now: Timestamp::now(),
     })

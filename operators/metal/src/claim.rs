@@ -12,64 +12,118 @@ use metal_api::{
     ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
 };
 use metal_core::{
-    claim::{Decision, Observation, binding, decide, misses},
+    claim::{Change, Decision, Observation, binding, decide, misses},
     ownership::owned_by,
 };
-use metal_runtime::{
-    Writer, Written,
-    work::{NOT_LISTED, Next, Work},
-};
+use metal_decision::Never;
+use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Namespace and name of a claim.
 pub type Key = (String, String);
 
-/// One pass over one claim.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub async fn pass<C>(ctx: Arc<Context<C>>, work: Arc<Work<Key>>, key: Key) -> Result<Next, Error> {
-    let Some(claim) = ctx.view.claims.named(Some(&key.0), &key.1) else {
-        if ctx.view.claims.is_withdrawn(Some(&key.0), &key.1) {
-            release_unread(&ctx, &key).await?;
+/// The controller.
+pub struct Claims<C>(pub Arc<Context<C>>);
+
+impl<C: Send + Sync + 'static> Controller for Claims<C> {
+    type Object = ServerClaim;
+    type Key = Key;
+    type IndexKey = ClaimKey;
+    type Facts = ();
+    type Status = ServerClaimStatus;
+    type Change = Change;
+    type Need = Never;
+    type Step = Never;
+    type Error = Error;
+
+    fn index(&self) -> &Index<ServerClaim, ClaimKey> {
+        &self.0.view.claims
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.view.is_ready()
+    }
+
+    fn ignores(&self, _: &ServerClaim) -> bool {
+        false
+    }
+
+    async fn gone(&self, key: &Key) -> Result<Next, Error> {
+        if self.index().is_withdrawn(Some(&key.0), &key.1) {
+            release_unread(&self.0, key).await?;
         }
-        work.failures.succeeded(&key);
-        return Ok(Next::Wait);
-    };
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
+        Ok(Next::Wait)
     }
-    if claim.metadata.deletion_timestamp.is_some() {
-        release(&ctx, &claim).await?;
-        return Ok(Next::Wait);
+
+    async fn observe(&self, _: &Arc<ServerClaim>) -> Result<(), Error> {
+        Ok(())
     }
-    let holders = holders(&ctx, &claim);
-    let configuration = ctx.view.configurations.named(Some(&key.0), &key.1);
-    let failure = failure(&work, &key);
-    let judge = |candidates: &[Arc<Server>]| {
-        let mut candidates = candidates.to_vec();
-        candidates.retain(|server| !is_of_another(&ctx, server, &claim));
-        decide(&Observation {
-            claim: &claim,
-            holders: &holders,
-            candidates: &candidates,
-            configuration: configuration.as_deref(),
-            failure: failure.as_ref(),
-            now: Timestamp::now(),
-        })
-    };
-    let servers = &ctx.view.servers;
-    let decision = match &claim.spec.server_ref {
-        Some(server) => judge(&servers.named(None, &server.name).into_iter().collect::<Vec<_>>()),
-        None => match judge(&servers.get(&ServerKey::Free)) {
-            // Nothing free fits: look at all of them, to say why.
-            Decision::Record(_) | Decision::Rest(_) => judge(&servers.get(&ServerKey::Any)),
-            decision => decision,
-        },
-    };
-    carry_out(&ctx, &claim, decision).await
+
+    fn decide(
+        &self,
+        claim: &Arc<ServerClaim>,
+        (): &(),
+        failed: Option<&report::Failure>,
+    ) -> Decision {
+        let (view, failure) = (&self.0.view, failure(failed));
+        let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+        let holders = holders(&self.0, claim);
+        let configuration = view.configurations.named(Some(&namespace), &name);
+        let judge = |mut candidates: Vec<Arc<Server>>| {
+            candidates.retain(|server| !is_of_another(&self.0, server, claim));
+            decide(&Observation {
+                claim,
+                holders: &holders,
+                candidates: &candidates,
+                configuration: configuration.as_deref(),
+                failure: failure.as_ref(),
+                now: Timestamp::now(),
+            })
+        };
+        match &claim.spec.server_ref {
+            Some(server) => judge(view.servers.named(None, &server.name).into_iter().collect()),
+            None => match judge(view.servers.get(&ServerKey::Free)) {
+                // Nothing free fits: look at all of them, to say why.
+                Decision::Record(_) | Decision::Rest(_) => judge(view.servers.get(&ServerKey::Any)),
+                decision => decision,
+            },
+        }
+    }
+
+    async fn record(&self, claim: &ServerClaim, status: &ServerClaimStatus) -> Result<Next, Error> {
+        Ok(record(&self.0, claim, status).await?.into())
+    }
+
+    async fn change(&self, claim: &ServerClaim, change: Change) -> Result<Next, Error> {
+        let ctx = &*self.0;
+        let written = match change {
+            Change::AddFinalizer => {
+                let added = claims(ctx, claim).add_finalizer(claim, finalizer::SERVER_CLAIM).await;
+                added.map_err(Error::write("ServerClaim"))?
+            }
+            Change::Bind(server) => bind(ctx, claim, &server).await?,
+            Change::LetGo(server) => {
+                patch(ctx, &server, &json!({ "serverClaimRef": null })).await?
+            }
+            Change::ReferTo(name) => {
+                let spec = json!({ "serverRef": { "name": name } });
+                let patched = claims(ctx, claim).patch_spec(claim, &spec).await;
+                patched.map_err(Error::write("ServerClaim"))?
+            }
+            Change::Configure(server) => configure(ctx, claim, &server).await?,
+            Change::Boot(server) => {
+                let (namespace, name) = (claim.namespace(), claim.name_any());
+                let reference = json!({ "namespace": namespace, "name": name });
+                patch(ctx, &server, &json!({ "bootConfigurationRef": reference })).await?
+            }
+            Change::Release => {
+                release(ctx, claim).await?;
+                Written::Gone
+            }
+        };
+        Ok(written.into())
+    }
 }
 
 /// The servers that name this claim, and not one of the same name before it.
@@ -84,37 +138,6 @@ fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
 fn is_of_another<C>(ctx: &Context<C>, server: &Server, claim: &ServerClaim) -> bool {
     let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
     named.iter().any(|other| other.metadata.uid != claim.metadata.uid && misses(other, server))
-}
-
-async fn carry_out<C>(
-    ctx: &Context<C>,
-    claim: &ServerClaim,
-    decision: Decision,
-) -> Result<Next, Error> {
-    let written = match decision {
-        Decision::AddFinalizer => {
-            let added = claims(ctx, claim).add_finalizer(claim, finalizer::SERVER_CLAIM).await;
-            added.map_err(Error::write("ServerClaim"))?
-        }
-        Decision::Bind(server) => bind(ctx, claim, &server).await?,
-        Decision::LetGo(server) => patch(ctx, &server, &json!({ "serverClaimRef": null })).await?,
-        Decision::ReferTo(name) => {
-            let spec = json!({ "serverRef": { "name": name } });
-            let patched = claims(ctx, claim).patch_spec(claim, &spec).await;
-            patched.map_err(Error::write("ServerClaim"))?
-        }
-        Decision::Configure(server) => configure(ctx, claim, &server).await?,
-        Decision::Boot(server) => {
-            let reference = json!({
-                "namespace": claim.namespace(),
-                "name": claim.name_any(),
-            });
-            patch(ctx, &server, &json!({ "bootConfigurationRef": reference })).await?
-        }
-        Decision::Record(status) => record(ctx, claim, &status).await?,
-        Decision::Rest(time) => return Ok(Next::Rested(time.unsigned_abs())),
-    };
-    Ok(written.into())
 }
 
 /// The one write that binds: on the version of the server that was judged.
@@ -233,8 +256,10 @@ mod tests {
     use metal_bmc::fake::FakeBmc;
     use metal_core::redfish::SystemReading;
     use metal_runtime::{
+        controller::Pass,
         report::Reporter,
         testing::{ApiServer, Sent},
+        work::Work,
     };
 
     #[tokio::test]
@@ -295,7 +320,7 @@ mod tests {
         let bmcs = FakeBmc::new(SystemReading::default());
         let ctx = Arc::new(context(client, view, recorder, bmcs));
         let key = ("tenant".to_owned(), "a".to_owned());
-        pass(ctx, Arc::new(Work::new(reporter)), key).await.unwrap();
+        Claims(ctx).pass(&Work::new(reporter), key).await.unwrap();
         server.sent()
     }
 }

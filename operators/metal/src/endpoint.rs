@@ -1,55 +1,67 @@
-//! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognises.
+//! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognizes.
 
 use crate::{Context, Error, MANAGER, failure};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use metal_api::{Bmc, BmcSecret, Endpoint, annotation};
-use metal_core::endpoint::{Decision, Observation, Wanted, decide};
-use metal_runtime::{
-    Written,
-    work::{NOT_LISTED, Next, Work},
-};
+use metal_api::{Bmc, BmcSecret, Endpoint, EndpointStatus, annotation};
+use metal_core::endpoint::{Change, Decision, Observation, Wanted, decide};
+use metal_decision::Never;
+use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::sync::Arc;
 
-/// One pass over one Endpoint.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub async fn pass<C>(
-    ctx: Arc<Context<C>>,
-    work: Arc<Work<String>>,
-    name: String,
-) -> Result<Next, Error> {
-    let Some(endpoint) = ctx.view.endpoints.named(None, &name) else {
-        work.failures.succeeded(&name);
-        return Ok(Next::Wait);
-    };
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
+/// The controller.
+pub struct Endpoints<C>(pub Arc<Context<C>>);
+
+impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
+    type Object = Endpoint;
+    type Key = String;
+    type IndexKey = String;
+    type Facts = ();
+    type Status = EndpointStatus;
+    type Change = Change;
+    type Need = Never;
+    type Step = Never;
+    type Error = Error;
+
+    fn index(&self) -> &Index<Endpoint, String> {
+        &self.0.view.endpoints
     }
-    if endpoint.metadata.deletion_timestamp.is_some() {
-        return Ok(Next::Wait);
+
+    fn is_ready(&self) -> bool {
+        self.0.view.is_ready()
     }
-    let (twins, bmc) = (twins(&ctx, &endpoint), ctx.view.bmcs.named(None, &name));
-    let same_ip = ctx.view.endpoints_at(&endpoint);
-    let (macdb, failure) = (ctx.mac_prefixes.current(), failure(&work, &name));
-    match decide(&Observation {
-        endpoint: &endpoint,
-        twins: &twins,
-        same_ip: &same_ip,
-        macdb: macdb.as_deref(),
-        bmc: bmc.as_deref(),
-        failure: failure.as_ref(),
-        now: Timestamp::now(),
-    }) {
-        Decision::Create(wanted) => Ok(create(&ctx, &name, *wanted).await?.into()),
-        Decision::Record(status) => {
-            let endpoints = ctx.writer(&ctx.view.endpoints);
-            let written = endpoints.record_status(&endpoint, &status).await;
-            Ok(written.map_err(Error::Record)?.into())
-        }
-        Decision::Rest(time) => Ok(Next::Rested(time.unsigned_abs())),
+
+    async fn observe(&self, _: &Arc<Endpoint>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn decide(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        (): &(),
+        failed: Option<&report::Failure>,
+    ) -> Decision {
+        let view = &self.0.view;
+        decide(&Observation {
+            endpoint,
+            twins: &twins(&self.0, endpoint),
+            same_ip: &view.endpoints_at(endpoint),
+            macdb: self.0.mac_prefixes.current().as_deref(),
+            bmc: view.bmcs.named(None, &endpoint.name_any()).as_deref(),
+            failure: failure(failed).as_ref(),
+            now: Timestamp::now(),
+        })
+    }
+
+    async fn record(&self, endpoint: &Endpoint, status: &EndpointStatus) -> Result<Next, Error> {
+        let endpoints = self.0.writer(self.index());
+        let recorded = endpoints.record_status(endpoint, status).await;
+        Ok(recorded.map_err(Error::Record)?.into())
+    }
+
+    async fn change(&self, endpoint: &Endpoint, change: Change) -> Result<Next, Error> {
+        let Change::Create(wanted) = change;
+        Ok(create(&self.0, &endpoint.name_any(), *wanted).await?.into())
     }
 }
 

@@ -1,5 +1,8 @@
 use metal_core::{capability::Unissuable, discovery::Unusable};
-use metal_runtime::report::{Class, ReconcileError, class_of};
+use metal_runtime::{
+    controller::TooManyTurns,
+    report::{Class, ReconcileError, class_of},
+};
 
 /// A pass failed.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -60,9 +63,9 @@ pub enum Error {
     /// An object was deleted while it was being written.
     #[error("{0} was deleted meanwhile")]
     Vanished(&'static str),
-    /// Decisions did not come to an end: a bug, kept from becoming a busy loop.
-    #[error("pass took too many turns")]
-    TooManyTurns,
+    /// Decisions did not come to an end.
+    #[error(transparent)]
+    TooManyTurns(#[from] TooManyTurns),
 }
 
 impl Error {
@@ -92,7 +95,7 @@ impl ReconcileError for Error {
             | Self::MediaKey(_)
             | Self::NameTaken { .. }
             | Self::Vanished(_)
-            | Self::TooManyTurns => Class::Transient,
+            | Self::TooManyTurns(_) => Class::Transient,
         }
     }
 

@@ -30,17 +30,13 @@ pub use run::run;
 pub use view::View;
 
 use metal_core::server::Failure;
-use metal_runtime::work::Work;
-use std::hash::Hash;
+use metal_runtime::report;
 
 /// The last failure of a key, as a decision sees it.
-fn failure<Key>(work: &Work<Key>, key: &Key) -> Option<Failure>
-where
-    Key: Clone + Eq + Hash + Ord + Send + Sync + 'static,
-{
-    let failure = work.failure(key)?;
-    let repeated = failure.is_repeated();
-    Some(Failure { reason: failure.reason, text: failure.text, repeated })
+fn failure(failure: Option<&report::Failure>) -> Option<Failure> {
+    let repeated = failure?.is_repeated();
+    let report::Failure { reason, text, .. } = failure?.clone();
+    Some(Failure { reason, text, repeated })
 }
 
 /// Field manager of everything this operator applies.

@@ -6,11 +6,15 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, runtime::events::EventType};
+use metal_api::{Server, ServerClaim};
 use metal_core::{
     inherited::Kind,
     unsupported::{on_bmc, on_claim, on_endpoint, on_kind, on_server},
 };
-use metal_runtime::work::{NOT_LISTED, Next};
+use metal_runtime::{
+    controller::{self, Pass},
+    work::{NOT_LISTED, Next, Work},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -47,27 +51,40 @@ impl LastNotices {
     }
 }
 
-/// One pass over one object.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub async fn pass<C>(
+/// The controller.
+pub struct Notices<C> {
     ctx: Arc<Context<C>>,
-    told: Arc<LastNotices>,
-    key: Key,
-) -> Result<Next, Error> {
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
+    told: LastNotices,
+}
+
+impl<C> Notices<C> {
+    /// One that has told nothing yet.
+    pub fn new(ctx: Arc<Context<C>>) -> Self {
+        Self { ctx, told: LastNotices::default() }
     }
-    let found = look(&ctx, &key).await?;
-    let note = found.as_ref().map(|(_, lines)| lines.join("; ")).unwrap_or_default();
-    if told.is_news(&key, &note)
-        && let Some((object, _)) = found
-    {
-        ctx.publish(&object, EventType::Warning, "NotSupported", note).await;
+}
+
+impl<C: Send + Sync + 'static> Pass for Notices<C> {
+    type Key = Key;
+    type Error = Error;
+
+    fn reference(&self, key: &Key) -> ObjectReference {
+        reference(key)
     }
-    Ok(Next::Wait)
+
+    async fn pass(&self, _: &Work<Key>, key: Key) -> Result<Next, Error> {
+        if !self.ctx.view.is_ready() {
+            return Ok(Next::After(NOT_LISTED));
+        }
+        let found = look(&self.ctx, &key).await?;
+        let note = found.as_ref().map(|(_, lines)| lines.join("; ")).unwrap_or_default();
+        if self.told.is_news(&key, &note)
+            && let Some((object, _)) = found
+        {
+            self.ctx.publish(&object, EventType::Warning, "NotSupported", note).await;
+        }
+        Ok(Next::Wait)
+    }
 }
 
 /// The object, and what is to be told on it.
@@ -104,7 +121,7 @@ fn about<K: Resource<DynamicType = ()>>(
 }
 
 /// The object of a key, for events.
-pub fn reference(key: &Key) -> ObjectReference {
+fn reference(key: &Key) -> ObjectReference {
     let other = |kind, namespace: Option<&String>, name: &String| {
         let (namespace, name) = (namespace.cloned(), name.clone());
         inherited::reference(&inherited::Key { kind, namespace, name })
@@ -112,9 +129,9 @@ pub fn reference(key: &Key) -> ObjectReference {
     match key {
         Key::Endpoint(name) => other(Kind::Endpoint, None, name),
         Key::Bmc(name) => other(Kind::Bmc, None, name),
-        Key::Server(name) => crate::run::cluster::<metal_api::Server>(name),
+        Key::Server(name) => controller::reference::<Server>(name),
         Key::Claim(namespace, name) => {
-            crate::run::claim_reference(&(namespace.clone(), name.clone()))
+            controller::reference::<ServerClaim>(&(namespace.clone(), name.clone()))
         }
         Key::Other(key) => inherited::reference(key),
     }

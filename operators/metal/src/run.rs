@@ -3,25 +3,26 @@
 use crate::{
     Context, MANAGER, Unreadable,
     args::{Args, NewServers},
-    bmc::{self, Readings},
-    claim, endpoint, inherited,
+    bmc::Bmcs,
+    claim::Claims,
+    endpoint::Endpoints,
+    inherited::{self, Inherited},
     macdb::MacPrefixes,
     media::Media,
-    metrics, notices,
+    metrics,
+    notices::{self, Notices},
     registry::{self, Registry},
-    server::{self, Memories},
+    server::{Memories, Servers},
     startup,
     view::View,
     wiring::{self, Queues},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource,
+    Client,
     runtime::events::{Recorder, Reporter as Source},
 };
-use metal_api::{Bmc, Endpoint, Server, ServerClaim};
 use metal_bmc::{Connect, Fleet};
 use metal_core::{capability::Key, macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
@@ -106,7 +107,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
     let shared_key = startup::key(&args, &client);
-    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&client, &ctx, &queues));
+    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&ctx, &queues));
     let ended = tokio::select! {
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
         () = serve => Ok(()),
@@ -132,53 +133,16 @@ async fn controllers<C: Connect>(
     queues: &Queues,
     shutdown: CancellationToken,
 ) {
-    let readings = Arc::new(Readings::default());
-    let endpoints = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.endpoints));
-        Arc::clone(&work).drive(
-            CONCURRENCY,
-            |name| cluster::<Endpoint>(name),
-            move |name| endpoint::pass(Arc::clone(&ctx), Arc::clone(&work), name),
-        )
-    };
-    let bmcs = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.bmcs));
-        Arc::clone(&work).drive(
-            CONCURRENCY,
-            |name| cluster::<Bmc>(name),
-            move |name| bmc::pass(Arc::clone(&ctx), Arc::clone(&work), Arc::clone(&readings), name),
-        )
-    };
-    let servers = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.servers));
-        let concurrency = args.server_max_concurrent_reconciles.max(1);
-        Arc::clone(&work).drive(
-            concurrency,
-            |name| cluster::<Server>(name),
-            move |name| server::pass(Arc::clone(&ctx), Arc::clone(&work), name),
-        )
-    };
-    let claims = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.claims));
-        let concurrency = args.server_claim_max_concurrent_reconciles.max(1);
-        Arc::clone(&work).drive(concurrency, claim_reference, move |key| {
-            claim::pass(Arc::clone(&ctx), Arc::clone(&work), key)
-        })
-    };
-    let inherited = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.inherited));
-        work.drive(CONCURRENCY, inherited::reference, move |key| {
-            inherited::pass(Arc::clone(&ctx), key)
-        })
-    };
-    let notices = {
-        let (ctx, work) = (Arc::clone(ctx), Arc::clone(&queues.notices));
-        let told = Arc::new(notices::LastNotices::default());
-        // One at a time: after a start there may be thousands, and none is urgent.
-        work.drive(1, notices::reference, move |key| {
-            notices::pass(Arc::clone(&ctx), Arc::clone(&told), key)
-        })
-    };
+    let ctx = || Arc::clone(ctx);
+    let endpoints = queues.endpoints.drive(CONCURRENCY, Endpoints(ctx()));
+    let bmcs = queues.bmcs.drive(CONCURRENCY, Bmcs::new(ctx()));
+    let servers = args.server_max_concurrent_reconciles.max(1);
+    let servers = queues.servers.drive(servers, Servers(ctx()));
+    let claims = args.server_claim_max_concurrent_reconciles.max(1);
+    let claims = queues.claims.drive(claims, Claims(ctx()));
+    let inherited = queues.inherited.drive(CONCURRENCY, Inherited(ctx()));
+    // One at a time: after a start there may be thousands, and none is urgent.
+    let notices = queues.notices.drive(1, Notices::new(ctx()));
     tokio::select! {
         () = endpoints => {}
         () = inherited => {}
@@ -280,17 +244,4 @@ fn warn_of_risks(args: &Args) {
             "BMCs whose protocol names no scheme are spoken to over plain HTTP: set --protocol"
         );
     }
-}
-
-pub(crate) fn cluster<K: Resource<DynamicType = ()>>(name: &str) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(K::api_version(&()).into_owned()),
-        kind: Some(K::kind(&()).into_owned()),
-        name: Some(name.to_owned()),
-        ..ObjectReference::default()
-    }
-}
-
-pub(crate) fn claim_reference((namespace, name): &claim::Key) -> ObjectReference {
-    ObjectReference { namespace: Some(namespace.clone()), ..cluster::<ServerClaim>(name) }
 }

@@ -4,18 +4,19 @@ use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
     inherited, notices,
-    view::is_wish,
+    view::{View, is_wish},
     wakes::{self, Wakes, Woken},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use metal_core::inherited::Kind;
 use metal_runtime::{
     follow,
-    index::{Change, Ended, GONE},
+    index::{Change, Ended, GONE, Index},
     work::Work,
 };
-use std::sync::Arc;
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 /// The queues of the controllers.
 #[derive(Clone)]
@@ -46,22 +47,62 @@ impl Queues {
             }
         }
     }
+}
 
-    /// Asks for a look at what a user changed, or took away.
-    fn notice<K: Resource>(&self, change: &Change<'_, K>, key: impl Fn(&K) -> notices::Key) {
-        match change {
-            Change::Applied { old: Some(old), new } if !is_wish(old.meta(), new.meta()) => {}
-            Change::Applied { new, .. } => self.notices.queue.add(key(new)),
-            Change::Removed(old) => self.notices.queue.add(key(old)),
-            Change::Unreadable { .. } => {}
-        }
+/// A kind, and what its changes are good for.
+struct Row<'a, K, Key> {
+    index: &'a Index<K, Key>,
+    /// Who depends on a change.
+    wakes: fn(&View, &Change<'_, K>) -> Wakes,
+    /// It may carry something of another version.
+    inherited: Option<Kind>,
+    /// It may say something that has no effect: what a user changes, or takes away, is looked at.
+    notice: Option<fn(&K) -> notices::Key>,
+}
+
+/// A row of a kind that nothing else is known of.
+fn row<K, Key>(
+    index: &Index<K, Key>,
+    wakes: fn(&View, &Change<'_, K>) -> Wakes,
+) -> Row<'_, K, Key> {
+    Row { index, wakes, inherited: None, notice: None }
+}
+
+impl<K, Key> Row<'_, K, Key>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
+    fn inherited(self, kind: Kind) -> Self {
+        Self { inherited: Some(kind), ..self }
     }
 
-    /// Asks for a pass over an object that carries something of another version.
-    fn offer<K: Resource>(&self, kind: Kind, change: &Change<'_, K>) {
-        if let Change::Applied { new, .. } = change {
-            inherited::offer(&self.inherited, kind, new.meta());
-        }
+    fn noticed(self, notice: fn(&K) -> notices::Key) -> Self {
+        Self { notice: Some(notice), ..self }
+    }
+
+    async fn follow<C>(self, ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
+        follow(&ctx.client, self.index, |change| {
+            unreadable(ctx, &change);
+            if let (Some(kind), Change::Applied { new, .. }) = (self.inherited, &change) {
+                inherited::offer(&queues.inherited, kind, new.meta());
+            }
+            if let Some(key) = self.notice.and_then(|notice| wished(&change).map(notice)) {
+                queues.notices.queue.add(key);
+            }
+            queues.wake((self.wakes)(&ctx.view, &change));
+        })
+        .await
+    }
+}
+
+/// What somebody has changed other than the status, or taken away.
+fn wished<'a, K: Resource>(change: &Change<'a, K>) -> Option<&'a K> {
+    match change {
+        Change::Applied { old: Some(old), new } if !is_wish(old.meta(), new.meta()) => None,
+        Change::Applied { new, .. } => Some(new),
+        Change::Removed(old) => Some(old),
+        Change::Unreadable { .. } => None,
     }
 }
 
@@ -70,50 +111,29 @@ impl Queues {
 /// # Errors
 ///
 /// When a watch ends, which none does by itself.
-pub async fn watch<C: Send + Sync>(
-    client: &Client,
-    ctx: &Context<C>,
-    queues: &Queues,
-) -> Result<(), Ended> {
+pub async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
     let view = &ctx.view;
+    let endpoints = row(&view.endpoints, wakes::endpoint)
+        .inherited(Kind::Endpoint)
+        .noticed(|it| notices::Key::Endpoint(it.name_any()));
+    let bmcs = row(&view.bmcs, wakes::bmc)
+        .inherited(Kind::Bmc)
+        .noticed(|it| notices::Key::Bmc(it.name_any()));
+    let secrets = row(&view.secrets, wakes::secret).inherited(Kind::BmcSecret);
+    let servers =
+        row(&view.servers, wakes::server).noticed(|it| notices::Key::Server(it.name_any()));
+    let configurations = row(&view.configurations, wakes::configuration);
+    let claims = row(&view.claims, wakes::claim)
+        .noticed(|it| notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any()));
+    let inventories = row(&view.inventories, |_, change| wakes::inventory(change));
     tokio::try_join!(
-        follow(client, &view.endpoints, |change| {
-            unreadable(ctx, &change);
-            queues.offer(Kind::Endpoint, &change);
-            queues.notice(&change, |it| notices::Key::Endpoint(it.name_any()));
-            queues.wake(wakes::endpoint(view, &change));
-        }),
-        follow(client, &view.bmcs, |change| {
-            unreadable(ctx, &change);
-            queues.offer(Kind::Bmc, &change);
-            queues.notice(&change, |it| notices::Key::Bmc(it.name_any()));
-            queues.wake(wakes::bmc(view, &change));
-        }),
-        follow(client, &view.secrets, |change| {
-            unreadable(ctx, &change);
-            queues.offer(Kind::BmcSecret, &change);
-            queues.wake(wakes::secret(view, &change));
-        }),
-        follow(client, &view.servers, |change| {
-            unreadable(ctx, &change);
-            queues.notice(&change, |it| notices::Key::Server(it.name_any()));
-            queues.wake(wakes::server(view, &change));
-        }),
-        follow(client, &view.configurations, |change| {
-            unreadable(ctx, &change);
-            queues.wake(wakes::configuration(view, &change));
-        }),
-        follow(client, &view.claims, |change| {
-            unreadable(ctx, &change);
-            queues.notice(&change, |it| {
-                notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
-            });
-            queues.wake(wakes::claim(view, &change));
-        }),
-        follow(client, &view.inventories, |change| {
-            unreadable(ctx, &change);
-            queues.wake(wakes::inventory(&change));
-        }),
+        endpoints.follow(ctx, queues),
+        bmcs.follow(ctx, queues),
+        secrets.follow(ctx, queues),
+        servers.follow(ctx, queues),
+        configurations.follow(ctx, queues),
+        claims.follow(ctx, queues),
+        inventories.follow(ctx, queues),
     )
     .map(drop)
 }

@@ -48,6 +48,7 @@ mod apply;
 pub mod args;
 pub mod client;
 pub mod clock;
+pub mod controller;
 mod deferred;
 pub mod elect;
 pub mod file;

@@ -1,7 +1,9 @@
 //! Drives the passes of one controller over its queue.
 
 use crate::{
-    Written, jittered,
+    Written,
+    controller::Pass,
+    jittered,
     queue::Queue,
     report::{Class, Failure, Failures, ReconcileError, Reporter},
 };
@@ -88,30 +90,26 @@ where
         self.failures.last(key)
     }
 
-    /// Works for ever. `reference` names the object of a key, for events.
-    pub async fn drive<F, P, E>(
-        self: Arc<Self>,
-        concurrency: usize,
-        reference: impl Fn(&Key) -> ObjectReference + Clone + Send + 'static,
-        pass: F,
-    ) where
-        F: Fn(Key) -> P,
-        P: Future<Output = Result<Next, E>> + Send + 'static,
-        E: ReconcileError,
-    {
-        let queue = self.queue.clone();
+    /// Works for ever.
+    pub async fn drive<P: Pass<Key = Key>>(self: &Arc<Self>, concurrency: usize, passes: P) {
+        let (work, passes) = (Arc::clone(self), Arc::new(passes));
         let turn = move |key: Key| {
-            let (work, reference) = (Arc::clone(&self), reference.clone());
-            let pass = pass(key.clone());
+            let (work, passes) = (Arc::clone(&work), Arc::clone(&passes));
             async move {
-                match timeout(DEADLINE, pass).await {
+                match timeout(DEADLINE, passes.pass(&work, key.clone())).await {
                     Ok(Ok(next)) => work.rest(&key, next),
-                    Ok(Err(error)) => Some(work.fail(key, &error, reference).await),
-                    Err(_) => Some(work.fail(key, &Late, reference).await),
+                    Ok(Err(error)) => {
+                        let object = passes.reference(&key);
+                        Some(work.fail(key, &error, &object).await)
+                    }
+                    Err(_) => {
+                        let object = passes.reference(&key);
+                        Some(work.fail(key, &Late, &object).await)
+                    }
                 }
             }
         };
-        queue.run(concurrency, turn).await;
+        self.queue.clone().run(concurrency, turn).await;
     }
 
     /// When the key is due again after a pass that worked.
@@ -134,9 +132,9 @@ where
         &self,
         key: Key,
         error: &impl ReconcileError,
-        reference: impl Fn(&Key) -> ObjectReference,
+        object: &ObjectReference,
     ) -> Duration {
-        self.reporter.failed(error, &reference(&key)).await;
+        self.reporter.failed(error, object).await;
         jittered(self.failures.failed(key, error))
     }
 }

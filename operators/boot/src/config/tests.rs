@@ -3,6 +3,7 @@ use crate::{
     fetches::Part,
     testing::{Cluster, NAMESPACE, Objects, context, http_config, ipxe, resolver},
 };
+use metal_runtime::report::Reporter;
 use serde_json::json;
 
 #[tokio::test]
@@ -12,7 +13,7 @@ async fn what_was_made_by_hand_becomes_ready_in_one_write() {
     let mut config = ipxe("hand");
     config.metadata.owner_references = None;
     let ctx = seeing(&cluster, config).await;
-    pass(Arc::clone(&ctx), reference("hand")).await.unwrap();
+    pass(&ctx, reference("hand")).await.unwrap();
     let written = cluster.written();
     assert_eq!(written.len(), 1);
     assert_eq!(
@@ -30,7 +31,7 @@ async fn what_was_made_by_hand_becomes_ready_in_one_write() {
     );
 
     cluster.take();
-    assert_eq!(pass(ctx, reference("hand")).await.unwrap(), Next::After(RESYNC));
+    assert_eq!(pass(&ctx, reference("hand")).await.unwrap(), Next::After(RESYNC));
     assert_eq!(cluster.take(), [""; 0], "no watch has shown it, and it is not written again");
 }
 
@@ -48,7 +49,7 @@ async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
             cluster.put_secret("ignition", entries);
         }
         let ctx = seeing(&cluster, ipxe("claim")).await;
-        pass(ctx, reference("claim")).await.unwrap();
+        pass(&ctx, reference("claim")).await.unwrap();
         let written = cluster.written();
         let status = &written[0].body["status"];
         assert_eq!(status["state"], "Error");
@@ -68,7 +69,7 @@ async fn ignition_that_no_machine_reads_is_told_with_its_secret_entry_path_and_l
                   [{\"path\": \"/etc/key\", \"mode\": \"hunter2\"}]}}";
     cluster.put_secret("ignition", &[("ignition", broken)]);
     let ctx = seeing(&cluster, ipxe("claim")).await;
-    pass(ctx, reference("claim")).await.unwrap();
+    pass(&ctx, reference("claim")).await.unwrap();
     let condition = &cluster.written()[0].body["status"]["conditions"][0];
     let expected = "spec.ignitionSecretRef: Secret tenant/ignition, entry ignition: \
                     $.storage.files.0.mode: line 2, column 53: must be a whole number";
@@ -83,12 +84,12 @@ async fn script_and_ignition_of_one_boot_are_one_write() {
     config.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
     let ctx = seeing(&cluster, config).await;
-    assert!(matches!(pass(Arc::clone(&ctx), reference("claim")).await.unwrap(), Next::After(_)));
+    assert!(matches!(pass(&ctx, reference("claim")).await.unwrap(), Next::After(_)));
     assert_eq!(cluster.take(), [""; 0], "its boot is about to begin");
 
     ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Script);
     ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Ignition);
-    let next = record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap();
+    let next = record_fetches(&ctx, reference("claim")).await.unwrap();
     assert_eq!(next, Next::Wait);
     let written = cluster.written();
     assert_eq!(written.len(), 1, "{written:?}");
@@ -99,7 +100,7 @@ async fn script_and_ignition_of_one_boot_are_one_write() {
     assert_eq!(types, ["IPXEScriptFetched", "IgnitionDataFetched"]);
 
     cluster.take();
-    let next = record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap();
+    let next = record_fetches(&ctx, reference("claim")).await.unwrap();
     assert_eq!((next, cluster.take().len()), (Next::Wait, 0));
     let fetched = ctx.fetches.of(&reference("claim"), Some("claim-config-uid"));
     assert_eq!(fetched, Fetched::default(), "forgotten");
@@ -115,7 +116,7 @@ async fn the_other_kind_is_written_in_the_same_way() {
     objects.fill(&ctx.view).await;
     let config = ConfigRef::new(Kind::Http, (NAMESPACE.to_owned(), "claim".to_owned()));
     ctx.fetches.note(&config, "claim-config-uid", Part::Ignition);
-    record_fetches(ctx, config).await.unwrap();
+    record_fetches(&ctx, config).await.unwrap();
     let written = cluster.written();
     assert!(written[0].request.ends_with("/httpbootconfigs/claim/status"), "{written:?}");
     assert_eq!(written[0].body["status"]["conditions"][0]["type"], "IgnitionDataFetched");
@@ -127,9 +128,9 @@ async fn an_object_that_is_gone_is_forgotten() {
     let ctx = context(&cluster, resolver(&[]));
     Objects::default().fill(&ctx.view).await;
     ctx.fetches.note(&reference("claim"), "uid", Part::Script);
-    assert_eq!(record_fetches(Arc::clone(&ctx), reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!(record_fetches(&ctx, reference("claim")).await.unwrap(), Next::Wait);
     assert_eq!(ctx.fetches.of(&reference("claim"), Some("uid")), Fetched::default());
-    assert_eq!(pass(ctx, reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!(pass(&ctx, reference("claim")).await.unwrap(), Next::Wait);
 }
 
 #[tokio::test]
@@ -138,7 +139,7 @@ async fn an_object_that_goes_while_it_is_written_is_no_failure() {
     cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
     let ctx = seeing(&cluster, ipxe("claim")).await;
     cluster.lose::<IpxeBootConfig>("claim");
-    assert_eq!(pass(ctx, reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!(pass(&ctx, reference("claim")).await.unwrap(), Next::Wait);
     assert_eq!(cluster.take().len(), 1, "tried, and not told as an event");
 }
 
@@ -147,9 +148,25 @@ async fn an_api_server_that_fails_is_a_failure_and_no_verdict() {
     let cluster = Cluster::default();
     let ctx = seeing(&cluster, ipxe("claim")).await;
     cluster.go_down();
-    let error = pass(ctx, reference("claim")).await.unwrap_err();
+    let error = pass(&ctx, reference("claim")).await.unwrap_err();
     assert!(matches!(error, Error::Secret(_)), "{error:?}");
     assert_eq!(cluster.take(), [""; 0]);
+}
+
+async fn pass(ctx: &Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
+    Configs(Arc::clone(ctx)).pass(&work(ctx), config).await
+}
+
+async fn record_fetches(ctx: &Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
+    Recording(Arc::clone(ctx)).pass(&work(ctx), config).await
+}
+
+fn work(ctx: &Context) -> Work<ConfigRef> {
+    Work::new(Reporter {
+        controller: "configs",
+        recorder: ctx.recorder.clone(),
+        passes: prometheus_client::metrics::family::Family::default(),
+    })
 }
 
 fn reference(name: &str) -> ConfigRef {

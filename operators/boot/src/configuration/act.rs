@@ -1,26 +1,14 @@
 //! What a pass writes.
 
 use crate::{
-    Error, Next,
+    Error,
     context::{Context, HTTP_MANAGER, MANAGER, named},
 };
 use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
-use metal_core::boot::configuration::{Decision, Step};
+use metal_core::boot::configuration::Step;
 use metal_runtime::Written;
 
-pub(super) async fn act(
-    ctx: &Context,
-    configuration: &ServerBootConfiguration,
-    decision: Decision,
-) -> Result<Next, Error> {
-    Ok(match decision {
-        Decision::Record(status) => record(ctx, configuration, &status).await?.into(),
-        Decision::Act(step) => carry_out(ctx, configuration, step).await?.into(),
-        Decision::Rest(time) => Next::After(time.unsigned_abs()),
-    })
-}
-
-async fn record(
+pub(super) async fn record(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
     status: &ServerBootConfigurationStatus,
@@ -45,7 +33,7 @@ async fn record(
     Ok(written)
 }
 
-async fn carry_out(
+pub(super) async fn carry_out(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
     step: Step,

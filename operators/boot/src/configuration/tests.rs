@@ -1,8 +1,11 @@
 use super::*;
-use crate::testing::{
-    Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
-    registry::{OCI_MANIFEST, TestRegistry},
-    resolver, server,
+use crate::{
+    Work,
+    testing::{
+        Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
+        registry::{OCI_MANIFEST, TestRegistry},
+        resolver, server,
+    },
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootState, ServerBootConfiguration};
@@ -10,6 +13,7 @@ use metal_image::{
     Digest,
     manifest::{INITRD, KERNEL, UKI},
 };
+use metal_runtime::{controller::Pass, report::Reporter, work::NOT_LISTED};
 
 const GROUP: &str = "/apis/boot.ironcore.dev/v1alpha1/namespaces/tenant";
 const STATUS: &str = "PATCH /apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/\
@@ -183,7 +187,7 @@ async fn before_all_is_listed_nothing_is_taken_for_missing() {
     let ready = configuration("claim", Some(BootState::Ready));
     list(&ctx.view.configurations, vec![ready]).await;
     let key = (NAMESPACE.to_owned(), "claim".to_owned());
-    assert_eq!(pass(ctx, key).await.unwrap(), Next::After(NOT_LISTED));
+    assert_eq!(pass(&ctx, key).await.unwrap(), Next::After(NOT_LISTED));
     assert_eq!(cluster.take(), [""; 0]);
 }
 
@@ -192,7 +196,7 @@ async fn a_configuration_that_is_gone_is_nothing_to_do() {
     let world = World::of(&[], "ghcr.io/a/b:1").await;
     list(&world.ctx.view.configurations, vec![]).await;
     let key = (NAMESPACE.to_owned(), "claim".to_owned());
-    assert_eq!(pass(Arc::clone(&world.ctx), key).await.unwrap(), Next::Wait);
+    assert_eq!(pass(&world.ctx, key).await.unwrap(), Next::Wait);
 }
 
 #[tokio::test]
@@ -200,8 +204,17 @@ async fn a_write_that_fails_is_a_failure_of_the_pass() {
     let world = World::of(&[], "quay.io/a/b:1").await;
     let name = (NAMESPACE.to_owned(), "claim".to_owned());
     world.cluster.lose::<ServerBootConfiguration>("claim");
-    let error = pass(Arc::clone(&world.ctx), name).await.unwrap_err();
+    let error = pass(&world.ctx, name).await.unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error:?}");
+}
+
+async fn pass(ctx: &Arc<Context>, key: Named) -> Result<Next, Error> {
+    let reporter = Reporter {
+        controller: "configurations",
+        recorder: ctx.recorder.clone(),
+        passes: prometheus_client::metrics::family::Family::default(),
+    };
+    Configurations(Arc::clone(ctx)).pass(&Work::new(reporter), key).await
 }
 
 /// One configuration, and a watch that shows nothing of what is written.
@@ -233,7 +246,7 @@ impl World {
 
     async fn pass(&self) {
         let key = (NAMESPACE.to_owned(), "claim".to_owned());
-        pass(Arc::clone(&self.ctx), key).await.unwrap();
+        pass(&self.ctx, key).await.unwrap();
     }
 
     /// Passes until nothing is written any more, and then forgets what was written, which it

@@ -1,5 +1,5 @@
 use super::{
-    Answers, Decision, Missing, Observation,
+    Answers, Change, Decision, Missing, Observation,
     known::{accepted, to_note},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
@@ -43,7 +43,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let old = seen.bmc.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let then = plan(&mut new, seen);
-    if then != Decision::Look && new != old {
+    if then != Decision::Look(()) && new != old {
         return Decision::Record(Box::new(new));
     }
     // Whether the BMC answers or not: the garbage collector does not ask.
@@ -75,7 +75,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     };
     endpoint_is_there(new, seen);
     let Some(reading) = seen.reading else {
-        return first_look(new, seen).map_or(Decision::Look, Decision::Rest);
+        return first_look(new, seen).map_or(Decision::Look(()), Decision::Rest);
     };
     let valid = match &reading.result {
         Ok(_) => reading.counts_for(),
@@ -88,7 +88,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     let left = valid - age;
     // A reading of the future was taken before somebody set the clock back.
     if !left.is_positive() || age.is_negative() {
-        return Decision::Look;
+        return Decision::Look(());
     }
     match &reading.result {
         Ok(said) => {
@@ -163,10 +163,10 @@ fn share(name: &str, time: SignedDuration) -> SignedDuration {
 /// vouched for its address once.
 fn settle(seen: &Observation<'_>) -> Option<Decision> {
     if let Some(note) = to_note(seen.bmc, seen.secret) {
-        return Some(Decision::Note(note));
+        return Some(Decision::Change(Change::Note(note)));
     }
     let is_at = seen.bmc.status.as_ref()?.ip.as_deref()?.parse().ok();
-    (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Settle)
+    (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Change(Change::Settle))
 }
 
 /// What becomes of one that nobody needs: it was made on a stranger's word, whose Endpoint is gone.
@@ -182,7 +182,7 @@ fn forsaken(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Optio
     }
     let ours = seen.secret.filter(|secret| is_made_by(*secret, MAKER)).zip(seen.database);
     let credentials = ours.is_some_and(|(secret, database)| can_be_made_again(secret, database));
-    Some(Decision::Collect { credentials })
+    Some(Decision::Change(Change::Collect { credentials }))
 }
 
 /// Its Endpoint has come back, if it was away.
@@ -276,7 +276,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Optio
     } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
         set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
     }
-    if made.is_empty() { changed } else { Some(Decision::Create(made)) }
+    if made.is_empty() { changed } else { Some(Decision::Change(Change::Create(made))) }
 }
 
 /// The systems that can be reset, or have a server already. What cannot is a baseboard, or runs on

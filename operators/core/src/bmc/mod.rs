@@ -19,7 +19,7 @@ pub use reading::{Answers, Reading};
 pub use servers::server_name;
 
 use crate::macdb::MacDb;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use metal_api::{Bmc, BmcSecret, BmcStatus, Server};
 use std::{collections::BTreeMap, sync::Arc};
@@ -57,13 +57,12 @@ pub struct Observation<'a> {
     pub now: Timestamp,
 }
 
-/// What one pass is to do.
+/// What one pass is to do; what it looks at are the manager and the systems.
+pub type Decision = metal_decision::Decision<BmcStatus, Change, ()>;
+
+/// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
-    /// Read the manager and the systems, and decide again.
-    Look,
-    /// Write the status, and do nothing else.
-    Record(Box<BmcStatus>),
+pub enum Change {
     /// Write beside the credentials which BMC they are of.
     Note(Note),
     /// The new address is known now: remove the annotation that vouched for it.
@@ -91,6 +90,4 @@ pub enum Decision {
         /// All owners that it is to have.
         owners: Vec<OwnerReference>,
     },
-    /// Nothing to do until something changes, or this much time has passed.
-    Rest(SignedDuration),
 }

@@ -1,7 +1,7 @@
 //! The Servers of a BMC: what they are made with, and how they are kept up to date.
 
 use super::{
-    Decision, Observation,
+    Change, Decision, Observation,
     decide::{MAKER, is_at, name, name_of_bmc, refers_to},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
         let owners = owners.or_else(|| {
             is_named(server).then(|| ownership::adopted(&server.metadata, seen.bmc)).flatten()
         })?;
-        Some(Decision::Own { server: Arc::clone(server), owners })
+        Some(Decision::Change(Change::Own { server: Arc::clone(server), owners }))
     })
 }
 
@@ -103,9 +103,11 @@ pub(super) fn update(
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let moved = !is_at(server, &system.uri);
-    (moved || !labels.is_empty()).then(|| Decision::Update {
-        server: Arc::clone(server),
-        system_uri: system.uri.clone(),
-        labels,
+    (moved || !labels.is_empty()).then(|| {
+        Decision::Change(Change::Update {
+            server: Arc::clone(server),
+            system_uri: system.uri.clone(),
+            labels,
+        })
     })
 }

@@ -18,7 +18,7 @@ const OTHER: &str = "38947555-7742-3448-3784-823347823835";
 fn bmc_is_read_then_recorded_then_its_system_becomes_a_server() {
     let mut scene = Scene::new();
     scene.reading = None;
-    assert_eq!(scene.decide(), Decision::Look);
+    assert_eq!(scene.decide(), Decision::Look(()));
     scene.reading = Some(Ok(said(Some(UUID))));
     scene.record();
     let server = scene.created().remove(0);
@@ -59,7 +59,9 @@ fn server_is_found_by_its_uuid_whatever_its_name_and_position() {
     server.metadata.name = Some("by-hand".to_owned());
     server.spec.system_uri = Some("/redfish/v1/Systems/old".to_owned());
     scene.servers = vec![Arc::new(server)];
-    let Decision::Update { server, system_uri, .. } = scene.decide() else { panic!() };
+    let Decision::Change(Change::Update { server, system_uri, .. }) = scene.decide() else {
+        panic!()
+    };
     assert_eq!(server.metadata.name.as_deref(), Some("by-hand"));
     assert_eq!(system_uri, "/redfish/v1/Systems/1");
 }
@@ -172,7 +174,9 @@ fn systems_that_change_places_take_their_servers_along_before_a_new_one_is_welco
     if matches!(scene.decide(), Decision::Record(_)) {
         scene.record();
     }
-    let Decision::Update { server: moved, system_uri, .. } = scene.decide() else { panic!() };
+    let Decision::Change(Change::Update { server: moved, system_uri, .. }) = scene.decide() else {
+        panic!()
+    };
     assert_eq!(moved.metadata.name, server.metadata.name);
     let mut moved = server;
     moved.spec.system_uri = Some(system_uri);
@@ -218,11 +222,11 @@ fn what_is_known_of_a_bmc_is_noted_beside_its_credentials_and_a_word_for_it_coun
     let accepted = (annotation::ACCEPT_ADDRESS.to_owned(), "127.1.0.1".to_owned());
     scene.bmc.metadata.annotations = Some([accepted].into());
     scene.record();
-    let Decision::Note(note) = scene.decide() else { panic!() };
+    let Decision::Change(Change::Note(note)) = scene.decide() else { panic!() };
     assert_eq!(note[annotation::KNOWN_ADDRESS].as_deref(), Some("127.1.0.1"));
     let note = note.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     scene.secret.as_mut().unwrap().metadata.annotations = Some(note.collect());
-    assert_eq!(scene.decide(), Decision::Settle);
+    assert_eq!(scene.decide(), Decision::Change(Change::Settle));
     scene.bmc.metadata.annotations = None;
     assert_eq!(scene.created().len(), 1);
 }
@@ -257,7 +261,7 @@ fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answ
         edit(&mut scene);
         in_an_hour(scene)
     };
-    assert_eq!(gone(|_| ()), Decision::Collect { credentials: false });
+    assert_eq!(gone(|_| ()), Decision::Change(Change::Collect { credentials: false }));
     for kept in [
         gone(|scene| scene.bmc.metadata.labels = None),
         gone(|scene| {
@@ -295,7 +299,7 @@ fn credentials_that_a_person_or_a_bmc_has_touched_are_never_collected() {
         secret.metadata.labels = Some([label].into());
         edit(&mut secret);
         scene.secret = Some(secret);
-        let Decision::Collect { credentials } = in_an_hour(scene) else { panic!() };
+        let Decision::Change(Change::Collect { credentials }) = in_an_hour(scene) else { panic!() };
         credentials
     };
     assert!(collected(|_| ()));
@@ -373,7 +377,7 @@ fn bmc_that_misbehaved_is_read_last_after_a_restart() {
     scene.reading = None;
     assert_eq!(scene.decide(), Decision::Rest(SignedDuration::from_mins(10)));
     scene.bmc.metadata.generation = Some(2);
-    assert_eq!(scene.decide(), Decision::Look, "somebody has changed it");
+    assert_eq!(scene.decide(), Decision::Look(()), "somebody has changed it");
 }
 
 #[test]
@@ -382,7 +386,7 @@ fn after_a_start_only_bmcs_whose_servers_are_all_known_are_read_later() {
     scene.record();
     let server = scene.created().remove(0);
     scene.reading = None;
-    assert_eq!(scene.decide(), Decision::Look);
+    assert_eq!(scene.decide(), Decision::Look(()));
     scene.servers = vec![Arc::new(server)];
     let mut waits = vec![];
     for index in 0..100 {
@@ -391,7 +395,7 @@ fn after_a_start_only_bmcs_whose_servers_are_all_known_are_read_later() {
         if let Decision::Rest(wait) = decision {
             waits.push(wait);
         } else {
-            assert_eq!(decision, Decision::Look);
+            assert_eq!(decision, Decision::Look(()));
         }
     }
     assert!(waits.iter().all(|wait| *wait <= SignedDuration::from_secs(10)), "{waits:?}");
@@ -493,7 +497,7 @@ fn time_that_the_api_server_cuts_to_seconds_is_recorded_once() {
     scene.record();
     let stored = serde_json::to_value(&scene.bmc).unwrap();
     scene.bmc = serde_json::from_value(stored).unwrap();
-    assert!(matches!(scene.decide(), Decision::Create(_)));
+    assert!(matches!(scene.decide(), Decision::Change(Change::Create(_))));
 }
 
 struct Scene {
@@ -551,7 +555,9 @@ impl Scene {
     /// The servers that are to be created.
     fn created(&self) -> Vec<Server> {
         let decision = self.decide();
-        let Decision::Create(servers) = decision else { panic!("{decision:?} creates nothing") };
+        let Decision::Change(Change::Create(servers)) = decision else {
+            panic!("{decision:?} creates nothing")
+        };
         servers
     }
 

@@ -1,4 +1,4 @@
-use super::{Decision, Observation, binding::misses, pick::pick};
+use super::{Change, Decision, Observation, binding::misses, pick::pick};
 use crate::{
     conditions::{self, Fact},
     server::configuration_state,
@@ -16,12 +16,17 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// Decides what one pass does about one claim.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let claim = seen.claim;
+    let is_ours =
+        claim.metadata.finalizers.iter().flatten().any(|it| it == finalizer::SERVER_CLAIM);
+    if claim.metadata.deletion_timestamp.is_some() {
+        return if is_ours { Decision::Change(Change::Release) } else { Decision::Rest(RESYNC) };
+    }
     let operation = Operation::requested(&claim.metadata).ok().flatten();
     if operation.is_some_and(Operation::ignores_self) {
         return Decision::Rest(RESYNC);
     }
-    if !claim.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER_CLAIM) {
-        return Decision::AddFinalizer;
+    if !is_ours {
+        return Decision::Change(Change::AddFinalizer);
     }
     let mut new = claim.status.clone().unwrap_or_default();
     let then = plan(&mut new, seen);
@@ -61,13 +66,13 @@ fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
 
 fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
     if let Some(server) = seen.candidates.iter().find(|server| misses(seen.claim, server)) {
-        return Decision::Bind(Arc::clone(server));
+        return Decision::Change(Change::Bind(Arc::clone(server)));
     }
     new.phase = Some(ClaimPhase::Unbound);
     new.conditions
         .retain(|c| c.type_ != condition::BOOT_CONFIGURED && c.type_ != condition::POWERED);
     match pick(seen.claim, seen.candidates) {
-        Ok(server) => Decision::Bind(server),
+        Ok(server) => Decision::Change(Change::Bind(server)),
         Err(unfit) => {
             let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
             let message = match wanted {
@@ -92,7 +97,7 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     match &seen.claim.spec.server_ref {
         None => {
             set(new, seen, condition::SCHEDULED, Ok("Bound"));
-            return Decision::ReferTo(name(server).to_owned());
+            return Decision::Change(Change::ReferTo(name(server).to_owned()));
         }
         Some(wanted) if wanted.name != name(server) => {
             return elsewhere(new, seen, server, &wanted.name);
@@ -118,10 +123,10 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     }
     let Some(configuration) = seen.configuration.filter(|it| is_current(it, seen.claim, server))
     else {
-        return Decision::Configure(name(server).to_owned());
+        return Decision::Change(Change::Configure(name(server).to_owned()));
     };
     if !refers_to(server, seen.claim) {
-        return Decision::Boot(Arc::clone(server));
+        return Decision::Change(Change::Boot(Arc::clone(server)));
     }
     new.phase = Some(ClaimPhase::Bound);
     boot_configured(new, seen, configuration);
@@ -139,7 +144,7 @@ fn elsewhere(
 ) -> Decision {
     let has_booted = new.phase == Some(ClaimPhase::Bound) || refers_to(server, seen.claim);
     if !has_booted && !server.spec.is_held() && is_available(server) {
-        return Decision::LetGo(Arc::clone(server));
+        return Decision::Change(Change::LetGo(Arc::clone(server)));
     }
     let message = format!(
         "server {} is held by this claim, whose spec.serverRef names {wanted}: delete this claim, \

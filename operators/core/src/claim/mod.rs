@@ -21,7 +21,7 @@ pub use decide::decide;
 pub(crate) use decide::is_current;
 pub use pick::{Unfit, fits, free, pick};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerClaimStatus};
 use std::sync::Arc;
 
@@ -43,8 +43,11 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do.
+pub type Decision = metal_decision::Decision<ServerClaimStatus, Change>;
+
+/// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub enum Change {
     /// Add our finalizer.
     AddFinalizer,
     /// Write this claim into `Server.spec.serverClaimRef` of this server, if it is still the same.
@@ -57,8 +60,7 @@ pub enum Decision {
     Configure(String),
     /// Write the boot configuration into `Server.spec.bootConfigurationRef` of this server.
     Boot(Arc<Server>),
-    /// Write the status, and do nothing else.
-    Record(Box<ServerClaimStatus>),
-    /// Nothing to do until something changes, or this much time has passed.
-    Rest(SignedDuration),
+    /// It is being deleted: delete its boot configuration, then take our finalizer away. The server
+    /// sees that it is gone.
+    Release,
 }

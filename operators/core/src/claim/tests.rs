@@ -17,7 +17,19 @@ use metal_api::{
 fn new_claim_gets_its_finalizer_before_a_server() {
     let mut claim = claim();
     claim.metadata.finalizers = None;
-    assert_eq!(decide_on(&claim, &[], &[free("a")], None), Decision::AddFinalizer);
+    assert_eq!(decide_on(&claim, &[], &[free("a")], None), Decision::Change(Change::AddFinalizer));
+}
+
+#[test]
+fn a_claim_that_is_deleted_is_released_whatever_it_says_and_then_left_alone() {
+    let mut claim = claim();
+    let ignore = (annotation::OPERATION.to_owned(), "ignore".to_owned());
+    claim.metadata.annotations = Some([ignore].into());
+    claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    let decision = |claim: &ServerClaim| decide_on(claim, &[], &[free("a")], None);
+    assert_eq!(decision(&claim), Decision::Change(Change::Release));
+    claim.metadata.finalizers = Some(vec!["of.somebody/else".to_owned()]);
+    assert!(matches!(decision(&claim), Decision::Rest(_)));
 }
 
 #[test]
@@ -25,21 +37,24 @@ fn free_server_is_bound_first_and_everything_else_follows_one_by_one() {
     let mut claim = claim();
     let server = free("a");
     let candidates = [Arc::clone(&server)];
-    assert_eq!(decide_on(&claim, &[], &candidates, None), Decision::Bind(Arc::clone(&server)));
+    assert_eq!(
+        decide_on(&claim, &[], &candidates, None),
+        Decision::Change(Change::Bind(Arc::clone(&server)))
+    );
 
     let bound = held(&server, ServerState::Available);
-    let refer = Decision::ReferTo("a".to_owned());
+    let refer = Decision::Change(Change::ReferTo("a".to_owned()));
     assert_eq!(decide_on(&claim, std::slice::from_ref(&bound), &[], None), refer);
     claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
     let waiting = decide_on(&claim, &[bound], &[], None);
     assert_eq!(recorded(&waiting).phase, Some(ClaimPhase::Unbound));
 
     let reserved = held(&server, ServerState::Reserved);
-    let configure = Decision::Configure("a".to_owned());
+    let configure = Decision::Change(Change::Configure("a".to_owned()));
     assert_eq!(decide_on(&claim, std::slice::from_ref(&reserved), &[], None), configure);
     let configuration = configuration(&claim);
     let boot = decide_on(&claim, std::slice::from_ref(&reserved), &[], Some(&configuration));
-    assert_eq!(boot, Decision::Boot(Arc::clone(&reserved)));
+    assert_eq!(boot, Decision::Change(Change::Boot(Arc::clone(&reserved))));
 
     let mut referring = Server::clone(&reserved);
     referring.spec.boot_configuration_ref =
@@ -87,7 +102,7 @@ fn a_reference_that_somebody_dropped_while_the_claim_lives_is_written_again() {
     };
     for state in [None, Some(ServerState::Initial), Some(ServerState::Discovery)] {
         let server = of(state, PowerState::On);
-        let bind = Decision::Bind(Arc::clone(&server));
+        let bind = Decision::Change(Change::Bind(Arc::clone(&server)));
         assert_eq!(decide_on(&claim, &[], std::slice::from_ref(&server), None), bind);
     }
     // Somebody else has it by now.
@@ -246,7 +261,7 @@ fn a_claim_that_names_another_server_meanwhile_gives_the_first_one_back() {
     claim.spec.server_ref = Some(LocalObjectReference { name: "b".to_owned() });
     let bound = held(&free("a"), ServerState::Available);
     let decision = decide_on(&claim, std::slice::from_ref(&bound), &[free("b")], None);
-    assert_eq!(decision, Decision::LetGo(bound));
+    assert_eq!(decision, Decision::Change(Change::LetGo(bound)));
     // A host may run on it.
     let reserved = held(&free("a"), ServerState::Reserved);
     let decision = decide_on(&claim, &[reserved], &[free("b")], None);
@@ -265,13 +280,16 @@ fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
             Observation { claim, holders, candidates: &candidates, configuration, failure, now };
         decide(&seen)
     };
-    assert!(matches!(decide_after(&claim, false), Decision::Bind(_)));
+    assert!(matches!(decide_after(&claim, false), Decision::Change(Change::Bind(_))));
     let decision = decide_after(&claim, true);
     let status = recorded(&decision);
     let failed = status.conditions.iter().find(|c| c.type_ == condition::RECONCILED).unwrap();
     assert_eq!((&*failed.status, &*failed.message), ("False", "quota"));
     claim.status = Some(status.clone());
-    assert!(matches!(decide_after(&claim, true), Decision::Bind(_)), "it is tried again");
+    assert!(
+        matches!(decide_after(&claim, true), Decision::Change(Change::Bind(_))),
+        "it is tried again"
+    );
 }
 
 #[test]

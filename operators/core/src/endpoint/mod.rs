@@ -43,15 +43,14 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do.
+pub type Decision = metal_decision::Decision<EndpointStatus, Change>;
+
+/// One write to other objects.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub enum Change {
     /// Create the BMCSecret, unless there is one: credentials that were rotated stay. Then create
     /// the BMC, unless there is one.
     Create(Box<Wanted>),
-    /// Write the status, and do nothing else.
-    Record(EndpointStatus),
-    /// Nothing to do until something changes, or this much time has passed.
-    Rest(SignedDuration),
 }
 
 /// The two objects of an Endpoint, both named like it.
@@ -76,10 +75,10 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     record_recognized(&mut new, seen, judged.as_ref().err());
     settled(&mut new, seen);
     if Some(&new) != seen.endpoint.status.as_ref() && new != EndpointStatus::default() {
-        return Decision::Record(new);
+        return Decision::Record(Box::new(new));
     }
     match judged {
-        Ok(Some(wanted)) => Decision::Create(Box::new(wanted)),
+        Ok(Some(wanted)) => Decision::Change(Change::Create(Box::new(wanted))),
         Ok(None) | Err(_) => Decision::Rest(RESYNC),
     }
 }

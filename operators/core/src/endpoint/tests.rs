@@ -16,7 +16,9 @@ const MACDB: &str = "macPrefixes:
 fn recognized_endpoint_becomes_a_bmc_with_the_credentials_of_its_prefix() {
     let macdb = MacDb::parse(MACDB).unwrap();
     let endpoint = endpoint("23:11:8a:00:00:01", "127.1.0.1");
-    let Decision::Create(wanted) = decide(&seen(&endpoint, &macdb)) else { panic!() };
+    let Decision::Change(Change::Create(wanted)) = decide(&seen(&endpoint, &macdb)) else {
+        panic!()
+    };
     assert_eq!(wanted.secret.value("username"), Some("foo"));
     assert_eq!(wanted.secret.value("password"), Some("bar"));
     assert_eq!(wanted.bmc.endpoint_ref.unwrap().name, "bmc-1");
@@ -34,7 +36,9 @@ fn bmc_gets_its_first_password_by_https_unless_its_prefix_says_http() {
     ] {
         let macdb = MacDb::parse(&MACDB.replace("    protocolScheme: http\n", line)).unwrap();
         let endpoint = endpoint("23:11:8a:00:00:01", "127.1.0.1");
-        let Decision::Create(wanted) = decide(&seen(&endpoint, &macdb)) else { panic!() };
+        let Decision::Change(Change::Create(wanted)) = decide(&seen(&endpoint, &macdb)) else {
+            panic!()
+        };
         assert_eq!(wanted.bmc.protocol.scheme, Some(scheme.into()), "{line}");
         assert_eq!(wanted.note["bloomery.dev/known-address"], "127.1.0.1");
     }
@@ -51,7 +55,7 @@ fn conflict_that_netboot_noted_is_shown_until_it_is_over() {
         let shown = status.conditions.iter().find(|c| c.type_ == condition::ADDRESS_SETTLED);
         let shown = shown.map(|c| (c.reason.as_str(), c.message.as_str()));
         assert_eq!(shown, Some((reason, message)));
-        endpoint.status = Some(status);
+        endpoint.status = Some(*status);
         endpoint.metadata.annotations = None;
     }
 }
@@ -96,7 +100,7 @@ fn reason_goes_away_when_its_cause_does() {
     let macdb = MacDb::parse(MACDB).unwrap();
     let mut endpoint = endpoint("24:11:8a:00:00:01", "127.1.0.1");
     let Decision::Record(status) = decide(&seen(&endpoint, &macdb)) else { panic!() };
-    endpoint.status = Some(status);
+    endpoint.status = Some(*status);
     assert!(matches!(decide(&seen(&endpoint, &macdb)), Decision::Rest(_)));
     endpoint.spec.mac_address = Some("23:11:8a:00:00:01".to_owned());
     assert_eq!(refusal(&decide(&seen(&endpoint, &macdb))), "Recognized");

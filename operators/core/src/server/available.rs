@@ -30,7 +30,7 @@ pub(super) fn available(
         );
     }
     if seen.server.spec.boot_configuration_ref.is_some() {
-        return Decision::Configure(Change::DropConfiguration);
+        return Decision::Change(Change::DropConfiguration);
     }
     off.or_else(|| media::eject(new, seen))
         .or_else(|| locator_led(seen, system))

@@ -56,10 +56,10 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return Decision::Rest(settings.resync);
     }
     if !has_finalizer(seen.server) {
-        return Decision::Configure(Change::AddFinalizer);
+        return Decision::Change(Change::AddFinalizer);
     }
     if let Some(uuid) = unwritten_uuid(seen.server) {
-        return Decision::Configure(Change::SetSystemUuid { uuid });
+        return Decision::Change(Change::SetSystemUuid { uuid });
     }
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
@@ -155,7 +155,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             new.bmc_certificate_fingerprint =
                 seen.certificate.filter(|_| is_inline).map(str::to_owned);
             if let Some(uri) = unwritten_uri(seen.server, system) {
-                return Decision::Configure(Change::SetSystemUri { uri });
+                return Decision::Change(Change::SetSystemUri { uri });
             }
             let then = state(new, seen, settings, system);
             let then = futile::hold_back(new, seen, settings, system, then);
@@ -236,7 +236,7 @@ fn state(
     }
     // It asks an error to be left, and there is none, or none any more.
     if now != ServerState::Error && retry {
-        return Decision::Configure(Change::DropOperation);
+        return Decision::Change(Change::DropOperation);
     }
     match now {
         ServerState::Parked | ServerState::Maintenance => {

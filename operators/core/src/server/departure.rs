@@ -1,8 +1,8 @@
 //! A server that somebody deletes.
 
 use super::{
-    ClaimSeen, Need, Observation, Settings, StillClaimed,
-    decide::{has_finalizer, ignores},
+    Change, ClaimSeen, Decision, Failure, Need, Observation, Settings, StillClaimed,
+    decide::{decide, has_finalizer, ignores},
 };
 use crate::redfish::PowerState;
 use jiff::SignedDuration;
@@ -53,6 +53,26 @@ pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
         return Departure::Go;
     }
     Departure::Lives(left)
+}
+
+/// As [`decide`], also of a server that is being deleted.
+pub fn decide_in_any_case(seen: &Observation<'_>, settings: &Settings) -> Decision {
+    if seen.server.metadata.deletion_timestamp.is_none() {
+        return decide(seen, settings);
+    }
+    match departure(seen, settings) {
+        Departure::Go => Decision::Change(Change::RemoveFinalizer),
+        Departure::Look(need) => Decision::Look(need),
+        // It serves its claim until that is gone, and says so.
+        Departure::Held(held) => {
+            let failure = Failure { reason: "Claimed", text: held.to_string(), repeated: true };
+            decide(&Observation { failure: Some(&failure), ..seen.clone() }, settings)
+        }
+        Departure::Lives(left) => {
+            let then = decide(seen, settings);
+            if let Decision::Rest(time) = then { Decision::Rest(time.min(left)) } else { then }
+        }
+    }
 }
 
 fn still_claimed(server: &Server) -> StillClaimed {

@@ -119,10 +119,10 @@ pub(super) fn discovery(
     }
     if seen.server.spec.boot_configuration_ref.as_ref() != Some(&attempt::reference(seen, settings))
     {
-        return Decision::Configure(Change::ReferToDiscovery);
+        return Decision::Change(Change::ReferToDiscovery);
     }
     match seen.configuration.filter(|configuration| is_prepared(configuration, attempt)) {
-        None => Decision::Configure(Change::PrepareDiscovery { attempt }),
+        None => Decision::Change(Change::PrepareDiscovery { attempt }),
         Some(configuration) => boot(new, seen, settings, system, configuration),
     }
 }
@@ -224,7 +224,7 @@ fn finish(
     let is_referred = seen.server.spec.boot_configuration_ref.is_some();
     match off {
         Some(step @ Decision::Act(_)) => step,
-        Some(_) | None if is_referred => Decision::Configure(Change::DropConfiguration),
+        Some(_) | None if is_referred => Decision::Change(Change::DropConfiguration),
         Some(wait) => wait,
         None => media::eject(new, seen).unwrap_or_else(|| {
             become_available(new, seen, report);

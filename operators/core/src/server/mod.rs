@@ -38,7 +38,7 @@ mod window;
 
 pub use acted::{Acted, Armed};
 pub use decide::decide;
-pub use departure::{Departure, departure};
+pub use departure::{Departure, decide_in_any_case, departure};
 pub use media::{MediaReading, medium_of};
 pub(crate) use status::{bound_here, bound_to, configuration_state};
 
@@ -155,19 +155,7 @@ pub struct Settings {
 }
 
 /// What one pass is to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
-    /// A fact is missing, or too old to act on: get it and decide again.
-    Look(Need),
-    /// We know something the API server does not: write it down, and do nothing else.
-    Record(Box<ServerStatus>),
-    /// Everything is written down: write one thing to the cluster.
-    Configure(Change),
-    /// Everything is written down: do one thing to the machine.
-    Act(Step),
-    /// Nothing to do until something changes, or this much time has passed.
-    Rest(SignedDuration),
-}
+pub type Decision = metal_decision::Decision<ServerStatus, Change, Need, Step>;
 
 /// A fact that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +175,8 @@ pub enum Need {
 pub enum Change {
     /// Add our finalizer.
     AddFinalizer,
+    /// Take our finalizer away: it may go, and its secrets and its inventory go with it.
+    RemoveFinalizer,
     /// Set `spec.bootConfigurationRef` to the discovery's configuration.
     ReferToDiscovery,
     /// Make the discovery's secrets and boot configuration, each unless it is there.

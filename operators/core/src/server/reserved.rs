@@ -32,7 +32,7 @@ pub(super) fn reserved(
         ClaimSeen::Holds(claim) => {
             status::bound(new, seen.server, claim, seen.now);
             match adoption(seen, claim) {
-                Some(adopt) => Decision::Configure(adopt),
+                Some(adopt) => Decision::Change(adopt),
                 None => held(new, seen, settings, system, claim),
             }
         }
@@ -112,7 +112,7 @@ pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Optio
         ClaimSeen::NotCached if was_bound => Some(Decision::Look(Need::Claim)),
         ClaimSeen::Gone if was_bound => {
             if seen.server.spec.boot_configuration_ref.is_some() {
-                return Some(Decision::Configure(Change::DropConfiguration));
+                return Some(Decision::Change(Change::DropConfiguration));
             }
             match seen.server.spec.reclaim_policy {
                 Some(ReclaimPolicy::Retain) => {
@@ -120,9 +120,7 @@ pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Optio
                     new.pending = None;
                     None
                 }
-                Some(ReclaimPolicy::Recycle) | None => {
-                    Some(Decision::Configure(Change::ReleaseClaim))
-                }
+                Some(ReclaimPolicy::Recycle) | None => Some(Decision::Change(Change::ReleaseClaim)),
             }
         }
         ClaimSeen::Holds(_) | ClaimSeen::NotCached | ClaimSeen::Gone => None,
@@ -269,7 +267,7 @@ fn leave(
     let force = Force::when(settings.enforce_power_off);
     let off = switch_off(new, seen, settings, system, force);
     if seen.server.spec.boot_configuration_ref.is_some() {
-        return Decision::Configure(Change::DropConfiguration);
+        return Decision::Change(Change::DropConfiguration);
     }
     let may_be_on = || unless_fresh(seen).or_else(|| may_come_up(seen));
     if let Some(next) = off.or_else(may_be_on).or_else(|| media::eject(new, seen)) {
@@ -283,7 +281,7 @@ fn leave(
             status::ready(new, Ready::Waits("Released", message), seen.now);
             Decision::Rest(SignedDuration::ZERO)
         }
-        Some(ReclaimPolicy::Recycle) | None => Decision::Configure(Change::ReleaseClaim),
+        Some(ReclaimPolicy::Recycle) | None => Decision::Change(Change::ReleaseClaim),
     }
 }
 

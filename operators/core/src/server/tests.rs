@@ -32,7 +32,7 @@ use metal_api::{
 fn new_server_gets_its_finalizer_before_anything_else() {
     let mut scene = Scene::new();
     scene.server.metadata.finalizers = None;
-    assert_eq!(scene.decide(), Decision::Configure(Change::AddFinalizer));
+    assert_eq!(scene.decide(), Decision::Change(Change::AddFinalizer));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machin
     scene.record();
     assert_eq!(scene.state(), ServerState::Discovery);
     assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
-    assert_eq!(scene.decide(), Decision::Configure(Change::PrepareDiscovery { attempt: 1 }));
+    assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn report_ends_the_configuration_and_is_taken_when_the_host_is_off() {
     assert_eq!(scene.decide(), Decision::Act(shut_down.clone()));
     scene.acted(shut_down);
     scene.system().power = PowerState::PoweringOff;
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
     scene.server.spec.boot_configuration_ref = None;
     assert!(matches!(scene.decide(), Decision::Rest(_)));
     scene.system().power = PowerState::Off;
@@ -193,7 +193,7 @@ fn report_ends_the_configuration_and_is_taken_when_the_host_is_off() {
 fn reference_to_a_configuration_outlives_no_host_that_is_off() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn discovery_without_report_begins_again_and_ends_in_error_after_the_last_attemp
     scene.annotate(annotation::OPERATION, "retry");
     scene.record();
     assert_eq!(scene.state(), ServerState::Initial);
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn retry_asked_of_a_server_that_is_not_in_error_changes_only_that_it_is_asked() 
     {
         let state = scene.state();
         scene.annotate(annotation::OPERATION, "retry");
-        assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+        assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
         assert_eq!(scene.state(), state);
     }
 }
@@ -316,7 +316,7 @@ fn missing_claim_that_was_never_seen_here_releases_nothing() {
 #[test]
 fn released_claim_frees_its_server_only_when_the_host_is_off() {
     for (policy, last) in [
-        (ReclaimPolicy::Recycle, Some(Decision::Configure(Change::ReleaseClaim))),
+        (ReclaimPolicy::Recycle, Some(Decision::Change(Change::ReleaseClaim))),
         (ReclaimPolicy::Retain, None),
     ] {
         let mut scene = Scene::reserved();
@@ -327,7 +327,7 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
         assert_eq!(scene.decide(), Decision::Look(Need::Claim));
         scene.claim_is_gone = true;
         scene.record();
-        assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+        assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
         scene.server.spec.boot_configuration_ref = None;
         let ask = Step::Reset(ResetType::GracefulShutdown);
         assert_eq!(scene.decide(), Decision::Act(ask.clone()));

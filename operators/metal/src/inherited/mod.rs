@@ -18,7 +18,12 @@ use metal_api::{
     ServerReadinessRule,
 };
 use metal_core::inherited::{Kind, remaining};
-use metal_runtime::{MetadataChange, patch_metadata, work::Next};
+use metal_runtime::{
+    MetadataChange,
+    controller::Pass,
+    patch_metadata,
+    work::{Next, Work},
+};
 use std::sync::Arc;
 
 /// One object.
@@ -32,20 +37,27 @@ pub struct Key {
     pub name: String,
 }
 
-/// One pass over one object.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub async fn pass<C>(ctx: Arc<Context<C>>, key: Key) -> Result<Next, Error> {
-    if key.kind == Kind::Endpoint {
-        // Before the garbage collector finds them without an owner.
-        for kind in [Kind::Bmc, Kind::BmcSecret] {
-            clean(&ctx, &Key { kind, ..key.clone() }).await?;
-        }
+/// The controller.
+pub struct Inherited<C>(pub Arc<Context<C>>);
+
+impl<C: Send + Sync + 'static> Pass for Inherited<C> {
+    type Key = Key;
+    type Error = Error;
+
+    fn reference(&self, key: &Key) -> ObjectReference {
+        reference(key)
     }
-    clean(&ctx, &key).await?;
-    Ok(Next::Wait)
+
+    async fn pass(&self, _: &Work<Key>, key: Key) -> Result<Next, Error> {
+        if key.kind == Kind::Endpoint {
+            // Before the garbage collector finds them without an owner.
+            for kind in [Kind::Bmc, Kind::BmcSecret] {
+                clean(&self.0, &Key { kind, ..key.clone() }).await?;
+            }
+        }
+        clean(&self.0, &key).await?;
+        Ok(Next::Wait)
+    }
 }
 
 async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {

@@ -25,6 +25,10 @@ pub(super) async fn carry_out<C>(
             let added = servers.add_finalizer(server, finalizer::SERVER).await;
             added.map_err(Error::write("Server"))
         }
+        Change::RemoveFinalizer => {
+            let removed = servers.remove_finalizer(server, finalizer::SERVER).await;
+            removed.map(|_| Written::Gone).map_err(Error::write("Server"))
+        }
         Change::ReferToDiscovery => {
             let reference = json!({ "bootConfigurationRef": discovery_of(ctx, server) });
             patch(ctx, server, &reference).await
@@ -43,17 +47,6 @@ pub(super) async fn carry_out<C>(
             patched.map_err(Error::write("Server"))
         }
     }
-}
-
-/// Lets a server go that is being deleted; its secrets and its inventory go with it.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub(super) async fn remove_finalizer<C>(ctx: &Context<C>, server: &Server) -> Result<(), Error> {
-    let servers = ctx.writer(&ctx.view.servers);
-    let removed = servers.remove_finalizer(server, finalizer::SERVER).await;
-    removed.map(drop).map_err(Error::write("Server"))
 }
 
 /// Deletes the boot configuration if it is the discovery's, then clears the reference: a reference

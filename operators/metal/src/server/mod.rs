@@ -9,83 +9,97 @@ pub(crate) mod tests;
 
 pub use memory::{Machine, Memories, Memory, Now};
 
-use crate::{Context, Error, failure, view::ClaimKey};
-use jiff::{SignedDuration, Timestamp};
+use crate::{
+    Context, Error, failure,
+    view::{ClaimKey, ServerKey},
+};
+use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
+use look::ClaimLook;
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     claim::misses,
     redfish::Step,
-    server::{ClaimSeen, Decision, Departure, Failure, Observation, Settings, decide, departure},
+    server::{Change, ClaimSeen, Decision, Failure, Need, Observation, decide_in_any_case},
 };
-use metal_runtime::{
-    Written,
-    work::{NOT_LISTED, Next, Work},
-};
+use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::sync::Arc;
 
-/// How often one pass may look and decide again.
-const TURNS: usize = 8;
+/// The controller.
+pub struct Servers<C>(pub Arc<Context<C>>);
 
-/// One pass over one server.
-///
-/// # Errors
-///
-/// Those of the API server, and of steps on the BMC. A BMC that cannot be read is no error.
-pub async fn pass<C: Connect>(
-    ctx: Arc<Context<C>>,
-    work: Arc<Work<String>>,
-    name: String,
-) -> Result<Next, Error> {
-    let Some(server) = ctx.view.servers.named(None, &name) else {
-        work.failures.succeeded(&name);
-        ctx.memories.forget(&name);
-        return Ok(Next::Wait);
-    };
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
+impl<C: Connect> Controller for Servers<C> {
+    type Object = Server;
+    type Key = String;
+    type IndexKey = ServerKey;
+    type Facts = ClaimLook;
+    type Status = ServerStatus;
+    type Change = Change;
+    type Need = Need;
+    type Step = Step;
+    type Error = Error;
+
+    fn index(&self) -> &Index<Server, ServerKey> {
+        &self.0.view.servers
     }
-    let (mut failure, is_going) =
-        (failure(&work, &name), server.metadata.deletion_timestamp.is_some());
-    let mut claim = look::ClaimLook::Cached;
-    for _ in 0..TURNS {
-        let mut most = SignedDuration::MAX;
-        if is_going {
-            match judge(&ctx, &server, failure.as_ref(), &claim, departure) {
-                Departure::Go => {
-                    change::remove_finalizer(&ctx, &server).await?;
-                    return Ok(Next::Wait);
-                }
-                // It serves its claim until that is gone, and says so.
-                Departure::Held(held) => {
-                    let text = held.to_string();
-                    failure = Some(Failure { reason: "Claimed", text, repeated: true });
-                }
-                Departure::Look(need) => {
-                    look::look(&ctx, &server, need, &mut claim).await?;
-                    continue;
-                }
-                Departure::Lives(left) => most = left,
-            }
-        }
-        match judge(&ctx, &server, failure.as_ref(), &claim, decide) {
-            Decision::Look(need) => look::look(&ctx, &server, need, &mut claim).await?,
-            Decision::Rest(time) => return Ok(Next::Rested(time.min(most).unsigned_abs())),
-            write => return carry_out(&ctx, &server, write).await,
-        }
+
+    fn is_ready(&self) -> bool {
+        self.0.view.is_ready()
     }
-    Err(Error::TooManyTurns)
+
+    fn ignores(&self, _: &Server) -> bool {
+        false
+    }
+
+    async fn gone(&self, name: &String) -> Result<Next, Error> {
+        self.0.memories.forget(name);
+        Ok(Next::Wait)
+    }
+
+    async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLook, Error> {
+        Ok(ClaimLook::Cached)
+    }
+
+    fn decide(
+        &self,
+        server: &Arc<Server>,
+        claim: &ClaimLook,
+        failed: Option<&report::Failure>,
+    ) -> Decision {
+        judge(&self.0, server, failure(failed).as_ref(), claim)
+    }
+
+    async fn look(
+        &self,
+        server: &Server,
+        need: Need,
+        claim: &mut ClaimLook,
+    ) -> Result<Option<Next>, Error> {
+        look::look(&self.0, server, need, claim).await?;
+        Ok(None)
+    }
+
+    async fn record(&self, server: &Server, status: &ServerStatus) -> Result<Next, Error> {
+        Ok(record(&self.0, server, status).await?.into())
+    }
+
+    async fn change(&self, server: &Server, change: Change) -> Result<Next, Error> {
+        Ok(change::carry_out(&self.0, server, &change).await?.into())
+    }
+
+    async fn act(&self, server: &Server, step: Step) -> Result<(), Error> {
+        act(&self.0, server, step).await
+    }
 }
 
 /// Observes and decides.
-fn judge<C: Connect, T>(
+fn judge<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
-    claim: &look::ClaimLook,
-    decide: impl FnOnce(&Observation<'_>, &Settings) -> T,
-) -> T {
+    claim: &ClaimLook,
+) -> Decision {
     let name = server.name_any();
     let destination = ctx.destination_of(server);
     if let Ok(destination) = &destination {
@@ -138,7 +152,7 @@ fn judge<C: Connect, T>(
         started: ctx.started,
         now: now.wall,
     };
-    decide(&observation, &ctx.settings)
+    decide_in_any_case(&observation, &ctx.settings)
 }
 
 /// The claim that has a server which does not refer to it any more.
@@ -148,23 +162,6 @@ fn missed_by<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
     }
     let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
     named.into_iter().find(|claim| misses(claim, server))
-}
-
-/// Carries out the one write of a pass.
-async fn carry_out<C: Connect>(
-    ctx: &Context<C>,
-    server: &Server,
-    write: Decision,
-) -> Result<Next, Error> {
-    match write {
-        Decision::Record(status) => Ok(record(ctx, server, &status).await?.into()),
-        Decision::Configure(change) => Ok(change::carry_out(ctx, server, &change).await?.into()),
-        Decision::Act(step) => {
-            act(ctx, server, step).await?;
-            Ok(Next::Again)
-        }
-        Decision::Look(_) | Decision::Rest(_) => Ok(Next::Again),
-    }
 }
 
 async fn record<C>(

@@ -24,7 +24,9 @@ use metal_core::{
     discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
     redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
 };
-use metal_runtime::{index::Index, report::Reporter, testing::ApiServer};
+use metal_runtime::{
+    controller::Pass, index::Index, report::Reporter, testing::ApiServer, work::Work,
+};
 use serde_json::Value;
 use std::{fmt::Debug, hash::Hash};
 use tokio::sync::{Semaphore, mpsc::channel};
@@ -229,7 +231,7 @@ impl Scene {
     }
 
     async fn pass(&self) -> Result<Next, Error> {
-        pass(Arc::clone(&self.ctx), Arc::clone(&self.work), "server-a".to_owned()).await
+        Servers(Arc::clone(&self.ctx)).pass(&self.work, "server-a".to_owned()).await
     }
 
     /// What was written, other than events.

@@ -33,13 +33,15 @@ fn a_restored_server_gets_the_owner_of_today_also_while_its_bmc_is_silent() {
         scene.bmc.status = None;
         scene.record();
         scene.servers = vec![Arc::new(server.clone())];
-        let Decision::Own { owners: repaired, .. } = scene.decide() else { panic!() };
+        let Decision::Change(Change::Own { owners: repaired, .. }) = scene.decide() else {
+            panic!()
+        };
         assert_eq!(repaired, owners);
     }
     // Backup tools leave owners out.
     server.metadata.owner_references = None;
     scene.servers = vec![Arc::new(server.clone())];
-    let Decision::Own { owners: adopted, .. } = scene.decide() else { panic!() };
+    let Decision::Change(Change::Own { owners: adopted, .. }) = scene.decide() else { panic!() };
     assert_eq!(adopted, owners);
     // What a person has made under a name of their own stays theirs, and what is going goes.
     for change in [
@@ -66,6 +68,6 @@ fn a_server_belongs_to_the_bmc_that_it_refers_to_and_outlives_the_old_one() {
     let owner = &mut server.metadata.owner_references.as_mut().unwrap()[0];
     (owner.name, owner.uid) = ("bmc-0".to_owned(), "bmc-0-uid".to_owned());
     scene.servers = vec![Arc::new(server)];
-    let Decision::Own { owners: moved, .. } = scene.decide() else { panic!() };
+    let Decision::Change(Change::Own { owners: moved, .. }) = scene.decide() else { panic!() };
     assert_eq!(moved, owners);
 }

@@ -201,20 +201,20 @@ fn step(
     match pxe {
         Way::Offered(urls) => {
             if let Some(config) = child::ipxe(configuration, server, urls, seen.ipxe) {
-                return Some(Decision::Act(Step::ApplyIpxe(Box::new(config))));
+                return Some(Decision::Change(Step::ApplyIpxe(Box::new(config))));
             }
         }
-        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Act(Step::DeleteIpxe)),
+        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Change(Step::DeleteIpxe)),
         Way::Blocked => return Some(Decision::Rest(LEAVING)),
         Way::Ignored | Way::Lacks(_, Surplus::No) => {}
     }
     match http {
         Way::Offered(uki) => {
             if let Some(config) = child::http(configuration, server, uki, seen.http) {
-                return Some(Decision::Act(Step::ApplyHttp(Box::new(config))));
+                return Some(Decision::Change(Step::ApplyHttp(Box::new(config))));
             }
         }
-        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Act(Step::DeleteHttp)),
+        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Change(Step::DeleteHttp)),
         Way::Blocked => return Some(Decision::Rest(LEAVING)),
         Way::Ignored | Way::Lacks(_, Surplus::No) => {}
     }

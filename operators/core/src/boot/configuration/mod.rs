@@ -23,7 +23,7 @@ pub use child::{is_ours, network_identifiers};
 pub use decide::{decide, is_idle, needs_image, outdated};
 
 use super::{Ignition, Lack};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerBootConfigurationStatus,
 };
@@ -85,16 +85,8 @@ pub struct PxeUrls {
     pub squashfs: Option<String>,
 }
 
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
-    /// Write this status, which is our part of it.
-    Record(Box<ServerBootConfigurationStatus>),
-    /// Carry this out.
-    Act(Step),
-    /// Nothing until something changes, or for this long.
-    Rest(SignedDuration),
-}
+/// What one pass is to do. The status is our part of it.
+pub type Decision = metal_decision::Decision<ServerBootConfigurationStatus, Step>;
 
 /// One write to another object.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 mod world;
 
 use super::*;
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use kube::Resource;
 use metal_api::{
@@ -137,7 +138,7 @@ fn the_wait_after_a_failure_doubles_up_to_a_limit() {
     world.settle(BOTH);
     let wait = |world: &World| match decide(&world.seen(), BOTH) {
         Decision::Rest(wait) => wait.as_secs(),
-        other @ (Decision::Record(_) | Decision::Act(_)) => panic!("{other:?}"),
+        other @ (Decision::Record(_) | Decision::Change(_)) => panic!("{other:?}"),
     };
     let mut waits = vec![];
     for _ in 0..8 {

@@ -56,7 +56,7 @@ fn a_process_that_starts_in_the_middle_of_a_shutdown_asks_before_it_cuts() {
                 }
                 Decision::Record(status) => scene.server.status = Some(*status),
                 Decision::Rest(_) => {}
-                other @ (Decision::Look(_) | Decision::Configure(_)) => panic!("{other:?}"),
+                other @ (Decision::Look(_) | Decision::Change(_)) => panic!("{other:?}"),
             }
             assert!(second < 599, "never cut: {power}");
         }
@@ -90,7 +90,7 @@ fn a_report_of_the_second_of_the_start_is_answered_when_nobody_else_seems_to_hav
     scene.recorded = Some(scene.now);
     assert_eq!(scene.decide(), Decision::Act(ASK));
     scene.recorded = None;
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
     scene.server.spec.boot_configuration_ref = None;
     for (second, asks) in [(1, false), (4, false), (5, true)] {
         scene.now = T0 + seconds(second);

@@ -1,12 +1,12 @@
 //! Servers that somebody deletes.
 
 use super::{
-    super::{Change, Decision, Departure, Need, departure},
+    super::{Change, Decision, Departure, Need, decide_in_any_case, departure},
     fixture::{Scene, minutes, seconds},
 };
 use crate::redfish::{PowerState, Unreachable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{ServerState, annotation};
+use metal_api::{ServerState, annotation, condition};
 
 #[test]
 fn a_server_that_a_claim_holds_is_not_let_go() {
@@ -70,14 +70,36 @@ fn a_server_whose_claim_is_gone_is_let_go_where_its_bmc_is_gone_too() {
     assert_eq!(scene.decide(), Decision::Look(Need::Claim));
     scene.claim_is_gone = true;
     scene.settle();
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
     scene.server.spec.boot_configuration_ref = None;
-    assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+    assert_eq!(scene.decide(), Decision::Change(Change::ReleaseClaim));
     scene.server.spec.server_claim_ref = None;
     scene.settle();
     assert_eq!(scene.state(), ServerState::Available);
     // It ran when it was last seen: nobody gets it.
     assert_eq!(crate::claim::free(&scene.server), Err(crate::claim::Unfit::Power));
+}
+
+#[test]
+fn a_server_that_is_deleted_lives_as_any_other_until_it_may_go() {
+    let held = deleted(Scene::reserved());
+    let Decision::Record(status) = held.observe(decide_in_any_case) else { panic!() };
+    let why = status.conditions.iter().find(|c| c.type_ == condition::RECONCILED).unwrap();
+    assert_eq!((why.status.as_str(), why.reason.as_str()), ("False", "Claimed"));
+    assert_eq!(status.state, Some(ServerState::Reserved));
+    let mut unseen = deleted(Scene::reserved());
+    unseen.claim = None;
+    assert_eq!(unseen.observe(decide_in_any_case), Decision::Look(Need::Claim));
+    let free = deleted(Scene::available());
+    assert_eq!(free.observe(decide_in_any_case), Decision::Change(Change::RemoveFinalizer));
+
+    let mut leaving = deleted(Scene::reserved());
+    leaving.system().power = PowerState::On;
+    (leaving.claim, leaving.claim_is_gone) = (None, true);
+    leaving.now += minutes(4) - seconds(1);
+    let decision = leaving.observe(decide_in_any_case);
+    assert!(!matches!(decision, Decision::Rest(time) if time > seconds(1)), "{decision:?}");
+    assert_ne!(decision, Decision::Change(Change::RemoveFinalizer));
 }
 
 fn deleted(mut scene: Scene) -> Scene {

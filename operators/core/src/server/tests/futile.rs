@@ -134,7 +134,7 @@ fn run(scene: &mut Scene, minutes: i64, effect: impl Fn(&mut Scene, &Step)) -> V
                     steps.push(step);
                 }
                 Decision::Rest(_) => break,
-                Decision::Configure(change) => panic!("{change:?}"),
+                Decision::Change(change) => panic!("{change:?}"),
             }
         }
     }

@@ -58,7 +58,7 @@ fn a_host_that_was_just_told_to_start_is_not_given_on_as_off() {
                 scene.record();
                 assert_eq!(scene.state(), ServerState::Released);
             } else {
-                assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+                assert_eq!(scene.decide(), Decision::Change(Change::ReleaseClaim));
             }
         }
     }
@@ -93,7 +93,7 @@ fn a_host_is_given_on_on_a_fresh_reading_only() {
     assert_eq!(scene.decide(), Decision::Look(Need::System));
     scene.refresh();
     scene.settle();
-    assert_eq!(scene.decide(), Decision::Configure(Change::ReleaseClaim));
+    assert_eq!(scene.decide(), Decision::Change(Change::ReleaseClaim));
 }
 
 /// A free server that was claimed a moment ago.

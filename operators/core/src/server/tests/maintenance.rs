@@ -33,7 +33,7 @@ fn a_person_takes_a_server_back_whose_maintenance_is_gone() {
         scene.annotate(annotation::OPERATION, "retry");
         scene.record();
         assert_eq!(scene.state(), state);
-        assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+        assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
     }
 }
 
@@ -43,7 +43,7 @@ fn a_maintenance_that_lasts_is_not_ended_by_an_operation() {
     hold(&mut scene, true);
     scene.settle();
     scene.annotate(annotation::OPERATION, "retry");
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_person_takes_a_server_back_that_is_not_parked_any_more() {
         scene.settle();
         let retry = (annotation::OPERATION.to_owned(), "retry".to_owned());
         scene.server.metadata.annotations.as_mut().unwrap().extend([retry]);
-        assert_eq!(scene.decide(), Decision::Configure(Change::DropOperation), "it is parked");
+        assert_eq!(scene.decide(), Decision::Change(Change::DropOperation), "it is parked");
         scene.server.metadata.annotations = None;
         scene.now += seconds(60);
         scene.refresh();
@@ -94,7 +94,7 @@ fn the_uri_of_a_system_that_was_found_by_its_uuid_is_written_where_nobody_else_w
     let mut scene = Scene::available();
     scene.system().uri = "/redfish/v1/Systems/1".to_owned();
     let uri = "/redfish/v1/Systems/1".to_owned();
-    assert_eq!(scene.decide(), Decision::Configure(Change::SetSystemUri { uri: uri.clone() }));
+    assert_eq!(scene.decide(), Decision::Change(Change::SetSystemUri { uri: uri.clone() }));
     scene.server.spec.system_uri = Some(uri);
     assert!(matches!(scene.decide(), Decision::Rest(_)));
     scene.server.spec.system_uri = None;

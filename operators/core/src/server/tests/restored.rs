@@ -51,7 +51,7 @@ fn a_restored_server_whose_claim_has_another_uid_now_keeps_its_power_and_takes_i
         // What was recorded must not make it another one before the reference is written.
         assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
         let uid = "new-uid".to_owned();
-        assert_eq!(scene.decide(), Decision::Configure(Change::AdoptClaim { uid: uid.clone() }));
+        assert_eq!(scene.decide(), Decision::Change(Change::AdoptClaim { uid: uid.clone() }));
         scene.server.spec.server_claim_ref.as_mut().unwrap().uid = Some(uid);
         scene.now += minutes(3);
         scene.refresh();
@@ -128,7 +128,7 @@ fn a_released_server_whose_claim_is_back_serves_it_again() {
     let off = Decision::Act(Step::Reset(ResetType::GracefulShutdown));
     (scene.claim, scene.claim_is_gone) = (None, true);
     scene.settle();
-    assert_eq!(scene.decide(), Decision::Configure(Change::DropConfiguration));
+    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
     scene.server.spec.boot_configuration_ref = None;
     scene.settle();
     assert_eq!(scene.decide(), off);

@@ -141,12 +141,12 @@ fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
         Decision::Look(Need::System | Need::Media) => scene.refresh(),
         Decision::Look(need) => panic!("{need:?} is there"),
         Decision::Rest(_) => return false,
-        Decision::Record(_) | Decision::Configure(_) if fault == Fault::Lost => {}
+        Decision::Record(_) | Decision::Change(_) if fault == Fault::Lost => {}
         Decision::Record(status) => {
             scene.server.status = Some(*status);
             scene.recorded = Some(scene.now);
         }
-        Decision::Configure(change) => configure(scene, &change),
+        Decision::Change(change) => configure(scene, &change),
         Decision::Act(step) => {
             scene.acted(step.clone());
             steps.push(step.clone());
@@ -170,6 +170,7 @@ fn configure(scene: &mut Scene, change: &Change) {
         Change::DropConfiguration => scene.server.spec.boot_configuration_ref = None,
         Change::ReleaseClaim => scene.server.spec.server_claim_ref = None,
         Change::AddFinalizer
+        | Change::RemoveFinalizer
         | Change::ReferToDiscovery
         | Change::DropOperation
         | Change::SetSystemUri { .. }

@@ -29,7 +29,7 @@ fn a_host_is_not_started_on_the_readiness_of_what_its_claim_no_longer_asks_for()
 fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
     let mut scene = Scene::in_discovery(BootState::Pending);
     scene.configuration = None;
-    let prepares = Decision::Configure(Change::PrepareDiscovery { attempt: 1 });
+    let prepares = Decision::Change(Change::PrepareDiscovery { attempt: 1 });
     assert_eq!(scene.decide(), prepares);
     let failure = |repeated| Failure { reason: "Write", text: "quota".to_owned(), repeated };
     scene.failure = Some(failure(false));
@@ -49,7 +49,7 @@ fn a_report_of_a_clock_that_is_ahead_is_dealt_with_now() {
     scene.now += seconds(5);
     scene.refresh();
     scene.now += seconds(1);
-    let change = Decision::Configure(Change::DropConfiguration);
+    let change = Decision::Change(Change::DropConfiguration);
     assert_eq!(scene.decide(), change, "nobody waits for ten minutes");
 }
 

@@ -87,19 +87,19 @@ impl World {
                 self.configuration.status = Some(*status);
                 return state;
             }
-            Decision::Act(Step::ApplyIpxe(config)) => {
+            Decision::Change(Step::ApplyIpxe(config)) => {
                 self.ipxe = Some(*config);
                 "apply ipxe"
             }
-            Decision::Act(Step::ApplyHttp(config)) => {
+            Decision::Change(Step::ApplyHttp(config)) => {
                 self.http = Some(*config);
                 "apply http"
             }
-            Decision::Act(Step::DeleteIpxe) => {
+            Decision::Change(Step::DeleteIpxe) => {
                 self.ipxe = None;
                 "delete ipxe"
             }
-            Decision::Act(Step::DeleteHttp) => {
+            Decision::Change(Step::DeleteHttp) => {
                 self.http = None;
                 "delete http"
             }
