@@ -17,6 +17,7 @@ mod https;
 pub mod kept;
 pub mod leases;
 pub mod live;
+mod medium;
 mod metrics;
 #[cfg(test)]
 mod reference;

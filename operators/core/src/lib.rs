@@ -24,7 +24,6 @@ pub mod json;
 pub mod kept;
 pub mod located;
 pub mod macdb;
-pub mod medium;
 pub mod ownership;
 pub mod redfish;
 pub mod registry;

@@ -10,7 +10,11 @@ use super::{
     ignition,
     image::{Refused, blob_of, finish},
 };
-use crate::{live, view::named};
+use crate::{
+    live,
+    medium::{Medium, Part},
+    view::named,
+};
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, Method as Verb},
@@ -22,7 +26,6 @@ use jiff::Timestamp;
 use metal_core::{
     boot::{Refusal, decision::Method, url},
     capability::{Claims, Purpose, verify},
-    medium::{Medium, Part},
 };
 use metal_image::{Content, store::Blob};
 use std::{io, ops::Range, sync::Arc};

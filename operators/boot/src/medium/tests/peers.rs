@@ -1,8 +1,6 @@
 //! A medium as programs of others read it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use metal_core::medium::{Architecture, Medium, Part};
+use super::*;
 use std::{fs, path::Path, process::Command};
 
 const URL: &str = "http://10.77.0.1:8082/ignition/t/TOKEN/0b3e2f6c-1111-2222-3333-444455556666";

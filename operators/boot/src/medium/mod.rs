@@ -21,16 +21,16 @@ use fat::Fat;
 use std::{fmt, ops::Range};
 
 /// Name of the file system and of the volume.
-pub const LABEL: &str = "BLOOMERY";
+pub(crate) const LABEL: &str = "BLOOMERY";
 /// Name of the credential: a URL, as the kernel's argument of the same name has it.
-pub const CREDENTIAL: &str = "ignition.config.url";
+pub(crate) const CREDENTIAL: &str = "ignition.config.url";
 /// Longest credential.
-pub const LONGEST: usize = 2048;
+pub(crate) const LONGEST: usize = 2048;
 
 /// For whose firmware a medium is (UEFI 2.10, 3.5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
-pub enum Architecture {
+pub(crate) enum Architecture {
     /// x86-64.
     Amd64,
     /// AArch64.
@@ -39,7 +39,7 @@ pub enum Architecture {
 
 /// What cannot be put on a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// FAT16 has no room for it.
     #[error("a UKI of {0} bytes is too large for a medium: make it smaller than 2 GiB")]
     Uki(u64),
@@ -50,14 +50,14 @@ pub enum Unfit {
 
 /// A medium.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Medium {
+pub(crate) struct Medium {
     fat: Fat,
     credential: String,
 }
 
 /// Bytes of a medium.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// These.
     Bytes(Vec<u8>),
     /// These of the UKI.
@@ -70,7 +70,11 @@ impl Medium {
     /// # Errors
     ///
     /// If one of them does not fit.
-    pub fn new(architecture: Architecture, uki: u64, url: Option<&str>) -> Result<Self, Unfit> {
+    pub(crate) fn new(
+        architecture: Architecture,
+        uki: u64,
+        url: Option<&str>,
+    ) -> Result<Self, Unfit> {
         let credential = url.unwrap_or_default();
         if credential.len() > LONGEST {
             return Err(Unfit::Credential(credential.len()));
@@ -80,12 +84,12 @@ impl Medium {
     }
 
     /// Its size in bytes.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         iso::HEAD + self.fat.size()
     }
 
     /// Some of its bytes, in parts that follow each other. What is beyond its end is left out.
-    pub fn parts(&self, range: Range<u64>) -> Vec<Part> {
+    pub(crate) fn parts(&self, range: Range<u64>) -> Vec<Part> {
         let uki_at = iso::HEAD + self.fat.uki_at();
         let uki_end = uki_at + self.fat.uki();
         let cut = |of: Range<u64>| of.start.max(range.start)..of.end.min(range.end);

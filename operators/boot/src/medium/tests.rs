@@ -1,3 +1,5 @@
+mod peers;
+
 use super::*;
 
 const URL: &str = "http://10.77.0.1:8082/ignition/t/TOKEN/uuid";
