@@ -1,7 +1,7 @@
 //! Leases as text, one per line, so that they survive the process.
 //!
 //! ```text
-//! 5f2b9c01 10.77.0.133 bound 1795252434 52:54:00:12:34:56
+//! 1b8fa171 10.77.0.133 bound 1795252434 52:54:00:12:34:56
 //! ```
 //!
 //! In DHCPv6 a number follows, which tells identifier and association of the client. A line begins
@@ -35,7 +35,7 @@ pub fn write<A: Display>(out: &mut String, lease: &Lease<A>) {
     if let Some(binding) = binding {
         write!(text, " {binding:016x}").expect("writing to a string cannot fail");
     }
-    writeln!(out, "{:08x} {text}", crc32(text.as_bytes()))
+    writeln!(out, "{:08x} {text}", crc32fast::hash(text.as_bytes()))
         .expect("writing to a string cannot fail");
 }
 
@@ -54,7 +54,7 @@ pub fn replay<A: FromStr>(log: &[u8]) -> Replay<A> {
 
 fn read<A: FromStr>(line: &[u8]) -> Option<Lease<A>> {
     let (crc, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-    if u32::from_str_radix(crc, 16).ok()? != crc32(text.as_bytes()) {
+    if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
         return None;
     }
     let mut fields = text.split(' ');
@@ -68,31 +68,4 @@ fn read<A: FromStr>(line: &[u8]) -> Option<Lease<A>> {
         None => None,
     };
     fields.next().is_none().then_some(Lease { address, client, state, until, binding })
-}
-
-/// CRC-32 of IEEE 802.3, reflected, as in zlib.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        let [low, ..] = crc.to_le_bytes();
-        CRC_TABLE[usize::from(low ^ byte)] ^ (crc >> 8)
-    })
-}
-
-static CRC_TABLE: [u32; 256] = crc_table();
-
-const fn crc_table() -> [u32; 256] {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        let mut crc = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
 }

@@ -194,6 +194,14 @@ fn a_log_brings_back_what_was_written() {
 }
 
 #[test]
+fn a_line_of_another_version_is_read_and_written_as_it_was() {
+    let line = "1b8fa171 10.77.0.133 bound 1795252434 52:54:00:12:34:56\n";
+    let replay = replay::<Ipv4Addr>(line.as_bytes());
+    assert_eq!((replay.leases.len(), replay.damaged), (1, 0));
+    assert_eq!(log(&replay.leases), line);
+}
+
+#[test]
 fn a_log_torn_at_any_byte_loses_only_the_torn_line() {
     let leases = three_leases();
     let log = log(&leases);
