@@ -10,7 +10,8 @@ use std::{
 };
 
 /// The crates that are held to it.
-const CRATES: &[&str] = &["agent", "crds", "e2e", "e2e/simulator"];
+const CRATES: &[&str] =
+    &["agent", "crds", "e2e", "e2e/simulator", "operators/base", "operators/dhcp"];
 
 /// A module by the names of those that it is in, and its own.
 type Module = Vec<String>;
