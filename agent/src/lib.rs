@@ -2,7 +2,7 @@
 //!
 //! `probe` collects, `lldp` listens to the switches, `registry` posts, and `agent` is the loop
 //! around them; `init` is what it takes to be the only process of an image. The parsers below
-//! (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware, neighbours and kernel wrote and
+//! (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware, neighbors and kernel wrote and
 //! trust none of it.
 
 pub mod agent;

@@ -1,7 +1,7 @@
 //! The agent's life: collect, post, listen, and again until it is told to stop.
 //!
 //! The first report goes out as soon as it is collected; addresses follow as routers give them, and
-//! neighbours when their switches speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
+//! neighbors when their switches speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
 //! as fresh as its timestamp. A failed post is repeated for ever: the registry may be away for as
 //! long as an upgrade takes.
 
@@ -42,15 +42,15 @@ pub struct Agent {
     pub backoff: Backoff,
     /// How often an unchanged report is repeated.
     pub repeat: Duration,
-    /// How soon after the last report a new neighbour is reported.
+    /// How soon after the last report a new neighbor is reported.
     pub lldp_interval: Duration,
-    /// How long after the start a new neighbour is worth a report of its own.
+    /// How long after the start a new neighbor is worth a report of its own.
     pub lldp_duration: Duration,
     /// Whether LLDP is listened to.
     pub lldp: Lldp,
 }
 
-/// Whether to listen to neighbours.
+/// Whether to listen to neighbors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lldp {
     /// Listen on every link.

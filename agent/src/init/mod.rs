@@ -30,7 +30,7 @@ use std::{
 };
 use tokio::{runtime::Builder, sync::watch};
 
-/// How long what went wrong stays on the screen before the machine starts again.
+/// How long an error stays on the screen before the machine restarts.
 const READING: Duration = Duration::from_mins(1);
 
 /// Whether this process is to be the first: the kernel calls it `/init`, and a person may ask for

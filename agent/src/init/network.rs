@@ -27,7 +27,7 @@ const LATER: Duration = Duration::from_secs(2);
 const BEGINNING: Duration = Duration::from_secs(20);
 /// How often new devices are looked for.
 const DEVICES: Duration = Duration::from_secs(2);
-/// How long a machine may be without a carrier before a person is told, and told again.
+/// How long a machine may be without a carrier before it is logged, and how often again.
 const PATIENCE: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_mins(1);
 

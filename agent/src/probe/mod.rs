@@ -41,7 +41,7 @@ impl Machine {
     }
 }
 
-/// Runs every collector. Neighbours and the timestamp are left to the caller.
+/// Runs every collector. Neighbors and the timestamp are left to the caller.
 pub async fn collect(machine: &Arc<Machine>) -> Report {
     let (firmware, cpu, memory, storage, network, nics, pci, numa, boot) = tokio::join!(
         run("smbios", machine, smbios::collect),

@@ -4,7 +4,7 @@ use metal_api::inventory::Failure;
 use metal_base::Chain;
 use std::error::Error;
 
-/// More of them say nothing new.
+/// At most this many notes: more say nothing new.
 const LIMIT: usize = 16;
 
 /// The failures of one collector.

@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     Stuck,
 }
 
-/// As many failures in a row of the milder kind mean that nobody is there.
+/// After this many failures of the milder kind in a row the BMC counts as gone.
 pub(crate) const PATIENCE: usize = 3;
 
 /// The state of one BMC.

@@ -20,7 +20,7 @@ use metal_core::redfish::Credentials;
 use std::{mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// As many paths are remembered that refuse every session.
+/// At most this many paths that refuse every session are remembered.
 const UNWELCOMING: usize = 32;
 /// Memory that a service root may take.
 const ROOT_BYTES: usize = 512 << 10;

@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
-/// Longer URLs are nobody's.
+/// No real URL is longer.
 const LONGEST: usize = 2048;
 
 /// A BMC said something about an image that must not be repeated.
@@ -38,7 +38,7 @@ pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, 
         slots = search.drives(at_managers).await?;
     }
     for error in &search.missing {
-        tracing::warn!(address = %call.address(), error, "virtual drive left out");
+        tracing::warn!(address = %call.address(), error, "virtual media slot ignored");
     }
     match search.last {
         Some(error) if slots.is_empty() => Err(error),

@@ -1,7 +1,7 @@
 //! Which certificates are good.
 //!
 //! A certificate is good if an authority of the configured bundle vouches for it, for the address
-//! that was dialled. What becomes of any other is for [`UntrustedPolicy`] to say. BMCs come with
+//! that was dialed. What becomes of any other is for [`UntrustedPolicy`] to say. BMCs come with
 //! certificates that nobody vouches for, so the one that is seen first can be held to: that does
 //! not show that the first one was right, only that it has not been replaced since.
 

@@ -82,7 +82,7 @@ impl Line {
     }
 
     /// Whether only parts of a BMC get no answer: after several in a row, the service root tells.
-    /// One that is asked in vain again and again is left alone with its BMC.
+    /// One path that keeps failing counts against the whole BMC.
     async fn is_part(&mut self, at: &Endpoint, path: &str, budget: &Budget<'_>) -> bool {
         self.stuck.push(path.to_owned());
         if self.stuck.len() < PATIENCE {

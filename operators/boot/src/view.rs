@@ -142,7 +142,7 @@ impl View {
     }
 
     /// The boot configs for iPXE of a machine that says it has this UUID.
-    /// One that many boards are shipped with is nobody's.
+    /// A UUID that many boards are shipped with identifies no server.
     pub fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
         if is_placeholder_text(uuid) {
             return Vec::new();

@@ -320,12 +320,12 @@ async fn own<C>(
     let change = MetadataChange { owner_references: Some(owners), ..MetadataChange::default() };
     match ctx.writer(&ctx.view.servers).patch_metadata(&server.metadata, &change).await {
         Ok(written) => {
-            tracing::info!(server = server.name_any(), "owner put right");
+            tracing::info!(server = server.name_any(), "owner reference corrected");
             Ok(written.into())
         }
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
             let name = server.name_any();
-            tracing::warn!(server = name, why = status.message, "owner not put right");
+            tracing::warn!(server = name, why = status.message, "owner reference not corrected");
             Ok(Next::After(NOT_ALLOWED))
         }
         Err(source) => Err(Error::Write { what: "Server", source }),

@@ -218,7 +218,7 @@ impl Publisher {
             Err(error) => {
                 let result = error.reason();
                 self.passes.get_or_create(&Pass { result }).inc();
-                tracing::warn!(%address, error = %Chain(&error), "it is tried again");
+                tracing::warn!(%address, error = %Chain(&error), "lease object not written; retrying");
                 Some(jittered(self.failures.failed(address, &error)))
             }
         }

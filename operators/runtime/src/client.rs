@@ -10,7 +10,7 @@ use kube::{
 use std::{path::PathBuf, time::Duration};
 use tower::layer::layer_fn;
 
-/// How long a connection may take to come about.
+/// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long the API server may be silent: twice the period of a watch's bookmarks.
 const READ: Duration = Duration::from_mins(2);

@@ -22,7 +22,7 @@ const PAGE: u32 = 25;
 /// Objects in one answer, of a kind that only we write, and that is small.
 const PAGE_OF_OURS: u32 = 250;
 
-/// How long one may take its turn.
+/// How long one list may take.
 const TURN: Duration = Duration::from_secs(30);
 
 /// Lists take turns, so that there is one such answer at a time however many kinds are followed.

@@ -35,7 +35,7 @@ pub struct Index<K, Key> {
     listed: watch::Sender<bool>,
 }
 
-/// What is said of an object that did not parse, and is gone.
+/// Message for an object that did not parse, and is gone.
 pub const GONE: &str = "it is gone";
 
 /// Namespace and name.

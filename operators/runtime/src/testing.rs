@@ -36,7 +36,7 @@ impl Sent {
     }
 }
 
-/// The API server. All clones are one.
+/// The API server. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct ApiServer(Arc<Mutex<State>>);
 

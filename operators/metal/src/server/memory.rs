@@ -37,7 +37,7 @@ impl Now {
     }
 }
 
-/// The memories of every server, and the readings that came by the way.
+/// What is remembered of each server, and readings taken in passing.
 #[derive(Debug, Default)]
 pub struct Memories {
     servers: Mutex<HashMap<String, Memory>>,
