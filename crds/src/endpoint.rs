@@ -1,4 +1,4 @@
-use crate::schema;
+use crate::{MacAddr, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -29,6 +29,14 @@ pub struct EndpointSpec {
     pub ip: Option<String>,
 }
 
+impl EndpointSpec {
+    /// The MAC address, in whichever notation [`MacAddr`] reads; every binary knows an Endpoint by
+    /// this alone.
+    pub fn mac(&self) -> Option<MacAddr> {
+        self.mac_address.as_deref()?.parse().ok()
+    }
+}
+
 /// What the metal-operator made of the address.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -40,4 +48,20 @@ pub struct EndpointStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_address_is_one_however_it_is_written() {
+        let mac = |text: &str| EndpointSpec { mac_address: Some(text.to_owned()), ip: None }.mac();
+        let wanted = Some(MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]));
+        for text in ["aabbcc000001", "AA-BB-CC-00-00-01", "aabb.cc00.0001", "aa:bb:cc:00:00:01"] {
+            assert_eq!(mac(text), wanted, "{text}");
+        }
+        assert_eq!(mac("aabb:cc00:0001"), None);
+        assert_eq!(EndpointSpec::default().mac(), None);
+    }
 }

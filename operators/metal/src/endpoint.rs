@@ -1,6 +1,6 @@
 //! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognizes.
 
-use crate::{Context, Error, MANAGER, failure};
+use crate::{Context, Error, MANAGER, failure, view::EndpointKey};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Bmc, BmcSecret, Endpoint, EndpointStatus, annotation};
@@ -15,7 +15,7 @@ pub struct Endpoints<C>(pub Arc<Context<C>>);
 impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
     type Object = Endpoint;
     type Key = String;
-    type IndexKey = String;
+    type IndexKey = EndpointKey;
     type Facts = ();
     type Status = EndpointStatus;
     type Change = Change;
@@ -23,7 +23,7 @@ impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
     type Step = Never;
     type Error = Error;
 
-    fn index(&self) -> &Index<Endpoint, String> {
+    fn index(&self) -> &Index<Endpoint, EndpointKey> {
         &self.0.view.endpoints
     }
 
@@ -67,9 +67,8 @@ impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
 
 /// Other Endpoints with the same MAC address, in one order.
 fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
-    let mac = endpoint.spec.mac_address.as_deref().and_then(crate::view::canonical_mac);
-    let Some(mac) = mac else { return vec![] };
-    let all = ctx.view.endpoints.get(&mac);
+    let Some(mac) = endpoint.spec.mac() else { return vec![] };
+    let all = ctx.view.endpoints.get(&EndpointKey::Mac(mac));
     let mut names: Vec<_> = all.iter().map(|other| other.name_any()).collect();
     names.retain(|name| *name != endpoint.name_any());
     names.sort();

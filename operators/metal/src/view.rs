@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    condition, inventory::Report,
+    Bmc, BmcSecret, Endpoint, MacAddr, Server, ServerBootConfiguration, ServerClaim,
+    ServerInventory, condition, inventory::Report,
 };
 use metal_core::{claim::free, identity, kept};
 use metal_runtime::{
@@ -34,6 +34,15 @@ pub enum ServerKey {
     Any,
 }
 
+/// How an Endpoint is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointKey {
+    /// By its MAC address.
+    Mac(MacAddr),
+    /// By its IP address.
+    Address(IpAddr),
+}
+
 /// How a BMC is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BmcKey {
@@ -60,7 +69,7 @@ pub enum ClaimKey {
 #[derive(Debug)]
 pub struct View {
     /// Endpoints by MAC address, and by IP address.
-    pub endpoints: Index<Endpoint, String>,
+    pub endpoints: Index<Endpoint, EndpointKey>,
     /// BMCs.
     pub bmcs: Index<Bmc, BmcKey>,
     /// Credentials, by name.
@@ -78,11 +87,7 @@ pub struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            endpoints: Index::new(|endpoint: &Endpoint| {
-                let mac = endpoint.spec.mac_address.as_deref().and_then(canonical_mac);
-                let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip);
-                mac.into_iter().chain(ip.map(|ip| ip.to_string())).collect()
-            }),
+            endpoints: Index::new(endpoint_keys),
             bmcs: Index::new(bmc_keys),
             secrets: Index::new(|_: &BmcSecret| vec![]),
             servers: Index::new(server_keys),
@@ -102,9 +107,11 @@ impl Default for View {
     }
 }
 
-/// A MAC address in the one form in which it is a key.
-pub fn canonical_mac(text: &str) -> Option<String> {
-    text.parse::<metal_api::MacAddr>().ok().map(|mac| mac.to_string())
+/// The keys of an Endpoint.
+pub fn endpoint_keys(endpoint: &Endpoint) -> Vec<EndpointKey> {
+    let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip);
+    let mac = endpoint.spec.mac().map(EndpointKey::Mac);
+    mac.into_iter().chain(ip.map(EndpointKey::Address)).collect()
 }
 
 /// An IP address in the one form in which it is a key.
@@ -162,7 +169,7 @@ impl View {
     /// The BMCs at an address.
     pub fn bmcs_at(&self, address: IpAddr) -> Vec<Arc<Bmc>> {
         let address = address.to_canonical();
-        let endpoints = self.endpoints.get(&address.to_string());
+        let endpoints = self.endpoints.get(&EndpointKey::Address(address));
         let named = endpoints
             .iter()
             .map(|endpoint| BmcKey::Endpoint(endpoint.metadata.name.clone().unwrap_or_default()));
@@ -207,7 +214,7 @@ impl View {
         let name = |it: &Endpoint| it.metadata.name.clone().unwrap_or_default();
         let bmc = |it: &Endpoint| self.bmcs.get(&BmcKey::Endpoint(name(it))).into_iter().next();
         let own = bmc(endpoint);
-        let others = self.endpoints.get(&ip.to_string()).into_iter().filter(|other| {
+        let others = self.endpoints.get(&EndpointKey::Address(ip)).into_iter().filter(|other| {
             name(other) != name(endpoint)
                 && identity::is_rival(own.as_deref(), other, bmc(other).as_deref())
         });

@@ -4,7 +4,7 @@
 //! costs a pass that neither reads nor writes; an object that is not woken waits for a resync.
 
 use crate::view::{
-    BmcKey, ClaimKey, ServerKey, View, canonical_ip, canonical_mac, is_wish, uuid_keys,
+    BmcKey, ClaimKey, ServerKey, View, canonical_ip, endpoint_keys, is_wish, uuid_keys,
 };
 use kube::{Resource, ResourceExt};
 use metal_api::{
@@ -47,9 +47,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
         }
         woken.insert(Woken::Endpoint(name));
         // Whoever shares an address with it, or did.
-        let mac = endpoint.spec.mac_address.as_deref().and_then(canonical_mac);
-        let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip).map(|ip| ip.to_string());
-        let twins = mac.iter().chain(&ip).flat_map(|key| view.endpoints.get(key));
+        let twins = endpoint_keys(endpoint).into_iter().flat_map(|key| view.endpoints.get(&key));
         for twin in twins.map(|twin| twin.name_any()) {
             for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
                 if is_wished(change) {

@@ -27,10 +27,7 @@ pub use sightings::Sightings;
 use jiff::Timestamp;
 use kube::Client;
 use metal_api::{Endpoint, MacAddr};
-use metal_core::{
-    endpoint::Sighting,
-    macdb::{MacDb, MacPrefix},
-};
+use metal_core::{endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::config::{Config, Record};
 use metal_runtime::{
     follow,
@@ -58,11 +55,7 @@ pub type Endpoints = Index<Endpoint, MacAddr>;
 
 /// An index without Endpoints.
 pub fn endpoints() -> Endpoints {
-    Index::new(|endpoint: &Endpoint| mac_of(endpoint).into_iter().collect())
-}
-
-fn mac_of(endpoint: &Endpoint) -> Option<MacAddr> {
-    endpoint.spec.mac_address.as_deref()?.parse::<MacPrefix>().ok()?.whole()
+    Index::new(|endpoint: &Endpoint| endpoint.spec.mac().into_iter().collect())
 }
 
 /// Writes Endpoints.
@@ -137,7 +130,7 @@ impl Recorder {
             Change::Removed(old) => (Some(*old), None),
             Change::Unreadable { .. } => (None, None),
         };
-        for mac in old.into_iter().chain(new).filter_map(|endpoint| mac_of(endpoint)) {
+        for mac in old.into_iter().chain(new).filter_map(|endpoint| endpoint.spec.mac()) {
             self.wake_if_wanted(mac);
         }
     }

@@ -92,6 +92,18 @@ async fn two_endpoints_with_one_address_are_both_left_alone() {
     assert_eq!(of(Some("netboot"), None).await, (vec![], both.1));
 }
 
+#[tokio::test]
+async fn an_endpoint_is_known_by_its_mac_address_however_that_is_written() {
+    let mac = EndpointKey::Mac(MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]));
+    let notations = ["aabbcc000001", "AA-BB-CC-00-00-01", "aabb.cc00.0001", "aa:bb:cc:00:00:01"];
+    for (text, known) in notations.map(|it| (it, 1)).into_iter().chain([("aabb:cc00:0001", 0)]) {
+        let view = View::default();
+        let spec = EndpointSpec { mac_address: Some(text.to_owned()), ..EndpointSpec::default() };
+        list(&view.endpoints, vec![Endpoint::new("a", spec)]).await;
+        assert_eq!(view.endpoints.get(&mac).len(), known, "{text}");
+    }
+}
+
 fn protocol() -> Protocol {
     Protocol { port: 443, ..Protocol::default() }
 }

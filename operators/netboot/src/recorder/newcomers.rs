@@ -107,7 +107,7 @@ impl Recorder {
             match record {
                 Record::Endpoint => {
                     let Some(endpoint) = self.endpoints.named(None, &name) else { continue };
-                    if super::mac_of(&endpoint).is_some_and(|mac| self.is_over(mac, now)) {
+                    if endpoint.spec.mac().is_some_and(|mac| self.is_over(mac, now)) {
                         let api = Api::<Endpoint>::all(self.client.clone());
                         told(&name, delete_seen(&api, &*endpoint).await);
                     }

@@ -162,6 +162,16 @@ async fn an_endpoint_that_is_right_costs_no_request() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_known_by_its_mac_address_however_that_is_written() {
+    let notations = ["aabbcc000001", "AA-BB-CC-00-00-01", "aabb.cc00.0001", "aa:bb:cc:00:00:01"];
+    for (text, known) in notations.map(|it| (it, 1)).into_iter().chain([("aabb:cc00:0001", 0)]) {
+        let recorder = recorder(&Api::default());
+        list(&recorder, vec![endpoint("a", text, "10.77.0.5")]).await;
+        assert_eq!(recorder.endpoints.get(&MAC).len(), known, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else() {
     let (api, recorder, bmc) = at_loopback("").await;
     drop(bmc);
