@@ -2,13 +2,14 @@
 
 use super::{
     lease::Lease,
-    packet::{Answer, Firmware, LARGEST, Request, code, kind},
+    packet::{Answer, Firmware, LARGEST, Request},
 };
 use crate::netlink::{self, Address};
 use metal_base::{
     Backoff, Chain,
     jitter::{number, within},
 };
+use metal_wire::v4::{MessageType, code};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
@@ -119,15 +120,16 @@ impl<'a> Client<'a> {
                      check its VLAN at the switch, the relay and the DHCP server"
                 );
             }
-            self.broadcast(kind::DISCOVER, &[]).await?;
-            let Some(offer) = self.answer(kind::OFFER, within(pauses.failed(), SPREAD)).await?
+            self.broadcast(MessageType::Discover, &[]).await?;
+            let Some(offer) =
+                self.answer(MessageType::Offer, within(pauses.failed(), SPREAD)).await?
             else {
                 continue;
             };
             let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
             for _ in 0..REQUESTS {
-                self.broadcast(kind::REQUEST, &asked).await?;
-                if let Some(lease) = self.answer(kind::ACK, FIRST).await? {
+                self.broadcast(MessageType::Request, &asked).await?;
+                if let Some(lease) = self.answer(MessageType::Ack, FIRST).await? {
                     return Ok(lease);
                 }
             }
@@ -139,13 +141,13 @@ impl<'a> Client<'a> {
     async fn renew(&self, lease: &Lease, until: Instant) -> io::Result<Option<Lease>> {
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
-            let request = self.request(kind::REQUEST, Some(lease.ip), &[]);
+            let request = self.request(MessageType::Request, Some(lease.ip), &[]);
             let near_end = left < lease.time / 8;
             let to = if near_end { Ipv4Addr::BROADCAST } else { lease.server };
             // A server that is away for a while, or the way to it, is no reason to give up.
             self.socket.send_to(&request, (to, SERVER_PORT)).await.ok();
             let pause = (left / 4).max(FIRST);
-            match self.hear(kind::ACK, pause).await? {
+            match self.hear(MessageType::Ack, pause).await? {
                 Outcome::Lease(lease) => return Ok(Some(lease)),
                 Outcome::Nak => return Ok(None),
                 Outcome::Timeout => {}
@@ -154,18 +156,23 @@ impl<'a> Client<'a> {
         Ok(None)
     }
 
-    async fn broadcast(&self, kind: u8, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
+    async fn broadcast(&self, kind: MessageType, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
         let request = self.request(kind, None, options);
         self.socket.send_to(&request, (Ipv4Addr::BROADCAST, SERVER_PORT)).await.map(drop)
     }
 
-    fn request(&self, kind: u8, ciaddr: Option<Ipv4Addr>, options: &[(u8, Ipv4Addr)]) -> Vec<u8> {
+    fn request(
+        &self,
+        kind: MessageType,
+        ciaddr: Option<Ipv4Addr>,
+        options: &[(u8, Ipv4Addr)],
+    ) -> Vec<u8> {
         let (xid, mac, firmware) = (self.xid, self.link.mac, self.boot_request.firmware);
         let secs = u16::try_from(self.began.elapsed().as_secs()).unwrap_or(u16::MAX);
         Request { kind, xid, secs, mac, ciaddr, firmware, options }.encode()
     }
 
-    async fn answer(&self, kind: u8, within: Duration) -> io::Result<Option<Lease>> {
+    async fn answer(&self, kind: MessageType, within: Duration) -> io::Result<Option<Lease>> {
         Ok(match self.hear(kind, within).await? {
             Outcome::Lease(lease) => Some(lease),
             Outcome::Nak | Outcome::Timeout => None,
@@ -173,7 +180,7 @@ impl<'a> Client<'a> {
     }
 
     /// The first answer of this kind, or a refusal.
-    async fn hear(&self, kind: u8, within: Duration) -> io::Result<Outcome> {
+    async fn hear(&self, kind: MessageType, within: Duration) -> io::Result<Outcome> {
         let deadline = Instant::now() + within;
         let mut buffer = [0; LARGEST as usize];
         while let Ok(received) = timeout_at(deadline, self.socket.recv(&mut buffer)).await {
@@ -186,7 +193,9 @@ impl<'a> Client<'a> {
             }
             match Lease::read(&answer) {
                 Some(lease) if answer.kind == kind => return Ok(Outcome::Lease(lease)),
-                _ if answer.kind == kind::NAK && kind == kind::ACK => return Ok(Outcome::Nak),
+                _ if answer.kind == MessageType::Nak && kind == MessageType::Ack => {
+                    return Ok(Outcome::Nak);
+                }
                 _ => {}
             }
         }

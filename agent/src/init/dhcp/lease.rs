@@ -1,6 +1,7 @@
 //! What a server gives.
 
-use super::packet::{Answer, code};
+use super::packet::Answer;
+use metal_wire::v4::code;
 use std::{net::Ipv4Addr, time::Duration};
 
 /// A lease without a time, and one for ever, are looked at again after a day.
@@ -29,8 +30,8 @@ pub(super) struct Lease {
 impl Lease {
     /// What an OFFER or an ACK says; `None` if it gives no address, as that of a boot server
     /// beside the DHCP server does.
-    pub(super) fn read(answer: &Answer<'_>) -> Option<Self> {
-        let ip = answer.yiaddr;
+    pub(super) fn read(answer: &Answer) -> Option<Self> {
+        let ip = answer.yiaddr();
         let usable = !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast();
         let mask = answer.address(code::SUBNET_MASK).map(Ipv4Addr::to_bits);
         let prefix = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32);
@@ -53,14 +54,12 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::packet::{
-            kind,
-            tests::{MAC, XID, answer},
-        },
+        super::packet::tests::{MAC, XID, answer},
         *,
     };
+    use metal_wire::v4::MessageType;
 
-    const KIND: (u8, &[u8]) = (code::MESSAGE_TYPE, &[kind::ACK]);
+    const KIND: (u8, &[u8]) = (code::MESSAGE_TYPE, &[MessageType::Ack as u8]);
     const SERVER: (u8, &[u8]) = (code::SERVER_ID, &[10, 0, 2, 2]);
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a client is told about booting (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
 
-use super::{option::code, request::Request, wire::Packet};
+use super::request::Request;
 use crate::{
     booting::{Booting, Machine},
     config::{BootFiles, MAX_FILE, TftpFile},
 };
 use metal_core::boot::{decision::Boot, url::MAX_URL};
+use metal_wire::v4::{Packet, code};
 use std::net::Ipv4Addr;
 
 /// PXE sub-option 6, discovery control, bit 3: load the file that this answer names; do not look

@@ -1,9 +1,5 @@
 //! What a packet says about how its sender boots, and which machine it is.
 
-use super::{
-    option::{Options, code},
-    wire::Packet,
-};
 use crate::{
     architecture::{self, Architecture},
     booting::{Booting, is_interface, names_ipxe},
@@ -16,6 +12,7 @@ use metal_core::{
     },
     system_uuid::identifying,
 };
+use metal_wire::v4::{Options, Packet, code};
 use uuid::Uuid;
 
 /// Which machine wants to boot; `None` for a client that only wants an address.

@@ -1,37 +1,7 @@
 //! What a packet says about its sender.
 
-use super::{
-    option::{Options, code, sub_option},
-    wire::Packet,
-};
 use crate::client::{Client, usable};
-
-/// Option 53.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::FromRepr, strum::IntoStaticStr,
-)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "RFC 2131, section 3.1, table 2")]
-pub enum MessageType {
-    Discover = 1,
-    Offer = 2,
-    Request = 3,
-    Decline = 4,
-    Ack = 5,
-    Nak = 6,
-    Release = 7,
-    Inform = 8,
-}
-
-impl MessageType {
-    /// The type of a packet; `None` for BOOTP, and for what we do not know.
-    pub fn of(packet: &Packet) -> Option<Self> {
-        match packet.options.get(code::MESSAGE_TYPE) {
-            Some([value]) => Self::from_repr(*value),
-            _ => None,
-        }
-    }
-}
+use metal_wire::v4::{Options, Packet, code, sub_option};
 
 /// Longest client identifier that we remember; a DUID has at most 130 octets.
 const MAX_ID: usize = 255;

@@ -6,14 +6,13 @@ mod proxy;
 
 use super::{
     BOOT_SERVER_PORT,
-    client::MessageType,
     reply::Reply,
     request::{Arrival, Request, Server, Silence},
-    wire::Packet,
 };
 use crate::{config::Mode, lease::Lease};
 use jiff::Timestamp;
 use metal_core::endpoint::Sighting;
+use metal_wire::v4::{MessageType, Packet};
 use std::net::Ipv4Addr;
 
 /// What to do about a packet: first apply and write down the changes, then answer.

@@ -20,21 +20,17 @@ mod booting;
 mod client;
 mod decide;
 mod lease;
-mod option;
 mod reply;
 mod request;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use booting::{identity, machine_id, uncarried, unserved};
-pub use client::MessageType;
 pub use decide::{Decision, decide};
-pub use option::{Options, code};
+pub use metal_wire::v4::{Malformed, MessageType, Options, Packet, code};
 pub use reply::Reply;
 pub use request::{Arrival, Server, Silence};
-pub use wire::{Malformed, Packet};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV4_SERVER;

@@ -1,16 +1,11 @@
 //! Answers (RFC 2131, section 4.3.1, table 3).
 
-use super::{
-    boot,
-    client::MessageType,
-    option::{Options, code, encoded_len},
-    request::Request,
-    wire::{BOOT_REPLY, HEADER_LEN, Packet},
-};
+use super::{boot, request::Request};
 use crate::{booting::Booting, config::Route};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
+use metal_wire::v4::{BOOT_REPLY, HEADER_LEN, MessageType, Options, Packet, code, encoded_len};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// Headers of IP and UDP, which option 57 counts.

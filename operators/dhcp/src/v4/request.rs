@@ -1,10 +1,6 @@
 //! A packet that concerns us, and what the server knows about it.
 
-use super::{
-    BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT,
-    client::{MessageType, Relay},
-    wire::{BOOT_REQUEST, Packet},
-};
+use super::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT, client::Relay};
 use crate::{
     booting::Booting,
     client::Client,
@@ -15,6 +11,7 @@ use crate::{
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_core::{boot::decision::Boot, macdb::MacDb};
+use metal_wire::v4::{BOOT_REQUEST, MessageType, Packet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// RFC 1542, section 4.1.1.

@@ -4,9 +4,10 @@ use super::{Decision, Request, Silence};
 use crate::{
     client::Client,
     lease::{DECLINE_TIME, Lease, State, claim::Claim},
-    v4::{client::MessageType, option::code, reply},
+    v4::reply,
 };
 use jiff::SignedDuration;
+use metal_wire::v4::{MessageType, code};
 use std::net::Ipv4Addr;
 
 /// How long an offer waits for its request. EDK2 takes 4 s, iPXE up to 18 s.

@@ -1,8 +1,9 @@
 //! Which address a client may have, and for how long.
 
 use super::Request;
-use crate::{config::Subnet, lease::claim::Claimant, v4::option::code};
+use crate::{config::Subnet, lease::claim::Claimant};
 use jiff::SignedDuration;
+use metal_wire::v4::code;
 use std::{net::Ipv4Addr, slice};
 
 /// No client gets less, whatever it asks for.

@@ -1,7 +1,8 @@
 //! Boot files beside another DHCP server, which gives out the addresses (PXE 2.1, section 2.2).
 
 use super::{Decision, Request, Silence};
-use crate::v4::{BOOT_SERVER_PORT, client::MessageType, reply};
+use crate::v4::{BOOT_SERVER_PORT, reply};
+use metal_wire::v4::MessageType;
 
 impl Request<'_> {
     /// Answers who wants to boot and has something to boot; everything else is the business of the

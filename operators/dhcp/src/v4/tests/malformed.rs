@@ -15,8 +15,28 @@ fn broken_structure_is_named() {
     assert_eq!(Packet::parse(&whole[..239]), Err(Malformed::TooShort));
     assert_eq!(with(236, 0), Err(Malformed::NoCookie));
     assert_eq!(with(2, 17), Err(Malformed::HardwareAddress));
-    assert_eq!(with(241, 200), Err(Malformed::Truncated(code::MESSAGE_TYPE)));
-    assert_eq!(Packet::parse(&whole[..241]), Err(Malformed::Truncated(code::MESSAGE_TYPE)));
+}
+
+#[test]
+fn a_malformed_option_costs_only_itself() {
+    let mut lab = Lab::new();
+    let (whole, offer) = (discover(1).encode(), lab.answer(&discover(1)));
+    for option in [&[code::HOST_NAME][..], &[code::HOST_NAME, 200, b'a'], &[code::ROUTES, 1]] {
+        let bytes = [&whole[..243], option].concat();
+        let packet = Packet::parse(&bytes).unwrap();
+        assert_eq!(packet.options.get(option[0]), None);
+        assert_eq!(lab.answer(&packet), offer, "{option:?}");
+    }
+    // No value is what its option should have.
+    for code in (1..=254).filter(|it| ![code::MESSAGE_TYPE, code::OVERLOAD].contains(it)) {
+        let bytes = [&whole[..243], &[code, 3, 0xff, 0, 0xc3, code::END]].concat();
+        let packet = Packet::parse(&bytes).unwrap();
+        assert_eq!(packet.options.get(code), Some(&[0xff, 0, 0xc3][..]));
+        assert_eq!(MessageType::of(&packet), Some(MessageType::Discover), "{code}");
+    }
+    // Nor is there a message without a type.
+    let cut = Packet::parse(&whole[..241]).unwrap();
+    assert_eq!(lab.send(&cut).answer, Err(Silence::NotRequest));
 }
 
 #[test]

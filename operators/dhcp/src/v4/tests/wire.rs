@@ -1,4 +1,4 @@
-//! The codec, held against dhcproto as an independent one.
+//! The codec, held against the messages of dhcproto, of which it uses only the framing.
 
 use super::*;
 use dhcproto::{Decodable, Encodable, Encoder, v4};

@@ -120,13 +120,13 @@ impl Options {
 }
 
 /// Bytes that an option takes in a packet: each piece of up to 255 has a header of two.
-pub(super) fn encoded_len(value: &[u8]) -> usize {
+pub fn encoded_len(value: &[u8]) -> usize {
     value.len() + 2 * value.len().div_ceil(usize::from(u8::MAX)).max(1)
 }
 
 /// Reads the sub-options of an encapsulating option (43, 82, 175) until `wanted`.
 /// Ends quietly where they are malformed.
-pub(super) fn sub_option(mut data: &[u8], wanted: u8) -> Option<&[u8]> {
+pub fn sub_option(mut data: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [code, len, rest @ ..] = data {
         let (value, rest) = rest.split_at_checked(usize::from(*len))?;
         if *code == wanted {
