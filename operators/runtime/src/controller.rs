@@ -10,6 +10,8 @@
 //!                           ─► Rest
 //! ```
 
+pub use crate::work::Pass;
+
 use crate::{
     index::Index,
     report::{Failure, ReconcileError},
@@ -68,24 +70,6 @@ pub fn reference<K: Resource<DynamicType = ()>>(key: &impl Key) -> ObjectReferen
 #[derive(Debug, thiserror::Error)]
 #[error("pass took too many turns")]
 pub struct TooManyTurns;
-
-/// Works on one key at a time.
-pub trait Pass: Send + Sync + 'static {
-    /// What is worked on.
-    type Key: Clone + Eq + Hash + Ord + Send + Sync + 'static;
-    /// Why a pass fails.
-    type Error: ReconcileError;
-
-    /// The object of a key, for events.
-    fn reference(&self, key: &Self::Key) -> ObjectReference;
-
-    /// One pass, and what it asks for.
-    fn pass(
-        &self,
-        work: &Work<Self::Key>,
-        key: Self::Key,
-    ) -> impl Future<Output = Result<Next, Self::Error>> + Send;
-}
 
 /// The controller of one kind.
 pub trait Controller: Send + Sync + 'static {

@@ -1,9 +1,7 @@
 //! Drives the passes of one controller over its queue.
 
 use crate::{
-    Written,
-    controller::Pass,
-    jittered,
+    Written, jittered,
     queue::Queue,
     report::{Class, Failure, Failures, ReconcileError, Reporter},
 };
@@ -16,6 +14,24 @@ const DEADLINE: Duration = Duration::from_mins(2);
 
 /// When to look again while not every list has arrived: until then a miss means nothing.
 pub const NOT_LISTED: Duration = Duration::from_secs(1);
+
+/// Works on one key at a time.
+pub trait Pass: Send + Sync + 'static {
+    /// What is worked on.
+    type Key: Clone + Eq + Hash + Ord + Send + Sync + 'static;
+    /// Why a pass fails.
+    type Error: ReconcileError;
+
+    /// The object of a key, for events.
+    fn reference(&self, key: &Self::Key) -> ObjectReference;
+
+    /// One pass, and what it asks for.
+    fn pass(
+        &self,
+        work: &Work<Self::Key>,
+        key: Self::Key,
+    ) -> impl Future<Output = Result<Next, Self::Error>> + Send;
+}
 
 /// Queue, failures and reporter of one controller.
 pub struct Work<Key> {
