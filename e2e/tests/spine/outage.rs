@@ -58,12 +58,14 @@ fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_
         let machine = stack.machine(0, 0).unwrap();
         machine.plug_in().await.unwrap();
         let server = machine.enters(ServerState::Available).await.unwrap();
+        kept_boots_are(&stack, 0).await;
         let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
         claim.is_bound().await;
         machine.boots_tenant().await.unwrap();
         let uuid = server.spec.effective_uuid().unwrap();
         let before = boot(&stack, &uuid).await;
 
+        kept_boots_are(&stack, 1).await;
         let outage = stack.cluster.outage().await.unwrap();
         stack.boot.kill().await.unwrap();
         stack.metal.kill().await.unwrap();
@@ -97,6 +99,19 @@ async fn mount(stack: &Stack, name: &str, file: &Path) {
     let secrets = Api::<Secret>::namespaced(stack.client.clone(), NAMESPACE);
     let secret = secrets.get(name).await.unwrap();
     fs::write(file, &secret.data.unwrap()["key"].0).unwrap();
+}
+
+/// Waits until boot-operator has written down so many boots, which it does beside all else.
+async fn kept_boots_are(stack: &Stack, number: usize) {
+    let folder = stack.cluster.scratch().join("images/boots");
+    eventually(SOON * 4, async || {
+        let files = fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
+        let whole = files.iter().filter(|file| file.path().extension().is_none()).count();
+        anyhow::ensure!(whole == number, "{whole} boots are kept");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 async fn get(stack: &Stack, path: &str) -> reqwest::Response {

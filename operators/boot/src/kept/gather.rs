@@ -9,10 +9,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::Resource;
-use metal_api::{HttpBootConfig, IpxeBootConfig, Server};
+use metal_api::{BootWindow, HttpBootConfig, IpxeBootConfig, Server};
 use metal_core::boot::{
     address::{Place, macs_of},
-    window,
+    window::closes,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,6 +27,8 @@ pub(super) struct Gathered {
     pub(super) boot: Boot,
     /// Names of its Secrets.
     pub(super) secrets: BTreeSet<SecretKey>,
+    /// The window.
+    pub(super) window: BootWindow,
     /// When it closes.
     pub(super) closes: Timestamp,
 }
@@ -34,9 +36,10 @@ pub(super) struct Gathered {
 /// What the boot window of a server needs; nothing, if it is not open. Also those objects are in it
 /// whose identity is the same: who is not to be told apart must not become so.
 pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gathered> {
-    let reference = &server.status.as_ref()?.boot_window.as_ref()?.boot_configuration_ref;
+    let window = server.status.as_ref()?.boot_window.clone()?;
+    let reference = &window.boot_configuration_ref;
     let configuration = view.configurations.named(Some(&reference.namespace), &reference.name)?;
-    let closes = window::closes(server, &configuration, now)?;
+    let closes = closes(server, &configuration, now)?;
     let uuid = server.spec.effective_uuid();
     let uuid = uuid.as_deref();
     let ipxe = uuid.map(|uuid| view.ipxe_of(uuid)).unwrap_or_default();
@@ -74,7 +77,7 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gat
         secrets: Vec::new(),
         places: places(view, server, now),
     };
-    Some(Gathered { boot: without_news(boot), secrets, closes })
+    Some(Gathered { boot: without_news(boot), secrets, window, closes })
 }
 
 /// Where the machine of a server is. An address that two have tells nobody apart.

@@ -13,6 +13,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
+use metal_api::BootWindow;
 use metal_core::{boot::kept::Times, capability::Key};
 use metal_runtime::{Deferred, queue::Queue, report::Chain};
 use std::{
@@ -57,7 +58,16 @@ pub struct Keeper {
 #[derive(Debug, Default)]
 pub struct Written {
     hasher: RandomState,
-    files: Mutex<HashMap<String, (u64, usize)>>,
+    files: Mutex<HashMap<String, Kept>>,
+}
+
+/// What is in a file.
+#[derive(Debug)]
+struct Kept {
+    hash: u64,
+    size: usize,
+    /// What it was kept for.
+    window: BootWindow,
 }
 
 /// Why a boot is not kept.
@@ -74,7 +84,7 @@ enum Failure {
 }
 
 impl Written {
-    fn files(&self) -> MutexGuard<'_, HashMap<String, (u64, usize)>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,8 +93,13 @@ impl Written {
         let files = self.files();
         let others = files.iter().filter(|(name, _)| *name != file);
         let (count, bytes) =
-            others.fold((0, 0), |(count, sum), (_, (_, size))| (count + 1, sum + size));
+            others.fold((0, 0), |(count, sum), (_, kept)| (count + 1, sum + kept.size));
         count < MOST && bytes + size <= BYTES
+    }
+
+    /// Whether the file is of a boot before this one.
+    fn is_of_another(&self, file: &str, window: &BootWindow) -> bool {
+        self.files().get(file).is_some_and(|kept| kept.window != *window)
     }
 }
 
@@ -145,7 +160,11 @@ impl Keeper {
 
     /// Whether all of it is kept.
     async fn keep(&self, name: &str, gathered: Gathered) -> Result<bool, Failure> {
-        let Gathered { mut boot, secrets, closes } = gathered;
+        let Gathered { mut boot, secrets, window, closes } = gathered;
+        // Should this process end before the new boot is kept, the one before it must not be served.
+        if self.written.is_of_another(name, &window) && self.remove(name.to_owned()).await {
+            return Ok(false);
+        }
         let Some(key) = self.key.get() else { return Ok(false) };
         for secret in secrets {
             let Ok(read) = self.secrets.get(&secret.0, &secret.1).await else { return Ok(false) };
@@ -153,7 +172,7 @@ impl Keeper {
         }
         let content = serde_json::to_vec(&boot).map_err(Unsealed::from)?;
         let hash = self.written.hasher.hash_one((&content, closes.as_second()));
-        if self.written.files().get(name).is_some_and(|(known, _)| *known == hash) {
+        if self.written.files().get(name).is_some_and(|kept| kept.hash == hash) {
             return Ok(true);
         }
         let times = Times { kept: moment(&self.start), closes };
@@ -167,7 +186,7 @@ impl Keeper {
         }
         let (folder, file) = (self.folder.clone(), name.to_owned());
         spawn_blocking(move || folder.write(&file, &sealed)).await.map_err(io::Error::other)??;
-        self.note(|files| files.insert(name.to_owned(), (hash, size)));
+        self.note(|files| files.insert(name.to_owned(), Kept { hash, size, window }));
         Ok(true)
     }
 
@@ -183,7 +202,7 @@ impl Keeper {
         false
     }
 
-    fn note<T>(&self, change: impl FnOnce(&mut HashMap<String, (u64, usize)>) -> T) {
+    fn note<T>(&self, change: impl FnOnce(&mut HashMap<String, Kept>) -> T) {
         let mut files = self.written.files();
         change(&mut files);
         self.metrics.kept.set(i64::try_from(files.len()).unwrap_or(i64::MAX));

@@ -144,6 +144,26 @@ async fn what_has_not_changed_is_not_written_again() {
     assert!(read() != before);
 }
 
+#[tokio::test]
+async fn a_boot_that_is_not_kept_yet_leaves_nothing_of_the_one_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+    let secrets = Arc::new(Secrets::new(cluster.client()));
+    let keeper = Arc::new(Keeper { secrets, ..keeper });
+    let mut objects = Objects::ready_for_ipxe();
+    objects.clone().fill(&keeper.view).await;
+    Arc::clone(&keeper).pass("server".to_owned()).await;
+    assert_eq!(keeper.folder.names().unwrap().len(), 1);
+    let status = objects.servers[0].status.as_mut().unwrap();
+    status.boot_window.as_mut().unwrap().opened.0 += SignedDuration::from_secs(1);
+    objects.fill(&keeper.view).await;
+    cluster.go_down();
+    keeper.secrets.forget(&("tenant".to_owned(), "ignition".to_owned()));
+    Arc::clone(&keeper).pass("server".to_owned()).await;
+    assert!(keeper.folder.names().unwrap().is_empty());
+}
+
 /// A file of one boot that needs one layer.
 fn file(key: &Key) -> Vec<u8> {
     let kept = moment(&start_of_machine().unwrap());
