@@ -8,7 +8,7 @@
 //! * the path, line and column of what is wrong, and never a value, which may be a password;
 //! * an object that is written as a list, which serde takes and Ignition does not;
 //! * what Ignition asks of the values: paths, modes, names of units, sources, what is there twice
-//!   ([`rules`], [`storage`]).
+//!   (`rules`, `storage`).
 //!
 //! Not checked are layouts of disks beyond their types and the paths of devices. What Ignition only
 //! warns of (fields that it does not know) is left alone, and so are versions that are not known
