@@ -108,10 +108,7 @@ fn a_write_that_was_cut_off_leaves_what_was_there_before() {
 #[tokio::test]
 async fn a_boot_that_is_too_large_is_not_kept_and_what_was_kept_before_is_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
-    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
-    let secrets = Arc::new(Secrets::new(cluster.client()));
-    let keeper = Arc::new(Keeper { secrets, ..keeper });
+    let (cluster, keeper) = with_an_ignition(dir.path());
     Objects::ready_for_ipxe().fill(&keeper.view).await;
     assert!(Arc::clone(&keeper).pass("server".to_owned()).await.is_some());
     assert_eq!(keeper.folder.names().unwrap().len(), 1);
@@ -125,10 +122,7 @@ async fn a_boot_that_is_too_large_is_not_kept_and_what_was_kept_before_is_remove
 #[tokio::test]
 async fn what_has_not_changed_is_not_written_again() {
     let dir = tempfile::tempdir().unwrap();
-    let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
-    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
-    let secrets = Arc::new(Secrets::new(cluster.client()));
-    let keeper = Arc::new(Keeper { secrets, ..keeper });
+    let (_, keeper) = with_an_ignition(dir.path());
     let mut objects = Objects::ready_for_ipxe();
     objects.clone().fill(&keeper.view).await;
     Arc::clone(&keeper).pass("server".to_owned()).await;
@@ -147,10 +141,7 @@ async fn what_has_not_changed_is_not_written_again() {
 #[tokio::test]
 async fn a_boot_that_is_not_kept_yet_leaves_nothing_of_the_one_before_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (cluster, keeper) = (Cluster::default(), keeper(dir.path()));
-    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
-    let secrets = Arc::new(Secrets::new(cluster.client()));
-    let keeper = Arc::new(Keeper { secrets, ..keeper });
+    let (cluster, keeper) = with_an_ignition(dir.path());
     let mut objects = Objects::ready_for_ipxe();
     objects.clone().fill(&keeper.view).await;
     Arc::clone(&keeper).pass("server".to_owned()).await;
@@ -172,6 +163,14 @@ fn file(key: &Key) -> Vec<u8> {
     let head = Head { times: Times { kept, closes }, images };
     let boot = Boot { servers: Objects::ready_for_ipxe().servers, ..Boot::default() };
     seal(key, NAME, &head, &serde_json::to_vec(&boot).unwrap()).unwrap()
+}
+
+/// A keeper, and the API server that has the ignition of [`Objects::ready_for_ipxe`].
+fn with_an_ignition(folder: &Path) -> (Cluster, Arc<Keeper>) {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+    let secrets = Arc::new(Secrets::new(cluster.client()));
+    (cluster, Arc::new(Keeper { secrets, ..keeper(folder) }))
 }
 
 fn keeper(folder: &Path) -> Keeper {
