@@ -5,16 +5,18 @@ use bloomery_fuzz::{grow, same, told};
 use libfuzzer_sys::fuzz_target;
 use metal_bmc::fuzzing as bmc;
 use serde_json::Value;
+use std::sync::LazyLock;
 
 const LIMIT: usize = 6 << 10;
 /// With all that JSON, HTML and people write differently.
 const PASSWORD: &str = "p\"w\\d  é7";
+static HIDDEN: LazyLock<bmc::Password> = LazyLock::new(|| bmc::Password::new(PASSWORD));
 /// A text of a field has at most so many characters.
 const TEXT: usize = 256;
 
 fuzz_target!(|body: &[u8]| {
-    told(&bmc::refusal(body, PASSWORD), 1300);
-    hidden(&bmc::refusal(body, PASSWORD));
+    told(&bmc::refusal(body, &HIDDEN), 1300);
+    hidden(&bmc::refusal(body, &HIDDEN));
     let mut value = match bmc::value(body, LIMIT) {
         Ok(value) => value,
         Err(error) => return told(&error, 200),
@@ -73,10 +75,10 @@ fn parts(value: &Value) {
 
 /// Errors and tasks.
 fn told_of(value: &Value) {
-    let said = bmc::refusal(value.to_string().as_bytes(), PASSWORD);
+    let said = bmc::refusal(value.to_string().as_bytes(), &HIDDEN);
     told(&said, 1300);
     hidden(&said);
-    if let Some(said) = bmc::task(value, PASSWORD) {
+    if let Some(said) = bmc::task(value, &HIDDEN) {
         told(&said, 1300);
         hidden(&said);
     }

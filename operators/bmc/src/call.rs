@@ -6,7 +6,6 @@ use crate::{
     endpoint::{Endpoint, Request},
     memory::Memory,
     message::{self, Refused},
-    redact::redacted,
     root::Root,
     transmit::misbehaving,
     uri,
@@ -148,16 +147,12 @@ impl<'a> Call<'a> {
 
     /// What an answer that is none of success says.
     pub(crate) fn refused(&self, reply: &Reply) -> Refused {
-        let credentials = self.endpoint.credentials();
-        let password = credentials.as_ref().map_or("", |known| known.password.as_str());
-        Refused::read(reply, &self.endpoint.target, &[password])
+        Refused::read(reply, &self.endpoint.target, &self.endpoint.password())
     }
 
     /// What a BMC has said, without the password, and not longer than anybody wants to read.
     pub(crate) fn redacted(&self, text: String) -> String {
-        let credentials = self.endpoint.credentials();
-        let text = credentials.iter().fold(text, |text, known| redacted(text, &[&known.password]));
-        message::bounded(&text)
+        message::bounded(&self.endpoint.password().removed_from(text))
     }
 
     /// What is remembered of the BMC.

@@ -7,6 +7,7 @@ use crate::{
     login::Auth,
     memory::Memory,
     rate::Rate,
+    redact::Secret,
     root::{ROOT, Root},
     tls::Pin,
     wire::Reply,
@@ -85,6 +86,7 @@ pub(crate) struct Endpoint {
     pin: Mutex<Option<Pin>>,
     held_back: Mutex<Option<(Credentials, Instant)>>,
     host_name: Mutex<Option<String>>,
+    password: Mutex<Arc<Secret>>,
     traffic: Traffic,
     pub(crate) memory: Memory,
     line: sync::Mutex<Line>,
@@ -93,8 +95,19 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
         let (credentials, pin, held_back, host_name) = Default::default();
-        let (traffic, memory, line) = Default::default();
-        Self { target, shared, credentials, pin, held_back, host_name, traffic, memory, line }
+        let (password, traffic, memory, line) = Default::default();
+        Self {
+            target,
+            shared,
+            credentials,
+            pin,
+            held_back,
+            host_name,
+            password,
+            traffic,
+            memory,
+            line,
+        }
     }
 
     /// What one call may take.
@@ -104,6 +117,21 @@ impl Endpoint {
 
     pub(crate) fn credentials(&self) -> MutexGuard<'_, Option<Credentials>> {
         self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current password, for texts that it must not be in.
+    pub(crate) fn password(&self) -> Arc<Secret> {
+        let current = self.credentials();
+        self.secret(current.as_ref().map_or("", |known| &known.password))
+    }
+
+    /// A password, for texts that it must not be in. The last one is kept.
+    pub(crate) fn secret(&self, password: &str) -> Arc<Secret> {
+        let mut last = self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        if !last.is(password) {
+            *last = Arc::new(Secret::new(password));
+        }
+        Arc::clone(&last)
     }
 
     pub(crate) fn pin(&self) -> MutexGuard<'_, Option<Pin>> {

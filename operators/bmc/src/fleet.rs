@@ -101,3 +101,25 @@ impl Connect for Fleet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_core::redfish::Scheme;
+
+    #[test]
+    fn what_hides_a_password_is_made_once_while_it_stays_the_same() {
+        let fleet = Fleet::new(Config::default());
+        let target = Target { scheme: Scheme::Https, address: [192, 0, 2, 1].into(), port: 443 };
+        let hidden = |password: &str| {
+            let password = password.to_owned();
+            fleet.connect(&target, &Credentials { username: "a".to_owned(), password });
+            fleet.endpoint(&target).password()
+        };
+        let first = hidden("hunter2");
+        assert!(Arc::ptr_eq(&first, &hidden("hunter2")));
+        let second = hidden("hunter3");
+        assert_eq!(first.removed_from("hunter2 hunter3".to_owned()), "*** hunter3");
+        assert_eq!(second.removed_from("hunter2 hunter3".to_owned()), "hunter2 ***");
+    }
+}

@@ -4,7 +4,7 @@ use crate::{
     encoding::{Encoding, Undecoded},
     inventory, json, manager, media,
     message::{self, Refused},
-    redact::redacted,
+    redact::Secret,
     root::Root,
     storage, system,
     task::{self, Progress},
@@ -80,15 +80,25 @@ pub fn named(body: &Value) -> Vec<String> {
     message::named(body)
 }
 
+/// A password that is repeated to nobody.
+pub struct Password(Secret);
+
+impl Password {
+    /// This one.
+    pub fn new(text: &str) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
 /// What is told of a refusal.
-pub fn refusal(body: &[u8], password: &str) -> String {
-    Refused::new(StatusCode::BAD_REQUEST, body, &[password]).to_string()
+pub fn refusal(body: &[u8], password: &Password) -> String {
+    Refused::new(StatusCode::BAD_REQUEST, body, &password.0).to_string()
 }
 
 /// What is told of a task that failed.
-pub fn task(body: &Value, password: &str) -> Option<String> {
+pub fn task(body: &Value, password: &Password) -> Option<String> {
     match task::of_task(body) {
-        Progress::Failed(how) => Some(message::bounded(&redacted(how, &[password]))),
+        Progress::Failed(how) => Some(message::bounded(&password.0.removed_from(how))),
         _ => None,
     }
 }

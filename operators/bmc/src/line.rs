@@ -274,7 +274,9 @@ impl Line {
         }
         let failed = |source| Error::Failed { action: format!("get {ROOT}"), source };
         if !reply.status.is_success() {
-            return Err(failed(Refused::read(&reply, &at.target, &[&login.password]).into()));
+            return Err(failed(
+                Refused::read(&reply, &at.target, &at.secret(&login.password)).into(),
+            ));
         }
         let body = json::value(&reply.body, ROOT_BYTES).map_err(|e| failed(e.into()))?;
         let root = Arc::new(Root::read(&body));
@@ -302,7 +304,7 @@ impl Line {
         let reply = self
             .send(at, AuthenticatedRequest { request: &request, signature: None }, budget)
             .await?;
-        match login::outcome(&reply, login, &at.target) {
+        match login::outcome(&reply, &at.secret(&login.password), &at.target) {
             Outcome::Session(session) => self.auth = Auth::Session { session, is_new: true },
             // They had a session before: another wrong password would tell nothing new.
             Outcome::Sessionless(BasicAuthReason::Refused)

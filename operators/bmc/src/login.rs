@@ -1,6 +1,6 @@
 //! Sessions (DSP0266, section 13.3.4), and Basic authentication where there are none.
 
-use crate::{Target, field, json, message::Refused, quirks, uri, wire::Reply};
+use crate::{Target, field, json, message::Refused, quirks, redact::Secret, uri, wire::Reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use metal_core::redfish::Credentials;
@@ -111,13 +111,13 @@ pub(crate) enum Outcome {
 
 /// Reads the answer to a login. Whatever it is, the password may have been taken for a wrong one:
 /// what is not known is settled by Basic authentication, once.
-pub(crate) fn outcome(reply: &Reply, credentials: &Credentials, target: &Target) -> Outcome {
+pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outcome {
     if reply.status.is_success() {
         let none = Outcome::Sessionless(BasicAuthReason::NoSessions);
         return session(reply).map_or(none, Outcome::Session);
     }
     let body = String::from_utf8_lossy(&reply.body);
-    let refused = Refused::read(reply, target, &[&credentials.password]);
+    let refused = Refused::read(reply, target, password);
     if quirks::has_no_session_left(&body) {
         return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));
     }

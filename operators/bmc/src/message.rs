@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Target, json,
-    redact::redacted,
+    redact::Secret,
     wire::{Reply, Unanswered},
 };
 use http::{StatusCode, header};
@@ -28,9 +28,9 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Reads the answer. No `secret` gets into the text, even if the BMC echoes it.
-    pub(crate) fn new(status: StatusCode, body: &[u8], secrets: &[&str]) -> Self {
-        let text = said(body).map(|text| redacted(text, secrets));
+    /// Reads the answer. The secret does not get into the text, even if the BMC echoes it.
+    pub(crate) fn new(status: StatusCode, body: &[u8], secret: &Secret) -> Self {
+        let text = said(body).map(|text| secret.removed_from(text));
         // Keys of the Base registry.
         let keys = [
             "ActionParameterValueNotInList",
@@ -50,8 +50,8 @@ impl Refused {
     }
 
     /// Reads an answer, with what to do about it where the BMC does not say.
-    pub(crate) fn read(reply: &Reply, target: &Target, secrets: &[&str]) -> Self {
-        let refused = Self::new(reply.status, &reply.body, secrets);
+    pub(crate) fn read(reply: &Reply, target: &Target, secret: &Secret) -> Self {
+        let refused = Self::new(reply.status, &reply.body, secret);
         if target.scheme == Scheme::Http && is_sent_to_https(reply) {
             let advice = "it redirects to https: set protocol.scheme to https";
             return Self { text: Some(advice.to_owned()), ..refused };
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn text(body: &str) -> String {
-        Refused::new(StatusCode::BAD_REQUEST, body.as_bytes(), &["hunter2", ""]).to_string()
+        Refused::new(StatusCode::BAD_REQUEST, body.as_bytes(), &Secret::new("hunter2")).to_string()
     }
 
     #[test]

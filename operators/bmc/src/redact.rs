@@ -5,30 +5,71 @@ use base64::{
     alphabet::{STANDARD, URL_SAFE},
     engine::general_purpose::{GeneralPurpose, NO_PAD},
 };
-use std::fmt::Write;
+use std::{fmt::Write, sync::OnceLock};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
 /// A part of an encoding that is shorter could be anything.
 const SHORTEST: usize = 4;
 
-/// The text without the secrets: plain, escaped as in URLs, JSON or HTML, as hexadecimal digits, and
-/// in base64, alone or within something longer, such as `user:password`.
-pub(crate) fn redacted(text: String, secrets: &[&str]) -> String {
-    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-    secrets.fold(text, |text, secret| without(text, secret))
+/// A secret, and the forms in which it may be repeated. They are made when they are first looked for, and
+/// once: there are many of them, and some BMCs refuse much.
+#[derive(Default)]
+pub(crate) struct Secret {
+    text: String,
+    forms: OnceLock<Forms>,
 }
 
-fn without(mut text: String, secret: &str) -> String {
-    for part in bodies(secret).iter().flat_map(|text| encoded(text)) {
-        if part.len() >= SHORTEST {
-            text = without_run(&text, &part);
-        }
+struct Forms {
+    /// What of a word of an encoding says that the secret is in it.
+    encoded: Vec<String>,
+    /// The secret as it is, and escaped.
+    escaped: Vec<String>,
+}
+
+impl Secret {
+    pub(crate) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), forms: OnceLock::new() }
     }
-    let mut forms = escaped(secret);
-    // What is longer may contain what is shorter.
-    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    forms.into_iter().fold(text, |text, form| text.replace(&form, HIDDEN))
+
+    /// Whether it is this text.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    /// The text without the secret: plain, escaped as in URLs, JSON or HTML, as hexadecimal digits, and
+    /// in base64, alone or within something longer, such as `user:password`.
+    pub(crate) fn removed_from(&self, mut text: String) -> String {
+        if self.text.is_empty() {
+            return text;
+        }
+        let forms = self.forms.get_or_init(|| Forms::of(&self.text));
+        for part in &forms.encoded {
+            if text.contains(part) {
+                text = without_run(&text, part);
+            }
+        }
+        for form in &forms.escaped {
+            if text.contains(form) {
+                text = text.replace(form, HIDDEN);
+            }
+        }
+        text
+    }
+}
+
+impl Forms {
+    fn of(secret: &str) -> Self {
+        let mut encoded: Vec<_> = bodies(secret).iter().flat_map(|text| encoded_in(text)).collect();
+        encoded.retain(|part| part.len() >= SHORTEST);
+        let mut escaped = escaped_as(secret);
+        for forms in [&mut encoded, &mut escaped] {
+            // What is longer may contain what is shorter.
+            forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+            forms.dedup();
+        }
+        Self { encoded, escaped }
+    }
 }
 
 /// The text without the words of an encoding in which `part` is.
@@ -46,7 +87,7 @@ fn without_run(text: &str, part: &str) -> String {
 }
 
 /// What of every base64 text, and of every one of hexadecimal digits, is that has these bytes in it.
-fn encoded(secret: &str) -> Vec<String> {
+fn encoded_in(secret: &str) -> Vec<String> {
     let mut parts = vec![hex(secret), hex(secret).to_ascii_uppercase()];
     for alphabet in [STANDARD, URL_SAFE] {
         let engine = GeneralPurpose::new(&alphabet, NO_PAD);
@@ -73,7 +114,7 @@ fn hex(text: &str) -> String {
 
 /// The secret as it is, and as it is written within something else, which may itself be written within
 /// something else.
-fn escaped(secret: &str) -> Vec<String> {
+fn escaped_as(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.split_whitespace().collect::<Vec<_>>().join(" ")];
     for text in bodies(secret) {
         for kept in ["-._~", "-._~!'()*", "-._*", ""] {
@@ -155,6 +196,7 @@ mod tests {
     #[test]
     fn a_password_is_not_repeated_in_any_form() {
         for password in PASSWORDS {
+            let secret = Secret::new(password);
             let pair = format!("root:{password}");
             let body = serde_json::json!({"UserName": "admin", "Password": password}).to_string();
             let mut forms = vec![password.to_owned(), pair.clone(), body.clone()];
@@ -169,7 +211,7 @@ mod tests {
             }
             forms.push(serde_json::to_string(&body).unwrap());
             for form in forms {
-                let text = redacted(format!("the value '{form}' is wrong"), &[password]);
+                let text = secret.removed_from(format!("the value '{form}' is wrong"));
                 assert!(text.contains("***"), "{form}: {text}");
                 assert!(text.starts_with("the value '") && text.ends_with("' is wrong"), "{text}");
                 let words = ["hunter2", "key", "aHVudGVy", "Mg", "6e74", "%22ss", "w/rd", "ss%3F"];
@@ -183,6 +225,8 @@ mod tests {
     #[test]
     fn what_is_no_secret_is_repeated() {
         let text = "The property BootSourceOverrideTarget with the value 'UefiHttp' is not known";
-        assert_eq!(redacted(text.to_owned(), &["hunter2", "", "p&\"ss"]), text);
+        for secret in ["hunter2", "", "p&\"ss"] {
+            assert_eq!(Secret::new(secret).removed_from(text.to_owned()), text);
+        }
     }
 }
