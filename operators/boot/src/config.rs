@@ -3,268 +3,197 @@
 //! The leader looks at all of them; every replica records what it has handed out itself. Both do
 //! it by the same decision, on the version of the object that they have seen.
 
+mod kind;
 #[cfg(test)]
 mod tests;
+
+pub use kind::{BootConfig, owner};
 
 use crate::{
     Error, Next, Work,
     context::{ConfigRef, Context, Kind, MANAGER, named},
-    view::{self, ConfigKey, View},
+    view::{self, ConfigKey},
 };
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::{Resource, api::ObjectMeta};
-use metal_api::{
-    BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
-    LocalObjectReference, ServerBootConfiguration,
+use k8s_openapi::api::core::v1::ObjectReference;
+use metal_api::{HttpBootConfig, IpxeBootConfig};
+use metal_core::boot::{
+    Ignition, Lack,
+    config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
 };
-use metal_core::boot::config::{Config, Decision, Fetched, Observation, Status, decide, is_news};
+use metal_decision::Never;
 use metal_runtime::{
-    controller::{self, Pass},
+    controller::{self, Controller, Pass},
     index::Index,
-    work::NOT_LISTED,
+    report::Failure,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-/// How long nothing happens where nothing changes.
-const RESYNC: Duration = Duration::from_hours(1);
 /// When to look again whether what was handed out is recorded: no watch wakes a replica for that.
 const UNRECORDED: Duration = Duration::from_secs(5);
 
-/// The controller.
-pub struct Configs(pub Arc<Context>);
+/// The controllers of both kinds, which share a queue.
+pub struct Configs {
+    ipxe: OfKind<IpxeBootConfig>,
+    http: OfKind<HttpBootConfig>,
+}
+
+impl Configs {
+    /// Those of both kinds.
+    pub fn new(ctx: &Arc<Context>) -> Self {
+        Self { ipxe: OfKind::new(ctx), http: OfKind::new(ctx) }
+    }
+}
 
 impl Pass for Configs {
     type Key = ConfigRef;
     type Error = Error;
 
     fn reference(&self, config: &ConfigRef) -> ObjectReference {
-        reference(config)
+        match config.kind {
+            Kind::Ipxe => controller::reference::<IpxeBootConfig>(config),
+            Kind::Http => controller::reference::<HttpBootConfig>(config),
+        }
     }
 
-    async fn pass(&self, _: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
-        look(&self.0, &config).await
+    async fn pass(&self, work: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
+        match config.kind {
+            Kind::Ipxe => self.ipxe.pass(work, config).await,
+            Kind::Http => self.http.pass(work, config).await,
+        }
     }
 }
 
 /// As [`Configs`], for what this replica has handed out: forgets what is recorded.
-pub struct Recording(pub Arc<Context>);
+pub struct Recording {
+    ctx: Arc<Context>,
+    configs: Configs,
+}
+
+impl Recording {
+    /// Records what is noted in this context.
+    pub fn new(ctx: &Arc<Context>) -> Self {
+        Self { ctx: Arc::clone(ctx), configs: Configs::new(ctx) }
+    }
+
+    /// Whether something is still to be recorded.
+    fn is_open<K: BootConfig>(&self, config: &ConfigRef) -> bool {
+        let object = K::index(&self.ctx.view).named(Some(&config.namespace), &config.name);
+        object.is_some_and(|object| {
+            let fetched = self.ctx.fetches.of(config, object.meta().uid.as_deref());
+            fetched != Fetched::default() && is_news(object.conditions(), fetched)
+        })
+    }
+}
 
 impl Pass for Recording {
     type Key = ConfigRef;
     type Error = Error;
 
     fn reference(&self, config: &ConfigRef) -> ObjectReference {
-        reference(config)
+        self.configs.reference(config)
     }
 
-    async fn pass(&self, _: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
-        let ctx = &self.0;
-        look(ctx, &config).await?;
-        let still = match config.kind {
-            Kind::Ipxe => is_open(ctx, &config, find_ipxe(ctx, &config).as_deref()),
-            Kind::Http => is_open(ctx, &config, find_http(ctx, &config).as_deref()),
+    async fn pass(&self, work: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {
+        self.configs.pass(work, config.clone()).await?;
+        let is_open = match config.kind {
+            Kind::Ipxe => self.is_open::<IpxeBootConfig>(&config),
+            Kind::Http => self.is_open::<HttpBootConfig>(&config),
         };
-        if still {
+        if is_open {
             return Ok(Next::After(UNRECORDED));
         }
-        ctx.fetches.forget(&config);
+        self.ctx.fetches.forget(&config);
         Ok(Next::Wait)
     }
 }
 
-/// The object of a key, for events.
-fn reference(config: &ConfigRef) -> ObjectReference {
-    match config.kind {
-        Kind::Ipxe => controller::reference::<IpxeBootConfig>(&config.named()),
-        Kind::Http => controller::reference::<HttpBootConfig>(&config.named()),
+/// The controller of one kind.
+struct OfKind<K> {
+    ctx: Arc<Context>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> OfKind<K> {
+    fn new(ctx: &Arc<Context>) -> Self {
+        Self { ctx: Arc::clone(ctx), kind: PhantomData }
     }
 }
 
-async fn look(ctx: &Context, config: &ConfigRef) -> Result<Next, Error> {
-    // What an earlier process has kept is nothing to write about.
-    if !ctx.view.is_ready() {
-        return Ok(Next::After(NOT_LISTED));
-    }
-    match config.kind {
-        Kind::Ipxe => match find_ipxe(ctx, config) {
-            Some(object) => object_pass(ctx, config, &*object).await,
-            None => Ok(Next::Wait),
-        },
-        Kind::Http => match find_http(ctx, config) {
-            Some(object) => object_pass(ctx, config, &*object).await,
-            None => Ok(Next::Wait),
-        },
-    }
+/// What a pass knows.
+struct Facts {
+    ignition: Ignition,
+    script: Option<Lack>,
+    fetched: Fetched,
 }
 
-/// What the two kinds have in common.
-pub trait BootConfig:
-    Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-{
-    /// `status`.
-    type Status: Serialize + Debug + Sync;
+impl<K: BootConfig> Controller for OfKind<K> {
+    type Object = K;
+    type Key = ConfigRef;
+    type IndexKey = ConfigKey;
+    type Facts = Facts;
+    type Status = Status;
+    type Change = Never;
+    type Need = Never;
+    type Step = Never;
+    type Error = Error;
 
-    /// Where objects of this kind are found.
-    fn index(view: &View) -> &Index<Self, ConfigKey>
-    where
-        Self: Sized;
-    /// `spec.systemUUID`.
-    fn uuid(&self) -> Option<&str>;
-    /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
-    fn addresses(&self) -> &[String];
-    /// `spec.ignitionSecretRef`.
-    fn ignition(&self) -> Option<&LocalObjectReference>;
-    /// `spec.ipxeScriptSecretRef`, of the kind that has one.
-    fn script(&self) -> Option<&LocalObjectReference>;
-    /// `status.state`.
-    fn state(&self) -> Option<&BootState>;
-    /// `status.conditions`.
-    fn conditions(&self) -> &[Condition];
-    /// Our part of the status in the form of the kind.
-    fn status(status: Status) -> Self::Status;
-}
-
-impl BootConfig for IpxeBootConfig {
-    type Status = IpxeBootConfigStatus;
-
-    fn index(view: &View) -> &Index<Self, ConfigKey> {
-        &view.ipxe
+    fn index(&self) -> &Index<K, ConfigKey> {
+        K::index(&self.ctx.view)
     }
 
-    fn uuid(&self) -> Option<&str> {
-        self.spec.system_uuid.as_deref()
+    /// What an earlier process has kept is nothing to write about.
+    fn is_ready(&self) -> bool {
+        self.ctx.view.is_ready()
     }
 
-    fn addresses(&self) -> &[String] {
-        &self.spec.system_ips
+    async fn observe(&self, object: &Arc<K>) -> Result<Facts, Error> {
+        let (secrets, name) = (&self.ctx.secrets, named(&**object));
+        let failed = |error| Error::Secret(Box::new(error));
+        let ignition = view::named(object.ignition());
+        let ignition = secrets.ignition(&name.0, ignition).await.map_err(failed)?;
+        let script = view::named(object.script());
+        let script = secrets.script(&name.0, script).await.map_err(failed)?;
+        let config = ConfigRef::new(K::KIND, name);
+        let fetched = self.ctx.fetches.of(&config, object.meta().uid.as_deref());
+        Ok(Facts { ignition, script, fetched })
     }
 
-    fn ignition(&self) -> Option<&LocalObjectReference> {
-        self.spec.ignition_secret_ref.as_ref()
+    fn decide(&self, object: &Arc<K>, facts: &Facts, _: Option<&Failure>) -> Decision {
+        let meta = object.meta();
+        decide(&Observation {
+            config: Config {
+                generation: meta.generation,
+                created: meta.creation_timestamp.as_ref().map(|time| time.0),
+                is_owned: owner(meta).is_some(),
+                state: object.state(),
+                conditions: object.conditions(),
+            },
+            ignition: &facts.ignition,
+            script: facts.script.as_ref(),
+            fetched: facts.fetched,
+            now: Timestamp::now(),
+        })
     }
 
-    fn script(&self) -> Option<&LocalObjectReference> {
-        self.spec.ipxe_script_secret_ref.as_ref()
+    async fn record(&self, object: &K, status: &Status) -> Result<Next, Error> {
+        let (ctx, (namespace, name)) = (&self.ctx, named(object));
+        let configs = ctx.writer(self.index(), &namespace, MANAGER);
+        let written = match configs.apply_status(object, &K::status(status.clone())).await {
+            // Gone between two looks.
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
+            written => written.map_err(Error::write("status of the boot config"))?,
+        };
+        let failure = status.conditions.iter().find(|condition| condition.status == "False");
+        if let Some(failure) = failure.filter(|_| object.state() != Some(&status.state)) {
+            let (kind, why) = (K::kind(&()), &failure.message);
+            tracing::warn!(namespace, name, %kind, why, "boot config");
+            ctx.warn(object, &failure.reason, why).await;
+        }
+        Ok(written.into())
     }
 
-    fn state(&self) -> Option<&BootState> {
-        self.status.as_ref()?.state.as_ref()
+    async fn change(&self, _: &K, change: Never) -> Result<Next, Error> {
+        match change {}
     }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
-    }
-
-    fn status(status: Status) -> Self::Status {
-        IpxeBootConfigStatus { state: Some(status.state), conditions: status.conditions }
-    }
-}
-
-impl BootConfig for HttpBootConfig {
-    type Status = HttpBootConfigStatus;
-
-    fn index(view: &View) -> &Index<Self, ConfigKey> {
-        &view.http
-    }
-
-    fn uuid(&self) -> Option<&str> {
-        self.spec.system_uuid.as_deref()
-    }
-
-    fn addresses(&self) -> &[String] {
-        &self.spec.network_identifiers
-    }
-
-    fn ignition(&self) -> Option<&LocalObjectReference> {
-        self.spec.ignition_secret_ref.as_ref()
-    }
-
-    fn script(&self) -> Option<&LocalObjectReference> {
-        None
-    }
-
-    fn state(&self) -> Option<&BootState> {
-        self.status.as_ref()?.state.as_ref()
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
-    }
-
-    fn status(status: Status) -> Self::Status {
-        HttpBootConfigStatus { state: Some(status.state), conditions: status.conditions }
-    }
-}
-
-async fn object_pass<K>(ctx: &Context, config: &ConfigRef, object: &K) -> Result<Next, Error>
-where
-    K: BootConfig + Clone + DeserializeOwned + Serialize + Debug,
-{
-    let (namespace, name) = named(object);
-    let failed = |error| Error::Secret(Box::new(error));
-    let ignition = view::named(object.ignition());
-    let ignition = ctx.secrets.ignition(&namespace, ignition).await.map_err(failed)?;
-    let script = view::named(object.script());
-    let script = ctx.secrets.script(&namespace, script).await.map_err(failed)?;
-    let meta = object.meta();
-    let seen = Observation {
-        config: Config {
-            generation: meta.generation,
-            created: meta.creation_timestamp.as_ref().map(|time| time.0),
-            is_deleted: meta.deletion_timestamp.is_some(),
-            is_owned: owner(meta).is_some(),
-            state: object.state(),
-            conditions: object.conditions(),
-        },
-        ignition,
-        script,
-        fetched: ctx.fetches.of(config, meta.uid.as_deref()),
-        now: Timestamp::now(),
-    };
-    let status = match decide(&seen) {
-        Decision::Record(status) => status,
-        Decision::Wait(time) => return Ok(Next::After(time.unsigned_abs())),
-        Decision::Rest => return Ok(Next::After(RESYNC)),
-    };
-    let failure = status.conditions.iter().find(|condition| condition.status == "False").cloned();
-    let is_new = object.state() != Some(&status.state);
-    let configs = ctx.writer(K::index(&ctx.view), &namespace, MANAGER);
-    let written = match configs.apply_status(object, &K::status(status)).await {
-        // Gone between two looks.
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
-        written => written.map_err(Error::write("status of the boot config"))?,
-    };
-    if let Some(failure) = failure.filter(|_| is_new) {
-        tracing::warn!(namespace, name, kind = %K::kind(&()), why = failure.message, "boot config");
-        ctx.warn(object, &failure.reason, &failure.message).await;
-    }
-    Ok(written.into())
-}
-
-fn is_open<K: BootConfig>(ctx: &Context, config: &ConfigRef, object: Option<&K>) -> bool {
-    object.is_some_and(|object| {
-        let fetched = ctx.fetches.of(config, object.meta().uid.as_deref());
-        fetched != Fetched::default() && is_news(object.conditions(), fetched)
-    })
-}
-
-fn find_ipxe(ctx: &Context, config: &ConfigRef) -> Option<Arc<IpxeBootConfig>> {
-    ctx.view.ipxe.named(Some(&config.namespace), &config.name)
-}
-
-fn find_http(ctx: &Context, config: &ConfigRef) -> Option<Arc<HttpBootConfig>> {
-    ctx.view.http.named(Some(&config.namespace), &config.name)
-}
-
-/// Name and UID of the ServerBootConfiguration that an object belongs to.
-pub fn owner(meta: &ObjectMeta) -> Option<(&str, &str)> {
-    let owners = meta.owner_references.as_deref().unwrap_or_default();
-    let is_ours = |kind: &str, version: &str| {
-        kind == ServerBootConfiguration::kind(&())
-            && version.split('/').next() == Some(&*ServerBootConfiguration::group(&()))
-    };
-    let owner = owners.iter().find(|owner| is_ours(&owner.kind, &owner.api_version))?;
-    Some((&owner.name, &owner.uid))
 }

@@ -11,10 +11,11 @@ use kube::{
     core::NamespaceResourceScope,
     runtime::events::{EventType, Recorder},
 };
-use metal_core::{boot::configuration::Modes, capability::Key};
+use metal_core::{boot::configuration::Modes, capability};
 use metal_image::Resolver;
 use metal_runtime::{
     Deferred, Writer,
+    controller::Key,
     index::Index,
     report::{Chain, event},
 };
@@ -54,10 +55,15 @@ impl ConfigRef {
     pub fn new(kind: Kind, (namespace, name): Named) -> Self {
         Self { kind, namespace, name }
     }
+}
 
-    /// Namespace and name.
-    pub fn named(&self) -> Named {
-        (self.namespace.clone(), self.name.clone())
+impl Key for ConfigRef {
+    fn namespace(&self) -> Option<&str> {
+        Some(&self.namespace)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -84,24 +90,24 @@ pub struct Context {
     /// Where machines reach this process.
     pub urls: Urls,
     /// Key of the tokens in links to UKIs, once it is known: no pass begins before that.
-    pub key: Deferred<Key>,
+    pub key: Deferred<capability::Key>,
 }
 
 impl Context {
     /// Writes objects of one namespace that are in this index, as `manager`.
-    pub(crate) fn writer<'a, K, Key>(
+    pub(crate) fn writer<'a, K, IndexKey>(
         &self,
-        index: &'a Index<K, Key>,
+        index: &'a Index<K, IndexKey>,
         namespace: &str,
         manager: &'a str,
-    ) -> Writer<'a, K, Key>
+    ) -> Writer<'a, K, IndexKey>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + DeserializeOwned
             + Serialize
             + Debug,
-        Key: Eq + Hash,
+        IndexKey: Eq + Hash,
     {
         Writer::new(Api::namespaced(self.client.clone(), namespace), index, manager)
     }

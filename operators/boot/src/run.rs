@@ -90,7 +90,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let state = Arc::new(state(&args, &ctx, store.clone(), &queues, answers));
     let router = router(state);
 
-    let record = recording.drive(4, Recording(Arc::clone(&ctx)));
+    let record = recording.drive(4, Recording::new(&ctx));
     let serve = serve([boot, image], https, &router, &store, &shutdown, &downloads);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let (relist, is_elected) = (Relist::default(), candidate.is_some());
@@ -171,7 +171,7 @@ async fn controllers(
     let concurrency = args.max_concurrent_reconciles;
     let configurations = Configurations(Arc::clone(ctx));
     let configurations = queues.configurations.drive(concurrency, configurations);
-    let configs = queues.configs.drive(concurrency, Configs(Arc::clone(ctx)));
+    let configs = queues.configs.drive(concurrency, Configs::new(ctx));
     let is_on = ctx.modes.pxe || ctx.modes.http;
     let configurations = async {
         if is_on {

@@ -31,7 +31,7 @@ async fn what_was_made_by_hand_becomes_ready_in_one_write() {
     );
 
     cluster.take();
-    assert_eq!(pass(&ctx, reference("hand")).await.unwrap(), Next::After(RESYNC));
+    assert_eq!(pass(&ctx, reference("hand")).await.unwrap(), Next::Rested(Duration::from_hours(1)));
     assert_eq!(cluster.take(), [""; 0], "no watch has shown it, and it is not written again");
 }
 
@@ -84,7 +84,7 @@ async fn script_and_ignition_of_one_boot_are_one_write() {
     config.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
     let ctx = seeing(&cluster, config).await;
-    assert!(matches!(pass(&ctx, reference("claim")).await.unwrap(), Next::After(_)));
+    assert!(matches!(pass(&ctx, reference("claim")).await.unwrap(), Next::Rested(_)));
     assert_eq!(cluster.take(), [""; 0], "its boot is about to begin");
 
     ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Script);
@@ -134,6 +134,17 @@ async fn an_object_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
+async fn an_object_on_its_way_out_is_left_alone() {
+    let cluster = Cluster::default();
+    let mut config = ipxe("claim");
+    config.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
+    let ctx = seeing(&cluster, config).await;
+    assert_eq!(pass(&ctx, reference("claim")).await.unwrap(), Next::Wait);
+    assert_eq!((cluster.take(), cluster.reads()), (vec![], 0));
+}
+
+#[tokio::test]
 async fn an_object_that_goes_while_it_is_written_is_no_failure() {
     let cluster = Cluster::default();
     cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
@@ -154,11 +165,11 @@ async fn an_api_server_that_fails_is_a_failure_and_no_verdict() {
 }
 
 async fn pass(ctx: &Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
-    Configs(Arc::clone(ctx)).pass(&work(ctx), config).await
+    Configs::new(ctx).pass(&work(ctx), config).await
 }
 
 async fn record_fetches(ctx: &Arc<Context>, config: ConfigRef) -> Result<Next, Error> {
-    Recording(Arc::clone(ctx)).pass(&work(ctx), config).await
+    Recording::new(ctx).pass(&work(ctx), config).await
 }
 
 fn work(ctx: &Context) -> Work<ConfigRef> {

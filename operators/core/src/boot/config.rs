@@ -8,6 +8,7 @@ use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{BootState, condition};
+use metal_decision::Never;
 
 /// Condition: the ignition can be read by a machine.
 pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
@@ -15,6 +16,8 @@ pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
 /// How long a boot configuration of ours waits with saying that it is ready, so that the fetches
 /// of the boot it was made for go into the same write.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+/// How long nothing happens where nothing changes.
+const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 
 /// A boot configuration of either kind.
 #[derive(Clone, Debug)]
@@ -23,8 +26,6 @@ pub struct Config<'a> {
     pub generation: Option<i64>,
     /// When it was made.
     pub created: Option<Timestamp>,
-    /// Whether it is on its way out.
-    pub is_deleted: bool,
     /// Whether a ServerBootConfiguration made it, whose state is the one that counts.
     pub is_owned: bool,
     /// `status.state`.
@@ -39,9 +40,9 @@ pub struct Observation<'a> {
     /// The boot configuration.
     pub config: Config<'a>,
     /// Its ignition.
-    pub ignition: Ignition,
+    pub ignition: &'a Ignition,
     /// What is wrong with its own script, if it has one.
-    pub script: Option<Lack>,
+    pub script: Option<&'a Lack>,
     /// What was handed out here, for this object.
     pub fetched: Fetched,
     /// Now.
@@ -57,16 +58,8 @@ pub struct Fetched {
     pub ignition: bool,
 }
 
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
-    /// Write this.
-    Record(Status),
-    /// Nothing before this time has passed, unless something changes.
-    Wait(SignedDuration),
-    /// Nothing until something changes.
-    Rest,
-}
+/// What one pass is to do.
+pub type Decision = metal_decision::Decision<Status, Never>;
 
 /// A status of either kind: our part of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,22 +84,19 @@ pub fn is_news(conditions: &[Condition], fetched: Fetched) -> bool {
 /// What to do about a boot configuration.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let config = &seen.config;
-    if config.is_deleted {
-        return Decision::Rest;
-    }
     let new = next(seen);
     let old: Vec<_> = conditions_of(config.conditions);
     if config.state == Some(&new.state) && old == new.conditions {
-        return Decision::Rest;
+        return Decision::Rest(RESYNC);
     }
     let quiet = config.is_owned && config.state.is_none() && new.state == BootState::Ready;
     if quiet && seen.fetched == Fetched::default() {
         let age = config.created.map_or(PATIENCE, |created| seen.now.duration_since(created));
         if age < PATIENCE {
-            return Decision::Wait((PATIENCE - age).min(PATIENCE));
+            return Decision::Rest((PATIENCE - age).min(PATIENCE));
         }
     }
-    Decision::Record(new)
+    Decision::Record(Box::new(new))
 }
 
 fn next(seen: &Observation<'_>) -> Status {
@@ -121,8 +111,8 @@ fn next(seen: &Observation<'_>) -> Status {
     if seen.fetched.ignition && !holds(seen.config.conditions, condition::IGNITION_DATA_FETCHED) {
         set(condition::IGNITION_DATA_FETCHED, true, "IgnitionDataDelivered", "");
     }
-    let lack = match &seen.ignition {
-        Ignition::None | Ignition::Usable => seen.script.as_ref(),
+    let lack = match seen.ignition {
+        Ignition::None | Ignition::Usable => seen.script,
         Ignition::Unusable(lack) => Some(lack),
     };
     let bad = holds_not(seen.config.conditions, IGNITION_VALIDATION);
@@ -153,50 +143,52 @@ mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+    const QUIET: Decision = Decision::Rest(RESYNC);
     const NOTHING: Fetched = Fetched { script: false, ignition: false };
     const SCRIPT: Fetched = Fetched { script: true, ignition: false };
     const BOTH: Fetched = Fetched { script: true, ignition: true };
 
     #[test]
     fn what_was_made_by_hand_is_ready_at_once() {
-        let decision = decide(&seen(Ignition::Usable, None, NOTHING));
+        let decision = decide(&seen(&Ignition::Usable, None, NOTHING));
         let status = Status { state: BootState::Ready, conditions: vec![] };
-        assert_eq!(decision, Decision::Record(status.clone()));
-        assert_eq!(again(&status, Ignition::Usable, NOTHING), Decision::Rest);
+        assert_eq!(decision, Decision::Record(Box::new(status.clone())));
+        assert_eq!(again(&status, &Ignition::Usable, NOTHING), QUIET);
     }
 
     #[test]
     fn what_is_wrong_is_an_error_with_a_reason_until_it_is_put_right() {
         let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let decision = decide(&seen(Ignition::Unusable(lack.clone()), None, NOTHING));
+        let unusable = Ignition::Unusable(lack);
+        let decision = decide(&seen(&unusable, None, NOTHING));
         let Decision::Record(broken) = decision else { panic!("{decision:?}") };
         assert_eq!(broken.state, BootState::Error);
         assert_eq!(shown(&broken), ["IgnitionValidation=False/SecretNotFound: create it"]);
-        assert_eq!(again(&broken, Ignition::Unusable(lack), NOTHING), Decision::Rest);
+        assert_eq!(again(&broken, &unusable, NOTHING), QUIET);
 
-        let decision = again(&broken, Ignition::Usable, NOTHING);
+        let decision = again(&broken, &Ignition::Usable, NOTHING);
         let Decision::Record(status) = decision else { panic!("{decision:?}") };
         assert_eq!(shown(&status), ["IgnitionValidation=True/Usable: "]);
-        assert_eq!(again(&status, Ignition::Usable, NOTHING), Decision::Rest);
+        assert_eq!(again(&status, &Ignition::Usable, NOTHING), QUIET);
     }
 
     #[test]
     fn a_script_of_its_own_that_is_missing_is_an_error_too() {
         let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let decision = decide(&seen(Ignition::None, Some(lack), NOTHING));
+        let decision = decide(&seen(&Ignition::None, Some(&lack), NOTHING));
         let Decision::Record(status) = decision else { panic!("{decision:?}") };
         assert_eq!(status.state, BootState::Error);
     }
 
     #[test]
     fn a_fetch_is_recorded_once() {
-        let decision = decide(&seen(Ignition::Usable, None, SCRIPT));
+        let decision = decide(&seen(&Ignition::Usable, None, SCRIPT));
         let Decision::Record(one) = decision else { panic!("{decision:?}") };
         assert_eq!(shown(&one), ["IPXEScriptFetched=True/IPXEScriptDelivered: "]);
         assert!(!is_news(&one.conditions, SCRIPT) && is_news(&one.conditions, BOTH));
-        assert_eq!(again(&one, Ignition::Usable, SCRIPT), Decision::Rest);
+        assert_eq!(again(&one, &Ignition::Usable, SCRIPT), QUIET);
 
-        let decision = again(&one, Ignition::Usable, BOTH);
+        let decision = again(&one, &Ignition::Usable, BOTH);
         let Decision::Record(two) = decision else { panic!("{decision:?}") };
         assert_eq!(
             shown(&two),
@@ -206,20 +198,20 @@ mod tests {
             ]
         );
         assert_eq!(two.conditions[0].last_transition_time, one.conditions[0].last_transition_time);
-        assert_eq!(again(&two, Ignition::Usable, NOTHING), Decision::Rest, "elsewhere, later");
+        assert_eq!(again(&two, &Ignition::Usable, NOTHING), QUIET, "elsewhere, later");
     }
 
     #[test]
     fn what_a_configuration_made_becomes_ready_in_the_same_write_as_its_fetches() {
         let owned = |age, fetched| {
-            let mut seen = seen(Ignition::Usable, None, fetched);
+            let mut seen = seen(&Ignition::Usable, None, fetched);
             seen.config.is_owned = true;
             seen.now += SignedDuration::from_secs(age);
             decide(&seen)
         };
-        assert_eq!(owned(0, NOTHING), Decision::Wait(PATIENCE));
-        assert_eq!(owned(10, NOTHING), Decision::Wait(SignedDuration::from_secs(110)));
-        assert_eq!(owned(-99, NOTHING), Decision::Wait(PATIENCE), "clocks differ");
+        assert_eq!(owned(0, NOTHING), Decision::Rest(PATIENCE));
+        assert_eq!(owned(10, NOTHING), Decision::Rest(SignedDuration::from_secs(110)));
+        assert_eq!(owned(-99, NOTHING), Decision::Rest(PATIENCE), "clocks differ");
         for (age, fetched) in [(120, NOTHING), (0, SCRIPT)] {
             let decision = owned(age, fetched);
             assert!(matches!(decision, Decision::Record(_)), "{decision:?}");
@@ -229,23 +221,22 @@ mod tests {
     #[test]
     fn what_is_wrong_does_not_wait() {
         let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let mut seen = seen(Ignition::Unusable(lack), None, NOTHING);
+        let unusable = Ignition::Unusable(lack);
+        let mut seen = seen(&unusable, None, NOTHING);
         seen.config.is_owned = true;
         assert!(matches!(decide(&seen), Decision::Record(_)));
     }
 
     #[test]
-    fn conditions_of_others_are_left_alone_and_deleted_objects_as_well() {
+    fn conditions_of_others_are_left_alone() {
         let foreign = condition("Foreign");
-        let mut seen = seen(Ignition::Usable, None, SCRIPT);
+        let mut seen = seen(&Ignition::Usable, None, SCRIPT);
         seen.config.conditions = std::slice::from_ref(&foreign);
         let Decision::Record(status) = decide(&seen) else { panic!() };
         assert_eq!(shown(&status), ["IPXEScriptFetched=True/IPXEScriptDelivered: "]);
-        seen.config.is_deleted = true;
-        assert_eq!(decide(&seen), Decision::Rest);
     }
 
-    fn again(status: &Status, ignition: Ignition, fetched: Fetched) -> Decision {
+    fn again(status: &Status, ignition: &Ignition, fetched: Fetched) -> Decision {
         let mut seen = seen(ignition, None, fetched);
         seen.config.state = Some(&status.state);
         seen.config.conditions = &status.conditions;
@@ -269,12 +260,15 @@ mod tests {
         }
     }
 
-    fn seen(ignition: Ignition, script: Option<Lack>, fetched: Fetched) -> Observation<'static> {
+    fn seen<'a>(
+        ignition: &'a Ignition,
+        script: Option<&'a Lack>,
+        fetched: Fetched,
+    ) -> Observation<'a> {
         Observation {
             config: Config {
                 generation: Some(1),
                 created: Some(Timestamp::UNIX_EPOCH),
-                is_deleted: false,
                 is_owned: false,
                 state: None,
                 conditions: &[],

@@ -1,0 +1,135 @@
+//! What the two kinds of boot config have in common.
+
+use crate::{
+    context::Kind,
+    view::{ConfigKey, View},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
+use metal_api::{
+    BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
+    LocalObjectReference, ServerBootConfiguration,
+};
+use metal_core::boot::config::Status;
+use metal_runtime::index::Index;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// What the two kinds have in common.
+pub trait BootConfig:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// Which of the two this is.
+    const KIND: Kind;
+    /// `status`.
+    type Status: Serialize + Debug + Send + Sync;
+
+    /// Where objects of this kind are found.
+    fn index(view: &View) -> &Index<Self, ConfigKey>;
+    /// `spec.systemUUID`.
+    fn uuid(&self) -> Option<&str>;
+    /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
+    fn addresses(&self) -> &[String];
+    /// `spec.ignitionSecretRef`.
+    fn ignition(&self) -> Option<&LocalObjectReference>;
+    /// `spec.ipxeScriptSecretRef`, of the kind that has one.
+    fn script(&self) -> Option<&LocalObjectReference>;
+    /// `status.state`.
+    fn state(&self) -> Option<&BootState>;
+    /// `status.conditions`.
+    fn conditions(&self) -> &[Condition];
+    /// Our part of the status in the form of the kind.
+    fn status(status: Status) -> Self::Status;
+}
+
+impl BootConfig for IpxeBootConfig {
+    const KIND: Kind = Kind::Ipxe;
+    type Status = IpxeBootConfigStatus;
+
+    fn index(view: &View) -> &Index<Self, ConfigKey> {
+        &view.ipxe
+    }
+
+    fn uuid(&self) -> Option<&str> {
+        self.spec.system_uuid.as_deref()
+    }
+
+    fn addresses(&self) -> &[String] {
+        &self.spec.system_ips
+    }
+
+    fn ignition(&self) -> Option<&LocalObjectReference> {
+        self.spec.ignition_secret_ref.as_ref()
+    }
+
+    fn script(&self) -> Option<&LocalObjectReference> {
+        self.spec.ipxe_script_secret_ref.as_ref()
+    }
+
+    fn state(&self) -> Option<&BootState> {
+        self.status.as_ref()?.state.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn status(status: Status) -> Self::Status {
+        IpxeBootConfigStatus { state: Some(status.state), conditions: status.conditions }
+    }
+}
+
+impl BootConfig for HttpBootConfig {
+    const KIND: Kind = Kind::Http;
+    type Status = HttpBootConfigStatus;
+
+    fn index(view: &View) -> &Index<Self, ConfigKey> {
+        &view.http
+    }
+
+    fn uuid(&self) -> Option<&str> {
+        self.spec.system_uuid.as_deref()
+    }
+
+    fn addresses(&self) -> &[String] {
+        &self.spec.network_identifiers
+    }
+
+    fn ignition(&self) -> Option<&LocalObjectReference> {
+        self.spec.ignition_secret_ref.as_ref()
+    }
+
+    fn script(&self) -> Option<&LocalObjectReference> {
+        None
+    }
+
+    fn state(&self) -> Option<&BootState> {
+        self.status.as_ref()?.state.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn status(status: Status) -> Self::Status {
+        HttpBootConfigStatus { state: Some(status.state), conditions: status.conditions }
+    }
+}
+
+/// Name and UID of the ServerBootConfiguration that an object belongs to.
+pub fn owner(meta: &ObjectMeta) -> Option<(&str, &str)> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    let is_ours = |kind: &str, version: &str| {
+        kind == ServerBootConfiguration::kind(&())
+            && version.split('/').next() == Some(&*ServerBootConfiguration::group(&()))
+    };
+    let owner = owners.iter().find(|owner| is_ours(&owner.kind, &owner.api_version))?;
+    Some((&owner.name, &owner.uid))
+}
