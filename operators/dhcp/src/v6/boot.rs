@@ -1,11 +1,8 @@
 //! What a client is told about booting (RFC 5970; UEFI 2.10, section 24.7).
 
-use super::{
-    booting::ENTERPRISE,
-    request::Request,
-    wire::{Options, code},
-};
+use super::{booting::ENTERPRISE, request::Request};
 use crate::booting::{Booting, Machine};
+use metal_wire::v6::{Options, code};
 
 /// Adds to an answer what makes its receiver boot, as far as it asks for that.
 pub(super) fn add(request: &Request<'_>, reply: &mut Options) {

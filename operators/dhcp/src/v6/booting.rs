@@ -1,14 +1,12 @@
 //! What a packet says about how its sender boots, and which machine it is (RFC 5970).
 
-use super::{
-    client,
-    wire::{Options, Packet, code},
-};
+use super::client;
 use crate::{
     architecture::{self, Architecture},
     booting::{Booting, is_interface, names_ipxe},
 };
 use metal_core::boot::decision::Identity;
+use metal_wire::v6::{Options, Packet, code};
 use std::net::Ipv6Addr;
 
 /// Intel, whose number PXE clients give for theirs.

@@ -1,9 +1,9 @@
 //! Who a packet is from.
 
-use super::wire::{Packet, code};
 use crate::client::{Client, usable};
 use metal_api::MacAddr;
 use metal_core::system_uuid::identifying;
+use metal_wire::v6::{Packet, code};
 use std::net::Ipv6Addr;
 use uuid::Uuid;
 

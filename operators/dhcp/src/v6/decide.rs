@@ -6,11 +6,11 @@ mod claim;
 use super::{
     reply::Reply,
     request::{Arrival, Request, Server, Silence},
-    wire::{MessageType, Packet, code},
 };
 use crate::lease::Lease;
 use jiff::Timestamp;
 use metal_core::endpoint::Sighting;
+use metal_wire::v6::{MessageType, Packet, code};
 use std::net::Ipv6Addr;
 
 /// What to do about a packet: first apply and write down the changes, then answer.

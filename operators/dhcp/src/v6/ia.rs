@@ -1,13 +1,12 @@
-//! Identity associations and status codes (RFC 9915, sections 21.4, 21.6 and 21.13).
+//! Identity associations and status codes (RFC 9915, sections 21.4 and 21.13).
 
-use super::wire::{Options, code};
 use jiff::SignedDuration;
+use metal_wire::v6::{
+    Association, Options,
+    value::{DhcpOption, StatusCode},
+};
 use std::net::Ipv6Addr;
 
-/// How much of an identity association comes before its options: IAID, T1, T2.
-const HEADER: usize = 12;
-/// The same of an address in it, behind the address: its lifetimes.
-const LIFETIMES: usize = 8;
 /// More addresses in one association nobody has.
 const MOST_ADDRESSES: usize = 16;
 
@@ -39,25 +38,19 @@ pub(super) struct Times {
 }
 
 impl Status {
-    /// The value of the status option. The number says all that there is to say.
-    pub(super) fn value(self) -> [u8; 2] {
-        (self as u16).to_be_bytes()
+    /// Adds the status option. The number says all that there is to say.
+    pub(super) fn add_to(self, options: &mut Options) {
+        let status = (self as u16).into();
+        options.add(&DhcpOption::StatusCode(StatusCode { status, msg: String::new() }));
     }
 }
 
 impl Ia {
     /// `None` if it is malformed.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
-        let (header, rest) = value.split_first_chunk::<HEADER>()?;
-        let [id @ .., _, _, _, _, _, _, _, _] = *header;
-        let options = Options::parse(rest).ok()?;
-        let address = |value: &[u8]| {
-            let (address, rest) = value.split_first_chunk::<16>()?;
-            Options::parse(rest.get(LIFETIMES..)?).ok()?;
-            Some(Ipv6Addr::from(*address))
-        };
-        let addresses = options.all(code::IA_ADDRESS).take(MOST_ADDRESSES).map(address);
-        Some(Self { id, addresses: addresses.collect::<Option<_>>()? })
+        let association = Association::parse(value).ok()?;
+        let addresses = association.addresses().take(MOST_ADDRESSES);
+        Some(Self { id: association.id, addresses: addresses.collect::<Result<_, _>>().ok()? })
     }
 
     /// With an address to use, and `others` that are not to be used any more.
@@ -67,40 +60,30 @@ impl Ia {
         times: Times,
         others: impl Iterator<Item = Ipv6Addr>,
     ) -> Vec<u8> {
-        let mut options = Options::default();
-        options.push(code::IA_ADDRESS, lifetimes(address, times.preferred, times.valid));
-        others.for_each(|other| options.push(code::IA_ADDRESS, lifetimes(other, 0, 0)));
-        value(self.id, [times.t1, times.t2], &options)
+        let Times { t1, t2, preferred, valid } = times;
+        let mut granted = Association { t1, t2, ..empty(self.id) };
+        granted.push(address, preferred, valid);
+        others.for_each(|other| granted.push(other, 0, 0));
+        granted.value()
     }
 
     /// With what the client says to have, of which it is to use nothing.
     pub(super) fn withdrawn(&self) -> Vec<u8> {
-        let mut options = Options::default();
-        let addresses = self.addresses.iter();
-        addresses.for_each(|address| options.push(code::IA_ADDRESS, lifetimes(*address, 0, 0)));
-        value(self.id, [0; 2], &options)
+        let mut withdrawn = empty(self.id);
+        self.addresses.iter().for_each(|address| withdrawn.push(*address, 0, 0));
+        withdrawn.value()
     }
 }
 
 /// An association of addresses or prefixes, with a reason why there are none in it.
 pub(super) fn refused(id: [u8; 4], status: Status) -> Vec<u8> {
-    let mut options = Options::default();
-    options.push(code::STATUS, status.value());
-    value(id, [0; 2], &options)
+    let mut refused = empty(id);
+    status.add_to(&mut refused.options);
+    refused.value()
 }
 
-fn value(id: [u8; 4], times: [u32; 2], options: &Options) -> Vec<u8> {
-    let mut value = id.to_vec();
-    value.extend(times.into_iter().flat_map(u32::to_be_bytes));
-    options.encode(&mut value);
-    value
-}
-
-fn lifetimes(address: Ipv6Addr, preferred: u32, valid: u32) -> Vec<u8> {
-    let mut value = address.octets().to_vec();
-    value.extend(preferred.to_be_bytes());
-    value.extend(valid.to_be_bytes());
-    value
+fn empty(id: [u8; 4]) -> Association {
+    Association { id, ..Association::default() }
 }
 
 impl Times {

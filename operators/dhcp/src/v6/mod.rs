@@ -24,7 +24,6 @@ mod ia;
 mod lease;
 mod reply;
 mod request;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +32,9 @@ pub use booting::{identity, unserved};
 pub use client::{clients, mac};
 pub use decide::{Decision, decide};
 pub use lease::{leases, reconfigure};
+pub use metal_wire::v6::{Malformed, MessageType, Options, Packet, Relay, code};
 pub use reply::Reply;
 pub use request::{Arrival, Server, Silence};
-pub use wire::{Malformed, MessageType, Options, Packet, Relay, code};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV6_SERVER;

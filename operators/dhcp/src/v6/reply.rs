@@ -4,9 +4,9 @@ use super::{
     CLIENT_PORT, SERVER_PORT, boot,
     ia::{Ia, Status, refused},
     request::Request,
-    wire::{MessageType, Options, Packet, Relay, code},
 };
 use crate::booting::Booting;
+use metal_wire::v6::{MessageType, Options, Packet, Relay, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 /// How many identity associations of prefixes are answered.
@@ -52,7 +52,7 @@ pub(super) fn associations(
 /// An answer with a status.
 pub(super) fn status(request: &Request<'_>, status: Status) -> Reply {
     let mut options = head(request);
-    options.push(code::STATUS, status.value());
+    status.add_to(&mut options);
     finish(request, MessageType::Reply, options)
 }
 

@@ -1,11 +1,6 @@
 //! A packet that concerns us, and what the server knows about it.
 
-use super::{
-    booting::booting,
-    client::Sender,
-    ia::Ia,
-    wire::{MessageType, Packet, code},
-};
+use super::{booting::booting, client::Sender, ia::Ia};
 use crate::{
     booting::Booting,
     client::Client,
@@ -19,6 +14,7 @@ use crate::{
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_core::{boot::decision::Boot, macdb::MacDb};
+use metal_wire::v6::{MessageType, Packet, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 /// How many identity associations of one message are looked at.

@@ -9,11 +9,11 @@ use crate::{
         client,
         ia::{Ia, Status, Times},
         reply,
-        wire::{MessageType, code},
     },
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_core::endpoint::Sighting;
+use metal_wire::v6::{MessageType, code};
 use std::net::Ipv6Addr;
 
 /// How long an offer waits for its request. EDK2 takes 4 s.

@@ -1,0 +1,152 @@
+//! Options of a message, in their order, as bytes.
+
+use super::{Malformed, value::DhcpOption};
+use dhcproto::{Decoder, Encodable, Encoder, error::EncodeError};
+
+/// Codes of the options that we read or write (IANA "Dynamic Host Configuration Protocol for
+/// IPv6").
+pub mod code {
+    /// Client identifier.
+    pub const CLIENT_ID: u16 = 1;
+    /// Server identifier.
+    pub const SERVER_ID: u16 = 2;
+    /// Identity association of addresses.
+    pub const IA_NA: u16 = 3;
+    /// An address in an identity association.
+    pub const IA_ADDRESS: u16 = 5;
+    /// Codes that the client wants.
+    pub const OPTION_REQUEST: u16 = 6;
+    /// How long the client has been asking, in hundredths of a second.
+    pub const ELAPSED: u16 = 8;
+    /// What a relay carries.
+    pub const RELAY_MESSAGE: u16 = 9;
+    /// How a message fared.
+    pub const STATUS: u16 = 13;
+    /// The client wants an address without a REQUEST.
+    pub const RAPID_COMMIT: u16 = 14;
+    /// User class.
+    pub const USER_CLASS: u16 = 15;
+    /// Vendor class.
+    pub const VENDOR_CLASS: u16 = 16;
+    /// The relay's name for the client's link; echoed.
+    pub const INTERFACE_ID: u16 = 18;
+    /// DNS servers.
+    pub const DNS: u16 = 23;
+    /// Domains to search.
+    pub const SEARCH: u16 = 24;
+    /// Identity association of prefixes.
+    pub const IA_PD: u16 = 25;
+    /// When to ask for information again, in seconds.
+    pub const REFRESH_TIME: u16 = 32;
+    /// The relay's name for the client (RFC 4649); echoed.
+    pub const REMOTE_ID: u16 = 37;
+    /// Options that a relay wants back (RFC 4994).
+    pub const ECHO_REQUEST: u16 = 43;
+    /// NTP servers (RFC 5908).
+    pub const NTP: u16 = 56;
+    /// Boot file URL (RFC 5970).
+    pub const BOOT_FILE: u16 = 59;
+    /// Parameters of the boot file (RFC 5970).
+    pub const BOOT_PARAMETERS: u16 = 60;
+    /// Client system architectures (RFC 5970).
+    pub const ARCHITECTURE: u16 = 61;
+    /// Client network interface (RFC 5970).
+    pub const INTERFACE: u16 = 62;
+    /// The client's link-layer address, from the relay next to it (RFC 6939).
+    pub const LINK_LAYER: u16 = 79;
+    /// The longest pause between two Information-requests, in seconds.
+    pub const MAX_RETRANSMISSION: u16 = 83;
+    /// The relay wants its answer at the port that it sent from (RFC 8357); echoed.
+    pub const RELAY_PORT: u16 = 135;
+    /// Where a switch finds what to configure itself with: of SONiC, by private use.
+    pub const ZTP: u16 = 239;
+}
+
+/// Options, in their order. A code may occur several times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options(Vec<(u16, Vec<u8>)>);
+
+impl Options {
+    /// Reads options up to the end of `data`.
+    ///
+    /// # Errors
+    ///
+    /// If the last one does not end there. Values are not looked at.
+    pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
+        Self::read(&mut Decoder::new(data))
+    }
+
+    pub(super) fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut options = Self::default();
+        while let Some((code, value)) = next(from)? {
+            options.push(code, value);
+        }
+        Ok(options)
+    }
+
+    /// The value of an option, the first one of its code.
+    pub fn get(&self, code: u16) -> Option<&[u8]> {
+        self.all(code).next()
+    }
+
+    /// The values of all options of a code.
+    pub fn all(&self, code: u16) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().filter(move |(other, _)| *other == code).map(|(_, value)| value.as_slice())
+    }
+
+    /// Adds an option at the end.
+    pub fn push(&mut self, code: u16, value: impl Into<Vec<u8>>) {
+        self.0.push((code, value.into()));
+    }
+
+    /// Adds an option at the end, as dhcproto writes it; nothing, if that is no option.
+    pub fn add(&mut self, option: &DhcpOption) {
+        let mut bytes = Vec::new();
+        let written = option.encode(&mut Encoder::new(&mut bytes));
+        let written = written.ok().and_then(|()| Self::parse(&bytes).ok());
+        self.0.extend(written.unwrap_or_default().0);
+    }
+
+    /// Removes the options of a code.
+    pub fn remove(&mut self, code: u16) {
+        self.0.retain(|(other, _)| *other != code);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn write(&self, to: &mut Encoder<'_>) -> Result<(), EncodeError> {
+        self.0.iter().try_for_each(|(code, value)| put(to, *code, value))
+    }
+}
+
+/// So many octets as they are.
+pub(super) fn octets<const N: usize>(from: &mut Decoder<'_>) -> Result<[u8; N], Malformed> {
+    from.read().map_err(|_| Malformed::TooShort)
+}
+
+/// The next option; `None` at the end.
+pub(super) fn next<'a>(from: &mut Decoder<'a>) -> Result<Option<(u16, &'a [u8])>, Malformed> {
+    if from.buffer().is_empty() {
+        return Ok(None);
+    }
+    let code = from.read_u16().map_err(|_| Malformed::TooShort)?;
+    let len = from.read_u16().map_err(|_| Malformed::Truncated(code))?;
+    let value = from.read_slice(len.into()).map_err(|_| Malformed::Truncated(code))?;
+    Ok(Some((code, value)))
+}
+
+/// Writes an option, unless it is longer than an option can be.
+pub(super) fn put(to: &mut Encoder<'_>, code: u16, value: &[u8]) -> Result<(), EncodeError> {
+    let Ok(len) = u16::try_from(value.len()) else { return Ok(()) };
+    to.write_u16(code)?;
+    to.write_u16(len)?;
+    to.write_slice(value)
+}
