@@ -5,7 +5,7 @@ use nix::{errno::Errno, ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
 /// Addresses by interface name.
-pub type Addresses = BTreeMap<String, Vec<IpAddr>>;
+pub(crate) type Addresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// The addresses could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub trait Kernel: Debug + Send + Sync {
 
 /// The kernel that runs this process.
 #[derive(Debug)]
-pub struct Running;
+pub(crate) struct Running;
 
 impl Kernel for Running {
     fn addresses(&self) -> Result<Addresses, NoAddresses> {
@@ -56,7 +56,7 @@ impl Kernel for Running {
 
 /// No kernel: the tree was captured elsewhere.
 #[derive(Debug)]
-pub struct Captured;
+pub(crate) struct Captured;
 
 impl Kernel for Captured {
     fn addresses(&self) -> Result<Addresses, NoAddresses> {

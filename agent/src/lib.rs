@@ -8,16 +8,16 @@
 pub mod agent;
 pub mod args;
 pub mod init;
-pub mod kernel;
+mod kernel;
 pub mod lldp;
-pub mod netlink;
-pub mod pci_ids;
-pub mod probe;
+mod netlink;
+mod pci_ids;
+mod probe;
 #[cfg(test)]
 mod reference;
-pub mod registry;
-pub mod root;
-pub mod smbios;
+mod registry;
+mod root;
+mod smbios;
 
 #[cfg(test)]
 mod fixture;

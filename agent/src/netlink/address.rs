@@ -25,7 +25,7 @@ const UNICAST: u8 = 1;
 
 /// An address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// Index of the link.
     pub index: u32,
     /// The address.
@@ -35,18 +35,18 @@ pub struct Address {
 }
 
 /// Gives a link an address; it may have it already.
-pub fn add_address(address: Address) -> Result<(), NetlinkError> {
+pub(crate) fn add_address(address: Address) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.replace(NEW_ADDRESS, &address.message())
 }
 
 /// Takes an address from a link, with the routes that need it.
-pub fn remove_address(address: Address) -> Result<(), NetlinkError> {
+pub(crate) fn remove_address(address: Address) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(REMOVE_ADDRESS, &address.message()).map(drop)
 }
 
 /// Sends what is for other networks to `gateway`. Of several links the one with the lower index
 /// is preferred.
-pub fn add_default_route(index: u32, gateway: Ipv4Addr) -> Result<(), NetlinkError> {
+pub(crate) fn add_default_route(index: u32, gateway: Ipv4Addr) -> Result<(), NetlinkError> {
     let header = [INET, 0, 0, 0, MAIN_TABLE, FROM_DHCP, UNIVERSE, UNICAST, 0, 0, 0, 0];
     let route = [
         header.to_vec(),

@@ -36,13 +36,13 @@ pub(super) fn permanent_address(
 /// A link passes LLDP's group address up only if somebody asked for it. Asking for the one
 /// address needs an unsafe call, so all of them are asked for.
 #[derive(Debug, Default)]
-pub struct AllMulticast {
+pub(crate) struct AllMulticast {
     changed: BTreeSet<u32>,
 }
 
 impl AllMulticast {
     /// Sees to it that a link receives every multicast, once.
-    pub fn enable(&mut self, index: u32) -> Result<(), NetlinkError> {
+    pub(crate) fn enable(&mut self, index: u32) -> Result<(), NetlinkError> {
         if !self.changed.contains(&index) {
             set(index, ALL_MULTICAST)?;
             self.changed.insert(index);
@@ -66,6 +66,6 @@ fn set(index: u32, flags: u32) -> Result<(), NetlinkError> {
 }
 
 /// Switches a link on; whether it has a carrier is seen some time later.
-pub fn set_up(index: u32) -> Result<(), NetlinkError> {
+pub(crate) fn set_up(index: u32) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, UP, UP)).map(drop)
 }

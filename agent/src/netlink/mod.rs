@@ -12,10 +12,10 @@ mod link;
 mod message;
 mod socket;
 
-pub use address::{Address, add_address, add_default_route, remove_address};
-pub use ethtool::LinkModes;
-pub use link::{AllMulticast, set_up};
-pub use socket::NetlinkError;
+pub(crate) use address::{Address, add_address, add_default_route, remove_address};
+pub(crate) use ethtool::LinkModes;
+pub(crate) use link::{AllMulticast, set_up};
+pub(crate) use socket::NetlinkError;
 
 use generic::Generic;
 use socket::Netlink;
@@ -39,7 +39,11 @@ pub struct LinkFacts {
 ///
 /// Old kernels and simple drivers lack some families. That is an ordinary answer, so only an
 /// unusable socket is an error.
-pub fn link_facts(name: &str, index: u32, pci: Option<&str>) -> Result<LinkFacts, NetlinkError> {
+pub(crate) fn link_facts(
+    name: &str,
+    index: u32,
+    pci: Option<&str>,
+) -> Result<LinkFacts, NetlinkError> {
     let permanent_address = link::permanent_address(&mut Netlink::open(ROUTE)?, index).ok();
     let mut generic = Generic::new(Netlink::open(GENERIC)?);
     Ok(LinkFacts {

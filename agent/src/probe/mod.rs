@@ -13,7 +13,7 @@ mod smbios;
 mod storage;
 mod sysfs;
 
-pub use notes::Notes;
+pub(crate) use notes::Notes;
 
 use crate::{kernel::Kernel, pci_ids::PciIds, root::Root};
 use metal_api::inventory::{Failure, Report};
@@ -42,7 +42,7 @@ impl Machine {
 }
 
 /// Runs every collector. Neighbors and the timestamp are left to the caller.
-pub async fn collect(machine: &Arc<Machine>) -> Report {
+pub(crate) async fn collect(machine: &Arc<Machine>) -> Report {
     let (firmware, cpu, memory, storage, network, nics, pci, numa, boot) = tokio::join!(
         run("smbios", machine, smbios::collect),
         run("cpu", machine, cpu::collect),

@@ -9,28 +9,28 @@ const LIMIT: usize = 16;
 
 /// The failures of one collector.
 #[derive(Debug, Default)]
-pub struct Notes(Vec<String>);
+pub(crate) struct Notes(Vec<String>);
 
 impl Notes {
     /// One failure.
-    pub fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(vec![text.to_owned()])
     }
 
     /// Notes an error and goes on without the value.
-    pub fn ok<T, E: Error>(&mut self, result: Result<T, E>) -> Option<T> {
+    pub(crate) fn ok<T, E: Error>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.note(Chain(&error).to_string())).ok()
     }
 
     /// Notes a failure.
-    pub fn note(&mut self, text: String) {
+    pub(crate) fn note(&mut self, text: String) {
         if self.0.len() < LIMIT && !self.0.contains(&text) {
             self.0.push(text);
         }
     }
 
     /// The failures under the collector's name.
-    pub fn into_failures(self, collector: &str) -> Vec<Failure> {
+    pub(crate) fn into_failures(self, collector: &str) -> Vec<Failure> {
         let failure = |message: String| Failure {
             collector: collector.to_owned(),
             message,

@@ -4,6 +4,6 @@ mod client;
 mod tls;
 mod url;
 
-pub use client::{Client, RequestError};
-pub use tls::TlsError;
-pub use url::{InvalidUrl, RegistryUrl};
+pub(crate) use client::{Client, RequestError};
+pub(crate) use tls::TlsError;
+pub(crate) use url::{InvalidUrl, RegistryUrl};

@@ -4,7 +4,7 @@ use super::Structure;
 
 /// BIOS information (type 0).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bios {
+pub(crate) struct Bios {
     /// Who made the firmware.
     pub vendor: String,
     /// Its version.
@@ -15,7 +15,7 @@ pub struct Bios {
 
 /// System information (type 1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct System {
+pub(crate) struct System {
     /// Manufacturer.
     pub manufacturer: String,
     /// Product name.
@@ -34,7 +34,7 @@ pub struct System {
 
 /// Baseboard information (type 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Board {
+pub(crate) struct Board {
     /// Manufacturer.
     pub manufacturer: String,
     /// Product.
@@ -49,7 +49,7 @@ pub struct Board {
 
 /// A populated processor socket (type 4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Processor {
+pub(crate) struct Processor {
     /// Name of the socket.
     pub socket: String,
     /// Manufacturer.
@@ -66,7 +66,7 @@ pub struct Processor {
 
 /// A populated memory slot (type 17).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Capacity in bytes.
     pub size: i64,
     /// Number of the device set, empty if none.
@@ -99,7 +99,7 @@ pub struct Memory {
 
 impl Bios {
     /// The first type 0 structure.
-    pub fn find(structures: &[Structure<'_>]) -> Option<Self> {
+    pub(crate) fn find(structures: &[Structure<'_>]) -> Option<Self> {
         structures.iter().find(|structure| structure.kind == 0).map(|structure| Self {
             vendor: structure.string(4),
             version: structure.string(5),
@@ -110,7 +110,7 @@ impl Bios {
 
 impl System {
     /// The first type 1 structure of a table of this version.
-    pub fn find(structures: &[Structure<'_>], version: (u8, u8)) -> Option<Self> {
+    pub(crate) fn find(structures: &[Structure<'_>], version: (u8, u8)) -> Option<Self> {
         structures.iter().find(|structure| structure.kind == 1).map(|structure| Self {
             manufacturer: structure.string(4),
             product_name: structure.string(5),
@@ -142,7 +142,7 @@ fn uuid(structure: &Structure<'_>, version: (u8, u8)) -> Option<String> {
 
 impl Board {
     /// The first type 2 structure.
-    pub fn find(structures: &[Structure<'_>]) -> Option<Self> {
+    pub(crate) fn find(structures: &[Structure<'_>]) -> Option<Self> {
         structures.iter().find(|structure| structure.kind == 2).map(|structure| Self {
             manufacturer: structure.string(4),
             product: structure.string(5),
@@ -155,7 +155,7 @@ impl Board {
 
 impl Processor {
     /// Every populated socket, in the order of the table.
-    pub fn find_all(structures: &[Structure<'_>]) -> Vec<Self> {
+    pub(crate) fn find_all(structures: &[Structure<'_>]) -> Vec<Self> {
         let populated = |structure: &&Structure<'_>| {
             structure.kind == 4 && structure.u8(0x18).is_none_or(|status| status & 0x40 != 0)
         };
@@ -181,7 +181,7 @@ impl Processor {
 
 impl Memory {
     /// Every populated slot, in the order of the table.
-    pub fn find_all(structures: &[Structure<'_>]) -> Vec<Self> {
+    pub(crate) fn find_all(structures: &[Structure<'_>]) -> Vec<Self> {
         let slots = structures.iter().filter(|structure| structure.kind == 17);
         slots.map(Self::decode).filter(|memory| memory.size > 0).collect()
     }

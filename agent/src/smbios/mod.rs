@@ -5,14 +5,14 @@
 
 mod decode;
 
-pub use decode::{Bios, Board, Memory, Processor, System};
+pub(crate) use decode::{Bios, Board, Memory, Processor, System};
 
 /// The end-of-table structure.
 const END: u8 = 127;
 
 /// What the entry point says about the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryPoint {
+pub(crate) struct EntryPoint {
     /// Major and minor version of the specification that the firmware followed.
     pub version: (u8, u8),
     /// Upper limit of the table's length in bytes.
@@ -21,7 +21,7 @@ pub struct EntryPoint {
 
 /// The tables are not usable, or only in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     /// No entry point form that the specification knows.
     #[error("smbios entry point has no known anchor")]
     Anchor,
@@ -35,7 +35,7 @@ pub enum Malformed {
 
 impl EntryPoint {
     /// Reads a 64-bit (`_SM3_`), 32-bit (`_SM_`) or legacy (`_DMI_`) entry point (section 5.2).
-    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let (size, version, length) = if bytes.starts_with(b"_SM3_") {
             (at(bytes, 6)?, (at(bytes, 7)?, at(bytes, 8)?), number(bytes, 12, 4)?)
         } else if bytes.starts_with(b"_SM_") {
@@ -65,7 +65,7 @@ fn number(bytes: &[u8], offset: usize, width: usize) -> Result<usize, Malformed>
 
 /// One structure: its formatted area, header included, and its strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure<'a> {
+pub(crate) struct Structure<'a> {
     /// Type of the structure.
     pub kind: u8,
     formatted: &'a [u8],
@@ -95,7 +95,7 @@ impl Structure<'_> {
 }
 
 /// The structures of a table in their order, and what stopped the reader before its end.
-pub fn structures(table: &[u8], limit: usize) -> (Vec<Structure<'_>>, Option<Malformed>) {
+pub(crate) fn structures(table: &[u8], limit: usize) -> (Vec<Structure<'_>>, Option<Malformed>) {
     let table = &table[..limit.min(table.len())];
     let (mut found, mut offset) = (Vec::new(), 0);
     while offset < table.len() {

@@ -7,10 +7,10 @@ mod kind;
 #[cfg(test)]
 mod tests;
 
-pub use kind::{BootConfig, owner};
+pub(crate) use kind::{BootConfig, owner};
 
 use crate::{
-    Error, Next, Work,
+    Error,
     context::{ConfigRef, Context, Kind, MANAGER, named},
     view::{self, ConfigKey},
 };
@@ -26,6 +26,7 @@ use metal_runtime::{
     controller::{self, Controller, Pass},
     index::Index,
     report::Failure,
+    work::{Next, Work},
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -33,14 +34,14 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 const UNRECORDED: Duration = Duration::from_secs(5);
 
 /// The controllers of both kinds, which share a queue.
-pub struct Configs {
+pub(crate) struct Configs {
     ipxe: OfKind<IpxeBootConfig>,
     http: OfKind<HttpBootConfig>,
 }
 
 impl Configs {
     /// Those of both kinds.
-    pub fn new(ctx: &Arc<Context>) -> Self {
+    pub(crate) fn new(ctx: &Arc<Context>) -> Self {
         Self { ipxe: OfKind::new(ctx), http: OfKind::new(ctx) }
     }
 }
@@ -65,14 +66,14 @@ impl Pass for Configs {
 }
 
 /// As [`Configs`], for what this replica has handed out: forgets what is recorded.
-pub struct Recording {
+pub(crate) struct Recording {
     ctx: Arc<Context>,
     configs: Configs,
 }
 
 impl Recording {
     /// Records what is noted in this context.
-    pub fn new(ctx: &Arc<Context>) -> Self {
+    pub(crate) fn new(ctx: &Arc<Context>) -> Self {
         Self { ctx: Arc::clone(ctx), configs: Configs::new(ctx) }
     }
 

@@ -7,7 +7,7 @@ mod observe;
 mod tests;
 
 use crate::{
-    Error, Next,
+    Error,
     context::{Context, Named},
     view::ConfigurationKey,
 };
@@ -15,15 +15,15 @@ use jiff::Timestamp;
 use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_core::boot::configuration::{Decision, Step, decide, outdated};
 use metal_decision::Never;
-use metal_runtime::{controller::Controller, index::Index, report::Failure};
+use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use observe::Seen;
 use std::sync::Arc;
 
 /// The controller.
-pub struct Configurations(pub Arc<Context>);
+pub(crate) struct Configurations(pub Arc<Context>);
 
 /// What a pass knows.
-pub enum Facts {
+pub(crate) enum Facts {
     /// This is to be done before anything is looked at.
     Outdated(Decision),
     /// Everything was looked at.

@@ -23,16 +23,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 /// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
-pub const MANAGER: &str = "boot.ironcore.dev/controller-manager";
+pub(crate) const MANAGER: &str = "boot.ironcore.dev/controller-manager";
 /// Field manager of `HTTPBootConfig`s: the peer's.
-pub const HTTP_MANAGER: &str = "server-boot-controller";
+pub(crate) const HTTP_MANAGER: &str = "server-boot-controller";
 
 /// Namespace and name.
-pub type Named = (String, String);
+pub(crate) type Named = (String, String);
 
 /// A kind of boot config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `IPXEBootConfig`.
     Ipxe,
     /// `HTTPBootConfig`.
@@ -41,7 +41,7 @@ pub enum Kind {
 
 /// A boot config, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConfigRef {
+pub(crate) struct ConfigRef {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace.
@@ -52,7 +52,7 @@ pub struct ConfigRef {
 
 impl ConfigRef {
     /// Refers to the boot config of this kind and name.
-    pub fn new(kind: Kind, (namespace, name): Named) -> Self {
+    pub(crate) fn new(kind: Kind, (namespace, name): Named) -> Self {
         Self { kind, namespace, name }
     }
 }
@@ -68,7 +68,7 @@ impl Key for ConfigRef {
 }
 
 /// What every pass may use.
-pub struct Context {
+pub(crate) struct Context {
     /// The API server.
     pub client: Client,
     /// What is known of the cluster.
@@ -113,7 +113,12 @@ impl Context {
     }
 
     /// Publishes a warning; best effort, because the status is the record.
-    pub async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+    pub(crate) async fn warn<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        reason: &str,
+        note: &str,
+    ) {
         let event = event(EventType::Warning, reason, "Validate", note);
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::warn!(error = %Chain(&error), "event not published");

@@ -19,13 +19,13 @@ use tokio::time::Instant;
 const MAX_FETCHERS: usize = 1 << 16;
 
 /// What one of so many replicas may give out of `limit`; 0 is no limit, and stays none.
-pub fn share(limit: u32, replicas: NonZeroU32) -> u32 {
+pub(crate) fn share(limit: u32, replicas: NonZeroU32) -> u32 {
     if limit == 0 { 0 } else { (limit / replicas).max(1) }
 }
 
 /// Counts what is given out per boot, token and address, within a window of time: nobody uses up
 /// what another one has.
-pub struct FetchLimit {
+pub(crate) struct FetchLimit {
     limit: u32,
     window: Duration,
     /// Tokens are secrets, and kept nowhere.
@@ -35,13 +35,13 @@ pub struct FetchLimit {
 
 impl FetchLimit {
     /// Lets `limit` fetches pass in `window`; 0 lets all pass.
-    pub fn new(limit: u32, window: Duration) -> Self {
+    pub(crate) fn new(limit: u32, window: Duration) -> Self {
         Self { limit, window, hasher: RandomState::new(), fetchers: Mutex::default() }
     }
 
     /// Whether one more fetch for `boot` may pass, which counts; with this token, if with any, and
     /// from this address, if it is known.
-    pub fn admits(&self, boot: &str, token: Option<&str>, address: Option<IpAddr>) -> bool {
+    pub(crate) fn admits(&self, boot: &str, token: Option<&str>, address: Option<IpAddr>) -> bool {
         if self.limit == 0 {
             return true;
         }

@@ -19,7 +19,7 @@ const MAX_NOTED: usize = 1 << 16;
 
 /// What was handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// An iPXE script.
     Script,
     /// The ignition.
@@ -28,7 +28,7 @@ pub enum Part {
 
 /// What is to be recorded, by boot config. An object that was made again is another one.
 #[derive(Debug, Default)]
-pub struct Fetches {
+pub(crate) struct Fetches {
     noted: Mutex<HashMap<ConfigRef, (String, Fetched)>>,
     /// Boot configs with something to record.
     pub queue: Queue<ConfigRef>,
@@ -36,7 +36,7 @@ pub struct Fetches {
 
 impl Fetches {
     /// Notes that a machine got `part`.
-    pub fn note(&self, config: &ConfigRef, uid: &str, part: Part) {
+    pub(crate) fn note(&self, config: &ConfigRef, uid: &str, part: Part) {
         let mut noted = self.noted();
         if noted.len() >= MAX_NOTED && !noted.contains_key(config) {
             return;
@@ -60,14 +60,14 @@ impl Fetches {
     }
 
     /// What is to be recorded of this object.
-    pub fn of(&self, config: &ConfigRef, uid: Option<&str>) -> Fetched {
+    pub(crate) fn of(&self, config: &ConfigRef, uid: Option<&str>) -> Fetched {
         let noted = self.noted();
         let fetched = noted.get(config).filter(|(of, _)| Some(of.as_str()) == uid);
         fetched.map(|(_, fetched)| *fetched).unwrap_or_default()
     }
 
     /// All of it is recorded, or the object is gone.
-    pub fn forget(&self, config: &ConfigRef) {
+    pub(crate) fn forget(&self, config: &ConfigRef) {
         self.noted().remove(config);
     }
 

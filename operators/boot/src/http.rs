@@ -15,8 +15,7 @@ mod refused;
 #[cfg(test)]
 mod tests;
 
-pub use identity::Peer;
-pub use refused::RefusalLog;
+pub(crate) use refused::RefusalLog;
 
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
@@ -47,7 +46,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// What the handlers share.
-pub struct AppState {
+pub(crate) struct AppState {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// Secrets of boots.
@@ -92,7 +91,7 @@ pub struct AppState {
 
 /// What machines get by UEFI HTTP boot that no boot config is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DefaultUki {
+pub(crate) enum DefaultUki {
     /// Nothing.
     None,
     /// What is at this URL.
@@ -103,20 +102,20 @@ pub enum DefaultUki {
 
 /// How long it may take until we know of a lease that netboot has just given. Less than firmware
 /// waits for an answer (5 s).
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// How often we look in that time.
 const LOOKS: u32 = 3;
 
 /// Labels of [`AppState::answers`]; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Answer {
+pub(crate) struct Answer {
     endpoint: &'static str,
     status: u16,
     reason: &'static str,
 }
 
 /// Every route.
-pub fn router(state: Arc<AppState>) -> Router {
+pub(crate) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/ipxe", get(|| async { moved("/ipxe/".to_owned()) }))
         .route("/ipxe/", get(ipxe::chain))

@@ -25,10 +25,10 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
-pub use folder::Folder;
+pub(crate) use folder::Folder;
 pub(crate) use gather::{http_blobs, ipxe_blobs};
-pub use keeper::{Keeper, Written};
-pub use restore::Restore;
+pub(crate) use keeper::{Keeper, Written};
+pub(crate) use restore::Restore;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -72,7 +72,7 @@ struct KeptSecret {
 
 /// What is served while nothing is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serving {
+pub(crate) enum Serving {
     /// This many kept boots.
     Boots(usize),
     /// The images of this many kept boots, as there is no key.
@@ -81,11 +81,11 @@ pub enum Serving {
 
 /// What is served while nothing is listed, if anything is.
 #[derive(Debug, Default)]
-pub struct Served(Mutex<Option<Serving>>);
+pub(crate) struct Served(Mutex<Option<Serving>>);
 
 impl Served {
     /// It.
-    pub fn get(&self) -> Option<Serving> {
+    pub(crate) fn get(&self) -> Option<Serving> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +96,7 @@ impl Served {
 
 /// What is counted.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     kept: Gauge,
     served: Gauge,
     unusable: Family<Label, Counter>,
@@ -110,7 +110,7 @@ struct Label {
 
 impl Metrics {
     /// Counts for `registry`.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let it = Self::default();
         let what = "Boots that are kept for a start without the API server";
         registry.register("kept_boots", what, it.kept.clone());
@@ -130,7 +130,7 @@ impl Metrics {
 /// # Errors
 ///
 /// If the kernel does not say.
-pub fn start_of_machine() -> io::Result<String> {
+pub(crate) fn start_of_machine() -> io::Result<String> {
     fs::read_to_string(START).map(|text| text.trim().to_owned())
 }
 

@@ -34,7 +34,7 @@ const AGAIN: Duration = Duration::from_mins(5);
 
 /// The leases.
 #[derive(Debug, Default)]
-pub struct Leases {
+pub(crate) struct Leases {
     table: RwLock<Table>,
     is_settled: AtomicBool,
     /// The API server has said which there are.
@@ -50,12 +50,12 @@ struct Table {
 
 impl Leases {
     /// The addresses that a client has at this time.
-    pub fn of(&self, mac: MacAddr, now: Timestamp) -> Vec<IpAddr> {
+    pub(crate) fn of(&self, mac: MacAddr, now: Timestamp) -> Vec<IpAddr> {
         self.places_of(mac, now).into_iter().map(|place| place.address).collect()
     }
 
     /// Where a client is at this time.
-    pub fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
+    pub(crate) fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
@@ -63,7 +63,7 @@ impl Leases {
     }
 
     /// Takes these for all there are, until the API server says which there are.
-    pub fn presume(&self, places: impl IntoIterator<Item = Place>) {
+    pub(crate) fn presume(&self, places: impl IntoIterator<Item = Place>) {
         let mut next = Table::default();
         for place in places {
             next.insert(place);
@@ -76,23 +76,23 @@ impl Leases {
     }
 
     /// Who has an address at this time.
-    pub fn holder(&self, address: IpAddr, now: Timestamp) -> Option<MacAddr> {
+    pub(crate) fn holder(&self, address: IpAddr, now: Timestamp) -> Option<MacAddr> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         table.by_address.get(&address).filter(|place| now < place.until).map(|place| place.mac)
     }
 
     /// Whether it is known what leases there are, or that nothing will be known of them soon.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Relaxed)
     }
 
     /// Nobody waits for them any more.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.is_settled.store(true, Ordering::Relaxed);
     }
 
     /// Follows them for ever.
-    pub async fn follow(&self, client: &Client) -> Infallible {
+    pub(crate) async fn follow(&self, client: &Client) -> Infallible {
         let follow = async {
             let mut told = None;
             loop {

@@ -9,11 +9,11 @@ use std::{
 };
 
 /// A blob of an image.
-pub type BlobRef = (Name, Digest);
+pub(crate) type BlobRef = (Name, Digest);
 
 /// Blobs that somebody names, by whoever names them.
 #[derive(Debug)]
-pub struct Live<Holder>(RwLock<Table<Holder>>);
+pub(crate) struct Live<Holder>(RwLock<Table<Holder>>);
 
 #[derive(Debug)]
 struct Table<Holder> {
@@ -29,7 +29,7 @@ impl<Holder> Default for Live<Holder> {
 
 impl<Holder: Eq + Hash> Live<Holder> {
     /// From now on `holder` names these blobs and no others.
-    pub fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
+    pub(crate) fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if table.by_holder.get(&holder).is_some_and(|old| *old == blobs) {
             return;
@@ -53,18 +53,18 @@ impl<Holder: Eq + Hash> Live<Holder> {
     }
 
     /// Whether anybody names this blob.
-    pub fn contains(&self, blob: &BlobRef) -> bool {
+    pub(crate) fn contains(&self, blob: &BlobRef) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).counts.contains_key(blob)
     }
 }
 
 /// The blobs that these URLs name.
-pub fn blobs<'a>(urls: impl IntoIterator<Item = &'a str>) -> Vec<BlobRef> {
+pub(crate) fn blobs<'a>(urls: impl IntoIterator<Item = &'a str>) -> Vec<BlobRef> {
     urls.into_iter().filter_map(url::named).filter_map(|named| parse(&named)).collect()
 }
 
 /// Image and digest, if they are what they should be.
-pub fn parse((image, digest): &(String, String)) -> Option<BlobRef> {
+pub(crate) fn parse((image, digest): &(String, String)) -> Option<BlobRef> {
     Some((image.parse().ok()?, digest.parse().ok()?))
 }
 

@@ -1,7 +1,6 @@
 //! Puts the parts together. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
-    Work,
     args::{Args, ByUuid, Controllers, OutsideWindow, Urls},
     config::{Configs, Recording},
     configuration::Configurations,
@@ -40,6 +39,7 @@ use metal_runtime::{
     queue::Queue,
     report::Reporter,
     shared_key::SharedKey,
+    work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{future::pending, sync::Arc};

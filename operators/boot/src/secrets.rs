@@ -48,7 +48,7 @@ const MAX_BYTES: usize = 64 << 20;
 const MAX_SECRETS: usize = 4096;
 
 /// What a boot needs of a Secret.
-pub struct BootSecret {
+pub(crate) struct BootSecret {
     /// The ignition, as a machine reads it.
     pub ignition: Payload,
     /// An iPXE script.
@@ -58,7 +58,7 @@ pub struct BootSecret {
 }
 
 /// An ignition.
-pub enum Payload {
+pub(crate) enum Payload {
     /// There is none.
     Missing,
     /// This one.
@@ -68,7 +68,7 @@ pub enum Payload {
 }
 
 /// Namespace and name.
-pub type SecretKey = (String, String);
+pub(crate) type SecretKey = (String, String);
 
 type Cell = Arc<OnceCell<Option<Arc<BootSecret>>>>;
 
@@ -86,7 +86,7 @@ struct Entry {
 }
 
 /// Secrets that were asked for.
-pub struct Secrets {
+pub(crate) struct Secrets {
     client: Client,
     kept: Mutex<HashMap<SecretKey, Entry>>,
     is_watched: AtomicBool,
@@ -94,13 +94,13 @@ pub struct Secrets {
 
 impl Secrets {
     /// Nothing yet.
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client, kept: Mutex::default(), is_watched: AtomicBool::new(true) }
     }
 
     /// Whether somebody tells of each change from now on ([`Self::forget_unless`]); returns whether
     /// somebody did until now.
-    pub fn set_watched(&self, is_watched: bool) -> bool {
+    pub(crate) fn set_watched(&self, is_watched: bool) -> bool {
         self.is_watched.swap(is_watched, Ordering::Relaxed)
     }
 
@@ -110,7 +110,7 @@ impl Secrets {
     /// # Errors
     ///
     /// Those of the API server.
-    pub async fn get(
+    pub(crate) async fn get(
         &self,
         namespace: &str,
         name: &str,
@@ -129,7 +129,7 @@ impl Secrets {
 
     /// A Secret as an earlier process has read it: a machine gets that while the API server is
     /// silent.
-    pub fn presume(&self, key: SecretKey, secret: BootSecret) {
+    pub(crate) fn presume(&self, key: SecretKey, secret: BootSecret) {
         let now = Instant::now();
         let mut kept = self.kept();
         if !kept.contains_key(&key) {
@@ -140,17 +140,12 @@ impl Secrets {
     }
 
     /// Forgets what an earlier process has read.
-    pub fn forget_presumed(&self) {
+    pub(crate) fn forget_presumed(&self) {
         self.kept().retain(|_, entry| !entry.is_presumed);
     }
 
-    /// Forgets a Secret that has changed.
-    pub fn forget(&self, key: &SecretKey) {
-        self.kept().remove(key);
-    }
-
     /// Forgets a Secret unless this version of it was read.
-    pub fn forget_unless(&self, key: &SecretKey, version: Option<&str>) {
+    pub(crate) fn forget_unless(&self, key: &SecretKey, version: Option<&str>) {
         let mut kept = self.kept();
         let known = kept.get(key).and_then(|entry| entry.secret()?.version.clone());
         if version.is_none() || known.as_deref() != version {
@@ -163,7 +158,7 @@ impl Secrets {
     /// # Errors
     ///
     /// Those of the API server.
-    pub async fn ignition(
+    pub(crate) async fn ignition(
         &self,
         namespace: &str,
         name: Option<&str>,
@@ -190,7 +185,7 @@ impl Secrets {
     /// # Errors
     ///
     /// Those of the API server.
-    pub async fn script(
+    pub(crate) async fn script(
         &self,
         namespace: &str,
         name: Option<&str>,
@@ -291,7 +286,7 @@ impl Entry {
 
 impl BootSecret {
     /// As it was kept: maybe by a version that took more than this one.
-    pub fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
+    pub(crate) fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
         let ignition = ignition.map_or(Payload::Missing, Payload::of);
         Self { ignition, script, version: None }
     }

@@ -19,7 +19,7 @@ use std::{net::IpAddr, sync::Arc};
 
 /// How a boot config is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ConfigKey {
+pub(crate) enum ConfigKey {
     /// By system UUID, in the form of [`canonical_uuid`].
     Uuid(String),
     /// By an address of the machine, in the form of [`canonical_address`].
@@ -32,7 +32,7 @@ pub enum ConfigKey {
 
 /// How a server is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ServerKey {
+pub(crate) enum ServerKey {
     /// By system UUID, in lower case.
     Uuid(String),
     /// By the MAC address of an interface.
@@ -41,7 +41,7 @@ pub enum ServerKey {
 
 /// How a ServerBootConfiguration is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ConfigurationKey {
+pub(crate) enum ConfigurationKey {
     /// By the name of its server.
     Server(String),
     /// By namespace and name of its Secret.
@@ -52,7 +52,7 @@ pub enum ConfigurationKey {
 
 /// Every kind that is looked at.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// What machines get by iPXE.
     pub ipxe: Index<IpxeBootConfig, ConfigKey>,
     /// What machines get by UEFI HTTP boot.
@@ -82,7 +82,7 @@ impl Default for View {
 
 impl View {
     /// Whether every list has arrived. Until then a miss means nothing.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ipxe.is_ready()
             && self.http.is_ready()
             && self.servers.is_ready()
@@ -90,7 +90,7 @@ impl View {
     }
 
     /// All of it may be old: [`Self::listed`] waits for new lists.
-    pub fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         self.ipxe.doubt();
         self.http.doubt();
         self.servers.doubt();
@@ -98,7 +98,7 @@ impl View {
     }
 
     /// Waits for a list of every kind that came after the last doubt.
-    pub async fn listed(&self) {
+    pub(crate) async fn listed(&self) {
         self.ipxe.listed().await;
         self.http.listed().await;
         self.servers.listed().await;
@@ -107,13 +107,13 @@ impl View {
 
     /// Whether a machine may be answered: by what is listed, or by what was kept. A miss in the
     /// latter means nothing. Leases are waited for a moment only.
-    pub fn may_answer(&self) -> bool {
+    pub(crate) fn may_answer(&self) -> bool {
         (self.is_ready() && self.leases.is_settled()) || self.served.get().is_some()
     }
 
     /// Tells who waits for which list, and what is served until then; of a process that started at
     /// this time.
-    pub fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
+    pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
             let (view, waits) = (Arc::clone(self), format!("waits for the list of {kind}"));
             readiness.part(kind, move || match (is_ready(&view), view.served.get()) {
@@ -143,7 +143,7 @@ impl View {
 
     /// The boot configs for iPXE of a machine that says it has this UUID.
     /// A UUID that many boards are shipped with identifies no server.
-    pub fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
+    pub(crate) fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
         if is_placeholder_text(uuid) {
             return Vec::new();
         }
@@ -151,12 +151,12 @@ impl View {
     }
 
     /// The boot configs for UEFI HTTP boot of a machine that says it has this UUID.
-    pub fn http_of(&self, uuid: &str) -> Vec<Arc<HttpBootConfig>> {
+    pub(crate) fn http_of(&self, uuid: &str) -> Vec<Arc<HttpBootConfig>> {
         by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
     }
 
     /// The servers with the UUID of a boot config.
-    pub fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
+    pub(crate) fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
         let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
         let mut found = found.unwrap_or_default();
         identity::keep_admitted(&mut found, |server| server);
@@ -165,12 +165,12 @@ impl View {
 
     /// Whether several servers have a MAC address, as the ends of links between hosts and their BMCs
     /// may: it tells nothing of where one of them is.
-    pub fn is_shared(&self, mac: MacAddr) -> bool {
+    pub(crate) fn is_shared(&self, mac: MacAddr) -> bool {
         self.with_mac(mac) > 1
     }
 
     /// Whether one server has a MAC address.
-    pub fn is_of_a_server(&self, mac: MacAddr) -> bool {
+    pub(crate) fn is_of_a_server(&self, mac: MacAddr) -> bool {
         self.with_mac(mac) == 1
     }
 
@@ -188,18 +188,18 @@ fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
 }
 
 /// A UUID in the one form in which it is a key.
-pub fn canonical_uuid(text: &str) -> String {
+pub(crate) fn canonical_uuid(text: &str) -> String {
     identity::keys(text).next().unwrap_or_default()
 }
 
 /// An IP or MAC address in the one form in which it is a key.
-pub fn canonical_address(text: &str) -> String {
+pub(crate) fn canonical_address(text: &str) -> String {
     as_address(text).unwrap_or_else(|| text.trim().to_ascii_lowercase())
 }
 
 /// The same, if it is one. Proxies write a port behind an IP address, and then brackets around one
 /// of version 6, quotes around both (RFC 7239, section 6), and the zone of one of a link.
-pub fn as_address(text: &str) -> Option<String> {
+pub(crate) fn as_address(text: &str) -> Option<String> {
     let text = text.trim().trim_matches('"');
     if let Ok(mac) = text.parse::<MacAddr>() {
         return Some(mac.to_string());
@@ -269,13 +269,13 @@ fn secret(namespace: &str, name: &str) -> ConfigKey {
 }
 
 /// The name that a reference has; the empty one, which the schema sets, names nothing.
-pub fn named(reference: Option<&LocalObjectReference>) -> Option<&str> {
+pub(crate) fn named(reference: Option<&LocalObjectReference>) -> Option<&str> {
     reference.map(|reference| reference.name.as_str()).filter(|name| !name.is_empty())
 }
 
 /// Keeps of a server what a boot needs: its state, its boot window and its addresses. The rest of an inventory is
 /// many times as large.
-pub fn prune(server: &mut Server) {
+pub(crate) fn prune(server: &mut Server) {
     let Some(status) = server.status.take() else { return };
     let interface = |interface: NetworkInterface| NetworkInterface {
         mac_address: interface.mac_address,

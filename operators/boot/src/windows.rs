@@ -18,11 +18,11 @@ const MOST: usize = 1 << 16;
 
 /// When the window of each server opened, and when it was asked for at first.
 #[derive(Debug, Default)]
-pub struct Windows(Mutex<HashMap<String, (Timestamp, Duration)>>);
+pub(crate) struct Windows(Mutex<HashMap<String, (Timestamp, Duration)>>);
 
 impl Windows {
     /// Whether the window of a server has not lasted for longer than it was meant to.
-    pub fn holds(&self, server: &str, window: &BootWindow) -> bool {
+    pub(crate) fn holds(&self, server: &str, window: &BootWindow) -> bool {
         self.holds_at(server, window, clock::since_boot())
     }
 

@@ -1,7 +1,6 @@
 //! Which change of which kind wakes which controller.
 
 use crate::{
-    Work,
     args::Addresses,
     config::{BootConfig, owner},
     context::{ConfigRef, Context, Kind, Named, named},
@@ -25,8 +24,14 @@ use metal_core::boot::{
     config::{Fetched, is_news},
     configuration::{is_idle, network_identifiers},
 };
-use metal_runtime::index::{Change, Ended};
-use metal_runtime::{follow, jittered, queue::Queue, watch_in_pages};
+use metal_runtime::{
+    follow,
+    index::{Change, Ended},
+    jittered,
+    queue::Queue,
+    watch_in_pages,
+    work::Work,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 

@@ -40,7 +40,7 @@ const NOT_ALLOWED: Duration = Duration::from_mins(10);
 
 /// The last reading of each BMC, and where it came from. All of it may be lost.
 #[derive(Debug, Default)]
-pub struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
+pub(crate) struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
 
 impl Readings {
     /// The reading of this BMC at this destination.
@@ -65,21 +65,21 @@ impl Readings {
 }
 
 /// The controller.
-pub struct Bmcs<C> {
+pub(crate) struct Bmcs<C> {
     ctx: Arc<Context<C>>,
     readings: Readings,
 }
 
 impl<C> Bmcs<C> {
     /// One that has read nothing yet.
-    pub fn new(ctx: Arc<Context<C>>) -> Self {
+    pub(crate) fn new(ctx: Arc<Context<C>>) -> Self {
         Self { ctx, readings: Readings::default() }
     }
 }
 
 /// What was read in this pass.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     looked: bool,
 }
 
@@ -286,12 +286,12 @@ async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<Written, Er
 }
 
 /// The way to a BMC.
-pub fn target(destination: &Destination) -> Target {
+pub(crate) fn target(destination: &Destination) -> Target {
     Target { scheme: destination.scheme, address: destination.address, port: destination.port }
 }
 
 /// A BMC that gives no usable answer, as a decision sees it.
-pub fn unreachable(error: BmcError) -> Unreachable {
+pub(crate) fn unreachable(error: BmcError) -> Unreachable {
     match error {
         BmcError::Unauthorized => Unreachable::Unauthorized,
         error @ BmcError::SessionsFull(_) => Unreachable::SessionsFull(Chain(&error).to_string()),

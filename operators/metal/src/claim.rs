@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Namespace and name of a claim.
-pub type Key = (String, String);
+pub(crate) type Key = (String, String);
 
 /// The controller.
-pub struct Claims<C>(pub Arc<Context<C>>);
+pub(crate) struct Claims<C>(pub Arc<Context<C>>);
 
 impl<C: Send + Sync + 'static> Controller for Claims<C> {
     type Object = ServerClaim;
@@ -243,7 +243,7 @@ fn claims<'a, C>(ctx: &'a Context<C>, claim: &ServerClaim) -> Writer<'a, ServerC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{View, server::tests::context};
+    use crate::{server::tests::context, view::View};
     use futures::stream;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
     use kube::{

@@ -34,7 +34,7 @@ use tokio::sync::{
 };
 
 /// What every pass may use.
-pub struct Context<C> {
+pub(crate) struct Context<C> {
     /// The API server.
     pub client: Client,
     /// What is known of the cluster.
@@ -75,7 +75,7 @@ const DECISION: Duration = Duration::from_secs(30);
 
 /// An object that does not parse. It is left out of everything until it does.
 #[derive(Debug)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// The object.
     pub object: ObjectReference,
     /// What is wrong, with the path of the field.
@@ -83,7 +83,7 @@ pub struct Unreadable {
 }
 
 /// What a discovery boots.
-pub struct DiscoveryBoot {
+pub(crate) struct DiscoveryBoot {
     /// Image of the operating system.
     pub os_image: String,
     /// Image of the agent.
@@ -98,7 +98,7 @@ pub struct DiscoveryBoot {
 
 impl<C: Connect> Context<C> {
     /// The connection to the BMC of a server, which is held to the certificate that is recorded.
-    pub fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
+    pub(crate) fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
         let target = crate::bmc::target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
         let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
@@ -122,7 +122,7 @@ impl<C: Connect> Context<C> {
     }
 
     /// Holds back credentials that the process before this one was refused with.
-    pub fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
+    pub(crate) fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
         let secret = self.secret_of(bmc);
         let rest = secret.and_then(|secret| refused_for(bmc, &secret, Timestamp::now()));
         self.hold_back(target, destination, rest);
@@ -180,7 +180,7 @@ impl<C> Context<C> {
 
     /// The permit for a write to a BMC that was decided on now: it holds while this process leads and
     /// the decision is young.
-    pub fn permit(&self) -> Permit {
+    pub(crate) fn permit(&self) -> Permit {
         permit(self.leadership.clone(), clock::since_boot, DECISION)
     }
 
@@ -189,7 +189,7 @@ impl<C> Context<C> {
     /// # Errors
     ///
     /// What is missing, or malformed, or that nobody knows who is there.
-    pub fn destination_of_bmc(&self, bmc: &Bmc) -> Result<Destination, Missing> {
+    pub(crate) fn destination_of_bmc(&self, bmc: &Bmc) -> Result<Destination, Missing> {
         let endpoint = bmc.spec.endpoint_ref.as_ref();
         let endpoint = endpoint.and_then(|it| self.view.endpoints.named(None, &it.name));
         if let Some(endpoint) = endpoint.as_deref().filter(|_| bmc.spec.access.is_none()) {
@@ -206,17 +206,17 @@ impl<C> Context<C> {
     }
 
     /// The credentials of a BMC.
-    pub fn secret_of(&self, bmc: &Bmc) -> Option<Arc<BmcSecret>> {
+    pub(crate) fn secret_of(&self, bmc: &Bmc) -> Option<Arc<BmcSecret>> {
         self.view.secrets.named(None, &bmc.spec.bmc_secret_ref.name)
     }
 
     /// The certificate that a BMC is held to.
-    pub fn pin_of(&self, bmc: &Bmc) -> Option<Pin> {
+    pub(crate) fn pin_of(&self, bmc: &Bmc) -> Option<Pin> {
         certificate(bmc, self.secret_of(bmc).as_deref())?.parse().ok()
     }
 
     /// The certificate that the BMC of `spec.bmc` has shown.
-    pub fn shown_by(&self, server: &Server, destination: &Destination) -> Option<String>
+    pub(crate) fn shown_by(&self, server: &Server, destination: &Destination) -> Option<String>
     where
         C: Connect,
     {
@@ -235,7 +235,7 @@ impl<C> Context<C> {
     /// # Errors
     ///
     /// What is missing, or malformed.
-    pub fn destination_of(&self, server: &Server) -> Result<Destination, Missing> {
+    pub(crate) fn destination_of(&self, server: &Server) -> Result<Destination, Missing> {
         let missing = |message| Missing { reason: "NoBMC", message };
         match (&server.spec.bmc_ref, &server.spec.bmc) {
             (Some(reference), _) => {
@@ -252,7 +252,7 @@ impl<C> Context<C> {
     }
 
     /// Tells of objects that do not parse, for ever.
-    pub async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
+    pub(crate) async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
         while let Some(Unreadable { object, error }) = objects.recv().await {
             let note = format!("left out until it is corrected: {error}");
             self.publish(&object, EventType::Warning, "Unreadable", note).await;
@@ -260,7 +260,7 @@ impl<C> Context<C> {
     }
 
     /// Publishes an event; best effort, because the status is the record.
-    pub async fn announce<K: Resource<DynamicType = ()>>(
+    pub(crate) async fn announce<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         type_: EventType,

@@ -10,7 +10,7 @@ use metal_runtime::{Written, controller::Controller, index::Index, report, work:
 use std::sync::Arc;
 
 /// The controller.
-pub struct Endpoints<C>(pub Arc<Context<C>>);
+pub(crate) struct Endpoints<C>(pub Arc<Context<C>>);
 
 impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
     type Object = Endpoint;

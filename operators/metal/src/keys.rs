@@ -28,7 +28,7 @@ pub enum Error {
 }
 
 /// Key pair and password. Has no `Debug`, so that it ends in no log.
-pub struct Keys {
+pub(crate) struct Keys {
     /// Public key, as in `authorized_keys`.
     pub public: String,
     /// Private key, in OpenSSH's PEM.
@@ -44,7 +44,7 @@ pub struct Keys {
 /// # Errors
 ///
 /// If the system gives no randomness.
-pub fn generate(comment: &str) -> Result<Keys, Error> {
+pub(crate) fn generate(comment: &str) -> Result<Keys, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));

@@ -1,33 +1,32 @@
 //! Controllers of `metal.ironcore.dev`, and the registry that machines report to.
 
 pub mod args;
-pub mod bmc;
-pub mod claim;
-pub mod context;
-pub mod endpoint;
+mod bmc;
+mod claim;
+mod context;
+mod endpoint;
 mod error;
-pub mod inherited;
-pub mod keys;
-pub mod macdb;
+mod inherited;
+mod keys;
+mod macdb;
 mod media;
-pub mod metrics;
-pub mod notices;
+mod metrics;
+mod notices;
 mod own;
 #[cfg(test)]
 mod reference;
-pub mod registry;
+mod registry;
 mod run;
-pub mod server;
-pub mod startup;
-pub mod view;
+mod server;
+mod startup;
+mod view;
 mod wakes;
-pub mod wiring;
+mod wiring;
 
-pub use context::{Context, DiscoveryBoot, Unreadable};
-pub use error::Error;
-pub use macdb::MacPrefixes;
 pub use run::run;
-pub use view::View;
+
+use context::{Context, DiscoveryBoot, Unreadable};
+use error::Error;
 
 use metal_core::server::Failure;
 use metal_runtime::report;
@@ -40,4 +39,4 @@ fn failure(failure: Option<&report::Failure>) -> Option<Failure> {
 }
 
 /// Field manager of everything this operator applies.
-pub const MANAGER: &str = "metal-operator";
+const MANAGER: &str = "metal-operator";

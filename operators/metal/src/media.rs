@@ -18,7 +18,7 @@ const SECRET: &str = "boot-operator-ignition-key";
 const ENTRY: &str = "key";
 
 /// Makes URLs of media.
-pub struct Media {
+pub(crate) struct Media {
     /// Where BMCs reach the boot-operator, without a trailing slash.
     url: String,
     /// Namespace of the boot-operator: ours.
@@ -28,7 +28,7 @@ pub struct Media {
 
 impl Media {
     /// Media at this URL. The key is read when it is needed.
-    pub fn new(url: impl Into<String>, namespace: impl Into<String>) -> Self {
+    pub(crate) fn new(url: impl Into<String>, namespace: impl Into<String>) -> Self {
         Self { url: url.into(), namespace: namespace.into(), key: Mutex::default() }
     }
 
@@ -37,7 +37,7 @@ impl Media {
     /// # Errors
     ///
     /// Those of the API server, or if there is no key.
-    pub async fn learn(&self, client: &Client) -> Result<(), Error> {
+    pub(crate) async fn learn(&self, client: &Client) -> Result<(), Error> {
         let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
         let secret = secrets.get_opt(SECRET).await.map_err(Error::read("Secret of the media"))?;
         let data = secret.and_then(|secret| secret.data).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Media {
     }
 
     /// The medium that is recorded for a server, if there is one and the key is known.
-    pub fn medium(&self, server: &Server) -> Option<ImageUrl> {
+    pub(crate) fn medium(&self, server: &Server) -> Option<ImageUrl> {
         let claims = medium_of(server)?;
         let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         let token = issue(key.as_ref()?, &claims).ok()?;

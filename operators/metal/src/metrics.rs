@@ -56,14 +56,14 @@ pub(crate) fn of_fleet() -> impl Iterator<Item = (&'static str, &'static str, Me
 }
 
 /// Counts servers and queues when it is asked.
-pub struct Fleet {
+pub(crate) struct Fleet {
     ctx: Arc<Context<metal_bmc::Fleet>>,
     queues: Queues,
 }
 
 impl Fleet {
     /// A collector over what is known of the cluster.
-    pub fn new(ctx: Arc<Context<metal_bmc::Fleet>>, queues: Queues) -> Self {
+    pub(crate) fn new(ctx: Arc<Context<metal_bmc::Fleet>>, queues: Queues) -> Self {
         Self { ctx, queues }
     }
 

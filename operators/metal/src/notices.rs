@@ -22,7 +22,7 @@ use std::{
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
+pub(crate) enum Key {
     /// An Endpoint.
     Endpoint(String),
     /// A BMC.
@@ -37,7 +37,7 @@ pub enum Key {
 
 /// What was told on which object. All of it may be lost: it is told again then.
 #[derive(Debug, Default)]
-pub struct LastNotices(Mutex<HashMap<Key, String>>);
+pub(crate) struct LastNotices(Mutex<HashMap<Key, String>>);
 
 impl LastNotices {
     /// Whether this is still to be told; what is gone is forgotten.
@@ -52,14 +52,14 @@ impl LastNotices {
 }
 
 /// The controller.
-pub struct Notices<C> {
+pub(crate) struct Notices<C> {
     ctx: Arc<Context<C>>,
     told: LastNotices,
 }
 
 impl<C> Notices<C> {
     /// One that has told nothing yet.
-    pub fn new(ctx: Arc<Context<C>>) -> Self {
+    pub(crate) fn new(ctx: Arc<Context<C>>) -> Self {
         Self { ctx, told: LastNotices::default() }
     }
 }

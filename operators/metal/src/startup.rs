@@ -19,7 +19,7 @@ const KEY_SECRET: &str = "metal-operator-registration-key";
 /// # Errors
 ///
 /// If the template is not usable.
-pub async fn discovery(args: &Args) -> anyhow::Result<DiscoveryBoot> {
+pub(crate) async fn discovery(args: &Args) -> anyhow::Result<DiscoveryBoot> {
     Ok(DiscoveryBoot {
         os_image: args.probe_os_image.clone(),
         probe_image: args.probe_image.clone(),
@@ -45,7 +45,7 @@ async fn template(path: Option<&Path>) -> anyhow::Result<IgnitionTemplate> {
 }
 
 /// Where the key is that every replica, and every start, shares.
-pub fn key(args: &Args, client: &Client) -> SharedKey {
+pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     SharedKey {
         client: client.clone(),
         namespace: args.manager_namespace.clone(),
@@ -60,7 +60,7 @@ pub fn key(args: &Args, client: &Client) -> SharedKey {
 /// # Errors
 ///
 /// If the CA file is not usable.
-pub async fn bmcs(args: &Args) -> anyhow::Result<Config> {
+pub(crate) async fn bmcs(args: &Args) -> anyhow::Result<Config> {
     let trust = match (&args.bmc_ca_file, args.skip_cert_validation) {
         (Some(path), _) => {
             let what = || format!("--bmc-ca-file {}", path.display());

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// How a server is found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ServerKey {
+pub(crate) enum ServerKey {
     /// By system UUID, lower case.
     Uuid(String),
     /// By the name of its BMC.
@@ -36,7 +36,7 @@ pub enum ServerKey {
 
 /// How an Endpoint is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndpointKey {
+pub(crate) enum EndpointKey {
     /// By its MAC address.
     Mac(MacAddr),
     /// By its IP address.
@@ -45,7 +45,7 @@ pub enum EndpointKey {
 
 /// How a BMC is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum BmcKey {
+pub(crate) enum BmcKey {
     /// By the name of its Endpoint.
     Endpoint(String),
     /// By the name of its BMCSecret.
@@ -58,7 +58,7 @@ pub enum BmcKey {
 
 /// How a claim is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ClaimKey {
+pub(crate) enum ClaimKey {
     /// By the server that it names.
     Server(String),
     /// It names no server.
@@ -67,7 +67,7 @@ pub enum ClaimKey {
 
 /// Every kind that the controllers look at.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// Endpoints by MAC address, and by IP address.
     pub endpoints: Index<Endpoint, EndpointKey>,
     /// BMCs.
@@ -108,14 +108,14 @@ impl Default for View {
 }
 
 /// The keys of an Endpoint.
-pub fn endpoint_keys(endpoint: &Endpoint) -> Vec<EndpointKey> {
+pub(crate) fn endpoint_keys(endpoint: &Endpoint) -> Vec<EndpointKey> {
     let ip = endpoint.spec.ip.as_deref().and_then(canonical_ip);
     let mac = endpoint.spec.mac().map(EndpointKey::Mac);
     mac.into_iter().chain(ip.map(EndpointKey::Address)).collect()
 }
 
 /// An IP address in the one form in which it is a key.
-pub fn canonical_ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn canonical_ip(text: &str) -> Option<IpAddr> {
     text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
@@ -131,7 +131,7 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
 }
 
 /// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
-pub fn uuid_keys(uuid: &str) -> impl Iterator<Item = ServerKey> {
+pub(crate) fn uuid_keys(uuid: &str) -> impl Iterator<Item = ServerKey> {
     identity::keys(uuid).map(ServerKey::Uuid)
 }
 
@@ -156,7 +156,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
 
 /// Keeps of a report what a decision needs: the interfaces and their neighbours. The whole one
 /// stays in the API server.
-pub fn prune(inventory: &mut ServerInventory) {
+pub(crate) fn prune(inventory: &mut ServerInventory) {
     let report = std::mem::take(&mut inventory.spec.report);
     inventory.spec.report = Report {
         network_interfaces: report.network_interfaces,
@@ -167,7 +167,7 @@ pub fn prune(inventory: &mut ServerInventory) {
 
 impl View {
     /// The BMCs at an address.
-    pub fn bmcs_at(&self, address: IpAddr) -> Vec<Arc<Bmc>> {
+    pub(crate) fn bmcs_at(&self, address: IpAddr) -> Vec<Arc<Bmc>> {
         let address = address.to_canonical();
         let endpoints = self.endpoints.get(&EndpointKey::Address(address));
         let named = endpoints
@@ -184,7 +184,7 @@ impl View {
 
     /// The other servers that are said to be the same machine: by its UUID, or by its system at
     /// `bmc`. With them nobody knows whose machine it is.
-    pub fn twins(&self, server: &Server, bmc: Option<(IpAddr, u16)>) -> Vec<String> {
+    pub(crate) fn twins(&self, server: &Server, bmc: Option<(IpAddr, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.iter().flat_map(|uuid| uuid_keys(uuid)));
         if let (Some(uri), Some((address, port))) = (&server.spec.system_uri, bmc) {
@@ -209,7 +209,7 @@ impl View {
     }
 
     /// The other Endpoints with the address of one.
-    pub fn endpoints_at(&self, endpoint: &Endpoint) -> Vec<String> {
+    pub(crate) fn endpoints_at(&self, endpoint: &Endpoint) -> Vec<String> {
         let Some(ip) = endpoint.spec.ip.as_deref().and_then(canonical_ip) else { return vec![] };
         let name = |it: &Endpoint| it.metadata.name.clone().unwrap_or_default();
         let bmc = |it: &Endpoint| self.bmcs.get(&BmcKey::Endpoint(name(it))).into_iter().next();
@@ -222,7 +222,7 @@ impl View {
     }
 
     /// Tells who waits for which list, in a process that started at this time.
-    pub fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
+    pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
             let view = Arc::clone(self);
             readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
@@ -244,7 +244,7 @@ impl View {
     }
 
     /// All of it may be old: [`Self::listed`] waits for new lists.
-    pub fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         self.endpoints.doubt();
         self.bmcs.doubt();
         self.secrets.doubt();
@@ -255,7 +255,7 @@ impl View {
     }
 
     /// Waits for a list of every kind that came after the last doubt.
-    pub async fn listed(&self) {
+    pub(crate) async fn listed(&self) {
         self.endpoints.listed().await;
         self.bmcs.listed().await;
         self.secrets.listed().await;
@@ -266,7 +266,7 @@ impl View {
     }
 
     /// Whether every list has arrived. Until then a miss means nothing.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.endpoints.is_ready()
             && self.bmcs.is_ready()
             && self.secrets.is_ready()
@@ -278,7 +278,7 @@ impl View {
 }
 
 /// Whether anything but the status of an object changed.
-pub fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+pub(crate) fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
     old.generation != new.generation
         || old.annotations != new.annotations
         || old.labels != new.labels

@@ -20,7 +20,7 @@ use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 /// The queues of the controllers.
 #[derive(Clone)]
-pub struct Queues {
+pub(crate) struct Queues {
     /// Endpoints, by name.
     pub endpoints: Arc<Work<String>>,
     /// BMCs, by name.
@@ -111,7 +111,7 @@ fn wished<'a, K: Resource>(change: &Change<'a, K>) -> Option<&'a K> {
 /// # Errors
 ///
 /// When a watch ends, which none does by itself.
-pub async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
+pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
     let view = &ctx.view;
     let endpoints = row(&view.endpoints, wakes::endpoint)
         .inherited(Kind::Endpoint)

@@ -21,7 +21,7 @@ const LINKS_AGE: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
-pub struct Guests(Arc<Mutex<State>>);
+pub(crate) struct Guests(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {

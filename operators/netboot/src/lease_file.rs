@@ -28,7 +28,7 @@ const SLACK: usize = 10_000;
 
 /// A log of leases, and the right to write it.
 #[derive(Debug)]
-pub struct LeaseFile {
+pub(crate) struct LeaseFile {
     path: PathBuf,
     /// Held as long as we are; the log itself is replaced now and then.
     _lock: File,
@@ -47,7 +47,7 @@ pub struct LeaseFile {
 
 /// The log cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Another process writes it.
     #[error("--lease-file {}: another process uses it; give each one its own", path.display())]
     InUse {
@@ -70,7 +70,7 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If it cannot be read and written, or another process uses it.
-    pub fn open<A: FromStr>(path: &Path) -> Result<(Self, Vec<Lease<A>>), Error> {
+    pub(crate) fn open<A: FromStr>(path: &Path) -> Result<(Self, Vec<Lease<A>>), Error> {
         let failed = |source| Error::Io { path: path.to_owned(), source };
         let lock = lock(path)?;
         compaction::remove_leftover(path).map_err(failed)?;
@@ -101,7 +101,7 @@ impl LeaseFile {
     }
 
     /// Adds a lease to the next commit.
-    pub fn append<A: Display>(&mut self, lease: &Lease<A>) {
+    pub(crate) fn append<A: Display>(&mut self, lease: &Lease<A>) {
         record::write(&mut self.pending, lease);
         self.pending_lines += 1;
     }
@@ -111,7 +111,7 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If it was not written; what was appended is dropped then.
-    pub fn commit(&mut self) -> io::Result<()> {
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
         let lines = std::mem::take(&mut self.pending_lines);
         if lines == 0 {
             return Ok(());
@@ -146,7 +146,7 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If something did not work that was started at an earlier call. It is tried again.
-    pub async fn maintain<'a, A, I>(
+    pub(crate) async fn maintain<'a, A, I>(
         &mut self,
         count: usize,
         leases: impl FnOnce() -> I,
@@ -196,7 +196,7 @@ impl LeaseFile {
     /// # Errors
     ///
     /// If the disk does not take it.
-    pub fn close(self) -> io::Result<()> {
+    pub(crate) fn close(self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

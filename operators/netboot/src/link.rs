@@ -23,7 +23,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Where packets come in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub(crate) enum Place {
     /// The clients on the link of an interface, and relays that reach us there.
     Interface {
         /// Its name.
@@ -37,7 +37,7 @@ pub enum Place {
 
 /// A socket at its place.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// The place.
     pub place: Place,
     /// The socket.
@@ -55,7 +55,7 @@ pub struct Link {
 
 /// A place cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// There is no such interface.
     #[error("interfaces: there is no interface `{name}`")]
     NoInterface {
@@ -80,7 +80,7 @@ impl Link {
     /// # Errors
     ///
     /// If there is no such place, or it is taken.
-    pub fn open(place: Place) -> Result<Self, Error> {
+    pub(crate) fn open(place: Place) -> Result<Self, Error> {
         let (index, socket) = match &place {
             Place::Interface { name, port } => {
                 let index = index_of(name)?;
@@ -97,7 +97,7 @@ impl Link {
 
     /// Looks for our address again, as it or the subnets may have changed. Whoever has no subnet
     /// from now on is told once.
-    pub fn find_address(&mut self, config: &Config) {
+    pub(crate) fn find_address(&mut self, config: &Config) {
         let Place::Interface { name, .. } = &self.place else {
             self.address = self.place.address();
             return;
@@ -122,7 +122,7 @@ impl Link {
     /// # Errors
     ///
     /// If there is none, or the socket has failed.
-    pub fn receive(
+    pub(crate) fn receive(
         &self,
         buffer: &mut [u8],
     ) -> io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
@@ -138,7 +138,7 @@ impl Link {
     }
 
     /// Whether the interface was taken away, or replaced by another one of its name.
-    pub fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         match &self.place {
             Place::Interface { name, .. } => index_of(name).ok() != self.index,
             Place::Address(_) => false,
@@ -150,7 +150,11 @@ impl Link {
     /// # Errors
     ///
     /// If the kernel does not take it.
-    pub fn answer(&self, reply: &Reply, from: SocketAddrV4) -> (SocketAddrV4, io::Result<()>) {
+    pub(crate) fn answer(
+        &self,
+        reply: &Reply,
+        from: SocketAddrV4,
+    ) -> (SocketAddrV4, io::Result<()>) {
         let data = reply.packet.encode();
         if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
             let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
@@ -211,7 +215,7 @@ impl Place {
     }
 
     /// Our port.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         match self {
             Self::Interface { port, .. } => *port,
             Self::Address(address) => address.port(),

@@ -41,7 +41,7 @@ type ByName<K> = Index<K, ()>;
 
 /// Servers, and what they refer to.
 #[derive(Debug)]
-pub struct Machines {
+pub(crate) struct Machines {
     servers: Index<Server, Key>,
     configurations: ByName<ServerBootConfiguration>,
     http: ByName<HttpBootConfig>,
@@ -77,7 +77,7 @@ impl Machines {
     /// # Errors
     ///
     /// When a watch ends, which it does not by itself.
-    pub async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
+    pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
         tokio::try_join!(
             follow(client, &self.servers, |_| {}),
             follow(client, &self.configurations, |_| {}),
@@ -105,7 +105,7 @@ impl Machines {
     }
 
     /// What a machine boots. Never waits.
-    pub fn boot_of(&self, identity: Identity) -> Boot {
+    pub(crate) fn boot_of(&self, identity: Identity) -> Boot {
         if !self.is_ready() {
             return decide(&Known::Nothing);
         }
@@ -125,17 +125,17 @@ impl Machines {
     }
 
     /// Takes down whose address it is from now on; `None` is somebody who does not boot.
-    pub fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
+    pub(crate) fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
         self.holders.hold(address, identity);
     }
 
     /// Whether a server has the MAC address of a client.
-    pub fn knows(&self, client: &metal_dhcp::Client) -> bool {
+    pub(crate) fn knows(&self, client: &metal_dhcp::Client) -> bool {
         client.mac().is_some_and(|mac| !self.servers.get(&Key::Mac(mac)).is_empty())
     }
 
     /// What the machine boots that has an address. Never waits.
-    pub fn boot_at(&self, address: Ipv4Addr) -> Boot {
+    pub(crate) fn boot_at(&self, address: Ipv4Addr) -> Boot {
         self.holders.of(address).map_or(Boot::Default, |identity| self.boot_of(identity))
     }
 

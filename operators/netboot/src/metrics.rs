@@ -13,7 +13,7 @@ use prometheus_client::{
 
 /// The metrics of the packet path.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Family<Kind, Counter>,
     answers: Family<Kind, Counter>,
     silences: Family<Reason, Counter>,
@@ -51,7 +51,7 @@ struct File {
 
 impl Metrics {
     /// Metrics that `registry` tells.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register("dhcp_requests", "Packets by type", metrics.requests.clone());
         registry.register("dhcp_answers", "Answers by type", metrics.answers.clone());
@@ -132,7 +132,7 @@ impl Metrics {
     }
 
     /// A changed file was read.
-    pub fn read(&self, file: &'static str, reading: Reading) {
+    pub(crate) fn read(&self, file: &'static str, reading: Reading) {
         let result = match reading {
             Reading::Taken => "Taken",
             Reading::Refused => "Refused",

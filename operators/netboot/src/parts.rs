@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// What a DHCP server is made of; `M` are its metrics.
 #[derive(Debug)]
-pub struct Parts<M> {
+pub(crate) struct Parts<M> {
     /// The configuration, now and from now on.
     pub config: watch::Receiver<Arc<Config>>,
     /// Who is a BMC, now and from now on.

@@ -19,7 +19,7 @@ use std::{
 
 /// What this instance does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Nothing: the other instance answers.
     Waits,
     /// It answers, because nobody can say whether another one does.
@@ -30,7 +30,7 @@ pub enum Role {
 
 /// Versions of IP, each with leases of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
+pub(crate) enum Family {
     /// IPv4.
     V4,
     /// IPv6.
@@ -39,13 +39,13 @@ pub enum Family {
 
 impl Family {
     /// That of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 
 /// An IP address of one version, as leases are kept.
-pub trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
+pub(crate) trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
     /// Its version.
     const FAMILY: Family;
     /// The address, if it is of this version.
@@ -78,7 +78,7 @@ impl LeaseAddress for Ipv6Addr {
 ///
 /// Bounded, as leases are: there is one per address of the configuration.
 #[derive(Clone, Debug)]
-pub struct Published(Arc<Shared>);
+pub(crate) struct Published(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -100,7 +100,7 @@ struct Known {
 
 impl Published {
     /// Without leases. An instance that another one may be in front of waits at first.
-    pub fn new(instances: Option<Instances>) -> Self {
+    pub(crate) fn new(instances: Option<Instances>) -> Self {
         let waits = instances.is_some_and(|it| it.mode == Sharing::Standby);
         let role = if waits { Role::Waits } else { Role::Leads };
         let (complete, leases, heard) = Default::default();
@@ -110,7 +110,7 @@ impl Published {
     }
 
     /// Notes leases that were written down.
-    pub fn note<'a, A: Copy + Into<IpAddr> + 'a>(
+    pub(crate) fn note<'a, A: Copy + Into<IpAddr> + 'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease<A>>,
     ) {
@@ -130,42 +130,42 @@ impl Published {
     }
 
     /// Every lease of this family was noted.
-    pub fn complete(&self, family: Family) {
+    pub(crate) fn complete(&self, family: Family) {
         self.lock().complete.insert(family);
     }
 
     /// Whether every lease of this family was noted.
-    pub fn is_complete(&self, family: Family) -> bool {
+    pub(crate) fn is_complete(&self, family: Family) -> bool {
         self.lock().complete.contains(&family)
     }
 
     /// Whether packets are to be answered.
-    pub fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         self.role() != Role::Waits
     }
 
     /// Whether there is another instance.
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.lock().is_shared
     }
 
     /// What this instance does.
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.lock().role
     }
 
     /// What this instance does from now on. Whether that is something else than before.
-    pub fn stand(&self, role: Role) -> bool {
+    pub(crate) fn stand(&self, role: Role) -> bool {
         std::mem::replace(&mut self.lock().role, role) != role
     }
 
     /// What is known of an address.
-    pub fn lease(&self, address: IpAddr) -> Option<Lease<IpAddr>> {
+    pub(crate) fn lease(&self, address: IpAddr) -> Option<Lease<IpAddr>> {
         self.lock().leases.get(&address).cloned()
     }
 
     /// The lease of an address needs no object any more, unless it has changed since.
-    pub fn forget(&self, lease: &Lease<IpAddr>) {
+    pub(crate) fn forget(&self, lease: &Lease<IpAddr>) {
         let mut known = self.lock();
         if known.leases.get(&lease.address) == Some(lease) {
             known.leases.remove(&lease.address);
@@ -173,14 +173,14 @@ impl Published {
     }
 
     /// The other instance has written this.
-    pub fn hear(&self, lease: Lease<IpAddr>) {
+    pub(crate) fn hear(&self, lease: Lease<IpAddr>) {
         let mut known = self.lock();
         known.leases.insert(lease.address, lease.clone());
         known.heard.insert(lease.address, lease);
     }
 
     /// What was heard of addresses of one version since the last call.
-    pub fn heard<A: LeaseAddress>(&self) -> Vec<Lease<A>> {
+    pub(crate) fn heard<A: LeaseAddress>(&self) -> Vec<Lease<A>> {
         let mut leases = Vec::new();
         self.lock().heard.retain(|&address, lease| match A::of(address) {
             Some(address) => {
@@ -208,7 +208,7 @@ impl Published {
 }
 
 /// Whether what was heard changes anything: the end of a lease means only the client that had it.
-pub fn is_news<A>(heard: &Lease<A>, known: Option<&Lease<A>>) -> bool {
+pub(crate) fn is_news<A>(heard: &Lease<A>, known: Option<&Lease<A>>) -> bool {
     heard.state != State::Released || known.is_some_and(|known| known.client == heard.client)
 }
 

@@ -50,7 +50,7 @@ const CONCURRENCY: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `DHCPLease` objects.
-pub type Objects = Index<DhcpLease, IpAddr>;
+pub(crate) type Objects = Index<DhcpLease, IpAddr>;
 
 /// What became of an address, for the metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,7 +94,7 @@ pub(crate) fn passes(registry: &mut Registry) -> Metric<Pass, Counter> {
 }
 
 /// Writes objects.
-pub struct Publisher {
+pub(crate) struct Publisher {
     api: Api<DhcpLease>,
     client: Client,
     objects: Objects,
@@ -108,7 +108,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Writes what `published` has; opens `listed` once it is known what is there.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         published: Published,
         config: watch::Receiver<Arc<Config>>,
@@ -129,7 +129,7 @@ impl Publisher {
     }
 
     /// Whether it is known what there is.
-    pub fn is_listed(&self) -> bool {
+    pub(crate) fn is_listed(&self) -> bool {
         self.objects.is_ready()
     }
 
@@ -138,7 +138,7 @@ impl Publisher {
     /// # Errors
     ///
     /// When the watch of the objects ends, which it does not by itself.
-    pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
+    pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
         let follow = follow(&self.client, &self.objects, |change| self.changed(&change));
         let work = self.published.queue().clone().run(CONCURRENCY, |address| {
             let publisher = Arc::clone(&self);
@@ -160,7 +160,7 @@ impl Publisher {
     }
 
     /// This instance does something else from now on. Who leads looks at every object.
-    pub fn stand(&self, role: Role) {
+    pub(crate) fn stand(&self, role: Role) {
         if !self.published.stand(role) {
             return;
         }

@@ -19,10 +19,10 @@ mod sightings;
 #[cfg(test)]
 mod tests;
 
-pub use bmc::{Bmcs, bmcs};
-pub use error::Error;
-pub use newcomers::NewBmcs;
-pub use sightings::Sightings;
+pub(crate) use bmc::{Bmcs, bmcs};
+pub(crate) use error::Error;
+pub(crate) use newcomers::NewBmcs;
+pub(crate) use sightings::Sightings;
 
 use jiff::Timestamp;
 use kube::Client;
@@ -44,22 +44,22 @@ use tokio::{
 };
 
 /// Field manager of everything that is written here.
-pub const MANAGER: &str = "netboot";
+pub(crate) const MANAGER: &str = "netboot";
 /// How many are recorded at a time.
 const CONCURRENCY: usize = 8;
 /// How long one may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Endpoints by MAC address, however that is written.
-pub type Endpoints = Index<Endpoint, MacAddr>;
+pub(crate) type Endpoints = Index<Endpoint, MacAddr>;
 
 /// An index without Endpoints.
-pub fn endpoints() -> Endpoints {
+pub(crate) fn endpoints() -> Endpoints {
     Index::new(|endpoint: &Endpoint| endpoint.spec.mac().into_iter().collect())
 }
 
 /// Writes Endpoints.
-pub struct Recorder {
+pub(crate) struct Recorder {
     /// The API server.
     pub client: Client,
     /// What there is.
@@ -88,7 +88,7 @@ impl Recorder {
     /// # Errors
     ///
     /// When the watch of the Endpoints ends, which it does not by itself.
-    pub async fn run(self: Arc<Self>) -> Result<(), Ended> {
+    pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
         let recorder = self;
         let wake = |change: Change<'_, Endpoint>| recorder.wake(&change);
         let follow = follow(&recorder.client, &recorder.endpoints, wake);

@@ -61,7 +61,7 @@ const COUNT_EVERY: u32 = 10;
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A place cannot be served.
     #[error("the network cannot be served")]
     Link(#[from] link::Error),
@@ -100,7 +100,7 @@ struct Server {
 /// # Errors
 ///
 /// If it cannot start.
-pub fn serve(
+pub(crate) fn serve(
     parts: Parts<Metrics>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,

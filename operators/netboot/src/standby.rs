@@ -17,9 +17,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// The Lease.
-pub const LEASE: &str = "netboot.bloomery.dev";
+pub(crate) const LEASE: &str = "netboot.bloomery.dev";
 /// How long the active instance may be silent before the other one takes over.
-pub const DURATION: Duration = Duration::from_secs(5);
+pub(crate) const DURATION: Duration = Duration::from_secs(5);
 /// How often the active instance renews.
 const RENEW: Duration = Duration::from_millis(1200);
 /// How long one attempt may take.
@@ -31,7 +31,7 @@ const NOT_LISTED: Duration = Duration::from_millis(100);
 
 /// Stands for ever, for a Lease that lasts for [`DURATION`]. Whoever starts hears of every lease of
 /// the other instance before it can lead.
-pub async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
+pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
     let (mut reached, mut is_reachable) = (Instant::now(), true);
     while !publisher.is_listed() && reached.elapsed() < ALONE {
         sleep(NOT_LISTED).await;

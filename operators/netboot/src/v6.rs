@@ -8,7 +8,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
-pub use metrics::Metrics;
+pub(crate) use metrics::Metrics;
 
 use crate::{
     Parts, lease_file, lease_store::LeaseStore, unknown_relays::UnknownRelays, unserved::Unserved,
@@ -47,7 +47,7 @@ const ROOM: usize = 2048;
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A place cannot be served.
     #[error("the network cannot be served")]
     Link(#[from] link::Error),
@@ -94,7 +94,7 @@ struct Answer {
 /// # Errors
 ///
 /// If it cannot start.
-pub fn serve(
+pub(crate) fn serve(
     parts: Parts<Metrics>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
 /// What the two kinds have in common.
-pub trait BootConfig:
+pub(crate) trait BootConfig:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
@@ -124,7 +124,7 @@ impl BootConfig for HttpBootConfig {
 }
 
 /// Name and UID of the ServerBootConfiguration that an object belongs to.
-pub fn owner(meta: &ObjectMeta) -> Option<(&str, &str)> {
+pub(crate) fn owner(meta: &ObjectMeta) -> Option<(&str, &str)> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
     let is_ours = |kind: &str, version: &str| {
         kind == ServerBootConfiguration::kind(&())

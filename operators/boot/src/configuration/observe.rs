@@ -26,7 +26,7 @@ use std::sync::Arc;
 const LINK: SignedDuration = SignedDuration::from_hours(20 * 365 * 24);
 
 /// An observation that owns what it is about.
-pub struct Seen {
+pub(crate) struct Seen {
     configuration: Arc<ServerBootConfiguration>,
     server: Option<Arc<Server>>,
     image: Image,

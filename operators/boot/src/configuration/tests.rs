@@ -1,11 +1,8 @@
 use super::*;
-use crate::{
-    Work,
-    testing::{
-        Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
-        registry::{OCI_MANIFEST, TestRegistry},
-        resolver, server,
-    },
+use crate::testing::{
+    Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
+    registry::{OCI_MANIFEST, TestRegistry},
+    resolver, server,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootState, ServerBootConfiguration};
@@ -13,7 +10,11 @@ use metal_image::{
     Digest,
     manifest::{INITRD, KERNEL, UKI},
 };
-use metal_runtime::{controller::Pass, report::Reporter, work::NOT_LISTED};
+use metal_runtime::{
+    controller::Pass,
+    report::Reporter,
+    work::{NOT_LISTED, Work},
+};
 
 const GROUP: &str = "/apis/boot.ironcore.dev/v1alpha1/namespaces/tenant";
 const STATUS: &str = "PATCH /apis/metal.ironcore.dev/v1alpha1/namespaces/tenant/\
@@ -142,7 +143,7 @@ async fn a_configuration_whose_secret_is_missing_is_not_ready() {
     let registry = TestRegistry::start().await;
     registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
     let world = World::new(&registry, "os:1").await;
-    world.ctx.secrets.forget(&(NAMESPACE.to_owned(), "ignition".to_owned()));
+    world.ctx.secrets.forget_unless(&(NAMESPACE.to_owned(), "ignition".to_owned()), None);
     world
         .change(|configuration| {
             configuration.spec.ignition_secret_ref.as_mut().unwrap().name = "gone".to_owned();

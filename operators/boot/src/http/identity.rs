@@ -1,6 +1,6 @@
 //! Who asks, as far as anybody can tell.
 
-pub use metal_runtime::listener::Peer;
+pub(crate) use metal_runtime::listener::Peer;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;

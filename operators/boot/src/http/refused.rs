@@ -71,7 +71,7 @@ const REMEMBERED: usize = 4096;
 
 /// What was logged recently: strangers may ask as often as they like.
 #[derive(Debug, Default)]
-pub struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
+pub(crate) struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
 
 /// A server, and a reason.
 type RefusalKey = (String, &'static str);

@@ -7,7 +7,7 @@ mod kept;
 mod media;
 mod window;
 
-use super::*;
+use super::{identity::Peer, *};
 use crate::testing::{Cluster, Objects, resolver};
 use axum::{
     body::{Body, to_bytes},

@@ -23,7 +23,7 @@ const NAME: usize = 64;
 
 /// A folder with files of boots.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder, in one that nobody else may write to.
@@ -31,7 +31,7 @@ impl Folder {
     /// # Errors
     ///
     /// If it cannot be made, or is no folder.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         match DirBuilder::new().mode(FOLDER).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}

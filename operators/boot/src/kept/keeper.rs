@@ -35,7 +35,7 @@ const BYTES: usize = 64 << 20;
 const CONCURRENCY: usize = 2;
 
 /// Keeps what each open boot window needs.
-pub struct Keeper {
+pub(crate) struct Keeper {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// Secrets of boots.
@@ -56,7 +56,7 @@ pub struct Keeper {
 
 /// What is kept, by file.
 #[derive(Debug, Default)]
-pub struct Written {
+pub(crate) struct Written {
     hasher: RandomState,
     files: Mutex<HashMap<String, Kept>>,
 }
@@ -105,14 +105,14 @@ impl Written {
 
 impl Keeper {
     /// Keeps for ever, once every list has arrived.
-    pub async fn run(self: Arc<Self>) {
+    pub(crate) async fn run(self: Arc<Self>) {
         self.sweep().await;
         let queue = self.queue.clone();
         queue.run(CONCURRENCY, move |server| Arc::clone(&self).pass(server)).await;
     }
 
     /// Removes what was kept of boots that are over, and looks at all others.
-    pub async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let servers = self.view.servers.all();
         let now = Timestamp::now();
         let open = servers.iter().filter(|server| gather(&self.view, server, now).is_some());
@@ -132,7 +132,7 @@ impl Keeper {
     }
 
     /// Keeps what the boot window of a server needs, if it is open. When to look again.
-    pub async fn pass(self: Arc<Self>, server: String) -> Option<Duration> {
+    pub(crate) async fn pass(self: Arc<Self>, server: String) -> Option<Duration> {
         let name = Folder::name_of(&server);
         let found = self.view.servers.named(None, &server);
         let gathered = found.and_then(|found| gather(&self.view, &found, Timestamp::now()));

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Serves what was kept until lists arrive, and keeps from then on.
-pub struct Restore {
+pub(crate) struct Restore {
     /// Keeps from then on.
     pub keeper: Arc<Keeper>,
     /// Layers that boot configs name.
@@ -43,7 +43,7 @@ pub(super) struct Found {
 
 impl Restore {
     /// Serves what was kept until every list has arrived, and keeps for ever from then on.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let (view, served) = (&self.keeper.view, &self.keeper.view.served);
         let silence = async { timeout(GRACE, self.is_silent.wait()).await };
         tokio::select! {

@@ -113,7 +113,7 @@ async fn a_boot_that_is_too_large_is_not_kept_and_what_was_kept_before_is_remove
     assert!(Arc::clone(&keeper).pass("server".to_owned()).await.is_some());
     assert_eq!(keeper.folder.names().unwrap().len(), 1);
     cluster.put_secret("ignition", &[("ignition", &"a".repeat(LARGEST))]);
-    keeper.secrets.forget(&("tenant".to_owned(), "ignition".to_owned()));
+    keeper.secrets.forget_unless(&("tenant".to_owned(), "ignition".to_owned()), None);
     assert!(Arc::clone(&keeper).pass("server".to_owned()).await.is_some());
     assert!(keeper.folder.names().unwrap().is_empty());
     assert_eq!(keeper.metrics.failures.get(), 1);
@@ -150,7 +150,7 @@ async fn a_boot_that_is_not_kept_yet_leaves_nothing_of_the_one_before_it() {
     status.boot_window.as_mut().unwrap().opened.0 += SignedDuration::from_secs(1);
     objects.fill(&keeper.view).await;
     cluster.go_down();
-    keeper.secrets.forget(&("tenant".to_owned(), "ignition".to_owned()));
+    keeper.secrets.forget_unless(&("tenant".to_owned(), "ignition".to_owned()), None);
     Arc::clone(&keeper).pass("server".to_owned()).await;
     assert!(keeper.folder.names().unwrap().is_empty());
 }

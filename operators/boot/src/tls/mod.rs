@@ -8,7 +8,7 @@ mod certificate;
 mod dhe;
 mod group;
 
-pub use certificate::{Certificate, CertificateError};
+pub(crate) use certificate::Certificate;
 
 use rustls::{ServerConfig, crypto::CryptoProvider, crypto::ring};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// None: ring can do all versions of TLS.
-pub fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
+pub(crate) fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

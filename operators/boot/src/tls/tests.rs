@@ -1,4 +1,4 @@
-use super::*;
+use super::{certificate::CertificateError, *};
 use axum::{Router, routing::get};
 use metal_runtime::{
     file::Reread,

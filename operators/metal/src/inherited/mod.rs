@@ -4,7 +4,7 @@
 mod parting;
 mod watch;
 
-pub use watch::{offer, watch};
+pub(crate) use watch::{offer, watch};
 
 use crate::{Context, Error, MANAGER};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     /// What it is.
     pub kind: Kind,
     /// Where it is, if its kind is namespaced.
@@ -38,7 +38,7 @@ pub struct Key {
 }
 
 /// The controller.
-pub struct Inherited<C>(pub Arc<Context<C>>);
+pub(crate) struct Inherited<C>(pub Arc<Context<C>>);
 
 impl<C: Send + Sync + 'static> Pass for Inherited<C> {
     type Key = Key;
@@ -105,7 +105,7 @@ fn seen_at_once<C>(ctx: &Context<C>, kind: Kind, seen: &ObjectMeta, new: ObjectM
 }
 
 /// The object of a key, for events.
-pub fn reference(key: &Key) -> ObjectReference {
+pub(crate) fn reference(key: &Key) -> ObjectReference {
     let resource = resource(key.kind);
     ObjectReference {
         api_version: Some(resource.api_version),

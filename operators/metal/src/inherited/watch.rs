@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
 /// Asks for a pass over an object that carries something.
-pub fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
+pub(crate) fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
     if remaining(kind, meta).is_some() {
         work.queue.add(key_of(kind, meta));
     }
@@ -28,7 +28,7 @@ fn key_of(kind: Kind, meta: &ObjectMeta) -> Key {
 
 /// Follows the kinds that nobody else follows, for ever; `seen` is told of every object, also of
 /// one that is gone.
-pub async fn watch(client: &Client, work: &Work<Key>, seen: impl Fn(Key)) {
+pub(crate) async fn watch(client: &Client, work: &Work<Key>, seen: impl Fn(Key)) {
     tokio::join!(
         follow::<BmcUser>(client, work, &seen, Kind::BmcUser),
         follow::<ServerMaintenance>(client, work, &seen, Kind::ServerMaintenance),

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// Largest body that is taken: some ten times the report of the largest machine.
-pub const LARGEST: u64 = 4 << 20;
+pub(crate) const LARGEST: u64 = 4 << 20;
 /// How long a body may take to come in, and to be read.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// What is accounted at a time.
@@ -37,7 +37,7 @@ const PER_ADDRESS: usize = 32;
 
 /// What is being reported.
 #[derive(Debug)]
-pub struct Bodies {
+pub(crate) struct Bodies {
     room: Arc<Semaphore>,
     parsers: Arc<Semaphore>,
     usage: Arc<Usage>,

@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: &str = "5";
 
 /// The routes of the registry, with and without token.
-pub fn router(registry: Arc<Registry>) -> Router {
+pub(crate) fn router(registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/register", post(|state, peer, body| register(state, None, peer, body)))
         .route("/bootstate", post(|state, peer, body| boot_state(state, None, peer, body)))

@@ -11,10 +11,10 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Bodies, LARGEST as LARGEST_BODY};
-pub use http::router;
-pub use store::Stored;
-pub use tenant::BootKey;
+pub(crate) use body::{Bodies, LARGEST as LARGEST_BODY};
+pub(crate) use http::router;
+pub(crate) use store::Stored;
+pub(crate) use tenant::BootKey;
 
 use crate::view::{View, uuid_keys};
 use kube::{Client, ResourceExt};
@@ -30,7 +30,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
 /// What the registry works with.
-pub struct Registry {
+pub(crate) struct Registry {
     /// The API server.
     pub client: Client,
     /// What is known of the cluster.
@@ -62,7 +62,7 @@ enum Reporter {
 
 /// Why a request is refused. The text goes to the agent, and names what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum Denied {
+pub(crate) enum Denied {
     /// The lists have not arrived.
     #[error("not ready: the servers are not listed yet")]
     NotReady,

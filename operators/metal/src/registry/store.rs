@@ -28,7 +28,7 @@ const REMEMBERED: usize = 1 << 14;
 
 /// Fingerprint of the last report of each boot, to tell whether the next one says anything new.
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<HashMap<String, Fingerprint>>);
+pub(crate) struct Stored(Mutex<HashMap<String, Fingerprint>>);
 
 type Fingerprint = [u8; 32];
 

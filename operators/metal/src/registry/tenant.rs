@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The key of the boot-operator's tokens, read when the first of them comes.
 #[derive(Debug)]
-pub struct BootKey {
+pub(crate) struct BootKey {
     namespace: String,
     kept: Mutex<Kept>,
 }
@@ -35,7 +35,7 @@ struct Kept {
 
 impl BootKey {
     /// That of the boot-operator in this namespace: ours.
-    pub fn new(namespace: impl Into<String>) -> Self {
+    pub(crate) fn new(namespace: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), kept: Mutex::default() }
     }
 

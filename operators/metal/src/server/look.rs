@@ -14,7 +14,7 @@ use metal_core::{
 use std::sync::Arc;
 
 /// Whether the claim was asked for at the API server in this pass.
-pub enum ClaimLook {
+pub(crate) enum ClaimLook {
     /// No: the cache has to do.
     Cached,
     /// Yes, and this is what is there.

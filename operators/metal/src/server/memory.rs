@@ -23,7 +23,7 @@ const JITTER: SignedDuration = SignedDuration::from_secs(1);
 
 /// One moment, by two clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub(crate) struct Now {
     /// The one that people set.
     pub wall: Timestamp,
     /// [`clock::since_boot`].
@@ -32,14 +32,14 @@ pub struct Now {
 
 impl Now {
     /// This moment.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self { wall: Timestamp::now(), boot: clock::since_boot() }
     }
 }
 
 /// What is remembered of each server, and readings taken in passing.
 #[derive(Debug, Default)]
-pub struct Memories {
+pub(crate) struct Memories {
     servers: Mutex<HashMap<String, Memory>>,
     /// Readings of systems whose server was not asked for yet, by BMC and URI.
     found: Mutex<HashMap<(Destination, String), Reading>>,
@@ -47,7 +47,7 @@ pub struct Memories {
 
 /// The machine that a server is: what is remembered of it says nothing of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     server: Option<String>,
     bmc: (IpAddr, u16),
     uri: Option<String>,
@@ -56,7 +56,7 @@ pub struct Machine {
 
 impl Machine {
     /// The machine of a server whose BMC is there.
-    pub fn of(server: &Server, bmc: &Destination) -> Self {
+    pub(crate) fn of(server: &Server, bmc: &Destination) -> Self {
         Self {
             server: server.metadata.uid.clone(),
             bmc: (bmc.address, bmc.port),
@@ -68,7 +68,7 @@ impl Machine {
 
 /// The memory of one server.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The machine that all this is of.
     machine: Option<Machine>,
     /// The last reading, and where it came from.
@@ -85,17 +85,17 @@ pub struct Memory {
 
 impl Memories {
     /// The memory of one server.
-    pub fn of(&self, name: &str) -> Memory {
+    pub(crate) fn of(&self, name: &str) -> Memory {
         locked(&self.servers).get(name).cloned().unwrap_or_default()
     }
 
     /// Changes the memory of one server.
-    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Memory)) {
+    pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Memory)) {
         edit(locked(&self.servers).entry(name.to_owned()).or_default());
     }
 
     /// Forgets what was read of another machine that was this server, and done to it.
-    pub fn keep_to(&self, name: &str, machine: &Machine) {
+    pub(crate) fn keep_to(&self, name: &str, machine: &Machine) {
         self.edit(name, |memory| {
             if memory.machine.as_ref().is_some_and(|known| known != machine) {
                 *memory = Memory { recorded: memory.recorded, ..Memory::default() };
@@ -106,7 +106,7 @@ impl Memories {
 
     /// Takes over what the pass over the BMC has read a moment ago, unless it asked for it before the
     /// last step was over.
-    pub fn adopt(&self, name: &str, destination: &Destination, uri: &str, now: Now) {
+    pub(crate) fn adopt(&self, name: &str, destination: &Destination, uri: &str, now: Now) {
         let Some(reading) = self.take_found(destination, uri) else { return };
         self.edit(name, |memory| {
             let is_news = memory.reading.as_ref().is_none_or(|(_, old)| old.at < reading.at);
@@ -118,25 +118,25 @@ impl Memories {
     }
 
     /// Forgets a server that is gone.
-    pub fn forget(&self, name: &str) {
+    pub(crate) fn forget(&self, name: &str) {
         locked(&self.servers).remove(name);
     }
 
     /// Forgets everything: others may have worked on the servers since.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         locked(&self.servers).clear();
         locked(&self.found).clear();
     }
 
     /// Remembers a reading that the pass over a BMC took.
-    pub fn found(&self, destination: &Destination, reading: Reading) {
+    pub(crate) fn found(&self, destination: &Destination, reading: Reading) {
         let Ok(system) = &reading.result else { return };
         let key = (destination.clone(), system.uri.clone());
         locked(&self.found).insert(key, reading);
     }
 
     /// Forgets the readings that the passes over a BMC took, and who logged in for them.
-    pub fn forget_found(&self, destination: &Destination) {
+    pub(crate) fn forget_found(&self, destination: &Destination) {
         locked(&self.found).retain(|(from, _), _| from != destination);
     }
 
@@ -149,7 +149,7 @@ impl Memories {
 impl Memory {
     /// A step was carried out that belongs to an operation recorded at `since`; `taken` says whether
     /// the BMC took it. What was read before does not count any more.
-    pub fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
+    pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
         let acted = Acted::after(self.acted(at).as_ref(), step, at.wall, taken, since);
         self.acted = Some((acted, at.boot));
         self.forget_readings();
@@ -157,7 +157,7 @@ impl Memory {
 
     /// The last step. Its times are those that the clock would have shown, had it been set then as it
     /// is now.
-    pub fn acted(&self, now: Now) -> Option<Acted> {
+    pub(crate) fn acted(&self, now: Now) -> Option<Acted> {
         let (acted, then) = self.acted.clone()?;
         let passed = SignedDuration::try_from(now.boot.saturating_sub(then)).ok()?;
         let set = now.wall.duration_since(acted.at) - passed;
@@ -165,32 +165,32 @@ impl Memory {
     }
 
     /// The machine is to be read again before anything else.
-    pub fn forget_readings(&mut self) {
+    pub(crate) fn forget_readings(&mut self) {
         self.reading = None;
         self.media = None;
     }
 
     /// The parts were read.
-    pub fn survey(&mut self, inventory: Inventory, at: Timestamp) {
+    pub(crate) fn survey(&mut self, inventory: Inventory, at: Timestamp) {
         self.inventory = Some((inventory, at));
     }
 
     /// The parts, as long as they count.
-    pub fn inventory(&self, now: Timestamp) -> Option<&Inventory> {
+    pub(crate) fn inventory(&self, now: Timestamp) -> Option<&Inventory> {
         let (inventory, at) = self.inventory.as_ref()?;
         let counts = inventory.missing.is_empty() || now.duration_since(*at).abs() < PARTIAL;
         counts.then_some(inventory)
     }
 
     /// The parts are not needed any more, unless some are missing.
-    pub fn forget_inventory(&mut self) {
+    pub(crate) fn forget_inventory(&mut self) {
         if self.inventory.as_ref().is_some_and(|(inventory, _)| inventory.missing.is_empty()) {
             self.inventory = None;
         }
     }
 
     /// The system was read.
-    pub fn read(&mut self, from: Destination, reading: Reading) {
+    pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
         if let (Some((acted, _)), Ok(system)) = (&mut self.acted, &reading.result) {
             acted.saw(system.power);
         }

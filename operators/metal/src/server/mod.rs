@@ -7,7 +7,7 @@ mod prepare;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use memory::{Machine, Memories, Memory, Now};
+pub(crate) use memory::{Machine, Memories, Memory, Now};
 
 use crate::{
     Context, Error, failure,
@@ -27,7 +27,7 @@ use metal_runtime::{Written, controller::Controller, index::Index, report, work:
 use std::sync::Arc;
 
 /// The controller.
-pub struct Servers<C>(pub Arc<Context<C>>);
+pub(crate) struct Servers<C>(pub Arc<Context<C>>);
 
 impl<C: Connect> Controller for Servers<C> {
     type Object = Server;

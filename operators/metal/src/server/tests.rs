@@ -1,7 +1,7 @@
 //! The glue: which requests a pass sends, and when it sends none.
 
 use super::*;
-use crate::{DiscoveryBoot, MacPrefixes, View};
+use crate::{DiscoveryBoot, macdb::MacPrefixes, view::View};
 use futures::stream;
 use kube::{
     Api, Client,

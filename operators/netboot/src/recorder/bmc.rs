@@ -19,10 +19,10 @@ use metal_runtime::{
 use std::sync::Arc;
 
 /// BMC objects by MAC address.
-pub type Bmcs = Index<Bmc, MacAddr>;
+pub(crate) type Bmcs = Index<Bmc, MacAddr>;
 
 /// An index without BMC objects.
-pub fn bmcs() -> Bmcs {
+pub(crate) fn bmcs() -> Bmcs {
     Index::new(|bmc: &Bmc| mac_of(bmc).into_iter().collect())
 }
 

@@ -25,7 +25,7 @@ const SHOWN: Duration = Duration::from_mins(1);
 
 /// How many new BMCs there were recently.
 #[derive(Debug, Default)]
-pub struct NewBmcs(Mutex<State>);
+pub(crate) struct NewBmcs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {

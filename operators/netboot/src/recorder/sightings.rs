@@ -20,7 +20,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// BMCs with an address that is not recorded yet. Cheap to clone; clones share their state.
 #[derive(Clone, Debug, Default)]
-pub struct Sightings(pub(super) Arc<Shared>);
+pub(crate) struct Sightings(pub(super) Arc<Shared>);
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -35,7 +35,7 @@ pub(super) struct Shared {
 
 impl Sightings {
     /// A BMC has this address. Never waits. Of two kinds of address, IPv4 counts.
-    pub fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
+    pub(crate) fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
         let seen = seen.of_any_kind();
         let mac = seen.mac;
         self.ends_at(mac, seen.until);
@@ -54,7 +54,7 @@ impl Sightings {
     }
 
     /// A lease of a BMC has ended, or will end, then.
-    pub fn ends_at(&self, mac: MacAddr, until: Timestamp) {
+    pub(crate) fn ends_at(&self, mac: MacAddr, until: Timestamp) {
         let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if ends.len() >= MOST {
             // What the others were for may be collected.
@@ -75,17 +75,12 @@ impl Sightings {
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.wanted().len()
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Lets `registry` tell how many wait, and how many found no place.
-    pub fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "BMCs that are not recorded yet";
         registry.register("endpoints_waiting", help, self.0.waiting.clone());
         let help = "BMCs that found no place in the queue";

@@ -147,7 +147,7 @@ async fn a_bmc_becomes_an_endpoint() {
         "spec": {"macAddress": "aa:bb:cc:00:00:01", "ip": "10.77.0.5"},
     });
     assert_eq!(api.asked(), [(format!("POST {PATH}"), document)]);
-    assert!(recorder.sightings.is_empty());
+    assert_eq!(recorder.sightings.len(), 0);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn an_endpoint_that_is_right_costs_no_request() {
     recorder.sightings.saw(seen(MAC, IP));
     assert_eq!(recorder.pass(MAC).await, None);
     assert_eq!(api.asked(), []);
-    assert!(recorder.sightings.is_empty());
+    assert_eq!(recorder.sightings.len(), 0);
 }
 
 #[tokio::test]
@@ -300,7 +300,7 @@ async fn what_the_api_server_does_not_take_is_tried_again_ever_more_slowly() {
         assert_eq!(recorder.sightings.len(), 1);
         api.fail(None);
         assert_eq!(recorder.pass(MAC).await, None);
-        assert!(recorder.sightings.is_empty());
+        assert_eq!(recorder.sightings.len(), 0);
     }
 }
 
@@ -326,7 +326,7 @@ async fn in_mode_bmc_it_becomes_credentials_and_an_object_with_its_address() {
     let access = json!({"macAddress": "aa:bb:cc:00:00:01", "ip": "10.77.0.5"});
     assert_eq!(asked[1].1["spec"]["access"], access);
     assert_eq!(asked[1].1["metadata"]["name"], "compute-aabbcc000001");
-    assert!(recorder.sightings.is_empty());
+    assert_eq!(recorder.sightings.len(), 0);
 }
 
 #[tokio::test]
@@ -394,7 +394,7 @@ async fn who_waits_is_forgotten_when_its_lease_ends() {
     list(&recorder, vec![]).await;
     recorder.sightings.saw(Sighting { until: Timestamp::UNIX_EPOCH, ..seen(MAC, IP) });
     assert_eq!(recorder.pass(MAC).await, None);
-    assert!(recorder.sightings.is_empty());
+    assert_eq!(recorder.sightings.len(), 0);
     assert_eq!(api.asked(), []);
 }
 

@@ -214,7 +214,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
     timeout(PATIENCE, readable(&server.links)).await.unwrap();
     assert!(server.turn(&mut Batch::default()));
-    assert!(sightings.is_empty());
+    assert_eq!(sightings.len(), 0);
 
     database.send_replace(Arc::new(MacDb::parse(BMCS).unwrap()));
     server.maintain().await;
@@ -242,7 +242,7 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
     let answer = Packet::parse(&buffer[..len]).unwrap();
     assert_eq!(MessageType::of(&answer), Some(MessageType::Offer));
-    assert!(sightings.is_empty());
+    assert_eq!(sightings.len(), 0);
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ mod socket;
 mod tests;
 mod transfer;
 
-pub use metrics::Metrics;
-pub use serve::{Error, Parts, serve};
+pub(crate) use metrics::Metrics;
+pub(crate) use serve::{Error, Parts, serve};
 
 use metal_dhcp::tftp::Bounds;
 

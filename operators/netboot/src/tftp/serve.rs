@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// What a server is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The configuration, now and from now on.
     pub config: watch::Receiver<Arc<Config>>,
     /// What machines boot; without it what the configuration has.
@@ -41,7 +41,7 @@ pub struct Parts {
 
 /// Nothing can be served.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// An address cannot be served.
     #[error(
         "tftp.listen: {address} cannot be served; is another TFTP server running, or a right missing?"
@@ -64,7 +64,7 @@ pub enum Error {
 /// # Errors
 ///
 /// If an address that it has at the start cannot be served. One that comes later is tried again.
-pub fn serve(
+pub(crate) fn serve(
     parts: Parts,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,

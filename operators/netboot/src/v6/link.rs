@@ -64,7 +64,7 @@ pub(super) struct Link {
 
 /// A place cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// There is no such interface.
     #[error("dhcp6.interfaces: there is no interface `{name}`")]
     NoInterface {

@@ -9,7 +9,7 @@ use prometheus_client::{
 
 /// The metrics of the packet path.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Family<Kind, Counter>,
     answers: Family<Kind, Counter>,
     silences: Family<Reason, Counter>,
@@ -36,7 +36,7 @@ struct State {
 
 impl Metrics {
     /// Metrics that `registry` tells.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register("dhcp6_requests", "Packets by type", metrics.requests.clone());
         registry.register("dhcp6_answers", "Answers by type", metrics.answers.clone());

@@ -121,7 +121,7 @@ async fn a_bmc_is_told_once_it_has_its_address_and_again_after_a_restart() {
     let path = folder.path().join("leases");
     let lab = Lab::start(Some(&path)).await;
     lab.bind(HOST).await;
-    assert!(lab.sightings.is_empty());
+    assert_eq!(lab.sightings.len(), 0);
     lab.bind(BMC).await;
     assert_eq!(lab.sightings.len(), 1);
     lab.stop().await;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{NAMESPACE, UUID, configuration};
+use crate::{
+    context::Kind,
+    testing::{NAMESPACE, UUID, configuration},
+};
 use jiff::Timestamp;
 use metal_api::{BootState, LocalObjectReference};
 use metal_core::{
@@ -156,7 +159,7 @@ async fn a_secret_is_read_once_and_again_when_it_has_changed() {
     }
     assert_eq!(cluster.reads(), 1);
     cluster.put_secret("ignition", &[("ignition", "new")]);
-    secrets.forget(&(NAMESPACE.to_owned(), "ignition".to_owned()));
+    secrets.forget_unless(&(NAMESPACE.to_owned(), "ignition".to_owned()), None);
     assert_eq!(get(&router, &path).await.body, "new");
 }
 
@@ -205,7 +208,7 @@ async fn an_ignition_that_was_handed_out_is_noted() {
     let fetches = Arc::clone(&server.state.fetches);
     let path = server.path(&claims());
     assert_eq!(server.get(&path).await.status, 200);
-    let config = ConfigRef::new(crate::Kind::Http, (NAMESPACE.into(), "claim".into()));
+    let config = ConfigRef::new(Kind::Http, (NAMESPACE.into(), "claim".into()));
     let noted = fetches.of(&config, Some("claim-config-uid"));
     assert_eq!(noted, Fetched { script: false, ignition: true });
     assert_eq!(fetches.of(&config, Some("another")), Fetched::default());
@@ -222,7 +225,7 @@ async fn who_only_looks_at_an_ignition_has_not_fetched_it() {
         let got = ask(&router, Method::HEAD, &path, &[], "10.0.0.1").await;
         assert_eq!((got.status, got.body.as_str()), (200, ""));
     }
-    let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
+    let config = ConfigRef::new(Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
     assert_eq!(fetches.of(&config, Some("claim-config-uid")), Fetched::default());
     for status in [200, 200, 429] {
         assert_eq!(get(&router, &path).await.status, status);

@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{NAMESPACE, UUID, configuration, ipxe, server};
+use crate::{
+    context::Kind,
+    testing::{NAMESPACE, UUID, configuration, ipxe, server},
+};
 use metal_api::{BootState, IpxeBootConfig, LocalObjectReference};
 use metal_core::boot::config::Fetched;
 
@@ -160,7 +163,7 @@ async fn a_script_that_was_handed_out_is_noted_and_the_api_server_is_not_asked()
     for _ in 0..3 {
         assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 200);
     }
-    let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
+    let config = ConfigRef::new(Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
     let noted = fetches.of(&config, Some("claim-config-uid"));
     assert_eq!(noted, Fetched { script: true, ignition: false });
     assert_eq!((cluster.reads(), cluster.take().len()), (0, 0));
@@ -173,7 +176,7 @@ async fn who_only_looks_at_a_script_has_not_fetched_it() {
     let (router, _cluster, _dir) = server.router();
     let got = ask(&router, Method::HEAD, &format!("/ipxe/{UUID}"), &[], "10.0.0.1").await;
     assert_eq!(got.status, 200);
-    let config = ConfigRef::new(crate::Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
+    let config = ConfigRef::new(Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
     assert_eq!(fetches.of(&config, Some("claim-config-uid")), Fetched::default());
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    ConfigRef, Kind,
+    context::{ConfigRef, Kind},
     live::blobs,
     testing::{configuration, registry::TestRegistry},
 };

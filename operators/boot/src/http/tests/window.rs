@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ConfigRef, Kind,
+    context::{ConfigRef, Kind},
     live::blobs,
     testing::{UUID, ipxe, registry::TestRegistry},
 };
