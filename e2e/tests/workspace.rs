@@ -22,6 +22,7 @@ const IMPURE_BUT_DHCPROTO: &[&str] =
 /// Crates, and what they must not know.
 const APART: &[(&str, &[&str])] = &[
     ("metal-api", IMPURE),
+    ("metal-attest", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-base", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-core", IMPURE),
     ("metal-decision", IMPURE),

@@ -1,0 +1,115 @@
+//! `MakeCredential` (TPM 2.0 Library, part 1, section 24; part 3, section 12.6), as software that only
+//! knows the public keys.
+
+use crate::{
+    curve::{COORDINATE_LEN, POINT_LEN},
+    endorsement::{EndorsementKey, Kind},
+    kdf::{kdfa, kdfe},
+    oaep,
+    storage::StorageKey,
+};
+use aes::Aes128;
+use cfb_mode::{Encryptor, cipher::KeyIvInit};
+use ring::{
+    agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral},
+    hmac,
+    rand::SecureRandom,
+};
+
+/// Length of a credential: that of a key of AES-256.
+pub(crate) const CREDENTIAL_LEN: usize = 32;
+
+/// What the seed is bound to.
+pub(crate) const LABEL: &str = "IDENTITY";
+
+/// Why nothing could be sealed: there is no randomness, or the numbers do not work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("cryptography failed")]
+pub struct SealError;
+
+impl From<ring::error::Unspecified> for SealError {
+    fn from(_: ring::error::Unspecified) -> Self {
+        Self
+    }
+}
+
+/// A credential, wrapped.
+pub(crate) struct Wrapped {
+    /// TPM2B_ID_OBJECT.
+    pub(crate) blob: Vec<u8>,
+    /// TPM2B_ENCRYPTED_SECRET.
+    pub(crate) secret: Vec<u8>,
+}
+
+/// Wraps `credential` for the TPM that has both keys.
+pub(crate) fn make(
+    ek: &EndorsementKey,
+    srk: &StorageKey,
+    credential: &[u8; CREDENTIAL_LEN],
+    random: &dyn SecureRandom,
+) -> Result<Wrapped, SealError> {
+    let (seed, secret) = seed(ek, random)?;
+    let identity = encrypt(&kdfa(&seed, "STORAGE", srk.name()), &sized(credential));
+    let integrity = integrity(&seed, &identity, srk);
+    let blob = [sized(&integrity), identity].concat();
+    Ok(Wrapped { blob: sized(&blob), secret: sized(&secret) })
+}
+
+/// A seed, and the same for the TPM alone.
+fn seed(ek: &EndorsementKey, random: &dyn SecureRandom) -> Result<([u8; 32], Vec<u8>), SealError> {
+    match &ek.0 {
+        Kind::Rsa(modulus) => {
+            let (seed, pad) = (chance(random)?, chance(random)?);
+            // The label has its final zero on the wire (part 1, annex B.4).
+            let label = [LABEL.as_bytes(), &[0]].concat();
+            Ok((seed, oaep::encrypt(modulus, &label, &seed, &pad).to_vec()))
+        }
+        Kind::P256(point) => share(point, random),
+    }
+}
+
+/// The seed by Diffie-Hellman with a key made for this (part 1, annex C.6.4).
+fn share(
+    theirs: &[u8; POINT_LEN],
+    random: &dyn SecureRandom,
+) -> Result<([u8; 32], Vec<u8>), SealError> {
+    let ours = EphemeralPrivateKey::generate(&ECDH_P256, random)?;
+    let public = ours.compute_public_key()?;
+    let (x, y) = public.as_ref()[1..].split_at(COORDINATE_LEN);
+    let their_x = &theirs[1..=COORDINATE_LEN];
+    let seed = agree_ephemeral(ours, &UnparsedPublicKey::new(&ECDH_P256, theirs), |shared| {
+        kdfe(shared, LABEL, x, their_x)
+    })?;
+    Ok((seed, [sized(x), sized(y)].concat()))
+}
+
+/// AES-128-CFB; the initialization vector is zero, as each key is used once.
+fn encrypt(key: &[u8; 16], plain: &[u8]) -> Vec<u8> {
+    let mut text = plain.to_vec();
+    Encryptor::<Aes128>::new(key.into(), &[0; 16].into()).encrypt(&mut text);
+    text
+}
+
+/// The HMAC of what is encrypted, and of the name of the key that it is bound to.
+pub(crate) fn integrity(seed: &[u8; 32], identity: &[u8], srk: &StorageKey) -> [u8; 32] {
+    let key: [u8; 32] = kdfa(seed, "INTEGRITY", &[]);
+    let mut hmac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key));
+    hmac.update(identity);
+    hmac.update(srk.name());
+    let mut out = [0; 32];
+    out.copy_from_slice(hmac.sign().as_ref());
+    out
+}
+
+/// Octets of chance.
+pub(crate) fn chance<const LEN: usize>(random: &dyn SecureRandom) -> Result<[u8; LEN], SealError> {
+    let mut octets = [0; LEN];
+    random.fill(&mut octets)?;
+    Ok(octets)
+}
+
+/// With the length in front, as TPM2B structures have it. All that is made here is short.
+pub(crate) fn sized(octets: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(octets.len()).unwrap_or(u16::MAX);
+    [&len.to_be_bytes()[..], octets].concat()
+}

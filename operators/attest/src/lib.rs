@@ -1,0 +1,46 @@
+//! Secrets that one TPM 2.0 alone can open: how a machine that knows no secret yet gets the token with
+//! which it joins a cluster.
+//!
+//! The machine sends two public keys: its *endorsement key* (EK), which never leaves its TPM and stays the
+//! same for life, and its *storage root key* (SRK). The token is encrypted with a fresh key, and that key
+//! is wrapped by `MakeCredential` (TPM 2.0 Library, part 1, section 24). A TPM unwraps it only if it holds
+//! both private keys.
+//!
+//! ```
+//! use metal_attest::{Request, seal};
+//! use ring::rand::SystemRandom;
+//!
+//! # fn answer(body: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
+//! let request = Request::parse(body)?;
+//! // Here goes what is no business of this crate: is this the EK of that machine?
+//! let sealed = seal(&request, b"the token", &SystemRandom::new())?;
+//! Ok(serde_json::to_string(&sealed.into_response(None))?)
+//! # }
+//! ```
+//!
+//! The wire is that of metalman of Azure/unbounded, so that its agent works unchanged. What is stricter:
+//! an EK has to be of one of the TCG's default templates (see [`EndorsementKey`]), and an SRK has to be a
+//! storage key of a TPM. Without a certificate of its EK a machine can still present one made by software;
+//! what is proved is that later secrets go to whoever presented the key at first.
+
+mod credential;
+mod curve;
+mod endorsement;
+mod kdf;
+mod oaep;
+mod public;
+mod seal;
+mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use credential::SealError;
+pub use endorsement::{EndorsementKey, UnreadablePem};
+pub use public::KeyError;
+pub use seal::{Sealed, seal};
+pub use storage::StorageKey;
+pub use wire::{MAX_BODY, Request, RequestError, Response};

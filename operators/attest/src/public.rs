@@ -1,0 +1,93 @@
+//! The public part of a key, as a TPM writes it.
+
+use tpm2_protocol::{
+    TpmUnmarshal,
+    data::{TpmAlgId, TpmaObject, TpmtPublic, TpmtSymDef, TpmuSymKeyBits, TpmuSymMode},
+};
+
+/// The longest TPM2B_PUBLIC that is read: one of an RSA key of 4,096 bits has about 580 octets.
+const MAX_LEN: usize = 1024;
+
+/// Why a key is refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyError {
+    /// The octets are not a key.
+    #[error("not a TPM2B_PUBLIC")]
+    Malformed,
+    /// It is a key of another kind than is asked for.
+    #[error("{field} is {found}, and has to be {wanted}")]
+    Unsuitable {
+        /// What of it is wrong, in the words of TPM 2.0 Library, part 2.
+        field: &'static str,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        wanted: &'static str,
+    },
+    /// The number, or the point, is none that belongs to a key.
+    #[error("the unique field is no public key of its kind")]
+    NoKey,
+}
+
+/// A key and its octets without the length in front (TPMT_PUBLIC): what its name is made of.
+pub(crate) struct Public<'a> {
+    pub(crate) octets: &'a [u8],
+    pub(crate) parsed: TpmtPublic,
+}
+
+impl<'a> Public<'a> {
+    /// Reads a TPM2B_PUBLIC (TPM 2.0 Library, part 2, section 12.2.5), with nothing behind it.
+    pub(crate) fn parse(octets: &'a [u8]) -> Result<Self, KeyError> {
+        if octets.len() > MAX_LEN {
+            return Err(KeyError::Malformed);
+        }
+        let (len, octets) = octets.split_first_chunk().ok_or(KeyError::Malformed)?;
+        if usize::from(u16::from_be_bytes(*len)) != octets.len() {
+            return Err(KeyError::Malformed);
+        }
+        match TpmtPublic::unmarshal(octets) {
+            Ok((parsed, [])) => Ok(Self { octets, parsed }),
+            _ => Err(KeyError::Malformed),
+        }
+    }
+
+    /// SHA-256 alone, for names and all that is derived from them.
+    pub(crate) fn check_name_alg(&self) -> Result<(), KeyError> {
+        let name_alg = self.parsed.name_alg;
+        check("nameAlg", name_alg == TpmAlgId::Sha256, || name_alg.to_string(), "TPM_ALG_SHA256")
+    }
+
+    /// The attributes, as the octets have them: bits that are reserved are kept.
+    pub(crate) fn attributes(&self) -> u32 {
+        self.octets
+            .get(4..8)
+            .and_then(|octets| octets.try_into().ok())
+            .map_or(self.parsed.object_attributes.bits(), u32::from_be_bytes)
+    }
+
+    /// Whether all of these are set.
+    pub(crate) fn has(&self, attributes: TpmaObject) -> bool {
+        self.parsed.object_attributes.contains(attributes)
+    }
+}
+
+/// An error about `field`, unless it is as it has to be.
+pub(crate) fn check(
+    field: &'static str,
+    is_right: bool,
+    found: impl FnOnce() -> String,
+    wanted: &'static str,
+) -> Result<(), KeyError> {
+    if is_right { Ok(()) } else { Err(KeyError::Unsuitable { field, found: found(), wanted }) }
+}
+
+/// AES-128 in CFB mode, with which a storage key protects what is below it.
+pub(crate) fn check_symmetric(symmetric: &TpmtSymDef) -> Result<(), KeyError> {
+    let aes_128_cfb = TpmtSymDef {
+        algorithm: TpmAlgId::Aes,
+        key_bits: TpmuSymKeyBits::Aes(128.into()),
+        mode: TpmuSymMode::Aes(TpmAlgId::Cfb),
+    };
+    let found = || format!("{symmetric:?}");
+    check("symmetric", *symmetric == aes_128_cfb, found, "AES-128 in CFB mode")
+}

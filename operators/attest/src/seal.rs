@@ -1,0 +1,58 @@
+//! A secret for one machine.
+
+use crate::{
+    credential::{self, CREDENTIAL_LEN, SealError, chance},
+    wire::{Request, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    rand::SecureRandom,
+};
+
+/// A secret that only one TPM can open.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sealed {
+    credential_blob: Vec<u8>,
+    encrypted_secret: Vec<u8>,
+    encrypted_token: Vec<u8>,
+    nonce: [u8; 12],
+}
+
+/// Encrypts `token` with a fresh key of AES-256-GCM, and that key for the TPM which has both keys of
+/// `request`.
+///
+/// # Errors
+///
+/// The system gives no randomness.
+pub fn seal(
+    request: &Request,
+    token: &[u8],
+    random: &dyn SecureRandom,
+) -> Result<Sealed, SealError> {
+    let key: [u8; CREDENTIAL_LEN] = chance(random)?;
+    let wrapped = credential::make(&request.ek, &request.srk, &key, random)?;
+    let nonce = chance(random)?;
+    let mut encrypted_token = token.to_vec();
+    // Less safe, because it trusts the caller not to use a nonce twice: this key is used once.
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?).seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::empty(),
+        &mut encrypted_token,
+    )?;
+    let (credential_blob, encrypted_secret) = (wrapped.blob, wrapped.secret);
+    Ok(Sealed { credential_blob, encrypted_secret, encrypted_token, nonce })
+}
+
+impl Sealed {
+    /// As the answer to a machine, with the certificates of the cluster in PEM.
+    pub fn into_response(self, cluster_ca: Option<String>) -> Response {
+        Response {
+            credential_blob: STANDARD.encode(self.credential_blob),
+            encrypted_secret: STANDARD.encode(self.encrypted_secret),
+            encrypted_token: STANDARD.encode(self.encrypted_token),
+            gcm_nonce: STANDARD.encode(self.nonce),
+            cluster_ca: cluster_ca.filter(|pem| !pem.is_empty()),
+        }
+    }
+}

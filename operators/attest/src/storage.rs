@@ -1,0 +1,56 @@
+//! The storage root key.
+
+use crate::public::{KeyError, Public, check};
+use ring::digest::{SHA256, digest};
+use tpm2_protocol::data::{TpmAlgId, TpmaObject, TpmuPublicParms};
+
+/// Length of a name: the algorithm and a SHA-256.
+pub(crate) const NAME_LEN: usize = 34;
+
+/// The public part of a storage key. All that `MakeCredential` needs of it is its name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StorageKey([u8; NAME_LEN]);
+
+impl StorageKey {
+    /// Reads a TPM2B_PUBLIC.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or no storage key that was made in a TPM and stays there. Which algorithm it is of is
+    /// not asked: only the TPM works with it.
+    pub fn parse(octets: &[u8]) -> Result<Self, KeyError> {
+        let public = Public::parse(octets)?;
+        public.check_name_alg()?;
+        let attributes = format!("{:#010x}", public.attributes());
+        for (attribute, wanted) in [
+            (TpmaObject::FIXED_TPM, "one with fixedTPM"),
+            (TpmaObject::FIXED_PARENT, "one with fixedParent"),
+            (TpmaObject::SENSITIVE_DATA_ORIGIN, "one with sensitiveDataOrigin"),
+            (TpmaObject::RESTRICTED, "one with restricted"),
+            (TpmaObject::DECRYPT, "one with decrypt"),
+        ] {
+            check("objectAttributes", public.has(attribute), || attributes.clone(), wanted)?;
+        }
+        let signs = public.has(TpmaObject::SIGN_ENCRYPT);
+        check("objectAttributes", !signs, || attributes.clone(), "one without sign")?;
+        let is_asymmetric =
+            matches!(public.parsed.parameters, TpmuPublicParms::Rsa(_) | TpmuPublicParms::Ecc(_));
+        let found = || public.parsed.object_type.to_string();
+        check("type", is_asymmetric, found, "TPM_ALG_RSA or TPM_ALG_ECC")?;
+        Ok(Self(name(public.octets)))
+    }
+
+    /// Its name (TPM 2.0 Library, part 1, section 16): the algorithm of the hash, and the hash of its
+    /// public part.
+    pub fn name(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn name(public: &[u8]) -> [u8; NAME_LEN] {
+    let mut name = [0; NAME_LEN];
+    let (algorithm, hash) = name.split_at_mut(2);
+    algorithm.copy_from_slice(&(TpmAlgId::Sha256 as u16).to_be_bytes());
+    hash.copy_from_slice(digest(&SHA256, public).as_ref());
+    name
+}

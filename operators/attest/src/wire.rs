@@ -1,0 +1,91 @@
+//! `POST /attest`, as metalman of Azure/unbounded has it.
+
+use crate::{endorsement::EndorsementKey, public::KeyError, storage::StorageKey};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+/// The longest body worth reading, in octets: two keys have about 800.
+pub const MAX_BODY: usize = 16 * 1024;
+
+/// What a machine presents.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// Its endorsement key.
+    pub ek: EndorsementKey,
+    /// Its storage root key.
+    pub srk: StorageKey,
+}
+
+/// Why a request is refused. The text is fit for the machine that sent it.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The body is too long.
+    #[error("body has more than {MAX_BODY} octets")]
+    TooLong,
+    /// The body is no JSON, or lacks a field.
+    #[error("body is no JSON object with the texts ekPub and srkPub")]
+    Json(#[source] serde_json::Error),
+    /// A field is not in base64.
+    #[error("{0} is not in base64 with padding")]
+    Base64(&'static str),
+    /// A field is no key of the kind.
+    #[error("{field}: {error}")]
+    Key {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong with it.
+        error: KeyError,
+    },
+}
+
+/// The body, before anything is made of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    ek_pub: String,
+    srk_pub: String,
+}
+
+impl Request {
+    /// Reads a body. Fields that are unknown are ignored.
+    ///
+    /// # Errors
+    ///
+    /// It is no request, or one of its keys is refused: see [`EndorsementKey::parse`] and
+    /// [`StorageKey::parse`].
+    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
+        if body.len() > MAX_BODY {
+            return Err(RequestError::TooLong);
+        }
+        let body: Body = serde_json::from_slice(body).map_err(RequestError::Json)?;
+        let ek = key("ekPub", &body.ek_pub, EndorsementKey::parse)?;
+        let srk = key("srkPub", &body.srk_pub, StorageKey::parse)?;
+        Ok(Self { ek, srk })
+    }
+}
+
+fn key<K>(
+    field: &'static str,
+    text: &str,
+    parse: impl FnOnce(&[u8]) -> Result<K, KeyError>,
+) -> Result<K, RequestError> {
+    let octets = STANDARD.decode(text).map_err(|_| RequestError::Base64(field))?;
+    parse(&octets).map_err(|error| RequestError::Key { field, error })
+}
+
+/// What it gets. All but the last are in base64.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// TPM2B_ID_OBJECT.
+    pub credential_blob: String,
+    /// TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: String,
+    /// The token under AES-256-GCM with the credential as its key, and the tag behind it.
+    pub encrypted_token: String,
+    /// The nonce of that, 12 octets.
+    pub gcm_nonce: String,
+    /// Certificates of the cluster's authorities, in PEM.
+    #[serde(rename = "clusterCA", default, skip_serializing_if = "Option::is_none")]
+    pub cluster_ca: Option<String>,
+}
