@@ -129,6 +129,9 @@ pub struct BmcStatus {
     /// unless an authority vouches for it. Remove it to trust the next one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_fingerprint: Option<String>,
+    /// Credentials that the BMC refuses; absent unless the condition `Ready` says that it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_credentials: Option<RefusedCredentials>,
     /// Number of systems the BMC manages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systems: Option<i32>,
@@ -139,6 +142,16 @@ pub struct BmcStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// Credentials that a BMC refuses.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedCredentials {
+    /// Name of the BMCSecret.
+    pub name: String,
+    /// Its `metadata.generation`: one that was changed has not been refused.
+    #[schemars(schema_with = "schema::integer")]
+    pub generation: i64,
 }
 
 open_enum! {

@@ -24,10 +24,11 @@ pub const POWERED: &str = "Powered";
 pub const RECOGNIZED: &str = "Recognized";
 /// Endpoint: nobody but the BMC at `spec.ip` says to be this BMC; absent where that was always so.
 pub const ADDRESS_SETTLED: &str = "AddressSettled";
-/// Server: the claim that holds it was seen here; only then may its absence count.
+/// Server: the claim that holds it was seen here, since then; only then may its absence count. Which
+/// claim that is says `status.boundClaim`.
 pub const CLAIM_BOUND: &str = "ClaimBound";
-/// Server: a medium is in a virtual drive of its BMC, or about to be; absent otherwise. The message is
-/// the UID of the boot configuration.
+/// Server: a medium is in a virtual drive of its BMC, or about to be; absent otherwise. Which medium
+/// that is says `status.medium`.
 pub const MEDIUM_INSERTED: &str = "MediumInserted";
 /// Server: the BMC described every part; absent where it did.
 pub const INVENTORY_COMPLETE: &str = "InventoryComplete";

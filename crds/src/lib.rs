@@ -57,7 +57,7 @@ pub use bios_settings::{
 pub use bios_settings_set::{BiosSettingsSet, BiosSettingsSetSpec, BiosSettingsSetStatus};
 pub use bios_version::{BiosVersion, BiosVersionSpec, BiosVersionStatus, VersionTemplate};
 pub use bios_version_set::{BiosVersionSet, BiosVersionSetSpec, BiosVersionSetStatus};
-pub use bmc::{Bmc, BmcSpec, BmcState, BmcStatus, InlineAccess};
+pub use bmc::{Bmc, BmcSpec, BmcState, BmcStatus, InlineAccess, RefusedCredentials};
 pub use bmc_secret::{BmcSecret, BmcSecretSpec};
 pub use bmc_settings::{
     BmcSettings, BmcSettingsSpec, BmcSettingsStatus, BmcSettingsTemplate, ServerMaintenanceRefItem,
@@ -92,8 +92,8 @@ pub use server_readiness_rule::{
     ServerReadinessRuleSpec, ServerReadinessRuleStatus,
 };
 pub use server_status::{
-    BootWindow, Discovery, LldpNeighbor, NetworkInterface, Pending, PendingKind, Processor,
-    ServerState, ServerStatus, Storage, StorageDrive, StorageVolume,
+    BootWindow, BoundClaim, Discovery, LldpNeighbor, Medium, NetworkInterface, Pending,
+    PendingKind, Processor, ServerState, ServerStatus, Storage, StorageDrive, StorageVolume,
 };
 pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
 pub use update::{

@@ -60,6 +60,12 @@ pub struct ServerStatus {
     /// How the discovery goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
+    /// The claim that the condition `ClaimBound` is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound_claim: Option<BoundClaim>,
+    /// The medium that the condition `MediumInserted` is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
     /// When the host was last reset, as its BMC says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,
@@ -132,6 +138,25 @@ pub struct BootWindow {
     pub opened: Time,
     /// From then on it is closed.
     pub closes: Time,
+}
+
+/// A claim that was seen to hold a server.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoundClaim {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub name: String,
+    /// UID of the claim: one that is made again is another one.
+    pub uid: String,
+}
+
+/// A medium of ours in a virtual drive of a BMC.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Medium {
+    /// UID of the boot configuration that it boots.
+    #[serde(rename = "bootConfigurationUID")]
+    pub boot_configuration_uid: String,
 }
 
 /// How the discovery of a machine goes.

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use jiff::{SignedDuration, Timestamp};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-    use metal_api::{ServerSpec, ServerStatus, condition};
+    use metal_api::{Medium, ServerSpec, ServerStatus, condition};
     use metal_core::capability::{Purpose, verify};
 
     #[test]
@@ -70,8 +70,9 @@ mod tests {
         let media = Media::new("http://10.0.0.1:8082", "system");
         let mut server = Server::new("server-a", ServerSpec::default());
         assert_eq!(media.medium(&server), None);
-        server.status =
-            Some(ServerStatus { conditions: vec![inserted()], ..ServerStatus::default() });
+        let medium = Some(Medium { boot_configuration_uid: "boot-uid".to_owned() });
+        let conditions = vec![inserted()];
+        server.status = Some(ServerStatus { conditions, medium, ..ServerStatus::default() });
         assert_eq!(media.medium(&server), None, "nobody has read the key");
         *media.key.lock().unwrap() = Some(key());
         let url = media.medium(&server).unwrap();
@@ -94,7 +95,7 @@ mod tests {
             type_: condition::MEDIUM_INSERTED.to_owned(),
             status: "True".to_owned(),
             reason: "VirtualMedia".to_owned(),
-            message: "boot-uid".to_owned(),
+            message: String::new(),
             observed_generation: None,
             last_transition_time: Time(Timestamp::UNIX_EPOCH),
         }

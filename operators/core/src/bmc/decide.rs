@@ -1,7 +1,7 @@
 use super::{
     Answers, Change, Decision, Missing, Observation,
     known::{accepted, to_note},
-    lockout::{self, REFUSED},
+    lockout::{self, REFUSED, refused},
     reading::{RESYNC, SILENT},
     servers::{create, own, update},
 };
@@ -111,7 +111,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         }
         Err(Unreachable::Unauthorized) => {
             answered(new, seen);
-            let why = lockout::message(seen.bmc, seen.secret);
+            let why = lockout::message(seen.bmc);
             set(new, seen, condition::READY, Err((lockout::REASON, &why)));
             Decision::Rest(left)
         }
@@ -395,6 +395,10 @@ fn set(
     };
     let fact = Fact { type_, holds, reason, message };
     conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
+    if type_ == condition::READY {
+        new.refused_credentials =
+            (reason == lockout::REASON).then(|| refused(seen.secret)).flatten();
+    }
 }
 
 pub(super) fn refers_to(server: &Server, bmc: &Bmc) -> bool {

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
-use metal_api::{Bmc, BmcSecret, Server, condition};
+use metal_api::{Bmc, BmcSecret, RefusedCredentials, Server, condition};
 
 /// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
 pub(crate) const REFUSED: SignedDuration = SignedDuration::from_mins(30);
@@ -15,23 +15,38 @@ pub(super) const REASON: &str = "AuthenticationFailed";
 /// The same of a server that names its BMC itself.
 pub(crate) const REASON_OF_SERVER: &str = "Unauthorized";
 
-/// What is said of refused credentials. With the generation of the secret it tells which they were.
-pub(super) fn message(bmc: &Bmc, secret: Option<&BmcSecret>) -> String {
+/// What is said of refused credentials.
+pub(super) fn message(bmc: &Bmc) -> String {
     let name = &bmc.spec.bmc_secret_ref.name;
-    let generation = secret.and_then(|secret| secret.metadata.generation);
-    let which = generation.map(|it| format!(" (generation {it})")).unwrap_or_default();
-    format!("the BMC refuses the credentials: correct BMCSecret {name}{which}")
+    format!("the BMC refuses the credentials: correct BMCSecret {name}")
+}
+
+/// Which credentials it is that are refused.
+pub(super) fn refused(secret: Option<&BmcSecret>) -> Option<RefusedCredentials> {
+    let meta = secret?.meta();
+    Some(RefusedCredentials { name: meta.name.clone()?, generation: meta.generation? })
 }
 
 /// For how long a BMC is not asked with these credentials, because it refused them when another
 /// process asked.
 pub fn refused_for(bmc: &Bmc, secret: &BmcSecret, now: Timestamp) -> Option<SignedDuration> {
-    let conditions = &bmc.status.as_ref()?.conditions;
-    let ready = conditions.iter().find(|c| c.type_ == condition::READY)?;
+    let status = bmc.status.as_ref()?;
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY)?;
     let is_same = ready.reason == REASON
-        && ready.message == message(bmc, Some(secret))
-        && ready.observed_generation == bmc.metadata.generation;
+        && ready.observed_generation == bmc.metadata.generation
+        && match &status.refused_credentials {
+            Some(refused) => Some(refused) == self::refused(Some(secret)).as_ref(),
+            None => was_refused(bmc, secret, ready),
+        };
     left(ready, secret, now).filter(|_| is_same)
+}
+
+/// The same without the field, which a client drops that does not know it: then it is only known of a
+/// secret that was never changed. Before there was the field, the message named the generation.
+fn was_refused(bmc: &Bmc, secret: &BmcSecret, ready: &Condition) -> bool {
+    let generation = secret.metadata.generation;
+    let older = generation.map(|it| format!("{} (generation {it})", message(bmc)));
+    generation == Some(1) || older.as_ref() == Some(&ready.message)
 }
 
 /// The same of the BMC that a server names itself. Nothing tells which version of the secret it was,
@@ -94,6 +109,41 @@ mod tests {
         assert_eq!(refused_for(&new, &secret(3, 0), now), None);
     }
 
+    /// What stands in the status, and whether credentials of generation 1, 3 and 4 are held back.
+    type Case = (&'static str, fn(&mut BmcStatus), [bool; 3]);
+
+    #[test]
+    fn which_credentials_were_refused_is_known_by_the_field_or_by_the_message_of_before() {
+        const OLDER: &str =
+            "the BMC refuses the credentials: correct BMCSecret bmc-1 (generation 3)";
+        let cases: [Case; 4] = [
+            ("as recorded", |_| {}, [false, true, false]),
+            (
+                "by an older version",
+                |status| {
+                    status.refused_credentials = None;
+                    status.conditions[0].message = OLDER.to_owned();
+                },
+                [true, true, false],
+            ),
+            ("field dropped", |status| status.refused_credentials = None, [true, false, false]),
+            (
+                "of another secret",
+                |status| {
+                    let refused = status.refused_credentials.as_mut().unwrap();
+                    refused.name = "other".to_owned();
+                },
+                [false, false, false],
+            ),
+        ];
+        for (what, edit, held_back) in cases {
+            let mut bmc = refusing(3);
+            edit(bmc.status.as_mut().unwrap());
+            let is_held = |generation| refused_for(&bmc, &secret(generation, 0), at(11)).is_some();
+            assert_eq!([1, 3, 4].map(is_held), held_back, "{what}");
+        }
+    }
+
     fn at(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
     }
@@ -114,11 +164,13 @@ mod tests {
             type_: condition::READY.to_owned(),
             status: "False".to_owned(),
             reason: REASON.to_owned(),
-            message: message(&bmc, Some(&secret(generation, 0))),
+            message: message(&bmc),
             last_transition_time: Time(at(10)),
             observed_generation: Some(7),
         };
-        bmc.status = Some(BmcStatus { conditions: vec![ready], ..BmcStatus::default() });
+        let refused_credentials = refused(Some(&secret(generation, 0)));
+        let conditions = vec![ready];
+        bmc.status = Some(BmcStatus { conditions, refused_credentials, ..BmcStatus::default() });
         bmc
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a claim is the one that `Server.spec.serverClaimRef` means.
 
-use crate::server::{bound_here, bound_to};
+use crate::server::{Seen, bound_to, seen_here};
 use metal_api::{ClaimPhase, Server, ServerClaim};
 
 /// What a claim is to a server whose `spec.serverClaimRef` has its namespace and name.
@@ -21,23 +21,24 @@ impl Binding {
     }
 }
 
-/// Judges a claim by its UID. Clients that do not know `serverClaimRef.uid` drop it: then the UID
+/// Judges a claim by its UID. Clients that do not know `serverClaimRef.uid` drop it: then that claim
 /// counts that was seen here before, and without one, which server the claim itself names.
 ///
 /// A UID that does not fit means that the claim was deleted and made again, unless nobody here has
 /// ever seen the one that was bound, and the claim names this server: then both were restored.
 pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
     let reference = server.spec.server_claim_ref.as_ref();
-    let seen = bound_here(server).filter(|uid| !uid.is_empty());
-    let known = reference.and_then(|reference| reference.uid.as_deref()).or(seen);
-    let named = claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
-    let name = server.metadata.name.as_deref();
-    match known {
-        None if named.is_none() || named == name => Binding::Same,
-        Some(uid) if claim.metadata.uid.as_deref() == Some(uid) => Binding::Same,
+    let referred = reference.and_then(|reference| reference.uid.as_ref());
+    let seen = seen_here(server);
+    let named = claim.spec.server_ref.as_ref().map(|server| &server.name);
+    let names_it = named.is_some() && named == server.metadata.name.as_ref();
+    match referred {
+        Some(uid) if claim.metadata.uid.as_ref() == Some(uid) => Binding::Same,
         // It was recorded already, and the reference is still to be written.
-        Some(_) if seen.is_some() && claim.metadata.uid.as_deref() == seen => Binding::Restored,
-        Some(_) if named.is_some() && named == name && seen.is_none() => Binding::Restored,
+        Some(_) if seen.is(claim) => Binding::Restored,
+        Some(_) if names_it && seen == Seen::Never => Binding::Restored,
+        None if seen.is(claim) => Binding::Same,
+        None if seen == Seen::Never && (named.is_none() || names_it) => Binding::Same,
         None | Some(_) => Binding::Other,
     }
 }

@@ -1,7 +1,7 @@
 //! A server that anybody may claim.
 
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, Settings, media,
+    Change, ClaimSeen, Decision, Need, Observation, Settings, bound, media,
     power::{Force, can_be_asked, intend, may_come_up, switch_off, unless_fresh},
     reserved::reserved,
     status::{self, Ready},
@@ -99,7 +99,7 @@ pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
     new.state == Some(ServerState::Available)
         && phase != Some(&ClaimPhase::Bound)
-        && !status::was_bound(new, seen.server)
+        && !bound::was_bound(new, seen.server)
 }
 
 /// Reads the parts again that were missing when the server was discovered. An inventory counts as

@@ -6,8 +6,11 @@
 //! ```
 //!
 //! The condition `MediumInserted` says that there is a medium of ours, before it is inserted and
-//! until it is seen to be gone. Its time and the boot configuration's UID are all that the URL of
-//! the medium is made of, so a process that has just started knows it, too.
+//! until it is seen to be gone; `status.medium` says which. Its time and the boot configuration's UID
+//! are all that the URL of the medium is made of, so a process that has just started knows it, too.
+//!
+//! Clients that write whole objects drop the field and keep the condition. Then a host that is still to
+//! boot gets a new medium, and what is taken out is told by its URL, which names the server.
 
 use super::{
     Decision, Need, Observation, Settings,
@@ -15,13 +18,14 @@ use super::{
     status::{self, Ready},
 };
 use crate::{
-    capability::{Claims, Purpose},
+    capability::{self, Claims, Purpose},
     conditions::{self, Fact},
     redfish::{BootReading, BootSource, ImageUrl, MediaSlot, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use metal_api::{Server, ServerBootConfiguration, ServerStatus, condition};
+use kube::ResourceExt as _;
+use metal_api::{Medium, Server, ServerBootConfiguration, ServerStatus, condition};
 
 /// How old a reading of the drives may be when something is done because of it.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -45,11 +49,12 @@ pub struct MediaReading {
 
 /// What the URL of the medium of a server vouches for, as recorded in its status.
 pub fn medium_of(server: &Server) -> Option<Claims> {
-    let recorded = recorded(server.status.as_ref()?)?;
+    let status = server.status.as_ref()?;
+    let recorded = recorded(status)?;
     Some(Claims {
         purpose: Purpose::Medium,
         server: server.metadata.name.clone()?,
-        boot: recorded.message.clone(),
+        boot: boot_of(status, recorded)?.to_owned(),
         expires: recorded.last_transition_time.0 + LIFETIME,
     })
 }
@@ -83,17 +88,11 @@ pub(super) fn prepare(
     })?;
     let uid = configuration.metadata.uid.as_deref().unwrap_or_default();
     let is_current = |it: &Condition| {
-        it.message == uid && seen.now.duration_since(it.last_transition_time.0) < RENEWAL
+        boot_of(new, it) == Some(uid)
+            && seen.now.duration_since(it.last_transition_time.0) < RENEWAL
     };
     if !recorded(new).is_some_and(is_current) {
-        forget(new);
-        let fact = Fact {
-            type_: condition::MEDIUM_INSERTED,
-            holds: true,
-            reason: "VirtualMedia",
-            message: uid,
-        };
-        conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
+        note(new, configuration, seen.now);
         return Ok(Prepared::Do(Decision::Rest(SignedDuration::ZERO)));
     }
     let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
@@ -115,9 +114,10 @@ pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<De
         return Some(Decision::Rest(AGAIN));
     };
     let ours = |slot: &&MediaSlot| {
-        let shown = slot.image.as_ref().zip(seen.medium);
-        let is_ours = |(there, image)| is_same(there, image) || is_cut(there, image);
-        slot.inserted && shown.is_none_or(is_ours)
+        let is_recorded =
+            |there| seen.medium.is_some_and(|it| is_same(there, it) || is_cut(there, it));
+        let is_ours = |there| is_recorded(there) || is_for(there, seen.server);
+        slot.inserted && slot.image.as_ref().is_none_or(is_ours)
     };
     if let Some(slot) = slots.iter().find(ours) {
         status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
@@ -161,8 +161,36 @@ fn recorded(status: &ServerStatus) -> Option<&Condition> {
     status.conditions.iter().find(is_ours)
 }
 
+/// UID of the boot configuration that the medium boots, unless a client has dropped it. Before there
+/// was the field, it was the message of the condition.
+fn boot_of<'a>(status: &'a ServerStatus, recorded: &'a Condition) -> Option<&'a str> {
+    let medium = status.medium.as_ref().map(|medium| medium.boot_configuration_uid.as_str());
+    medium.or_else(|| Some(recorded.message.as_str()).filter(|said| !said.contains(' ')))
+}
+
+/// There is to be a medium for this configuration, from now on.
+fn note(new: &mut ServerStatus, configuration: &ServerBootConfiguration, now: Timestamp) {
+    forget(new);
+    let namespace = configuration.namespace().unwrap_or_default();
+    let message = format!("for boot configuration {namespace}/{}", configuration.name_any());
+    let type_ = condition::MEDIUM_INSERTED;
+    let fact = Fact { type_, holds: true, reason: "VirtualMedia", message: &message };
+    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
+    let boot_configuration_uid = configuration.metadata.uid.clone().unwrap_or_default();
+    new.medium = Some(Medium { boot_configuration_uid });
+}
+
 fn forget(new: &mut ServerStatus) {
     new.conditions.retain(|condition| condition.type_ != condition::MEDIUM_INSERTED);
+    new.medium = None;
+}
+
+/// Whether an image is a medium that was made for this server, at whatever time.
+fn is_for(there: &ImageUrl, server: &Server) -> bool {
+    let token = there.file().strip_suffix(".iso").and_then(capability::unverified);
+    token.is_some_and(|claims| {
+        claims.purpose == Purpose::Medium && Some(&claims.server) == server.metadata.name.as_ref()
+    })
 }
 
 fn is_same(there: &ImageUrl, image: &ImageUrl) -> bool {

@@ -24,6 +24,7 @@ mod acted;
 mod attempt;
 mod available;
 mod boot;
+mod bound;
 mod decide;
 mod departure;
 mod discovery;
@@ -37,10 +38,11 @@ mod tests;
 mod window;
 
 pub use acted::{Acted, Armed};
+pub(crate) use bound::{Seen, bound_to, seen_here};
 pub use decide::decide;
 pub use departure::{Departure, decide_in_any_case, departure};
 pub use media::{MediaReading, medium_of};
-pub(crate) use status::{bound_here, bound_to, configuration_state};
+pub(crate) use status::configuration_state;
 
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};

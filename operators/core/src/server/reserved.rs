@@ -3,7 +3,7 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{came_up_by_itself, is_new, locator_led, waits_for_off},
-    boot,
+    boot, bound,
     decide::is_parked,
     media,
     power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
@@ -30,16 +30,14 @@ pub(super) fn reserved(
     match seen.claim {
         ClaimSeen::Unclaimed => become_available(new, seen, settings, system),
         ClaimSeen::Holds(claim) => {
-            status::bound(new, seen.server, claim, seen.now);
+            bound::bound(new, seen.server, claim, seen.now);
             match adoption(seen, claim) {
                 Some(adopt) => Decision::Change(adopt),
                 None => held(new, seen, settings, system, claim),
             }
         }
         ClaimSeen::NotCached => Decision::Look(Need::Claim),
-        ClaimSeen::Gone if status::was_bound(new, seen.server) => {
-            leave(new, seen, settings, system)
-        }
+        ClaimSeen::Gone if bound::was_bound(new, seen.server) => leave(new, seen, settings, system),
         ClaimSeen::Gone => {
             let message = "no claim that spec.serverClaimRef names holds this server, and none was \
                            ever seen to: restore it, or clear the reference";
@@ -67,7 +65,7 @@ fn become_available(
         );
         return wait;
     }
-    status::unbound(new);
+    bound::unbound(new);
     new.state = Some(ServerState::Available);
     new.pending = None;
     Decision::Rest(SignedDuration::ZERO)
@@ -88,9 +86,9 @@ pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
         | ServerState::Other(_) => {
             new.state = Some(ServerState::Reserved);
             new.pending = None;
-            status::bound(new, seen.server, claim, seen.now);
+            bound::bound(new, seen.server, claim, seen.now);
         }
-        ServerState::Reserved => status::bound(new, seen.server, claim, seen.now),
+        ServerState::Reserved => bound::bound(new, seen.server, claim, seen.now),
         ServerState::Released | ServerState::Parked | ServerState::Maintenance => {}
     }
 }
@@ -101,10 +99,10 @@ pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Optio
     if new.state != Some(ServerState::Reserved) {
         return None;
     }
-    let was_bound = status::was_bound(new, seen.server);
+    let was_bound = bound::was_bound(new, seen.server);
     match seen.claim {
         ClaimSeen::Unclaimed => {
-            status::unbound(new);
+            bound::unbound(new);
             new.state = Some(ServerState::Available);
             new.pending = None;
             None

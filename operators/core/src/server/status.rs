@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::{
     apis::meta::v1::{Condition, Time},
 };
 use metal_api::{
-    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
+    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerInventory,
+    ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
 };
 
 /// What the `Ready` condition says.
@@ -183,73 +183,6 @@ pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
     new.network_interfaces = registry::interfaces(&report.spec.report);
 }
 
-/// The claim that holds the server has been seen. Only then may its absence ever count.
-pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim, now: Timestamp) {
-    let message = message_of_claim(claim);
-    let fact =
-        Fact { type_: condition::CLAIM_BOUND, holds: true, reason: "Bound", message: &message };
-    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
-    let seen = new.conditions.iter_mut().find(|it| it.type_ == condition::CLAIM_BOUND);
-    if let Some(restored) = seen.filter(|it| !is_of_this_life(it, server)) {
-        // Clocks differ, and the condition is not to be older than the object for ever.
-        let created = server.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
-        restored.last_transition_time = Time(now.max(created + SignedDuration::from_secs(1)));
-    }
-}
-
-/// Whether this claim is the one that was last seen to hold the server, whatever refers to it now.
-pub(crate) fn bound_to(server: &Server, claim: &ServerClaim) -> bool {
-    let conditions = server.status.as_ref().map(|status| status.conditions.as_slice());
-    let bound = find(conditions.unwrap_or_default(), condition::CLAIM_BOUND);
-    bound.is_some_and(|bound| bound.status == "True" && bound.message == message_of_claim(claim))
-}
-
-/// The UID of the claim that `spec.serverClaimRef` names, if it was seen to hold this very object.
-/// What was recorded before the object was created came with it from a backup.
-pub(crate) fn bound_here(server: &Server) -> Option<&str> {
-    let conditions = &server.status.as_ref()?.conditions;
-    bound_uid(find(conditions, condition::CLAIM_BOUND)?, server)
-}
-
-fn bound_uid<'a>(bound: &'a Condition, server: &Server) -> Option<&'a str> {
-    let claim = server.spec.server_claim_ref.as_ref()?;
-    let prefix = message_of(&claim.namespace, &claim.name, "");
-    let uid = bound.message.strip_prefix(&prefix)?;
-    (bound.status == "True" && is_of_this_life(bound, server)).then_some(uid)
-}
-
-fn is_of_this_life(condition: &Condition, server: &Server) -> bool {
-    let created = server.metadata.creation_timestamp.as_ref();
-    created.is_none_or(|created| condition.last_transition_time.0 > created.0)
-}
-
-/// No claim holds the server.
-pub(super) fn unbound(new: &mut ServerStatus) {
-    new.conditions.retain(|condition| condition.type_ != condition::CLAIM_BOUND);
-}
-
-/// Whether the claim that `spec.serverClaimRef` names was seen here before.
-pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
-    let bound = find(&new.conditions, condition::CLAIM_BOUND);
-    let bound = bound.and_then(|bound| bound_uid(bound, server));
-    let claim = server.spec.server_claim_ref.as_ref().and_then(|claim| claim.uid.as_deref());
-    bound.is_some_and(|bound| claim.is_none_or(|claim| claim == bound))
-}
-
-fn message_of_claim(claim: &ServerClaim) -> String {
-    let meta = &claim.metadata;
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    message_of(
-        namespace.unwrap_or_default(),
-        name.unwrap_or_default(),
-        meta.uid.as_deref().unwrap_or_default(),
-    )
-}
-
-fn message_of(namespace: &str, name: &str, uid: &str) -> String {
-    format!("{namespace}/{name} {uid}")
-}
-
 /// State of a boot configuration. One that was not looked at yet is `Pending`.
 pub(crate) fn configuration_state(configuration: &ServerBootConfiguration) -> BootState {
     let Some(status) = &configuration.status else { return BootState::Pending };
@@ -278,7 +211,7 @@ pub(super) fn configuration_error(configuration: &ServerBootConfiguration) -> St
     )
 }
 
-fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+pub(super) fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 

@@ -1,6 +1,7 @@
 //! Requests as agents send them, against a registry whose API server keeps what it is sent.
 
 use super::*;
+use crate::server::tests::list;
 use ::http::{Method, Request, StatusCode};
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use k8s_openapi::{
     api::core::v1::Secret,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
-use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{
     BootWindow, Discovery, LocalObjectReference, ObjectReference, ServerBootConfiguration,
     ServerBootConfigurationSpec, ServerSpec, ServerStatus,
@@ -371,8 +371,7 @@ impl Scene {
             ..ServerStatus::default()
         });
         let view = Arc::new(View::default());
-        let list = [Event::Init, Event::InitApply(DeserializeGuard(Ok(server))), Event::InitDone];
-        view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        list(&view.servers, vec![server]).await;
         Self {
             view,
             key: Key::new(&[7; 32]).unwrap(),
@@ -391,8 +390,7 @@ impl Scene {
             opened: Time(closes - SignedDuration::from_mins(30)),
             closes: Time(closes),
         });
-        let list = [Event::Init, Event::InitApply(DeserializeGuard(Ok(server))), Event::InitDone];
-        self.view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        list(&self.view.servers, vec![server]).await;
     }
 
     /// A server that boots what its claim wants.
@@ -409,12 +407,8 @@ impl Scene {
         configuration.metadata.namespace = Some("tenant".to_owned());
         configuration.metadata.uid = Some(BOOT.to_owned());
         scene.server.put(&configuration);
-        let configuration = Event::InitApply(DeserializeGuard(Ok(configuration)));
-        let list = [Event::Init, configuration, Event::InitDone];
-        scene.view.configurations.follow(stream::iter(list.map(Ok))).await.unwrap_err();
-        let server = Event::InitApply(DeserializeGuard(Ok(server)));
-        let list = [Event::Init, server, Event::InitDone];
-        scene.view.servers.follow(stream::iter(list.map(Ok))).await.unwrap_err();
+        list(&scene.view.configurations, vec![configuration]).await;
+        list(&scene.view.servers, vec![server]).await;
         scene
     }
 

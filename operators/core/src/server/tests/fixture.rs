@@ -1,6 +1,7 @@
 //! A server, its machine and its cluster, as one decision sees them.
 
 use super::*;
+use crate::capability::{self, Claims, Key};
 use crate::claim::misses;
 use crate::redfish::{BootReading, MediaSlot, SystemReading};
 use jiff::{SignedDuration, Timestamp};
@@ -233,9 +234,7 @@ impl Scene {
         };
         let media =
             self.media.clone().map(|slots| MediaReading { at: self.read_at, result: Ok(slots) });
-        let medium = medium_of(&self.server).map(|claims| {
-            ImageUrl::new(format!("http://boot/media/{}-{}.iso", claims.boot, claims.expires))
-        });
+        let medium = medium_of(&self.server).map(|claims| medium(&claims));
         let referred = self.server.spec.boot_configuration_ref.is_some();
         let observation = Observation {
             server: &self.server,
@@ -302,6 +301,13 @@ impl Scene {
         let found = conditions.iter().find(|c| c.type_ == type_).unwrap();
         (&found.status, &found.reason)
     }
+}
+
+/// The URL of a medium, as the boot-operator has it.
+pub(super) fn medium(claims: &Claims) -> ImageUrl {
+    let key = Key::new(&[7; Key::MIN]).unwrap();
+    let token = capability::issue(&key, claims).unwrap();
+    ImageUrl::new(format!("http://boot/media/{}.iso", token.as_str()))
 }
 
 fn settings() -> Settings {

@@ -25,6 +25,9 @@ const KNOWN: [&str; 13] = [
     "conditions",
 ];
 
+/// In place of the name of a field: an older version has written the status, and is replaced.
+const OLDER: &str = "older";
+
 #[test]
 fn fields_of_our_own_may_be_dropped_at_any_moment_of_a_discovery() {
     for begin in [Scene::new, Scene::with_drives] {
@@ -109,9 +112,9 @@ fn fields_of_our_own_may_be_dropped_from_a_server_at_rest() {
 
 /// Every field, and all of them, at every moment, with and without a restart at that moment.
 fn each_loss(moments: usize, check: impl Fn(usize, Option<&str>, bool)) {
-    let mut own: Vec<Option<String>> = vec![None, Some("uid".to_owned())];
+    let mut own = vec![None, Some("uid".to_owned()), Some(OLDER.to_owned())];
     own.extend(own_fields().map(Some));
-    assert!(own.len() >= 8, "{own:?}");
+    assert!(own.len() >= 11, "{own:?}");
     for moment in 0..moments {
         for lose in &own {
             for forgets in [false, true] {
@@ -130,6 +133,19 @@ fn own_fields() -> impl Iterator<Item = String> {
     fields.into_keys().filter(|name| !KNOWN.contains(&name.as_str()))
 }
 
+/// The status as it was when the messages of two conditions said what they are about.
+fn as_older_version(status: &mut ServerStatus) {
+    let claim = status.bound_claim.take();
+    let claim = claim.map(|it| format!("{}/{} {}", it.namespace, it.name, it.uid));
+    let medium = status.medium.take().map(|medium| medium.boot_configuration_uid);
+    for (type_, said) in [(condition::CLAIM_BOUND, claim), (condition::MEDIUM_INSERTED, medium)] {
+        let condition = status.conditions.iter_mut().find(|it| it.type_ == type_);
+        if let Some((condition, said)) = condition.zip(said) {
+            condition.message = said;
+        }
+    }
+}
+
 /// Runs passes to the end; before pass number `moment` a field is dropped, or all.
 fn run(scene: &mut Scene, moment: usize, lose: Option<&str>, forgets: bool) -> End {
     settle_with(scene, |scene, pass| {
@@ -144,13 +160,48 @@ fn run(scene: &mut Scene, moment: usize, lose: Option<&str>, forgets: bool) -> E
     })
 }
 
+#[test]
+fn what_an_older_version_recorded_is_taken_over_as_it_is() {
+    let mut scene = Scene::with_drives();
+    scene.record();
+    scene.prepare(BootState::Ready);
+    scene.record();
+    let inserted = scene.decide();
+    assert!(matches!(inserted, Decision::Act(Step::InsertMedium { .. })), "{inserted:?}");
+    as_older_version(scene.server.status.as_mut().unwrap());
+    assert_eq!(scene.message(condition::MEDIUM_INSERTED), "boot-uid");
+    scene.now += seconds(4);
+    assert_eq!(scene.decide(), inserted, "with the same URL");
+
+    let mut scene = Scene::reserved();
+    let known = scene.server.status.clone().unwrap();
+    as_older_version(scene.server.status.as_mut().unwrap());
+    assert_eq!(scene.message(condition::CLAIM_BOUND), "tenant/claim claim-uid");
+    scene.settle();
+    let status = scene.server.status.unwrap();
+    assert_eq!(status.bound_claim, known.bound_claim);
+    assert_eq!(status.conditions, known.conditions);
+}
+
+/// How an older version finds a UID in the message of `ClaimBound`: it must not take a word for one.
+#[test]
+fn an_older_version_finds_no_claim_in_the_message_and_learns_it_from_the_next_pass() {
+    let scene = Scene::reserved();
+    let message = scene.message(condition::CLAIM_BOUND);
+    assert_eq!(message, "claim tenant/claim holds the server");
+    assert_eq!(message.strip_prefix("tenant/claim "), None);
+}
+
 fn drop_fields(scene: &mut Scene, lose: Option<&str>) {
     if lose.is_none_or(|name| name == "uid")
         && let Some(reference) = &mut scene.server.spec.server_claim_ref
     {
         reference.uid = None;
     }
-    let Some(status) = &scene.server.status else { return };
+    let Some(status) = &mut scene.server.status else { return };
+    if lose == Some(OLDER) {
+        return as_older_version(status);
+    }
     let mut value = serde_json::to_value(status).unwrap();
     let Value::Object(fields) = &mut value else { panic!("{value}") };
     fields.retain(|key, _| KNOWN.contains(&key.as_str()) || lose.is_some_and(|name| name != key));

@@ -1,7 +1,13 @@
 //! Booting from a medium.
 
-use super::{fixture::seconds, *};
-use crate::redfish::{ImageUrl, MediaSlot};
+use super::{
+    fixture::{medium, seconds},
+    *,
+};
+use crate::{
+    capability::{Claims, Purpose},
+    redfish::{ImageUrl, MediaSlot},
+};
 
 #[test]
 fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
@@ -125,10 +131,43 @@ fn a_server_is_available_only_when_its_medium_is_seen_to_be_gone() {
 }
 
 #[test]
+fn only_our_own_medium_is_ejected_though_a_client_has_dropped_which_that_is() {
+    let mut scene = in_discovery();
+    scene.record();
+    let Decision::Act(Step::InsertMedium { image, .. }) = scene.decide() else { panic!() };
+    scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
+    scene.configuration = None;
+    scene.server.status.as_mut().unwrap().medium = None;
+    scene.now += seconds(3);
+    scene.refresh();
+    let of_another = Claims {
+        purpose: Purpose::Medium,
+        server: "server-b".to_owned(),
+        boot: "boot-uid".to_owned(),
+        expires: T0 + minutes(60),
+    };
+    for (theirs, slot) in [("http://a/tool.iso", "/cd2"), (medium(&of_another).as_str(), "/cd3")] {
+        let ours = MediaSlot {
+            uri: slot.to_owned(),
+            image: Some(ImageUrl::new(format!("//BOOT/media/{}", image.file()))),
+            ..cd(true, None)
+        };
+        scene.media = Some(vec![cd(true, Some(theirs)), ours]);
+        let eject = Step::EjectMedium { slot: slot.to_owned() };
+        assert_eq!(scene.decide(), Decision::Act(eject));
+    }
+    scene.media.as_mut().unwrap().truncate(1);
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+}
+
+#[test]
 fn the_medium_of_a_tenant_is_ejected_when_firmware_has_surely_read_it() {
     let mut scene = Scene::reserved();
     let status = scene.server.status.as_mut().unwrap();
     let mut medium = status.conditions[0].clone();
+    medium.message = "boot-uid".to_owned();
     medium.type_ = condition::MEDIUM_INSERTED.to_owned();
     medium.status = "True".to_owned();
     medium.last_transition_time = Time(scene.now);

@@ -83,17 +83,45 @@ fn a_restored_server_whose_claim_is_not_there_yet_waits_for_it() {
 
 #[test]
 fn a_claim_that_was_deleted_and_made_again_does_not_inherit_the_machine() {
-    let mut scene = Scene::reserved();
-    scene.server.metadata.creation_timestamp = Some(Time(T0 - minutes(60)));
+    // Nor does it where a client has dropped the UID from the reference, or the status, or both.
+    for (reference_is_lost, field_is_lost) in
+        [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let what = format!("reference lost: {reference_is_lost}, field lost: {field_is_lost}");
+        let mut scene = Scene::reserved();
+        scene.server.metadata.creation_timestamp = Some(Time(T0 - minutes(60)));
+        scene.settle();
+        let claim = scene.claim.as_mut().unwrap();
+        claim.metadata.creation_timestamp = Some(Time(T0 - minutes(1)));
+        claim.spec.server_ref = Some(LocalObjectReference { name: "server-a".to_owned() });
+        let mut again = claim.clone();
+        again.metadata.uid = Some("new-uid".to_owned());
+        again.metadata.creation_timestamp = Some(Time(T0 + minutes(10)));
+        if reference_is_lost {
+            scene.server.spec.server_claim_ref.as_mut().unwrap().uid = None;
+        }
+        if field_is_lost {
+            scene.server.status.as_mut().unwrap().bound_claim = None;
+        }
+        assert_eq!(binding(&scene.server, &again), Binding::Other, "{what}");
+        assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Same, "{what}");
+        // The next pass knows it again.
+        scene.settle();
+        let bound = scene.server.status.unwrap().bound_claim.unwrap();
+        assert_eq!(bound.uid, "claim-uid", "{what}");
+    }
+}
+
+#[test]
+fn a_restored_claim_that_is_half_taken_over_stays_though_a_client_drops_who_it_is() {
+    let mut scene = restored();
+    let claim = scene.claim.as_mut().unwrap();
+    claim.metadata.uid = Some("new-uid".to_owned());
+    claim.metadata.creation_timestamp = scene.server.metadata.creation_timestamp.clone();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "server-a".to_owned() });
     scene.settle();
-    let mut again = scene.claim.clone().unwrap();
-    again.metadata.uid = Some("new-uid".to_owned());
-    again.spec.server_ref = Some(LocalObjectReference { name: "server-a".to_owned() });
-    assert_eq!(binding(&scene.server, &again), Binding::Other);
-    // Nor does it where a client has dropped the UID.
-    scene.server.spec.server_claim_ref.as_mut().unwrap().uid = None;
-    assert_eq!(binding(&scene.server, &again), Binding::Other);
-    assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Same);
+    scene.server.status.as_mut().unwrap().bound_claim = None;
+    assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
 }
 
 #[test]
