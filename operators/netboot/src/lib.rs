@@ -4,12 +4,11 @@
 //! (`lease_file`), the loop between them (`server`), and the ways to and from the API server,
 //! which is not on the path of a packet (`recorder`, `machines`, `publisher`); of two
 //! instances, `standby` says which one answers.
-//! Boot files are the business of `tftp`.
+//! TFTP, and what the servers of a process share, are of [`metal_serve`].
 
 pub mod args;
-mod buffer;
+mod boot_files;
 mod frame;
-mod guests;
 mod lease_file;
 mod lease_store;
 mod link;
@@ -25,7 +24,6 @@ mod reference;
 mod run;
 mod server;
 mod standby;
-mod tftp;
 pub mod tool;
 mod unknown_relays;
 mod unserved;

@@ -1,7 +1,8 @@
 //! The sockets: one per interface or address that is served.
 
-use crate::{buffer::enlarge, frame::Frames};
+use crate::frame::Frames;
 use metal_dhcp::{config::Config, v4::Reply};
+use metal_serve::buffer::enlarge;
 use nix::{
     ifaddrs::getifaddrs,
     net::if_::if_nametoindex,

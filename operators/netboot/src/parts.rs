@@ -1,7 +1,8 @@
-use crate::{guests::Guests, machines::Machines, published::Published, recorder::Sightings};
+use crate::{machines::Machines, published::Published, recorder::Sightings};
 use metal_core::macdb::MacDb;
 use metal_dhcp::config::Config;
 use metal_runtime::health::Gate;
+use metal_serve::guests::Guests;
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 

@@ -1,11 +1,12 @@
 //! The page about this binary says what is so.
 
-use crate::{args::Args, metrics, publisher, recorder::Sightings, run, tftp, v6};
+use crate::{args::Args, metrics, publisher, recorder::Sightings, run, v6};
 use clap::CommandFactory;
 use metal_runtime::{
     metrics::Registry,
     reference::{compare, page},
 };
+use metal_serve::tftp;
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {

@@ -4,7 +4,7 @@ mod cluster;
 mod files;
 mod servers;
 
-use crate::{args::Args, guests::Guests, metrics::Metrics};
+use crate::{args::Args, metrics::Metrics};
 #[cfg(test)]
 pub(crate) use cluster::passes;
 
@@ -12,6 +12,7 @@ use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};
 use metal_runtime::{admin::Admin, health::Readiness, metrics::Registry};
+use metal_serve::guests::Guests;
 use servers::Servers;
 use std::pin::pin;
 use tokio_util::sync::CancellationToken;

@@ -12,9 +12,7 @@ mod probes;
 mod tests;
 
 use crate::{
-    Parts,
-    guests::Guests,
-    lease_file,
+    Parts, lease_file,
     lease_store::LeaseStore,
     link::{self, Link},
     machines::Machines,
@@ -36,6 +34,7 @@ use metal_dhcp::{
     v4::{self, MessageType, Silence},
 };
 use metal_runtime::health::Gate;
+use metal_serve::guests::Guests;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`Transfer`] has the diagram of what follows. Sockets, files and time are the business of
-//! `netboot`.
+//! `metal-serve`.
 
 mod admission;
 mod refusal;

@@ -4,16 +4,20 @@ use super::{cluster::Cluster, files::Files};
 use crate::{
     Parts,
     args::Args,
-    guests::Guests,
+    boot_files::BootFiles,
     metrics::Metrics,
     server,
-    tftp::{self, Metrics as TftpMetrics},
     v6::{self, Metrics as V6Metrics},
 };
 use anyhow::Context as _;
+use metal_dhcp::config::Config;
 use metal_runtime::{
     health::{Gate, Readiness},
     metrics::Registry,
+};
+use metal_serve::{
+    guests::Guests,
+    tftp::{self, Metrics as TftpMetrics},
 };
 use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -47,10 +51,11 @@ impl ServerContext<'_> {
         }
     }
 
-    fn tftp_parts(&self, metrics: TftpMetrics, ready: Gate) -> tftp::Parts {
+    fn tftp_parts(&self, metrics: TftpMetrics, ready: Gate) -> tftp::Parts<Config> {
         let machines = self.cluster.map(|cluster| Arc::clone(&cluster.machines));
-        let (config, guests) = (self.files.config(), self.guests.clone());
-        tftp::Parts { config, machines, guests, metrics, ready }
+        let files = BootFiles { config: self.files.config(), machines };
+        let (addresses, guests) = (files.addresses(), self.guests.clone());
+        tftp::Parts { addresses, files: Box::new(files), guests, metrics, ready }
     }
 }
 

@@ -1,11 +1,11 @@
 //! The sockets: one per interface or address that is served.
 
 use super::Metrics;
-use crate::buffer::enlarge;
 use metal_dhcp::{
     config::v6::Config,
     v6::{Packet, SERVER_PORT, SERVERS, SITE_SERVERS},
 };
+use metal_serve::buffer::enlarge;
 use nix::{
     ifaddrs::getifaddrs,
     net::if_::if_nametoindex,

@@ -1,9 +1,10 @@
 //! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::{guests::Guests, recorder::Sightings};
+use crate::recorder::Sightings;
 use metal_dhcp::v6::{MessageType, Options, Relay, code};
 use metal_runtime::health::Readiness;
+use metal_serve::guests::Guests;
 use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 

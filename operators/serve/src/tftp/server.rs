@@ -1,22 +1,18 @@
 //! What becomes of requests.
 
 use super::{
-    BOUNDS,
-    file::open_below,
+    BOUNDS, Files, Found,
+    file::open_found,
     greeting::{Greeting, Greetings, Poller},
     metrics::Metrics,
     queue::Queue,
     socket::Peer,
     transfer::{Outcome, Running, Signals, last_word},
 };
-use crate::{guests::Guests, machines::Machines};
-use metal_core::boot::decision::Boot;
+use crate::guests::Guests;
 use metal_dhcp::{
-    config::Config,
     intake::Standing,
-    tftp::{
-        Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error, served,
-    },
+    tftp::{Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error},
 };
 use metal_runtime::{LogLimit, report::Chain};
 use std::{
@@ -24,7 +20,6 @@ use std::{
     fmt::Display,
     io,
     net::{IpAddr, SocketAddr},
-    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -32,16 +27,13 @@ use std::{
     thread::{Builder, Scope},
     time::Instant,
 };
-use tokio::sync::watch;
 
 /// Stack of a transfer; its buffers are not on it.
 const STACK: usize = 256 << 10;
 
 /// What all threads share.
-#[derive(Debug)]
 pub(super) struct Server {
-    config: watch::Receiver<Arc<Config>>,
-    machines: Option<Arc<Machines>>,
+    files: Box<dyn Files>,
     guests: Guests,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
@@ -71,17 +63,11 @@ impl Server {
     /// # Errors
     ///
     /// If the kernel has no room for it.
-    pub(super) fn new(
-        config: watch::Receiver<Arc<Config>>,
-        machines: Option<Arc<Machines>>,
-        guests: Guests,
-        metrics: Metrics,
-    ) -> io::Result<Self> {
+    pub(super) fn new(files: Box<dyn Files>, guests: Guests, metrics: Metrics) -> io::Result<Self> {
         let (admission, greetings) = (Admission::new(BOUNDS), Greetings::new());
         let table = Table { admission, greetings, is_replaced: HashMap::new() };
         Ok(Self {
-            config,
-            machines,
+            files,
             guests,
             metrics,
             is_stopping: AtomicBool::new(false),
@@ -103,7 +89,7 @@ impl Server {
         if self.guests.knows(client) {
             return Standing::Known;
         }
-        self.config.borrow().standing_of(client)
+        self.files.standing_of(client)
     }
 
     /// Answers requests until the server stops.
@@ -143,13 +129,10 @@ impl Server {
         standing: Standing,
         read: &ReadRequest<'_>,
     ) -> Result<(), (Refusal, Option<io::Error>)> {
-        let config = Arc::clone(&self.config.borrow());
-        let tftp = config.tftp.as_ref().ok_or((Refusal::NotNamed, None))?;
-        let boot = self.boot_of(asked.client.ip());
-        let path = served(read, &config.boot, tftp, asked.here, &boot);
-        let path = path.map_err(|refusal| (refusal, None))?;
+        let found = self.files.find(read, asked.client.ip(), asked.here);
+        let found = found.map_err(|refusal| (refusal, None))?;
         let Some(id) = self.admit(asked, standing) else { return Ok(()) };
-        let greeting = self.greet(id, asked, read, &tftp.root, path);
+        let greeting = self.greet(id, asked, read, &found);
         let mut table = locked(&self.table);
         match greeting {
             // It may have been forgotten meanwhile.
@@ -171,28 +154,20 @@ impl Server {
         id: Id,
         asked: Request<'_>,
         read: &ReadRequest<'_>,
-        root: &Path,
-        path: String,
+        found: &Found,
     ) -> Result<Option<Greeting>, (Refusal, io::Error)> {
-        let opened = open_below(root, &path)?;
+        let opened = open_found(found)?;
+        let name = found.name().to_owned();
         let greet = || {
             let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
             self.poller.register(id, &running)?;
             // A socket that says so now would say so at the next packet.
-            io::Result::Ok(Greeting::begin(id, asked.client, path, running).ok())
+            io::Result::Ok(Greeting::begin(id, asked.client, name, running).ok())
         };
         Ok(greet().unwrap_or_else(|error| {
             tell_unreachable(asked.client, &error);
             None
         }))
-    }
-
-    /// What a client boots. One that got its address from somebody else gets what everybody gets.
-    fn boot_of(&self, client: IpAddr) -> Boot {
-        match (&self.machines, client.to_canonical()) {
-            (Some(machines), IpAddr::V4(address)) => machines.boot_at(address),
-            (None, _) | (_, IpAddr::V6(_)) => Boot::Default,
-        }
     }
 
     /// `None` if the request was answered before.
@@ -328,7 +303,7 @@ impl Server {
         self.metrics.refused(refusal.into());
         self.say(&greeting.running.peer, refusal.code(), refusal);
         if self.told.may() {
-            tracing::warn!(client = %greeting.client, file = greeting.path, %refusal, "file refused");
+            tracing::warn!(client = %greeting.client, file = greeting.name, %refusal, "file refused");
         }
     }
 
@@ -357,7 +332,7 @@ impl Server {
 }
 
 fn tell(greeting: &Greeting, outcome: &Outcome, bytes: u64, is_told: bool) {
-    let (client, file) = (greeting.client, &greeting.path);
+    let (client, file) = (greeting.client, &greeting.name);
     let milliseconds = greeting.began.elapsed().as_millis();
     match outcome {
         Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),

@@ -9,7 +9,7 @@ use prometheus_client::{
 
 /// The metrics of the TFTP server.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     transfers: Family<Outcome, Counter>,
     active: Gauge,
     unproven: Gauge,
@@ -35,7 +35,7 @@ struct Reason {
 
 impl Metrics {
     /// Metrics that `registry` tells.
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let help = "Transfers that have ended, by result";
         registry.register("tftp_transfers", help, metrics.transfers.clone());

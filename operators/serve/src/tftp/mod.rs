@@ -10,14 +10,15 @@
 //! greeting: an open file and a socket, which one thread looks after for all, and which the oldest
 //! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
 //!
-//! Of more requests than can be answered, those of machines that have their address from us are
-//! answered first, and of others those of each source in turn.
+//! Which file a request gets is told by [`Files`]. Of more requests than can be answered, those of
+//! machines that have their address from us are answered first, and of others those of each source in turn.
 //!
 //! A transfer is a thread that sends, and waits for its client: two calls of the kernel for each
 //! window. There are at most `BOUNDS` of them, each with a stack and a piece of its file; what
 //! they wait for, they wait for with a deadline. A slow disk holds up its own transfer only.
 
 mod file;
+mod files;
 mod greeting;
 mod listener;
 mod metrics;
@@ -29,8 +30,9 @@ mod socket;
 mod tests;
 mod transfer;
 
-pub(crate) use metrics::Metrics;
-pub(crate) use serve::{Error, Parts, serve};
+pub use files::{Files, Found};
+pub use metrics::Metrics;
+pub use serve::{Addresses, Error, Parts, serve};
 
 use metal_dhcp::tftp::Bounds;
 

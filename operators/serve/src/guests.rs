@@ -21,7 +21,7 @@ const LINKS_AGE: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
-pub(crate) struct Guests(Arc<Mutex<State>>);
+pub struct Guests(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -55,18 +55,18 @@ impl Default for Guests {
 
 impl Guests {
     /// Somebody has this address for certain.
-    pub(crate) fn note(&self, address: impl Into<IpAddr>) {
+    pub fn note(&self, address: impl Into<IpAddr>) {
         self.locked().guests.note(address.into().to_canonical());
     }
 
     /// Whether somebody was known to have this address.
-    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+    pub fn knows(&self, address: IpAddr) -> bool {
         self.locked().guests.knows(address.to_canonical())
     }
 
     /// Whether an answer may go to this address now. It may where the kernel need not look for it:
     /// behind a router, and where it has it already.
-    pub(crate) fn admits(&self, address: impl Into<IpAddr>) -> bool {
+    pub fn admits(&self, address: impl Into<IpAddr>) -> bool {
         let (address, now) = (address.into().to_canonical(), Instant::now());
         let State { guests, links, arp } = &mut *self.locked();
         let links = links.no_older_than(LINKS_AGE, now, links_now);

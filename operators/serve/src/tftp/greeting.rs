@@ -30,7 +30,7 @@ pub(super) struct Greeting {
     pub(super) id: Id,
     pub(super) client: SocketAddr,
     /// The file, for the log.
-    pub(super) path: String,
+    pub(super) name: String,
     pub(super) began: Instant,
     pub(super) running: Running,
     due: Instant,
@@ -57,13 +57,13 @@ impl Greeting {
     pub(super) fn begin(
         id: Id,
         client: SocketAddr,
-        path: String,
+        name: String,
         mut running: Running,
     ) -> Result<Self, Outcome> {
         running.greet()?;
         let began = Instant::now();
         let due = began + running.timeout();
-        Ok(Self { id, client, path, began, running, due, is_superseded: false })
+        Ok(Self { id, client, name, began, running, due, is_superseded: false })
     }
 }
 

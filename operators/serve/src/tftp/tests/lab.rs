@@ -2,11 +2,12 @@
 
 use crate::{
     guests::Guests,
-    machines::{Machines, tests::with_an_idle_machine},
-    tftp::{Error, Metrics, Parts, serve},
+    tftp::{Addresses, Error, Files, Found, Metrics, Parts, serve},
 };
-use metal_core::boot::decision::Identity;
-use metal_dhcp::config::Config;
+use metal_dhcp::{
+    intake::Standing,
+    tftp::{Mode, ReadRequest, Refusal},
+};
 use metal_runtime::{
     health::{Gate, Readiness},
     metrics::Registry,
@@ -14,6 +15,7 @@ use metal_runtime::{
 use std::{
     fs,
     net::{IpAddr, SocketAddr, UdpSocket},
+    path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -27,14 +29,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-/// A server at two addresses of the loopback, with a file `a.efi` of 100,000 bytes.
+/// A server at all addresses of the loopback, with a file `a.efi` of 100,000 bytes, and others that
+/// may be had if they are there.
 pub(super) struct Lab {
     pub(super) folder: TempDir,
-    config: watch::Sender<Arc<Config>>,
+    listen: watch::Sender<Arc<Vec<SocketAddr>>>,
     pub(super) readiness: Readiness,
     registry: Registry,
-    machines: Arc<Machines>,
-    idle: Identity,
     pub(super) address: SocketAddr,
     shutdown: CancellationToken,
     serving: Option<JoinHandle<Result<(), Error>>>,
@@ -49,17 +50,34 @@ pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
     format!("\0\x01{}\0", texts.join("\0")).into_bytes()
 }
 
-pub(super) fn parse(tftp: &str) -> Config {
-    booting(tftp, "missing")
+/// What may be had of a folder, and a text in memory.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Files for Folder {
+    fn standing_of(&self, _: IpAddr) -> Standing {
+        Standing::Stranger
+    }
+
+    fn find(&self, request: &ReadRequest<'_>, client: IpAddr, _: IpAddr) -> Result<Found, Refusal> {
+        match &*request.file {
+            _ if request.mode != Mode::Octet => Err(Refusal::NotOctet),
+            path @ ("a.efi" | "missing" | "folder" | "link") => {
+                Ok(Found::File { root: self.0.clone(), path: path.to_owned() })
+            }
+            "who" => {
+                let bytes = client.to_string().into_bytes().into();
+                Ok(Found::Bytes { name: "who".to_owned(), bytes })
+            }
+            _ => Err(Refusal::NotNamed),
+        }
+    }
 }
 
-fn booting(tftp: &str, bios: &str) -> Config {
-    let boot = if tftp.is_empty() {
-        String::new()
-    } else {
-        format!("boot: {{ uefi: a.efi, bios: {bios} }}")
-    };
-    Config::parse(&format!("interfaces: [lo]\nsubnets: []\n{boot}\n{tftp}\n")).unwrap()
+/// Addresses that do not change, or do.
+pub(super) fn addresses(
+    config: watch::Receiver<Arc<Vec<SocketAddr>>>,
+) -> Addresses<Vec<SocketAddr>> {
+    Addresses { config, of: Vec::clone }
 }
 
 /// The file, once it is served there.
@@ -84,16 +102,12 @@ impl Lab {
         let bytes: Vec<u8> =
             (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         fs::write(folder.path().join("a.efi"), bytes).unwrap();
-        let root = folder.path().display();
-        let config = parse(&format!("tftp: {{ root: {root}, listen: ['0.0.0.0:0'] }}"));
-        let config = watch::Sender::new(Arc::new(config));
-        let (mut registry, readiness) = (Registry::of("netboot"), Readiness::default());
+        let listen = watch::Sender::new(Arc::new(vec![SocketAddr::from(([0; 4], 0))]));
+        let (mut registry, readiness) = (Registry::of("lab"), Readiness::default());
         let ready: Gate = readiness.gate("tftp", "its sockets");
-        let (machines, idle) = Runtime::new().unwrap().block_on(with_an_idle_machine());
-        let machines = Arc::new(machines);
         let parts = Parts {
-            config: config.subscribe(),
-            machines: Some(Arc::clone(&machines)),
+            addresses: addresses(listen.subscribe()),
+            files: Box::new(Folder(folder.path().to_owned())),
             guests: Guests::default(),
             metrics: Metrics::register(&mut registry),
             ready,
@@ -109,31 +123,16 @@ impl Lab {
         let [address] = is_open.blocking_recv().unwrap()[..] else { panic!("one address") };
         let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
         let serving = Some(serving);
-        Self { folder, config, readiness, registry, machines, idle, address, shutdown, serving }
-    }
-
-    pub(super) fn root(&self) -> String {
-        self.folder.path().display().to_string()
+        Self { folder, listen, readiness, registry, address, shutdown, serving }
     }
 
     pub(super) fn file(&self) -> Vec<u8> {
         fs::read(self.folder.path().join("a.efi")).unwrap()
     }
 
-    pub(super) fn configure(&self, tftp: &str) {
-        self.config.send_replace(Arc::new(parse(tftp)));
-    }
-
-    /// Also serves this file.
-    pub(super) fn boot(&self, bios: &str) {
-        let tftp = format!("tftp: {{ root: {}, listen: ['0.0.0.0:0'] }}", self.root());
-        self.config.send_replace(Arc::new(booting(&tftp, bios)));
-    }
-
-    /// From now on a machine that is to boot nothing, or somebody unknown, has the address.
-    pub(super) fn hold(&self, address: SocketAddr, is_idle: bool) {
-        let IpAddr::V4(address) = address.ip() else { panic!("{address}") };
-        self.machines.hold(address, is_idle.then_some(self.idle));
+    /// From now on requests come in there.
+    pub(super) fn listen(&self, addresses: &[SocketAddr]) {
+        self.listen.send_replace(Arc::new(addresses.to_vec()));
     }
 
     pub(super) fn metrics(&self) -> String {

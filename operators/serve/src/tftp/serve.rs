@@ -1,10 +1,9 @@
 //! Sockets as the configuration has them, now and from now on.
 
 use super::{
-    FILES, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
+    FILES, Files, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
 };
-use crate::{guests::Guests, machines::Machines};
-use metal_dhcp::config::Config;
+use crate::guests::Guests;
 use metal_runtime::{health::Gate, jittered, report::Chain};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
@@ -24,13 +23,12 @@ use tokio_util::sync::CancellationToken;
 /// How soon an address that could not be served is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What a server is made of.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    /// The configuration, now and from now on.
-    pub config: watch::Receiver<Arc<Config>>,
-    /// What machines boot; without it what the configuration has.
-    pub machines: Option<Arc<Machines>>,
+/// What a server is made of; `C` is the configuration.
+pub struct Parts<C> {
+    /// Where requests come in; nowhere, as long as there is to be no TFTP server.
+    pub addresses: Addresses<C>,
+    /// What there is to be had.
+    pub files: Box<dyn Files>,
     /// Whose addresses are known.
     pub guests: Guests,
     /// What is counted.
@@ -39,12 +37,21 @@ pub(crate) struct Parts {
     pub ready: Gate,
 }
 
+/// Addresses, now and from now on.
+#[derive(Debug)]
+pub struct Addresses<C> {
+    /// What they are part of.
+    pub config: watch::Receiver<Arc<C>>,
+    /// Takes them out of it.
+    pub of: fn(&C) -> Vec<SocketAddr>,
+}
+
 /// Nothing can be served.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// An address cannot be served.
     #[error(
-        "tftp.listen: {address} cannot be served; is another TFTP server running, or a right missing?"
+        "{address}: TFTP cannot be served; is another TFTP server running, or a right missing?"
     )]
     Address {
         /// The address.
@@ -64,14 +71,14 @@ pub(crate) enum Error {
 /// # Errors
 ///
 /// If an address that it has at the start cannot be served. One that comes later is tried again.
-pub(crate) fn serve(
-    parts: Parts,
+pub fn serve<C>(
+    parts: Parts<C>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let Parts { mut config, machines, guests, metrics, ready } = parts;
+    let Parts { mut addresses, files, guests, metrics, ready } = parts;
     raise_files();
-    let server = Server::new(config.clone(), machines, guests, metrics).map_err(Error::Shared)?;
+    let server = Server::new(files, guests, metrics).map_err(Error::Shared)?;
     let greeter = Builder::new().name("tftp-greetings".to_owned());
     let answerer = Builder::new().name("tftp-answers".to_owned());
     thread::scope(|scope| {
@@ -82,13 +89,12 @@ pub(crate) fn serve(
         let stop = || server.is_stopping.store(true, Ordering::Relaxed);
         answering.inspect_err(|_| stop()).map_err(Error::Shared)?;
         let mut listeners = Vec::new();
-        let wanted = wanted(&config.borrow_and_update());
-        let addresses = open(&wanted, &mut listeners, &server, scope);
-        let result = addresses.map(|addresses| {
+        let wanted = addresses.wanted();
+        let result = open(&wanted, &mut listeners, &server, scope).map(|open| {
             ready.open();
             // Whoever asked may have lost interest.
-            opened.send(addresses).ok();
-            follow(&mut config, &mut listeners, &server, scope, &ready, shutdown);
+            opened.send(open).ok();
+            follow(&mut addresses, &mut listeners, &server, scope, &ready, shutdown);
         });
         server.is_stopping.store(true, Ordering::Relaxed);
         listeners.into_iter().for_each(Listener::close);
@@ -96,8 +102,28 @@ pub(crate) fn serve(
     })
 }
 
-fn follow<'scope>(
-    config: &mut watch::Receiver<Arc<Config>>,
+impl<C> Addresses<C> {
+    fn wanted(&mut self) -> Vec<SocketAddr> {
+        (self.of)(&self.config.borrow_and_update())
+    }
+
+    /// Until there is something to do; whether there is.
+    fn wait(&mut self, is_whole: bool, shutdown: &CancellationToken) -> bool {
+        Handle::current().block_on(async {
+            tokio::select! {
+                () = shutdown.cancelled() => false,
+                // An error says that nothing changes any more.
+                changed = self.config.changed() => {
+                    changed.is_ok() || { shutdown.cancelled().await; false }
+                }
+                () = sleep(jittered(RETRY)), if !is_whole => true,
+            }
+        })
+    }
+}
+
+fn follow<'scope, C>(
+    addresses: &mut Addresses<C>,
     listeners: &mut Vec<Listener<'scope>>,
     server: &'scope Server,
     scope: &'scope Scope<'scope, '_>,
@@ -105,8 +131,8 @@ fn follow<'scope>(
     shutdown: &CancellationToken,
 ) {
     let mut is_whole = true;
-    while wait(config, is_whole, shutdown) {
-        let wanted = wanted(&config.borrow_and_update());
+    while addresses.wait(is_whole, shutdown) {
+        let wanted = addresses.wanted();
         let unwanted = listeners.extract_if(.., |listener| !wanted.contains(&listener.wanted));
         unwanted.for_each(Listener::close);
         match open(&wanted, listeners, server, scope) {
@@ -129,22 +155,6 @@ fn follow<'scope>(
     }
 }
 
-/// Until there is something to do; whether there is.
-fn wait(
-    config: &mut watch::Receiver<Arc<Config>>,
-    is_whole: bool,
-    shutdown: &CancellationToken,
-) -> bool {
-    Handle::current().block_on(async {
-        tokio::select! {
-            () = shutdown.cancelled() => false,
-            // An error says that nobody follows the file any more, which is the end of the process.
-            changed = config.changed() => changed.is_ok() || { shutdown.cancelled().await; false },
-            () = sleep(jittered(RETRY)), if !is_whole => true,
-        }
-    })
-}
-
 /// Raises the limit of open files to what transfers need.
 fn raise_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
@@ -154,10 +164,6 @@ fn raise_files() {
     if let Err(error) = raised {
         tracing::warn!(%error, wanted = FILES, "limit of open files not raised");
     }
-}
-
-fn wanted(config: &Config) -> Vec<SocketAddr> {
-    config.tftp.as_ref().map(|tftp| tftp.listen.clone()).unwrap_or_default()
 }
 
 /// Opens what is not open yet, and returns its addresses.

@@ -1,12 +1,13 @@
 //! The file of a transfer.
 
+use super::Found;
 use metal_dhcp::tftp::Refusal;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
     sys::stat::Mode,
 };
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 /// How much of a file is kept in memory at a time, unless a block is longer.
 const PIECE: usize = 64 << 10;
@@ -14,8 +15,28 @@ const PIECE: usize = 64 << 10;
 /// A file that may be served, and how long it was when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) file: File,
+    content: Content,
     pub(super) size: u64,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(File),
+    Bytes(Arc<[u8]>),
+}
+
+/// Opens what was found.
+///
+/// # Errors
+///
+/// If there is no such file to be served, and what the kernel says about it.
+pub(super) fn open_found(found: &Found) -> Result<Opened, (Refusal, io::Error)> {
+    match found {
+        Found::File { root, path } => open_below(root, path),
+        Found::Bytes { bytes, .. } => {
+            Ok(Opened { size: bytes.len() as u64, content: Content::Bytes(Arc::clone(bytes)) })
+        }
+    }
 }
 
 /// Opens a file below a folder. Symbolic links that stay below it are followed: mounted
@@ -24,7 +45,7 @@ pub(super) struct Opened {
 /// # Errors
 ///
 /// If there is no such file to be served, and what the kernel says about it.
-pub(super) fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io::Error)> {
+fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io::Error)> {
     let refused = |errno: Errno| {
         let refusal = match errno {
             Errno::ENOENT | Errno::ENOTDIR => Refusal::Missing,
@@ -45,13 +66,13 @@ pub(super) fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io
     if !metadata.is_file() {
         return Err((Refusal::NotFile, io::ErrorKind::InvalidInput.into()));
     }
-    Ok(Opened { size: metadata.len(), file })
+    Ok(Opened { size: metadata.len(), content: Content::File(file) })
 }
 
 /// A file in blocks, of which a piece is in memory. The first block has number 1.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    file: File,
+    content: Content,
     size: u64,
     blksize: usize,
     /// How many blocks a piece has.
@@ -63,6 +84,25 @@ pub(super) struct Blocks {
     held: Range<u64>,
 }
 
+impl Content {
+    /// Fills a piece from a place on.
+    ///
+    /// # Errors
+    ///
+    /// If there is less.
+    fn read(&self, piece: &mut [u8], start: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_exact_at(piece, start),
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(start).map_err(io::Error::other)?;
+                let there = bytes.get(start..).and_then(|rest| rest.get(..piece.len()));
+                piece.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Blocks {
     /// A file in blocks of this many bytes, for windows of this many blocks.
     pub(super) fn new(opened: Opened, blksize: u16, windowsize: u16) -> Self {
@@ -71,10 +111,10 @@ impl Blocks {
         // A window that a piece has as a whole is sent in one go.
         let whole = fitting / windowsize * windowsize;
         let count = if whole == 0 { fitting } else { whole };
-        let Opened { file, size } = opened;
+        let Opened { content, size } = opened;
         let is_first_alone = windowsize == 1;
         let (blksize, piece, held) = (blksize.into(), Vec::new(), 0..0);
-        Self { file, size, blksize, count, is_first_alone, piece, held }
+        Self { content, size, blksize, count, is_first_alone, piece, held }
     }
 
     /// Has a block in memory, and returns the end of the blocks from there on that are.
@@ -91,7 +131,7 @@ impl Blocks {
             let start = (block - 1) * self.blksize as u64;
             let length = ((end - block) * self.blksize as u64).min(self.size - start);
             self.piece.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-            self.file.read_exact_at(&mut self.piece, start)?;
+            self.content.read(&mut self.piece, start)?;
             self.held = block..end;
         }
         Ok(self.held.end)
@@ -153,18 +193,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
         fs::write(folder.path().join("a"), &bytes).unwrap();
+        let on_disk = Found::File { root: folder.path().to_owned(), path: "a".to_owned() };
+        let in_memory = Found::Bytes { name: "a".to_owned(), bytes: bytes.clone().into() };
         for (blksize, windowsize) in [(512, 1), (1468, 1), (1468, 64), (65464, 4), (30_000, 3)] {
-            let opened = open_below(folder.path(), "a").unwrap();
-            let mut blocks = Blocks::new(opened, blksize, windowsize);
-            let size = usize::from(blksize);
-            let last = bytes.len() / size + 1;
-            for block in (1..=last).chain((1..=last).rev()).chain([1, last / 2, 2, last]) {
-                let end = blocks.hold(block as u64).unwrap();
-                assert!(end > block as u64 && end <= last as u64 + 1);
-                let start = (block - 1) * size;
-                let expected = &bytes[start..bytes.len().min(start + size)];
-                assert_eq!(blocks.block(block as u64), expected, "{blksize} {block}");
-                assert!(blocks.piece.capacity() <= 2 * PIECE);
+            for found in [&on_disk, &in_memory] {
+                let mut blocks = Blocks::new(open_found(found).unwrap(), blksize, windowsize);
+                let size = usize::from(blksize);
+                let last = bytes.len() / size + 1;
+                for block in (1..=last).chain((1..=last).rev()).chain([1, last / 2, 2, last]) {
+                    let end = blocks.hold(block as u64).unwrap();
+                    assert!(end > block as u64 && end <= last as u64 + 1);
+                    let start = (block - 1) * size;
+                    let expected = &bytes[start..bytes.len().min(start + size)];
+                    assert_eq!(blocks.block(block as u64), expected, "{blksize} {block}");
+                    assert!(blocks.piece.capacity() <= 2 * PIECE);
+                }
             }
         }
     }

@@ -1,0 +1,9 @@
+//! What serves DHCP and TFTP: sockets, threads and what the kernel knows, around the functions of
+//! [`metal_dhcp`].
+//!
+//! Which file a machine gets, and where leases are kept, is told by the caller: there is no kind of
+//! the API server here, and no configuration file.
+
+pub mod buffer;
+pub mod guests;
+pub mod tftp;
