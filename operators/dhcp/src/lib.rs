@@ -28,6 +28,8 @@ pub mod lease;
 mod newcomers;
 mod origin;
 mod port;
+#[cfg(test)]
+mod simulation;
 pub mod tftp;
 pub mod v4;
 pub mod v6;
