@@ -149,13 +149,12 @@ impl<K: BootConfig> Controller for OfKind<K> {
     }
 
     async fn observe(&self, object: &Arc<K>) -> Result<Facts, Error> {
-        let (secrets, name) = (&self.ctx.secrets, named(&**object));
+        let (secrets, config) = (&self.ctx.secrets, object.config_ref());
         let failed = |error| Error::Secret(Box::new(error));
         let ignition = view::named(object.ignition());
-        let ignition = secrets.ignition(&name.0, ignition).await.map_err(failed)?;
+        let ignition = secrets.ignition(&config.namespace, ignition).await.map_err(failed)?;
         let script = view::named(object.script());
-        let script = secrets.script(&name.0, script).await.map_err(failed)?;
-        let config = ConfigRef::new(K::KIND, name);
+        let script = secrets.script(&config.namespace, script).await.map_err(failed)?;
         let fetched = self.ctx.fetches.of(&config, object.meta().uid.as_deref());
         Ok(Facts { ignition, script, fetched })
     }

@@ -26,7 +26,6 @@ mod restore;
 mod tests;
 
 pub(crate) use folder::Folder;
-pub(crate) use gather::{http_blobs, ipxe_blobs};
 pub(crate) use keeper::{Keeper, Written};
 pub(crate) use restore::Restore;
 

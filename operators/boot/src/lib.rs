@@ -22,11 +22,13 @@ mod metrics;
 #[cfg(test)]
 mod reference;
 mod run;
+mod secret_watch;
 mod secrets;
 #[cfg(test)]
 mod testing;
 mod tls;
 mod view;
+mod wakes;
 mod windows;
 mod wiring;
 

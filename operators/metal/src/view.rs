@@ -1,7 +1,6 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, MacAddr, Server, ServerBootConfiguration, ServerClaim,
     ServerInventory, condition, inventory::Report,
@@ -275,16 +274,6 @@ impl View {
             && self.claims.is_ready()
             && self.inventories.is_ready()
     }
-}
-
-/// Whether anything but the status of an object changed.
-pub(crate) fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
-    old.generation != new.generation
-        || old.annotations != new.annotations
-        || old.labels != new.labels
-        || old.finalizers != new.finalizers
-        || old.deletion_timestamp != new.deletion_timestamp
-        || old.uid != new.uid
 }
 
 #[cfg(test)]

@@ -3,10 +3,8 @@
 //! An object is woken by every change of another that its decision reads. Waking it needlessly
 //! costs a pass that neither reads nor writes; an object that is not woken waits for a resync.
 
-use crate::view::{
-    BmcKey, ClaimKey, ServerKey, View, canonical_ip, endpoint_keys, is_wish, uuid_keys,
-};
-use kube::{Resource, ResourceExt};
+use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_ip, endpoint_keys, uuid_keys};
+use kube::ResourceExt;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     condition,
@@ -37,10 +35,10 @@ pub(crate) type Wakes = BTreeSet<Woken>;
 /// An Endpoint says where BMCs are, and so how their servers are reached.
 pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
     let mut woken = Wakes::new();
-    for endpoint in objects(change) {
+    for endpoint in change.objects() {
         let name = endpoint.name_any();
         for bmc in view.bmcs.get(&BmcKey::Endpoint(name.clone())) {
-            if is_wished(change) {
+            if change.is_wish() {
                 servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
             }
             woken.insert(Woken::Bmc(bmc.name_any()));
@@ -50,7 +48,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
         let twins = endpoint_keys(endpoint).into_iter().flat_map(|key| view.endpoints.get(&key));
         for twin in twins.map(|twin| twin.name_any()) {
             for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
-                if is_wished(change) {
+                if change.is_wish() {
                     servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
                     woken.insert(Woken::Bmc(bmc.name_any()));
                 }
@@ -64,8 +62,8 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
 /// A BMC is the way to its servers, and is made by the Endpoint of its name.
 pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
     let mut woken = Wakes::new();
-    let wished = is_wished(change);
-    for bmc in objects(change) {
+    let wished = change.is_wish();
+    for bmc in change.objects() {
         let name = bmc.name_any();
         if wished || answers_anew(change) {
             servers(view, &ServerKey::Bmc(name.clone()), &mut woken);
@@ -91,7 +89,7 @@ fn answers_anew(change: &Change<'_, Bmc>) -> bool {
 /// Credentials are those of BMCs, and of servers without a BMC object.
 pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
     let mut woken = Wakes::new();
-    for secret in objects(change) {
+    for secret in change.objects() {
         let name = secret.name_any();
         for bmc in view.bmcs.get(&BmcKey::Secret(name.clone())) {
             servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
@@ -106,7 +104,7 @@ pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
 /// could.
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     let mut woken = Wakes::new();
-    for server in objects(change) {
+    for server in change.objects() {
         woken.insert(Woken::Server(server.name_any()));
         if let Some(claim) = &server.spec.server_claim_ref {
             woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
@@ -125,7 +123,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     }
     if is_another_system(change) {
         // A BMC makes its servers one after the other, and again one that was deleted.
-        let own = objects(change).filter_map(|server| server.spec.bmc_ref.as_ref());
+        let own = change.objects().filter_map(|server| server.spec.bmc_ref.as_ref());
         woken.extend(own.map(|bmc| Woken::Bmc(bmc.name.clone())));
         let others = view.bmcs.get(&BmcKey::LeavesOut);
         woken.extend(others.iter().map(|bmc| Woken::Bmc(bmc.name_any())));
@@ -197,7 +195,7 @@ fn wake_claims<'a>(claims: impl Iterator<Item = &'a Arc<ServerClaim>>, woken: &m
 /// What a server boots is the business of the server and of the claim of that name.
 pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
     let mut woken = Wakes::new();
-    for configuration in objects(change) {
+    for configuration in change.objects() {
         woken.insert(Woken::Server(configuration.spec.server_ref.name.clone()));
         let (namespace, name) =
             (configuration.namespace().unwrap_or_default(), configuration.name_any());
@@ -210,7 +208,7 @@ pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfigura
 /// A claim decides about the power of the server that it holds.
 pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     let mut woken = Wakes::new();
-    for claim in objects(change) {
+    for claim in change.objects() {
         let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
         servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
         // A server that refers to nobody waits for the claim that has it.
@@ -232,30 +230,12 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
 
 /// A report is of the server of its name.
 pub(crate) fn inventory(change: &Change<'_, ServerInventory>) -> Wakes {
-    objects(change).map(|inventory| Woken::Server(inventory.name_any())).collect()
+    change.objects().map(|inventory| Woken::Server(inventory.name_any())).collect()
 }
 
 fn servers(view: &View, key: &ServerKey, woken: &mut Wakes) {
     let found = view.servers.get(key);
     woken.extend(found.iter().map(|server| Woken::Server(server.name_any())));
-}
-
-/// Whether anything but a status changed.
-fn is_wished<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) -> bool {
-    match change {
-        Change::Applied { old: Some(old), new } => is_wish(old.meta(), new.meta()),
-        Change::Applied { old: None, .. } | Change::Removed(_) | Change::Unreadable { .. } => true,
-    }
-}
-
-/// What was there, and what is there.
-fn objects<'a, K>(change: &'a Change<'_, K>) -> impl Iterator<Item = &'a Arc<K>> {
-    let (old, new) = match change {
-        Change::Applied { old, new } => (*old, Some(*new)),
-        Change::Removed(old) => (Some(*old), None),
-        Change::Unreadable { .. } => (None, None),
-    };
-    old.into_iter().chain(new)
 }
 
 #[cfg(test)]

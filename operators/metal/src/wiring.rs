@@ -4,15 +4,15 @@ use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
     inherited, notices,
-    view::{View, is_wish},
+    view::View,
     wakes::{self, Wakes, Woken},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use metal_core::inherited::Kind;
 use metal_runtime::{
-    follow,
     index::{Change, Ended, GONE, Index},
+    wiring::{self, Row},
     work::Work,
 };
 use serde::de::DeserializeOwned;
@@ -22,87 +22,29 @@ use std::{fmt::Debug, hash::Hash, sync::Arc};
 #[derive(Clone)]
 pub(crate) struct Queues {
     /// Endpoints, by name.
-    pub endpoints: Arc<Work<String>>,
+    pub(crate) endpoints: Arc<Work<String>>,
     /// BMCs, by name.
-    pub bmcs: Arc<Work<String>>,
+    pub(crate) bmcs: Arc<Work<String>>,
     /// Servers, by name.
-    pub servers: Arc<Work<String>>,
+    pub(crate) servers: Arc<Work<String>>,
     /// Claims, by namespace and name.
-    pub claims: Arc<Work<ClaimQueueKey>>,
+    pub(crate) claims: Arc<Work<ClaimQueueKey>>,
     /// Objects with something that another version left.
-    pub inherited: Arc<Work<inherited::Key>>,
+    pub(crate) inherited: Arc<Work<inherited::Key>>,
     /// Objects that may say something that has no effect.
-    pub notices: Arc<Work<notices::Key>>,
+    pub(crate) notices: Arc<Work<notices::Key>>,
 }
 
-impl Queues {
-    /// Asks for a pass over each of these objects.
-    fn wake(&self, woken: Wakes) {
-        for one in woken {
-            match one {
-                Woken::Endpoint(name) => self.endpoints.queue.add(name),
-                Woken::Bmc(name) => self.bmcs.queue.add(name),
-                Woken::Server(name) => self.servers.queue.add(name),
-                Woken::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
-            }
+impl wiring::Queues for Queues {
+    type Woken = Woken;
+
+    fn wake(&self, woken: Woken) {
+        match woken {
+            Woken::Endpoint(name) => self.endpoints.queue.add(name),
+            Woken::Bmc(name) => self.bmcs.queue.add(name),
+            Woken::Server(name) => self.servers.queue.add(name),
+            Woken::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
         }
-    }
-}
-
-/// A kind, and what its changes are good for.
-struct Row<'a, K, Key> {
-    index: &'a Index<K, Key>,
-    /// Who depends on a change.
-    wakes: fn(&View, &Change<'_, K>) -> Wakes,
-    /// It may carry something of another version.
-    inherited: Option<Kind>,
-    /// It may say something that has no effect: what a user changes, or takes away, is looked at.
-    notice: Option<fn(&K) -> notices::Key>,
-}
-
-/// A row of a kind that nothing else is known of.
-fn row<K, Key>(
-    index: &Index<K, Key>,
-    wakes: fn(&View, &Change<'_, K>) -> Wakes,
-) -> Row<'_, K, Key> {
-    Row { index, wakes, inherited: None, notice: None }
-}
-
-impl<K, Key> Row<'_, K, Key>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    Key: Eq + Hash,
-{
-    fn inherited(self, kind: Kind) -> Self {
-        Self { inherited: Some(kind), ..self }
-    }
-
-    fn noticed(self, notice: fn(&K) -> notices::Key) -> Self {
-        Self { notice: Some(notice), ..self }
-    }
-
-    async fn follow<C>(self, ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
-        follow(&ctx.client, self.index, |change| {
-            unreadable(ctx, &change);
-            if let (Some(kind), Change::Applied { new, .. }) = (self.inherited, &change) {
-                inherited::offer(&queues.inherited, kind, new.meta());
-            }
-            if let Some(key) = self.notice.and_then(|notice| wished(&change).map(notice)) {
-                queues.notices.queue.add(key);
-            }
-            queues.wake((self.wakes)(&ctx.view, &change));
-        })
-        .await
-    }
-}
-
-/// What somebody has changed other than the status, or taken away.
-fn wished<'a, K: Resource>(change: &Change<'a, K>) -> Option<&'a K> {
-    match change {
-        Change::Applied { old: Some(old), new } if !is_wish(old.meta(), new.meta()) => None,
-        Change::Applied { new, .. } => Some(new),
-        Change::Removed(old) => Some(old),
-        Change::Unreadable { .. } => None,
     }
 }
 
@@ -112,30 +54,65 @@ fn wished<'a, K: Resource>(change: &Change<'a, K>) -> Option<&'a K> {
 ///
 /// When a watch ends, which none does by itself.
 pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
-    let view = &ctx.view;
-    let endpoints = row(&view.endpoints, wakes::endpoint)
-        .inherited(Kind::Endpoint)
-        .noticed(|it| notices::Key::Endpoint(it.name_any()));
-    let bmcs = row(&view.bmcs, wakes::bmc)
-        .inherited(Kind::Bmc)
-        .noticed(|it| notices::Key::Bmc(it.name_any()));
-    let secrets = row(&view.secrets, wakes::secret).inherited(Kind::BmcSecret);
-    let servers =
-        row(&view.servers, wakes::server).noticed(|it| notices::Key::Server(it.name_any()));
-    let configurations = row(&view.configurations, wakes::configuration);
-    let claims = row(&view.claims, wakes::claim)
-        .noticed(|it| notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any()));
-    let inventories = row(&view.inventories, |_, change| wakes::inventory(change));
+    let (client, view) = (&ctx.client, &*ctx.view);
+    let endpoints = row(ctx, &view.endpoints, wakes::endpoint)
+        .heard_by(|it| inherited(queues, Kind::Endpoint, it))
+        .heard_by(|it| notice(queues, it, |it| notices::Key::Endpoint(it.name_any())));
+    let bmcs = row(ctx, &view.bmcs, wakes::bmc)
+        .heard_by(|it| inherited(queues, Kind::Bmc, it))
+        .heard_by(|it| notice(queues, it, |it| notices::Key::Bmc(it.name_any())));
+    let secrets = row(ctx, &view.secrets, wakes::secret)
+        .heard_by(|it| inherited(queues, Kind::BmcSecret, it));
+    let servers = row(ctx, &view.servers, wakes::server)
+        .heard_by(|it| notice(queues, it, |it| notices::Key::Server(it.name_any())));
+    let configurations = row(ctx, &view.configurations, wakes::configuration);
+    let claims = row(ctx, &view.claims, wakes::claim).heard_by(|it| {
+        notice(queues, it, |it| {
+            notices::Key::Claim(it.namespace().unwrap_or_default(), it.name_any())
+        });
+    });
+    let inventories = row(ctx, &view.inventories, |_, change| wakes::inventory(change));
     tokio::try_join!(
-        endpoints.follow(ctx, queues),
-        bmcs.follow(ctx, queues),
-        secrets.follow(ctx, queues),
-        servers.follow(ctx, queues),
-        configurations.follow(ctx, queues),
-        claims.follow(ctx, queues),
-        inventories.follow(ctx, queues),
+        endpoints.follow(client, view, queues),
+        bmcs.follow(client, view, queues),
+        secrets.follow(client, view, queues),
+        servers.follow(client, view, queues),
+        configurations.follow(client, view, queues),
+        claims.follow(client, view, queues),
+        inventories.follow(client, view, queues),
     )
     .map(drop)
+}
+
+/// A row of a kind that nothing else is known of.
+fn row<'a, C, K, Key>(
+    ctx: &'a Context<C>,
+    index: &'a Index<K, Key>,
+    wakes: fn(&View, &Change<'_, K>) -> Wakes,
+) -> Row<'a, View, K, Key, Woken>
+where
+    C: Send + Sync,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
+    Row::new(index, wakes).heard_by(|change| unreadable(ctx, change))
+}
+
+/// It may carry something of another version.
+fn inherited<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_, K>) {
+    if let Change::Applied { new, .. } = change {
+        inherited::offer(&queues.inherited, kind, new.meta());
+    }
+}
+
+/// It may say something that has no effect: what somebody has changed other than the status, or taken
+/// away, is looked at.
+fn notice<K: Resource>(queues: &Queues, change: &Change<'_, K>, key: fn(&K) -> notices::Key) {
+    if let (true, Change::Applied { new: it, .. } | Change::Removed(it)) =
+        (change.is_wish(), change)
+    {
+        queues.notices.queue.add(key(it));
+    }
 }
 
 /// Hands an object that does not parse to whoever tells of it.

@@ -4,8 +4,11 @@
 //! scan. Servers that answer a machine (DHCP, TFTP, HTTP) get a MAC address or a UUID, and must
 //! neither scan nor ask the API server for each request.
 
+mod change;
 mod table;
 mod version;
+
+pub use change::{Change, GONE};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -35,32 +38,8 @@ pub struct Index<K, Key> {
     listed: watch::Sender<bool>,
 }
 
-/// Message for an object that did not parse, and is gone.
-pub const GONE: &str = "it is gone";
-
 /// Namespace and name.
 type Name = (Option<String>, String);
-
-/// What one event did to an index.
-#[derive(Debug)]
-pub enum Change<'a, K> {
-    /// The object is new, or differs from what was there.
-    Applied {
-        /// What was there.
-        old: Option<&'a Arc<K>>,
-        /// What is there now.
-        new: &'a Arc<K>,
-    },
-    /// The object is gone.
-    Removed(&'a Arc<K>),
-    /// The object does not parse, and was withdrawn; or it was, and is [`GONE`].
-    Unreadable {
-        /// Its metadata, which does parse.
-        meta: &'a ObjectMeta,
-        /// What is wrong, with the path of the field.
-        error: &'a str,
-    },
-}
 
 /// The watch ended, which it never does by itself.
 #[derive(Debug, thiserror::Error)]

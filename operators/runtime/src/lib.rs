@@ -73,6 +73,7 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod wiring;
 pub mod work;
 mod writer;
 mod writes;

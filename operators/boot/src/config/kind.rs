@@ -1,7 +1,8 @@
 //! What the two kinds of boot config have in common.
 
 use crate::{
-    context::Kind,
+    context::{ConfigRef, Kind, named},
+    live::{BlobRef, blobs},
     view::{ConfigKey, View},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -45,8 +46,15 @@ pub(crate) trait BootConfig:
     fn state(&self) -> Option<&BootState>;
     /// `status.conditions`.
     fn conditions(&self) -> &[Condition];
+    /// The layers that it names.
+    fn blobs(&self) -> Vec<BlobRef>;
     /// Our part of the status in the form of the kind.
     fn status(status: Status) -> Self::Status;
+
+    /// What names it among those of both kinds.
+    fn config_ref(&self) -> ConfigRef {
+        ConfigRef::new(Self::KIND, named(self))
+    }
 }
 
 impl BootConfig for IpxeBootConfig {
@@ -79,6 +87,12 @@ impl BootConfig for IpxeBootConfig {
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn blobs(&self) -> Vec<BlobRef> {
+        let spec = &self.spec;
+        let urls = [Some(&spec.kernel_url), Some(&spec.initrd_url), spec.squashfs_url.as_ref()];
+        blobs(urls.into_iter().flatten().map(String::as_str))
     }
 
     fn status(status: Status) -> Self::Status {
@@ -116,6 +130,10 @@ impl BootConfig for HttpBootConfig {
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn blobs(&self) -> Vec<BlobRef> {
+        blobs(self.spec.uki_url.as_deref())
     }
 
     fn status(status: Status) -> Self::Status {

@@ -3,7 +3,7 @@
 use super::Boot;
 use crate::{
     config::{BootConfig, owner},
-    live::{BlobRef, blobs},
+    live::BlobRef,
     secrets::SecretKey,
     view::{ConfigKey, View, canonical_address, named},
 };
@@ -91,21 +91,9 @@ fn places(view: &View, server: &Server, now: Timestamp) -> Vec<Place> {
 
 /// The layers that boot configs name.
 pub(super) fn images(boot: &Boot) -> Vec<BlobRef> {
-    let mut images: Vec<_> = boot.ipxe.iter().flat_map(ipxe_blobs).collect();
-    images.extend(boot.http.iter().flat_map(http_blobs));
+    let mut images: Vec<_> = boot.ipxe.iter().flat_map(BootConfig::blobs).collect();
+    images.extend(boot.http.iter().flat_map(BootConfig::blobs));
     images
-}
-
-/// The layers that a boot config for iPXE names.
-pub(crate) fn ipxe_blobs(config: &IpxeBootConfig) -> Vec<BlobRef> {
-    let spec = &config.spec;
-    let urls = [Some(&spec.kernel_url), Some(&spec.initrd_url), spec.squashfs_url.as_ref()];
-    blobs(urls.into_iter().flatten().map(String::as_str))
-}
-
-/// The layers that a boot config for UEFI HTTP boot names.
-pub(crate) fn http_blobs(config: &HttpBootConfig) -> Vec<BlobRef> {
-    blobs(config.spec.uki_url.as_deref())
 }
 
 fn secrets_of(ipxe: &[Arc<IpxeBootConfig>], http: &[Arc<HttpBootConfig>]) -> BTreeSet<SecretKey> {

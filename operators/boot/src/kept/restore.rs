@@ -1,13 +1,13 @@
 //! Serves what was kept, while the API server is silent after a start.
 
-use super::{Boot, Keeper, Label, Serving, file, gather, moment};
+use super::{Boot, Keeper, Label, Serving, file, moment};
 use crate::{
-    context::{ConfigRef, Kind, named},
+    config::BootConfig,
+    context::{ConfigRef, Kind},
     live::{self, Live},
     secrets::BootSecret,
 };
 use k8s_openapi::ByteString;
-use kube::Resource;
 use metal_api::Server;
 use metal_core::{
     boot::kept::{Void, remaining},
@@ -94,11 +94,11 @@ impl Restore {
         let mut holders: Vec<(ConfigRef, Vec<live::BlobRef>)> = Vec::new();
         if view.ipxe.presume(boots().flat_map(|boot| boot.ipxe.clone())) {
             let configs = boots().flat_map(|boot| &boot.ipxe);
-            holders.extend(configs.map(|it| (reference(Kind::Ipxe, it), gather::ipxe_blobs(it))));
+            holders.extend(configs.map(|it| (it.config_ref(), it.blobs())));
         }
         if view.http.presume(boots().flat_map(|boot| boot.http.clone())) {
             let configs = boots().flat_map(|boot| &boot.http);
-            holders.extend(configs.map(|it| (reference(Kind::Http, it), gather::http_blobs(it))));
+            holders.extend(configs.map(|it| (it.config_ref(), it.blobs())));
         }
         let files = found.images.iter();
         holders.extend(files.map(|(_, name, blobs)| (nameless(name.clone()), blobs.clone())));
@@ -195,10 +195,6 @@ pub(super) fn find(keeper: &Keeper, key: Option<&Key>) -> io::Result<Found> {
 
 fn has_window(server: &Server) -> bool {
     server.status.as_ref().is_some_and(|status| status.boot_window.is_some())
-}
-
-fn reference<K: Resource>(kind: Kind, object: &K) -> ConfigRef {
-    ConfigRef::new(kind, named(object))
 }
 
 /// Who names the layers of a file of which nothing else can be read.

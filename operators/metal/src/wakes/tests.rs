@@ -6,7 +6,7 @@ use super::{
 };
 use futures::stream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::{core::DeserializeGuard, runtime::watcher::Event};
+use kube::{Resource, core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{
     BmcAccess, BmcSecretSpec, BmcSpec, BmcStatus, ClaimReference, LocalObjectReference,
     ObjectReference, PowerState, ServerBootConfigurationSpec, ServerClaimSpec, ServerInventorySpec,

@@ -1,0 +1,121 @@
+//! Follows the metadata of Secrets, where that is allowed: their contents are read when they are
+//! needed. Kubernetes has no right for metadata alone, so where nobody wants this process to list
+//! Secrets, it asks now and then for those that boots wait for.
+
+use crate::{
+    context::{Context, named},
+    wakes::{self, Wakes},
+};
+use futures::StreamExt;
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    core::v1::Secret,
+};
+use kube::{Api, Client, api::PostParams, core::PartialObjectMeta, runtime::watcher::Event};
+use metal_runtime::{index::Ended, jittered, watch_in_pages};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often Secrets are asked for that boots wait for, where they are not watched.
+const UNWATCHED: Duration = Duration::from_secs(10);
+
+/// How long the API server may take to say whether we may watch them.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Tells `wake` whoever needs a Secret that has changed.
+///
+/// # Errors
+///
+/// When the watch ends, which it does not by itself.
+pub(crate) async fn follow(
+    client: &Client,
+    ctx: &Context,
+    wake: impl Fn(Wakes),
+) -> Result<(), Ended> {
+    loop {
+        let may = timeout(ANSWER, may_watch(client)).await;
+        if matches!(may, Ok(Ok(true))) {
+            break;
+        }
+        let is_refused = matches!(may, Ok(Ok(false)));
+        if ctx.secrets.set_watched(false) && is_refused {
+            tracing::info!(every = ?UNWATCHED, "Secrets are not watched, and read when boots wait for them");
+        }
+        sleep(jittered(UNWATCHED)).await;
+        wake(wakes::waiting(&ctx.view));
+    }
+    ctx.secrets.set_watched(true);
+    let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
+    let mut events = std::pin::pin!(watch_in_pages(api));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Delete(secret)) => wake(changed(ctx, &secret, true)),
+            Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
+                let is_gone = secret.metadata.deletion_timestamp.is_some();
+                wake(changed(ctx, &secret, is_gone));
+            }
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => tracing::warn!(%error, kind = "Secret", "watch interrupted"),
+        }
+    }
+    Err(Ended)
+}
+
+/// What was read of a Secret counts if that is this version; whoever needs it looks again.
+fn changed(ctx: &Context, secret: &PartialObjectMeta<Secret>, is_gone: bool) -> Wakes {
+    let (name, version) = (named(secret), secret.metadata.resource_version.as_deref());
+    ctx.secrets.forget_unless(&name, version.filter(|_| !is_gone));
+    wakes::secret(&ctx.view, &name)
+}
+
+/// Whether Secrets may be listed and watched. Who asks that is refused nothing.
+async fn may_watch(client: &Client) -> Result<bool, kube::Error> {
+    let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
+    for verb in ["list", "watch"] {
+        let (verb, resource) = (Some(verb.to_owned()), Some("secrets".to_owned()));
+        let attributes = ResourceAttributes { verb, resource, ..ResourceAttributes::default() };
+        let resource_attributes = Some(attributes);
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes,
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let review = reviews.create(&PostParams::default(), &review).await?;
+        if !review.status.is_some_and(|status| status.allowed) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::BootConfig as _,
+        testing::{Cluster, Objects, configuration, context, resolver},
+        wakes::Woken,
+    };
+    use metal_api::BootState;
+    use std::cell::RefCell;
+
+    #[tokio::test(start_paused = true)]
+    async fn where_secrets_may_not_be_listed_whoever_waits_for_one_looks_again_and_nobody_else() {
+        let cluster = Cluster::default();
+        let ctx = context(&cluster, resolver(&["ghcr.io"]));
+        let mut objects = Objects::ready_for_ipxe();
+        objects.configurations.push(configuration("waits", Some(BootState::Error)));
+        let (waits, config) = (named(&objects.configurations[1]), objects.ipxe[0].config_ref());
+        objects.fill(&ctx.view).await;
+        let (client, woken) = (cluster.client(), RefCell::new(Wakes::new()));
+        let follow = follow(&client, &ctx, |all| woken.borrow_mut().extend(all));
+        assert!(timeout(UNWATCHED * 3, follow).await.is_err());
+        let server = Woken::Kept("server".to_owned());
+        let expected = [Woken::Configuration(waits), Woken::Config(config), server];
+        assert_eq!(woken.into_inner(), expected.into(), "not what is ready");
+        assert_eq!(cluster.reads(), 0, "nobody has tried to list them");
+        let asked = cluster.take();
+        assert!((2..=5).contains(&asked.len()), "{asked:?}");
+        assert!(asked.iter().all(|it| it.ends_with("/selfsubjectaccessreviews")), "{asked:?}");
+    }
+}
