@@ -27,6 +27,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-core", IMPURE),
     ("metal-decision", IMPURE),
     ("metal-dhcp", IMPURE_BUT_DHCPROTO),
+    ("metal-features", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
