@@ -7,7 +7,9 @@ pub mod backoff;
 mod chain;
 pub mod duration;
 pub mod jitter;
+mod nearness;
 
 pub use backoff::Backoff;
 pub use chain::Chain;
 pub use jitter::jittered;
+pub use nearness::Nearness;

@@ -40,7 +40,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream::BoxStream};
-use reach::Reach;
+use reach::{Reach, Screen as _};
 use reqwest::{
     Client, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RANGE},
@@ -246,7 +246,7 @@ impl Registries {
         {
             return *reach;
         }
-        let found = Reach::of_registry(registry, self.insecure.contains(registry));
+        let found = reach::of_registry(registry, self.insecure.contains(registry));
         let reach = timeout(self.deadline, found).await.unwrap_or(Reach::Public);
         let mut reaches = reaches();
         if reaches.len() >= MAX_REGISTRIES {

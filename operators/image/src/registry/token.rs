@@ -1,6 +1,10 @@
 //! Bearer tokens for anonymous pulls (distribution "Token Authentication Specification").
 
-use super::{Error, Registries, challenge::challenges, reach::Reach};
+use super::{
+    Error, Registries,
+    challenge::challenges,
+    reach::{Reach, Screen as _},
+};
 use crate::reference::{Name, excerpt};
 use reqwest::{Response, StatusCode, Url, header::WWW_AUTHENTICATE};
 use serde::{
