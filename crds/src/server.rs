@@ -129,7 +129,7 @@ impl ServerSpec {
 pub struct BmcAccess {
     /// Protocol, port and scheme.
     pub protocol: Protocol,
-    /// IP address. A host name is refused.
+    /// IP address, or host name of a BMC that is spoken to by https with verification.
     pub address: String,
     /// BMCSecret with the credentials.
     pub bmc_secret_ref: LocalObjectReference,

@@ -1,7 +1,7 @@
 //! One call of a [`Bmc`](crate::Bmc) method: several requests under one deadline.
 
 use crate::{
-    Error, Permit,
+    Error, Host, Permit,
     budget::{Budget, Excess},
     endpoint::{Endpoint, Request},
     memory::Memory,
@@ -13,7 +13,7 @@ use crate::{
 };
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
-use std::{borrow::Cow, error::Error as StdError, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// A call under way.
@@ -57,8 +57,8 @@ impl<'a> Call<'a> {
         Self { endpoint, permit, until: Instant::now() + time, budget: endpoint.budget() }
     }
 
-    pub(crate) fn address(&self) -> IpAddr {
-        self.endpoint.target.address
+    pub(crate) fn host(&self) -> &Host {
+        &self.endpoint.target.host
     }
 
     /// Between two looks at a task.

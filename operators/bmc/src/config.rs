@@ -1,6 +1,6 @@
 //! How a fleet is treated.
 
-use crate::tls::Trust;
+use crate::{Names, tls::Trust};
 use std::{num::NonZeroU32, time::Duration};
 
 /// How a [`Fleet`](crate::Fleet) is treated.
@@ -8,6 +8,8 @@ use std::{num::NonZeroU32, time::Duration};
 pub struct Config {
     /// Which certificates are good.
     pub trust: Trust,
+    /// How host names are resolved.
+    pub names: Names,
     /// Requests to all BMCs together, per second.
     pub requests_per_second: NonZeroU32,
     /// How many idle connections are kept open; beyond it, a connection ends with its request.
@@ -24,6 +26,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             trust: Trust::default(),
+            names: Names::default(),
             requests_per_second: const { NonZeroU32::new(1000).unwrap() },
             kept_connections: 512,
             long_calls: 4,

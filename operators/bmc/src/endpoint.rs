@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) kept: Arc<Semaphore>,
     /// One permit for each call with long answers.
     pub(crate) long_calls: Arc<Semaphore>,
+    /// One permit for each host name that is looked up.
+    pub(crate) lookups: Arc<Semaphore>,
 }
 
 /// A request, without what every request has.
@@ -171,7 +173,7 @@ impl Endpoint {
             *line = Line::default();
         };
         if timeout(self.shared.config.limits.headers, log_out).await.is_err() {
-            tracing::debug!(address = %self.target.address, "logout took too long");
+            tracing::debug!(host = %self.target.host, "logout took too long");
         }
     }
 

@@ -358,7 +358,8 @@ impl Connect for FakeFleet {
 
     fn connect(&self, target: &Target, credentials: &Credentials) -> FakeBmc {
         let machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bmc) = machines.get(&SocketAddr::new(target.address, target.port)) {
+        let place = target.host.address().map(|address| SocketAddr::new(address, target.port));
+        if let Some(bmc) = place.and_then(|place| machines.get(&place)) {
             return bmc.connect(target, credentials);
         }
         let nobody = FakeBmc::with_systems(vec![]);

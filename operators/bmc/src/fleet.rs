@@ -3,6 +3,7 @@
 use crate::{
     Config, Connect, Counters, Permit, Pin, Target,
     endpoint::{Endpoint, Shared},
+    names::LOOKUPS,
     rate::Rate,
     redfish::Redfish,
 };
@@ -35,7 +36,8 @@ impl Fleet {
         let kept = Arc::new(Semaphore::new(config.kept_connections));
         let long_calls = Arc::new(Semaphore::new(config.long_calls.max(1)));
         let counters = Counters::default();
-        let shared = Shared { config, counters, rate, kept, long_calls };
+        let lookups = Arc::new(Semaphore::new(LOOKUPS));
+        let shared = Shared { config, counters, rate, kept, long_calls, lookups };
         Self { shared: Arc::new(shared), endpoints: Arc::default() }
     }
 
@@ -106,11 +108,13 @@ impl Connect for Fleet {
 mod tests {
     use super::*;
     use metal_core::redfish::Scheme;
+    use std::net::IpAddr;
 
     #[test]
     fn what_hides_a_password_is_made_once_while_it_stays_the_same() {
         let fleet = Fleet::new(Config::default());
-        let target = Target { scheme: Scheme::Https, address: [192, 0, 2, 1].into(), port: 443 };
+        let target =
+            Target { scheme: Scheme::Https, host: IpAddr::from([192, 0, 2, 1]).into(), port: 443 };
         let hidden = |password: &str| {
             let password = password.to_owned();
             fleet.connect(&target, &Credentials { username: "a".to_owned(), password });

@@ -34,6 +34,7 @@ mod manager;
 mod media;
 mod memory;
 mod message;
+mod names;
 mod offer;
 mod permit;
 mod public_key;
@@ -56,6 +57,8 @@ mod wire;
 pub use config::{Config, Limits};
 pub use counters::Counters;
 pub use fleet::Fleet;
+pub use metal_core::host::{Host, HostName};
+pub use names::Names;
 pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
 pub use tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
@@ -63,15 +66,15 @@ pub use tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, MediaSlot, ResetType, Scheme, Step, SystemReading,
 };
-use std::{error::Error as StdError, future::Future, net::IpAddr, time::Duration};
+use std::{error::Error as StdError, future::Future, time::Duration};
 
 /// Where a BMC listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// `http` or `https`.
     pub scheme: Scheme,
-    /// Address.
-    pub address: IpAddr,
+    /// Address, or host name.
+    pub host: Host,
     /// TCP port.
     pub port: u16,
 }

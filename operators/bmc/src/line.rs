@@ -342,7 +342,7 @@ impl Line {
         if let Err(error) =
             self.send(at, AuthenticatedRequest { request: &request, signature }, budget).await
         {
-            tracing::debug!(address = %at.target.address, error = %Chain(&error), "logout failed");
+            tracing::debug!(host = %at.target.host, error = %Chain(&error), "logout failed");
         }
     }
 }

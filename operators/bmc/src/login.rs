@@ -136,7 +136,7 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     if reply.status.is_redirection() {
         return Outcome::Failed(refused);
     }
-    tracing::warn!(address = %target.address, answer = %refused, "no session");
+    tracing::warn!(host = %target.host, answer = %refused, "no session");
     Outcome::Sessionless(BasicAuthReason::Failed)
 }
 

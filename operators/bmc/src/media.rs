@@ -38,7 +38,7 @@ pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, 
         slots = search.drives(at_managers).await?;
     }
     for error in &search.missing {
-        tracing::warn!(address = %call.address(), error, "virtual media slot ignored");
+        tracing::warn!(host = %call.host(), error, "virtual media slot ignored");
     }
     match search.last {
         Some(error) if slots.is_empty() => Err(error),

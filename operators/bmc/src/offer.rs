@@ -3,8 +3,8 @@
 //!
 //! Nothing is encrypted with what is agreed on here, and nothing is sent but the question.
 
-use crate::{Limits, Target};
-use std::{fmt, fmt::Write as _, io};
+use crate::Limits;
+use std::{fmt, fmt::Write as _, io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -65,9 +65,9 @@ pub(crate) struct Offer {
 
 impl Offer {
     /// Asks a BMC.
-    pub(crate) async fn of(target: &Target, limits: &Limits) -> Option<Self> {
+    pub(crate) async fn of(peer: SocketAddr, limits: &Limits) -> Option<Self> {
         let ask = async {
-            let mut tcp = TcpStream::connect((target.address, target.port)).await?;
+            let mut tcp = TcpStream::connect(peer).await?;
             tcp.write_all(&hello()).await?;
             let (mut answer, mut part) = (vec![], [0; 4096]);
             let mut tcp = tcp.take(LONGEST);

@@ -4,7 +4,6 @@ use crate::endpoint::{Endpoint, Request};
 use http::{HeaderName, HeaderValue, header};
 use http_body_util::Full;
 use metal_core::redfish::Scheme;
-use std::net::IpAddr;
 
 /// A request, and how it is authenticated.
 pub(crate) struct AuthenticatedRequest<'a> {
@@ -38,12 +37,9 @@ impl AuthenticatedRequest<'_> {
 }
 
 fn host(at: &Endpoint) -> String {
-    let address = match at.target.address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    };
+    let host = at.target.host.authority();
     match (at.target.scheme, at.target.port) {
-        (Scheme::Http, 80) | (Scheme::Https, 443) => address,
-        (_, port) => format!("{address}:{port}"),
+        (Scheme::Http, 80) | (Scheme::Https, 443) => host,
+        (_, port) => format!("{host}:{port}"),
     }
 }

@@ -130,7 +130,7 @@ impl Line {
         let pin = *at.pin();
         let trust = at.shared.config.trust.of(pin, at.host_name().as_deref());
         at.shared.counters.connections.inc();
-        let (fresh, seen) = Connection::open(&at.target, &trust, limits).await?;
+        let (fresh, seen) = Connection::open(at, &trust).await?;
         if let Some(seen) = seen {
             *at.pin() = Some(seen);
         }

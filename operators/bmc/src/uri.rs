@@ -1,9 +1,9 @@
 //! Links of a BMC lead to that BMC, or nowhere.
 
-use crate::Target;
+use crate::{Host, Target};
 use http::Uri;
 use metal_core::redfish::Scheme;
-use std::{borrow::Cow, fmt::Write, net::IpAddr};
+use std::{borrow::Cow, fmt::Write};
 
 /// No real link is longer.
 const LONGEST: usize = 1024;
@@ -47,8 +47,8 @@ pub(crate) fn path_on(link: &str, target: &Target, base: &str) -> Option<String>
             Scheme::Http => 80,
             Scheme::Https => 443,
         };
-        let host: IpAddr = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
-        let same = host == target.address
+        let host: Host = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
+        let same = host == target.host
             && uri.scheme_str() == Some(target.scheme.to_string().as_str())
             && uri.port_u16().unwrap_or(usual) == target.port;
         if !same {
@@ -140,13 +140,19 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_to_the_same_scheme_host_and_port() {
-        let address = IpAddr::from([10, 0, 0, 1]);
-        let http = Target { scheme: Scheme::Http, address, port: 8000 };
-        let https = Target { scheme: Scheme::Https, address, port: 443 };
+        let host: Host = "10.0.0.1".parse().unwrap();
+        let http = Target { scheme: Scheme::Http, host: host.clone(), port: 8000 };
+        let https = Target { scheme: Scheme::Https, host, port: 443 };
         assert_eq!(path_on("/x/", &http, "/x").as_deref(), Some("/x/"));
         assert_eq!(path_on("x/", &http, "/x").as_deref(), Some("/x/"));
         assert_eq!(path_on("http://10.0.0.1:8000/x/", &http, "/x").as_deref(), Some("/x/"));
         assert_eq!(path_on("https://10.0.0.1/x/", &https, "/x").as_deref(), Some("/x/"));
+        let named = Target { host: "bmc.example".parse().unwrap(), ..https.clone() };
+        assert_eq!(path_on("https://BMC.example/x/", &named, "/x").as_deref(), Some("/x/"));
+        for link in ["https://bmc2.example/x/", "https://bmc.example.org/x/", "https://10.0.0.1/x/"]
+        {
+            assert_eq!(path_on(link, &named, "/x"), None, "{link}");
+        }
         for link in [
             "https://10.0.0.1/x/",
             "http://10.0.0.1/x/",

@@ -5,9 +5,10 @@
 //! more memory and time than [`Limits`] says.
 
 use crate::{
-    Limits, Target, Withdrawn,
+    Host, HostName, Limits, Withdrawn,
     breaker::Failure,
     budget::{Budget, Excess},
+    endpoint::{Endpoint, Shared},
     json::Extent,
     offer::Offer,
     tls::{Changed, Pin, TrustOfOne},
@@ -21,10 +22,11 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use metal_core::redfish::Scheme;
-use rustls::CertificateError;
+use rustls::{CertificateError, pki_types::ServerName};
 use std::{
     future::poll_fn,
     io,
+    net::{IpAddr, SocketAddr},
     pin::{Pin as Pinned, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -32,7 +34,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
@@ -48,6 +49,12 @@ const HEADER: usize = 64 << 10;
 pub(crate) enum WireError {
     #[error("no TCP connection")]
     Connect(#[source] io::Error),
+    #[error("no address for its name")]
+    Lookup(#[source] io::Error),
+    #[error("no address for its name within {0:?}")]
+    LookupTimeout(Duration),
+    #[error("{0} is {1}, and no name may lead to this host or its link")]
+    Forbidden(HostName, IpAddr),
     #[error("no TLS connection")]
     Tls(#[source] io::Error),
     #[error(
@@ -80,6 +87,9 @@ impl WireError {
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Connect(_)
+            | Self::Lookup(_)
+            | Self::LookupTimeout(_)
+            | Self::Forbidden(..)
             | Self::Tls(_)
             | Self::TlsName(_)
             | Self::TlsOffer(..)
@@ -150,27 +160,28 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects, and tells which certificate to hold the BMC to from now on.
     pub(crate) async fn open(
-        target: &Target,
+        at: &Endpoint,
         trust: &TrustOfOne,
-        limits: &Limits,
     ) -> Result<(Self, Option<Pin>), WireError> {
-        let dial = TcpStream::connect((target.address, target.port));
-        let tcp = timeout(limits.connect, dial)
-            .await
-            .map_err(|_| WireError::ConnectTimeout("TCP", limits.connect))?
-            .map_err(WireError::Connect)?;
+        let Shared { config, lookups, .. } = &*at.shared;
+        let (limits, target) = (&config.limits, &at.target);
+        let place = (&target.host, target.port);
+        let tcp = config.names.dial(place, limits.connect, lookups).await?;
+        let peer = tcp.peer_addr().map_err(WireError::Connect)?;
         tcp.set_nodelay(true).map_err(WireError::Connect)?;
         let (io, pin): (Box<dyn Io>, _) = match target.scheme {
             Scheme::Http => (Box::new(tcp), None),
             Scheme::Https => {
                 let (config, verifier) = trust.connection().map_err(WireError::TlsConfig)?;
-                let shake = TlsConnector::from(config).connect(target.address.into(), tcp);
+                let shake = TlsConnector::from(config).connect(server_name(&target.host)?, tcp);
                 let tls = timeout(limits.tls, shake)
                     .await
                     .map_err(|_| WireError::ConnectTimeout("TLS", limits.tls))?;
                 match (tls, verifier.stranger()) {
                     (_, Some(Err(changed))) => return Err(WireError::Stranger(changed)),
-                    (Err(error), _) => return Err(no_tls(error, target, limits).await),
+                    (Err(error), _) => {
+                        return Err(no_tls(error, (&target.host, peer), limits).await);
+                    }
                     (Ok(tls), stranger) => (Box::new(tls), stranger.and_then(Result::ok)),
                 }
             }
@@ -247,13 +258,17 @@ impl Connection {
 }
 
 /// Why there is no TLS, with what the BMC offers where that may be why.
-async fn no_tls(error: io::Error, target: &Target, limits: &Limits) -> WireError {
+async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Limits) -> WireError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
     )) = cause
     {
-        return WireError::TlsName(error);
+        // Its name is known, and the certificate is not for it.
+        return match host {
+            Host::Address(_) => WireError::TlsName(error),
+            Host::Name(_) => WireError::Tls(error),
+        };
     }
     let may_be_old = match cause {
         // It is not trusted, whatever it offers.
@@ -262,10 +277,19 @@ async fn no_tls(error: io::Error, target: &Target, limits: &Limits) -> WireError
         Some(rustls::Error::InvalidMessage(_)) => false,
         Some(_) | None => true,
     };
-    let offer = if may_be_old { Offer::of(target, limits).await } else { None };
+    let offer = if may_be_old { Offer::of(peer, limits).await } else { None };
     match offer {
         Some(offer) => WireError::TlsOffer(offer, error),
         None => WireError::Tls(error),
+    }
+}
+
+/// Whom the certificate is to be for.
+fn server_name(host: &Host) -> Result<ServerName<'static>, WireError> {
+    match host {
+        Host::Address(address) => Ok((*address).into()),
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned())
+            .map_err(|error| WireError::Tls(io::Error::other(error))),
     }
 }
 

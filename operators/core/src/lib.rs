@@ -17,6 +17,7 @@ pub mod conditions;
 pub mod dice;
 pub mod discovery;
 pub mod endpoint;
+pub mod host;
 pub mod identity;
 pub mod ignition;
 pub mod inherited;

@@ -287,7 +287,7 @@ async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<Written, Er
 
 /// The way to a BMC.
 pub(crate) fn target(destination: &Destination) -> Target {
-    Target { scheme: destination.scheme, address: destination.address, port: destination.port }
+    Target { scheme: destination.scheme, host: destination.host.clone(), port: destination.port }
 }
 
 /// A BMC that gives no usable answer, as a decision sees it.

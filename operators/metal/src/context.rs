@@ -245,7 +245,12 @@ impl<C> Context<C> {
             }
             (None, Some(access)) => {
                 let secret = self.view.secrets.named(None, &access.bmc_secret_ref.name);
-                inline_destination(access, secret.as_deref(), self.default_scheme)
+                inline_destination(
+                    access,
+                    secret.as_deref(),
+                    self.default_scheme,
+                    self.verification,
+                )
             }
             (None, None) => Err(missing("set spec.bmcRef or spec.bmc".to_owned())),
         }

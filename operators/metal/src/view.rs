@@ -5,7 +5,7 @@ use metal_api::{
     Bmc, BmcSecret, Endpoint, MacAddr, Server, ServerBootConfiguration, ServerClaim,
     ServerInventory, condition, inventory::Report,
 };
-use metal_core::{claim::free, identity, kept};
+use metal_core::{claim::free, host::Host, identity, kept};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
@@ -19,8 +19,8 @@ pub(crate) enum ServerKey {
     Uuid(String),
     /// By the name of its BMC.
     Bmc(String),
-    /// By the address of its inline access.
-    Address(IpAddr),
+    /// By the address, or the host name, of its inline access.
+    At(Host),
     /// By the BMCSecret of its inline access.
     Secret(String),
     /// By namespace and name of the claim that holds it.
@@ -118,6 +118,11 @@ pub(crate) fn canonical_ip(text: &str) -> Option<IpAddr> {
     text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
+/// Where a BMC is, in the one form in which it is a key.
+pub(crate) fn canonical_host(text: &str) -> Option<Host> {
+    text.trim().parse::<Host>().ok().map(Host::canonical)
+}
+
 fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     let endpoint = bmc.spec.endpoint_ref.iter().map(|it| BmcKey::Endpoint(it.name.clone()));
     let conditions = bmc.status.iter().flat_map(|status| &status.conditions);
@@ -142,7 +147,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
         Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
         spec.bmc_ref.as_ref().map(|bmc| ServerKey::Bmc(bmc.name.clone())),
-        spec.bmc.as_ref().and_then(|bmc| canonical_ip(&bmc.address)).map(ServerKey::Address),
+        spec.bmc.as_ref().and_then(|bmc| canonical_host(&bmc.address)).map(ServerKey::At),
         spec.bmc.as_ref().map(|bmc| ServerKey::Secret(bmc.bmc_secret_ref.name.clone())),
         claim.map(|claim| ServerKey::Claim(claim.namespace.clone(), claim.name.clone())),
         boots.map(|boots| ServerKey::Boots(boots.namespace.clone(), boots.name.clone())),
@@ -183,16 +188,17 @@ impl View {
 
     /// The other servers that are said to be the same machine: by its UUID, or by its system at
     /// `bmc`. With them nobody knows whose machine it is.
-    pub(crate) fn twins(&self, server: &Server, bmc: Option<(IpAddr, u16)>) -> Vec<String> {
+    pub(crate) fn twins(&self, server: &Server, bmc: Option<(Host, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.iter().flat_map(|uuid| uuid_keys(uuid)));
-        if let (Some(uri), Some((address, port))) = (&server.spec.system_uri, bmc) {
-            let bmcs = self.bmcs_at(address).into_iter();
+        if let (Some(uri), Some((host, port))) = (&server.spec.system_uri, bmc) {
+            let bmcs = host.address().map(|address| self.bmcs_at(address));
+            let bmcs = bmcs.into_iter().flatten();
             let bmcs = bmcs.filter(|bmc| bmc.spec.protocol.port == i32::from(port));
             let bmcs = bmcs.filter_map(|bmc| bmc.metadata.name.clone().map(ServerKey::Bmc));
             let own = server.spec.bmc_ref.iter().map(|bmc| ServerKey::Bmc(bmc.name.clone()));
             let at = self.servers_of(bmcs.chain(own));
-            let inline = self.servers.get(&ServerKey::Address(address.to_canonical()));
+            let inline = self.servers.get(&ServerKey::At(host.canonical()));
             let is_there = |it: &Server| {
                 let access = it.spec.bmc.as_ref().filter(|_| it.spec.bmc_ref.is_none());
                 access.is_some_and(|access| access.protocol.port == i32::from(port))

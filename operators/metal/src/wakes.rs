@@ -3,7 +3,9 @@
 //! An object is woken by every change of another that its decision reads. Waking it needlessly
 //! costs a pass that neither reads nor writes; an object that is not woken waits for a resync.
 
-use crate::view::{BmcKey, ClaimKey, ServerKey, View, canonical_ip, endpoint_keys, uuid_keys};
+use crate::view::{
+    BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
+};
 use kube::ResourceExt;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
@@ -11,10 +13,11 @@ use metal_api::{
 };
 use metal_core::{
     claim::{fits, free},
+    host::Host,
     identity::is_same_uri,
 };
 use metal_runtime::index::Change;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// An object that is due for a pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,21 +137,29 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
 
 /// The servers that are said to be at the BMC of a server.
 fn neighbors(view: &View, server: &Server) -> Vec<Arc<Server>> {
-    let inline = server.spec.bmc.as_ref().and_then(|bmc| canonical_ip(&bmc.address));
+    let inline = server.spec.bmc.as_ref().and_then(|bmc| canonical_host(&bmc.address));
     let named = server.spec.bmc_ref.as_ref();
     let named = named.and_then(|bmc| view.bmcs.named(None, &bmc.name));
-    let address =
-        named.as_deref().and_then(|bmc| match (&bmc.spec.access, &bmc.spec.endpoint_ref) {
-            (Some(access), _) => canonical_ip(access.ip.as_deref()?),
-            (None, Some(endpoint)) => {
-                canonical_ip(view.endpoints.named(None, &endpoint.name)?.spec.ip.as_deref()?)
-            }
-            (None, None) => None,
-        });
-    let Some(address) = address.or(inline) else { return vec![] };
-    let bmcs = view.bmcs_at(address);
+    let address = named.as_deref().and_then(|bmc| address_of(view, bmc));
+    address.map(Host::from).or(inline).map(|host| servers_at(view, &host)).unwrap_or_default()
+}
+
+/// Where a BMC is said to be.
+fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
+    match (&bmc.spec.access, &bmc.spec.endpoint_ref) {
+        (Some(access), _) => canonical_ip(access.ip.as_deref()?),
+        (None, Some(endpoint)) => {
+            canonical_ip(view.endpoints.named(None, &endpoint.name)?.spec.ip.as_deref()?)
+        }
+        (None, None) => None,
+    }
+}
+
+/// The servers whose BMC is said to be there.
+fn servers_at(view: &View, host: &Host) -> Vec<Arc<Server>> {
+    let bmcs = host.address().map(|address| view.bmcs_at(address)).unwrap_or_default();
     let keys = bmcs.iter().map(|bmc| ServerKey::Bmc(bmc.name_any()));
-    let keys = keys.chain([ServerKey::Address(address)]);
+    let keys = keys.chain([ServerKey::At(host.clone())]);
     keys.flat_map(|key| view.servers.get(&key)).collect()
 }
 

@@ -25,7 +25,8 @@ async fn start(dialects: &[Dialect]) -> Lab {
     let limits = Limits { task_poll: Duration::from_millis(1), ..Limits::default() };
     let fleet = Fleet::new(metal_bmc::Config { limits, ..metal_bmc::Config::default() });
     let address = IpAddr::from(Ipv4Addr::new(127, 1, 0, 1));
-    let target = Target { scheme: Scheme::Http, address, port: simulator.redfish().port() };
+    let target =
+        Target { scheme: Scheme::Http, host: address.into(), port: simulator.redfish().port() };
     let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
     let bmc = fleet.connect(&target, &credentials);
     Lab { _simulator: simulator, fleet, bmc }

@@ -59,7 +59,8 @@ fn other_credentials_are_refused_and_counted() {
     bmc.accept_only(good.clone());
     let address = IpAddr::from([127, 0, 0, 1]);
     fleet.plug_in(address, 443, &bmc);
-    let target = Target { scheme: metal_core::redfish::Scheme::Https, address, port: 443 };
+    let target =
+        Target { scheme: metal_core::redfish::Scheme::Https, host: address.into(), port: 443 };
     assert!(matches!(now(fleet.connect(&target, &bad).systems()), Err(Error::Unauthorized)));
     assert!(now(fleet.connect(&target, &good).systems()).is_ok());
     assert_eq!(bmc.logins_refused(), 1);

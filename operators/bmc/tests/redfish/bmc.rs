@@ -13,7 +13,7 @@ use metal_bmc::{Config, Connect, Error, Fleet, Limits, Redfish, Target};
 use metal_core::redfish::{Credentials, Scheme};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error as _,
     net::{IpAddr, Ipv4Addr},
     sync::{
@@ -147,7 +147,7 @@ impl FakeRedfish {
 
     pub(crate) fn target(&self) -> Target {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        Target { scheme: Scheme::Http, address, port: self.port }
+        Target { scheme: Scheme::Http, host: address.into(), port: self.port }
     }
 
     /// A fleet with these limits, and this BMC in it.
@@ -251,6 +251,14 @@ impl FakeRedfish {
     /// Sessions that were ever opened.
     pub(crate) fn logins(&self) -> u32 {
         self.lock().issued
+    }
+
+    /// Every `Host` that was asked for.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let headers = self.lock().headers.clone();
+        let hosts = headers.iter().filter_map(|all| all.get("host")?.to_str().ok());
+        let hosts: BTreeSet<_> = hosts.map(str::to_owned).collect();
+        hosts.into_iter().collect()
     }
 
     pub(crate) fn connections(&self) -> u64 {

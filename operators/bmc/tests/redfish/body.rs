@@ -56,7 +56,7 @@ impl Wire {
             }
         });
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let target = Target { scheme: Scheme::Http, address, port };
+        let target = Target { scheme: Scheme::Http, host: address.into(), port };
         let fleet = Fleet::new(Config { limits: impatient(), ..Config::default() });
         Self { bmc: fleet.connect(&target, &credentials()), heads, _tasks: tasks }
     }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 async fn nobody() -> Target {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    Target { scheme: Scheme::Http, address: IpAddr::from(Ipv4Addr::LOCALHOST), port }
+    Target { scheme: Scheme::Http, host: IpAddr::from(Ipv4Addr::LOCALHOST).into(), port }
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_bmc_that_comes_back_is_found_after_its_rest() {
     let bmc = fleet.connect(&target, &credentials());
     bmc.systems().await.unwrap_err();
     let server = FakeRedfish::machine().await;
-    let relay = TcpListener::bind((target.address, target.port)).await.unwrap();
+    let relay = TcpListener::bind((target.host.address().unwrap(), target.port)).await.unwrap();
     let forward = async {
         let (mut near, _) = relay.accept().await.unwrap();
         let to = (Ipv4Addr::LOCALHOST, server.target().port);
@@ -66,7 +66,7 @@ async fn a_bmc_that_accepts_and_says_nothing_costs_no_more_than_its_deadline() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = silent.local_addr().unwrap();
     for scheme in [Scheme::Http, Scheme::Https] {
-        let target = Target { scheme, address: address.ip(), port: address.port() };
+        let target = Target { scheme, host: address.ip().into(), port: address.port() };
         let fleet = Fleet::new(Config { limits: impatient(), ..Config::default() });
         let error = fleet.connect(&target, &credentials()).systems().await.unwrap_err();
         assert!(matches!(error, Error::Unreachable(_)), "{error}");
@@ -248,7 +248,7 @@ async fn the_whole_fleet_keeps_to_one_rate() {
     let config = Config { requests_per_second: NonZeroU32::MIN, ..Config::default() };
     let fleet = Fleet::new(config);
     let target = nobody().await;
-    let elsewhere = Target { address: IpAddr::from([127, 0, 0, 2]), ..target.clone() };
+    let elsewhere = Target { host: IpAddr::from([127, 0, 0, 2]).into(), ..target.clone() };
     let start = tokio::time::Instant::now();
     for target in [&target, &elsewhere, &Target { port: 1, ..target.clone() }] {
         fleet.connect(target, &credentials()).systems().await.unwrap_err();

@@ -40,7 +40,7 @@ async fn a_bmc_of_another_maker_takes_and_ejects_a_medium_and_says_so() {
 
     let address_of = |address: SocketAddr| Target {
         scheme: Scheme::Http,
-        address: IpAddr::from(Ipv4Addr::LOCALHOST),
+        host: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
         port: address.port(),
     };
     let fleet = Fleet::new(Config { limits: patient(), ..Config::default() });

@@ -1,7 +1,7 @@
 //! Which BMCs are talked to over TLS.
 
 use crate::bmc::{FakeRedfish, chain, credentials, patient};
-use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Pin, Target, Trust, UntrustedPolicy};
+use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Names, Pin, Target, Trust, UntrustedPolicy};
 use metal_core::redfish::Scheme;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -11,7 +11,13 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -82,7 +88,7 @@ async fn start_with(
             });
         }
     });
-    let target = Target { scheme: Scheme::Https, address: address.ip(), port: address.port() };
+    let target = Target { scheme: Scheme::Https, host: address.ip().into(), port: address.port() };
     (server, target, tasks)
 }
 
@@ -144,6 +150,95 @@ async fn a_certificate_for_the_host_name_of_the_bmc_is_good() {
     let named = fleet(trust);
     named.set_host_name(&target, Some("node1.bmc.example"));
     named.connect(&target, &credentials()).systems().await.unwrap();
+}
+
+/// A fleet whose names are resolved by this; machines of tests are on this host.
+fn named(trust: Trust, lookup: fn(&str) -> io::Result<Vec<IpAddr>>) -> Fleet {
+    let names = Names { lookup, forbids: |_| false };
+    Fleet::new(Config { trust, names, limits: patient(), ..Config::default() })
+}
+
+fn at(name: &str, target: &Target) -> Target {
+    Target { host: name.parse().unwrap(), ..target.clone() }
+}
+
+/// One that leads there, behind one that nobody is at.
+const HERE: fn(&str) -> io::Result<Vec<IpAddr>> =
+    |_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 1].into()]);
+
+#[tokio::test]
+async fn a_bmc_with_a_host_name_shows_a_certificate_for_it_or_gets_no_password() {
+    let authority = authority();
+    let trust = Trust::new(UntrustedPolicy::Refuse);
+    let trust = trust.with_authorities(pem(authority.der()).as_bytes()).unwrap();
+    let (server, target, _tasks) = start(identity("node1.bmc.example", Some(&authority))).await;
+    let fleet = named(trust, HERE);
+    let other = reason(&fleet, &at("node2.bmc.example", &target)).await;
+    assert!(
+        other.contains("invalid peer certificate") && !other.contains("spec.hostname"),
+        "{other}"
+    );
+    assert_eq!(server.log(), [] as [String; 0], "nothing was sent, least of all a password");
+    let bmc = fleet.connect(&at("Node1.BMC.example.", &target), &credentials());
+    bmc.systems().await.unwrap();
+    assert_eq!(server.hosts(), [format!("node1.bmc.example:{}", target.port)]);
+}
+
+#[tokio::test]
+async fn a_bmc_with_a_host_name_is_held_to_its_first_certificate_wherever_the_name_leads() {
+    let (_server, target, _tasks) = start(identity("bmc", None)).await;
+    let fleet = named(Trust::default(), HERE);
+    let target = at("bmc.example", &target);
+    fleet.connect(&target, &credentials()).systems().await.unwrap();
+    let pin = fleet.pin(&target);
+    let (stranger, elsewhere, _tasks) = start(identity("bmc", None)).await;
+    let target = Target { port: elsewhere.port, ..target };
+    fleet.set_pin(&target, pin);
+    assert!(reason(&fleet, &target).await.contains("which it showed first"));
+    assert_eq!(stranger.log(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn no_password_goes_to_this_host_or_its_link_whatever_name_leads_there() {
+    let (server, target, _tasks) = start(identity("bmc", None)).await;
+    for lookup in [
+        (|_: &str| Ok(vec![[127, 0, 0, 1].into()])) as fn(&str) -> io::Result<Vec<IpAddr>>,
+        |_| Ok(vec![Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()]),
+        |_| Ok(vec![[169, 254, 169, 254].into()]),
+    ] {
+        let names = Names { lookup, ..Names::default() };
+        let config = Config { names, limits: patient(), ..Config::default() };
+        let fleet = Fleet::new(config);
+        let why = reason(&fleet, &at("bmc.example", &target)).await;
+        assert!(why.contains("bmc.example is ") && why.contains("no name may lead"), "{why}");
+    }
+    assert_eq!((server.connections(), server.log()), (0, vec![]));
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a resolver blocks its thread")]
+async fn a_name_that_nobody_answers_for_costs_no_more_than_its_deadline_and_no_other_bmc() {
+    const SILENT: Duration = Duration::from_secs(2);
+    let (_server, target, _tasks) = start(identity("bmc", None)).await;
+    let lookup: fn(&str) -> io::Result<Vec<IpAddr>> = |name| {
+        if name == "lost.example" {
+            return Err(io::Error::other("no such name"));
+        }
+        thread::sleep(SILENT);
+        Ok(vec![])
+    };
+    let mut limits = patient();
+    limits.connect = SILENT / 10;
+    let names = Names { lookup, forbids: |_| false };
+    let fleet = Fleet::new(Config { names, limits, ..Config::default() });
+    let silent = at("silent.example", &target);
+    let (silent, honest) = tokio::join!(reason(&fleet, &silent), async {
+        fleet.connect(&target, &credentials()).systems().await
+    });
+    assert!(silent.contains("no address for its name within 200ms"), "{silent}");
+    honest.unwrap();
+    let lost = reason(&fleet, &at("lost.example", &target)).await;
+    assert!(lost.contains("no address for its name: no such name"), "{lost}");
 }
 
 #[tokio::test]
@@ -253,7 +348,7 @@ async fn a_bmc_of_old_times_is_told_what_it_offers_and_what_to_do() {
             tokio::io::AsyncWriteExt::write_all(&mut tcp, said).await.unwrap();
         }
     });
-    let target = Target { scheme: Scheme::Https, address: address.ip(), port: address.port() };
+    let target = Target { scheme: Scheme::Https, host: address.ip().into(), port: address.port() };
     let reason = reason(&fleet(Trust::default()), &target).await;
     for part in ["no TLS connection", "TLS 1.1, RSA_WITH_AES_128_CBC_SHA", "1024 bits", "firmware"]
     {

@@ -93,7 +93,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     match &reading.result {
         Ok(said) => {
             set(new, seen, condition::READY, Ok("Connected"));
-            new.ip = Some(destination.address.to_string());
+            new.ip = Some(destination.host.to_string());
             new.mac_address.clone_from(&seen.mac_address);
             new.certificate_fingerprint.clone_from(&said.certificate);
             // Chassis managers, switches and power shelves may have none.

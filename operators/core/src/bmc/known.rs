@@ -61,11 +61,12 @@ pub fn may_log_in(
     verification: Verification,
     now: Timestamp,
 ) -> Result<(), Missing> {
-    let Some(known) = known(bmc, secret, now).filter(|known| *known != destination.address) else {
+    let new = destination.host.address();
+    let Some(known) = known(bmc, secret, now).filter(|known| Some(*known) != new) else {
         return Ok(());
     };
     let why = match (destination.scheme, verification) {
-        _ if accepted(bmc) == Some(destination.address) => return Ok(()),
+        _ if new.is_some() && accepted(bmc) == new => return Ok(()),
         (Scheme::Https, Verification::Authorities) => return Ok(()),
         (Scheme::Https, Verification::Pinned) if certificate(bmc, secret).is_some() => {
             return Ok(());
@@ -74,7 +75,7 @@ pub fn may_log_in(
         (Scheme::Https, Verification::Off) => "certificates are not verified",
         (Scheme::Http, _) => "it is spoken to by http",
     };
-    let (new, key) = (destination.address, annotation::ACCEPT_ADDRESS);
+    let (new, key) = (&destination.host, annotation::ACCEPT_ADDRESS);
     let fix = match &bmc.spec.endpoint_ref {
         Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
         None => "delete this BMC, and make it with the right one".to_owned(),
@@ -185,8 +186,8 @@ mod tests {
         verification: Verification,
     ) -> Result<(), &'static str> {
         let credentials = Credentials { username: "a".to_owned(), password: "b".to_owned() };
-        let address = address.parse().map_err(|_| "NoAddress")?;
-        let destination = Destination { scheme, address, port: 443, credentials };
+        let host = address.parse().map_err(|_| "NoAddress")?;
+        let destination = Destination { scheme, host, port: 443, credentials };
         may_log_in(bmc, secret, &destination, verification, now()).map_err(|it| it.reason)
     }
 

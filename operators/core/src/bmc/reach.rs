@@ -1,6 +1,10 @@
 //! Where a BMC listens and who may log in, from what people and Endpoints wrote down.
 
-use crate::redfish::{Credentials, Scheme};
+use super::Verification;
+use crate::{
+    host::Host,
+    redfish::{Credentials, Scheme},
+};
 use metal_api::{Bmc, BmcAccess, BmcSecret, BmcSecretSpec, Endpoint, Protocol, ProtocolName};
 use std::net::IpAddr;
 
@@ -9,8 +13,8 @@ use std::net::IpAddr;
 pub struct Destination {
     /// `http` or `https`.
     pub scheme: Scheme,
-    /// Address.
-    pub address: IpAddr,
+    /// Address, or host name.
+    pub host: Host,
     /// TCP port.
     pub port: u16,
     /// Who logs in.
@@ -60,38 +64,59 @@ pub fn destination(
             return Err(Missing::new("NoAddress", message));
         }
     };
-    assemble(field, ip, &bmc.spec.protocol, &bmc.spec.bmc_secret_ref.name, secret, default)
+    let ip = ip.unwrap_or_default();
+    let address = ip.parse::<IpAddr>().map_err(|_| {
+        let message = format!(
+            "{field}: `{ip}` is not an IP address: set the address of the BMC; a host name may stand in \
+             spec.bmc.address of a Server"
+        );
+        Missing::new("InvalidIP", message)
+    })?;
+    let secret = (&*bmc.spec.bmc_secret_ref.name, secret);
+    assemble(address.into(), &bmc.spec.protocol, secret, default)
 }
 
 /// Where the BMC of a server is that has no BMC object.
 ///
 /// # Errors
 ///
-/// What is missing, or malformed.
+/// What is missing, or malformed. A host name without https, or without verification, is refused: whoever
+/// answers for the name would get the password.
 pub fn inline_destination(
     access: &BmcAccess,
     secret: Option<&BmcSecret>,
     default: Scheme,
+    verification: Verification,
 ) -> Result<Destination, Missing> {
-    let (field, ip) = ("spec.bmc.address", Some(access.address.as_str()));
-    assemble(field, ip, &access.protocol, &access.bmc_secret_ref.name, secret, default)
+    let address = &access.address;
+    let host = address.parse::<Host>().map_err(|error| {
+        let message = format!("spec.bmc.address: `{address}` is {error}: set that of the BMC");
+        Missing::new("InvalidIP", message)
+    })?;
+    let secret = (&*access.bmc_secret_ref.name, secret);
+    let destination = assemble(host, &access.protocol, secret, default)?;
+    let why = match (&destination.host, destination.scheme, verification) {
+        (Host::Address(_), ..) => return Ok(destination),
+        (Host::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => {
+            return Ok(destination);
+        }
+        (Host::Name(_), Scheme::Https, Verification::Off) => "certificates are not verified",
+        (Host::Name(_), Scheme::Http, _) => "it is spoken to by http",
+    };
+    let message = format!(
+        "spec.bmc.address: the password is not sent to whoever answers for {}, since {why}: use https \
+         with verification, or its IP address",
+        destination.host
+    );
+    Err(Missing::new("NameNotConfirmed", message))
 }
 
 fn assemble(
-    field: &str,
-    ip: Option<&str>,
+    host: Host,
     protocol: &Protocol,
-    secret_name: &str,
-    secret: Option<&BmcSecret>,
+    (secret_name, secret): (&str, Option<&BmcSecret>),
     default: Scheme,
 ) -> Result<Destination, Missing> {
-    let ip = ip.unwrap_or_default();
-    let address = ip.parse::<IpAddr>().map_err(|_| {
-        let message = format!(
-            "{field}: `{ip}` is not an IP address: set the address of the BMC, names are refused"
-        );
-        Missing::new("InvalidIP", message)
-    })?;
     if let ProtocolName::Other(name) = &protocol.name {
         let message = format!("protocol.name: `{name}` is not supported: use Redfish");
         return Err(Missing::new("UnknownProtocol", message));
@@ -108,7 +133,7 @@ fn assemble(
         })?,
     };
     let credentials = credentials(secret_name, secret)?;
-    Ok(Destination { scheme, address, port, credentials })
+    Ok(Destination { scheme, host, port, credentials })
 }
 
 fn credentials(name: &str, secret: Option<&BmcSecret>) -> Result<Credentials, Missing> {

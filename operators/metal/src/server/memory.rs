@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use metal_api::Server;
 use metal_core::{
     bmc::Destination,
+    host::Host,
     redfish::{Inventory, Step},
     server::{Acted, MediaReading, Reading},
 };
 use metal_runtime::clock;
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -49,7 +49,7 @@ pub(crate) struct Memories {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Machine {
     server: Option<String>,
-    bmc: (IpAddr, u16),
+    bmc: (Host, u16),
     uri: Option<String>,
     uuid: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Machine {
     pub(crate) fn of(server: &Server, bmc: &Destination) -> Self {
         Self {
             server: server.metadata.uid.clone(),
-            bmc: (bmc.address, bmc.port),
+            bmc: (bmc.host.clone(), bmc.port),
             uri: server.spec.system_uri.clone(),
             uuid: server.spec.effective_uuid(),
         }
@@ -210,8 +210,8 @@ mod tests {
 
     fn destination(address: &str) -> Destination {
         let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
-        let address = address.parse().unwrap();
-        Destination { scheme: Scheme::Https, address, port: 443, credentials }
+        let host = address.parse().unwrap();
+        Destination { scheme: Scheme::Https, host, port: 443, credentials }
     }
 
     fn reading(at: Timestamp) -> Reading {

@@ -117,7 +117,7 @@ fn judge<C: Connect>(
     });
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
     let view = &ctx.view;
-    let bmc = destination.as_ref().ok().map(|it| (it.address, it.port));
+    let bmc = destination.as_ref().ok().map(|it| (it.host.clone(), it.port));
     let twins = view.twins(server, bmc);
     let configuration = server.spec.boot_configuration_ref.as_ref();
     let configuration =

@@ -35,9 +35,10 @@ async fn two_servers_of_one_system_are_both_left_alone() {
         let own = server("a", UUID, URI, "bmc-1");
         let view = world(vec![own.clone(), other.clone()]).await;
         let at = Some((IP.parse().unwrap(), 443));
-        assert_eq!(view.twins(&own, at), ["b"], "{what}");
-        let its =
-            at.filter(|_| other.spec.bmc_ref.as_ref().is_none_or(|it| it.name != "elsewhere"));
+        assert_eq!(view.twins(&own, at.clone()), ["b"], "{what}");
+        let its = at
+            .clone()
+            .filter(|_| other.spec.bmc_ref.as_ref().is_none_or(|it| it.name != "elsewhere"));
         assert_eq!(view.twins(&other, its), ["a"], "{what}");
     }
 }
@@ -58,7 +59,7 @@ async fn systems_at_other_uris_or_bmcs_are_other_machines() {
     ];
     let view = world(others.clone()).await;
     let at = Some((IP.parse().unwrap(), 443));
-    assert_eq!(view.twins(&own, at), [""; 0]);
+    assert_eq!(view.twins(&own, at.clone()), [""; 0]);
     assert_eq!(view.twins(&held, at), ["a"], "it is the one that waits");
     assert_eq!(view.twins(&others[4], None), [""; 0], "no UUID is no identity");
 }

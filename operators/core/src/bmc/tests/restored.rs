@@ -3,17 +3,44 @@
 use super::*;
 
 #[test]
-fn a_host_name_is_no_address_of_a_bmc_and_the_field_is_named() {
-    let access = metal_api::BmcAccess {
-        address: "bmc.example.com".to_owned(),
-        protocol: bmc().spec.protocol,
-        ..metal_api::BmcAccess::default()
+fn a_password_goes_to_a_host_name_only_where_the_bmc_shows_who_it_is() {
+    use Verification::{Authorities, Off, Pinned};
+    let of = |address: &str, scheme: Scheme, verification: Verification| {
+        let protocol = bmc().spec.protocol;
+        let access = metal_api::BmcAccess {
+            address: address.to_owned(),
+            protocol: metal_api::Protocol {
+                scheme: Some(scheme.to_string().as_str().into()),
+                ..protocol
+            },
+            ..metal_api::BmcAccess::default()
+        };
+        inline_destination(&access, Some(&secret()), Scheme::Https, verification)
     };
-    let missing = inline_destination(&access, Some(&secret()), Scheme::Https).unwrap_err();
-    assert_eq!(missing.reason, "InvalidIP");
-    assert!(missing.message.starts_with("spec.bmc.address: `bmc.example.com`"), "{missing:?}");
+    for verification in [Authorities, Pinned] {
+        let there = of("BMC-1.example.com", Scheme::Https, verification).unwrap();
+        assert_eq!(there.host.to_string(), "bmc-1.example.com");
+    }
+    for (scheme, verification) in
+        [(Scheme::Https, Off), (Scheme::Http, Pinned), (Scheme::Http, Authorities)]
+    {
+        let missing = of("bmc.example.com", scheme, verification).unwrap_err();
+        assert_eq!(missing.reason, "NameNotConfirmed");
+        assert!(missing.message.starts_with("spec.bmc.address: "), "{missing:?}");
+        assert!(of("192.0.2.9", scheme, verification).is_ok(), "{scheme} {verification:?}");
+    }
+    for wrong in ["", "bmc.example.com:443", "https://bmc.example.com", "0x7f.1"] {
+        let missing = of(wrong, Scheme::Https, Pinned).unwrap_err();
+        assert_eq!(missing.reason, "InvalidIP");
+        assert!(missing.message.starts_with("spec.bmc.address: `"), "{missing:?}");
+    }
+}
+
+#[test]
+fn a_host_name_is_no_ip_address_of_a_bmc_and_the_field_is_named() {
     let mut named = bmc();
-    named.spec.access = Some(InlineAccess { ip: Some(access.address), ..InlineAccess::default() });
+    let ip = Some("bmc.example.com".to_owned());
+    named.spec.access = Some(InlineAccess { ip, ..InlineAccess::default() });
     let missing = destination(&named, None, Some(&secret()), Scheme::Https).unwrap_err();
     assert!(missing.message.starts_with("spec.access.ip: `bmc.example.com`"), "{missing:?}");
 }

@@ -1,0 +1,141 @@
+//! Where a BMC is that is known by its name.
+//!
+//! Whoever answers for a name decides where we connect to, and nothing else: who is there shows the
+//! certificate, for that name or the one that was pinned. What is on this host or on its link trusts
+//! whoever connects, so no name leads there.
+
+use crate::wire::WireError;
+use metal_base::Nearness;
+use metal_core::host::{Host, HostName};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
+
+/// So many addresses of a name are tried.
+const TRIED: usize = 4;
+/// So many names are looked up at a time: each takes a thread for as long as the resolver is silent.
+pub(crate) const LOOKUPS: usize = 32;
+
+/// How names of BMCs are resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The addresses of a name; may block.
+    pub lookup: fn(&str) -> io::Result<Vec<IpAddr>>,
+    /// Whether no name may lead to such an address.
+    pub forbids: fn(IpAddr) -> bool,
+}
+
+impl Default for Names {
+    /// By the resolver of the system, and neither to this host nor to its link.
+    fn default() -> Self {
+        let lookup = |name: &str| {
+            let found = (name, 0).to_socket_addrs()?;
+            Ok(found.map(|address| address.ip()).collect())
+        };
+        Self { lookup, forbids: is_too_near }
+    }
+}
+
+/// Whether an address is of this host, of its link, or of no one host.
+fn is_too_near(address: IpAddr) -> bool {
+    match Nearness::of(address) {
+        Nearness::Public | Nearness::Private => false,
+        Nearness::Link | Nearness::Host | Nearness::Nowhere => true,
+    }
+}
+
+impl Names {
+    /// Connects to a BMC, within this time.
+    pub(crate) async fn dial(
+        self,
+        (host, port): (&Host, u16),
+        within: Duration,
+        lookups: &Arc<Semaphore>,
+    ) -> Result<TcpStream, WireError> {
+        let until = Instant::now() + within;
+        let addresses = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => self.addresses(name, (within, until), lookups).await?,
+        };
+        let mut why = WireError::ConnectTimeout("TCP", within);
+        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for address in addresses {
+            // One that is silent leaves time for the others.
+            let share = until.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            let dial = TcpStream::connect(SocketAddr::new(address, port));
+            match timeout_at(Instant::now() + share, dial).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => why = WireError::Connect(error),
+                Err(_) => why = WireError::ConnectTimeout("TCP", within),
+            }
+        }
+        Err(why)
+    }
+
+    /// The first addresses that a name may lead to.
+    async fn addresses(
+        self,
+        name: &HostName,
+        (within, until): (Duration, Instant),
+        lookups: &Arc<Semaphore>,
+    ) -> Result<Vec<IpAddr>, WireError> {
+        let late = |_| WireError::LookupTimeout(within);
+        let place = timeout_at(until, Arc::clone(lookups).acquire_owned()).await.map_err(late)?;
+        let (lookup, text) = (self.lookup, name.as_str().to_owned());
+        let asking = spawn_blocking(move || {
+            // Whoever asked may have gone, and the thread is still taken.
+            let _place = place;
+            lookup(&text)
+        });
+        let found = timeout_at(until, asking).await.map_err(late)?;
+        let found = found.map_err(io::Error::other).flatten().map_err(WireError::Lookup)?;
+        let forbidden = found.iter().copied().find(|address| (self.forbids)(*address));
+        let mut addresses = found;
+        addresses.retain(|address| !(self.forbids)(*address));
+        addresses.truncate(TRIED);
+        match (addresses.is_empty(), forbidden) {
+            (false, _) => Ok(addresses),
+            (true, Some(address)) => Err(WireError::Forbidden(name.clone(), address)),
+            (true, None) => Err(WireError::Lookup(io::ErrorKind::NotFound.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_to_this_host_or_its_link() {
+        for near in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "169.254.169.254",
+            "fe80::1",
+            "::ffff:169.254.1.1",
+            "64:ff9b::7f00:1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+        ] {
+            assert!(is_too_near(near.parse().unwrap()), "{near}");
+        }
+        for far in ["10.0.0.1", "192.0.2.1", "100.64.0.1", "fd00::1", "2001:db8::1"] {
+            assert!(!is_too_near(far.parse().unwrap()), "{far}");
+        }
+    }
+}
