@@ -40,6 +40,11 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
     let mut woken = Wakes::new();
     for endpoint in change.objects() {
         let name = endpoint.name_any();
+        if change.is_wish()
+            && let Some(address) = endpoint.spec.ip.as_deref().and_then(canonical_ip)
+        {
+            rivals(view, address, &mut woken);
+        }
         for bmc in view.bmcs.get(&BmcKey::Endpoint(name.clone())) {
             if change.is_wish() {
                 servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
@@ -72,6 +77,9 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
             servers(view, &ServerKey::Bmc(name.clone()), &mut woken);
         }
         if wished {
+            if let Some(address) = address_of(view, bmc) {
+                rivals(view, address, &mut woken);
+            }
             // The Endpoint that it was made of makes it again.
             woken.insert(Woken::Endpoint(name.clone()));
         }
@@ -155,6 +163,12 @@ fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
     }
 }
 
+/// Whoever has a system of the BMC at an address, as another one may have it now, or no longer.
+fn rivals(view: &View, address: IpAddr, woken: &mut Wakes) {
+    let servers = servers_at(view, &address.into());
+    woken.extend(servers.iter().map(|server| Woken::Server(server.name_any())));
+}
+
 /// The servers whose BMC is said to be there.
 fn servers_at(view: &View, host: &Host) -> Vec<Arc<Server>> {
     let bmcs = host.address().map(|address| view.bmcs_at(address)).unwrap_or_default();
@@ -168,7 +182,8 @@ fn is_another_system(change: &Change<'_, Server>) -> bool {
     let Change::Applied { old: Some(old), new } = change else { return true };
     let identity = |server: &Server| {
         let spec = &server.spec;
-        (spec.effective_uuid(), spec.system_uri.clone(), spec.bmc_ref.clone())
+        let inline = spec.bmc.as_ref().map(|bmc| (bmc.address.clone(), bmc.protocol.port));
+        (spec.effective_uuid(), spec.system_uri.clone(), spec.bmc_ref.clone(), inline)
     };
     identity(old) != identity(new)
         || old.metadata.labels != new.metadata.labels
