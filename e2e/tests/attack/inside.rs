@@ -8,21 +8,20 @@ use metal_runtime::listener::raise_file_limit;
 use std::{env, ffi::OsStr, time::Duration};
 use tokio::{runtime, time::timeout};
 
-/// How long it may take.
-const LIMIT: Duration = Duration::from_mins(15);
 /// Set inside.
 const INSIDE: &str = "BLOOMERY_E2E_ATTACK";
 /// Where the binaries are, for the test inside.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 
-/// Runs a test in a network of its own, which has nothing but loopback, and prints its lines.
+/// Runs a test in a network of its own, which has nothing but loopback, for no longer than this, and
+/// prints its lines.
 #[expect(clippy::print_stdout, reason = "what was attacked, and what was lost")]
-pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(test: T) {
+pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(limit: Duration, test: T) {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if env::var_os(INSIDE).is_some() {
         raise_file_limit();
         ip("link set lo up").unwrap();
-        runtime.block_on(async { timeout(LIMIT, test()).await.unwrap() });
+        runtime.block_on(async { timeout(limit, test()).await.unwrap() });
         return;
     }
     let netboot = runtime.block_on(binary("netboot")).unwrap();

@@ -26,16 +26,19 @@ mod wire;
 
 use inside::in_a_network_of_its_own;
 use site::{Scale, Site};
+use std::time::Duration;
 
 #[test]
 fn nothing_is_lost_to_the_attacks() {
-    in_a_network_of_its_own(async || Box::pin(attacked(Scale::Small)).await);
+    let limit = Duration::from_mins(15);
+    in_a_network_of_its_own(limit, async || Box::pin(attacked(Scale::Small)).await);
 }
 
 #[test]
 #[ignore = "takes minutes, 10,000 files and release binaries; `hack/test attack` runs it"]
 fn nothing_is_lost_to_the_attacks_at_full_size() {
-    in_a_network_of_its_own(async || Box::pin(attacked(Scale::Full)).await);
+    let limit = Duration::from_mins(40);
+    in_a_network_of_its_own(limit, async || Box::pin(attacked(Scale::Full)).await);
 }
 
 async fn attacked(scale: Scale) {
