@@ -78,6 +78,27 @@ async fn ipxe_is_told_why_it_gets_nothing_and_asks_slowly() {
 }
 
 #[tokio::test]
+async fn a_window_that_has_lasted_long_enough_is_closed_whatever_the_clock_on_the_wall_says() {
+    let mut objects = Objects::ready_for_ipxe();
+    // As if the clock had been set back by an hour since it was opened.
+    let opened = Timestamp::now() + Duration::from_hours(1);
+    let its = window(&mut objects.servers[0]);
+    (its.opened, its.closes) = (Time(opened), Time(opened + Duration::from_millis(50)));
+    let (router, _cluster, _dir) = TestServer::with(objects).await.router();
+    let refused = async {
+        loop {
+            let got = get(&router, &format!("/ipxe/{UUID}")).await;
+            if got.status == 403 {
+                return got.body;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
+    assert!(refused.contains("the boot window of this machine is closed"), "{refused}");
+}
+
+#[tokio::test]
 async fn no_token_outlives_the_window_of_its_boot() {
     let mut objects = Objects::ready_for_ipxe();
     let closes = Timestamp::now() + Duration::from_mins(3);
