@@ -2,13 +2,13 @@ use crate::{machines::Machines, published::Published, recorder::Sightings};
 use metal_core::macdb::MacDb;
 use metal_dhcp::config::Config;
 use metal_runtime::health::Gate;
-use metal_serve::guests::Guests;
+use metal_serve::{dhcp::Metrics, guests::Guests};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
-/// What a DHCP server is made of; `M` are its metrics.
+/// What a DHCP server is made of.
 #[derive(Debug)]
-pub(crate) struct Parts<M> {
+pub(crate) struct Parts {
     /// The configuration, now and from now on.
     pub config: watch::Receiver<Arc<Config>>,
     /// Who is a BMC, now and from now on.
@@ -24,7 +24,7 @@ pub(crate) struct Parts<M> {
     /// Who shows the leases to others, and says whether we answer.
     pub published: Option<Published>,
     /// What is counted.
-    pub metrics: M,
+    pub metrics: Metrics,
     /// Opened once every place is served.
     pub ready: Gate,
 }

@@ -1,19 +1,23 @@
 //! The page about this binary says what is so.
 
-use crate::{args::Args, metrics, publisher, recorder::Sightings, run, v6};
+use crate::{args::Args, metrics::FileReadings, publisher, recorder::Sightings, run};
 use clap::CommandFactory;
 use metal_runtime::{
     metrics::Registry,
     reference::{compare, page},
 };
-use metal_serve::tftp;
+use metal_serve::{
+    dhcp::{Metrics, Protocol},
+    tftp,
+};
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = Registry::of("netboot");
-    metrics::Metrics::register(&mut registry);
+    FileReadings::register(&mut registry);
+    Metrics::register(&mut registry, Protocol::DhcpV4);
     tftp::Metrics::register(&mut registry);
-    v6::Metrics::register(&mut registry);
+    Metrics::register(&mut registry, Protocol::DhcpV6);
     Sightings::default().register(&mut registry);
     run::passes(&mut registry);
     publisher::passes(&mut registry);

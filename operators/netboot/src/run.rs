@@ -4,7 +4,7 @@ mod cluster;
 mod files;
 mod servers;
 
-use crate::{args::Args, metrics::Metrics};
+use crate::{args::Args, metrics::FileReadings};
 #[cfg(test)]
 pub(crate) use cluster::passes;
 
@@ -28,7 +28,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     args.check_with(&files.config().borrow())?;
     let admin = Admin::bind(&args.admin).await?;
     let (mut registry, readiness) = (Registry::of("netboot"), Readiness::default());
-    let metrics = Metrics::register(&mut registry);
+    let readings = FileReadings::register(&mut registry);
     let mut cluster = if args.no_endpoints {
         None
     } else {
@@ -37,13 +37,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (reader, guests) = (cluster.as_ref(), Guests::default());
     let around =
         servers::ServerContext { args: &args, files: &files, cluster: reader, guests: &guests };
-    let servers = Servers::start(&around, &metrics, &readiness, &mut registry, &shutdown).await;
+    let servers = Servers::start(&around, &readiness, &mut registry, &shutdown).await;
     let mut serving = pin!(servers.ended(&shutdown).fuse());
 
     let ended = tokio::select! {
         served = &mut serving => served,
         () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
-        never = files.follow(&metrics) => match never {},
+        never = files.follow(&readings) => match never {},
         ended = Box::pin(follow(cluster.as_mut())) => ended,
     };
     // The lease file is closed in order, also when it was not the end of the packet path.

@@ -16,7 +16,6 @@ use crate::{
     lease_store::LeaseStore,
     link::{self, Link},
     machines::Machines,
-    metrics::Metrics,
     prober::Prober,
     recorder::Sightings,
     unknown_relays::UnknownRelays,
@@ -30,11 +29,11 @@ use metal_dhcp::{
     Client,
     config::Config,
     intake::{Intake, Standing},
-    lease::Leases,
+    lease::{Leases, State},
     v4::{self, MessageType, Silence},
 };
 use metal_runtime::health::Gate;
-use metal_serve::guests::Guests;
+use metal_serve::{dhcp::Metrics, guests::Guests};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -100,7 +99,7 @@ struct Server {
 ///
 /// If it cannot start.
 pub(crate) fn serve(
-    parts: Parts<Metrics>,
+    parts: Parts,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -118,7 +117,7 @@ pub(crate) fn serve(
 }
 
 impl Server {
-    fn open(parts: Parts<Metrics>) -> Result<Self, Error> {
+    fn open(parts: Parts) -> Result<Self, Error> {
         let Parts { config: mut configs, bmcs: mut databases, machines, .. } = parts;
         let (sightings, metrics, ready) = (parts.sightings, parts.metrics, parts.ready);
         let guests = parts.guests;
@@ -246,7 +245,7 @@ impl Server {
     fn decide(&mut self, batch: &mut Batch, asked: &Asked, now: Timestamp) {
         let Asked { link, from, to, ref packet } = *asked;
         let Some(server) = to.or(self.links[link].address) else {
-            self.metrics.no_server_address();
+            self.metrics.silent("NoServerAddress");
             return;
         };
         let boot = self.boot_of(packet);
@@ -256,6 +255,9 @@ impl Server {
         let decision = v4::decide(known, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
+            if lease.state == State::Declined {
+                self.metrics.conflicted();
+            }
             is_durable |= self.lease_store.record(lease);
         }
         match decision.answer {

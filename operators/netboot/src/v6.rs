@@ -4,11 +4,8 @@
 //! that a batch changes are written with one write, and only then the batch is answered. Leases are in a file beside the one of DHCPv4.
 
 mod link;
-mod metrics;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use metrics::Metrics;
 
 use crate::{
     Parts, lease_file, lease_store::LeaseStore, unknown_relays::UnknownRelays, unserved::Unserved,
@@ -21,7 +18,7 @@ use metal_dhcp::{
     Client,
     config::Config,
     intake::{Intake, Standing},
-    lease::Leases,
+    lease::{Leases, State},
     v6::{self, Arrival, Packet, Reply, Silence},
 };
 use metal_runtime::report::Chain;
@@ -64,7 +61,7 @@ pub(crate) enum Error {
 
 #[derive(Debug)]
 struct Server {
-    parts: Parts<Metrics>,
+    parts: Parts,
     config: Arc<Config>,
     bmcs: Arc<MacDb>,
     duid: Vec<u8>,
@@ -95,7 +92,7 @@ struct Answer {
 ///
 /// If it cannot start.
 pub(crate) fn serve(
-    parts: Parts<Metrics>,
+    parts: Parts,
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -112,7 +109,7 @@ pub(crate) fn serve(
 }
 
 impl Server {
-    fn open(mut parts: Parts<Metrics>) -> Result<Self, Error> {
+    fn open(mut parts: Parts) -> Result<Self, Error> {
         let config = Arc::clone(&parts.config.borrow_and_update());
         let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
         let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
@@ -214,7 +211,7 @@ impl Server {
         let standing = clients.iter().map(|client| self.standing_of(client)).max();
         let standing = standing.unwrap_or(Standing::Stranger);
         if self.waiting.push(standing, clients.pop(), (link, asked)).is_some() {
-            self.parts.metrics.silent("Overloaded");
+            self.parts.metrics.overloaded();
         }
     }
 
@@ -242,11 +239,14 @@ impl Server {
         let decision = v6::decide(server, packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
+            if lease.state == State::Declined {
+                self.parts.metrics.conflicted();
+            }
             is_durable |= self.lease_store.record(lease);
         }
         match decision.answer {
             Ok(reply) if !self.parts.guests.admits(*reply.to.ip()) => {
-                self.parts.metrics.silent("Overloaded");
+                self.parts.metrics.overloaded();
                 None
             }
             Ok(reply) => {
@@ -265,7 +265,7 @@ impl Server {
                     self.unknown_relays.tell(named.into(), (*from.ip()).into());
                 }
                 tracing::debug!(%reason, %from, "not answered");
-                self.parts.metrics.silent(reason.into());
+                self.parts.metrics.silent(reason);
                 None
             }
         }
@@ -273,9 +273,11 @@ impl Server {
 
     /// What the sender of a packet boots, if that is what it is about.
     fn boot_of(&self, packet: &Packet, from: Ipv6Addr) -> Boot {
-        let identity = || v6::identity(packet, from);
-        let machines = self.parts.machines.as_ref();
-        machines.and_then(|machines| Some(machines.boot_of(identity()?))).unwrap_or(Boot::Default)
+        let Some(machines) = &self.parts.machines else { return Boot::Default };
+        let Some(identity) = v6::identity(packet, from) else { return Boot::Default };
+        let boot = machines.boot_of(identity);
+        self.parts.metrics.decided(&boot);
+        boot
     }
 
     fn answer(&self, Answer { link, own, reply, bmc, .. }: &Answer) {
@@ -335,6 +337,8 @@ impl Server {
                 link.look_for_subnet(v6);
             }
         }
+        let without_subnet = self.links.iter().filter(|link| link.is_without_subnet).count();
+        self.parts.metrics.links(without_subnet);
         match self.links.iter().find(|link| !link.can_send) {
             None => self.parts.ready.open(),
             Some(link) => {

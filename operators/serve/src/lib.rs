@@ -5,5 +5,6 @@
 //! the API server here, and no configuration file.
 
 pub mod buffer;
+pub mod dhcp;
 pub mod guests;
 pub mod tftp;

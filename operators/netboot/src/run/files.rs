@@ -1,6 +1,6 @@
 //! The files that are read again when they change.
 
-use crate::{args::Args, metrics::Metrics};
+use crate::{args::Args, metrics::FileReadings};
 use metal_core::macdb::{MacDb, ParseError};
 use metal_dhcp::config::{Config, ConfigError};
 use metal_runtime::file::{Error, Followed, Reading};
@@ -37,8 +37,8 @@ impl Files {
     }
 
     /// Reads them again for ever.
-    pub(super) async fn follow(self, metrics: &Metrics) -> Infallible {
-        let told = |file: &'static str| move |reading: Reading| metrics.read(file, reading);
+    pub(super) async fn follow(self, readings: &FileReadings) -> Infallible {
+        let told = |file: &'static str| move |reading: Reading| readings.read(file, reading);
         let database = async {
             match self.database {
                 Some(database) => database.follow(told("mac-prefixes")).await,

@@ -1,14 +1,7 @@
 //! The servers: DHCPv4, TFTP and DHCPv6, each on a thread of its own.
 
 use super::{cluster::Cluster, files::Files};
-use crate::{
-    Parts,
-    args::Args,
-    boot_files::BootFiles,
-    metrics::Metrics,
-    server,
-    v6::{self, Metrics as V6Metrics},
-};
+use crate::{Parts, args::Args, boot_files::BootFiles, server, v6};
 use anyhow::Context as _;
 use metal_dhcp::config::Config;
 use metal_runtime::{
@@ -16,6 +9,7 @@ use metal_runtime::{
     metrics::Registry,
 };
 use metal_serve::{
+    dhcp::{Metrics, Protocol},
     guests::Guests,
     tftp::{self, Metrics as TftpMetrics},
 };
@@ -37,7 +31,7 @@ pub(super) struct ServerContext<'a> {
 
 impl ServerContext<'_> {
     /// What one of the two DHCP servers is made of.
-    fn parts<M>(&self, metrics: M, ready: Gate) -> Parts<M> {
+    fn parts(&self, metrics: Metrics, ready: Gate) -> Parts {
         Parts {
             config: self.files.config(),
             bmcs: self.files.bmcs(),
@@ -70,12 +64,12 @@ impl Servers {
     /// Starts them; each has its sockets open then, or has failed.
     pub(super) async fn start(
         around: &ServerContext<'_>,
-        metrics: &Metrics,
         readiness: &Readiness,
         registry: &mut Registry,
         shutdown: &CancellationToken,
     ) -> Self {
-        let parts = around.parts(metrics.clone(), readiness.gate("dhcp", "its sockets"));
+        let metrics = Metrics::register(registry, Protocol::DhcpV4);
+        let parts = around.parts(metrics, readiness.gate("dhcp", "its sockets"));
         let serve = |opened, stop: &_| server::serve(parts, opened, stop);
         let dhcp = start("serving DHCP", serve, shutdown).await;
         let (metrics, ready) =
@@ -83,9 +77,8 @@ impl Servers {
         let parts = around.tftp_parts(metrics, ready);
         let serve = |opened, stop: &_| tftp::serve(parts, opened, stop);
         let tftp = start("serving TFTP", serve, shutdown).await;
-        let (metrics, ready) =
-            (V6Metrics::register(registry), readiness.gate("dhcp6", "its sockets"));
-        let parts = around.parts(metrics, ready);
+        let metrics = Metrics::register(registry, Protocol::DhcpV6);
+        let parts = around.parts(metrics, readiness.gate("dhcp6", "its sockets"));
         let serve = |opened, stop: &_| v6::serve(parts, opened, stop);
         let dhcp6 = start("serving DHCPv6", serve, shutdown).await;
         Self { dhcp, tftp, dhcp6 }

@@ -1,8 +1,9 @@
 //! The packets that have arrived together, and their answers.
 
-use crate::{link::Link, metrics::Metrics, recorder::Sightings};
+use crate::{link::Link, recorder::Sightings};
 use metal_core::endpoint::Sighting;
 use metal_dhcp::v4::{MessageType, Packet, Reply};
+use metal_serve::dhcp::Metrics;
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddrV4},
@@ -69,7 +70,7 @@ impl Batch {
                 }
                 Err(reason) => {
                     tracing::debug!(%from, %reason, "malformed packet");
-                    metrics.malformed(reason);
+                    metrics.silent(reason);
                 }
             }
         }

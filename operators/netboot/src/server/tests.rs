@@ -91,7 +91,7 @@ fn parts(
     config: &watch::Sender<Arc<Config>>,
     sightings: &Sightings,
     lease_file: Option<&Path>,
-) -> Parts<Metrics> {
+) -> Parts {
     Parts {
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),

@@ -1,11 +1,10 @@
 //! The sockets: one per interface or address that is served.
 
-use super::Metrics;
 use metal_dhcp::{
     config::v6::Config,
     v6::{Packet, SERVER_PORT, SERVERS, SITE_SERVERS},
 };
-use metal_serve::buffer::enlarge;
+use metal_serve::{buffer::enlarge, dhcp::Metrics};
 use nix::{
     ifaddrs::getifaddrs,
     net::if_::if_nametoindex,
@@ -200,7 +199,7 @@ impl Link {
                 }
                 Err(reason) => {
                     tracing::debug!(%from, %reason, "malformed packet");
-                    metrics.silent(reason.into());
+                    metrics.silent(reason);
                 }
             }
         }

@@ -3,8 +3,11 @@
 use super::*;
 use crate::recorder::Sightings;
 use metal_dhcp::v6::{MessageType, Options, Relay, code};
-use metal_runtime::health::Readiness;
-use metal_serve::guests::Guests;
+use metal_runtime::{health::Readiness, metrics::Registry};
+use metal_serve::{
+    dhcp::{Metrics, Protocol},
+    guests::Guests,
+};
 use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
@@ -26,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running server, and a relay before it.
 struct Lab {
     sightings: Sightings,
+    registry: Registry,
     server: SocketAddr,
     relay: UdpSocket,
     /// Also when the test fails: the runtime waits for the server.
@@ -35,7 +39,7 @@ struct Lab {
 
 impl Lab {
     async fn start(lease_file: Option<&Path>) -> Self {
-        let sightings = Sightings::default();
+        let (sightings, mut registry) = (Sightings::default(), Registry::of("netboot"));
         let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
         let parts = Parts {
             config: config.subscribe(),
@@ -45,7 +49,7 @@ impl Lab {
             lease_file: lease_file.map(Path::to_owned),
             sightings: Some(sightings.clone()),
             published: None,
-            metrics: Metrics::default(),
+            metrics: Metrics::register(&mut registry, Protocol::DhcpV6),
             ready: Readiness::default().gate("dhcp6", "its sockets"),
         };
         let (shutdown, (opened, addresses)) = (CancellationToken::new(), oneshot::channel());
@@ -54,7 +58,7 @@ impl Lab {
         let shutdown = shutdown.drop_guard();
         let server = timeout(PATIENCE, addresses).await.unwrap().unwrap()[0];
         let relay = UdpSocket::bind("[::1]:0").await.unwrap();
-        Self { sightings, server, relay, shutdown, serving }
+        Self { sightings, registry, server, relay, shutdown, serving }
     }
 
     async fn ask(&self, packet: &Packet) -> Packet {
@@ -73,6 +77,15 @@ impl Lab {
         let reply = self.ask(&packet(MessageType::Request, mac, ia)).await;
         assert_eq!(reply.kind(), Some(MessageType::Reply));
         address(&reply)
+    }
+
+    /// SOLICIT, REQUEST and DECLINE.
+    async fn decline(&self, mac: [u8; 6]) {
+        let advertise = self.ask(&packet(MessageType::Solicit, mac, &[0; 12])).await;
+        let ia = advertise.options.get(code::IA_NA).unwrap();
+        let reply = self.ask(&packet(MessageType::Request, mac, ia)).await;
+        let ia = reply.options.get(code::IA_NA).unwrap();
+        self.ask(&packet(MessageType::Decline, mac, ia)).await;
     }
 
     async fn stop(self) {
@@ -128,6 +141,18 @@ async fn a_bmc_is_told_once_it_has_its_address_and_again_after_a_restart() {
     lab.stop().await;
     let lab = Lab::start(Some(&path)).await;
     assert_eq!(lab.sightings.len(), 1);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_its_client_finds_in_use_is_counted_as_a_conflict() {
+    let lab = Lab::start(None).await;
+    lab.bind(HOST).await;
+    let text = || lab.registry.text().unwrap();
+    assert!(text().contains("\nnetboot_dhcp6_conflicts_total 0\n"), "{}", text());
+    lab.decline(BMC).await;
+    assert!(text().contains("\nnetboot_dhcp6_conflicts_total 1\n"), "{}", text());
+    assert!(text().contains("\nnetboot_dhcp6_links_without_subnet 0\n"), "{}", text());
     lab.stop().await;
 }
 

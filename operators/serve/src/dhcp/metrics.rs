@@ -1,0 +1,183 @@
+//! What `/metrics` tells of a DHCP server. Labels are words of the code, never names of clients.
+
+use metal_core::boot::decision::Boot;
+use metal_dhcp::lease::Count;
+use metal_runtime::metrics::Registry;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
+
+/// Whose metrics they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Protocol {
+    DhcpV4,
+    DhcpV6,
+}
+
+/// The metrics of the packet path.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    requests: Family<Kind, Counter>,
+    answers: Family<Kind, Counter>,
+    silences: Family<Reason, Counter>,
+    boots: Family<Reason, Counter>,
+    unserved: Family<Kind, Counter>,
+    conflicts: Counter,
+    leases: Family<State, Gauge>,
+    pool: Gauge,
+    without_subnet: Gauge,
+    log_failures: Counter,
+    send_failures: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+impl Metrics {
+    /// Metrics that `registry` tells.
+    pub fn register(registry: &mut Registry, protocol: Protocol) -> Self {
+        let metrics = Self::default();
+        // What is no word of DHCP has no prefix where there was one protocol only.
+        let (prefix, other) = match protocol {
+            Protocol::DhcpV4 => ("dhcp_", ""),
+            Protocol::DhcpV6 => ("dhcp6_", "dhcp6_"),
+        };
+        let name = |name: &str| format!("{prefix}{name}");
+        registry.register(&name("requests"), "Packets by type", metrics.requests.clone());
+        registry.register(&name("answers"), "Answers by type", metrics.answers.clone());
+        let help = "Packets that were not answered, by reason";
+        registry.register(&name("silences"), help, metrics.silences.clone());
+        let help = "Packets of machines that boot, by what was decided for them";
+        registry.register(&format!("{other}boot_decisions"), help, metrics.boots.clone());
+        let help = "Packets of firmware that there is no boot file for, by architecture, or why";
+        registry.register(&format!("{other}boot_unserved"), help, metrics.unserved.clone());
+        let help = "Addresses that somebody used who did not get them from here";
+        registry.register(&name("conflicts"), help, metrics.conflicts.clone());
+        registry.register(&name("leases"), "Addresses by state", metrics.leases.clone());
+        registry.register(&name("pool_addresses"), "Addresses of all ranges", metrics.pool.clone());
+        let help = "Interfaces whose addresses are in no subnet that is configured";
+        registry.register(&name("links_without_subnet"), help, metrics.without_subnet.clone());
+        let help = "Writes of the lease file that failed; their clients were not answered";
+        registry.register(
+            &format!("{other}lease_file_failures"),
+            help,
+            metrics.log_failures.clone(),
+        );
+        let help = "Answers that could not be sent";
+        registry.register(&name("send_failures"), help, metrics.send_failures.clone());
+        metrics
+    }
+
+    /// A packet came, of a type that we know.
+    pub fn requested(&self, kind: Option<impl Into<&'static str>>) {
+        let r#type = kind.map_or("Unknown", Into::into);
+        self.requests.get_or_create(&Kind { r#type }).inc();
+    }
+
+    /// A packet was answered.
+    pub fn answered(&self, kind: impl Into<&'static str>) {
+        self.answers.get_or_create(&Kind { r#type: kind.into() }).inc();
+    }
+
+    /// A packet is not answered.
+    pub fn silent(&self, reason: impl Into<&'static str>) {
+        self.silences.get_or_create(&Reason { reason: reason.into() }).inc();
+    }
+
+    /// More packets came than could be answered.
+    pub fn overloaded(&self) {
+        self.silent("Overloaded");
+    }
+
+    /// Something was decided for a machine that boots.
+    pub fn decided(&self, boot: &Boot) {
+        let reason = match boot {
+            Boot::Default => "Default",
+            Boot::Assigned { .. } => "Assigned",
+            Boot::Nothing(reason) => reason.into(),
+        };
+        self.boots.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// There is no boot file for a machine.
+    pub fn unserved(&self, r#type: &'static str) {
+        self.unserved.get_or_create(&Kind { r#type }).inc();
+    }
+
+    /// An address is in use that nobody has from us.
+    pub fn conflicted(&self) {
+        self.conflicts.inc();
+    }
+
+    /// How many links there are that no subnet is of.
+    pub fn links(&self, without_subnet: usize) {
+        self.without_subnet.set(signed(without_subnet));
+    }
+
+    /// Leases were not written down.
+    pub fn not_logged(&self) {
+        self.log_failures.inc();
+    }
+
+    /// An answer was not sent.
+    pub fn not_sent(&self) {
+        self.send_failures.inc();
+    }
+
+    /// How many leases there are.
+    pub fn count(&self, count: &Count) {
+        let Count { pool, offered, bound, declined, past } = *count;
+        for (state, value) in
+            [("offered", offered), ("bound", bound), ("declined", declined), ("past", past)]
+        {
+            self.leases.get_or_create(&State { state }).set(signed(value));
+        }
+        self.pool.set(signed(pool));
+    }
+}
+
+fn signed(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn names(protocol: Protocol) -> Vec<String> {
+        let mut registry = Registry::of("a");
+        Metrics::register(&mut registry, protocol);
+        let table = registry.table();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.map(|row| row.split('`').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn both_protocols_have_the_same_metrics_by_names_of_their_own() {
+        let (v4, v6) = (names(Protocol::DhcpV4), names(Protocol::DhcpV6));
+        assert!(v4.iter().all(|name| !v6.contains(name)), "{v4:?}");
+        let plain = |name: &String| {
+            ["a_dhcp6_", "a_dhcp_", "a_"]
+                .iter()
+                .find_map(|it| name.strip_prefix(it).map(String::from))
+        };
+        let [v4, v6] = [v4, v6].map(|names| names.iter().map(plain).collect::<BTreeSet<_>>());
+        assert_eq!(v4, v6);
+        assert_eq!(v4.len(), 11);
+    }
+}

@@ -1,0 +1,5 @@
+//! What both DHCP servers have.
+
+mod metrics;
+
+pub use metrics::{Metrics, Protocol};
