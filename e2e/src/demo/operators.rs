@@ -38,7 +38,7 @@ impl Operators {
         let mut all = Vec::new();
         for (name, health) in OPERATORS {
             let ports = Ports::Given { health, metrics: health + METRICS };
-            let node = Node { address: rack::OPERATORS, ports };
+            let node = Node { address: rack::OPERATORS, ports, binaries: None };
             let deployment = overlay.named("Deployment", name)?;
             let mut operator = pod(cluster, overlay, deployment, &cluster.scratch(), node).await?;
             // Beside a virtual machine the simulated ones have no addresses of their own.

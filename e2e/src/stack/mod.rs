@@ -5,11 +5,10 @@
 //! ```text
 //!   Stack ── Cluster        etcd, kube-apiserver, kube-controller-manager
 //!         ├─ OciRegistry    docker-registry, with the images of `image`
-//!         ├─ Operator       metal-operator, boot-operator: each under its own ServiceAccount
+//!         ├─ Operator       metal-operator, boot-operator: the pods of `config/default`
 //!         └─ Simulator      one for each fleet
 //! ```
 
-mod account;
 mod address;
 mod claim;
 mod image;
@@ -21,6 +20,7 @@ mod overlay;
 mod pod;
 mod registry;
 mod settings;
+mod site;
 mod until;
 
 pub use address::Host;
@@ -46,7 +46,7 @@ use url::Url;
 /// How long an operator may take until it is ready.
 const READY: Duration = Duration::from_mins(2);
 /// Namespace of the discovery's boot configurations and secrets.
-pub const NAMESPACE: &str = account::NAMESPACE;
+pub const NAMESPACE: &str = "metal-operator-system";
 
 /// A stack that runs.
 pub struct Stack {
@@ -78,37 +78,33 @@ impl Stack {
     /// If a part does not start; with what it printed last.
     pub async fn start(settings: Settings) -> Result<Self> {
         let without_netboot = settings.without_netboot();
-        let (cluster, binaries) =
-            tokio::try_join!(control_plane(), operator::Binaries::find(settings.binaries))?;
+        let cluster = Cluster::start().await?;
         let (client, scratch) = (cluster.client().await?, cluster.scratch());
         let registry = OciRegistry::start(&scratch).await?;
         let discovery = settings.discovery.iter();
         let discovery: Vec<Layer> = discovery.map(|(kind, layer)| (*kind, &**layer)).collect();
         image::push(&registry, &discovery).await?;
-        let [boot_port, image_port, registry_port] = [8082, 8083, 10000];
-        let ports = [boot_port, image_port, registry_port];
         let host = match settings.address {
-            Some(address) => Host::own(address, &ports)?,
-            None => Host::reserve(&ports)?,
+            Some(address) => Host::own(address, &site::PORTS)?,
+            None => Host::reserve(&site::PORTS)?,
         };
-        let boot_url = Url::parse(&format!("http://{}", host.at(boot_port)?))?;
-        let reports_url = Url::parse(&format!("http://{}", host.at(registry_port)?))?;
-        let (mut fleets, mut prefixes) = (Vec::new(), Vec::new());
-        for mut fleet in settings.fleets {
-            fleet.boot.url = Some(boot_url.clone());
-            let (prefix, account) = (fleet.bmc_mac_prefix, fleet.account.clone());
-            let simulator = Simulator::start(fleet).await?;
-            prefixes.push(Prefix::new(prefix, simulator.redfish().port(), account));
-            fleets.push(simulator);
-        }
-        let macdb = MacDb::create(scratch.join("macdb.yaml"), prefixes).await?;
-        let accounts = account::install(&cluster).await?;
-        let metal = operator::metal(&binaries, &scratch, &accounts, &host, registry_port)?
-            .flag("--probe-os-image", registry.image(DISCOVERY))
-            .flag("--mac-prefixes-file", macdb.path().display())
-            .flags(settings.metal);
-        let boot = operator::boot(&binaries, &scratch, &accounts, &host, boot_port, image_port)?
-            .flag("--allowed-registries", registry.address())
+        let boot_url = Url::parse(&format!("http://{}", host.at(site::BOOT)?))?;
+        let reports_url = Url::parse(&format!("http://{}", host.at(site::REPORTS)?))?;
+        let (fleets, prefixes) = fleets(settings.fleets, &boot_url).await?;
+        let overlay = site::overlay(&scratch.join("site"), &host, &registry).await?;
+        cluster.apply(&overlay.yaml).await.context("config/default cannot be installed")?;
+        cluster.established().await?;
+        let (address, ports) = (host.at(site::BOOT)?.ip(), Ports::Held(&host));
+        let node = Node { address, ports, binaries: settings.binaries.as_deref() };
+        let operator = async |name| {
+            pod(&cluster, &overlay, overlay.named("Deployment", name)?, &scratch, node).await
+        };
+        let metal = operator("metal-operator").await?.flags(settings.metal);
+        // In place of the Secret, where its pod has it.
+        let macdb = scratch.join("metal-operator/macdb/macdb.yaml");
+        let macdb = MacDb::create(macdb, prefixes).await?;
+        let boot = operator("boot-operator")
+            .await?
             .flag("--default-httpboot-oci-image", registry.image(DISCOVERY))
             .flags(without_netboot)
             .flags(settings.boot);
@@ -131,8 +127,18 @@ impl Stack {
     }
 }
 
-async fn control_plane() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
-    cluster.install().await.context("custom resources")?;
-    Ok(cluster)
+/// Starts the machines; returns what the MAC prefix database says of them, too.
+async fn fleets(
+    configs: Vec<metal_simulator::Config>,
+    boot_url: &Url,
+) -> Result<(Vec<Simulator>, Vec<Prefix>)> {
+    let (mut fleets, mut prefixes) = (Vec::new(), Vec::new());
+    for mut fleet in configs {
+        fleet.boot.url = Some(boot_url.clone());
+        let (prefix, account) = (fleet.bmc_mac_prefix, fleet.account.clone());
+        let simulator = Simulator::start(fleet).await?;
+        prefixes.push(Prefix::new(prefix, simulator.redfish().port(), account));
+        fleets.push(simulator);
+    }
+    Ok((fleets, prefixes))
 }

@@ -1,11 +1,10 @@
 //! An operator as a process, which can be killed and started again.
 
-use super::{Host, account::Accounts, registry::client};
-use crate::cluster::{self, Process, eventually};
+use super::registry::client;
+use crate::cluster::{Process, eventually};
 use anyhow::{Context, Result, ensure};
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fmt::Display,
     fs,
     net::SocketAddr,
@@ -16,86 +15,18 @@ use std::{
 };
 use tokio::process::Command;
 
-/// Where the operators' binaries are.
-#[derive(Debug)]
-pub(super) struct Binaries {
-    metal: PathBuf,
-    boot: PathBuf,
-}
-
-impl Binaries {
-    /// In this folder; else where [`cluster::binary`] finds or builds them.
-    pub(super) async fn find(folder: Option<PathBuf>) -> Result<Self> {
-        let find = async |name: &str| match &folder {
-            Some(folder) => Ok(folder.join(name)),
-            None => cluster::binary(name).await,
-        };
-        Ok(Self { metal: find("metal-operator").await?, boot: find("boot-operator").await? })
-    }
-}
-
 /// An operator.
 #[derive(Debug)]
 pub struct Operator {
     name: String,
     binary: PathBuf,
-    args: Vec<OsString>,
+    args: Vec<String>,
     variables: BTreeMap<String, String>,
     /// Whether it has none of the variables of this process.
     is_pod: bool,
     log: PathBuf,
     health: SocketAddr,
     process: Mutex<Option<Process>>,
-}
-
-/// The metal-operator, with its registry on `port` of `host`.
-pub(super) fn metal(
-    binaries: &Binaries,
-    scratch: &Path,
-    accounts: &Accounts,
-    host: &Host,
-    port: u16,
-) -> Result<Operator> {
-    let at = host.at(port)?;
-    Ok(leader("metal-operator", &binaries.metal, scratch, host)?
-        .flag("--kubeconfig", accounts.metal.display())
-        .flag("--manager-namespace", super::NAMESPACE)
-        .flag("--leader-elect-namespace", super::NAMESPACE)
-        .flag("--probe-image", "registry.example/metalprobe:1")
-        .flag("--registry-url", format!("http://{at}"))
-        .flag("--registry-bind-address", at))
-}
-
-/// The boot-operator, with its boot and image servers on these ports of `host`.
-pub(super) fn boot(
-    binaries: &Binaries,
-    scratch: &Path,
-    accounts: &Accounts,
-    host: &Host,
-    boot_port: u16,
-    image_port: u16,
-) -> Result<Operator> {
-    let (boot, image) = (host.at(boot_port)?, host.at(image_port)?);
-    Ok(leader("boot-operator", &binaries.boot, scratch, host)?
-        .flag("--kubeconfig", accounts.boot.display())
-        .flag("--leader-elect-namespace", super::NAMESPACE)
-        .flag("--boot-server-address", boot)
-        .flag("--image-proxy-server-address", image)
-        .flag("--ipxe-service-url", format!("http://{boot}"))
-        .flag("--image-server-url", format!("http://{image}/httpboot"))
-        .flag("--image-cache-dir", scratch.join("images").display()))
-}
-
-/// One of several that only one of may act.
-fn leader(name: &str, binary: &Path, scratch: &Path, host: &Host) -> Result<Operator> {
-    let operator = Operator::new(name, binary, scratch.join(format!("{name}.log")), host.spare()?);
-    let health = operator.health;
-    // A pod's name survives the restart of its container, and with it the lease.
-    Ok(operator
-        .flag("--health-probe-bind-address", health)
-        .flag("--metrics-bind-address", 0)
-        .flag("--leader-elect", true)
-        .flag("--leader-elect-identity", format!("{name}-0")))
 }
 
 impl Operator {
@@ -113,16 +44,18 @@ impl Operator {
         }
     }
 
-    /// One flag more.
+    /// With this flag, which takes the place of one of the same name.
     #[must_use]
     pub fn flag(self, name: &str, value: impl Display) -> Self {
         self.argument(format!("{name}={value}"))
     }
 
-    /// One argument more.
+    /// With this argument, which takes the place of a flag of the same name.
     #[must_use]
     pub(super) fn argument(mut self, argument: String) -> Self {
-        self.args.push(argument.into());
+        let name = |argument: &str| argument.split('=').next().map(str::to_owned);
+        self.args.retain(|other| name(other) != name(&argument));
+        self.args.push(argument);
         self
     }
 
@@ -143,9 +76,8 @@ impl Operator {
 
     /// Flags of whoever starts the stack.
     #[must_use]
-    pub(super) fn flags(mut self, flags: Vec<String>) -> Self {
-        self.args.extend(flags.into_iter().map(OsString::from));
-        self
+    pub(super) fn flags(self, flags: Vec<String>) -> Self {
+        flags.into_iter().fold(self, Self::argument)
     }
 
     /// Starts the process.

@@ -3,7 +3,10 @@
 use crate::cluster::{control_plane, workspace};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tokio::process::Command;
 
 /// The objects of an overlay.
@@ -41,6 +44,30 @@ impl Overlay {
         let objects =
             yaml.split("\n---\n").map(serde_saphyr::from_str).collect::<Result<_, _>>()?;
         Ok(Self { name, yaml, objects })
+    }
+
+    /// That of a site in `folder`, whose `kustomization.yaml` says CONFIG for our folder of that
+    /// name, and which has these files beside it.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be written, or kustomize cannot build it.
+    pub async fn of_site(
+        name: &'static str,
+        folder: &Path,
+        text: &str,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
+        let folder = folder.canonicalize()?;
+        let config = workspace().join("config").canonicalize()?;
+        // Kustomize takes no absolute paths.
+        let up = "../".repeat(folder.components().count() - 1);
+        let config = format!("{up}{}", config.strip_prefix("/")?.display());
+        fs::write(folder.join("kustomization.yaml"), text.replace("CONFIG", &config))?;
+        for (file, content) in files {
+            fs::write(folder.join(file), content)?;
+        }
+        Self::build_folder(name, &folder).await
     }
 
     /// The objects of a kind.

@@ -20,16 +20,18 @@ use std::{
 
 /// What a pod finds where it runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Node {
+pub struct Node<'a> {
     /// Address of the node.
     pub address: IpAddr,
     /// Ports.
-    pub ports: Ports,
+    pub ports: Ports<'a>,
+    /// Folder of the binaries; else where [`binary`] finds or builds them.
+    pub binaries: Option<&'a Path>,
 }
 
 /// Where the servers of a pod listen.
 #[derive(Clone, Copy, Debug)]
-pub enum Ports {
+pub enum Ports<'a> {
     /// On loopback, wherever nobody else does.
     Free,
     /// Where the Deployment says, but for health and metrics, which would meet those of the other
@@ -40,6 +42,9 @@ pub enum Ports {
         /// Port of the metrics.
         metrics: u16,
     },
+    /// At the port that this host holds in place of the Deployment's; health at any other of its
+    /// ports, metrics on loopback.
+    Held(&'a Host),
 }
 
 /// The process of the pod of a Deployment. Its log and its volumes are in `folder`, which is to be
@@ -53,7 +58,7 @@ pub async fn pod(
     overlay: &Overlay,
     deployment: &Value,
     folder: &Path,
-    node: Node,
+    node: Node<'_>,
 ) -> Result<Operator> {
     let (pod, container) = pod_of(deployment);
     let namespace = deployment["metadata"]["namespace"].as_str().context("no namespace")?;
@@ -65,15 +70,20 @@ pub async fn pod(
     let variables = variables(overlay, container, [&pod, namespace, &node.address.to_string()])?;
     let health = match node.ports {
         Ports::Free => Host::reserve(&[])?.spare()?,
+        Ports::Held(host) => host.spare()?,
         Ports::Given { health, .. } => (Ipv4Addr::LOCALHOST, health).into(),
     };
     fs::create_dir_all(folder)?;
     let log = folder.join(format!("{deployment}.log"));
-    let mut operator = Operator::new(deployment, &binary(deployment).await?, log, health)
-        .flag("--kubeconfig", kubeconfig.display());
+    let binary = match node.binaries {
+        Some(folder) => folder.join(deployment),
+        None => binary(deployment).await?,
+    };
+    let mut operator =
+        Operator::new(deployment, &binary, log, health).flag("--kubeconfig", kubeconfig.display());
     for argument in list(&container["args"]) {
         let argument = expand(argument.as_str().context("an argument is text")?, &variables)?;
-        operator = operator.argument(local(argument, health, node.ports, &mounts));
+        operator = operator.argument(local(argument, health, node.ports, &mounts)?);
     }
     Ok(operator.environment(variables))
 }
@@ -156,23 +166,33 @@ fn expand(argument: &str, variables: &BTreeMap<String, String>) -> Result<String
 }
 
 /// The argument with files where they are, and with the ports of the node.
-fn local(argument: String, health: SocketAddr, ports: Ports, mounts: &[(&str, PathBuf)]) -> String {
-    let Some((flag, value)) = argument.split_once('=') else { return argument };
+fn local(
+    argument: String,
+    health: SocketAddr,
+    ports: Ports<'_>,
+    mounts: &[(&str, PathBuf)],
+) -> Result<String> {
+    let Some((flag, value)) = argument.split_once('=') else { return Ok(argument) };
     match (flag, ports) {
-        ("--health-probe-bind-address", _) => return format!("{flag}={health}"),
+        ("--health-probe-bind-address", _) => return Ok(format!("{flag}={health}")),
         ("--metrics-bind-address", Ports::Given { metrics, .. }) => {
-            return format!("{flag}=127.0.0.1:{metrics}");
+            return Ok(format!("{flag}=127.0.0.1:{metrics}"));
         }
+        ("--metrics-bind-address", Ports::Held(_)) => return Ok(format!("{flag}=127.0.0.1:0")),
         (_, Ports::Free) if flag.ends_with("-address") && value.contains(':') => {
-            return format!("{flag}=127.0.0.1:0");
+            return Ok(format!("{flag}=127.0.0.1:0"));
+        }
+        (_, Ports::Held(host)) if flag.ends_with("-address") && value.contains(':') => {
+            let (_, port) = value.rsplit_once(':').context("an address has a port")?;
+            return Ok(format!("{flag}={}", host.at(port.parse()?)?));
         }
         _ => {}
     }
     let mounted = mounts.iter().find_map(|(path, place)| Some((value.strip_prefix(path)?, place)));
-    match mounted {
+    Ok(match mounted {
         Some((rest, place)) => format!("{flag}={}{rest}", place.display()),
         None => argument,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -193,12 +213,15 @@ mod tests {
         let mounts = [("/etc/netboot", PathBuf::from("/tmp/volume"))];
         let health = ([127, 0, 0, 1], 18081).into();
         let given = Ports::Given { health: 18081, metrics: 19081 };
+        let host = Host::reserve(&[10000]).unwrap();
+        let held = format!("--registry-bind-address={}", host.at(10000).unwrap());
         for (argument, ports, expected) in [
             ("--config=/etc/netboot/a.yaml", given, "--config=/tmp/volume/a.yaml"),
             ("--config=/var/a.yaml", given, "--config=/var/a.yaml"),
             ("--leader-elect", given, "--leader-elect"),
             ("--registry-bind-address=:10000", given, "--registry-bind-address=:10000"),
             ("--registry-bind-address=:10000", Ports::Free, "--registry-bind-address=127.0.0.1:0"),
+            ("--registry-bind-address=:10000", Ports::Held(&host), &held),
             (
                 "--metrics-bind-address=[10.0.0.1]:9443",
                 given,
@@ -215,7 +238,8 @@ mod tests {
                 "--health-probe-bind-address=127.0.0.1:18081",
             ),
         ] {
-            assert_eq!(local(argument.to_owned(), health, ports, &mounts), expected);
+            let local = local(argument.to_owned(), health, ports, &mounts).unwrap();
+            assert_eq!(local, expected);
         }
     }
 }

@@ -280,20 +280,10 @@ fn the_template_to_patch_is_the_built_in_one() {
     );
 }
 
-/// What a site has, whose `kustomization.yaml` says CONFIG for our folder of that name, and which has
-/// these files beside it.
+/// What a site has that [`Overlay::of_site`] describes.
 async fn site(text: &str, files: &[(&str, &str)]) -> Overlay {
     let site = tempfile::tempdir().unwrap();
-    let (folder, config) = (site.path().canonicalize().unwrap(), workspace().join("config"));
-    let config = config.canonicalize().unwrap();
-    // Kustomize takes no absolute paths.
-    let up = "../".repeat(folder.components().count() - 1);
-    let config = format!("{up}{}", config.strip_prefix("/").unwrap().display());
-    fs::write(folder.join("kustomization.yaml"), text.replace("CONFIG", &config)).unwrap();
-    for (file, content) in files {
-        fs::write(folder.join(file), content).unwrap();
-    }
-    Overlay::build_folder("site", &folder).await.unwrap()
+    Overlay::of_site("site", site.path(), text, files).await.unwrap()
 }
 
 /// The one Deployment with these labels.

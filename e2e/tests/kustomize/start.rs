@@ -29,7 +29,8 @@ async fn every_overlay_starts_with_its_defaults() {
 /// Starts the process of a pod, waits until it is ready, and ends it.
 async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Result<()> {
     let folder = cluster.scratch().join(overlay.name);
-    let node = Node { address: Ipv4Addr::LOCALHOST.into(), ports: Ports::Free };
+    let address = Ipv4Addr::LOCALHOST.into();
+    let node = Node { address, ports: Ports::Free, binaries: None };
     let operator = pod(cluster, overlay, deployment, &folder, node).await?;
     give_port_67_away(&folder)?;
     operator.start()?;

@@ -12,7 +12,7 @@ use e2e::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use metal_api::ServerState;
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 use tokio::time::sleep;
 
 /// Longer than a lease lasts, and than what was read of a Secret counts as new.
@@ -47,14 +47,9 @@ fn operators_outlive_the_api_server_and_go_on_with_the_path_when_it_is_back() {
 #[test]
 fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_is_away() {
     run(async {
-        let keys = tempfile::tempdir().unwrap();
-        let (boot_key, report_key) = (keys.path().join("boot"), keys.path().join("report"));
-        let mut settings = Settings { fleets: vec![pxe()], ..settings() };
-        settings.boot.push(format!("--ignition-key-file={}", boot_key.display()));
-        settings.metal.push(format!("--registry-key-file={}", report_key.display()));
-        let stack = Stack::start(settings).await.unwrap();
-        mount(&stack, "boot-operator-ignition-key", &boot_key).await;
-        mount(&stack, "metal-operator-registration-key", &report_key).await;
+        let stack = Stack::start(Settings { fleets: vec![pxe()], ..settings() }).await.unwrap();
+        mount(&stack, "boot-operator-ignition-key", "boot-operator").await;
+        mount(&stack, "metal-operator-registration-key", "metal-operator").await;
         let machine = stack.machine(0, 0).unwrap();
         machine.plug_in().await.unwrap();
         let server = machine.enters(ServerState::Available).await.unwrap();
@@ -94,16 +89,17 @@ fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_
     });
 }
 
-/// Does what the kubelet does with a volume of a Secret.
-async fn mount(stack: &Stack, name: &str, file: &Path) {
+/// Does what the kubelet does with the volume of a Secret that the operator has made.
+async fn mount(stack: &Stack, name: &str, operator: &str) {
     let secrets = Api::<Secret>::namespaced(stack.client.clone(), NAMESPACE);
     let secret = secrets.get(name).await.unwrap();
+    let file = stack.cluster.scratch().join(operator).join("key/key");
     fs::write(file, &secret.data.unwrap()["key"].0).unwrap();
 }
 
 /// Waits until boot-operator has written down so many boots, which it does beside all else.
 async fn kept_boots_are(stack: &Stack, number: usize) {
-    let folder = stack.cluster.scratch().join("images/boots");
+    let folder = stack.cluster.scratch().join("boot-operator/cache/images/boots");
     eventually(SOON * 4, async || {
         let files = fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
         let whole = files.iter().filter(|file| file.path().extension().is_none()).count();
