@@ -3,10 +3,10 @@
 use crate::reference::{Malformed, Registry};
 use std::{collections::BTreeSet, fmt};
 
-/// Where images come from unless somebody says otherwise.
+/// The default list.
 const DEFAULT: &str = "ghcr.io";
 
-/// Registries that images may come from: by exact host and port, whatever the case.
+/// The registries that images may come from, matched by exact host and port, ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList(BTreeSet<Registry>);
 
@@ -23,11 +23,11 @@ pub struct NotAllowed {
 }
 
 impl AllowList {
-    /// A list of these registries; of none, the default: `ghcr.io`.
+    /// Allows these registries, or only `ghcr.io` if there are none.
     ///
     /// # Errors
     ///
-    /// If one is not a host with an optional port.
+    /// If one of them is not a host with an optional port.
     pub fn new<'a>(registries: impl IntoIterator<Item = &'a str>) -> Result<Self, Malformed> {
         let given = registries.into_iter().map(str::trim).filter(|text| !text.is_empty());
         let mut list: BTreeSet<Registry> = given.map(str::parse).collect::<Result<_, _>>()?;
@@ -37,7 +37,7 @@ impl AllowList {
         Ok(Self(list))
     }
 
-    /// Whether images may come from `registry`.
+    /// Checks that images may come from `registry`.
     ///
     /// # Errors
     ///

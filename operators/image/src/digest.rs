@@ -1,9 +1,9 @@
-//! Digests of content (OCI image-spec 1.1, "Digests"): strict in what they accept.
+//! Content digests (OCI image-spec 1.1, "Digests"), parsed strictly.
 
 use sha2::{Digest as _, Sha256, Sha512};
 use std::{fmt, str::FromStr};
 
-/// A registered algorithm.
+/// A registered digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256.
@@ -31,7 +31,7 @@ impl Algorithm {
     }
 }
 
-/// Digest of some content: `sha256:` and 64 lower-case hexadecimal digits, or the like.
+/// The digest of some content, such as `sha256:` followed by 64 lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
@@ -54,18 +54,19 @@ impl Digest {
         &self.hex
     }
 
-    /// Digest of `content` by SHA-256.
+    /// The SHA-256 digest of `content`.
     pub fn of(content: &[u8]) -> Self {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         hasher.update(content);
         hasher.finish()
     }
 
-    /// Parses the form with a dash, as in `sha256-0123…`: a colon does not survive in a file name.
+    /// Parses the form with a dash, `sha256-0123…`, which is used in file names because a colon is
+    /// not portable there.
     ///
     /// # Errors
     ///
-    /// If it is anything else.
+    /// If the text is anything else.
     pub fn parse_dashed(text: &str) -> Result<Self, Malformed> {
         Self::parse(text, '-')
     }
@@ -102,7 +103,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Computes a digest piece by piece.
+/// Computes a digest incrementally.
 #[derive(Clone)]
 pub struct Hasher(State);
 
@@ -113,7 +114,7 @@ enum State {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// A hasher that has not been fed yet.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(Sha256::new()),
@@ -121,7 +122,7 @@ impl Hasher {
         })
     }
 
-    /// Takes the next piece.
+    /// Feeds the next piece.
     pub fn update(&mut self, piece: &[u8]) {
         match &mut self.0 {
             State::Sha256(hasher) => hasher.update(piece),
@@ -129,7 +130,7 @@ impl Hasher {
         }
     }
 
-    /// Digest of all pieces.
+    /// The digest of everything that was fed.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(hasher) => digest(Algorithm::Sha256, &hasher.finalize()),

@@ -1,14 +1,14 @@
-//! What of this crate reads the bytes of registries, for hack/fuzz.
+//! The parsers of registry responses, exposed for hack/fuzz.
 
 use crate::registry::{challenge, token};
 use url::Url;
 
-/// The challenges of a header `WWW-Authenticate`: scheme and parameters of each.
+/// The challenges of a `WWW-Authenticate` header: the scheme and parameters of each.
 pub fn challenges(header: &str) -> Vec<(String, Vec<(String, String)>)> {
     challenge::challenges(header).into_iter().map(challenge::Challenge::into_parts).collect()
 }
 
-/// The token in the answer of a token service, and how many seconds it is good for.
+/// The token in a token service's response, and its validity in seconds.
 pub fn token(body: &[u8]) -> Option<(String, f64)> {
     let token = token::parse(body)?;
     Some((
@@ -17,11 +17,11 @@ pub fn token(body: &[u8]) -> Option<(String, f64)> {
     ))
 }
 
-/// The address of a token service, or why it is none.
+/// The address of a token service.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If `realm` is not one; says why.
 pub fn realm(asked: &Url, realm: &str) -> Result<Url, String> {
     token::address(asked, realm)
 }

@@ -1,9 +1,9 @@
-//! OCI images as machines boot them: manifests by architecture, layers by media type, blobs
-//! streamed, verified and kept.
+//! OCI images for booting machines: manifests selected by architecture, layers by media type, blobs
+//! streamed, verified and cached.
 //!
-//! [`Resolver`] finds the layers that boot an image, [`Store`] fetches a layer once for all
-//! machines, and [`respond`] answers one HTTP request with it. Which images may be asked for, and
-//! by whom, is left to the caller.
+//! [`Resolver`] finds the layers that boot an image, [`Store`] fetches each layer once for all
+//! machines, and [`respond`] serves one HTTP request from it. Which images may be requested, and by
+//! whom, is up to the caller.
 
 pub mod allow;
 pub mod digest;

@@ -1,18 +1,18 @@
-//! Architectures of machines and images, in the words of Go that OCI uses (image-spec 1.1, "Platform
+//! Architectures of machines and images, in the Go terms that OCI uses (image-spec 1.1, "Platform
 //! Variants").
 
 use std::fmt;
 
-/// Architecture and variant: what an image was built for, or what a machine is.
+/// An architecture and variant: what an image was built for, or what a machine is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
     architecture: String,
-    /// `None` for the one that all of the architecture run.
+    /// `None` means the baseline, which every machine of the architecture runs.
     variant: Option<String>,
 }
 
 impl Machine {
-    /// An architecture with its variant, in any of their spellings.
+    /// An architecture with its variant, in any accepted spelling.
     pub fn new(architecture: &str, variant: Option<&str>) -> Self {
         let architecture = architecture.trim().to_ascii_lowercase();
         let architecture = match architecture.as_str() {
@@ -25,7 +25,7 @@ impl Machine {
         Self { architecture: architecture.to_owned(), variant }
     }
 
-    /// A machine as a flag names it: `arm64`, or `arm64/v9`.
+    /// A machine as written in a flag: `arm64`, or `arm64/v9`.
     pub fn named(text: &str) -> Self {
         match text.split_once('/') {
             Some((architecture, variant)) => Self::new(architecture, Some(variant)),
@@ -34,7 +34,7 @@ impl Machine {
     }
 
     /// Whether a machine like this runs what was built for `built`. Newer variants run what was
-    /// built for older ones; a machine of which no variant is known runs what all run.
+    /// built for older ones; a machine of unknown variant runs only the baseline.
     pub fn runs(&self, built: &Self) -> bool {
         self.architecture == built.architecture
             && match (&self.variant, &built.variant) {
@@ -47,14 +47,14 @@ impl Machine {
     }
 }
 
-/// `v9.2` as numbers.
+/// Parses a variant such as `v9.2`.
 fn level(variant: &str) -> Option<(u32, u32)> {
     let text = variant.strip_prefix('v')?;
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Whether every machine of the architecture is of this variant.
+/// Whether every machine of the architecture has at least this variant.
 fn is_baseline(architecture: &str, variant: &str) -> bool {
     match architecture {
         "arm64" => matches!(variant, "" | "8" | "v8" | "v8.0"),

@@ -1,4 +1,4 @@
-//! What a manifest says: which image is for which architecture, and which layer boots.
+//! What a manifest says: which image is for which architecture, and which layers boot.
 
 mod read;
 #[cfg(test)]
@@ -18,7 +18,7 @@ pub const SQUASHFS: &[&str] =
 /// A unified kernel image: an EFI program with everything in it.
 pub const UKI: &[&str] = &["application/vnd.ironcore.image.uki"];
 
-/// Indexes, of OCI and of Docker.
+/// Indexes, in OCI's and Docker's form.
 const INDEXES: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -38,13 +38,13 @@ pub struct Descriptor {
 /// A layer of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Its media type; empty if it says none.
+    /// Its media type; empty if not given.
     pub media_type: String,
-    /// Its content, or why nobody could fetch that.
+    /// Its content, or why it cannot be fetched.
     pub content: Result<Descriptor, Malformed>,
 }
 
-/// What the name of an image leads to.
+/// What an image reference resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manifest {
     /// Images to choose from (OCI image index, Docker manifest list).
@@ -53,48 +53,48 @@ pub enum Manifest {
     Image(Vec<Layer>),
 }
 
-/// One image of an index, or a further index.
+/// An entry of an index: an image, or a nested index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Digest of its manifest, or why there is none to ask for.
+    /// Digest of its manifest, or why it has none.
     pub digest: Result<Digest, Malformed>,
     /// What it runs on.
     pub platform: Platform,
-    /// The network boot flavor that its annotations name.
+    /// The network boot flavor given in its annotations.
     pub flavor: Option<Flavor>,
-    /// Its media type, if it says one.
+    /// Its media type, if given.
     pub media_type: Option<String>,
 }
 
 impl Entry {
-    /// Whether it may be an index of images for several machines.
+    /// Whether it may be a nested index.
     pub fn may_lead_on(&self) -> bool {
         let is_index = |media_type: &String| INDEXES.contains(&media_type.as_str());
         self.is_silent() && self.media_type.as_ref().is_none_or(is_index)
     }
 
-    /// Whether it leaves open what it is for.
+    /// Whether it does not say which platform it is for.
     fn is_silent(&self) -> bool {
         self.platform == Platform::Open && self.flavor.is_none()
     }
 }
 
-/// What an entry of an index is for.
+/// Which platform an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Platform {
     /// This machine.
     Of(Machine),
-    /// This machine, with a distribution as its operating system: Garden Linux writes
+    /// This machine, with the name of a distribution as its operating system: Garden Linux writes
     /// `gardenlinux` where others write `linux`.
     Distribution(Machine),
-    /// The entry does not say; it may be an index that does.
+    /// The entry does not say. It may be an index whose entries do.
     Open,
-    /// Something that boots no machine: another operating system, an attestation.
+    /// Something that does not boot a machine: another operating system, or an attestation.
     Foreign,
 }
 
 impl Platform {
-    /// The machine that it names.
+    /// The machine, if one is named.
     pub fn machine(&self) -> Option<&Machine> {
         match self {
             Self::Of(machine) | Self::Distribution(machine) => Some(machine),
@@ -103,14 +103,14 @@ impl Platform {
     }
 }
 
-/// Annotations by which Garden Linux tells its flavors apart.
+/// The annotations that distinguish Garden Linux's flavors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flavor {
     cname: String,
     architecture: String,
 }
 
-/// A manifest that says nothing sensible.
+/// Why a manifest cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not the expected JSON.
@@ -119,13 +119,13 @@ pub enum Malformed {
     /// Both `manifests` and `layers`, or neither.
     #[error("manifest must have either manifests or layers (content type {content_type:?})")]
     Shape {
-        /// As the registry called it.
+        /// The `Content-Type` that the registry sent.
         content_type: String,
     },
-    /// More than any image has.
+    /// More entries than any real image has.
     #[error("manifest has more than {} entries", read::MAX_ENTRIES)]
     TooMany,
-    /// The entry or layer that is needed does not say what can be fetched.
+    /// The entry or layer that is needed is not a valid descriptor.
     #[error("what the manifest says of it is not valid: {0}")]
     Descriptor(String),
 }
@@ -139,11 +139,12 @@ pub enum Boot {
     Http,
 }
 
-/// The image of an index to boot on `machine`.
+/// Chooses the image to boot on `machine`.
 ///
-/// For iPXE an image annotated as network boot flavor goes first: indexes of Garden Linux have
-/// several images for one architecture and tell them apart by the annotation `cname`. What says
-/// `linux` goes before a name that we do not know, and what can be fetched before everything.
+/// For iPXE, an image annotated as network boot flavor comes first: indexes of Garden Linux have
+/// several images for one architecture, which only the annotation `cname` distinguishes. An entry
+/// for `linux` comes before one with an operating system we do not know, and one that can be
+/// fetched before all others.
 pub fn choose<'a>(entries: &'a [Entry], machine: &Machine, boot: Boot) -> Option<&'a Entry> {
     let candidates = entries.iter().filter_map(|entry| {
         let is_flavor = boot == Boot::Pxe && is_flavor(entry, machine);
@@ -155,7 +156,7 @@ pub fn choose<'a>(entries: &'a [Entry], machine: &Machine, boot: Boot) -> Option
     candidates.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
 }
 
-/// Whether the annotations say that it is for the network boot of `machine`.
+/// Whether the annotations say that this is the network boot image for `machine`.
 fn is_flavor(entry: &Entry, machine: &Machine) -> bool {
     let is_built = |flavor: &Flavor| {
         flavor.cname.starts_with("metal_pxe")
@@ -169,21 +170,21 @@ fn is_flavor(entry: &Entry, machine: &Machine) -> bool {
     runs && entry.flavor.as_ref().is_some_and(is_built)
 }
 
-/// The entry of an index that is no choice: the only one that may be an image, without a word on
-/// what it runs on. Who packs one image into an index often says none.
+/// The only entry that may be an image, if it names no platform. Tools that pack a single image
+/// into an index often leave the platform out.
 pub fn only(entries: &[Entry]) -> Option<&Entry> {
     let mut possible = entries.iter().filter(|entry| entry.platform != Platform::Foreign);
     let only = possible.next().filter(|entry| entry.is_silent());
     only.filter(|_| possible.next().is_none())
 }
 
-/// The layer with one of these media types; the last one, if an image has both vocabularies. One
-/// that cannot be fetched counts only where there is no other.
+/// The last layer with one of these media types: an image may use both vocabularies. A layer that
+/// cannot be fetched is returned only if there is no other.
 pub fn last<'a>(layers: &'a [Layer], types: &[&str]) -> Option<&'a Layer> {
     best(layers.iter().rev(), types)
 }
 
-/// As [`last`], but the first one.
+/// As [`last`], but returns the first one.
 pub fn first<'a>(layers: &'a [Layer], types: &[&str]) -> Option<&'a Layer> {
     best(layers.iter(), types)
 }

@@ -1,4 +1,4 @@
-//! `Range` of a GET request (RFC 9110, section 14).
+//! The `Range` header of a GET request (RFC 9110, section 14).
 
 use std::ops::Range;
 
@@ -7,16 +7,16 @@ use std::ops::Range;
 pub(crate) enum Wanted {
     /// All of them.
     Whole,
-    /// These.
+    /// This part of it.
     Part(Range<u64>),
-    /// Bytes that are not there.
+    /// A range outside of the content.
     Unsatisfiable,
 }
 
-/// What the value of a `Range` header asks of a body of `size` bytes.
+/// What a `Range` header asks of a body of `size` bytes.
 ///
-/// Whatever is not exactly one byte range is no range: RFC 9110 lets a server ignore the header,
-/// and no firmware asks for several at once.
+/// Anything but exactly one byte range is ignored, which RFC 9110 permits; no firmware asks for
+/// several.
 pub(crate) fn wanted(value: &str, size: u64) -> Wanted {
     let Some((unit, range)) = value.split_once('=') else { return Wanted::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -53,7 +53,7 @@ fn number(text: &str) -> Parsed {
     match text {
         "" => Parsed::Empty,
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // A number beyond every body is only ever compared with sizes.
+            // A number that overflows is larger than any body, and is only compared with sizes.
             Parsed::Number(digits.parse().unwrap_or(u64::MAX))
         }
         _ => Parsed::Nonsense,

@@ -1,7 +1,7 @@
-//! Names of images, in the grammar of container tools (distribution/reference).
+//! Image references, in the grammar of container tools (distribution/reference).
 //!
-//! Two rules differ from what some tools do, on purpose: a digest wins over a tag, so that a pin
-//! holds, and names of Docker Hub are completed before use, so that they can be fetched.
+//! Two rules deliberately differ from some tools: a digest takes precedence over a tag, so that a
+//! pin holds, and Docker Hub names are expanded first, so that they can be fetched.
 
 use crate::digest::Digest;
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -12,7 +12,7 @@ const HUB_ALIASES: [&str; 2] = ["index.docker.io", HUB_ENDPOINT];
 const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
 
-/// Host and port of a registry, lower-case; all names of Docker Hub are one.
+/// Host and port of a registry, in lower case; all names of Docker Hub are the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Registry(Box<str>);
 
@@ -27,7 +27,7 @@ impl Registry {
         &self.0
     }
 
-    /// Whether it is on this host, where plain HTTP is as good as any.
+    /// Whether it runs on this host, where plain HTTP is safe.
     pub fn is_local(&self) -> bool {
         let host = host_of(&self.0);
         host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -53,7 +53,7 @@ impl fmt::Display for Registry {
     }
 }
 
-/// Where the versions of an image are: `ghcr.io/owner/image`.
+/// A repository: `ghcr.io/owner/image`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     registry: Registry,
@@ -82,11 +82,11 @@ impl FromStr for Name {
         };
         let is_official = &*registry.0 == HUB && !path.contains('/');
         let repository = if is_official { format!("library/{path}") } else { path.to_owned() };
-        // The most frequent mistake by far: tools fold the case of neither half.
+        // By far the most frequent mistake: tools fold the case of neither half.
         if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(Malformed::UpperCase(excerpt(&repository)));
         }
-        // As it is printed, so that what is printed is a name.
+        // The length as printed, so that what we print can be parsed again.
         let length = registry.0.len() + 1 + repository.len();
         if length > MAX_NAME || !repository.split('/').all(is_component) {
             return Err(Malformed::Repository(excerpt(&repository)));
@@ -101,12 +101,12 @@ impl fmt::Display for Name {
     }
 }
 
-/// What picks one version of an image.
+/// Selects one version of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
-    /// A name that may move.
+    /// A tag, which may move.
     Tag(Box<str>),
-    /// The content itself.
+    /// A digest, which may not.
     Digest(Digest),
 }
 
@@ -163,30 +163,30 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Why a text is not the name of an image.
+/// Why a text is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Nothing there.
+    /// An empty text.
     #[error("image reference is empty: write registry/repository:tag")]
     Empty,
-    /// The host.
+    /// The registry is not valid.
     #[error("registry {0:?} is not a host with an optional port")]
     Registry(String),
-    /// The path.
+    /// The repository is not valid.
     #[error("repository {0:?} is not lower-case path components of letters, digits, . _ and -")]
     Repository(String),
-    /// A path with upper case.
+    /// The repository has upper-case letters.
     #[error("repository {0:?} must be lower-case")]
     UpperCase(String),
-    /// The tag.
+    /// The tag is not valid.
     #[error("tag {0:?} is not up to 128 letters, digits, . _ and -")]
     Tag(String),
-    /// The digest.
+    /// The digest is not valid.
     #[error("digest {0:?} is not sha256: and 64, or sha512: and 128 lower-case hexadecimal digits")]
     Digest(String),
 }
 
-/// A colon belongs to the tag only if no slash follows: `host:5000/image` has none.
+/// A colon starts a tag only if no slash follows: `host:5000/image` has no tag.
 fn split_tag(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
@@ -194,7 +194,7 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether the first component is a registry, and not an owner on Docker Hub.
+/// Whether the first component is a registry rather than an owner on Docker Hub.
 fn names_registry(first: &str) -> bool {
     first.eq_ignore_ascii_case("localhost") || first.contains(['.', ':'])
 }
@@ -245,7 +245,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Host of an authority, without port and brackets.
+/// The host of an authority, without port or brackets.
 fn host_of(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -253,7 +253,7 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Enough of a wrong text to recognize it.
+/// The beginning of an invalid text, long enough to recognize it.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -314,7 +314,7 @@ mod tests {
         let cases = [
             ("", Malformed::Empty),
             ("ghcr.io/Owner/os:1", Malformed::UpperCase("Owner/os".into())),
-            // Not a registry: printed in lower case it would be an owner on Docker Hub.
+            // Not a registry: in lower case it would be printed as an owner on Docker Hub.
             ("Owner/os", Malformed::UpperCase("Owner/os".into())),
             ("ghcr.io/a//b", Malformed::Repository("a//b".into())),
             ("ghcr.io/../b", Malformed::Repository("../b".into())),

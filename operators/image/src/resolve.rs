@@ -1,4 +1,4 @@
-//! From the name of an image to the layers that boot, asked once for many machines.
+//! Resolves an image reference to the layers that boot, once for many machines.
 
 mod error;
 mod search;
@@ -25,20 +25,20 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long a tag is believed to stay where it is.
+/// How long a tag is cached.
 const TAG_LIFETIME: Duration = Duration::from_mins(1);
-/// How long a failure answers everybody who asks for the same image.
+/// How long a failure is cached, which answers everyone who asks for the same image.
 const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
-/// More images than this are not remembered.
+/// At most this many images are remembered.
 const MAX_IMAGES: usize = 1024;
-/// How long everything may take that leads to the layers of one image.
+/// Deadline for all requests that lead to the layers of one image.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What boots an image.
+/// The bootable layers of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Where its layers are.
+    /// The repository.
     pub name: Name,
-    /// The version as it was asked for.
+    /// The version that was asked for.
     pub version: Version,
     /// What iPXE loads.
     pub pxe: Result<PxeLayers, Missing>,
@@ -53,12 +53,12 @@ pub struct PxeLayers {
     pub kernel: Descriptor,
     /// The initial RAM disk.
     pub initrd: Descriptor,
-    /// The root file system, where the image has one of its own.
+    /// The root file system, if the image has a separate one.
     pub squashfs: Option<Descriptor>,
 }
 
-/// Finds the layers of images, and remembers them: content for good, tags for a minute. Whoever
-/// asks while somebody else is asking gets the same answer.
+/// Finds the layers of images, and caches them: digests forever, tags for a minute. Concurrent
+/// requests for one image share one answer.
 pub struct Resolver {
     registries: Arc<Registries>,
     allowed: AllowList,
@@ -79,7 +79,7 @@ struct Entry {
 type Answer = Result<Arc<Image>, Error>;
 
 impl Resolver {
-    /// A resolver for images from `allowed` registries.
+    /// A resolver for images of the `allowed` registries.
     pub fn new(registries: Arc<Registries>, allowed: AllowList) -> Self {
         Self { registries, allowed, known: Mutex::default() }
     }
@@ -93,7 +93,7 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// If it is not named properly, not allowed, not there or not an image. An image without the
+    /// If the reference is invalid, not allowed, not found or not an image. An image that lacks the
     /// layers for one way of booting is not an error: it may be booted in another.
     pub async fn resolve(&self, image: &str, architecture: &str) -> Answer {
         let image: Reference = image.parse()?;
@@ -122,7 +122,7 @@ impl Resolver {
         entry
     }
 
-    /// However many documents there are, and however slowly each of them comes.
+    /// The deadline covers any number of documents, however slow each of them is.
     async fn fetch_in_time(&self, key: &Key) -> Answer {
         let late = |_| registry::Error::Deadline { registry: key.image.name.registry().clone() };
         timeout(PATIENCE, self.fetch(key)).await.map_err(late)?
@@ -135,7 +135,7 @@ impl Resolver {
             Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
             Manifest::Index(entries) => {
                 let pxe = search.behind(&entries, Boot::Pxe).await?;
-                // Usually both are one.
+                // Usually both boot the same image of the index.
                 let same =
                     choose(&entries, &machine, Boot::Pxe) == choose(&entries, &machine, Boot::Http);
                 let uki =
@@ -157,7 +157,7 @@ impl Resolver {
         Ok(Arc::new(image))
     }
 
-    /// Lets the registries know what the layers that boot are like.
+    /// Tells the registries the sizes of the layers that boot.
     fn learn(&self, image: &Image) {
         let pxe = image.pxe.iter().flat_map(|layers| {
             [Some(&layers.kernel), Some(&layers.initrd), layers.squashfs.as_ref()]
@@ -171,7 +171,7 @@ impl Resolver {
 impl Entry {
     fn is_fresh(&self, key: &Key) -> bool {
         match (self.answer.get(), &key.image.version) {
-            // Still asking, or known for good.
+            // Still in progress, or immutable.
             (None, _) | (Some(Ok(_)), Version::Digest(_)) => true,
             (Some(Ok(_)), Version::Tag(_)) => self.since.elapsed() < TAG_LIFETIME,
             (Some(Err(_)), _) => self.since.elapsed() < FAILURE_LIFETIME,
@@ -204,7 +204,7 @@ fn missing(what: &'static str, types: &[&'static str], layers: &[Layer]) -> Miss
     Missing::Layer { what, media_type: types.first().copied().unwrap_or_default(), has }
 }
 
-/// A list for people, of bounded length.
+/// A list for messages, of bounded length.
 fn listed<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let mut items: Vec<&str> = items.take(16).collect();
     items.sort_unstable();

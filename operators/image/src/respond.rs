@@ -1,6 +1,7 @@
-//! One HTTP answer with a blob, or with something made of one (RFC 9110, sections 8.8, 13 and 14).
+//! One HTTP response from a blob, or from something made of one (RFC 9110, sections 8.8, 13 and
+//! 14).
 //!
-//! UEFI firmware sizes its buffer from the answer to HEAD, and resumes a download with `Range`.
+//! UEFI firmware sizes its buffer by the response to HEAD, and resumes downloads with `Range`.
 
 use crate::{
     range::{Wanted, wanted},
@@ -22,9 +23,9 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What can be sent, whole or in part, and is always the same.
+/// Immutable content that can be sent whole or in part.
 pub trait Content {
-    /// What tells it from other contents: letters, digits and punctuation.
+    /// Identifies the content: letters, digits and punctuation.
     fn tag(&self) -> String;
 
     /// Its size in bytes.
@@ -48,12 +49,12 @@ impl Content for Blob {
     }
 }
 
-/// Body of an answer. An error in it means that what was sent so far must not be believed; the
-/// connection has to be aborted, which servers do on an error.
+/// Body of a response. An error in the stream means that what was sent so far must not be trusted;
+/// the connection has to be aborted, which servers do on an error.
 pub enum Body {
     /// Nothing.
     Empty,
-    /// Some or all bytes of a content.
+    /// The content, or part of it.
     Content(BoxStream<'static, io::Result<Bytes>>),
 }
 
@@ -68,8 +69,8 @@ impl Stream for Body {
     }
 }
 
-/// The answer to a GET or HEAD request for `content`, with `Content-Length` always, and 206, 304 and
-/// 416 where the headers of the request ask for them.
+/// Answers a GET or HEAD request for `content`: always with `Content-Length`, and with 206, 304 or
+/// 416 where the request's headers ask for it.
 pub fn respond(
     method: &Method,
     request: &HeaderMap,
@@ -112,7 +113,7 @@ pub fn respond(
 fn range(method: &Method, request: &HeaderMap, etag: &str, size: u64) -> Wanted {
     let same = text(request, IF_RANGE).is_none_or(|known| known == etag);
     match text(request, RANGE) {
-        // A range is defined for GET only.
+        // `Range` is defined for GET only.
         Some(value) if same && method == Method::GET => wanted(value, size),
         Some(_) | None => Wanted::Whole,
     }

@@ -255,7 +255,7 @@ async fn the_cache_makes_room_by_the_least_recently_used_blob() {
         let blob = store.open(&fake.name, &Digest::of(content)).await.unwrap();
         let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
         assert!(body.concat() == content);
-        // Complete for a reader is a moment before complete on disk.
+        // A reader is done slightly before the file is complete on disk.
         let kept = async {
             while store.stats().blobs != blobs {
                 tokio::task::yield_now().await;
@@ -318,17 +318,17 @@ async fn store(dir: &std::path::Path, limit: u64) -> Store {
     Store::open_dir(dir, limit, registries(), CancellationToken::new()).await.unwrap()
 }
 
-/// What the fake says to one request.
+/// A response of the fake registry.
 enum Answer {
     Status(StatusCode),
-    /// Asks to be asked again in a second.
+    /// Asks to retry after a second.
     Busy(u16),
     Body(Bytes),
-    /// 401 with this challenge, in which HERE is the address of the fake.
+    /// 401 with this challenge, in which HERE is the fake's address.
     Challenge(&'static str),
-    /// These bytes of so many; the connection breaks once the test says that they have arrived.
+    /// These bytes of the given total; the connection breaks once the test says they have arrived.
     Broken(Vec<u8>, usize),
-    /// The range that was asked for.
+    /// The requested range of these bytes.
     Partial(Vec<u8>),
     Chunked(Vec<u8>),
     Silence,
@@ -342,7 +342,7 @@ fn status(code: u16) -> Answer {
     Answer::Status(StatusCode::from_u16(code).unwrap())
 }
 
-/// A registry that gives its answers in turn, whatever the request.
+/// A registry that gives its responses in order, whatever the request.
 struct Fake {
     name: Name,
     state: Arc<Script>,
@@ -376,7 +376,7 @@ impl Fake {
         Resolver::new(registries(), allowed)
     }
 
-    /// Lets a broken answer break once `store` has received so many bytes.
+    /// Breaks a broken response once `store` has received this many bytes.
     async fn break_after(&self, store: &Store, bytes: u64) {
         let received = async {
             while store.stats().bytes < bytes {

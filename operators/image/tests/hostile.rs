@@ -1,4 +1,4 @@
-//! Against a registry that wants something of us: our room, our slots, our addresses.
+//! Against a registry that is after our disk, our slots or our addresses.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use axum::{
@@ -40,7 +40,7 @@ async fn what_the_manifest_says_of_a_size_counts_and_not_what_the_registry_sends
             let layers = [(manifest::KERNEL[0], announced.as_slice()), (manifest::INITRD[0], b"i")];
             image(&layers).into_response()
         }
-        // As long as the whole cache.
+        // As large as the whole cache.
         _ => ([(header::CONTENT_LENGTH, "6000000")], endless()).into_response(),
     })
     .await;
@@ -269,7 +269,7 @@ fn endless() -> Body {
     Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(vec![0; 65_536])))
 }
 
-/// A byte now and then.
+/// Sends a byte now and then.
 fn drip(every: Duration) -> Body {
     Body::from_stream(stream::repeat(()).then(move |()| async move {
         sleep(every).await;
@@ -277,7 +277,7 @@ fn drip(every: Duration) -> Body {
     }))
 }
 
-/// Fast enough, and never done.
+/// Fast enough, but never ends.
 fn steady() -> Body {
     let first = stream::iter([Ok::<_, io::Error>(vec![0; 200_000])]);
     Body::from_stream(first.chain(stream::repeat(()).take(1).then(|()| async {
@@ -294,7 +294,7 @@ async fn store_open(store: &Store, name: &Name, digest: Digest) -> io::Error {
     blob.read(0..blob.size()).try_collect::<Vec<_>>().await.unwrap_err()
 }
 
-/// Three blobs that take all the room there is.
+/// Fetches three blobs that fill the store.
 async fn fill(store: &Store, dir: &Path) {
     let contents = [1_u8, 2, 3].map(|n| vec![n; 2_000_000]);
     let served = contents.clone();
@@ -313,7 +313,7 @@ async fn fill(store: &Store, dir: &Path) {
     assert!(dir.exists());
 }
 
-/// A registry that answers as it is told.
+/// A registry that gives the responses it was told to.
 struct Fake {
     name: Name,
     address: String,

@@ -1,4 +1,4 @@
-//! Indexes as tools write them, and as nobody should: which image of them boots.
+//! Which image of an index boots: indexes as tools write them, and as nobody should.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use axum::{
@@ -114,7 +114,7 @@ async fn what_lies_behind_one_entry_does_not_keep_from_the_next() {
     let documents = [vec![boots, inner, artifact.clone()], deep].concat();
     let fake = Fake::start(documents, outer).await;
     assert_eq!(fake.resolve("amd64").await.unwrap().uki.clone().unwrap().size, 3);
-    // Where nothing is found, the first failure says why.
+    // If nothing is found, the first failure says why.
     let outer = index(&[entry(&artifact, ""), entry("gone", "")]);
     let error = Fake::start(vec![artifact], outer).await.resolve("amd64").await.unwrap_err();
     assert_eq!(error.reason(), "MalformedManifest", "{error}");
@@ -183,7 +183,7 @@ async fn indexes_within_indexes_are_followed_to_the_image_of_the_machine() {
     for (architecture, content) in [("amd64", b"amd"), ("arm64", b"arm"), ("arm64/v9", b"arm")] {
         let resolved = fake.resolve(architecture).await;
         let found = resolved.unwrap().pxe.clone();
-        // It has a kernel, and no initramfs: the image is the one that is meant.
+        // It has a kernel but no initramfs, so this is the image that was meant.
         let text = format!("{found:?}");
         assert!(text.contains("initramfs"), "{text}");
         assert!(
@@ -217,10 +217,10 @@ async fn indexes_without_end_are_refused() {
     }
 }
 
-/// What an image for most machines says.
+/// The platform of most images.
 const LINUX: &str = r#","platform":{"architecture":"amd64","os":"linux"}"#;
 
-/// What Garden Linux's own tool writes beside the digest of an image.
+/// An entry as Garden Linux's own tool writes it.
 fn garden_linux(cname: &str, architecture: &str) -> String {
     format!(
         r#","mediaType":"application/vnd.oci.image.manifest.v1+json","annotations":{{"cname":"{cname}-1592.1","architecture":"{architecture}","feature_set":"base"}},"platform":{{"architecture":"{architecture}","os":"gardenlinux","os.version":"1592.1"}}"#

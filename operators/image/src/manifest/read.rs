@@ -1,5 +1,5 @@
-//! Manifests as they come. An entry or a layer that says nothing sensible costs only itself: what
-//! boots may stand beside it.
+//! Parsing of manifests. An invalid entry or layer does not invalidate the manifest: the one that
+//! boots may be next to it.
 
 use super::{Descriptor, Entry, Flavor, Layer, Malformed, Manifest, Platform};
 use crate::{digest::Digest, machine::Machine, reference::excerpt, registry::Document};
@@ -12,8 +12,8 @@ use std::fmt;
 
 pub(super) const MAX_ENTRIES: usize = 1024;
 
-/// Operating systems, in the words of Go, that are not Linux; and `unknown`, which marks
-/// attestations. Distributions write their own names.
+/// Operating systems, in Go's terms, that are not Linux; and `unknown`, which marks attestations.
+/// Distributions use their own names.
 const NOT_LINUX: [&str; 23] = [
     "aix",
     "android",
@@ -61,7 +61,7 @@ struct RawEntry<'a> {
     annotations: Option<&'a RawValue>,
 }
 
-/// Of annotations, those that count; a registry may send any number.
+/// The annotations that we read; a registry may send any number of others.
 #[derive(Deserialize)]
 struct RawAnnotations<'a> {
     #[serde(borrow)]
@@ -91,7 +91,7 @@ struct RawLayer<'a> {
     size: Option<&'a RawValue>,
 }
 
-/// A list of which no more is kept than an image may have.
+/// A list that keeps no more entries than an image may have.
 struct List<'a> {
     items: Vec<&'a RawValue>,
     is_whole: bool,
@@ -138,12 +138,12 @@ impl List<'_> {
 }
 
 impl Manifest {
-    /// Parses what a registry sent. The shape decides, not the content type: a document of both
-    /// shapes means one thing to us and another to the next tool, and is refused.
+    /// Parses what a registry sent. The structure decides, not the content type. A document that is
+    /// both an index and an image is refused, because the next tool may read it differently.
     ///
     /// # Errors
     ///
-    /// If it is neither an index nor the manifest of an image.
+    /// If it is neither an index nor an image manifest.
     pub fn parse(document: &Document) -> Result<Self, Malformed> {
         let text = String::from_utf8_lossy(&document.bytes);
         let json = |error: serde_json::Error| Malformed::Json(excerpt(&error.to_string()));
@@ -174,7 +174,7 @@ fn flavor(raw: &RawValue) -> Option<Flavor> {
     Some(Flavor { cname: said(raw.cname?)?, architecture: said(raw.architecture?)? })
 }
 
-/// What it says and we cannot read may be anything: it boots nothing.
+/// A platform that we cannot read may be anything, so it boots nothing.
 fn platform(raw: &RawValue) -> Platform {
     let read = || {
         let raw: RawPlatform<'_> = said(raw).ok_or(NoWord)?;
@@ -193,10 +193,10 @@ fn platform(raw: &RawValue) -> Platform {
     }
 }
 
-/// Something else where a word should be.
+/// A value that is not a word.
 struct NoWord;
 
-/// A word that may be missing or empty. Versions may come as numbers.
+/// A word, which may be missing or empty. Versions may be numbers.
 fn word(raw: Option<&RawValue>) -> Result<Option<String>, NoWord> {
     let Some(raw) = raw else { return Ok(None) };
     let text = match said(raw).ok_or(NoWord)? {
@@ -219,7 +219,7 @@ fn layer(raw: &RawValue) -> Option<Layer> {
     Some(Layer { content: content(), media_type })
 }
 
-/// Media types have no case, and may have parameters (RFC 9110, section 8.3.1).
+/// Media types are case-insensitive and may have parameters (RFC 9110, section 8.3.1).
 fn media_type(raw: Option<&RawValue>) -> Option<String> {
     let text: String = said(raw?)?;
     let essence = text.split(';').next().unwrap_or_default().trim();
@@ -232,7 +232,7 @@ fn digest(raw: Option<&RawValue>) -> Result<Digest, Malformed> {
     text.parse().map_err(|error: crate::digest::Malformed| Malformed::Descriptor(error.to_string()))
 }
 
-/// The value, if it is of that kind.
+/// The value, if it has the expected type.
 fn said<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }

@@ -1,8 +1,8 @@
 //! Challenges of `WWW-Authenticate` (RFC 9110, sections 11.2 to 11.6.1).
 //!
-//! Several may stand in one header, and several headers in one answer; a parameter may be quoted,
-//! and a challenge may have a token of its own form (`token68`) in place of parameters. What makes
-//! no sense ends the header that it is in, and costs nothing that came before.
+//! A header may have several challenges, and a response several headers. Parameters may be quoted,
+//! and a challenge may have a token (`token68`) instead of parameters. Parsing stops at the first
+//! error in a header, and keeps what came before.
 
 /// One challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +17,12 @@ impl Challenge {
         (self.scheme, self.parameters)
     }
 
-    /// Whether it is for this scheme, which has no case.
+    /// Whether it is for this scheme; schemes are case-insensitive.
     pub(super) fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
-    /// Value of a parameter, whose name has no case; the first counts.
+    /// The first parameter with this name; names are case-insensitive.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let named = self.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str())
@@ -44,12 +44,12 @@ pub(crate) fn challenges(header: &str) -> Vec<Challenge> {
     }
 }
 
-/// What is left of a header.
+/// The rest of a header.
 #[derive(Clone, Copy)]
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// Skips white space and commas: empty elements of a list are legal.
+    /// Skips white space and commas: lists may have empty elements.
     fn skip_separators(&mut self) {
         self.0 = self.0.trim_start_matches([' ', '\t', ',']);
     }
@@ -70,8 +70,8 @@ impl<'a> Rest<'a> {
         (!token.is_empty()).then_some(token)
     }
 
-    /// Passes a token that stands in place of parameters, if one does: nothing but its padding
-    /// follows it up to the next comma.
+    /// Skips a token in place of parameters, if there is one: only padding follows it up to the
+    /// next comma.
     fn token68(&mut self) -> bool {
         let mut ahead = *self;
         ahead.skip_space();
@@ -88,7 +88,7 @@ impl<'a> Rest<'a> {
         is_one
     }
 
-    /// Takes parameters, up to what is the scheme of the next challenge.
+    /// Reads parameters until the scheme of the next challenge.
     fn parameters(&mut self, parameters: &mut Vec<(String, String)>) {
         loop {
             let mut ahead = *self;
@@ -109,7 +109,8 @@ impl<'a> Rest<'a> {
 
     fn value(&mut self) -> Option<String> {
         let Some(quoted) = self.0.strip_prefix('"') else {
-            // More than a token may have: an address without its quotes is understood.
+            // More than the grammar of a token allows, so that an address without quotes is
+            // accepted.
             return self.leading(|c| !" \t,\"".contains(c)).map(str::to_owned);
         };
         let mut value = String::new();

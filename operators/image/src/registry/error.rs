@@ -4,12 +4,12 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Why a registry did not give what was asked for.
+/// Why a registry request failed.
 ///
-/// Cheap to clone, because one failure is shared by everybody who waited for the same thing.
+/// Cheap to clone: one failure answers everyone who waited for the same thing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection, no answer in time, or an answer that broke off.
+    /// No connection, no response in time, or a response that broke off.
     #[error("registry {registry} does not answer")]
     Unreachable {
         /// The registry.
@@ -17,19 +17,19 @@ pub enum Error {
         /// What happened.
         source: Arc<reqwest::Error>,
     },
-    /// An answer that took too long as a whole.
+    /// The response as a whole took too long.
     #[error("registry {registry} took too long to answer")]
     Deadline {
         /// The registry.
         registry: Registry,
     },
-    /// A body that came in drips.
+    /// The body arrived too slowly.
     #[error("registry {registry} sends too slowly: try again when it is less busy, or mirror it")]
     TooSlow {
         /// The registry.
         registry: Registry,
     },
-    /// It wants a password, which we have none of.
+    /// The registry asks for a login, and we have none.
     #[error("registry {registry} refuses {name} without a login: make it public, or mirror it")]
     LoginNeeded {
         /// The registry.
@@ -37,15 +37,15 @@ pub enum Error {
         /// What was asked for.
         name: Name,
     },
-    /// The token service did not play along.
+    /// The token service failed.
     #[error("token service of registry {registry}: {what}")]
     Token {
         /// The registry.
         registry: Registry,
-        /// What it did.
+        /// What went wrong.
         what: String,
     },
-    /// No such image.
+    /// The image or version does not exist.
     #[error("image {name} has no version {version}: check the name, or push it")]
     NoImage {
         /// The image.
@@ -53,7 +53,7 @@ pub enum Error {
         /// The version.
         version: Version,
     },
-    /// No such blob.
+    /// The blob does not exist.
     #[error("image {name} has no blob {digest}")]
     NoBlob {
         /// The image.
@@ -67,7 +67,7 @@ pub enum Error {
         /// The registry.
         registry: Registry,
     },
-    /// Any other status.
+    /// Any other error status.
     #[error("registry {registry} answers with status {status}")]
     Status {
         /// The registry.
@@ -75,26 +75,26 @@ pub enum Error {
         /// The status.
         status: u16,
     },
-    /// A manifest that no image needs.
+    /// The manifest is too large.
     #[error("manifest of {name} is larger than {limit} bytes")]
     TooLarge {
         /// The image.
         name: Name,
-        /// What is accepted.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// Content that is not what its name says.
+    /// The content does not match its digest.
     #[error("registry {registry} sent content that does not have the digest {expected}")]
     DigestMismatch {
         /// The registry.
         registry: Registry,
-        /// What was asked for.
+        /// The digest that was asked for.
         expected: Digest,
     },
 }
 
 impl Error {
-    /// Whether the same request may work later without anybody changing anything.
+    /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. }

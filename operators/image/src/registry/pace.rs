@@ -1,27 +1,28 @@
-//! The least speed of a body: silence alone is no measure, because a byte now and then breaks it.
+//! A minimum speed for bodies. A timeout on silence is not enough, because a byte now and then
+//! resets it.
 
 use futures::{Stream, TryStreamExt, stream};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// At least this many bytes in each window of this length.
+/// At least this many bytes per window.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Bytes.
     pub bytes: usize,
-    /// Time. Only that which is spent waiting for the registry counts.
+    /// Length of a window. Only time spent waiting for the registry counts.
     pub window: Duration,
 }
 
 impl Default for Pace {
-    /// Slower than any line over which a machine boots.
+    /// Slower than any link that a machine could boot over.
     fn default() -> Self {
         Self { bytes: 120 << 10, window: Duration::from_secs(30) }
     }
 }
 
 impl Pace {
-    /// The pieces of a body, until they come too slowly.
+    /// Passes the pieces of a body on until they arrive too slowly.
     pub(super) fn watch<B, E>(
         self,
         pieces: impl Stream<Item = Result<B, E>>,

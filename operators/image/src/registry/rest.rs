@@ -1,4 +1,4 @@
-//! Registries that said when they want to be asked again (RFC 9110, section 10.2.3).
+//! Registries that said when to ask them again (RFC 9110, section 10.2.3).
 
 use super::MAX_REGISTRIES;
 use crate::reference::Registry;
@@ -10,22 +10,22 @@ use reqwest::{
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// Longest rest that is believed.
+/// A longer rest is cut to this.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// Who rests until when, and the status that said so.
+/// Until when each registry rests, and the status with which it said so.
 #[derive(Default)]
 pub(super) struct Rests(HashMap<Registry, (Instant, StatusCode)>);
 
 impl Rests {
-    /// What is left of the rest of `registry`, and what it said.
+    /// The remaining rest of `registry`, and the status it gave.
     pub(super) fn of(&self, registry: &Registry) -> Option<(Duration, StatusCode)> {
         let (until, status) = self.0.get(registry)?;
         let left = until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some((left, *status))
     }
 
-    /// Notes an answer, if it says when to ask again.
+    /// Records a response, if it says when to ask again.
     pub(super) fn note(&mut self, registry: &Registry, status: StatusCode, headers: &HeaderMap) {
         let is_busy =
             matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
@@ -40,7 +40,7 @@ impl Rests {
     }
 }
 
-/// Seconds, or a date: by the clock of who says it, where it tells the time.
+/// Seconds, or a date, which is relative to the server's own `Date` if it sent one.
 fn after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let date = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();

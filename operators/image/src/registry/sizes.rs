@@ -1,12 +1,12 @@
-//! What manifests say of the sizes of blobs. A registry that sends one has said it already.
+//! Sizes of blobs, as manifests give them.
 
 use crate::{digest::Digest, reference::Name};
 use std::collections::{HashMap, VecDeque};
 
-/// More sizes than this are not remembered: some layers of each image that is.
+/// At most this many sizes are remembered, enough for some layers of every image in memory.
 const MOST: usize = 4096;
 
-/// Sizes of blobs, the last that were learnt.
+/// The most recently learned sizes of blobs.
 #[derive(Default)]
 pub(super) struct Sizes {
     known: HashMap<(Name, Digest), u64>,

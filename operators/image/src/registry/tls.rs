@@ -1,4 +1,5 @@
-//! The one TLS configuration: rustls on ring, authorities of the system and those of a flag.
+//! The only TLS configuration: rustls with ring, trusting the system's authorities and those of a
+//! flag.
 
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
@@ -14,13 +15,13 @@ pub enum TlsError {
     /// Not PEM, or not certificates.
     #[error("the certificates of --registry-ca-path are not PEM")]
     Pem(#[source] rustls::pki_types::pem::Error),
-    /// PEM of something else.
+    /// PEM, but not a usable certificate.
     #[error("a certificate of --registry-ca-path is not usable")]
     Certificate(#[source] rustls::Error),
-    /// Never seen.
+    /// Does not happen with ring.
     #[error("no TLS")]
     Rustls(#[from] rustls::Error),
-    /// Never seen.
+    /// Does not happen.
     #[error("no HTTP client")]
     Client(#[from] reqwest::Error),
 }

@@ -15,13 +15,13 @@ use serde_json::Value;
 use std::{fmt, time::Duration};
 use tokio::time::{Instant, timeout};
 
-/// Largest answer of a token service.
+/// Largest token response, in bytes.
 const LIMIT: usize = 64 << 10;
-/// Validity where the service does not say.
+/// Validity if the service gives none (distribution's default).
 const DEFAULT_VALIDITY: Duration = Duration::from_mins(1);
-/// Longest validity that is believed.
+/// A longer validity is cut to this.
 const MOST_VALIDITY: Duration = Duration::from_hours(1);
-/// Safety margin against requests that take a while.
+/// Tokens are dropped this long before they expire, because a request takes time.
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// A token and when to stop using it.
@@ -31,14 +31,14 @@ pub(crate) struct Token {
     pub(crate) until: Instant,
 }
 
-/// Where to get a token.
+/// Where to request a token.
 struct Service {
     realm: Url,
     service: Option<String>,
 }
 
 impl Registries {
-    /// A fresh token for pulling `name`, as the refused `response` demands.
+    /// Requests a token for pulling `name`, as demanded by the refused `response`.
     pub(super) async fn token(
         &self,
         name: &Name,
@@ -76,7 +76,7 @@ impl Registries {
     }
 }
 
-/// The token service that an answer names, if it names one among its challenges.
+/// The token service named in a response, if there is one.
 fn service(response: &Response) -> Result<Option<Service>, String> {
     let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let all = headers.flat_map(|header| challenges(&String::from_utf8_lossy(header.as_bytes())));
@@ -89,10 +89,10 @@ fn service(response: &Response) -> Result<Option<Service>, String> {
     Ok(Some(Service { realm, service: bearer.parameter("service").map(str::to_owned) }))
 }
 
-/// The address of a token service: a URI, or a reference relative to what was asked for (RFC 3986,
-/// section 5). A login in it is not used: we have none with anybody.
+/// The address of a token service: a URI, or a reference relative to the request (RFC 3986, section
+/// 5). A login in it is ignored: we have no accounts.
 pub(crate) fn address(asked: &Url, realm: &str) -> Result<Url, String> {
-    // Of any length, and maybe with a password.
+    // May be of any length, and contain a password.
     let shown = || excerpt(realm.rsplit_once('@').map_or(realm, |(_, rest)| rest));
     let mut url =
         asked.join(realm.trim()).map_err(|error| format!("realm {:?}: {error}", shown()))?;
@@ -113,7 +113,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<Token> {
     Some(Token { text: grant.token.or(grant.access_token)?, until })
 }
 
-/// How long a token may be used for other requests; it is good for the one that it was asked for.
+/// How long a token may be reused. It is good for the request that it was fetched for in any case.
 fn validity(expires_in: &Value) -> Duration {
     let seconds = match expires_in {
         Value::Number(number) => number.as_f64(),
@@ -130,7 +130,7 @@ fn validity(expires_in: &Value) -> Duration {
     }
 }
 
-/// An answer. Only a missing token costs it: no other field, and no form of one, does.
+/// A token response. Only a missing token makes it unusable; other fields may be anything.
 #[derive(Default)]
 struct Grant {
     token: Option<String>,

@@ -6,18 +6,18 @@ use crate::{
     registry,
 };
 
-/// Why an image cannot be booted in one way.
+/// Why an image cannot be booted in a given way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// No image for machines like this.
+    /// There is no image for this architecture.
     #[error("image is not built for architecture {architecture} (has: {has})")]
     Architecture {
-        /// What was asked for.
+        /// The architecture that was asked for.
         architecture: String,
-        /// What there is.
+        /// The architectures that there are.
         has: String,
     },
-    /// No layer of a kind.
+    /// A layer is missing.
     #[error("image has no {what} layer: push one of media type {media_type} (has: {has})")]
     Layer {
         /// Kernel, initramfs, UKI.
@@ -27,7 +27,7 @@ pub enum Missing {
         /// The media types that there are.
         has: String,
     },
-    /// A layer that nobody could fetch.
+    /// A layer cannot be fetched.
     #[error("the {what} layer of the image: {why}")]
     Unusable {
         /// Kernel, initramfs, squashfs, UKI.
@@ -37,19 +37,19 @@ pub enum Missing {
     },
 }
 
-/// Why the layers of an image are not known.
+/// Why the layers of an image could not be found.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a name.
+    /// The reference is invalid.
     #[error(transparent)]
     Reference(#[from] reference::Malformed),
-    /// Not from there.
+    /// The registry is not allowed.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
-    /// The registry did not give it.
+    /// The registry request failed.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// The registry gave something else.
+    /// The registry sent something that is not an image.
     #[error("image {image}: {source}")]
     Manifest {
         /// The image.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What is wrong.
         source: manifest::Malformed,
     },
-    /// Indexes without end.
+    /// Indexes are nested too deeply, or there are too many.
     #[error(
         "image {image}: its indexes lie more than {MAX_DEPTH} deep, or lead to more than \
          {MAX_DOCUMENTS} documents: push one index of the images themselves"
@@ -69,7 +69,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same image may be found later without anybody changing anything.
+    /// Whether the same image may be found later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_transient(),
@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// A CamelCase name from a small fixed set.
+    /// A CamelCase reason from a small fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Reference(_) => "MalformedReference",

@@ -1,4 +1,4 @@
-//! From an index to the layers for one machine, through the indexes within it.
+//! Searches an index, and the indexes in it, for the layers of one machine.
 
 use super::{Error, Resolver};
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
     reference::{Reference, Version},
 };
 
-/// How deep indexes may lie within each other.
+/// How deep indexes may be nested.
 pub(super) const MAX_DEPTH: usize = 4;
-/// Manifests and indexes that are read for one image.
+/// How many manifests and indexes may be read for one image.
 pub(super) const MAX_DOCUMENTS: usize = 16;
 
 /// One search for the layers of an image.
@@ -19,15 +19,15 @@ pub(super) struct Search<'a> {
     machine: &'a Machine,
     /// Documents that were read.
     read: usize,
-    /// What the indexes have instead, for people.
+    /// Which machines the indexes have images for, for messages.
     has: Vec<String>,
 }
 
-/// An index that is to be looked through.
+/// An index still to be searched.
 struct Open {
     entries: Vec<Entry>,
     depth: usize,
-    /// Whether it is the only thing that its index leads to, and so on to the first.
+    /// Whether nothing else was found beside it, all the way from the first index.
     is_only: bool,
 }
 
@@ -41,16 +41,16 @@ impl<'a> Search<'a> {
         &self.has
     }
 
-    /// The layers behind the entries of an index, where there are any for the machine: those of the
-    /// entry that is for it, else those of the first entry that does not say, if it is an index
-    /// that does, or the only image there is. What cannot be read keeps nobody from the next.
+    /// Finds the layers for the machine behind the entries of an index: those of the entry for it,
+    /// else those of the first entry that names no platform, if that is an index or the only image.
+    /// An entry that cannot be read does not stop the search.
     pub(super) async fn behind(
         &mut self,
         entries: &[Entry],
         boot: Boot,
     ) -> Result<Option<Vec<Layer>>, Error> {
         let mut failure = None;
-        // The next one last.
+        // Taken from the end.
         let mut open = vec![Open { entries: entries.to_vec(), depth: 1, is_only: true }];
         while let Some(index) = open.pop() {
             self.note(&index.entries);
@@ -58,7 +58,7 @@ impl<'a> Search<'a> {
             for (entry, leads) in self.candidates(&index, boot) {
                 match self.entry(entry).await {
                     Ok(Manifest::Image(layers)) if leads.to_image => return Ok(Some(layers)),
-                    // It says nowhere what it runs on.
+                    // An image that does not say what it is for.
                     Ok(Manifest::Image(_)) => {}
                     Ok(Manifest::Index(_)) if index.depth == MAX_DEPTH => {
                         failure.get_or_insert(self.nested());
@@ -67,7 +67,7 @@ impl<'a> Search<'a> {
                         let depth = index.depth + 1;
                         found.push(Open { entries, depth, is_only: leads.is_only });
                     }
-                    // It may be the one. Who asks again later must not get another for it.
+                    // It might be the right one, and asking again later must not return another.
                     Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
                         failure.get_or_insert(error);
@@ -79,7 +79,7 @@ impl<'a> Search<'a> {
         failure.map_or(Ok(None), Err)
     }
 
-    /// What is worth being read of an index, in order.
+    /// The entries that are worth reading, in order.
     fn candidates<'i>(&self, index: &'i Open, boot: Boot) -> Vec<(&'i Entry, Leads)> {
         if let Some(entry) = choose(&index.entries, self.machine, boot) {
             return vec![(entry, Leads { to_image: true, is_only: false })];
@@ -125,6 +125,6 @@ impl<'a> Search<'a> {
 struct Leads {
     /// Whether an image behind it is the one to boot.
     to_image: bool,
-    /// Whether nothing else comes into question.
+    /// Whether there is no other candidate.
     is_only: bool,
 }

@@ -1,4 +1,4 @@
-//! Files of the store: `sha256-<hex>.<number>`, and `.part` behind it until it is complete.
+//! Files of the store: `sha256-<hex>.<number>`, with the suffix `.part` until they are complete.
 
 use crate::digest::{Digest, Hasher};
 use std::{
@@ -21,7 +21,7 @@ const PRIVATE: u32 = 0o700;
 /// Bytes read at a time.
 const BLOCK: usize = 512 << 10;
 
-/// The directory, held by this process alone.
+/// The directory, locked by this process.
 pub(super) struct Disk {
     dir: PathBuf,
     _lock: File,
@@ -36,7 +36,7 @@ pub(super) struct Found {
 }
 
 impl Disk {
-    /// Opens the directory and lists its complete files, the least recently written first.
+    /// Opens the directory and lists its complete files, least recently written first.
     pub(super) async fn open(dir: &std::path::Path) -> io::Result<(Self, Vec<Found>)> {
         let dir = dir.to_owned();
         blocking(move || {
@@ -48,7 +48,7 @@ impl Disk {
         .await
     }
 
-    /// A new file for a download.
+    /// Creates a file for a download.
     pub(super) async fn create(&self, digest: &Digest, number: u64) -> io::Result<Part> {
         let name = format!("{}-{}.{number}", digest.algorithm().name(), digest.hex());
         let path = self.dir.join(name);
@@ -59,7 +59,7 @@ impl Disk {
         Ok(Part { file: Arc::new(file.await?), unfinished: part, complete: path })
     }
 
-    /// Opens a complete file; says its size.
+    /// Opens a complete file; returns its size, too.
     pub(super) async fn read(path: Path) -> io::Result<(Arc<File>, u64)> {
         blocking(move || {
             let file = File::open(path)?;
@@ -69,7 +69,7 @@ impl Disk {
         .await
     }
 
-    /// Opens a file of an earlier process, if it is what its digest says.
+    /// Opens a file of an earlier process if it matches its digest.
     pub(super) async fn verified(path: Path, digest: Digest) -> io::Result<Option<Arc<File>>> {
         blocking(move || {
             let mut file = File::open(path)?;
@@ -86,7 +86,7 @@ impl Disk {
         .await
     }
 
-    /// Removes files. Whoever reads one goes on reading.
+    /// Removes files. Open readers are not affected.
     pub(super) async fn remove(&self, paths: Vec<Path>) {
         for path in paths {
             if let Err(error) = tokio::fs::remove_file(&path).await {
@@ -104,7 +104,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Makes the file complete: after this it survives the machine losing its power.
+    /// Completes the file, which from then on survives a power failure.
     pub(super) async fn keep(self) -> io::Result<Path> {
         blocking(move || {
             self.file.sync_all()?;
@@ -122,7 +122,7 @@ impl Part {
     }
 }
 
-/// Makes the directory, or sees to it that nobody else can change what is in it, and opens its lock.
+/// Creates the directory, or makes sure that only we can write to it, and opens its lock.
 fn private(dir: &std::path::Path) -> io::Result<File> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;
@@ -148,14 +148,14 @@ fn private(dir: &std::path::Path) -> io::Result<File> {
         fs::set_permissions(dir, Permissions::from_mode(PRIVATE))?;
     }
     let path = dir.join("lock");
-    // It may have been put there before the directory was ours alone, and lead anywhere.
+    // It may have been placed there before the directory was private, and point anywhere.
     if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("its lock is no file: remove it"));
     }
     OpenOptions::new().write(true).create(true).truncate(false).open(path)
 }
 
-/// Who we are, as the owner of a new file says.
+/// Our user ID, read from the owner of a new file.
 fn ourselves(dir: &std::path::Path) -> io::Result<u32> {
     let path = dir.join(format!("owner.{}", std::process::id()));
     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -169,7 +169,7 @@ fn scan(dir: &std::path::Path) -> io::Result<Vec<Found>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let path = entry.path();
-        // Of the entry, not of what a link leads to.
+        // Of the entry itself, not of the target of a link.
         let metadata = entry.metadata()?;
         if !metadata.is_file() {
             continue;

@@ -1,4 +1,4 @@
-//! One download, and everybody who waits for it.
+//! A download, and those who wait for it.
 
 use super::{
     Shared,
@@ -20,20 +20,20 @@ use std::{
 };
 use tokio::{sync::watch, time::sleep};
 
-/// Bytes that have to arrive before a download that breaks again may begin to count anew.
+/// A download that has made this much progress gets its retries back.
 const PROGRESS: u64 = 256 << 10;
-/// How long a download goes on that nobody waits for. Firmware asks for the size, and begins to
-/// read later; whoever was cut off comes back.
+/// How long a download continues when nobody waits for it. Firmware asks for the size first and
+/// reads later, and a client that was cut off comes back.
 const GRACE: Duration = Duration::from_mins(1);
-/// How often it is looked whether anybody waits.
+/// How often to check whether anybody waits.
 const GLANCE: Duration = Duration::from_secs(5);
-/// Longest rest of a registry that a download waits for.
+/// A download waits for a registry's rest up to this long.
 const LONGEST_REST: Duration = Duration::from_secs(20);
-/// Pauses before a broken download goes on where it was.
+/// Pauses before a broken download is resumed.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// State of a download, for those who wait.
+/// State of a download as its readers see it.
 #[derive(Default)]
 pub(super) struct Download {
     file: OnceLock<Arc<File>>,
@@ -41,7 +41,7 @@ pub(super) struct Download {
     readers: AtomicUsize,
 }
 
-/// Somebody who waits for a download, or may read from it.
+/// Someone who waits for a download, or reads from it.
 pub(super) struct Reader(Arc<Download>);
 
 impl Reader {
@@ -74,13 +74,13 @@ impl Deref for Reader {
 #[derive(Clone, Default)]
 pub(super) struct Progress {
     pub(super) size: Option<u64>,
-    /// Bytes that may be read.
+    /// How many bytes may be read.
     pub(super) visible: u64,
     end: Option<Result<(), Error>>,
 }
 
 impl Download {
-    /// Size of the blob, as soon as it is known.
+    /// The size of the blob, once it is known.
     pub(super) async fn size(&self) -> Result<u64, Error> {
         let known = |progress: &Progress| progress.size.is_some() || progress.end.is_some();
         let progress = self.wait(known).await?;
@@ -91,7 +91,7 @@ impl Download {
         }
     }
 
-    /// The file, once `end` bytes of it may be read.
+    /// The file, once its first `end` bytes may be read.
     pub(super) async fn readable(&self, end: u64) -> Result<Arc<File>, Error> {
         let reached = |progress: &Progress| progress.visible >= end || progress.end.is_some();
         let progress = self.wait(reached).await?;
@@ -108,7 +108,7 @@ impl Download {
         reached.map(|progress| progress.clone()).map_err(|_| Error::Shutdown)
     }
 
-    /// Returns once nobody has been waiting for a while.
+    /// Returns once nobody has waited for [`GRACE`].
     async fn abandoned(&self) {
         let mut alone = Duration::ZERO;
         while alone < GRACE {
@@ -124,7 +124,8 @@ impl Download {
 }
 
 impl Shared {
-    /// Runs a download to its end, good or bad; a file of an earlier process may take its place.
+    /// Runs a download to its end, successful or not. A file of an earlier process may take its
+    /// place.
     pub(super) async fn run(
         &self,
         name: &Name,
@@ -151,14 +152,14 @@ impl Shared {
             Err(error) => {
                 tracing::warn!(%name, %digest, %error, "image layer not cached");
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                // First out of the table, so that whoever sees the failure can try again.
+                // Removed from the table first, so that whoever sees the failure can retry.
                 self.table().fail(digest, promised);
                 download.tell(|progress| progress.end = Some(Err(error)));
             }
         }
     }
 
-    /// Takes a file of an earlier process over, if it is what its digest says; else removes it.
+    /// Takes over a file of an earlier process if it matches its digest; removes it otherwise.
     async fn inherit(&self, digest: &Digest, download: &Download, old: OldFile) -> bool {
         let (path, size) = old.clone();
         let checked = async {
@@ -179,7 +180,7 @@ impl Shared {
                 });
                 true
             }
-            // The file may be good: the next process looks at it.
+            // The file may be good: the next process will check it.
             Ok(None) if self.shutdown.is_cancelled() => false,
             Ok(None) => {
                 tracing::warn!(%digest, "cached blob is not what its digest says: removed");
@@ -231,14 +232,14 @@ impl Shared {
                 return Err(error);
             }
         };
-        // Nobody who reads has to wait for the disk.
+        // Readers do not have to wait for the disk.
         download.tell(|progress| {
             *progress = Progress { size: Some(size), visible: size, end: Some(Ok(())) };
         });
         Ok((part.keep().await?, size))
     }
 
-    /// Everything that the registry sends, over several connections if they break.
+    /// Receives all of the blob, over several connections if they break.
     async fn arrive(
         &self,
         name: &Name,
@@ -254,7 +255,7 @@ impl Shared {
                 Err(error) => error,
             };
             let transient = match &error {
-                // Asking again would make it a drip of a better kind.
+                // Retrying would only get another slow response.
                 Error::Registry(registry::Error::TooSlow { .. }) => false,
                 Error::Registry(error) => error.is_transient(),
                 _ => false,
@@ -270,7 +271,7 @@ impl Shared {
         }
     }
 
-    /// What one connection brings.
+    /// Receives what one connection brings.
     async fn stream(
         &self,
         name: &Name,
@@ -300,7 +301,7 @@ impl Shared {
                 return Err(other_size(name, digest, size, after));
             }
             if after > *promised {
-                // As they arrive: a registry that only announces bytes takes no room.
+                // Reserved as bytes arrive: a registry that only announces a size takes no room.
                 let next = sink.size.unwrap_or(u64::MAX).min(*promised + BLOCK as u64);
                 self.promise(after.max(next) - *promised, promised).await?;
             }

@@ -1,15 +1,15 @@
 use crate::{digest::Digest, reference::Registry, registry};
 use std::{io, sync::Arc};
 
-/// Why a blob cannot be had.
+/// Why a blob is not available.
 ///
-/// Cheap to clone, because one failed download answers everybody who waited for it.
+/// Cheap to clone: one failed download answers everyone who waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The registry did not give it.
+    /// The registry request failed.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// Larger than the store, or than what is left beside other downloads.
+    /// The blob is larger than the store, or than what other downloads leave.
     #[error("no room for {size} bytes in an image cache of {limit}: raise --image-cache-size")]
     Full {
         /// Size of the blob.
@@ -17,7 +17,7 @@ pub enum Error {
         /// Size of the store.
         limit: u64,
     },
-    /// The registry sends something else than the manifest says.
+    /// The registry sends a size other than the manifest's.
     #[error(
         "registry {registry} sends {sent} bytes for {digest}, of which the manifest says {expected}: \
          push the image again"
@@ -27,21 +27,21 @@ pub enum Error {
         registry: Registry,
         /// The blob.
         digest: Digest,
-        /// Bytes, as the manifest says.
+        /// Size according to the manifest.
         expected: u64,
-        /// Bytes, as the registry says, or as many as came.
+        /// Size according to the registry, or the bytes received.
         sent: u64,
     },
-    /// Nobody waits for it any more.
+    /// Nobody waits for the download any more.
     #[error("download ended: nobody waits for it any more")]
     Abandoned,
     /// The disk failed.
     #[error("image cache is not usable")]
     Disk(#[source] Arc<io::Error>),
-    /// The registry took too long to begin.
+    /// The registry took too long to start sending.
     #[error("image did not begin to arrive in time")]
     Deadline,
-    /// The process is ending.
+    /// The process is shutting down.
     #[error("shutting down")]
     Shutdown,
 }

@@ -1,8 +1,9 @@
-//! Blobs by digest on disk: fetched once however many ask, verified, bounded in size.
+//! A cache of blobs on disk, by digest: fetched once for all readers, verified, and limited in
+//! size.
 //!
-//! A blob is handed out while it is still arriving, except for its last block: that one is only
-//! handed out once the digest of the whole is right. Whoever reads a blob that turns out wrong
-//! gets an error before the end, never a complete body.
+//! A blob is served while it is still arriving, except for its last block, which is held back until
+//! the digest of the whole has been verified. A reader of a corrupt blob therefore gets an error
+//! before the end, never a complete body.
 
 mod disk;
 mod download;
@@ -33,9 +34,9 @@ use table::{Found, OldFile, Table};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Files of an earlier process that are looked at at a time.
+/// How many files of an earlier process are verified at a time.
 const CHECKS: usize = 2;
-/// How long a request waits for a blob to begin.
+/// How long a request waits for a download to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory of blobs. Cheap to clone; clones share their state.
@@ -47,7 +48,7 @@ struct Shared {
     registries: Arc<Registries>,
     table: Mutex<Table>,
     slots: Slots,
-    /// Files that are looked at.
+    /// Limits verification.
     checks: Semaphore,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -63,12 +64,12 @@ struct Counts {
     bytes: AtomicU64,
 }
 
-/// What a store did since it was opened.
+/// What a store has done since it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests that found the blob, or its download.
+    /// Requests that found the blob, or a download of it.
     pub hits: u64,
-    /// Downloads begun.
+    /// Downloads started.
     pub downloads: u64,
     /// Downloads that failed.
     pub failures: u64,
@@ -76,18 +77,18 @@ pub struct Stats {
     pub bytes: u64,
     /// Complete blobs on disk.
     pub blobs: u64,
-    /// Bytes on disk, those of downloads under way included.
+    /// Bytes on disk, including downloads in progress.
     pub size: u64,
 }
 
 impl Store {
-    /// Opens the directory, which is created if needed, and keeps it to `limit` bytes. Blobs of an
-    /// earlier process are found again, and looked at before one is first handed out; what it left
-    /// unfinished is removed.
+    /// Opens the directory, creating it if needed, and keeps it below `limit` bytes. Blobs of an
+    /// earlier process are reused, and verified before they are first served; unfinished ones are
+    /// removed.
     ///
     /// # Errors
     ///
-    /// If the directory is not usable, somebody else's, or another process uses it.
+    /// If the directory is not usable, belongs to somebody else, or is in use by another process.
     pub async fn open_dir(
         dir: &Path,
         limit: u64,
@@ -110,17 +111,17 @@ impl Store {
         })))
     }
 
-    /// The blob `digest` of the image `name`, as soon as its size is known. Begins a download
-    /// unless the blob is there, or on its way. The download goes on for a while if the caller goes
-    /// away, because firmware asks for a size first, and for the content later.
+    /// The blob `digest` of the image `name`, once its size is known. Starts a download unless the
+    /// blob is present or already on its way. The download continues for a while if the caller goes
+    /// away, because firmware asks for the size first and for the content later.
     ///
     /// # Errors
     ///
-    /// If the registry does not give it, or there is no room for it.
+    /// If the registry does not send it, or there is no room for it.
     pub async fn open(&self, name: &Name, digest: &Digest) -> Result<Blob, Error> {
         let shared = &self.0;
         loop {
-            // The table must not stay locked while something is done about what it says.
+            // The table must not stay locked while we act on the result.
             let found = shared.table().find(digest);
             let download = match found {
                 Found::Ready(path) => {
@@ -143,7 +144,7 @@ impl Store {
         }
     }
 
-    /// What happened so far.
+    /// What has happened so far.
     pub fn stats(&self) -> Stats {
         let counts = &self.0.counts;
         let (blobs, size) = self.0.table().size();
@@ -157,20 +158,20 @@ impl Store {
         }
     }
 
-    /// Waits until no download is under way any more; they end when the token of
-    /// [`Store::open_dir`] is cancelled.
+    /// Waits until no download is in progress; they end when the token given to [`Store::open_dir`]
+    /// is cancelled.
     pub async fn closed(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
 
-    /// Whether the blob is there, or on its way.
+    /// Whether the blob is present or on its way.
     pub fn holds(&self, digest: &Digest) -> bool {
         self.0.table().holds(digest)
     }
 
-    /// What a manifest says of the size of a blob; `None` if none was read that did. A blob of
-    /// unknown size is fetched as well, but counts for as much only as has arrived.
+    /// The size of a blob according to a manifest; `None` if no manifest with it was read. A blob
+    /// of unknown size can be fetched, too, but reserves only what has arrived.
     pub fn knows_size(&self, name: &Name, digest: &Digest) -> Option<u64> {
         self.0.registries.size(name, digest)
     }
@@ -187,7 +188,7 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file of the store, unless somebody removed it behind our back.
+    /// Opens a file of the store, unless somebody else removed it.
     async fn ready(&self, digest: &Digest, path: disk::Path) -> Option<Blob> {
         match Disk::read(path.clone()).await {
             Ok((file, size)) => {

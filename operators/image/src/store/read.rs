@@ -1,4 +1,4 @@
-//! Reading a blob, complete or on its way.
+//! Reading of a blob, complete or still arriving.
 
 use super::{disk::blocking, download::Reader};
 use crate::digest::Digest;
@@ -15,24 +15,23 @@ use std::{
     },
 };
 
-/// Most bytes that are read at a time. Two such pieces, and a third that is being sent, are all the
-/// memory that a reader needs.
+/// Largest piece to read. A reader's memory is two such pieces and a third that is being sent.
 const PIECE: u64 = 128 << 10;
-/// Fewest.
+/// Smallest piece to read.
 const CRUMB: u64 = 4 << 10;
 const PIECES: u64 = 3;
-/// What all readers share: where there are many, each has smaller pieces, so that a crowd that does
-/// not take what it asked for holds little.
+/// Shared by all readers: where there are many, each reads smaller pieces, so that a crowd of slow
+/// readers holds little memory.
 const SHARED: u64 = 32 << 20;
 
-/// How many readings of blobs are under way. Clones share their state.
+/// Counts the readers. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct Readings(Arc<AtomicU64>);
 
-/// One of them.
+/// One reader.
 struct Reading(Readings);
 
-/// A blob that can be read, any number of times.
+/// A blob, which can be read any number of times.
 #[derive(Clone)]
 pub struct Blob {
     digest: Digest,
@@ -62,7 +61,7 @@ impl Blob {
         self.size
     }
 
-    /// Some of its bytes. Ends with an error if the download fails, or the digest is wrong.
+    /// Part of the content. Ends with an error if the download fails or the digest does not match.
     pub fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
         let reading = self.readings.begin();
         let (mut start, end) = (range.start, range.end.min(self.size));
@@ -73,7 +72,7 @@ impl Blob {
         });
         let source = self.source.clone();
         let pieces = stream::iter(ranges).map(move |range| source.clone().piece(range));
-        // The next piece is read while this one is sent.
+        // The next piece is read while this one is being sent.
         Box::pin(pieces.buffered(2))
     }
 }
@@ -140,7 +139,7 @@ mod tests {
             held += reading.next().await.unwrap().unwrap().len();
             crowd.push(reading);
         }
-        // The first of them came when there were few.
+        // The first readers started while there were few.
         assert!(held * 3 < 192 << 20, "{held}");
         assert_eq!(first().await, 4 << 10);
         drop(crowd);

@@ -1,4 +1,4 @@
-//! What arrives, on its way to the disk.
+//! Writes incoming data to disk.
 
 use super::{
     disk::{Part, blocking},
@@ -13,10 +13,10 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
-/// Bytes written, and held back, at a time.
+/// Block size, in bytes: what is written at once, and what is held back.
 pub(super) const BLOCK: usize = 512 << 10;
 
-/// Where the bytes of a download go: into the hasher and the file, block by block.
+/// Where the bytes of a download go, block by block: into the hasher and the file.
 pub(super) struct Sink<'a> {
     download: &'a Download,
     file: Arc<File>,
@@ -54,7 +54,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Writes the block. All blocks before it become visible, it does not.
+    /// Writes the block. All blocks before it become visible; this one does not.
     async fn write(&mut self) -> Result<(), Error> {
         let block = self.block.split().freeze();
         let (file, at) = (Arc::clone(&self.file), self.written);
@@ -71,7 +71,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// The size of the whole, if it is what its digest says.
+    /// Returns the total size if the digest matches.
     pub(super) async fn finish(mut self, name: &Name, digest: &Digest) -> Result<u64, Error> {
         self.write().await?;
         let hasher = self.hasher.take().ok_or_else(lost)?;
@@ -94,7 +94,7 @@ fn mismatch(name: &Name, digest: &Digest) -> Error {
     registry::Error::DigestMismatch { registry, expected }.into()
 }
 
-/// After a failed write the sink is not used again.
+/// A sink is not used again after a failed write.
 fn lost() -> Error {
     io::Error::other("a block was lost").into()
 }

@@ -1,5 +1,4 @@
-//! Whose turn it is to download: so many at a time from each registry, so that one that drips does
-//! not keep the others waiting.
+//! Limits downloads per registry, so that a slow one does not block the others.
 
 use crate::reference::Registry;
 use std::{
@@ -8,9 +7,9 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Downloads from one registry at a time; machines that boot at once mostly boot the same image.
+/// Downloads from one registry at a time; machines that boot together mostly boot the same image.
 const OF_ONE: usize = 8;
-/// Downloads at a time in all; each has a block in memory.
+/// Downloads at a time in total; each has a block in memory.
 const IN_ALL: usize = 64;
 
 pub(super) struct Slots {
@@ -18,7 +17,7 @@ pub(super) struct Slots {
     by_registry: Mutex<HashMap<Registry, Arc<Semaphore>>>,
 }
 
-/// The right to download, until it is dropped.
+/// Permission to download, until it is dropped.
 pub(super) struct Slot {
     _of_one: OwnedSemaphorePermit,
     _in_all: OwnedSemaphorePermit,
@@ -31,9 +30,9 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Waits for a slot; `None` if there are none any more, which does not happen.
+    /// Waits for a slot; `None` if the semaphore is closed, which does not happen.
     pub(super) async fn acquire(&self, registry: &Registry) -> Option<Slot> {
-        // Its own first: whoever waits for that one keeps nobody else waiting.
+        // The registry's own first: waiting for that one blocks nobody else.
         let of_one = self.of(registry).acquire_owned().await.ok()?;
         let in_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Slot { _of_one: of_one, _in_all: in_all })
@@ -41,7 +40,7 @@ impl Slots {
 
     fn of(&self, registry: &Registry) -> Arc<Semaphore> {
         let mut all = self.by_registry.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody uses any more.
+        // Drops semaphores that are not in use.
         all.retain(|_, slots| Arc::strong_count(slots) > 1);
         let new = || Arc::new(Semaphore::new(OF_ONE));
         Arc::clone(all.entry(registry.clone()).or_insert_with(new))

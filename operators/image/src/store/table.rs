@@ -1,4 +1,4 @@
-//! What is in the store, and what has to go to make room.
+//! What is in the store, and what to evict to make room.
 
 use super::{
     disk::{Found as OnDisk, Path},
@@ -11,19 +11,19 @@ use std::{collections::HashMap, sync::Arc};
 /// Blobs by digest. Knows files by path, and never touches one.
 pub(super) struct Table {
     limit: u64,
-    /// Bytes of files that are there, and of files that are promised.
+    /// Bytes on disk and reserved.
     total: u64,
-    /// Counts uses, to tell which blob was used least recently.
+    /// Counts uses, to find the least recently used blob.
     clock: u64,
-    /// Distinguishes two files of one digest, of which one is about to be removed.
+    /// Distinguishes two files of one digest, one of which is about to be removed.
     sequence: u64,
     entries: HashMap<Digest, Entry>,
 }
 
 enum Entry {
-    /// A file whose content is what its digest says.
+    /// A verified file.
     Ready(Kept),
-    /// A file of an earlier process: anybody may have changed it since.
+    /// A file of an earlier process, which may have been modified since.
     Inherited(Kept),
     Loading(Arc<Download>),
 }
@@ -35,14 +35,13 @@ struct Kept {
     used: u64,
 }
 
-/// How to get at a blob.
+/// How to get a blob.
 pub(super) enum Found {
-    /// It is a file.
+    /// It is on disk.
     Ready(Path),
-    /// It is on its way.
+    /// It is being downloaded.
     Joined(Arc<Download>),
-    /// It is to be fetched, by the caller; if there is a file already, only if that is not what it
-    /// should be.
+    /// The caller has to download it; if a file is given, only if that does not match its digest.
     New(Arc<Download>, Option<OldFile>),
 }
 
@@ -54,8 +53,8 @@ impl Table {
         Self { limit, total: 0, clock: 0, sequence: 0, entries: HashMap::new() }
     }
 
-    /// Takes over the files of an earlier process, oldest first, and returns those that have to
-    /// go: the oldest if there are too many, and copies.
+    /// Takes over the files of an earlier process, oldest first, and returns those to remove:
+    /// duplicates, and the oldest if there are too many.
     pub(super) fn adopt(&mut self, files: Vec<OnDisk>) -> Vec<Path> {
         let mut surplus = vec![];
         for OnDisk { digest, path, size, sequence } in files {
@@ -75,7 +74,7 @@ impl Table {
         surplus
     }
 
-    /// Looks for `digest`. Of all who look while it is not there, one has to fetch it.
+    /// Looks `digest` up. Exactly one of those who look while it is missing gets to download it.
     pub(super) fn find(&mut self, digest: &Digest) -> Found {
         self.clock += 1;
         let old = match self.entries.get_mut(digest) {
@@ -92,12 +91,12 @@ impl Table {
         Found::New(download, old)
     }
 
-    /// Whether `digest` is there, or on its way.
+    /// Whether `digest` is present or on its way.
     pub(super) fn holds(&self, digest: &Digest) -> bool {
         self.entries.contains_key(digest)
     }
 
-    /// Forgets a file that turned out to be gone.
+    /// Forgets a file that turned out to be missing.
     pub(super) fn lose(&mut self, digest: &Digest, lost: &Path) {
         if let Some(Entry::Ready(kept)) = self.entries.get(digest)
             && kept.path == *lost
@@ -107,17 +106,17 @@ impl Table {
         }
     }
 
-    /// A file of an earlier process, which is being looked at, is not what it should be.
+    /// Forgets a file of an earlier process that failed verification.
     pub(super) fn reject(&mut self, (_, size): &OldFile) {
         self.total -= size;
     }
 
-    /// Whether a blob may be of this size.
+    /// Checks that a blob of this size fits.
     pub(super) fn admit(&self, size: u64) -> Result<(), Error> {
         if size > self.limit { Err(Error::Full { size, limit: self.limit }) } else { Ok(()) }
     }
 
-    /// Promises room for `size` more bytes, and returns the files that have to go for it.
+    /// Reserves `size` more bytes, and returns the files to remove for it.
     pub(super) fn reserve(&mut self, size: u64) -> Result<Vec<Path>, Error> {
         let full = Error::Full { size, limit: self.limit };
         let removable = self.entries.values().map(|entry| match entry {
@@ -142,7 +141,7 @@ impl Table {
         self.sequence
     }
 
-    /// The download of `digest`, for which `promised` bytes were promised, has become a file.
+    /// The download of `digest`, with `promised` bytes reserved, has become a file.
     pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: u64) {
         self.clock += 1;
         self.total = self.total - promised + size;
@@ -150,13 +149,13 @@ impl Table {
         self.entries.insert(digest.clone(), Entry::Ready(kept));
     }
 
-    /// The download of `digest` has failed, for which `promised` bytes were promised.
+    /// The download of `digest`, with `promised` bytes reserved, has failed.
     pub(super) fn fail(&mut self, digest: &Digest, promised: u64) {
         self.total -= promised;
         self.entries.remove(digest);
     }
 
-    /// How many files there are, and how many bytes with those that are promised.
+    /// The number of files, and the bytes on disk and reserved.
     pub(super) fn size(&self) -> (u64, u64) {
         let ready = |entry: &&Entry| !matches!(entry, Entry::Loading(_));
         (self.entries.values().filter(ready).count() as u64, self.total)

@@ -1,4 +1,4 @@
-//! A real registry (Debian's docker-registry) with images in it, ended with the value.
+//! A real registry (Debian's docker-registry) with images; it ends when it is dropped.
 
 use metal_image::Digest;
 use reqwest::{Client, Response, header::LOCATION};
@@ -29,7 +29,7 @@ pub(crate) struct TestRegistry {
 }
 
 impl TestRegistry {
-    /// Starts a registry without images.
+    /// Starts an empty registry.
     pub(crate) async fn start() -> Self {
         let binary = binary().await;
         let dir = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ impl TestRegistry {
             "http": {"addr": "127.0.0.1:0", "secret": "for tests"},
         });
         std::fs::write(&config, settings.to_string()).unwrap();
-        // Ended by the kernel even if the test is killed.
+        // The kernel ends it even if the test is killed.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", &binary, "serve"])
             .arg(&config)
@@ -57,7 +57,7 @@ impl TestRegistry {
         Self { address, http: client(), _child: child, _stderr: stderr, _dir: dir }
     }
 
-    /// Name of an image here.
+    /// The full name of an image here.
     pub(crate) fn image(&self, rest: &str) -> String {
         format!("{}/{rest}", self.address)
     }
@@ -141,9 +141,9 @@ impl TestRegistry {
     }
 }
 
-/// An HTTP client that never leaves this host in plain HTTP.
+/// An HTTP client that uses no proxy.
 pub(crate) fn client() -> Client {
-    // An error says that somebody else has installed it.
+    // An error means that it is installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder().no_proxy().timeout(START).build().unwrap()
 }
@@ -162,7 +162,7 @@ async fn binary() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The address that the registry says it listens on.
+/// The address that the registry logs at its start.
 async fn address(stderr: &mut BufReader<ChildStderr>) -> String {
     let mut line = String::new();
     loop {
