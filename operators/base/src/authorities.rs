@@ -1,35 +1,35 @@
-//! Certificate authorities from PEM.
+//! Reading certificate authorities from PEM.
 
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem},
 };
 
-/// What is done about a certificate that no verifier takes.
+/// What to do with a certificate that cannot be a trust anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// The others count: bundles of whole systems hold some.
+    /// Ignore it: the bundles of whole systems contain some.
     Skip,
-    /// It is an error: whoever names few certificates means each of them.
+    /// Report it: a file of a few certificates is meant in full.
     Refuse,
 }
 
-/// Certificates cannot be used.
+/// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthoritiesError {
-    /// It is not PEM.
+    /// The text is not PEM.
     #[error("not PEM")]
     Pem(#[source] pem::Error),
-    /// One of them is broken, or no authority's.
+    /// A certificate is invalid, or not of an authority.
     #[error("a certificate is no authority's")]
     Certificate(#[source] rustls::Error),
 }
 
-/// Adds the certificates of a PEM file, as [`rustls`] reads it, and says how many there were.
+/// Adds the certificates of a PEM file as [`rustls`] reads it, and returns how many there were.
 ///
 /// # Errors
 ///
-/// If one cannot be read, or used and is not to be skipped.
+/// If a certificate cannot be read, or is unusable and not to be skipped.
 pub fn add<'a>(
     roots: &mut RootCertStore,
     certificates: impl IntoIterator<Item = Result<CertificateDer<'a>, pem::Error>>,

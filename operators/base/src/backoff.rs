@@ -1,14 +1,14 @@
-//! Pauses that double with every failure in a row.
+//! Delays that double with each consecutive failure.
 
 use crate::jitter::{number, upper_half};
 use std::time::Duration;
 
-/// The pause after so many failures before: `first`, doubled for each, and at most `longest`.
+/// The delay after this many earlier failures: `first`, doubled for each, and at most `longest`.
 pub fn doubled(first: Duration, failures: u32, longest: Duration) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(failures)).min(longest)
 }
 
-/// Pauses that double, for who counts failures for nothing else.
+/// A back-off that counts the failures itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -17,24 +17,24 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Begins with `first`; no pause is longer than `longest`, unless the first one is.
+    /// Starts with `first`. No delay exceeds `longest`, unless `first` does.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest: longest.max(first), failures: 0 }
     }
 
-    /// Forgets the failures.
+    /// Resets the count after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Counts a failure, and says how long to wait.
+    /// Counts a failure, and returns the delay before the next attempt.
     pub fn failed(&mut self) -> Duration {
         let pause = doubled(self.first, self.failures, self.longest);
         self.failures = self.failures.saturating_add(1);
         pause
     }
 
-    /// Counts a failure, and says how long to wait: as [`Self::failed`], or up to half of that less.
+    /// Like [`Self::failed`], shortened at random by up to half.
     pub fn pause(&mut self) -> Duration {
         upper_half(self.failed(), number())
     }

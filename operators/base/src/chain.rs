@@ -1,8 +1,9 @@
 use std::{error::Error, fmt};
 
-/// Displays an error and its sources in one line, and skips what a wrapper already says.
+/// Displays an error and its sources in one line, skipping a source that the error before already
+/// quotes.
 ///
-/// Our errors leave their source out of their own text; those of libraries put it in.
+/// Our own errors do not include their source's text; those of libraries often do.
 #[derive(Clone, Copy)]
 pub struct Chain<'a>(pub &'a dyn Error);
 

@@ -1,17 +1,17 @@
-//! Durations as the flag package of Go takes them.
+//! Durations in the format of Go's `flag` package.
 
 use std::time::Duration;
 
-/// Not a Go duration.
+/// The text is not a Go duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a duration; give one like 30m, 1h30m or 500ms")]
 pub struct NotADuration;
 
-/// Parses a Go duration that is not negative: `30m`, `1h30m`, `1.5s`, `500ms`, `0`.
+/// Parses a non-negative Go duration: `30m`, `1h30m`, `1.5s`, `500ms`, `0`.
 ///
 /// # Errors
 ///
-/// If it is none, or longer than 584 years.
+/// If it is anything else, or longer than 584 years.
 pub fn parse(text: &str) -> Result<Duration, NotADuration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {
@@ -44,7 +44,7 @@ fn nanoseconds(unit: &str) -> Option<u64> {
     })
 }
 
-/// `number` times `unit` nanoseconds.
+/// `number` (decimal, may have a fraction) times `unit` nanoseconds.
 fn part(number: &str, unit: u64) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -55,7 +55,7 @@ fn part(number: &str, unit: u64) -> Option<Duration> {
         digits => digits.parse::<u64>().ok(),
     };
     let whole = parse(whole)?.checked_mul(unit)?;
-    // More digits than these say nothing about nanoseconds.
+    // Further digits are below a nanosecond.
     let fraction = fraction.get(..fraction.len().min(9))?;
     let scale = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
     let fraction = u128::from(parse(fraction)?) * u128::from(unit) / u128::from(scale);

@@ -1,29 +1,29 @@
-//! Chance, so that many who wait for the same thing do not act at once. Nothing secret depends on it.
+//! Randomness to spread simultaneous actions in time. Nothing secret depends on it.
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash, Hasher as _, RandomState},
     time::Duration,
 };
 
-/// Random enough to spread a rack.
+/// Fine enough to spread a rack.
 const STEPS: u32 = 1024;
 
-/// A number that differs from call to call and from machine to machine.
+/// A number that differs between calls and between machines.
 ///
-/// It never waits: a machine without a source of randomness may have none for minutes after its
-/// start, and the standard library's keys do not insist on it.
+/// It never blocks: a machine may have no entropy for minutes after its start, and the keys of the
+/// standard library's hash maps do not insist on it.
 pub fn number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A number that is the same for the same seed, in every process.
+/// A number derived from a seed, the same in every process.
 pub fn number_of(seed: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     seed.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A time between these two, both included, by a `number` of any size.
+/// Maps `number`, of any size, to a time between these two, inclusive.
 pub fn between(least: Duration, most: Duration, number: u64) -> Duration {
     let step = u32::try_from(number % u64::from(STEPS)).unwrap_or_default();
     let width = most.saturating_sub(least);
@@ -31,18 +31,18 @@ pub fn between(least: Duration, most: Duration, number: u64) -> Duration {
     least + share.unwrap_or_else(|| width / (STEPS - 1) * step)
 }
 
-/// A time between half of `most` and all of it, by a `number` of any size.
+/// Maps `number`, of any size, to a time between half of `most` and all of it.
 pub fn upper_half(most: Duration, number: u64) -> Duration {
     between(most / 2, most, number)
 }
 
-/// `period`, longer or shorter by up to a `part`-th of it.
+/// `period`, plus or minus up to a `part`-th of it, at random.
 pub fn within(period: Duration, part: u32) -> Duration {
     let width = period / part.max(1);
     between(period.saturating_sub(width), period.saturating_add(width), number())
 }
 
-/// `period`, up to a tenth longer or shorter.
+/// `period`, plus or minus up to a tenth of it, at random.
 pub fn jittered(period: Duration) -> Duration {
     within(period, 10)
 }

@@ -1,5 +1,5 @@
-//! What every binary needs and no domain owns. It is in the agent, which travels in every discovery
-//! image, so that it is small and knows neither Kubernetes nor tokio.
+//! What all binaries need and no domain owns. The agent, which is part of every discovery image,
+//! uses it, too; so it stays small and knows neither Kubernetes nor tokio.
 
 #[cfg(feature = "tls")]
 pub mod authorities;

@@ -1,5 +1,4 @@
-//! How long it takes to read what a firmware sends and to write what it is told: `cargo bench -p
-//! metal-wire`.
+//! Time to read a firmware's request and to write the reply: `cargo bench -p metal-wire`.
 
 use metal_wire::v4::{MessageType, Packet, code};
 use std::{
@@ -7,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long each is repeated.
+/// Duration of each measurement.
 const TIME: Duration = Duration::from_secs(2);
 
 fn main() {
@@ -27,7 +26,7 @@ fn measure(name: &str, work: impl Fn()) {
     println!("{name}: {:?}", since.elapsed() / times);
 }
 
-/// As OVMF asks by PXE.
+/// A PXE request as OVMF sends it.
 fn question() -> Packet {
     let mut packet = Packet { xid: 7, ..Packet::default() };
     packet.chaddr[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
@@ -42,7 +41,7 @@ fn question() -> Packet {
     packet
 }
 
-/// As netboot answers.
+/// A reply as netboot sends it.
 fn answer() -> Packet {
     let mut packet = Packet { op: 2, yiaddr: [10, 0, 0, 9].into(), ..question() };
     packet.file = b"snponly.efi".to_vec();

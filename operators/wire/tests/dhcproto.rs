@@ -1,4 +1,4 @@
-//! Why DHCPv6 takes no more from dhcproto than it does (`metal_wire::v6`). Each test shows what the
+//! Why we do not use more of dhcproto for DHCPv6 (`metal_wire::v6`). Each test shows what the
 //! library does; one that fails is good news.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -20,7 +20,7 @@ fn option(code: u16, value: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes()[..], &len.to_be_bytes(), value].concat()
 }
 
-/// A message of these options.
+/// A message with these options.
 fn message(options: &[Vec<u8>]) -> Vec<u8> {
     [&[1, 0, 0, 7][..], &options.concat()].concat()
 }
@@ -34,7 +34,7 @@ fn codes(bytes: &[u8]) -> Vec<u16> {
         .collect()
 }
 
-/// A datagram can have 8,000 of them, and each is a call of several functions.
+/// A datagram has room for 8,000 of them, and each is a nested call of several functions.
 #[test]
 fn options_are_opened_as_deep_as_the_sender_likes() {
     const DEPTH: usize = 100;
@@ -48,7 +48,7 @@ fn options_are_opened_as_deep_as_the_sender_likes() {
     assert_eq!(depth, DEPTH);
 }
 
-/// Where overflows are not checked, the length is 4 GiB or more, and the rest of the message is lost.
+/// Without overflow checks, the length becomes 4 GiB or more, and the rest of the message is lost.
 #[test]
 fn a_class_without_an_enterprise_makes_a_length_below_zero() {
     let class = message(&[option(16, &[]), option(ELAPSED, &[0, 1])]);
@@ -93,7 +93,7 @@ fn lengths_of_classes_are_numbers_of_strings() {
     assert_eq!(user.to_vec().unwrap()[2..4], [0, 1], "and not 12");
 }
 
-/// RFC 9915, section 10, has none of that.
+/// RFC 9915, section 10, forbids it.
 #[test]
 fn domains_are_compressed() {
     let domains = ["a.example.org", "b.example.org"].map(|name| name.parse::<Name>().unwrap());

@@ -1,10 +1,10 @@
-//! Options of a packet, in their order, as bytes.
+//! Options of a packet, as bytes, in order.
 
 use std::net::Ipv4Addr;
 
 /// Codes of the options that we read or write (IANA "BOOTP Vendor Extensions and DHCP Options").
 pub mod code {
-    /// Filler, without a length.
+    /// Padding, without a length.
     pub const PAD: u8 = 0;
     /// Subnet mask.
     pub const SUBNET_MASK: u8 = 1;
@@ -24,7 +24,7 @@ pub mod code {
     pub const NTP: u8 = 42;
     /// Vendor-specific information; for PXE clients, PXE sub-options.
     pub const VENDOR_SPECIFIC: u8 = 43;
-    /// The address that the client asks for.
+    /// The address that the client requests.
     pub const REQUESTED_ADDRESS: u8 = 50;
     /// Lease time, in seconds.
     pub const LEASE_TIME: u8 = 51;
@@ -34,11 +34,11 @@ pub mod code {
     pub const MESSAGE_TYPE: u8 = 53;
     /// Server identifier.
     pub const SERVER_ID: u8 = 54;
-    /// Codes that the client wants.
+    /// Codes that the client requests.
     pub const PARAMETERS: u8 = 55;
-    /// Text for people.
+    /// A message for people.
     pub const MESSAGE: u8 = 56;
-    /// The largest datagram that the client takes.
+    /// The largest datagram that the client accepts.
     pub const MAX_SIZE: u8 = 57;
     /// T1, in seconds.
     pub const RENEWAL: u8 = 58;
@@ -72,7 +72,7 @@ pub mod code {
     pub const END: u8 = 255;
 }
 
-/// Options by code. Each code occurs once: pieces of a long option are joined (RFC 3396).
+/// Options by code. Each code occurs once: the pieces of a long option are joined (RFC 3396).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options(Vec<(u8, Vec<u8>)>);
 
@@ -82,22 +82,22 @@ impl Options {
         self.0.iter().find(|(other, _)| *other == code).map(|(_, value)| value.as_slice())
     }
 
-    /// The value of an option that is one address; `None` also if it has another length.
+    /// The value of an option if it is one address; `None` also if its length is wrong.
     pub fn address(&self, code: u8) -> Option<Ipv4Addr> {
         <[u8; 4]>::try_from(self.get(code)?).ok().map(Ipv4Addr::from)
     }
 
-    /// The value of an option that is one `u16`; `None` also if it has another length.
+    /// The value of an option if it is one `u16`; `None` also if its length is wrong.
     pub fn u16(&self, code: u8) -> Option<u16> {
         <[u8; 2]>::try_from(self.get(code)?).ok().map(u16::from_be_bytes)
     }
 
-    /// The value of an option that is one `u32`; `None` also if it has another length.
+    /// The value of an option if it is one `u32`; `None` also if its length is wrong.
     pub fn u32(&self, code: u8) -> Option<u32> {
         <[u8; 4]>::try_from(self.get(code)?).ok().map(u32::from_be_bytes)
     }
 
-    /// Sets an option, at the end if it was not there.
+    /// Sets an option, appending it if it is new.
     pub fn set(&mut self, code: u8, value: impl Into<Vec<u8>>) {
         match self.0.iter_mut().find(|(other, _)| *other == code) {
             Some((_, old)) => *old = value.into(),
@@ -105,7 +105,7 @@ impl Options {
         }
     }
 
-    /// Adds to the value of an option, as RFC 3396 does with one that occurs again.
+    /// Appends to the value of an option, as RFC 3396 demands for one that is repeated.
     pub(super) fn join(&mut self, code: u8, piece: &[u8]) {
         match self.0.iter_mut().find(|(other, _)| *other == code) {
             Some((_, value)) => value.extend_from_slice(piece),
@@ -119,13 +119,13 @@ impl Options {
     }
 }
 
-/// Bytes that an option takes in a packet: each piece of up to 255 has a header of two.
+/// The size of an option in a packet: each piece of up to 255 bytes has a header of two.
 pub fn encoded_len(value: &[u8]) -> usize {
     value.len() + 2 * value.len().div_ceil(usize::from(u8::MAX)).max(1)
 }
 
-/// Reads the sub-options of an encapsulating option (43, 82, 175) until `wanted`.
-/// Ends quietly where they are malformed.
+/// Finds a sub-option of an encapsulating option (43, 82, 175). Stops without an error where they
+/// are malformed.
 pub fn sub_option(mut data: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [code, len, rest @ ..] = data {
         let (value, rest) = rest.split_at_checked(usize::from(*len))?;

@@ -1,4 +1,4 @@
-//! A packet, and what of it dhcproto does not do.
+//! DHCPv4 packets, with what dhcproto lacks.
 
 use super::option::{Options, code};
 use dhcproto::{
@@ -51,21 +51,21 @@ pub struct Packet {
     pub hops: u8,
     pub xid: u32,
     pub secs: u16,
-    /// The broadcast bit of `flags`; the others must be zero.
+    /// The broadcast bit of `flags`; the other bits must be zero.
     pub broadcast: bool,
     pub ciaddr: Ipv4Addr,
     pub yiaddr: Ipv4Addr,
     pub siaddr: Ipv4Addr,
     pub giaddr: Ipv4Addr,
     pub chaddr: [u8; CHADDR_LEN],
-    /// Without its zeros. Empty if it carried options.
+    /// Without padding. Empty if the field carried options.
     pub sname: Vec<u8>,
-    /// Without its zeros. Empty if it carried options.
+    /// Without padding. Empty if the field carried options.
     pub file: Vec<u8>,
     pub options: Options,
 }
 
-/// The bytes are not a DHCP packet.
+/// Why bytes are not a DHCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum Malformed {
     /// It ends within the fixed fields.
@@ -80,7 +80,7 @@ pub enum Malformed {
 }
 
 impl Default for Packet {
-    /// A request of an Ethernet host, all zeros.
+    /// An empty request of an Ethernet host.
     fn default() -> Self {
         Self {
             op: BOOT_REQUEST,
@@ -103,11 +103,11 @@ impl Default for Packet {
 }
 
 impl Packet {
-    /// Reads a packet.
+    /// Parses a packet.
     ///
     /// # Errors
     ///
-    /// If its fixed fields are broken. What is malformed among the options is left out.
+    /// If the fixed fields are invalid. Malformed options are left out.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let message = borrowed::Message::new(bytes).map_err(|_| Malformed::TooShort)?;
         if bytes.get(HEADER_LEN - COOKIE.len()..HEADER_LEN) != Some(&COOKIE[..]) {
@@ -132,7 +132,7 @@ impl Packet {
         };
         packet.chaddr[..message.chaddr().len()].copy_from_slice(message.chaddr());
         packet.read_options(message.opts());
-        // Only the first field says which others carry options, so nothing can go round in circles.
+        // Only the options field says which others carry options, so this cannot loop.
         let overload = packet.options.get(code::OVERLOAD).and_then(|v| v.first()).copied();
         let overload = overload.unwrap_or_default();
         match overload & 1 {
@@ -150,7 +150,7 @@ impl Packet {
         options.for_each(|option| self.options.join(option.code().into(), option.data()));
     }
 
-    /// The packet as bytes. `sname` and `file` are cut to their fields.
+    /// Encodes the packet. `sname` and `file` are truncated to their fields.
     #[expect(clippy::missing_panics_doc, reason = "every value fits where it is written")]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(2 * MIN_LEN);
@@ -171,7 +171,7 @@ impl Packet {
         let sname: [u8; SNAME.end - SNAME.start] = field(&self.sname);
         let file: [u8; FILE.end - FILE.start] = field(&self.file);
         message.set_sname(&sname).set_fname(&file);
-        // Without options, which it would sort and take for what they are not.
+        // Without options: dhcproto would sort and reinterpret them.
         message.encode(to)?;
         for (code, value) in self.options.iter() {
             match value {
@@ -183,7 +183,7 @@ impl Packet {
     }
 }
 
-/// A text in its field, cut to it, and filled up here: dhcproto does that octet by octet.
+/// Text for a fixed field, truncated or padded. dhcproto pads octet by octet.
 fn field<const N: usize>(text: &[u8]) -> [u8; N] {
     let mut field = [0; N];
     let text = &text[..text.len().min(N)];

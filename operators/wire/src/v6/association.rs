@@ -12,22 +12,22 @@ use std::net::Ipv6Addr;
 /// The value of an association of addresses or of prefixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Association {
-    /// What its client calls it.
+    /// The client's identifier for it.
     pub id: [u8; 4],
-    /// When to ask its server for more time, in seconds.
+    /// When to ask its own server to extend it, in seconds.
     pub t1: u32,
-    /// When to ask any server for more time, in seconds.
+    /// When to ask any server to extend it, in seconds.
     pub t2: u32,
-    /// Its addresses or prefixes, and how it fared.
+    /// Its addresses or prefixes, and its status.
     pub options: Options,
 }
 
 impl Association {
-    /// Reads the value of an option.
+    /// Parses the value of an option.
     ///
     /// # Errors
     ///
-    /// If it is too short, or its options do not fill it.
+    /// If it is too short, or its options do not fill it exactly.
     pub fn parse(value: &[u8]) -> Result<Self, Malformed> {
         let mut from = Decoder::new(value);
         let id = octets(&mut from)?;
@@ -35,7 +35,7 @@ impl Association {
         Ok(Self { id, t1, t2, options: Options::read(&mut from)? })
     }
 
-    /// Its addresses; an error for each that is malformed.
+    /// Its addresses; an error for each malformed one.
     pub fn addresses(&self) -> impl Iterator<Item = Result<Ipv6Addr, Malformed>> {
         self.options.all(code::IA_ADDRESS).map(|value| {
             let mut from = Decoder::new(value);
@@ -46,8 +46,8 @@ impl Association {
         })
     }
 
-    /// Adds an address at the end: new connections may begin for the `preferred` time, and it may be
-    /// used for the `valid` one, in seconds.
+    /// Appends an address, which new connections may use for the `preferred` and all connections
+    /// for the `valid` lifetime, in seconds.
     pub fn push(&mut self, address: Ipv6Addr, preferred: u32, valid: u32) {
         self.options.add(&DhcpOption::IAAddr(IAAddr {
             addr: address,

@@ -30,7 +30,7 @@ pub use association::Association;
 pub use option::{Options, code};
 pub use packet::{Malformed, Packet, Relay};
 
-/// Values of options that dhcproto writes right, for [`Options::add`].
+/// Values of options that dhcproto encodes correctly, for [`Options::add`].
 pub mod value {
     pub use dhcproto::v6::{Architecture, DhcpOption, IAAddr, ORO, OptionCode, Status, StatusCode};
 }

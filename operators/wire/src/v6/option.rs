@@ -1,4 +1,4 @@
-//! Options of a message, in their order, as bytes.
+//! Options of a message, as bytes, in order.
 
 use super::{Malformed, value::DhcpOption};
 use dhcproto::{Decoder, Encodable, Encoder, error::EncodeError};
@@ -14,15 +14,15 @@ pub mod code {
     pub const IA_NA: u16 = 3;
     /// An address in an identity association.
     pub const IA_ADDRESS: u16 = 5;
-    /// Codes that the client wants.
+    /// Codes that the client requests.
     pub const OPTION_REQUEST: u16 = 6;
     /// How long the client has been asking, in hundredths of a second.
     pub const ELAPSED: u16 = 8;
-    /// What a relay carries.
+    /// The message that a relay carries.
     pub const RELAY_MESSAGE: u16 = 9;
-    /// How a message fared.
+    /// Status of a request.
     pub const STATUS: u16 = 13;
-    /// The client wants an address without a REQUEST.
+    /// The client accepts an address without a REQUEST.
     pub const RAPID_COMMIT: u16 = 14;
     /// User class.
     pub const USER_CLASS: u16 = 15;
@@ -40,7 +40,7 @@ pub mod code {
     pub const REFRESH_TIME: u16 = 32;
     /// The relay's name for the client (RFC 4649); echoed.
     pub const REMOTE_ID: u16 = 37;
-    /// Options that a relay wants back (RFC 4994).
+    /// Options that the relay wants echoed (RFC 4994).
     pub const ECHO_REQUEST: u16 = 43;
     /// NTP servers (RFC 5908).
     pub const NTP: u16 = 56;
@@ -56,9 +56,9 @@ pub mod code {
     pub const LINK_LAYER: u16 = 79;
     /// The longest pause between two Information-requests, in seconds.
     pub const MAX_RETRANSMISSION: u16 = 83;
-    /// The relay wants its answer at the port that it sent from (RFC 8357); echoed.
+    /// The relay wants the reply at the port it sent from (RFC 8357); echoed.
     pub const RELAY_PORT: u16 = 135;
-    /// Where a switch finds what to configure itself with: of SONiC, by private use.
+    /// Where a SONiC switch finds its provisioning script (private use).
     pub const ZTP: u16 = 239;
 }
 
@@ -67,11 +67,11 @@ pub mod code {
 pub struct Options(Vec<(u16, Vec<u8>)>);
 
 impl Options {
-    /// Reads options up to the end of `data`.
+    /// Parses options up to the end of `data`.
     ///
     /// # Errors
     ///
-    /// If the last one does not end there. Values are not looked at.
+    /// If the last one does not end there. Values are not checked.
     pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
         Self::read(&mut Decoder::new(data))
     }
@@ -84,22 +84,22 @@ impl Options {
         Ok(options)
     }
 
-    /// The value of an option, the first one of its code.
+    /// The value of the first option with this code.
     pub fn get(&self, code: u16) -> Option<&[u8]> {
         self.all(code).next()
     }
 
-    /// The values of all options of a code.
+    /// The values of all options with this code.
     pub fn all(&self, code: u16) -> impl Iterator<Item = &[u8]> {
         self.0.iter().filter(move |(other, _)| *other == code).map(|(_, value)| value.as_slice())
     }
 
-    /// Adds an option at the end.
+    /// Appends an option.
     pub fn push(&mut self, code: u16, value: impl Into<Vec<u8>>) {
         self.0.push((code, value.into()));
     }
 
-    /// Adds an option at the end, as dhcproto writes it; nothing, if that is no option.
+    /// Appends an option as dhcproto encodes it, or nothing if it cannot.
     pub fn add(&mut self, option: &DhcpOption) {
         let mut bytes = Vec::new();
         let written = option.encode(&mut Encoder::new(&mut bytes));
@@ -107,17 +107,17 @@ impl Options {
         self.0.extend(written.unwrap_or_default().0);
     }
 
-    /// Removes the options of a code.
+    /// Removes all options with this code.
     pub fn remove(&mut self, code: u16) {
         self.0.retain(|(other, _)| *other != code);
     }
 
-    /// How many there are.
+    /// The number of options.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no options.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -127,7 +127,7 @@ impl Options {
     }
 }
 
-/// So many octets as they are.
+/// The next `N` octets.
 pub(super) fn octets<const N: usize>(from: &mut Decoder<'_>) -> Result<[u8; N], Malformed> {
     from.read().map_err(|_| Malformed::TooShort)
 }
@@ -143,7 +143,7 @@ pub(super) fn next<'a>(from: &mut Decoder<'a>) -> Result<Option<(u16, &'a [u8])>
     Ok(Some((code, value)))
 }
 
-/// Writes an option, unless it is longer than an option can be.
+/// Writes an option, unless it is too long for one.
 pub(super) fn put(to: &mut Encoder<'_>, code: u16, value: &[u8]) -> Result<(), EncodeError> {
     let Ok(len) = u16::try_from(value.len()) else { return Ok(()) };
     to.write_u16(code)?;

@@ -17,11 +17,11 @@ const MAX_RELAYS: usize = 8;
 /// A message of a client or a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
-    /// The relays that it goes through, the one next to the client last.
+    /// The relays on its way, ending with the one next to the client.
     pub relays: Vec<Relay>,
-    /// The type; of those that we know, a [`MessageType`].
+    /// The type: a [`MessageType`], if it is known.
     pub kind: u8,
-    /// Transaction.
+    /// Transaction ID.
     pub xid: [u8; 3],
     /// Options.
     pub options: Options,
@@ -36,35 +36,35 @@ pub struct Relay {
     pub hops: u8,
     /// `link-address`: the link of the client, or unspecified.
     pub link: Ipv6Addr,
-    /// `peer-address`: who sent to the relay.
+    /// `peer-address`: who the relay received it from.
     pub peer: Ipv6Addr,
     /// Options, without the message.
     pub options: Options,
 }
 
-/// The bytes are not a DHCPv6 packet.
+/// Why bytes are not a DHCPv6 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum Malformed {
-    /// It ends within the fixed fields.
+    /// They end within the fixed fields.
     #[error("packet is too short")]
     TooShort,
-    /// An option ends behind its message.
+    /// An option exceeds its message.
     #[error("option {0} is truncated")]
     Truncated(u16),
-    /// A relay carries nothing.
+    /// A relay message is empty.
     #[error("relayed message is missing")]
     NoMessage,
-    /// It came through more relays than are allowed.
+    /// There are more relays than are allowed.
     #[error("more than 8 relays")]
     TooManyRelays,
 }
 
 impl Packet {
-    /// Reads a packet.
+    /// Parses a packet.
     ///
     /// # Errors
     ///
-    /// If its structure is broken. Values of options are not looked at.
+    /// If its structure is invalid. Values of options are not checked.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut relays = Vec::new();
         let mut from = Decoder::new(bytes);
@@ -83,12 +83,12 @@ impl Packet {
         }
     }
 
-    /// The type, if we know it.
+    /// The type, if it is known.
     pub fn kind(&self) -> Option<MessageType> {
         MessageType::from_repr(self.kind)
     }
 
-    /// The packet as bytes. Options that are longer than an option can be are left out.
+    /// Encodes the packet. Options that are too long for one are left out.
     pub fn encode(&self) -> Vec<u8> {
         let message = written(|to| self.write(to));
         self.relays
@@ -105,7 +105,7 @@ impl Packet {
 }
 
 impl Relay {
-    /// The envelope, and what is in it.
+    /// Reads an envelope; returns its content, too.
     fn read<'a>(is_reply: bool, from: &mut Decoder<'a>) -> Result<(Self, &'a [u8]), Malformed> {
         let [hops] = octets(from)?;
         let [link, peer] = [octets::<16>(from)?, octets::<16>(from)?].map(Ipv6Addr::from);

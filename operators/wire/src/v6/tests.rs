@@ -47,7 +47,7 @@ fn relays_are_counted_before_they_are_opened() {
     let of = |relays| Packet { relays: vec![relay(); relays], ..packet() }.encode();
     assert!(Packet::parse(&of(8)).is_ok());
     assert_eq!(Packet::parse(&of(9)), Err(Malformed::TooManyRelays));
-    // As many as a datagram can hold.
+    // As many as fit into a datagram.
     assert_eq!(Packet::parse(&of(1_700)), Err(Malformed::TooManyRelays));
 }
 
