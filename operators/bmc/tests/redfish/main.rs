@@ -9,6 +9,8 @@ mod budget;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod fault;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod forms;

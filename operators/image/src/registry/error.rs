@@ -2,6 +2,7 @@ use crate::{
     digest::Digest,
     reference::{Name, Registry, Version},
 };
+use reqwest::StatusCode;
 use std::sync::Arc;
 
 /// Why a registry request failed.
@@ -94,6 +95,23 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn of_status(name: &Name, status: StatusCode) -> Self {
+        let registry = name.registry().clone();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Self::LoginNeeded { registry, name: name.clone() }
+            }
+            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { registry },
+            status => Self::Status { registry, status: status.as_u16() },
+        }
+    }
+
+    pub(super) fn unreachable(registry: &Registry, error: reqwest::Error) -> Self {
+        // The address may carry a signature that stands for a login.
+        let source = Arc::new(error.without_url());
+        Self::Unreachable { registry: registry.clone(), source }
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

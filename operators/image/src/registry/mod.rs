@@ -21,6 +21,7 @@
 //! referrers) nobody here needs. A login will be an argument of what asks for a token (`token`), and
 //! goes where these rules let it.
 
+mod body;
 pub(crate) mod challenge;
 mod error;
 mod pace;
@@ -38,8 +39,9 @@ use crate::{
     digest::{Algorithm, Digest, Hasher},
     reference::{Name, Registry, Version},
 };
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, TryStreamExt, stream::BoxStream};
+use body::{incoming, read};
+use bytes::Bytes;
+use futures::{TryStreamExt, stream::BoxStream};
 use reach::{Reach, Screen as _};
 use reqwest::{
     Client, Response, StatusCode,
@@ -49,7 +51,7 @@ use rest::Rests;
 use sizes::Sizes;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use token::Token;
@@ -345,51 +347,6 @@ impl Registries {
             tokens.insert(name.clone(), token);
         }
     }
-}
-
-impl Error {
-    fn of_status(name: &Name, status: StatusCode) -> Self {
-        let registry = name.registry().clone();
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Self::LoginNeeded { registry, name: name.clone() }
-            }
-            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { registry },
-            status => Self::Status { registry, status: status.as_u16() },
-        }
-    }
-
-    fn unreachable(registry: &Registry, error: reqwest::Error) -> Self {
-        // The address may carry a signature that stands for a login.
-        let source = Arc::new(error.without_url());
-        Self::Unreachable { registry: registry.clone(), source }
-    }
-}
-
-/// A body that broke off.
-struct Broken(reqwest::Error);
-
-impl Broken {
-    fn of(self, registry: &Registry) -> Error {
-        Error::unreachable(registry, self.0)
-    }
-}
-
-fn incoming(response: Response) -> impl Stream<Item = Result<Bytes, Broken>> {
-    response.bytes_stream().map_err(Broken)
-}
-
-/// The whole body, or nothing if it is longer than `limit`.
-async fn read(response: Response, limit: usize) -> Result<Option<Bytes>, Broken> {
-    let mut body = BytesMut::new();
-    let mut pieces = std::pin::pin!(incoming(response));
-    while let Some(piece) = pieces.try_next().await? {
-        if body.len() + piece.len() > limit {
-            return Ok(None);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Some(body.freeze()))
 }
 
 /// Digest of a manifest, which must be the one that was asked for if one was.

@@ -67,7 +67,7 @@ impl Registries {
                 return Err(no_token());
             }
             let response = self.checked(name, response, no_token)?;
-            let body = super::read(response, LIMIT).await.map_err(|e| e.of(registry))?;
+            let body = super::body::read(response, LIMIT).await.map_err(|e| e.of(registry))?;
             let body = body.ok_or_else(|| refused("answer is too long".to_owned()))?;
             parse(&body).ok_or_else(|| refused("answer has no token".to_owned()))
         };

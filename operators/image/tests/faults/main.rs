@@ -1,26 +1,17 @@
 //! Against a registry that misbehaves.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+mod fake;
+
+use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use fake::{Answer, Fake, ok, status};
+use futures::{StreamExt, TryStreamExt};
 use metal_image::{
-    AllowList, Digest, Name, Reference, Registries, Resolver, Store, Version, manifest, registry,
+    AllowList, Digest, Reference, Registries, Resolver, Store, Version, manifest, registry,
     registry::Config, resolve, respond, store,
 };
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -79,7 +70,7 @@ async fn refusals_are_told_apart() {
     ];
     for (answer, expected, transient) in cases {
         let fake = Fake::start(vec![answer]).await;
-        fake.state.received.notify_one();
+        fake.break_now();
         let refused = registries().manifest(&fake.name, &Version::Tag("1".into())).await;
         let error = refused.unwrap_err();
         assert!(expected(&error), "{error:?}");
@@ -316,134 +307,4 @@ fn registries() -> Arc<Registries> {
 
 async fn store(dir: &std::path::Path, limit: u64) -> Store {
     Store::open_dir(dir, limit, registries(), CancellationToken::new()).await.unwrap()
-}
-
-/// A response of the fake registry.
-enum Answer {
-    Status(StatusCode),
-    /// Asks to retry after a second.
-    Busy(u16),
-    Body(Bytes),
-    /// 401 with this challenge, in which HERE is the fake's address.
-    Challenge(&'static str),
-    /// These bytes of the given total; the connection breaks once the test says they have arrived.
-    Broken(Vec<u8>, usize),
-    /// The requested range of these bytes.
-    Partial(Vec<u8>),
-    Chunked(Vec<u8>),
-    Silence,
-}
-
-fn ok(body: impl Into<Bytes>) -> Answer {
-    Answer::Body(body.into())
-}
-
-fn status(code: u16) -> Answer {
-    Answer::Status(StatusCode::from_u16(code).unwrap())
-}
-
-/// A registry that gives its responses in order, whatever the request.
-struct Fake {
-    name: Name,
-    state: Arc<Script>,
-    serving: JoinHandle<()>,
-}
-
-struct Script {
-    address: String,
-    answers: Mutex<VecDeque<Answer>>,
-    requests: Mutex<Vec<(String, HeaderMap)>>,
-    received: Notify,
-}
-
-impl Fake {
-    async fn start(answers: Vec<Answer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(Script {
-            address: address.clone(),
-            answers: Mutex::new(answers.into()),
-            requests: Mutex::default(),
-            received: Notify::new(),
-        });
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { name: format!("{address}/os").parse().unwrap(), state, serving }
-    }
-
-    fn resolver(&self) -> Resolver {
-        let allowed = AllowList::new([self.state.address.as_str()]).unwrap();
-        Resolver::new(registries(), allowed)
-    }
-
-    /// Breaks a broken response once `store` has received this many bytes.
-    async fn break_after(&self, store: &Store, bytes: u64) {
-        let received = async {
-            while store.stats().bytes < bytes {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(LIMIT, received).await.unwrap();
-        self.state.received.notify_one();
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.state.requests.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
-    }
-
-    fn authorizations(&self) -> Vec<Option<String>> {
-        self.headers(&header::AUTHORIZATION)
-    }
-
-    fn ranges(&self) -> Vec<Option<String>> {
-        self.headers(&header::RANGE)
-    }
-
-    fn headers(&self, name: &header::HeaderName) -> Vec<Option<String>> {
-        let requests = self.state.requests.lock().unwrap();
-        let value = |headers: &HeaderMap| Some(headers.get(name)?.to_str().unwrap().to_owned());
-        requests.iter().map(|(_, headers)| value(headers)).collect()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
-    let (path, headers) = (request.uri().to_string(), request.headers().clone());
-    script.requests.lock().unwrap().push((path, headers.clone()));
-    let next = script.answers.lock().unwrap().pop_front();
-    match next.expect("a request too many") {
-        Answer::Status(status) => status.into_response(),
-        Answer::Busy(code) => {
-            let status = StatusCode::from_u16(code).unwrap();
-            (status, [(header::RETRY_AFTER, "1")]).into_response()
-        }
-        Answer::Body(body) => body.into_response(),
-        Answer::Challenge(challenge) => {
-            let challenge = challenge.replace("HERE", &script.address);
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
-        }
-        Answer::Broken(bytes, size) => {
-            let pieces = stream::iter([Ok(Bytes::from(bytes))]);
-            let breaks = stream::once(async move {
-                script.received.notified().await;
-                Err(io::Error::other("broken"))
-            });
-            let body = Body::from_stream(pieces.chain(breaks));
-            ([(header::CONTENT_LENGTH, size.to_string())], body).into_response()
-        }
-        Answer::Partial(content) => {
-            let range = headers[header::RANGE].to_str().unwrap();
-            let start: usize = range["bytes=".len()..range.len() - 1].parse().unwrap();
-            (StatusCode::PARTIAL_CONTENT, content[start..].to_vec()).into_response()
-        }
-        Answer::Chunked(content) => {
-            Body::from_stream(stream::iter([Ok::<_, io::Error>(content)])).into_response()
-        }
-        Answer::Silence => std::future::pending().await,
-    }
 }
