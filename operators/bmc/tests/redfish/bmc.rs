@@ -3,7 +3,7 @@
 pub(crate) use crate::fault::Fault;
 
 use crate::{
-    documents::documents,
+    documents::{documents, merge},
     fault::{error, fail, half},
 };
 use axum::{
@@ -387,17 +387,6 @@ impl Inner {
             }
         }
         StatusCode::NO_CONTENT.into_response()
-    }
-}
-
-fn merge(document: &mut Value, change: &Value) {
-    match change {
-        Value::Object(change) => {
-            for (name, value) in change {
-                merge(&mut document[name], value);
-            }
-        }
-        value => document.clone_from(value),
     }
 }
 

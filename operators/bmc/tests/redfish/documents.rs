@@ -97,3 +97,15 @@ fn drive(name: &str) -> Value {
         "Status": {"State": "Enabled"},
     })
 }
+
+/// Changes a document as a PATCH does.
+pub(crate) fn merge(document: &mut Value, change: &Value) {
+    match change {
+        Value::Object(change) => {
+            for (name, value) in change {
+                merge(&mut document[name], value);
+            }
+        }
+        value => document.clone_from(value),
+    }
+}
