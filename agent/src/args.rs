@@ -1,5 +1,5 @@
-//! Flags, in the peer's spelling: Go's flag package takes one dash or two, and durations such as
-//! `1m30s`.
+//! Flags, spelled as ironcore's metalprobe has them: Go's flag package takes one dash or two, and
+//! durations such as `1m30s`.
 
 mod duration;
 
@@ -64,7 +64,7 @@ impl Args {
     }
 }
 
-/// A value that no message of the parser may repeat, so it is checked after the parser.
+/// A value that the parser's messages must not quote, so it is checked after parsing.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -91,7 +91,7 @@ pub enum Encoder {
     Json,
 }
 
-/// The arguments with Go's single dash turned into two.
+/// The arguments, with Go's single dash turned into two.
 pub fn two_dashes(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     arguments.map(|argument| match argument.to_str().and_then(|text| text.strip_prefix('-')) {
         Some(flag) if flag.len() > 1 && flag.starts_with(|c: char| c.is_ascii_alphabetic()) => {

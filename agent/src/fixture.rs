@@ -16,7 +16,7 @@ pub(crate) const QEMU: &str = include_str!("../tests/machines/qemu-7.2-q35.tree"
 /// A Firecracker microVM: no SMBIOS at all.
 pub(crate) const FIRECRACKER: &str = include_str!("../tests/machines/firecracker.tree");
 
-/// A captured tree, unpacked.
+/// An unpacked tree.
 pub(crate) struct Tree(TempDir);
 
 impl Tree {
@@ -56,7 +56,7 @@ impl Tree {
         Root::new(self.0.path())
     }
 
-    /// The machine with a kernel that knows `eth0` and `eth1`.
+    /// This machine, with a kernel that knows `eth0` and `eth1`.
     pub(crate) fn machine(&self) -> Machine {
         Machine::new(self.root(), Box::new(Scripted))
     }
@@ -68,7 +68,7 @@ impl Tree {
     }
 }
 
-/// A kernel that always says the same.
+/// A kernel that always gives the same answers.
 #[derive(Debug)]
 struct Scripted;
 

@@ -1,4 +1,4 @@
-//! What the kernel tells by calls and not by files.
+//! What the kernel reports through system calls rather than files.
 
 use crate::netlink::{self, LinkFacts, NetlinkError};
 use nix::{errno::Errno, ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
@@ -12,7 +12,7 @@ pub(crate) type Addresses = BTreeMap<String, Vec<IpAddr>>;
 #[error("interface addresses cannot be listed")]
 pub struct NoAddresses(#[source] Errno);
 
-/// The running kernel, or what stands for it beside a captured tree.
+/// The running kernel, or a substitute beside a captured tree.
 pub trait Kernel: Debug + Send + Sync {
     /// Addresses of every interface, IPv4 before IPv6.
     fn addresses(&self) -> Result<Addresses, NoAddresses>;

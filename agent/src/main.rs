@@ -24,7 +24,7 @@ use tokio::{
 };
 use tracing::Level;
 
-/// A collector that hangs in the kernel does not keep the process.
+/// Collectors that hang in the kernel do not keep the process alive longer than this.
 const LAST: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {

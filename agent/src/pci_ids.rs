@@ -1,7 +1,7 @@
 //! Names of PCI vendors, devices and classes, from the database of the PCI ID project.
 //!
-//! The machine's own copy is taken where there is one, because it is newer; otherwise the copy
-//! that is built in: without subsystems, compressed (`agent/data/README.md`).
+//! The machine's own copy is preferred, because it is newer; otherwise the built-in one is used:
+//! compressed, without subsystems (`agent/data/README.md`).
 
 use crate::root::Root;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
@@ -9,10 +9,10 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 const EMBEDDED: &[u8] = include_bytes!("../data/pci.ids.gz");
 /// Length of the gzip header that `gzip -n` writes.
 const HEADER: usize = 10;
-/// CRC and length behind the compressed stream.
+/// CRC and length after the compressed stream.
 const TRAILER: usize = 8;
 const LIMIT: usize = 4 << 20;
-/// Where Debian's `pci.ids` and Fedora's `hwdata` put it.
+/// Where Debian's `pci.ids` and Fedora's `hwdata` install it.
 const INSTALLED: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
 
 /// The database as text, sorted by vendor.
@@ -20,19 +20,19 @@ const INSTALLED: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.
 pub struct PciIds(String);
 
 impl PciIds {
-    /// The machine's database, or else the built-in one.
+    /// Loads the machine's database, or the built-in one.
     pub fn load(root: &Root) -> Self {
         let installed = INSTALLED.iter().find_map(|path| root.word(path));
         Self(installed.unwrap_or_else(embedded))
     }
 
-    /// Names of a vendor and of its device, as far as they are known.
+    /// The names of a vendor and its device, if known.
     pub fn names(&self, vendor: u16, device: u16) -> (Option<&str>, Option<&str>) {
         self.look_up(&format!("{vendor:04x}  "), &format!("{device:04x}  "))
     }
 
-    /// Name of a class code (class, subclass, programming interface): its subclass, or else its
-    /// class.
+    /// The name of a class code (class, subclass, programming interface): that of its subclass if
+    /// known, else of its class.
     pub fn class(&self, code: u32) -> Option<&str> {
         let [_, class, subclass, _] = code.to_be_bytes();
         let (class, subclass) =
@@ -40,8 +40,8 @@ impl PciIds {
         subclass.or(class)
     }
 
-    /// The name behind `outer`, and behind `inner` among the lines that belong to it: they are
-    /// indented once, and what belongs to them twice.
+    /// The name of `outer`, and that of `inner` within its entry. Entries are indented once, their
+    /// own sub-entries twice.
     fn look_up(&self, outer: &str, inner: &str) -> (Option<&str>, Option<&str>) {
         let Some(section) = self.section(outer) else { return (None, None) };
         let mut lines = section.lines();

@@ -7,10 +7,10 @@ use std::{
     str::FromStr,
 };
 
-/// Nothing that a collector reads is larger: `/proc/cpuinfo` of 1,024 threads has 1.5 MiB.
+/// No file that a collector reads is larger: `/proc/cpuinfo` of 1,024 threads has 1.5 MiB.
 const LIMIT: u64 = 8 << 20;
 
-/// The root of the tree. Every path given to it is absolute and taken below it.
+/// The root of the tree. All paths passed to it are absolute, and resolved below it.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);
 

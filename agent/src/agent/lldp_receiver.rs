@@ -1,4 +1,4 @@
-//! The agent's side of LLDP: the listener if there is one, and what it heard.
+//! The agent's side of LLDP: the listener, if there is one, and what it has heard.
 
 use super::Lldp;
 use crate::{
@@ -28,7 +28,8 @@ pub(super) struct LldpReceiver {
 }
 
 impl LldpReceiver {
-    /// Opens the listener; without it there are no neighbors, and a failure that says why.
+    /// Opens the listener. If that fails, there are no neighbors, and a failure in the report says
+    /// why.
     pub(super) fn open(lldp: Lldp) -> Self {
         let (listener, failure) = match (lldp, Listener::open()) {
             (Lldp::Ignore, _) => (None, None),
@@ -45,7 +46,7 @@ impl LldpReceiver {
         }
     }
 
-    /// Waits for an announcement; `true` if it says something new. Cancel safe.
+    /// Waits for an announcement; returns `true` if it has something new. Cancel safe.
     pub(super) async fn receive(&mut self) -> bool {
         let Some(listener) = &self.listener else { return future::pending().await };
         match listener.next().await {
@@ -58,7 +59,7 @@ impl LldpReceiver {
         }
     }
 
-    /// Makes adapters that are up by now pass frames to the group address of LLDP on.
+    /// Makes adapters that have come up pass on frames to the LLDP group address.
     pub(super) fn enable_multicast(&mut self, root: &Root) {
         if self.listener.is_none() {
             return;
@@ -78,7 +79,7 @@ impl LldpReceiver {
         }
     }
 
-    /// Who is there now, in the report's form.
+    /// The present neighbors, as they are reported.
     pub(super) fn neighbors(&self) -> Vec<inventory::Lldp> {
         let present = self.neighbors.present(std::time::Instant::now());
         let lldp = |(name, said): (_, Vec<_>)| inventory::Lldp {
@@ -89,7 +90,7 @@ impl LldpReceiver {
         present.into_iter().map(lldp).collect()
     }
 
-    /// Why neighbors may be missing.
+    /// Reasons why neighbors may be missing.
     pub(super) fn failures(&self) -> Vec<Failure> {
         let mut notes = Notes::default();
         self.failure.iter().for_each(|failure| notes.note(failure.clone()));

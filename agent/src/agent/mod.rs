@@ -24,29 +24,29 @@ use tokio::time::{Instant, sleep_until};
 /// How often an unchanged report is repeated.
 pub const REPEAT: Duration = Duration::from_secs(30);
 
-/// No pause is longer, unless the first one is.
+/// Longest delay between attempts, unless the first one is longer.
 pub(crate) const LONGEST: Duration = Duration::from_mins(1);
-/// How often addresses are looked at: new ones are reported soon.
+/// How often to check addresses, so that new ones are reported soon.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The agent of one machine.
 #[derive(Debug)]
 pub struct Agent {
-    /// System UUID under which the machine is registered, as it was given.
+    /// System UUID under which the machine is registered, as given.
     pub server_uuid: String,
-    /// What is looked at.
+    /// The machine to report on.
     pub machine: Arc<Machine>,
     /// Where reports go.
     pub client: Client,
-    /// Pauses between failed reports.
+    /// Back-off after failed reports.
     pub backoff: Backoff,
     /// How often an unchanged report is repeated.
     pub repeat: Duration,
-    /// How soon after the last report a new neighbor is reported.
+    /// Minimum time between a report and the next one for a new neighbor.
     pub lldp_interval: Duration,
-    /// How long after the start a new neighbor is worth a report of its own.
+    /// How long after the start a new neighbor causes a report of its own.
     pub lldp_duration: Duration,
-    /// Whether LLDP is listened to.
+    /// Whether to listen to LLDP.
     pub lldp: Lldp,
 }
 
@@ -59,10 +59,10 @@ pub enum Lldp {
     Ignore,
 }
 
-/// The flags do not make an agent.
+/// Why an agent cannot be made from these flags.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The registry's URL is none.
+    /// The registry's URL is invalid.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
     /// The registry cannot be trusted.
@@ -71,7 +71,7 @@ pub enum Unusable {
 }
 
 impl Agent {
-    /// The agent that these flags describe.
+    /// The agent for these flags.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Agent {
         })
     }
 
-    /// Reports for ever. Cancel safe.
+    /// Reports forever. Cancel safe.
     pub async fn run(mut self) -> Infallible {
         let (mut receiver, mut known) = (LldpReceiver::open(self.lldp), Vec::new());
         let until = Instant::now() + self.lldp_duration;
@@ -113,7 +113,7 @@ impl Agent {
                         due = due.min(soon);
                     }
                 }
-                // A machine gets its addresses one after the other.
+                // Interfaces get their addresses one by one.
                 _ = look.tick() => if self.addresses() != addresses {
                     due = due.min(receiver.reported + LOOK);
                 }
@@ -121,7 +121,7 @@ impl Agent {
         }
     }
 
-    /// Collects and posts one report; returns how long to wait for the next.
+    /// Collects and posts one report; returns the delay before the next one.
     async fn round(&mut self, receiver: &mut LldpReceiver, known: &mut Vec<Failure>) -> Duration {
         receiver.enable_multicast(&self.machine.root);
         let report = self.report(receiver).await;
@@ -159,7 +159,7 @@ impl Agent {
     }
 }
 
-/// A collector that fails fails in every round; the log says so once.
+/// Logs a failure once, although a failing collector fails in every round.
 fn log_failures(failures: &[Failure], known: &mut Vec<Failure>) {
     for failure in failures.iter().filter(|failure| !known.contains(failure)) {
         let Failure { collector, message, .. } = failure;

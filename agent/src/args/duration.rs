@@ -1,14 +1,14 @@
-//! Go's text form of durations.
+//! Durations in Go's format.
 
 use metal_base::duration;
 use std::time::Duration;
 
-/// Parses `300ms`, `1.5h`, `1m30s`; a bare `0` is allowed, a minus is not.
+/// Parses `300ms`, `1.5h`, `1m30s`, or a bare `0`; negative durations are refused.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
     duration::parse(text).map_err(|_| "must be a duration such as 500ms, 30s or 1m30s")
 }
 
-/// Parses a duration that must not be zero.
+/// Parses a duration greater than zero.
 pub(super) fn positive(text: &str) -> Result<Duration, &'static str> {
     parse(text).and_then(|duration| {
         if duration.is_zero() { Err("must be longer than zero") } else { Ok(duration) }

@@ -1,7 +1,7 @@
-//! The consoles of the machine, for the person who stands before it.
+//! The machine's consoles, for a person in front of it.
 //!
-//! A kernel may have several: a serial line and a screen. Its own `/dev/console` is only one of
-//! them, and not always the one that somebody looks at, so every line goes to all of them.
+//! A kernel may have several, such as a serial line and a screen. `/dev/console` is only one of
+//! them, and not always the one being watched, so every line goes to all of them.
 
 use crate::root::Root;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
@@ -15,20 +15,20 @@ use std::{
 use tracing_subscriber::fmt::{MakeWriter, format::Writer, time::FormatTime};
 
 const ACTIVE: &str = "/sys/class/tty/console/active";
-/// Warnings and worse: what the kernel says beyond them buries what we say.
+/// Warnings and worse: more of the kernel's messages would bury ours.
 const KERNEL_LEVEL: &str = "4\n";
 
-/// All of them. Lines that a console does not take at once are lost to it.
+/// All consoles. Output that a console does not take at once is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Consoles(Arc<Mutex<Vec<File>>>);
 
 impl Consoles {
-    /// Opens them, and makes the kernel quieter.
+    /// Opens the consoles, and reduces the kernel's own output.
     pub(super) fn open() -> Self {
         fs::write("/proc/sys/kernel/printk", KERNEL_LEVEL).ok();
         let files = names(&Root::new("/")).into_iter().filter_map(|name| {
             let mut options = OpenOptions::new();
-            // A serial line without a reader must not stop us, and must not become our terminal.
+            // A serial line that nobody reads must not block us, nor become our terminal.
             options.write(true).custom_flags(O_NONBLOCK | O_NOCTTY);
             options.open(format!("/dev/{name}")).ok()
         });
@@ -45,7 +45,7 @@ fn names(root: &Root) -> Vec<String> {
 impl Write for Consoles {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         for file in &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            // One console that fails does not silence the others.
+            // A console that fails does not silence the others.
             file.write_all(line).ok();
         }
         Ok(line.len())

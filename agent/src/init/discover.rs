@@ -1,4 +1,4 @@
-//! From an address to reports: asks the boot service what to report where, and does it.
+//! From having an address to reporting: asks the boot service what to report where, and does it.
 
 use super::{
     ignition::{self, AgentConfig, AgentConfigError},
@@ -17,18 +17,18 @@ use metal_base::{Backoff, Chain};
 use std::{convert::Infallible, net::IpAddr, path::Path, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
-/// No pause is longer, unless the first one is.
+/// Longest delay between attempts, unless the first one is longer.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Deadline of one question to the boot service, and the longest answer.
+/// Deadline of a request to the boot service, and the longest response.
 const DEADLINE: Duration = Duration::from_secs(10);
 const LONGEST: usize = 1 << 20;
-/// First pause before a question is repeated.
+/// First delay before a request is repeated.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How often an address is looked for.
+/// How often to check for an address.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Why there is nothing to report to, in words for a person.
+/// Why there is nowhere to report to, in words for a person.
 #[derive(Debug, thiserror::Error)]
 enum DiscoveryError {
     #[error(transparent)]
@@ -55,7 +55,7 @@ enum DiscoveryError {
     Agent(#[from] Unusable),
 }
 
-/// Reports for ever. `boot_url` is what a DHCP server said, where it was asked.
+/// Reports forever. `boot_url` is what a DHCP server sent, if one was asked.
 pub(super) async fn report(
     root: &Root,
     boot_url: &watch::Receiver<Option<String>>,
@@ -86,7 +86,7 @@ async fn wait_for_address() {
     }
 }
 
-/// Whether a port has an address that others can answer to.
+/// Whether an interface has a routable address.
 fn has_address() -> bool {
     let addresses = Running.addresses().unwrap_or_default();
     addresses.values().flatten().any(|ip| match ip {

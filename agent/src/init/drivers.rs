@@ -1,7 +1,7 @@
-//! Drivers: the kernel names its devices, and the image carries modules that know them.
+//! Loads drivers: the kernel names its devices, and the image has the modules for them.
 //!
-//! `modules.alias` says which module is for which device, `modules.dep` what it needs. The image's
-//! builder puts dependencies in order, soft ones included, so that nothing is resolved here.
+//! `modules.alias` says which module drives which device, `modules.dep` what it depends on. The
+//! builder of the image has sorted dependencies, including soft ones, so nothing is resolved here.
 
 mod alias;
 
@@ -19,12 +19,12 @@ use std::{
 
 const DEVICES: &str = "/sys/devices";
 const MODULES: &str = "/lib/modules";
-/// No device is deeper, however many bridges it is behind.
+/// Devices are not nested deeper, however many bridges are in between.
 const DEPTH: usize = 24;
-/// A driver finds devices that need drivers that find devices.
+/// Drivers reveal devices that need further drivers.
 const ROUNDS: usize = 8;
 
-/// A module that the kernel does not take.
+/// The kernel refused a module.
 #[derive(Debug, thiserror::Error)]
 #[error("driver {name} cannot be loaded")]
 pub(super) struct LoadError {
@@ -35,20 +35,20 @@ pub(super) struct LoadError {
 /// The modules of the image.
 #[derive(Debug, Default)]
 pub(super) struct Drivers {
-    /// Pattern and name, in the order of the file.
+    /// Pattern and module name, in the order of the file.
     aliases: Vec<(String, String)>,
-    /// Name to paths, in the order in which they are loaded.
+    /// Paths per module, in load order.
     paths: BTreeMap<String, Vec<String>>,
-    /// Names that every machine gets.
+    /// Modules for every machine.
     always: Vec<String>,
-    /// What was tried: a module that was refused once is refused again.
+    /// Paths already tried: a module that was refused once will be refused again.
     tried: BTreeSet<String>,
-    /// Names of devices that were looked at.
+    /// Devices already looked at.
     seen: BTreeSet<String>,
 }
 
 impl Drivers {
-    /// Reads what the image has for the kernel that runs.
+    /// Reads the image's modules for the running kernel.
     pub(super) fn read(root: &Root) -> Self {
         let release = root.word("/proc/sys/kernel/osrelease").unwrap_or_default();
         let file = |name: &str| format!("{MODULES}/{release}/{name}");
@@ -62,7 +62,7 @@ impl Drivers {
         }
     }
 
-    /// Loads what the devices need that are there now; returns the names of what was loaded.
+    /// Loads drivers for the devices present; returns the names of the modules loaded.
     pub(super) fn load(&mut self, root: &Root) -> (Vec<String>, Vec<LoadError>) {
         let (mut loaded, mut errors) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -80,7 +80,7 @@ impl Drivers {
         (loaded, errors)
     }
 
-    /// Paths of modules that are wanted and were not tried yet, in order.
+    /// Paths of modules that are needed and were not tried yet, in load order.
     fn wanted(&mut self, root: &Root) -> Vec<String> {
         let mut names = std::mem::take(&mut self.always);
         for device in devices(root) {
@@ -117,12 +117,12 @@ fn stem(path: &str) -> String {
     canonical(name.split('.').next().unwrap_or(name))
 }
 
-/// Modules are called by either sign.
+/// Module names treat `-` and `_` alike.
 fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// What the kernel calls its devices, once each.
+/// The kernel's names for its devices, without duplicates.
 fn devices(root: &Root) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![(DEVICES.to_owned(), 0)];
@@ -139,7 +139,7 @@ fn devices(root: &Root) -> BTreeSet<String> {
 fn insert(root: &Root, path: &str) -> io::Result<()> {
     let module = File::open(root.below(path))?;
     match finit_module(module, c"", ModuleInitFlags::empty()) {
-        // There already, or a driver whose device this machine does not have.
+        // Already loaded, or the machine does not have the device.
         Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
         Err(error) => Err(error.into()),
     }

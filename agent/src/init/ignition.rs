@@ -1,5 +1,5 @@
-//! What the boot service wants of this machine: the agent's flags, in the unit of an Ignition
-//! configuration that starts it elsewhere.
+//! What the boot service wants from this machine: the agent's flags, taken from the unit that
+//! starts it in the Ignition configuration.
 
 use serde_json::Value;
 
@@ -12,24 +12,24 @@ pub(super) struct AgentConfig {
     pub(super) server_uuid: String,
 }
 
-/// The document is of no use here. No text repeats it: it may hold secrets.
+/// Why a document is of no use here. The messages do not quote it: it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AgentConfigError {
-    /// Not JSON, or something else in JSON.
+    /// Not JSON, or not Ignition.
     #[error("the boot service sent something that is no Ignition configuration")]
     NotIgnition,
-    /// Nothing in it starts the agent.
+    /// No unit starts the agent.
     #[error(
         "the configuration of this machine starts no metalprobe; \
          is it claimed, and should it boot another image?"
     )]
     NoAgent,
-    /// The agent would not know what to do.
+    /// A flag that the agent needs is missing.
     #[error("the configuration of this machine starts metalprobe without {0}")]
     NoFlag(&'static str),
 }
 
-/// Finds the orders in an Ignition configuration.
+/// Finds the agent's flags in an Ignition configuration.
 pub(super) fn read(document: &[u8]) -> Result<AgentConfig, AgentConfigError> {
     let document: Value =
         serde_json::from_slice(document).map_err(|_| AgentConfigError::NotIgnition)?;
@@ -43,7 +43,7 @@ pub(super) fn read(document: &[u8]) -> Result<AgentConfig, AgentConfigError> {
     Ok(AgentConfig { registry_url: value("--registry-url")?, server_uuid: value("--server-uuid")? })
 }
 
-/// A unit and its drop-ins, of which the later ones count.
+/// A unit and its drop-ins; later ones take precedence.
 fn texts(unit: &Value) -> impl Iterator<Item = &str> {
     let dropins = unit["dropins"].as_array().map(Vec::as_slice).unwrap_or_default();
     dropins.iter().rev().chain([unit]).filter_map(|part| part["contents"].as_str())

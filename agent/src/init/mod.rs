@@ -30,18 +30,18 @@ use std::{
 };
 use tokio::{runtime::Builder, sync::watch};
 
-/// How long an error stays on the screen before the machine restarts.
+/// How long an error stays on screen before the machine restarts.
 const READING: Duration = Duration::from_mins(1);
 
-/// Whether this process is to be the first: the kernel calls it `/init`, and a person may ask for
-/// it by `--init`.
+/// Whether this is to be the first process: the kernel calls it `/init`, and a person may pass
+/// `--init`.
 pub fn is_wanted(mut arguments: impl Iterator<Item = OsString>) -> bool {
     let name = arguments.next();
     let called = name.is_some_and(|name| Path::new(&name).file_name() == Some("init".as_ref()));
     called || arguments.any(|argument| argument == "--init")
 }
 
-/// Runs until the machine is switched off; returns only if that cannot be done.
+/// Runs until the machine is switched off; returns only if that fails.
 pub fn run() -> ExitCode {
     let failures = mounts::base();
     let consoles = Consoles::open();
@@ -55,12 +55,12 @@ pub fn run() -> ExitCode {
     for failure in &failures {
         tracing::warn!("{}", Chain(failure));
     }
-    // Ctrl-Alt-Del is ours to tell about.
+    // We want to be told of Ctrl-Alt-Del.
     nix::sys::reboot::set_cad_enabled(false).ok();
     let end = panic::catch_unwind(live).unwrap_or_else(|_| Err(io::Error::other("it broke off")));
     let end = end.unwrap_or_else(|error| {
         tracing::error!(error = %Chain(&error), "metalprobe cannot go on; this machine restarts");
-        // No runtime that could be asked is left.
+        // There is no runtime left to wait in.
         std::thread::park_timeout(READING);
         End::Reboot
     });

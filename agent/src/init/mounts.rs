@@ -1,4 +1,4 @@
-//! The file systems that the kernel offers, where programs expect them.
+//! Mounts the kernel's file systems where programs expect them.
 
 use nix::{
     errno::Errno,
@@ -14,10 +14,10 @@ const BASE: [(&str, &str); 5] = [
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),
 ];
-/// Variables of UEFI firmware; its driver comes later, and a machine with BIOS has none.
+/// Variables of UEFI firmware. Their driver is loaded later, and a machine with BIOS has none.
 const VARIABLES: (&str, &str) = ("efivarfs", "/sys/firmware/efi/efivars");
 
-/// A file system that is missing.
+/// A file system could not be mounted.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind} cannot be mounted on {place}")]
 pub(super) struct MountError {
@@ -31,7 +31,7 @@ pub(super) fn base() -> Vec<MountError> {
     BASE.into_iter().filter_map(|(kind, place)| attach(kind, place).err()).collect()
 }
 
-/// Mounts the variables of the firmware, where it has any.
+/// Mounts the firmware's variables, if it has any.
 pub(super) fn variables() -> Result<(), MountError> {
     let (kind, place) = VARIABLES;
     if fs::exists(place).unwrap_or(false) { attach(kind, place) } else { Ok(()) }
@@ -41,7 +41,7 @@ fn attach(kind: &'static str, place: &'static str) -> Result<(), MountError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let result = fs::create_dir_all(place).and_then(|()| {
         match mount(Some(kind), place, Some(kind), flags, None::<&str>) {
-            // Somebody was faster.
+            // Already mounted.
             Ok(()) | Err(Errno::EBUSY) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! Every network port: drivers for it, the switch, a carrier, an address.
+//! Every network port: its driver, its link, its carrier, its address.
 
 use super::{
     dhcp::{self, BootUrlRequest, Firmware, Link},
@@ -21,22 +21,22 @@ use tokio::{
 
 const LINKS: &str = "/sys/class/net";
 const ETHERNET: u16 = 1;
-/// How often ports and carriers are looked at, in the beginning and later.
+/// How often to check ports and carriers, at first and later.
 const SOON: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_secs(2);
 const BEGINNING: Duration = Duration::from_secs(20);
-/// How often new devices are looked for.
+/// How often to look for new devices.
 const DEVICES: Duration = Duration::from_secs(2);
-/// How long a machine may be without a carrier before it is logged, and how often again.
+/// How long a machine may be without a carrier before that is logged, and how often it is repeated.
 const PATIENCE: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_mins(1);
 
-/// Keeps every port in use for ever. The URL of what the machine was to boot goes to `boot_url`,
-/// where nothing else tells it.
+/// Keeps all ports in use, forever. If nothing else tells what to boot, the URL that a DHCP server
+/// sends goes to `boot_url`.
 pub(super) async fn keep(root: Root, boot_url: watch::Sender<Option<String>>) -> Infallible {
     let began = Instant::now();
     let mut drivers = load(Drivers::read(&root), root.clone()).await;
-    // That of the firmware's variables is among them.
+    // The driver for the firmware's variables may be among them.
     let firmware = origin::needs_dhcp(&root).then(|| Firmware { uuid: origin::wire_uuid(&root) });
     let mut ports = Ports::new(root, BootUrlRequest { firmware, boot_url });
     let mut look_for_devices = began + DEVICES;
@@ -55,13 +55,13 @@ pub(super) async fn keep(root: Root, boot_url: watch::Sender<Option<String>>) ->
     }
 }
 
-/// Loads drivers off the runtime: some of them wait for their devices.
+/// Loads drivers off the runtime, because some wait for their devices.
 async fn load(mut drivers: Drivers, root: Root) -> Drivers {
     let task = spawn_blocking(move || {
         let (loaded, errors) = drivers.load(&root);
         if !loaded.is_empty() {
             tracing::info!(drivers = loaded.join(" "), "drivers loaded");
-            // One of them is that of the firmware's variables.
+            // The driver for the firmware's variables may be among them.
             if let Err(error) = mounts::variables() {
                 tracing::warn!(error = %Chain(&error), "firmware settings stay unknown");
             }
@@ -71,7 +71,7 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
         }
         drivers
     });
-    // A driver that takes the task down with it leaves those that are loaded.
+    // If a driver crashes the task, those already loaded stay.
     task.await.unwrap_or_default()
 }
 
@@ -79,9 +79,9 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
 struct Ports {
     root: Root,
     boot_request: BootUrlRequest,
-    /// Ports that were switched on.
+    /// Ports that were set up.
     on: BTreeSet<String>,
-    /// Those with a carrier, and who looks after their address.
+    /// Ports with a carrier, and the tasks that keep their addresses.
     tended: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<Infallible>,
 }
@@ -132,7 +132,7 @@ impl Ports {
         }
     }
 
-    /// Tells a person why nothing goes on.
+    /// Tells a person why there is no progress.
     fn complain(&self) {
         if self.on.is_empty() {
             tracing::warn!(
@@ -150,13 +150,13 @@ impl Ports {
     }
 }
 
-/// Gives a port an address, and asks both kinds of servers what the machine boots.
+/// Gets an address for a port, and asks DHCPv4 and DHCPv6 servers what the machine boots.
 async fn tend(link: Link, boot_request: BootUrlRequest) -> Infallible {
     let asked = dhcp6::ask(&link, &boot_request);
     tokio::join!(asked, dhcp::keep(link.clone(), boot_request.clone())).1
 }
 
-/// The port behind an interface; `None` for what is no Ethernet adapter.
+/// The port behind an interface; `None` unless it is an Ethernet adapter.
 fn port(root: &Root, name: &str) -> Option<Link> {
     let path = |file: &str| format!("{LINKS}/{name}/{file}");
     let is_ethernet = root.number(&path("type")) == Some(ETHERNET) && root.has(&path("device"));

@@ -28,19 +28,19 @@ const VARIABLES: &str = "/sys/firmware/efi/efivars";
 /// Of the variables of UEFI itself.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-/// What nobody told.
+/// What is missing to find the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OriginError {
-    /// No boot service.
+    /// Nothing names a boot service.
     #[error(
         "nothing tells where the boot service is: boot by iPXE, UEFI HTTP or virtual media from it, \
          or build the image with its address (bloomery.boot=URL)"
     )]
     NoService,
-    /// No UUID to ask for.
+    /// There is no UUID.
     #[error("the firmware has no system UUID in SMBIOS, and the command line names no URL")]
     NoUuid,
-    /// A URL that is none.
+    /// The URL is invalid.
     #[error("the URL of the boot service is not http://host:port/path or https://host:port/path")]
     Url,
 }
@@ -49,7 +49,7 @@ pub(super) enum OriginError {
 pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, OriginError> {
     let line = root.text(COMMAND_LINE).unwrap_or_default();
     let argument = |name: &str| {
-        // As with every argument of the kernel, the last one counts.
+        // As for all kernel arguments, the last one counts.
         let value = line.split_whitespace().rev().find_map(|word| word.strip_prefix(name));
         value.filter(|value| !value.is_empty()).map(str::to_owned)
     };
@@ -73,8 +73,8 @@ pub(super) fn uuid(root: &Root) -> Option<String> {
     root.word(UUID).map(|uuid| uuid.to_ascii_lowercase())
 }
 
-/// Whether only a DHCP server can tell where the boot service is, or with what token: a machine with
-/// UEFI, which nothing else told.
+/// Whether only a DHCP server can name the boot service or the token: on a machine with UEFI for
+/// which nothing else does.
 pub(super) fn needs_dhcp(root: &Root) -> bool {
     let line = root.text(COMMAND_LINE).unwrap_or_default();
     let names = |word: &str| word.strip_prefix(CONFIG).is_some_and(|value| !value.is_empty());
@@ -83,8 +83,8 @@ pub(super) fn needs_dhcp(root: &Root) -> bool {
     root.has(FIRMWARE) && !is_told && !is_linked()
 }
 
-/// The machine's UUID as SMBIOS has it: the first three fields are little-endian (SMBIOS 3.7,
-/// section 7.2.1).
+/// The machine's UUID as in SMBIOS: the first three fields are little-endian (SMBIOS 3.7, section
+/// 7.2.1).
 pub(super) fn wire_uuid(root: &Root) -> Option<[u8; 16]> {
     let text = uuid(root)?.replace('-', "");
     let digits = Some(text).filter(|text| text.len() == 32)?;
@@ -121,12 +121,12 @@ fn uri(option: &[u8]) -> Option<String> {
     None
 }
 
-/// The token in the URL of a UKI: behind `/t/`, in the letters of base64url.
+/// The token in the URL of a UKI: it follows `/t/`, in the base64url alphabet.
 fn token(url: &str) -> Option<&str> {
     let path = url.split_once("://")?.1.split_once('/')?.1;
     let mut segments = path.split('/').skip_while(|segment| *segment != "t").skip(1);
     let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    // It is at least as long as no name of an image is by chance.
+    // No image name is this long by chance.
     segments.next().filter(|token| token.len() >= 32 && token.chars().all(is_letter))
 }
 
@@ -179,7 +179,7 @@ mod tests {
         let machine = Machine::new("quiet", Some("u"), Some(URL));
         let found = find(&machine.root(), Some("http://other/a.efi")).unwrap();
         assert_eq!((found.address(), found.path()), (("10.77.0.1", 8083), "/ignition/u"));
-        // The firmware's own option for HTTP boot names no URL: the DHCP server gave it.
+        // The firmware's own option for HTTP boot has no URL: the DHCP server sends it.
         let machine = Machine::new("quiet", Some("u"), Some(""));
         assert!(needs_dhcp(&machine.root()));
         let found = find(&machine.root(), Some("https://[fd77::1]:8443/a.efi")).unwrap();
@@ -239,7 +239,7 @@ mod tests {
         for length in 0..whole.len() {
             uri(&whole[..length]);
         }
-        // A node of no length must not be read for ever.
+        // A node of length zero must not loop.
         uri(&[0, 0, 0, 0, 8, 0, 0, 0, 3, 1, 0, 0, 3, 1, 0, 0]);
     }
 

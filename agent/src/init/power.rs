@@ -1,4 +1,4 @@
-//! Ends of a discovery: the power button, and what asks the first process to end.
+//! What ends a discovery: the power button, and signals to the first process.
 
 use crate::root::Root;
 use nix::libc::O_NONBLOCK;
@@ -16,17 +16,17 @@ use tokio::{
 };
 
 const INPUTS: &str = "/dev/input";
-/// How often new keyboards and buttons are looked for.
+/// How often to look for new keyboards and buttons.
 const LOOK: Duration = Duration::from_secs(1);
 /// `struct input_event` of a 64-bit kernel: time, type, code, value.
 const EVENT: usize = 24;
 const KEY: u16 = 1;
 const POWER: u16 = 116;
 const PRESSED: i32 = 1;
-/// "The power fails" (`signal(7)`); it has no name in the runtime.
+/// "Power failure" (`signal(7)`), which the runtime has no name for.
 const POWER_FAILS: i32 = nix::libc::SIGPWR;
 
-/// What is to become of the machine.
+/// What happens to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// Off.
@@ -35,37 +35,37 @@ pub(super) enum End {
     Reboot,
 }
 
-/// Asks for a scan for new buttons.
+/// Requests a scan for new buttons.
 #[derive(Debug)]
 pub(super) struct ScanTrigger(mpsc::Sender<oneshot::Sender<()>>);
 
-/// The scans that are asked for.
+/// Receives the requests for scans.
 #[derive(Debug)]
 pub(super) struct ScanRequests(mpsc::Receiver<oneshot::Sender<()>>);
 
-/// Both ends.
+/// Both ends of the channel.
 pub(super) fn scan_channel() -> (ScanTrigger, ScanRequests) {
     let (ask, asked) = mpsc::channel(1);
     (ScanTrigger(ask), ScanRequests(asked))
 }
 
 impl ScanTrigger {
-    /// Returns once a press of every button that is there now will be noticed. A machine is
-    /// switched off within milliseconds of its report.
+    /// Returns once all buttons present are being watched. A machine is switched off within
+    /// milliseconds of its report.
     pub(super) async fn scan(&self) {
         let (seen, is_seen) = oneshot::channel();
-        // An error says that the end is there already.
+        // An error means that the end has come already.
         if self.0.send(seen).await.is_ok() {
             is_seen.await.ok();
         }
     }
 }
 
-/// Waits until somebody wants an end.
+/// Waits for a reason to end.
 pub(super) async fn wait(root: &Root, requests: ScanRequests) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut power_fails = signal(SignalKind::from_raw(POWER_FAILS))?;
-    // What Ctrl-Alt-Del becomes.
+    // How Ctrl-Alt-Del arrives.
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {
         () = button(root, requests) => {
@@ -83,14 +83,14 @@ async fn told(signal: &mut Signal) {
     tracing::info!("asked to end");
 }
 
-/// Waits until a power button is pressed: that of the case, or what a BMC makes of a graceful
+/// Waits for a press of a power button: a real one, or the one a BMC presses for a graceful
 /// shutdown.
 async fn button(root: &Root, ScanRequests(mut requests): ScanRequests) {
     let (mut known, mut inputs) = (BTreeSet::new(), JoinSet::new());
     let mut asked: Option<oneshot::Sender<()>> = None;
     loop {
         for name in root.names(INPUTS).unwrap_or_default() {
-            // What cannot be opened now may be there the next time.
+            // What cannot be opened now is tried again.
             if name.starts_with("event")
                 && !known.contains(&name)
                 && let Ok(input) = open(root, &name)
@@ -104,7 +104,7 @@ async fn button(root: &Root, ScanRequests(mut requests): ScanRequests) {
         tokio::select! {
             Some(Ok((name, press))) = inputs.join_next() => match press {
                 Ok(()) => return,
-                // The next that is plugged in gets the same name.
+                // The next device may get the same name.
                 Err(_) => drop(known.remove(&name)),
             },
             Some(seen) = requests.recv() => asked = Some(seen),
@@ -113,15 +113,15 @@ async fn button(root: &Root, ScanRequests(mut requests): ScanRequests) {
     }
 }
 
-/// The runtime has no type for input devices. It waits for any descriptor and reads from it in the
-/// same way, so the one for pipes carries it.
+/// The runtime has no type for input devices, but waits for and reads any descriptor alike, so its
+/// pipe type serves.
 fn open(root: &Root, name: &str) -> io::Result<Receiver> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(O_NONBLOCK);
     Receiver::from_file_unchecked(options.open(root.below(&format!("{INPUTS}/{name}")))?)
 }
 
-/// Waits until this input's power key is pressed; an input that goes away is an error.
+/// Waits for this input's power key; an input that disappears is an error.
 async fn pressed(mut input: Receiver) -> io::Result<()> {
     let mut events = [0; 64 * EVENT];
     loop {
@@ -133,7 +133,7 @@ async fn pressed(mut input: Receiver) -> io::Result<()> {
     }
 }
 
-/// Whether one of the events says that a power key is pressed.
+/// Whether one of the events is a press of a power key.
 fn is_power(events: &[u8]) -> bool {
     events.as_chunks::<EVENT>().0.iter().any(|event| {
         let [.., k0, k1, c0, c1, v0, v1, v2, v3] = *event;
@@ -142,7 +142,7 @@ fn is_power(events: &[u8]) -> bool {
     })
 }
 
-/// Switches the machine off or restarts it. Returns only if the kernel refuses.
+/// Powers the machine off or restarts it. Returns only if the kernel refuses.
 pub(super) fn enact(end: End) -> nix::Result<Infallible> {
     use nix::sys::reboot::{RebootMode, reboot};
     reboot(match end {
@@ -200,7 +200,7 @@ mod tests {
         let input = inputs.join("event0");
         mkfifo(&input, Mode::S_IRWXU).unwrap();
         trigger.scan().await;
-        // Nobody can open it like this unless somebody reads.
+        // Opening it like this fails unless somebody reads.
         let mut options = OpenOptions::new();
         let opened = options.write(true).custom_flags(O_NONBLOCK).open(input);
         opened.unwrap().write_all(&event(KEY, POWER, PRESSED)).unwrap();
@@ -231,7 +231,7 @@ mod tests {
                 trigger.scan().await;
                 match options.open(&input) {
                     Ok(opened) => break opened,
-                    // That the first is gone is not known yet.
+                    // It is not known yet that the first is gone.
                     Err(_) => tokio::task::yield_now().await,
                 }
             }

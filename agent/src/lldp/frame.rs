@@ -15,11 +15,11 @@ const CAPABILITIES: [&str; 11] = [
 /// What a neighbor announced on one of its ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
-    /// Its chassis: a MAC address in the colon form, an address, or a name.
+    /// Its chassis: a MAC address with colons, an IP address, or a name.
     pub chassis_id: String,
     /// Its port, in the same forms.
     pub port_id: String,
-    /// Seconds for which this holds; 0 takes it back.
+    /// Validity in seconds; 0 revokes it.
     pub ttl: u16,
     /// Description of the port.
     pub port_description: String,
@@ -35,25 +35,25 @@ pub struct Announcement {
     pub vlan_id: Option<u16>,
 }
 
-/// The frame is no announcement that may be used.
+/// Why a frame is not a usable announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Shorter than its headers or than a TLV says.
+    /// It is shorter than its headers or a TLV claim.
     #[error("lldp frame is cut off")]
     Truncated,
-    /// Another protocol.
+    /// It is of another protocol.
     #[error("frame is not lldp")]
     EtherType,
     /// Chassis, port and time to live must come first, in this order.
     #[error("lldp frame does not begin with chassis, port and time to live")]
     Order,
-    /// A mandatory TLV has an impossible length.
+    /// A mandatory TLV has an invalid length.
     #[error("lldp tlv {0} has a wrong length")]
     Length(u8),
 }
 
 impl Announcement {
-    /// Reads an Ethernet frame with or without a VLAN tag. Padding behind the end is ignored.
+    /// Parses an Ethernet frame with or without a VLAN tag. Padding after the end is ignored.
     pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
         let mut rest = frame.get(12..).ok_or(Malformed::Truncated)?;
         if rest.starts_with(&VLAN_TAG) {
@@ -93,7 +93,7 @@ impl Announcement {
         Some(())
     }
 
-    /// An optional TLV that cannot be read costs what it would have said, not the frame.
+    /// An optional TLV that cannot be parsed is skipped.
     fn take_optional(&mut self, kind: u8, value: &[u8]) {
         match kind {
             4 => self.port_description = text(value),
@@ -106,7 +106,7 @@ impl Announcement {
         }
     }
 
-    /// Port VLAN identifier (802.1Q, D.2.1) before VLAN name (D.2.3).
+    /// The port VLAN ID (802.1Q, D.2.1) takes precedence over VLAN names (D.2.3).
     fn take_organization(&mut self, value: &[u8]) {
         let Some(value) = value.strip_prefix(&IEEE_8021) else { return };
         let vlan = u16_at(value, 1).filter(|id| (1..=4094).contains(id));
@@ -118,7 +118,7 @@ impl Announcement {
     }
 }
 
-/// Takes the next TLV off: 7 bits of type, 9 of length. `None` at the end of the frame.
+/// Splits off the next TLV: 7 bits of type, 9 of length. `None` at the end of the frame.
 fn split<'a>(rest: &mut &'a [u8]) -> Result<Option<(u8, &'a [u8])>, Malformed> {
     if rest.is_empty() {
         return Ok(None);
@@ -174,7 +174,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
-/// Text as a neighbor wrote it, without control characters: it ends in logs and terminals.
+/// A neighbor's text without control characters, because it ends up in logs and terminals.
 fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

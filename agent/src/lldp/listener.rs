@@ -1,4 +1,4 @@
-//! Receives LLDP frames of every link on one packet socket.
+//! Receives LLDP frames of all links on one packet socket.
 
 use super::Announcement;
 use nix::{
@@ -16,23 +16,23 @@ use std::{
 use tokio::{io::Interest, net::UnixDatagram};
 
 const ETHERTYPE: u16 = 0x88cc;
-/// The largest frame that LLDP may have without jumbo frames, and more.
+/// More than an LLDP frame can have without jumbo frames.
 const FRAME: usize = 2048;
 
-/// The socket could not be made.
+/// The socket could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("lldp listener needs a packet socket (CAP_NET_RAW)")]
 pub struct ListenError(#[from] io::Error);
 
-/// The socket. The kernel keeps what comes in while nobody reads.
+/// The socket. The kernel queues frames until they are read.
 ///
-/// The runtime has no type for packet sockets. It waits for any descriptor in the same way, so the
-/// one for Unix datagrams carries it; nothing but waiting is asked of it.
+/// The runtime has no type for packet sockets, but waits for any descriptor alike, so its Unix
+/// datagram type serves, for waiting only.
 #[derive(Debug)]
 pub struct Listener(UnixDatagram);
 
 impl Listener {
-    /// Opens the socket; it hears every link from now on. Must be called within the runtime.
+    /// Opens the socket, which hears all links from then on. Must be called within the runtime.
     pub fn open() -> Result<Self, ListenError> {
         // The kernel takes the EtherType in network byte order.
         let protocol = Protocol::from(i32::from(ETHERTYPE.to_be()));
@@ -42,8 +42,8 @@ impl Listener {
         Ok(Self(UnixDatagram::from_std(carrier)?))
     }
 
-    /// The next announcement and the name of the link that it came in on. What is malformed is
-    /// skipped. Cancel safe.
+    /// The next announcement, and the name of the link it arrived on. Malformed frames are skipped.
+    /// Cancel safe.
     pub async fn next(&self) -> Result<(String, Announcement), ListenError> {
         let mut frame = [0; FRAME];
         loop {
@@ -57,7 +57,7 @@ impl Listener {
                         return Ok(heard);
                     }
                 }
-                // A link that goes down is told to every socket; this one goes on.
+                // Every socket is told when a link goes down; this one continues.
                 Err(error) if passes(&error) => {}
                 Err(error) => return Err(ListenError(error)),
             }

@@ -1,7 +1,7 @@
-//! LLDP: what the switches at the other ends of the cables say about themselves.
+//! LLDP: what the switches at the other ends of the cables announce.
 //!
-//! `frame` reads one announcement, `neighbors` remembers them for as long as they asked for, and
-//! `listener` receives them. There is no daemon: the agent only listens.
+//! `frame` parses an announcement, `neighbors` remembers it for its lifetime, and `listener`
+//! receives frames. There is no daemon: the agent only listens.
 
 mod frame;
 mod listener;

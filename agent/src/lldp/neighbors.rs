@@ -1,4 +1,4 @@
-//! Neighbors that are still there: each announcement holds for its time to live.
+//! Present neighbors: each announcement is valid for its time to live.
 
 use super::Announcement;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// More than any switch port announces; a flood of forged frames stops here.
+/// More than any switch port announces; bounds a flood of forged frames.
 const PER_INTERFACE: usize = 32;
 
 /// Interface, chassis and port: one neighbor.
@@ -19,7 +19,7 @@ pub struct Neighbors {
 }
 
 impl Neighbors {
-    /// Takes an announcement in; `true` if it says something new.
+    /// Records an announcement; returns `true` if it has something new.
     pub fn hear(&mut self, interface: &str, said: Announcement, now: Instant) -> bool {
         let before = self.heard.len();
         self.heard.retain(|_, (_, until)| *until > now);
@@ -43,7 +43,7 @@ impl Neighbors {
         }
     }
 
-    /// Who is there now, by interface and then chassis and port.
+    /// The present neighbors by interface, sorted by chassis and port.
     pub fn present(&self, now: Instant) -> BTreeMap<String, Vec<Announcement>> {
         let mut present: BTreeMap<String, Vec<Announcement>> = BTreeMap::new();
         for ((interface, ..), (said, _)) in self.heard.iter().filter(|(_, (_, until))| *until > now)

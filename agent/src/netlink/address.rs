@@ -34,18 +34,18 @@ pub(crate) struct Address {
     pub prefix: u8,
 }
 
-/// Gives a link an address; it may have it already.
+/// Adds an address to a link; succeeds if it is there already.
 pub(crate) fn add_address(address: Address) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.replace(NEW_ADDRESS, &address.message())
 }
 
-/// Takes an address from a link, with the routes that need it.
+/// Removes an address from a link, with the routes that depend on it.
 pub(crate) fn remove_address(address: Address) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(REMOVE_ADDRESS, &address.message()).map(drop)
 }
 
-/// Sends what is for other networks to `gateway`. Of several links the one with the lower index
-/// is preferred.
+/// Adds a default route via `gateway`. Of several links, the one with the lowest index is
+/// preferred.
 pub(crate) fn add_default_route(index: u32, gateway: Ipv4Addr) -> Result<(), NetlinkError> {
     let header = [INET, 0, 0, 0, MAIN_TABLE, FROM_DHCP, UNIVERSE, UNICAST, 0, 0, 0, 0];
     let route = [

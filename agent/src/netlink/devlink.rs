@@ -12,7 +12,7 @@ const DEVICE_NAME: u16 = 2;
 const RUNNING: u16 = 101;
 const VERSION_NAME: u16 = 103;
 const VERSION_VALUE: u16 = 104;
-/// The kernel's generic names for what a device runs, best first.
+/// The kernel's generic names for running firmware, best first.
 const NAMES: [&str; 4] = ["fw.version", "fw", "fw.mgmt", "fw.bundle_id"];
 
 pub(super) fn firmware(generic: &mut Generic, pci: &str) -> Result<Option<String>, NetlinkError> {

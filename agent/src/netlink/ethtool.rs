@@ -14,9 +14,9 @@ const BITS: u16 = 3;
 const BIT: u16 = 1;
 const BIT_NAME: u16 = 2;
 
-/// Bits of the mode set that name a kind of port.
+/// Bits of the mode set that denote a port type.
 const PORTS: [&str; 6] = ["TP", "AUI", "BNC", "MII", "FIBRE", "Backplane"];
-/// Bits of the mode set that are neither mode nor port.
+/// Bits of the mode set that are neither modes nor ports.
 const ABILITIES: [&str; 7] = ["Autoneg", "Pause", "Asym_Pause", "None", "RS", "BASER", "LLRS"];
 
 /// What an adapter supports, in the kernel's words.
@@ -34,7 +34,7 @@ pub(super) fn link_modes(generic: &mut Generic, name: &str) -> Result<LinkModes,
     Ok(answer.first().map(|attributes| parse(attributes)).unwrap_or_default())
 }
 
-/// Every bit that the answer lists is supported; those that are advertised are marked besides.
+/// All bits listed in the answer are supported; a separate mark tells those that are advertised.
 fn parse(attributes: &[u8]) -> LinkModes {
     let bits = find(attributes, OURS).and_then(|set| find(set, BITS)).unwrap_or_default();
     let listed = message::attributes(bits).filter(|(kind, _)| *kind == BIT);

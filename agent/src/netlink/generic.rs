@@ -1,4 +1,4 @@
-//! Generic netlink: families are found by name, then called by number.
+//! Generic netlink: families are looked up by name, then called by number.
 
 use super::{
     message,
@@ -20,7 +20,7 @@ impl Generic {
         Self(netlink)
     }
 
-    /// Calls a command of a family; returns the attributes of each answer.
+    /// Calls a command of a family; returns the attributes of each reply.
     pub(super) fn call(
         &mut self,
         family: &str,

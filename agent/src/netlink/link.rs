@@ -1,4 +1,4 @@
-//! Links by `rtnetlink(7)`: the permanent address, receiving every multicast, and the switch.
+//! Links by `rtnetlink(7)`: the permanent address, all-multicast mode, and switching a link on.
 
 use super::{
     ROUTE, message,
@@ -18,7 +18,7 @@ fn info(index: u32, flags: u32, change: u32) -> Vec<u8> {
     [[0; 4], index.to_ne_bytes(), flags.to_ne_bytes(), change.to_ne_bytes()].concat()
 }
 
-/// The address that is burnt in, where the driver tells (Linux 5.6 and later).
+/// The permanent address, if the driver reports it (Linux 5.6 and later).
 pub(super) fn permanent_address(
     netlink: &mut Netlink,
     index: u32,
@@ -31,17 +31,17 @@ pub(super) fn permanent_address(
     }))
 }
 
-/// Links that were told to receive every multicast; dropping it takes that back.
+/// Links set to receive all multicast; dropping this undoes it.
 ///
-/// A link passes LLDP's group address up only if somebody asked for it. Asking for the one
-/// address needs an unsafe call, so all of them are asked for.
+/// A link passes frames to LLDP's group address only if somebody subscribed. Subscribing to that
+/// address alone needs an unsafe call, so all are enabled.
 #[derive(Debug, Default)]
 pub(crate) struct AllMulticast {
     changed: BTreeSet<u32>,
 }
 
 impl AllMulticast {
-    /// Sees to it that a link receives every multicast, once.
+    /// Makes a link receive all multicast, unless it does already.
     pub(crate) fn enable(&mut self, index: u32) -> Result<(), NetlinkError> {
         if !self.changed.contains(&index) {
             set(index, ALL_MULTICAST)?;
@@ -65,7 +65,7 @@ fn set(index: u32, flags: u32) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, flags, ALL_MULTICAST)).map(drop)
 }
 
-/// Switches a link on; whether it has a carrier is seen some time later.
+/// Switches a link on. Its carrier appears some time later.
 pub(crate) fn set_up(index: u32) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, UP, UP)).map(drop)
 }

@@ -1,12 +1,12 @@
-//! Netlink messages and attributes as bytes (RFC 3549, `netlink(7)`): host byte order, everything
-//! aligned to four.
+//! Netlink messages and attributes as bytes (RFC 3549, `netlink(7)`): host byte order, aligned to
+//! four bytes.
 
 const HEADER: usize = 16;
-/// Nested attributes and byte order have a bit each; the type is the rest.
+/// The upper two bits are flags for nesting and byte order.
 const TYPE_MASK: u16 = 0x3fff;
 const NESTED: u16 = 0x8000;
 
-/// One message of an answer.
+/// One message of a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message<'a> {
     pub(super) kind: u16,
@@ -46,7 +46,7 @@ pub(super) fn text(kind: u16, value: &str) -> Vec<u8> {
     attribute(kind, &[value.as_bytes(), &[0]].concat())
 }
 
-/// The messages in a datagram, as far as they are whole.
+/// The complete messages of a datagram.
 pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(rest, 0)?).ok()?;
@@ -60,7 +60,7 @@ pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// The attributes in a payload, as far as they are whole.
+/// The complete attributes of a payload.
 pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(rest, 0)?);

@@ -1,8 +1,7 @@
-//! What only the kernel's netlink families tell about a link: link modes, ports, permanent
-//! address, firmware; the one setting that LLDP needs; and what gives a link an address.
+//! What only the kernel's netlink families know about a link: link modes, ports, permanent address,
+//! firmware; the one setting that LLDP needs; and configuring addresses.
 //!
-//! The messages are small and few, so they are built and read here, as plain bytes over a safe
-//! socket.
+//! The messages are few and small, so they are encoded and parsed here, over a safe socket.
 
 mod address;
 mod devlink;
@@ -24,21 +23,21 @@ use socket::Netlink;
 const ROUTE: i32 = 0;
 const GENERIC: i32 = 16;
 
-/// Facts about one link; each is missing where the driver does not tell.
+/// Facts about one link; each is missing if the driver does not report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkFacts {
     /// Supported link modes and ports.
     pub modes: LinkModes,
-    /// Address that is burnt in.
+    /// Permanent address.
     pub permanent_address: Option<String>,
-    /// Firmware that is running.
+    /// Running firmware.
     pub firmware: Option<String>,
 }
 
 /// Asks the kernel about a link; `pci` is the address of its adapter.
 ///
-/// Old kernels and simple drivers lack some families. That is an ordinary answer, so only an
-/// unusable socket is an error.
+/// Old kernels and simple drivers lack some families, which is normal, so only an unusable socket
+/// is an error.
 pub(crate) fn link_facts(
     name: &str,
     index: u32,

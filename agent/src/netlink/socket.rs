@@ -1,4 +1,4 @@
-//! A netlink socket: one request at a time, each with its acknowledgement.
+//! A netlink socket: one request at a time, each acknowledged.
 
 use super::message;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,13 +13,13 @@ const ACKNOWLEDGE: u16 = 4;
 const REPLACE: u16 = 0x100;
 const CREATE: u16 = 0x400;
 const ERROR: u16 = 2;
-/// The kernel answers at once; a driver that asks its firmware may take longer.
+/// The kernel answers at once, but a driver that asks its firmware may take longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const DATAGRAM: usize = 32 << 10;
-/// The most datagrams that one answer may have.
+/// Most datagrams of one reply.
 const LIMIT: usize = 64;
 
-/// The kernel was not asked, or did not answer.
+/// Why the kernel could not be asked, or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
     /// The socket failed.
@@ -28,7 +28,7 @@ pub enum NetlinkError {
     /// The kernel refused the request, with this error.
     #[error("kernel refused the netlink request")]
     Refused(#[source] io::Error),
-    /// An answer that does not end.
+    /// The reply does not end.
     #[error("netlink answer has no end")]
     Endless,
 }
@@ -46,12 +46,12 @@ impl Netlink {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// Sends a request and returns the payloads of its answer.
+    /// Sends a request; returns the payloads of its reply.
     pub(super) fn call(&mut self, kind: u16, payload: &[u8]) -> Result<Vec<Vec<u8>>, NetlinkError> {
         self.send(kind, 0, payload)
     }
 
-    /// Sends a request that puts something in the place of what is there.
+    /// Sends a request that replaces what is there.
     pub(super) fn replace(&mut self, kind: u16, payload: &[u8]) -> Result<(), NetlinkError> {
         self.send(kind, CREATE | REPLACE, payload).map(drop)
     }
@@ -83,7 +83,7 @@ impl Netlink {
     }
 }
 
-/// The error number of an acknowledgement: zero, or negative.
+/// The result in an acknowledgement: zero, or a negative error number.
 fn acknowledged(payload: &[u8]) -> Result<(), NetlinkError> {
     match message::u32_at(payload, 0).map_or(0, u32::cast_signed) {
         0 => Ok(()),

@@ -1,4 +1,4 @@
-//! How the machine was booted, and by whom the report is made.
+//! How the machine was booted, and which agent reports.
 
 use super::{Machine, Notes};
 use metal_api::inventory::Report;

@@ -10,7 +10,7 @@ const FOLDER: &str = "/sys/devices/system/cpu";
 /// One section of `/proc/cpuinfo`.
 type Section<'a> = BTreeMap<&'a str, &'a str>;
 
-/// A package while its threads are counted.
+/// A package whose threads are being counted.
 #[derive(Default)]
 struct Package<'a> {
     threads: u32,
@@ -19,7 +19,7 @@ struct Package<'a> {
     nodes: BTreeSet<i64>,
 }
 
-/// The packages, in the order of their numbers.
+/// The packages, sorted by number.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<Cpu> {
     let root = &machine.root;
     let Some(text) = notes.ok(root.text("/proc/cpuinfo")) else { return Vec::new() };
@@ -31,7 +31,7 @@ pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<Cpu> {
             continue;
         };
         let topology = |file: &str| root.number(&format!("{FOLDER}/cpu{thread}/topology/{file}"));
-        // Virtual machines and ARM boards have a package number of -1 here.
+        // Virtual machines and ARM boards may report package number -1.
         let package = packages.entry(topology("physical_package_id").unwrap_or(0).max(0));
         let package = package.or_default();
         package.threads += 1;
@@ -69,7 +69,7 @@ fn cpu(root: &Root, id: i64, package: Package<'_>) -> Cpu {
     }
 }
 
-/// Fills in what only SMBIOS knows, socket by socket: ARM has no model name in `/proc/cpuinfo`.
+/// Adds what only SMBIOS knows, socket by socket: ARM has no model name in `/proc/cpuinfo`.
 pub(super) fn complete(cpus: &mut [Cpu], sockets: &[Processor]) {
     if cpus.len() != sockets.len() {
         return;
@@ -102,12 +102,12 @@ fn node_of_each_thread(root: &Root) -> BTreeMap<u32, i64> {
     .collect()
 }
 
-/// The kernel's list form: `0-3,8-11`.
+/// Parses the kernel's list format: `0-3,8-11`.
 fn threads(list: &str) -> Vec<u32> {
     let range = |part: &str| {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
         let (low, high) = (low.trim().parse().ok()?, high.trim().parse::<u32>().ok()?);
-        // No machine has more threads; a larger number is a broken file.
+        // No machine has more threads: a larger number means a broken file.
         (high < 1 << 16).then_some(low..=high)
     };
     list.split(',').filter_map(range).flatten().collect()

@@ -1,4 +1,4 @@
-//! Memory that the kernel uses. The modules come from SMBIOS.
+//! Memory available to the kernel. Modules come from SMBIOS.
 
 use super::{Machine, Notes};
 
@@ -12,7 +12,7 @@ pub(super) fn total(machine: &Machine, notes: &mut Notes) -> Option<u64> {
     total
 }
 
-/// Bytes of the line `... MemTotal: N kB`, as `/proc/meminfo` and the nodes' `meminfo` write it.
+/// The size in the line `... MemTotal: N kB` of `/proc/meminfo` or a node's `meminfo`, in bytes.
 pub(super) fn mem_total(text: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| Some(line.split_once("MemTotal:")?.1))?;
     let kilobytes = rest.trim().strip_suffix("kB")?.trim();

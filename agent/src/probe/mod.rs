@@ -1,5 +1,5 @@
-//! The collectors: one file per subsystem, each a plain function from the machine to its part of
-//! the report. They run side by side, each with a deadline, and each may fail alone.
+//! The collectors: one file per subsystem, each a function from the machine to its part of the
+//! report. They run in parallel, each with a deadline, and may fail independently.
 
 mod boot;
 mod cpu;
@@ -20,10 +20,10 @@ use metal_api::inventory::{Failure, Report};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::timeout};
 
-/// A device that hangs in the kernel costs its collector, not the report.
+/// A device that hangs in the kernel loses its part of the report only.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What the collectors look at.
+/// What the collectors read from.
 #[derive(Debug)]
 pub struct Machine {
     /// The file tree.
@@ -35,13 +35,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine below `root`.
+    /// The machine whose file tree is at `root`.
     pub fn new(root: Root, kernel: Box<dyn Kernel>) -> Self {
         Self { pci_ids: PciIds::load(&root), root, kernel }
     }
 }
 
-/// Runs every collector. Neighbors and the timestamp are left to the caller.
+/// Runs all collectors. Neighbors and the timestamp are left to the caller.
 pub(crate) async fn collect(machine: &Arc<Machine>) -> Report {
     let (firmware, cpu, memory, storage, network, nics, pci, numa, boot) = tokio::join!(
         run("smbios", machine, smbios::collect),
@@ -72,7 +72,7 @@ pub(crate) async fn collect(machine: &Arc<Machine>) -> Report {
     report
 }
 
-/// An interface whose address was changed, by a bond for example, also gets the burnt-in one.
+/// Adds the permanent address to interfaces whose address was changed, by a bond for example.
 fn name_permanent_addresses(report: &mut Report) {
     for interface in &mut report.network_interfaces {
         let nic = report.nics.iter().find(|nic| nic.name == interface.name);
@@ -82,7 +82,7 @@ fn name_permanent_addresses(report: &mut Report) {
     }
 }
 
-/// Runs one collector off the runtime; what it could not find out becomes failures.
+/// Runs a collector off the runtime; what it could not find out becomes failures.
 async fn run<T: Default + Send + 'static>(
     collector: &'static str,
     machine: &Arc<Machine>,

@@ -1,4 +1,4 @@
-//! Network interfaces as the kernel has them: addresses and carrier.
+//! Network interfaces as the kernel sees them: addresses and carrier.
 
 use super::{Machine, Notes, sysfs};
 use crate::{kernel::Addresses, root::Root};
@@ -11,7 +11,7 @@ const IGNORED: [&str; 2] = ["tun", "docker0"];
 /// Ethernet and InfiniBand (`ARPHRD_*`).
 const TYPES: [u16; 2] = [1, 32];
 
-/// Every interface but loopback, in the order of the names.
+/// All interfaces but loopback, sorted by name.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<NetworkInterface> {
     let names = notes.ok(machine.root.names(FOLDER)).unwrap_or_default();
     let addresses = notes.ok(machine.kernel.addresses()).unwrap_or_default();
@@ -42,15 +42,15 @@ fn interface(root: &Root, name: String, addresses: &Addresses) -> NetworkInterfa
     }
 }
 
-/// There is a carrier, and nothing but time keeps the link from being operational: for up to a second
-/// after the carrier came, the kernel still calls it `down`.
+/// Whether the link is up or about to be: for up to a second after the carrier appears, the kernel
+/// still reports `down`.
 fn is_running(root: &Root, name: &str) -> bool {
     let state = root.word(&format!("{FOLDER}/{name}/operstate")).unwrap_or_default();
     root.flag(&format!("{FOLDER}/{name}/carrier"))
         && !matches!(&*state, "dormant" | "lowerlayerdown" | "notpresent" | "testing")
 }
 
-/// Speed of the link in Mbit/s; a link that is down or virtual has none.
+/// Link speed in Mbit/s; `None` for links that are down or virtual.
 pub(super) fn speed(root: &Root, name: &str) -> Option<u32> {
     root.number(&format!("{FOLDER}/{name}/speed")).filter(|speed| *speed > 0)
 }

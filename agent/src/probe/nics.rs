@@ -7,7 +7,7 @@ use super::{
 };
 use metal_api::inventory::Nic;
 
-/// Every interface with a device behind it, in the order of the names.
+/// All interfaces with a device behind them, sorted by name.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<Nic> {
     let names = notes.ok(machine.root.names(FOLDER)).unwrap_or_default();
     let names = names.into_iter().filter_map(|name| {
@@ -41,7 +41,7 @@ fn nic(machine: &Machine, notes: &mut Notes, name: String, device: &str) -> Nic 
     }
 }
 
-/// Adapters that also speak InfiniBand or RoCE have the version in a file.
+/// Adapters that also support InfiniBand or RoCE have the version in a file.
 fn infiniband(machine: &Machine, device: &str) -> Option<String> {
     let folder = format!("{device}/infiniband");
     let names = machine.root.names(&folder).ok()?;

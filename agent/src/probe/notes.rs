@@ -4,7 +4,7 @@ use metal_api::inventory::Failure;
 use metal_base::Chain;
 use std::error::Error;
 
-/// At most this many notes: more say nothing new.
+/// At most this many notes; further ones add nothing.
 const LIMIT: usize = 16;
 
 /// The failures of one collector.
@@ -17,12 +17,12 @@ impl Notes {
         Self(vec![text.to_owned()])
     }
 
-    /// Notes an error and goes on without the value.
+    /// Records an error, and continues without the value.
     pub(crate) fn ok<T, E: Error>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.note(Chain(&error).to_string())).ok()
     }
 
-    /// Notes a failure.
+    /// Records a failure.
     pub(crate) fn note(&mut self, text: String) {
         if self.0.len() < LIMIT && !self.0.contains(&text) {
             self.0.push(text);

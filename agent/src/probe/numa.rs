@@ -6,7 +6,7 @@ use metal_api::inventory::NumaNode;
 
 const FOLDER: &str = "/sys/devices/system/node";
 
-/// The nodes, in the order of their numbers. A kernel without NUMA has none.
+/// The nodes, sorted by number. A kernel without NUMA has none.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<NumaNode> {
     let root = &machine.root;
     if !root.has(FOLDER) {

@@ -1,11 +1,11 @@
-//! PCI functions with the names of their makers.
+//! PCI functions and their names.
 
 use super::{Machine, Notes};
 use metal_api::inventory::PciDevice;
 
 const FOLDER: &str = "/sys/bus/pci/devices";
 
-/// Every function, in the order of the addresses. A machine without PCI has none.
+/// All functions, sorted by address. A machine without PCI has none.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<PciDevice> {
     if !machine.root.has(FOLDER) {
         return Vec::new();

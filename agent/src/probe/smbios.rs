@@ -16,7 +16,7 @@ pub(super) struct Firmware {
     pub(super) processors: Vec<Processor>,
 }
 
-/// Reads the tables; a table that breaks off keeps what came before.
+/// Reads the tables; if they end prematurely, what came before is kept.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Firmware {
     let read = |file| machine.root.bytes(&format!("{FOLDER}/{file}"));
     let Some(entry_point) = notes.ok(read("smbios_entry_point")) else {
@@ -93,12 +93,12 @@ fn memory(memory: Memory) -> MemoryDevice {
     }
 }
 
-/// Transfers per second; unknown is left out.
+/// Transfers per second; empty if unknown.
 fn speed(speed: u32) -> String {
     if speed == 0 { String::new() } else { format!("{speed} MT/s") }
 }
 
-/// Volts, from millivolts; unknown is left out.
+/// Volts, from millivolts; empty if unknown.
 fn voltage(millivolts: u16) -> String {
     match (millivolts / 1000, millivolts % 1000) {
         (0, 0) => String::new(),

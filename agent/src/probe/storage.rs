@@ -9,15 +9,15 @@ use metal_api::inventory::BlockDevice;
 const FOLDER: &str = "/sys/block";
 /// Devices without hardware of their own.
 const VIRTUAL: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "nbd", "drbd", "rbd"];
-/// The kernel counts sizes in these, whatever the device's own sector size.
+/// The kernel's unit for sizes, whatever the device's sector size.
 const SECTOR: u64 = 512;
 
-/// Every disk, in the order of the names. Drives without a medium are left out.
+/// All disks, sorted by name. Drives without a medium are left out.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<BlockDevice> {
     let root = &machine.root;
     let names = notes.ok(root.names(FOLDER)).unwrap_or_default();
     let names = names.into_iter().filter(|name| {
-        // A path of a multipath NVMe namespace is hidden behind the namespace.
+        // The paths of a multipath NVMe namespace are hidden behind the namespace.
         !VIRTUAL.iter().any(|prefix| name.starts_with(prefix))
             && !root.flag(&format!("{FOLDER}/{name}/hidden"))
     });
@@ -66,15 +66,15 @@ fn disk(machine: &Machine, name: String, notes: &mut Notes) -> Option<BlockDevic
     })
 }
 
-/// Virtio has the number of a PCI vendor where SCSI has a name.
+/// Virtio has a PCI vendor ID where SCSI has a name.
 fn vendor_name(machine: &Machine, vendor: String) -> String {
     let number = vendor.strip_prefix("0x").and_then(|hex| u16::from_str_radix(hex, 16).ok());
     let name = number.and_then(|number| machine.pci_ids.names(number, 0).0);
     name.map(str::to_owned).unwrap_or(vendor)
 }
 
-/// NVMe and virtio have a file; SCSI has page 0x80 of the vital product data: four bytes of
-/// header, then the number (SPC-4, 7.8.15).
+/// NVMe and virtio have a file; SCSI has page 0x80 of the vital product data: a header of four
+/// bytes, then the number (SPC-4, 7.8.15).
 fn serial(root: &Root, name: &str) -> Option<String> {
     let word = |file: &str| root.word(&format!("{FOLDER}/{name}/{file}"));
     word("device/serial").or_else(|| word("serial")).or_else(|| {
@@ -86,7 +86,7 @@ fn serial(root: &Root, name: &str) -> Option<String> {
     })
 }
 
-/// Names in the device's path tell by what it is attached.
+/// The bus that a disk is attached to, from names in the device's path.
 fn transport(root: &Root, device: &str, name: &str) -> &'static str {
     let has = |start: &str| device.split('/').any(|part| part.starts_with(start));
     let numbered = |start: &str| {

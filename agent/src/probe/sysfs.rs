@@ -1,19 +1,19 @@
-//! What device folders of sysfs have in common.
+//! Helpers for device folders of sysfs.
 
 use crate::root::Root;
 
-/// The address of the PCI function nearest to a device, from the device's resolved path.
+/// The address of the PCI function closest to a device, from the device's resolved path.
 pub(super) fn pci_address(device: &str) -> Option<&str> {
     device.split('/').rev().find(|part| is_pci_address(part))
 }
 
-/// The path up to and with the PCI function nearest to a device.
+/// The path up to and including the PCI function closest to a device.
 pub(super) fn pci_path(device: &str) -> Option<&str> {
     let address = pci_address(device)?;
     device.rfind(address).and_then(|start| device.get(..start + address.len()))
 }
 
-/// The NUMA node of the PCI function nearest to a device; -1 if the machine does not say.
+/// The NUMA node of the PCI function closest to a device; -1 if unknown.
 pub(super) fn numa_node(root: &Root, device: &str) -> i64 {
     let path = pci_path(device).unwrap_or(device);
     root.number(&format!("{path}/numa_node")).unwrap_or(-1)

@@ -3,9 +3,9 @@ use crate::fixture::{FIRECRACKER, QEMU, Tree};
 use metal_api::inventory::{Cpu, Registration};
 use std::{env, fs, path::Path};
 
-/// Compares with the file, or writes it where `UPDATE_GOLDEN` is set.
+/// Compares with the file, or writes it if `UPDATE_GOLDEN` is set.
 fn assert_golden(name: &str, mut report: Report) {
-    // The test may run on another architecture, and the version changes.
+    // These differ with the test's machine and with the version.
     (report.architecture, report.firmware_mode) = ("x86_64".into(), "bios".into());
     report.agent = "metalprobe".into();
     let registration = Registration { system_uuid: "the-given-uuid".into(), data: report };

@@ -1,4 +1,4 @@
-//! One request per connection, with one deadline over all of it.
+//! One request per connection, under a single deadline.
 
 use super::{
     RegistryUrl,
@@ -17,11 +17,11 @@ use tokio::{
     time::timeout,
 };
 
-/// How much of an answer is read, and shown when it is a refusal.
+/// How much of a response is read, and shown if it is an error.
 const ANSWER: usize = 4096;
 const SHOWN: usize = 200;
 
-/// Posts reports to a registry, or gets what is at a URL.
+/// Posts reports to a registry, or fetches a URL.
 #[derive(Debug)]
 pub struct Client {
     url: RegistryUrl,
@@ -29,7 +29,7 @@ pub struct Client {
     deadline: Duration,
 }
 
-/// A request came to nothing. None of the texts names the path, which may hold a token.
+/// Why a request failed. No message contains the path, which may hold a token.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The deadline passed.
@@ -50,24 +50,24 @@ pub enum RequestError {
     /// The report could not be written as JSON.
     #[error("report cannot be written")]
     Json(#[from] serde_json::Error),
-    /// The answer is too long, or broke off.
+    /// The response is too long, or broke off.
     #[error("server's answer cannot be used")]
     Answer(#[source] Box<dyn Error + Send + Sync>),
-    /// The server said no.
+    /// The server answered with an error status.
     #[error("server answered {0}{1}")]
     Refused(StatusCode, Reason),
 }
 
 impl Client {
-    /// A client for this registry. `authorities` is a PEM file with the certificate authorities
-    /// that an `https` registry is verified by.
+    /// A client for this registry. `authorities` is a PEM file of the authorities that an `https`
+    /// registry is verified against.
     pub fn new(url: RegistryUrl, authorities: &Path, deadline: Duration) -> Result<Self, TlsError> {
         let trust = url.is_tls().then(|| Trust::load(authorities)).transpose()?;
         Ok(Self { url, trust, deadline })
     }
 
-    /// Posts one report. The registry keeps it once this returns `Ok`. Cancel safe in so far as a
-    /// repeated report is harmless.
+    /// Posts a report. The registry has stored it once this returns `Ok`. Cancel safe in that
+    /// repeating a report is harmless.
     pub async fn register(&self, registration: &Registration) -> Result<(), RequestError> {
         let body = serde_json::to_vec(registration)?.into();
         timeout(self.deadline, self.post("register", body))
@@ -75,7 +75,7 @@ impl Client {
             .unwrap_or(Err(RequestError::Deadline(self.deadline)))
     }
 
-    /// What is at the URL itself, up to `longest` bytes. Cancel safe.
+    /// Fetches the URL itself, up to `longest` bytes. Cancel safe.
     pub async fn get(&self, longest: usize) -> Result<Bytes, RequestError> {
         let request = Request::get(self.url.path()).body(Full::default());
         timeout(self.deadline, self.ask(request?, Some(longest)))
@@ -121,7 +121,8 @@ impl Client {
         headers.insert(header::HOST, host);
         headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        // The connection moves only while it is polled; it ends before or with the exchange.
+        // The connection makes progress only while it is polled; it ends before or with the
+        // exchange.
         let exchange = exchange(&mut sender, request, longest);
         tokio::pin!(exchange, connection);
         tokio::select! {
@@ -155,7 +156,7 @@ async fn exchange(
     }
 }
 
-/// What the server gave as its reason: the beginning of its answer, on one line.
+/// The server's reason: the beginning of its response, on one line.
 #[derive(Debug, Default)]
 pub struct Reason(String);
 

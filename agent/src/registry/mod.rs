@@ -1,4 +1,4 @@
-//! The registry: where the report goes.
+//! The registry that reports are posted to.
 
 mod client;
 mod tls;

@@ -1,4 +1,4 @@
-//! Trust in an `https` registry: the authorities of a file, nothing else.
+//! Trust in an `https` registry: only the authorities of a file.
 
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
@@ -10,10 +10,10 @@ use std::{io, path::Path, sync::Arc};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// The authorities cannot be used.
+/// Why the authorities cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file is missing or no PEM.
+    /// The file is missing, or is not PEM.
     #[error(
         "registry certificate authorities in {0} cannot be read; name a PEM file with --registry-ca-file"
     )]
@@ -21,12 +21,12 @@ pub enum TlsError {
     /// The file has no usable certificate.
     #[error("{0} has no certificate authority; name another PEM file with --registry-ca-file")]
     Empty(String),
-    /// The library refuses its configuration.
+    /// The TLS library refused its configuration.
     #[error("tls cannot be set up")]
     Setup(#[from] rustls::Error),
 }
 
-/// Whom we trust.
+/// The authorities that are trusted.
 #[derive(Clone, Debug)]
 pub(super) struct Trust(Arc<ClientConfig>);
 
@@ -51,7 +51,7 @@ impl Trust {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Begins a session with `host`, a name or an address.
+    /// Starts a TLS session with `host`, a name or an address.
     pub(super) async fn connect(
         &self,
         host: &str,

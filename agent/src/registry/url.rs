@@ -1,4 +1,4 @@
-//! The registry's URL. Its path may carry the token of this boot, so it is never shown whole.
+//! The registry's URL. Its path may hold the token of this boot, so it is never shown in full.
 
 use http::{Uri, uri::Scheme};
 use std::{fmt, str::FromStr};
@@ -12,19 +12,19 @@ pub struct RegistryUrl {
     path: String,
 }
 
-/// The text is no URL of a registry. It is not repeated: it may hold a token.
+/// Why a text is not the URL of a registry. It is not quoted: it may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not a URL with scheme and host.
     #[error("--registry-url must be http://host:port or https://host:port, with an optional path")]
     Form,
-    /// User information, query or fragment.
+    /// It has user information, a query or a fragment.
     #[error("--registry-url must have no user, query or fragment")]
     Extra,
 }
 
 impl RegistryUrl {
-    /// Whether the registry is asked over TLS.
+    /// Whether to use TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
@@ -71,7 +71,7 @@ impl FromStr for RegistryUrl {
     }
 }
 
-/// Scheme, host and port; the path stays hidden.
+/// Shows scheme, host and port, but not the path.
 impl fmt::Display for RegistryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };

@@ -1,4 +1,4 @@
-//! The client of one link: gets an address, and keeps it.
+//! The DHCP client of one link: acquires an address, and keeps it.
 
 use super::{
     lease::Lease,
@@ -25,18 +25,18 @@ use tokio::{
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
-/// First pause before a packet is sent again, and the longest.
+/// First delay before a packet is repeated, and the longest.
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(16);
-/// Each is shorter or longer by up to one of so many parts of it.
+/// Each delay varies by up to this fraction of it.
 const SPREAD: u32 = 4;
-/// How often a server is asked for what it offered.
+/// How often an offer is requested before starting over.
 const REQUESTS: u32 = 3;
-/// After how many questions without an answer a person is told.
+/// After this many unanswered packets a person is told.
 const SILENCE: u32 = 3;
 const RESOLVERS: &str = "/etc/resolv.conf";
 
-/// A link that wants an address.
+/// A link that needs an address.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Link {
     /// Name of the interface.
@@ -47,16 +47,16 @@ pub(in super::super) struct Link {
     pub(in super::super) mac: [u8; 6],
 }
 
-/// What is asked for beside an address.
+/// What to ask for besides an address.
 #[derive(Clone, Debug)]
 pub(in super::super) struct BootUrlRequest {
-    /// As whom to ask for what to boot; nobody, where that is known.
+    /// The identity under which to ask what to boot; `None` if that is known already.
     pub(in super::super) firmware: Option<Firmware>,
-    /// Where the URL of it goes.
+    /// Where the boot URL goes.
     pub(in super::super) boot_url: watch::Sender<Option<String>>,
 }
 
-/// Gives the link an address and keeps it for ever. Cancel safe: the address goes with it.
+/// Gives the link an address, and keeps it forever. Cancel safe: the address is removed.
 pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> Infallible {
     let mut pauses = Backoff::new(FIRST, LONGEST);
     loop {
@@ -71,7 +71,7 @@ pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> 
     }
 }
 
-/// From asking to the end of the lease.
+/// From DISCOVER to the end of the lease.
 async fn lease_once(link: &Link, boot_request: &BootUrlRequest) -> io::Result<()> {
     let client = Client::open(link, boot_request)?;
     let mut lease = client.acquire().await?;
@@ -109,7 +109,7 @@ impl<'a> Client<'a> {
         Ok(Self { link, boot_request, socket, xid, began: Instant::now() })
     }
 
-    /// Asks until a server has given an address.
+    /// Asks until a server has assigned an address.
     async fn acquire(&self) -> io::Result<Lease> {
         let mut pauses = Backoff::new(FIRST, LONGEST);
         for round in 0_u32.. {
@@ -137,14 +137,14 @@ impl<'a> Client<'a> {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// Asks for the same address again, first its server and then every one; `None` if it is lost.
+    /// Extends the lease, asking first its own server and then all; `None` if it is lost.
     async fn renew(&self, lease: &Lease, until: Instant) -> io::Result<Option<Lease>> {
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
             let request = self.request(MessageType::Request, Some(lease.ip), &[]);
             let near_end = left < lease.time / 8;
             let to = if near_end { Ipv4Addr::BROADCAST } else { lease.server };
-            // A server that is away for a while, or the way to it, is no reason to give up.
+            // A server that is unreachable for a while is no reason to give up.
             self.socket.send_to(&request, (to, SERVER_PORT)).await.ok();
             let pause = (left / 4).max(FIRST);
             match self.hear(MessageType::Ack, pause).await? {
@@ -179,7 +179,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// The first answer of this kind, or a refusal.
+    /// The first answer of this type, or a NAK.
     async fn hear(&self, kind: MessageType, within: Duration) -> io::Result<Outcome> {
         let deadline = Instant::now() + within;
         let mut buffer = [0; LARGEST as usize];
@@ -209,7 +209,7 @@ enum Outcome {
     Timeout,
 }
 
-/// An address that a link has until this is dropped.
+/// An address, which the link has until this is dropped.
 struct AssignedAddress(Address);
 
 impl AssignedAddress {
@@ -226,7 +226,7 @@ impl AssignedAddress {
         if !lease.resolvers.is_empty() {
             let server = |ip: &Ipv4Addr| format!("nameserver {ip}\n");
             let text: String = lease.resolvers.iter().map(server).collect();
-            // Without it names are not resolved, which whoever needs one tells.
+            // Without it names are not resolved, and whoever needs one will say so.
             fs::write(RESOLVERS, text).ok();
         }
         let Lease { ip, prefix, server, .. } = lease;

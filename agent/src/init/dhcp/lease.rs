@@ -1,19 +1,19 @@
-//! What a server gives.
+//! What a server assigns.
 
 use super::packet::Answer;
 use metal_wire::v4::code;
 use std::{net::Ipv4Addr, time::Duration};
 
-/// A lease without a time, and one for ever, are looked at again after a day.
+/// Leases without a time, or without an end, are renewed after a day.
 const LONGEST: Duration = Duration::from_hours(24);
-/// A server that gives less would be asked without pause.
+/// Shorter leases are treated as this long, so that a server is not asked incessantly.
 const SHORTEST: Duration = Duration::from_secs(10);
-/// Where the server names no mask.
+/// If the server sends no mask.
 const PREFIX: u8 = 24;
-/// Resolvers ask no more servers than this.
+/// Resolvers use at most this many servers.
 const RESOLVERS: usize = 3;
 
-/// An address, and what belongs to it.
+/// An address, and the settings that come with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
     pub(super) ip: Ipv4Addr,
@@ -21,15 +21,15 @@ pub(super) struct Lease {
     pub(super) server: Ipv4Addr,
     pub(super) router: Option<Ipv4Addr>,
     pub(super) resolvers: Vec<Ipv4Addr>,
-    /// For how long it is good.
+    /// How long it is valid.
     pub(super) time: Duration,
-    /// After which it is asked for again.
+    /// When to renew it.
     pub(super) renewal: Duration,
 }
 
 impl Lease {
-    /// What an OFFER or an ACK says; `None` if it gives no address, as that of a boot server
-    /// beside the DHCP server does.
+    /// Reads an OFFER or ACK; `None` if it assigns no address, as one of a ProxyDHCP server does
+    /// not.
     pub(super) fn read(answer: &Answer) -> Option<Self> {
         let ip = answer.yiaddr();
         let usable = !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast();

@@ -1,4 +1,4 @@
-//! Packets of a client: what it sends, and as much of an answer as it needs.
+//! Packets of a client: those it sends, and what it needs of an answer.
 
 use metal_wire::v4::{BOOT_REPLY, MessageType, Options, Packet, code};
 use std::net::Ipv4Addr;
@@ -6,13 +6,13 @@ use std::net::Ipv4Addr;
 const WANTED: [u8; 6] =
     [code::SUBNET_MASK, code::ROUTER, code::DNS, code::LEASE_TIME, code::RENEWAL, code::BOOT_FILE];
 
-/// What an Ethernet link carries without fragments.
+/// Fits into an Ethernet frame without fragmentation.
 pub(super) const LARGEST: u16 = 1472;
 
-/// A machine that asks like its firmware, to be told what that was told.
+/// Makes the client look like the machine's firmware, to be told the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Firmware {
-    /// Its UUID, as SMBIOS has it (RFC 4578, section 2.3).
+    /// The machine's UUID as in SMBIOS (RFC 4578, section 2.3).
     pub(in super::super) uuid: Option<[u8; 16]>,
 }
 
@@ -35,19 +35,19 @@ impl Firmware {
     }
 }
 
-/// A packet of ours.
+/// A packet to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) kind: MessageType,
     pub(super) xid: u32,
-    /// Seconds since we began to ask.
+    /// Seconds since we started asking.
     pub(super) secs: u16,
     pub(super) mac: [u8; 6],
-    /// Our address, once it is ours.
+    /// Our address, once assigned.
     pub(super) ciaddr: Option<Ipv4Addr>,
-    /// Whether it is to look like one of the firmware.
+    /// Whether to look like the firmware.
     pub(super) firmware: Option<Firmware>,
-    /// Options beside those that every packet has.
+    /// Options besides those of every packet.
     pub(super) options: &'a [(u8, Ipv4Addr)],
 }
 
@@ -56,7 +56,7 @@ impl Request<'_> {
         let mut packet = Packet {
             xid: self.xid,
             secs: self.secs,
-            // Without an address the kernel takes nothing that is sent to one.
+            // Without an address the kernel accepts no unicast.
             broadcast: self.ciaddr.is_none(),
             ciaddr: self.ciaddr.unwrap_or(Ipv4Addr::UNSPECIFIED),
             ..Packet::default()
@@ -85,7 +85,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Reads an answer to what `mac` asked as `xid`; anything else is none.
+    /// Parses an answer to the transaction `xid` of `mac`; `None` for anything else.
     pub(super) fn parse(bytes: &[u8], xid: u32, mac: [u8; 6]) -> Option<Self> {
         let packet = Packet::parse(bytes).ok()?;
         let is_ours = packet.xid == xid && packet.chaddr.starts_with(&mac);
@@ -93,7 +93,7 @@ impl Answer {
         (is_ours && packet.op == BOOT_REPLY).then_some(Self { packet, kind })
     }
 
-    /// The address that we are to have.
+    /// The address assigned to us.
     pub(super) fn yiaddr(&self) -> Ipv4Addr {
         self.packet.yiaddr
     }
@@ -109,7 +109,7 @@ impl Answer {
         value.as_chunks::<4>().0.iter().map(|octets| Ipv4Addr::from(*octets))
     }
 
-    /// The URL of what to boot, in the option for it or in the field.
+    /// The boot URL, from the option or the `file` field.
     pub(super) fn boot_url(&self) -> Option<&str> {
         let value = self.packet.options.get(code::BOOT_FILE).unwrap_or(&self.packet.file);
         let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
@@ -117,7 +117,7 @@ impl Answer {
         (text.starts_with("http://") || text.starts_with("https://")).then_some(text)
     }
 
-    /// An option with a number.
+    /// The value of a numeric option.
     pub(super) fn number(&self, wanted: u8) -> Option<u32> {
         self.packet.options.u32(wanted)
     }
@@ -130,7 +130,7 @@ pub(super) mod tests {
     pub(in super::super) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
     pub(in super::super) const XID: u32 = 0x1234_5678;
 
-    /// The answer of a server with these options.
+    /// A server's answer with these options.
     pub(in super::super) fn answer(yiaddr: [u8; 4], options: &[(u8, &[u8])]) -> Vec<u8> {
         let mut packet =
             Packet { op: BOOT_REPLY, xid: XID, yiaddr: yiaddr.into(), ..Packet::default() };

@@ -1,6 +1,6 @@
-//! Asks DHCPv6 servers what this machine boots, as its firmware did (RFC 5970): by an
-//! Information-request, which is not about addresses (RFC 9915, section 18.2.6). Those are from
-//! routers' advertisements.
+//! Asks DHCPv6 servers what this machine boots, as its firmware did (RFC 5970), with an
+//! Information-request, which involves no addresses (RFC 9915, section 18.2.6). Addresses come from
+//! router advertisements.
 
 mod packet;
 
@@ -25,16 +25,17 @@ const SERVER_PORT: u16 = 547;
 const CLIENT_PORT: u16 = 546;
 /// All relays and servers of a link.
 const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// First pause before the question is repeated, and the longest. There may be no server at all, and a machine that waits for one is looked at by a person.
+/// First delay before the request is repeated, and the longest. There may be no server at all, and
+/// someone may be watching the machine wait.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(32);
-/// Each is shorter or longer by up to one of so many parts of it.
+/// Each delay varies by up to this fraction of it.
 const SPREAD: u32 = 4;
-/// What an Ethernet link carries without fragments.
+/// Fits into an Ethernet frame without fragmentation.
 const LARGEST: usize = 1452;
 
-/// Asks on this link until a server has told a URL, which is kept unless there is one already.
-/// Returns at once where nobody wants to know. Cancel safe.
+/// Asks on this link until a server has sent a URL, which is kept unless there is one already.
+/// Returns at once if the URL is not needed. Cancel safe.
 pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
     let Some(firmware) = boot_request.firmware else { return };
     let began = Instant::now();
@@ -52,7 +53,7 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
                 return;
             }
             Ok(None) => {}
-            // A link has no address for the first second or two.
+            // A link has no address during its first second or two.
             Err(error) => {
                 tracing::debug!(link = link.name, error = %Chain(&error), "not asked by DHCPv6");
                 sleep(within(pause, SPREAD)).await;
@@ -62,7 +63,7 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
     }
 }
 
-/// The URL that an answer has which comes in time.
+/// The URL of an answer that arrives in time.
 async fn ask_once(link: &Link, question: Question, within: Duration) -> io::Result<Option<String>> {
     let socket = open(link)?;
     let deadline = Instant::now() + within;

@@ -1,4 +1,4 @@
-//! The question, and what of an answer is of use (RFC 9915, section 7 and 21).
+//! The request, and what we need of an answer (RFC 9915, sections 7 and 21).
 
 use crate::init::dhcp::Firmware;
 use metal_wire::v6::{
@@ -7,21 +7,20 @@ use metal_wire::v6::{
 };
 use tokio::time::Instant;
 
-/// Intel, whose number UEFI gives for its vendor class.
+/// Intel's enterprise number, which UEFI uses for its vendor class.
 const ENTERPRISE: [u8; 4] = 343_u32.to_be_bytes();
 
-/// What has no other option of its own; the two besides the URL must be asked for (RFC 9915,
-/// section 18.2.6).
+/// Options to request; the two besides the URL are mandatory (RFC 9915, section 18.2.6).
 const WANTED: [u16; 3] = [code::REFRESH_TIME, code::BOOT_FILE, code::MAX_RETRANSMISSION];
 
 /// What this machine asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
-    /// Of which 24 bits count.
+    /// Transaction ID; only 24 bits are used.
     pub(super) xid: u64,
     pub(super) mac: [u8; 6],
     pub(super) firmware: Firmware,
-    /// When we began to ask.
+    /// When we started asking.
     pub(super) began: Instant,
 }
 
@@ -50,8 +49,8 @@ impl Question {
         [first, second, third]
     }
 
-    /// That of the firmware, which is of the UUID as SMBIOS has it (DUID-UUID, RFC 6355); without
-    /// one, of the MAC address (DUID-LL).
+    /// The firmware's DUID, made of the UUID as in SMBIOS (DUID-UUID, RFC 6355); without a UUID, of
+    /// the MAC address (DUID-LL).
     fn identifier(&self) -> Vec<u8> {
         match self.firmware.uuid {
             Some(uuid) => [&[0, 4], &uuid[..]].concat(),
@@ -60,7 +59,7 @@ impl Question {
     }
 }
 
-/// The URL in an answer to this question; anything else is none.
+/// The URL in an answer to this request; `None` for anything else.
 pub(super) fn boot_url(bytes: &[u8], question: &Question) -> Option<String> {
     let packet = Packet::parse(bytes).ok()?;
     let options = &packet.options;
@@ -130,7 +129,7 @@ mod tests {
         Question { xid: 0x9912_3456, mac: MAC, firmware, began: Instant::now() }
     }
 
-    /// What a server says to that.
+    /// A server's answer.
     fn answer(url: &str) -> Packet {
         let mut packet = Packet { kind: MessageType::Reply as u8, ..question().packet() };
         packet.options = Options::default();

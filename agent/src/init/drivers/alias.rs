@@ -1,11 +1,11 @@
 //! Patterns of `modules.alias`, as in `fnmatch(3)`: `*`, `?` and `[a-z]`.
 
-/// Whether `pattern` is for the device that the kernel calls `name`.
+/// Whether `pattern` matches the kernel's name of a device.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at, mut from) = (0, 0);
-    // Where the last star was, and how far it reaches: of several stars only the last one may
-    // have to reach farther.
+    // Position of the last star, and how far it reaches: with several stars, only the last one may
+    // have to be extended.
     let mut star: Option<(usize, usize)> = None;
     while from < name.len() {
         if pattern.get(at) == Some(&b'*') {
@@ -24,7 +24,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-/// Length of the element at the pattern's beginning, if it stands for `byte`.
+/// Length of the pattern's first element if it matches `byte`.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern {
         [b'?', ..] => Some(1),

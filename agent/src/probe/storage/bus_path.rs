@@ -2,7 +2,7 @@
 
 use crate::{probe::sysfs, root::Root};
 
-/// What udev found, or else the same from sysfs; `unknown` for what is on no PCI bus.
+/// udev's value, or the same computed from sysfs; `unknown` for disks that are not on a PCI bus.
 pub(super) fn of(root: &Root, device: &str, name: &str) -> String {
     from_udev(root, name).or_else(|| from_sysfs(device)).unwrap_or_else(|| "unknown".to_owned())
 }
