@@ -1,4 +1,4 @@
-//! Who may talk to a BMC: one account, its lockout, and sessions (DSP0266, 13).
+//! Access to a BMC: its one account with lockout, and its sessions (DSP0266, 13).
 
 use super::config::{Account, Limits};
 use jiff::Timestamp;
@@ -49,7 +49,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why nobody gets in.
+/// Why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Unknown user, wrong password, locked account: a BMC does not say which.
@@ -87,7 +87,7 @@ impl Access {
         self.locked_until.is_some_and(|until| now < until)
     }
 
-    /// Opens a session for somebody who has logged in.
+    /// Opens a session after a successful login.
     pub(super) fn open(&mut self, limits: &Limits, now: Instant) -> Result<(u32, Token), Refused> {
         self.expire(limits, now);
         if self.sessions.len() >= limits.sessions {
@@ -100,7 +100,7 @@ impl Access {
         Ok((self.opened, token))
     }
 
-    /// Whether this token opens the door; using it keeps the session alive.
+    /// Whether this token is valid; using it keeps the session alive.
     pub(super) fn admits(&mut self, limits: &Limits, now: Instant, token: &str) -> bool {
         self.expire(limits, now);
         let Some(token) = Token::parse(token) else { return false };
@@ -124,7 +124,7 @@ impl Access {
         &self.sessions
     }
 
-    /// A reset of the BMC ends every session and forgives wrong passwords.
+    /// A reset of the BMC ends all sessions and resets the lockout.
     pub(super) fn reset(&mut self) {
         self.sessions.clear();
         self.failures = 0;

@@ -1,4 +1,4 @@
-//! The discovery image: posts what metalprobe would find, again and again.
+//! The discovery image: posts what metalprobe would report, repeatedly.
 
 use super::{
     fetch::{Agent, FetchError},
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 /// Pause after the first failure; doubled up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_secs(1);
-/// systemd starts the agent again after this long.
+/// systemd restarts the agent after this long.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Reports until the host loses power.
@@ -52,7 +52,7 @@ async fn post(life: &Life, flags: &AgentFlags, url: &str) -> Result<(), FetchErr
     life.fetcher().post(Agent::Probe, url, &registration).await
 }
 
-/// Up to a tenth longer, so that a fleet does not knock at once.
+/// Up to a tenth longer, so that a fleet does not post at the same time.
 fn jittered(wait: Duration) -> Duration {
     between(wait, wait + wait / 10, number())
 }

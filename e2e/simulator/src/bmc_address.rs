@@ -16,10 +16,10 @@ use metal_base::jitter::{between, number};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Never ask for more time sooner than this.
+/// Never renew sooner than this.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// Starts asking, if this fleet gets its addresses by DHCP.
+/// Starts DHCP, if this fleet's BMCs use it.
 pub(super) fn spawn(fleet: &Arc<Fleet>, machine: &Machine) {
     let Some(link) = fleet.bmc_link.clone() else { return };
     let ends = fleet.stop.child_token();
@@ -30,7 +30,7 @@ pub(super) fn spawn(fleet: &Arc<Fleet>, machine: &Machine) {
     });
 }
 
-/// Stops asking, and gives the address up.
+/// Stops DHCP, and gives up the address.
 pub(super) fn forget(fleet: &Fleet, machine: &Machine) {
     let mut state = machine.lock();
     state.address_ends.cancel();
@@ -75,7 +75,7 @@ async fn keep(fleet: &Fleet, link: &Link, index: u32) {
     }
 }
 
-/// Keeps an address until that fails, and returns why.
+/// Keeps an address until that fails; returns why.
 async fn hold(link: &Link, identity: &Identity, machine: &Machine, first: Answer) -> DhcpError {
     let (mut lease, mut since) = (first, Instant::now());
     loop {
@@ -95,7 +95,7 @@ async fn hold(link: &Link, identity: &Identity, machine: &Machine, first: Answer
     }
 }
 
-/// Up to a tenth earlier, so that a fleet does not ask at once.
+/// Up to a tenth earlier, so that a fleet does not renew at the same time.
 fn jittered(wait: Duration) -> Duration {
     between(wait / 10 * 9, wait, number())
 }

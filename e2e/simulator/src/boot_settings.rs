@@ -30,16 +30,16 @@ pub enum BootMode {
 /// `BootSourceOverrideEnabled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::Display, strum::EnumString)]
 pub enum BootEnabled {
-    /// The override does not count.
+    /// The override is off.
     #[default]
     Disabled,
-    /// It counts for the next boot.
+    /// It applies to the next boot.
     Once,
-    /// It counts until somebody takes it away.
+    /// It applies until it is changed.
     Continuous,
 }
 
-/// `BootOptionReference`: what a boot order consists of.
+/// `BootOptionReference`: an element of a boot order.
 #[derive(
     Clone,
     Copy,
@@ -79,11 +79,11 @@ pub(super) enum Source {
 /// The `Boot` object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootSettings {
-    /// Whether the override counts.
+    /// Whether the override applies.
     pub enabled: BootEnabled,
     /// Where the next boot comes from.
     pub target: BootTarget,
-    /// How.
+    /// In which mode.
     pub mode: BootMode,
     /// `HttpBootUri`.
     pub http_boot_uri: Option<String>,
@@ -104,7 +104,7 @@ impl Default for BootSettings {
 }
 
 impl BootSettings {
-    /// What firmware tries now, in this order; an override for one boot is used up by asking.
+    /// What firmware tries now, in this order. A one-time override is used up by this.
     pub(super) fn consume(&mut self) -> Vec<Source> {
         let sources = self.sources();
         if self.enabled == BootEnabled::Once {

@@ -1,4 +1,4 @@
-//! What a fleet is like: how many machines, where they answer, how they behave.
+//! Configuration of a fleet: how many machines, where they answer, how they behave.
 
 use super::{
     boot_settings::{BootMode, BootTarget},
@@ -21,7 +21,7 @@ use url::Url;
 pub struct Config {
     /// How many machines.
     pub machines: u32,
-    /// Where the hardware comes from: equal seeds are equal fleets.
+    /// Determines the hardware: equal seeds give equal fleets.
     pub seed: u64,
     /// Where the BMCs answer. One socket serves all of them.
     pub listen: SocketAddr,
@@ -35,7 +35,7 @@ pub struct Config {
     pub bmc_mac_prefix: MacPrefix,
     /// The one account of every BMC.
     pub account: Account,
-    /// Added to every Redfish answer.
+    /// Delay of every Redfish response.
     pub latency: Duration,
     /// Power state that every machine starts in.
     pub power: Power,
@@ -49,8 +49,8 @@ pub struct Config {
     pub boot: Boot,
     /// BMCs ask for their address by DHCP, and answer only there.
     pub bmc_dhcp: Option<Dhcp>,
-    /// Machines behind whose BMC there is a virtual machine, by their number. They start without
-    /// power; what `timing` and `boot` say about hosts is not for them.
+    /// Machines by number that have a virtual machine behind their BMC. They start powered off;
+    /// what `timing` and `boot` say about hosts does not apply to them.
     pub vms: BTreeMap<u32, Vm>,
 }
 
@@ -136,7 +136,7 @@ pub struct Profile {
     pub transport: Transport,
     /// `BootSourceOverrideTarget@Redfish.AllowableValues`.
     pub boot_targets: Vec<BootTarget>,
-    /// `BootSourceOverrideMode@Redfish.AllowableValues`; empty: the BMC has no such property.
+    /// `BootSourceOverrideMode@Redfish.AllowableValues`; if empty, the BMC has no such property.
     pub boot_modes: Vec<BootMode>,
     /// Whether the host shuts down when asked.
     pub graceful: Graceful,
@@ -180,7 +180,7 @@ pub struct Timing {
     pub boot_tries: u32,
     /// Pause between two tries.
     pub boot_retry: Duration,
-    /// Limit of one download or one post.
+    /// Deadline of one download or post.
     pub step_deadline: Duration,
     /// How often the agent posts its report again.
     pub agent_interval: Duration,
@@ -207,9 +207,9 @@ impl Default for Timing {
 pub struct Limits {
     /// Sessions at a time.
     pub sessions: usize,
-    /// A session ends when it is not used for this long.
+    /// A session ends after this long without use.
     pub session_timeout: Duration,
-    /// Wrong passwords until the account is locked; 0: never.
+    /// Wrong passwords before the account is locked; 0 means never.
     pub lockout_threshold: u32,
     /// How long it stays locked.
     pub lockout_duration: Duration,
@@ -253,7 +253,7 @@ pub struct Dhcp {
     pub client: SocketAddrV4,
     /// Where servers listen; the broadcast address where nobody knows better.
     pub server: SocketAddrV4,
-    /// How long to wait for an answer the first time; doubled three times.
+    /// How long to wait for the first answer; doubled for each of three retries.
     pub patience: Duration,
 }
 

@@ -56,7 +56,7 @@ fn router(fleet: Arc<Fleet>) -> Router {
         .with_state(fleet)
 }
 
-/// A request that cannot be met.
+/// Why a request cannot be served.
 enum Refusal {
     NoSuchMachine,
     Fault(FaultError),

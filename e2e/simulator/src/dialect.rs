@@ -1,4 +1,4 @@
-//! What the firmware of single BMCs does differently. Dialects can be combined.
+//! Peculiarities of BMC firmware, which can be combined.
 
 /// A dialect of Redfish.
 #[derive(

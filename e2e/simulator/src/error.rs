@@ -3,7 +3,7 @@
 use super::{fetch::ClientError, tls::TlsError};
 use std::{io, net::SocketAddr};
 
-/// A fleet did not start.
+/// Why a fleet did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The Redfish address cannot be listened on.
@@ -18,7 +18,7 @@ pub enum StartError {
     /// BMCs would have no certificates.
     #[error("BMCs cannot speak TLS")]
     Tls(#[from] TlsError),
-    /// There is no machine for a virtual one.
+    /// A virtual machine's number is out of range.
     #[error("machine {0} is to be virtual, and is not there: the last one is {1}")]
     Vm(u32, u32),
     /// Machines would have no HTTP client.

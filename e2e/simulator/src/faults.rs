@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: by machine, path, method, time and number.
+//! Injected faults: by machine, path, method, time and number.
 
 use super::duration;
 use http::Method;
@@ -29,7 +29,7 @@ pub enum Action {
     Truncate,
     /// The connection is closed instead of an answer.
     Drop,
-    /// The right answer, with some properties gone and some different.
+    /// The right response, with some properties removed and some replaced.
     Fields {
         /// JSON pointers of what goes.
         #[serde(default)]
@@ -40,7 +40,7 @@ pub enum Action {
     },
 }
 
-/// When something goes wrong, and what.
+/// When a fault occurs, and which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -67,7 +67,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// This goes wrong on every machine, for paths that begin like this, from now on.
+    /// A fault on all machines, for paths that match from their beginning, starting now.
     pub fn new(path: impl Into<String>, action: Action) -> Self {
         Self {
             machines: Vec::new(),
@@ -87,7 +87,7 @@ impl Fault {
         self
     }
 
-    /// Only so many times.
+    /// Only this many times.
     #[must_use]
     pub fn times(mut self, count: u32) -> Self {
         self.count = Some(count);
@@ -102,7 +102,7 @@ impl Fault {
     }
 }
 
-/// Not a fault that could happen.
+/// Why a fault is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
     /// `path` is no regular expression.
@@ -183,7 +183,7 @@ impl Faults {
         self.lock().rules.iter().map(|rule| (rule.id, rule.fault.clone())).collect()
     }
 
-    /// What goes wrong with this request: the first fault that applies, which is used up by one.
+    /// The first fault that applies to this request, which counts as used.
     pub(super) fn strike(
         &self,
         machine: u32,
@@ -198,7 +198,7 @@ impl Faults {
     }
 }
 
-/// Takes out and puts in what a [`Action::Fields`] says.
+/// Applies an [`Action::Fields`].
 pub(super) fn alter(body: &mut Value, remove: &[String], set: &BTreeMap<String, Value>) {
     for pointer in remove {
         let Some((parent, name)) = pointer.rsplit_once('/') else { continue };

@@ -1,4 +1,4 @@
-//! HTTP as firmware and an installed agent use it: every request has a limit in time and size.
+//! HTTP as firmware and an installed agent use it: every request has a deadline and a size limit.
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -38,7 +38,7 @@ pub(super) enum Agent {
     Probe,
 }
 
-/// A machine did not get what it asked for.
+/// Why a machine did not get what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     /// The address cannot be used.
@@ -60,13 +60,13 @@ pub(super) enum FetchError {
         /// What came.
         status: StatusCode,
     },
-    /// A medium that cannot be read in parts.
+    /// The server does not support ranges.
     #[error("{url}: no part of it is to be had, only the whole")]
     NoParts {
         /// What was asked for.
         url: Url,
     },
-    /// An answer that nobody would read whole.
+    /// The response is too long.
     #[error("{url}: more than {DOCUMENT} bytes")]
     TooLarge {
         /// What was asked for.
@@ -107,13 +107,13 @@ pub enum ClientError {
 }
 
 impl Fetcher {
-    /// A client whose requests take at most this long, body included.
+    /// A client whose requests take at most this long, including the body.
     pub(super) fn new(deadline: Duration) -> Result<Self, ClientError> {
         Self::from(None, deadline)
     }
 
-    /// A client that asks from this address; `None` if that is not one of this host. All of 127/8
-    /// is, and what has a route of type local.
+    /// A client that connects from this address; `None` if it is not local. All of 127/8 is local,
+    /// and so is what has a route of type local.
     pub(super) fn at(&self, address: Ipv4Addr) -> Option<Self> {
         UdpSocket::bind((address, 0)).ok()?;
         let fetcher = Self::from(Some(address.into()), self.deadline);
@@ -157,7 +157,7 @@ impl Fetcher {
         Ok(body.freeze())
     }
 
-    /// The size of a layer after reading all of it.
+    /// Reads a whole layer; returns its size.
     pub(super) async fn drain(&self, agent: Agent, url: &str) -> Result<u64, FetchError> {
         let mut response = sent(agent, url, self.client.get(parsed(url)?)).await?;
         let mut size = 0;
@@ -186,7 +186,7 @@ impl Fetcher {
         Ok(Chained::Binary(size))
     }
 
-    /// What EDK2 does before it fetches.
+    /// The HEAD request that EDK2 sends before it fetches.
     pub(super) async fn head(&self, agent: Agent, url: &str) -> Result<(), FetchError> {
         sent(agent, url, self.client.head(parsed(url)?)).await.map(drop)
     }
@@ -200,7 +200,7 @@ impl Fetcher {
         size.filter(|_| has_parts).ok_or(FetchError::NoParts { url: parsed(url)? })
     }
 
-    /// A part of something, which must be exactly that.
+    /// A part of something, of exactly this range.
     pub(super) async fn part(
         &self,
         agent: Agent,

@@ -10,7 +10,7 @@ use super::{
 };
 use tokio::time::sleep;
 
-/// Boots the host; returns when nothing is left to do.
+/// Boots the host; returns when there is nothing left to do.
 pub(super) async fn boot(life: &Life) {
     sleep(life.fleet.config.timing.post).await;
     let consumed = life.with(|state| {
@@ -47,7 +47,7 @@ fn disk_booted(state: &mut State) {
     state.journal.note(Event::Disk, "");
 }
 
-/// Tries a few times, and says why the last time failed.
+/// Tries a few times; returns the last error.
 async fn from_network(life: &Life, source: &Source) -> Result<System, String> {
     let timing = &life.fleet.config.timing;
     let mut reason = String::new();

@@ -25,7 +25,7 @@ const DHCP_TURNS: usize = 64;
 pub(super) struct Fleet {
     pub(super) config: Config,
     machines: Vec<Machine>,
-    /// Leased addresses; not used where machines are told apart by arithmetic.
+    /// Leased addresses; not used if machines have consecutive ones.
     leased: RwLock<HashMap<Ipv4Addr, u32>>,
     pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
@@ -96,12 +96,12 @@ impl Fleet {
         self.machine(index)
     }
 
-    /// From now on this address is this machine's BMC.
+    /// Records that this address is now this machine's BMC.
     pub(super) fn lease(&self, address: Ipv4Addr, index: u32) {
         self.leased.write().unwrap_or_else(PoisonError::into_inner).insert(address, index);
     }
 
-    /// This address is free again, unless somebody else has it by now.
+    /// Frees this address, unless another machine has it by now.
     pub(super) fn release(&self, address: Ipv4Addr, index: u32) {
         let mut leased = self.leased.write().unwrap_or_else(PoisonError::into_inner);
         if leased.get(&address) == Some(&index) {
@@ -109,7 +109,7 @@ impl Fleet {
         }
     }
 
-    /// Address of a host where no DHCP gives one.
+    /// Address of a host that does not use DHCP.
     pub(super) fn host_address(&self, index: u32) -> Ipv4Addr {
         offset(self.config.boot.host_base, index)
     }

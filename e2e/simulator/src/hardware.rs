@@ -1,4 +1,4 @@
-//! What a machine is made of. Nothing of it is stored: it follows from the seed and the index.
+//! The parts of a machine. Nothing is stored: everything follows from seed and index.
 
 use super::{
     config::Config,
@@ -21,9 +21,9 @@ pub struct Hardware {
 /// A processor type.
 #[derive(Debug)]
 pub struct CpuModel {
-    /// As the BMC says it.
+    /// As in Redfish.
     pub manufacturer: &'static str,
-    /// As CPUID says it.
+    /// As in CPUID.
     pub vendor: &'static str,
     /// Marketing name.
     pub model: &'static str,
@@ -140,7 +140,7 @@ impl Hardware {
         Random::of(self.seed, self.index, stream)
     }
 
-    /// Of the fleet: makes addresses of two fleets differ and keeps those of one apart.
+    /// Numbers the machine such that addresses differ within and between fleets.
     fn number(&self) -> u32 {
         let offset = Random::of(self.seed, 0, u64::MAX).next() & 0x00ff_ffff;
         u32::try_from(offset).unwrap_or_default().wrapping_add(self.index)
@@ -209,7 +209,7 @@ impl Hardware {
         self.dimms().iter().map(|dimm| dimm.mib).sum()
     }
 
-    /// Drives: two to boot from, the others for data.
+    /// Drives: two boot drives, the others for data.
     pub fn drives(&self) -> Vec<Drive> {
         let mut random = self.random(6);
         let data = random.choose(&[2, 4]);

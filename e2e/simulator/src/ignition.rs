@@ -1,9 +1,9 @@
-//! What an Ignition configuration makes of a machine: a machine to discover, or a tenant's.
+//! What an Ignition configuration makes of a machine: one under discovery, or a tenant's.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-/// An Ignition configuration, as far as it matters here.
+/// The parts of an Ignition configuration that matter here.
 #[derive(Debug, Deserialize)]
 struct Document {
     ignition: Header,
@@ -49,7 +49,7 @@ pub(super) struct Meaning {
     pub(super) agent: Option<AgentFlags>,
 }
 
-/// A configuration that no machine would start with.
+/// Why no machine would start with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IgnitionError {
     /// It is not JSON, or not an Ignition configuration.
@@ -58,7 +58,7 @@ pub(super) enum IgnitionError {
     /// Only specification 3 is in use.
     #[error("ignition.version {0} is not 3.x.y")]
     Version(String),
-    /// The agent would end at once.
+    /// The agent would exit at once.
     #[error("unit {unit} starts the agent without {flag}")]
     Flag {
         /// Name of the unit.

@@ -1,4 +1,4 @@
-//! What happened to one machine, and how often.
+//! What happened to a machine, and how often.
 
 use super::power::Reset;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::collections::VecDeque;
 use strum::VariantArray;
 
-/// Entries kept per machine; older ones go.
+/// Entries kept per machine; older ones are dropped.
 const ENTRIES: usize = 128;
 
 /// What happened.
@@ -44,7 +44,7 @@ pub enum Event {
     Ignition,
     /// There is no Ignition configuration for this machine.
     NoIgnition,
-    /// Something could not be fetched; a script may go on without it.
+    /// A fetch failed; a script may go on without it.
     FetchFailed,
     /// One try of firmware failed.
     TryFailed,
@@ -54,9 +54,9 @@ pub enum Event {
     Disk,
     /// The discovery image runs.
     Discovery,
-    /// The registry took the report.
+    /// The registry accepted the report.
     Registered,
-    /// The registry did not take the report.
+    /// The registry refused the report.
     RegistrationFailed,
     /// A tenant's operating system runs.
     Tenant,
@@ -159,7 +159,7 @@ pub struct Counters {
     pub disk_boots: u32,
     /// Boots that ended in nothing.
     pub failed_boots: u32,
-    /// Reports that the registry took.
+    /// Reports that the registry accepted.
     pub reports: u32,
 }
 

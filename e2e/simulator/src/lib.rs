@@ -72,10 +72,10 @@ use fleet::Fleet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 
-/// How long the end may take.
+/// How long shutting down may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// A fleet that runs. Dropping it ends every task and closes every socket.
+/// A running fleet. Dropping it ends all tasks and closes all sockets.
 #[derive(Debug)]
 pub struct Simulator {
     fleet: Arc<Fleet>,
@@ -109,13 +109,13 @@ impl Simulator {
         Ok(Self { fleet, redfish, control })
     }
 
-    /// Where the BMC of this machine answers; `None` while it has no address.
+    /// Address of this machine's BMC; `None` while it has none.
     pub fn bmc(&self, machine: u32) -> Option<SocketAddr> {
         let address = self.fleet.machine(machine)?.lock().bmc_address?;
         Some(SocketAddr::from((address, self.redfish.port())))
     }
 
-    /// Where Redfish is listened for.
+    /// Where Redfish is served.
     pub fn redfish(&self) -> SocketAddr {
         self.redfish
     }
@@ -125,7 +125,7 @@ impl Simulator {
         self.control
     }
 
-    /// The certificate of the authority that signs those of the BMCs, if they speak TLS.
+    /// The certificate of the authority of the BMCs' certificates, if they use TLS.
     pub fn authority(&self) -> Option<String> {
         self.fleet.authority.as_ref().map(tls::Authority::pem)
     }
@@ -146,17 +146,17 @@ impl Simulator {
         report::summary(&self.fleet)
     }
 
-    /// From now on this goes wrong; the number ends it.
+    /// Injects a fault; the number removes it again.
     pub fn fault(&self, fault: Fault) -> Result<u32, FaultError> {
         self.fleet.faults.add(fault, tokio::time::Instant::now())
     }
 
-    /// Ends one fault, or all.
+    /// Removes one fault, or all.
     pub fn clear_faults(&self, id: Option<u32>) {
         self.fleet.faults.remove(id);
     }
 
-    /// Somebody at the machine resets it, without the BMC's counters noticing who it was.
+    /// A person at the machine resets it, which the BMC does not count.
     pub fn reset(&self, machine: u32, reset: Reset) -> Result<Outcome, NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
         Ok(reset::reset(&self.fleet, found, reset))
@@ -169,14 +169,14 @@ impl Simulator {
         Ok(())
     }
 
-    /// Pulls the cables out: the host is off, the BMC is gone.
+    /// Pulls the cables out: the host is off, and the BMC unreachable.
     pub fn unplug(&self, machine: u32) -> Result<(), NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
         reset::unplug(&self.fleet, found);
         Ok(())
     }
 
-    /// Ends everything, and waits for it.
+    /// Stops everything, and waits for it.
     pub async fn stop(self) {
         self.fleet.stop.cancel();
         self.fleet.running.close();
@@ -192,7 +192,7 @@ impl Drop for Simulator {
     }
 }
 
-/// Everything that must run for DHCP.
+/// Starts the tasks for DHCP.
 fn spawn_dhcp(fleet: &Arc<Fleet>) {
     let mut links: Vec<_> = [&fleet.boot_link, &fleet.bmc_link].into_iter().flatten().collect();
     links.dedup_by(|one, other| Arc::ptr_eq(one, other));
@@ -205,7 +205,7 @@ fn spawn_dhcp(fleet: &Arc<Fleet>) {
     }
 }
 
-/// Everything that must run for virtual machines.
+/// Starts the tasks for virtual machines.
 fn spawn_vms(fleet: &Arc<Fleet>) {
     for index in fleet.config.vms.keys() {
         fleet.running.spawn(vm::run(Arc::clone(fleet), *index));

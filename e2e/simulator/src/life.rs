@@ -1,4 +1,4 @@
-//! One life of one host: from a reset until the next one.
+//! One run of a host: from one reset to the next.
 
 use super::{
     fetch::Fetcher,
@@ -9,7 +9,7 @@ use super::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// One life of one host.
+/// One run of a host.
 pub(super) struct Life {
     pub(super) fleet: Arc<Fleet>,
     pub(super) index: u32,
@@ -18,7 +18,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// A new one, which ends the one before.
+    /// Starts a new one, which ends the previous one.
     pub(super) fn begin(fleet: &Arc<Fleet>, index: u32, state: &mut State) -> Self {
         state.life_ends.cancel();
         state.life_ends = fleet.stop.child_token();
@@ -26,7 +26,7 @@ impl Life {
         Self { fleet: Arc::clone(fleet), index, number: state.life, ends: state.life_ends.clone() }
     }
 
-    /// Ends with it.
+    /// Cancelled at its end.
     pub(super) fn ends(&self) -> CancellationToken {
         self.ends.clone()
     }
@@ -36,19 +36,19 @@ impl Life {
         &self.fleet.machines()[self.index as usize]
     }
 
-    /// What it asks with over HTTP: from its own address, or else from the one of all machines.
+    /// Its HTTP client: one with its own address, or else the shared one.
     pub(super) fn fetcher(&self) -> Fetcher {
         let own = self.machine().lock().fetcher.clone();
         own.unwrap_or_else(|| self.fleet.fetcher.clone())
     }
 
-    /// Changes the machine, unless another life has begun by now.
+    /// Changes the machine, unless a later run has begun.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> Option<R> {
         let mut state = self.machine().lock();
         (state.life == self.number).then(|| change(&mut state))
     }
 
-    /// Writes to the journal, unless another life has begun by now.
+    /// Writes to the journal, unless a later run has begun.
     pub(super) fn note(&self, event: Event, detail: impl Into<String>) {
         self.with(|state| state.journal.note(event, detail));
     }

@@ -1,4 +1,4 @@
-//! The socket that all BMCs share: the local address of a connection says whose it is.
+//! The socket shared by all BMCs: the local address of a connection says which one is meant.
 
 use super::{fleet::Fleet, machine::Machine, redfish};
 use hyper::{server::conn::http1, service::service_fn};
@@ -16,10 +16,10 @@ use tokio::{
 const CONNECTIONS: usize = 32_768;
 /// An idle connection is closed after this long.
 const IDLE: Duration = Duration::from_mins(5);
-/// Pause when the system has no socket to spare.
+/// Pause when the system is out of sockets.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Listens on an address, and only on that device if there is one.
+/// Listens on an address, and only on that device if one is given.
 pub(super) fn listen(address: SocketAddr, device: Option<&str>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -76,7 +76,7 @@ async fn serve(fleet: Arc<Fleet>, stream: TcpStream) {
                 },
             }
         }
-        // Nobody is there: as near to "connection refused" as a shared socket gets.
+        // Nobody is there: as close to "connection refused" as a shared socket gets.
         None => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap_or_default(),
     }
 }

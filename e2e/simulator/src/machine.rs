@@ -33,7 +33,7 @@ pub enum Led {
     Off,
 }
 
-/// How far a host has come.
+/// The state of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Host {
@@ -58,7 +58,7 @@ pub enum Host {
         /// SHA-256 of the Ignition configuration, if there was one.
         ignition: Option<String>,
     },
-    /// QEMU runs: what it does, its console knows.
+    /// QEMU runs; its console shows what it does.
     Vm {
         /// Its number.
         process: u32,
@@ -72,30 +72,30 @@ pub enum Host {
     },
 }
 
-/// Whether the cables are in.
+/// Whether the cables are plugged in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cables {
     /// Power and network.
     #[default]
     Plugged,
-    /// Nothing: nobody answers.
+    /// Neither: the BMC is unreachable.
     Unplugged,
 }
 
-/// Everything about a machine that changes.
+/// The mutable state of a machine.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) power: Power,
     pub(super) boot: BootSettings,
-    /// Where the medium is read from that is inserted in the virtual drive.
+    /// URL of the inserted medium.
     pub(super) medium: Option<String>,
     pub(super) led: Led,
     pub(super) last_reset: Timestamp,
     pub(super) host: Host,
     /// Address of the first NIC.
     pub(super) host_address: Option<Ipv4Addr>,
-    /// Asks from that address, where it is one of this host.
+    /// HTTP client with that address, if it is local.
     pub(super) fetcher: Option<Fetcher>,
     pub(super) cables: Cables,
     pub(super) bmc_address: Option<Ipv4Addr>,
@@ -105,10 +105,10 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
-    /// Counts what the host was told to do; a life that is not the last one has no say.
+    /// Number of the current run; tasks of earlier ones may not change anything.
     pub(super) life: u64,
     pub(super) life_ends: CancellationToken,
-    /// Ends what keeps the BMC's address.
+    /// Cancels the task that keeps the BMC's address.
     pub(super) address_ends: CancellationToken,
 }
 
@@ -142,7 +142,7 @@ impl Machine {
     pub(super) fn new(config: &Config, index: u32) -> Self {
         let now = Timestamp::now();
         let orders = config.vms.contains_key(&index).then(Box::default);
-        // A virtual machine is switched on by somebody.
+        // Virtual machines are switched on through the BMC.
         let power = if orders.is_some() { Power::Off } else { config.power };
         let is_on = power == Power::On;
         let state = State {
@@ -169,7 +169,7 @@ impl Machine {
         Self { index, hardware: Hardware::of(config, index), orders, state: Mutex::new(state) }
     }
 
-    /// What changes. Never held over an `await`.
+    /// Locks the mutable state. Never held over an `await`.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,17 +1,17 @@
-//! The medium in the virtual drive of a BMC, which reads it piece by piece as it is needed.
+//! The medium in a BMC's virtual drive, which the BMC reads in pieces as needed.
 
 use super::fetch::{Agent, FetchError, Fetcher};
 use bytes::Bytes;
 use std::{io, path::Path};
 use tokio::{fs::File, io::AsyncWriteExt};
 
-/// What is read at a time.
+/// Size of a piece.
 const PIECE: u64 = 4 << 20;
-/// Before the file systems of a medium, and for their tables; beyond are the files.
+/// Room for the file systems' tables at the beginning; files come after it.
 const HEAD: u64 = 1 << 20;
 const ARGUMENT: &str = "ignition.config.url";
 
-/// A medium that cannot be read.
+/// Why a medium cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MediumError {
     /// Where it is.
@@ -36,7 +36,7 @@ pub(super) async fn copy(fetcher: &Fetcher, url: &str, to: &Path) -> Result<u64,
     Ok(pieces.size)
 }
 
-/// Reads the medium at `url` whole: its size, and the argument that is on it beside the UKI.
+/// Reads the whole medium at `url`: its size, and the kernel argument stored beside the UKI.
 pub(super) async fn read(
     fetcher: &Fetcher,
     url: &str,

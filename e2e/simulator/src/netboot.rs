@@ -1,4 +1,4 @@
-//! From "boot from the network" to an operating system in memory: scripts, kernels, UKIs.
+//! Network boot, up to an operating system in memory: scripts, kernels, UKIs.
 
 use super::{
     boot_settings::Source,
@@ -18,10 +18,10 @@ use url::Url;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Why a network boot came to nothing.
+/// Why a network boot failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BootError {
-    /// The simulator was not told.
+    /// No boot service is configured.
     #[error("there is no boot service: neither a boot URL nor DHCP")]
     NoService,
     /// No address, or no boot file.
@@ -33,16 +33,16 @@ pub(super) enum BootError {
     /// The medium cannot be booted.
     #[error("{0}")]
     Medium(#[from] MediumError),
-    /// A script led nowhere.
+    /// The script failed.
     #[error("script: {0}")]
     Script(#[from] ScriptError),
-    /// A script said so.
+    /// The script exited.
     #[error("the script ended without booting")]
     NothingToBoot,
-    /// Whoever should name a UKI did not.
+    /// No UKI was named.
     #[error("{0} names no UKIURL")]
     NoUki(String),
-    /// The operating system would not start.
+    /// The operating system cannot start.
     #[error("ignition: {0}")]
     Ignition(#[from] IgnitionError),
 }
@@ -64,12 +64,12 @@ pub(super) enum Loaded {
     },
 }
 
-/// Loads what this source offers.
+/// Loads from this source.
 pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootError> {
     match (source, life.fleet.boot_link.as_deref()) {
         (Source::Cd, link) => {
             let loaded = cd(life).await?;
-            // An address is all that it needs of the network.
+            // HTTP boot from a given URL needs only an address.
             match link {
                 Some(link) => drop(dhcp(life, link, Client::Http(BootUri::Given)).await?),
                 None => take_address(life, life.fleet.host_address(life.index)),
@@ -87,7 +87,7 @@ pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootErr
         (_, Some(link)) => {
             let mode = life.machine().lock().boot.mode;
             dhcp(life, link, Client::Pxe(mode)).await?;
-            // iPXE fills its settings into the name of the boot file, before it asks for it.
+            // iPXE expands its settings in the name of the boot file before requesting it.
             let url = dhcp(life, link, Client::Ipxe(mode)).await?;
             let url = expand(&url, &variables(life));
             script(life, Url::parse(&url).map_err(|_| FetchError::Url(url))?).await
@@ -111,8 +111,8 @@ fn take_address(life: &Life, address: Ipv4Addr) {
     life.with(|state| state.host_address = Some(address));
 }
 
-/// Gets an address, and the boot file that comes with it. What PXE in firmware would load by TFTP
-/// is not loaded: iPXE comes next whatever it was.
+/// Gets an address and the boot file's name. What firmware would load by TFTP is not loaded: iPXE
+/// follows in any case.
 async fn dhcp(life: &Life, link: &Link, client: Client) -> Result<String, BootError> {
     let hardware = &life.machine().hardware;
     let (mac, uuid) = (hardware.nics()[0].mac, hardware.uuid());
@@ -136,7 +136,7 @@ pub(super) fn service(life: &Life, path: &str) -> Result<Url, BootError> {
     Ok(url)
 }
 
-/// Asks the boot service as the DHCP server of the peer does on behalf of a machine.
+/// Asks the boot service as ironcore's DHCP server does on behalf of a machine.
 async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -222,7 +222,7 @@ pub(super) async fn script(life: &Life, url: Url) -> Result<Loaded, BootError> {
     }
 }
 
-/// A fetch failed: the script may know what to do, but the journal says what happened.
+/// A fetch failed. The script may handle it, but the journal records it.
 fn fall_through(life: &Life, script: &mut Script, error: &FetchError) {
     life.note(Event::FetchFailed, error.to_string());
     script.failed();

@@ -7,10 +7,10 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Orders that wait at a time; a BMC that asks for more is refused.
+/// Orders that may wait; further ones are refused.
 const WAITING: usize = 8;
 
-/// What is to be done yet, oldest first. There is one keeper who does it.
+/// Pending orders, oldest first, carried out by one keeper.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     waiting: Mutex<VecDeque<Plan>>,
@@ -18,7 +18,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Asks for something; whether it is taken.
+    /// Places an order; returns whether it was accepted.
     pub(super) fn place(&self, plan: Plan) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= WAITING {
@@ -29,7 +29,7 @@ impl Orders {
         true
     }
 
-    /// The next one. Nothing is lost if it is not waited for to the end.
+    /// The next order. Cancel safe.
     pub(super) async fn next(&self) -> Plan {
         loop {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

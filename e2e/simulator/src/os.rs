@@ -24,7 +24,7 @@ const ROOT_ARGS: [&str; 2] = ["gl.url=", "coreos.live.rootfs_url="];
 const SHORTEST: Duration = Duration::from_millis(200);
 /// to this.
 const LONGEST: Duration = Duration::from_secs(5);
-/// Then the system does not start.
+/// After this the system fails to start.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A running system.
@@ -96,7 +96,7 @@ async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {
     Ok(meaning)
 }
 
-/// Fetches as Ignition does: what may get better is tried again.
+/// Fetches as Ignition does: temporary failures are retried.
 async fn fetch(life: &Life, url: &str) -> Result<Bytes, FetchError> {
     let (begun, mut pause) = (Instant::now(), SHORTEST);
     loop {

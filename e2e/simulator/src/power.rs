@@ -45,14 +45,14 @@ pub enum Graceful {
     /// The operating system shuts down.
     #[default]
     Honored,
-    /// The operating system does not listen: the BMC accepts the request and nothing happens.
+    /// The operating system ignores it: the BMC accepts the request, and nothing happens.
     Ignored,
 }
 
-/// What a machine does about a reset.
+/// What a machine does in response to a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// Nothing: it is already so, or nobody listens.
+    /// Nothing: it is in that state already, or the request is ignored.
     Nothing,
     /// Switch on and boot.
     SwitchOn,
@@ -68,7 +68,7 @@ pub(super) enum Plan {
     Refused,
 }
 
-/// Whether the operating system is asked before a reboot.
+/// Whether the operating system is notified before a reboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Warning {
     /// It gets its time to shut down.

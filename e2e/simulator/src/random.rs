@@ -1,4 +1,4 @@
-//! Numbers that are the same every time.
+//! Reproducible random numbers.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough to make machines differ.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of these, which must not be empty.
+    /// One of these; the slice must not be empty.
     pub(super) fn choose<T: Copy>(&mut self, from: &[T]) -> T {
         let len = from.len() as u64;
         from[usize::try_from(self.next() % len).unwrap_or_default()]

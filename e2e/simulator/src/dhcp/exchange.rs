@@ -1,4 +1,4 @@
-//! Four messages to an address, two to keep it (RFC 2131, 3.1 and 4.4.5).
+//! Four messages for an address, two to renew it (RFC 2131, 3.1 and 4.4.5).
 
 use super::{
     Link,
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 /// How often a message is sent.
 const TRIES: u32 = 4;
 
-/// A client got no address.
+/// Why a client got no address.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DhcpError {
     /// No server answered.
@@ -39,7 +39,7 @@ pub(crate) enum DhcpError {
     Encode(#[from] EncodeError),
 }
 
-/// Whom a client asks for more time.
+/// Whom a client asks to renew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
     /// The server that gave the address.
@@ -48,14 +48,14 @@ pub(crate) enum Renewal {
     Any,
 }
 
-/// What one answer means for the question.
+/// What an answer means for the exchange.
 enum Verdict {
     Take,
     Ignore,
 }
 
 impl Link {
-    /// An address, and what else the client needs.
+    /// Acquires an address, and what else the client needs.
     pub(crate) async fn lease(&self, identity: &Identity) -> Result<Answer, DhcpError> {
         let xid = getrandom::u32().map_err(io::Error::other)?;
         let to = self.config.server;
@@ -71,7 +71,7 @@ impl Link {
         Ok(answer)
     }
 
-    /// More time for an address.
+    /// Renews an address.
     pub(crate) async fn renew(
         &self,
         identity: &Identity,
@@ -108,7 +108,7 @@ impl Link {
         Ok(answer)
     }
 
-    /// Sends a message again and again until an answer suits.
+    /// Repeats a message until a suitable answer arrives.
     async fn talk(
         &self,
         identity: &Identity,
@@ -141,7 +141,7 @@ impl Link {
     }
 }
 
-/// What a client cannot do without.
+/// The option that a client cannot do without.
 fn needs(client: Client) -> Option<&'static str> {
     match client {
         Client::Bmc | Client::Http(BootUri::Given) => None,
@@ -161,7 +161,7 @@ fn suits(client: Client, offer: &Answer) -> bool {
     }
 }
 
-/// Up to a quarter longer, so that a fleet does not ask at once.
+/// Up to a quarter longer, so that a fleet does not ask at the same time.
 fn jittered(wait: Duration) -> Duration {
     between(wait, wait + wait / 4, number())
 }

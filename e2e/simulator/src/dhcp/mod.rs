@@ -1,7 +1,7 @@
-//! DHCPv4 as the clients of a fleet speak it (RFC 2131): all of them over one socket.
+//! DHCPv4 as the clients of a fleet speak it (RFC 2131), all over one socket.
 //!
-//! Clients ask for broadcast answers, and an answer finds its client by transaction and MAC, so
-//! addresses that are offered need not be there yet.
+//! Clients request broadcast answers, and an answer finds its client by transaction and MAC
+//! address, so offered addresses need not exist yet.
 
 mod exchange;
 mod wire;
@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Answers kept for a client that is slow.
+/// Answers queued for a slow client.
 const BACKLOG: usize = 8;
 /// Pause after an error of the socket.
 const BREATH: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Opens the socket; [`Link::run`] must run for anybody to hear anything.
+    /// Opens the socket; nothing is received unless [`Link::run`] runs.
     pub(super) fn open(config: &Dhcp) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_address(true)?;
@@ -56,12 +56,12 @@ impl Link {
         Ok(Self { socket, config: config.clone(), waiting: Mutex::default() })
     }
 
-    /// How long a client waits before it starts over.
+    /// How long a client waits before starting over.
     pub(super) fn patience(&self) -> Duration {
         self.config.patience
     }
 
-    /// Hands answers to whom they are for, until the end.
+    /// Passes answers to their clients, until stopped.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let mut buffer = vec![0; PACKET];
         let receive = async {
@@ -88,7 +88,7 @@ impl Link {
         }
     }
 
-    /// Listens for answers to one transaction.
+    /// Subscribes to the answers of one transaction.
     fn listen(&self, key: Key) -> Listening<'_> {
         let (sender, answers) = channel(BACKLOG);
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sender);
@@ -100,7 +100,7 @@ impl Link {
     }
 }
 
-/// Listens until it is dropped.
+/// A subscription, until it is dropped.
 struct Listening<'a> {
     link: &'a Link,
     key: Key,

@@ -28,7 +28,7 @@ pub(crate) enum Client {
     Ipxe(BootMode),
 }
 
-/// Where HTTP boot knows its file from.
+/// How HTTP boot knows its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BootUri {
     /// From `HttpBootUri`; an address is all it needs.
@@ -46,7 +46,7 @@ pub(crate) struct Identity {
     pub(crate) hostname: String,
 }
 
-/// What a server gives.
+/// What a server assigns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) kind: MessageType,
@@ -57,7 +57,7 @@ pub(crate) struct Answer {
     pub(crate) rebind: Duration,
     pub(crate) boot_file: Option<String>,
     pub(crate) class: String,
-    /// What a NAK says.
+    /// The message of a NAK.
     pub(crate) message: String,
 }
 
@@ -76,7 +76,7 @@ impl Identity {
         self.message(xid, MessageType::Discover)
     }
 
-    /// REQUEST of what was offered.
+    /// REQUEST for what was offered.
     pub(super) fn select(&self, xid: u32, offer: &Answer) -> Message {
         let mut message = self.message(xid, MessageType::Request);
         let options = message.opts_mut();
@@ -85,7 +85,7 @@ impl Identity {
         message
     }
 
-    /// REQUEST of more time for what one has.
+    /// REQUEST to renew an address.
     pub(super) fn renew(&self, xid: u32, address: Ipv4Addr) -> Message {
         let mut message = self.message(xid, MessageType::Request);
         message.set_ciaddr(address);
@@ -145,7 +145,7 @@ impl Identity {
         options
     }
 
-    /// RFC 4578; the UUID goes as SMBIOS stores it.
+    /// RFC 4578; the UUID has the byte order of SMBIOS.
     fn boot(&self, options: &mut DhcpOptions, class: &str, architecture: u16) {
         let class = format!("{class}:Arch:{architecture:05}:UNDI:003000");
         options.insert(DhcpOption::ClassIdentifier(class.into_bytes()));
@@ -176,7 +176,7 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, EncodeError> {
 }
 
 impl Answer {
-    /// What a packet says; `None` if it is not a usable answer.
+    /// Parses a packet; `None` if it is not a usable answer.
     pub(super) fn read(packet: &[u8]) -> Option<Self> {
         let message = Message::decode(&mut Decoder::new(packet)).ok()?;
         let options = message.opts();

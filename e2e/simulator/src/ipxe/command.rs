@@ -4,7 +4,7 @@ use super::{Loaded, Script, ScriptError, Waiting};
 use std::time::Duration;
 use url::Url;
 
-/// What a script needs from the world.
+/// What a script needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// This kernel, whole.
@@ -13,7 +13,7 @@ pub(crate) enum Request {
     Image(String),
     /// This script or executable.
     Chain(String),
-    /// Nothing, for so long.
+    /// To wait this long.
     Sleep(Duration),
     /// It wants to boot what it loaded.
     Boot(Loaded),
@@ -21,7 +21,7 @@ pub(crate) enum Request {
     Exit,
 }
 
-/// What a command came to.
+/// The result of a command.
 pub(super) enum Done {
     With(bool),
     Needs(Request),

@@ -1,7 +1,7 @@
-//! An iPXE script, run far enough to know what a machine would boot.
+//! Interprets an iPXE script, as far as needed to know what a machine would boot.
 //!
-//! The interpreter does no I/O: [`Script::next`] says what to fetch, the caller says how that went.
-//! Grammar and commands: <https://ipxe.org/scripting>, <https://ipxe.org/cmd>.
+//! The interpreter does no I/O: [`Script::next`] says what to fetch, and the caller reports the
+//! result. Grammar and commands: <https://ipxe.org/scripting>, <https://ipxe.org/cmd>.
 
 mod command;
 mod line;
@@ -16,21 +16,21 @@ use line::{Joint, Step};
 use std::collections::{BTreeMap, VecDeque};
 use url::Url;
 
-/// Scripts inside scripts.
+/// How deep scripts may be nested.
 const DEPTH: usize = 8;
-/// Commands of one boot: a loop ends here.
+/// Most commands of one boot, which ends loops.
 const COMMANDS: usize = 10_000;
 
 /// Variables of a machine: `${uuid}` and so on.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// Why a script led nowhere.
+/// Why a script failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ScriptError {
     /// The first line is not `#!ipxe`.
     #[error("{0} is not an iPXE script")]
     NotAScript(String),
-    /// A command failed, and nothing was there to catch it.
+    /// A command failed, and nothing caught it.
     #[error("line {line}: {command} failed")]
     Failed {
         /// Counted from 1.
@@ -60,7 +60,7 @@ pub(super) struct Loaded {
     pub(super) images: Vec<String>,
 }
 
-/// A script in the middle of its work.
+/// A running script.
 #[derive(Debug)]
 pub(super) struct Script {
     variables: Variables,
@@ -98,7 +98,7 @@ impl Script {
         Ok(Self { variables, frames, loaded: Loaded::default(), commands: 0, waiting: None })
     }
 
-    /// Runs on to the next thing that needs the network, or to the end.
+    /// Runs until something must be fetched, or to the end.
     pub(super) fn next(&mut self) -> Result<Request, ScriptError> {
         loop {
             self.commands += 1;
@@ -136,13 +136,13 @@ impl Script {
         }
     }
 
-    /// What was asked for did not come.
+    /// The fetch failed.
     pub(super) fn failed(&mut self) {
         self.waiting = None;
         self.settle(false);
     }
 
-    /// What was asked for came, and is nothing to run; or the time is over.
+    /// The fetch succeeded with something that is not run; or the wait is over.
     pub(super) fn fetched(&mut self) {
         match self.waiting.take() {
             Some(Waiting::Kernel { url, args }) => {
@@ -154,7 +154,7 @@ impl Script {
         self.settle(true);
     }
 
-    /// A chained executable came: it takes over, and knows nothing of images loaded before.
+    /// A chained executable was fetched: it takes over, and does not know images loaded before.
     pub(super) fn executable(&mut self) -> Loaded {
         let url = match self.waiting.take() {
             Some(Waiting::Chain { url, .. }) => Some(url.into()),
@@ -163,7 +163,7 @@ impl Script {
         Loaded { kernel: url, ..Loaded::default() }
     }
 
-    /// A chained script came.
+    /// A chained script was fetched.
     pub(super) fn chained(&mut self, text: &str) -> Result<(), ScriptError> {
         let Some(Waiting::Chain { url, replaces }) = self.waiting.take() else { return Ok(()) };
         self.settle(true);

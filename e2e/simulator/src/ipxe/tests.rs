@@ -11,7 +11,7 @@ fn base() -> Url {
     Url::parse(BASE).unwrap()
 }
 
-/// Runs a script in a world where everything can be fetched but what is named here.
+/// Runs a script; everything can be fetched except for what is missing.
 fn run(text: &str, missing: &[&str]) -> Result<(Loaded, Vec<String>), ScriptError> {
     let mut script = Script::new(text, base(), variables())?;
     let mut asked = Vec::new();
