@@ -36,6 +36,10 @@ pub const KNOWN_SINCE: &str = "bloomery.dev/known-since";
 /// On a BMCSecret: the certificate of the BMC that these credentials are of.
 pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
 
+/// Prefix on a BMCSecret whose credentials may be of several BMCs: what follows is the address and the
+/// port of one of them, and the value its certificate.
+pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";
+
 /// Value of [`TYPE`].
 pub const INTERNAL: &str = "Internal";
 /// Value of the annotations that say yes.

@@ -25,7 +25,8 @@ pub fn has_answered(bmc: &Bmc) -> bool {
 /// prefixes says, and no BMC has shown a certificate for them.
 pub fn can_be_made_again(secret: &BmcSecret, database: &MacDb) -> bool {
     let annotations = secret.metadata.annotations.as_ref();
-    if annotations.is_some_and(|all| all.contains_key(annotation::KNOWN_CERTIFICATE)) {
+    let is_certificate = |key: &String| key.starts_with(annotation::KNOWN_CERTIFICATE);
+    if annotations.is_some_and(|all| all.keys().any(is_certificate)) {
         return false;
     }
     let value = |key| secret.spec.value(key);

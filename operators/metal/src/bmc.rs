@@ -8,7 +8,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
-use metal_api::{Bmc, BmcStatus, Endpoint, Server, annotation};
+use metal_api::{Bmc, BmcSecret, BmcStatus, Endpoint, Server, annotation};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{
@@ -138,7 +138,7 @@ impl<C: Connect> Controller for Bmcs<C> {
     async fn change(&self, bmc: &Bmc, change: Change) -> Result<Next, Error> {
         let ctx = &*self.ctx;
         let written = match change {
-            Change::Note(note) => self::note(ctx, bmc, &note).await?,
+            Change::Note(note) => self::note(ctx, ctx.secret_of(bmc), &note).await?,
             Change::Settle => {
                 let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
                 let settled = ctx.writer(self.index()).patch_annotations(bmc, &annotations).await;
@@ -220,7 +220,7 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
-    ctx.bmcs.set_pin(&to, ctx.pin_of(bmc));
+    ctx.bmcs.set_pin(&to, ctx.pin_of(bmc, &destination));
     ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
     ctx.recall_refusal(bmc, &to, &destination);
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
@@ -278,9 +278,13 @@ async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Wr
 }
 
 /// Writes beside the credentials which BMC they are of.
-async fn note<C>(ctx: &Context<C>, bmc: &Bmc, note: &Note) -> Result<Written, Error> {
-    let Some(secret) = ctx.secret_of(bmc) else { return Ok(Written::Unseen) };
-    let annotations = note.iter().map(|(key, value)| (*key, value.as_deref())).collect();
+pub(crate) async fn note<C>(
+    ctx: &Context<C>,
+    secret: Option<Arc<BmcSecret>>,
+    note: &Note,
+) -> Result<Written, Error> {
+    let Some(secret) = secret else { return Ok(Written::Unseen) };
+    let annotations = note.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
     let noted = ctx.writer(&ctx.view.secrets).patch_annotations(&secret, &annotations).await;
     noted.map_err(Error::write("BMCSecret"))
 }

@@ -102,9 +102,12 @@ impl<C: Connect> Context<C> {
         let target = crate::bmc::target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
         let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
-        let pin = match &bmc {
-            Some(bmc) => self.pin_of(bmc),
-            None => certificate_of_server(server).and_then(|text| text.parse().ok()),
+        let pin = if let Some(bmc) = &bmc {
+            self.pin_of(bmc, destination)
+        } else {
+            let secret = self.secret_of_server(server);
+            let certificate = certificate_of_server(server, secret.as_deref(), destination);
+            certificate.and_then(|text| text.parse().ok())
         };
         // A status that was written and has none anymore is a person's wish to trust the next one.
         let is_removed = bmc.is_none() && server.status.is_some();
@@ -134,8 +137,7 @@ impl<C: Connect> Context<C> {
         target: &Target,
         destination: &Destination,
     ) {
-        let access = server.spec.bmc.as_ref();
-        let secret = access.and_then(|it| self.view.secrets.named(None, &it.bmc_secret_ref.name));
+        let secret = self.secret_of_server(server);
         let rest = secret.and_then(|it| refused_for_server(server, &it, Timestamp::now()));
         self.hold_back(target, destination, rest);
     }
@@ -210,9 +212,15 @@ impl<C> Context<C> {
         self.view.secrets.named(None, &bmc.spec.bmc_secret_ref.name)
     }
 
+    /// The credentials of the BMC of `spec.bmc`.
+    pub(crate) fn secret_of_server(&self, server: &Server) -> Option<Arc<BmcSecret>> {
+        let access = server.spec.bmc.as_ref().filter(|_| server.spec.bmc_ref.is_none())?;
+        self.view.secrets.named(None, &access.bmc_secret_ref.name)
+    }
+
     /// The certificate that a BMC is held to.
-    pub(crate) fn pin_of(&self, bmc: &Bmc) -> Option<Pin> {
-        certificate(bmc, self.secret_of(bmc).as_deref())?.parse().ok()
+    pub(crate) fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
+        certificate(bmc, self.secret_of(bmc).as_deref(), at)?.parse().ok()
     }
 
     /// The certificate that the BMC of `spec.bmc` has shown.

@@ -1,5 +1,5 @@
 use super::{
-    Answers, Change, Decision, Missing, Observation,
+    Answers, Change, Decision, Destination, Missing, Observation,
     known::{accepted, to_note},
     lockout::{self, REFUSED, refused},
     reading::{RESYNC, SILENT},
@@ -102,7 +102,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             }
             new.systems = i32::try_from(said.systems.len()).ok();
             let next = systems(new, seen, said);
-            let next = settle(seen).or(next);
+            let next = settle(seen, destination).or(next);
             next.unwrap_or(Decision::Rest(left))
         }
         Err(Unreachable::NoAnswer(why)) => {
@@ -161,8 +161,8 @@ fn share(name: &str, time: SignedDuration) -> SignedDuration {
 
 /// What is known of a BMC that has answered is kept where it outlives the object. A person has
 /// vouched for its address once.
-fn settle(seen: &Observation<'_>) -> Option<Decision> {
-    if let Some(note) = to_note(seen.bmc, seen.secret) {
+fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
+    if let Some(note) = to_note(seen.bmc, seen.secret, at) {
         return Some(Decision::Change(Change::Note(note)));
     }
     let is_at = seen.bmc.status.as_ref()?.ip.as_deref()?.parse().ok();

@@ -8,12 +8,12 @@
 //! What is known is in the status of the BMC, and beside the credentials, so that a BMC object that
 //! was deleted and made again, or restored without its status, is held to it as well.
 
-use super::{Destination, Missing};
+use super::{Destination, Missing, shared};
 use crate::redfish::Scheme;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{Bmc, BmcSecret, Server, annotation};
-use std::{collections::BTreeMap, net::IpAddr};
+use metal_api::{Bmc, BmcSecret, annotation};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 /// For how long new credentials, which nobody has changed yet, may follow a BMC that has not
 /// answered: one that comes up may get an address of either kind of IP first.
@@ -31,8 +31,12 @@ pub enum Verification {
 }
 
 /// The certificate that a BMC is held to: that of its status; if it has none because it was made
-/// again, that of the BMC that its credentials are of.
-pub fn certificate<'a>(bmc: &'a Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a str> {
+/// again, that of the BMC that its credentials are of, or that is kept for its address.
+pub fn certificate<'a>(
+    bmc: &'a Bmc,
+    secret: Option<&'a BmcSecret>,
+    at: &Destination,
+) -> Option<&'a str> {
     let status = bmc.status.as_ref();
     if let Some(certificate) = status.and_then(|it| it.certificate_fingerprint.as_deref()) {
         return Some(certificate);
@@ -41,12 +45,10 @@ pub fn certificate<'a>(bmc: &'a Bmc, secret: Option<&'a BmcSecret>) -> Option<&'
     if status.is_some_and(|it| it.ip.is_some()) {
         return None;
     }
-    own(bmc, secret).and_then(|secret| noted(secret, annotation::KNOWN_CERTIFICATE))
-}
-
-/// The certificate that the BMC of a server's `spec.bmc` is held to, by the server's status.
-pub fn certificate_of_server(server: &Server) -> Option<&str> {
-    server.status.as_ref()?.bmc_certificate_fingerprint.as_deref()
+    match own(bmc, secret) {
+        Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
+        None => shared::kept(secret?, at),
+    }
 }
 
 /// Whether a login is allowed.
@@ -68,7 +70,9 @@ pub fn may_log_in(
     let why = match (destination.scheme, verification) {
         _ if new.is_some() && accepted(bmc) == new => return Ok(()),
         (Scheme::Https, Verification::Authorities) => return Ok(()),
-        (Scheme::Https, Verification::Pinned) if certificate(bmc, secret).is_some() => {
+        (Scheme::Https, Verification::Pinned)
+            if certificate(bmc, secret, destination).is_some() =>
+        {
             return Ok(());
         }
         (Scheme::Https, Verification::Pinned) => "no certificate of it is recorded",
@@ -117,11 +121,15 @@ fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
 }
 
 /// What is to be written beside the credentials of a BMC that has answered; `None` if it is there.
-pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>) -> Option<Note> {
-    let (secret, status) = (own(bmc, secret)?, bmc.status.as_ref()?);
+pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<Note> {
+    let status = bmc.status.as_ref()?;
+    let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
+    let Some(secret) = own(bmc, secret) else {
+        return shared::to_keep(secret?, at, certificate.as_deref());
+    };
     let note: Note = [
-        (annotation::KNOWN_ADDRESS, Some(status.ip.clone()?)),
-        (annotation::KNOWN_CERTIFICATE, status.certificate_fingerprint.clone()),
+        (annotation::KNOWN_ADDRESS.into(), Some(ip)),
+        (annotation::KNOWN_CERTIFICATE.into(), certificate),
     ]
     .into();
     let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
@@ -129,7 +137,7 @@ pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>) -> Option<Note> {
 }
 
 /// Annotations, and what they are to be; `None` removes one.
-pub type Note = BTreeMap<&'static str, Option<String>>;
+pub type Note = BTreeMap<Cow<'static, str>, Option<String>>;
 
 /// What new credentials say of the BMC that they are made for.
 pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {
@@ -185,10 +193,21 @@ mod tests {
         (scheme, address): (Scheme, &str),
         verification: Verification,
     ) -> Result<(), &'static str> {
+        let to = destination(scheme, address);
+        may_log_in(bmc, secret, &to, verification, now()).map_err(|it| it.reason)
+    }
+
+    fn destination(scheme: Scheme, address: &str) -> Destination {
         let credentials = Credentials { username: "a".to_owned(), password: "b".to_owned() };
-        let host = address.parse().map_err(|_| "NoAddress")?;
-        let destination = Destination { scheme, host, port: 443, credentials };
-        may_log_in(bmc, secret, &destination, verification, now()).map_err(|it| it.reason)
+        Destination { scheme, host: address.parse().unwrap(), port: 443, credentials }
+    }
+
+    fn pinned<'a>(bmc: &'a Bmc, secret: &'a BmcSecret) -> Option<&'a str> {
+        certificate(bmc, Some(secret), &destination(Scheme::Https, WAS))
+    }
+
+    fn note_of(bmc: &Bmc, secret: &BmcSecret) -> Option<Note> {
+        to_note(bmc, Some(secret), &destination(Scheme::Https, WAS))
     }
 
     const HELD: Result<(), &str> = Err("AddressNotConfirmed");
@@ -257,9 +276,9 @@ mod tests {
                 assert_eq!(found, expected, "{notes:?}");
                 assert_eq!(reason(&bmc, Some(&own), (scheme, WAS), Verification::Pinned), Ok(()));
                 let has_pin = notes.contains(&pin).then_some(PIN);
-                assert_eq!(certificate(&bmc, Some(&own)), has_pin);
+                assert_eq!(pinned(&bmc, &own), has_pin);
                 let shared = secret("all", notes);
-                assert_eq!(certificate(&bmc, Some(&shared)), None);
+                assert_eq!(pinned(&bmc, &shared), None);
             }
         }
     }
@@ -283,26 +302,37 @@ mod tests {
     #[test]
     fn a_certificate_that_a_person_removed_is_not_asked_for_again() {
         let own = secret("bmc-1", &[(annotation::KNOWN_CERTIFICATE, PIN)]);
-        assert_eq!(certificate(&bmc(Some(at(WAS, None))), Some(&own)), None);
-        assert_eq!(
-            certificate(&bmc(Some(at(WAS, Some("sha256:bb")))), Some(&own)),
-            Some("sha256:bb")
-        );
+        assert_eq!(pinned(&bmc(Some(at(WAS, None))), &own), None);
+        assert_eq!(pinned(&bmc(Some(at(WAS, Some("sha256:bb")))), &own), Some("sha256:bb"));
     }
 
     #[test]
     fn credentials_of_its_own_remember_a_bmc_once_it_has_answered() {
         let known = bmc(Some(at(WAS, Some(PIN))));
         let fresh = secret("bmc-1", &[(annotation::KNOWN_ADDRESS, WAS)]);
-        let note = to_note(&known, Some(&fresh)).unwrap();
+        let note = note_of(&known, &fresh).unwrap();
         let expected = [
-            (annotation::KNOWN_ADDRESS, Some(WAS.to_owned())),
-            (annotation::KNOWN_CERTIFICATE, Some(PIN.to_owned())),
+            (annotation::KNOWN_ADDRESS.into(), Some(WAS.to_owned())),
+            (annotation::KNOWN_CERTIFICATE.into(), Some(PIN.to_owned())),
         ];
         assert_eq!(note, Note::from(expected));
         // By http there is nothing to add: it saves a write for each BMC.
-        assert_eq!(to_note(&bmc(Some(at(WAS, None))), Some(&fresh)), None);
-        assert_eq!(to_note(&known, Some(&secret("all", &[]))), None);
-        assert_eq!(to_note(&bmc(None), Some(&fresh)), None);
+        assert_eq!(note_of(&bmc(Some(at(WAS, None))), &fresh), None);
+        assert_eq!(note_of(&bmc(None), &fresh), None);
+    }
+
+    #[test]
+    fn credentials_of_many_bmcs_remember_each_by_its_address() {
+        let known = bmc(Some(at(WAS, Some(PIN))));
+        let shared = secret("all", &[]);
+        let note = note_of(&known, &shared).unwrap();
+        let key = format!("{}{WAS}.443", annotation::KNOWN_CERTIFICATE_AT);
+        assert_eq!(note, Note::from([(key.clone().into(), Some(PIN.to_owned()))]));
+        let shared = secret("all", &[(&key, PIN)]);
+        assert_eq!(note_of(&known, &shared), None, "it is there");
+        assert_eq!(pinned(&bmc(None), &shared), Some(PIN));
+        let elsewhere = destination(Scheme::Https, NEW);
+        assert_eq!(certificate(&bmc(None), Some(&shared), &elsewhere), None);
+        assert_eq!(note_of(&bmc(None), &secret("all", &[])), None);
     }
 }

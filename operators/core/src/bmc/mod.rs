@@ -6,17 +6,19 @@ mod lockout;
 mod reach;
 mod reading;
 mod servers;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub(crate) use known::note_of_new;
-pub use known::{Note, Verification, certificate, certificate_of_server, may_log_in};
+pub use known::{Note, Verification, certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
 pub use reach::{Destination, Missing, destination, inline_destination};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
+pub use shared::{certificate_of_server, note_of_server};
 
 use crate::macdb::MacDb;
 use jiff::Timestamp;

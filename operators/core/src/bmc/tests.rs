@@ -224,7 +224,7 @@ fn what_is_known_of_a_bmc_is_noted_beside_its_credentials_and_a_word_for_it_coun
     scene.record();
     let Decision::Change(Change::Note(note)) = scene.decide() else { panic!() };
     assert_eq!(note[annotation::KNOWN_ADDRESS].as_deref(), Some("127.1.0.1"));
-    let note = note.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let note = note.into_iter().filter_map(|(key, value)| Some((key.into_owned(), value?)));
     scene.secret.as_mut().unwrap().metadata.annotations = Some(note.collect());
     assert_eq!(scene.decide(), Decision::Change(Change::Settle));
     scene.bmc.metadata.annotations = None;

@@ -154,6 +154,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             let is_inline = seen.server.spec.bmc_ref.is_none();
             new.bmc_certificate_fingerprint =
                 seen.certificate.filter(|_| is_inline).map(str::to_owned);
+            if let Some(note) = seen.note.filter(|_| is_inline) {
+                return Decision::Change(Change::Note(note.clone()));
+            }
             if let Some(uri) = unwritten_uri(seen.server, system) {
                 return Decision::Change(Change::SetSystemUri { uri });
             }

@@ -44,6 +44,7 @@ pub use departure::{Departure, decide_in_any_case, departure};
 pub use media::{MediaReading, medium_of};
 pub(crate) use status::configuration_state;
 
+use crate::bmc::Note;
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus};
@@ -58,6 +59,8 @@ pub struct Observation<'a> {
     /// The certificate that the BMC of `spec.bmc` has shown, as `sha256:` and 64 digits, unless an
     /// authority vouches for it.
     pub certificate: Option<&'a str>,
+    /// What is to be written beside the credentials of `spec.bmc` ([`crate::bmc::note_of_server`]).
+    pub note: Option<&'a Note>,
     /// The last reading of the system, if there is one.
     pub system: Option<&'a Reading>,
     /// The last reading of the virtual drives, if there is one.
@@ -198,6 +201,8 @@ pub enum Change {
         /// `@odata.id` of the system.
         uri: String,
     },
+    /// Write beside the credentials of `spec.bmc` which certificate its BMC has.
+    Note(Note),
     /// Clear `spec.serverClaimRef`.
     ReleaseClaim,
     /// Write this UID into `spec.serverClaimRef`: both objects were restored, and the claim has

@@ -17,6 +17,7 @@ mod recording;
 mod restored;
 mod simulation;
 mod stale;
+mod together;
 mod window;
 
 use super::*;

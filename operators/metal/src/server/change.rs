@@ -40,6 +40,7 @@ pub(super) async fn carry_out<C>(
         }
         Change::SetSystemUuid { uuid } => patch(ctx, server, &json!({ "systemUUID": uuid })).await,
         Change::SetSystemUri { uri } => patch(ctx, server, &json!({ "systemURI": uri })).await,
+        Change::Note(note) => crate::bmc::note(ctx, ctx.secret_of_server(server), note).await,
         Change::ReleaseClaim => patch(ctx, server, &json!({ "serverClaimRef": null })).await,
         Change::DropOperation => {
             let changes = BTreeMap::from([(annotation::OPERATION, None)]);

@@ -19,6 +19,7 @@ use look::ClaimLook;
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
+    bmc::note_of_server,
     claim::misses,
     redfish::Step,
     server::{Change, ClaimSeen, Decision, Failure, Need, Observation, decide_in_any_case},
@@ -125,6 +126,9 @@ fn judge<C: Connect>(
     let report = view.inventories.named(None, &name);
     let held = look::claim_of(ctx, server, claim);
     let certificate = destination.as_ref().ok().and_then(|it| ctx.shown_by(server, it));
+    let secret = ctx.secret_of_server(server);
+    let note =
+        destination.as_ref().ok().and_then(|it| note_of_server(server, secret.as_deref(), it));
     let missed_by = missed_by(ctx, server);
     let now = Now::read();
     let acted = memory.acted(now);
@@ -132,6 +136,7 @@ fn judge<C: Connect>(
         server,
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
         certificate: certificate.as_deref(),
+        note: note.as_ref(),
         system: reading,
         media,
         medium: medium.as_ref(),

@@ -1,10 +1,10 @@
 //! Whether the machine that is read is the one that the server is.
 
 use super::{
-    super::Decision,
+    super::{Change, Decision},
     fixture::{Scene, minutes},
 };
-use crate::redfish::PowerState;
+use crate::{bmc::Note, redfish::PowerState};
 use metal_api::{LocalObjectReference, ServerState, condition};
 
 #[test]
@@ -75,6 +75,10 @@ fn the_first_certificate_of_a_bmc_without_an_object_is_recorded_before_anything_
     assert!(matches!(scene.decide(), Decision::Record(_)));
     scene.record();
     assert_eq!(recorded(&scene), scene.certificate);
+    let note = Note::from([("key".into(), scene.certificate.clone())]);
+    scene.note = Some(note.clone());
+    assert_eq!(scene.decide(), Decision::Change(Change::Note(note)));
+    scene.note = None;
     scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-a".to_owned() });
     scene.record();
     assert_eq!(recorded(&scene), None, "the BMC has it");

@@ -173,6 +173,7 @@ fn configure(scene: &mut Scene, change: &Change) {
         | Change::RemoveFinalizer
         | Change::ReferToDiscovery
         | Change::DropOperation
+        | Change::Note(_)
         | Change::SetSystemUri { .. }
         | Change::SetSystemUuid { .. }
         | Change::AdoptClaim { .. } => {
