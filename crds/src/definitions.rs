@@ -3,8 +3,8 @@
 use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
     BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, BootState, DhcpLease, Endpoint,
-    HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    ServerMaintenance, ServerReadinessRule, bounds::bound,
+    HttpBootConfig, IpxeBootConfig, Machine, Server, ServerBootConfiguration, ServerClaim,
+    ServerInventory, ServerMaintenance, ServerReadinessRule, bounds::bound,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources, JSON,
@@ -39,6 +39,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         IpxeBootConfig::crd(),
         ServerInventory::crd(),
         DhcpLease::crd(),
+        Machine::crd(),
     ];
     all.iter_mut().for_each(finish);
     all

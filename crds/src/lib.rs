@@ -32,6 +32,7 @@ mod http_boot_config;
 pub mod inventory;
 mod ipxe_boot_config;
 mod mac;
+mod machine;
 mod power;
 mod protocol;
 mod quantity;
@@ -74,6 +75,13 @@ pub use endpoint::{Endpoint, EndpointSpec, EndpointStatus};
 pub use http_boot_config::{HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus};
 pub use ipxe_boot_config::{IpxeBootConfig, IpxeBootConfigSpec, IpxeBootConfigStatus};
 pub use mac::{MacAddr, ParseMacError};
+pub use machine::{
+    Machine, MachineAgent, MachineAgentStatus, MachineBastion, MachineCloudInit,
+    MachineConfigMapReference, MachineDownload, MachineDownloads, MachineKeyReference,
+    MachineKubernetes, MachineLease, MachineOperations, MachineOperationsStatus, MachinePhase,
+    MachinePxe, MachineRedfish, MachineRedfishStatus, MachineSpec, MachineSsh, MachineSshStatus,
+    MachineStatus, MachineTpmStatus,
+};
 pub use power::{IndicatorLed, Power, PowerState};
 pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};
 pub use refs::{LocalObjectReference, ObjectReference};
@@ -106,7 +114,9 @@ pub use variable::{FieldReference, KeyReference, ObjectFieldReference, Variable,
 pub const METAL_GROUP: &str = "metal.ironcore.dev";
 /// API group of boot configurations.
 pub const BOOT_GROUP: &str = "boot.ironcore.dev";
+/// API group of machines that become nodes.
+pub const UNBOUNDED_GROUP: &str = "unbounded-cloud.io";
 /// API group of our own kinds.
 pub const BLOOMERY_GROUP: &str = "bloomery.dev";
-/// The one version of every group.
+/// The one version of every group but that of machines, which is `v1alpha3`.
 pub const VERSION: &str = "v1alpha1";

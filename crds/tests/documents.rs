@@ -5,7 +5,7 @@
 use metal_api::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
     BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
-    IpxeBootConfig, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
+    IpxeBootConfig, Machine, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
     ServerMaintenance, ServerReadinessRule,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,6 +63,9 @@ fn the_founding_documents_are_all_there() {
         "bmc-inline.yaml",
         "bmc.yaml",
         "endpoint.yaml",
+        "machine-minimal.yaml",
+        "machine-redfish-name.yaml",
+        "machine.yaml",
         "server.yaml",
         "serverbootconfiguration.yaml",
     ];
@@ -125,6 +128,7 @@ fn round_trip(doc: &Value) -> Value {
         "Endpoint" => through::<Endpoint>,
         "HTTPBootConfig" => through::<HttpBootConfig>,
         "IPXEBootConfig" => through::<IpxeBootConfig>,
+        "Machine" => through::<Machine>,
         "Server" => through::<Server>,
         "ServerBootConfiguration" => through::<ServerBootConfiguration>,
         "ServerClaim" => through::<ServerClaim>,

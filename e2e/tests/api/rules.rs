@@ -26,10 +26,14 @@ struct Case {
 async fn each_rule_refuses_what_it_is_for() {
     let cluster = Cluster::shared().await.unwrap();
     let client = cluster.client().await.unwrap();
-    let group = discovery::group(&client, "metal.ironcore.dev").await.unwrap();
+    let mut groups = vec![];
+    for group in ["metal.ironcore.dev", "unbounded-cloud.io"] {
+        groups.push(discovery::group(&client, group).await.unwrap());
+    }
     let mut wrong = Vec::new();
     for Case { kind, given, change, refusal } in cases() {
-        let (resource, about) = group.recommended_kind(&kind).unwrap();
+        let (resource, about) =
+            groups.iter().find_map(|group| group.recommended_kind(&kind)).unwrap();
         let api = match about.scope {
             Scope::Cluster => Api::<DynamicObject>::all_with(client.clone(), &resource),
             Scope::Namespaced => Api::default_namespaced_with(client.clone(), &resource),
