@@ -59,10 +59,7 @@ pub fn install_crypto_provider() {
 /// If no configuration is found, or it is not usable.
 pub async fn connect(args: &ClientArgs, user_agent: &str) -> Result<Client, Error> {
     install_crypto_provider();
-    let mut config = match &args.kubeconfig {
-        Some(path) => from_file(path).await?,
-        None => Config::infer().await.map_err(|error| Error::Nowhere(Box::new(error)))?,
-    };
+    let mut config = config(args).await?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
@@ -73,6 +70,23 @@ pub async fn connect(args: &ClientArgs, user_agent: &str) -> Result<Client, Erro
     let builder =
         ClientBuilder::try_from(config).map_err(|error| Error::Config(Box::new(error)))?;
     Ok(builder.with_layer(&layer_fn(Bounded::new)).build())
+}
+
+/// The certificates by which [`connect`] would know the API server, in DER; none where those of the
+/// system count.
+///
+/// # Errors
+///
+/// If no configuration is found, or it is not usable.
+pub async fn authorities(args: &ClientArgs) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(config(args).await?.root_cert.unwrap_or_default())
+}
+
+async fn config(args: &ClientArgs) -> Result<Config, Error> {
+    match &args.kubeconfig {
+        Some(path) => from_file(path).await,
+        None => Config::infer().await.map_err(|error| Error::Nowhere(Box::new(error))),
+    }
 }
 
 async fn from_file(path: &PathBuf) -> Result<Config, Error> {

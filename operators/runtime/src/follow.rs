@@ -43,8 +43,28 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
+    follow_selected(client, index, "", on_change).await
+}
+
+/// As [`follow`], of the objects whose labels `selector` selects; the empty one selects all.
+///
+/// # Errors
+///
+/// When the watch ends, which it does not by itself.
+pub async fn follow_selected<K, Key>(
+    client: &Client,
+    index: &Index<K, Key>,
+    selector: &str,
+    on_change: impl FnMut(Change<'_, K>),
+) -> Result<(), Ended>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
     let api = Api::<Located<K>>::all(client.clone());
-    let events = watch_in_pages(api).map_ok(guarded).boxed();
+    let config = watcher::Config::default().page_size(PAGE);
+    let config = if selector.is_empty() { config } else { config.labels(selector) };
+    let events = by_config(api, config).map_ok(guarded).boxed();
     index.follow_with(events, on_change).await
 }
 
@@ -73,7 +93,16 @@ fn in_pages<K>(api: Api<K>, page: u32) -> impl Stream<Item = watcher::Result<Eve
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let config = watcher::Config::default().page_size(page);
+    by_config(api, watcher::Config::default().page_size(page))
+}
+
+fn by_config<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     by_turns(watcher::watcher(api, config)).default_backoff()
 }
 

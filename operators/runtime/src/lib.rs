@@ -83,7 +83,7 @@ pub use apply::{
     patch_object, patch_spec,
 };
 pub use deferred::Deferred;
-pub use follow::{Absence, absence, follow, watch_if_served, watch_in_pages};
+pub use follow::{Absence, absence, follow, follow_selected, watch_if_served, watch_in_pages};
 pub use list::list_in_pages;
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;

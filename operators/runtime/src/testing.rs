@@ -184,6 +184,11 @@ impl State {
     }
 
     fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Refused> {
+        if let Some(account) = path.strip_suffix("/token") {
+            // Of a ServiceAccount, and no object.
+            object["status"] = json!({ "token": format!("token of {account}") });
+            return Ok(object);
+        }
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let path = format!("{path}/{name}");
         if !name.is_empty() && self.objects.contains_key(&path) {
