@@ -42,3 +42,8 @@ pub const ANSWERED: &str = "Answered";
 pub const ENDPOINT_FOUND: &str = "EndpointFound";
 /// BMC: every system it has became a Server.
 pub const SYSTEMS_KNOWN: &str = "SystemsKnown";
+/// Machine: no other has a MAC address or an IP address of it; absent where that was always so.
+pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
+/// Machine: whoever asked last at its address has the endorsement key that is pinned; absent before
+/// anybody has asked.
+pub const TPM_VERIFIED: &str = "TPMVerified";

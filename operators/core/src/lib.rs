@@ -25,6 +25,7 @@ pub mod json;
 pub mod kept;
 pub mod located;
 pub mod macdb;
+pub mod machine;
 pub mod ownership;
 pub mod redfish;
 pub mod registry;

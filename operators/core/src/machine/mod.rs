@@ -1,0 +1,159 @@
+//! How far a [`Machine`] is that boots from the network, and what keeps it from going on.
+//!
+//! ```text
+//!            first attestation              its Node is there and ready
+//! Pending ─────────────────────► Joining ──────────────────────────────► Ready
+//!    ▲ │                           ▲ │ ▲                                   │
+//!    │ │                           │ │ └───────────────────────────────────┘
+//!    │ │                           │ │        its Node is not ready, or gone
+//!    │ ▼                           │ ▼
+//!   Failed: an address that two Machines have, or none that can be used; another TPM than before
+//! ```
+//!
+//! Each state follows from what is there, and from no state before: a status that was lost is found
+//! again. Only the endorsement key is remembered: [`attest`] says when.
+
+pub mod attest;
+pub mod site;
+mod twins;
+
+pub use twins::{Address, Twin, addresses, twins};
+
+use crate::conditions::{self, Fact};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Node;
+use metal_api::{LocalObjectReference, Machine, MachinePhase, MachineStatus, condition};
+use metal_decision::Never;
+
+/// Watches wake a Machine when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// Everything one decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub machine: &'a Machine,
+    /// Machines that have an address of it, and which.
+    pub twins: &'a [Twin],
+    /// The Node of the same name.
+    pub node: Option<&'a Node>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What one pass is to do.
+pub type Decision = metal_decision::Decision<MachineStatus, Never>;
+
+/// Decides what one pass does about one Machine. One without `spec.pxe` is somebody else's.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let machine = seen.machine;
+    if machine.spec.pxe.is_none() {
+        return Decision::Rest(RESYNC);
+    }
+    let old = machine.status.clone().unwrap_or_default();
+    let new = next_status(&old, seen);
+    if new == old { Decision::Rest(RESYNC) } else { Decision::Record(Box::new(new)) }
+}
+
+fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> MachineStatus {
+    let mut new = old.clone();
+    let generation = seen.machine.metadata.generation;
+    new.observed_generation = generation;
+    record_twins(&mut new, seen);
+    let state = state(old, seen);
+    new.node_ref =
+        seen.node.and_then(|node| node.metadata.name.clone()).map(LocalObjectReference::new);
+    // Who reaches a machine by SSH owns these two.
+    if seen.machine.spec.ssh.is_none() {
+        new.phase = Some(state.phase.clone());
+        new.message = Some(state.message.clone());
+    }
+    let fact = Fact {
+        type_: condition::READY,
+        holds: state.phase == MachinePhase::Ready,
+        reason: state.reason,
+        message: &state.message,
+    };
+    conditions::set(&mut new.conditions, fact, generation, seen.now);
+    new
+}
+
+/// Says which addresses are not the Machine's alone. One that was always alone carries no condition.
+fn record_twins(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let type_ = condition::ADDRESSES_UNIQUE;
+    let message = twins::told(seen.twins);
+    let fact = match &message {
+        Some(message) => Fact { type_, holds: false, reason: "Ambiguous", message },
+        None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
+            Fact { type_, holds: true, reason: "Unique", message: "" }
+        }
+        None => return,
+    };
+    conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
+}
+
+/// How far a Machine is, and why.
+struct State {
+    phase: MachinePhase,
+    reason: &'static str,
+    message: String,
+}
+
+fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
+    let name = seen.machine.metadata.name.as_deref().unwrap_or_default();
+    let state = |phase, reason, message| State { phase, reason, message };
+    let failed = |reason, message| state(MachinePhase::Failed, reason, message);
+    if let Some(message) = twins::told(seen.twins) {
+        return failed("Ambiguous", message);
+    }
+    if let Some(message) = unusable(seen.machine) {
+        return failed("InvalidLease", message);
+    }
+    if seen.node.is_some_and(is_ready) {
+        return state(MachinePhase::Ready, "NodeReady", format!("Node {name} is ready"));
+    }
+    if let Some(condition) = attest::refused(status) {
+        return failed("KeyDiffers", condition.message.clone());
+    }
+    if seen.node.is_some() {
+        let message = format!("Node {name} is not ready");
+        return state(MachinePhase::Joining, "NodeNotReady", message);
+    }
+    if attest::pinned(status).is_some() {
+        let message = format!("the machine has attested; there is no Node {name} yet");
+        return state(MachinePhase::Joining, "NoNode", message);
+    }
+    let message = "the machine has not attested yet".to_owned();
+    state(MachinePhase::Pending, "NotAttested", message)
+}
+
+/// What is wrong with its leases: the schema knows it as well, and an object may be older.
+fn unusable(machine: &Machine) -> Option<String> {
+    let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
+    let mut leases = leases.enumerate().peekable();
+    if leases.peek().is_none() {
+        return Some(
+            "spec.pxe.dhcpLeases is empty: add the network interface it boots from".into(),
+        );
+    }
+    leases.find_map(|(at, lease)| {
+        if twins::mac(lease).is_none() {
+            return Some(format!(
+                "spec.pxe.dhcpLeases[{at}].mac: `{}` is no MAC address: write it as aa:bb:cc:dd:ee:ff",
+                lease.mac
+            ));
+        }
+        twins::ipv4(lease).is_none().then(|| {
+            format!("spec.pxe.dhcpLeases[{at}].ipv4: `{}` is no IPv4 address", lease.ipv4)
+        })
+    })
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    ready.any(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests;

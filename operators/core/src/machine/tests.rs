@@ -1,0 +1,255 @@
+use super::{
+    attest::{Compared, Presented, Stranger, Verdict, judge, pinned, whose},
+    *,
+};
+use crate::dice::Dice;
+use k8s_openapi::{
+    api::core::v1::{NodeCondition, NodeStatus},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use metal_api::{MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus};
+use std::sync::Arc;
+
+#[test]
+fn how_far_a_machine_is_follows_from_what_is_there() {
+    let twin = Twin { address: Address::Ip([10, 0, 0, 1].into()), name: "other".to_owned() };
+    let (ready, waiting) = (node(true), node(false));
+    for (machine, twins, node, phase, reason) in vec![
+        (machine("a", 1), vec![], None, "Pending", "NotAttested"),
+        (attested("a", 1), vec![], None, "Joining", "NoNode"),
+        (attested("a", 1), vec![], Some(&waiting), "Joining", "NodeNotReady"),
+        (attested("a", 1), vec![], Some(&ready), "Ready", "NodeReady"),
+        // A node that joined in another way is a node all the same.
+        (machine("a", 1), vec![], Some(&ready), "Ready", "NodeReady"),
+        (attested("a", 1), vec![twin.clone()], Some(&ready), "Failed", "Ambiguous"),
+        (without_leases(), vec![], None, "Failed", "InvalidLease"),
+        (
+            with_lease("a", "10.0.0.256", "02:00:00:00:00:01"),
+            vec![],
+            None,
+            "Failed",
+            "InvalidLease",
+        ),
+        (with_lease("a", "10.0.0.1", "02:00:00:00:00"), vec![], None, "Failed", "InvalidLease"),
+        (refused("a", 1), vec![], None, "Failed", "KeyDiffers"),
+        (refused("a", 1), vec![], Some(&waiting), "Failed", "KeyDiffers"),
+        // Whoever presents a key at its address does not take a node away.
+        (refused("a", 1), vec![], Some(&ready), "Ready", "NodeReady"),
+    ] {
+        let status = recorded(&machine, &twins, node);
+        let condition = status.conditions.iter().find(|it| it.type_ == "Ready").unwrap();
+        let seen = (status.phase.as_ref().unwrap().as_str(), condition.reason.as_str());
+        assert_eq!(seen, (phase, reason), "{machine:?}");
+        assert_eq!(condition.status == "True", phase == "Ready");
+        assert_eq!(status.message.as_deref(), Some(condition.message.as_str()));
+        assert_eq!(status.node_ref.is_some(), node.is_some());
+    }
+}
+
+#[test]
+fn a_machine_of_somebody_else_is_left_alone() {
+    let mut by_ssh = machine("a", 1);
+    by_ssh.spec.pxe = None;
+    by_ssh.spec.ssh = Some(MachineSsh::default());
+    assert_eq!(decide(&observation(&by_ssh, &[], None)), Decision::Rest(RESYNC));
+    // One that both look after has its phase from the other.
+    let mut both = machine("a", 1);
+    both.spec.ssh = Some(MachineSsh::default());
+    let status = recorded(&both, &[], None);
+    assert_eq!((status.phase, status.message), (None, None));
+    assert!(status.conditions.iter().any(|it| it.type_ == "Ready"));
+}
+
+#[test]
+fn machines_with_one_address_are_all_told_so_and_of_each_other() {
+    let mut shares_mac = machine("b", 2);
+    shares_mac.spec.pxe.as_mut().unwrap().dhcp_leases[0].mac = "02-00-00-00-00-01".to_owned();
+    let all = [machine("a", 1), shares_mac, with_lease("c", " 10.0.0.1", "02:00:00:00:00:0c")];
+    let told = |of: &Machine| {
+        let status = recorded(of, &twins(of, |address| holders(&all, address)), None);
+        let all = status.conditions.into_iter();
+        all.filter(|it| it.type_ == "AddressesUnique").map(|it| it.message).next()
+    };
+    let rest = ", too: correct all but one; until then none of them is served";
+    let of_a = format!("02:00:00:00:00:01 is that of b, 10.0.0.1 is that of c{rest}");
+    assert_eq!(told(&all[0]), Some(of_a));
+    assert_eq!(told(&all[1]), Some(format!("02:00:00:00:00:01 is that of a{rest}")));
+    assert_eq!(told(&all[2]), Some(format!("10.0.0.1 is that of a{rest}")));
+    assert_eq!(told(&machine("d", 9)), None);
+    // When it is over, that is told as well.
+    let mut alone = all[0].clone();
+    alone.status = Some(recorded(&alone, &twins(&alone, |at| holders(&all, at)), None));
+    let status = recorded(&alone, &[], None);
+    let unique = status.conditions.iter().find(|it| it.type_ == "AddressesUnique").unwrap();
+    assert_eq!((unique.status.as_str(), unique.reason.as_str()), ("True", "Unique"));
+}
+
+#[test]
+fn a_message_about_many_twins_stays_short() {
+    let one = |at: u8| Twin { address: Address::Ip([10, 0, 0, at].into()), name: "x".repeat(253) };
+    let many: Vec<_> = (0..200).map(one).collect();
+    let told = twins::told(&many).unwrap();
+    assert!(told.len() < 4000 && told.contains(" and 192 more, too"), "{told}");
+}
+
+#[test]
+fn an_address_is_that_of_one_machine_or_of_none() {
+    let one = Arc::new(machine("a", 1));
+    let never = |_: &Machine| false;
+    assert_eq!(whose(&[], never), Err(Stranger::Unknown));
+    assert_eq!(whose(std::slice::from_ref(&one), never), Ok(&one));
+    assert_eq!(whose(std::slice::from_ref(&one), |_| true), Err(Stranger::Ambiguous));
+    let two = [Arc::clone(&one), Arc::new(machine("b", 1))];
+    assert_eq!(whose(&two, never), Err(Stranger::Ambiguous));
+    let mut going = machine("a", 1);
+    going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    assert_eq!(whose(&[Arc::new(going)], never), Err(Stranger::Unknown));
+}
+
+#[test]
+fn the_first_key_is_pinned_and_no_other_is_taken_afterwards() {
+    let new = machine("a", 1);
+    let Verdict::Admitted(Some(pin)) = present(&new, "ours") else { unreachable!("{new:?}") };
+    assert_eq!(pinned(&pin), Some("ours"));
+    let known = Machine { status: Some(*pin), ..new };
+    assert_eq!(present(&known, "ours"), Verdict::Admitted(None), "nothing is written again");
+    let Verdict::Refused(Some(told)) = present(&known, "theirs") else { unreachable!() };
+    assert_eq!(pinned(&told), Some("ours"));
+    assert_eq!(attest::refused(&told).unwrap().reason, "KeyDiffers");
+    let attacked = Machine { status: Some(*told), ..known };
+    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(None));
+    assert_eq!(present(&attacked, "more"), Verdict::Refused(None), "key after key costs one write");
+    let Verdict::Admitted(Some(back)) = present(&attacked, "ours") else { unreachable!() };
+    assert_eq!(attest::refused(&back), None);
+}
+
+#[test]
+fn a_pin_that_nobody_can_read_is_not_replaced_by_a_stranger() {
+    let mut machine = attested("a", 1);
+    machine.status.as_mut().unwrap().tpm.as_mut().unwrap().ek_public_key = Some("junk".to_owned());
+    let Verdict::Refused(Some(told)) = present(&machine, "theirs") else { unreachable!() };
+    assert_eq!(attest::refused(&told).unwrap().reason, "PinUnreadable");
+    assert_eq!(pinned(&told), Some("junk"));
+    // An empty one is none: so it is reset.
+    machine.status.as_mut().unwrap().tpm.as_mut().unwrap().ek_public_key = Some(" \n".to_owned());
+    assert!(matches!(present(&machine, "theirs"), Verdict::Admitted(Some(_))));
+}
+
+#[test]
+fn whatever_happens_a_pass_settles_and_a_pin_stays() {
+    let mut dice = Dice(1);
+    for _ in 0..2_000 {
+        let (mut machine, mut pin) = (machine("a", 1), None::<String>);
+        for _ in 0..20 {
+            let (ready, shares) = (dice.roll(3), dice.roll(4) == 0);
+            let node = (ready > 0).then(|| node(ready == 1));
+            let twin = Twin { address: Address::Ip([10, 0, 0, 1].into()), name: "b".to_owned() };
+            let twins = if shares { vec![twin] } else { vec![] };
+            // A pass, which may be lost before its write.
+            let decision = decide(&observation(&machine, &twins, node.as_ref()));
+            if let (Decision::Record(status), true) = (decision, dice.roll(4) > 0) {
+                machine.status = Some(*status);
+                let again = decide(&observation(&machine, &twins, node.as_ref()));
+                assert_eq!(again, Decision::Rest(RESYNC), "it settles after one write");
+                let is_ready = machine.status.as_ref().unwrap().phase == Some(MachinePhase::Ready);
+                assert_eq!(is_ready, ready == 1 && !shares);
+            }
+            // Somebody presents a key; a write of the verdict may be lost, too.
+            let key = ["one", "two", "three"][dice.roll(3)];
+            match present(&machine, key) {
+                Verdict::Admitted(news) => {
+                    assert!(pin.as_deref().is_none_or(|pin| pin == key), "{pin:?} {key}");
+                    if let (Some(status), true) = (news, dice.roll(4) > 0) {
+                        machine.status = Some(*status);
+                        pin = Some(key.to_owned());
+                    }
+                }
+                Verdict::Refused(news) => {
+                    assert!(pin.as_deref().is_some_and(|pin| pin != key), "{pin:?} {key}");
+                    machine.status = news.map(|it| *it).or(machine.status);
+                }
+            }
+            assert_eq!(machine.status.as_ref().and_then(pinned), pin.as_deref());
+        }
+    }
+}
+
+#[test]
+fn a_site_has_its_machines_and_its_lease_and_nobody_else_those_without_one() {
+    assert_eq!(site::selector(Some("rack-a")), "unbounded-cloud.io/site=rack-a");
+    assert_eq!(site::selector(None), "!unbounded-cloud.io/site");
+    assert_eq!(
+        (site::lease(Some("rack-a")), site::lease(None)),
+        ("metalman-rack-a".into(), "metalman".into())
+    );
+}
+
+fn present(machine: &Machine, key: &str) -> Verdict {
+    let compare = |pin: &str| match pin {
+        "junk" => Compared::Unreadable,
+        pin if pin == key => Compared::Same,
+        _ => Compared::Differs,
+    };
+    judge(machine, Presented { pem: key, fingerprint: key }, compare, Timestamp::UNIX_EPOCH)
+}
+
+fn recorded(machine: &Machine, twins: &[Twin], node: Option<&Node>) -> MachineStatus {
+    let decision = decide(&observation(machine, twins, node));
+    let Decision::Record(status) = decision else { unreachable!("{decision:?}") };
+    *status
+}
+
+fn observation<'a>(
+    machine: &'a Machine,
+    twins: &'a [Twin],
+    node: Option<&'a Node>,
+) -> Observation<'a> {
+    Observation { machine, twins, node, now: Timestamp::UNIX_EPOCH }
+}
+
+fn holders(all: &[Machine], address: Address) -> Vec<Arc<Machine>> {
+    let has = |machine: &&Machine| addresses(machine).contains(&address);
+    all.iter().filter(has).cloned().map(Arc::new).collect()
+}
+
+fn refused(name: &str, number: u8) -> Machine {
+    let mut machine = attested(name, number);
+    let Verdict::Refused(Some(status)) = present(&machine, "theirs") else { unreachable!() };
+    machine.status = Some(*status);
+    machine
+}
+
+fn attested(name: &str, number: u8) -> Machine {
+    let mut machine = machine(name, number);
+    let tpm = Some(MachineTpmStatus { ek_public_key: Some("ours".to_owned()) });
+    machine.status = Some(MachineStatus { tpm, ..MachineStatus::default() });
+    machine
+}
+
+fn without_leases() -> Machine {
+    let mut machine = machine("a", 1);
+    machine.spec.pxe.as_mut().unwrap().dhcp_leases.clear();
+    machine
+}
+
+fn machine(name: &str, number: u8) -> Machine {
+    with_lease(name, &format!("10.0.0.{number}"), &format!("02:00:00:00:00:{number:02x}"))
+}
+
+fn with_lease(name: &str, ipv4: &str, mac: &str) -> Machine {
+    let lease = MachineLease { ipv4: ipv4.to_owned(), mac: mac.to_owned(), ..Default::default() };
+    let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
+    Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
+}
+
+fn node(is_ready: bool) -> Node {
+    let ready = NodeCondition {
+        type_: "Ready".to_owned(),
+        status: if is_ready { "True" } else { "Unknown" }.to_owned(),
+        ..NodeCondition::default()
+    };
+    let mut node = Node::default();
+    node.metadata.name = Some("a".to_owned());
+    node.status = Some(NodeStatus { conditions: Some(vec![ready]), ..NodeStatus::default() });
+    node
+}

@@ -1,0 +1,80 @@
+//! Which Machines have one address.
+
+use metal_api::{MacAddr, Machine, MachineLease};
+use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
+
+/// How many addresses a message names.
+const TOLD: usize = 8;
+
+/// What a machine is known by on a network.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Address {
+    /// Of one of its network interfaces.
+    Mac(MacAddr),
+    /// What that interface is given.
+    Ip(Ipv4Addr),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mac(mac) => mac.fmt(f),
+            Self::Ip(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// Another Machine with an address of this one.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Twin {
+    /// The address.
+    pub address: Address,
+    /// Name of the other Machine.
+    pub name: String,
+}
+
+/// The addresses of a Machine that boots from the network; those that are none are left out.
+pub fn addresses(machine: &Machine) -> Vec<Address> {
+    let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
+    let of = |lease| [mac(lease).map(Address::Mac), ipv4(lease).map(Address::Ip)];
+    let all: BTreeSet<_> = leases.flat_map(of).flatten().collect();
+    all.into_iter().collect()
+}
+
+/// The twins of `machine`, in one order. `holders` has every Machine with an address.
+pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) -> Vec<Twin> {
+    let of = |address| {
+        let others = holders(address).into_iter();
+        let others = others.filter(|other| other.metadata.name != machine.metadata.name);
+        let twin = |other: Arc<Machine>| {
+            let name = other.metadata.name.clone().unwrap_or_default();
+            Twin { address, name }
+        };
+        others.map(twin).collect::<Vec<_>>()
+    };
+    let mut twins: Vec<_> = addresses(machine).into_iter().flat_map(of).collect();
+    twins.sort();
+    twins
+}
+
+/// The same in a sentence, with what to do; nothing where there are none.
+pub(super) fn told(twins: &[Twin]) -> Option<String> {
+    let shared: Vec<_> =
+        twins.iter().map(|it| format!("{} is that of {}", it.address, it.name)).collect();
+    let (told, more) = shared.split_at(shared.len().min(TOLD));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let told = told.join(", ");
+    (!told.is_empty()).then(|| {
+        format!("{told}{more}, too: correct all but one; until then none of them is served")
+    })
+}
+
+/// The MAC address of a lease, in whichever notation it is written.
+pub(super) fn mac(lease: &MachineLease) -> Option<MacAddr> {
+    lease.mac.parse().ok()
+}
+
+/// The address of a lease.
+pub(super) fn ipv4(lease: &MachineLease) -> Option<Ipv4Addr> {
+    lease.ipv4.trim().parse().ok()
+}
