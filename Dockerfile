@@ -2,7 +2,7 @@
 #
 #   docker build --target metal-operator -t metal-operator:0.1.0 .
 #
-# Targets: metal-operator, boot-operator, netboot, metalprobe, simulator. Each holds one static binary, the
+# Targets: metal-operator, boot-operator, netboot, metalman, metalprobe, simulator. Each holds one static binary, the
 # certificate authorities of the web, and nothing else; needs BuildKit.
 
 FROM rust:1.95-bookworm AS source
@@ -15,8 +15,8 @@ RUN rustc -vV | sed -n 's/^host: //p' > /host
 FROM source AS operators
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --locked --release --target "$(cat /host)" -p metal-operator -p boot-operator -p netboot \
-    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot /out/
+    cargo build --locked --release --target "$(cat /host)" -p metal-operator -p boot-operator -p netboot -p metalman \
+    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot metalman /out/
 
 FROM source AS agent
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -61,6 +61,11 @@ FROM base AS netboot
 COPY --from=operators /out/netboot /
 EXPOSE 67/udp 69/udp 547/udp 4011/udp 9443/tcp
 ENTRYPOINT ["/netboot"]
+
+FROM base AS metalman
+COPY --from=operators /out/metalman /
+EXPOSE 8880/tcp 8081/tcp
+ENTRYPOINT ["/metalman"]
 
 # Reads what only root may read, on a machine that is nobody's yet.
 FROM base AS metalprobe

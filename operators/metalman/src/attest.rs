@@ -1,0 +1,168 @@
+//! A machine proves itself, and gets the token with which it joins.
+
+use crate::{Context, tokens};
+use bytes::Bytes;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::Machine;
+use metal_attest::{EndorsementKey, Request, RequestError, Response, SealError, seal};
+use metal_core::machine::{
+    Address, addresses,
+    attest::{Compared, KEY_DIFFERS, Presented, Stranger, Verdict, judge},
+};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long a machine is waited for by us: less than it waits for us.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often a verdict is taken again because somebody else has written the status meanwhile.
+const TRIES: usize = 5;
+
+/// Why a machine gets no token. What it is told says nothing of other machines.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Refused {
+    /// Its request is none, or its keys are not those of a TPM.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// It is not known from where it asks.
+    #[error(transparent)]
+    Stranger(#[from] Stranger),
+    /// It has another endorsement key than the Machine.
+    #[error("the endorsement key is not the one that is pinned")]
+    KeyDiffers,
+    /// Not everything is listed yet.
+    #[error("not ready yet")]
+    NotListed,
+    /// The status cannot be written.
+    #[error("the key could not be recorded")]
+    Record(#[source] Box<kube::Error>),
+    /// Others write the status all the time.
+    #[error("the key could not be recorded, because others write the status")]
+    Contended,
+    /// There is no token.
+    #[error("the token could not be issued")]
+    Token(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing can be encrypted.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// It took too long.
+    #[error("it took too long")]
+    Late,
+}
+
+impl From<tokens::Error> for Refused {
+    fn from(error: tokens::Error) -> Self {
+        Self::Token(Box::new(error))
+    }
+}
+
+impl Refused {
+    /// A word for it, of few.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Stranger(stranger) => stranger.into(),
+            other => other.into(),
+        }
+    }
+}
+
+/// What is answered to whoever asks from `address` with `body`.
+///
+/// The key is recorded before there is a token: one that is not written down would be given away again.
+///
+/// # Errors
+///
+/// It gets no token.
+pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Response, Refused> {
+    let admitted = async {
+        let place = ctx.attestations.acquire().await.map_err(|_| Refused::Late)?;
+        let response = admit(ctx, address, body).await;
+        drop(place);
+        response
+    };
+    timeout(DEADLINE, admitted).await.unwrap_or(Err(Refused::Late))
+}
+
+async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, Refused> {
+    if !ctx.view.is_ready() {
+        return Err(Refused::NotListed);
+    }
+    let machine = ctx.view.machine_at(address)?;
+    let request = Request::parse(body)?;
+    let machine = verify(ctx, machine, address, &request.ek).await?;
+    let token = ctx.tokens.issue(&machine).await?;
+    let sealed = seal(&request, token.as_bytes(), &ctx.random)?;
+    tracing::info!(machine = machine.name_any(), %address, "token issued");
+    Ok(sealed.into_response(ctx.cluster_ca.clone()))
+}
+
+/// Whether the key is that of the machine; says so in its status first.
+async fn verify(
+    ctx: &Context,
+    mut machine: Arc<Machine>,
+    address: IpAddr,
+    ek: &EndorsementKey,
+) -> Result<Arc<Machine>, Refused> {
+    let (pem, fingerprint) = (ek.to_pem(), ek.fingerprint());
+    let presented = Presented { pem: &pem, fingerprint: &fingerprint };
+    for _ in 0..TRIES {
+        let verdict = judge(&machine, presented, |pin| compare(ek, pin), Timestamp::now());
+        let (is_admitted, status) = match verdict {
+            Verdict::Admitted(status) => (true, status),
+            Verdict::Refused(status) => (false, status),
+        };
+        if let Some(status) = status {
+            match ctx.machines().record_status(&machine, &status).await {
+                Ok(_) => tell(ctx, &machine, is_admitted, address, &fingerprint).await,
+                Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
+                    machine = read(ctx, &machine, address).await?;
+                    continue;
+                }
+                Err(error) => return Err(Refused::Record(Box::new(error))),
+            }
+        }
+        return if is_admitted { Ok(machine) } else { Err(Refused::KeyDiffers) };
+    }
+    Err(Refused::Contended)
+}
+
+fn compare(ek: &EndorsementKey, pin: &str) -> Compared {
+    match ek.is_in(pin) {
+        Ok(true) => Compared::Same,
+        Ok(false) => Compared::Differs,
+        Err(_) => Compared::Unreadable,
+    }
+}
+
+/// The Machine as it is now, if it still is the one at that address.
+async fn read(ctx: &Context, old: &Machine, address: IpAddr) -> Result<Arc<Machine>, Refused> {
+    let name = old.metadata.name.as_deref().unwrap_or_default();
+    let new = ctx.machines().api().get_opt(name).await;
+    let new = new.map_err(|error| Refused::Record(Box::new(error)))?;
+    let has_address = |machine: &Machine| match address.to_canonical() {
+        IpAddr::V4(address) => addresses(machine).contains(&Address::Ip(address)),
+        IpAddr::V6(_) => false,
+    };
+    let same = new.filter(|new| new.metadata.uid == old.metadata.uid && has_address(new));
+    let same = same.filter(|new| new.metadata.deletion_timestamp.is_none());
+    Ok(Arc::new(same.ok_or(Stranger::Unknown)?))
+}
+
+/// Tells what the status says since now.
+async fn tell(
+    ctx: &Context,
+    machine: &Machine,
+    is_admitted: bool,
+    address: IpAddr,
+    fingerprint: &str,
+) {
+    let (type_, reason, what) = if is_admitted {
+        (EventType::Normal, "KeyVerified", "presented")
+    } else {
+        tracing::warn!(machine = machine.name_any(), %address, fingerprint, "another TPM than before");
+        (EventType::Warning, KEY_DIFFERS, "presented, without being the machine,")
+    };
+    let note = format!("{address} {what} the endorsement key with SHA-256 {fingerprint}");
+    ctx.tell(machine, type_, reason, &note).await;
+}

@@ -1,0 +1,32 @@
+//! What is counted.
+
+use metal_runtime::{metrics::Registry, report::Outcome};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+/// Labels of an attestation; bounded by the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Attested {
+    /// `Issued`, or why it was refused.
+    pub(crate) result: &'static str,
+}
+
+/// The registry of this binary.
+pub(crate) fn registry() -> Registry {
+    Registry::of("metalman")
+}
+
+/// What the controllers count.
+pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
+    let passes = Family::default();
+    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
+    passes
+}
+
+/// What is counted of machines that ask for a token.
+pub(crate) fn attested(registry: &mut Registry, attested: &Family<Attested, Counter>) {
+    let help = "Machines that asked for a token, by result";
+    registry.register("attestations", help, attested.clone());
+}

@@ -1,0 +1,18 @@
+//! The page about this binary says what is so.
+
+use crate::{
+    args::{ACCEPTED, Args},
+    metrics,
+};
+use clap::CommandFactory;
+use metal_runtime::reference::{compare, page};
+use prometheus_client::metrics::family::Family;
+
+#[test]
+fn the_page_of_flags_and_metrics_is_what_they_are() {
+    let mut registry = metrics::registry();
+    metrics::passes(&mut registry);
+    metrics::attested(&mut registry, &Family::default());
+    let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
+    compare("metalman.md", &page).unwrap();
+}

@@ -1,0 +1,96 @@
+//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+
+use crate::{Context, args::Args, authorities::to_pem, http::router, machine::Machines, metrics};
+use anyhow::Context as _;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter as Source},
+};
+use metal_core::machine::site;
+use metal_runtime::{
+    Relist,
+    admin::Admin,
+    client,
+    elect::run_elected,
+    health::Readiness,
+    index::Ended,
+    listener::{self, Limits},
+    report::Reporter,
+    work::Work,
+};
+use std::{future::pending, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "metalman";
+/// How many Machines are worked on at a time.
+const CONCURRENCY: usize = 8;
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+///
+/// If it cannot start, or a part ends that must not.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let client = client::connect(&args.client, NAME).await?;
+    let cluster_ca = to_pem(&client::authorities(&args.client).await?);
+    let admin = Admin::bind(&args.admin()).await?;
+    let listener = listen(&args).await?;
+    let recorder = recorder(&args, &client);
+    let ctx = Context::new(client, recorder.clone(), &args.machine_namespace, cluster_ca);
+    let ctx = Arc::new(ctx);
+
+    let (mut registry, readiness) = (metrics::registry(), Readiness::default());
+    let leading = readiness.note("leader", "the lease");
+    ctx.view.register(&readiness);
+    metrics::attested(&mut registry, &ctx.attested);
+    let passes = metrics::passes(&mut registry);
+    let work = Arc::new(Work::new(Reporter { controller: "machine", recorder, passes }));
+
+    let relist = Relist::default();
+    let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
+    let is_elected = candidate.is_some();
+    let lead = async || {
+        if is_elected && !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
+            return;
+        }
+        let drive = work.drive(CONCURRENCY, Machines(Arc::clone(&ctx)));
+        shutdown.run_until_cancelled(drive).await;
+    };
+    let elected = run_elected(candidate, &leading, &shutdown, lead);
+    let router = router(Arc::clone(&ctx));
+    let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
+    // After a shutdown both end by themselves: the lease is given up, and machines are answered.
+    let both = async { tokio::join!(serve, elected) };
+    let watch = relist
+        .follow(|| ctx.view.doubt(), || ctx.view.watch(&ctx.client, args.site(), &work.queue));
+    tokio::select! {
+        () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
+        _ = both => Ok(()),
+        ended = until(&shutdown, watch) => Ok(ended?),
+    }
+}
+
+/// Watches until `shutdown`; after that others say when it is over.
+async fn until(
+    shutdown: &CancellationToken,
+    watch: impl Future<Output = Result<(), Ended>>,
+) -> Result<(), Ended> {
+    match shutdown.run_until_cancelled(watch).await {
+        Some(ended) => ended,
+        None => pending().await,
+    }
+}
+
+async fn listen(args: &Args) -> anyhow::Result<TcpListener> {
+    let address = args.http_address();
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("--http-port: cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, flag = "--http-port", "listening");
+    Ok(listener)
+}
+
+fn recorder(args: &Args, client: &Client) -> Recorder {
+    let instance = Some(args.election.identity().into_owned());
+    Recorder::new(client.clone(), Source { controller: NAME.to_owned(), instance })
+}

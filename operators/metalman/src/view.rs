@@ -1,0 +1,133 @@
+//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use kube::Client;
+use metal_api::Machine;
+use metal_core::machine::{
+    Address, Twin, addresses,
+    attest::{Stranger, whose},
+    site, twins,
+};
+use metal_runtime::{
+    follow, follow_selected,
+    health::Readiness,
+    index::{Change, Ended, Index},
+    queue::Queue,
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// Every kind that is looked at.
+#[derive(Debug)]
+pub struct View {
+    /// Machines of the site, by their addresses.
+    pub machines: Index<Machine, Address>,
+    /// Nodes, by name; no more of them than says whether they are ready.
+    pub nodes: Index<Node, ()>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { machines: Index::new(addresses), nodes: Index::new(|_: &Node| vec![]).trimmed(trim) }
+    }
+}
+
+/// A Node has hundreds of images and labels.
+fn trim(node: &mut Node) {
+    let conditions = node.status.take().and_then(|status| status.conditions);
+    node.status = Some(NodeStatus { conditions, ..NodeStatus::default() });
+    node.spec = None;
+    node.metadata.labels = None;
+    node.metadata.annotations = None;
+    node.metadata.managed_fields = None;
+}
+
+impl View {
+    /// Whether everything is listed: until then a miss means nothing.
+    pub fn is_ready(&self) -> bool {
+        self.machines.is_ready() && self.nodes.is_ready()
+    }
+
+    /// Waits for lists that came after the last doubt.
+    pub async fn listed(&self) {
+        tokio::join!(self.machines.listed(), self.nodes.listed());
+    }
+
+    /// What is here may be old.
+    pub fn doubt(&self) {
+        self.machines.doubt();
+        self.nodes.doubt();
+    }
+
+    /// Tells for which lists the process waits.
+    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
+        let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
+        readiness.check("machines", "the list of Machines", move || machines.machines.is_ready());
+        readiness.check("nodes", "the list of Nodes", move || nodes.nodes.is_ready());
+    }
+
+    /// Machines that have an address of this one.
+    pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
+        twins(machine, |address| self.machines.get(&address))
+    }
+
+    /// The Machine that has this address, and has it alone.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or more than one.
+    pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, Stranger> {
+        let IpAddr::V4(address) = address.to_canonical() else { return Err(Stranger::Unknown) };
+        let holders = self.machines.get(&Address::Ip(address));
+        whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
+    }
+
+    /// Follows every kind, and wakes the Machines that a change concerns.
+    ///
+    /// # Errors
+    ///
+    /// When a watch ends, which none does by itself.
+    pub async fn watch(
+        &self,
+        client: &Client,
+        site: Option<&str>,
+        queue: &Queue<String>,
+    ) -> Result<(), Ended> {
+        let selector = site::selector(site);
+        tokio::try_join!(
+            follow_selected(client, &self.machines, &selector, |change| self.wake(&change, queue)),
+            follow(client, &self.nodes, |change| wake_node(&change, queue)),
+        )
+        .map(drop)
+    }
+
+    /// The Machine, and those that have an address which it has, or had.
+    fn wake(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
+        let mut touched = vec![];
+        match change {
+            Change::Applied { old, new } => {
+                touched.extend(old.iter().flat_map(|old| addresses(old)));
+                touched.extend(addresses(new));
+                queue.add(new.metadata.name.clone().unwrap_or_default());
+            }
+            Change::Removed(old) => touched.extend(addresses(old)),
+            Change::Unreadable { meta, error } => {
+                let name = meta.name.as_deref();
+                tracing::warn!(name, error, "Machine does not parse; it is left alone");
+            }
+        }
+        for address in touched {
+            for machine in self.machines.get(&address) {
+                queue.add(machine.metadata.name.clone().unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// The Machine of the same name, if there is one.
+fn wake_node(change: &Change<'_, Node>, queue: &Queue<String>) {
+    let name = match change {
+        Change::Applied { new: node, .. } | Change::Removed(node) => node.metadata.name.clone(),
+        Change::Unreadable { meta, .. } => meta.name.clone(),
+    };
+    queue.add(name.unwrap_or_default());
+}
