@@ -25,7 +25,6 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-attest", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-base", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-core", IMPURE),
-    ("metal-decision", IMPURE),
     ("metal-dhcp", IMPURE_BUT_DHCPROTO),
     ("metal-features", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),

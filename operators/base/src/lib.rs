@@ -5,11 +5,13 @@
 pub mod authorities;
 pub mod backoff;
 mod chain;
+mod decision;
 pub mod duration;
 pub mod jitter;
 mod nearness;
 
 pub use backoff::Backoff;
 pub use chain::Chain;
+pub use decision::{Decision, Never};
 pub use jitter::jittered;
 pub use nearness::Nearness;

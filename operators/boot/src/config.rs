@@ -17,11 +17,11 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use metal_api::{HttpBootConfig, IpxeBootConfig};
+use metal_base::Never;
 use metal_core::boot::{
     Ignition, Lack,
     config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
 };
-use metal_decision::Never;
 use metal_runtime::{
     controller::{self, Controller, Pass},
     index::Index,

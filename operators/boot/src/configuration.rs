@@ -13,8 +13,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
+use metal_base::Never;
 use metal_core::boot::configuration::{Decision, Step, decide, outdated};
-use metal_decision::Never;
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use observe::Seen;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
 use metal_api::{Bmc, BmcSecret, BmcStatus, Endpoint, Server, annotation};
+use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
 use metal_core::{
     bmc::{
@@ -18,7 +19,6 @@ use metal_core::{
     server::{Failure, Reading as SystemReadingOf},
     unanswered::has_answered,
 };
-use metal_decision::Never;
 use metal_runtime::{
     MetadataChange, Written,
     controller::{Controller, TooManyTurns},

@@ -11,11 +11,11 @@ use metal_api::{
     ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
     ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
 };
+use metal_base::Never;
 use metal_core::{
     claim::{Change, Decision, Observation, binding, decide, misses},
     ownership::owned_by,
 };
-use metal_decision::Never;
 use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
 use serde_json::{Value, json};
 use std::sync::Arc;

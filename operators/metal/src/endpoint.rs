@@ -4,8 +4,8 @@ use crate::{Context, Error, MANAGER, failure, view::EndpointKey};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Bmc, BmcSecret, Endpoint, EndpointStatus, annotation};
+use metal_base::Never;
 use metal_core::endpoint::{Change, Decision, Observation, Wanted, decide};
-use metal_decision::Never;
 use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::sync::Arc;
 

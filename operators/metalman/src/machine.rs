@@ -4,8 +4,8 @@ use crate::{Context, Error};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Machine, MachineStatus};
+use metal_base::Never;
 use metal_core::machine::{Address, Decision, Observation, decide};
-use metal_decision::Never;
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use std::sync::Arc;
 

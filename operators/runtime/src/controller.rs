@@ -19,7 +19,7 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
-use metal_decision::Decision;
+use metal_base::Decision;
 use std::{hash::Hash, sync::Arc};
 
 /// How many decisions one pass may take.

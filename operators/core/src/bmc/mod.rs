@@ -60,7 +60,7 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do; what it looks at are the manager and the systems.
-pub type Decision = metal_decision::Decision<BmcStatus, Change, ()>;
+pub type Decision = metal_base::Decision<BmcStatus, Change, ()>;
 
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]

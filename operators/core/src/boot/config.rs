@@ -8,7 +8,7 @@ use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{BootState, condition};
-use metal_decision::Never;
+use metal_base::Never;
 
 /// Condition: the ignition can be read by a machine.
 pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
@@ -59,7 +59,7 @@ pub struct Fetched {
 }
 
 /// What one pass is to do.
-pub type Decision = metal_decision::Decision<Status, Never>;
+pub type Decision = metal_base::Decision<Status, Never>;
 
 /// A status of either kind: our part of it.
 #[derive(Clone, Debug, PartialEq)]

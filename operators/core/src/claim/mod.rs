@@ -43,7 +43,7 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do.
-pub type Decision = metal_decision::Decision<ServerClaimStatus, Change>;
+pub type Decision = metal_base::Decision<ServerClaimStatus, Change>;
 
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]

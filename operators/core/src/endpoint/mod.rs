@@ -43,7 +43,7 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do.
-pub type Decision = metal_decision::Decision<EndpointStatus, Change>;
+pub type Decision = metal_base::Decision<EndpointStatus, Change>;
 
 /// One write to other objects.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,7 +23,7 @@ use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use metal_api::{LocalObjectReference, Machine, MachinePhase, MachineStatus, condition};
-use metal_decision::Never;
+use metal_base::Never;
 
 /// Watches wake a Machine when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -42,7 +42,7 @@ pub struct Observation<'a> {
 }
 
 /// What one pass is to do.
-pub type Decision = metal_decision::Decision<MachineStatus, Never>;
+pub type Decision = metal_base::Decision<MachineStatus, Never>;
 
 /// Decides what one pass does about one Machine. One without `spec.pxe` is somebody else's.
 pub fn decide(seen: &Observation<'_>) -> Decision {

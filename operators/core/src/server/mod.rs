@@ -160,7 +160,7 @@ pub struct Settings {
 }
 
 /// What one pass is to do.
-pub type Decision = metal_decision::Decision<ServerStatus, Change, Need, Step>;
+pub type Decision = metal_base::Decision<ServerStatus, Change, Need, Step>;
 
 /// A fact that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

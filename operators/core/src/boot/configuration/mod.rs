@@ -86,7 +86,7 @@ pub struct PxeUrls {
 }
 
 /// What one pass is to do. The status is our part of it.
-pub type Decision = metal_decision::Decision<ServerBootConfigurationStatus, Step>;
+pub type Decision = metal_base::Decision<ServerBootConfigurationStatus, Step>;
 
 /// One write to another object.
 #[derive(Clone, Debug, PartialEq)]
