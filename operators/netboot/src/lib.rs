@@ -1,21 +1,18 @@
 //! DHCP and TFTP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
 //!
-//! [`metal_dhcp`] decides; here are the sockets (`link`), the leases on disk
+//! [`metal_dhcp`] decides; here are the leases on disk
 //! (`lease_file`), the loop between them (`server`), and the ways to and from the API server,
 //! which is not on the path of a packet (`recorder`, `machines`, `publisher`); of two
 //! instances, `standby` says which one answers.
-//! TFTP, and what the servers of a process share, are of [`metal_serve`].
+//! Sockets, TFTP, and what the servers of a process share, are of [`metal_serve`].
 
 pub mod args;
 mod boot_files;
-mod frame;
 mod lease_file;
 mod lease_store;
-mod link;
 mod machines;
 mod metrics;
 mod parts;
-mod prober;
 mod published;
 mod publisher;
 mod recorder;

@@ -12,17 +12,10 @@ mod probes;
 mod tests;
 
 use crate::{
-    Parts, lease_file,
-    lease_store::LeaseStore,
-    link::{self, Link},
-    machines::Machines,
-    prober::Prober,
-    recorder::Sightings,
-    unknown_relays::UnknownRelays,
-    unserved::Unserved,
+    Parts, lease_file, lease_store::LeaseStore, machines::Machines, recorder::Sightings,
+    unknown_relays::UnknownRelays, unserved::Unserved,
 };
 use batch::{Asked, Batch};
-use futures::future::select_all;
 use jiff::Timestamp;
 use metal_core::{boot::decision::Boot, macdb::MacDb};
 use metal_dhcp::{
@@ -33,7 +26,14 @@ use metal_dhcp::{
     v4::{self, MessageType, Silence},
 };
 use metal_runtime::health::Gate;
-use metal_serve::{dhcp::Metrics, guests::Guests};
+use metal_serve::{
+    dhcp::{
+        Metrics,
+        link::{self, readable, v4::Link},
+        prober::Prober,
+    },
+    guests::Guests,
+};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -61,7 +61,7 @@ const COUNT_EVERY: u32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A place cannot be served.
-    #[error("the network cannot be served")]
+    #[error("interfaces or listen: the network cannot be served")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
     #[error("the leases cannot be kept")]
@@ -181,7 +181,7 @@ impl Server {
                         count_in = COUNT_EVERY;
                     }
                 }
-                () = readable(&self.links) => {}
+                () = readable(self.links.iter().map(|link| &link.socket)) => {}
                 () = wait(self.prober.as_ref()) => {}
             }
         }
@@ -389,13 +389,4 @@ async fn wait(prober: Option<&Prober<probes::PendingOffer>>) {
         Some(prober) => prober.wait().await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits until a packet has arrived, or a socket has failed.
-async fn readable(links: &[Link]) {
-    if links.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    // An error shows again when the socket is read.
-    select_all(links.iter().map(|link| Box::pin(link.socket.readable()))).await.0.ok();
 }

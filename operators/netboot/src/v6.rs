@@ -3,16 +3,13 @@
 //! As with DHCPv4, packets are answered in batches, those of clients that are known first; the leases
 //! that a batch changes are written with one write, and only then the batch is answered. Leases are in a file beside the one of DHCPv4.
 
-mod link;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     Parts, lease_file, lease_store::LeaseStore, unknown_relays::UnknownRelays, unserved::Unserved,
 };
-use futures::future::select_all;
 use jiff::Timestamp;
-use link::{Asked, Link, Place};
 use metal_core::{boot::decision::Boot, endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::{
     Client,
@@ -22,6 +19,10 @@ use metal_dhcp::{
     v6::{self, Arrival, Packet, Reply, Silence},
 };
 use metal_runtime::report::Chain;
+use metal_serve::dhcp::link::{
+    self, readable,
+    v6::{Asked, Link, Place, duid, places},
+};
 use std::{
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
@@ -46,7 +47,7 @@ const ROOM: usize = 2048;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A place cannot be served.
-    #[error("the network cannot be served")]
+    #[error("dhcp6.interfaces or dhcp6.listen: the network cannot be served")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
     #[error("the leases cannot be kept")]
@@ -132,13 +133,13 @@ impl Server {
 
     /// Takes over a configuration, or changes nothing.
     fn take(&mut self, config: Arc<Config>) -> Result<(), Error> {
-        let places: Vec<Place> = config.dhcp6.as_ref().map(link::places).unwrap_or_default();
+        let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
         let is_open = |place: &Place| self.links.iter().any(|link| link.place == *place);
-        let missing = places.iter().filter(|place| !is_open(place)).cloned();
+        let missing = wanted.iter().filter(|place| !is_open(place)).cloned();
         let missing: Vec<Link> = missing.map(Link::open).collect::<Result<_, _>>()?;
         if let Some(v6) = &config.dhcp6 {
-            let duid = v6.duid.clone().or_else(|| link::duid(&v6.interfaces));
-            self.duid = duid.ok_or(Error::NoDuid)?;
+            let own = v6.duid.clone().or_else(|| duid(&v6.interfaces));
+            self.duid = own.ok_or(Error::NoDuid)?;
             if let Some(path) =
                 self.parts.lease_file.as_ref().filter(|_| !self.lease_store.is_kept())
             {
@@ -149,7 +150,7 @@ impl Server {
         }
         // They came by links as they were, and ask again.
         self.waiting = Intake::new(ROOM);
-        self.links.retain(|link| places.contains(&link.place));
+        self.links.retain(|link| wanted.contains(&link.place));
         self.links.extend(missing);
         self.config = config;
         self.look_after_links();
@@ -175,7 +176,7 @@ impl Server {
                     ticked = Instant::now();
                     self.maintain().await;
                 }
-                () = readable(&self.links) => self.turn(),
+                () = readable(self.links.iter().map(|link| &link.socket)) => self.turn(),
             }
         }
     }
@@ -359,13 +360,4 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".v6");
     name.into()
-}
-
-/// Waits until a packet has arrived, or a socket has failed.
-async fn readable(links: &[Link]) {
-    if links.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    // An error shows again when the socket is read.
-    select_all(links.iter().map(|link| Box::pin(link.socket.readable()))).await.0.ok();
 }

@@ -6,7 +6,7 @@ use std::io;
 
 /// Lets the kernel keep `bytes` of packets for a socket. Without `CAP_NET_ADMIN` it is a wish, which
 /// `net.core.rmem_max` cuts.
-pub fn enlarge(socket: &Socket, bytes: usize) -> io::Result<()> {
+pub(crate) fn enlarge(socket: &Socket, bytes: usize) -> io::Result<()> {
     match setsockopt(socket, sockopt::RcvBufForce, &bytes) {
         Ok(()) => Ok(()),
         Err(_) => socket.set_recv_buffer_size(bytes),

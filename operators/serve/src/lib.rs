@@ -2,9 +2,10 @@
 //! [`metal_dhcp`].
 //!
 //! Which file a machine gets, and where leases are kept, is told by the caller: there is no kind of
-//! the API server here, and no configuration file.
+//! the API server here.
 
-pub mod buffer;
+mod buffer;
+mod datagram;
 pub mod dhcp;
 pub mod guests;
 pub mod tftp;

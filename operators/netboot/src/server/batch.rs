@@ -1,9 +1,9 @@
 //! The packets that have arrived together, and their answers.
 
-use crate::{link::Link, recorder::Sightings};
+use crate::recorder::Sightings;
 use metal_core::endpoint::Sighting;
 use metal_dhcp::v4::{MessageType, Packet, Reply};
-use metal_serve::dhcp::Metrics;
+use metal_serve::dhcp::{Metrics, link::v4::Link};
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddrV4},

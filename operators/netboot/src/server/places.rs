@@ -1,13 +1,16 @@
 //! Which sockets there are, and how they change.
 
 use super::Server;
-use crate::link::{self, Link, Place};
 use jiff::Timestamp;
 use metal_dhcp::{
     config::{BmcSubnets, Config},
     v4::{BOOT_SERVER_PORT, SERVER_PORT},
 };
 use metal_runtime::report::Chain;
+use metal_serve::dhcp::link::{
+    self,
+    v4::{Link, Place},
+};
 use std::{net::SocketAddrV4, sync::Arc};
 
 /// Opens what a configuration names and `open` does not have.

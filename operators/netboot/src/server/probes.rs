@@ -1,14 +1,14 @@
 //! Offers that wait until it is known that nobody uses their address.
 
 use super::{Batch, Server};
-use crate::{
-    link::Place,
-    prober::{Outcome, Prober},
-};
 use jiff::Timestamp;
 use metal_dhcp::{
     lease::Lease,
     v4::{MessageType, Reply},
+};
+use metal_serve::dhcp::{
+    link::v4::Place,
+    prober::{Outcome, Prober},
 };
 use std::net::{Ipv4Addr, SocketAddrV4};
 

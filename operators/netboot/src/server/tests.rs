@@ -212,7 +212,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let address = server.links[0].socket.local_addr().unwrap();
     server.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
     assert!(server.turn(&mut Batch::default()));
     assert_eq!(sightings.len(), 0);
 
@@ -235,7 +235,7 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     // An offer is a promise of nothing, and is made; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();
-        timeout(PATIENCE, readable(&server.links)).await.unwrap();
+        timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
         assert!(server.turn(&mut batch));
     }
     let mut buffer = [0; 4096];
@@ -257,7 +257,7 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     let address = server.links[0].socket.local_addr().unwrap();
     let mut batch = Batch::default();
     relay.send_to(&packet(MessageType::Discover, HOST).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
     assert!(!server.turn(&mut batch), "it is not for us");
 
     // Of the half of the other one.
@@ -266,7 +266,7 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     published.hear(bound.at(theirs.into()));
     published.stand(Role::Leads);
     relay.send_to(&request(HOST, theirs).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(&server.links)).await.unwrap();
+    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
     assert!(server.turn(&mut batch));
     let mut buffer = [0; 4096];
     let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
@@ -311,7 +311,9 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
                 packet.options.set(code::MACHINE_ID, [&[0], &uuid[..]].concat());
             }
             relay.send_to(&packet.encode(), address).await.unwrap();
-            timeout(PATIENCE, readable(&server.links)).await.unwrap();
+            timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket)))
+                .await
+                .unwrap();
             assert!(server.turn(&mut Batch::default()));
             let mut buffer = [0; 4096];
             let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();

@@ -1,18 +1,15 @@
 //! Sockets: one where requests come in, and one for each transfer.
 
-use crate::buffer::enlarge;
+use crate::{buffer::enlarge, datagram::Datagram};
 use metal_dhcp::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
 use nix::{
     errno::Errno,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recv, recvmsg, setsockopt,
-        sockopt,
-    },
+    sys::socket::{MsgFlags, getsockopt, recv, setsockopt, sockopt},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    io::{self, IoSlice, IoSliceMut, Read as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    io::{self, IoSlice, Read as _},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     time::Duration,
 };
@@ -33,21 +30,7 @@ const MAX_BYTES: usize = 65_000;
 
 /// Where requests come in.
 #[derive(Debug)]
-pub(super) struct Requests {
-    socket: Socket,
-    is_v6: bool,
-}
-
-/// A packet that came in.
-#[derive(Debug)]
-pub(super) struct Datagram {
-    /// How long it is; longer packets than requests are cut off.
-    pub(super) len: usize,
-    /// Who sent it.
-    pub(super) from: SocketAddr,
-    /// Our address that it was sent to, if it was sent to us alone.
-    pub(super) to: Option<IpAddr>,
-}
+pub(super) struct Requests(Socket);
 
 impl Requests {
     /// Opens a socket.
@@ -66,12 +49,12 @@ impl Requests {
         enlarge(&socket, RECEIVE_BUFFER)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.bind(&address.into())?;
-        Ok(Self { socket, is_v6: address.is_ipv6() })
+        Ok(Self(socket))
     }
 
     /// Where it is bound.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// Waits for a packet, a moment.
@@ -83,44 +66,13 @@ impl Requests {
         &self,
         buffer: &mut [u8; MAX_REQUEST + 1],
     ) -> io::Result<Option<Datagram>> {
-        let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
-        let mut slices = [IoSliceMut::new(buffer)];
-        let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
-        let message = match recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), none) {
-            Ok(message) => message,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
-        };
-        let from = message.address.as_ref().and_then(address_of);
-        let to = message.cmsgs()?.find_map(|control| destination(&control));
-        let from = from.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok(Some(Datagram {
-            len: message.bytes,
-            from,
-            to: to.filter(|to| to.is_ipv6() == self.is_v6),
-        }))
-    }
-}
-
-fn address_of(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address.as_sockaddr_in().map(|it| SocketAddrV4::from(*it).into());
-    v4.or_else(|| address.as_sockaddr_in6().map(|it| SocketAddrV6::from(*it).into()))
-}
-
-/// The address of ours that a packet was sent to; none if it was sent to many.
-fn destination(control: &ControlMessageOwned) -> Option<IpAddr> {
-    match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => {
-            let address = |bits: u32| Ipv4Addr::from(bits.to_ne_bytes());
-            let (sent_to, ours) =
-                (address(info.ipi_addr.s_addr), address(info.ipi_spec_dst.s_addr));
-            (sent_to == ours).then_some(IpAddr::V4(ours))
+        match Datagram::receive(&self.0, buffer) {
+            Ok(datagram) => Ok(Some(datagram)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            },
         }
-        ControlMessageOwned::Ipv6PacketInfo(info) => {
-            let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-            (!address.is_multicast()).then_some(IpAddr::V6(address))
-        }
-        _ => None,
     }
 }
 

@@ -1,30 +1,23 @@
-//! The sockets: one per interface or address that is served.
+//! Those of DHCPv4.
 
-use crate::frame::Frames;
+use super::{Error, index_of, socket};
+use crate::{datagram::Datagram, dhcp::frame::Frames};
 use metal_dhcp::{config::Config, v4::Reply};
-use metal_serve::buffer::enlarge;
 use nix::{
     ifaddrs::getifaddrs,
-    net::if_::if_nametoindex,
-    sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
-        sockopt,
-    },
+    sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt},
 };
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket};
 use std::{
-    io::{self, IoSlice, IoSliceMut},
-    net::{Ipv4Addr, SocketAddrV4},
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     os::fd::AsRawFd as _,
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// How many bytes of packets the kernel buffers while we are busy: about 10,000 packets.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
 /// Where packets come in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub enum Place {
     /// The clients on the link of an interface, and relays that reach us there.
     Interface {
         /// Its name.
@@ -38,7 +31,7 @@ pub(crate) enum Place {
 
 /// A socket at its place.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub struct Link {
     /// The place.
     pub place: Place,
     /// The socket.
@@ -54,34 +47,13 @@ pub(crate) struct Link {
     index: Option<u32>,
 }
 
-/// A place cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// There is no such interface.
-    #[error("interfaces: there is no interface `{name}`")]
-    NoInterface {
-        /// Its name.
-        name: String,
-        /// What the kernel says.
-        source: nix::Error,
-    },
-    /// The socket could not be set up.
-    #[error("{place}: cannot be served; is another DHCP server running, or a right missing?")]
-    Socket {
-        /// Where.
-        place: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 impl Link {
     /// Opens the socket of a place. Call within a tokio runtime.
     ///
     /// # Errors
     ///
     /// If there is no such place, or it is taken.
-    pub(crate) fn open(place: Place) -> Result<Self, Error> {
+    pub fn open(place: Place) -> Result<Self, Error> {
         let (index, socket) = match &place {
             Place::Interface { name, port } => {
                 let index = index_of(name)?;
@@ -98,7 +70,7 @@ impl Link {
 
     /// Looks for our address again, as it or the subnets may have changed. Whoever has no subnet
     /// from now on is told once.
-    pub(crate) fn find_address(&mut self, config: &Config) {
+    pub fn find_address(&mut self, config: &Config) {
         let Place::Interface { name, .. } = &self.place else {
             self.address = self.place.address();
             return;
@@ -123,23 +95,22 @@ impl Link {
     /// # Errors
     ///
     /// If there is none, or the socket has failed.
-    pub(crate) fn receive(
+    pub fn receive(
         &self,
         buffer: &mut [u8],
     ) -> io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
-        self.socket.try_io(Interest::READABLE, || {
-            let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
-            let mut slices = [IoSliceMut::new(buffer)];
-            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
-            let message = recvmsg::<SockaddrIn>(fd, &mut slices, Some(&mut control), none)?;
-            let asked = message.cmsgs()?.find_map(|control| asked(&control));
-            let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
-            Ok((message.bytes, from.into(), asked.or(self.place.address())))
-        })
+        let Datagram { len, from, to } =
+            self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
+        let SocketAddr::V4(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
+        let asked = match to {
+            Some(IpAddr::V4(to)) => Some(to),
+            Some(IpAddr::V6(_)) | None => self.place.address(),
+        };
+        Ok((len, from, asked))
     }
 
     /// Whether the interface was taken away, or replaced by another one of its name.
-    pub(crate) fn is_stale(&self) -> bool {
+    pub fn is_stale(&self) -> bool {
         match &self.place {
             Place::Interface { name, .. } => index_of(name).ok() != self.index,
             Place::Address(_) => false,
@@ -151,11 +122,7 @@ impl Link {
     /// # Errors
     ///
     /// If the kernel does not take it.
-    pub(crate) fn answer(
-        &self,
-        reply: &Reply,
-        from: SocketAddrV4,
-    ) -> (SocketAddrV4, io::Result<()>) {
+    pub fn answer(&self, reply: &Reply, from: SocketAddrV4) -> (SocketAddrV4, io::Result<()>) {
         let data = reply.packet.encode();
         if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
             let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
@@ -216,7 +183,7 @@ impl Place {
     }
 
     /// Our port.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         match self {
             Self::Interface { port, .. } => *port,
             Self::Address(address) => address.port(),
@@ -233,12 +200,8 @@ impl std::fmt::Display for Place {
     }
 }
 
-fn index_of(name: &str) -> Result<u32, Error> {
-    if_nametoindex(name).map_err(|source| Error::NoInterface { name: name.to_owned(), source })
-}
-
 fn on_interface(name: &str, port: u16) -> io::Result<Socket> {
-    let socket = socket()?;
+    let socket = socket(Domain::IPV4)?;
     socket.set_broadcast(true)?;
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     socket.bind_device(Some(name.as_bytes()))?;
@@ -247,26 +210,9 @@ fn on_interface(name: &str, port: u16) -> io::Result<Socket> {
 }
 
 fn at_address(address: SocketAddrV4) -> io::Result<Socket> {
-    let socket = socket()?;
+    let socket = socket(Domain::IPV4)?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
-}
-
-fn socket() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    // One place per interface shares the port; so do an interface and an address on it.
-    socket.set_reuse_address(true)?;
-    enlarge(&socket, RECEIVE_BUFFER)?;
-    Ok(socket)
-}
-
-/// The address of ours that a packet was sent to; none if it was sent to many.
-fn asked(control: &ControlMessageOwned) -> Option<Ipv4Addr> {
-    let ControlMessageOwned::Ipv4PacketInfo(info) = control else { return None };
-    let address = |bits: u32| Ipv4Addr::from(bits.to_ne_bytes());
-    let (sent_to, ours) = (address(info.ipi_addr.s_addr), address(info.ipi_spec_dst.s_addr));
-    (sent_to == ours).then_some(ours)
 }
 
 /// The addresses of an interface that are not link-local.
@@ -279,7 +225,6 @@ fn addresses_of(name: &str) -> Vec<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
 
     #[tokio::test]
     async fn an_interface_is_served_with_its_address() {
@@ -335,7 +280,7 @@ mod tests {
     async fn a_place_that_is_not_there_is_named() {
         let place = Place::Interface { name: "nowhere0".to_owned(), port: 67 };
         let error = Link::open(place).unwrap_err();
-        assert_eq!(error.to_string(), "interfaces: there is no interface `nowhere0`");
+        assert_eq!(error.to_string(), "there is no interface `nowhere0`");
         let place = Place::Address(SocketAddrV4::new([192, 0, 2, 1].into(), 0));
         let error = Link::open(place).unwrap_err();
         assert!(error.to_string().starts_with("192.0.2.1:0: cannot be served"), "{error}");

@@ -28,14 +28,14 @@ const ECHO_REPLY: u8 = 0;
 
 /// Addresses that are being asked, and what is sent if nobody answers.
 #[derive(Debug)]
-pub(crate) struct Prober<Held> {
+pub struct Prober<Held> {
     socket: Socket,
     asked: HashMap<Ipv4Addr, (Instant, Held)>,
 }
 
 /// What became of an address.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome<Held> {
+pub enum Outcome<Held> {
     /// Nobody answered: send this.
     Free(Held),
     /// Somebody uses it.
@@ -48,19 +48,19 @@ impl<Held> Prober<Held> {
     /// # Errors
     ///
     /// Without `CAP_NET_RAW`, which raw sockets need.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, asked: HashMap::new() })
     }
 
     /// Whether another address can be asked.
-    pub(crate) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.asked.len() < MOST
     }
 
     /// Whether an address is being asked.
-    pub(crate) fn asks(&self, address: Ipv4Addr) -> bool {
+    pub fn asks(&self, address: Ipv4Addr) -> bool {
         self.asked.contains_key(&address)
     }
 
@@ -70,7 +70,7 @@ impl<Held> Prober<Held> {
     /// # Errors
     ///
     /// Gives `held` back if the address cannot be reached.
-    pub(crate) fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
+    pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
         if let Some((_, kept)) = self.asked.get_mut(&address) {
             *kept = held;
             return Ok(());
@@ -88,7 +88,7 @@ impl<Held> Prober<Held> {
     }
 
     /// Waits until something is known of an address; for ever, if none is asked.
-    pub(crate) async fn wait(&self) {
+    pub async fn wait(&self) {
         match self.asked.values().map(|(until, _)| *until).min() {
             Some(until) => sleep_until(until).await,
             None => std::future::pending().await,
@@ -96,7 +96,7 @@ impl<Held> Prober<Held> {
     }
 
     /// What has become of those whose time is over.
-    pub(crate) fn outcomes(&mut self) -> Vec<Outcome<Held>> {
+    pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
         let now = Instant::now();
         if !self.asked.values().any(|(until, _)| *until <= now) {
             return Vec::new();

@@ -1,28 +1,23 @@
-//! The sockets: one per interface or address that is served.
+//! Those of DHCPv6.
 
+use super::{Error, index_of, socket};
+use crate::{datagram::Datagram, dhcp::Metrics};
 use metal_dhcp::{
     config::v6::Config,
     v6::{Packet, SERVER_PORT, SERVERS, SITE_SERVERS},
 };
-use metal_serve::{buffer::enlarge, dhcp::Metrics};
 use nix::{
     ifaddrs::getifaddrs,
-    net::if_::if_nametoindex,
-    sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sendmsg, setsockopt,
-        sockopt,
-    },
+    sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg, setsockopt, sockopt},
 };
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket};
 use std::{
-    io::{self, IoSlice, IoSliceMut},
-    net::{Ipv6Addr, SocketAddrV6},
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::AsRawFd as _,
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// How many bytes of packets the kernel buffers while we are busy.
-const RECEIVE_BUFFER: usize = 4 << 20;
 /// How many packets of one socket are read at once.
 const MOST: usize = 1024;
 /// Longest packet; longer ones are cut, and most likely malformed then.
@@ -30,7 +25,7 @@ const LARGEST: usize = 4096;
 
 /// Where packets come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// The clients on the link of an interface, and relays that reach us there.
     Interface(String),
     /// Relays that send to this address.
@@ -39,58 +34,41 @@ pub(super) enum Place {
 
 /// A packet that has arrived.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) from: SocketAddrV6,
+pub struct Asked {
+    /// Who sent it.
+    pub from: SocketAddrV6,
     /// Our address that it was sent to, if it was sent to us alone.
-    pub(super) to: Option<Ipv6Addr>,
-    pub(super) packet: Packet,
+    pub to: Option<Ipv6Addr>,
+    /// What it says.
+    pub packet: Packet,
 }
 
 /// A socket at its place.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) place: Place,
-    pub(super) socket: UdpSocket,
+pub struct Link {
+    /// The place.
+    pub place: Place,
+    /// The socket.
+    pub socket: UdpSocket,
     /// Our addresses there that are not link-local.
-    pub(super) addresses: Vec<Ipv6Addr>,
+    pub addresses: Vec<Ipv6Addr>,
     /// Whether there is an address to answer from.
-    pub(super) can_send: bool,
+    pub can_send: bool,
     /// Whether clients on the link itself are in no subnet that is configured.
-    pub(super) is_without_subnet: bool,
+    pub is_without_subnet: bool,
     /// The interface may be taken away, and another one of its name put in its place.
     index: Option<u32>,
 }
 
-/// A place cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// There is no such interface.
-    #[error("dhcp6.interfaces: there is no interface `{name}`")]
-    NoInterface {
-        /// Its name.
-        name: String,
-        /// What the kernel says.
-        source: nix::Error,
-    },
-    /// The socket could not be set up.
-    #[error("{place}: cannot be served; is another DHCPv6 server running, or a right missing?")]
-    Socket {
-        /// Where.
-        place: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 /// What a configuration names.
-pub(super) fn places(config: &Config) -> Vec<Place> {
+pub fn places(config: &Config) -> Vec<Place> {
     let interfaces = config.interfaces.iter().cloned().map(Place::Interface);
     interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
 }
 
 /// A DUID-LL of the first of these interfaces that has a MAC address, or else of any (RFC 9915,
 /// section 11.4).
-pub(super) fn duid(interfaces: &[String]) -> Option<Vec<u8>> {
+pub fn duid(interfaces: &[String]) -> Option<Vec<u8>> {
     let all = getifaddrs().ok()?.filter_map(|it| {
         let mac = it.address?.as_link_addr()?.addr().filter(|mac| *mac != [0; 6])?;
         let place = interfaces.iter().position(|name| *name == it.interface_name);
@@ -102,7 +80,7 @@ pub(super) fn duid(interfaces: &[String]) -> Option<Vec<u8>> {
 
 impl Place {
     /// The interface that clients are on.
-    pub(super) fn interface(&self) -> Option<&str> {
+    pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Interface(name) => Some(name),
             Self::Address(_) => None,
@@ -121,7 +99,11 @@ impl std::fmt::Display for Place {
 
 impl Link {
     /// Opens the socket of a place. Call within a tokio runtime.
-    pub(super) fn open(place: Place) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// If there is no such place, or it is taken.
+    pub fn open(place: Place) -> Result<Self, Error> {
         let (index, socket) = match &place {
             Place::Interface(name) => {
                 let index = index_of(name)?;
@@ -145,7 +127,7 @@ impl Link {
     }
 
     /// Looks for our addresses again, as they may have changed.
-    pub(super) fn find_addresses(&mut self) {
+    pub fn find_addresses(&mut self) {
         let all = match &self.place {
             Place::Interface(name) => addresses_of(name),
             Place::Address(address) => vec![*address.ip()],
@@ -157,7 +139,7 @@ impl Link {
     }
 
     /// Whoever has no subnet from now on is told once.
-    pub(super) fn look_for_subnet(&mut self, config: &Config) {
+    pub fn look_for_subnet(&mut self, config: &Config) {
         let Some(name) = self.place.interface() else { return };
         let has = config.subnet_on(name).is_some()
             || self.addresses.iter().any(|own| config.subnet_of(*own).is_some());
@@ -174,12 +156,12 @@ impl Link {
     }
 
     /// Whether the interface was taken away, or replaced by another one of its name.
-    pub(super) fn is_stale(&self) -> bool {
+    pub fn is_stale(&self) -> bool {
         self.place.interface().is_some_and(|name| index_of(name).ok() != self.index)
     }
 
     /// The packets that have arrived.
-    pub(super) fn receive(&self, metrics: &Metrics) -> Vec<Asked> {
+    pub fn receive(&self, metrics: &Metrics) -> Vec<Asked> {
         let mut buffer = [0; LARGEST];
         let mut packets = Vec::new();
         for _ in 0..MOST {
@@ -208,24 +190,22 @@ impl Link {
 
     /// A packet: its length, who sent it, and our address if it was sent to us alone.
     fn take(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV6, Option<Ipv6Addr>)> {
-        self.socket.try_io(Interest::READABLE, || {
-            let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
-            let mut slices = [IoSliceMut::new(buffer)];
-            let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
-            let message = recvmsg::<SockaddrIn6>(fd, &mut slices, Some(&mut control), none)?;
-            let asked = message.cmsgs()?.find_map(|control| asked(&control));
-            let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
-            Ok((message.bytes, from.into(), asked))
-        })
+        let Datagram { len, from, to } =
+            self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
+        let SocketAddr::V6(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
+        let asked = match to {
+            Some(IpAddr::V6(to)) => Some(to),
+            Some(IpAddr::V4(_)) | None => None,
+        };
+        Ok((len, from, asked))
     }
 
     /// Sends a packet, from an address of ours if one was asked alone.
-    pub(super) fn send(
-        &self,
-        data: &[u8],
-        own: Option<Ipv6Addr>,
-        to: SocketAddrV6,
-    ) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it.
+    pub fn send(&self, data: &[u8], own: Option<Ipv6Addr>, to: SocketAddrV6) -> io::Result<()> {
         let Some(own) = own else {
             return self.socket.try_send_to(data, to.into()).map(drop);
         };
@@ -241,16 +221,6 @@ impl Link {
     }
 }
 
-/// The address of ours that a packet was sent to; none if it was sent to many.
-fn asked(control: &ControlMessageOwned) -> Option<Ipv6Addr> {
-    let ControlMessageOwned::Ipv6PacketInfo(info) = control else { return None };
-    Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)).filter(|address| !address.is_multicast())
-}
-
-fn index_of(name: &str) -> Result<u32, Error> {
-    if_nametoindex(name).map_err(|source| Error::NoInterface { name: name.to_owned(), source })
-}
-
 fn on_interface(name: &str, index: u32) -> io::Result<Socket> {
     let everywhere = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, SERVER_PORT, 0, 0);
     let socket = bound_to(everywhere, Some(name))?;
@@ -262,13 +232,9 @@ fn on_interface(name: &str, index: u32) -> io::Result<Socket> {
 }
 
 fn bound_to(address: SocketAddrV6, interface: Option<&str>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+    let socket = socket(Domain::IPV6)?;
     socket.set_only_v6(true)?;
-    // One place per interface shares the port; so do an interface and an address on it.
-    socket.set_reuse_address(true)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    enlarge(&socket, RECEIVE_BUFFER)?;
     if let Some(name) = interface {
         socket.bind_device(Some(name.as_bytes()))?;
     }

@@ -21,7 +21,7 @@ const TTL: u8 = 64;
 
 /// Where frames go out.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(super) struct Frames {
     socket: Socket,
     own: [u8; 6],
 }
@@ -32,7 +32,7 @@ impl Frames {
     /// # Errors
     ///
     /// Without `CAP_NET_RAW`, or if the interface is no Ethernet.
-    pub(crate) fn open(interface: &str) -> io::Result<Self> {
+    pub(super) fn open(interface: &str) -> io::Result<Self> {
         let link = link_address(interface)?;
         let own = link.addr().filter(|own| link.hatype() == ETHERNET && *own != [0; 6]);
         let own = own.ok_or_else(|| io::Error::other("no Ethernet"))?;
@@ -47,7 +47,7 @@ impl Frames {
     /// # Errors
     ///
     /// If the kernel does not take it.
-    pub(crate) fn send(
+    pub(super) fn send(
         &self,
         from: SocketAddrV4,
         to: SocketAddrV4,
