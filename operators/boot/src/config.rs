@@ -23,7 +23,7 @@ use metal_core::boot::{
     config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
 };
 use metal_runtime::{
-    controller::{self, Controller, Pass},
+    controller::{Controller, Pass},
     index::Index,
     report::Failure,
     work::{Next, Work},
@@ -48,12 +48,13 @@ impl Configs {
 
 impl Pass for Configs {
     type Key = ConfigRef;
+    type Passed = Next;
     type Error = Error;
 
-    fn reference(&self, config: &ConfigRef) -> ObjectReference {
+    fn concerned(&self, config: &ConfigRef, error: Option<&Error>) -> Vec<ObjectReference> {
         match config.kind {
-            Kind::Ipxe => controller::reference::<IpxeBootConfig>(config),
-            Kind::Http => controller::reference::<HttpBootConfig>(config),
+            Kind::Ipxe => self.ipxe.concerned(config, error),
+            Kind::Http => self.http.concerned(config, error),
         }
     }
 
@@ -89,10 +90,11 @@ impl Recording {
 
 impl Pass for Recording {
     type Key = ConfigRef;
+    type Passed = Next;
     type Error = Error;
 
-    fn reference(&self, config: &ConfigRef) -> ObjectReference {
-        self.configs.reference(config)
+    fn concerned(&self, config: &ConfigRef, error: Option<&Error>) -> Vec<ObjectReference> {
+        self.configs.concerned(config, error)
     }
 
     async fn pass(&self, work: &Work<ConfigRef>, config: ConfigRef) -> Result<Next, Error> {

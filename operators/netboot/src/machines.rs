@@ -23,10 +23,8 @@ use metal_runtime::{
     follow,
     health::Gate,
     index::{Ended, Index},
-    work::NOT_LISTED,
 };
 use std::{net::Ipv4Addr, sync::Arc};
-use tokio::time::sleep;
 use uuid::Uuid;
 
 /// How a server is found.
@@ -83,18 +81,18 @@ impl Machines {
             follow(client, &self.configurations, |_| {}),
             follow(client, &self.http, |_| {}),
             follow(client, &self.ipxe, |_| {}),
-            self.wait_for_lists(listed),
+            listed.open_after::<Result<(), Ended>>(self.listed()),
             self.identity_conflicts.tell(client),
         )
         .map(drop)
     }
 
-    async fn wait_for_lists(&self, listed: &Gate) -> Result<(), Ended> {
-        while !self.is_ready() {
-            sleep(NOT_LISTED).await;
-        }
-        listed.open();
-        std::future::pending().await
+    /// Waits until all of it is known.
+    async fn listed(&self) {
+        self.servers.listed().await;
+        self.configurations.listed().await;
+        self.http.listed().await;
+        self.ipxe.listed().await;
     }
 
     fn is_ready(&self) -> bool {

@@ -11,7 +11,12 @@
 
 use crate::published::{Family, Published, Role};
 use jiff::Timestamp;
-use kube::{Api, Client, api::DeleteParams};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client,
+    api::DeleteParams,
+    runtime::events::{Recorder, Reporter as Source},
+};
 use metal_api::DhcpLease;
 use metal_dhcp::{
     Sharing,
@@ -25,19 +30,15 @@ use metal_runtime::{
     apply, follow,
     health::Gate,
     index::{Change, Ended, Index},
-    jittered,
     metrics::Registry,
-    report::{Chain, Class, Failures, ReconcileError, class_of},
-    work::NOT_LISTED,
+    report::{Class, Outcome, ReconcileError, Reporter, class_of},
+    work::{NOT_LISTED, Next, Pass, Passed, Work},
 };
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family as Metric},
-};
+use prometheus_client::metrics::{counter::Counter, family::Family as Metric};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, watch},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 /// Who writes.
@@ -46,17 +47,9 @@ const MANAGER: &str = "netboot";
 const SPACING: Duration = Duration::from_millis(50);
 /// How many are written at a time.
 const CONCURRENCY: usize = 4;
-/// How long one may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `DHCPLease` objects.
 pub(crate) type Objects = Index<DhcpLease, IpAddr>;
-
-/// What became of an address, for the metrics.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Pass {
-    result: &'static str,
-}
 
 /// An object was not written.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -67,16 +60,12 @@ pub enum Error {
     /// It was not removed.
     #[error("lease object not removed")]
     Remove(#[source] kube::Error),
-    /// It took too long.
-    #[error("the API server did not answer in time")]
-    Deadline,
 }
 
 impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
             Self::Apply(error) | Self::Remove(error) => class_of(error),
-            Self::Deadline => Class::Transient,
         }
     }
 
@@ -86,7 +75,7 @@ impl ReconcileError for Error {
 }
 
 /// What a [`Publisher`] counts.
-pub(crate) fn passes(registry: &mut Registry) -> Metric<Pass, Counter> {
+pub(crate) fn passes(registry: &mut Registry) -> Metric<Outcome, Counter> {
     let passes = Metric::default();
     let help = "Looks at leases for their objects, by result";
     registry.register("lease_object_passes", help, passes.clone());
@@ -101,8 +90,7 @@ pub(crate) struct Publisher {
     published: Published,
     config: watch::Receiver<Arc<Config>>,
     listed: Gate,
-    failures: Failures<IpAddr>,
-    passes: Metric<Pass, Counter>,
+    reporter: Reporter,
     next: Mutex<Instant>,
 }
 
@@ -115,6 +103,9 @@ impl Publisher {
         listed: Gate,
         registry: &mut Registry,
     ) -> Self {
+        let source = Source { controller: MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), source);
+        let reporter = Reporter { controller: "lease", recorder, passes: passes(registry) };
         Self {
             api: Api::all(client.clone()),
             client,
@@ -122,8 +113,7 @@ impl Publisher {
             published,
             config,
             listed,
-            failures: Failures::default(),
-            passes: passes(registry),
+            reporter,
             next: Mutex::new(Instant::now()),
         }
     }
@@ -139,24 +129,13 @@ impl Publisher {
     ///
     /// When the watch of the objects ends, which it does not by itself.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
-        let follow = follow(&self.client, &self.objects, |change| self.changed(&change));
-        let work = self.published.queue().clone().run(CONCURRENCY, |address| {
-            let publisher = Arc::clone(&self);
-            async move { publisher.pass(address).await }
-        });
+        let work = Work::with(self.published.queue().clone(), self.reporter.clone());
+        let work = Arc::new(work.forgiving());
         tokio::select! {
-            ended = follow => ended,
-            () = work => Err(Ended),
-            () = self.wait_for_list() => Err(Ended),
+            ended = follow(&self.client, &self.objects, |change| self.changed(&change)) => ended,
+            () = work.drive(CONCURRENCY, Publishing(Arc::clone(&self))) => Err(Ended),
+            ended = self.listed.open_after(self.objects.listed()) => ended,
         }
-    }
-
-    async fn wait_for_list(&self) {
-        while !self.is_listed() {
-            sleep(NOT_LISTED).await;
-        }
-        self.listed.open();
-        std::future::pending::<()>().await;
     }
 
     /// This instance does something else from now on. Who leads looks at every object.
@@ -201,29 +180,6 @@ impl Publisher {
         known.is_some_and(|known| known.client != lease.client && known.holds(Timestamp::now()))
     }
 
-    /// Looks at one address. When to look again.
-    async fn pass(&self, address: IpAddr) -> Option<Duration> {
-        if self.published.role() != Role::Leads {
-            return None;
-        }
-        if !self.is_listed() || !self.published.is_complete(Family::of(address)) {
-            return Some(jittered(NOT_LISTED));
-        }
-        match timeout(DEADLINE, self.publish(address)).await.unwrap_or(Err(Error::Deadline)) {
-            Ok(result) => {
-                self.failures.succeeded(&address);
-                self.passes.get_or_create(&Pass { result }).inc();
-                self.next_look(address)
-            }
-            Err(error) => {
-                let result = error.reason();
-                self.passes.get_or_create(&Pass { result }).inc();
-                tracing::warn!(%address, error = %Chain(&error), "lease object not written; retrying");
-                Some(jittered(self.failures.failed(address, &error)))
-            }
-        }
-    }
-
     async fn publish(&self, address: IpAddr) -> Result<&'static str, Error> {
         let lease = self.published.lease(address);
         let name = DhcpLease::name_of(address);
@@ -260,16 +216,43 @@ impl Publisher {
         *next = Instant::now() + SPACING;
     }
 
-    /// When the lease ends; not at once, because many may end together.
-    fn next_look(&self, address: IpAddr) -> Option<Duration> {
-        let lease = self.published.lease(address)?;
+    /// When the lease ends.
+    fn next_look(&self, address: IpAddr) -> Next {
+        let Some(lease) = self.published.lease(address) else { return Next::Wait };
         let now = Timestamp::now();
         if !lease.holds(now) {
             self.published.forget(&lease);
-            return None;
+            return Next::Wait;
         }
-        let left = Duration::try_from(lease.until.duration_since(now)).unwrap_or_default();
-        Some(left + jittered(Duration::from_secs(1)))
+        Next::NotBefore(Duration::try_from(lease.until.duration_since(now)).unwrap_or_default())
+    }
+}
+
+/// Looks at one address at a time.
+struct Publishing(Arc<Publisher>);
+
+impl Pass for Publishing {
+    type Key = IpAddr;
+    type Passed = Passed;
+    type Error = Error;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Whoever has a lease has no use for an event.
+    fn concerned(&self, _: &IpAddr, _: Option<&Error>) -> Vec<ObjectReference> {
+        Vec::new()
+    }
+
+    async fn pass(&self, _: &Work<IpAddr>, address: IpAddr) -> Result<Passed, Error> {
+        let (publisher, leases) = (&self.0, &self.0.published);
+        if leases.role() != Role::Leads {
+            return Ok(Passed { result: None, next: Next::Wait });
+        }
+        if !publisher.is_listed() || !leases.is_complete(Family::of(address)) {
+            return Ok(Passed { result: None, next: Next::After(NOT_LISTED) });
+        }
+        let result = Some(publisher.publish(address).await?);
+        Ok(Passed { result, next: publisher.next_look(address) })
     }
 }
 

@@ -25,30 +25,28 @@ pub(crate) use newcomers::NewBmcs;
 pub(crate) use sightings::Sightings;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use metal_api::{Endpoint, MacAddr};
-use metal_core::{endpoint::Sighting, macdb::MacDb};
+use metal_api::{Bmc, Endpoint, MacAddr};
+use metal_core::{
+    endpoint::{Sighting, inline::mac_of},
+    macdb::MacDb,
+};
 use metal_dhcp::config::{Config, Record};
 use metal_runtime::{
     follow,
     health::Gate,
     index::{Change, Ended, Index},
-    jittered,
-    report::{Chain, Failures, ReconcileError, Reporter},
-    work::NOT_LISTED,
+    report::Reporter,
+    work::{NOT_LISTED, Next, Pass, Passed, Work},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::sync::watch;
 
 /// Field manager of everything that is written here.
 pub(crate) const MANAGER: &str = "netboot";
 /// How many are recorded at a time.
 const CONCURRENCY: usize = 8;
-/// How long one may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Endpoints by MAC address, however that is written.
 pub(crate) type Endpoints = Index<Endpoint, MacAddr>;
@@ -76,8 +74,6 @@ pub(crate) struct Recorder {
     pub reporter: Reporter,
     /// Opened once the Endpoints are known.
     pub listed: Gate,
-    /// What did not work.
-    pub failures: Failures<MacAddr>,
     /// How many new ones there were of late.
     pub crowd: NewBmcs,
 }
@@ -89,21 +85,18 @@ impl Recorder {
     ///
     /// When the watch of the Endpoints ends, which it does not by itself.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
-        let recorder = self;
-        let wake = |change: Change<'_, Endpoint>| recorder.wake(&change);
-        let follow = follow(&recorder.client, &recorder.endpoints, wake);
-        let queue = recorder.sightings.0.queue.clone();
-        let work = queue.run(CONCURRENCY, |mac| {
-            let recorder = Arc::clone(&recorder);
-            async move { recorder.pass(mac).await }
-        });
+        let work = Arc::new(self.work());
         tokio::select! {
-            ended = follow => ended,
-            ended = recorder.follow_bmcs() => ended,
-            () = work => Err(Ended),
-            () = recorder.wait_for_list() => Err(Ended),
-            () = recorder.collect_for_ever() => Err(Ended),
+            ended = follow(&self.client, &self.endpoints, |change| self.wake(&change)) => ended,
+            ended = follow(&self.client, &self.bmcs, |change| self.wake_by_bmc(&change)) => ended,
+            () = work.drive(CONCURRENCY, Recording(Arc::clone(&self))) => Err(Ended),
+            ended = self.listed.open_after(self.known()) => ended,
+            () = self.collect_for_ever() => Err(Ended),
         }
+    }
+
+    fn work(&self) -> Work<MacAddr> {
+        Work::with(self.sightings.0.queue.clone(), self.reporter.clone()).forgiving()
     }
 
     /// Whether what there is is known.
@@ -114,71 +107,28 @@ impl Recorder {
         }
     }
 
-    /// Opens the gate once that is so, and waits on for ever.
-    async fn wait_for_list(&self) {
-        while !self.is_ready() {
-            sleep(NOT_LISTED).await;
+    /// Waits for that.
+    async fn known(&self) {
+        let record = self.config.borrow().record;
+        match record {
+            Record::Endpoint => self.endpoints.listed().await,
+            Record::Bmc => self.bmcs.listed().await,
         }
-        self.listed.open();
-        std::future::pending::<()>().await;
     }
 
     /// A change may end an ambiguity.
     fn wake(&self, change: &Change<'_, Endpoint>) {
-        let (old, new) = match change {
-            Change::Applied { old, new } => (*old, Some(*new)),
-            Change::Removed(old) => (Some(*old), None),
-            Change::Unreadable { .. } => (None, None),
-        };
-        for mac in old.into_iter().chain(new).filter_map(|endpoint| endpoint.spec.mac()) {
-            self.wake_if_wanted(mac);
-        }
+        change.objects().filter_map(|it| it.spec.mac()).for_each(|mac| self.wake_if_wanted(mac));
+    }
+
+    /// So may this, or make room for another address.
+    fn wake_by_bmc(&self, change: &Change<'_, Bmc>) {
+        change.objects().filter_map(|bmc| mac_of(bmc)).for_each(|mac| self.wake_if_wanted(mac));
     }
 
     fn wake_if_wanted(&self, mac: MacAddr) {
         if self.sightings.wanted().contains_key(&mac) {
             self.sightings.0.queue.add(mac);
-        }
-    }
-
-    /// Records one BMC. When to try again, if that did not work.
-    async fn pass(&self, mac: MacAddr) -> Option<Duration> {
-        let seen = *self.sightings.wanted().get(&mac)?;
-        if seen.until < Timestamp::now() {
-            // Its lease has ended while it waited: whoever it was, it is there no more.
-            self.sightings.recorded(&seen);
-            return None;
-        }
-        if !self.is_ready() {
-            return Some(jittered(NOT_LISTED));
-        }
-        match timeout(DEADLINE, self.record(&seen)).await.unwrap_or(Err(Error::Deadline)) {
-            Ok(result) => {
-                self.failures.succeeded(&mac);
-                self.sightings.recorded(&seen);
-                self.reporter.count(result);
-                None
-            }
-            Err(Error::TooManyNew { wait }) => {
-                self.reporter.count("TooManyNew");
-                if self.sightings.give_up(&seen) { None } else { Some(jittered(wait)) }
-            }
-            Err(error) => {
-                self.report(mac, &error).await;
-                Some(jittered(self.failures.failed(mac, &error)))
-            }
-        }
-    }
-
-    /// Tells the objects that are in the way; otherwise there is nobody to tell but the log.
-    async fn report(&self, mac: MacAddr, error: &Error) {
-        let objects = error.about();
-        if objects.is_empty() {
-            self.reporter.count(error.reason());
-            tracing::warn!(%mac, error = %Chain(error), "BMC not recorded; it is tried again");
-        }
-        for object in objects {
-            self.reporter.failed(error, &object).await;
         }
     }
 
@@ -188,6 +138,47 @@ impl Recorder {
             Record::Endpoint => self.record_endpoint(seen).await,
             Record::Bmc => self.record_bmc(seen).await,
         }
+    }
+}
+
+/// Records one BMC at a time.
+struct Recording(Arc<Recorder>);
+
+impl Pass for Recording {
+    type Key = MacAddr;
+    type Passed = Passed;
+    type Error = Error;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// The objects that are in the way; otherwise there is nobody to tell but the log.
+    fn concerned(&self, _: &MacAddr, error: Option<&Error>) -> Vec<ObjectReference> {
+        error.map(Error::about).unwrap_or_default()
+    }
+
+    async fn pass(&self, _: &Work<MacAddr>, mac: MacAddr) -> Result<Passed, Error> {
+        let (recorder, sightings) = (&self.0, &self.0.sightings);
+        let nothing = |next| Ok(Passed { result: None, next });
+        let seen = sightings.wanted().get(&mac).copied();
+        let Some(seen) = seen else { return nothing(Next::Wait) };
+        if seen.until < Timestamp::now() {
+            // Its lease has ended while it waited: whoever it was, it is there no more.
+            sightings.recorded(&seen);
+            return nothing(Next::Wait);
+        }
+        if !recorder.is_ready() {
+            return nothing(Next::After(NOT_LISTED));
+        }
+        let (result, next) = match recorder.record(&seen).await {
+            Ok(result) => {
+                sightings.recorded(&seen);
+                (result, Next::Wait)
+            }
+            Err(Error::TooManyNew { .. }) if sightings.give_up(&seen) => ("TooManyNew", Next::Wait),
+            Err(Error::TooManyNew { wait }) => ("TooManyNew", Next::After(wait)),
+            Err(error) => return Err(error),
+        };
+        Ok(Passed { result: Some(result), next })
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
 async fn follow(cluster: Option<&mut Cluster>) -> anyhow::Result<()> {
     match cluster {
-        Some(cluster) => cluster.follow().await,
+        Some(cluster) => Box::pin(cluster.follow()).await,
         None => std::future::pending().await,
     }
 }

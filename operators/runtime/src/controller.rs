@@ -20,13 +20,13 @@ use crate::{
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use metal_base::Decision;
-use std::{hash::Hash, sync::Arc};
+use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 /// How many decisions one pass may take.
 const TURNS: usize = 8;
 
 /// What names an object in a queue.
-pub trait Key: Clone + Eq + Hash + Ord + Send + Sync + 'static {
+pub trait Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static {
     /// Its namespace, if it has one.
     fn namespace(&self) -> Option<&str>;
     /// Its name.
@@ -162,10 +162,11 @@ pub trait Controller: Send + Sync + 'static {
 
 impl<C: Controller> Pass for C {
     type Key = C::Key;
+    type Passed = Next;
     type Error = C::Error;
 
-    fn reference(&self, key: &C::Key) -> ObjectReference {
-        reference::<C::Object>(key)
+    fn concerned(&self, key: &C::Key, _: Option<&C::Error>) -> Vec<ObjectReference> {
+        vec![reference::<C::Object>(key)]
     }
 
     async fn pass(&self, work: &Work<C::Key>, key: C::Key) -> Result<Next, C::Error> {

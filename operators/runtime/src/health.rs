@@ -100,6 +100,13 @@ impl Gate {
         *locked(&self.0) = None;
     }
 
+    /// Opens it when `listed` ends, and waits on for ever, beside whatever it is that lists.
+    pub async fn open_after<T>(&self, listed: impl Future) -> T {
+        listed.await;
+        self.open();
+        std::future::pending().await
+    }
+
     /// It waits, for this.
     pub fn wait_for(&self, what: impl Into<String>) {
         *locked(&self.0) = Some(what.into());

@@ -6,11 +6,8 @@ use crate::{
     report::{Class, Failure, Failures, ReconcileError, Reporter},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::timeout;
-
-/// How long a pass may take.
-const DEADLINE: Duration = Duration::from_mins(2);
 
 /// When to look again while not every list has arrived: until then a miss means nothing.
 pub const NOT_LISTED: Duration = Duration::from_secs(1);
@@ -18,19 +15,40 @@ pub const NOT_LISTED: Duration = Duration::from_secs(1);
 /// Works on one key at a time.
 pub trait Pass: Send + Sync + 'static {
     /// What is worked on.
-    type Key: Clone + Eq + Hash + Ord + Send + Sync + 'static;
+    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
+    /// What a pass that worked tells.
+    type Passed: Into<Passed> + Send;
     /// Why a pass fails.
     type Error: ReconcileError;
 
-    /// The object of a key, for events.
-    fn reference(&self, key: &Self::Key) -> ObjectReference;
+    /// How long a pass may take.
+    const DEADLINE: Duration = Duration::from_mins(2);
+
+    /// The objects on which a failure is told, by events; where there are none, the log alone has it.
+    /// Without an `error` the pass took too long.
+    fn concerned(&self, key: &Self::Key, error: Option<&Self::Error>) -> Vec<ObjectReference>;
 
     /// One pass, and what it asks for.
     fn pass(
         &self,
         work: &Work<Self::Key>,
         key: Self::Key,
-    ) -> impl Future<Output = Result<Next, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Passed, Self::Error>> + Send;
+}
+
+/// What a pass that worked tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// What is counted of it, a word from a small fixed set; nothing, if nothing was looked at.
+    pub result: Option<&'static str>,
+    /// What it asks for.
+    pub next: Next,
+}
+
+impl From<Next> for Passed {
+    fn from(next: Next) -> Self {
+        Self { result: Some("Ok"), next }
+    }
 }
 
 /// Queue, failures and reporter of one controller.
@@ -62,6 +80,8 @@ pub enum Next {
     Again,
     /// Another pass after this time, give or take a tenth.
     After(Duration),
+    /// Another pass after this time, or a second later: many may be due at one time.
+    NotBefore(Duration),
     /// As `After`, and a failure before this is forgiven: something has worked.
     Rested(Duration),
 }
@@ -82,7 +102,7 @@ impl From<Written> for Next {
 
 impl<Key> Work<Key>
 where
-    Key: Clone + Eq + Hash + Ord + Send + Sync + 'static,
+    Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static,
 {
     /// A controller without work.
     pub fn new(reporter: Reporter) -> Self {
@@ -111,26 +131,31 @@ where
         let (work, passes) = (Arc::clone(self), Arc::new(passes));
         let turn = move |key: Key| {
             let (work, passes) = (Arc::clone(&work), Arc::clone(&passes));
-            async move {
-                match timeout(DEADLINE, passes.pass(&work, key.clone())).await {
-                    Ok(Ok(next)) => work.rest(&key, next),
-                    Ok(Err(error)) => {
-                        let object = passes.reference(&key);
-                        Some(work.fail(key, &error, &object).await)
-                    }
-                    Err(_) => {
-                        let object = passes.reference(&key);
-                        Some(work.fail(key, &Late, &object).await)
-                    }
-                }
-            }
+            async move { work.turn(&*passes, key).await }
         };
         self.queue.clone().run(concurrency, turn).await;
     }
 
+    /// The turn of one key: a pass, and what is made of how it went. When the key is due again.
+    pub async fn turn<P: Pass<Key = Key>>(&self, passes: &P, key: Key) -> Option<Duration> {
+        match timeout(P::DEADLINE, passes.pass(self, key.clone())).await {
+            Ok(Ok(done)) => self.rest(&key, done.into()),
+            Ok(Err(error)) => {
+                let concerned = passes.concerned(&key, Some(&error));
+                Some(self.fail(key, &error, &concerned).await)
+            }
+            Err(_) => {
+                let concerned = passes.concerned(&key, None);
+                Some(self.fail(key, &Late, &concerned).await)
+            }
+        }
+    }
+
     /// When the key is due again after a pass that worked.
-    fn rest(&self, key: &Key, next: Next) -> Option<Duration> {
-        self.reporter.count("Ok");
+    fn rest(&self, key: &Key, Passed { result, next }: Passed) -> Option<Duration> {
+        if let Some(result) = result {
+            self.reporter.count(result);
+        }
         if self.forgives == Forgives::Worked {
             self.failures.succeeded(key);
         }
@@ -140,6 +165,7 @@ where
             // What was forgiven is shown by the pass after this one.
             Next::Rested(_) if self.failures.succeeded(key) => Some(Duration::ZERO),
             Next::After(time) | Next::Rested(time) => Some(jittered(time)),
+            Next::NotBefore(time) => Some(time + jittered(Duration::from_secs(1))),
         }
     }
 
@@ -148,9 +174,9 @@ where
         &self,
         key: Key,
         error: &impl ReconcileError,
-        object: &ObjectReference,
+        concerned: &[ObjectReference],
     ) -> Duration {
-        self.reporter.failed(error, object).await;
+        self.reporter.failed(&key, error, concerned).await;
         jittered(self.failures.failed(key, error))
     }
 }
@@ -167,5 +193,68 @@ impl ReconcileError for Late {
 
     fn reason(&self) -> &'static str {
         "Deadline"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ApiServer;
+    use kube::runtime::events::{Recorder, Reporter as Source};
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_ends_at_its_own_deadline_which_is_told_on_all_that_it_concerns() {
+        let (server, begun) = (ApiServer::default(), Instant::now());
+        let due = work(&server).turn(&Told(None), "a").await;
+        assert_eq!(begun.elapsed(), Told::DEADLINE);
+        assert!(due.is_some_and(|due| due < Duration::from_secs(2)), "{due:?}");
+        let events = server.written();
+        let about: Vec<_> = events.iter().map(|it| &it.body["regarding"]["name"]).collect();
+        assert_eq!(about, ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn what_has_a_time_is_not_looked_at_before_and_many_not_at_once() {
+        let (work, hour) = (work(&ApiServer::default()), Duration::from_hours(1));
+        let passed = Passed { result: None, next: Next::NotBefore(hour) };
+        let mut times = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            times.extend(work.turn(&Told(Some(passed)), "a").await);
+        }
+        assert!(times.first() > Some(&hour) && times.len() > 1, "{times:?}");
+        assert!(times.last() < Some(&(hour + Duration::from_secs(2))), "{times:?}");
+    }
+
+    /// Tells this, or takes too long.
+    struct Told(Option<Passed>);
+
+    impl Pass for Told {
+        type Key = &'static str;
+        type Passed = Passed;
+        type Error = Late;
+
+        const DEADLINE: Duration = Duration::from_secs(7);
+
+        fn concerned(&self, _: &&'static str, _: Option<&Late>) -> Vec<ObjectReference> {
+            let named = |name: &str| ObjectReference {
+                name: Some(name.to_owned()),
+                ..ObjectReference::default()
+            };
+            vec![named("first"), named("second")]
+        }
+
+        async fn pass(&self, _: &Work<&'static str>, _: &'static str) -> Result<Passed, Late> {
+            match self.0 {
+                Some(passed) => Ok(passed),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn work(server: &ApiServer) -> Work<&'static str> {
+        let recorder = Recorder::new(server.client("default"), Source::from("test"));
+        let passes = prometheus_client::metrics::family::Family::default();
+        Work::new(Reporter { controller: "told", recorder, passes })
     }
 }

@@ -42,10 +42,11 @@ pub(crate) struct Inherited<C>(pub Arc<Context<C>>);
 
 impl<C: Send + Sync + 'static> Pass for Inherited<C> {
     type Key = Key;
+    type Passed = Next;
     type Error = Error;
 
-    fn reference(&self, key: &Key) -> ObjectReference {
-        reference(key)
+    fn concerned(&self, key: &Key, _: Option<&Error>) -> Vec<ObjectReference> {
+        vec![reference(key)]
     }
 
     async fn pass(&self, _: &Work<Key>, key: Key) -> Result<Next, Error> {

@@ -12,10 +12,7 @@ use metal_core::{
     },
     ownership::NETBOOT,
 };
-use metal_runtime::{
-    follow,
-    index::{Change, Ended, Index},
-};
+use metal_runtime::index::Index;
 use std::sync::Arc;
 
 /// BMC objects by MAC address.
@@ -27,23 +24,6 @@ pub(crate) fn bmcs() -> Bmcs {
 }
 
 impl Recorder {
-    /// Follows the BMC objects: which are there, and which have answered.
-    pub(super) async fn follow_bmcs(&self) -> Result<(), Ended> {
-        follow(&self.client, &self.bmcs, |change| self.wake_by_bmc(&change)).await
-    }
-
-    /// A change may end an ambiguity, or make room for another address.
-    pub(super) fn wake_by_bmc(&self, change: &Change<'_, Bmc>) {
-        let (old, new) = match change {
-            Change::Applied { old, new } => (*old, Some(*new)),
-            Change::Removed(old) => (Some(*old), None),
-            Change::Unreadable { .. } => (None, None),
-        };
-        for mac in old.into_iter().chain(new).filter_map(|bmc| mac_of(bmc)) {
-            self.wake_if_wanted(mac);
-        }
-    }
-
     pub(super) async fn record_bmc(&self, seen: &Sighting) -> Result<&'static str, Error> {
         let (mac, ip) = (seen.mac, seen.address);
         let database = Arc::clone(&self.database.borrow());

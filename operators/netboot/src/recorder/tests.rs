@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr},
+    ops::Deref,
     sync::Mutex,
 };
 use tokio::net::TcpListener;
@@ -87,18 +88,43 @@ fn failure(code: StatusCode) -> Value {
     })
 }
 
-fn recorder(api: &Api) -> Recorder {
+/// A recorder, and what drives it.
+struct Tested {
+    recorder: Arc<Recorder>,
+    work: Work<MacAddr>,
+}
+
+impl Deref for Tested {
+    type Target = Recorder;
+
+    fn deref(&self) -> &Recorder {
+        &self.recorder
+    }
+}
+
+impl Tested {
+    /// One turn of a BMC; when it is due again.
+    async fn pass(&self, mac: MacAddr) -> Option<Duration> {
+        self.work.turn(&Recording(Arc::clone(&self.recorder)), mac).await
+    }
+}
+
+fn recorder(api: &Api) -> Tested {
     recorder_with(api, "")
 }
 
-fn recorder_with(api: &Api, more: &str) -> Recorder {
+fn recorder_with(api: &Api, more: &str) -> Tested {
+    recorder_of(api, more, DATABASE)
+}
+
+fn recorder_of(api: &Api, more: &str, database: &str) -> Tested {
     let client = api.client();
     let config = Config::parse(&format!("interfaces: [eth1]\nsubnets: []\n{more}")).unwrap();
     let source = Source { controller: MANAGER.to_owned(), instance: None };
-    Recorder {
+    let recorder = Arc::new(Recorder {
         endpoints: Arc::new(endpoints()),
         bmcs: Arc::new(bmcs()),
-        database: watch::Sender::new(Arc::new(MacDb::parse(DATABASE).unwrap())).subscribe(),
+        database: watch::Sender::new(Arc::new(MacDb::parse(database).unwrap())).subscribe(),
         sightings: Sightings::default(),
         config: watch::Sender::new(Arc::new(config)).subscribe(),
         reporter: Reporter {
@@ -107,10 +133,10 @@ fn recorder_with(api: &Api, more: &str) -> Recorder {
             passes: Family::default(),
         },
         listed: Readiness::default().note("endpoints", "the API server"),
-        failures: Failures::default(),
         crowd: NewBmcs::default(),
         client,
-    }
+    });
+    Tested { work: recorder.work(), recorder }
 }
 
 fn seen(mac: MacAddr, address: IpAddr) -> Sighting {
@@ -182,13 +208,11 @@ async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else()
 }
 
 /// An Endpoint at an address of loopback, where only a BMC that is there takes connections.
-async fn at_loopback(more: &str) -> (Api, Recorder, TcpListener) {
+async fn at_loopback(more: &str) -> (Api, Tested, TcpListener) {
     let bmc = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = Api::default();
-    let mut recorder = recorder_with(&api, more);
     let port = bmc.local_addr().unwrap().port();
-    let database = DATABASE.replace("443", &port.to_string());
-    recorder.database = watch::Sender::new(Arc::new(MacDb::parse(&database).unwrap())).subscribe();
+    let recorder = recorder_of(&api, more, &DATABASE.replace("443", &port.to_string()));
     list(&recorder, vec![endpoint("mine", "aa:bb:cc:00:00:01", "127.0.0.1")]).await;
     (api, recorder, bmc)
 }

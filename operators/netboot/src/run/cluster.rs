@@ -21,7 +21,7 @@ use metal_runtime::{
     health::{Gate, Readiness},
     lease::Candidate,
     metrics::Registry,
-    report::{Failures, Outcome, Reporter},
+    report::{Outcome, Reporter},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
@@ -137,7 +137,6 @@ fn recorder(
         config: files.config(),
         reporter,
         listed: readiness.note("endpoints", "the API server"),
-        failures: Failures::default(),
         crowd: NewBmcs::default(),
     }
 }
