@@ -57,7 +57,7 @@ pub(crate) fn settings() -> Settings {
 
 /// Machines that boot by PXE only.
 pub(crate) fn pxe() -> Config {
-    let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd];
+    let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd];
     fleet(1, targets)
 }
 
@@ -83,7 +83,7 @@ fn fleets() -> Vec<Config> {
 }
 
 fn http() -> Config {
-    let targets = vec![BootTarget::None, BootTarget::Hdd, BootTarget::Cd, BootTarget::UefiHttp];
+    let targets = vec![BootTarget::None, BootTarget::Hdd, BootTarget::UefiHttp];
     fleet(2, targets)
 }
 
