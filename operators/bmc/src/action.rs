@@ -1,4 +1,4 @@
-//! Resets, as the resource itself offers them.
+//! Resets: only the types that the resource itself offers.
 
 use crate::{
     Error,
@@ -11,7 +11,7 @@ use http::Method;
 use metal_core::redfish::{PowerState, ResetType};
 use serde_json::{Value, json};
 
-/// Why a reset is not even tried.
+/// Why a reset was not attempted.
 #[derive(Debug, thiserror::Error)]
 enum ActionError {
     #[error("it offers no action {0}")]
@@ -22,7 +22,7 @@ enum ActionError {
     HostNotOn,
 }
 
-/// Resets a system, and waits until that is done.
+/// Resets a system and waits until the reset is complete.
 pub(crate) async fn reset_system(
     call: &Call<'_>,
     uri: &str,
@@ -33,7 +33,7 @@ pub(crate) async fn reset_system(
         Some(action) => action,
         None => call.get(uri).await?.body["Actions"][NAME].clone(),
     };
-    // It uses an override up.
+    // A reset consumes a pending boot override.
     call.memory().saw_effect(uri);
     let done = post(call, uri, NAME, &action, (Kind::Reset(reset), reset)).await;
     if let Err(Error::Failed { source, .. }) = &done
@@ -44,7 +44,7 @@ pub(crate) async fn reset_system(
     done
 }
 
-/// Resets a manager. It will not be there to tell when that is done.
+/// Resets a manager. The manager goes down, so its completion is not waited for.
 pub(crate) async fn reset_manager(
     call: &Call<'_>,
     uri: &str,
@@ -96,7 +96,8 @@ async fn post(
     }
 }
 
-/// What a parameter of an action allows: on the spot, or in its `ActionInfo`. Nothing, if neither can be read.
+/// The values that a parameter of an action may have, from the resource itself or from its
+/// `ActionInfo`; none if neither can be read.
 pub(crate) async fn allowable(
     call: &Call<'_>,
     action: &Value,
@@ -119,9 +120,9 @@ pub(crate) async fn allowable(
     Ok(found.map(|it| field::texts(&it["AllowableValues"])).unwrap_or_default())
 }
 
-/// What to ask for, one after the other: this type, and another that does the same, each as the BMC
-/// spells it. Of a BMC that says what it allows, only what it allows. A graceful one is never
-/// replaced by force: that is for the caller to decide.
+/// The reset types to try, in order: the one asked for, then an equivalent one, each as the BMC
+/// spells it. If the BMC lists allowable values, only those are tried. A graceful reset is never
+/// replaced by a forced one: that is the caller's decision.
 fn choices(reset: ResetType, allowed: &[String]) -> Vec<String> {
     use ResetType::{ForceOn, ForceRestart, GracefulShutdown, On, PowerCycle, PushPowerButton};
     let other = match reset {
@@ -129,7 +130,7 @@ fn choices(reset: ResetType, allowed: &[String]) -> Vec<String> {
         ForceOn => Some(On),
         ForceRestart => Some(PowerCycle),
         PowerCycle => Some(ForceRestart),
-        // HPE iLO 4 knows no other way to ask.
+        // HPE iLO 4 has no other graceful shutdown.
         GracefulShutdown if !allowed.is_empty() => Some(PushPowerButton),
         _ => None,
     };
@@ -148,7 +149,8 @@ fn choices(reset: ResetType, allowed: &[String]) -> Vec<String> {
     choices
 }
 
-/// Whether the host is on: then a press of its button asks it to shut down, else it would start.
+/// Whether the host is on. Pressing the power button then asks it to shut down; otherwise it would
+/// start it.
 async fn is_on(call: &Call<'_>, uri: &str) -> Result<bool, Error> {
     let power = call.get(uri).await?.body["PowerState"].clone();
     Ok(field::word(&power) == Some(PowerState::On))

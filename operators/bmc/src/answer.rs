@@ -1,4 +1,4 @@
-//! What an answer means, whatever was asked for: the one place that says so.
+//! Classifies a response, whatever was asked for. Nothing else in this crate does.
 
 use crate::{
     Target,
@@ -8,23 +8,24 @@ use crate::{
 };
 use http::{Method, StatusCode, header};
 
-/// What is read of a body to find out.
+/// How many bytes of a body are examined to classify it.
 const READ: usize = 4 << 10;
 
-/// Whether the BMC, or this resource, is too busy to answer.
+/// Whether the BMC, or this resource, reports that it is too busy to answer.
 pub(crate) fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Whether it may be said because the session is over. It certainly was not done then.
+/// Whether the response may mean that the session has expired. If so, the request was certainly not
+/// carried out.
 ///
-/// The standard has 401 for that. Others answer as they do to a browser: 403, a redirect to the page
-/// for the login, or that page; or say it in a message (Base registry: `NoValidSession`).
+/// The standard status is 401. Other firmware answers as it would a browser (403, a redirect to the
+/// login page, or that page itself) or with a message (Base registry: `NoValidSession`).
 pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Target) -> bool {
-    /// "Login Time-out", and what Laravel and others use for the same.
+    /// 440 "Login Time-out"; 419, used by Laravel and others for the same.
     const TIMED_OUT: [u16; 2] = [440, 419];
     let text = || String::from_utf8_lossy(&reply.body[..reply.body.len().min(READ)]);
-    // What a write is answered with by such means, it may have been carried out all the same.
+    // A write that is answered in one of these non-standard ways may have been carried out.
     let is_read = request.method == Method::GET;
     match reply.status {
         StatusCode::UNAUTHORIZED => true,
@@ -53,7 +54,7 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
     }
 }
 
-/// Whether the answer is a page for people.
+/// Whether the body is a web page.
 fn is_page(reply: &Reply) -> bool {
     let type_ = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_html = type_.is_some_and(|type_| type_.to_ascii_lowercase().contains("html"));
@@ -61,9 +62,9 @@ fn is_page(reply: &Reply) -> bool {
     first == Some(&b'<') || (is_html && first != Some(&b'{'))
 }
 
-/// Where the same resource is, if the BMC says that it is at the same path of the same server with
-/// or without a slash at its end. Whoever sends there has done nothing. No other redirect is
-/// followed: a password could follow it.
+/// The path to retry at, if the BMC redirects to the same path on the same server with a trailing
+/// slash added or removed. A BMC that redirects has not carried out the request. No other redirect
+/// is followed, because a password could be sent along with it.
 pub(crate) fn moved(reply: &Reply, request: &Request, target: &Target) -> Option<String> {
     let is_same_request = matches!(
         reply.status,
@@ -81,8 +82,8 @@ pub(crate) fn moved(reply: &Reply, request: &Request, target: &Target) -> Option
     (path != request.path && same(&path) == same(&request.path)).then_some(path)
 }
 
-/// The answer as far as it counts, if its body is not whole. What was asked for is in the body; what
-/// a write or a refusal says is in the status.
+/// Salvages a response whose body is incomplete. What a write did, or why a request was refused, is
+/// in the status; what a read asked for is in the body, so a read still fails.
 pub(crate) fn despite(
     error: WireError,
     reply: Reply,

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 const MODE: &str = "BootSourceOverrideMode";
 
-/// The BMC says beforehand that it would refuse.
+/// The BMC does not list this value as allowed, so it would refuse it.
 #[derive(Debug, thiserror::Error)]
 #[error("it allows only {0}")]
 struct NotAllowed(String);
 
-/// Sets the source of the next boot, and of no other. From `None`, it drops an override.
+/// Sets the source of the next boot only. `None` clears an override.
 pub(crate) async fn boot_once(
     call: &Call<'_>,
     uri: &str,
@@ -56,7 +56,7 @@ pub(crate) async fn boot_once(
     Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
 }
 
-/// How a BMC says "once". One that cannot goes on until it is told otherwise.
+/// How the BMC spells "once". If it has no such value, the override stays until it is changed.
 fn once(boot: &Value) -> BootEnabled {
     let allowed: Vec<BootEnabled> =
         field::words(&boot["BootSourceOverrideEnabled@Redfish.AllowableValues"]);
@@ -65,14 +65,15 @@ fn once(boot: &Value) -> BootEnabled {
     if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once }
 }
 
-/// The mode to send where a BMC insists on one: the wanted one if it has that, else the present.
+/// The mode to send if the BMC insists on one: the wanted mode if it supports it, else the current
+/// one.
 fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
     let modes = &system.boot.allowable_modes;
     let wanted = wanted.filter(|mode| modes.is_empty() || modes.contains(mode));
     wanted.or(system.boot.mode).unwrap_or(BootMode::Uefi)
 }
 
-/// Sets the persistent boot order, and drops an override that would hide it.
+/// Sets the persistent boot order, and clears an override that would mask it.
 pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
     let resource = call.get(uri).await?;
     let system = system::read(call, uri.to_owned(), &resource.body).await?;

@@ -1,4 +1,4 @@
-//! When to leave a BMC alone.
+//! A circuit breaker: when not to send requests to a BMC.
 //!
 //! ```text
 //!  closed ──does not connect, or fails 3 times in a row──► resting ──time──► one request as a probe
@@ -13,19 +13,19 @@ use metal_base::{
 use std::{hash::Hash, time::Duration};
 use tokio::time::Instant;
 
-/// How much a failure says.
+/// How much a failure says about the BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Nobody is there: asking for something else is no use.
+    /// Nothing is listening: other requests would fail, too.
     Dead,
     /// This request got no answer. Another one may.
     Stuck,
 }
 
-/// After this many failures of the milder kind in a row the BMC counts as gone.
+/// After this many consecutive `Stuck` failures, the BMC counts as gone.
 pub(crate) const PATIENCE: usize = 3;
 
-/// The state of one BMC.
+/// The breaker of one BMC.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     stuck: usize,
@@ -34,7 +34,8 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// Why not to ask now. The text is the one of the failure that began the rest.
+    /// Why the BMC must not be asked now: the text of the failure that opened the breaker. `None`
+    /// if it may be.
     pub(crate) fn rests(&self, now: Instant) -> Option<&str> {
         self.resting.as_ref().filter(|(until, _)| now < *until).map(|(_, why)| why.as_str())
     }
@@ -43,9 +44,9 @@ impl Breaker {
         *self = Self::default();
     }
 
-    /// Counts a failure. A rest lasts for `first`, twice as long each time up to `longest`, and
-    /// somewhere between half of that and all of it, by `target`, so that a fleet that lost its
-    /// network does not ask in step.
+    /// Counts a failure. The first rest lasts `first`, and each further one twice as long, up to
+    /// `longest`; `target` picks a point between half of that and all of it, so that a fleet that
+    /// lost its network does not retry in step.
     pub(crate) fn failed(
         &mut self,
         failure: Failure,

@@ -1,4 +1,4 @@
-//! How much of this process a BMC may take.
+//! How much of this process's memory and network traffic one BMC may use.
 //!
 //! ```text
 //!  body:   up to `body_bytes`, beyond `small_body` only in one of the fleet's few places
@@ -7,7 +7,8 @@
 //!  fleet:  `long_calls` places
 //! ```
 //!
-//! A call takes at most one place, and keeps it to its end, so none waits for another that waits.
+//! A call takes at most one place and keeps it until the call ends, so no two calls can wait for
+//! each other.
 
 use crate::{
     config::Limits,
@@ -23,7 +24,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// A BMC takes more than it may.
+/// A BMC has exceeded a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Excess {
     #[error("the response is longer than {0} bytes")]
@@ -36,24 +37,24 @@ pub(crate) enum Excess {
     Bmc(usize, u64),
     #[error("its response is long, and took longer than {0} s")]
     Slow(u64),
-    /// It is not the fault of this one.
+    /// The fleet has no place free: not this BMC's fault.
     #[error("too many other BMCs send long responses")]
     Fleet,
 }
 
 impl Excess {
-    /// Whether it is about one resource, and says nothing of the others.
+    /// Whether only one resource is affected, so that nothing follows for the others.
     pub(crate) fn is_of_one_resource(self) -> bool {
         matches!(self, Self::Body(_) | Self::Parsed(_))
     }
 }
 
-/// What a BMC has sent lately.
+/// What a BMC has sent within the current period.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic(Mutex<Option<(Instant, usize)>>);
 
 impl Traffic {
-    /// Counts bytes; an error once there are too many.
+    /// Counts bytes. Fails once there are too many.
     fn count(&self, bytes: usize, now: Instant, limits: &Limits) -> Result<(), Excess> {
         let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_now = period.filter(|(start, _)| now.duration_since(*start) < limits.bmc_period);
@@ -67,7 +68,7 @@ impl Traffic {
     }
 }
 
-/// What one call may take.
+/// The budget of one call.
 pub(crate) struct Budget<'a> {
     limits: &'a Limits,
     traffic: &'a Traffic,
@@ -95,13 +96,13 @@ impl<'a> Budget<'a> {
         self.traffic.count(0, Instant::now(), self.limits)
     }
 
-    /// A body of this length comes.
+    /// A body of this length is about to arrive.
     pub(crate) fn announce(&self, length: usize) -> Result<(), Excess> {
         let limit = self.limits.body_bytes;
         if length > limit { Err(Excess::Body(limit)) } else { Ok(()) }
     }
 
-    /// Lets a body of `held` bytes grow by `more`. Waits for a place where it takes one.
+    /// Lets a body of `held` bytes grow by `more`, waiting for a place if it needs one.
     pub(crate) async fn grow(&self, held: usize, more: usize) -> Result<(), Excess> {
         let limits = self.limits;
         let body = held.saturating_add(more);
@@ -122,8 +123,8 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// A body as it was before somebody compressed it. One that cannot be had stays as it is: it
-    /// is no JSON then, and that is told.
+    /// The decompressed body. One that cannot be decompressed is returned as it is: it then fails
+    /// as JSON, and that error is reported.
     pub(crate) async fn decode(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Excess> {
         let Some(encoding) = Encoding::of(headers, &body) else { return Ok(body) };
         let small = encoding.decode(&body, self.limits.small_body);
@@ -143,7 +144,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// The object in a body.
+    /// The JSON object in a body.
     pub(crate) async fn object(&self, body: &[u8]) -> Result<Result<Value, JsonError>, Excess> {
         let limit = match json::object(body, self.limits.small_parsed) {
             Err(JsonError::TooLarge(_)) => self.limits.parsed_bytes,
@@ -156,7 +157,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Whether others may have to wait for this call.
+    /// Whether this call holds a place that others may be waiting for.
     pub(crate) fn has_place(&self) -> bool {
         self.with(|spent| spent.place.is_some())
     }
@@ -165,10 +166,11 @@ impl<'a> Budget<'a> {
         if self.has_place() {
             return Ok(());
         }
-        // Before the body itself is late.
+        // Less than the time limit of the body, so that the lack of a place is reported and not a
+        // slow body.
         let wait = self.limits.body * 2 / 3;
         let place = timeout(wait, Arc::clone(self.places).acquire_owned()).await;
-        // It is never closed.
+        // The semaphore is never closed.
         let place = place.map_err(|_| Excess::Fleet)?.ok();
         self.with(|spent| spent.place = place);
         Ok(())

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::{borrow::Cow, error::Error as StdError, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// A call under way.
+/// A call in progress.
 pub(crate) struct Call<'a> {
     endpoint: &'a Endpoint,
     until: Instant,
@@ -45,7 +45,7 @@ pub(crate) struct Etags {
 #[error("the call took too long")]
 struct TimedOut;
 
-/// A BMC sent something that cannot be used.
+/// The BMC sent something that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error("{0:?} is no URI of this BMC")]
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         &self.endpoint.target.host
     }
 
-    /// Between two looks at a task.
+    /// How long to wait between two polls of a task.
     pub(crate) fn task_poll(&self) -> Duration {
         self.endpoint.shared.config.limits.task_poll
     }
@@ -71,7 +71,7 @@ impl<'a> Call<'a> {
         Instant::now() >= self.until
     }
 
-    /// Waits, but not for longer than the call may take. Tells whether time is left.
+    /// Waits for this long, or until the call's deadline. Returns whether there is time left.
     pub(crate) async fn pause(&self, time: Duration) -> bool {
         tokio::time::sleep_until((Instant::now() + time).min(self.until)).await;
         !self.is_over()
@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
             .unwrap_or_else(|_| Err(late()))
     }
 
-    /// Sends a request and returns its answer, whatever that is.
+    /// Sends a request and returns its response, whatever its status.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, Error> {
         if self.is_over() {
             return Err(late());
@@ -109,7 +109,7 @@ impl<'a> Call<'a> {
         Ok(Resource { body, etags })
     }
 
-    /// The object in the answer to this.
+    /// The JSON object in the response to a request.
     pub(crate) async fn object(
         &self,
         body: &[u8],
@@ -123,7 +123,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The path to send for a link that a BMC or a caller gave.
+    /// The path to request for a link from a BMC or a caller.
     pub(crate) fn path(link: &str) -> Result<String, Error> {
         uri::path_of(link).ok_or_else(|| {
             let link: String = link.chars().take(200).collect();
@@ -131,7 +131,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// An error for an answer that is none of success.
+    /// Turns a response without a success status into an error.
     pub(crate) fn succeed(
         &self,
         reply: &Reply,
@@ -140,17 +140,17 @@ impl<'a> Call<'a> {
         if reply.status.is_success() { Ok(()) } else { Err(self.refusal(reply, action())) }
     }
 
-    /// The error that an answer is.
+    /// The error for a response.
     pub(crate) fn refusal(&self, reply: &Reply, action: String) -> Error {
         failed(action, self.refused(reply))
     }
 
-    /// What an answer that is none of success says.
+    /// What a response without a success status says.
     pub(crate) fn refused(&self, reply: &Reply) -> Refused {
         Refused::read(reply, &self.endpoint.target, &self.endpoint.password())
     }
 
-    /// What a BMC has said, without the password, and not longer than anybody wants to read.
+    /// Text from a BMC, without the password and cut to a readable length.
     pub(crate) fn redacted(&self, text: String) -> String {
         message::bounded(&self.endpoint.password().removed_from(text))
     }
@@ -176,7 +176,7 @@ pub(crate) fn is_fatal(error: &Error) -> bool {
 }
 
 /// Whether an error says nothing about other resources: this one hangs, breaks the connection, is
-/// too long or is refused, or the time of the call was over when its turn came.
+/// too long or is refused, or the call's time was up before it was asked for.
 pub(crate) fn is_of_a_part(error: &Error) -> bool {
     match error {
         Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => false,

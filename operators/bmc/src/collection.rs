@@ -1,7 +1,7 @@
 //! Collections: pages, and members with or without `$expand` (DSP0266, section 7.3.4).
 //!
-//! Of each page its members are taken, as text where they came with it, and the page is dropped
-//! before the next one is asked for.
+//! The members of each page are kept, as text if the page contained them, and the page is dropped
+//! before the next one is requested.
 
 use crate::{
     Error,
@@ -16,24 +16,24 @@ use std::collections::HashSet;
 
 /// More members than any BMC has.
 const MEMBERS: usize = 1024;
-/// More pages than those need.
+/// More pages than that many members need.
 const PAGES: usize = 64;
 
 /// A member of a collection.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) uri: String,
-    /// The member itself, where the collection came with it: JSON.
+    /// The member itself as JSON, if the collection contained it.
     body: Option<Box<[u8]>>,
 }
 
 impl Member {
-    /// The member, read now if the collection did not come with it.
+    /// The member, read now if the collection did not contain it.
     pub(crate) async fn read(self, call: &Call<'_>) -> Result<(String, Value), Error> {
         self.read_whole(call, |_| true).await
     }
 
-    /// The same, read now also if what the collection came with is not enough.
+    /// The member, read again if what the collection contained is incomplete.
     pub(crate) async fn read_whole(
         self,
         call: &Call<'_>,
@@ -49,7 +49,7 @@ impl Member {
         Ok((self.uri, body))
     }
 
-    /// Whether it has still to be read.
+    /// Whether the member has yet to be read.
     pub(crate) fn is_link(&self) -> bool {
         self.body.is_none()
     }
@@ -68,22 +68,22 @@ impl Member {
         Some(Self { uri, body: is_whole.then(|| entry.to_string().into_bytes().into()) })
     }
 
-    /// What is the same in every spelling of its URI.
+    /// A key that is equal for all spellings of the member's URI.
     fn key(&self) -> String {
         key(&self.uri)
     }
 }
 
-/// What a collection was asked for.
+/// How a collection was requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Links,
     Members,
 }
 
-/// Whether an entry is the member itself. Some firmware adds a name to the link, or an error.
+/// Whether an entry is the member itself. Some firmware adds a name, or an error, to a link.
 fn is_whole(entry: &Value, asked: Asked) -> bool {
-    /// A link may have at most this many other fields: its type, name and id.
+    /// A link may have this many other fields: its type, name and id.
     const STUB: usize = 4;
     const FEW: usize = 6;
     let fields = entry.as_object().map_or(0, serde_json::Map::len);
@@ -95,15 +95,15 @@ fn key(uri: &str) -> String {
     uri.trim_end_matches('/').to_ascii_lowercase()
 }
 
-/// A collection, as far as it was read.
+/// A collection, as far as it has been read.
 struct Walk<'a> {
     collection: &'a str,
     members: Vec<Member>,
     known: HashSet<String>,
-    /// Entries of its pages, those without a usable link included.
+    /// Number of entries on its pages, including those without a usable link.
     entries: u64,
     unusable: u64,
-    /// What the collection says that this number is.
+    /// The number of members that the collection claims to have.
     count: Option<u64>,
 }
 
@@ -127,7 +127,7 @@ impl Walk<'_> {
         page["Members@odata.nextLink"].as_str().map(str::to_owned)
     }
 
-    /// What is wrong with the collection, if it was read to its end.
+    /// The inconsistencies of a collection that was read to its end.
     fn faults(&self, missing: &mut Vec<String>) {
         let (collection, entries, found) = (self.collection, self.entries, self.members.len());
         match self.count {
@@ -145,7 +145,7 @@ impl Walk<'_> {
     }
 }
 
-/// Every member, each once, with the members themselves if the BMC can do that at once. If a page
+/// All members, each once; the members' contents come with them if the BMC supports that. If a page
 /// after the first cannot be read, or the collection contradicts itself, `missing` says so.
 pub(crate) async fn members(
     call: &Call<'_>,
@@ -193,7 +193,7 @@ pub(crate) async fn members(
     Ok(walk.members)
 }
 
-/// The first page, and what was asked for.
+/// The first page, and how it was requested.
 async fn first_page(
     call: &Call<'_>,
     root: &Root,
@@ -204,7 +204,7 @@ async fn first_page(
         match call.get(&format!("{collection}{mark}{query}")).await {
             Ok(page) => return Ok((page.body, Asked::Members)),
             Err(error) if is_fatal(&error) => return Err(error),
-            // Either the BMC promised too much, or the collection is not there at all.
+            // Either the BMC does not support what it advertises, or there is no such collection.
             Err(_) => {
                 let page = call.get(collection).await?;
                 root.give_up_expand();

@@ -1,24 +1,24 @@
-//! How a fleet is treated.
+//! Settings of a fleet.
 
 use crate::{Names, tls::Trust};
 use std::{num::NonZeroU32, time::Duration};
 
-/// How a [`Fleet`](crate::Fleet) is treated.
+/// Settings of a [`Fleet`](crate::Fleet).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which certificates are good.
+    /// Which certificates are accepted.
     pub trust: Trust,
     /// How host names are resolved.
     pub names: Names,
     /// Requests to all BMCs together, per second.
     pub requests_per_second: NonZeroU32,
-    /// How many idle connections are kept open; beyond it, a connection ends with its request.
-    /// Each costs a file descriptor and up to 6 KiB; with TLS, 13.
+    /// How many idle connections are kept open. Beyond that, a connection is closed after its
+    /// request. Each costs a file descriptor and up to 6 KiB of memory, or 13 KiB with TLS.
     pub kept_connections: usize,
-    /// Calls with long answers that are under way at a time, whatever BMC they are to. With
-    /// [`Limits`] it bounds what all BMCs together can make a process hold.
+    /// How many calls with long answers may be in progress at a time, over all BMCs. Together with
+    /// [`Limits`] this bounds the memory that all BMCs together can make the process use.
     pub long_calls: usize,
-    /// How long things may take, and how large they may be.
+    /// Time and size limits.
     pub limits: Limits,
 }
 
@@ -35,54 +35,54 @@ impl Default for Config {
     }
 }
 
-/// How long things may take, and how large they may be. The defaults suit real BMCs, some of which
-/// think for many seconds about a storage controller.
+/// Time and size limits. The defaults suit real BMCs, some of which take many seconds to answer for
+/// a storage controller.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Until TCP is connected.
+    /// Time to connect by TCP.
     pub connect: Duration,
-    /// From there until TLS is.
+    /// Time for the TLS handshake after that.
     pub tls: Duration,
-    /// From the request until the response header is complete.
+    /// Time from the request until the response header is complete.
     pub headers: Duration,
-    /// From there until the body is.
+    /// Time from there until the body is complete.
     pub body: Duration,
-    /// Size of a body.
+    /// Largest size of a body.
     pub body_bytes: usize,
-    /// Up to this size, a body waits for no other.
+    /// A body up to this size needs no place of the fleet's.
     pub small_body: usize,
-    /// Size of all bodies of one call.
+    /// Largest size of all bodies of one call together.
     pub call_bytes: usize,
-    /// Up to this size, a call waits for no other.
+    /// A call whose bodies are up to this size together needs no place of the fleet's.
     pub small_call: usize,
-    /// Memory that a document may take once it is parsed.
+    /// Most memory that a parsed document may take.
     pub parsed_bytes: usize,
-    /// Up to this size, a document waits for no other.
+    /// A document up to this size needs no place of the fleet's.
     pub small_parsed: usize,
-    /// Size of all bodies of one BMC within [`bmc_period`](Self::bmc_period).
+    /// Largest size of all bodies from one BMC within [`bmc_period`](Self::bmc_period).
     pub bmc_bytes: usize,
-    /// What [`bmc_bytes`](Self::bmc_bytes) is for.
+    /// The period that [`bmc_bytes`](Self::bmc_bytes) is counted over.
     pub bmc_period: Duration,
-    /// A whole call that reads one thing.
+    /// Time for a whole call that reads one thing.
     pub read: Duration,
-    /// A whole call of `inventory`.
+    /// Time for a whole `inventory` call.
     pub inventory: Duration,
-    /// A whole call that writes, the task included that it starts.
+    /// Time for a whole call that writes, including the task that it starts.
     pub write: Duration,
-    /// Between two looks at a task, where the BMC does not say.
+    /// Time between two polls of a task, unless the BMC says how long to wait.
     pub task_poll: Duration,
-    /// For how long a connection without requests is trusted to be alive.
+    /// For how long an unused connection is assumed to be alive.
     pub idle: Duration,
     /// For how long refused credentials are not tried again.
     pub lockout: Duration,
-    /// The same for those that worked before, twice: the BMC may be starting.
+    /// The same for credentials that worked before, for two retries: the BMC may be starting.
     pub second_try: Duration,
-    /// For how long a BMC without a free session, and without Basic authentication, is not asked
-    /// for one again.
+    /// For how long a BMC with no session free, and without Basic authentication, is not asked for
+    /// one again.
     pub sessions_full: Duration,
-    /// For how long a BMC that does not answer is left alone, the first time. Doubles every time.
+    /// For how long a BMC that does not answer is left alone at first; doubles with each failure.
     pub rest: Duration,
-    /// What that doubling ends at.
+    /// The upper bound of that doubling.
     pub longest_rest: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! What was done so far, for `/metrics`.
+//! Counters for `/metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows.
+/// A counter that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -16,7 +16,7 @@ impl Counter {
     }
 }
 
-/// What a fleet did since it was made.
+/// Counters of a fleet since its creation.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub(crate) requests: Counter,
@@ -53,7 +53,7 @@ impl Counters {
         self.unreachable.get()
     }
 
-    /// Requests not sent because the BMC did not answer, or refused the credentials, before.
+    /// Requests not sent because the BMC had not answered, or had refused the credentials.
     pub fn skipped(&self) -> u64 {
         self.skipped.get()
     }

@@ -1,16 +1,16 @@
-//! Bodies that come compressed, though nobody asked for it.
+//! Decompression of bodies that are compressed although nobody asked for it.
 
 use http::{HeaderMap, header};
 use miniz_oxide::inflate::{
     DecompressError, TINFLStatus, decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit,
 };
 
-/// Why a compressed body cannot be had.
+/// Why a body could not be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecoded {
-    /// It is longer than that.
+    /// Its decompressed size exceeds the limit.
     TooLong,
-    /// It is broken, or compressed in a way that is not known.
+    /// It is broken, or its compression is unknown.
     Broken,
 }
 
@@ -18,24 +18,24 @@ pub(crate) enum Undecoded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Gzip,
-    /// By the standard with the frame of zlib, by some firmware without.
+    /// With the zlib header that the standard requires; some firmware omits it.
     Deflate,
 }
 
 impl Encoding {
-    /// How a body is compressed: as its header says, or as its first bytes do where that is
-    /// missing. JSON does not begin like that.
+    /// How a body is compressed, by its header or, without one, by its first bytes, with which no
+    /// JSON can begin.
     pub(crate) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let named = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         let named = named.unwrap_or_default().trim().to_ascii_lowercase();
         match named.as_str() {
-            // Some firmware names it and sends plain JSON.
+            // Some firmware declares `deflate` and sends plain JSON.
             "deflate" if !matches!(body.first(), Some(b'{' | b'[')) => Some(Self::Deflate),
             _ => body.starts_with(&[0x1f, 0x8b]).then_some(Self::Gzip),
         }
     }
 
-    /// The body, if it is no longer than this.
+    /// The decompressed body, if it is no longer than `limit`.
     pub(crate) fn decode(self, body: &[u8], limit: usize) -> Result<Vec<u8>, Undecoded> {
         let told = |error: DecompressError| match error.status {
             TINFLStatus::HasMoreOutput => Undecoded::TooLong,
@@ -54,7 +54,7 @@ impl Encoding {
     }
 }
 
-/// What follows the header (RFC 1952, section 2.3).
+/// The data after the gzip header (RFC 1952, section 2.3).
 fn within_gzip(body: &[u8]) -> Option<&[u8]> {
     const EXTRA: u8 = 4;
     const NAME: u8 = 8;

@@ -1,4 +1,4 @@
-//! One BMC, whoever talks to it: one line, for one request at a time.
+//! The access to one BMC, shared by all its users: one request at a time.
 
 use crate::{
     Config, Counters, Error, Permit, Target,
@@ -21,30 +21,30 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// What all BMCs of a fleet have in common.
+/// What all BMCs of a fleet share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) rate: Rate,
-    /// One permit for each idle connection that may be kept.
+    /// One permit per idle connection that may be kept.
     pub(crate) kept: Arc<Semaphore>,
-    /// One permit for each call with long answers.
+    /// One permit per call with long answers.
     pub(crate) long_calls: Arc<Semaphore>,
-    /// One permit for each host name that is looked up.
+    /// One permit per host name lookup.
     pub(crate) lookups: Arc<Semaphore>,
 }
 
-/// A request, without what every request has.
+/// A request, without what every request has in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// Whether it asks for a session.
+    /// Whether it creates a session.
     pub(crate) is_login: bool,
-    /// Asked right before the first byte.
+    /// Checked right before the first byte is sent.
     pub(crate) permit: Permit,
 }
 
@@ -59,7 +59,7 @@ impl Request {
         Self { is_login: true, ..self }
     }
 
-    /// Whether its answer says something about the whole BMC.
+    /// Whether its response says something about the BMC as a whole.
     pub(crate) fn is_about_all(&self) -> bool {
         self.is_login || self.path == ROOT
     }
@@ -69,7 +69,7 @@ impl Request {
         self
     }
 
-    /// The same, sent only while this holds.
+    /// The same request, sent only while `permit` holds.
     pub(crate) fn permitted(&self, permit: &Permit) -> Self {
         Self { permit: permit.clone(), ..self.clone() }
     }
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// What one call may take.
+    /// A budget for one call.
     pub(crate) fn budget(&self) -> Budget<'_> {
         Budget::new(&self.shared.config.limits, &self.traffic, &self.shared.long_calls)
     }
@@ -121,13 +121,13 @@ impl Endpoint {
         self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current password, for texts that it must not be in.
+    /// The current password, so that it can be removed from texts.
     pub(crate) fn password(&self) -> Arc<Secret> {
         let current = self.credentials();
         self.secret(current.as_ref().map_or("", |known| &known.password))
     }
 
-    /// A password, for texts that it must not be in. The last one is kept.
+    /// A password as something that can be removed from texts. The last one is cached.
     pub(crate) fn secret(&self, password: &str) -> Arc<Secret> {
         let mut last = self.password.lock().unwrap_or_else(PoisonError::into_inner);
         if !last.is(password) {
@@ -140,18 +140,19 @@ impl Endpoint {
         self.pin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The host name that its certificate may be for.
+    /// The host name that its certificate may be issued for.
     pub(crate) fn host_name(&self) -> MutexGuard<'_, Option<String>> {
         self.host_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Credentials that another process was refused with, and until when they are held back.
+    /// Credentials that another process had refused, and until when they are held back.
     pub(crate) fn held_back(&self) -> MutexGuard<'_, Option<(Credentials, Instant)>> {
         self.held_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends one request in its turn, logged in. How long it waits for that is for its call to bound:
-    /// there are as many waiting as this process has calls, and none is refused for that.
+    /// Sends one request when its turn comes, logged in. The wait is bounded by the call's
+    /// deadline; the queue holds at most as many requests as this process makes calls, and never
+    /// refuses one.
     pub(crate) async fn exchange(
         &self,
         request: &Request,
@@ -160,7 +161,7 @@ impl Endpoint {
         self.line.lock().await.exchange(self, request, budget).await
     }
 
-    /// The service root: as it was when the BMC was last found to be there.
+    /// The service root, as cached since the BMC was last found to be up.
     pub(crate) async fn root(&self, budget: &Budget<'_>) -> Result<Arc<Root>, Error> {
         self.line.lock().await.known_root(self, budget).await
     }
@@ -177,7 +178,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether there is something to end.
+    /// Whether no session is open and no request in progress.
     pub(crate) fn is_idle(&self) -> bool {
         self.line.try_lock().is_ok_and(|line| !matches!(line.auth, Auth::Session { .. }))
     }

@@ -1,8 +1,8 @@
-//! A machine that exists only in memory, with faults on demand.
+//! An in-memory machine with a BMC, and faults on demand.
 //!
 //! For the tests of other crates. It behaves as a good BMC does: a `Once` override is gone after
-//! the boot that used it, switching on what is on changes nothing, and power is what the last
-//! reset made of it. Everything else has to be asked for.
+//! the boot that used it, powering on a host that is on changes nothing, and the power state
+//! follows from the last reset. All other behavior has to be requested.
 
 use crate::{Bmc, Connect, Error, Permit, Pin, Target};
 use metal_core::redfish::{
@@ -20,7 +20,7 @@ use std::{
 pub enum Fault {
     /// No call gets an answer.
     Unplugged,
-    /// Every call is refused for its credentials.
+    /// Every call is refused because of its credentials.
     Unauthorized,
     /// Reads work; every write fails with an error.
     Jammed,
@@ -30,7 +30,7 @@ pub enum Fault {
     Stubborn,
 }
 
-/// A machine with its BMC, and the way there. Clones share the machine.
+/// A machine with a BMC. Clones share the machine.
 #[derive(Clone, Debug)]
 pub struct FakeBmc {
     state: Arc<Mutex<State>>,
@@ -64,7 +64,7 @@ impl FakeBmc {
         Self::with_systems(vec![system])
     }
 
-    /// Shows this certificate from now on.
+    /// Presents this certificate from now on.
     pub fn show(&self, certificate: Pin) {
         self.with(|state| state.certificate = Some(certificate));
     }
@@ -76,22 +76,22 @@ impl FakeBmc {
         Self { state, credentials: None, permit }
     }
 
-    /// Sets what `inventory` answers for every system.
+    /// Sets what `inventory` returns for every system.
     pub fn set_inventory(&self, inventory: Inventory) {
         self.with(|state| state.inventory = inventory);
     }
 
-    /// Sets what `manager` answers.
+    /// Sets what `manager` returns.
     pub fn set_manager(&self, manager: ManagerReading) {
         self.with(|state| state.manager = manager);
     }
 
-    /// Sets the virtual drives.
+    /// Sets the `VirtualMedia` slots.
     pub fn set_media(&self, slots: Vec<MediaSlot>) {
         self.with(|state| state.media = slots);
     }
 
-    /// Refuses every connection made with other credentials than these.
+    /// Refuses all other credentials from now on.
     pub fn accept_only(&self, credentials: Credentials) {
         self.with(|state| state.accepts = Some(credentials));
     }
@@ -101,22 +101,22 @@ impl FakeBmc {
         self.with(|state| state.fault = fault);
     }
 
-    /// Has these faults for one call each, in this order, before anything else.
+    /// Has these faults, one call each, in this order, in preference to the fault of `set_fault`.
     pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
         self.with(|state| state.script.extend(faults));
     }
 
-    /// Makes every change of power visible only after this many further reads.
+    /// Makes every change of the power state visible only after this many further reads.
     pub fn set_lag(&self, reads: u32) {
         self.with(|state| state.lag = reads);
     }
 
-    /// Changes the first system behind everybody's back.
+    /// Changes the first system without the caller's knowledge.
     pub fn edit(&self, edit: impl FnOnce(&mut SystemReading)) {
         self.with(|state| state.systems.first_mut().map(edit));
     }
 
-    /// Every step carried out so far, with the system it was for.
+    /// Every step carried out so far, with its system.
     pub fn steps(&self) -> Vec<(String, Step)> {
         self.with(|state| state.steps.clone())
     }
@@ -126,17 +126,17 @@ impl FakeBmc {
         self.with(|state| state.manager_resets.clone())
     }
 
-    /// The one-time source of every boot so far; `None` for a boot by the boot order.
+    /// The one-time boot source of every boot so far; `None` for a boot by the boot order.
     pub fn boots(&self) -> Vec<Option<BootSource>> {
         self.with(|state| state.boots.clone())
     }
 
-    /// How many calls were made, those that failed included.
+    /// How many calls were made, including those that failed.
     pub fn calls(&self) -> u64 {
         self.with(|state| state.calls)
     }
 
-    /// How many calls were refused for their credentials.
+    /// How many calls were refused because of their credentials.
     pub fn logins_refused(&self) -> u64 {
         self.with(|state| state.logins_refused)
     }
@@ -165,7 +165,7 @@ impl FakeBmc {
 }
 
 impl State {
-    /// Counts a call and returns the fault it meets, unless that ends it.
+    /// Counts a call. Returns its fault, unless that makes the call fail.
     fn admit(&mut self, credentials: Option<&Credentials>) -> Result<Option<Fault>, Error> {
         self.calls += 1;
         let fault = self.script.pop_front().or(self.fault);
@@ -187,7 +187,7 @@ impl State {
         Error::Unauthorized
     }
 
-    /// Lets a change of power come closer by one read.
+    /// Counts one read toward a pending change of the power state.
     fn settle(&mut self) {
         if let Some((left, index, power)) = self.pending.take() {
             match left {
@@ -341,12 +341,12 @@ impl Connect for FakeBmc {
     }
 }
 
-/// Many machines by address. Where there is none, nothing answers.
+/// Machines by address. At any other address nothing answers.
 #[derive(Clone, Debug, Default)]
 pub struct FakeFleet(Arc<Mutex<BTreeMap<SocketAddr, FakeBmc>>>);
 
 impl FakeFleet {
-    /// Puts a machine there.
+    /// Places a machine at an address.
     pub fn plug_in(&self, address: IpAddr, port: u16, bmc: &FakeBmc) {
         let mut machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         machines.insert(SocketAddr::new(address, port), bmc.clone());

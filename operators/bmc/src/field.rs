@@ -1,8 +1,8 @@
 //! Reading single fields out of JSON that may be anything.
 //!
-//! Each function returns `None` for a value that is missing, of another type, or outside of what
-//! it can be. So a bad field costs that field. (Indexing a `Value` by name never panics: what is
-//! not there is `Null`.)
+//! Each function returns `None` for a value that is missing, of another type, or out of range, so a
+//! bad field costs that field only. (Indexing a `Value` by name never panics: a missing field is
+//! `Null`.)
 
 use jiff::Timestamp;
 use metal_core::system_uuid::identifying;
@@ -10,19 +10,19 @@ use serde_json::Value;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Longer texts in a field are cut: they end up in objects of bounded size.
+/// Longer strings are cut, because they end up in objects of bounded size.
 const LONGEST: usize = 256;
-/// Longer lists are cut, for the same reason.
+/// Longer lists are cut for the same reason.
 const MOST: usize = 256;
 
-/// Text that is not empty, trimmed.
+/// A string that is not empty, trimmed.
 pub(crate) fn text(value: &Value) -> Option<String> {
     let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A number, or text that is one.
+/// A number, or a string that contains one.
 pub(crate) fn number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::String(text) => text.trim().parse().ok()?,
@@ -31,12 +31,12 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// A whole number that is not negative.
+/// A non-negative integer.
 pub(crate) fn unsigned(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| whole(number(value)?))
 }
 
-/// A whole number that is not negative and fits.
+/// A non-negative integer of 32 bits.
 pub(crate) fn unsigned32(value: &Value) -> Option<u32> {
     u32::try_from(unsigned(value)?).ok()
 }
@@ -55,33 +55,33 @@ fn whole(number: f64) -> Option<u64> {
     (0.0..9e18).contains(&number).then_some(number as u64)
 }
 
-/// One of the words of an enum.
+/// A value of an enum.
 pub(crate) fn word<T: FromStr>(value: &Value) -> Option<T> {
     value.as_str()?.trim().parse().ok()
 }
 
-/// Those words of a list that the enum has.
+/// The entries of a list that are values of the enum.
 pub(crate) fn words<T: FromStr>(value: &Value) -> Vec<T> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(word).collect()
 }
 
-/// The texts of a list.
+/// The strings of a list.
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(text).collect()
 }
 
-/// A UUID, lower case with hyphens, if it tells a machine from others.
+/// A UUID in lower case with hyphens, unless it is one that many machines have.
 pub(crate) fn uuid(value: &Value) -> Option<String> {
     let uuid: Uuid = value.as_str()?.trim().parse().ok()?;
     identifying(uuid).map(|uuid| uuid.hyphenated().to_string())
 }
 
-/// A time. Firmware without one says that it is the year 0.
+/// A time. The year 0 is left out: firmware without a clock reports it.
 pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.trim().parse().ok()
 }
 
-/// The path of a link to the same BMC.
+/// The path of a link on the same BMC.
 pub(crate) fn link(value: &Value) -> Option<String> {
     crate::uri::path_of(value["@odata.id"].as_str()?)
 }

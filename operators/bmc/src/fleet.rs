@@ -1,4 +1,4 @@
-//! All BMCs of a process.
+//! All BMCs that a process talks to.
 
 use crate::{
     Config, Connect, Counters, Permit, Pin, Target,
@@ -19,10 +19,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// At most this many BMCs are logged out of at a time.
+/// How many BMCs are logged out of at a time.
 const LOGOUTS: usize = 64;
 
-/// All BMCs of a process, and what they share. Clones are the same fleet.
+/// All BMCs that a process talks to, and what they share. Clones are the same fleet.
 #[derive(Clone)]
 pub struct Fleet {
     shared: Arc<Shared>,
@@ -30,7 +30,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet that is treated like this.
+    /// A fleet with these settings.
     pub fn new(config: Config) -> Self {
         let rate = Rate::new(config.requests_per_second, Instant::now());
         let kept = Arc::new(Semaphore::new(config.kept_connections));
@@ -41,13 +41,13 @@ impl Fleet {
         Self { shared: Arc::new(shared), endpoints: Arc::default() }
     }
 
-    /// What was done so far.
+    /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
     }
 
-    /// Ends every session, as far as that is possible in this time. A session that is not ended
-    /// takes a place on its BMC until that loses patience.
+    /// Logs out of every BMC, as far as possible within this time. A session that is left open
+    /// takes up a place on its BMC until it expires there.
     pub async fn close(&self, within: Duration) {
         let all: Vec<_> = self.with(|endpoints| endpoints.drain().map(|(_, one)| one).collect());
         let busy = all.into_iter().filter(|endpoint| !endpoint.is_idle());

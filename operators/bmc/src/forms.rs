@@ -1,16 +1,17 @@
-//! How a refused write is tried again: the one place that knows.
+//! Repeats a refused write in other forms. Nothing else in this crate does.
 //!
-//! Firmware takes the same write in different forms. A form is where it is sent, on what condition
-//! (DSP0266, section 6.5: `If-Match`), and with which of the parameters that are not needed
-//! everywhere. The first is the one that this BMC took last time, else the one of the standard.
-//! After a refusal comes the form that changes what the BMC blames, else the next of the table:
+//! Firmware differs in the form in which it accepts a write. A form is the resource that the write
+//! is sent to, its precondition (DSP0266, section 6.5: `If-Match`), and the set of optional
+//! parameters. The first form tried is the one that this BMC accepted last time, else that of the
+//! standard. After a refusal comes the form that changes what the BMC blames, else the next of the
+//! table:
 //!
-//! | blamed                              | then                                                |
+//! | blamed                              | next form                                           |
 //! |-------------------------------------|-----------------------------------------------------|
 //! | the condition (412, 428, "If-Match")| another ETag, weak or strong, `*`, none, in the body|
 //! | a parameter (`MessageArgs`, ...)    | without it if it was sent, else with it             |
-//! | the resource (404, 405, 501)        | the resource of settings to come, or back           |
-//! | nothing                             | other parameters, without condition, other resource |
+//! | the resource (404, 405, 501)        | the settings resource, or back                      |
+//! | nothing                             | other parameters, no condition, other resource      |
 
 mod attempt;
 mod condition;
@@ -36,10 +37,10 @@ use std::collections::BTreeSet;
 
 /// At most this many forms of a write are tried.
 pub(crate) const MOST: usize = 12;
-/// Memory that a refusal may take.
+/// Most memory that the body of a refusal may take.
 const REFUSAL: usize = 256 << 10;
 
-/// What is written. How a BMC takes it is remembered for each.
+/// What is written. The accepted form is remembered for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     BootOverride,
@@ -52,22 +53,23 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether it is a setting of the boot.
+    /// Whether it is a boot setting.
     fn is_of_boot(self) -> bool {
         matches!(self, Self::BootOverride | Self::BootOrder)
     }
 }
 
-/// Where it is sent.
+/// Where a write is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    /// The resource, or the target of the action.
+    /// The resource itself, or the target of the action.
     Resource,
-    /// The resource of settings to come (`@Redfish.Settings`; DSP0266, section 9.10).
+    /// The settings resource, for values that apply later (`@Redfish.Settings`; DSP0266, section
+    /// 9.10).
     Settings,
 }
 
-/// A form of a write.
+/// One form of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) place: Place,
@@ -75,36 +77,36 @@ pub(crate) struct Form {
     with: BTreeSet<String>,
 }
 
-/// A write, and the forms that it has.
+/// A write, and the forms that it can be sent in.
 pub(crate) struct Write<'a> {
     pub(crate) kind: Kind,
     pub(crate) method: Method,
-    /// The resource, or the target of the action; and what was read of it.
+    /// The resource, or the target of the action, as it was read.
     pub(crate) uri: &'a str,
-    /// The resource whose ETag counts, where that is another.
+    /// The resource whose ETag counts, if that is another one.
     pub(crate) owner: Option<&'a str>,
     pub(crate) etags: Etags,
-    /// The resource of settings to come.
+    /// The settings resource, if there is one.
     pub(crate) settings: Option<String>,
-    /// What is sent in every form.
+    /// Properties that are sent in every form.
     pub(crate) body: Value,
     pub(crate) parameters: Vec<Parameter>,
-    /// Sets of parameters in the order in which they are tried. A parameter in none of them is
-    /// sent only if the BMC asks for it.
+    /// Sets of optional parameters, in the order in which they are tried. A parameter in none of
+    /// them is sent only if the BMC asks for it.
     pub(crate) sets: Vec<BTreeSet<String>>,
-    /// Where the present values of parameters are that the BMC asks for.
+    /// The current values of properties that the BMC may ask for.
     pub(crate) present: Value,
-    /// Forms that were taken and had no effect: they come last.
+    /// Forms that were accepted before and had no effect: they come last.
     pub(crate) unseen: Vec<Form>,
-    /// What is to be read back where it sets the source of the next boot.
+    /// What should be read back, if the write sets the source of the next boot.
     pub(crate) wanted: Option<(BootSource, Option<BootMode>)>,
-    /// What is done, as an infinitive with its URI.
+    /// What is being done, as an infinitive with its URI.
     pub(crate) action: String,
 }
 
 impl Write<'_> {
-    /// Writes, in one form after the other, and waits until that is done. Settings to come are done
-    /// once the host is reset: it is enough that they are accepted.
+    /// Sends the write, in one form after another, and waits until it is complete. Of values that
+    /// apply at the next reset of the host, only their acceptance is waited for.
     pub(crate) async fn send(self, call: &Call<'_>) -> Result<(), Error> {
         let (action, kind) = (self.action.clone(), self.kind);
         let reply = self.taken(call).await?;
@@ -112,12 +114,13 @@ impl Write<'_> {
         task::finish(call, reply, action, until).await
     }
 
-    /// Writes, in one form after the other, to what will not be there to tell when that is done.
+    /// Sends the write, in one form after another, to a manager that goes down because of it, so
+    /// that its completion is not waited for.
     pub(crate) async fn send_off(self, call: &Call<'_>) -> Result<(), Error> {
         self.taken(call).await.map(drop)
     }
 
-    /// The answer to the first form that is taken.
+    /// The response to the first form that is accepted.
     async fn taken(mut self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut form = self.first(call);
         let (mut tried, mut refusals) = (self.unseen.clone(), vec![]);
@@ -132,7 +135,8 @@ impl Write<'_> {
                     return Ok(reply);
                 }
                 Attempt::Contended(etags) if !is_contended => {
-                    // Somebody else has changed it since: that is no matter of form.
+                    // Somebody else has changed the resource in the meantime: the form is not to
+                    // blame.
                     is_contended = true;
                     if form.place == Place::Resource {
                         self.etags = etags;
@@ -140,7 +144,7 @@ impl Write<'_> {
                     continue;
                 }
                 Attempt::Contended(etags) => {
-                    // Or the ETag is another with every answer.
+                    // Or the BMC returns a different ETag each time.
                     let blame = Blame { condition: true, ..Blame::of(StatusCode::OK) };
                     let said = format!("HTTP {}", StatusCode::PRECONDITION_FAILED);
                     refusals.push(Refusal::said(self.shown(&form), said));
@@ -168,7 +172,7 @@ impl Write<'_> {
         }
     }
 
-    /// A form was taken: at once, or after others.
+    /// Remembers an accepted form; `at_once` says whether it was the first one tried.
     fn remember(&self, call: &Call<'_>, form: Form, at_once: bool) {
         if let Some(wanted) = self.wanted {
             call.memory().waits_for(self.uri, form.clone(), wanted);
@@ -178,7 +182,7 @@ impl Write<'_> {
         }
     }
 
-    /// The form to begin with: the one that was taken, if this write has it.
+    /// The first form to try: the one accepted last time, if this write has it.
     fn first(&mut self, call: &Call<'_>) -> Form {
         if let Some(taken) = call.memory().form(self.kind) {
             taken.with.iter().for_each(|name| self.learn(name));
@@ -192,7 +196,8 @@ impl Write<'_> {
         Form { place: self.place(call), condition: self.condition(), with }
     }
 
-    /// On what condition it is sent first: who changes a resource wants nothing changed in between.
+    /// The first precondition to try. Changes of a resource are made only if it has not changed
+    /// since it was read.
     fn condition(&self) -> Condition {
         if self.method == Method::PATCH { Condition::Etag } else { Condition::Without }
     }
@@ -206,7 +211,7 @@ impl Write<'_> {
         self.next(last, &Blame::of(StatusCode::OK), &self.etags, &self.unseen)
     }
 
-    /// Where it is sent first: settings of the boot go where they are read.
+    /// The first place to try. Boot settings are sent to where they are read from.
     fn place(&self, call: &Call<'_>) -> Place {
         let boot = self.kind.is_of_boot();
         let known = call.memory().place_of_boot().filter(|_| boot);
@@ -225,7 +230,7 @@ impl Write<'_> {
         blame
     }
 
-    /// Makes a parameter of a property that nobody thought of, with its present value.
+    /// Makes an optional parameter out of a property that the BMC asks for, with its current value.
     fn learn(&mut self, name: &str) {
         let is_known = self.parameters.iter().any(|it| it.name == *name || it.path[0] == *name);
         if is_known || is_in(&self.body, name) {
@@ -241,7 +246,7 @@ impl Write<'_> {
         }
     }
 
-    /// The form after this one.
+    /// The next form to try.
     fn next(&self, form: &Form, blame: &Blame, etags: &Etags, tried: &[Form]) -> Option<Form> {
         let other = |condition: Condition| Form { condition, ..form.clone() };
         let sets = self.sets.iter().map(|with| Form { with: with.clone(), ..form.clone() });
@@ -277,7 +282,7 @@ impl Write<'_> {
         forms.into_iter().find(|form| !known.contains(&sent(form)))
     }
 
-    /// Without the parameters that a refusal names, or with them.
+    /// Forms without the parameters that a refusal names, or with them.
     fn named(&self, form: &Form, names: &[String]) -> Vec<Form> {
         let blamed = self.parameters.iter().filter(|it| names.contains(&it.name) && !it.is_choice);
         let toggled = blamed.map(|parameter| {

@@ -1,4 +1,4 @@
-//! What of this crate reads the bytes of BMCs, for hack/fuzz.
+//! The parsers in this crate that read bytes from BMCs, for hack/fuzz.
 
 use crate::{
     encoding::{Encoding, Undecoded},
@@ -17,16 +17,16 @@ use serde_json::Value;
 
 const URI: &str = "/redfish/v1/Systems/1";
 
-/// The value of a body that takes no more memory than this.
+/// The value of a JSON body, within this much memory.
 ///
 /// # Errors
 ///
-/// If there is none, or it takes more.
+/// If it is not JSON, or takes more memory.
 pub fn value(body: &[u8], limit: usize) -> Result<Value, String> {
     json::value(body, limit).map_err(|error| metal_base::Chain(&error).to_string())
 }
 
-/// The body that was compressed, if it was: of no more than this, or `None` if it is longer.
+/// The decompressed body; `None` if it is longer than `limit`.
 ///
 /// # Errors
 ///
@@ -80,22 +80,22 @@ pub fn named(body: &Value) -> Vec<String> {
     message::named(body)
 }
 
-/// A password that is repeated to nobody.
+/// A password to be removed from texts.
 pub struct Password(Secret);
 
 impl Password {
-    /// This one.
+    /// A password.
     pub fn new(text: &str) -> Self {
         Self(Secret::new(text))
     }
 }
 
-/// What is told of a refusal.
+/// What is reported of a refusal.
 pub fn refusal(body: &[u8], password: &Password) -> String {
     Refused::new(StatusCode::BAD_REQUEST, body, &password.0).to_string()
 }
 
-/// What is told of a task that failed.
+/// What is reported of a task that failed.
 pub fn task(body: &Value, password: &Password) -> Option<String> {
     match task::of_task(body) {
         Progress::Failed(how) => Some(message::bounded(&password.0.removed_from(how))),

@@ -1,4 +1,4 @@
-//! Reading the parts of a system. Each part may be missing or broken without costing another.
+//! Reads the parts of a system. A part that is missing or broken does not affect the others.
 
 use crate::{
     Error,
@@ -13,11 +13,11 @@ use metal_core::redfish::{Inventory, Processor};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// At most this many unreadable parts are named.
+/// At most this many unreadable parts are listed.
 const NAMED: usize = 32;
 /// More parts than any machine has.
 const PARTS: usize = 1024;
-/// More text than they have: it becomes a part of an object.
+/// More text than those have: all of it ends up in one object.
 const ROOM: usize = 512 << 10;
 
 /// The parts of one system.
@@ -33,19 +33,19 @@ pub(crate) async fn inventory(call: Call<'_>, uri: &str) -> Result<Inventory, Er
     Ok(Inventory { processors, storages, missing: survey.finish() })
 }
 
-/// A survey under way.
+/// A survey in progress.
 pub(crate) struct Survey<'a> {
     call: Call<'a>,
     root: Arc<Root>,
     /// How many more parts may be read.
     parts: usize,
-    /// As much text may still be kept.
+    /// How many more bytes of text may be kept.
     room: usize,
     missing: Vec<String>,
 }
 
 impl Survey<'_> {
-    /// What a system or storage links to as a collection.
+    /// Reads a collection that a system or a storage links to.
     pub(crate) async fn collection<T>(
         &mut self,
         link: &Value,
@@ -71,7 +71,7 @@ impl Survey<'_> {
         }
     }
 
-    /// Those members that can be read. What they say is kept, and not their documents.
+    /// The members that can be read. Only the values that are used are kept, not the documents.
     pub(crate) async fn read<T>(
         &mut self,
         members: Vec<Member>,
@@ -126,14 +126,14 @@ impl Survey<'_> {
     }
 }
 
-/// How much text of a part can be kept.
+/// How much of a part's text may be kept, in bytes.
 fn weight(body: &Value) -> usize {
     let fields = body.as_object().into_iter().flatten();
     let texts = fields.filter_map(|(_, value)| value.as_str());
     texts.map(|text| text.len().min(1024)).sum()
 }
 
-/// `Id`, or the last part of the URI in its place.
+/// `Id`, or the last segment of the URI in its place.
 fn id(uri: &str, body: &Value) -> String {
     field::text(&body["Id"]).unwrap_or_else(|| {
         uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()

@@ -1,8 +1,8 @@
-//! JSON as BMCs send it, within a bound.
+//! JSON as BMCs send it, within a memory limit.
 //!
-//! A parsed document takes many times the memory of its text: `[{},{},...]` more than tenfold, and
-//! objects with one short field eighty. So what it takes is counted while it is made. What firmware
-//! gets wrong costs the value that it is in, and not the resource.
+//! A parsed document takes many times the memory of its text: more than tenfold for `[{},{},...]`,
+//! and eightyfold for objects with one short field. So memory is counted during parsing. An error
+//! of the firmware costs the value that it is in, not the whole resource.
 
 mod extent;
 mod mend;
@@ -14,9 +14,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 use std::{cell::Cell, fmt};
 
-/// What an object that is not empty takes (a node of a B-tree).
+/// Memory of a non-empty object (a node of a B-tree).
 const OBJECT: usize = 640;
-/// What a value takes, with the name of its field, or with the spare places of its array.
+/// Memory of a value, including the name of its field, or the spare capacity of its array.
 const VALUE: usize = 64;
 
 /// A body that cannot be used.
@@ -52,7 +52,7 @@ pub(crate) fn value(body: &[u8], limit: usize) -> Result<Value, JsonError> {
     match (mended, left.get()) {
         (Ok(value), _) => Ok(value),
         (Err(_), None) => Err(JsonError::TooLarge(limit)),
-        // The first error is the one of what was sent.
+        // The error in the text as it was sent is the one to report.
         (Err(error), Some(_)) => {
             Err(JsonError::NoJson(strict.and_then(Result::err).unwrap_or(error)))
         }
@@ -66,7 +66,7 @@ fn parse(text: &str, left: &Cell<Option<usize>>) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Makes a value as long as there is something left.
+/// Deserializes a value as long as memory is left.
 #[derive(Clone, Copy)]
 struct Counted<'a>(&'a Cell<Option<usize>>);
 

@@ -11,7 +11,7 @@ use http::Method;
 use metal_core::redfish::IndicatorLed;
 use serde_json::{Value, json};
 
-/// There is none.
+/// The system has no locator LED.
 #[derive(Debug, thiserror::Error)]
 #[error("it has neither LocationIndicatorActive nor IndicatorLED")]
 struct NoLed;
@@ -47,7 +47,8 @@ pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Re
     write.send(call).await
 }
 
-/// Some LEDs can only blink, others only shine. Both can be found in a row of racks.
+/// The nearest allowed state. Some LEDs can only blink, and others only light up; either can be
+/// found in a row of racks.
 fn nearest(led: IndicatorLed, allowed: &[IndicatorLed]) -> IndicatorLed {
     let other = match led {
         IndicatorLed::Lit => IndicatorLed::Blinking,

@@ -1,11 +1,11 @@
 //! Access to Baseboard Management Controllers.
 //!
-//! [`Bmc`] says what the metal-operator needs, in terms of what it wants to happen. How a vendor's
-//! firmware wants to be asked is the business of an implementation and of nobody else.
+//! [`Bmc`] expresses what the metal-operator needs, in terms of the desired effect. How a vendor's
+//! firmware wants to be asked is left to its implementations.
 //!
-//! [`Fleet`] is the way to real ones. A process has one. For each BMC it keeps one session and one
-//! connection, lets at most one request be in flight, and stops asking for a while when there is
-//! no answer; for all of them together it keeps to a rate. Nothing runs in the background.
+//! [`Fleet`] is the implementation for real BMCs; a process has one. For each BMC it keeps one
+//! session and one connection, allows one request at a time, and pauses when there is no answer.
+//! Requests to all BMCs together are limited to a rate. Nothing runs in the background.
 
 mod action;
 mod answer;
@@ -79,11 +79,11 @@ pub struct Target {
     pub port: u16,
 }
 
-/// One BMC. Every method has a deadline of its own and may be repeated. A call that is dropped
-/// half-way costs its connection and nothing else.
+/// One BMC. Every method has its own deadline and may be repeated. Dropping a call half-way loses
+/// its connection and nothing else.
 pub trait Bmc: Send + Sync {
-    /// The same way, whose writes are sent only while this holds. It is asked last, right before the
-    /// first byte.
+    /// The same BMC, with writes that are sent only while `permit` holds. It is checked right
+    /// before the first byte is sent.
     #[must_use]
     fn permitted(self, permit: Permit) -> Self
     where
@@ -94,8 +94,8 @@ pub trait Bmc: Send + Sync {
         async { self.systems_with(&mut vec![]).await }
     }
 
-    /// Every system, as [`systems`](Self::systems). What the BMC could not say, or said against
-    /// itself, is added to `remarks`, each with its resource.
+    /// Like [`systems`](Self::systems). Whatever the BMC could not say, or said inconsistently, is
+    /// added to `remarks`, each with its resource.
     fn systems_with(
         &self,
         remarks: &mut Vec<String>,
@@ -104,16 +104,17 @@ pub trait Bmc: Send + Sync {
     /// One system, by its URI.
     fn system(&self, uri: &str) -> impl Future<Output = Result<SystemReading, Error>> + Send;
 
-    /// The parts of one system. What cannot be read is named in the result, and is no error.
+    /// The parts of one system. Those that cannot be read are listed in the result; they are no
+    /// error.
     fn inventory(&self, uri: &str) -> impl Future<Output = Result<Inventory, Error>> + Send;
 
-    /// The manager with this UUID; without one, the first.
+    /// The manager with this UUID, or the first one if there is none given.
     fn manager(
         &self,
         uuid: Option<&str>,
     ) -> impl Future<Output = Result<ManagerReading, Error>> + Send;
 
-    /// The virtual drives of one system that an image can be inserted into.
+    /// The `VirtualMedia` slots of one system that an image can be inserted into.
     fn media(&self, uri: &str) -> impl Future<Output = Result<Vec<MediaSlot>, Error>> + Send;
 
     /// Carries out one step on one system. The caller reads back whether it took effect.
@@ -127,42 +128,43 @@ pub trait Bmc: Send + Sync {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Finds the connection to a BMC, or makes one. Sends nothing by itself.
+/// Finds or makes the connection to a BMC. Sends nothing.
 pub trait Connect: Send + Sync + 'static {
-    /// The connection.
+    /// A connection to one BMC.
     type Bmc: Bmc;
 
-    /// The connection to this BMC with these credentials; changed credentials replace an old one.
+    /// The connection to this BMC with these credentials. Changed credentials replace the previous
+    /// ones.
     fn connect(&self, target: &Target, credentials: &Credentials) -> Self::Bmc;
 
-    /// The certificate that this BMC is held to: the one it showed first, or the one of
-    /// [`set_pin`](Self::set_pin). The caller keeps it over a restart.
+    /// The certificate that this BMC is pinned to: the one that it presented first, or that of
+    /// [`set_pin`](Self::set_pin). The caller has to keep it across restarts.
     fn pin(&self, _target: &Target) -> Option<Pin> {
         None
     }
 
-    /// Holds a BMC to this certificate from the next connection on; with `None`, to the next one
-    /// it shows. Call it before [`connect`](Self::connect).
+    /// Pins a BMC to this certificate from the next connection on, or with `None` to the one that
+    /// it presents next. Call it before [`connect`](Self::connect).
     fn set_pin(&self, _target: &Target, _pin: Option<Pin>) {}
 
-    /// Takes certificates for this host name for good as well: those of an authority of one's own
-    /// are seldom for an address. Call it before [`connect`](Self::connect).
+    /// Accepts certificates for this host name as well, because those of private authorities are
+    /// seldom issued for an address. Call it before [`connect`](Self::connect).
     fn set_host_name(&self, _target: &Target, _name: Option<&str>) {}
 
-    /// Holds credentials back for this long, because another process was refused with them: BMCs
-    /// lock an account that hears wrong passwords again and again. What this process has found out
-    /// by itself counts more.
+    /// Holds back these credentials for this long, because another process was refused with them:
+    /// BMCs lock an account after repeated wrong passwords. What this process has found out itself
+    /// takes precedence.
     fn hold_back(&self, _target: &Target, _credentials: &Credentials, _rest: Duration) {}
 
-    /// Forgets a BMC that is no more: logs out, and drops what is remembered of it.
+    /// Forgets a BMC that no longer exists: logs out, and drops what is remembered of it.
     fn forget(&self, _target: &Target) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 }
 
 impl Error {
-    /// Whether it says nothing about other resources of the same BMC: a caller that has read those
-    /// goes on without this one.
+    /// Whether the error says nothing about other resources of the same BMC, so that a caller that
+    /// has read those continues without this one.
     pub fn is_of_a_part(&self) -> bool {
         call::is_of_a_part(self)
     }
@@ -177,19 +179,19 @@ pub enum Error {
     /// It refused our credentials.
     #[error("BMC refuses our credentials")]
     Unauthorized,
-    /// It was not asked any more: the permit for the write did not hold.
+    /// The request was not sent, because the permit for the write no longer held.
     #[error("BMC was not told: the write was withdrawn")]
     Withdrawn(#[source] Withdrawn),
-    /// All of its sessions are taken, and it takes no request without one. The credentials may be
+    /// All of its sessions are taken, and it accepts no request without one. The credentials may be
     /// right.
     #[error("BMC has no session left, and refuses Basic authentication")]
     SessionsFull(#[source] Box<dyn StdError + Send + Sync>),
-    /// It sends more than one BMC may make a process hold. Asking again soon is no use.
+    /// It sends more than one BMC may make the process hold. Asking again soon is no use.
     #[error("BMC misbehaves when asked to {action}")]
     Misbehaving {
         /// What it was asked to do, as an infinitive with its URI.
         action: String,
-        /// What it exceeds.
+        /// The limit that it exceeded.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },

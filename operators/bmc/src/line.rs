@@ -1,4 +1,4 @@
-//! What is under way with one BMC: its connection, its session, and whether it answers at all.
+//! The state of the exchange with one BMC: connection, session, and whether the BMC answers at all.
 
 use crate::{
     Error, answer,
@@ -20,51 +20,51 @@ use metal_core::redfish::Credentials;
 use std::{mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// At most this many paths that refuse every session are remembered.
+/// At most this many paths are remembered that refuse every session.
 const UNWELCOMING: usize = 32;
-/// Memory that a service root may take.
+/// Most memory that a service root may take.
 const ROOT_BYTES: usize = 512 << 10;
 
-/// The state of one BMC. A connection is taken out while it is used, so that a call which is
-/// dropped half-way leaves none behind that is in the middle of something.
+/// The state of one BMC. A connection is taken out while it is in use, so that a call which is
+/// dropped half-way does not leave a connection behind in the middle of an exchange.
 #[derive(Default)]
 pub(crate) struct Line {
     pub(crate) auth: Auth,
     pub(crate) connection: Option<Connection>,
-    /// Whose the session is.
+    /// The credentials of the session.
     credentials: Option<Credentials>,
-    /// A session that is not used any more; ended with the next login.
+    /// A session that is no longer used; deleted at the next login.
     left_over: Option<Session>,
-    /// Whether a session was ever good for anything.
+    /// Whether any session has ever worked.
     sessions_work: bool,
     pub(crate) refusals: Refusals,
-    /// Paths that answer as if the session was over, whatever session it is.
+    /// Paths that answer as if the session had expired, whichever session it is.
     unwelcoming: Vec<String>,
-    /// When there was no session left, and no other way to log in, and what the BMC said.
+    /// When no session was free and there was no other way to log in, and what the BMC said.
     full: Option<(Instant, String)>,
     pub(crate) root: Option<Arc<Root>>,
     pub(crate) breaker: Breaker,
-    /// Paths that got no answer, since the last answer.
+    /// Paths that got no answer since the last answer.
     pub(crate) stuck: Vec<String>,
 }
 
-/// A BMC is not asked because it did not answer before; says what was said then.
+/// The BMC is not asked, because it did not answer before; with the reason of that time.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BackingOff(String);
 
-/// A BMC refuses credentials that it took before.
+/// The BMC refuses credentials that it accepted before.
 #[derive(Debug, thiserror::Error)]
 #[error("refuses credentials that it took before, and is asked again with them within {0:?}")]
 struct Unexpected(Duration);
 
-/// Nobody said with which credentials to log in.
+/// No credentials were given.
 #[derive(Debug, thiserror::Error)]
 #[error("no credentials are known for this BMC")]
 struct NoCredentials;
 
 impl Line {
-    /// Sends one request, logged in. A session that is over is replaced once.
+    /// Sends one request, logged in. An expired session is replaced once.
     pub(crate) async fn exchange(
         &mut self,
         at: &Endpoint,
@@ -93,8 +93,8 @@ impl Line {
         }
     }
 
-    /// Whether a refusal is about the resource, and none of how we log in. If it is not, that was
-    /// changed, or the error says why it cannot be.
+    /// Whether a refusal is about the resource, rather than about how we log in. In the latter case
+    /// the way of logging in has been changed, or the error says why it cannot be.
     async fn is_of_resource(
         &mut self,
         at: &Endpoint,
@@ -111,7 +111,7 @@ impl Line {
                 self.left_over = Some(session);
                 Ok(false)
             }
-            // Sessions work, this one is new, and so it is about the resource.
+            // The session is new and sessions work, so the refusal is about the resource.
             auth @ Auth::Session { .. } if self.sessions_work || !is_unauthorized => {
                 self.auth = auth;
                 if is_renewed {
@@ -138,7 +138,7 @@ impl Line {
         }
     }
 
-    /// Whether this resource is known to answer as if the session was over.
+    /// Whether this resource is known to answer as if the session had expired.
     fn is_unwelcoming(&self, request: &Request) -> bool {
         self.unwelcoming.contains(&request.path)
     }
@@ -160,7 +160,7 @@ impl Line {
         self.root(at, &credentials, budget).await
     }
 
-    /// The way of logging in has worked.
+    /// Records that the way of logging in has worked.
     fn accepted(&mut self, credentials: &Credentials, status: StatusCode) {
         if status.is_success() {
             let by_session = matches!(self.auth, Auth::Session { .. });
@@ -173,7 +173,7 @@ impl Line {
         }
     }
 
-    /// Whether credentials that have worked, and were refused by one resource, still do.
+    /// Whether credentials that worked before, and were refused by one resource, are still valid.
     async fn is_welcome(
         &mut self,
         at: &Endpoint,
@@ -192,7 +192,7 @@ impl Line {
         Ok(reply.status != StatusCode::UNAUTHORIZED)
     }
 
-    /// Ends the session, if the BMC is there to hear it.
+    /// Deletes the session, if the BMC is up.
     pub(crate) async fn log_out(&mut self, at: &Endpoint) {
         let auth = mem::take(&mut self.auth);
         if let (Auth::Session { session, .. }, None) = (auth, self.breaker.rests(Instant::now())) {
@@ -201,7 +201,7 @@ impl Line {
         }
     }
 
-    /// Adopts the current credentials, and refuses what need not be tried.
+    /// Adopts the current credentials. Fails if there is no need to try them.
     fn admit(&mut self, at: &Endpoint, budget: &Budget<'_>) -> Result<Credentials, Error> {
         let current = at.credentials().clone();
         let credentials = current.ok_or_else(|| Error::Unreachable(NoCredentials.into()))?;
@@ -262,7 +262,7 @@ impl Line {
             .await?;
         let wants_login = |reply: &Reply| matches!(reply.status.as_u16(), 401 | 403);
         if wants_login(&reply) {
-            // Against the standard; whoever wants a password even here knows no session yet.
+            // Against the standard. A BMC that requires a password even here has no sessions yet.
             self.auth = Auth::basic(BasicAuthReason::NoSessions);
             let signature = self.auth.header(login);
             reply = self
@@ -283,7 +283,7 @@ impl Line {
         Ok(Arc::clone(self.root.insert(root)))
     }
 
-    /// Gets a session, unless there is one or there are none.
+    /// Creates a session, unless there is one or the BMC offers none.
     async fn log_in(
         &mut self,
         at: &Endpoint,
@@ -306,7 +306,7 @@ impl Line {
             .await?;
         match login::outcome(&reply, &at.secret(&login.password), &at.target) {
             Outcome::Session(session) => self.auth = Auth::Session { session, is_new: true },
-            // They had a session before: another wrong password would tell nothing new.
+            // They had a session before, so trying the password again would show nothing new.
             Outcome::Sessionless(BasicAuthReason::Refused)
                 if self.refusals.have_had_session(login) =>
             {

@@ -1,4 +1,4 @@
-//! Sessions (DSP0266, section 13.3.4), and Basic authentication where there are none.
+//! Sessions (DSP0266, section 13.3.4), and Basic authentication as the fallback.
 
 use crate::{Target, field, json, message::Refused, quirks, redact::Secret, uri, wire::Reply};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -10,27 +10,27 @@ use tokio::time::Instant;
 
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// Memory that the answer to a login may take.
+/// Most memory that the response to a login may take.
 const BODY: usize = 64 << 10;
 
 /// A session on a BMC.
 pub(crate) struct Session {
     pub(crate) token: HeaderValue,
-    /// What is deleted to log out. Some BMCs do not tell.
+    /// The resource to delete on logout. Some BMCs do not return it.
     pub(crate) uri: Option<String>,
 }
 
 /// How requests are authenticated.
 #[derive(Default)]
 pub(crate) enum Auth {
-    /// Not yet.
+    /// Not decided yet.
     #[default]
     Unknown,
     /// By a session, which has worked or not yet been used.
     Session { session: Session, is_new: bool },
     /// By user name and password in every request.
     Basic {
-        /// Why not by a session.
+        /// Why without a session.
         why: BasicAuthReason,
         /// Whether it has worked.
         works: bool,
@@ -42,18 +42,18 @@ pub(crate) enum Auth {
 /// Why requests are authenticated without a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BasicAuthReason {
-    /// There are none.
+    /// The BMC offers none.
     NoSessions,
-    /// All are taken; what the BMC said.
+    /// All are taken; with what the BMC said.
     SessionsFull(String),
-    /// None was given for these credentials. Some firmware gives them only to accounts with a
-    /// right of their own.
+    /// None was granted for these credentials. Some firmware requires a privilege of its own for
+    /// sessions.
     Refused,
-    /// The service for them is out of order, or refuses in words that are not known.
+    /// The session service is out of order, or refuses in a way that is not understood.
     Failed,
 }
 
-/// No session is left, and Basic authentication is off.
+/// No session is free, and Basic authentication is disabled.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: end sessions on the BMC, or reset it")]
 pub(crate) struct Full(pub(crate) String);
@@ -63,7 +63,7 @@ impl Auth {
         Self::Basic { why, works: false, since: Instant::now() }
     }
 
-    /// Some time after all sessions were taken, or could not be had, that may have changed.
+    /// Forgets, after this time, that all sessions were taken or that none could be had.
     pub(crate) fn expire(&mut self, now: Instant, after: Duration) {
         if let Self::Basic {
             why: BasicAuthReason::SessionsFull(_) | BasicAuthReason::Failed,
@@ -76,7 +76,7 @@ impl Auth {
         }
     }
 
-    /// The header of a request.
+    /// The header that authenticates a request.
     pub(crate) fn header(&self, credentials: &Credentials) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unknown => None,
@@ -92,25 +92,25 @@ impl Auth {
     }
 }
 
-/// What asks for a session.
+/// The body of the request that creates a session.
 pub(crate) fn request(credentials: &Credentials) -> Value {
     serde_json::json!({"UserName": credentials.username, "Password": credentials.password})
 }
 
-/// What came of it.
+/// The outcome of a login.
 pub(crate) enum Outcome {
     /// A session.
     Session(Session),
-    /// The BMC offers no sessions: try without.
+    /// The BMC offers no sessions: try without one.
     Sessionless(BasicAuthReason),
     /// The credentials are wrong.
     Refused,
-    /// It is elsewhere, and nobody has judged the credentials.
+    /// Some other failure, which says nothing about the credentials.
     Failed(Refused),
 }
 
-/// Reads the answer to a login. Whatever it is, the password may have been taken for a wrong one:
-/// what is not known is settled by Basic authentication, once.
+/// Interprets the response to a login. In every case the password may have been counted as wrong,
+/// so an answer that is not understood is settled by Basic authentication, once.
 pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outcome {
     if reply.status.is_success() {
         let none = Outcome::Sessionless(BasicAuthReason::NoSessions);
@@ -141,7 +141,7 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
 }
 
 fn session(reply: &Reply) -> Option<Session> {
-    // A copy: the header is a piece of the buffer that the whole response was read into.
+    // Copied, because the header is a slice of the buffer that holds the whole response.
     let mut token = HeaderValue::from_bytes(reply.headers.get(TOKEN)?.as_bytes()).ok()?;
     if token.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Reading the manager: the BMC itself.
+//! Reads the manager: the BMC itself.
 
 use crate::{
     Error,
@@ -9,7 +9,7 @@ use metal_core::redfish::ManagerReading;
 use nv_redfish_quirks::BmcQuirks;
 use serde_json::Value;
 
-/// There is no such manager.
+/// The BMC has no such manager.
 #[derive(Debug, thiserror::Error)]
 enum Missing {
     #[error("the service root names no managers")]
@@ -20,8 +20,8 @@ enum Missing {
     Uuid(String),
 }
 
-/// The manager with this UUID; without one, the first that is a BMC and no enclosure manager or
-/// the like.
+/// The manager with this UUID; without one, the first that is a BMC rather than, say, an enclosure
+/// manager.
 pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<ManagerReading, Error> {
     let root = call.root().await?;
     if let Some(manager) = of_system(call, &root.platform, uuid).await? {
@@ -55,7 +55,7 @@ pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<Manag
     other.ok_or_else(|| last.unwrap_or_else(|| failed(find(), missing)))
 }
 
-/// The manager that a system names, if it is the wanted one: that spares the collection.
+/// The manager that a system links to, if it is the wanted one, which saves reading the collection.
 async fn of_system(
     call: &Call<'_>,
     platform: &BmcQuirks,

@@ -1,4 +1,5 @@
-//! Virtual media: drives that a BMC emulates for its host (DSP0268, `VirtualMedia`).
+//! Virtual media: media that a BMC presents to its host in emulated slots (DSP0268,
+//! `VirtualMedia`).
 
 use crate::{
     Error,
@@ -17,17 +18,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
-/// No real URL is longer.
+/// Longer than any real URL.
 const LONGEST: usize = 2048;
 
-/// A BMC said something about an image that must not be repeated.
+/// The BMC said something about an image that must not be repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("what it said has the URL of the image in it, and is not repeated here")]
 struct Redacted;
 
-/// The drives of a system that an image can be inserted into. Newer BMCs have them at the system,
-/// others at its managers. A collection or a drive that cannot be read costs no other; the reason is
-/// told where none is left.
+/// The slots of a system that an image can be inserted into. Newer BMCs have them under the system,
+/// others under its managers. A collection or slot that cannot be read does not affect the others;
+/// if no slot is left, the reason is returned.
 pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, Error> {
     let system = call.get(uri).await?.body;
     let mut search = Search { call, root: call.root().await?, missing: vec![], last: None };
@@ -46,17 +47,17 @@ pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, 
     }
 }
 
-/// A search for drives.
+/// A search for slots.
 struct Search<'a> {
     call: &'a Call<'a>,
     root: Arc<Root>,
-    /// What could not be read, and why the last of it.
+    /// What could not be read, and the last reason.
     missing: Vec<String>,
     last: Option<Error>,
 }
 
 impl Search<'_> {
-    /// What was read, if an error does not end the search.
+    /// What was read; `None` after an error that does not end the search.
     fn found<T>(&mut self, read: Result<T, Error>) -> Result<Option<T>, Error> {
         match read {
             Ok(found) => Ok(Some(found)),
@@ -69,7 +70,7 @@ impl Search<'_> {
         }
     }
 
-    /// The collections of drives of the managers of a system; of all, if it names none.
+    /// The collections of slots of a system's managers, or of all managers if it links to none.
     async fn of_managers(&mut self, system: &Value) -> Result<Vec<String>, Error> {
         let mut managers = Member::list(&system["Links"]["ManagedBy"]);
         if let (true, Some(all)) = (managers.is_empty(), self.root.managers.clone()) {
@@ -99,7 +100,7 @@ impl Search<'_> {
     }
 }
 
-/// What a `VirtualMedia` says, if it can be told to insert something.
+/// The slot that a `VirtualMedia` describes, if something can be inserted into it.
 pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
     let (is_cd, is_usb) = kinds(&uri, body);
     let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
@@ -113,13 +114,14 @@ fn image(body: &Value) -> Option<&str> {
     body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST)
 }
 
-/// Whether there is something in a drive.
+/// Whether something is inserted in a slot.
 fn is_inserted(body: &Value) -> bool {
     body["Inserted"].as_bool().unwrap_or(image(body).is_some())
 }
 
-/// Whether a drive takes CDs, and USB sticks: by its `MediaTypes`, in the words of the standard or
-/// of older boards, else by what it is called. One that says nothing takes CDs: all of them do.
+/// Whether a slot takes CDs, and whether USB sticks: by its `MediaTypes`, in the words of the
+/// standard or of older boards, else by its name. A slot that says nothing takes CDs, as all of
+/// them do.
 fn kinds(uri: &str, body: &Value) -> (bool, bool) {
     let mut words = field::texts(&body["MediaTypes"]);
     words.extend(field::text(&body["MediaTypes"]));
@@ -138,7 +140,7 @@ fn kinds(uri: &str, body: &Value) -> (bool, bool) {
     (is_cd || !(is_usb || is_other), is_usb)
 }
 
-/// Inserts an image; what is in the drive is taken out first, because BMCs refuse to replace it.
+/// Inserts an image. What is in the slot is ejected first, because BMCs refuse to replace it.
 pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Result<(), Error> {
     let mut resource = call.get(uri).await?;
     if is_inserted(&resource.body) {
@@ -201,8 +203,8 @@ async fn put_in(
     write.send(call).await
 }
 
-/// The parameters that an action asks for: those that its `ActionInfo` requires, and those of how
-/// the image gets there, where it lists the value that fits.
+/// The parameters that the BMC asks for: those that its `ActionInfo` requires, and those that say
+/// how the image is transferred, if it lists the value that fits.
 async fn asked_for(
     call: &Call<'_>,
     action: &Value,
@@ -242,7 +244,7 @@ async fn asked_for(
     Ok(asked)
 }
 
-/// Takes out what is in a drive.
+/// Ejects what is in a slot.
 pub(crate) async fn eject(call: &Call<'_>, uri: &str) -> Result<(), Error> {
     let resource = call.get(uri).await?;
     take_out(call, uri, resource).await
@@ -262,7 +264,7 @@ async fn take_out(call: &Call<'_>, uri: &str, resource: Resource) -> Result<(), 
     Write { kind: Kind::Eject, parameters, sets, ..write }.send(call).await
 }
 
-/// A change of the properties of a drive.
+/// A change of the properties of a slot.
 fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
     Write {
         kind: Kind::Insert,
@@ -281,14 +283,14 @@ fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
     }
 }
 
-/// An action with its target. BMCs whose drives have none take changes of the properties.
+/// An action and its target. On BMCs whose slots have no actions, properties are changed instead.
 fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)> {
     let action = &resource.body["Actions"][name];
     let target = uri::path_of(action["target"].as_str()?)?;
     Some((action, target))
 }
 
-/// An error without the URL of the image, which BMCs like to repeat.
+/// The error without the URL of the image, which BMCs like to repeat.
 fn discreet(error: Error, image: &ImageUrl) -> Error {
     let says = Chain(&error).to_string();
     match error {

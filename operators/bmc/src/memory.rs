@@ -1,4 +1,5 @@
-//! What is remembered of one BMC: how it takes writes, and what it does not change.
+//! What is remembered of one BMC: the forms of writes that it accepts, and properties that do not
+//! change.
 
 use crate::forms::{self, Form, Kind, Place};
 use metal_core::redfish::{BootEnabled, BootMode, BootReading, BootSource, ResetType};
@@ -10,48 +11,48 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// At most this many resources are remembered; with one more, all are forgotten.
+/// At most this many resources are remembered. Beyond that, all are forgotten.
 const RESOURCES: usize = 128;
-/// For how long a resource is not asked for what it did not show.
+/// For how long a resource is not read again for something that it did not have.
 const HIDDEN: Duration = Duration::from_mins(10);
-/// For how long what was read of an action counts as just read.
+/// For how long the description of an action counts as fresh.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// What is remembered of one BMC. All of it may be lost, and is when the BMC goes away: what comes
-/// back may be another firmware.
+/// What is remembered of one BMC. All of it may be lost. It is dropped when the BMC goes away,
+/// because its firmware may have changed when it is back.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
     forms: HashMap<Kind, Form>,
-    /// In which forms an override of the boot was taken since the last reset, by system, without
-    /// that it was seen there.
+    /// By system, the forms in which a boot override was accepted since the last reset but did not
+    /// become visible.
     unseen: HashMap<String, Unseen>,
-    /// What an `ActionInfo` allows, by its path.
+    /// The allowable values in an `ActionInfo`, by its path.
     allowed: HashMap<String, Vec<String>>,
-    /// Settings resources without settings of the boot, and until when one that could not be read
-    /// counts as such.
+    /// Settings resources that have no boot settings, and those that could not be read, with the
+    /// time until when they count as having none.
     without_boot: HashMap<String, Option<Instant>>,
-    /// Resources that gave no answer when they were asked last.
+    /// Resources that gave no answer the last time.
     silent: HashSet<String>,
-    /// Reset types refused by a BMC that does not list those it allows.
+    /// Reset types refused by a BMC that does not list allowable ones.
     denied: Vec<ResetType>,
-    /// Systems as they were read last.
+    /// Systems as last read.
     systems: HashMap<String, System>,
-    /// The one manager that the system read last names.
+    /// The only manager that the last read system links to.
     manager: Option<String>,
 }
 
-/// An override of the boot that is not seen yet.
+/// A boot override that is not visible yet.
 #[derive(Default)]
 struct Unseen {
     forms: Vec<Form>,
-    /// What is to be seen.
+    /// The values to be seen.
     wanted: Option<(BootSource, Option<BootMode>)>,
 }
 
-/// What was read of a system and seldom changes.
+/// Properties of a system that seldom change.
 #[derive(Clone)]
 struct System {
     at: Instant,
@@ -60,7 +61,7 @@ struct System {
 }
 
 impl Memory {
-    /// In which form a write of this kind was taken.
+    /// The form in which a write of this kind was accepted.
     pub(crate) fn form(&self, kind: Kind) -> Option<Form> {
         self.lock().forms.get(&kind).cloned()
     }
@@ -69,12 +70,12 @@ impl Memory {
         self.lock().forms.insert(kind, form);
     }
 
-    /// Forms that were taken without effect.
+    /// Forms that were accepted and had no effect.
     pub(crate) fn unseen(&self, uri: &str) -> Vec<Form> {
         self.lock().unseen.get(uri).map(|unseen| unseen.forms.clone()).unwrap_or_default()
     }
 
-    /// This form was taken. Its effect is to be seen.
+    /// A write was accepted in this form. Its effect has yet to be seen.
     pub(crate) fn waits_for(&self, uri: &str, form: Form, wanted: (BootSource, Option<BootMode>)) {
         let mut inner = self.lock();
         bound(&mut inner.unseen);
@@ -85,7 +86,7 @@ impl Memory {
         }
     }
 
-    /// The boot of a system was read: whether it is as it was to be.
+    /// The boot settings of a system were read: compares them with what was written.
     pub(crate) fn saw_boot(&self, uri: &str, boot: &BootReading) {
         let mut inner = self.lock();
         let wanted = inner.unseen.get(uri).and_then(|unseen| unseen.wanted);
@@ -94,12 +95,12 @@ impl Memory {
         }
     }
 
-    /// The effect was seen, or nobody waits for it any more.
+    /// The effect was seen, or nobody waits for it any longer.
     pub(crate) fn saw_effect(&self, uri: &str) {
         self.lock().unseen.remove(uri);
     }
 
-    /// Where overrides of the boot were taken.
+    /// Where boot overrides were accepted.
     pub(crate) fn place_of_boot(&self) -> Option<Place> {
         self.form(Kind::BootOverride).map(|form| form.place)
     }
@@ -125,7 +126,7 @@ impl Memory {
         }
     }
 
-    /// Whether a settings resource may have settings of the boot.
+    /// Whether a settings resource may have boot settings.
     pub(crate) fn may_have_boot(&self, settings: &str) -> bool {
         let inner = self.lock();
         let until = inner.without_boot.get(settings);
@@ -146,12 +147,12 @@ impl Memory {
         inner.without_boot.insert(settings.to_owned(), Some(Instant::now() + HIDDEN));
     }
 
-    /// Whether a resource gave no answer when it was asked last.
+    /// Whether a resource gave no answer the last time.
     pub(crate) fn is_silent(&self, uri: &str) -> bool {
         self.lock().silent.contains(uri)
     }
 
-    /// A resource gave an answer, or none.
+    /// Records whether a resource gave an answer.
     pub(crate) fn answered(&self, uri: &str, answered: bool) {
         let mut inner = self.lock();
         if answered {
@@ -192,7 +193,7 @@ impl Memory {
         Some(system.reset.clone())
     }
 
-    /// The manager of the system read last, if that names one and no more.
+    /// The manager of the last read system, if that links to exactly one.
     pub(crate) fn manager(&self) -> Option<String> {
         self.lock().manager.clone()
     }
@@ -211,8 +212,8 @@ impl Memory {
     }
 }
 
-/// Whether an override is there as it was to be. Some firmware shows one way to boot from the
-/// network as the other (sushy-emulator 2.2), or no mode.
+/// Whether an override is visible as it was written. Some firmware shows one way of network boot as
+/// the other (sushy-emulator 2.2), or no mode.
 fn is_seen(boot: &BootReading, (source, mode): (BootSource, Option<BootMode>)) -> bool {
     let of_network = |source| matches!(source, BootSource::Pxe | BootSource::UefiHttp);
     let is_source = |shown| shown == source || (of_network(shown) && of_network(source));

@@ -1,4 +1,4 @@
-//! What a BMC says when it refuses (DSP0266, section 8.6: error responses).
+//! What a BMC says when it refuses a request (DSP0266, section 8.6: error responses).
 
 use crate::{
     Error, Target, json,
@@ -11,12 +11,12 @@ use metal_core::redfish::Scheme;
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
 
-/// What is repeated of an answer.
+/// Longest text of a response that is repeated.
 const LONGEST: usize = 300;
 
-/// Memory that an explanation may take.
+/// Most memory that an error response may take.
 const READ: usize = 512 << 10;
-/// What is read of an explanation that is no JSON.
+/// How many bytes are read of an error response that is not JSON.
 const READ_TEXT: usize = 4 << 10;
 
 /// A BMC answered with an error.
@@ -28,10 +28,10 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Reads the answer. The secret does not get into the text, even if the BMC echoes it.
+    /// Interprets the response. The secret is kept out of the text, even if the BMC echoes it.
     pub(crate) fn new(status: StatusCode, body: &[u8], secret: &Secret) -> Self {
         let text = said(body).map(|text| secret.removed_from(text));
-        // Keys of the Base registry.
+        // Message keys of the Base registry.
         let keys = [
             "ActionParameterValueNotInList",
             "ActionParameterValueFormatError",
@@ -49,7 +49,7 @@ impl Refused {
         Self { status, text: text.map(|text| bounded(&text)), is_about_a_value }
     }
 
-    /// Reads an answer, with what to do about it where the BMC does not say.
+    /// Interprets a response, and adds what to do about it if the BMC does not say.
     pub(crate) fn read(reply: &Reply, target: &Target, secret: &Secret) -> Self {
         let refused = Self::new(reply.status, &reply.body, secret);
         if target.scheme == Scheme::Http && is_sent_to_https(reply) {
@@ -59,12 +59,12 @@ impl Refused {
         refused
     }
 
-    /// Whether it is about a value that the BMC does not know.
+    /// Whether the error is about a value that the BMC does not know.
     pub(crate) fn is_about_a_value(&self) -> bool {
         self.is_about_a_value
     }
 
-    /// Whether the resource, or the method on it, is simply not there.
+    /// Whether the resource, or the method on it, does not exist.
     pub(crate) fn is_absent(&self) -> bool {
         let absent = [
             StatusCode::NOT_FOUND,
@@ -93,7 +93,7 @@ fn is_sent_to_https(reply: &Reply) -> bool {
     reply.status.is_redirection() && location.is_some_and(is_https)
 }
 
-/// The messages in a body that has some.
+/// The messages in a body, if it has any.
 pub(crate) fn messages(body: &Value) -> Option<String> {
     let error = match &body["error"] {
         Value::Null => body,
@@ -115,8 +115,8 @@ pub(crate) fn messages(body: &Value) -> Option<String> {
     }
 }
 
-/// What the messages in a body are about: the names in their arguments, in the properties that they
-/// relate to, and in their texts.
+/// What the messages in a body are about: the names in their arguments, in their related
+/// properties, and in their texts.
 pub(crate) fn named(body: &Value) -> Vec<String> {
     const MOST: usize = 128;
     let entries = match &body["error"]["@Message.ExtendedInfo"] {
@@ -135,7 +135,7 @@ pub(crate) fn named(body: &Value) -> Vec<String> {
     words.take(MOST).map(str::to_owned).collect()
 }
 
-/// The first texts of this name, of which there are seldom more than one.
+/// The first few values of this name; there is seldom more than one.
 fn texts<'a>(entries: &'a [Value], name: &str) -> Vec<&'a str> {
     entries.iter().filter_map(|entry| entry[name].as_str()).take(3).collect()
 }
@@ -148,7 +148,7 @@ fn said(body: &[u8]) -> Option<String> {
     (!text.is_empty() && !text.starts_with('<')).then_some(text)
 }
 
-/// On one line.
+/// The text on one line.
 fn clean(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
@@ -156,7 +156,7 @@ fn clean(text: &str) -> String {
         .join(" ")
 }
 
-/// Not longer than anybody wants to read.
+/// The text, cut to a readable length.
 pub(crate) fn bounded(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(long.chars().count(), "HTTP 400: ".len() + LONGEST + "...".len());
         let echo = text(r#"{"error": {"message": "The value hunter2 is wrong"}}"#);
         assert_eq!(echo, "HTTP 400: The value *** is wrong");
-        // base64 of root:hunter2, which is what is sent without a session.
+        // base64 of root:hunter2, which is sent when there is no session.
         let echo = text("no access with Basic cm9vdDpodW50ZXIy");
         assert_eq!(echo, "HTTP 400: no access with Basic ***");
     }

@@ -1,8 +1,8 @@
-//! Where a BMC is that is known by its name.
+//! Resolves and dials BMCs that are known by host name.
 //!
-//! Whoever answers for a name decides where we connect to, and nothing else: who is there shows the
-//! certificate, for that name or the one that was pinned. What is on this host or on its link trusts
-//! whoever connects, so no name leads there.
+//! Whoever answers for a name decides where we connect to, and nothing else: the peer has to
+//! present a certificate for that name, or the pinned one. Services on this host or its link may
+//! trust any local client, so no name may lead there.
 
 use crate::wire::WireError;
 use metal_base::Nearness;
@@ -20,22 +20,22 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// So many addresses of a name are tried.
+/// How many addresses of a name are tried.
 const TRIED: usize = 4;
-/// So many names are looked up at a time: each takes a thread for as long as the resolver is silent.
+/// How many names are looked up at a time. Each takes a thread until the resolver answers.
 pub(crate) const LOOKUPS: usize = 32;
 
 /// How names of BMCs are resolved.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
-    /// The addresses of a name; may block.
+    /// Looks up the addresses of a name; may block.
     pub lookup: fn(&str) -> io::Result<Vec<IpAddr>>,
-    /// Whether no name may lead to such an address.
+    /// Whether names must not lead to an address.
     pub forbids: fn(IpAddr) -> bool,
 }
 
 impl Default for Names {
-    /// By the resolver of the system, and neither to this host nor to its link.
+    /// Uses the resolver of the system, and forbids this host and its link.
     fn default() -> Self {
         let lookup = |name: &str| {
             let found = (name, 0).to_socket_addrs()?;
@@ -45,7 +45,7 @@ impl Default for Names {
     }
 }
 
-/// Whether an address is of this host, of its link, or of no one host.
+/// Whether an address belongs to this host or its link, or not to a single host.
 fn is_too_near(address: IpAddr) -> bool {
     match Nearness::of(address) {
         Nearness::Public | Nearness::Private => false,
@@ -54,7 +54,7 @@ fn is_too_near(address: IpAddr) -> bool {
 }
 
 impl Names {
-    /// Connects to a BMC, within this time.
+    /// Connects to a BMC within this time.
     pub(crate) async fn dial(
         self,
         (host, port): (&Host, u16),
@@ -69,7 +69,7 @@ impl Names {
         let mut why = WireError::ConnectTimeout("TCP", within);
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
-            // One that is silent leaves time for the others.
+            // An address that does not answer leaves time for the others.
             let share = until.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             let dial = TcpStream::connect(SocketAddr::new(address, port));
@@ -82,7 +82,7 @@ impl Names {
         Err(why)
     }
 
-    /// The first addresses that a name may lead to.
+    /// The first few addresses that a name may lead to.
     async fn addresses(
         self,
         name: &HostName,
@@ -93,7 +93,8 @@ impl Names {
         let place = timeout_at(until, Arc::clone(lookups).acquire_owned()).await.map_err(late)?;
         let (lookup, text) = (self.lookup, name.as_str().to_owned());
         let asking = spawn_blocking(move || {
-            // Whoever asked may have gone, and the thread is still taken.
+            // Held until the lookup ends, even if the caller has given up: the thread is taken
+            // until then.
             let _place = place;
             lookup(&text)
         });

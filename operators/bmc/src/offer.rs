@@ -1,7 +1,7 @@
-//! What a BMC offers that we cannot speak TLS with: asked in the words of old times, so that
-//! whoever has to do something about it knows what.
+//! Finds out what a BMC offers that we cannot speak TLS with, by a hello that offers obsolete
+//! versions and ciphers, so that the error says what has to be changed.
 //!
-//! Nothing is encrypted with what is agreed on here, and nothing is sent but the question.
+//! Nothing is encrypted by what is negotiated here, and nothing but the hello is sent.
 
 use crate::Limits;
 use std::{fmt, fmt::Write as _, io, net::SocketAddr};
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-/// More is not read: hello and certificates fit.
+/// How many bytes are read: enough for hello and certificates.
 const LONGEST: u64 = 32 << 10;
 const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
@@ -50,7 +50,7 @@ const SUITES: &[(u16, &str)] = &[
     (0x0005, "RSA_WITH_RC4_128_SHA"),
     (0x0004, "RSA_WITH_RC4_128_MD5"),
 ];
-/// How many of them we support.
+/// How many of these we support, from the start of the list.
 const SPOKEN: usize = 6;
 
 /// What a BMC offers.
@@ -58,7 +58,7 @@ const SPOKEN: usize = 6;
 pub(crate) struct Offer {
     version: Option<(u8, u8)>,
     suite: Option<u16>,
-    /// Bits of its RSA key.
+    /// Size of its RSA key in bits.
     key: Option<usize>,
     alert: Option<u8>,
 }
@@ -84,7 +84,7 @@ impl Offer {
         (offer != Self::default()).then_some(offer)
     }
 
-    /// Reads the records of an answer, as far as they are there.
+    /// Reads the records of an answer, as far as it goes.
     fn read(mut answer: &[u8]) -> Self {
         let (mut offer, mut messages) = (Self::default(), vec![]);
         while let Some((head, rest)) = answer.split_at_checked(5) {
@@ -152,14 +152,14 @@ impl fmt::Display for Offer {
     }
 }
 
-/// A number of any length.
+/// A big-endian number of any length.
 fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 
-/// Bits of the RSA key of the first certificate in this message.
+/// Size in bits of the RSA key in the first certificate of this message.
 fn key(message: &[u8]) -> Option<usize> {
-    /// `rsaEncryption` with its parameters, which a bit string with the key follows.
+    /// `rsaEncryption` with its parameters; a bit string with the key follows.
     const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
     let certificate = message.get(6..)?.get(..number(message.get(3..6)?))?;
     let at = certificate.windows(RSA.len()).position(|part| part == RSA)?;
@@ -182,7 +182,7 @@ fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     rest.get(..length)
 }
 
-/// A `ClientHello` of TLS 1.2 (RFC 5246, section 7.4.1.2) that offers everything.
+/// A `ClientHello` of TLS 1.2 (RFC 5246, section 7.4.1.2) that offers every suite in the list.
 fn hello() -> Vec<u8> {
     let list = |items: &[u16]| -> Vec<u8> {
         let bytes: Vec<u8> = items.iter().flat_map(|item| item.to_be_bytes()).collect();
@@ -198,7 +198,7 @@ fn hello() -> Vec<u8> {
     .concat();
     let body = [
         &[3, 3][..],
-        // Nothing depends on it.
+        // The random value: nothing depends on it.
         &[0x42; 32],
         &[0],
         &list(&suites),
@@ -210,7 +210,7 @@ fn hello() -> Vec<u8> {
     [&[HANDSHAKE, 3, 1][..], &sized(2, &message)].concat()
 }
 
-/// Bytes after their number, which has so many bytes.
+/// Bytes with their length in front, as a number of `width` bytes.
 fn sized(width: usize, bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().to_be_bytes();
     [&length[length.len() - width..], bytes].concat()
@@ -220,7 +220,7 @@ fn sized(width: usize, bytes: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// What a server of old times answers.
+    /// The answer of an obsolete server.
     fn answer(version: u8, suite: u16, bits: usize) -> Vec<u8> {
         let hello = [&[3, version][..], &[7; 32], &[0], &suite.to_be_bytes(), &[0]].concat();
         let der = |tag: u8, body: &[u8]| [&[tag, 0x82][..], &sized(2, body)].concat();

@@ -1,7 +1,7 @@
-//! The public key of a certificate, whatever else is in it.
+//! Extracts the public key of a certificate, ignoring everything else in it.
 //!
-//! A certificate that is held to need not say anything that is true: that the peer has its key is
-//! all that counts. BMCs come with certificates that a strict parser refuses: X.509 version 1, serial
+//! For a pinned certificate, all that counts is that the peer has its key; nothing that it says
+//! need be true. BMCs come with certificates that a strict parser refuses: X.509 version 1, serial
 //! numbers that are too long, unknown critical extensions.
 
 use rustls::{
@@ -13,10 +13,10 @@ use rustls::{
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-/// The number of the version, which version 1 leaves out.
+/// Tag of the version number, which version 1 omits.
 const VERSION: u8 = 0xa0;
 
-/// Whether a handshake is signed with the key of a certificate.
+/// Verifies that a handshake is signed with the key of a certificate.
 pub(crate) fn verify(
     message: &[u8],
     certificate: &CertificateDer<'_>,
@@ -29,7 +29,8 @@ pub(crate) fn verify(
     let of_scheme = algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
     let candidates = match of_scheme {
         Some((_, all)) if version == Version::Tls12 => all,
-        // A scheme of TLS 1.3 names the curve (RFC 8446, section 4.2.3): the first of them.
+        // In TLS 1.3 the scheme fixes the curve (RFC 8446, section 4.2.3), which is that of the
+        // first algorithm.
         Some((scheme, all)) if is_of_tls13(*scheme) => &all[..all.len().min(1)],
         Some(_) | None => &[],
     };
@@ -41,7 +42,7 @@ pub(crate) fn verify(
     }
 }
 
-/// Which TLS a handshake is of.
+/// The TLS version of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Tls12,
@@ -62,7 +63,7 @@ fn is_of_tls13(scheme: SignatureScheme) -> bool {
     )
 }
 
-/// Algorithm and key of a certificate (RFC 5280, section 4.1).
+/// Algorithm and public key of a certificate (RFC 5280, section 4.1).
 fn key(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(certificate, SEQUENCE)?;
@@ -80,7 +81,7 @@ fn key(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     (*unused == 0).then_some((algorithm, key))
 }
 
-/// The content of the first DER value, which has this tag, and what follows it.
+/// The content of the first DER value, which must have this tag, and what follows the value.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.strip_prefix(&[tag])?.split_first()?;
     let (length, rest) = match usize::from(first & 0x7f) {

@@ -1,46 +1,45 @@
-//! What single devices do differently. Whoever needs one calls a function of this module, and
-//! knows no vendor.
+//! What particular devices do differently. Callers of these functions need not know any vendor.
 //!
-//! Which platform has which of the common faults is looked up in the table of nv-redfish, which
-//! NVIDIA maintains. The rest of that library is not used: its structs are made from the schema,
-//! and are as strict. Of the 38 fields of a plain `ComputerSystem`, 7 lose the whole system if they
-//! are missing and up to 33 if they have the wrong type (0.22.0).
+//! Which platform has which of the common faults comes from the table of nv-redfish, which NVIDIA
+//! maintains. The rest of that library is not used: its structs are generated from the schema, and
+//! as strict as that. Of the 38 fields of a plain `ComputerSystem`, 7 lose the whole system if they
+//! are missing, and up to 33 if they have the wrong type (0.22.0).
 
 use metal_core::redfish::{BootMode, SystemReading};
 use nv_redfish_quirks::{BmcQuirks, RootEvidence};
 use serde_json::Value;
 
-/// The faults of the platform that sends this service root.
+/// The faults of the platform with this service root.
 pub(crate) fn of_platform(root: &Value) -> BmcQuirks {
     BmcQuirks::classify(&RootEvidence::from_root(root))
 }
 
 /// NVIDIA DGX H100 ("Viking"), AMI firmware with Redfish 1.11.0: the service root omits links until
-/// the BMC has been reset. Lite-On power shelves: it never has this one. The standard fixes the
-/// place of a collection of systems (DSP0266, section 8.2), so it is the same for all.
+/// the BMC has been reset. Lite-On power shelves always omit this one. The standard fixes the path
+/// of the collection of systems (DSP0266, section 8.2), so it is the same for all.
 pub(crate) const SYSTEMS: &str = "/redfish/v1/Systems";
 
-/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection names members that are no
+/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection has members that are not
 /// systems.
 pub(crate) fn is_system(platform: &BmcQuirks, uri: &str) -> bool {
     platform.filter_computer_system_odata_ids().is_none_or(|is_system| is_system(uri))
 }
 
-/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection names members that are no
+/// NVIDIA DGX H100, AMI firmware with Redfish 1.11.0: the collection has members that are not
 /// managers.
 pub(crate) fn is_manager(platform: &BmcQuirks, uri: &str) -> bool {
     platform.filter_manager_odata_ids().is_none_or(|is_manager| is_manager(uri))
 }
 
-/// NVIDIA DGX H100 and GB200/GB300: `$expand` is advertised, and answers with half of the members.
+/// NVIDIA DGX H100 and GB200/GB300: `$expand` is advertised, but returns half of the members.
 pub(crate) fn can_expand(platform: &BmcQuirks) -> bool {
     !platform.expand_is_not_working_properly()
 }
 
-/// Leaves out what is no host, and says what. A `SystemType` tells of what runs on a host or is a
-/// part of one; where there is a host beside it, no server is made of that. NVIDIA HGX baseboards
-/// (HGX H100, GB200 and later): next to the host, the collection has a system for the GPU board,
-/// which cannot boot. Where one system has boot targets, those without any are not hosts.
+/// Removes the systems that are not hosts, with a remark for each. A `SystemType` may mark what
+/// runs on a host or is part of one; no server is made of that if there is a host beside it. On
+/// NVIDIA HGX baseboards (HGX H100, GB200 and later) the collection also has a system for the GPU
+/// board, which cannot boot: if one system has boot targets, those without any are not hosts.
 pub(crate) fn leave_out_what_is_no_host(
     systems: &mut Vec<(SystemReading, Option<String>)>,
     remarks: &mut Vec<String>,
@@ -69,8 +68,8 @@ pub(crate) fn leave_out_what_is_no_host(
 /// Supermicro (seen on X11 to X13, any firmware): a boot override without a mode falls back to
 /// legacy boot, so the mode is always sent. X10 does not have the property and must not get it.
 ///
-/// Everybody else gets a mode only if it changes something: Dell iDRAC 9 refuses a write of the
-/// mode that is already set.
+/// All others get a mode only if that changes something: Dell iDRAC 9 refuses to set a mode that is
+/// already set.
 pub(crate) fn mode_to_send(
     wanted: Option<BootMode>,
     system: &SystemReading,
@@ -85,8 +84,9 @@ pub(crate) fn mode_to_send(
     (has_mode && is_allowed && is_news).then_some(mode)
 }
 
-/// A wrong password is not answered with 401 by everybody: HPE iLO 4 and 5 have 400 and
-/// `UnauthorizedLoginAttempt`, others words of their own, or say that the account is locked.
+/// Not every BMC answers a wrong password with 401: HPE iLO 4 and 5 use 400 and
+/// `UnauthorizedLoginAttempt`; others have wordings of their own, or say that the account is
+/// locked.
 pub(crate) fn is_wrong_password(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let signs = [
@@ -111,8 +111,8 @@ pub(crate) fn is_wrong_password(message: &str) -> bool {
     signs.iter().any(|sign| message.contains(sign))
 }
 
-/// With all sessions taken, a login fails although Basic authentication may work. The words are
-/// those of the Base registry, of HPE iLO 5, and of Dell iDRAC 8 and 9 (RAC0218).
+/// If all sessions are taken, a login fails although Basic authentication may work. The wordings
+/// are those of the Base registry, of HPE iLO 5, and of Dell iDRAC 8 and 9 (RAC0218).
 pub(crate) fn has_no_session_left(message: &str) -> bool {
     let signs = [
         "SessionLimitExceeded",
@@ -125,7 +125,8 @@ pub(crate) fn has_no_session_left(message: &str) -> bool {
     signs.iter().any(|sign| message.contains(sign))
 }
 
-/// NVIDIA Vera Rubin NVL72: `BootOrder` has `Boot0019: Ubuntu` where the reference is `Boot0019`.
+/// NVIDIA Vera Rubin NVL72: `BootOrder` contains `Boot0019: Ubuntu` where the reference is
+/// `Boot0019`.
 pub(crate) fn boot_reference(entry: &str) -> &str {
     match entry.split_once(": ") {
         Some((reference, _)) if reference.starts_with("Boot") => reference,

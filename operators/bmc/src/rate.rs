@@ -7,14 +7,14 @@ use std::{
 };
 use tokio::time::{Instant, sleep_until};
 
-/// Lets so many requests pass per second, and up to a tenth of that at once.
+/// Lets this many requests pass per second, with bursts of up to a tenth of that.
 #[derive(Debug)]
 pub(crate) struct Rate {
-    /// Between two requests.
+    /// The time between two requests at that rate.
     interval: Duration,
-    /// How far ahead of the rate one may be.
+    /// How far ahead of the rate a request may be sent.
     burst: Duration,
-    /// When the request after the last one would be due.
+    /// When the next request is due.
     due: Mutex<Instant>,
 }
 
@@ -25,7 +25,7 @@ impl Rate {
         Self { interval, burst, due: Mutex::new(now) }
     }
 
-    /// Waits for its turn. Dropped while it waits, it leaves its turn unused.
+    /// Waits for a turn. A waiter that is dropped leaves its turn unused.
     pub(crate) async fn turn(&self) {
         let now = Instant::now();
         let at = self.book(now);

@@ -1,4 +1,4 @@
-//! Keeps secrets out of what is repeated of a BMC, in whatever form it repeats them.
+//! Removes secrets from texts of BMCs that we repeat, in whatever form they contain them.
 
 use base64::{
     Engine,
@@ -7,13 +7,13 @@ use base64::{
 };
 use std::{fmt::Write, sync::OnceLock};
 
-/// What stands in place of a secret.
+/// The replacement for a secret.
 const HIDDEN: &str = "***";
-/// A part of an encoding that is shorter could be anything.
+/// Shorter parts of an encoded secret are not looked for: they could be anything.
 const SHORTEST: usize = 4;
 
-/// A secret, and the forms in which it may be repeated. They are made when they are first looked for, and
-/// once: there are many of them, and some BMCs refuse much.
+/// A secret, and the forms in which it may appear. These are made once, when they are first needed:
+/// there are many, and some BMCs refuse a lot of requests.
 #[derive(Default)]
 pub(crate) struct Secret {
     text: String,
@@ -21,9 +21,9 @@ pub(crate) struct Secret {
 }
 
 struct Forms {
-    /// What of a word of an encoding says that the secret is in it.
+    /// Parts of encoded words that show that the secret is in the word.
     encoded: Vec<String>,
-    /// The secret as it is, and escaped.
+    /// The secret itself, and its escaped forms.
     escaped: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl Secret {
         Self { text: text.to_owned(), forms: OnceLock::new() }
     }
 
-    /// Whether it is this text.
+    /// Whether the secret is this text.
     pub(crate) fn is(&self, text: &str) -> bool {
         self.text == text
     }
@@ -64,7 +64,7 @@ impl Forms {
         encoded.retain(|part| part.len() >= SHORTEST);
         let mut escaped = escaped_as(secret);
         for forms in [&mut encoded, &mut escaped] {
-            // What is longer may contain what is shorter.
+            // Longest first, as a longer form may contain a shorter one.
             forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
             forms.dedup();
         }
@@ -72,7 +72,7 @@ impl Forms {
     }
 }
 
-/// The text without the words of an encoding in which `part` is.
+/// The text without the encoded words that contain `part`.
 fn without_run(text: &str, part: &str) -> String {
     let is_of_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
     let mut left = String::new();
@@ -86,7 +86,8 @@ fn without_run(text: &str, part: &str) -> String {
     left + rest
 }
 
-/// What of every base64 text, and of every one of hexadecimal digits, is that has these bytes in it.
+/// The parts of base64 and hexadecimal text that are fixed if the encoded bytes contain the secret,
+/// at any offset.
 fn encoded_in(secret: &str) -> Vec<String> {
     let mut parts = vec![hex(secret), hex(secret).to_ascii_uppercase()];
     for alphabet in [STANDARD, URL_SAFE] {
@@ -94,7 +95,7 @@ fn encoded_in(secret: &str) -> Vec<String> {
         for before in 0..3 {
             let bytes = [&[0; 2][..before], secret.as_bytes()].concat();
             let text = engine.encode(&bytes);
-            // Letters of which some bits belong to other bytes say nothing.
+            // Leaves out characters that also encode bits of the neighboring bytes.
             let start = [0, 2, 3][before];
             let end = bytes.len() * 8 / 6;
             parts.extend(text.get(start..end).map(str::to_owned));
@@ -106,14 +107,13 @@ fn encoded_in(secret: &str) -> Vec<String> {
 fn hex(text: &str) -> String {
     let mut digits = String::new();
     for byte in text.bytes() {
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         write!(digits, "{byte:02x}").ok();
     }
     digits
 }
 
-/// The secret as it is, and as it is written within something else, which may itself be written within
-/// something else.
+/// The secret itself, and escaped as within other formats, which may in turn be within others.
 fn escaped_as(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.split_whitespace().collect::<Vec<_>>().join(" ")];
     for text in bodies(secret) {
@@ -128,12 +128,13 @@ fn escaped_as(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The secret in a text, and in a body of JSON.
+/// The secret as plain text, and as in a JSON string.
 fn bodies(secret: &str) -> [String; 3] {
     [secret.to_owned(), json(secret, false), json(secret, true)]
 }
 
-/// Percent-encoded (RFC 3986, section 2.1), but for these and for letters and digits.
+/// Percent-encoded (RFC 3986, section 2.1), except for letters, digits and the characters in
+/// `kept`.
 fn percent(secret: &str, kept: &str, space: &str) -> String {
     let mut text = String::new();
     for byte in secret.bytes() {
@@ -143,7 +144,7 @@ fn percent(secret: &str, kept: &str, space: &str) -> String {
         } else if c.is_ascii_alphanumeric() || kept.contains(c) {
             text.push(c);
         } else {
-            // Writing to a text does not fail.
+            // Writing to a string cannot fail.
             write!(text, "%{byte:02X}").ok();
         }
     }
@@ -160,7 +161,7 @@ fn lower_hex(text: &str) -> String {
     lower
 }
 
-/// As within a JSON text; with what is not ASCII as it is, or in digits.
+/// Escaped as in a JSON string; non-ASCII characters unchanged if `is_plain`, else as `\u` escapes.
 fn json(secret: &str, is_plain: bool) -> String {
     let mut text = String::new();
     for c in secret.chars() {
@@ -172,7 +173,7 @@ fn json(secret: &str, is_plain: bool) -> String {
             c if (c.is_ascii() && !c.is_ascii_control()) || is_plain => text.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a text does not fail.
+                    // Writing to a string cannot fail.
                     write!(text, "\\u{unit:04x}").ok();
                 }
             }

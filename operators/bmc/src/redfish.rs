@@ -1,4 +1,4 @@
-//! [`Bmc`] by Redfish.
+//! [`Bmc`] implemented by Redfish.
 
 use crate::{
     Bmc, Error, Limits, Permit, action, boot, call::Call, endpoint::Endpoint, inventory, led,
@@ -7,8 +7,8 @@ use crate::{
 use metal_core::redfish::{Inventory, ManagerReading, MediaSlot, ResetType, Step, SystemReading};
 use std::{fmt, sync::Arc, time::Duration};
 
-/// The way to one BMC. Clones, and others of the same [`Fleet`](crate::Fleet) to the same BMC,
-/// share its session.
+/// Access to one BMC. Clones, and other instances of the same [`Fleet`](crate::Fleet) for the same
+/// BMC, share its session.
 #[derive(Clone)]
 pub struct Redfish(pub(crate) Arc<Endpoint>, pub(crate) Permit);
 

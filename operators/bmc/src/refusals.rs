@@ -1,5 +1,5 @@
-//! Credentials that a BMC refused, and when they are tried again: BMCs lock an account that hears
-//! wrong passwords again and again.
+//! Credentials that a BMC refused, and when they are tried again: BMCs lock an account after
+//! repeated wrong passwords.
 //!
 //! ```text
 //!  refused ──have never worked──────────────────────────► after the lockout, once
@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 /// At most this many refused credentials are remembered per BMC.
 const MOST: usize = 4;
-/// So often are credentials tried that have worked.
+/// How many times in a row credentials that have worked are tried before they count as wrong.
 const TRIES: u32 = 3;
 
-/// What a refusal means for now.
+/// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The credentials are wrong.
     Wrong,
-    /// They have worked before, and are tried again soon.
+    /// They have worked before, and will soon be tried again.
     Unexpected,
 }
 
@@ -32,24 +32,24 @@ struct Refusal {
     verdict: Verdict,
 }
 
-/// What a BMC thinks of credentials.
+/// What a BMC made of the credentials that were tried.
 #[derive(Default)]
 pub(crate) struct Refusals {
     refused: Vec<Refusal>,
-    /// Those that worked last, and whether a session did.
+    /// The credentials that worked last, and whether a session did.
     worked: Option<(Credentials, bool)>,
-    /// Whether this process has tried any.
+    /// Whether this process has tried any credentials.
     has_tried: bool,
 }
 
 impl Refusals {
-    /// Why these are not tried now, if they are not.
+    /// Why these credentials are not tried now; `None` if they may be.
     pub(crate) fn verdict(&self, credentials: &Credentials, now: Instant) -> Option<Verdict> {
         let refusal = self.of(credentials).filter(|refusal| now < refusal.until)?;
         Some(refusal.verdict)
     }
 
-    /// These were good.
+    /// Records that these credentials worked.
     pub(crate) fn worked(&mut self, credentials: &Credentials, by_session: bool) {
         self.has_tried = true;
         self.refused.retain(|refusal| refusal.credentials != *credentials);
@@ -59,12 +59,12 @@ impl Refusals {
         }
     }
 
-    /// Whether a session was given for these: then nothing else need be tried.
+    /// Whether a session was granted for these credentials: then nothing else need be tried.
     pub(crate) fn have_had_session(&self, credentials: &Credentials) -> bool {
         self.worked.as_ref().is_some_and(|(known, by_session)| known == credentials && *by_session)
     }
 
-    /// These were refused.
+    /// Records that these credentials were refused.
     pub(crate) fn refuse(
         &mut self,
         credentials: Credentials,
@@ -86,7 +86,8 @@ impl Refusals {
         verdict
     }
 
-    /// Another process was refused with these. What this one has found out by itself counts more.
+    /// Records that another process was refused with these credentials. What this process has found
+    /// out itself takes precedence.
     pub(crate) fn remember(&mut self, credentials: Credentials, until: Instant) {
         if !self.has_tried && self.of(&credentials).is_none() {
             self.keep(Refusal { credentials, until, tries: TRIES, verdict: Verdict::Wrong });

@@ -1,4 +1,4 @@
-//! A request as it is sent.
+//! A request with its authentication.
 
 use crate::endpoint::{Endpoint, Request};
 use http::{HeaderName, HeaderValue, header};
@@ -16,7 +16,7 @@ impl AuthenticatedRequest<'_> {
         let body = Full::new(self.request.body.clone().unwrap_or_default());
         let mut request = http::Request::new(body);
         *request.method_mut() = self.request.method.clone();
-        // A path was made by `path_of`, or is the root.
+        // The path is from `path_of` or is the service root, so it parses.
         *request.uri_mut() = self.request.path.parse().unwrap_or_default();
         let headers = request.headers_mut();
         headers.clone_from(&self.request.headers);

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// The one path that is fixed (DSP0266, section 8.3).
 pub(crate) const ROOT: &str = "/redfish/v1/";
 
-/// What is remembered of a service root.
+/// The parts of a service root that are remembered.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) systems: String,
-    /// Whether it names them itself.
+    /// Whether it links to the systems itself.
     pub(crate) names_systems: bool,
     pub(crate) managers: Option<String>,
-    /// Where a session is asked for.
+    /// The collection in which a session is created.
     pub(crate) sessions: Option<String>,
     pub(crate) platform: BmcQuirks,
     expand: Option<&'static str>,
@@ -23,7 +23,7 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Reads a service root. Anything may be missing.
+    /// Reads a service root, of which anything may be missing.
     pub(crate) fn read(root: &Value) -> Self {
         let link = |value: &Value| field::link(value);
         let platform = quirks::of_platform(root);
@@ -40,12 +40,12 @@ impl Root {
         }
     }
 
-    /// The query that gets a collection with its members, if the BMC can do that.
+    /// The query that includes the members in a collection, if the BMC supports that.
     pub(crate) fn expand(&self) -> Option<&'static str> {
         self.expand.filter(|_| !self.expand_fails.load(Relaxed))
     }
 
-    /// Does not ask for it again.
+    /// Stops using that query.
     pub(crate) fn give_up_expand(&self) {
         self.expand_fails.store(true, Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Settings to come (`@Redfish.Settings`; DSP0266, section 9.10): some boards, AMI's among them,
-//! take an override of the boot there only, and show it there until the next boot has used it.
+//! Settings resources (`@Redfish.Settings`; DSP0266, section 9.10). Some boards, AMI's among them,
+//! accept a boot override only there, and show it there until the next boot has used it.
 
 use crate::{
     Error,
@@ -9,13 +9,13 @@ use crate::{
 };
 use serde_json::Value;
 
-/// The resource of settings to come.
+/// The link to the settings resource.
 pub(crate) fn link(system: &Value) -> Option<String> {
     field::link(&system["@Redfish.Settings"]["SettingsObject"])
 }
 
-/// The `Boot` object to look at: that of the resource which writes go to. What it leaves out is as
-/// the system itself has it.
+/// The effective `Boot` object: that of the resource that writes go to, with what it leaves out
+/// taken from the system itself.
 pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error> {
     let mut boot = system["Boot"].clone();
     let Some(uri) = link(system) else { return Ok(boot) };
@@ -32,7 +32,7 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
         Ok(settings) => settings,
         Err(error) if is_fatal(&error) => return Err(error),
         Err(_) => {
-            // A link that leads nowhere, or where only writes are taken.
+            // A link that leads nowhere, or to a resource that is write-only.
             if !call.is_over() {
                 memory.hides_boot(&uri);
             }
@@ -46,7 +46,7 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
         }
         return Ok(boot);
     }
-    // Once they are applied, what counts is the system (DSP0268, `Settings.ETag`).
+    // Once they have been applied, the system itself counts (DSP0268, `Settings.ETag`).
     let applied = system["@Redfish.Settings"]["ETag"].as_str().filter(|etag| !etag.is_empty());
     let now = settings.etags.header.or(settings.etags.body);
     if applied.is_some_and(|applied| now.is_some_and(|now| now == applied)) {

@@ -1,13 +1,13 @@
-//! Reading storage: `Storage` with its drives and volumes, or `SimpleStorage` in its place.
+//! Reads storage: `Storage` with its drives and volumes, or `SimpleStorage` in its place.
 
 use crate::{Error, collection::Member, field, inventory::Survey};
 use metal_core::redfish::{Drive, Storage, Volume};
 use serde_json::{Value, json};
 
-/// More drives than one controller has.
+/// More drives than any controller has.
 const MOST: usize = 512;
 
-/// The storage of a system. `SimpleStorage` is asked for only where `Storage` yields nothing.
+/// The storage of a system. `SimpleStorage` is read only if `Storage` yields nothing.
 pub(crate) async fn storages(
     survey: &mut Survey<'_>,
     system: &Value,
@@ -27,7 +27,7 @@ pub(crate) async fn storages(
     Ok(storages)
 }
 
-/// A `Storage`, and where its parts are.
+/// A `Storage`, and the links to its parts.
 struct Found {
     storage: Storage,
     drives: Value,
@@ -37,7 +37,7 @@ struct Found {
 impl Found {
     fn read(uri: &str, body: &Value) -> Self {
         let storage = Storage { name: name(uri, body), state: state(body), ..Storage::default() };
-        // Links and nothing else: the rest of what stands there may be long.
+        // Keeps the links only: whatever else is there may be long.
         let link = |value: &Value| json!({"@odata.id": value["@odata.id"]});
         let drives = body["Drives"].as_array().into_iter().flatten();
         let drives = drives.take(MOST).map(link).collect();
@@ -79,7 +79,7 @@ pub(crate) fn volume(uri: &str, body: &Value) -> Volume {
     }
 }
 
-/// `Name`; without one, `Id` or the last part of the URI.
+/// `Name`; without one, `Id` or the last segment of the URI.
 fn name(uri: &str, body: &Value) -> String {
     field::text(&body["Name"]).or_else(|| field::text(&body["Id"])).unwrap_or_else(|| {
         uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()

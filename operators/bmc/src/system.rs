@@ -1,4 +1,4 @@
-//! Reading systems.
+//! Reads systems.
 
 use crate::{
     Error, action,
@@ -10,16 +10,16 @@ use crate::{
 use metal_core::redfish::{BootReading, IndicatorLed, ResetType, SystemReading};
 use serde_json::Value;
 
-/// More systems than one BMC has.
+/// More systems than any BMC has.
 const MOST: usize = 64;
 /// At most this many remarks are made.
 const REMARKS: usize = 32;
-/// More boot options, and longer references, than firmware has.
+/// More boot options, and longer references, than any firmware has.
 const OPTIONS: usize = 128;
 const REFERENCE: usize = 64;
 
 /// Every system that is a host, in the order of the collection. One that cannot be read does not
-/// cost the others. A BMC without a collection has none.
+/// affect the others. A BMC without a collection has none.
 pub(crate) async fn systems(
     call: &Call<'_>,
     remarks: &mut Vec<String>,
@@ -47,8 +47,8 @@ pub(crate) async fn systems(
 /// A system, and its `SystemType`.
 type Found = (SystemReading, Option<String>);
 
-/// Those members that can be read, in the order of the collection. Those that gave no answer last
-/// time are asked last: the time of a call is for the others.
+/// The members that can be read, in the order of the collection. Those that gave no answer last
+/// time are asked last, so that the others get the call's time.
 async fn read_members(
     call: &Call<'_>,
     members: Vec<collection::Member>,
@@ -97,7 +97,7 @@ pub(crate) async fn system(call: &Call<'_>, uri: &str) -> Result<SystemReading, 
     read(call, uri.to_owned(), &body).await
 }
 
-/// What a `ComputerSystem` says, with what it refers to for it.
+/// What a `ComputerSystem` says, including the resources that it refers to.
 pub(crate) async fn read(
     call: &Call<'_>,
     uri: String,
@@ -109,15 +109,15 @@ pub(crate) async fn read(
     let reset = &body["Actions"]["#ComputerSystem.Reset"];
     let allowed = action::allowable(call, reset, "ResetType").await?;
     if let (Some(info), false) = (reset["@Redfish.ActionInfo"].as_str(), allowed.is_empty()) {
-        // It does not change, and a system is read often.
+        // Remembered, because it does not change and a system is read often.
         call.memory().allows(info, allowed.clone());
     }
     let reset_types = reset_types(call, &allowed);
     Ok(SystemReading { boot, reset_types, ..reading(uri, body) })
 }
 
-/// The types that a BMC allows. Of one that lists none, all that it has not refused so far, once it
-/// has refused one.
+/// The reset types that a BMC allows. If it lists none, and has refused one, all others are assumed
+/// to be allowed.
 fn reset_types(call: &Call<'_>, allowed: &[String]) -> Vec<ResetType> {
     use ResetType::{
         ForceOff, ForceOn, ForceRestart, GracefulRestart, GracefulShutdown, On, PowerCycle,

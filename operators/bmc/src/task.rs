@@ -1,4 +1,4 @@
-//! Waiting for what a BMC goes on doing after it has answered (DSP0266, section 12).
+//! Waits for work that a BMC continues after it has responded (DSP0266, section 12).
 
 use crate::{
     Error,
@@ -12,16 +12,16 @@ use metal_base::jitter::{number_of, upper_half};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What a BMC may at most ask for between two looks.
+/// The longest pause between two polls that a BMC may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// As often is a task looked at that is to be accepted, and runs.
+/// After this many polls, a running task counts as accepted.
 const LOOKS: u32 = 4;
 
-/// Memory that a task may take.
+/// Most memory that a task may take.
 const TASK: usize = 512 << 10;
 
-/// A task did not come to a good end.
+/// A task failed or did not end in time.
 #[derive(Debug, thiserror::Error)]
 enum TaskError {
     #[error("its task {0} ended as {1}")]
@@ -30,26 +30,26 @@ enum TaskError {
     Unfinished(String),
 }
 
-/// How long a task is waited for.
+/// How long to wait for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// To its end.
+    /// Until it ends.
     Done,
-    /// Until it is accepted: it is carried out with the next reset of the host.
+    /// Until it is accepted. It is carried out at the next reset of the host.
     Accepted,
 }
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It has not begun: it may wait for something.
+    /// It has not started, and may be waiting for something.
     Waits,
     Runs,
     Done,
     Failed(String),
 }
 
-/// Waits for the task that an answer names. An answer without one is finished: Supermicro accepts
+/// Waits for the task that a response names. A response without one is final: Supermicro accepts
 /// resets with 202 and nothing to follow.
 pub(crate) async fn finish(
     call: &Call<'_>,
@@ -76,7 +76,7 @@ pub(crate) async fn finish(
         };
         match progress(&reply) {
             Progress::Waits if until == Until::Accepted => return Ok(()),
-            // Some say so while they wait.
+            // Some BMCs report tasks as running that only wait.
             Progress::Runs if until == Until::Accepted && look >= LOOKS => return Ok(()),
             Progress::Waits | Progress::Runs => {}
             Progress::Done => return Ok(()),
@@ -92,8 +92,8 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-/// Where to look: the monitor that the header names, else the one of the task in the body, else
-/// that task.
+/// What to poll: the monitor in the header, else the monitor of the task in the body, else that
+/// task.
 fn monitor(reply: &Reply) -> Option<String> {
     let path = |link: &str| uri::resolved(link, &reply.asked);
     let header = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
@@ -111,7 +111,7 @@ fn pause(call: &Call<'_>, reply: &Reply) -> Duration {
 
 fn progress(reply: &Reply) -> Progress {
     match reply.status {
-        // A monitor is gone once it has been read, or some time later.
+        // A monitor disappears once it has been read, or some time later.
         StatusCode::NOT_FOUND | StatusCode::GONE => Progress::Done,
         StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             Progress::Runs
@@ -121,7 +121,8 @@ fn progress(reply: &Reply) -> Progress {
     }
 }
 
-/// A monitor without a task in it gives the answer that the request itself would have got.
+/// The state of a task. A monitor that returns no task returns the final response to the request,
+/// so it is done.
 pub(crate) fn of_task(task: &Value) -> Progress {
     let state = task["TaskState"].as_str();
     let is_critical = task["TaskStatus"].as_str() == Some("Critical");

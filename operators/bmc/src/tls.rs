@@ -1,9 +1,9 @@
-//! Which certificates are good.
+//! Which certificates of BMCs are accepted.
 //!
-//! A certificate is good if an authority of the configured bundle vouches for it, for the address
-//! that was dialed. What becomes of any other is for [`UntrustedPolicy`] to say. BMCs come with
-//! certificates that nobody vouches for, so the one that is seen first can be held to: that does
-//! not show that the first one was right, only that it has not been replaced since.
+//! A certificate is accepted if an authority of the configured bundle vouches for it, for the
+//! address that was dialed. [`UntrustedPolicy`] decides about any other. BMCs come with
+//! certificates that nobody vouches for, so the first one seen can be pinned: that does not prove
+//! that the first one was genuine, only that it has not been replaced since.
 
 use crate::public_key::{self, Version};
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
@@ -27,7 +27,7 @@ use std::{
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pin([u8; 32]);
 
-/// Text that is no [`Pin`].
+/// The text is not a [`Pin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a certificate pin is `sha256:` and 64 hexadecimal digits")]
 pub struct PinError;
@@ -67,19 +67,19 @@ impl FromStr for Pin {
     }
 }
 
-/// What becomes of a certificate that no configured authority vouches for.
+/// What to do with a certificate that no configured authority vouches for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UntrustedPolicy {
-    /// It is refused.
+    /// Refuse it.
     Refuse,
-    /// The first is accepted and held to; another one is refused.
+    /// Accept the first and pin it; refuse any other.
     #[default]
     PinFirst,
-    /// It is accepted, and nothing is verified at all.
+    /// Accept it, and verify nothing at all.
     Accept,
 }
 
-/// Which certificates are good.
+/// Which certificates are accepted.
 #[derive(Clone, Debug)]
 pub struct Trust {
     authorities: Option<Arc<WebPkiServerVerifier>>,
@@ -93,10 +93,10 @@ pub enum TrustError {
     /// It is not PEM.
     #[error("the CA bundle is not PEM")]
     Pem(#[source] pem::Error),
-    /// There is none in it.
+    /// It contains no certificate.
     #[error("the CA bundle holds no certificate")]
     Empty,
-    /// One of them is broken, or none can be an authority.
+    /// A certificate is broken, or none can be an authority.
     #[error("the CA bundle holds a certificate that is no authority's")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -117,13 +117,13 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// Without authorities.
+    /// Trust in no authorities.
     pub fn new(untrusted: UntrustedPolicy) -> Self {
         let provider = Arc::new(crypto::ring::default_provider());
         Self { authorities: None, untrusted, provider }
     }
 
-    /// With the authorities of a PEM bundle.
+    /// Adds the authorities of a PEM bundle.
     pub fn with_authorities(self, bundle: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(bundle);
@@ -137,7 +137,7 @@ impl Trust {
         Ok(Self { authorities: Some(verifier), ..self })
     }
 
-    /// The same for one BMC, which is held to this certificate, or may have one for this name.
+    /// The trust for one BMC, which is pinned to this certificate, or may have one for this name.
     pub(crate) fn of(&self, pin: Option<Pin>, host_name: Option<&str>) -> TrustOfOne {
         let host_name = host_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
         TrustOfOne { trust: self.clone(), pin, host_name }
@@ -148,7 +148,7 @@ impl Trust {
     }
 }
 
-/// Which certificates of one BMC are good.
+/// Which certificates of one BMC are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustOfOne {
     trust: Trust,
@@ -157,7 +157,8 @@ pub(crate) struct TrustOfOne {
 }
 
 impl TrustOfOne {
-    /// What one connection is made with, and where its verdict on the certificate ends up.
+    /// What one connection is made with, and the verifier that records the verdict on its
+    /// certificate.
     pub(crate) fn connection(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
         let verifier = Arc::new(Verifier { of: self.clone(), stranger: Mutex::default() });
         let provider = Arc::clone(&self.trust.provider);
@@ -166,13 +167,13 @@ impl TrustOfOne {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
             .with_no_client_auth();
-        // One connection is kept for long; remembering tickets for it would cost more than it.
+        // A connection is kept for long; storing session tickets would cost more than they save.
         config.resumption = Resumption::disabled();
         Ok((Arc::new(config), verifier))
     }
 }
 
-/// The certificate is not the one seen first.
+/// The certificate is not the pinned one.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "its certificate {seen} is not {pinned}, which it showed first; \
@@ -183,7 +184,7 @@ pub(crate) struct Changed {
     pinned: Pin,
 }
 
-/// Judges the certificate of one connection.
+/// Verifies the certificate of one connection.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     of: TrustOfOne,
@@ -191,8 +192,8 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Whom the BMC showed itself as, if no authority vouches for it. An `Ok` may be held to once
-    /// the handshake has shown that the peer has the key as well.
+    /// The certificate's pin if no authority vouches for it; an error if another is pinned. An `Ok`
+    /// may be pinned once the handshake has proved that the peer has the key.
     pub(crate) fn stranger(&self) -> Option<Result<Pin, Changed>> {
         *self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,8 +215,8 @@ impl Verifier {
 }
 
 impl Verifier {
-    /// Whether the peer has the key of its certificate. One that is held to may be of a kind that is
-    /// good for nothing else.
+    /// Verifies that the peer has the key of its certificate. A pinned one may be of a kind that is
+    /// fit for nothing else.
     fn signed_by(
         &self,
         certificate: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! Sending a request to one BMC, and judging by what comes of it whether the BMC is there.
+//! Sends a request to one BMC, and judges by the outcome whether the BMC is up.
 
 use crate::{
     Error,
@@ -16,14 +16,14 @@ use metal_base::Chain;
 use std::mem;
 use tokio::time::Instant;
 
-/// A BMC is too busy to answer.
+/// The BMC is too busy to answer.
 #[derive(Debug, thiserror::Error)]
 #[error("answers with HTTP {0}")]
 struct Busy(StatusCode);
 
 impl Line {
-    /// Sends one request. Where the BMC has the resource with or without a slash at its end, asks
-    /// there, once.
+    /// Sends one request. If the BMC redirects to the same path with or without a trailing slash,
+    /// sends it there, once.
     pub(crate) async fn send(
         &mut self,
         at: &Endpoint,
@@ -36,8 +36,8 @@ impl Line {
         self.send_here(at, &AuthenticatedRequest { request: &request, ..sent }, budget).await
     }
 
-    /// Sends one request and judges what that says about the BMC. An answer of a part says nothing
-    /// about the others, whatever it is.
+    /// Sends one request and judges what the outcome says about the BMC. The response of one
+    /// resource says nothing about others, whatever it is.
     async fn send_here(
         &mut self,
         at: &Endpoint,
@@ -81,8 +81,8 @@ impl Line {
         }
     }
 
-    /// Whether only parts of a BMC get no answer: after several in a row, the service root tells.
-    /// One path that keeps failing counts against the whole BMC.
+    /// Whether only parts of a BMC fail to answer. After several such failures in a row, the
+    /// service root is asked. If all of them are one path, they count against the whole BMC.
     async fn is_part(&mut self, at: &Endpoint, path: &str, budget: &Budget<'_>) -> bool {
         self.stuck.push(path.to_owned());
         if self.stuck.len() < PATIENCE {
@@ -105,14 +105,14 @@ impl Line {
         let rest = (limits.rest, limits.longest_rest);
         self.breaker.failed(failure, why, (Instant::now(), &at.target), rest);
         if self.breaker.rests(Instant::now()).is_some() {
-            // Whatever comes back may be another firmware.
+            // The firmware may have changed when the BMC is back.
             self.root = None;
             at.memory.forget();
         }
     }
 
-    /// Uses the connection that was kept. If the BMC has closed it meanwhile, makes another one,
-    /// unless the request may have been carried out and must not be twice.
+    /// Uses the kept connection. If the BMC has closed it in the meantime, a new one is made,
+    /// unless the request may have been carried out and must not be repeated.
     async fn send_once_or_twice(
         &mut self,
         at: &Endpoint,

@@ -1,23 +1,23 @@
-//! Links of a BMC lead to that BMC, or nowhere.
+//! Confines the links of a BMC to that BMC.
 
 use crate::{Host, Target};
 use http::Uri;
 use metal_core::redfish::Scheme;
 use std::{borrow::Cow, fmt::Write};
 
-/// No real link is longer.
+/// Longer than any real link.
 const LONGEST: usize = 1024;
 
-/// The path and query of a link, ready to be sent. A fragment is cut off.
+/// The path and query of a link, ready to be sent. A fragment is removed.
 ///
 /// BMCs name themselves in many ways: by a host name, by their address before a NAT, with the port
-/// behind a proxy. Whatever host a link names, it is asked for on the connection to the BMC that
-/// gave it, so nobody else gets anything.
+/// behind a proxy. Whatever host a link names, it is requested on the connection to the BMC that it
+/// came from, so no other host gets anything.
 pub(crate) fn path_of(link: &str) -> Option<String> {
     Some(encoded(&rooted(trimmed(link)?)?))
 }
 
-/// The same for a link that may be relative to what was asked for (RFC 3986, section 5.2).
+/// The same for a link that may be relative to the request's path (RFC 3986, section 5.2).
 pub(crate) fn resolved(link: &str, base: &str) -> Option<String> {
     let link = trimmed(link)?;
     if let Some(path) = rooted(link) {
@@ -34,8 +34,8 @@ pub(crate) fn resolved(link: &str, base: &str) -> Option<String> {
     }
 }
 
-/// The path and query of a redirect of `base` that leads to the very same server: what is sent
-/// there, nobody else gets.
+/// The path and query of a redirect from `base`, if it leads to the very same server, so that no
+/// other gets what is sent there.
 pub(crate) fn path_on(link: &str, target: &Target, base: &str) -> Option<String> {
     let link = link.trim();
     if link.starts_with("//") {
@@ -66,7 +66,7 @@ fn trimmed(link: &str) -> Option<&str> {
 
 /// The path and query of a link that is not relative.
 fn rooted(link: &str) -> Option<Cow<'_, str>> {
-    // Some firmware forgets the first slash.
+    // Some firmware omits the leading slash.
     if link.starts_with("redfish/") {
         return Some(format!("/{link}").into());
     }
@@ -77,7 +77,7 @@ fn rooted(link: &str) -> Option<Cow<'_, str>> {
         }
         None => link,
     };
-    // Two texts were put together, or it names a host.
+    // Either two strings were concatenated, or it names a host.
     let path = match path.strip_prefix("//") {
         Some(rest) if rest.starts_with("redfish/") => &path[1..],
         Some(rest) => &rest[rest.find('/')?..],
@@ -86,7 +86,7 @@ fn rooted(link: &str) -> Option<Cow<'_, str>> {
     (path.starts_with('/') && !path.starts_with("//")).then_some(path.into())
 }
 
-/// Some firmware has blanks and worse in its member ids.
+/// Some firmware has spaces and worse in its member ids.
 fn encoded(path: &str) -> String {
     let mut sent = String::with_capacity(path.len());
     for byte in path.bytes() {

@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection to one BMC.
 //!
-//! While no request is under way it is a socket and nothing else: no task, no timer, and none of
-//! the 20 KiB that hyper keeps for a connection. It follows no redirect, and trusts the peer with no
-//! more memory and time than [`Limits`] says.
+//! While no request is in progress, it is a socket and nothing else: no task, no timer, and none of
+//! the 20 KiB that hyper keeps for a connection. It follows no redirect, and a peer gets no more
+//! memory and time than [`Limits`] allows.
 
 use crate::{
     Host, HostName, Limits, Withdrawn,
@@ -39,9 +39,9 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// How long after an object that is whole the end of its body may come.
+/// How long to wait for the end of the body after a complete object.
 const TAIL: Duration = Duration::from_secs(1);
-/// A header is no longer than this.
+/// Longest response header.
 const HEADER: usize = 64 << 10;
 
 /// Why there is no response.
@@ -110,7 +110,7 @@ impl WireError {
         matches!(self, Self::Broken(_))
     }
 
-    /// Whether the peer certainly got nothing of the request.
+    /// Whether the peer has certainly received nothing of the request.
     pub(crate) fn is_unsent(&self) -> bool {
         match self {
             Self::Closed => true,
@@ -120,7 +120,7 @@ impl WireError {
     }
 }
 
-/// A request got no usable answer. What is wrong with the whole connection is told without it.
+/// A request got no usable answer. Faults of the connection as a whole are reported without it.
 #[derive(Debug, thiserror::Error)]
 #[error("{request}")]
 pub(crate) struct Unanswered {
@@ -135,12 +135,12 @@ pub(crate) struct Unanswered {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// As far as it came.
+    /// The body, as far as it arrived.
     pub(crate) body: Bytes,
-    /// Why the body is not whole. The status counts nevertheless: some firmware (iDRAC 7 and 8)
-    /// cuts off what explains a 401.
+    /// Why the body is incomplete. The status counts nevertheless: some firmware (iDRAC 7 and 8)
+    /// cuts off the explanation of a 401.
     pub(crate) broken: Option<WireError>,
-    /// The path that was asked for.
+    /// The path that was requested.
     pub(crate) asked: String,
 }
 
@@ -149,16 +149,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 type Body = Full<Bytes>;
 
-/// A connection on which nothing is under way.
+/// A connection with no request in progress.
 pub(crate) struct Connection {
     io: Box<dyn Io>,
     last_used: Instant,
-    /// What lets it stay open.
+    /// The permit for keeping it open.
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    /// Connects, and tells which certificate to hold the BMC to from now on.
+    /// Connects. Also returns the pin for the BMC from now on.
     pub(crate) async fn open(
         at: &Endpoint,
         trust: &TrustOfOne,
@@ -189,7 +189,7 @@ impl Connection {
         Ok((Self { io, last_used: Instant::now(), permit: None }, pin))
     }
 
-    /// Keeps it only if not too many are kept already.
+    /// The connection, if there is a place to keep it.
     pub(crate) fn kept(mut self, places: &Arc<Semaphore>) -> Option<Self> {
         if self.permit.is_none() {
             self.permit = Some(Arc::clone(places).try_acquire_owned().ok()?);
@@ -197,13 +197,13 @@ impl Connection {
         Some(self)
     }
 
-    /// Whether it was used not too long ago to be alive still.
+    /// Whether it was used recently enough to be assumed alive.
     pub(crate) fn is_fresh(&self, idle: Duration) -> bool {
         self.last_used.elapsed() <= idle
     }
 
-    /// Sends a request and reads the response to its end. Returns the connection as well, if it is
-    /// good for another one.
+    /// Sends a request and reads the whole response. Also returns the connection, if it can be used
+    /// again.
     pub(crate) async fn exchange(
         self,
         request: http::Request<Body>,
@@ -212,8 +212,8 @@ impl Connection {
     ) -> Result<(Reply, Option<Self>), WireError> {
         let (mut sender, driver) = http1::Builder::new()
             .max_buf_size(HEADER)
-            // Some firmware compares names with the case that the standard writes them in, and
-            // some sends lines that are no headers.
+            // Some firmware compares header names case-sensitively with the spelling of the
+            // standard, and some sends lines that are not headers.
             .title_case_headers(true)
             .ignore_invalid_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
@@ -237,7 +237,7 @@ impl Connection {
             .until(limits.body, collect(body, &mut bytes, budget, TAIL.min(limits.body / 2)))
             .await;
         let whole = whole.unwrap_or_else(|| {
-            // Others wait for the place that it takes.
+            // Others wait for the place that this body takes.
             let slow = Excess::Slow(limits.body.as_secs());
             Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
         });
@@ -257,23 +257,23 @@ impl Connection {
     }
 }
 
-/// Why there is no TLS, with what the BMC offers where that may be why.
+/// Why TLS failed, with what the BMC offers if that may be the cause.
 async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Limits) -> WireError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
     )) = cause
     {
-        // Its name is known, and the certificate is not for it.
+        // The certificate is not for the known name or address.
         return match host {
             Host::Address(_) => WireError::TlsName(error),
             Host::Name(_) => WireError::Tls(error),
         };
     }
     let may_be_old = match cause {
-        // It is not trusted, whatever it offers.
+        // It is not trusted, whatever the peer offers.
         Some(rustls::Error::InvalidCertificate(why)) => *why == CertificateError::BadSignature,
-        // It is no TLS.
+        // The peer does not speak TLS.
         Some(rustls::Error::InvalidMessage(_)) => false,
         Some(_) | None => true,
     };
@@ -284,7 +284,7 @@ async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Li
     }
 }
 
-/// Whom the certificate is to be for.
+/// The name that the certificate has to be for.
 fn server_name(host: &Host) -> Result<ServerName<'static>, WireError> {
     match host {
         Host::Address(address) => Ok((*address).into()),
@@ -293,7 +293,7 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, WireError> {
     }
 }
 
-/// A connection on which something is under way.
+/// A connection in use.
 struct Driven {
     driver: http1::Connection<TokioIo<Box<dyn Io>>, Body>,
     has_ended: bool,
@@ -306,7 +306,7 @@ impl Driven {
         }
     }
 
-    /// Waits for something that happens on the connection, and lets it happen.
+    /// Drives the connection until something that happens on it, or until the time limit.
     async fn until<T>(&mut self, limit: Duration, wanted: impl Future<Output = T>) -> Option<T> {
         let mut wanted = pin!(wanted);
         let progress = poll_fn(|cx| {
@@ -316,7 +316,7 @@ impl Driven {
         timeout(limit, progress).await.ok()
     }
 
-    /// Lets happen what can at once.
+    /// Lets the connection do what it can do at once.
     async fn settle(&mut self) {
         poll_fn(|cx| {
             self.poll(cx);
@@ -325,7 +325,7 @@ impl Driven {
         .await;
     }
 
-    /// The socket, if the peer keeps it open and has sent nothing that it was not asked for.
+    /// The socket, if the peer keeps it open and has sent nothing unrequested.
     async fn finish(mut self) -> Option<Box<dyn Io>> {
         self.settle().await;
         if self.has_ended {
@@ -338,10 +338,10 @@ impl Driven {
 
 /// How a body ended.
 enum End {
-    /// As HTTP wants it.
+    /// As HTTP requires.
     Clean,
-    /// Behind an object that is whole, without what HTTP wants there: no `close_notify`, no last
-    /// chunk, a `Content-Length` that is too long.
+    /// After a complete object, without what HTTP requires there: no `close_notify`, no last chunk,
+    /// or a `Content-Length` that is too long.
     Cut,
 }
 
@@ -351,7 +351,7 @@ async fn collect(
     budget: &Budget<'_>,
     tail: Duration,
 ) -> Result<End, WireError> {
-    // What says that it is too long is not read at all.
+    // A body that declares itself too long is not read at all.
     let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     if let Some(length) = announced {
         budget.announce(length)?;

@@ -1,4 +1,4 @@
-//! Sending a write in one form.
+//! Sends a write in one form.
 
 use super::{
     Form, Place, Write,
@@ -13,19 +13,19 @@ use crate::{
 use http::header;
 use serde_json::Value;
 
-/// What came of one form.
+/// The outcome of one form.
 pub(super) enum Attempt {
     Taken(Reply),
-    /// The ETag was another by then: this one.
+    /// The ETag had changed by then; this is the new one.
     Contended(Etags),
-    /// With these ETags.
+    /// Refused; the resource has these ETags.
     Refused(Reply, Etags),
-    /// A resource of settings to come gave no answer.
+    /// The settings resource did not answer.
     Unanswered(Error),
 }
 
 impl Write<'_> {
-    /// Sends it in one form.
+    /// Sends the write in one form.
     pub(super) async fn attempt(&mut self, call: &Call<'_>, form: &Form) -> Result<Attempt, Error> {
         let uri = match (form.place, self.settings.clone()) {
             (Place::Settings, Some(settings)) => settings,
@@ -35,7 +35,7 @@ impl Write<'_> {
             (Place::Settings, _) => match call.get(&uri).await {
                 Ok(settings) => settings.etags,
                 Err(error) if is_fatal(&error) => return Err(error),
-                // Some can only be written to.
+                // Some settings resources can only be written to.
                 Err(Error::Failed { .. }) => Etags::default(),
                 Err(error) => return Ok(Attempt::Unanswered(error)),
             },
@@ -73,7 +73,7 @@ impl Write<'_> {
         Ok(Attempt::Refused(reply, etags))
     }
 
-    /// The ETag of the resource that an action belongs to, once it is asked for.
+    /// Reads the ETag of the resource that an action belongs to, unless it is known.
     async fn read_etags(&mut self, call: &Call<'_>, owner: &str) -> Result<(), Error> {
         if self.etags == Etags::default() {
             match call.get(owner).await {

@@ -1,32 +1,32 @@
-//! On what condition a write is taken (DSP0266, section 6.5).
+//! Preconditions of a write (DSP0266, section 6.5).
 
 use crate::call::Etags;
 use http::{HeaderValue, StatusCode};
 
-/// On what condition.
+/// The precondition of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
-    /// The ETag of the header; without one, that of the body.
+    /// The ETag in the header; without one, that in the body.
     Etag,
-    /// `@odata.etag`, where it is another.
+    /// `@odata.etag`, if it differs from that in the header.
     Body,
-    /// The ETag as a weak one if it is strong, and the other way round.
+    /// The ETag as a weak one if it is strong, and vice versa.
     OtherStrength,
-    /// That of the body, likewise.
+    /// The ETag in the body as a weak one if it is strong, and vice versa.
     OtherBody,
-    /// Whatever it is.
+    /// Any ETag (`*`).
     Any,
-    /// None.
+    /// No precondition.
     Without,
-    /// The ETag, and once more as `@odata.etag` in what is sent (Lenovo XCC).
+    /// The ETag, in the header and as `@odata.etag` in the body (Lenovo XCC).
     InBody,
     /// The ETag without quotes (Gigabyte, AMI).
     Bare,
-    /// The ETag in one pair of quotes, where it comes in two.
+    /// The ETag in one pair of quotes, if it comes in two.
     Single,
 }
 
-/// A condition as it is sent.
+/// A precondition as it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
     /// `If-Match`.
@@ -49,7 +49,8 @@ impl Condition {
         Self::Single,
     ];
 
-    /// How it is sent to a resource with these ETags. `None` if these do not make this condition.
+    /// How this condition is sent to a resource with these ETags, or `None` if it cannot be made of
+    /// them.
     pub(super) fn sent(self, etags: &Etags) -> Option<Sent> {
         let etag = etags.header.as_ref().or(etags.body.as_ref());
         let header = match self {
@@ -73,12 +74,12 @@ impl Condition {
         Some(Sent { header: Some(header), in_body })
     }
 
-    /// Whether it is made of an ETag.
+    /// Whether it contains an ETag.
     pub(super) fn needs_etag(self) -> bool {
         !matches!(self, Self::Any | Self::Without)
     }
 
-    /// What is said of a form with it.
+    /// How it is described in errors.
     pub(super) fn shown(self) -> &'static str {
         match self {
             Self::Etag => " with the ETag, if any",
@@ -94,7 +95,7 @@ impl Condition {
     }
 }
 
-/// Whether a condition was refused, or is missing.
+/// Whether a status means that a precondition failed or is missing.
 pub(super) fn is_precondition(status: StatusCode) -> bool {
     matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED)
 }
@@ -110,7 +111,7 @@ fn other_strength(etag: &str) -> String {
     }
 }
 
-/// An ETag in quotes, without what says that it is weak.
+/// The quoted part of an ETag, without the weakness indicator.
 fn opaque(etag: &str) -> Option<&str> {
     let strong = etag.strip_prefix("W/").unwrap_or(etag);
     strong.starts_with('"').then_some(strong)

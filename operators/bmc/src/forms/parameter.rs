@@ -1,17 +1,17 @@
-//! Parameters that are not needed everywhere.
+//! Optional parameters: properties that only some firmware needs.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// A parameter that is not needed everywhere.
+/// An optional parameter of a write.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
-    /// What it is called in errors, and in a set of parameters.
+    /// Its name in errors and in sets of parameters.
     pub(crate) name: String,
-    /// Where it stands.
+    /// The path of the property.
     pub(super) path: Vec<String>,
     value: Value,
-    /// One of several values for the same place: never left out.
+    /// Whether it is one of several values for the same property, and so is never left out.
     pub(super) is_choice: bool,
 }
 
@@ -22,13 +22,13 @@ impl Parameter {
         Self { name, path, value: value.into(), is_choice: false }
     }
 
-    /// One value of several for the same place.
+    /// One of several values for the same property.
     pub(crate) fn choice(name: &str, value: &str) -> Self {
         let path = vec![name.to_owned()];
         Self { name: value.to_owned(), path, value: value.into(), is_choice: true }
     }
 
-    /// Whether these are the values that there are, and it has one of them.
+    /// Whether it is one of several values, and among those that are allowed.
     pub(crate) fn is_one_of(&self, allowed: &[String]) -> bool {
         allowed.iter().any(|allowed| self.value == allowed.as_str())
     }
@@ -36,7 +36,7 @@ impl Parameter {
     pub(super) fn put(&self, body: &mut Value) {
         let mut place = body;
         for name in &self.path {
-            // What is sent is an object of objects.
+            // Every value on the way to a property is an object.
             if !place.is_object() {
                 *place = json!({});
             }
@@ -46,12 +46,12 @@ impl Parameter {
     }
 }
 
-/// A set of parameters, by name.
+/// A set of parameters by their names.
 pub(crate) fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// When settings to come are applied: sent where the BMC asks for it.
+/// When the values in a settings resource are applied; sent if the BMC asks for it.
 pub(crate) fn apply_time() -> Parameter {
     let name = "@Redfish.SettingsApplyTime";
     Parameter::new(&[name], json!({"ApplyTime": "OnReset"}))

@@ -1,4 +1,4 @@
-//! What a refusal of a write means.
+//! Interprets the refusal of a write.
 
 use crate::{
     Error,
@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use std::{error::Error as StdError, fmt};
 
-/// One form was refused.
+/// The refusal of one form.
 pub(super) struct Refusal {
     form: String,
     said: String,
@@ -17,24 +17,24 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// By an answer.
+    /// A refusal by a response.
     pub(super) fn answered(form: String, refused: &Refused) -> Self {
         let is_about_a_value = refused.is_about_a_value();
         Self { form, said: refused.to_string(), is_about_a_value }
     }
 
-    /// In these words.
+    /// A refusal in these words.
     pub(super) fn said(form: String, said: String) -> Self {
         Self { form, said, is_about_a_value: false }
     }
 
-    /// By having no answer.
+    /// A refusal by giving no answer.
     pub(super) fn unanswered(form: String, error: &Error) -> Self {
         Self::said(form, reason(error))
     }
 }
 
-/// A BMC refused a write in every form.
+/// A BMC refused a write in all its forms.
 #[derive(Debug)]
 pub(crate) struct AllRefused {
     said: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct AllRefused {
     tried: Option<Tried>,
 }
 
-/// In which forms.
+/// The forms that were tried.
 #[derive(Debug, thiserror::Error)]
 #[error("tried {}", .0.join("; "))]
 struct Tried(Vec<String>);
@@ -86,12 +86,12 @@ pub(super) struct Blame {
 }
 
 impl Blame {
-    /// Nothing, or the resource, by its status alone.
+    /// What a status alone blames: the resource, or nothing.
     pub(super) fn of(status: StatusCode) -> Self {
         Self { status, condition: false, names: vec![] }
     }
 
-    /// What this answer blames.
+    /// What a response blames.
     pub(super) fn read(reply: &Reply, body: &Value) -> Self {
         let text = message::messages(body).unwrap_or_default().to_ascii_lowercase();
         let condition = super::condition::is_precondition(reply.status)
@@ -99,7 +99,7 @@ impl Blame {
         Self { status: reply.status, condition, names: message::named(body) }
     }
 
-    /// Whether it may be the resource that was written to.
+    /// Whether the resource that was written to may be to blame.
     pub(super) fn is_of_resource(&self) -> bool {
         matches!(
             self.status,
@@ -108,9 +108,10 @@ impl Blame {
     }
 }
 
-/// Whether another form may be taken where this one was refused: it is not about who asks, nor
-/// about the state of the machine, and certainly nothing was done. Of a PATCH that broke something
-/// inside the BMC, as unknown properties do, that need not be certain: it may be repeated.
+/// Whether another form may be accepted after this one was refused. This holds if the refusal is
+/// not about the user or the state of the machine, and nothing was done. If a PATCH caused an
+/// internal error, as unknown properties do, something may have been done, but a PATCH may be
+/// repeated.
 pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
     let other = [
         StatusCode::UNAUTHORIZED,

@@ -25,7 +25,7 @@ fn write(etags: &Etags) -> Write<'static> {
     }
 }
 
-/// Every form in which this is tried where all are refused like that.
+/// Every form that is tried if all are refused in this way.
 fn tried(etags: &Etags, status: u16, body: &Value) -> Vec<String> {
     let mut write = write(etags);
     let status = StatusCode::from_u16(status).unwrap();

@@ -1,24 +1,24 @@
-//! Where an object ends.
+//! Finds the end of an object.
 
-/// Whether an object that comes in pieces has come to its end.
+/// Whether an object that arrives in pieces is complete.
 #[derive(Debug, Default)]
 pub(crate) struct Extent {
     within: Within,
-    /// Braces and brackets that are open.
+    /// Number of open braces and brackets.
     depth: usize,
 }
 
-/// Where it has come to.
+/// The position in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Within {
     #[default]
     Start,
     Object,
     String,
-    /// In a string, behind a backslash.
+    /// In a string, after a backslash.
     Escape,
     End,
-    /// It is no object.
+    /// Not an object.
     Other,
 }
 
@@ -30,7 +30,7 @@ impl Extent {
         }
     }
 
-    /// Whether all of it is there. Nothing that comes after that belongs to it.
+    /// Whether the object is complete. Nothing after it belongs to it.
     pub(crate) fn is_closed(&self) -> bool {
         self.within == Within::End
     }
@@ -41,7 +41,7 @@ impl Extent {
                 self.depth += 1;
                 Within::Object
             }
-            // A byte order mark, or blanks.
+            // A byte order mark, or whitespace.
             (Within::Start, 0xef | 0xbb | 0xbf | 0..=b' ') => Within::Start,
             (Within::Start, _) => Within::Other,
             (Within::Object, b'}' | b']') => {

@@ -1,8 +1,8 @@
-//! What was meant by text that is no JSON.
+//! Repairs text that is not quite JSON.
 
-/// What was meant: without a byte order mark and what follows the end, every byte that is not
-/// UTF-8 read as Latin-1, no control character or unknown escape in a string, one comma between two
-/// values and none elsewhere, and `null` for every word that is no value.
+/// The repaired text: no byte order mark, and nothing after the end; every byte that is not UTF-8
+/// read as Latin-1; no control character or unknown escape in a string; one comma between two
+/// values and none elsewhere; `null` in place of words that are not values.
 pub(super) fn mend(body: &[u8]) -> String {
     let text = decoded(body);
     let text = text.trim_start_matches('\u{feff}').trim_matches(|c: char| c <= ' ');
@@ -30,7 +30,7 @@ pub(super) fn mend(body: &[u8]) -> String {
                 let length = at.find(|c: char| c <= ' ' || "{}[],:\"".contains(c));
                 let (word, after) = at.split_at(length.unwrap_or(at.len()));
                 mended.value();
-                // Outside of everything it is no JSON at all.
+                // A word outside of any object or array is not JSON at all.
                 mended.text.push_str(if mended.depth == 0 { word } else { meaning(word) });
                 rest = after.chars();
             }
@@ -57,7 +57,7 @@ struct Mended {
 }
 
 impl Mended {
-    /// A value comes, or a name.
+    /// Prepares for a value or a name.
     fn value(&mut self) {
         if self.last == Last::Value {
             self.text.push(if self.depth == 0 { ' ' } else { ',' });
@@ -98,14 +98,14 @@ impl Mended {
     }
 }
 
-/// A word that JSON has, or `null`.
+/// The word if JSON has it, else `null`.
 fn meaning(word: &str) -> &str {
     let known = ["true", "false", "null"].into_iter().find(|it| it.eq_ignore_ascii_case(word));
     let is_number = || serde_json::from_str::<serde_json::Number>(word).is_ok();
     known.unwrap_or_else(|| if is_number() { word } else { "null" })
 }
 
-/// A string, from behind its first quote.
+/// Copies a string, from after its opening quote.
 fn string<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::Chars<'a> {
     mended.push('"');
     while let Some(c) = rest.next() {
@@ -122,7 +122,7 @@ fn string<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::C
     rest
 }
 
-/// What follows a backslash, in a form that is known.
+/// Copies what follows a backslash, as an escape that JSON has.
 fn escape<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::Chars<'a> {
     let text = rest.as_str();
     match rest.next() {
@@ -140,7 +140,7 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::C
             let second = text.get(5..).and_then(|text| unit(text.strip_prefix('\\')?));
             let units: Vec<u16> = [Some(first), second].into_iter().flatten().collect();
             let Some(Ok(c)) = char::decode_utf16(units).next() else {
-                // Half of a character.
+                // One half of a surrogate pair.
                 mended.push_str("\\ufffd");
                 return text[5..].chars();
             };

@@ -28,7 +28,7 @@ use std::{
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 
-/// Judges a write: `None` takes it.
+/// Judges a write: `None` accepts it.
 type Judge = Box<dyn Fn(&Method, &str, &HeaderMap, &Value) -> Option<(u16, Value)> + Send>;
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ struct Inner {
     task_looks: u32,
 }
 
-/// The BMC. It ends with its last clone's test.
+/// The BMC. It ends when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct FakeRedfish {
     inner: Arc<Mutex<Inner>>,
@@ -70,7 +70,7 @@ impl Drop for Server {
     }
 }
 
-/// Those that it accepts.
+/// The credentials that it accepts.
 pub(crate) fn credentials() -> Credentials {
     Credentials { username: "admin".to_owned(), password: "s3cret-word".to_owned() }
 }
@@ -155,7 +155,7 @@ impl FakeRedfish {
         self.lock().faults.clear();
     }
 
-    /// Judges every PATCH and POST like this. A PATCH that is taken changes its document.
+    /// Judges every PATCH and POST in this way. An accepted PATCH changes its document.
     pub(crate) fn judge(
         &self,
         judge: impl Fn(&Method, &str, &HeaderMap, &Value) -> Option<(u16, Value)> + Send + 'static,
@@ -168,12 +168,12 @@ impl FakeRedfish {
         self.lock().login = Some((status, body.to_owned()));
     }
 
-    /// Gives sessions again.
+    /// Grants sessions again.
     pub(crate) fn allow_logins(&self) {
         self.lock().login = None;
     }
 
-    /// Takes requests with a session only.
+    /// Accepts requests only with a session.
     pub(crate) fn refuse_basic(&self) {
         self.lock().refuses_basic = true;
     }
@@ -183,7 +183,7 @@ impl FakeRedfish {
         self.lock().cuts_refusals = cuts;
     }
 
-    /// Answers with this who has no session.
+    /// Answers requests without a session in this way.
     pub(crate) fn answer_without_session(&self, fault: Fault) {
         self.lock().without_session = Some(fault);
     }
@@ -193,13 +193,13 @@ impl FakeRedfish {
         self.lock().sessions.clear();
     }
 
-    /// Asks for `If-Match`, and lets so many matching ones fail as if somebody else had written.
+    /// Requires `If-Match`, and fails this many matching ones as if somebody else had written.
     pub(crate) fn use_etags(&self, stale: u32) {
         let mut inner = self.lock();
         (inner.has_etags, inner.stale_etags) = (true, stale);
     }
 
-    /// Takes `*`, whatever the ETag is.
+    /// Accepts `*`, whatever the ETag is.
     pub(crate) fn accept_any_etag(&self) {
         self.lock().any_etag = true;
     }

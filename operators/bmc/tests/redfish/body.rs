@@ -1,4 +1,4 @@
-//! What arrives on the wire: heads and bodies as firmware writes them.
+//! Headers and bodies on the wire, as firmware sends them.
 
 use crate::{
     bmc::{credentials, impatient},
@@ -19,23 +19,23 @@ use tokio::{
 /// How a body is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// Well.
+    /// Correctly.
     Whole,
-    /// In chunks, of which the last never comes, and the connection ends.
+    /// In chunks, without the last one; then the connection ends.
     NoLastChunk,
-    /// The same, and the connection stays.
+    /// The same, but the connection stays open.
     NoLastChunkAndOpen,
-    /// With a length that is too long.
+    /// With a length that is too long; then the connection ends.
     LongLength,
-    /// The same, and the connection stays.
+    /// The same, but the connection stays open.
     LongLengthAndOpen,
     /// Half of it.
     Half,
-    /// With lines in the head that are no headers.
+    /// With lines in the header that are not headers.
     OddHead,
 }
 
-/// A BMC of bytes.
+/// A BMC that answers with given bytes.
 struct Wire {
     bmc: Redfish,
     heads: Arc<Mutex<Vec<String>>>,

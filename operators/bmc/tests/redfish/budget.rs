@@ -7,7 +7,7 @@ use crate::{
 use metal_bmc::{Bmc, Config, Connect, Error, Fleet, Limits};
 use serde_json::json;
 
-/// A page of a collection that is this long, with a link to the next.
+/// A page of a collection of this length, with a link to the next.
 fn page(number: usize, bytes: usize) -> String {
     let next = format!("/redfish/v1/Systems?page={}", number + 1);
     let long = "x".repeat(bytes);

@@ -1,12 +1,12 @@
-//! What a usual BMC serves.
+//! What a typical BMC serves.
 
 use serde_json::{Value, json};
 
 /// The system of [`documents`].
 pub(crate) const SYSTEM: &str = "/redfish/v1/Systems/1";
 
-/// The documents of one usual machine: two processors, a storage with two drives and a volume, two
-/// NICs, a manager.
+/// The documents of one typical machine: two processors, a storage with two drives and a volume,
+/// two NICs, a manager.
 pub(crate) fn documents() -> Value {
     let id = |path: &str| json!({"@odata.id": path});
     let members =

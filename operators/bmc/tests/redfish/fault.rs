@@ -1,4 +1,4 @@
-//! What a BMC does instead of answering well.
+//! What a BMC does instead of answering correctly.
 
 use axum::{
     body::Body,
@@ -8,18 +8,18 @@ use axum::{
 use serde_json::json;
 use std::time::Duration;
 
-/// What is done instead of answering well.
+/// What happens instead of a correct answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// This status and this body.
     Answer(u16, String),
-    /// Nothing, for ever.
+    /// Nothing, ever.
     HangBeforeHeader,
-    /// A header, a byte of the body, and then nothing for ever.
+    /// A header, one byte of the body, and then nothing more.
     HangInBody,
-    /// A body of so many bytes.
+    /// A body of this many bytes.
     Long(usize),
-    /// So many bytes of a body, and then nothing for ever.
+    /// This many bytes of a body, and then nothing more.
     Drip(usize),
     /// A redirect.
     Redirect(String),
@@ -29,13 +29,13 @@ pub(crate) enum Fault {
     CutAs(u16),
     /// This status, this header and these bytes.
     Raw(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// All is well, but the connection ends.
+    /// A correct answer, but the connection ends.
     Close,
     /// Reads work; writes get this status.
     OnPatch(u16),
 }
 
-/// Does it.
+/// Carries out the fault.
 pub(crate) async fn fail(fault: Fault) -> Response {
     let never = || futures::stream::pending::<Result<&'static str, std::io::Error>>();
     match fault {

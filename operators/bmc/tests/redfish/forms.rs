@@ -1,4 +1,4 @@
-//! BMCs that take a write in another form only.
+//! BMCs that accept a write only in another form.
 
 use crate::{
     bmc::{FakeRedfish, Fault, chain, refusal},
@@ -15,7 +15,7 @@ fn once() -> Step {
     Step::BootOnce { source: BootSource::Pxe, mode: None }
 }
 
-/// A BMC that refuses a PATCH for this reason, or takes it.
+/// A BMC that refuses a PATCH for this reason, or accepts it.
 type Refuses = fn(&str, Option<&str>, &Value) -> Option<(u16, Value)>;
 
 async fn machine(refuses: Refuses) -> FakeRedfish {
@@ -28,7 +28,7 @@ async fn machine(refuses: Refuses) -> FakeRedfish {
     server
 }
 
-/// How many requests it takes to have a boot override taken and read back.
+/// How many requests it takes until a boot override is accepted and read back.
 async fn armed(server: &FakeRedfish, bmc: &Redfish) -> usize {
     let before = server.bodies().len();
     bmc.perform(SYSTEM, &once()).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_mode_that_is_refused_is_left_out() {
     let step = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
     bmc.perform(SYSTEM, &step).await.unwrap();
     assert_eq!(server.bodies().len(), 2);
-    // It sets the mode by itself.
+    // It sets the mode itself.
     server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("UEFI"));
     bmc.perform(SYSTEM, &step).await.unwrap();
     assert_eq!(server.bodies().len(), 3);
@@ -151,7 +151,7 @@ async fn an_override_that_is_taken_without_effect_is_sent_in_another_form_next_t
     server.edit(SETTINGS, |settings| {
         *settings = json!({"Boot": {"BootSourceOverrideTarget": "None"}});
     });
-    // Takes everything, and does nothing.
+    // Accepts everything, and does nothing.
     let bmc = server.bmc();
     let mut forms = std::collections::BTreeSet::new();
     for _ in 0..4 {
@@ -213,7 +213,7 @@ async fn what_is_not_about_the_form_is_sent_once() {
     }
 }
 
-/// A BMC that lists no reset types, and takes these.
+/// A BMC that lists no reset types, and accepts these.
 async fn unlisted(takes: &'static [&'static str]) -> FakeRedfish {
     let server = FakeRedfish::machine().await;
     server.edit(SYSTEM, |system| {
@@ -280,7 +280,7 @@ async fn settings_to_come_that_cannot_be_read_cost_no_boot_override() {
                 system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
             });
             server.fault(SETTINGS, fault.clone());
-            // The resource takes it, or blames itself.
+            // The resource accepts it, or blames itself.
             server.judge(move |_, path, _, _| {
                 (path == SYSTEM && !takes).then_some((405, Value::Null))
             });
@@ -345,7 +345,7 @@ async fn an_action_carries_the_etag_where_the_bmc_asks_for_it() {
 async fn an_override_in_the_wrong_mode_is_sent_again_with_the_mode() {
     let server = FakeRedfish::machine().await;
     server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("UEFI"));
-    // What comes without a mode falls back to legacy boot.
+    // An override without a mode falls back to legacy boot.
     server.judge(|_, _, _, _| None);
     let bmc = server.bmc();
     let step = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };

@@ -8,7 +8,7 @@ use metal_bmc::{Bmc, Error};
 use metal_core::redfish::{Drive, Inventory, Processor, Storage, Volume};
 use serde_json::json;
 
-/// Takes away what a fault takes away.
+/// Removes what a fault removes.
 type Lose = fn(&mut Inventory);
 
 fn processor(id: &str) -> Processor {

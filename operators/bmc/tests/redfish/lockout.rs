@@ -1,4 +1,4 @@
-//! Wrong passwords lock accounts; sessions end in many words.
+//! Wrong passwords lock accounts; a session's expiry is reported in many ways.
 
 use crate::{
     bmc::{FakeRedfish, Fault, chain, credentials, patient},
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const SESSIONS: &str = "POST /redfish/v1/SessionService/Sessions";
 
-/// How often a password was sent: in logins, and by Basic authentication.
+/// How many times a password was sent: in logins, and by Basic authentication.
 fn tries(server: &FakeRedfish) -> usize {
     let logins = server.log().iter().filter(|line| *line == SESSIONS).count();
     logins + server.header("authorization").into_iter().flatten().count()
@@ -111,7 +111,7 @@ async fn credentials_that_another_process_was_refused_with_are_held_back() {
     }
     assert_eq!(server.log(), [] as [String; 0], "nothing was sent");
     fleet.connect(&server.target(), &credentials()).systems().await.unwrap();
-    // What this process knows by itself counts more.
+    // What this process has found out itself takes precedence.
     fleet.hold_back(&server.target(), &credentials(), Duration::from_mins(7));
     fleet.connect(&server.target(), &credentials()).systems().await.unwrap();
 }

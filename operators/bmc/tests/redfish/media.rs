@@ -1,4 +1,4 @@
-//! Virtual drives: where they are, and what is sent to them.
+//! Virtual media slots: where they are, and what is sent to them.
 
 use crate::{
     bmc::{FakeRedfish, Fault, chain},
@@ -177,13 +177,13 @@ async fn a_dead_collection_of_drives_costs_no_other() {
         }
         assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected, "{fault:?}");
     }
-    // The first of two managers has a dead one.
+    // The first of two managers has a slot that does not answer.
     let server = machine(cd()).await;
     let (other, drives) = ("/redfish/v1/Managers/EM", "/redfish/v1/Managers/EM/VirtualMedia");
     server.edit(other, |manager| manager["VirtualMedia"] = json!({"@odata.id": drives}));
     server.fault(drives, Fault::Answer(500, String::new()));
     assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
-    // Where nothing is left, the reason is told.
+    // If no slot is left, the reason is returned.
     server.fault(DRIVES, Fault::Answer(500, String::new()));
     let error = server.bmc().media(SYSTEM).await.unwrap_err();
     assert!(chain(&error).contains("HTTP 500"), "{}", chain(&error));
@@ -214,7 +214,7 @@ fn cd() -> Value {
     })
 }
 
-/// A machine with this drive, and one for floppies.
+/// A machine with this slot, and one for floppies.
 async fn machine(cd: Value) -> FakeRedfish {
     let server = FakeRedfish::machine().await;
     let floppy = format!("{DRIVES}/Floppy");

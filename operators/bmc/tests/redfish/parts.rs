@@ -1,4 +1,4 @@
-//! Parts that cannot be read cost themselves.
+//! A part that cannot be read costs only itself.
 
 use crate::{
     bmc::{FakeRedfish, Fault, impatient},
@@ -8,7 +8,7 @@ use metal_bmc::{Bmc, Limits};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A BMC with so many nodes.
+/// A BMC with this many nodes.
 async fn nodes(count: usize) -> FakeRedfish {
     let server = FakeRedfish::machine().await;
     let uri = |index: usize| format!("/redfish/v1/Systems/node-{index}");

@@ -191,7 +191,7 @@ async fn a_status_counts_even_if_the_body_is_broken() {
     let bmc = server.bmc();
     bmc.systems().await.unwrap();
     server.expire();
-    // What explains the 401 is cut off, once: then the session is new.
+    // The explanation of the 401 is cut off, once: after that the session is new.
     server.cut_refusals(true);
     bmc.systems().await.unwrap();
     assert_eq!(logins(&server), 2);

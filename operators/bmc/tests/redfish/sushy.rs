@@ -1,4 +1,4 @@
-//! Virtual drives of a BMC that somebody else has written: sushy-emulator, with its fake driver.
+//! Virtual media of an independent BMC implementation: sushy-emulator, with its fake driver.
 
 use crate::bmc::{credentials, patient};
 use axum::{Router, routing::get};

@@ -301,11 +301,11 @@ async fn settings_of_the_boot_are_read_where_they_are_written() {
     assert_eq!((boot.enabled, boot.target), (BootEnabled::Once, Some(BootSource::Pxe)));
     assert_eq!(boot.mode, expected().boot.mode, "what it leaves out is as the system has it");
     assert_eq!(boot.allowable, expected().boot.allowable);
-    // Applied: from now on the system itself counts.
+    // Applied: from now on, the system itself counts.
     server.edit(SYSTEM, |system| system["@Redfish.Settings"]["ETag"] = json!("7"));
     server.edit(settings, |it| it["@odata.etag"] = json!("7"));
     assert_eq!(server.bmc().system(SYSTEM).await.unwrap().boot, expected().boot);
-    // Without any, it is asked once.
+    // A settings resource without boot settings is read once.
     server.edit(settings, |it| *it = json!({"Attributes": {}}));
     let bmc = server.bmc();
     let asked = || server.log().iter().filter(|line| line.ends_with("/SD")).count();

@@ -36,7 +36,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate for this name, by an authority or by itself.
+/// A certificate for this name, issued by an authority or self-signed.
 fn identity(name: &str, by: Option<&CertifiedIssuer<'static, KeyPair>>) -> Identity {
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
@@ -65,7 +65,7 @@ async fn start_with(
 ) -> (FakeRedfish, Target, JoinSet<()>) {
     let server = FakeRedfish::machine().await;
     let key = ring::sign::any_supported_type(&identity.key).unwrap();
-    // Whether the two belong together is not looked at.
+    // Not checked: whether key and certificate belong together.
     let identity = CertifiedKey::new(vec![identity.certificate], key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(versions)
@@ -152,7 +152,7 @@ async fn a_certificate_for_the_host_name_of_the_bmc_is_good() {
     named.connect(&target, &credentials()).systems().await.unwrap();
 }
 
-/// A fleet whose names are resolved by this; machines of tests are on this host.
+/// A fleet that resolves names by `lookup`; in tests, machines are on this host.
 fn named(trust: Trust, lookup: fn(&str) -> io::Result<Vec<IpAddr>>) -> Fleet {
     let names = Names { lookup, forbids: |_| false };
     Fleet::new(Config { trust, names, limits: patient(), ..Config::default() })
@@ -162,7 +162,7 @@ fn at(name: &str, target: &Target) -> Target {
     Target { host: name.parse().unwrap(), ..target.clone() }
 }
 
-/// One that leads there, behind one that nobody is at.
+/// Resolves to the BMC's address, after one where nothing listens.
 const HERE: fn(&str) -> io::Result<Vec<IpAddr>> =
     |_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 1].into()]);
 
@@ -260,8 +260,8 @@ async fn a_certificate_of_version_1_can_be_pinned() {
     }
 }
 
-/// A certificate without the number of its version, and without extensions. Its signature does not
-/// fit any more, and nobody looks at it.
+/// A certificate without version number and extensions. Its signature no longer matches, and nobody
+/// checks it.
 fn as_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     let (all, _) = value(certificate);
     let (signed, signature) = value(all);
@@ -281,7 +281,7 @@ fn as_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     CertificateDer::from(sequence(&body))
 }
 
-/// The content of the first DER value, and what follows it.
+/// The content of the first DER value, and what follows the value.
 fn value(der: &[u8]) -> (&[u8], &[u8]) {
     let (length, header) = match der[1] {
         0x82 => (usize::from(u16::from_be_bytes([der[2], der[3]])), 4),
@@ -340,7 +340,8 @@ async fn a_bmc_of_old_times_is_told_what_it_offers_and_what_to_do() {
     let address = listener.local_addr().unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
-        // Our hello is refused as OpenSSL does it (alert 70, protocol_version), the question is not.
+        // Our hello is refused as OpenSSL does it (alert 70, protocol_version); the probing hello
+        // is not.
         for said in [&[21, 3, 1, 0, 2, 2, 70][..], answer] {
             let (mut tcp, _) = listener.accept().await.unwrap();
             let mut hello = [0; 4096];

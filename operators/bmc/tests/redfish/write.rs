@@ -15,7 +15,7 @@ fn once(source: BootSource, mode: Option<BootMode>) -> Step {
     Step::BootOnce { source, mode }
 }
 
-/// What a step sends to a machine that was edited like this.
+/// What a step sends to a machine that was edited in this way.
 async fn sent(edit: impl FnOnce(&mut Value), step: Step) -> Value {
     let server = FakeRedfish::machine().await;
     server.edit(SYSTEM, edit);
@@ -348,7 +348,7 @@ async fn a_reset_that_may_have_happened_is_not_sent_twice() {
     let error = impatient.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
     assert_eq!(resets(), 1);
-    // It was taken, whatever was to be said of it.
+    // It was accepted, whatever the body would have said.
     server.fault(target, Fault::Cut);
     bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
     assert_eq!(resets(), 2);
@@ -385,13 +385,13 @@ async fn a_write_whose_permit_ends_before_its_turn_is_not_sent() {
     ];
     for step in steps {
         let server = FakeRedfish::machine().await;
-        // It holds when the resource is read, and not any more when it is written.
+        // The permit holds when the resource is read, and no longer when it is written.
         let bmc = server.bmc().permitted(Permit::new(|| Err(Withdrawn("too late"))));
         bmc.system(SYSTEM).await.unwrap();
         let error = bmc.perform(SYSTEM, &step).await.unwrap_err();
         assert!(matches!(error, Error::Withdrawn(Withdrawn("too late"))), "{step:?}: {error}");
         assert_eq!(server.bodies(), [] as [Value; 0], "{step:?}");
-        // It says nothing about the BMC, and costs no other call.
+        // That says nothing about the BMC, and affects no other call.
         server.bmc().perform(SYSTEM, &step).await.unwrap();
         assert_eq!(server.bodies().len(), 1, "{step:?}");
     }
