@@ -1,15 +1,15 @@
-//! Addresses of both kinds of IP.
+//! IPv4 and IPv6 addresses behind one trait.
 
 use std::{
     hash::Hash,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// An IP address, as a number.
+/// An IP address that can be treated as a number.
 pub trait Address: Copy + Ord + Hash {
-    /// The number of an address.
+    /// The address as a number.
     fn number(self) -> u128;
-    /// The address that comes `offset` behind this one, if there is one.
+    /// The address at this offset after this one, if there is one.
     fn behind(self, offset: usize) -> Option<Self>;
 }
 

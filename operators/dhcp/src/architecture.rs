@@ -1,4 +1,4 @@
-//! What kind of firmware a client is (options 93 of DHCPv4 and 61 of DHCPv6).
+//! The kind of firmware a client has (option 93 of DHCPv4, option 61 of DHCPv6).
 
 use crate::booting::{Booting, Machine};
 
@@ -67,7 +67,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// How such firmware boots, and by which file. U-Boot runs the files of UEFI.
+    /// How such firmware boots, and by which file. U-Boot runs the same files as UEFI.
     pub(crate) fn booting(self) -> Booting {
         match self {
             Self::X86Bios => Booting::Pxe(Machine::Bios),
@@ -112,16 +112,16 @@ impl Architecture {
     }
 }
 
-/// The architectures in the value of an option, in order of preference; a number that IANA has
-/// given to nobody is an error.
+/// The architectures in the value of an option, in order of preference; an unassigned number is an
+/// error.
 fn listed(list: &[u8]) -> impl Iterator<Item = Result<Architecture, u16>> + Clone + '_ {
     let codes = list.as_chunks::<2>().0.iter().map(|code| u16::from_be_bytes(*code));
     codes.map(|code| Architecture::from_repr(code).ok_or(code))
 }
 
-/// What firmware wants to boot by: by the list of its architectures, and its vendor class. The list is in order of
-/// preference: what counts is the first entry that there can be a file for. Where there is no
-/// list, the text of the class counts if another option says that it `is_firmware`.
+/// How firmware wants to boot, by its list of architectures and its vendor class. The list is in
+/// order of preference, and the first entry that a file may exist for counts. Without a list, the
+/// text of the class counts if another option shows that the client `is_firmware`.
 pub(crate) fn booting(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> Booting {
     let named = in_text(class).filter(|_| list.is_none() && is_firmware);
     let named = named.map(|code| Architecture::from_repr(code).ok_or(code));
@@ -129,26 +129,26 @@ pub(crate) fn booting(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> B
     let known = codes.clone().map(of_architecture).find(|booting| booting.is_known());
     let booting = known.or_else(|| codes.clone().next().map(of_architecture));
     match booting.unwrap_or(Booting::No) {
-        // Some firmware gives its HTTP client the architecture of its PXE client.
+        // Some firmware sends the architecture of its PXE client in its HTTP client.
         Booting::Pxe(machine) if class.starts_with(HTTP_CLASS) => Booting::Http(machine),
         booting @ (Booting::No | Booting::Ipxe | Booting::Pxe(_) | Booting::Http(_)) => booting,
     }
 }
 
-/// What a number that nobody has is, is only told by the class.
+/// How firmware of an architecture boots. For an unassigned number, only the class can tell.
 fn of_architecture(architecture: Result<Architecture, u16>) -> Booting {
     architecture.map_or(Booting::Pxe(Machine::Other), Architecture::booting)
 }
 
-/// The architecture in the text of option 60: `PXEClient:Arch:00007:UNDI:003000`.
+/// The architecture in the text of option 60, as in `PXEClient:Arch:00007:UNDI:003000`.
 fn in_text(class: &[u8]) -> Option<u16> {
     let rest = class.strip_prefix(PXE_CLASS).or_else(|| class.strip_prefix(HTTP_CLASS))?;
     let digits = rest.strip_prefix(b":Arch:")?.get(..5)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The architecture that there is no file for: of all that a client lists, the first, if none is
-/// of a kind that files are configured for.
+/// The architecture that no file can be configured for: the first in a client's list, if none in
+/// the list is served.
 pub(crate) fn unserved(list: Option<&[u8]>) -> Option<Result<Architecture, u16>> {
     let is_served = |it: &Result<Architecture, u16>| {
         it.is_ok_and(|architecture| architecture.booting().is_known())

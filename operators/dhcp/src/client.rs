@@ -1,34 +1,35 @@
-//! Whose lease it is: the same for both kinds of IP.
+//! The owner of a lease, the same for IPv4 and IPv6.
 
 use metal_api::MacAddr;
 use std::{fmt, str::FromStr};
 
-/// Whose lease it is.
+/// The owner of a lease.
 ///
-/// Firmware, boot loader and operating system of one machine send different client identifiers,
-/// but have one MAC address, and the machine is to keep its IP address. So the identifier counts
-/// only where there is no MAC address.
+/// Firmware, boot loader and operating system of one machine send different client identifiers, but
+/// have one MAC address, and the machine should keep its IP address. So the identifier counts only
+/// if there is no MAC address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Client {
     /// A host on an Ethernet.
     Mac(MacAddr),
-    /// Option 61 of something else.
+    /// The value of option 61 of anything else.
     Id(Box<[u8]>),
 }
 
-/// The address, if it is one that an interface has: not all zeros, and not all ones, with which a
-/// blank EEPROM is read, also where the bit of groups was taken out.
+/// The address, if an interface can have it. Excluded are all zeros, and all ones, as read from a
+/// blank EEPROM, even with the group bit cleared.
 pub(crate) fn usable(mac: [u8; 6]) -> Option<MacAddr> {
-    // What boards with an empty EEPROM share.
+    // Shared by boards with an empty EEPROM.
     const SHARED: [u8; 6] = *b"3PoE00";
     let [_, rest @ ..] = mac;
-    // Some are given addresses of groups: metal-operator's own documents have BMCs at 23:11:8a.
+    // Group addresses are allowed, as some BMCs have them: metal-operator's documentation shows
+    // BMCs with 23:11:8a.
     let is_one = mac != SHARED && mac != [0; 6] && rest != [0xff; 5];
     is_one.then_some(MacAddr(mac))
 }
 
 impl Client {
-    /// The MAC address, if that is what it is known by.
+    /// The MAC address, if the client is identified by one.
     pub fn mac(&self) -> Option<MacAddr> {
         match self {
             Self::Mac(mac) => Some(*mac),
@@ -56,7 +57,7 @@ impl fmt::Display for Client {
     }
 }
 
-/// The text is not what [`Client`] displays.
+/// The text is not in the format in which [`Client`] is displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a DHCP client")]
 pub struct ParseClientError;

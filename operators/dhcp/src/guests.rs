@@ -1,10 +1,10 @@
-//! Addresses that answers go to.
+//! Limits the new addresses that answers are sent to.
 //!
-//! To send to an address on a link costs the kernel an entry of its ARP or neighbor table for some
-//! seconds, and where nobody is there it keeps that until it gives up. The table is small, and one
-//! for the whole node. So those who only say that they have an address are answered at a pace that
-//! leaves room in it, whatever comes; those who have got theirs from us, or have answered from it,
-//! are answered always.
+//! Sending to an address on a link costs the kernel an entry in its ARP or neighbor table for some
+//! seconds; where nobody is there, it keeps the entry until it gives up. The table is small, and
+//! shared by the whole node. So clients that merely claim to have an address are answered at a rate
+//! that always leaves room in it. Those who got their address from us, or have answered from it,
+//! are always answered.
 
 use std::{
     collections::HashSet,
@@ -15,13 +15,13 @@ use std::{
 
 /// At least this many addresses are remembered, and at most twice as many.
 const REMEMBERED: usize = 1 << 14;
-/// How many new addresses are answered in a period, for which the kernel looks for one. Twice as
-/// many, and those that are asked whether they are free, fit into the 1,024 places of its table.
+/// How many new addresses, which the kernel has to look up, are answered in a period. Twice as
+/// many, plus those probed for conflicts, fit into the table's 1,024 entries.
 const STRANGERS: usize = 192;
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// Those who are known, and those who were answered recently without being known; each in two
-/// generations, of which the older one is forgotten when the younger is full or old.
+/// Known addresses, and unknown ones that were answered recently. Each set has two generations; the
+/// older one is dropped when the younger one is full or old.
 #[derive(Debug)]
 pub struct Guests {
     known: [HashSet<IpAddr>; 2],
@@ -30,12 +30,12 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Nobody is known.
+    /// No known addresses.
     pub fn new(now: Instant) -> Self {
         Self { known: Default::default(), strangers: Default::default(), since: now }
     }
 
-    /// Somebody has this address for certain.
+    /// Records that somebody certainly has this address.
     pub fn note(&mut self, address: IpAddr) {
         let [young, old] = &mut self.known;
         if young.len() >= REMEMBERED && !young.contains(&address) {
@@ -44,14 +44,14 @@ impl Guests {
         young.insert(address);
     }
 
-    /// Whether somebody was known to have this address.
+    /// Whether somebody is known to have this address.
     pub fn knows(&self, address: IpAddr) -> bool {
         self.known.iter().any(|known| known.contains(&address))
     }
 
-    /// Whether an answer may go to this address now.
+    /// Whether an answer may be sent to this address now.
     pub fn admits(&mut self, address: IpAddr, now: Instant) -> bool {
-        // What is no entry of the table, or is one anyway.
+        // An address that takes no entry in the table, or has one anyway.
         if address.is_loopback() || self.knows(address) {
             return true;
         }

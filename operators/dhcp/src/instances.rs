@@ -3,10 +3,10 @@
 use crate::address::Address;
 use std::ops::RangeInclusive;
 
-/// Two instances, and which of them this is.
+/// Two instances, and which of them this one is.
 ///
-/// Each gives new clients addresses of its own half of every range, so that no two of them can get
-/// one address, whatever the instances know of each other.
+/// Each gives new clients addresses from its own half of every range, so they never assign the same
+/// address, whatever they know of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instances {
     /// How they share the work.
@@ -19,28 +19,28 @@ pub struct Instances {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Sharing {
-    /// One answers, the other one follows it, and takes over its clients when it is gone.
+    /// One answers. The other follows it, and takes over its clients when it fails.
     Standby,
-    /// Both answer, each for its own clients.
+    /// Both answer, each its own clients.
     Split,
 }
 
 /// A half of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The lower one; the larger one, if they are not alike.
+    /// The lower half; the larger one if they differ.
     First,
-    /// The upper one.
+    /// The upper half.
     Second,
 }
 
 impl Instances {
-    /// What of a range is ours.
+    /// Our part of a range.
     pub(crate) fn own<A: Address>(self, range: &RangeInclusive<A>) -> Option<RangeInclusive<A>> {
         half(range, self.part)
     }
 
-    /// What of a range is the other instance's.
+    /// The other instance's part of a range.
     pub(crate) fn others<A: Address>(self, range: &RangeInclusive<A>) -> Option<RangeInclusive<A>> {
         let part = match self.part {
             Part::First => Part::Second,
@@ -49,14 +49,14 @@ impl Instances {
         half(range, part)
     }
 
-    /// Whether an address is in one of `ranges`, and the other instance's.
+    /// Whether an address is in one of `ranges`, in the other instance's part.
     pub(crate) fn is_others<A: Address>(self, ranges: &[RangeInclusive<A>], address: A) -> bool {
         let mut others = ranges.iter().filter_map(|range| self.others(range));
         others.any(|range| range.contains(&address))
     }
 }
 
-/// Ranges fit into memory, so their middle does.
+/// One half of a range. Ranges fit into memory, so their middle can be computed.
 fn half<A: Address>(range: &RangeInclusive<A>, part: Part) -> Option<RangeInclusive<A>> {
     let (first, last) = (*range.start(), *range.end());
     let middle = usize::try_from((last.number() - first.number()) / 2).ok()?;

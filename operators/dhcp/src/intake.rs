@@ -1,9 +1,9 @@
-//! Packets that wait for their turn, when more come than can be answered.
+//! A queue for packets, when more arrive than can be answered.
 //!
-//! Anybody can send packets in anybody's name, so what a flood may cost others is bounded twice:
-//! who is known comes before who is not, and among equals each source has its turn, whatever it
-//! sends. Where there is no room, the source with the most packets loses its oldest one, and where
-//! all have one, the oldest goes.
+//! Anybody can send packets under any name, so the harm that a flood can do to others is limited
+//! twice: known sources come before unknown ones, and among equals each source gets a turn, however
+//! many packets it sends. When the queue is full, the source with the most packets loses its oldest
+//! one; if all have just one, the oldest packet is dropped.
 //!
 //! ```text
 //!  packet ─► lane of its standing ─► queue of its source ─┬─ turn ─► answered
@@ -16,7 +16,7 @@ use std::{
     hash::Hash,
 };
 
-/// Every how many turns it is that of the least known, so that nobody waits for ever.
+/// Every how many turns the least known sources come first, so that they never wait forever.
 const LAST_SHALL_BE_FIRST: u64 = 4;
 
 /// How well a source is known.
@@ -26,30 +26,30 @@ pub enum Standing {
     Stranger,
     /// Its address is one of ours.
     Local,
-    /// It was there before.
+    /// It has been served before.
     Known,
 }
 
 const LANES: usize = Standing::Known as usize + 1;
 
-/// Packets that wait.
+/// Packets that are waiting.
 #[derive(Debug)]
 pub struct Intake<K, T> {
     room: usize,
     lanes: [Lane<K, T>; LANES],
-    /// How many have had their turn.
+    /// Number of turns so far.
     turns: u64,
 }
 
 #[derive(Debug)]
 struct Lane<K, T> {
     queues: HashMap<K, Queue<T>>,
-    /// Whose turn it is, in order.
+    /// Sources by turn.
     order: BTreeMap<u64, K>,
-    /// Which queue is the longest, and of those the one that has waited for the longest time.
+    /// Sources by length of queue, and among equals by how long they have waited.
     longest: BTreeSet<(usize, Reverse<u64>, K)>,
     len: usize,
-    /// Numbers packets and turns.
+    /// The next number for a packet or turn.
     next: u64,
 }
 
@@ -60,24 +60,24 @@ struct Queue<T> {
 }
 
 impl<K: Clone + Hash + Ord, T> Intake<K, T> {
-    /// One that keeps so many packets.
+    /// A queue for this many packets.
     pub fn new(room: usize) -> Self {
         let lanes = std::array::from_fn(|_| Lane::default());
         Self { room: room.max(1), lanes, turns: 0 }
     }
 
-    /// Takes a packet in, and returns one that has no room any more: maybe this one.
+    /// Adds a packet. Returns a packet that was dropped to make room, possibly this one.
     pub fn push(&mut self, standing: Standing, source: K, packet: T) -> Option<T> {
         self.lanes[standing as usize].push(source, packet);
         if self.len() <= self.room {
             return None;
         }
-        // Nobody has all of the room, however well known.
+        // No standing may take up all of the room.
         let share = self.room / (LANES + 1);
         self.lanes.iter_mut().find(|lane| lane.len > share)?.drop_one()
     }
 
-    /// The packet whose turn it is.
+    /// The next packet.
     pub fn pop(&mut self) -> Option<T> {
         self.turns += 1;
         let is_last_first = self.turns.is_multiple_of(LAST_SHALL_BE_FIRST);
@@ -86,17 +86,17 @@ impl<K: Clone + Hash + Ord, T> Intake<K, T> {
         lane?.pop()
     }
 
-    /// Takes a packet of a source out of its turn.
+    /// Removes a packet of a source ahead of its turn.
     pub fn remove(&mut self, source: &K, is_it: impl Fn(&T) -> bool) -> Option<T> {
         self.lanes.iter_mut().find_map(|lane| lane.remove(source, &is_it))
     }
 
-    /// How many wait.
+    /// The number of packets waiting.
     pub fn len(&self) -> usize {
         self.lanes.iter().map(|lane| lane.len).sum()
     }
 
-    /// Whether nobody waits.
+    /// Whether no packet is waiting.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -141,7 +141,7 @@ impl<K: Clone + Hash + Ord, T> Lane<K, T> {
         self.take_at(source, place)
     }
 
-    /// A packet of a source; its turn goes with the last one.
+    /// Removes a packet of a source, and the source with its last one.
     fn take_at(&mut self, source: &K, place: usize) -> Option<T> {
         let ticket = self.queues.get(source)?.ticket;
         let packet = self.take(source, place);

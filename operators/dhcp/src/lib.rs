@@ -9,8 +9,8 @@
 //! intake, guests what is dropped, and who is answered, when too much comes
 //! ```
 //!
-//! Sockets, files, threads and the clock are the business of `metal-serve` and `netboot`. What a
-//! machine is to boot is decided by [`metal_core::boot`], and what a BMC with an address becomes by
+//! Sockets, files, threads and the clock are left to `metal-serve` and `netboot`. What a machine
+//! boots is decided by [`metal_core::boot`], and what is made of a BMC with an address by
 //! [`metal_core::endpoint`].
 
 #![warn(clippy::wildcard_enum_match_arm)]

@@ -1,4 +1,4 @@
-//! New BMCs are recorded on a stranger's word: how many of them.
+//! Limits how many new BMCs are recorded, as that happens without any proof.
 
 use crate::config::{Bounds, Config};
 use ipnet::IpNet;
@@ -8,17 +8,17 @@ use std::{collections::HashMap, net::IpAddr};
 /// How many have come recently, by subnet.
 #[derive(Clone, Debug, Default)]
 pub struct Newcomers {
-    /// When the last of those that were let in would have been due, had they come one by one.
+    /// When the last one would have been due, had they come at the permitted rate.
     due: HashMap<Option<IpNet>, Timestamp>,
 }
 
 impl Newcomers {
-    /// Lets a new BMC with this address in; `unanswered` is how many there are already that have
-    /// not answered.
+    /// Admits a new BMC with this address. `unanswered` is the number of BMCs that have not
+    /// answered yet.
     ///
     /// # Errors
     ///
-    /// When to try again, if there are too many.
+    /// How long to wait before trying again, if there are too many.
     pub fn admit(
         &mut self,
         config: &Config,
@@ -46,7 +46,7 @@ impl Newcomers {
 }
 
 impl Config {
-    /// The subnet of an address, of whatever kind.
+    /// The subnet of an address of either IP version.
     fn net_of(&self, address: IpAddr) -> Option<IpNet> {
         match address {
             IpAddr::V4(address) => self.subnet_of(address).map(|subnet| subnet.net.into()),

@@ -1,27 +1,27 @@
-//! Whether a packet is of the subnet that it speaks for: the same for both kinds of IP.
+//! Whether a packet comes from the subnet that it claims, the same for IPv4 and IPv6.
 //!
-//! DHCP proves nothing. What can be told is by which way a packet came: from the link itself, or
-//! through a relay that sends from an address that speaks for the subnet. Anybody can write any
-//! `giaddr` or `link-address` into a packet.
+//! DHCP proves nothing. All that can be checked is the way that a packet took: directly from the
+//! link, or through a relay that sends from an address which acts for the subnet. Anybody can write
+//! any `giaddr` or `link-address` into a packet.
 
 use crate::address::Address;
 use std::ops::RangeInclusive;
 
-/// By which way a packet came.
+/// The way that a packet took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way<A> {
-    /// From the client. It `is_here` if no router lies in between, as far as the packet shows.
+    /// Directly from the client.
     Direct {
-        /// Whether that is so.
+        /// Whether there is no router in between, as far as the packet shows.
         is_here: bool,
     },
-    /// Through a relay that calls itself, or the link of the client, like this.
+    /// Through a relay that gives this as its own address, or as that of the client's link.
     Relayed(A),
 }
 
-/// Whether a packet that came `from` an address can be believed to be of the subnet with these
-/// `addresses`. `relays` are the source addresses of relays that may speak for it; any other one
-/// has to send from the address that it names, and that has to be in the subnet.
+/// Whether a packet can be trusted to come from the subnet with these `addresses`. `relays` are the
+/// source addresses of relays that may act for it. Any other relay has to send from the address
+/// that it gives, which has to be in the subnet.
 pub(crate) fn is_of<A: Address>(
     addresses: &RangeInclusive<A>,
     way: Way<A>,

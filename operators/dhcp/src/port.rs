@@ -1,4 +1,4 @@
-//! Ports that are assigned to the protocols (IANA).
+//! Ports assigned to the protocols by IANA.
 
 /// DHCPv4: servers and relays.
 pub(crate) const DHCPV4_SERVER: u16 = 67;

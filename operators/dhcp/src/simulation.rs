@@ -1,5 +1,5 @@
-//! Many clients, few addresses, lost packets, restarts: no address ever has two users. The world is
-//! the same for DHCPv4 and DHCPv6, which say what its messages are in their words.
+//! Many clients, few addresses, lost packets, restarts: no address ever has two users. The
+//! simulation is the same for DHCPv4 and DHCPv6, which translate its messages.
 
 use crate::{
     Address,
@@ -13,75 +13,76 @@ use std::{
     str::FromStr,
 };
 
-/// How long a lease of a [`Server`] is, in the simulation.
+/// Lease time of a [`Server`] in the simulation.
 pub(crate) const LEASE_TIME: SignedDuration = SignedDuration::from_mins(2);
 /// Clients that have a reservation.
 const RESERVED: [u8; 2] = [0x98, 0x99];
-/// More than there are addresses.
+/// The number of clients: more than there are addresses.
 const CLIENTS: usize = 12;
-/// How many addresses clients come to think of: those of the pool, and some around it.
+/// How many different addresses clients ask for: those of the pool, and some around it.
 const ADDRESSES: usize = 12;
 const STEPS: usize = 20_000;
 
-/// A server with a memory, in its protocol.
+/// A server of one protocol, with its leases.
 pub(crate) trait Server {
     /// Its addresses.
     type Address: Address + Debug + Display + FromStr;
 
-    /// A server with eight addresses and leases of [`LEASE_TIME`], where [`RESERVED`] have theirs.
+    /// A server with eight addresses and leases of [`LEASE_TIME`], with reservations for
+    /// [`RESERVED`].
     fn new() -> Self;
-    /// An address that clients come to think of, by its number.
+    /// One of the addresses that clients ask for, by number.
     fn address(number: usize) -> Self::Address;
-    /// Sends a message of a client.
+    /// Delivers a message of a client.
     fn send(&mut self, client: u8, message: Message<Self::Address>) -> Told<Self::Address>;
     /// Its leases.
     fn leases(&mut self) -> &mut Leases<Self::Address>;
-    /// The leases of one that has just started.
+    /// The leases of a server that has just started.
     fn no_leases(&self) -> Leases<Self::Address>;
-    /// The time, which it goes by.
+    /// The server's clock.
     fn now(&mut self) -> &mut Timestamp;
 }
 
-/// What clients say.
+/// The messages of clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Message<A> {
     /// It looks for an address.
     Discover,
-    /// It takes what this server offered.
+    /// It requests what this server offered.
     Select(A),
-    /// It wants more time, from its server.
+    /// It renews its lease with its server.
     Renew(A),
-    /// It wants more time, from any server.
+    /// It renews its lease with any server.
     Rebind(A),
-    /// It asks whether it may go on with what it had.
+    /// It asks whether it may keep the address that it had.
     Confirm(A),
-    /// It needs it no more.
+    /// It no longer needs the address.
     Release(A),
-    /// Somebody else uses it.
+    /// It found somebody else using the address.
     Decline(A),
 }
 
-/// What comes of a message.
+/// The outcome of a message.
 pub(crate) struct Told<A> {
-    /// What the server remembers.
+    /// Leases to record.
     pub(crate) changes: Vec<Lease<A>>,
-    /// What it answers.
+    /// The server's answer.
     pub(crate) answer: Option<Answer<A>>,
 }
 
-/// What an answer means to its client.
+/// The meaning of an answer for its client.
 pub(crate) enum Answer<A> {
-    /// It may ask for this.
+    /// It may request this address.
     Offer(A),
-    /// It has this, for this long.
+    /// It has this address, for this long.
     Lease(A, SignedDuration),
-    /// It begins afresh.
+    /// It has to start over.
     Refusal,
     /// Nothing changes.
     Nothing,
 }
 
-/// The clients' side: until when each believes to have which address.
+/// The clients' view: the address that each believes to have, and until when.
 struct World<S: Server> {
     server: S,
     disk: String,
@@ -91,7 +92,7 @@ struct World<S: Server> {
     leases: usize,
 }
 
-/// Runs the world a few times.
+/// Runs the simulation several times.
 pub(crate) fn no_address_has_two_users<S: Server>() {
     for seed in 1..=4 {
         let mut world = World::<S>::new(seed);
@@ -124,7 +125,7 @@ impl<S: Server> World<S> {
             0..6 => self.send(client, Message::Discover),
             6..11 => {
                 let address = self.offered.get(&client).copied().unwrap_or(any);
-                // Who asks for another address has stopped using the one it had.
+                // A client that asks for another address has stopped using its own.
                 self.holds.retain(|user, (held, _)| *user != client || *held == address);
                 self.send(client, Message::Select(address));
             }
@@ -137,13 +138,13 @@ impl<S: Server> World<S> {
                 }
             }
             15 => {
-                // Rarely, because it takes the address away for an hour.
+                // Rarely, because it blocks the address for an hour.
                 if let Some(address) = mine.filter(|_| self.dice.roll(50) == 0) {
                     self.holds.remove(&client);
                     self.send(client, Message::Decline(address));
                 }
             }
-            // What is not one's own must stay where it is.
+            // Releasing the address of another client must have no effect.
             16 if mine != Some(any) => self.send(client, Message::Release(any)),
             17 => self.restart(),
             18 => self.send(client, Message::Confirm(mine.unwrap_or(any))),
@@ -156,7 +157,7 @@ impl<S: Server> World<S> {
         self.holds.retain(|_, (_, until)| *until > now);
     }
 
-    /// Sends a message, which may be lost, as may be its answer.
+    /// Sends a message. It may be lost, and so may its answer.
     fn send(&mut self, client: u8, message: Message<S::Address>) {
         if self.dice.roll(10) == 0 {
             return;
@@ -184,7 +185,7 @@ impl<S: Server> World<S> {
         }
     }
 
-    /// The process dies; what is on disk remains, and half of a line.
+    /// The process dies; the disk keeps what was written, and half a line.
     fn restart(&mut self) {
         let half = S::address(0).to_string();
         self.disk.push_str("0123abcd ");

@@ -1,24 +1,24 @@
 //! Which subnets have BMCs.
 //!
-//! A DHCP request can say any MAC address. So a BMC counts only in a subnet that is meant for BMCs,
-//! where tenants and booting machines are not.
+//! A DHCP request can contain any MAC address. So BMCs are recognized only in subnets that are
+//! reserved for them, without tenants and booting machines.
 
 use super::{Config, Mode};
 
-/// Who says which subnets have BMCs.
+/// How it is known which subnets have BMCs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BmcSubnets {
-    /// The configuration does.
+    /// By the configuration.
     #[default]
     Named,
-    /// Nobody does, and there is one subnet only of each kind of IP: they are there.
+    /// There is at most one subnet of each IP version, so they have them.
     OnlyOne,
-    /// Nobody does, and there are several: no BMC is recorded.
+    /// Not at all, with several subnets: no BMC is recorded.
     Unknown,
 }
 
 impl BmcSubnets {
-    /// What to tell whoever runs this; nothing, if the configuration says it.
+    /// Advice for the operator; `None` if the configuration is explicit.
     pub fn advice(self) -> Option<&'static str> {
         match self {
             Self::Named => None,
@@ -36,7 +36,7 @@ impl BmcSubnets {
 }
 
 impl Config {
-    /// Decides where BMCs are; the configuration `says` it, or does not.
+    /// Determines the subnets that have BMCs; `says` is whether the configuration is explicit.
     pub(super) fn place_bmcs(&mut self, says: bool) {
         let subnets = self.subnets.iter_mut().filter(|subnet| subnet.mode == Mode::Leases);
         let subnets: Vec<_> = subnets.map(|subnet| &mut subnet.bmc).collect();
@@ -81,7 +81,8 @@ mod tests {
             (&[YES, ""][..], &[][..], Named, &[true, false][..]),
             (&["", YES], &[""], Named, &[false, true, false]),
             (&[""], &[YES], Named, &[false, true]),
-            // Who says where they are not, says that they are nowhere else.
+            // If the configuration says which subnets have no BMCs, none of the others has any
+            // either.
             (&[NO], &[], Named, &[false]),
             (&[""], &[], OnlyOne, &[true]),
             (&[], &[""], OnlyOne, &[true]),

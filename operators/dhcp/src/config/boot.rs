@@ -1,9 +1,9 @@
-//! Boot files, and where their names find room in a packet.
+//! Boot files, and where a packet has room for their names.
 
 use std::net::Ipv4Addr;
 
-/// Boot files by kind of client. What is `None` is not offered: such a client gets an address and
-/// goes on to its next boot device.
+/// Boot files by kind of client. Where one is `None`, such clients get an address and go on to
+/// their next boot device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootFiles {
     /// For a BIOS, by TFTP.
@@ -23,11 +23,11 @@ pub struct BootFiles {
 /// A file on a TFTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TftpFile {
-    /// The server; `None` is ourselves.
+    /// The server; `None` is this one.
     pub server: Option<Ipv4Addr>,
     /// The file on it.
     pub path: String,
 }
 
-/// Longest name that fits into `file` with its zero.
+/// Longest name that fits into `file` with its terminating zero.
 pub(crate) const MAX_FILE: usize = 127;

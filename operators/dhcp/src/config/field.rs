@@ -1,4 +1,4 @@
-//! Values of fields, and what is said of those that do not do.
+//! Values of fields, and errors about invalid ones.
 
 use metal_core::{
     boot::url::MAX_URL,
@@ -10,10 +10,10 @@ use std::{collections::HashMap, hash::Hash, net::Ipv4Addr, str::FromStr};
 /// The configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// It is not YAML, or not of this form.
+    /// It is not YAML, or does not have this structure.
     #[error("not a DHCP configuration: {0}")]
     Yaml(String),
-    /// A field has a value that does not do.
+    /// A field has an invalid value.
     #[error("line {line}: {field}: {problem}")]
     Field {
         /// Line of the value; 0 if it is missing.
@@ -25,7 +25,7 @@ pub enum ConfigError {
     },
 }
 
-/// Longest name of an interface in Linux (`IFNAMSIZ` less its zero).
+/// Longest name of an interface in Linux (`IFNAMSIZ` less the terminating zero).
 const MAX_INTERFACE: usize = 15;
 
 pub(super) fn interface(name: &Text, field: &'static str) -> Result<String, ConfigError> {
@@ -58,7 +58,7 @@ pub(super) fn address(text: &Text, field: &'static str) -> Result<Ipv4Addr, Conf
     scalar(text, field, "an IPv4 address", "10.0.0.1")
 }
 
-/// Parses a value, or says what it should have been.
+/// Parses a value, or reports what it should be.
 pub(super) fn scalar<T: FromStr>(
     text: &Text,
     field: &'static str,
@@ -69,7 +69,7 @@ pub(super) fn scalar<T: FromStr>(
     text.value.parse().map_err(|_| fail(text, field, problem()))
 }
 
-/// Parses the values of a list, none of which may occur twice.
+/// Parses the values of a list, which may not contain duplicates.
 pub(super) fn distinct<T: Clone + Eq + Hash>(
     list: &[Text],
     field: &'static str,

@@ -1,18 +1,18 @@
-//! What a configuration that can be served most likely lacks.
+//! What a valid configuration most likely lacks.
 
 use super::{Config, v6::BootUrls};
 
-/// Some machines get less than whoever wrote the configuration may think. Served all the same:
-/// there may be no such machine.
+/// Some machines get less than the author of the configuration may expect. It is used all the same,
+/// as there may be no such machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Gap {
-    /// There are boot files, and none of them for PXE.
+    /// There are boot files, but none for PXE.
     #[error(
         "boot.bios, boot.uefi and boot.arm64 are missing, so machines that boot by PXE get an \
          address and no boot file; name iPXE there, and its folder in tftp.root"
     )]
     Pxe,
-    /// The same, where there is IPv6 alone.
+    /// The same, with IPv6 only.
     #[error(
         "dhcp6.boot.uefi and dhcp6.boot.arm64 are missing, so machines that boot by PXE get an \
          address and no boot file; write the tftp:// URL of iPXE there"
@@ -21,7 +21,8 @@ pub enum Gap {
 }
 
 impl Config {
-    /// What is lacking. A machine can boot by either kind of IP, so a file of either one will do.
+    /// What is lacking. A machine can boot by either IP version, so a file for one of them is
+    /// enough.
     pub fn gap(&self) -> Option<Gap> {
         let (four, nothing) = (&self.boot, BootUrls::default());
         let six = self.dhcp6.as_ref().map_or(&nothing, |dhcp6| &dhcp6.boot);
@@ -54,7 +55,7 @@ mod tests {
             (format!("{V4}{http}"), Some(Gap::Pxe)),
             (format!("{V4}{ipxe}"), Some(Gap::Pxe)),
             (format!("{V4}{pxe}"), None),
-            // It need not boot anybody: what Servers boot is told by the API server.
+            // No boot file is needed for Servers: what they boot comes from the API server.
             (V4.to_owned(), None),
             (http6.clone(), Some(Gap::Pxe6)),
             (both6.clone(), None),

@@ -1,4 +1,4 @@
-//! The configuration, checked: what is in these types can be served.
+//! The validated configuration: whatever these types can hold can be served.
 //!
 //! ```yaml
 //! interfaces: [eth1]               # answer clients on these links, and relays
@@ -82,7 +82,7 @@ use std::{
     ops::RangeInclusive,
 };
 
-/// The configuration of a DHCP server.
+/// The configuration of the DHCP and TFTP servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Interfaces whose links are served.
@@ -91,48 +91,49 @@ pub struct Config {
     pub listen: Vec<SocketAddrV4>,
     /// Source addresses of relays that speak for any subnet.
     pub relays: Vec<Ipv4Addr>,
-    /// Nobody else gives out addresses of these subnets, so a client with a wrong one is told so.
+    /// No other server assigns addresses of these subnets, so clients with a wrong address are told
+    /// so.
     pub authoritative: bool,
-    /// An address is offered to a new client only if nobody answers at it.
+    /// A new client is offered an address only if nothing answers at it.
     pub conflict_probe: bool,
     /// The subnets; they do not overlap.
     pub subnets: Vec<Subnet>,
     /// What machines boot.
     pub boot: BootFiles,
-    /// Our own TFTP server, if there is to be one.
+    /// The built-in TFTP server, if enabled.
     pub tftp: Option<Tftp>,
-    /// What switches load first; the longest prefix counts.
+    /// What switches load first; the longest matching prefix counts.
     pub ztp: Vec<Ztp>,
-    /// If there is any, clients with other MAC addresses are not answered.
+    /// If not empty, clients with other MAC addresses are not answered.
     pub allow: Vec<MacPrefix>,
     /// Clients with these MAC addresses are not answered.
     pub deny: Vec<MacPrefix>,
-    /// What the names of new Endpoints begin with.
+    /// Prefix of the names of new Endpoints.
     pub endpoint_prefix: String,
-    /// What a BMC becomes.
+    /// The kind of object that is made for a BMC.
     pub record: Record,
-    /// How many new BMCs are recorded.
+    /// Limits on recording new BMCs.
     pub newcomers: Bounds,
-    /// Who says where BMCs are.
+    /// How it is known which subnets have BMCs.
     pub bmc_subnets: BmcSubnets,
     /// The other instance, if there is one.
     pub instances: Option<Instances>,
-    /// Our DHCPv6 server, if there is to be one.
+    /// The DHCPv6 server, if enabled.
     pub dhcp6: Option<v6::Config>,
 }
 
-/// One subnet, with everything that its clients are told.
+/// One subnet, and the settings of its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subnet {
     /// The subnet.
     pub net: Ipv4Net,
-    /// What its clients get from us.
+    /// What its clients get.
     pub mode: Mode,
-    /// Whether BMCs are here.
+    /// Whether it has BMCs.
     pub bmc: bool,
-    /// Relays outside of it that speak for it, by `giaddr` or by source address.
+    /// Relays outside of it that act for it, by `giaddr` or by source address.
     pub relays: Vec<Ipv4Addr>,
-    /// Addresses that anybody may get. They do not overlap.
+    /// Addresses for any client. They do not overlap.
     pub ranges: Vec<RangeInclusive<Ipv4Addr>>,
     /// Default route.
     pub router: Option<Ipv4Addr>,
@@ -144,44 +145,44 @@ pub struct Subnet {
     pub domain: Option<String>,
     /// MTU of the link.
     pub mtu: Option<u16>,
-    /// Routes besides the default one.
+    /// Routes in addition to the default route.
     pub routes: Vec<Route>,
     /// How long a lease lasts.
     pub lease_time: SignedDuration,
-    /// Who has an address of its own.
+    /// Reserved addresses by client.
     pub reservations: HashMap<MacAddr, Reservation>,
     /// The same, by address.
     pub reserved: HashMap<Ipv4Addr, MacAddr>,
 }
 
-/// What the clients of a subnet get from us.
+/// What the clients of a subnet get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
     /// Addresses, and boot files.
     #[default]
     Leases,
-    /// Boot files only, as a `ProxyDHCP` server; another server gives out the addresses.
+    /// Boot files only, as a `ProxyDHCP` server; another server assigns the addresses.
     Proxy,
 }
 
-/// What a BMC with an address becomes.
+/// The kind of object that is made for a BMC with an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Record {
-    /// An Endpoint, of which metal-operator makes a BMC.
+    /// An Endpoint, from which metal-operator makes a BMC.
     #[default]
     Endpoint,
-    /// A BMC that has the address itself.
+    /// A BMC that contains the address itself.
     Bmc,
 }
 
-/// How many new BMCs are recorded.
+/// Limits on recording new BMCs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// In one subnet, per minute, and at once after a while without any.
+    /// New BMCs per minute in one subnet; also the size of a burst.
     pub per_minute: u32,
-    /// How many there may be, in all, that have not answered yet.
+    /// How many recorded BMCs in all may not have answered yet.
     pub unanswered: usize,
 }
 
@@ -191,41 +192,41 @@ impl Default for Bounds {
     }
 }
 
-/// An address that only one client gets.
+/// An address for one client only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The address.
     pub ip: Ipv4Addr,
-    /// The name that the client is told.
+    /// The host name sent to the client.
     pub hostname: Option<String>,
 }
 
 impl Config {
-    /// Whether a client with this address is answered at all. A client without one is not, once
-    /// there is any list: it could not be told from those that are meant.
+    /// Whether a client with this address is answered at all. A client without one is not if there
+    /// is any list, because it cannot be matched against it.
     pub fn admits(&self, mac: Option<MacAddr>) -> bool {
         let Some(mac) = mac else { return self.allow.is_empty() && self.deny.is_empty() };
         let listed = |list: &[MacPrefix]| list.iter().any(|prefix| prefix.matches(mac));
         (self.allow.is_empty() || listed(&self.allow)) && !listed(&self.deny)
     }
 
-    /// What a switch loads first.
+    /// What a switch with this address loads first.
     pub(crate) fn ztp_of(&self, mac: MacAddr) -> Option<&str> {
         let matching = self.ztp.iter().filter(|ztp| ztp.mac.matches(mac));
         matching.max_by_key(|ztp| ztp.mac.digits()).map(|ztp| ztp.url.as_str())
     }
 
-    /// Whether there is a subnet where we are a `ProxyDHCP` server.
+    /// Whether there is a subnet with a `ProxyDHCP` server.
     pub fn has_proxy(&self) -> bool {
         self.subnets.iter().any(|subnet| subnet.mode == Mode::Proxy)
     }
 
-    /// The subnet that an address belongs to.
+    /// The subnet that contains an address.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
     }
 
-    /// How well an address of any kind is known, by itself.
+    /// How well an address, of either IP version, is known from the configuration alone.
     pub fn standing_of(&self, address: IpAddr) -> Standing {
         let is_ours = match address.to_canonical() {
             IpAddr::V4(address) => self.subnet_of(address).is_some(),
@@ -237,7 +238,7 @@ impl Config {
         if is_ours { Standing::Local } else { Standing::Stranger }
     }
 
-    /// Whether an address is that of a relay which the configuration names.
+    /// Whether the configuration names a relay with this address.
     pub fn names_relay(&self, address: Ipv4Addr) -> bool {
         let of_subnets = self.subnets.iter().flat_map(|subnet| &subnet.relays);
         self.relays.iter().chain(of_subnets).any(|relay| *relay == address)
@@ -248,7 +249,7 @@ impl Config {
         self.subnets.iter().any(|subnet| subnet.reservation(client).is_some())
     }
 
-    /// The subnet that a relay speaks for.
+    /// The subnet that a relay acts for.
     pub(crate) fn subnet_behind(&self, relay: Ipv4Addr) -> Option<&Subnet> {
         let named = self.subnets.iter().find(|subnet| subnet.relays.contains(&relay));
         named.or_else(|| self.subnet_of(relay))
@@ -271,12 +272,12 @@ impl Room<Ipv4Addr> for Subnet {
 }
 
 impl Subnet {
-    /// Whether an address belongs to one client alone.
+    /// Whether an address is reserved for one client.
     pub(crate) fn is_reserved(&self, address: Ipv4Addr) -> bool {
         self.reserved.contains_key(&address)
     }
 
-    /// What is reserved for a client.
+    /// The reservation of a client.
     pub(crate) fn reservation(&self, client: &Client) -> Option<&Reservation> {
         self.reservations.get(&client.mac()?)
     }

@@ -1,4 +1,4 @@
-//! The text of the configuration file.
+//! Parses the configuration file.
 
 use super::{
     BmcSubnets, Bounds, Config, Record,
@@ -19,7 +19,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// They name the line, the field and what to write instead.
+    /// Each names the line, the field and what to write instead.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let raw: raw::Config = yaml::read(text, LeadingZero::Decimal)
             .map_err(|error| ConfigError::Yaml(error.to_string()))?;
@@ -59,7 +59,7 @@ impl Config {
     }
 }
 
-/// Whoever listens for IPv4 has to say for whom; a server of IPv6 alone need not.
+/// The IPv4 subnets. They are required with IPv4 listeners; an IPv6-only server needs none.
 fn subnets(raw: &raw::Config) -> Result<&[raw::Subnet], ConfigError> {
     match (&raw.subnets, raw.interfaces.first().or(raw.listen.first())) {
         (Some(subnets), _) => Ok(subnets),
@@ -117,7 +117,7 @@ fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {
     Err(fail(text, "endpoints.namePrefix", problem))
 }
 
-/// The files; those of no next server are ours, if we have a TFTP server.
+/// The boot files. Those without a next server are on the built-in TFTP server, if that is enabled.
 fn boot(raw: &raw::Boot, has_tftp: bool) -> Result<BootFiles, ConfigError> {
     let server = raw.next_server.as_ref().map(|t| address(t, "boot.nextServer")).transpose()?;
     let file = |text: &Option<raw::Text>, field| {

@@ -8,10 +8,10 @@ use ipnet::Ipv4Net;
 use metal_core::macdb::MacPrefix;
 use std::net::Ipv4Addr;
 
-/// A route that clients are told besides the default one.
+/// A route that clients get in addition to the default route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads.
+    /// The destination.
     pub to: Ipv4Net,
     /// The next hop.
     pub via: Ipv4Addr,
@@ -20,7 +20,7 @@ pub struct Route {
 /// What a switch loads to configure itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ztp {
-    /// Whose MAC address begins so.
+    /// A prefix of its MAC address.
     pub mac: MacPrefix,
     /// URL of a script or a list of steps (SONiC), or of an installer (ONIE).
     pub url: String,

@@ -1,12 +1,12 @@
-//! What the configuration may say, for editors and for people.
+//! Describes the configuration, for editors and for people.
 
 use super::raw;
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
-/// The configuration as a JSON schema (draft 7, which editors know). It knows fields and types;
-/// what is more than that is checked by [`Config::parse`](super::Config::parse).
+/// The JSON schema of the configuration (draft 7, which editors support). It covers fields and
+/// types; everything else is checked by [`Config::parse`](super::Config::parse).
 pub fn json() -> Schema {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<raw::Config>();
@@ -15,8 +15,7 @@ pub fn json() -> Schema {
     schema
 }
 
-/// Takes out what Rust needs and people do not: a field that is left out is not `null`, and a
-/// comment may be longer than a line.
+/// Removes what only matters to Rust: an omitted field is not `null`, and line breaks in comments.
 fn tidy(node: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = node.get_mut("type") {
         types.retain(|kind| kind != "null");
@@ -38,7 +37,7 @@ fn tidy(node: &mut Map<String, Value>) {
     if let Some(Value::String(text)) = node.get_mut("description") {
         *text = text.replace('\n', " ");
     }
-    // What is left out is empty; that says nothing.
+    // Empty is the default of omitted fields, and not worth a mention.
     let is_empty = |value: &Value| match value {
         Value::Array(list) => list.is_empty(),
         Value::Object(_) | Value::Null => true,
@@ -78,7 +77,7 @@ fn add_rows(rows: &mut String, path: &str, node: &Map<String, Value>) {
             None => String::new(),
         };
         let text = field.get("description").and_then(Value::as_str).unwrap_or_default();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         writeln!(rows, "| `{path}` | {} | {default} | {text} |", kind(field)).ok();
         let items = field.get("items").and_then(Value::as_object);
         match items.filter(|items| items.contains_key("properties")) {

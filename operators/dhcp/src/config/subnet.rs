@@ -9,12 +9,12 @@ use metal_api::MacAddr;
 use std::{collections::HashMap, net::Ipv4Addr, ops::RangeInclusive};
 
 pub(super) const LEASE_TIME: SignedDuration = SignedDuration::from_hours(1);
-/// Shorter leases would make clients talk all the time.
+/// Shorter leases would keep clients busy renewing.
 const MIN_LEASE_TIME: SignedDuration = SignedDuration::from_secs(60);
 const MAX_LEASE_TIME: SignedDuration = SignedDuration::from_hours(24 * 366);
-/// The longest prefix that leaves room for a server and a client.
+/// The longest prefix with room for a server and a client.
 const MAX_PREFIX: u8 = 30;
-/// A pool costs a bit per address.
+/// The shortest prefix: a pool takes one bit of memory per address.
 const MIN_PREFIX: u8 = 8;
 
 pub(super) fn parse_all(list: &[raw::Subnet]) -> Result<Vec<Subnet>, ConfigError> {
@@ -65,7 +65,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     })
 }
 
-/// A proxy gives out no addresses, so whoever gives it some expects something else of it.
+/// Rejects settings that a proxy does not use, as it assigns no addresses.
 fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     let Some(text) = &raw.mode else { return Ok(Mode::default()) };
     let mode = scalar(text, "subnets.mode", "`leases` or `proxy`", "proxy")?;
@@ -80,7 +80,7 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     }
 }
 
-/// Whoever gives out the addresses knows where a BMC is; a proxy does not.
+/// A subnet has BMCs only if addresses are assigned here: a proxy does not know where a BMC is.
 fn bmc(raw: &raw::Subnet) -> Result<bool, ConfigError> {
     let Some(bmc) = &raw.bmc else { return Ok(false) };
     if bmc.value && mode(raw)? == Mode::Proxy {
@@ -105,7 +105,7 @@ fn network(text: &raw::Text) -> Result<Ipv4Net, ConfigError> {
     Ok(net)
 }
 
-/// An address of the subnet that a host can have.
+/// An address in the subnet that a host can have.
 fn host_in(net: Ipv4Net, text: &raw::Text, field: &'static str) -> Result<Ipv4Addr, ConfigError> {
     let host = address(text, field)?;
     if is_host(net, host) {
@@ -179,7 +179,7 @@ fn reservations(net: Ipv4Net, list: &[raw::Reservation]) -> Result<Reservations,
     Ok((by_mac, by_ip))
 }
 
-/// A name of the DNS, in letters, digits and hyphens.
+/// A DNS name of letters, digits and hyphens.
 pub(super) fn name(text: &raw::Text, field: &'static str) -> Result<String, ConfigError> {
     let is_label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -88,7 +88,7 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((config.boot, config.endpoint_prefix.as_str()), (BootFiles::default(), "compute-"));
 }
 
-/// Each row: what of FULL is replaced, by what, and how the error begins.
+/// Each row: the part of FULL to replace, its replacement, and the beginning of the error.
 #[test]
 fn errors_name_line_field_and_fix() {
     let cases = [

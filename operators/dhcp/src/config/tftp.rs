@@ -10,12 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Our own TFTP server.
+/// The built-in TFTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tftp {
-    /// The folder that boot files come from.
+    /// The folder with the boot files.
     pub root: PathBuf,
-    /// Where requests come in.
+    /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
 }
 

@@ -48,10 +48,10 @@ use std::{
     ops::RangeInclusive,
 };
 
-/// Longest URL that firmware takes.
+/// Longest URL that firmware accepts.
 const MAX_URL: usize = 1024;
 const MAX_PARAMETER: usize = 1024;
-/// RFC 9915, section 11.1: two octets of type, and 1 to 128 more.
+/// RFC 9915, section 11.1: a type of two octets, and 1 to 128 more.
 const DUID_LEN: RangeInclusive<usize> = 3..=130;
 
 /// The configuration of a DHCPv6 server.
@@ -63,9 +63,9 @@ pub struct Config {
     pub listen: Vec<SocketAddrV6>,
     /// Source addresses of relays that speak for any subnet.
     pub relays: Vec<Ipv6Addr>,
-    /// What the server calls itself; `None` is something made of a MAC address.
+    /// DUID of the server; `None` to make one from a MAC address.
     pub duid: Option<Vec<u8>>,
-    /// Clients that ask for it get an address by two messages instead of four.
+    /// Clients that ask for it get an address with two messages instead of four.
     pub rapid_commit: bool,
     /// The other instance, if there is one.
     pub instances: Option<Instances>,
@@ -75,20 +75,20 @@ pub struct Config {
     pub boot: BootUrls,
 }
 
-/// One subnet, with everything that its clients are told.
+/// One subnet, and the settings of its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subnet {
     /// The subnet.
     pub net: Ipv6Net,
-    /// What its clients get from us.
+    /// What its clients get.
     pub mode: Mode,
-    /// Whether BMCs are here.
+    /// Whether it has BMCs.
     pub bmc: bool,
-    /// The interface to its link, where that does not show in our addresses.
+    /// The interface of its link, if that is not determined by our addresses.
     pub interface: Option<String>,
-    /// Relays outside of it that speak for it, by link address or by source address.
+    /// Relays outside of it that act for it, by link address or by source address.
     pub relays: Vec<Ipv6Addr>,
-    /// Addresses that anybody may get. They do not overlap.
+    /// Addresses for any client. They do not overlap.
     pub ranges: Vec<RangeInclusive<Ipv6Addr>>,
     /// DNS servers.
     pub dns: Vec<Ipv6Addr>,
@@ -98,52 +98,52 @@ pub struct Subnet {
     pub search: Vec<String>,
     /// How long a lease lasts.
     pub lease_time: SignedDuration,
-    /// Who has an address of its own.
+    /// Reserved addresses by client.
     pub reservations: HashMap<MacAddr, Ipv6Addr>,
     /// The same, by address.
     pub reserved: HashMap<Ipv6Addr, MacAddr>,
 }
 
-/// What the clients of a subnet get from us.
+/// What the clients of a subnet get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
-    /// Addresses, and everything else.
+    /// Addresses and all other settings.
     #[default]
     Stateful,
-    /// Everything else; they make their addresses themselves.
+    /// Only the other settings; clients make their addresses themselves.
     Stateless,
 }
 
-/// Boot files by kind of client. What is `None` is not offered.
+/// Boot files by kind of client. Where one is `None`, such clients get none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootUrls {
-    /// For PXE of x86-64 UEFI.
+    /// For PXE with x86-64 UEFI.
     pub uefi: Option<String>,
-    /// For PXE of 64-bit ARM UEFI.
+    /// For PXE with 64-bit ARM UEFI.
     pub arm64: Option<String>,
     /// For x86-64 UEFI HTTP boot.
     pub http: Option<String>,
     /// For 64-bit ARM UEFI HTTP boot.
     pub http_arm64: Option<String>,
-    /// The script for iPXE, which fills in settings such as `${uuid}`.
+    /// The script for iPXE, which expands settings such as `${uuid}` in it.
     pub ipxe: Option<String>,
     /// Parameters of the boot file.
     pub parameters: Vec<String>,
 }
 
 impl Config {
-    /// The subnet that an address belongs to.
+    /// The subnet that contains an address.
     pub fn subnet_of(&self, address: Ipv6Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
     }
 
-    /// The subnet on the link of an interface, if the configuration says so.
+    /// The subnet that the configuration assigns to the link of an interface.
     pub fn subnet_on(&self, interface: &str) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.interface.as_deref() == Some(interface))
     }
 
-    /// The subnet that a relay means by its link address.
+    /// The subnet that a relay selects by its link address.
     pub(crate) fn subnet_behind(&self, link: Ipv6Addr) -> Option<&Subnet> {
         let named = self.subnets.iter().find(|subnet| subnet.relays.contains(&link));
         named.or_else(|| self.subnet_of(link))
@@ -198,7 +198,7 @@ pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Co
     }
 }
 
-/// Whether a subnet says whether BMCs are there.
+/// Whether any subnet is explicit about BMCs.
 pub(super) fn says_bmc(raw: &raw::Dhcp6) -> bool {
     raw.subnets.iter().any(|subnet| subnet.bmc.is_some())
 }
@@ -210,7 +210,7 @@ fn socket(text: &Text) -> Result<SocketAddrV6, ConfigError> {
     address.or_else(with_port).ok_or_else(|| fail(text, "dhcp6.listen", problem()))
 }
 
-/// Hexadecimal digits; colons may stand between them.
+/// Hexadecimal digits, optionally separated by colons.
 fn duid(text: &Text) -> Result<Vec<u8>, ConfigError> {
     let digits: Vec<u32> =
         text.value.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();

@@ -1,4 +1,4 @@
-//! Our configuration, while the plugins are read.
+//! Our configuration, as it is collected from the plugins.
 
 use super::{
     given::Places,
@@ -12,12 +12,12 @@ use ipnet::IpNet;
 use metal_api::MacAddr;
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// What is known of both kinds of IP.
+/// Settings for both IP versions.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) v4: Side,
     pub(super) v6: Side,
-    /// Prefixes of MAC addresses, and URLs.
+    /// MAC address prefixes and URLs.
     pub(super) ztp: Vec<(String, String)>,
     pub(super) allow: Vec<String>,
     pub(super) deny: Vec<String>,
@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub(super) notes: Vec<Note>,
 }
 
-/// What is known of one kind of IP.
+/// Settings for one IP version.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     /// Whether FeDHCP serves it.
@@ -36,7 +36,7 @@ pub(super) struct Side {
     pub(super) server: Option<IpAddr>,
     pub(super) subnets: Vec<Subnet>,
     pub(super) prefix_len: Option<u8>,
-    /// Pools, each with its place in the files.
+    /// Pools, each with a note that gives its place in the files.
     pub(super) pools: Vec<(IpAddr, IpAddr, Note)>,
     pub(super) routers: Vec<(IpAddr, Note)>,
     pub(super) dns: Vec<IpAddr>,
@@ -46,11 +46,11 @@ pub(super) struct Side {
     pub(super) routes: Vec<(String, String)>,
     pub(super) lease_time: Option<String>,
     pub(super) reservations: Vec<(MacAddr, IpAddr, Note)>,
-    /// Whether there is a plugin that records BMCs.
+    /// Whether a plugin records BMCs.
     pub(super) bmc: bool,
-    /// Whether there is a plugin that gives out addresses.
+    /// Whether a plugin assigns addresses.
     pub(super) leases: bool,
-    /// URLs or files, by the name of the field.
+    /// URLs or files, by field name.
     pub(super) boot: BTreeMap<&'static str, String>,
 }
 
@@ -90,7 +90,7 @@ impl Draft {
         }
     }
 
-    /// Where FeDHCP listens. Its multicast groups are joined anyway.
+    /// Adds the addresses where FeDHCP listens. Its multicast groups are always joined.
     pub(super) fn listen(&mut self, main: &Main, family: Family) {
         let side = self.side(family);
         side.is_served = true;
@@ -107,7 +107,7 @@ impl Draft {
         }
     }
 
-    /// A boot file, if our configuration can have it. The first one counts.
+    /// Adds a boot file, if our configuration can express it. The first one counts.
     pub(super) fn boot(
         &mut self,
         step: &Step<'_>,
@@ -138,7 +138,7 @@ impl Draft {
         }
     }
 
-    /// Puts everything in its place.
+    /// Completes the draft.
     pub(super) fn settle(&mut self, main: &Main) -> Result<(), Error> {
         for family in [Family::V4, Family::V6] {
             let side = self.side(family);
@@ -186,7 +186,7 @@ impl Side {
         Ok(notes)
     }
 
-    /// FeDHCP serves every link unless it is told otherwise; we want to be told.
+    /// FeDHCP serves every link by default; our configuration has to name them.
     fn settle_places(&mut self, family: Family, main: &Main) -> Result<Option<Note>, Error> {
         if !self.interfaces.is_empty() || !self.listen.is_empty() {
             return Ok(None);
@@ -215,7 +215,7 @@ impl Side {
         self.subnets.iter_mut().find(|subnet| subnet.net.contains(&ip))
     }
 
-    /// What is a property of subnets with us, where there is none.
+    /// A note if there are settings that belong to subnets here, but no subnet.
     fn homeless(&self, family: Family, main: &Main) -> Option<Note> {
         let lost: Vec<_> = [
             ("dns", !self.dns.is_empty()),
@@ -245,7 +245,7 @@ pub(super) fn family_of(ip: IpAddr) -> Family {
     if ip.is_ipv4() { Family::V4 } else { Family::V6 }
 }
 
-/// Why our configuration cannot have some lines.
+/// Why our configuration cannot have these lines.
 pub(super) fn refusal(lines: &str) -> Option<String> {
     refusal_of(&format!("interfaces: [a]\nsubnets: []\ntftp: {{ root: /a }}\n{lines}"))
 }

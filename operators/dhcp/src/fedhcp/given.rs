@@ -1,4 +1,4 @@
-//! What a configuration of FeDHCP does not say, and its operator knows.
+//! What a FeDHCP configuration does not contain, but its operator knows.
 
 use ipnet::IpNet;
 use std::{net::IpAddr, str::FromStr};
@@ -6,13 +6,13 @@ use std::{net::IpAddr, str::FromStr};
 /// Where to serve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// Links.
+    /// Interfaces.
     pub interfaces: Vec<String>,
     /// Subnets.
     pub subnets: Vec<Given>,
 }
 
-/// A subnet: `10.0.0.0/24`, or `10.0.0.0/24=10.0.0.100-10.0.0.200` with addresses to give.
+/// A subnet: `10.0.0.0/24`, or `10.0.0.0/24=10.0.0.100-10.0.0.200` with a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     pub(super) net: IpNet,

@@ -8,12 +8,12 @@ use metal_core::{
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// A file, by the name that the main file has for it.
+/// A file, under the name by which the main file refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// The name.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Main {
     v6: Option<Chain>,
 }
 
-/// A kind of IP.
+/// An IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     V4,
@@ -50,12 +50,12 @@ struct Chain {
 /// An address to listen on: `address%interface:port`, each part of which may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listen {
-    /// `None` is every address.
+    /// `None` means every address.
     pub(super) address: Option<IpAddr>,
     pub(super) interface: Option<String>,
 }
 
-/// A plugin, with the words behind its name.
+/// A plugin, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plugin {
     pub(super) name: String,
@@ -91,7 +91,7 @@ impl Main {
     ///
     /// # Errors
     ///
-    /// If it is not of the form that FeDHCP reads.
+    /// If it does not have the format that FeDHCP reads.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let raw: RawMain = yaml(name, text, "FeDHCP")?;
         let field = |field: &str, problem: &str| Error::Field {
@@ -160,7 +160,7 @@ impl Chain {
 }
 
 impl Listen {
-    /// As coredhcp reads it: the port is the last part, the interface stands behind the address.
+    /// Parses like coredhcp: the port comes last, and the interface follows the address.
     fn parse(text: &str) -> Option<Self> {
         let host = match text.rsplit_once(':') {
             Some((host, port))
@@ -203,7 +203,7 @@ impl Plugin {
         }
     }
 
-    /// The file of its own, if it has one.
+    /// The plugin's own file, if it has one.
     pub(super) fn file(&self) -> Option<&str> {
         const WITH_FILE: &[&str] = &[
             "bluefield",
@@ -226,8 +226,8 @@ impl Plugin {
         (WITH_FILE.contains(&self.name.as_str()) && is_file).then_some(first)
     }
 
-    /// Whether it is told in words what it has a file for today: early versions of ipam, onmetal
-    /// and oob had a namespace and what names subnets here.
+    /// Whether it has arguments where current versions have a file: early versions of ipam, onmetal
+    /// and oob had a namespace and what selects subnets here.
     pub(super) fn is_early(&self) -> bool {
         self.name != "file" && self.args.len() > 1
     }

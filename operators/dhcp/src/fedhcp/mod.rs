@@ -1,10 +1,9 @@
-//! Reads a configuration of FeDHCP, and says the same in ours, with a note for everything that
-//! cannot be said.
+//! Converts a FeDHCP configuration to ours, with a note for everything that cannot be converted.
 //!
-//! FeDHCP is a chain of plugins for each kind of IP; most of them have a file of their own. What a
-//! plugin gives to all clients becomes a property of every subnet. The prefixes of subnets stand
-//! nowhere in such a configuration, as the address of a relay or an object in Kubernetes names
-//! them, so that the caller gives them ([`Given`]).
+//! FeDHCP has a chain of plugins for each IP version; most plugins have a file of their own. What a
+//! plugin gives to all clients becomes a property of every subnet. Such a configuration does not
+//! contain the prefixes of subnets, because these follow from the address of a relay or from an
+//! object in Kubernetes; so the caller has to supply them ([`Given`]).
 //!
 //! ```text
 //! main file ─► Main::parse ─► files() ─(caller reads them)─► convert ─► YAML that we accept, notes
@@ -30,12 +29,12 @@ pub use note::{Error, Note};
 use crate::config::Config;
 use draft::Draft;
 
-/// Our configuration, and what is not in it.
+/// Our configuration, and what is missing from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversion {
     /// The text of the configuration; [`Config::parse`] takes it.
     pub yaml: String,
-    /// What could not be carried over, in the order of the files.
+    /// What could not be converted, in the order of the files.
     pub notes: Vec<Note>,
 }
 
@@ -43,7 +42,7 @@ pub struct Conversion {
 ///
 /// # Errors
 ///
-/// If a file is missing or not of the form that FeDHCP reads, or a plugin is unknown.
+/// If a file is missing or does not have the format that FeDHCP reads, or a plugin is unknown.
 pub fn convert(main: &Main, files: &[File], places: &Places) -> Result<Conversion, Error> {
     let mut draft = Draft::new(places);
     for (family, plugins) in main.chains() {

@@ -1,18 +1,18 @@
-//! What is told of a configuration of FeDHCP.
+//! Notes and errors about a FeDHCP configuration.
 
 use crate::config::ConfigError;
 use std::fmt;
 
-/// Something that our configuration does not say, or says otherwise.
+/// Something that our configuration does not contain, or expresses differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The file where it stands.
+    /// The file that contains it.
     pub file: String,
     /// Its line there; 0 if it is missing.
     pub line: u64,
-    /// The plugin that it is for.
+    /// The plugin that it belongs to.
     pub plugin: String,
-    /// Why it is not carried over as it is.
+    /// Why it is not converted as it is.
     pub why: String,
     /// What to do.
     pub fix: String,
@@ -28,17 +28,17 @@ impl fmt::Display for Note {
 /// A configuration that cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not YAML, or not of the form that FeDHCP reads.
+    /// It is not YAML, or does not have the format that FeDHCP reads.
     #[error("{file}: not what {what} reads: {problem}")]
     Yaml {
         /// The file.
         file: String,
-        /// Which part of FeDHCP reads it.
+        /// The part of FeDHCP that reads it.
         what: String,
-        /// Where, and what is wrong.
+        /// Where the problem is, and what it is.
         problem: String,
     },
-    /// A value does not do.
+    /// A value is invalid.
     #[error("{file}: {}{field}: {problem}", at(*line))]
     Field {
         /// The file.
@@ -50,7 +50,7 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// The parts do not make a whole.
+    /// The parts do not make a valid configuration.
     #[error("{file}: its parts contradict each other: {error}")]
     Refused {
         /// The main file.

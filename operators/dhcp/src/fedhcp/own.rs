@@ -1,4 +1,4 @@
-//! FeDHCP's own plugins. Most have a file with what they are told.
+//! FeDHCP's own plugins. Most have a file with their settings.
 
 mod addresses;
 mod boot;
@@ -12,11 +12,11 @@ use super::{
 };
 use serde::de::DeserializeOwned;
 
-/// Takes over a plugin.
+/// Converts a plugin.
 ///
 /// # Errors
 ///
-/// If it is unknown, or what it is told is not what it reads.
+/// If it is unknown, or has settings that it would not accept.
 pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     match step.plugin.name.as_str() {
         "bluefield" => addresses::bluefield(draft, step, files),
@@ -42,7 +42,7 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
     }
 }
 
-/// What stands in the file that a plugin names.
+/// The content of the file that a plugin names.
 fn read<'a, T: DeserializeOwned>(
     step: &Step<'_>,
     files: &'a [File],
@@ -52,7 +52,7 @@ fn read<'a, T: DeserializeOwned>(
     Ok((&file.name, value))
 }
 
-/// A value in the file of a plugin does not do.
+/// A value in the file of a plugin is invalid.
 fn fail(file: &str, line: u64, field: &str, problem: String) -> Error {
     Error::Field { file: file.to_owned(), line, field: field.to_owned(), problem }
 }

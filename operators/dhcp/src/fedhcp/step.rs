@@ -1,4 +1,4 @@
-//! A plugin on its way.
+//! A plugin during conversion.
 
 use super::{
     main::{Family, File, Main, Plugin},
@@ -31,7 +31,7 @@ impl Step<'_> {
         Note { file: file.to_owned(), line, plugin, why: why.into(), fix: fix.into() }
     }
 
-    /// The arguments of the plugin do not do.
+    /// The arguments of the plugin are invalid.
     pub(super) fn fail(&self, problem: impl Into<String>) -> Error {
         let field = format!("{}.{}", self.family.section(), self.plugin.name);
         let file = self.main.name().to_owned();

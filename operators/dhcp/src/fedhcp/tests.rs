@@ -1,7 +1,7 @@
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A plugin of each name.
+/// One plugin of each name.
 const MAIN: &str = "\
 server4:
   listen: ['0.0.0.0%eth0:67', '10.0.0.1']
@@ -173,7 +173,7 @@ fn without_a_plugin_that_leases_others_give_out_the_addresses() {
     assert_eq!(config.boot.uefi.unwrap().path, "a.efi");
 }
 
-/// Each row: what of MAIN is replaced, by what, and how the error begins.
+/// Each row: the part of MAIN to replace, its replacement, and the beginning of the error.
 #[test]
 fn errors_name_file_line_field_and_fix() {
     let none = Places::default();
@@ -232,7 +232,7 @@ fn parts_that_contradict_each_other_are_refused_and_not_written() {
     );
 }
 
-/// The forms that its README and examples had, one after the other.
+/// The formats that its README and examples have had over time.
 #[test]
 fn what_the_documents_of_fedhcp_have_shown_is_taken() {
     let chains = [

@@ -1,4 +1,4 @@
-//! Plugins that FeDHCP has from coredhcp. All but `file` are told everything in the main file.
+//! Plugins that FeDHCP has from coredhcp. All but `file` are configured in the main file only.
 
 use super::{
     draft::{Draft, family_of, refusal_in_subnet},
@@ -10,7 +10,7 @@ use super::{
 use metal_api::MacAddr;
 use std::{net::IpAddr, str::FromStr};
 
-/// Takes over a plugin, if it is one of these.
+/// Converts a plugin, if it is one of these.
 pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<bool, Error> {
     match step.plugin.name.as_str() {
         "server_id" => server_id(draft, step)?,
@@ -75,7 +75,7 @@ fn all<T: FromStr>(step: &Step<'_>, what: &str) -> Result<Vec<T>, Error> {
     Ok(values)
 }
 
-/// Those of the kind of IP, once each: plugins take both kinds and use theirs.
+/// Adds the addresses of one IP version, each once: plugins accept both versions and use their own.
 pub(super) fn add(to: &mut Vec<IpAddr>, from: Vec<IpAddr>, family: Family) {
     for ip in from {
         if family_of(ip) == family && !to.contains(&ip) {
@@ -84,7 +84,7 @@ pub(super) fn add(to: &mut Vec<IpAddr>, from: Vec<IpAddr>, family: Family) {
     }
 }
 
-/// For IPv4 the address that FeDHCP has; for IPv6 the kind of a DUID, and a MAC address.
+/// For IPv4 the address of FeDHCP; for IPv6 the type of a DUID, and a MAC address.
 fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     if step.family == Family::V4 {
         let ids: Vec<IpAddr> = all(step, "an IPv4 address")?;
@@ -111,7 +111,7 @@ fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A file of leases, the first address, the last one, and how long.
+/// A lease file, the first and the last address, and the lease time.
 fn range(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     let example = "write `range: FILE FIRST LAST TIME`";
     let [_, first, last, time @ ..] = &step.plugin.args[..] else {
@@ -181,7 +181,7 @@ fn static_routes(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lines of a MAC address and an IP address.
+/// Lines with a MAC address and an IP address.
 fn reservations(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let file = step.file(files)?;
     draft.side(step.family).leases = true;
@@ -206,7 +206,7 @@ fn reservations(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<()
     Ok(())
 }
 
-/// One boot file for everybody.
+/// One boot file for all clients.
 fn nbp(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     let [url] = &step.plugin.args[..] else {
         return Err(step.fail("write one URL behind it, like `tftp://10.0.0.1/file`"));

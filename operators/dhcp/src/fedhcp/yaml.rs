@@ -16,7 +16,7 @@ pub(super) fn write(draft: &Draft) -> String {
     let Draft { v4, v6, .. } = draft;
     if v4.is_served {
         places(&mut out, "", v4);
-        // Proxies do not say that an address is wrong: others give them out.
+        // A proxy does not tell clients that an address is wrong: another server assigns them.
         subnets(&mut out, "", v4, "proxy");
         boot(&mut out, "", v4);
     }
@@ -61,7 +61,7 @@ fn places(out: &mut String, indent: &str, side: &Side) {
     list(out, indent, "listen", &side.listen);
 }
 
-/// `without` is the mode of a subnet whose addresses others give out.
+/// `without` is the mode of subnets whose addresses are assigned by another server.
 fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
     if side.subnets.is_empty() {
         line(out, indent, "subnets: []");

@@ -1,4 +1,4 @@
-//! Which addresses of its subnet a client may have: the same for both kinds of IP.
+//! Which addresses of its subnet a client may have, the same for IPv4 and IPv6.
 
 use super::{Lease, Leases, State};
 use crate::{address::Address, client::Client, instances::Instances};
@@ -14,19 +14,19 @@ pub(crate) enum Claim {
     Theirs,
     /// Nobody has it.
     Free,
-    /// It is offered to somebody else, who has not asked for it yet.
+    /// It is offered to another client, which has not requested it yet.
     Offered,
-    /// It is somebody else's, or none of ours.
+    /// It belongs to another client, or is not one of ours.
     Refused,
 }
 
-/// A subnet, as far as leases go.
+/// A subnet, as seen by the lease code.
 pub(crate) trait Room<A> {
     /// All of its addresses.
     fn addresses(&self) -> RangeInclusive<A>;
-    /// Those that anybody may get, with what is set aside in there.
+    /// Ranges for any client, including addresses that are set aside.
     fn ranges(&self) -> &[RangeInclusive<A>];
-    /// Whether an address is one that anybody may get.
+    /// Whether an address is available to any client.
     fn is_in_pool(&self, address: A) -> bool;
 }
 
@@ -37,16 +37,16 @@ pub(crate) struct Claimant<'a, A, S> {
     pub(crate) subnet: &'a S,
     pub(crate) leases: &'a Leases<A>,
     pub(crate) instances: Option<Instances>,
-    /// What is reserved for it.
+    /// The address that is reserved for it.
     pub(crate) reserved: Option<A>,
-    /// Our own addresses, which nobody gets.
+    /// Our own addresses, which no client gets.
     pub(crate) own: &'a [A],
     pub(crate) now: Timestamp,
 }
 
 impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
-    /// The address for a client that asks for one: what is reserved for it, what it has or had,
-    /// what it wishes, or any other.
+    /// The address for a client that asks for one: the reserved one, one that it has or had, one
+    /// that it requests, or any other.
     pub(crate) fn choose(&self, mut wished: impl Iterator<Item = A>) -> Option<A> {
         let had = || {
             let mine = self.leases().filter(|lease| self.claim(lease.address) == Claim::Theirs);
@@ -62,7 +62,7 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
             })
     }
 
-    /// What it may do with an address.
+    /// The standing of an address for this client.
     pub(crate) fn claim(&self, address: A) -> Claim {
         let lease = self.leases.get(address);
         let rests = lease.is_some_and(|lease| lease.is_quarantined(self.now));
@@ -74,7 +74,7 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         }
         match self.reserved {
             Some(reserved) if reserved == address => return Claim::Theirs,
-            // The client is to move to its own address, unless somebody else has it.
+            // The client should move to its reserved address, unless somebody else has that.
             Some(reserved) if self.is_available(reserved) => return Claim::Refused,
             Some(_) | None => {}
         }
@@ -89,13 +89,13 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         }
     }
 
-    /// Whether it gets an address that it asks for: one that is recorded as its own, or that it was
-    /// offered. Where every address of the subnet is taken or offered, one is offered to several
-    /// clients, and whoever asks for it first gets it; otherwise whoever asks for many offers under
-    /// ever new names would keep everybody else from being served.
+    /// Whether it gets an address that it requests: one that is recorded as its own, or that it was
+    /// offered. If every address of the subnet is taken or offered, one address is offered to
+    /// several clients, and the first to request it gets it. Otherwise a client that collects
+    /// offers under ever new names would keep all others from being served.
     ///
-    /// Of an offer that we do not remember only the client could tell, and whoever asks under ever
-    /// new names for what it was not offered would get every address. After a restart that costs an
+    /// An offer that we do not remember is not honored, because only the client would vouch for it,
+    /// and a client with ever new names could get every address. After a restart, this costs an
     /// honest client one more round.
     pub(crate) fn may_take(&self, address: A) -> bool {
         match self.claim(address) {
@@ -110,27 +110,28 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         self.leases.is_short_within(&self.subnet.addresses(), self.own_in_pool(), self.now)
     }
 
-    /// What it has or had in the subnet.
+    /// The leases that it has or had in the subnet.
     pub(crate) fn leases(&self) -> impl Iterator<Item = &'a Lease<A>> {
         let within = self.subnet.addresses();
         self.leases.owned_by(self.client).filter(move |lease| within.contains(&lease.address))
     }
 
-    /// What to tell of a BMC that gets a lease.
+    /// The sighting to report of a BMC that gets a lease.
     pub(crate) fn sighting(&self, mac: MacAddr, lease: &Lease<A>) -> Sighting<A> {
         let within = self.subnet.addresses();
         let elsewhere = self.leases.bound_elsewhere(self.client, &within, self.now);
         Sighting { mac, address: lease.address, until: lease.until, elsewhere }
     }
 
-    /// Whether only the other instance may give it to who does not have it yet.
+    /// Whether the address is in the other instance's half and the client does not have it yet, so
+    /// that only that instance may assign it.
     pub(crate) fn is_others(&self, address: A) -> bool {
         self.instances.is_some_and(|it| it.is_others(self.subnet.ranges(), address))
     }
 
-    /// The lease of an address that it gets now.
+    /// The lease for an address that is assigned now.
     pub(crate) fn lease(&self, address: A, state: State, time: SignedDuration) -> Lease<A> {
-        // Leases are written down in whole seconds, and must not end before the client thinks.
+        // Leases are recorded in whole seconds, and must not end before the client expects it.
         let until = self.now.as_second().saturating_add(1).saturating_add(time.as_secs());
         let until = Timestamp::from_second(until).unwrap_or(Timestamp::MAX);
         Lease { address, client: self.client.clone(), state, until, binding: None }
@@ -143,7 +144,7 @@ impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
         lease.is_none_or(is_free) && !self.own.contains(&reserved)
     }
 
-    /// The address of ours that a pool may contain; if there is none, one that no pool has.
+    /// Our own address, which a pool may contain; if there is none, an address that is in no pool.
     fn own_in_pool(&self) -> A {
         let mut own = self.own.iter().copied();
         let in_pool = own.find(|own| self.subnet.is_in_pool(*own));

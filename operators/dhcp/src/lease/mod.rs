@@ -14,23 +14,23 @@ use std::{
     ops::RangeInclusive,
 };
 
-/// How long an address rests that was found in use.
+/// How long an address that was found in use is not assigned.
 pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
 
-/// What is known of one address. Also the unit in which changes are written down: a newer lease
-/// of an address replaces the older one.
+/// The state of one address. Also the unit in which changes are recorded: a newer lease of an
+/// address replaces the older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease<A = Ipv4Addr> {
     /// The address.
     pub address: A,
-    /// Who has it, or had it last.
+    /// The client that has it, or had it last.
     pub client: Client,
-    /// In which way.
+    /// State of the lease.
     pub state: State,
-    /// Until when; afterwards somebody else may get it.
+    /// When it ends; after that, the address may be assigned to another client.
     pub until: Timestamp,
-    /// To what of the client it is bound, where that is told apart: in DHCPv6 to one identifier and
-    /// association. `None` if nobody knows.
+    /// What it is bound to within the client, if that matters: in DHCPv6, a client identifier and
+    /// an identity association. `None` if unknown.
     pub binding: Option<u64>,
 }
 
@@ -40,23 +40,23 @@ pub struct Lease<A = Ipv4Addr> {
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum State {
-    /// Offered and not taken yet. Not written down: after a restart the client asks again.
+    /// Offered and not requested yet. Not recorded: after a restart, the client asks again.
     Offered,
     /// Acknowledged.
     Bound,
-    /// Given back. Kept so that its client gets it again as long as nobody else needs it.
+    /// Released. Kept so that its client gets it again, unless another client needs it first.
     Released,
-    /// Found in use by its client: nobody gets it for a while.
+    /// Found in use by its client, and not assigned to anybody for a while.
     Declined,
 }
 
 impl<A: Clone> Lease<A> {
-    /// Whether an answer may depend on it only after it has been written down.
+    /// Whether it must be recorded before an answer may depend on it.
     pub fn is_durable(&self) -> bool {
         self.state != State::Offered
     }
 
-    /// Whether it keeps everybody else from the address.
+    /// Whether it keeps other clients from getting the address.
     pub fn holds(&self, now: Timestamp) -> bool {
         self.until > now && self.state != State::Released
     }
@@ -66,7 +66,7 @@ impl<A: Clone> Lease<A> {
         self.state == State::Bound && self.until > now
     }
 
-    /// The lease of an address that somebody was found to use: it rests.
+    /// The lease of an address that was found in use by somebody.
     #[must_use]
     pub fn declined(&self, now: Timestamp) -> Self {
         let until = now.saturating_add(DECLINE_TIME).unwrap_or(Timestamp::MAX);
@@ -74,7 +74,7 @@ impl<A: Clone> Lease<A> {
         Self { state: State::Declined, until, ..self.clone() }
     }
 
-    /// The lease as one that is over. An offer leaves nothing to write down.
+    /// The lease, ended now. An offer leaves nothing to record.
     #[must_use]
     pub(crate) fn ended(&self, now: Timestamp) -> Self {
         let state = match self.state {
@@ -85,7 +85,7 @@ impl<A: Clone> Lease<A> {
         Self { state, until, ..self.clone() }
     }
 
-    /// The same after the clock was set by so much: what is left of its time is as before.
+    /// The lease after the clock was set by this much; its remaining time is unchanged.
     #[must_use]
     pub fn shifted(&self, by: SignedDuration) -> Self {
         let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
@@ -94,14 +94,14 @@ impl<A: Clone> Lease<A> {
         Self { until, ..self.clone() }
     }
 
-    /// The same, of an address written in another way.
+    /// The lease, with its address in another representation.
     pub fn at<B>(&self, address: B) -> Lease<B> {
         let Self { client, state, until, binding, .. } = self;
         let client = client.clone();
         Lease { address, client, state: *state, until: *until, binding: *binding }
     }
 
-    /// Whether nobody may have the address, not even its client.
+    /// Whether the address may not be assigned to anybody, including its client.
     pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.state == State::Declined && self.until > now
     }
@@ -109,30 +109,31 @@ impl<A: Clone> Lease<A> {
 
 /// All leases, and the pools that new ones are taken from.
 ///
-/// Bounded: there is at most one lease per address of the configuration, however many clients ask
-/// or pretend to. Every operation is a look-up or a search in a bit map.
+/// Bounded: there is at most one lease per address of the configuration, however many clients there
+/// are or claim to be. Every operation is a look-up or a search in a bitmap.
 #[derive(Clone, Debug)]
 pub struct Leases<A = Ipv4Addr> {
     by_address: HashMap<A, Lease<A>>,
     by_client: HashMap<Client, Vec<A>>,
-    /// Offers, also those that are past, by their ends.
+    /// Offers, including expired ones, by their ends.
     offers: BTreeSet<(Timestamp, A)>,
     /// By first address.
     pools: Vec<Pool<A>>,
 }
 
-/// In how many leases an offer is looked for that can be made to somebody else. Offers end within a
-/// minute, so they come first, but for leases that are about to end.
+/// How many leases are searched for an offer whose address can be offered to another client. They
+/// are ordered by their ends, and offers end within a minute, so only leases that are about to end
+/// come before them.
 const MOST_ENDS: usize = 256;
 
-/// How many offers are remembered. Anybody gets one, under any name; of more, the oldest are
-/// forgotten.
+/// How many offers are remembered. Anybody can get one, under any name; beyond this number, the
+/// oldest are dropped.
 pub(crate) const MOST_OFFERS: usize = 1 << 14;
 
-/// Leases by what they mean at one moment.
+/// Leases by state at one point in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Addresses of all ranges.
+    /// Addresses in all ranges.
     pub pool: usize,
     /// Offered.
     pub offered: usize,
@@ -140,13 +141,13 @@ pub struct Count {
     pub bound: usize,
     /// In quarantine.
     pub declined: usize,
-    /// Past, and kept for their clients.
+    /// Ended, and kept for their clients.
     pub past: usize,
 }
 
 impl<A: Address> Leases<A> {
-    /// Takes over other pools. Leases stay; only those that are past, in no pool and not reserved
-    /// are forgotten.
+    /// Replaces the pools. Leases are kept, except those that have ended, are in no pool and are
+    /// not reserved.
     pub(crate) fn replace_pools(
         &mut self,
         pools: Vec<Pool<A>>,
@@ -166,13 +167,13 @@ impl<A: Address> Leases<A> {
         }
     }
 
-    /// What a client has or had anywhere.
+    /// The leases that a client has or had, in any subnet.
     pub(crate) fn owned_by(&self, client: &Client) -> impl Iterator<Item = &Lease<A>> {
         let addresses = self.by_client.get(client).into_iter().flatten();
         addresses.filter_map(|address| self.by_address.get(address))
     }
 
-    /// How well a client is known: whoever only has an offer asks for it next.
+    /// How well a client is known. One that only has an offer is about to request it.
     pub fn standing_of(&self, client: &Client) -> Standing {
         let is_offer = |lease: &Lease<A>| lease.state == State::Offered;
         let known = self
@@ -181,7 +182,7 @@ impl<A: Address> Leases<A> {
         known.max().unwrap_or(Standing::Stranger)
     }
 
-    /// The lease that a client has outside of some addresses, and that ends last.
+    /// The lease with the latest end that a client has outside of some addresses.
     pub fn bound_elsewhere(
         &self,
         client: &Client,
@@ -222,7 +223,7 @@ impl<A: Address> Leases<A> {
         }
     }
 
-    /// As if an address had never been offered.
+    /// Forgets an address, as if it had never been offered.
     fn forget(&mut self, address: A) {
         self.disown(address);
         let Some(old) = self.by_address.remove(&address) else { return };
@@ -241,29 +242,29 @@ impl<A: Address> Leases<A> {
         }
     }
 
-    /// What is known of an address.
+    /// The lease of an address.
     pub fn get(&self, address: A) -> Option<&Lease<A>> {
         self.by_address.get(&address)
     }
 
-    /// Every lease, by address.
+    /// All leases, by address.
     pub fn all(&self) -> Vec<&Lease<A>> {
         let mut all: Vec<_> = self.by_address.values().collect();
         all.sort_unstable_by_key(|lease| lease.address);
         all
     }
 
-    /// How many leases there are.
+    /// The number of leases.
     pub fn len(&self) -> usize {
         self.by_address.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no leases.
     pub fn is_empty(&self) -> bool {
         self.by_address.is_empty()
     }
 
-    /// What the leases mean at `now`.
+    /// The leases by state at `now`.
     pub fn count(&self, now: Timestamp) -> Count {
         let pool = self.pools.iter().map(Pool::len).sum();
         let mut count = Count { pool, ..Count::default() };
@@ -280,9 +281,9 @@ impl<A: Address> Leases<A> {
         count
     }
 
-    /// An address among `within` for a client that has none: one that nobody had, or else the one
-    /// whose lease is longest past; of our own pools, or else of those of the other instance; or
-    /// else the one whose offer is the oldest. Never `except`, which is our own.
+    /// An address among `within` for a client without one: first one without any lease, then the
+    /// one whose lease ended first; each from our own pools, then from those of the other instance;
+    /// finally, the one with the oldest offer. Never `except`, which is our own.
     pub(crate) fn pick_within(
         &self,
         within: &RangeInclusive<A>,
@@ -346,7 +347,7 @@ impl<A> Default for Leases<A> {
     }
 }
 
-/// FNV-1a: the same for the same client in every process, which the hasher of a map is not.
+/// The FNV-1a hash. Unlike that of a map's hasher, it is the same for a client in every process.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

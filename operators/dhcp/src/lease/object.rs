@@ -1,14 +1,14 @@
-//! What a lease means for its `DHCPLease`: what is to be written, as seldom as possible.
+//! Keeps the `DHCPLease` objects of leases up to date, with as few writes as possible.
 //!
 //! ```text
 //! lease:   until ──► until ──► until ──► ...         one step for each renewal
 //! object:  heldUntil ─────────────────────────────► heldUntil
 //! ```
 //!
-//! An object that said when a lease ends would have to be written at every renewal. What others need
-//! to know is who has an address, and how long at least nobody else gets it. So the time that is
-//! written lies half a day and more behind the end of the lease, and is written again only when a
-//! renewal would go beyond it. The object goes when the lease ends, whatever time it says.
+//! If an object contained the end of a lease, every renewal would have to write it. What others
+//! need to know is who has an address, and for how long at least nobody else gets it. So the time
+//! in the object is at least half a day after the end of the lease, and is written again only when
+//! a renewal exceeds it. The object is removed when the lease ends, whatever time it contains.
 
 use super::{Lease, State, fnv1a};
 use jiff::{SignedDuration, Timestamp};
@@ -16,15 +16,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{DhcpLease, DhcpLeaseSpec, DhcpLeaseState};
 use std::net::IpAddr;
 
-/// How far behind the end of a lease the time lies that is written, at least.
+/// How long the time in the object is after the end of the lease, at least.
 const AHEAD: SignedDuration = SignedDuration::from_hours(12);
-/// And how much further for some: clients that came together are not written together again.
+/// An extra, different for each address, so that clients that arrived together are not written
+/// together again.
 const SPREAD: SignedDuration = SignedDuration::from_hours(6);
 
-/// What to do to the object of an address.
+/// What to do with the object of an address.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Writing {
-    /// It says what it should, or there is none and there should be none.
+    /// It is up to date, or there is none and should be none.
     Nothing,
     /// Apply this.
     Apply(Box<DhcpLease>),
@@ -32,7 +33,7 @@ pub enum Writing {
     Remove,
 }
 
-/// Decides about one address. `hostname` is what is reserved for the client with the address.
+/// Decides about one address. `hostname` is the name reserved for the client with the address.
 pub fn writing(
     lease: Option<&Lease<IpAddr>>,
     hostname: Option<&str>,
@@ -50,7 +51,7 @@ pub fn writing(
     }
 }
 
-/// The lease that an object tells of; `None` if nobody here can have written it.
+/// The lease that an object describes; `None` if no instance of netboot can have written it.
 pub fn lease_of(object: &DhcpLease) -> Option<Lease<IpAddr>> {
     let DhcpLeaseSpec { client, state, held_until, .. } = &object.spec;
     let state = match state {
@@ -61,7 +62,7 @@ pub fn lease_of(object: &DhcpLease) -> Option<Lease<IpAddr>> {
     Some(Lease { address, client, state, until: held_until.0, binding: None })
 }
 
-/// What the object of a lease says, if there is to be one.
+/// The content of the object for a lease, if it should have one.
 fn spec<'a>(
     lease: &'a Lease<IpAddr>,
     hostname: Option<&str>,
@@ -91,8 +92,8 @@ fn ahead(address: IpAddr) -> SignedDuration {
     AHEAD + SignedDuration::from_secs(i64::try_from(spread).unwrap_or_default())
 }
 
-/// Whether an object misleads nobody: it has the client, and a time that is neither before the end
-/// of the lease nor further behind it than what would be written.
+/// Whether an object is up to date: it names the client, and its time is neither before the end of
+/// the lease nor later than what would be written now.
 fn tells(object: &DhcpLease, lease: &Lease<IpAddr>, wanted: &DhcpLeaseSpec) -> bool {
     let held_until = object.spec.held_until.clone();
     let is_near = held_until.0 >= lease.until && held_until.0 <= wanted.held_until.0;
@@ -116,7 +117,7 @@ mod tests {
         Lease { address, client, state, until: at(until), binding: None }
     }
 
-    /// The object that is made of a lease.
+    /// The object for a lease.
     fn object(lease: &Lease<IpAddr>) -> DhcpLease {
         match writing(Some(lease), None, None, at(NOW)) {
             Writing::Apply(object) => *object,

@@ -1,4 +1,4 @@
-//! One range of addresses: which are taken, and which can be taken back first.
+//! One range of addresses: which are taken, and which can be reclaimed first.
 
 use crate::{
     address::Address,
@@ -12,23 +12,24 @@ use std::{
 
 const WORD: usize = u64::BITS as usize;
 
-/// A range. An address is *taken* while a lease of any state names it, or while it is set aside.
+/// A range. An address is *taken* while it has a lease in any state, or while it is set aside.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool<A> {
     first: A,
     len: usize,
     taken: Vec<u64>,
     free: usize,
-    /// Addresses that are not given to anybody who asks.
+    /// Addresses that are not available to every client.
     aside: HashSet<A>,
-    /// The others that have a lease, by its end.
+    /// Other addresses that have a lease, by its end.
     ends: BTreeSet<(Timestamp, A)>,
-    /// It is the other instance's: new clients get its addresses when there are no others.
+    /// The pool belongs to the other instance: new clients get its addresses only if there are no
+    /// others.
     is_spare: bool,
 }
 
 impl<A: Address> Pool<A> {
-    /// A range that fits into memory with a bit for each address; the configuration sees to that.
+    /// A range with one bit of memory for each address, whose size the configuration limits.
     pub(crate) fn new(range: &RangeInclusive<A>) -> Self {
         let (first, last) = (*range.start(), *range.end());
         let len = usize::try_from(last.number() - first.number()).unwrap_or(usize::MAX - 1) + 1;
@@ -44,7 +45,7 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// The pools of a range: ours, and that of the other instance, if it may be ours one day.
+    /// The pools of a range: ours, and the other instance's if we may have to take it over.
     pub(crate) fn of(
         range: &RangeInclusive<A>,
         instances: Option<Instances>,
@@ -72,7 +73,7 @@ impl<A: Address> Pool<A> {
         self.len
     }
 
-    /// Takes an address out for good.
+    /// Sets an address aside for good.
     pub(crate) fn set_aside(&mut self, address: A) {
         if let Some(position) = self.position(address) {
             self.aside.insert(address);
@@ -80,7 +81,7 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// Notes that the lease of an address ends at `until` instead of `before`.
+    /// Records that the lease of an address ends at `until` instead of `before`.
     pub(crate) fn note(&mut self, address: A, before: Option<Timestamp>, until: Timestamp) {
         let Some(position) = self.position(address) else { return };
         if self.aside.contains(&address) {
@@ -93,7 +94,7 @@ impl<A: Address> Pool<A> {
         self.take(position);
     }
 
-    /// Notes that an address has no lease any more; the last one would have ended at `until`.
+    /// Records that an address has no lease any longer; the last one was to end at `until`.
     pub(crate) fn forget(&mut self, address: A, until: Timestamp) {
         let Some(position) = self.position(address) else { return };
         if self.ends.remove(&(until, address)) {
@@ -102,7 +103,7 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// An address that nobody has, the next one after a place that depends on `seed`, so that a
+    /// An address that nobody has: the next one from a place that depends on `seed`, so that a
     /// client finds the same one again if its lease was lost.
     pub(crate) fn unused(&self, seed: u64, except: A) -> Option<A> {
         if self.free == 0 {
@@ -110,7 +111,7 @@ impl<A: Address> Pool<A> {
         }
         let start = usize::try_from(seed % self.len as u64).unwrap_or_default();
         let words = self.taken.len();
-        // The first word twice: once from the start on, once up to it.
+        // The first word comes twice: from its start bit on, and at the end up to it.
         (0..=words).find_map(|step| {
             let index = (start / WORD + step) % words;
             let behind_start = u64::MAX << (start % WORD);
@@ -136,12 +137,12 @@ impl<A: Address> Pool<A> {
         None
     }
 
-    /// The end that is longest past, and its address.
+    /// The lease that ended first, as end and address.
     pub(crate) fn oldest(&self, except: A) -> Option<(Timestamp, A)> {
         self.ends(except).next()
     }
 
-    /// The ends of its leases, and their addresses, in order.
+    /// The leases by their ends, as ends and addresses.
     pub(crate) fn ends(&self, except: A) -> impl Iterator<Item = (Timestamp, A)> {
         self.ends.iter().copied().filter(move |&(_, address)| address != except)
     }

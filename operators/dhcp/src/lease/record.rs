@@ -1,12 +1,12 @@
-//! Leases as text, one per line, so that they survive the process.
+//! Leases as text, one per line, so that they survive a restart.
 //!
 //! ```text
 //! 1b8fa171 10.77.0.133 bound 1795252434 52:54:00:12:34:56
 //! ```
 //!
-//! In DHCPv6 a number follows, which tells identifier and association of the client. A line begins
-//! with the CRC-32 of its rest. Where a write was cut short, [`replay`] finds the
-//! end of the last whole line; a line that was damaged later costs that line only.
+//! In DHCPv6 another number follows, which stands for the client's identifier and association. Each
+//! line begins with the CRC-32 of the rest. If a write was cut short, [`replay`] finds the end of
+//! the last whole line; a line that was damaged later costs only that line.
 
 use super::Lease;
 use crate::client::Client;
@@ -17,12 +17,12 @@ use std::{
     str::FromStr,
 };
 
-/// What a log says.
+/// The content of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay<A = Ipv4Addr> {
-    /// The leases, in the order in which they were written; of one address, the last one counts.
+    /// The leases, in the order in which they were written. For each address the last one counts.
     pub leases: Vec<Lease<A>>,
-    /// Where to continue: behind the last whole line.
+    /// Where to continue: after the last whole line.
     pub end: usize,
     /// How many whole lines could not be read.
     pub damaged: usize,

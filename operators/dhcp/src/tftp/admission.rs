@@ -1,7 +1,7 @@
 //! Which requests are answered, and which of them become transfers.
 //!
-//! Anybody can send a request in anybody's name. Until the client has answered, its address is not
-//! proven, and its request takes no place from a transfer:
+//! Anybody can send a request with a forged source address. Until the client has answered, its
+//! address is unproven, and its request takes no place from a transfer:
 //!
 //! ```text
 //!  request ─► unproven ──answer──► transfer ─► ended
@@ -15,18 +15,18 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// How many requests and transfers there may be at a time.
+/// Limits on concurrent requests and transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Transfers of all clients.
     pub transfers: usize,
     /// Transfers of one address.
     pub per_source: usize,
-    /// Requests whose clients have not answered, of all clients.
+    /// Unproven requests of all clients.
     pub unproven: usize,
 }
 
-/// Names a request, and the transfer that it becomes. Older ones are smaller.
+/// Identifies a request, and the transfer that it becomes. Older ones compare as smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(u64);
 
@@ -36,16 +36,16 @@ impl From<Id> for u64 {
     }
 }
 
-/// The requests that are answered, and the transfers that are under way.
+/// Requests that are being answered, and transfers in progress.
 #[derive(Debug)]
 pub struct Admission {
     bounds: Bounds,
     unproven: BTreeMap<Id, Unproven>,
-    /// Which of them goes when there are too many.
+    /// Unproven requests, in a queue that drops some when there are too many.
     places: Intake<IpAddr, Id>,
     unproven_by_client: HashMap<SocketAddr, Id>,
     by_client: HashMap<SocketAddr, Id>,
-    /// Those that another one has replaced count until they have ended.
+    /// Transfers by client address. One that was replaced by another counts until it has ended.
     per_source: HashMap<IpAddr, usize>,
     count: usize,
     next: u64,
@@ -57,25 +57,25 @@ struct Unproven {
     request: Vec<u8>,
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// It is answered.
     Greet {
         /// The request.
         id: Id,
-        /// An unproven one that is forgotten for it.
+        /// An unproven request that was dropped to make room.
         forgotten: Option<Id>,
-        /// An unproven one of the same port: it is not answered again, but its client may have
-        /// answered already.
+        /// The unproven request of the same port that this one replaces. It is not answered again,
+        /// but its client may have answered already.
         superseded: Option<Id>,
     },
-    /// It is a repetition of an unproven one.
+    /// It repeats an unproven request.
     Repeated(Id),
 }
 
 impl Admission {
-    /// Nothing is under way.
+    /// With no request or transfer in progress.
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -89,8 +89,8 @@ impl Admission {
         }
     }
 
-    /// Takes a request in. EDK2 asks for the size, ends that, and asks again from the same port,
-    /// maybe before we hear of the end.
+    /// Admits a request. EDK2 asks for the size, aborts, and asks again from the same port,
+    /// possibly before we see the abort.
     pub fn admit(&mut self, client: SocketAddr, standing: Standing, request: &[u8]) -> Admitted {
         let superseded = self.unproven_by_client.get(&client).copied();
         let is_same = |id: &Id| self.unproven.get(id).is_some_and(|old| old.request == request);
@@ -103,7 +103,7 @@ impl Admission {
         if let Some(id) = forgotten {
             self.forget(id);
         }
-        // Where it is itself what goes, nobody waits for its answer.
+        // If the new request itself was dropped, no answer to it is expected.
         if forgotten != Some(id) {
             self.unproven.insert(id, Unproven { client, request: request.to_vec() });
             self.unproven_by_client.insert(client, id);
@@ -112,7 +112,7 @@ impl Admission {
         Admitted::Greet { id, forgotten, superseded }
     }
 
-    /// An unproven request is not answered any more.
+    /// Forgets an unproven request, which is no longer answered.
     pub fn forget(&mut self, id: Id) {
         let Some(Unproven { client, .. }) = self.unproven.remove(&id) else { return };
         self.places.remove(&client.ip(), |other| *other == id);
@@ -121,12 +121,13 @@ impl Admission {
         }
     }
 
-    /// The client of an unproven request has answered, which makes it a transfer. Returns one of
-    /// the same port that is to end: the machine was reset, and nobody else can have answered.
+    /// The client of an unproven request has answered, so the request becomes a transfer. Returns
+    /// an earlier transfer of the same port, which is to end: the machine was reset, as nobody else
+    /// can have answered.
     ///
     /// # Errors
     ///
-    /// If there are too many transfers; or no such request.
+    /// If there are too many transfers, or there is no such request.
     pub fn prove(&mut self, id: Id) -> Result<Option<Id>, Refusal> {
         let client = self.unproven.get(&id).map(|unproven| unproven.client).ok_or(Refusal::Busy)?;
         self.forget(id);
@@ -156,17 +157,17 @@ impl Admission {
         }
     }
 
-    /// How many transfers are under way.
+    /// The number of transfers in progress.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether a request is still answered, and unproven.
+    /// Whether a request is still being answered and unproven.
     pub fn is_unproven(&self, id: Id) -> bool {
         self.unproven.contains_key(&id)
     }
 
-    /// How many requests are unproven.
+    /// The number of unproven requests.
     pub fn unproven(&self) -> usize {
         self.unproven.len()
     }

@@ -1,12 +1,12 @@
-//! A TFTP server as functions of what arrives (RFC 1350, 2347, 2348, 2349, 7440). It only reads.
+//! A TFTP server as functions of received packets (RFC 1350, 2347, 2348, 2349, 7440). It is
+//! read-only.
 //!
 //! ```text
 //! request ─► Packet::decode ─► served: what it boots? ─► Admission ─► Terms ─► Transfer
 //!                              no: Refusal, an ERROR  too many: Refusal
 //! ```
 //!
-//! [`Transfer`] has the diagram of what follows. Sockets, files and time are the business of
-//! `metal-serve`.
+//! The diagram of a transfer is at [`Transfer`]. Sockets, files and time are left to `metal-serve`.
 
 mod admission;
 mod refusal;

@@ -3,19 +3,19 @@
 use super::wire::Code;
 use std::net::Ipv4Addr;
 
-/// Why a client gets no file. The text goes to the client.
+/// Why a client gets no file. The text is sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 pub enum Refusal {
     /// It wants to write.
     #[error("files can only be read")]
     Write,
-    /// It wants to have bytes changed on their way.
+    /// It asks for a mode other than octet.
     #[error("only mode octet is served")]
     NotOctet,
-    /// The name leads upwards.
+    /// The name leads out of the folder upwards.
     #[error("`..` is not served")]
     Upwards,
-    /// The name is a path of our machine that is no boot file.
+    /// The name is a local path that is not a boot file.
     #[error("outside of what is served")]
     Outside,
     /// The configuration has no such boot file.
@@ -27,16 +27,16 @@ pub enum Refusal {
     /// The client is a machine that boots something else, or nothing.
     #[error("not what this machine boots now")]
     NotToBoot,
-    /// The configuration names it, and it is not in the folder.
+    /// The configuration names it, but it is not in the folder.
     #[error("file not found")]
     Missing,
     /// A symbolic link leads out of the folder.
     #[error("link leads out of the folder")]
     LeadsOutside,
-    /// A folder, a device, or something else that is no file.
+    /// It is a folder, a device, or anything else that is not a file.
     #[error("not a file")]
     NotFile,
-    /// It may not, or cannot, be read.
+    /// It cannot be read, or we lack the permission.
     #[error("file not readable")]
     Unreadable,
     /// This client has too many transfers already.
@@ -48,7 +48,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The number that goes with it.
+    /// The error code that is sent with it.
     pub const fn code(self) -> Code {
         match self {
             Self::Write

@@ -8,15 +8,15 @@ use crate::config::{BootFiles, Tftp};
 use metal_core::boot::decision::Boot;
 use std::{net::IpAddr, path::Path};
 
-/// The file that a request asks for, as a path below the folder: only what the configuration names
-/// as a boot file, at the address where the request came in. `boot` is what the client boots: a
-/// machine gets here what DHCP would name to it, and nothing if that is nothing.
+/// The file that a request asks for, as a path within the folder. Only boot files in the
+/// configuration are served, under the address that the request came in at. `boot` is what the
+/// client boots: a machine gets here what DHCP would tell it, and nothing if that is nothing.
 ///
-/// Firmware spells names in its own way: with a leading `/`, with `\`, or with the folder.
+/// Firmware has its own ways to spell names: with a leading `/`, with `\`, or with the folder.
 ///
 /// # Errors
 ///
-/// If the client does not get it.
+/// If the client may not have the file.
 pub fn served(
     request: &ReadRequest<'_>,
     files: &BootFiles,
@@ -47,16 +47,16 @@ pub fn served(
     Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
 }
 
-/// The name that a client means. Boot ROMs that read the name in our answer beyond its end ask for
-/// what followed it, too: the code and the length of the next option, the end mark, filler. So a
-/// name is known by its beginning if what follows is no text.
+/// The name that a client means. Boot ROMs that read past the end of the name in our answer append
+/// what followed it: code and length of the next option, the end mark, padding. So a name may be
+/// followed by bytes that are not text.
 fn meant<'a>(asked: String, names: impl Iterator<Item = &'a String>) -> String {
     let is_garbage = |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ');
     let beginnings = names.filter(|name| asked.strip_prefix(name.as_str()).is_some_and(is_garbage));
     beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(asked)
 }
 
-/// A name without the folder before it and without empty parts.
+/// A name without the folder at its start and without empty segments.
 fn below(name: &str, root: &Path) -> Result<String, Refusal> {
     let name = name.replace('\\', "/");
     let name = Path::new(&name).strip_prefix(root).ok().and_then(Path::to_str).unwrap_or(&name);

@@ -1,58 +1,58 @@
-//! What client and server agree on (RFC 2347, 2348, 2349, 7440).
+//! What client and server negotiate (RFC 2347, 2348, 2349, 7440).
 
 use super::wire::{ReadRequest, encode_oack};
 use std::time::Duration;
 
-/// Block size of a client that asks for none.
+/// Block size without negotiation.
 const BLKSIZE: u16 = 512;
 /// Smallest block size (RFC 2348).
 const MIN_BLKSIZE: u64 = 8;
 /// Largest block size (RFC 2348).
 const MAX_BLKSIZE: u16 = 65464;
 const KNOWN: [&str; 4] = ["blksize", "windowsize", "timeout", "tsize"];
-/// How long a client that does not say waits for an answer.
+/// How long to wait for an answer, without negotiation.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How far a server goes.
+/// Limits of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest block that is not fragmented on its way.
+    /// Largest block that is not fragmented.
     pub blksize: u16,
-    /// Blocks that are sent before an answer is waited for.
+    /// Number of blocks sent before waiting for an answer.
     pub windowsize: u16,
-    /// Seconds between repetitions.
+    /// Most seconds between retransmissions.
     pub timeout: u8,
-    /// Repetitions without any progress.
+    /// Number of retransmissions without progress.
     pub retries: u32,
 }
 
 impl Default for Limits {
-    /// Blocks for an Ethernet link, and half a minute or so for a client that is gone.
+    /// Blocks that fit an Ethernet link, and about half a minute for a client that is gone.
     fn default() -> Self {
         Self { blksize: 1468, windowsize: 64, timeout: 10, retries: 10 }
     }
 }
 
-/// How a transfer goes.
+/// The parameters of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// Bytes of a block.
+    /// Size of a block in bytes.
     pub blksize: u16,
-    /// Blocks that are sent before an answer is waited for.
+    /// Number of blocks sent before waiting for an answer.
     pub windowsize: u16,
-    /// How long an answer is waited for.
+    /// How long to wait for an answer.
     pub timeout: Duration,
-    /// Repetitions without any progress.
+    /// Number of retransmissions without progress.
     pub retries: u32,
-    /// What the client hears of its options; `None` if it asked for none that we know.
+    /// The answer to the client's options; `None` if it sent none that we support.
     pub oack: Option<Vec<u8>>,
 }
 
 impl Terms {
-    /// What becomes of the options of a request for a file of `size` bytes. Options that we do not
-    /// know, that make no sense or that were there before are left out.
+    /// Negotiates the options of a request for a file of `size` bytes. Options that are unknown,
+    /// invalid or repeated are left out.
     pub fn new(request: &ReadRequest<'_>, size: u64, limits: Limits) -> Self {
         let mut terms = Self {
             size,
@@ -78,7 +78,7 @@ impl Terms {
         terms
     }
 
-    /// What we make of one option.
+    /// The value that we accept for one option.
     fn accept(&mut self, name: &'static str, value: u64, limits: Limits) -> Option<u64> {
         match name {
             "blksize" if value >= MIN_BLKSIZE => {
@@ -89,7 +89,7 @@ impl Terms {
                 self.windowsize = at_most(value, limits.windowsize.max(1));
                 Some(self.windowsize.into())
             }
-            // It is taken as it is, or not at all.
+            // Accepted unchanged, or not at all.
             "timeout" if (1..=limits.timeout.into()).contains(&value) => {
                 self.timeout = Duration::from_secs(value);
                 Some(value)

@@ -3,10 +3,10 @@
 use super::{terms::Terms, wire::Packet};
 use std::ops::RangeInclusive;
 
-/// How often a client that has answered nothing gets the first answer for one request: whoever
-/// sends requests in its name must not make us flood it.
+/// How many times a client that has answered nothing gets the first answer to one request. The
+/// limit keeps us from flooding the victim of a forged source address.
 const FIRST_ANSWERS: u32 = 2;
-/// How many times its `timeout` a client has for its first answer.
+/// How many times its `timeout` a client has to give its first answer.
 const FIRST_WAITS: u32 = 5;
 
 /// One transfer, from the request to its end.
@@ -20,13 +20,13 @@ const FIRST_WAITS: u32 = 5;
 ///  ERROR at any time ─► Aborted
 /// ```
 ///
-/// The first ACK proves that the client is where its request says. What it can get before that is
-/// the OACK or a block of 512 bytes, twice at most.
+/// The first ACK proves the client's address. Before that it can get the OACK or a block of 512
+/// bytes, at most twice.
 ///
-/// Blocks are numbered from 1 without end; on the wire 0 follows 65535.
+/// Blocks are numbered from 1 upwards; on the wire, 65535 is followed by 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// Number of the last block, which is shorter than the others, and may be empty.
+    /// Number of the last block, which is shorter than the others and may be empty.
     last: u64,
     windowsize: u64,
     max_retries: u32,
@@ -36,9 +36,9 @@ pub struct Transfer {
     is_proven: bool,
     /// The client has all blocks up to this one.
     acked: u64,
-    /// Last block that was sent.
+    /// The last block that was sent.
     sent: u64,
-    /// The client's wish to go on from `acked` was granted already.
+    /// Whether the client was already granted a retransmission from `acked`.
     is_resent: bool,
     retries: u32,
 }
@@ -50,7 +50,7 @@ pub enum Step {
     Greet,
     /// Send these blocks, and wait for an answer.
     Send(RangeInclusive<u64>),
-    /// Go on waiting.
+    /// Keep waiting.
     Wait,
     /// Stop.
     End(End),
@@ -61,11 +61,11 @@ pub enum Step {
 pub enum End {
     /// The client has the file.
     Done,
-    /// The client had enough. Firmware asks for the size in this way.
+    /// The client aborted. Firmware asks for the size in this way.
     Aborted {
-        /// Why, as a number.
+        /// The error code.
         code: u16,
-        /// Why, in words.
+        /// The error message.
         message: String,
     },
     /// The client does not answer.
@@ -73,7 +73,7 @@ pub enum End {
 }
 
 impl Transfer {
-    /// A transfer on these terms.
+    /// A transfer with these parameters.
     pub fn new(terms: &Terms) -> Self {
         Self {
             last: terms.size / u64::from(terms.blksize.max(1)) + 1,
@@ -93,7 +93,8 @@ impl Transfer {
         self.answer()
     }
 
-    /// The client has repeated its request: it gets the answer again, unless it comes by itself.
+    /// The client has repeated its request. It gets the answer again, unless a retransmission is
+    /// due anyway.
     pub fn ask_again(&mut self) -> Step {
         if self.is_proven || self.retries < FIRST_ANSWERS { Step::Wait } else { self.answer() }
     }
@@ -125,7 +126,7 @@ impl Transfer {
         if self.is_greeting { Step::Greet } else { self.send() }
     }
 
-    /// Whether the client has acknowledged anything, and so is where its request says.
+    /// Whether the client has acknowledged anything, which proves its address.
     pub fn is_proven(&self) -> bool {
         self.is_proven
     }
@@ -147,7 +148,8 @@ impl Transfer {
             None => Step::Wait,
             Some(place) if place == self.acked => self.repeat(),
             Some(place) => {
-                // The client missed a block. It may say so for each block that came after that.
+                // The client missed a block. It may repeat that for each block that arrives after
+                // it.
                 (self.is_resent, self.acked, self.retries) = (place < self.sent, place, 0);
                 self.is_proven = true;
                 if place == self.last { Step::End(End::Done) } else { self.send() }
@@ -155,9 +157,10 @@ impl Transfer {
         }
     }
 
-    /// The client repeats itself: it missed the first block of the window (RFC 7440, section 4).
-    /// That is granted once, and with windows of one block never, or a packet that the network
-    /// doubles would double everything that follows (RFC 1123, section 4.2.3.1).
+    /// The client repeats itself, so it missed the first block of the window (RFC 7440, section 4).
+    /// A retransmission is granted once, and never with windows of one block: otherwise a packet
+    /// that the network duplicates would double everything that follows (RFC 1123, section
+    /// 4.2.3.1).
     fn repeat(&mut self) -> Step {
         if self.windowsize == 1 || self.is_resent {
             return Step::Wait;
@@ -166,7 +169,7 @@ impl Transfer {
         self.send()
     }
 
-    /// The block that a number means, if the client can mean it.
+    /// The block that a number on the wire refers to, if that is plausible.
     fn place(&self, block: u16) -> Option<u64> {
         let [.., high, low] = self.acked.to_be_bytes();
         let ahead = u64::from(block.wrapping_sub(u16::from_be_bytes([high, low])));

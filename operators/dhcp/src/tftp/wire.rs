@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 /// Longest request (RFC 2347).
 pub const MAX_REQUEST: usize = 512;
-/// What comes before the data of a block.
+/// Length of the header of a data block.
 pub const HEADER_LEN: usize = 4;
 
 const READ: u16 = 1;
@@ -17,58 +17,58 @@ const OACK: u16 = 6;
 /// A packet that a client sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// It wants a file.
+    /// A request to read a file.
     Read(ReadRequest<'a>),
-    /// It wants to leave a file.
+    /// A request to write a file.
     Write(ReadRequest<'a>),
     /// It has every block up to this one.
     Ack(u16),
     /// It ends the transfer.
     Error {
-        /// Why, as a number.
+        /// The error code.
         code: u16,
-        /// Why, in words.
+        /// The error message.
         message: Cow<'a, str>,
     },
-    /// What only servers send to a client that reads.
+    /// A packet that a reading client never sends.
     Foreign,
 }
 
-/// What a request says.
+/// The content of a read request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRequest<'a> {
     /// The file, as the client spells it.
     pub file: Cow<'a, str>,
-    /// How its bytes are to travel.
+    /// The transfer mode.
     pub mode: Mode,
-    /// Options in their order, with what they are to be.
+    /// Options in their order, with their values.
     pub(super) options: Vec<(&'a [u8], &'a [u8])>,
 }
 
-/// How bytes travel.
+/// Transfer modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// As they are.
+    /// Octet: bytes are unchanged.
     Octet,
-    /// In any other way.
+    /// Any other mode.
     Other,
 }
 
-/// Why a packet is none.
+/// Why a packet cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 pub enum Malformed {
-    /// It ends too soon.
+    /// It is too short.
     #[error("packet ends too soon")]
     Truncated,
-    /// A request is longer than requests are.
+    /// A request exceeds the maximum length.
     #[error("request longer than {MAX_REQUEST} bytes")]
     TooLong,
-    /// There is no such packet.
+    /// Its opcode is unknown.
     #[error("no such packet")]
     UnknownOpcode,
 }
 
-/// Numbers of ERROR packets.
+/// Error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[repr(u16)]
 pub enum Code {
@@ -76,18 +76,18 @@ pub enum Code {
     Undefined = 0,
     /// There is no such file.
     FileNotFound = 1,
-    /// This file is not given out.
+    /// Access to this file is denied.
     AccessViolation = 2,
-    /// We do not do such things.
+    /// The operation is not supported.
     IllegalOperation = 4,
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet.
+    /// Decodes a packet.
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If it is malformed.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (opcode, rest) = u16_at(bytes)?;
         match opcode {
@@ -98,7 +98,7 @@ impl<'a> Packet<'a> {
             ERROR => {
                 let (code, text) = u16_at(rest)?;
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-                // An ERROR that nobody would read to its end is one all the same.
+                // An ERROR message that is too long is cut.
                 let text = &text[..text.len().min(MAX_REQUEST)];
                 Ok(Self::Error { code, message: String::from_utf8_lossy(text) })
             }
@@ -109,7 +109,7 @@ impl<'a> Packet<'a> {
 }
 
 impl<'a> ReadRequest<'a> {
-    /// Options that are cut off are none: old firmware forgets the last zero.
+    /// A truncated option is ignored: old firmware omits the last zero.
     fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut strings =
             bytes.split_inclusive(|byte| *byte == 0).filter_map(|it| it.strip_suffix(&[0]));
@@ -124,14 +124,14 @@ impl<'a> ReadRequest<'a> {
     }
 }
 
-/// The header of a block; numbers go on from 65535 with 0.
+/// The header of a block. On the wire, 65535 is followed by 0.
 #[expect(clippy::cast_possible_truncation, reason = "block numbers roll over")]
 pub fn data_header(block: u64) -> [u8; HEADER_LEN] {
     let ([a, b], [c, d]) = (DATA.to_be_bytes(), (block as u16).to_be_bytes());
     [a, b, c, d]
 }
 
-/// An ERROR.
+/// Encodes an ERROR packet.
 pub fn encode_error(code: Code, message: impl fmt::Display) -> Vec<u8> {
     let mut bytes = [ERROR.to_be_bytes(), (code as u16).to_be_bytes()].concat();
     bytes.extend_from_slice(message.to_string().as_bytes());
@@ -139,7 +139,7 @@ pub fn encode_error(code: Code, message: impl fmt::Display) -> Vec<u8> {
     bytes
 }
 
-/// An OACK.
+/// Encodes an OACK packet.
 pub(super) fn encode_oack(options: impl IntoIterator<Item = (&'static str, u64)>) -> Vec<u8> {
     let mut bytes = OACK.to_be_bytes().to_vec();
     for (name, value) in options {

@@ -1,4 +1,4 @@
-//! What a client is told about booting (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
+//! Boot options in answers (RFC 4578; PXE 2.1; UEFI 2.10, section 24.7).
 
 use super::request::Request;
 use crate::{
@@ -9,13 +9,13 @@ use metal_core::boot::{decision::Boot, url::MAX_URL};
 use metal_wire::v4::{Packet, code};
 use std::net::Ipv4Addr;
 
-/// PXE sub-option 6, discovery control, bit 3: load the file that this answer names; do not look
-/// for boot servers and show no menu.
+/// PXE sub-option 6, discovery control, bit 3: load the file named in this answer, without
+/// discovering boot servers or showing a menu.
 const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 0xff];
 /// iPXE sub-option 0xb0, no-pxedhcp: do not wait for answers of a `ProxyDHCP` server.
 pub(super) const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
 
-/// Adds to `reply` what makes its receiver boot. Whether there is anything.
+/// Adds the boot options to `reply`. Returns whether there are any.
 pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
     let (files, boot) = (&request.config().boot, request.boot());
     let is_added = match request.booting() {
@@ -24,7 +24,7 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
             add_url(url, reply);
             true
         }),
-        // What PXE loads is iPXE, which then asks for its script.
+        // PXE firmware loads iPXE, which then asks for its script.
         Booting::Pxe(machine) => {
             tftp_file(files, machine).filter(|_| boot.has_script()).is_some_and(|file| {
                 add_tftp(file, request.own_address(), reply);
@@ -34,7 +34,7 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
         Booting::Http(machine) => {
             let url = http_url(files, boot, machine).filter(|url| url.len() <= MAX_URL);
             url.is_some_and(|url| {
-                // EDK2 takes the URL only from an answer with this class.
+                // EDK2 accepts the URL only from an answer with this class.
                 reply.options.set(code::VENDOR_CLASS, b"HTTPClient");
                 reply.options.set(code::BOOT_FILE, text(url));
                 true
@@ -65,15 +65,15 @@ fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Optio
     boot.uki(default)
 }
 
-/// A text for firmware. Boot ROMs that take it for a string of C read on into the next option, and
-/// EDK2 writes a zero there, so it ends with one, as dnsmasq has it; RFC 2132, section 2, has
-/// clients live with that. One that fills its option has no room for it.
+/// A string for firmware. Boot ROMs that treat it as a C string would read on into the next option,
+/// and EDK2 writes a zero at that position, so it ends with one, as with dnsmasq; clients have to
+/// tolerate that (RFC 2132, section 2). A string that fills its option has no room for it.
 pub(super) fn text(text: &str) -> Vec<u8> {
     let end = (text.len() < MAX_URL).then_some(0);
     text.bytes().chain(end).collect()
 }
 
-/// EDK2 does not read option 66, other firmware does not read `siaddr`: both are set.
+/// Sets both option 66, which EDK2 ignores, and `siaddr`, which other firmware ignores.
 fn add_tftp(file: &TftpFile, here: Ipv4Addr, reply: &mut Packet) {
     let server = file.server.unwrap_or(here);
     reply.siaddr = server;

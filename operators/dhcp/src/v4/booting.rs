@@ -1,4 +1,4 @@
-//! What a packet says about how its sender boots, and which machine it is.
+//! How the sender of a packet boots, and which machine it is.
 
 use crate::{
     architecture::{self, Architecture},
@@ -15,7 +15,7 @@ use metal_core::{
 use metal_wire::v4::{Options, Packet, code};
 use uuid::Uuid;
 
-/// Which machine wants to boot; `None` for a client that only wants an address.
+/// Identifies a machine that wants to boot; `None` for a client that only wants an address.
 pub fn identity(packet: &Packet) -> Option<Identity> {
     if Booting::of(&packet.options) == Booting::No {
         return None;
@@ -24,24 +24,24 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
     Some(Identity { mac, uuid: machine_id(&packet.options) })
 }
 
-/// What kind of firmware a client is that there can be no boot file for; a number that nobody has
-/// is an error. iPXE gets its script whatever it runs on.
+/// The client's architecture, if no boot file can exist for it; an unassigned number is an error.
+/// iPXE gets its script whatever it runs on.
 pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
     let list = packet.options.get(code::ARCHITECTURE).filter(|_| !is_ipxe(&packet.options));
     architecture::unserved(list)
 }
 
-/// Length of the link that firmware is to boot by HTTP, if no option carries it, so that it is told
-/// none. What the configuration file names is shorter.
+/// The length of the HTTP boot URL, if it is too long for an option, so that the client is not told
+/// it. URLs in the configuration file are always short enough.
 pub fn uncarried(packet: &Packet, boot: &Boot) -> Option<usize> {
     let is_http = matches!(Booting::of(&packet.options), Booting::Http(_));
     boot.uki(None).map(str::len).filter(|len| is_http && *len > MAX_URL)
 }
 
-/// The system UUID in option 97, as a boot server and a BMC tell it.
+/// The system UUID in option 97, in the byte order of the boot server and the BMC.
 ///
 /// On the wire it is as in SMBIOS, whose first three fields are little-endian (RFC 4578, section
-/// 2.3; SMBIOS 3.7, section 7.2.1). One that many boards share says nothing.
+/// 2.3; SMBIOS 3.7, section 7.2.1). A UUID that many boards share is ignored.
 pub fn machine_id(options: &Options) -> Option<Uuid> {
     const GUID: u8 = 0;
     let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };

@@ -1,14 +1,14 @@
-//! What a packet says about its sender.
+//! Identifies the sender of a packet.
 
 use crate::client::{Client, usable};
 use metal_wire::v4::{Options, Packet, code, sub_option};
 
-/// Longest client identifier that we remember; a DUID has at most 130 octets.
+/// Longest client identifier that is remembered; a DUID has at most 130 octets.
 const MAX_ID: usize = 255;
 const ETHERNET: u8 = 1;
 
-/// Whether an identifier tells its sender from others. One that is made of an Ethernet address does
-/// as far as that does.
+/// Whether an identifier distinguishes its sender. One that is made from an Ethernet address does
+/// if the address does.
 fn tells(id: &[u8]) -> bool {
     let is_ours = match id {
         [ETHERNET, mac @ ..] => {
@@ -20,7 +20,7 @@ fn tells(id: &[u8]) -> bool {
 }
 
 impl Client {
-    /// The sender of a packet; `None` if it does not say who it is.
+    /// The sender of a packet; `None` if it does not identify itself.
     pub fn of(packet: &Packet) -> Option<Self> {
         let [mac @ .., _, _, _, _, _, _, _, _, _, _] = packet.chaddr;
         let is_ethernet = packet.htype == ETHERNET && packet.hlen == 6;
@@ -31,7 +31,8 @@ impl Client {
         id.map(|id| Self::Id(id.into())).or_else(|| Self::of_hardware(packet))
     }
 
-    /// Hardware type and address (RFC 2131, section 4.2), where it is something else than Ethernet.
+    /// Identifies a client by hardware type and address (RFC 2131, section 4.2), if it is not
+    /// Ethernet.
     fn of_hardware(packet: &Packet) -> Option<Self> {
         let address = packet.chaddr.get(..usize::from(packet.hlen))?;
         let blank = address.iter().all(|byte| *byte == 0) || address.iter().all(|it| *it == 0xff);
@@ -40,14 +41,14 @@ impl Client {
     }
 }
 
-/// What the relay says (option 82).
+/// What a relay adds (option 82).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relay {
-    /// The link of the client, where it is not that of `giaddr` (RFC 3527).
+    /// The link of the client, if it is not that of `giaddr` (RFC 3527).
     pub(super) link: Option<std::net::Ipv4Addr>,
-    /// What to call ourselves, so that clients renew through the relay (RFC 5107).
+    /// The server identifier to use, so that clients renew through the relay (RFC 5107).
     pub(super) server_id: Option<std::net::Ipv4Addr>,
-    /// Answer to the port that the packet came from (RFC 8357).
+    /// Whether to answer to the source port of the packet (RFC 8357).
     pub(super) to_source_port: bool,
 }
 

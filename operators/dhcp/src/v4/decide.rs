@@ -15,7 +15,7 @@ use metal_core::endpoint::Sighting;
 use metal_wire::v4::{MessageType, Packet};
 use std::net::Ipv4Addr;
 
-/// What to do about a packet: first apply and write down the changes, then answer.
+/// What to do about a packet: apply and record the changes first, then answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Leases to record.
@@ -24,8 +24,8 @@ pub struct Decision {
     pub answer: Result<Box<Reply>, Silence>,
     /// A BMC that has an address now.
     pub bmc: Option<Sighting<Ipv4Addr>>,
-    /// An address that this client has not had. Nobody should be found to use it before the answer
-    /// goes out.
+    /// An address that is new to this client. It should be probed for other users before the answer
+    /// is sent.
     pub probe: Option<Ipv4Addr>,
 }
 

@@ -15,8 +15,8 @@ impl Leases {
         leases
     }
 
-    /// Takes over the ranges of another configuration. Leases stay; only those that are past and
-    /// that the configuration has no place for are forgotten.
+    /// Adopts the ranges of another configuration. Leases are kept, except those that have ended
+    /// and do not fit the configuration.
     pub fn reconfigure(&mut self, config: &Config, now: Timestamp) {
         let is_reserved = |address: Ipv4Addr| {
             config.subnet_of(address).is_some_and(|subnet| subnet.is_reserved(address))

@@ -9,11 +9,13 @@
 //!                        free                     Declined (quarantine) ──time──► free
 //! ```
 //!
-//! [`decide`] never changes anything. Its caller applies [`Decision::changes`] to [`Leases`](crate::lease::Leases),
-//! writes the durable ones down ([`record`](crate::lease::record)) and only then sends the answer, so that a client
-//! never holds an address that a crash can make us forget.
+//! [`decide`] never changes anything. Its caller applies [`Decision::changes`] to
+//! [`Leases`](crate::lease::Leases), records the durable ones ([`record`](crate::lease::record))
+//! and only then sends the answer, so that a client never holds an address that a crash can make us
+//! forget.
 //!
-//! Sockets, files and the clock are the business of `netboot`; who is a BMC is told by the caller.
+//! Sockets, files and the clock are left to `netboot`; the caller also knows which clients are
+//! BMCs.
 
 mod boot;
 mod booting;
@@ -34,7 +36,7 @@ pub use request::{Arrival, Server, Silence};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV4_SERVER;
-/// Port at which PXE clients ask the boot server of a `ProxyDHCP` answer (PXE 2.1).
+/// Port where PXE clients contact the boot server of a `ProxyDHCP` answer (PXE 2.1).
 pub const BOOT_SERVER_PORT: u16 = 4011;
 /// Port that clients listen on.
 pub const CLIENT_PORT: u16 = 68;

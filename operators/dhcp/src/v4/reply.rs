@@ -8,26 +8,26 @@ use metal_api::MacAddr;
 use metal_wire::v4::{BOOT_REPLY, HEADER_LEN, MessageType, Options, Packet, code, encoded_len};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// Headers of IP and UDP, which option 57 counts.
+/// Size of the IP and UDP headers, which option 57 includes.
 const IP_AND_UDP: u16 = 28;
-/// What every client takes.
+/// Size that every client accepts.
 const MIN_MAX_SIZE: u16 = 576;
-/// More would be fragmented, and firmware does not put fragments together.
+/// Larger packets would be fragmented, and firmware does not reassemble fragments.
 const MAX_MAX_SIZE: u16 = 1500;
 
-/// An answer and where it goes.
+/// An answer and its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// `DHCPOFFER`, `DHCPACK` or `DHCPNAK`.
     pub kind: MessageType,
     /// The packet.
     pub packet: Packet,
-    /// Our address that was asked, from which the answer goes.
+    /// Our address to send from: the one that was asked.
     pub from: Ipv4Addr,
-    /// The receiver: the relay, the address that the client has, or everybody on the link.
+    /// The destination: the relay, the address that the client has, or broadcast.
     pub to: SocketAddrV4,
-    /// Instead of everybody, the client alone: it does not ask for broadcast, and has this hardware
-    /// address. It does not answer at `yiaddr` yet, where the answer goes then.
+    /// The client's hardware address, if the answer can be sent to it alone instead of being
+    /// broadcast: to `yiaddr`, for which the client does not answer ARP requests yet.
     pub direct: Option<MacAddr>,
 }
 
@@ -52,14 +52,14 @@ pub(super) fn inform(request: &Request<'_>) -> Reply {
     finish(request, MessageType::Ack, head(request, MessageType::Ack))
 }
 
-/// `DHCPOFFER` or `DHCPACK` with a boot file alone, if there is one.
+/// `DHCPOFFER` or `DHCPACK` with only a boot file, if there is one.
 pub(super) fn boot_only(request: &Request<'_>, kind: MessageType) -> Option<Reply> {
     let mut packet = head(request, kind);
     if !boot::add(request, &mut packet) {
         return None;
     }
-    // PXE firmware and iPXE take an answer without an address only if it has a class; iPXE drops
-    // the name of the file as well, unless there is a server.
+    // PXE firmware and iPXE accept an answer without an address only if it has a class; iPXE also
+    // ignores the file name unless there is a server.
     if request.booting() == Booting::Ipxe {
         packet.options.set(code::VENDOR_CLASS, b"PXEClient");
         packet.siaddr = request.own_address();
@@ -73,7 +73,7 @@ pub(super) fn refuse(request: &Request<'_>) -> Reply {
     let kind = MessageType::Nak;
     let mut packet = head(request, kind);
     packet.ciaddr = Ipv4Addr::UNSPECIFIED;
-    // The client may have a wrong address, at which the relay would not reach it.
+    // The client may have a wrong address, at which the relay could not reach it.
     packet.broadcast |= !packet.giaddr.is_unspecified();
     packet.options.set(code::MESSAGE, b"address not available");
     echo(request, &mut packet);
@@ -103,7 +103,7 @@ fn head(request: &Request<'_>, kind: MessageType) -> Packet {
     packet
 }
 
-/// Everything else that the client is told, as far as it has room for it.
+/// Adds all other options, as far as there is room.
 fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply {
     let subnet = request.subnet;
     packet.options.set(code::SUBNET_MASK, subnet.net.netmask().octets());
@@ -121,7 +121,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     let size = request.packet.options.u16(code::MAX_SIZE).unwrap_or(MIN_MAX_SIZE);
     let limit = usize::from(size.clamp(MIN_MAX_SIZE, MAX_MAX_SIZE) - IP_AND_UDP);
     let used: usize = packet.options.iter().map(|(_, value)| encoded_len(value)).sum();
-    // One for the end mark.
+    // One byte for the end mark.
     let mut room = limit.saturating_sub(HEADER_LEN + used + echoed + 1);
     for (code, value) in wishes(request).iter() {
         if let Some(rest) = room.checked_sub(encoded_len(value)) {
@@ -133,7 +133,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     address(request, kind, packet)
 }
 
-/// What the subnet offers and the client asks for; all of it, if it does not say.
+/// The options that the subnet has and the client asks for; all of them if it sends no list.
 fn wishes(request: &Request<'_>) -> Options {
     let subnet = request.subnet;
     let asked = request.packet.options.get(code::PARAMETERS);
@@ -162,7 +162,8 @@ fn wishes(request: &Request<'_>) -> Options {
     offered
 }
 
-/// Option 121 (RFC 3442): whoever reads it does not read the default route elsewhere.
+/// Option 121 (RFC 3442). Clients that use it ignore the router option, so it has the default
+/// route, too.
 fn classless(gateway: Option<Ipv4Addr>, others: &[Route]) -> Vec<u8> {
     let mut value = Vec::new();
     if others.is_empty() {
@@ -182,8 +183,8 @@ fn addresses(list: &[Ipv4Addr]) -> Vec<u8> {
     list.iter().flat_map(Ipv4Addr::octets).collect()
 }
 
-/// The client finds its answer by its identifier (RFC 6842), and the relay by its own option,
-/// which comes back as it was, behind all others (RFC 3046).
+/// Echoes the client identifier, by which the client finds its answer (RFC 6842), and the relay's
+/// option, unchanged and after all others (RFC 3046).
 fn echo(request: &Request<'_>, packet: &mut Packet) {
     for code in [code::CLIENT_ID, code::RELAY] {
         if let Some(value) = request.packet.options.get(code) {

@@ -17,23 +17,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 /// RFC 1542, section 4.1.1.
 const MAX_HOPS: u8 = 16;
 
-/// What is served, and what is known.
+/// The configuration and state of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
     /// The configuration.
     pub config: &'a Config,
-    /// Who is a BMC, in a subnet of BMCs: those get no boot file, and are reported.
+    /// Tells which clients are BMCs, in subnets of BMCs: these get no boot file, and are reported.
     pub bmcs: &'a MacDb,
     /// The leases, with the pools of the configuration.
     pub leases: &'a Leases,
-    /// What the sender of the packet is to boot, as [`super::identity`] names it.
+    /// What the sender of the packet, as identified by [`super::identity`], boots.
     pub boot: &'a Boot,
 }
 
 /// How a packet arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Our address there, by which clients are to know us.
+    /// Our address there, which clients use as server identifier.
     pub server: Ipv4Addr,
     /// Our port there.
     pub port: u16,
@@ -46,35 +46,36 @@ pub struct Arrival {
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
 )]
 pub enum Silence {
-    /// It is an answer of a server, or of no type that we know.
+    /// It is an answer of a server, or of an unknown type.
     NotRequest,
-    /// It went through too many relays.
+    /// It has passed too many relays.
     TooManyHops,
-    /// It says neither a MAC address nor an identifier.
+    /// It contains neither a MAC address nor an identifier.
     Unidentified,
     /// The lists of MAC prefixes exclude it.
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
-    /// It names a BMC, and comes neither from its link nor from a relay that speaks for that.
+    /// It claims to be a BMC, but comes neither from the BMC's link nor from a relay that acts for
+    /// it.
     UnknownRelay,
     /// Every address of the subnet is in use.
     NoFreeAddress,
-    /// The client speaks to another server.
+    /// The client addresses another server.
     OtherServer,
-    /// We know nothing about it, and another server may.
+    /// The server knows nothing about it, but another server may.
     UnknownClient,
-    /// It names no address where it must.
+    /// It lacks a required address.
     NoAddress,
-    /// It gives back an address that is not its own.
+    /// It releases an address that is not its own.
     NotTheirs,
-    /// The address was given back; there is no answer to that.
+    /// The address was released; that is not answered.
     Released,
-    /// The address rests; there is no answer to that.
+    /// The address is in quarantine; that is not answered.
     Declined,
-    /// Another server gives out the addresses, and there is no boot file.
+    /// Another server assigns the addresses, and there is no boot file.
     NothingToBoot,
-    /// Such a packet has no place at the port of the boot server.
+    /// It was sent to the port of the boot server, where it is not served.
     WrongPort,
 }
 
@@ -86,13 +87,13 @@ pub(super) struct Request<'a> {
     pub(super) now: Timestamp,
     pub(super) client: Client,
     pub(super) subnet: &'a Subnet,
-    /// What we call ourselves.
+    /// Our server identifier.
     pub(super) server_id: Ipv4Addr,
     pub(super) arrival: Arrival,
-    /// Where an answer goes that need not be seen by the client alone.
+    /// The relay to send answers to, unless they are for the client alone.
     relay: Option<SocketAddrV4>,
     pub(super) is_bmc: bool,
-    /// Whether it can be of the subnet that it was found to be of.
+    /// Whether the packet can come from the subnet that it claims.
     pub(super) is_believed: bool,
 }
 
@@ -137,17 +138,17 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// What the client boots by. A BMC boots by itself.
+    /// How the client boots. A BMC does not boot by us.
     pub(super) fn booting(&self) -> Booting {
         if self.is_bmc { Booting::No } else { Booting::of(&self.packet.options) }
     }
 
-    /// What there is for it.
+    /// What the client is to boot.
     pub(super) fn boot(&self) -> &'a Boot {
         self.server.boot
     }
 
-    /// The address at which it reaches us.
+    /// Our address as the client reaches it.
     pub(super) fn own_address(&self) -> Ipv4Addr {
         self.arrival.server
     }
@@ -156,7 +157,7 @@ impl<'a> Request<'a> {
         self.server.config
     }
 
-    /// Where an answer of this kind goes (RFC 2131, section 4.1).
+    /// The destination of an answer of this type (RFC 2131, section 4.1).
     pub(super) fn destination(&self, kind: MessageType) -> SocketAddrV4 {
         if self.arrival.port == BOOT_SERVER_PORT {
             return self.arrival.from;
@@ -166,8 +167,8 @@ impl<'a> Request<'a> {
         self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))
     }
 
-    /// The address at which the client is reached: the one that it names, and where it informs
-    /// itself without naming one, as RFC 2131, section 4.4.3, wants it, the one that it sends from.
+    /// The address at which the client can be reached: the one in `ciaddr`; for an INFORM without
+    /// it, contrary to RFC 2131, section 4.4.3, the source address.
     pub(super) fn speaks_from(&self) -> Option<Ipv4Addr> {
         let is_here = self.relay.is_none() && self.is_believed;
         let informs = MessageType::of(self.packet) == Some(MessageType::Inform);
@@ -176,8 +177,8 @@ impl<'a> Request<'a> {
         Some(self.packet.ciaddr).filter(is_address).or(from.filter(is_address))
     }
 
-    /// The hardware address of a client that is to be answered alone at `yiaddr`, which it does not
-    /// have yet (RFC 2131, section 4.1). A refusal goes to everybody.
+    /// The hardware address of a client that is answered alone at `yiaddr`, which it does not have
+    /// yet (RFC 2131, section 4.1). A refusal is broadcast.
     pub(super) fn direct(&self, kind: MessageType, yiaddr: Ipv4Addr) -> Option<MacAddr> {
         let is_for_all = self.destination(kind).ip().is_broadcast() && kind != MessageType::Nak;
         let may = is_for_all && !self.packet.broadcast && !yiaddr.is_unspecified();
@@ -185,8 +186,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The subnet of the client: what the relay says, or where it has an address already, or the link
-/// that it is on. A client behind a relay renews without it, so its address tells.
+/// The subnet of the client, from the relay, from the address that it already has, or from the
+/// link. A client behind a relay renews without the relay, so its address determines the subnet.
 fn subnet_of<'a>(
     config: &'a Config,
     packet: &Packet,
@@ -202,11 +203,11 @@ fn subnet_of<'a>(
     config.subnet_of(packet.ciaddr).or_else(|| config.subnet_of(arrival.server))
 }
 
-/// Whether a packet is of the subnet that it was found to be of.
+/// Whether a packet can come from the subnet that it claims.
 ///
-/// A client on the link has no address yet, or speaks from one of the link, be it the one that it
-/// renews or another that its host has; of the link of another subnet it is not, whatever it writes
-/// into the packet.
+/// A client on the link has no address yet, or sends from an address of the link: the one that it
+/// renews, or another that its host has. It does not belong to the subnet of another link, whatever
+/// the packet says.
 fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival) -> bool {
     let (from, addresses) = (*arrival.from.ip(), subnet.addresses());
     let way = if packet.giaddr.is_unspecified() {

@@ -53,7 +53,7 @@ boot:
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-/// A server with a memory.
+/// A server and its leases.
 struct Lab {
     config: Config,
     bmcs: MacDb,
@@ -99,7 +99,7 @@ impl Lab {
         *self.send(packet).answer.unwrap()
     }
 
-    /// DISCOVER and REQUEST.
+    /// Sends DISCOVER and REQUEST.
     fn bind(&mut self, mac: u8) -> Ipv4Addr {
         let offer = self.answer(&discover(mac));
         assert_eq!(offer.kind, MessageType::Offer);
@@ -128,21 +128,21 @@ fn discover(last: u8) -> Packet {
     packet(MessageType::Discover, mac(last))
 }
 
-/// A REQUEST of a client in state SELECTING.
+/// A REQUEST in state SELECTING.
 fn select(last: u8, address: Ipv4Addr) -> Packet {
     let mut packet = reboot(last, address);
     packet.options.set(code::SERVER_ID, SERVER.octets());
     packet
 }
 
-/// A REQUEST of a client in state INIT-REBOOT.
+/// A REQUEST in state INIT-REBOOT.
 fn reboot(last: u8, address: Ipv4Addr) -> Packet {
     let mut packet = packet(MessageType::Request, mac(last));
     packet.options.set(code::REQUESTED_ADDRESS, address.octets());
     packet
 }
 
-/// A REQUEST of a client in state RENEWING or REBINDING.
+/// A REQUEST in state RENEWING or REBINDING.
 fn renew(last: u8, address: Ipv4Addr) -> Packet {
     Packet { ciaddr: address, ..packet(MessageType::Request, mac(last)) }
 }

@@ -1,16 +1,16 @@
-//! What a client is told about booting (RFC 5970; UEFI 2.10, section 24.7).
+//! Boot options in answers (RFC 5970; UEFI 2.10, section 24.7).
 
 use super::{booting::ENTERPRISE, request::Request};
 use crate::booting::{Booting, Machine};
 use metal_wire::v6::{Options, code};
 
-/// Adds to an answer what makes its receiver boot, as far as it asks for that.
+/// Adds the boot options that the client asks for.
 pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
     let Some((url, class)) = file(request).filter(|_| request.wants(code::BOOT_FILE)) else {
         return;
     };
     reply.push(code::BOOT_FILE, url);
-    // EDK2 takes the URL of HTTP boot only from an answer with this class.
+    // EDK2 accepts the URL of HTTP boot only from an answer with this class.
     if let Some(class) = class {
         reply.push(code::VENDOR_CLASS, [&ENTERPRISE[..], &string(class)].concat());
     }
@@ -27,7 +27,7 @@ fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
     match request.booting() {
         Booting::No => None,
         Booting::Ipxe => Some((urls.ipxe.as_deref().filter(|_| boot.has_script())?, None)),
-        // What PXE loads is iPXE, which then asks for its script.
+        // PXE firmware loads iPXE, which then asks for its script.
         Booting::Pxe(machine) => {
             let url = match machine {
                 Machine::X64 => urls.uefi.as_deref(),

@@ -1,4 +1,4 @@
-//! What a packet says about how its sender boots, and which machine it is (RFC 5970).
+//! How the sender of a packet boots, and which machine it is (RFC 5970).
 
 use super::client;
 use crate::{
@@ -9,11 +9,11 @@ use metal_core::boot::decision::Identity;
 use metal_wire::v6::{Options, Packet, code};
 use std::net::Ipv6Addr;
 
-/// Intel, whose number PXE clients give for theirs.
+/// Intel's enterprise number, which PXE clients use.
 pub(super) const ENTERPRISE: [u8; 4] = 343_u32.to_be_bytes();
 
-/// Which machine wants to boot; `None` for a client that only wants an address. `from` is where
-/// the packet came from.
+/// Identifies a machine that wants to boot; `None` for a client that only wants an address. `from`
+/// is the source address of the packet.
 pub fn identity(packet: &Packet, from: Ipv6Addr) -> Option<Identity> {
     if booting(&packet.options) == Booting::No {
         return None;
@@ -21,22 +21,22 @@ pub fn identity(packet: &Packet, from: Ipv6Addr) -> Option<Identity> {
     Some(Identity { mac: client::mac(packet, from), uuid: client::uuid(packet) })
 }
 
-/// What kind of firmware a client is that there can be no boot file for; a number that nobody has
-/// is an error. iPXE gets its script whatever it runs on.
+/// The client's architecture, if no boot file can exist for it; an unassigned number is an error.
+/// iPXE gets its script whatever it runs on.
 pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {
     let options = &packet.options;
     architecture::unserved(options.get(code::ARCHITECTURE))
         .filter(|_| booting(options) != Booting::Ipxe)
 }
 
-/// What a client wants to boot by: iPXE says so in its user class, firmware by its architecture, or
-/// by its network interface and the architecture in the text of its vendor class, and nobody by
-/// that text alone.
+/// How a client wants to boot. iPXE shows in its user class; firmware in its architecture, or in
+/// its network interface together with the architecture in the text of its vendor class; nothing
+/// follows from that text alone.
 pub(super) fn booting(options: &Options) -> Booting {
     if options.all(code::USER_CLASS).any(names_ipxe) {
         return Booting::Ipxe;
     }
-    // One of another enterprise says nothing about booting.
+    // A class of another enterprise says nothing about booting.
     let mut classes = options.all(code::VENDOR_CLASS);
     let classes = classes.find_map(|value| value.strip_prefix(&ENTERPRISE[..]));
     let class = strings(classes.unwrap_or_default()).next().unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) fn booting(options: &Options) -> Booting {
     architecture::booting(options.get(code::ARCHITECTURE), class, is_firmware)
 }
 
-/// Strings that each have their length before them; ends quietly where that is wrong.
+/// Strings that are preceded by their lengths, up to the first invalid length.
 fn strings(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (len, rest) = data.split_first_chunk::<2>()?;

@@ -1,4 +1,4 @@
-//! Who a packet is from.
+//! Identifies the sender of a packet.
 
 use crate::client::{Client, usable};
 use metal_api::MacAddr;
@@ -9,21 +9,21 @@ use uuid::Uuid;
 
 /// Hardware type of Ethernet.
 const ETHERNET: u16 = 1;
-/// RFC 9915, section 11.1: two octets of type, and 1 to 128 more.
+/// RFC 9915, section 11.1: a type of two octets, and 1 to 128 more.
 const DUID_LEN: std::ops::RangeInclusive<usize> = 3..=130;
 
 /// The sender of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sender {
     duid: Box<[u8]>,
-    /// The address of the machine: what reservations, lists and BMCs are known by.
+    /// The MAC address of the machine, used for reservations, lists and BMCs.
     pub(super) mac: Option<MacAddr>,
-    /// The address of the interface that it speaks from.
+    /// The MAC address of the interface that it sends from.
     interface: Option<MacAddr>,
 }
 
 impl Sender {
-    /// `None` if its identifier is missing or none.
+    /// `None` if its identifier is missing or invalid.
     pub(super) fn of(packet: &Packet, from: Ipv6Addr) -> Option<Self> {
         let duid =
             packet.options.get(code::CLIENT_ID).filter(|duid| DUID_LEN.contains(&duid.len()))?;
@@ -31,12 +31,12 @@ impl Sender {
         Some(Self { duid: duid.into(), mac: mac(packet, from), interface })
     }
 
-    /// Whose lease it is.
+    /// The owner of the lease for an association.
     ///
     /// Firmware, boot loader and operating system of one machine send different identifiers and
-    /// IAIDs (EDK2 has another one in each phase), but have one interface, and the machine is to
-    /// keep its address. Where the interface does not show, identifier and IAID count: all
-    /// interfaces of a host send the identifier that was made from one of them.
+    /// IAIDs (EDK2 has a different one in each phase), but use one interface, and the machine
+    /// should keep its address. If the interface is not known, identifier and IAID count, because
+    /// all interfaces of a host send the identifier that was made from one of them.
     pub(super) fn client(&self, iaid: [u8; 4]) -> Client {
         match self.interface {
             Some(mac) => Client::Mac(mac),
@@ -46,8 +46,8 @@ impl Sender {
 }
 
 impl Sender {
-    /// What tells its associations apart: an association is an identifier and an IAID (RFC 9915,
-    /// section 4.2). Sixty-four bits, FNV-1a: nobody is harmed by two that are the same.
+    /// Distinguishes its associations, each of which is an identifier and an IAID (RFC 9915,
+    /// section 4.2). A collision of the 64-bit FNV-1a hash would do no harm.
     pub(super) fn binding(&self, iaid: [u8; 4]) -> u64 {
         self.duid.iter().chain(&iaid).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -55,44 +55,45 @@ impl Sender {
     }
 }
 
-/// Whose leases a packet is about that came `from`.
+/// The owners of the leases that a packet sent from `from` is about.
 pub fn clients(packet: &Packet, from: Ipv6Addr) -> Vec<Client> {
-    /// No machine has more associations than this.
+    /// More associations than any machine has.
     const MOST: usize = 8;
     let Some(sender) = Sender::of(packet, from) else { return Vec::new() };
     let ids = packet.options.all(code::IA_NA).take(MOST);
     ids.filter_map(|value| Some(sender.client(*value.first_chunk()?))).collect()
 }
 
-/// The MAC address of the sender of a packet that came `from`: what the relay next to it says, else
-/// what its identifier says, else what its link-local address was made of.
+/// The MAC address of the sender of a packet sent from `from`: given by the nearest relay, else
+/// contained in its identifier, else in its link-local address.
 pub fn mac(packet: &Packet, from: Ipv6Addr) -> Option<MacAddr> {
     let duid = || in_duid(packet.options.get(code::CLIENT_ID)?);
     told_by_relay(packet).or_else(duid).or_else(|| in_address(peer(packet, from)))
 }
 
-/// The lower half of the addresses that the sender of a packet makes itself of its MAC address;
-/// `None` if it makes them of something else (RFC 4862, section 5.5.3).
+/// The interface identifier of addresses that the sender makes from its MAC address; `None` if it
+/// uses another one (RFC 4862, section 5.5.3).
 pub(super) fn interface_id(packet: &Packet, from: Ipv6Addr) -> Option<u64> {
     let peer = peer(packet, from);
     in_address(peer).and(peer.octets().last_chunk().map(|id| u64::from_be_bytes(*id)))
 }
 
-/// The system UUID in an identifier (RFC 6355), if it tells a machine from others.
+/// The system UUID in an identifier (RFC 6355), unless many machines share it.
 ///
-/// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks
-/// it up tries both.
+/// EDK2 copies it unchanged from SMBIOS, while iPXE converts it to network byte order; look-ups
+/// have to try both.
 pub(super) fn uuid(packet: &Packet) -> Option<Uuid> {
     let [0, 4, bytes @ ..] = packet.options.get(code::CLIENT_ID)? else { return None };
     identifying(Uuid::from_bytes(bytes.try_into().ok()?))
 }
 
-/// The address at which the relay next to the client, or we, heard it.
+/// The client's address, as seen by the nearest relay or by us.
 fn peer(packet: &Packet, from: Ipv6Addr) -> Ipv6Addr {
     packet.relays.last().map_or(from, |relay| relay.peer)
 }
 
-/// What a relay further away says is about another relay.
+/// The MAC address given by the nearest relay. What a relay further away gives is that of another
+/// relay.
 fn told_by_relay(packet: &Packet) -> Option<MacAddr> {
     let (hardware, mac) =
         packet.relays.last()?.options.get(code::LINK_LAYER)?.split_first_chunk()?;
@@ -110,7 +111,7 @@ fn in_duid(duid: &[u8]) -> Option<MacAddr> {
     of_one(mac.try_into().ok().filter(|_| is_ethernet)?)
 }
 
-/// A modified EUI-64 that was made from a MAC address (RFC 4291, appendix A). Other interface
+/// The MAC address that a modified EUI-64 was made from (RFC 4291, appendix A). Other interface
 /// identifiers say nothing.
 fn in_address(address: Ipv6Addr) -> Option<MacAddr> {
     let [.., first, second, third, 0xff, 0xfe, fourth, fifth, sixth] = address.octets() else {
@@ -120,7 +121,7 @@ fn in_address(address: Ipv6Addr) -> Option<MacAddr> {
     mac.filter(|_| address.is_unicast_link_local())
 }
 
-/// As [`usable`], and not of a group.
+/// Like [`usable`], but excluding group addresses.
 fn of_one(mac: [u8; 6]) -> Option<MacAddr> {
     usable(mac).filter(|mac| mac.0[0] & 1 == 0)
 }

@@ -13,7 +13,7 @@ use metal_core::endpoint::Sighting;
 use metal_wire::v6::{MessageType, Packet, code};
 use std::net::Ipv6Addr;
 
-/// What to do about a packet: first apply and write down the changes, then answer.
+/// What to do about a packet: apply and record the changes first, then answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Leases to record.
@@ -61,7 +61,7 @@ pub fn decide(
     }
 }
 
-/// What clients ask servers.
+/// Messages of clients to servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Solicit,
@@ -74,7 +74,7 @@ enum Asked {
     Information,
 }
 
-/// Whether the message may be answered at all, by us (RFC 9915, section 16).
+/// The type of a message that we may answer (RFC 9915, section 16).
 fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, Silence> {
     if packet.relays.iter().any(|relay| relay.is_reply) {
         return Err(Silence::NotRequest);

@@ -7,10 +7,10 @@ use metal_wire::v6::{
 };
 use std::net::Ipv6Addr;
 
-/// More addresses in one association nobody has.
+/// More addresses than any association has.
 const MOST_ADDRESSES: usize = 16;
 
-/// How a message, or an association in it, fared.
+/// The status of a message, or of an association in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum Status {
@@ -28,7 +28,7 @@ pub(super) struct Ia {
     pub(super) addresses: Vec<Ipv6Addr>,
 }
 
-/// How long an address lasts.
+/// The lifetimes of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     t1: u32,
@@ -38,7 +38,7 @@ pub(super) struct Times {
 }
 
 impl Status {
-    /// Adds the status option. The number says all that there is to say.
+    /// Adds the status option, with the code only.
     pub(super) fn add_to(self, options: &mut Options) {
         let status = (self as u16).into();
         options.add(&DhcpOption::StatusCode(StatusCode { status, msg: String::new() }));
@@ -53,7 +53,7 @@ impl Ia {
         Some(Self { id: association.id, addresses: addresses.collect::<Result<_, _>>().ok()? })
     }
 
-    /// With an address to use, and `others` that are not to be used any more.
+    /// The association with an address to use, and `others` that must no longer be used.
     pub(super) fn granted(
         &self,
         address: Ipv6Addr,
@@ -67,7 +67,7 @@ impl Ia {
         granted.value()
     }
 
-    /// With what the client says to have, of which it is to use nothing.
+    /// The association with the client's addresses, none of which must be used any longer.
     pub(super) fn withdrawn(&self) -> Vec<u8> {
         let mut withdrawn = empty(self.id);
         self.addresses.iter().for_each(|address| withdrawn.push(*address, 0, 0));
@@ -75,7 +75,7 @@ impl Ia {
     }
 }
 
-/// An association of addresses or prefixes, with a reason why there are none in it.
+/// An association of addresses or prefixes without any, with the reason.
 pub(super) fn refused(id: [u8; 4], status: Status) -> Vec<u8> {
     let mut refused = empty(id);
     status.add_to(&mut refused.options);
@@ -87,8 +87,8 @@ fn empty(id: [u8; 4]) -> Association {
 }
 
 impl Times {
-    /// The times of a lease. New connections end some time before the address does; T1 and T2 are
-    /// what RFC 9915, section 21.4, recommends.
+    /// The lifetimes for a lease. New connections stop using an address some time before it ends;
+    /// T1 and T2 are those recommended by RFC 9915, section 21.4.
     pub(super) fn of(time: SignedDuration) -> Self {
         let valid = u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1);
         let preferred = valid - valid / 4;

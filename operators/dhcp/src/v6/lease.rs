@@ -14,8 +14,8 @@ pub fn leases(config: &Config) -> Leases<Ipv6Addr> {
     leases
 }
 
-/// Takes over the ranges of another configuration. Leases stay; only those that are past and that
-/// the configuration has no place for are forgotten.
+/// Adopts the ranges of another configuration. Leases are kept, except those that have ended and do
+/// not fit the configuration.
 pub fn reconfigure(leases: &mut Leases<Ipv6Addr>, config: &Config, now: Timestamp) {
     let pools = config.subnets.iter().flat_map(|subnet| {
         let pools = subnet.ranges.iter().flat_map(|range| Pool::of(range, config.instances));

@@ -9,12 +9,12 @@
 //!                       free                    Declined (quarantine) ──time──► free
 //! ```
 //!
-//! Leases, their states and their log are those of [`crate::v4`]; so is the order of things:
-//! [`decide`] changes nothing, its caller applies [`Decision::changes`], writes the durable ones
-//! down, and only then sends the answer.
+//! Leases, their states and their log are those of [`crate::v4`], and so is the order of events:
+//! [`decide`] changes nothing; its caller applies [`Decision::changes`], records the durable ones,
+//! and only then sends the answer.
 //!
-//! A client has one address per subnet, whatever its IAs are: of several IAs in one message one
-//! gets an address. Prefixes are not delegated.
+//! A client has one address per subnet, however many IAs it has: if a message has several, one of
+//! them gets an address. Prefixes are not delegated.
 
 mod boot;
 mod booting;
@@ -40,7 +40,7 @@ pub use request::{Arrival, Server, Silence};
 pub const SERVER_PORT: u16 = crate::port::DHCPV6_SERVER;
 /// Port that clients listen on.
 pub const CLIENT_PORT: u16 = 546;
-/// `All_DHCP_Relay_Agents_and_Servers`, where clients send to.
+/// `All_DHCP_Relay_Agents_and_Servers`, which clients send to.
 pub const SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// `All_DHCP_Servers`, where relays may send to.
+/// `All_DHCP_Servers`, which relays may send to.
 pub const SITE_SERVERS: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);

@@ -9,12 +9,12 @@ use crate::booting::Booting;
 use metal_wire::v6::{MessageType, Options, Packet, Relay, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-/// How many identity associations of prefixes are answered.
+/// How many identity associations for prefixes are answered.
 const MOST_PREFIXES: usize = 16;
 /// Sub-option of NTP: the address of a server (RFC 5908, section 4.1).
 const NTP_ADDRESS: [u8; 4] = [0, 1, 0, 16];
 
-/// An answer and where it goes.
+/// An answer and its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// `Advertise` or `Reply`.
@@ -25,7 +25,8 @@ pub struct Reply {
     pub to: SocketAddrV6,
 }
 
-/// An answer with identity associations: one that was decided about, and the others with `rest`.
+/// An answer with identity associations: the one that was decided about, and the others with the
+/// status `rest`.
 pub(super) fn associations(
     request: &Request<'_>,
     kind: MessageType,
@@ -56,8 +57,8 @@ pub(super) fn status(request: &Request<'_>, status: Status) -> Reply {
     finish(request, MessageType::Reply, options)
 }
 
-/// An answer to who gives back. `unbound` are associations that nothing is known of, as of those of
-/// prefixes, which nobody gets here.
+/// An answer to a client that gives addresses back. `unbound` are associations without a binding,
+/// such as all those for prefixes, which are not delegated here.
 pub(super) fn given_back(request: &Request<'_>, unbound: &[[u8; 4]]) -> Reply {
     let mut reply = status(request, Status::Success);
     let options = &mut reply.packet.options;
@@ -68,7 +69,7 @@ pub(super) fn given_back(request: &Request<'_>, unbound: &[[u8; 4]]) -> Reply {
     reply
 }
 
-/// Nobody gets prefixes here, and every association of them is told so.
+/// Refuses every association for prefixes, which are not delegated here.
 fn refuse_prefixes(request: &Request<'_>, status: Status, options: &mut Options) {
     for value in request.packet.options.all(code::IA_PD).take(MOST_PREFIXES) {
         if let Some(id) = value.first_chunk() {
@@ -93,7 +94,7 @@ fn head(request: &Request<'_>) -> Options {
     options
 }
 
-/// What the subnet offers and the client asks for; all of it, if it does not say.
+/// Adds the options that the subnet has and the client asks for; all of them if it sends no list.
 fn add_information(request: &Request<'_>, options: &mut Options) {
     let subnet = request.subnet;
     let mut offer = |code: u16, value: Vec<u8>| {
@@ -112,7 +113,7 @@ fn add_information(request: &Request<'_>, options: &mut Options) {
     boot::add(request, options);
 }
 
-/// A domain as in the DNS, without compression (RFC 9915, section 10).
+/// A domain in DNS wire format, without compression (RFC 9915, section 10).
 fn labels(domain: &str) -> Vec<u8> {
     let label = |label: &str| {
         let len = u8::try_from(label.len()).unwrap_or_default();
@@ -121,8 +122,8 @@ fn labels(domain: &str) -> Vec<u8> {
     domain.split('.').flat_map(label).chain([0]).collect()
 }
 
-/// The options of a relay that come back to it: those that it needs anyhow, and those that it names
-/// (RFC 4994).
+/// The options of a relay that are echoed to it: those that it always needs, and those that it asks
+/// for (RFC 4994).
 fn echoed(relay: &Relay) -> Vec<u16> {
     let mut codes = vec![code::INTERFACE_ID, code::REMOTE_ID, code::RELAY_PORT];
     let named = relay.options.get(code::ECHO_REQUEST).unwrap_or_default().as_chunks::<2>().0;
@@ -134,7 +135,7 @@ fn echoed(relay: &Relay) -> Vec<u16> {
     codes
 }
 
-/// Puts the answer into the envelopes of the relays that the question came through.
+/// Wraps the answer for the relays that the request came through.
 fn finish(request: &Request<'_>, kind: MessageType, options: Options) -> Reply {
     let asked = request.packet;
     let relays = asked.relays.iter().map(|relay| {

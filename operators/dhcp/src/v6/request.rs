@@ -17,30 +17,30 @@ use metal_core::{boot::decision::Boot, macdb::MacDb};
 use metal_wire::v6::{MessageType, Packet, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-/// How many identity associations of one message are looked at.
+/// How many identity associations of one message are processed.
 const MOST_IAS: usize = 16;
 
-/// What is served, and what is known.
+/// The configuration and state of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
-    /// What holds for both kinds of IP.
+    /// The configuration for both IP versions.
     pub config: &'a config::Config,
-    /// What holds for this one.
+    /// The configuration for IPv6.
     pub v6: &'a Config,
-    /// What we call ourselves (DUID).
+    /// Our DUID.
     pub id: &'a [u8],
-    /// Who is a BMC, in a subnet of BMCs: those get no boot file, and are reported.
+    /// Tells which clients are BMCs, in subnets of BMCs: these get no boot file, and are reported.
     pub bmcs: &'a MacDb,
     /// The leases, with the pools of the configuration.
     pub leases: &'a Leases<Ipv6Addr>,
-    /// What the sender of the packet is to boot, as [`super::identity`] names it.
+    /// What the sender of the packet, as identified by [`super::identity`], boots.
     pub boot: &'a Boot,
 }
 
 /// How a packet arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival<'a> {
-    /// The interface, if it came in by one that is served.
+    /// The interface that it came in by, if that is served.
     pub interface: Option<&'a str>,
     /// Our addresses there that are not link-local.
     pub addresses: &'a [Ipv6Addr],
@@ -53,28 +53,28 @@ pub struct Arrival<'a> {
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
 )]
 pub enum Silence {
-    /// It is an answer of a server, or of no type that we know.
+    /// It is an answer of a server, or of an unknown type.
     NotRequest,
-    /// It has an option that messages of its type must not have, or lacks one that they must.
+    /// It has an option that its type must not have, or lacks one that it must have.
     Invalid,
     /// An identity association in it is malformed.
     BrokenOption,
-    /// A client that is not behind a relay speaks from an address that other links have, too.
+    /// The client is not behind a relay, but does not send from a link-local address.
     NotLinkLocal,
-    /// It does not say who it is.
+    /// It does not identify its sender.
     Unidentified,
     /// The lists of MAC prefixes exclude it.
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
-    /// It names a BMC, or gives back an address, and comes neither from the link nor from a relay
-    /// that speaks for it.
+    /// It claims to be a BMC, or gives back an address, but comes neither from the link nor from a
+    /// relay that acts for it.
     UnknownRelay,
-    /// The client speaks to another server.
+    /// The client addresses another server.
     OtherServer,
-    /// We know nothing about it, and another server may.
+    /// The server knows nothing about it, but another server may.
     UnknownClient,
-    /// It names no address where it must.
+    /// It lacks a required address.
     NoAddress,
 }
 
@@ -84,15 +84,15 @@ pub(super) struct Request<'a> {
     pub(super) server: Server<'a>,
     pub(super) packet: &'a Packet,
     pub(super) now: Timestamp,
-    /// `None` if it has no identifier, which only who asks for information may lack.
+    /// `None` without an identifier, which is allowed only in an INFORMATION-REQUEST.
     sender: Option<Sender>,
     pub(super) mac: Option<MacAddr>,
-    /// Its identity associations of addresses, by different IAIDs.
+    /// Its identity associations for addresses, with distinct IAIDs.
     pub(super) ias: Vec<Ia>,
     pub(super) subnet: &'a Subnet,
     pub(super) arrival: Arrival<'a>,
     pub(super) is_bmc: bool,
-    /// Whether it can be of the subnet that it was found to be of.
+    /// Whether the packet can come from the subnet that it claims.
     pub(super) is_believed: bool,
 }
 
@@ -127,12 +127,12 @@ impl<'a> Request<'a> {
         Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc, is_believed })
     }
 
-    /// What the client boots by. A BMC boots by itself.
+    /// How the client boots. A BMC does not boot by us.
     pub(super) fn booting(&self) -> Booting {
         if self.is_bmc { Booting::No } else { booting(&self.packet.options) }
     }
 
-    /// What there is for it.
+    /// What the client is to boot.
     pub(super) fn boot(&self) -> &'a Boot {
         self.server.boot
     }
@@ -154,7 +154,7 @@ impl<'a> Request<'a> {
         self.arrival.from
     }
 
-    /// Whether the client asks for an option, or does not say what it wants.
+    /// Whether the client asks for an option, or sends no list.
     pub(super) fn wants(&self, code: u16) -> bool {
         let list = self.packet.options.get(code::OPTION_REQUEST);
         list.is_none_or(|list| list.as_chunks::<2>().0.contains(&code.to_be_bytes()))
@@ -164,20 +164,20 @@ impl<'a> Request<'a> {
         &self.ias
     }
 
-    /// What tells an association from others of the same interface.
+    /// Distinguishes an association from others of the same interface.
     pub(super) fn binding(&self, ia: &Ia) -> Option<u64> {
         self.sender.as_ref().map(|sender| sender.binding(ia.id))
     }
 
     /// Whether a lease may be bound to this association: firmware, boot loader and operating system
-    /// of one machine get one address after the other, and only who has it now extends it or gives
+    /// of one machine get the same address in turn, and only the current one may extend it or give
     /// it back.
     pub(super) fn is_bound_to(&self, ia: &Ia, address: Ipv6Addr) -> bool {
         let bound = self.server.leases.get(address).and_then(|lease| lease.binding);
         bound.is_none_or(|bound| self.binding(ia) == Some(bound))
     }
 
-    /// Whose the lease of an association is.
+    /// The owner of the lease for an association.
     pub(super) fn client(&self, ia: &Ia) -> Client {
         let client = self.sender.as_ref().map(|sender| sender.client(ia.id));
         client.unwrap_or_else(|| Client::Id(Box::from(ia.id)))
@@ -196,8 +196,8 @@ fn ias(packet: &Packet) -> Option<Vec<Ia>> {
     Some(ias)
 }
 
-/// The subnet of the client: what the relay next to it says that names a link, or else the link
-/// that the packet came in by.
+/// The subnet of the client: given by the nearest relay that names a link, else by the link that
+/// the packet came in by.
 fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> Option<&'a Subnet> {
     if let Some(link) = link_of(packet) {
         return config.subnet_behind(link);
@@ -206,12 +206,13 @@ fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> O
     named.or_else(|| arrival.addresses.iter().find_map(|own| config.subnet_of(*own)))
 }
 
-/// The link of the client, as the relay next to it says that names one.
+/// The link of the client, given by the nearest relay that names one.
 fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
     packet.relays.iter().rev().map(|relay| relay.link).find(|link| !link.is_unspecified())
 }
 
-/// Whether a packet is of the subnet that it was found to be of. Who names no link is on ours.
+/// Whether a packet can come from the subnet that it claims. A packet that names no link comes from
+/// ours.
 fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, from: Ipv6Addr) -> bool {
     let way = match link_of(packet) {
         Some(link) => Way::Relayed(link),

@@ -54,7 +54,7 @@ dhcp6:
 const SERVER: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 const SERVER_ID: &[u8] = &[0, 3, 0, 1, 2, 0, 0, 0, 1, 1];
 
-/// A server with a memory.
+/// A server and its leases.
 struct Lab {
     config: config::Config,
     v6: Config,
@@ -108,7 +108,7 @@ impl Lab {
         *self.send(packet, link_local(host)).answer.unwrap()
     }
 
-    /// SOLICIT and REQUEST.
+    /// Sends SOLICIT and REQUEST.
     fn bind(&mut self, host: u8) -> Ipv6Addr {
         let advertise = self.answer(&solicit(host), host);
         assert_eq!(advertise.kind, MessageType::Advertise);
@@ -127,7 +127,7 @@ fn mac(last: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, last])
 }
 
-/// The link-local address that a host makes of its MAC address.
+/// The link-local address that a host makes from its MAC address.
 fn link_local(last: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0x00ff, 0xfe00, last.into())
 }
@@ -139,7 +139,7 @@ fn message(kind: MessageType, host: u8) -> Packet {
     packet
 }
 
-/// An identity association with an address, or none.
+/// An identity association with at most one address.
 fn ia(iaid: u8, address: Option<Ipv6Addr>) -> Vec<u8> {
     let mut value = vec![0, 0, 0, iaid, 0, 0, 0, 0, 0, 0, 0, 0];
     if let Some(address) = address {
@@ -174,7 +174,7 @@ fn request(host: u8, address: Ipv6Addr) -> Packet {
     to_server(MessageType::Request, host, address)
 }
 
-/// The address that an answer gives, with a lifetime.
+/// The address in an answer that has a lifetime.
 fn address(reply: &Reply) -> Option<Ipv6Addr> {
     let value = reply.packet.options.get(code::IA_NA)?;
     let ia = Ia::parse(value)?;
@@ -182,7 +182,7 @@ fn address(reply: &Reply) -> Option<Ipv6Addr> {
     ia.addresses.first().copied().filter(|_| is_alive)
 }
 
-/// The status of an identity association of an answer, or of the answer.
+/// The status of the identity association in an answer, and of the answer itself.
 fn status(reply: &Reply) -> (Option<u16>, Option<u16>) {
     let number = |options: &Options| {
         options.get(code::STATUS).map(|value| u16::from_be_bytes([value[0], value[1]]))
@@ -192,7 +192,7 @@ fn status(reply: &Reply) -> (Option<u16>, Option<u16>) {
     (number(&reply.packet.options), ia.as_ref().and_then(number))
 }
 
-/// What a relay sends on.
+/// A packet forwarded by a relay.
 fn relayed(packet: Packet, link: Ipv6Addr, peer: Ipv6Addr) -> Packet {
     let hops = u8::try_from(packet.relays.len()).unwrap();
     let relay = Relay { is_reply: false, hops, link, peer, options: Options::default() };

@@ -1,35 +1,35 @@
-//! The section `dhcp6` as it is written.
+//! The section `dhcp6` as it is written in the file.
 
 use metal_core::located::{Located, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// DHCPv6.
+/// The DHCPv6 server.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in super::super) struct Dhcp6 {
-    /// Links whose clients are answered. Relays may send there, too.
+    /// Interfaces whose links are served. Relays may send there, too.
     #[serde(default)]
     pub(in super::super) interfaces: Vec<Text>,
-    /// Addresses that relays send from which speak for any subnet.
+    /// Source addresses of relays that may act for any subnet.
     #[serde(default)]
     pub(in super::super) relays: Vec<Text>,
-    /// Our addresses at which relays are answered, such as `fd00::2` or `[fd00::2]:547`.
+    /// Local addresses at which relays are answered, such as `fd00::2` or `[fd00::2]:547`.
     #[serde(default)]
     pub(in super::super) listen: Vec<Text>,
-    /// What we call ourselves, in hexadecimal; made of a MAC address, if left out.
+    /// DUID of the server, in hexadecimal; by default made from a MAC address.
     pub(in super::super) duid: Option<Text>,
-    /// Give addresses by two messages to who asks for that.
+    /// Give clients that ask for it an address with two messages instead of four.
     #[serde(default)]
     pub(in super::super) rapid_commit: bool,
     /// The IPv6 subnets; they may not overlap.
     pub(in super::super) subnets: Vec<Subnet>,
-    /// What machines boot that are no Server.
+    /// What machines boot that are not Servers.
     #[serde(default)]
     pub(in super::super) boot: Boot,
 }
 
-/// An IPv6 subnet, and what its clients are told.
+/// An IPv6 subnet, and the settings of its clients.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Subnet6")]
@@ -37,19 +37,20 @@ pub(in super::super) struct Subnet {
     /// The subnet, such as `fd77::/64`; /8 to /126.
     #[serde(rename = "subnet")]
     pub(in super::super) net: Text,
-    /// `stateful`, or `stateless`: everything but addresses.
+    /// `stateful`, or `stateless` for everything except addresses.
     #[schemars(extend("enum" = ["stateful", "stateless"], "default" = "stateful"))]
     pub(in super::super) mode: Option<Text>,
-    /// Its link; left out: that where we have an address of the subnet.
+    /// The interface of its link; by default the one with an address in the subnet.
     pub(in super::super) interface: Option<Text>,
-    /// BMCs are here, and are recorded. Where no subnet says so and there is but one, they are there.
+    /// Whether the subnet has BMCs, which are then recorded. If no subnet has this field and there
+    /// is only one, it has BMCs.
     #[schemars(extend("type" = "boolean"))]
     pub(in super::super) bmc: Option<Located<bool>>,
-    /// Relays outside of the subnet that speak for it, by link address or by the address that they send
-    /// from; those inside do anyway.
+    /// Relays outside of the subnet that act for it, by link address or by source address; those
+    /// inside always do.
     #[serde(default)]
     pub(in super::super) relays: Vec<Text>,
-    /// Addresses that anybody may get, such as `fd77::1000-fd77::1fff`.
+    /// Addresses for any client, such as `fd77::1000-fd77::1fff`.
     #[serde(default)]
     pub(in super::super) ranges: Vec<Text>,
     /// DNS servers.
@@ -58,45 +59,45 @@ pub(in super::super) struct Subnet {
     /// NTP servers.
     #[serde(default)]
     pub(in super::super) ntp: Vec<Text>,
-    /// Domains to search.
+    /// DNS search domains.
     #[serde(default)]
     pub(in super::super) search: Vec<Text>,
-    /// How long a lease lasts: seconds, or like `12h`; `1m` to `8784h`.
+    /// How long a lease lasts, in seconds or as in `12h`; `1m` to `8784h`.
     #[schemars(extend("type" = ["string", "integer"], "default" = "1h"))]
     pub(in super::super) lease_time: Option<Text>,
-    /// Addresses that one client alone gets.
+    /// Addresses for one client each.
     #[serde(default)]
     pub(in super::super) reservations: Vec<Reservation>,
 }
 
-/// An IPv6 address that only one client gets.
+/// An IPv6 address for one client only.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Reservation6")]
 pub(in super::super) struct Reservation {
     /// MAC address of the client.
     pub(in super::super) mac: Text,
-    /// The address; it is in the subnet.
+    /// The address, within the subnet.
     #[schemars(extend("format" = "ipv6"))]
     pub(in super::super) ip: Text,
 }
 
-/// URLs of boot files. Who finds nothing here gets an address and no boot file.
+/// URLs of boot files. A client without an entry here gets an address and no boot file.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Boot6")]
 pub(in super::super) struct Boot {
-    /// For PXE of x86-64 UEFI.
+    /// For PXE with x86-64 UEFI.
     pub(in super::super) uefi: Option<Text>,
-    /// For PXE of 64-bit ARM UEFI.
+    /// For PXE with 64-bit ARM UEFI.
     pub(in super::super) arm64: Option<Text>,
     /// For x86-64 UEFI HTTP boot.
     pub(in super::super) http: Option<Text>,
     /// For 64-bit ARM UEFI HTTP boot.
     pub(in super::super) http_arm64: Option<Text>,
-    /// The script for clients that are iPXE; it fills in settings such as `${uuid}`.
+    /// The script for iPXE, which expands settings such as `${uuid}` in it.
     pub(in super::super) ipxe: Option<Text>,
-    /// Parameters of the boot file.
+    /// Parameters for the boot file.
     #[serde(default)]
     pub(in super::super) parameters: Vec<Text>,
 }

@@ -9,7 +9,7 @@ use metal_api::MacAddr;
 use metal_core::located::Text;
 use std::{collections::HashMap, net::Ipv6Addr, ops::RangeInclusive};
 
-/// A pool costs a bit per address.
+/// A pool takes one bit of memory per address.
 const MAX_RANGE: u128 = 1 << 24;
 const SUBNET: &str = "dhcp6.subnets.subnet";
 const RANGES: &str = "dhcp6.subnets.ranges";
@@ -67,7 +67,7 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     })
 }
 
-/// Whoever gives a stateless subnet addresses expects something else of it.
+/// Rejects settings that a stateless subnet does not use, as it assigns no addresses.
 fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     const FIELD: &str = "dhcp6.subnets.mode";
     let Some(text) = &raw.mode else { return Ok(Mode::default()) };
@@ -102,7 +102,8 @@ fn address(text: &Text, field: &'static str) -> Result<Ipv6Addr, ConfigError> {
     scalar(text, field, "an IPv6 address", "fd77::1")
 }
 
-/// The first address of a subnet means all of its routers (RFC 4291, section 2.6.1).
+/// Whether a host can have an address. The first address of a subnet means all of its routers (RFC
+/// 4291, section 2.6.1).
 fn is_host(net: Ipv6Net, address: Ipv6Addr) -> bool {
     net.contains(&address) && address != net.network()
 }

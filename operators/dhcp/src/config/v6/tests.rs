@@ -35,7 +35,7 @@ fn everything_is_read_and_no_ipv4_needed() {
     assert_eq!(Config::parse("interfaces: [eth1]\nsubnets: []\n").unwrap().dhcp6, None);
 }
 
-/// Each row: what of FULL is replaced, by what, and how the error begins.
+/// Each row: the part of FULL to replace, its replacement, and the beginning of the error.
 #[test]
 fn errors_name_line_field_and_fix() {
     let cases = [

@@ -1,4 +1,4 @@
-//! Plugins that give out addresses, or write down who has them.
+//! Plugins that assign addresses, or record who has them.
 
 use super::{fail, read};
 use crate::fedhcp::{
@@ -16,12 +16,12 @@ const RANGES: &str = "give --subnet PREFIX=FIRST-LAST for each subnet";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Bluefield {
-    // The second one is how its documents spelled it for a while.
+    // The second is how its documentation spelled it for a while.
     #[serde(rename = "bluefieldIP", alias = "bulefieldIP")]
     ip: Text,
 }
 
-/// One address, for whoever asks. With us it is a pool of one.
+/// One address, for any client. Here it is a pool of one.
 pub(super) fn bluefield(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let inline = step.plugin.args.first().filter(|arg| arg.parse::<IpAddr>().is_ok());
     let (file, Bluefield { ip: text }) = if let Some(ip) = inline {
@@ -58,7 +58,7 @@ struct Ipam {
     subnets: Vec<Text>,
 }
 
-/// Writes objects for addresses that another plugin gives out.
+/// Writes objects for addresses that another plugin assigns.
 pub(super) fn ipam(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let raw = if step.plugin.is_early() { None } else { Some(read::<Ipam>(step, files)?) };
     let why = match &raw {
@@ -104,7 +104,7 @@ struct Delegation {
     length: Located<i64>,
 }
 
-/// The address behind that of the relay, on links of two.
+/// The address after that of the relay, on point-to-point links.
 pub(super) fn onmetal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let why = "addresses are not made of the relay's: they come from the ranges of a subnet";
     draft.notes.push(step.note(why, format!("{RANGES}; a link of two addresses is a /126")));
@@ -131,7 +131,7 @@ struct Oob {
     namespace: Text,
     #[serde(default)]
     subnet_labels: Vec<Label>,
-    /// `key=value`, as it was before there could be several.
+    /// `key=value`, from versions with only one.
     subnet_label: Option<Text>,
 }
 
@@ -142,7 +142,7 @@ struct Label {
     value: String,
 }
 
-/// Addresses of subnets that objects name.
+/// Addresses of subnets that are selected by objects.
 pub(super) fn oob(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let here = |value: &String| Located { value: value.clone(), line: step.plugin.line };
     let (file, Oob { namespace, subnet_labels, subnet_label }) = match &step.plugin.args[..] {

@@ -1,4 +1,4 @@
-//! Plugins that say what to load.
+//! Plugins for boot files.
 
 use super::{fail, read};
 use crate::fedhcp::{
@@ -15,14 +15,14 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HttpBoot {
-    /// With `bootservice:` before it where `client_specific` was not there yet.
+    /// Prefixed with `bootservice:` in versions without `client_specific`.
     #[serde(alias = "bootServer")]
     boot_file: Text,
     #[serde(default)]
     client_specific: bool,
 }
 
-/// A URL for UEFI HTTP boot, or a service that names one for each machine.
+/// A URL for UEFI HTTP boot, or a service that returns one for each machine.
 pub(super) fn httpboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let inline = step.plugin.args.first().filter(|arg| arg.contains("://"));
     let (file, raw) = match inline {
@@ -55,7 +55,7 @@ pub(super) fn httpboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Re
 struct PxeBoot {
     tftp_address: Option<Families>,
     ipxe_address: Option<Families>,
-    /// One for all, as it was before.
+    /// One for all, in earlier versions.
     tftp_server: Option<Text>,
     ipxe_server: Option<Text>,
 }
@@ -67,7 +67,7 @@ struct Families {
     ipv6: Option<Machines>,
 }
 
-/// FeDHCP takes other architectures, and never uses them.
+/// FeDHCP accepts other architectures, but never uses them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Machines {
@@ -84,7 +84,7 @@ impl Families {
     }
 }
 
-/// TFTP files of iPXE, and its scripts.
+/// The TFTP files of iPXE, and its scripts.
 pub(super) fn pxeboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     if let [tftp, script, ..] = &step.plugin.args[..] {
         let place = (step.main.name(), step.plugin.line);
@@ -131,7 +131,7 @@ struct Ztp {
 struct Switch {
     mac_address: Text,
     provisioning_script_address: Text,
-    /// For people.
+    /// Informative only.
     #[serde(rename = "name")]
     _name: Option<String>,
 }
@@ -162,7 +162,7 @@ pub(super) fn ztp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
     Ok(())
 }
 
-/// Installers of switches, by their user class.
+/// Installers of switches, by user class.
 pub(super) fn onie(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let file = step.file(files)?;
     let why = "switches are known by their MAC addresses, and not by their user class";

@@ -1,4 +1,4 @@
-//! Plugins that say who is served, who is recorded, and what else clients are told.
+//! Plugins that determine who is served and who is recorded, and further settings of clients.
 
 use super::{fail, read};
 use crate::fedhcp::{
@@ -22,7 +22,7 @@ struct MacFilter {
     deny_list: Vec<Text>,
 }
 
-/// Prefixes of MAC addresses, of those who are answered or not.
+/// MAC address prefixes of clients that are answered, or are not.
 pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, MacFilter { allow_list, deny_list }) = read(step, files)?;
     if allow_list.is_empty() && deny_list.is_empty() {
@@ -32,7 +32,8 @@ pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
     for (field, list) in [("allow", allow_list), ("deny", deny_list)] {
         for text in list {
             if let Some(why) = refusal(&format!("{field}: [{}]\n", quote(&text.value))) {
-                // Without it, an allow list lets in fewer, and a deny list more.
+                // If the prefix were dropped, an allow list would admit fewer clients, and a deny
+                // list more.
                 let fix = format!("write the prefix that is meant into {field}");
                 draft.notes.push(step.note_in(file, text.line, why, fix));
                 continue;
@@ -72,7 +73,7 @@ struct Filter {
     mac_prefix: Vec<Text>,
 }
 
-/// Who becomes an Endpoint. With us the database of MAC prefixes says that.
+/// Which clients become Endpoints. Here the database of MAC prefixes determines that.
 pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, Metal { name_prefix, hosts, filter }) = read(step, files)?;
     draft.side(step.family).bmc = true;
@@ -114,7 +115,7 @@ struct Ntp {
     servers_v6: Vec<Text>,
 }
 
-/// NTP servers, by kind of IP.
+/// NTP servers, by IP version.
 pub(super) fn ntp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, Ntp { servers, servers_v6 }) = read(step, files)?;
     let (field, list) = match step.family {

@@ -1,6 +1,6 @@
-//! Random and mutated packets: nothing panics, and what the server does stays within its bounds.
+//! Random and mutated packets: nothing panics, and the server stays within its limits.
 //!
-//! `BLOOMERY_FUZZ_RUNS` says how many; a failure names its seed.
+//! `BLOOMERY_FUZZ_RUNS` sets the number of runs; a failure names its seed.
 
 use super::{simulation::Dice, *};
 use crate::config::Config;

@@ -38,7 +38,7 @@ fn a_machine_gets_what_it_boots_and_nothing_else() {
     let uki = Boot::Assigned { uki: Some("http://boot/uki.efi".to_owned()), script: false };
     for boot in [uki, Boot::Nothing(Reason::OtherMethod), Boot::Nothing(Reason::Ambiguous)] {
         assert_eq!(ask("undionly.kpxe", &boot), Err(Refusal::NotToBoot), "{boot:?}");
-        // What is no boot file at all is told first.
+        // A file that is not a boot file at all is refused for that reason first.
         assert_eq!(ask("pxelinux.0", &boot), Err(Refusal::NotNamed), "{boot:?}");
     }
 }

@@ -1,5 +1,4 @@
-//! A client by the book (RFC 1350, RFC 7440) at the end of a network that loses, doubles and
-//! delays.
+//! A conforming client (RFC 1350, RFC 7440) on a network that loses, duplicates and delays packets.
 
 use super::*;
 use std::collections::VecDeque;
@@ -17,7 +16,7 @@ impl Dice {
     }
 }
 
-/// What packets go through: how many of 100 are lost, doubled, and overtaken.
+/// How many of 100 packets are lost, duplicated, and reordered.
 struct Network {
     dice: Dice,
     lost: u64,
@@ -41,12 +40,12 @@ impl Network {
     }
 }
 
-/// What the client does with a block.
+/// The client's state.
 struct Client {
     windowsize: u64,
-    /// The blocks it has.
+    /// Number of blocks received.
     has: u64,
-    /// Since its last ACK.
+    /// Blocks since its last ACK.
     unacknowledged: u64,
     is_behind: bool,
 }
@@ -62,7 +61,7 @@ impl Client {
             }
             return None;
         }
-        // A gap is told once; what is old is acknowledged again at the end of its window.
+        // A gap is reported once; an old block is acknowledged again at the end of its window.
         let tell = if block > self.has { !self.is_behind } else { block == self.has };
         self.is_behind |= block > self.has;
         if tell {
@@ -72,7 +71,7 @@ impl Client {
     }
 }
 
-/// How many blocks were sent until the client had all of them.
+/// How many blocks were sent until the client had them all.
 fn run(seed: u64, windowsize: u16, blocks: u64, faults: (u64, u64, u64)) -> u64 {
     let (lost, doubled, overtaken) = faults;
     let mut network = Network { dice: Dice(seed), lost, doubled, overtaken };
@@ -120,7 +119,7 @@ fn every_file_arrives_over_a_bad_network_and_at_a_bounded_price() {
     for seed in 0..200 {
         for windowsize in [1, 4, 16, 64] {
             let sent = run(seed, windowsize, 2_000, (5, 5, 5));
-            // Each loss costs a window at most, and there are as many as one in ten.
+            // Each loss costs at most one window, and at most one packet in ten is lost.
             let price = 2_000 * (1 + u64::from(windowsize) / 2);
             assert!(sent <= price.max(3_000), "seed {seed}, window {windowsize}: {sent}");
         }

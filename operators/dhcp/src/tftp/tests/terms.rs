@@ -20,7 +20,7 @@ fn what_edk2_asks_for_is_accepted_in_its_order() {
     assert_eq!(oack(&asked), "tsize 15500000 blksize 1468 windowsize 4");
 }
 
-/// Each row: what is asked, and what is answered.
+/// Each row: the requested options, and the answer.
 #[test]
 fn options_are_held_to_the_limits_or_left_out() {
     for (asked, answer) in [

@@ -138,7 +138,7 @@ fn a_repeated_request_is_answered_once_more_when_nothing_else_is() {
     assert_eq!(transfer.ask_again(), Step::Wait, "it has the answer");
 }
 
-/// The largest first answer, for a request as short as one can be.
+/// The largest first answer, for the shortest possible request.
 #[test]
 fn nobody_is_flooded_in_the_name_of_a_request() {
     let files = [("8", "1"), ("65464", "64"), ("1468", "64")];

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use metal_wire::v4::{MessageType, code};
 use std::net::Ipv4Addr;
 
-/// How long an offer waits for its request. EDK2 takes 4 s, iPXE up to 18 s.
+/// How long an offer is valid. EDK2 takes 4 s to request it, iPXE up to 18 s.
 const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
@@ -24,15 +24,15 @@ impl Request<'_> {
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
         let offer = || claimant.lease(address, State::Offered, OFFER_TIME);
         let changes = if is_bound { Vec::new() } else { vec![offer()] };
-        // What the other instance wrote of its half may be older than what it did last.
+        // What the other instance wrote about its half may be older than its last assignment.
         let is_new = old.is_none_or(|old| old.client != self.client) || claimant.is_others(address);
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
         let probe = is_new.then_some(address);
         Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }
     }
 
-    /// RFC 2131, section 4.3.2: which of the four states the client is in shows in what it fills
-    /// in. RENEWING and REBINDING differ only in how the packet traveled.
+    /// RFC 2131, section 4.3.2: the fields that a client fills in show which of the four states it
+    /// is in. RENEWING and REBINDING differ only in how the packet traveled.
     pub(super) fn request(&self) -> Decision {
         let chosen = self.packet.options.address(code::SERVER_ID);
         let wanted = self.packet.options.address(code::REQUESTED_ADDRESS);
@@ -46,19 +46,20 @@ impl Request<'_> {
         }
     }
 
-    /// The client believes that it has the address: in INIT-REBOOT, or, if `uses` it, in RENEWING
+    /// The client believes that it has the address: in INIT-REBOOT or, if it `uses` it, in RENEWING
     /// or REBINDING.
     ///
-    /// What is recorded counts, never what the client says: of who is not recorded, the only server
-    /// knows that it has no lease, and tells who uses an address to stop. Who only remembers one
-    /// hears nothing (RFC 2131, section 4.3.2), unless the address is wrong here.
+    /// What is recorded counts, never what the client says. If the client is not recorded, an
+    /// authoritative server knows that it has no lease, and tells a client that uses an address to
+    /// stop. A client that only remembers one gets no answer (RFC 2131, section 4.3.2), unless the
+    /// address is wrong on this link.
     fn confirm(&self, address: Ipv4Addr, uses: bool) -> Decision {
         let claimant = self.claimant();
         let is_known = claimant.leases().any(|lease| lease.holds(self.now));
         let is_only = self.server.config.authoritative;
         match claimant.claim(address) {
             Claim::Theirs => self.bind(address),
-            // What the other instance has given it, we may not have heard of yet.
+            // The other instance may have assigned it, without our knowing yet.
             Claim::Free | Claim::Offered | Claim::Refused if claimant.is_others(address) => {
                 Decision::silence(Silence::UnknownClient)
             }
@@ -82,7 +83,7 @@ impl Request<'_> {
         Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
     }
 
-    /// A client has one address per subnet: whatever else it held there ends now.
+    /// A client has one address per subnet, so its other leases there end now.
     fn drop_others(&self, kept: Ipv4Addr) -> Vec<Lease> {
         let mine = self.claimant();
         let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
@@ -95,7 +96,7 @@ impl Request<'_> {
         Decision { answer: Ok(Box::new(reply)), ..Decision::default() }
     }
 
-    /// The client took the offer of another server: ours is free again.
+    /// The client accepted another server's offer, so ours is withdrawn.
     fn withdraw(&self) -> Decision {
         let mine = self.claimant();
         let offered = mine.leases().filter(|l| l.state == State::Offered && l.holds(self.now));
@@ -134,9 +135,10 @@ impl Request<'_> {
         Decision { changes: vec![lease], ..Decision::silence(silence) }
     }
 
-    /// Whether a packet that gives an address back can be from whom it says. Clients speak from the
-    /// address, or from none (RFC 2131, table 5); their identifier, where it is made of a hardware
-    /// address, is made of theirs. What a relay passes on is its word, if it speaks for the subnet.
+    /// Whether a packet that releases an address can come from that client. Clients send from the
+    /// address or from none (RFC 2131, table 5), and an identifier that is made from a hardware
+    /// address must be made from theirs. A relayed packet is trusted if the relay acts for the
+    /// subnet.
     fn speaks_for(&self, address: Ipv4Addr) -> bool {
         const ETHERNET: u8 = 1;
         let from = *self.arrival.from.ip();

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use metal_wire::v4::code;
 use std::{net::Ipv4Addr, slice};
 
-/// No client gets less, whatever it asks for.
+/// Shortest lease time, whatever a client asks for.
 const MIN_LEASE_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {

@@ -1,12 +1,12 @@
-//! Boot files beside another DHCP server, which gives out the addresses (PXE 2.1, section 2.2).
+//! Boot files alongside another DHCP server that assigns the addresses (PXE 2.1, section 2.2).
 
 use super::{Decision, Request, Silence};
 use crate::v4::{BOOT_SERVER_PORT, reply};
 use metal_wire::v4::MessageType;
 
 impl Request<'_> {
-    /// Answers who wants to boot and has something to boot; everything else is the business of the
-    /// other server.
+    /// Answers clients that want to boot and have a boot file; everything else is left to the other
+    /// server.
     pub(super) fn proxy(&self) -> Decision {
         let is_boot_server = self.arrival.port == BOOT_SERVER_PORT;
         let kind = match MessageType::of(self.packet) {

@@ -1,4 +1,4 @@
-//! What an answer carries and where it goes.
+//! Contents and destinations of answers.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_shorter_lease_is_granted_and_a_longer_one_is_not() {
 fn identifier_and_relay_options_come_back_as_they_were_with_the_relay_last() {
     let mut packet = discover(1);
     packet.giaddr = [10, 88, 0, 1].into();
-    // Sub-options in an order that a rewrite would change.
+    // Sub-options in an order that re-encoding would change.
     let relay = [2, 1, b'r', 1, 2, b'c', b'd', 151, 0];
     packet.options.set(code::RELAY, relay);
     packet.options.set(code::CLIENT_ID, [255, 1, 2, 3]);
@@ -91,7 +91,7 @@ fn answers_go_where_the_client_or_its_relay_listens() {
     let address = lab.bind(1);
     assert_eq!(lab.answer(&discover(1)).to, to([255; 4], 68));
     assert_eq!(lab.answer(&renew(1, address)).to, SocketAddrV4::new(address, 68));
-    // Who asks for a wrong address cannot be reached at it.
+    // A client that asks for a wrong address cannot be reached at it.
     let wrong = renew(1, [10, 77, 0, 50].into());
     assert_eq!(lab.answer(&wrong).to, to([255; 4], 68));
     assert_eq!(lab.answer(&wrong).packet.ciaddr, Ipv4Addr::UNSPECIFIED);
@@ -124,7 +124,7 @@ fn who_does_not_ask_for_broadcast_and_has_no_address_is_answered_alone() {
     assert_eq!(lab.answer(&relayed).direct, None, "the relay does that");
     let nak = lab.answer(&reboot(1, [10, 77, 0, 50].into()));
     assert_eq!((nak.kind, nak.to, nak.direct), (MessageType::Nak, to([255; 4], 68), None));
-    // Of an InfiniBand, chaddr has no address that an answer could go to.
+    // InfiniBand leaves `chaddr` empty, so there is no hardware address to send to.
     let mut infiniband = Packet { htype: 32, hlen: 0, ..discover(3) };
     infiniband.options.set(code::CLIENT_ID, [0xff, 1, 2, 3]);
     assert_eq!(lab.answer(&infiniband).direct, None);
@@ -149,7 +149,7 @@ fn the_subnet_is_that_of_the_link() {
     assert_eq!(first(lab.answer(&behind([10, 88, 0, 1]))), 88);
     assert_eq!(first(lab.answer(&behind([192, 0, 2, 7]))), 88);
     assert_eq!(lab.send(&behind([192, 0, 2, 8])).answer, Err(Silence::NoSubnet));
-    // Link selection: the relay sits elsewhere.
+    // Link selection: the relay is on another link.
     let mut selected = behind([192, 0, 2, 8]);
     selected.options.set(code::RELAY, [5, 4, 10, 88, 0, 0]);
     assert_eq!(first(lab.answer(&selected)), 88);
@@ -205,15 +205,15 @@ fn who_informs_without_saying_its_address_is_told_where_it_speaks_from() {
     let ack = lab.answer(&inform);
     assert_eq!((ack.kind, ack.to), (MessageType::Ack, to([10, 77, 0, 50], 68)));
     assert_eq!((ack.packet.yiaddr, ack.direct), (Ipv4Addr::UNSPECIFIED, None));
-    // What it names counts before that.
+    // `ciaddr` takes precedence.
     let named = Packet { ciaddr: [10, 77, 0, 44].into(), ..inform.clone() };
     assert_eq!(lab.answer(&named).to, to([10, 77, 0, 44], 68));
-    // Behind a relay, and from elsewhere, where it speaks from says nothing.
+    // Through a relay, or from another subnet, the source address says nothing.
     let relayed = Packet { giaddr: [10, 77, 0, 254].into(), ..inform.clone() };
     assert_eq!(lab.send(&relayed).answer, Err(Silence::NoAddress));
     lab.arrival.from = to([192, 0, 2, 1], 68);
     assert_eq!(lab.send(&inform).answer, Err(Silence::NoAddress));
-    // Whoever has no lease yet is answered as before.
+    // A client without a lease is answered as before.
     lab.arrival.from = to([10, 77, 0, 50], 68);
     assert_eq!(*lab.answer(&discover(1)).to.ip(), Ipv4Addr::BROADCAST);
 }
@@ -229,7 +229,7 @@ fn an_address_that_no_interface_has_is_no_client() {
         packet.options.set(code::ARCHITECTURE, [0, 7]);
         packet.options.set(code::MACHINE_ID, [&[0][..], &[7; 16]].concat());
         assert_eq!(identity(&packet).and_then(|machine| machine.mac), None, "{nobody:?}");
-        // What tells it from others still does.
+        // The identifier still distinguishes it.
         packet.options.set(code::CLIENT_ID, [&[0][..], &[8; 16]].concat());
         assert!(matches!(Client::of(&packet), Some(Client::Id(_))), "{nobody:?}");
     }
@@ -280,7 +280,7 @@ fn who_is_not_to_be_served_is_not_answered() {
     assert!(lab.send(&discover(2)).answer.is_ok());
     let foreign = packet(MessageType::Discover, MacAddr([6; 6]));
     assert_eq!(silence(&mut lab, &foreign), Silence::Denied);
-    // Not to be told from the denied ones.
+    // Not distinguishable from the denied ones.
     let mut nameless = Packet { hlen: 0, ..discover(2) };
     nameless.options.set(code::CLIENT_ID, [0, 1, 2]);
     assert_eq!(silence(&mut lab, &nameless), Silence::Denied);

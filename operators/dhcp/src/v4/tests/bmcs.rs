@@ -1,10 +1,10 @@
-//! Who counts as a BMC, by the way that its packets come.
+//! Which clients count as BMCs, by the way that their packets took.
 
 use super::*;
 
 const BMC: MacAddr = MacAddr([0x02, 0xbb, 0xcc, 0, 0, 1]);
 
-/// BMCs have a subnet behind a relay, and one that is in no list of relays; tenants are on the link.
+/// BMCs have a subnet behind a relay, and one whose relay is not listed; tenants are on the link.
 const SITE: &str = "
 interfaces: [eth1]
 relays: [10.99.0.1]
@@ -15,7 +15,7 @@ subnets:
 boot: { ipxe: 'http://10.77.0.2/ipxe', nextServer: 10.77.0.2, bios: undionly.kpxe }
 ";
 
-/// A request for an address, which came from `from`, through a relay that names itself `giaddr`.
+/// A request for an address, sent from `from`, through a relay with this `giaddr`.
 fn asking(lab: &mut Lab, giaddr: [u8; 4], from: [u8; 4], address: [u8; 4]) -> Decision {
     let mut packet = packet(MessageType::Discover, BMC);
     packet.giaddr = giaddr.into();
@@ -44,7 +44,7 @@ fn a_bmc_counts_only_in_a_subnet_of_bmcs() {
 #[test]
 fn what_a_forged_relay_says_of_a_bmc_is_not_heard() {
     for (giaddr, from, is_heard) in [
-        // By unicast from anywhere.
+        // Unicast from anywhere.
         ([10, 66, 0, 254], [10, 77, 0, 66], false),
         ([192, 0, 2, 7], [10, 77, 0, 66], false),
         ([10, 65, 0, 254], [192, 0, 2, 7], false),
@@ -58,7 +58,7 @@ fn what_a_forged_relay_says_of_a_bmc_is_not_heard() {
         let mut lab = Lab::with(SITE);
         let mut decision = asking(&mut lab, giaddr, from, [10, 66, 0, 150]);
         if giaddr == [0; 4] {
-            // It says to be of the other subnet in any way there is.
+            // It claims the other subnet in every possible way.
             let mut packet = packet(MessageType::Request, BMC);
             packet.ciaddr = [10, 66, 0, 150].into();
             packet.options.set(code::RELAY, [5, 4, 10, 66, 0, 0]);

@@ -7,13 +7,13 @@ fn option(reply: &Reply, code: u8) -> Option<&[u8]> {
     reply.packet.options.get(code)
 }
 
-/// Without the zero that boot ROMs need.
+/// The value without the zero that boot ROMs need.
 fn text(reply: &Reply, code: u8) -> &str {
     let text = option(reply, code).map_or("", |value| std::str::from_utf8(value).unwrap());
     text.strip_suffix('\0').unwrap_or(text)
 }
 
-/// The answer to a client with these architectures that calls itself a PXE client.
+/// The answer to a client with these architectures and the class `PXEClient`.
 fn with_architectures(codes: &[u8]) -> Reply {
     let mut packet = discover(1);
     packet.options.set(code::ARCHITECTURE, codes);
@@ -30,14 +30,14 @@ fn pxe_firmware_gets_the_file_of_its_architecture_in_every_place_it_may_look() {
         (&[0, 9], "snponly.efi"),
         (&[0, 11], "snponly-arm64.efi"),
         (&[0, 6, 0, 7], "snponly.efi"),
-        // U-Boot; and one that nobody knows before one that there is a file for.
+        // U-Boot; and an unassigned number before one with a file.
         (&[0, 22], "snponly-arm64.efi"),
         (&[1, 0, 0, 11], "snponly-arm64.efi"),
     ] {
         let reply = with_architectures(codes);
         assert_eq!(reply.packet.siaddr, Ipv4Addr::new(10, 77, 0, 2), "{codes:?}");
         assert_eq!(reply.packet.file, file.as_bytes(), "{codes:?}");
-        // With a zero, for boot ROMs that read strings of C.
+        // With a zero, for boot ROMs that treat it as a C string.
         assert_eq!(option(&reply, code::TFTP_SERVER), Some(&b"10.77.0.2\0"[..]));
         assert_eq!(option(&reply, code::BOOT_FILE), Some(format!("{file}\0").as_bytes()));
         assert_eq!(text(&reply, code::VENDOR_CLASS), "PXEClient");
@@ -125,7 +125,7 @@ fn whatever_firmware_reads_as_a_string_ends_with_a_zero() {
             bytes.windows(expected.len() + 1).any(|it| *it == *format!("{expected}\0").as_bytes())
         );
     }
-    // One that fills its option has no room for it.
+    // A string that fills its option has no room for the zero.
     let url = format!("http://boot/{}", "a".repeat(243));
     let mut lab = Lab::new();
     lab.boot = Boot::Assigned { uki: Some(url.clone()), script: false };
@@ -142,7 +142,7 @@ fn a_link_that_one_option_cannot_carry_is_not_cut() {
     packet.options.set(code::ARCHITECTURE, [0, 16]);
     assert_no_boot(&lab.answer(&packet));
     assert_eq!(uncarried(&packet, &lab.boot), Some(256));
-    // Whoever loads a script does not need it.
+    // A client that loads a script does not need it.
     packet.options.set(code::IPXE, []);
     assert!(option(&lab.answer(&packet), code::BOOT_FILE).is_some());
     assert_eq!(uncarried(&packet, &lab.boot), None);
@@ -183,7 +183,7 @@ fn the_text_of_option_60_alone_boots_nobody() {
         let mut packet = discover(1);
         packet.options.set(code::VENDOR_CLASS, class);
         assert_no_boot(&Lab::new().answer(&packet));
-        // Not what firmware sends, either.
+        // Firmware does not send this, either.
         packet.options.set(code::INTERFACE, [1, 3]);
         packet.options.set(code::MACHINE_ID, [0; 16]);
         assert_no_boot(&Lab::new().answer(&packet));
@@ -211,7 +211,7 @@ fn the_text_counts_where_other_options_show_firmware_and_none_its_architecture()
         assert_eq!(file(class, code::INTERFACE, &interface), expected, "{class}");
         assert_eq!(file(class, code::MACHINE_ID, &machine), expected, "{class}");
     }
-    // Option 93 comes first.
+    // Option 93 takes precedence.
     assert_eq!(file("PXEClient:Arch:00000", code::ARCHITECTURE, &[0, 7]), "snponly.efi");
     assert_eq!(file("HTTPClient:Arch:00007", code::ARCHITECTURE, &[0, 7]), uki);
 }
@@ -260,7 +260,7 @@ fn the_machine_identifier_is_read_in_the_byte_order_of_smbios() {
     let mut ones = [255; 17];
     ones[0] = 0;
     assert_eq!(id(&ones, &mut options), None);
-    // As two makers ship their boards.
+    // As two manufacturers ship their boards.
     let shared = [0, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9];
     assert_eq!(id(&shared, &mut options), None);
 }

@@ -1,4 +1,4 @@
-//! What real clients sent (`tests/fixtures/v4`), and what they must be told.
+//! What real clients sent (`tests/fixtures/v4`), and how they must be answered.
 
 use super::*;
 use crate::booting::{Booting, Machine};
@@ -52,7 +52,7 @@ fn every_client_gets_its_lease_and_one_machine_keeps_its_address() {
     let mut addresses = Vec::new();
     for [first, second] in [OVMF2025_PXE, IPXE_SNPONLY, UDHCP, OVMF2025_HTTP, IPXE_BIOS] {
         let offer = lab.answer(&Packet::parse(first).unwrap());
-        // The capture asks for the address of another server's lab.
+        // The capture asks for an address of another server's lab.
         let mut request = Packet::parse(second).unwrap();
         assert_eq!(request.options.address(code::SERVER_ID), Some(SERVER));
         request.options.set(code::REQUESTED_ADDRESS, offer.packet.yiaddr.octets());
@@ -67,7 +67,7 @@ fn every_client_gets_its_lease_and_one_machine_keeps_its_address() {
     assert!(addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
 }
 
-/// Option 97 comes back to whoever boots.
+/// Option 97 is echoed to clients that boot.
 fn machine_id<'a>(ack: &Reply, request: &'a Packet) -> Option<&'a [u8]> {
     ack.packet.options.get(code::BOOT_FILE).and(request.options.get(code::MACHINE_ID))
 }
@@ -75,7 +75,7 @@ fn machine_id<'a>(ack: &Reply, request: &'a Packet) -> Option<&'a [u8]> {
 #[test]
 fn clients_are_answered_where_they_listen() {
     let mut lab = Lab::new();
-    // OVMF asks for broadcast; iPXE does not, and takes it where nothing else is possible.
+    // OVMF asks for broadcast; iPXE does not, and accepts it if nothing else is possible.
     for [discover, _] in [OVMF2022_PXE, IPXE_BIOS] {
         let packet = Packet::parse(discover).unwrap();
         let reply = lab.answer(&packet);

@@ -1,4 +1,4 @@
-//! Two servers for one network: what one of them does not know, it does not guess.
+//! Two servers for one network: neither guesses what it does not know.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn clients_of_the_other_instance_are_left_to_it() {
             assert_eq!(decision.answer, Err(Silence::UnknownClient), "{mode}");
             assert_eq!(decision.changes, []);
         }
-        // It asks for the address that it has; ours is another one.
+        // It asks for the address that it has; ours differs.
         let mut wishes = discover(1);
         wishes.options.set(code::REQUESTED_ADDRESS, theirs.octets());
         assert_ne!(one.answer(&wishes).packet.yiaddr, theirs, "{mode}");
@@ -75,7 +75,7 @@ fn who_takes_over_renews_what_it_has_heard_of() {
 
 #[test]
 fn what_was_heard_of_and_is_over_is_not_given_back_to_its_client_unasked() {
-    // The other one may have given it away since.
+    // The other instance may have assigned it since.
     let [mut active, mut heir] = two("standby");
     let address = active.bind(1);
     heir.leases.apply(active.leases.get(address).unwrap().clone());

@@ -1,4 +1,4 @@
-//! The life of a lease, and its memory on disk.
+//! The lifecycle of a lease, and its record on disk.
 
 use super::*;
 use crate::lease::{
@@ -209,7 +209,7 @@ fn a_log_torn_at_any_byte_loses_only_the_torn_line() {
         let whole = log[..end].matches('\n').count();
         let replay = replay(&log.as_bytes()[..end]);
         assert_eq!((replay.leases.as_slice(), replay.damaged), (&leases[..whole], 0), "{end}");
-        // What is appended there is found again.
+        // A line appended there is read back.
         let mut continued = log[..replay.end].to_owned();
         record::write(&mut continued, &leases[0]);
         assert_eq!(record::replay(continued.as_bytes()).leases.last(), Some(&leases[0]));
@@ -226,7 +226,7 @@ fn a_damaged_byte_costs_one_line() {
             log[at] ^= flip;
             let replay = replay(&log);
             assert!(replay.leases.iter().all(|lease| leases.contains(lease)), "{at}");
-            // A damaged line end takes the next line with it.
+            // A damaged line end affects the next line, too.
             assert!(replay.leases.len() >= leases.len() - 2, "{at}");
             assert!(replay.leases.len() < leases.len() || log[at] == b'\n', "{at}");
         }

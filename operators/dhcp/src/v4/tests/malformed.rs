@@ -1,4 +1,4 @@
-//! Nothing that arrives makes the server panic, or remember more than it has addresses.
+//! No input makes the server panic, or remember more than it has addresses.
 
 use super::*;
 use metal_core::dice::Dice;
@@ -27,14 +27,14 @@ fn a_malformed_option_costs_only_itself() {
         assert_eq!(packet.options.get(option[0]), None);
         assert_eq!(lab.answer(&packet), offer, "{option:?}");
     }
-    // No value is what its option should have.
+    // No option has a valid value.
     for code in (1..=254).filter(|it| ![code::MESSAGE_TYPE, code::OVERLOAD].contains(it)) {
         let bytes = [&whole[..243], &[code, 3, 0xff, 0, 0xc3, code::END]].concat();
         let packet = Packet::parse(&bytes).unwrap();
         assert_eq!(packet.options.get(code), Some(&[0xff, 0, 0xc3][..]));
         assert_eq!(MessageType::of(&packet), Some(MessageType::Discover), "{code}");
     }
-    // Nor is there a message without a type.
+    // A packet without a message type is no message, either.
     let cut = Packet::parse(&whole[..241]).unwrap();
     assert_eq!(lab.send(&cut).answer, Err(Silence::NotRequest));
 }
@@ -59,7 +59,7 @@ fn packets_with_any_bytes_do_not_panic() {
     for _ in 0..50_000 {
         let mut bytes = captures[dice.roll(captures.len())].clone();
         for _ in 0..=dice.roll(8) {
-            // Fixed fields or options, evenly.
+            // Half of the changes in fixed fields, half in options.
             let at = if dice.roll(2) == 0 { dice.roll(bytes.len()) } else { 240 + dice.roll(60) };
             bytes[at] = u8::try_from(dice.roll(256)).unwrap();
         }
@@ -114,7 +114,7 @@ fn a_flood_of_clients_takes_no_more_than_the_addresses_and_keeps_nobody_from_the
     };
     flood(&mut lab, 0..5_000);
     let offered = lab.answer(&discover(1)).packet.yiaddr;
-    // EDK2 takes four seconds to ask for what it was offered.
+    // EDK2 takes four seconds to request what it was offered.
     flood(&mut lab, 5_000..10_000);
     lab.pass(4);
     assert_eq!(lab.answer(&select(1, offered)).kind, MessageType::Ack);
@@ -160,7 +160,7 @@ fn a_second_server_that_nobody_wants_takes_no_lease_from_us() {
     let mut lab = Lab::new();
     let mine = lab.bind(1);
     let rogue = Ipv4Addr::new(10, 77, 0, 250);
-    // What it tells clients reaches us, too, where it is broadcast.
+    // Its broadcast messages to clients reach us, too.
     for kind in [MessageType::Offer, MessageType::Ack, MessageType::Nak] {
         let mut answer = Packet { op: 2, yiaddr: mine, ..packet(kind, mac(1)) };
         answer.options.set(code::SERVER_ID, rogue.octets());
@@ -168,7 +168,7 @@ fn a_second_server_that_nobody_wants_takes_no_lease_from_us() {
         assert_eq!((changes, answer), (vec![], Err(Silence::NotRequest)), "{kind:?}");
     }
     assert_eq!(lab.answer(&renew(1, mine)).kind, MessageType::Ack);
-    // Who took an address from it is told so when it asks everybody.
+    // A client that took an address from it is told so when it asks all servers.
     for foreign in [[192, 168, 0, 9].into(), Ipv4Addr::new(10, 77, 0, 240)] {
         assert_eq!(lab.answer(&renew(2, foreign)).kind, MessageType::Nak);
         assert_eq!(lab.answer(&reboot(2, foreign)).kind, MessageType::Nak);
@@ -192,7 +192,7 @@ fn one_sender_that_takes_every_lease_takes_none_that_somebody_has() {
     assert_eq!(lab.leases.len(), 2, "as many as there are addresses");
     assert_eq!(lab.answer(&renew(1, mine)).kind, MessageType::Ack);
     assert_eq!(lab.bind(0x99), Ipv4Addr::new(10, 77, 0, 9), "what is reserved is reserved");
-    // It ends by itself: nobody renews what the flood took.
+    // It ends without intervention: nobody renews the leases of the flood.
     lab.pass(3_601);
     assert_ne!(lab.bind(2), mine);
 }

@@ -1,11 +1,11 @@
-//! Boot files beside another DHCP server.
+//! Boot files alongside another DHCP server.
 
 use super::*;
 use metal_core::boot::decision::Reason;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 150);
 
-/// A proxy, before which nobody has an address.
+/// A proxy, whose clients have no addresses.
 fn proxy() -> Lab {
     let ranges = "    ranges: [10.77.0.100-10.77.0.102]\n";
     let config = CONFIG.replacen(ranges, "    mode: proxy\n", 1).replace("    bmc: true\n", "");

@@ -1,4 +1,4 @@
-//! What the messages of [`crate::simulation`] are in DHCPv4.
+//! Translates the messages of [`crate::simulation`] to DHCPv4.
 
 use super::*;
 use crate::simulation::{self, Answer, LEASE_TIME, Message, Told};
@@ -24,7 +24,7 @@ impl simulation::Server for Lab {
         let packet = match message {
             Message::Discover => discover(client),
             Message::Select(address) => select(client, address),
-            // To one server or to all of them, it is the same message.
+            // The message is the same for one server and for all.
             Message::Renew(address) | Message::Rebind(address) => renew(client, address),
             Message::Confirm(address) => reboot(client, address),
             Message::Release(address) => release(client, address),

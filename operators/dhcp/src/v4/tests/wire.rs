@@ -1,4 +1,4 @@
-//! The codec, held against the messages of dhcproto, of which it uses only the framing.
+//! Compares the codec with dhcproto's messages, of which it uses only the framing.
 
 use super::*;
 use dhcproto::{Decodable, Encodable, Encoder, v4};
@@ -65,7 +65,7 @@ fn options_may_continue_in_file_and_sname() {
     let mut bytes = discover(1).encode();
     bytes.truncate(240);
     bytes.extend([code::OVERLOAD, 1, 3, code::HOST_NAME, 2, b'a', b'b', code::END]);
-    // In `file`: more of the host name, and an overload that must not count.
+    // In `file`: more of the host name, and an overload option that must be ignored.
     let file =
         [code::HOST_NAME, 1, b'c', code::OVERLOAD, 1, 3, code::MESSAGE_TYPE, 1, 1, code::END];
     bytes[108..118].copy_from_slice(&file);

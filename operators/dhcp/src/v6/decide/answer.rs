@@ -16,7 +16,7 @@ use metal_core::endpoint::Sighting;
 use metal_wire::v6::{MessageType, code};
 use std::net::Ipv6Addr;
 
-/// How long an offer waits for its request. EDK2 takes 4 s.
+/// How long an offer is valid. EDK2 takes 4 s to request it.
 const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
@@ -78,11 +78,10 @@ impl Request<'_> {
         }
     }
 
-    /// Renew, which is `to_us`, and Rebind, which is to any server (RFC 9915, sections 18.3.4 and
-    /// 18.3.5).
+    /// Renew, which is `to_us`, and Rebind, to any server (RFC 9915, sections 18.3.4 and 18.3.5).
     ///
-    /// What is recorded counts, never what the client says: who is not recorded is told so, and
-    /// starts over.
+    /// What is recorded counts, never what the client says. A client that is not recorded is told
+    /// so, and starts over.
     pub(super) fn extend(&self, to_us: bool) -> Decision {
         let Some(ia) = self.bound_ia() else {
             return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
@@ -97,7 +96,7 @@ impl Request<'_> {
         });
         match theirs.filter(|_| self.gives_addresses()) {
             Some(address) => self.bind(ia, &client, address, Status::NoBinding),
-            // What the other instance has given it, we may not have heard of yet.
+            // The other instance may have assigned it, without our knowing yet.
             None if !to_us && ia.addresses.iter().any(|it| claimant.is_others(*it)) => {
                 Decision::silence(Silence::UnknownClient)
             }
@@ -148,20 +147,20 @@ impl Request<'_> {
         Decision { bmc, ..Decision::answer(reply::information(self)) }
     }
 
-    /// The address that a client of a stateless link makes itself. It shows where it is made of the
-    /// MAC address, as BMCs do.
+    /// The address that a client on a stateless link makes itself. It can be derived if it is made
+    /// from the MAC address, as with BMCs.
     fn made_by_client(&self) -> Option<Ipv6Addr> {
         let is_made = self.subnet.mode == Mode::Stateless && self.subnet.net.prefix_len() == 64;
         let id = client::interface_id(self.packet, *self.from().ip()).filter(|_| is_made)?;
         Some(Ipv6Addr::from_bits(self.subnet.net.network().to_bits() | u128::from(id)))
     }
 
-    /// The association that gets an address: that which has one, or else the first one.
+    /// The association that gets an address: the one that already has one, else the first one.
     fn main_ia(&self) -> Option<&Ia> {
         self.ias.iter().find(|ia| !ia.addresses.is_empty()).or_else(|| self.ias.first())
     }
 
-    /// The association that has an address already.
+    /// The association that already has an address.
     fn bound_ia(&self) -> Option<&Ia> {
         let has = |ia: &&Ia| {
             let client = self.client(ia);
@@ -178,7 +177,7 @@ impl Request<'_> {
         self.subnet.mode == Mode::Stateful
     }
 
-    /// Gives an address to one association; the others hear `rest`.
+    /// Gives an address to one association; the others get the status `rest`.
     fn bind(&self, ia: &Ia, client: &Client, address: Ipv6Addr, rest: Status) -> Decision {
         let mut changes = self.drop_others(ia, client, address);
         let claimant = self.claimant(client);
@@ -196,8 +195,8 @@ impl Request<'_> {
         Times::of(self.subnet.lease_time)
     }
 
-    /// A client has one address per subnet: whatever else it held there ends now. What it named
-    /// itself it may use until it hears the answer, so that ends in its own time.
+    /// A client has one address per subnet, so its other leases there end now. It may use the
+    /// addresses in this message until it gets the answer, so those leases run out in time.
     fn drop_others(&self, ia: &Ia, client: &Client, kept: Ipv6Addr) -> Vec<Lease<Ipv6Addr>> {
         let mine = self.claimant(client);
         let others = mine.leases().filter(|lease| lease.address != kept && lease.holds(self.now));
@@ -213,11 +212,12 @@ impl Request<'_> {
         reply::associations(self, kind, None, status)
     }
 
-    /// Ends the leases of addresses that are the client's; associations without any are told so.
+    /// Ends the leases of addresses that belong to the client. Associations without any are told
+    /// so.
     fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
-        // Anybody can write the address of somebody else into a packet, and end its lease. Most
-        // relays send from another address than that of the link: the client is told what it waits
-        // for, and its lease ends in its own time.
+        // Anybody can send a packet with another client's address to end its lease, and most relays
+        // send from an address outside of the link. So an untrusted client gets the answer that it
+        // waits for, but its lease runs out in time.
         if !self.is_believed {
             return Decision::answer(reply::status(self, Status::Success));
         }

@@ -1,4 +1,4 @@
-//! One message, one answer.
+//! Each message and its answer.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn four_messages_give_an_address_and_what_was_asked_for() {
     assert_eq!(options.get(code::SEARCH), Some(&b"\x03oob\x07example\x03org\0"[..]));
     let ntp = [&[0, 1, 0, 16][..], &ip("fd77::5").octets()].concat();
     assert_eq!(options.get(code::NTP), Some(&ntp[..]));
-    // An hour: IAID, T1 half and T2 four fifths of what is preferred.
+    // One hour: IAID, T1 at half and T2 at four fifths of the preferred lifetime.
     let ia = options.get(code::IA_NA).unwrap();
     assert_eq!(
         ia[..12],
@@ -72,18 +72,18 @@ fn renew_and_rebind_extend_a_lease_that_is_recorded_and_no_other() {
         lab.pass(1800);
         assert_eq!(address(&lab.answer(&ask(1, mine), 1)), Some(mine));
         assert!(lab.leases.get(mine).unwrap().until > before);
-        // Somebody else's, and one of another link.
+        // That of another client, and one on another link.
         assert_eq!(status(&lab.answer(&ask(2, mine), 2)).1, Some(NO_BINDING));
         let withdrawn = lab.answer(&ask(2, ip("fd66::1")), 2);
         assert_eq!((address(&withdrawn), status(&withdrawn)), (None, (None, None)));
-        // The server has lost its leases: the client starts over, and gets the same.
+        // The server has lost its leases: the client starts over, and gets the same address.
         let mut lab = Lab::new();
         assert_eq!(status(&lab.answer(&ask(1, mine), 1)).1, Some(NO_BINDING));
         let mut again = solicit(1);
         again.options.remove(code::IA_NA);
         again.options.push(code::IA_NA, ia(1, Some(mine)));
         assert_eq!(address(&lab.answer(&again, 1)), Some(mine));
-        // It is not the only one.
+        // There are other servers.
         let mut lab = Lab::with(&format!("authoritative: false{CONFIG}"));
         let decision = lab.send(&ask(1, mine), link_local(1));
         match decision.answer {
@@ -138,7 +138,7 @@ fn a_declined_address_rests() {
     let reply = lab.answer(&to_server(MessageType::Decline, 1, mine), 1);
     assert_eq!(status(&reply), (Some(0), None));
     assert_ne!(lab.bind(1), mine);
-    // Two addresses are for anybody, one of which rests.
+    // There are two addresses in the range, one of them in quarantine.
     assert_eq!(status(&lab.answer(&solicit(2), 2)).1, Some(NO_ADDRS));
     lab.pass(3601);
     lab.bind(2);
@@ -164,7 +164,7 @@ fn who_asks_for_what_somebody_else_has_gets_what_it_was_offered() {
 
 #[test]
 fn an_offer_that_was_forgotten_is_made_again() {
-    // Offers are not written down; this is the first packet after a restart.
+    // Offers are not recorded; this is the first packet after a restart.
     let mut lab = Lab::new();
     let offered = address(&Lab::new().answer(&solicit(1), 1)).unwrap();
     assert_eq!(status(&lab.answer(&request(1, offered), 1)).1, Some(NO_ADDRS));
@@ -227,7 +227,7 @@ fn of_several_associations_those_without_a_binding_are_told_so_when_they_are_ren
         assert_eq!(all(&reply, code::IA_NA), expected, "{kind:?}");
         assert_eq!(all(&reply, code::IA_PD), [(78, no_binding)], "{kind:?}");
     }
-    // Who asks for the first time hears that there is none.
+    // A client that asks for the first time is told that there is none.
     let mut lab = Lab::new();
     let mut packet = request(1, lab.bind(1));
     packet.options.push(code::IA_NA, ia(77, None));
@@ -258,7 +258,7 @@ fn messages_that_must_not_be_answered_are_not() {
     let mut nobody = solicit(1);
     nobody.options.remove(code::CLIENT_ID);
     assert_eq!(silence(&nobody), Silence::Unidentified);
-    // From another link, which must come through a relay.
+    // From another link, from where it should have come through a relay.
     assert_eq!(lab.decide(&solicit(1), ip("fd88::5")).answer, Err(Silence::NotLinkLocal));
 }
 
@@ -280,7 +280,7 @@ fn lists_of_mac_addresses_hold_for_every_way_of_telling_them() {
     let lab = Lab::with(&format!("deny: ['02:00:00:00:00:01']{CONFIG}"));
     assert_eq!(lab.decide(&solicit(1), link_local(1)).answer, Err(Silence::Denied));
     assert!(lab.decide(&solicit(2), link_local(2)).answer.is_ok());
-    // Who cannot be told from those that are meant is not served.
+    // A client that cannot be matched against the list is not served.
     assert_eq!(lab.decide(&solicit(2), ip("fe80::1:2:3:4")).answer, Err(Silence::Denied));
 }
 

@@ -1,4 +1,4 @@
-//! Who counts as a BMC, by the way that its packets come: the rule is that of DHCPv4.
+//! Which clients count as BMCs, by the way that their packets took. The rule is that of DHCPv4.
 
 use super::*;
 
@@ -14,7 +14,7 @@ dhcp6:
 ";
 const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
 
-/// A message of a BMC, through a relay if that names a link.
+/// A message of a BMC, through a relay if `link` is given.
 fn by(kind: MessageType, link: Option<&str>, address: Option<Ipv6Addr>) -> Packet {
     let mut packet = Packet { kind: kind as u8, ..Packet::default() };
     packet.options.push(code::CLIENT_ID, [&[0, 3, 0, 1][..], &BMC.0].concat());
@@ -28,7 +28,7 @@ fn by(kind: MessageType, link: Option<&str>, address: Option<Ipv6Addr>) -> Packe
     }
 }
 
-/// SOLICIT and REQUEST.
+/// Sends SOLICIT and REQUEST.
 fn asking(lab: &mut Lab, link: Option<&str>, from: &str) -> Decision {
     let offer = lab.send(&by(MessageType::Solicit, link, None), ip(from));
     let offered = offer.answer.ok().and_then(|reply| address(&reply));

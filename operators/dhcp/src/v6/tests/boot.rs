@@ -38,7 +38,7 @@ fn every_kind_of_client_gets_its_file() {
             booting(&[0, 19], http, None),
             Some(("http://[fd77::1]:8080/http-boot-arm64.efi", "HTTPClient")),
         ),
-        // Some firmware gives its HTTP client the architecture of its PXE client.
+        // Some firmware sends the architecture of its PXE client in its HTTP client.
         (booting(&[0, 7], http, None), Some(("http://[fd77::1]:8080/http-boot.efi", "HTTPClient"))),
         (booting(&[0, 7], pxe, None), Some(("tftp://[fd77::2]/snponly.efi", "PXEClient"))),
         (booting(&[0, 9], pxe, None), Some(("tftp://[fd77::2]/snponly.efi", "PXEClient"))),
@@ -54,7 +54,7 @@ fn every_kind_of_client_gets_its_file() {
         ),
         (booting(&[0, 41], pxe, None), None),
         (booting(&[0xff, 0xff], pxe, None), None),
-        // A BIOS, a text alone, half of an architecture.
+        // A BIOS, only a text, half an architecture.
         (booting(&[0, 0], pxe, None), None),
         (booting(&[], http, None), None),
         (booting(&[16], http, None), None),
@@ -94,7 +94,7 @@ fn ipxe_over_ipv6_gets_its_script_however_it_says_its_name() {
     }
 }
 
-/// Options 61, 62 and 16: a list of architectures, or a network interface and a text that has one.
+/// Options 61, 62 and 16: a list of architectures, or a network interface and a text with one.
 #[test]
 fn the_text_of_a_class_counts_for_firmware_that_lists_no_architecture() {
     let http = "HTTPClient:Arch:00016:UNDI:003000";
@@ -109,7 +109,7 @@ fn the_text_of_a_class_counts_for_firmware_that_lists_no_architecture() {
     assert_eq!(file(&|_| ()), None);
     assert_eq!(file(&|packet| packet.options.push(code::INTERFACE, interface)), uki);
     assert_eq!(file(&|packet| packet.options.push(code::INTERFACE, [1, 3])), None);
-    // What is listed counts, even if it is nothing that there is a file for.
+    // The list counts, even if no entry can have a file.
     let riscv = |packet: &mut Packet| {
         packet.options.push(code::INTERFACE, interface);
         packet.options.push(code::ARCHITECTURE, [0, 27]);

@@ -1,4 +1,4 @@
-//! What real clients sent (`tests/fixtures/v6`), and what they must be told.
+//! What real clients sent (`tests/fixtures/v6`), and how they must be answered.
 
 use super::*;
 use crate::{
@@ -48,7 +48,7 @@ fn every_client_is_recognized() {
         for bytes in pair {
             let packet = Packet::parse(bytes).unwrap();
             assert_eq!(booting(&packet.options), expected);
-            // Its UUID, 11111111-2222-3333-4444-555555555555, is nobody's.
+            // Its UUID, 11111111-2222-3333-4444-555555555555, is a placeholder.
             let expected = Identity { mac: Some(MAC), uuid: None };
             assert_eq!(identity(&packet, CLIENT), Some(expected));
         }
@@ -56,7 +56,7 @@ fn every_client_is_recognized() {
     assert_eq!(identity(&Packet::parse(OVMF_RELEASE).unwrap(), CLIENT), None);
 }
 
-/// To the server of the lab, about the address that it gave.
+/// The capture, addressed to the server of the lab, with the address that it gave.
 fn adapted(bytes: &[u8], given: Ipv6Addr) -> Packet {
     let mut packet = Packet::parse(bytes).unwrap();
     let iaid = packet.options.get(code::IA_NA).unwrap()[..4].to_vec();

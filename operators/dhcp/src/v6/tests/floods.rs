@@ -1,4 +1,4 @@
-//! One sender that plays many clients: others are served, and little is remembered.
+//! One sender that impersonates many clients: others are served, and little is remembered.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn a_flood_of_clients_takes_no_more_than_the_addresses_and_keeps_nobody_from_the
     };
     flood(&mut lab, 0..5_000);
     let offered = address(&lab.answer(&solicit(1), 1)).unwrap();
-    // EDK2 takes four seconds to ask for what it was offered.
+    // EDK2 takes four seconds to request what it was offered.
     flood(&mut lab, 5_000..10_000);
     lab.pass(4);
     assert_eq!(address(&lab.answer(&request(1, offered), 1)), Some(offered));
@@ -54,7 +54,7 @@ fn one_sender_that_takes_every_lease_takes_none_that_somebody_has() {
     let renewed = lab.answer(&to_server(MessageType::Renew, 1, mine), 1);
     assert_eq!(address(&renewed), Some(mine));
     assert_eq!(lab.bind(0x99), ip("fd77::9"), "what is reserved is reserved");
-    // It ends by itself: nobody renews what the flood took.
+    // It ends without intervention: nobody renews the leases of the flood.
     lab.pass(3_601);
     assert_ne!(lab.bind(2), mine);
 }
@@ -70,7 +70,7 @@ fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
             let renew = to_server(MessageType::Renew, host, address);
             let rebind = to_any(MessageType::Rebind, host, address);
             for packet in [request(host, address), nameless, renew, rebind] {
-                // By its own name, and all from one address.
+                // Under its own name, and all from one address.
                 assert_eq!(lab.decide(&packet, ip("fe80::1:2:3")).changes, []);
                 let decision = lab.send(&packet, link_local(host));
                 assert_eq!(decision.changes, [], "nothing to remember, nothing to write down");
@@ -83,7 +83,7 @@ fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
     assert_ne!(lab.bind(1), lab.bind(2), "others are served");
 }
 
-/// SOLICIT and REQUEST of somebody who calls itself by this number.
+/// Sends SOLICIT and REQUEST of a client with this number.
 fn bind_as(lab: &mut Lab, id: u16, from: Ipv6Addr) {
     let mut packet = solicit(7);
     packet.options.remove(code::CLIENT_ID);

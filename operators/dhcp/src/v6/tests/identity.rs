@@ -1,4 +1,4 @@
-//! Whose packet it is.
+//! Identifying the sender of a packet.
 
 use super::*;
 
@@ -19,15 +19,15 @@ fn the_mac_address_is_found_where_it_is_told() {
     for (id, from, expected) in [
         (&ll[..], anywhere, Some(TOLD)),
         (&llt[..], anywhere, Some(TOLD)),
-        // The identifier counts before the address.
+        // The identifier takes precedence over the address.
         (&ll[..], link_local(5), Some(TOLD)),
         (&[0, 4, 1, 2, 3], link_local(5), Some(mac(5))),
-        // Not Ethernet, another length, a group, nobody.
+        // Not Ethernet, another length, a group address, all zeros.
         (&[0, 3, 0, 32, 2, 0, 0, 0, 0, 1], anywhere, None),
         (&[0, 3, 0, 1, 2, 0, 0, 0, 0, 1, 7], anywhere, None),
         (&[0, 3, 0, 1, 3, 0, 0, 0, 0, 1], anywhere, None),
         (&[0, 3, 0, 1, 0, 0, 0, 0, 0, 0], anywhere, None),
-        // Not made of a MAC address, and not of this link.
+        // Not made from a MAC address, and not link-local.
         (&[0, 4, 1], ip("fe80::5054:ff:ff12:3456"), None),
         (&[0, 4, 1], ip("fd77::5054:ff:fe12:3456"), None),
         (
@@ -64,7 +64,7 @@ fn the_system_uuid_is_found_in_the_identifier() {
     assert_eq!(uuid(&[0; 16]), None);
 }
 
-/// EDK2 has another IAID in each phase, and each phase another identifier.
+/// EDK2 has a different IAID in each phase, and each phase a different identifier.
 #[test]
 fn one_interface_keeps_its_address_whatever_it_calls_itself() {
     let mut lab = Lab::new();
@@ -77,7 +77,7 @@ fn one_interface_keeps_its_address_whatever_it_calls_itself() {
     }
 }
 
-/// RFC 9915, section 4.2: of one interface, whatever it calls itself.
+/// RFC 9915, section 4.2: for one interface, whatever identifier it sends.
 #[test]
 fn an_association_is_an_identifier_and_an_iaid_whatever_is_done_with_it() {
     let kinds = [MessageType::Renew, MessageType::Release, MessageType::Decline];
@@ -97,7 +97,7 @@ fn an_association_is_an_identifier_and_an_iaid_whatever_is_done_with_it() {
             let lease = lab.leases.get(mine).unwrap();
             assert!(lease.is_bound(lab.now) && lease.until == until, "{kind:?}");
         }
-        // Of several associations, that which has the address counts.
+        // Of several associations, the one that has the address counts.
         let mut both = to_server(kind, 1, mine);
         both.options.remove(code::IA_NA);
         both.options.push(code::IA_NA, ia(7, Some(mine)));
@@ -121,7 +121,7 @@ fn what_an_address_is_bound_to_survives_a_restart() {
     assert_eq!(crate::lease::record::replay::<Ipv6Addr>(log.as_bytes()).leases, [lease]);
 }
 
-/// A relay may say where a packet came from in its own way.
+/// A relay may describe the source of a packet in its own way.
 #[test]
 fn where_no_interface_shows_identifier_and_association_count() {
     let mut lab = Lab::new();
@@ -136,7 +136,7 @@ fn where_no_interface_shows_identifier_and_association_count() {
     assert!(ask(1, 2) != first && ask(2, 1) != first);
 }
 
-/// Hosts make one identifier of one of their interfaces, and use it on all.
+/// A host makes one identifier from one of its interfaces, and uses it on all.
 #[test]
 fn two_interfaces_with_one_identifier_have_two_addresses() {
     let mut lab = Lab::new();

@@ -1,9 +1,9 @@
-//! Nothing that arrives makes the server panic, or remember more than it has addresses.
+//! No input makes the server panic, or remember more than it has addresses.
 
 use super::*;
 use metal_core::dice::Dice;
 
-/// What the configuration has addresses for: ranges, and what is reserved.
+/// The number of addresses in the configuration: ranges and reservations.
 const MOST: usize = 3 + 17 + 1;
 
 #[test]
@@ -63,7 +63,7 @@ fn associations_that_are_cut_anywhere_are_not_answered() {
         packet.options.push(code::IA_NA, &whole[..end]);
         let answer = lab.decide(&packet, link_local(1)).answer;
         match end {
-            // Whole, without an address.
+            // Complete, but without an address.
             12 => assert!(answer.is_ok()),
             _ => assert_eq!(answer, Err(Silence::BrokenOption), "{end}"),
         }

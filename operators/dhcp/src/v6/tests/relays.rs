@@ -28,7 +28,7 @@ fn the_answer_goes_back_the_way_the_question_came() {
     assert_eq!(parsed.relays[1].options.get(code::LINK_LAYER), None);
 }
 
-/// A relay sends from its own address, which is seldom that of the link.
+/// A relay sends from its own address, which is seldom one of the link.
 #[test]
 fn who_gives_back_through_a_relay_that_is_not_believed_is_answered_and_nothing_changes() {
     let (link, relay) = (ip("fd88::ff"), ip("fd99::1"));
@@ -44,7 +44,7 @@ fn who_gives_back_through_a_relay_that_is_not_believed_is_answered_and_nothing_c
         let reply = lab.send(&packet, relay).answer.unwrap();
         assert_eq!(status(&reply), (Some(0), None), "{kind:?}");
         assert_eq!(lab.leases.get(mine), Some(&before), "{kind:?}");
-        // Through the relay of the configuration it counts.
+        // Through the configured relay it has an effect.
         lab.send(&packet, ip("fd99::7")).answer.unwrap();
         assert!(!lab.leases.get(mine).unwrap().is_bound(lab.now), "{kind:?}");
     }
@@ -87,7 +87,7 @@ fn the_link_is_that_of_the_relay_next_to_the_client_that_names_one() {
         (vec!["fd88::ff"], Some("fd88::")),
         // A relay outside of the subnet.
         (vec!["fd99::7"], Some("fd88::")),
-        // A layer-2 relay (RFC 6221) says nothing about the link.
+        // A layer-2 relay (RFC 6221) does not name the link.
         (vec!["::", "fd88::ff"], Some("fd88::")),
         (vec!["fd88::ff", "fd77::ff"], Some("fd88::")),
         (vec!["::"], Some("fd77::")),

@@ -1,4 +1,4 @@
-//! What the messages of [`crate::simulation`] are in DHCPv6.
+//! Translates the messages of [`crate::simulation`] to DHCPv6.
 
 use super::*;
 use crate::simulation::{self, Answer, LEASE_TIME, Message, Told};
@@ -51,7 +51,7 @@ fn meaning(reply: &Reply) -> Answer<Ipv6Addr> {
     match (address(reply), reply.kind) {
         (Some(address), MessageType::Reply) => Answer::Lease(address, LEASE_TIME),
         (Some(address), _) => Answer::Offer(address),
-        // A client that is refused begins afresh; one that is told it is on link goes on.
+        // A client that is refused starts over; one that is told it is on link continues.
         (None, _) if status(reply).0.is_none() => Answer::Refusal,
         (None, _) => Answer::Nothing,
     }

@@ -1,15 +1,15 @@
-//! INFORMATION-REQUEST: clients that have an address, or make themselves one.
+//! INFORMATION-REQUEST: clients that have an address already, or make one themselves.
 
 use super::*;
 
-/// What a host asks that does not even say who it is.
+/// The request of a host that does not even identify itself.
 fn nameless() -> Packet {
     let mut packet = message(MessageType::InformationRequest, 1);
     packet.options.remove(code::CLIENT_ID);
     packet
 }
 
-/// On a link where clients make their addresses themselves.
+/// A server on a link where clients make their addresses themselves.
 fn on_stateless(config: &str) -> Lab {
     Lab { interface: Some("eth1"), ..Lab::with(config) }
 }
@@ -43,7 +43,7 @@ fn on_a_stateless_link_there_is_information_and_no_address() {
 fn who_asks_for_information_is_known_by_the_same_rules() {
     let mut packet = nameless();
     packet.options.push(code::ARCHITECTURE, [0, 16]);
-    // Its link-local address tells, also behind a relay, where that does not know better.
+    // Its link-local address identifies it, also behind a relay that gives nothing better.
     assert_eq!(identity(&packet, link_local(5)).unwrap().mac, Some(mac(5)));
     assert_eq!(identity(&packet, ip("fe80::1:2:3:4")).unwrap().mac, None);
     let mut relayed = relayed(packet, ip("fd88::ff"), link_local(5));
@@ -74,10 +74,10 @@ fn a_bmc_is_reported_at_the_address_that_it_makes_of_its_mac_address() {
     let expected = (MacAddr([2, 0xbb, 0xcc, 0, 0, 1]), ip("fdaa::bb:ccff:fe00:1"));
     assert_eq!(bmc(&lab, "fe80::bb:ccff:fe00:1"), Some(expected));
     assert_eq!(bmc(&lab, "fe80::ff:fe00:1"), None, "it is none");
-    // It may be known, but not its address.
+    // It may be identified, but its address is unknown.
     let mut packet = nameless();
     packet.options.push(code::CLIENT_ID, [0, 3, 0, 1, 2, 0xbb, 0xcc, 0, 0, 1]);
     assert_eq!(lab.decide(&packet, ip("fe80::1:2:3:4")).bmc, None);
-    // Elsewhere it has an address from us, or will have.
+    // On other links it has an address from us, or will get one.
     assert_eq!(bmc(&Lab::new(), "fe80::bb:ccff:fe00:1"), None);
 }
