@@ -1,64 +1,65 @@
-//! Well-known annotation and label keys, and the operations that an annotation asks for.
+//! Well-known annotation and label keys, and the operations that can be requested by annotation.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Asks for an [`Operation`].
+/// Requests an [`Operation`].
 pub const OPERATION: &str = "metal.ironcore.dev/operation";
 /// On a Server: [`TRUE`] while it is parked.
 pub const PARKED: &str = "metal.ironcore.dev/parked";
-/// On a ServerBootConfiguration: [`INTERNAL`] if it belongs to the discovery.
+/// On a ServerBootConfiguration: [`INTERNAL`] if it belongs to a discovery.
 pub const TYPE: &str = "metal.ironcore.dev/type";
-/// On a ServerBootConfiguration: [`TRUE`] if its image is the default one of the operator.
+/// On a ServerBootConfiguration: [`TRUE`] if its image is the operator's default.
 pub const IS_DEFAULT_OS_IMAGE: &str = "metal.ironcore.dev/is-default-os-image";
-/// On a ServerMaintenance: why, in free text.
+/// On a ServerMaintenance: the reason, in free text.
 pub const MAINTENANCE_REASON: &str = "metal.ironcore.dev/maintenance-reason";
-/// On a ServerMaintenance: why, as its printed column reads it.
+/// On a ServerMaintenance: the reason, under the key that its printed column reads.
 pub const REASON: &str = "metal.ironcore.dev/reason";
-/// On a Server, followed by the name of a rule: [`TRUE`] once that rule was satisfied.
+/// Prefix on a Server, followed by the name of a rule: [`TRUE`] once that rule was satisfied.
 pub const BOOTSTRAP_COMPLETED_PREFIX: &str = "readiness.metal.ironcore.dev/bootstrap-completed-";
 
-/// On a discovery's ServerBootConfiguration: number of the attempt whose keys are in place.
+/// On a discovery's ServerBootConfiguration: the number of the attempt that its keys belong to.
 pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";
 /// On a Server or a ServerBootConfiguration: how it boots, as `http`, `ipxe`,
 /// `network-always`, `virtual-media`, `disk` or `none`.
 pub const BOOT_METHOD: &str = "bloomery.dev/boot-method";
 
-/// Label of Kubernetes: which program made an object, and may remove it.
+/// Kubernetes' label for the program that made an object, and may remove it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// On an Endpoint: where else DHCP has seen its BMC, and why that is not believed.
+/// On an Endpoint: where else DHCP has seen its BMC, and why that is not trusted.
 pub const ADDRESS_CONFLICT: &str = "bloomery.dev/address-conflict";
-/// On a BMC: the one new address that a person vouches for, once.
+/// On a BMC: the one new address that a person vouches for; used once.
 pub const ACCEPT_ADDRESS: &str = "bloomery.dev/accept-address";
-/// On a BMCSecret: where the BMC is that these credentials are of.
+/// On a BMCSecret: the address of the BMC that these credentials belong to.
 pub const KNOWN_ADDRESS: &str = "bloomery.dev/known-address";
-/// On a BMCSecret: since when these credentials are there, if they were made for a new BMC.
+/// On a BMCSecret: since when it has held these credentials, if they were made for a new BMC.
 pub const KNOWN_SINCE: &str = "bloomery.dev/known-since";
-/// On a BMCSecret: the certificate of the BMC that these credentials are of.
+/// On a BMCSecret: the certificate of the BMC that these credentials belong to.
 pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
 
-/// Prefix on a BMCSecret whose credentials may be of several BMCs: what follows is the address and the
-/// port of one of them, and the value its certificate.
+/// Prefix on a BMCSecret whose credentials may belong to several BMCs, followed by the address and
+/// port of one of them; the value is its certificate.
 pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";
 
 /// Value of [`TYPE`].
 pub const INTERNAL: &str = "Internal";
-/// Value of the annotations that say yes.
+/// Value of annotations that are either present or not.
 pub const TRUE: &str = "true";
 
-/// Label or annotation prefix on a Server: what follows is shown to the booted host.
+/// Label or annotation prefix on a Server. The rest of the key, and the value, are shown to the
+/// booted host.
 pub const METADATA_PREFIX: &str = "metadata.metal.ironcore.dev/";
-/// Label on a ServerClaim: a maintenance waits for its server.
+/// Label on a ServerClaim: a maintenance is waiting for its server.
 pub const MAINTENANCE_NEEDED: &str = "metal.ironcore.dev/maintenance-needed";
-/// Label on a ServerClaim: its owner lets the maintenance begin.
+/// Label on a ServerClaim: its owner permits the maintenance to begin.
 pub const MAINTENANCE_APPROVED: &str = "metal.ironcore.dev/maintenance-approved";
-/// Label with which a consumer asks for a maintenance.
+/// Label by which a consumer requests a maintenance.
 pub const MAINTENANCE_REQUESTED: &str = "metal.ironcore.dev/maintenance-requested";
 /// Label on a Server: its instance type, for cloud providers.
 pub const INSTANCE_TYPE: &str = "metal.ironcore.dev/instance-type";
 
-/// A one-shot operation or a standing order, as [`OPERATION`] names it.
+/// A one-shot operation or a standing instruction, as the value of [`OPERATION`].
 ///
-/// The words changed once; the older ones are read as well.
+/// The names have changed once; the older ones are still accepted.
 #[derive(
     Clone,
     Copy,
@@ -75,7 +76,7 @@ pub enum Operation {
     /// Leave the object alone.
     #[strum(to_string = "ignore", serialize = "ignore-reconciliation")]
     Ignore,
-    /// As `Ignore`, handed down by a set.
+    /// As `Ignore`, propagated by a set.
     #[strum(to_string = "ignore-propagated", serialize = "ignore-reconciliation-propagated")]
     IgnorePropagated,
     /// Leave the children of the set alone.
@@ -87,31 +88,31 @@ pub enum Operation {
         serialize = "ignore-child-and-self-reconciliation"
     )]
     IgnoreChildAndSelf,
-    /// Try again what failed.
+    /// Retry what failed.
     #[strum(to_string = "retry", serialize = "retry-failed-state-resource")]
     Retry,
-    /// As `Retry`, handed down by a set.
+    /// As `Retry`, propagated by a set.
     #[strum(to_string = "retry-propagated", serialize = "retry-failed-state-resource-propagated")]
     RetryPropagated,
-    /// Try again the failed children of the set.
+    /// Retry the failed children of the set.
     #[strum(to_string = "retry-child", serialize = "retry-child-reconciliation")]
     RetryChild,
-    /// Try again the set and its failed children.
+    /// Retry the set and its failed children.
     #[strum(to_string = "retry-child-and-self", serialize = "retry-child-and-self-reconciliation")]
     RetryChildAndSelf,
-    /// Let the object be changed while its maintenance is active.
+    /// Allow the object to be changed while its maintenance is active.
     #[strum(to_string = "allow-in-progress-update")]
     AllowInProgressUpdate,
-    /// Let the object be deleted while its maintenance is active.
+    /// Allow the object to be deleted while its maintenance is active.
     #[strum(to_string = "allow-in-progress-delete")]
     AllowInProgressDelete,
     /// Rotate the credentials now.
     #[strum(to_string = "rotate-credentials")]
     RotateCredentials,
-    /// Take the server out of the life of claims.
+    /// Withdraw the server from the claim lifecycle.
     #[strum(to_string = "park")]
     Park,
-    /// Take the server back into the life of claims.
+    /// Return the server to the claim lifecycle.
     #[strum(to_string = "unpark")]
     Unpark,
     /// Redfish reset `GracefulRestart` of the host.
@@ -132,7 +133,7 @@ pub enum Operation {
     /// Redfish reset `GracefulRestart` of the manager.
     #[strum(to_string = "graceful-restart-bmc")]
     GracefulRestartBmc,
-    /// Reset of the manager by SSH.
+    /// Reset of the manager over SSH.
     #[strum(to_string = "force-ssh-reset-bmc")]
     ForceSshResetBmc,
 }
@@ -143,16 +144,16 @@ pub enum Operation {
 pub struct UnknownOperation(pub String);
 
 impl Operation {
-    /// The operation that the object's annotation asks for, if any.
+    /// The operation that the object's annotation requests, if any.
     ///
     /// # Errors
-    /// The annotation is there and its value is none of ours.
+    /// The value of the annotation is not an operation.
     pub fn requested(meta: &ObjectMeta) -> Result<Option<Self>, UnknownOperation> {
         let text = meta.annotations.as_ref().and_then(|all| all.get(OPERATION));
         text.map(|text| text.parse().map_err(|_| UnknownOperation(text.clone()))).transpose()
     }
 
-    /// Whether the object that carries this operation is to be left alone. Deletion still goes on.
+    /// Whether an object with this operation is to be left alone. It can still be deleted.
     pub fn ignores_self(self) -> bool {
         matches!(self, Self::Ignore | Self::IgnorePropagated | Self::IgnoreChildAndSelf)
     }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// BIOS settings that one server is to have.
+/// BIOS settings that one server should have.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -33,14 +33,14 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BiosSettingsSpec {
-    /// The settings, and how they are brought about.
+    /// The settings, and how they are applied.
     #[serde(flatten)]
     pub template: BiosSettingsTemplate,
-    /// Server that is to have them.
+    /// Server that should have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverRef")))]
     pub server_ref: Option<LocalObjectReference>,
-    /// Maintenance during which they are brought about.
+    /// Maintenance during which they are applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_maintenance_ref: Option<ObjectReference>,
 }
@@ -51,10 +51,10 @@ pub struct BiosSettingsSpec {
 pub struct BiosSettingsTemplate {
     /// BIOS version that the settings are for.
     pub version: String,
-    /// Groups of settings, applied in the order of their priority.
+    /// Groups of settings, applied in order of priority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings_flow: Vec<SettingsFlow>,
-    /// Who lets the maintenance begin.
+    /// Who permits the maintenance to begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_maintenance_policy: Option<MaintenancePolicy>,
     /// What happens after a failure.
@@ -71,25 +71,25 @@ pub struct SettingsFlow {
     /// Settings by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
-    /// Place in the order; lower comes first.
+    /// Position in the order; lower comes first.
     #[schemars(range(min = 1, max = 2_147_483_645))]
     pub priority: i32,
 }
 
-/// How far the settings are.
+/// Progress of the settings.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BiosSettingsStatus {
-    /// How far it is.
+    /// State of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<SettingsState>,
-    /// How far each group is.
+    /// State of each group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flow_state: Vec<SettingsFlowStatus>,
-    /// When the settings were last in force.
+    /// When the settings last took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied_time: Option<Time>,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<i32>,
     /// `metadata.generation` this status was computed from.
@@ -101,20 +101,20 @@ pub struct BiosSettingsStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// How far a group of settings is.
+/// Progress of a group of settings.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsFlowStatus {
-    /// How far it is.
+    /// State of the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_state: Option<SettingsState>,
     /// Name of the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Place in the order.
+    /// Position in the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// When the group was last in force.
+    /// When the group last took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied_time: Option<Time>,
     /// Standard conditions, one per type.

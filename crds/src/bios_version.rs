@@ -8,7 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The BIOS version that one server is to have.
+/// The BIOS version that one server should have.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -40,10 +40,10 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BiosVersionSpec {
-    /// The version, and how it is brought about.
+    /// The version, and how it is installed.
     #[serde(flatten)]
     pub template: VersionTemplate,
-    /// Server that is to have it.
+    /// Server that should have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverRef")))]
     pub server_ref: Option<LocalObjectReference>,
@@ -56,14 +56,14 @@ pub struct BiosVersionSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionTemplate {
-    /// Version, as the BMC reports it once it is installed.
+    /// Version, as the BMC reports it after the installation.
     pub version: String,
-    /// Whether it is installed against the advice of the BMC.
+    /// Whether to install it against the advice of the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_policy: Option<UpdatePolicy>,
-    /// Where the firmware comes from.
+    /// Source of the firmware.
     pub image: ImageSpec,
-    /// Who lets the maintenance begin.
+    /// Who permits the maintenance to begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_maintenance_policy: Option<MaintenancePolicy>,
     /// What happens after a failure.
@@ -71,17 +71,17 @@ pub struct VersionTemplate {
     pub retry_policy: Option<RetryPolicy>,
 }
 
-/// How far the installation is.
+/// Progress of the installation.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BiosVersionStatus {
-    /// How far it is.
+    /// State of the installation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<VersionState>,
     /// The task that installs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade_task: Option<UpgradeTask>,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<i32>,
     /// `metadata.generation` this status was computed from.

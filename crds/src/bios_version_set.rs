@@ -46,29 +46,29 @@ pub struct BiosVersionSetSpec {
     /// Labels of the Servers that get a child.
     #[schemars(schema_with = "schema::label_selector")]
     pub server_selector: LabelSelector,
-    /// What every child is made from.
+    /// Template of the children.
     pub bios_version_template: VersionTemplate,
 }
 
-/// How far the children are.
+/// Progress of the children.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct BiosVersionSetStatus {
-    /// Servers that the selector selects.
+    /// Number of Servers that the selector matches.
     #[serde(rename = "fullyLabeledServers", skip_serializing_if = "Option::is_none")]
     pub fully_labeled_servers: Option<i32>,
-    /// Children that exist.
+    /// Number of children that exist.
     #[serde(rename = "availableBIOSVersion", skip_serializing_if = "Option::is_none")]
     pub available: Option<i32>,
-    /// Children that are pending.
+    /// Number of pending children.
     #[serde(rename = "pendingBIOSVersion", skip_serializing_if = "Option::is_none")]
     pub pending: Option<i32>,
-    /// Children that are in progress.
+    /// Number of children in progress.
     #[serde(rename = "inProgressBIOSVersion", skip_serializing_if = "Option::is_none")]
     pub in_progress: Option<i32>,
-    /// Children that are done.
+    /// Number of completed children.
     #[serde(rename = "completedBIOSVersion", skip_serializing_if = "Option::is_none")]
     pub completed: Option<i32>,
-    /// Children that failed.
+    /// Number of failed children.
     #[serde(rename = "failedBIOSVersion", skip_serializing_if = "Option::is_none")]
     pub failed: Option<i32>,
 }

@@ -8,7 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a BMC is reached.
+/// How to reach and manage a BMC.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -45,14 +45,14 @@ use serde::{Deserialize, Serialize};
     "exactly one of access or endpointRef must be set",
 )]))]
 pub struct BmcSpec {
-    /// Redfish manager that this object stands for; the first one if it is not given.
+    /// UUID of the Redfish manager that this object stands for; by default, the first one.
     #[serde(rename = "bmcUUID", skip_serializing_if = "Option::is_none")]
     pub bmc_uuid: Option<String>,
-    /// Endpoint that holds the address.
+    /// Endpoint with the address of the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("endpointRef")))]
     pub endpoint_ref: Option<LocalObjectReference>,
-    /// The address, where there is no Endpoint.
+    /// The address, if there is no Endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("access")))]
     pub access: Option<InlineAccess>,
@@ -66,7 +66,7 @@ pub struct BmcSpec {
     /// Host name, for DNS records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// BMCSettings that hold this BMC.
+    /// BMCSettings that apply to this BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmc_settings_ref: Option<LocalObjectReference>,
 }
@@ -83,7 +83,7 @@ pub struct InlineAccess {
     pub ip: Option<String>,
 }
 
-/// What the BMC said of itself.
+/// What the BMC reported about itself.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BmcStatus {
@@ -125,14 +125,15 @@ pub struct BmcStatus {
     /// Metric report subscription on the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_report_subscription_link: Option<String>,
-    /// Certificate that the BMC is held to, as `sha256:` and 64 digits: the one it showed first,
-    /// unless an authority vouches for it. Remove it to trust the next one.
+    /// Certificate that the BMC is pinned to, as `sha256:` and 64 hexadecimal digits: the first one
+    /// that it presented, unless an authority vouches for it. Remove the field to trust the next
+    /// one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_fingerprint: Option<String>,
-    /// Credentials that the BMC refuses; absent unless the condition `Ready` says that it does.
+    /// Credentials that the BMC refuses; present only while the condition `Ready` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_credentials: Option<RefusedCredentials>,
-    /// Number of systems the BMC manages.
+    /// Number of systems that the BMC manages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systems: Option<i32>,
     /// `metadata.generation` this status was computed from.
@@ -149,13 +150,14 @@ pub struct BmcStatus {
 pub struct RefusedCredentials {
     /// Name of the BMCSecret.
     pub name: String,
-    /// Its `metadata.generation`: one that was changed has not been refused.
+    /// `metadata.generation` of the BMCSecret. After a change, the credentials count as not yet
+    /// refused.
     #[schemars(schema_with = "schema::integer")]
     pub generation: i64,
 }
 
 open_enum! {
-    /// State of a BMC: `Status.State` of its manager, and a word of ours for "not yet known".
+    /// State of a BMC: `Status.State` of its manager, or a value of ours for "not yet known".
     BmcState {
         /// Not yet read.
         Pending = "Pending",
@@ -163,7 +165,7 @@ open_enum! {
         Enabled = "Enabled",
         /// Switched off.
         Disabled = "Disabled",
-        /// On its way up.
+        /// Starting.
         Starting = "Starting",
         /// Present, but offline.
         StandbyOffline = "StandbyOffline",

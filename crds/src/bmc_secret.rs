@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
-/// Credentials, in the shape of a core Secret.
+/// Credentials of BMCs, in the form of a core Secret.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -40,14 +40,14 @@ use std::{collections::BTreeMap, fmt};
     ),
 ]))]
 pub struct BmcSecretSpec {
-    /// Values, base64 in the document.
+    /// Values, base64-encoded in the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bytes")]
     pub data: Option<BTreeMap<String, ByteString>>,
-    /// Values as text. The API server does not fold them into `data`.
+    /// Values as text. Unlike those of a Secret, they are not merged into `data` by the API server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub string_data: Option<BTreeMap<String, String>>,
-    /// Whether the values are fixed.
+    /// Whether the values can no longer be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub immutable: Option<bool>,
     /// Type, as of a core Secret.
@@ -55,7 +55,7 @@ pub struct BmcSecretSpec {
     pub type_: Option<String>,
 }
 
-/// A rule that counts once the values are fixed.
+/// A CEL rule that applies once the object is immutable.
 fn fixed(rule: &str) -> String {
     format!("!has(oldSelf.immutable) || !oldSelf.immutable || ({rule})")
 }
@@ -66,8 +66,8 @@ impl BmcSecretSpec {
     /// Key of the password.
     pub const PASSWORD: &str = "password";
 
-    /// The value of a key, from `data`, or else from `stringData`; `None` if it is not there or is
-    /// not UTF-8.
+    /// The value of a key in `data`, else in `stringData`; `None` if there is none or it is not
+    /// UTF-8.
     pub fn value(&self, key: &str) -> Option<&str> {
         let bytes = self.data.as_ref().and_then(|data| data.get(key));
         match bytes {
@@ -77,7 +77,7 @@ impl BmcSecretSpec {
     }
 }
 
-/// Names the keys and keeps the values to itself.
+/// Shows the keys, but not the values.
 impl fmt::Debug for BmcSecretSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let data = self.data.as_ref().map(|data| data.keys().collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Settings that one BMC is to have.
+/// Settings that one BMC should have.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -25,14 +25,14 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BmcSettingsSpec {
-    /// The settings, and how they are brought about.
+    /// The settings, and how they are applied.
     #[serde(flatten)]
     pub template: BmcSettingsTemplate,
-    /// BMC that is to have them.
+    /// BMC that should have them.
     #[serde(rename = "BMCRef")]
     #[schemars(extend("x-kubernetes-validations" = immutable("BMCRef")))]
     pub bmc_ref: LocalObjectReference,
-    /// Maintenances during which they are brought about, one per server of the BMC.
+    /// Maintenances during which they are applied, one per server of the BMC.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_maintenance_refs: Vec<ServerMaintenanceRefItem>,
 }
@@ -48,14 +48,14 @@ pub struct BmcSettingsSpec {
 pub struct BmcSettingsTemplate {
     /// Firmware version that the settings are for.
     pub version: String,
-    /// Settings by name. `$(KEY)` stands for the variable of that key.
+    /// Settings by name. `$(KEY)` is replaced by the variable with that key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// Values that differ from BMC to BMC.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub variables: Vec<Variable>,
-    /// Who lets the maintenance begin.
+    /// Who permits the maintenance to begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_maintenance_policy: Option<MaintenancePolicy>,
     /// What happens after a failure.
@@ -72,14 +72,14 @@ pub struct ServerMaintenanceRefItem {
     pub server_maintenance_ref: Option<ObjectReference>,
 }
 
-/// How far the settings are.
+/// Progress of the settings.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BmcSettingsStatus {
-    /// How far it is.
+    /// State of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<SettingsState>,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<i32>,
     /// `metadata.generation` this status was computed from.

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An account that a BMC is to have.
+/// An account that a BMC should have.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -37,31 +37,31 @@ pub struct BmcUserSpec {
     /// What the account is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// After this time (as Go writes a duration) the password is changed.
+    /// Age at which the password is changed, as a Go duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_period: Option<String>,
-    /// BMCSecret with the password; one is made if it is not given.
+    /// BMCSecret with the password; created if not given.
     #[serde(rename = "bmcSecretRef", skip_serializing_if = "Option::is_none")]
     pub bmc_secret_ref: Option<LocalObjectReference>,
-    /// BMC that is to have the account.
+    /// BMC that should have the account.
     #[serde(rename = "bmcRef", skip_serializing_if = "Option::is_none")]
     pub bmc_ref: Option<LocalObjectReference>,
 }
 
-/// What became of the account.
+/// State of the account.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BmcUserStatus {
-    /// BMCSecret whose password works.
+    /// BMCSecret with the password that is in effect.
     #[serde(rename = "effectiveBMCSecretRef", skip_serializing_if = "Option::is_none")]
     pub effective_bmc_secret_ref: Option<LocalObjectReference>,
-    /// Number of the account on the BMC.
+    /// ID of the account on the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// When the password was last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<Time>,
-    /// When the BMC will refuse the password.
+    /// When the password expires on the BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_expiration: Option<Time>,
 }

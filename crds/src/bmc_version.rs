@@ -7,7 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The firmware version that one BMC is to have.
+/// The firmware version that one BMC should have.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -34,10 +34,10 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BmcVersionSpec {
-    /// The version, and how it is brought about.
+    /// The version, and how it is installed.
     #[serde(flatten)]
     pub template: VersionTemplate,
-    /// BMC that is to have it.
+    /// BMC that should have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("bmcRef")))]
     pub bmc_ref: Option<LocalObjectReference>,
@@ -46,17 +46,17 @@ pub struct BmcVersionSpec {
     pub server_maintenance_refs: Vec<ObjectReference>,
 }
 
-/// How far the installation is.
+/// Progress of the installation.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BmcVersionStatus {
-    /// How far it is.
+    /// State of the installation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<VersionState>,
     /// The task that installs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade_task: Option<UpgradeTask>,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<i32>,
     /// `metadata.generation` this status was computed from.

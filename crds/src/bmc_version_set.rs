@@ -42,29 +42,29 @@ pub struct BmcVersionSetSpec {
     /// Labels of the BMCs that get a child.
     #[schemars(schema_with = "schema::label_selector")]
     pub bmc_selector: LabelSelector,
-    /// What every child is made from.
+    /// Template of the children.
     pub bmc_version_template: VersionTemplate,
 }
 
-/// How far the children are.
+/// Progress of the children.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct BmcVersionSetStatus {
-    /// BMCs that the selector selects.
+    /// Number of BMCs that the selector matches.
     #[serde(rename = "fullyLabeledBMCs", skip_serializing_if = "Option::is_none")]
     pub fully_labeled_bmcs: Option<i32>,
-    /// Children that exist.
+    /// Number of children that exist.
     #[serde(rename = "availableBMCVersion", skip_serializing_if = "Option::is_none")]
     pub available: Option<i32>,
-    /// Children that are pending.
+    /// Number of pending children.
     #[serde(rename = "pendingBMCVersion", skip_serializing_if = "Option::is_none")]
     pub pending: Option<i32>,
-    /// Children that are in progress.
+    /// Number of children in progress.
     #[serde(rename = "inProgressBMCVersion", skip_serializing_if = "Option::is_none")]
     pub in_progress: Option<i32>,
-    /// Children that are done.
+    /// Number of completed children.
     #[serde(rename = "completedBMCVersion", skip_serializing_if = "Option::is_none")]
     pub completed: Option<i32>,
-    /// Children that failed.
+    /// Number of failed children.
     #[serde(rename = "failedBMCVersion", skip_serializing_if = "Option::is_none")]
     pub failed: Option<i32>,
 }

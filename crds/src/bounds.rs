@@ -1,22 +1,22 @@
-//! How much each list, map and text of a definition may hold.
+//! Size limits of every list, map and string of a definition.
 //!
-//! Whoever may write an object decides how much everybody who follows its kind has to keep. A bound
-//! that a type states itself counts; every other field gets the one of its name, and a field whose
-//! name says nothing the general one. None is below what Kubernetes allows for the same thing, or
-//! below what fleets need. `status` is ours to write, and a report is kept whole.
+//! Whoever may write an object decides how much every client that watches its kind has to hold in
+//! memory. A limit that the type itself declares takes precedence; any other field gets the limit
+//! for its name, or the general one. No limit is below that of Kubernetes for the same thing, or
+//! below what fleets need. `status` is written by us only, and a report is kept whole.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
-/// Characters of a text whose name says nothing.
+/// Characters of a string, unless there is a limit for its name.
 const TEXT: i64 = 1024;
-/// Items of a list whose name says nothing.
+/// Items of a list, unless there is a limit for its name.
 const ITEMS: i64 = 128;
-/// Entries of a map whose name says nothing.
+/// Entries of a map, unless there is a limit for its name.
 const ENTRIES: i64 = 64;
 
-/// Bounds everything below a schema but `status`.
+/// Limits everything in a schema except `status` and `metadata`.
 pub(crate) fn bound(root: &mut JSONSchemaProps) {
     for (name, property) in root.properties.iter_mut().flatten() {
         if name != "status" && name != "metadata" {
@@ -45,12 +45,12 @@ fn visit(name: &str, schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Whether nothing else bounds a text: neither its words nor its format.
+/// Whether a string is limited neither by an enumeration nor by its format.
 fn is_open(schema: &JSONSchemaProps) -> bool {
     schema.enum_.is_none() && schema.format.as_deref() != Some("date-time")
 }
 
-/// What an item of this list, or a value of this map, is bounded as.
+/// The name by which an item of this list, or a value of this map, is limited.
 fn item_of(name: &str) -> &str {
     match name {
         "values" | "matchLabels" => "labelValue",
@@ -64,12 +64,12 @@ fn text(name: &str) -> i64 {
         "operator" => 64,
         "uid" => 128,
         "name" | "value" => 253,
-        // A prefix, a slash, a name.
+        // Prefix, slash, name.
         "key" => 317,
-        // An address with what a signature adds to it; the value of a setting.
+        // A URL with a signature; the value of a setting.
         "URI" | "ukiURL" | "kernelURL" | "initrdURL" | "squashfsURL" | "ipxeServerURL"
         | "settings" => 4096,
-        // Credentials, in base64.
+        // Credentials, base64-encoded.
         "data" | "stringData" => 65536,
         _ => TEXT,
     }
@@ -79,7 +79,7 @@ fn items(name: &str) -> i64 {
     match name {
         "matchExpressions" => 16,
         "values" | "tolerations" | "taints" => 64,
-        // Addresses of one machine, those of its virtual functions included.
+        // Addresses of one machine, including its virtual functions.
         "networkIdentifiers" | "systemIPs" => 256,
         _ => ITEMS,
     }
@@ -87,7 +87,7 @@ fn items(name: &str) -> i64 {
 
 fn entries(name: &str) -> i64 {
     match name {
-        // A BIOS has some thousand attributes.
+        // A BIOS has several thousand attributes.
         "settings" => 4096,
         _ => ENTRIES,
     }

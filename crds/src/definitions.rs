@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions, as they are installed.
+//! The CustomResourceDefinitions as they are installed.
 
 use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
@@ -15,7 +15,7 @@ use serde_json::json;
 #[cfg(feature = "crdgen")]
 use {kube::ResourceExt, std::collections::BTreeMap};
 
-/// Every definition of this crate, in the order in which to install them.
+/// All definitions of this crate, in the order of installation.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     let mut all = vec![
         Endpoint::crd(),
@@ -45,7 +45,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
     all
 }
 
-/// Every file of `bases/crd`: its name, and what it holds.
+/// The files of `bases/crd`, by name.
 ///
 /// # Errors
 /// A definition cannot be written as YAML.
@@ -66,8 +66,8 @@ pub fn manifests() -> Result<BTreeMap<String, String>, serde_saphyr::ser::Error>
     Ok(files)
 }
 
-/// Adds what `clusterctl move` looks for and the status of a kind that has none, tidies the schema,
-/// and bounds it.
+/// Adds the label that `clusterctl move` looks for, and a status to kinds without one; then tidies
+/// and bounds the schema.
 fn finish(crd: &mut CustomResourceDefinition) {
     let labels = crd.metadata.labels.get_or_insert_default();
     for label in ["clusterctl.cluster.x-k8s.io", "clusterctl.cluster.x-k8s.io/move"] {
@@ -87,8 +87,8 @@ fn finish(crd: &mut CustomResourceDefinition) {
     }
 }
 
-/// A boot configuration is `Pending` from its creation on, whoever creates it: whoever waits for a state
-/// finds one, and no write could be lost on the way.
+/// Makes every boot configuration `Pending` from its creation on, whoever creates it, so that
+/// clients waiting for a state always find one, without another write that could be lost.
 fn pend(schema: &mut JSONSchemaProps) {
     let status = schema.properties.as_mut().and_then(|all| all.get_mut("status"));
     if let Some(status) = status {
@@ -96,8 +96,8 @@ fn pend(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Takes out what schemars adds for the sake of Rust: a `null` that is allowed would stand where a
-/// default belongs, and there are no unsigned formats in OpenAPI.
+/// Removes what schemars adds for Rust's sake: a nullable field would take `null` where its default
+/// belongs, and OpenAPI has no unsigned formats.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.title = None;
     schema.nullable = None;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// An address that somebody has. netboot writes it; what it says counts for the other instance of
-/// netboot, and for people.
+/// An IP address in use, as leased or reserved by DHCP. Written by netboot, for its other instance
+/// and for people.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[kube(
     group = "bloomery.dev",
@@ -27,21 +27,21 @@ use std::net::IpAddr;
 pub struct DhcpLeaseSpec {
     /// IP address, version 4 or 6.
     pub ip: String,
-    /// Who has it: a MAC address, or `id-` and the client's identifier in hexadecimal.
+    /// The client that has it: a MAC address, or `id-` and the client identifier in hexadecimal.
     pub client: String,
-    /// The name that is reserved for the client together with the address.
+    /// The host name that is reserved for the client together with the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// In which way.
+    /// State of the lease.
     pub state: DhcpLeaseState,
-    /// Nobody else gets the address before. It is not the end of the lease: renewals are not
-    /// written until it comes near, and the object is removed when the lease ends.
+    /// The address is given to nobody else before this time. This is not the end of the lease:
+    /// renewals are written only shortly before it, and the object is removed when the lease ends.
     pub held_until: Time,
 }
 
 impl DhcpLease {
-    /// The name of the object of an address. A name has no colons and does not end with a hyphen, so
-    /// an IPv6 address is written out.
+    /// The name of the object for an address. IPv6 addresses are written in full, because a name
+    /// may neither contain colons nor end with a hyphen.
     pub fn name_of(address: IpAddr) -> String {
         match address {
             IpAddr::V4(address) => address.to_string(),
@@ -49,7 +49,7 @@ impl DhcpLease {
         }
     }
 
-    /// The address, if that is what the name says as well.
+    /// The address, if it agrees with the object's name.
     pub fn address(&self) -> Option<IpAddr> {
         let address = self.spec.ip.parse().ok()?;
         (self.metadata.name.as_deref() == Some(Self::name_of(address).as_str())).then_some(address)
@@ -59,8 +59,8 @@ impl DhcpLease {
 /// The state of a lease.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DhcpLeaseState {
-    /// Its client has the address.
+    /// The client has the address.
     Bound,
-    /// Somebody else was found to use the address, which rests.
+    /// Another host was found to be using the address, so it is given to nobody for now.
     Declined,
 }

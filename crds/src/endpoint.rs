@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where something answers on the out-of-band network.
+/// A device on the out-of-band network.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -30,14 +30,14 @@ pub struct EndpointSpec {
 }
 
 impl EndpointSpec {
-    /// The MAC address, in whichever notation [`MacAddr`] reads; every binary knows an Endpoint by
-    /// this alone.
+    /// The MAC address, in any notation that [`MacAddr`] accepts. All binaries identify an Endpoint
+    /// by it alone.
     pub fn mac(&self) -> Option<MacAddr> {
         self.mac_address.as_deref()?.parse().ok()
     }
 }
 
-/// What the metal-operator made of the address.
+/// What the metal-operator found at the address.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointStatus {

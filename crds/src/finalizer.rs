@@ -2,7 +2,7 @@
 
 /// On an Endpoint.
 pub const ENDPOINT: &str = "metal.ironcore.dev/endpoint";
-/// On a BMC. Older versions left it behind; it is only ever removed.
+/// On a BMC. Left behind by older versions; only ever removed.
 pub const BMC: &str = "metal.ironcore.dev/bmc";
 /// On a BMCUser.
 pub const BMC_USER: &str = "metal.ironcore.dev/bmcuser";

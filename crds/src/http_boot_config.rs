@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a machine gets by UEFI HTTP boot.
+/// What a machine boots by UEFI HTTP boot.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "boot.ironcore.dev",
@@ -39,7 +39,7 @@ pub struct HttpBootConfigSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpBootConfigStatus {
-    /// Whether everything that the machine fetches is in place.
+    /// Whether everything that the machine fetches is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<BootState>,
     /// Standard conditions, one per type.

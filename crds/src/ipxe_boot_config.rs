@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a machine gets by iPXE.
+/// What a machine boots by iPXE.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "boot.ironcore.dev",
@@ -27,7 +27,7 @@ pub struct IpxeBootConfigSpec {
     /// IP addresses of the machine.
     #[serde(rename = "systemIPs", default, skip_serializing_if = "Vec::is_empty")]
     pub system_ips: Vec<String>,
-    /// OCI image; not read.
+    /// OCI image; ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// URL of the kernel.
@@ -41,13 +41,13 @@ pub struct IpxeBootConfigSpec {
     /// URL of the squashfs with the root file system.
     #[serde(rename = "squashfsURL", skip_serializing_if = "Option::is_none")]
     pub squashfs_url: Option<String>,
-    /// URL of the iPXE server; not read.
+    /// URL of the iPXE server; ignored.
     #[serde(rename = "ipxeServerURL", skip_serializing_if = "Option::is_none")]
     pub ipxe_server_url: Option<String>,
     /// Secret with the ignition, in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignition_secret_ref: Option<LocalObjectReference>,
-    /// Secret with an iPXE script that takes the place of ours, in the same namespace.
+    /// Secret with an iPXE script to serve instead of ours, in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipxe_script_secret_ref: Option<LocalObjectReference>,
 }
@@ -56,7 +56,7 @@ pub struct IpxeBootConfigSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct IpxeBootConfigStatus {
-    /// Whether everything that the machine fetches is in place.
+    /// Whether everything that the machine fetches is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<BootState>,
     /// Standard conditions, one per type.

@@ -1,12 +1,12 @@
 //! Custom resources of the metal stack.
 //!
-//! This crate holds what every other crate may name: the types, the schema rules the API server
-//! enforces, and the well-known strings. It has no client and no async code, so that decision code
-//! can depend on it and stay pure.
+//! This crate holds what every other crate may refer to: the types, the schema rules that the API
+//! server enforces, and the well-known strings. It has no client and no async code, so decision
+//! code can depend on it and stay pure.
 //!
-//! Strings that the schema leaves open are open here as well: an enumeration has an escape for
-//! words of other versions, and addresses are parsed where they are used. An object that another
-//! version wrote is therefore neither lost nor rewritten.
+//! Strings that the schema leaves open are open here as well: enumerations can hold values of other
+//! versions, and addresses are parsed where they are used. So an object that another version wrote
+//! is neither lost nor rewritten.
 
 #![allow(clippy::duplicated_attributes, reason = "false positive on repeated `printcolumn`")]
 
@@ -118,5 +118,5 @@ pub const BOOT_GROUP: &str = "boot.ironcore.dev";
 pub const UNBOUNDED_GROUP: &str = "unbounded-cloud.io";
 /// API group of our own kinds.
 pub const BLOOMERY_GROUP: &str = "bloomery.dev";
-/// The one version of every group but that of machines, which is `v1alpha3`.
+/// The version of every group except that of machines, which is `v1alpha3`.
 pub const VERSION: &str = "v1alpha1";

@@ -30,51 +30,51 @@ use std::collections::BTreeMap;
     rule("!has(oldSelf.operations) || has(self.operations)", "operations cannot be removed"),
 ]))]
 pub struct MachineSpec {
-    /// How the machine is reached by SSH; that is no business of metalman.
+    /// How to reach the machine by SSH; metalman does not use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<MachineSsh>,
-    /// What metalman does for it.
+    /// How metalman boots the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pxe: Option<MachinePxe>,
-    /// What kind of node it becomes.
+    /// The node that it becomes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<MachineKubernetes>,
-    /// The agent that makes a node of it.
+    /// The agent that makes it a node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<MachineAgent>,
-    /// Counters by which somebody asks for an operation.
+    /// Counters by which operations are requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<MachineOperations>,
 }
 
-/// How a machine is reached by SSH.
+/// How to reach a machine by SSH.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineSsh {
-    /// Host, or host and port; the port is 22 unless it is given.
+    /// Host, or host and port; the default port is 22.
     pub host: String,
-    /// Who logs in.
+    /// User name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "azureuser"))]
     pub username: Option<String>,
     /// The private key.
     pub private_key_ref: MachineKeyReference,
-    /// A host that lies between.
+    /// A jump host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bastion: Option<MachineBastion>,
 }
 
-/// A host that SSH goes through.
+/// A jump host.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineBastion {
     /// Host, or host and port.
     pub host: String,
-    /// Who logs in.
+    /// User name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "azureuser"))]
     pub username: Option<String>,
-    /// The private key; that of the machine unless it is given.
+    /// The private key; by default that of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key_ref: Option<MachineKeyReference>,
 }
@@ -86,26 +86,26 @@ pub struct MachineKeyReference {
     pub name: String,
     /// Namespace of the Secret.
     pub namespace: String,
-    /// The key; for a password it has to be said.
+    /// The key; required for a password.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "ssh-privatekey"))]
     pub key: Option<String>,
 }
 
-/// What metalman does for a machine.
+/// How metalman boots a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachinePxe {
-    /// OCI image with what it boots.
+    /// OCI image to boot.
     pub image: String,
-    /// Its network interfaces, and the address of each.
+    /// Its network interfaces and their addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub dhcp_leases: Vec<MachineLease>,
     /// Its BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redfish: Option<MachineRedfish>,
-    /// What cloud-init is told besides what metalman has to say.
+    /// User data for cloud-init, in addition to that of metalman.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_init: Option<MachineCloudInit>,
 }
@@ -123,11 +123,11 @@ pub struct MachineLease {
     /// Its MAC address.
     #[schemars(regex(pattern = "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"))]
     pub mac: String,
-    /// Mask of its subnet.
+    /// Subnet mask.
     #[schemars(length(max = 15))]
     #[schemars(regex(pattern = MASK))]
     pub subnet_mask: String,
-    /// Where the rest of the world is; empty for nowhere.
+    /// Default gateway; empty for none.
     #[schemars(length(max = 15))]
     #[schemars(extend("x-kubernetes-validations" = [
         rule(
@@ -136,23 +136,23 @@ pub struct MachineLease {
         ),
     ]))]
     pub gateway: String,
-    /// Servers of DNS.
+    /// DNS servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
 }
 
-/// Ones, and zeros behind them.
+/// A contiguous mask: ones, followed by zeros.
 const MASK: &str = "^((255\\.){3}(0|128|192|224|240|248|252|254|255)|(255\\.){2}(0|128|192|224|240|248|252|254)\\.0|255\\.(0|128|192|224|240|248|252|254)\\.0\\.0|(0|128|192|224|240|248|252|254)\\.0\\.0\\.0)$";
 
 /// A BMC that speaks Redfish.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineRedfish {
-    /// Where it answers.
+    /// URL of its Redfish service.
     pub url: String,
-    /// Who logs in.
+    /// User name.
     pub username: String,
-    /// Which of its systems; empty for the first.
+    /// ID of the system; empty for the first.
     #[serde(rename = "deviceID", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "1"))]
     pub device_id: Option<String>,
@@ -160,7 +160,7 @@ pub struct MachineRedfish {
     pub password_ref: MachineKeyReference,
 }
 
-/// What cloud-init is told.
+/// Additional input of cloud-init.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineCloudInit {
@@ -182,14 +182,14 @@ pub struct MachineConfigMapReference {
     pub key: Option<String>,
 }
 
-/// What kind of node a machine becomes.
+/// The node that a machine becomes.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineKubernetes {
-    /// Version of Kubernetes; that of the cluster unless it is given.
+    /// Version of Kubernetes; by default that of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The Node, as the SSH provisioner found it.
+    /// The Node, as determined by the SSH provisioner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_ref: Option<LocalObjectReference>,
     /// Labels of the Node.
@@ -198,12 +198,12 @@ pub struct MachineKubernetes {
     /// Taints of the Node, each as `key=value:Effect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub register_with_taints: Vec<String>,
-    /// Bootstrap token of machines that are reached by SSH.
+    /// Bootstrap token for machines that are reached by SSH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootstrap_token_ref: Option<LocalObjectReference>,
 }
 
-/// The agent that makes a node of a machine.
+/// The agent that makes a machine a node.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineAgent {
@@ -213,22 +213,22 @@ pub struct MachineAgent {
     /// Version of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Where its versions are.
+    /// Base URL of its versions.
     #[serde(rename = "baseURL", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Where it is.
+    /// URL of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Where it gets its programs from.
+    /// Where the agent downloads other programs from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downloads: Option<MachineDownloads>,
 }
 
-/// Where the agent gets its programs from.
+/// Where the agent downloads other programs from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineDownloads {
-    /// The kubelet and its kind.
+    /// The Kubernetes binaries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<MachineDownload>,
     /// containerd.
@@ -245,22 +245,22 @@ pub struct MachineDownloads {
     pub crictl: Option<MachineDownload>,
 }
 
-/// Where one program is.
+/// Where to download one program from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineDownload {
-    /// Where its versions are.
+    /// Base URL of its versions.
     #[serde(rename = "baseURL", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Where it is.
+    /// URL of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Which version.
+    /// Version of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
-/// Counters by which somebody asks for an operation: one more asks for one.
+/// Counters by which operations are requested: an increment requests one more.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -274,42 +274,42 @@ pub struct MachineDownload {
     ),
 ]))]
 pub struct MachineOperations {
-    /// Reboots that were asked for.
+    /// Number of reboots requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub reboot_counter: Option<i64>,
-    /// Installations from scratch that were asked for.
+    /// Number of reinstallations requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub repave_counter: Option<i64>,
 }
 
-/// What is known of a machine.
+/// Observed state of a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineStatus {
-    /// How far it is.
+    /// Progress of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<MachinePhase>,
-    /// The same in a sentence.
+    /// The progress as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Extension: the Node that it is.
+    /// Extension: the Node of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_ref: Option<LocalObjectReference>,
-    /// What is known of its SSH server.
+    /// The SSH server of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<MachineSshStatus>,
-    /// What is known of its BMC.
+    /// The BMC of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redfish: Option<MachineRedfishStatus>,
-    /// What is known of its TPM.
+    /// The TPM of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm: Option<MachineTpmStatus>,
-    /// What is known of its agent.
+    /// The agent of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<MachineAgentStatus>,
-    /// Operations that were done.
+    /// Operations that were carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<MachineOperationsStatus>,
     /// Extension: `metadata.generation` this status was computed from.
@@ -322,50 +322,50 @@ pub struct MachineStatus {
 }
 
 open_enum! {
-    /// How far a machine is.
+    /// Progress of a machine.
     MachinePhase {
-        /// It has not shown itself, or somebody has to do something first.
+        /// It has not been seen yet, or something else has to happen first.
         Pending = "Pending",
-        /// Its power is being cycled.
+        /// It is being power-cycled.
         Rebooting = "Rebooting",
         /// Its operating system is being installed.
         Provisioning = "Provisioning",
         /// It has what it needs to become a node.
         Joining = "Joining",
-        /// It is a node, and that is ready.
+        /// It is a node, and the node is ready.
         Ready = "Ready",
-        /// It cannot go on: the message says why.
+        /// It cannot continue; the message says why.
         Failed = "Failed",
     }
 }
 
-/// What is known of an SSH server.
+/// The SSH server of a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineSshStatus {
-    /// Fingerprint of its key.
+    /// Fingerprint of its host key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
 
-/// What is known of a BMC.
+/// The BMC of a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineRedfishStatus {
-    /// SHA-256 of its certificate, as pairs of hexadecimal digits with colons between.
+    /// SHA-256 fingerprint of its certificate, as pairs of hexadecimal digits separated by colons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_fingerprint: Option<String>,
 }
 
-/// What is known of a TPM.
+/// The TPM of a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineTpmStatus {
-    /// Its endorsement key, as PEM: whoever has that is the machine.
+    /// Its endorsement key, as PEM. It identifies the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ek_public_key: Option<String>,
 }
 
-/// What is known of an agent.
+/// The agent of a machine.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineAgentStatus {
     /// OCI image that it runs.
@@ -373,14 +373,14 @@ pub struct MachineAgentStatus {
     pub image: Option<String>,
 }
 
-/// Operations that were done.
+/// Operations that were carried out.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineOperationsStatus {
-    /// Reboots that were done.
+    /// Number of reboots carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot_counter: Option<i64>,
-    /// Installations that were done.
+    /// Number of reinstallations carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repave_counter: Option<i64>,
 }

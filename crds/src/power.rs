@@ -1,9 +1,9 @@
-//! Power and light of a machine.
+//! Power and locator LED.
 
 use crate::text::open_enum;
 
 open_enum! {
-    /// Power state that is wanted.
+    /// Desired power state.
     #[derive(Default)]
     Power {
         /// On.
@@ -23,19 +23,19 @@ open_enum! {
         Off = "Off",
         /// The host is paused.
         Paused = "Paused",
-        /// The host is on its way up.
+        /// The host is being powered on.
         PoweringOn = "PoweringOn",
-        /// The host is on its way down.
+        /// The host is being powered off.
         PoweringOff = "PoweringOff",
-        /// The BMC does not say.
+        /// The BMC does not report it.
         Unknown = "Unknown",
     }
 }
 
 open_enum! {
-    /// Light that helps to find the machine (`IndicatorLED`).
+    /// Locator LED (`IndicatorLED`).
     IndicatorLed {
-        /// The BMC does not say.
+        /// The BMC does not report it.
         Unknown = "Unknown",
         /// On.
         Lit = "Lit",

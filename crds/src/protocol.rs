@@ -1,4 +1,4 @@
-//! How a BMC is spoken to.
+//! How to communicate with a BMC.
 
 use crate::text::{closed_enum, open_enum};
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ pub struct Protocol {
     pub name: ProtocolName,
     /// TCP port of the BMC.
     pub port: i32,
-    /// `http` or `https`; without it the default of the operator counts.
+    /// `http` or `https`; by default as configured in the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<ProtocolScheme>,
 }
@@ -23,9 +23,9 @@ open_enum! {
         /// Redfish (DSP0266).
         #[default]
         Redfish = "Redfish",
-        /// Redfish of a BMC that is simulated, with simplified settings and firmware.
+        /// Redfish of a simulated BMC, with simplified settings and firmware.
         RedfishLocal = "RedfishLocal",
-        /// As `RedfishLocal`; the simulation registers the machine by itself.
+        /// As `RedfishLocal`; the simulation registers the server itself.
         RedfishWithRegistryPatch = "RedfishWithRegistryPatch",
     }
 }
@@ -56,7 +56,7 @@ closed_enum! {
         Ipmi = "IPMI",
         /// SSH.
         Ssh = "SSH",
-        /// SSH in the dialect of Lenovo.
+        /// SSH, Lenovo variant.
         SshLenovo = "SSHLenovo",
     }
 }

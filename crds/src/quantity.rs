@@ -1,4 +1,4 @@
-//! Reads a quantity that somebody wrote as a number, which the schema allows.
+//! Reads quantities that are written as numbers, which the schema allows.
 
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString};
 use serde::{Deserialize, Deserializer};

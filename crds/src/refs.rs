@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Names an object of the same namespace, or of the cluster.
+/// Refers to an object in the same namespace, or to one without a namespace.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct LocalObjectReference {
@@ -19,7 +19,7 @@ impl LocalObjectReference {
     }
 }
 
-/// Names an object of a namespace.
+/// Refers to an object in a namespace.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectReference {
     /// Namespace of the object.

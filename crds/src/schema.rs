@@ -1,4 +1,4 @@
-//! Schemas that derive cannot write, in the form the API conventions ask for.
+//! Schemas that the derive macros cannot express, in the form that the API conventions require.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ pub(crate) fn rule(rule: &str, message: &str) -> Value {
     json!({ "rule": rule, "message": message })
 }
 
-/// The CEL rule of a field that keeps its first value.
+/// The CEL rule of an immutable field.
 pub(crate) fn immutable(field: &str) -> Value {
     json!([rule("self == oldSelf", &format!("{field} is immutable"))])
 }
@@ -82,7 +82,7 @@ pub(crate) fn integer(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer" })
 }
 
-/// A map of values in base64.
+/// A map of base64 values.
 pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

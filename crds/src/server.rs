@@ -7,7 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Desired state of one physical machine.
+/// Desired state of one physical server.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -64,57 +64,58 @@ pub struct ServerSpec {
     /// `@odata.id` of the system on its BMC.
     #[serde(rename = "systemURI", skip_serializing_if = "Option::is_none")]
     pub system_uri: Option<String>,
-    /// BMC that manages the machine.
+    /// BMC that manages the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmc_ref: Option<LocalObjectReference>,
-    /// Access to the BMC, where there is no BMC object. `bmcRef` wins.
+    /// Access to the BMC, if there is no BMC object; ignored if `bmcRef` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmc: Option<BmcAccess>,
-    /// Power state that is wanted outside a claim.
+    /// Desired power state while the server is not claimed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<Power>,
-    /// Wanted state of the light.
+    /// Desired state of the locator LED.
     #[serde(rename = "indicatorLED", skip_serializing_if = "Option::is_none")]
     pub indicator_led: Option<IndicatorLed>,
-    /// What happens when the claim goes away.
+    /// What happens to the server when its claim is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "Recycle"))]
     pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Claim that holds the machine.
+    /// Claim that holds the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_claim_ref: Option<ClaimReference>,
-    /// Maintenance that holds the machine.
+    /// Maintenance that holds the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_maintenance_ref: Option<ObjectReference>,
-    /// What the machine boots.
+    /// What the server boots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_configuration_ref: Option<ObjectReference>,
-    /// What the machine boots during a maintenance.
+    /// What the server boots during a maintenance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_boot_configuration_ref: Option<ObjectReference>,
     /// Persistent boot order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boot_order: Vec<BootOrder>,
-    /// BIOSSettings that hold this machine.
+    /// BIOSSettings that apply to this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bios_settings_ref: Option<LocalObjectReference>,
-    /// Keep claims away that do not tolerate them.
+    /// Claims that do not tolerate these taints are kept away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
-    /// Whether new claims are kept away; the claim that holds the machine stays.
+    /// Whether new claims are kept away. A claim that already holds the server is not affected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub unclaimable: Option<bool>,
 }
 
 impl ServerSpec {
-    /// Whether a person has to admit the machine before anybody gets it.
+    /// Whether a person has to admit the server before it can be claimed.
     pub fn is_held(&self) -> bool {
         self.taints.iter().any(|taint| taint.key == Taint::NOT_ADMITTED)
     }
 
-    /// The system UUID in its one form, lower case with hyphens, from `systemUUID` or its older name
-    /// `uuid`; `None` if both are missing or empty. What is no UUID stays as it is, in lower case.
+    /// The system UUID in canonical form, lower case with hyphens, from `systemUUID` or its older
+    /// name `uuid`; `None` if both are missing or empty. A value that is not a UUID is only
+    /// converted to lower case.
     pub fn effective_uuid(&self) -> Option<String> {
         let texts = [&self.system_uuid, &self.uuid].into_iter().flatten();
         let text = texts.map(|text| text.trim()).find(|text| !text.is_empty())?;
@@ -129,7 +130,7 @@ impl ServerSpec {
 pub struct BmcAccess {
     /// Protocol, port and scheme.
     pub protocol: Protocol,
-    /// IP address, or host name of a BMC that is spoken to by https with verification.
+    /// IP address, or the host name of a BMC that is accessed by https with verification.
     pub address: String,
     /// BMCSecret with the credentials.
     pub bmc_secret_ref: LocalObjectReference,
@@ -146,7 +147,7 @@ pub struct ClaimReference {
     #[schemars(length(max = 253))]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverClaimRef.name")))]
     pub name: String,
-    /// UID of the claim, so that another claim of the same name does not inherit the machine.
+    /// UID of the claim, so that another claim of the same name does not inherit the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
 }
@@ -156,21 +157,21 @@ pub struct ClaimReference {
 pub struct BootOrder {
     /// Name of the entry.
     pub name: String,
-    /// Place in the order; lower comes first.
+    /// Position in the order; lower comes first.
     #[schemars(schema_with = "schema::integer")]
     pub priority: i64,
-    /// Boot option of the BMC.
+    /// Boot option, as the BMC names it.
     pub device: String,
 }
 
 closed_enum! {
-    /// What happens to a server when its claim goes away.
+    /// What happens to a server when its claim is deleted.
     #[derive(Default)]
     ReclaimPolicy {
         /// It becomes available again.
         #[default]
         Recycle = "Recycle",
-        /// It waits until a person gives it free.
+        /// It waits until a person releases it.
         Retain = "Retain",
     }
 }

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which image and ignition a server boots.
+/// The image and ignition that a server boots.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -38,11 +38,11 @@ pub struct ServerBootConfigurationSpec {
     pub ignition_secret_ref: Option<LocalObjectReference>,
 }
 
-/// Whether the server can boot. boot-operator writes it.
+/// Whether the server can boot. Written by boot-operator.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerBootConfigurationStatus {
-    /// Whether everything that the server fetches is in place.
+    /// Whether everything that the server fetches is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<BootState>,
     /// `metadata.generation` this status was computed from.
@@ -55,13 +55,13 @@ pub struct ServerBootConfigurationStatus {
 }
 
 open_enum! {
-    /// Whether what a machine fetches at boot is in place.
+    /// Whether what a machine fetches at boot is ready.
     BootState {
         /// Not yet.
         Pending = "Pending",
-        /// In place.
+        /// Ready.
         Ready = "Ready",
-        /// It cannot be put in place.
+        /// It cannot be made ready.
         Error = "Error",
     }
 }

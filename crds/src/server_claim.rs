@@ -8,7 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which server a tenant wants, and what it boots.
+/// Which server a tenant wants, and what it should boot.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -35,13 +35,13 @@ use serde::{Deserialize, Serialize};
     ),
 ]))]
 pub struct ServerClaimSpec {
-    /// Wanted power state.
+    /// Desired power state.
     pub power: Power,
-    /// The server that is wanted, or that was found.
+    /// The server that is requested, or that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverRef")))]
     pub server_ref: Option<LocalObjectReference>,
-    /// Labels of the servers that would do.
+    /// Labels of the servers to choose from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverSelector")))]
@@ -49,17 +49,17 @@ pub struct ServerClaimSpec {
     /// Secret with the ignition, in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignition_secret_ref: Option<LocalObjectReference>,
-    /// Secret with the user data of the metadata service, in the same namespace.
+    /// Secret with the user data for the metadata service, in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_data_ref: Option<LocalObjectReference>,
     /// OCI image with the operating system.
     pub image: String,
-    /// Taints that are accepted.
+    /// Taints that the claim tolerates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
 }
 
-/// How far the claim is.
+/// Progress of the claim.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerClaimStatus {
@@ -80,7 +80,7 @@ open_enum! {
     ClaimPhase {
         /// No server yet.
         Unbound = "Unbound",
-        /// A server is held.
+        /// It holds a server.
         Bound = "Bound",
     }
 }

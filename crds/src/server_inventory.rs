@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the agent found on a server. The registry writes it.
+/// What the agent found on a server. Written by the registry.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "bloomery.dev",
@@ -51,20 +51,20 @@ use serde::{Deserialize, Serialize};
 pub struct ServerInventorySpec {
     /// Server that the report is about.
     pub server_ref: LocalObjectReference,
-    /// SMBIOS system UUID under which the report came in, lower case.
+    /// SMBIOS system UUID that the report was sent with, in lower case.
     #[serde(rename = "systemUUID")]
     pub system_uuid: String,
-    /// The boot that the agent was started by: UID of the server and number of the attempt.
+    /// The boot that the agent ran in: UID of the server and number of the attempt.
     #[serde(rename = "bootConfigurationUID", skip_serializing_if = "Option::is_none")]
     pub boot_configuration_uid: Option<String>,
-    /// When the registry took the report.
+    /// When the registry accepted the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received_time: Option<Time>,
     /// The whole report.
     pub report: Report,
 }
 
-/// What is wrong with the report.
+/// Faults of the report.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerInventoryStatus {

@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A wish to have one server for oneself, for example to install firmware.
+/// A request for exclusive use of one server, for example to install firmware.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -36,19 +36,19 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ServerMaintenanceSpec {
-    /// Who lets the maintenance begin.
+    /// Who permits the maintenance to begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<MaintenancePolicy>,
-    /// Rank among the maintenances of the server; higher comes first.
+    /// Priority among the maintenances of the server; higher comes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = 0))]
     pub priority: Option<i32>,
-    /// Server that is wanted.
+    /// The requested server.
     pub server_ref: LocalObjectReference,
     /// Power state during the maintenance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_power: Option<Power>,
-    /// Light during the maintenance.
+    /// Locator LED during the maintenance.
     #[serde(rename = "locatorLED", skip_serializing_if = "Option::is_none")]
     pub locator_led: Option<IndicatorLed>,
     /// What the server boots during the maintenance.
@@ -56,29 +56,29 @@ pub struct ServerMaintenanceSpec {
     pub server_boot_configuration_template: Option<ServerBootConfigurationTemplate>,
 }
 
-/// What a ServerBootConfiguration is made from.
+/// Template of a ServerBootConfiguration.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct ServerBootConfigurationTemplate {
-    /// Not read: the object is named after the maintenance.
+    /// Ignored: the object is named after the maintenance.
     pub name: String,
     /// Its specification.
     pub spec: ServerBootConfigurationSpec,
 }
 
-/// How far the maintenance is.
+/// Progress of the maintenance.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMaintenanceStatus {
-    /// How far it is.
+    /// State of the maintenance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<MaintenanceState>,
 }
 
 open_enum! {
-    /// How far a maintenance is.
+    /// State of a maintenance.
     MaintenanceState {
-        /// The server is not ours yet.
+        /// It does not hold the server yet.
         Pending = "Pending",
-        /// The server is ours.
+        /// It holds the server.
         InMaintenance = "InMaintenance",
         /// Given up.
         Failed = "Failed",

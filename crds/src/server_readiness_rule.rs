@@ -8,7 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which conditions a server must have before it loses a taint.
+/// Conditions that servers must have before a taint is removed.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "metal.ironcore.dev",
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ServerReadinessRuleSpec {
-    /// Conditions that are required, all of them.
+    /// Required conditions; all must be met.
     #[schemars(length(min = 1, max = 32))]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
@@ -29,10 +29,10 @@ pub struct ServerReadinessRuleSpec {
         "x-kubernetes-validations" = immutable("conditions")
     ))]
     pub conditions: Vec<RequiredCondition>,
-    /// Whether the taint comes back.
+    /// Whether the taint can come back.
     #[schemars(extend("x-kubernetes-validations" = immutable("enforcementMode")))]
     pub enforcement_mode: EnforcementMode,
-    /// The taint.
+    /// The taint that is removed.
     #[schemars(extend("x-kubernetes-validations" = [
         rule("self.key.size() <= 253", "taint.key must have at most 253 characters"),
         rule("!has(oldSelf.key) || self.key == oldSelf.key", "taint.key is immutable"),
@@ -40,7 +40,7 @@ pub struct ServerReadinessRuleSpec {
         rule("!has(oldSelf.value) || self.value == oldSelf.value", "taint.value is immutable"),
     ]))]
     pub taint: Taint,
-    /// Labels of the servers that the rule is for.
+    /// Labels of the servers that the rule applies to.
     #[schemars(schema_with = "schema::label_selector")]
     #[schemars(extend("x-kubernetes-validations" = immutable("serverSelector")))]
     pub server_selector: LabelSelector,
@@ -54,7 +54,7 @@ pub struct RequiredCondition {
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 316))]
     pub type_: String,
-    /// Status that it must have.
+    /// Status that the condition must have.
     pub required_status: RequiredStatus,
 }
 
@@ -71,18 +71,18 @@ closed_enum! {
 }
 
 closed_enum! {
-    /// Whether a rule counts once or always.
+    /// Whether a rule applies once or continuously.
     #[derive(Default)]
     EnforcementMode {
-        /// Once the conditions were there, the rule is done with the server.
+        /// Once the conditions were met, the rule no longer applies to the server.
         BootstrapOnly = "BootstrapOnly",
-        /// The taint comes back when a condition goes away.
+        /// The taint comes back when a condition is no longer met.
         #[default]
         Continuous = "Continuous",
     }
 }
 
-/// What became of the rule.
+/// State of the rule.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct ServerReadinessRuleStatus {
     /// Standard conditions, one per type.

@@ -6,11 +6,11 @@ use k8s_openapi::apimachinery::pkg::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is known about a machine, and where it is in its life.
+/// Observed state of a server, and its place in the lifecycle.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerStatus {
-    /// Where the machine is in its life.
+    /// Place of the server in its lifecycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<ServerState>,
     /// When the state was entered.
@@ -19,25 +19,25 @@ pub struct ServerStatus {
     /// Power state that the BMC last reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_state: Option<PowerState>,
-    /// Light, as the BMC last reported it.
+    /// Locator LED, as last reported by the BMC.
     #[serde(rename = "indicatorLED", skip_serializing_if = "Option::is_none")]
     pub indicator_led: Option<IndicatorLed>,
-    /// Manufacturer of the machine.
+    /// Manufacturer of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manufacturer: Option<String>,
-    /// Model of the machine.
+    /// Model of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Stock keeping unit of the machine.
+    /// Stock keeping unit of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
-    /// Serial number of the machine.
+    /// Serial number of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,
     /// BIOS version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bios_version: Option<String>,
-    /// Size of the memory.
+    /// Memory size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "quantity::deserialize")]
     #[schemars(schema_with = "schema::quantity")]
@@ -48,16 +48,16 @@ pub struct ServerStatus {
     /// Storage controllers with their volumes and drives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storages: Vec<Storage>,
-    /// Network interfaces, as the agent saw them.
+    /// Network interfaces, as reported by the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_interfaces: Vec<NetworkInterface>,
-    /// An operation that was decided and may be under way.
+    /// An operation that has been decided on and may be in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
-    /// While the machine may fetch what it boots. Without one it gets nothing.
+    /// The time in which the server may fetch what it boots. Without one it gets nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_window: Option<BootWindow>,
-    /// How the discovery goes.
+    /// Progress of the discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
     /// The claim that the condition `ClaimBound` is about.
@@ -66,12 +66,12 @@ pub struct ServerStatus {
     /// The medium that the condition `MediumInserted` is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub medium: Option<Medium>,
-    /// When the host was last reset, as its BMC says.
+    /// When the host was last reset, according to its BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,
-    /// Certificate that the BMC of `spec.bmc` is held to, as `sha256:` and 64 digits: the one it showed
-    /// first, unless an authority vouches for it. Remove it to trust the next one. With `spec.bmcRef`
-    /// the BMC has it.
+    /// Certificate that the BMC of `spec.bmc` is pinned to, as `sha256:` and 64 hexadecimal digits:
+    /// the first one that it presented, unless an authority vouches for it. Remove the field to
+    /// trust the next one. With `spec.bmcRef`, the BMC object has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmc_certificate_fingerprint: Option<String>,
     /// `metadata.generation` this status was computed from.
@@ -84,9 +84,9 @@ pub struct ServerStatus {
 }
 
 open_enum! {
-    /// Life of a machine.
+    /// Lifecycle of a server.
     ServerState {
-        /// Not yet known.
+        /// Not known yet.
         Initial = "Initial",
         /// The discovery image runs, or is about to.
         Discovery = "Discovery",
@@ -94,21 +94,21 @@ open_enum! {
         Available = "Available",
         /// Held by a claim.
         Reserved = "Reserved",
-        /// Given back, and waiting for a person.
+        /// Released, and waiting for a person.
         Released = "Released",
-        /// Something is wrong that needs a person.
+        /// A fault that needs a person.
         Error = "Error",
-        /// Out of the life of claims, by wish of a person.
+        /// Withdrawn from the claim lifecycle by a person.
         Parked = "Parked",
         /// Held by a maintenance.
         Maintenance = "Maintenance",
     }
 }
 
-/// An operation, recorded before it is carried out so that a restart can pick it up.
+/// An operation, recorded before it is carried out, so that it can be continued after a restart.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct Pending {
-    /// What was decided.
+    /// The operation.
     pub kind: PendingKind,
     /// When it was decided.
     pub since: Time,
@@ -117,41 +117,41 @@ pub struct Pending {
 open_enum! {
     /// Kinds of [`Pending`] operation.
     PendingKind {
-        /// The host is to be off.
+        /// Power the host off.
         PowerOff = "PowerOff",
-        /// The host is to be on, and boots from the network once.
+        /// Power the host on, to boot from the network once.
         NetworkBoot = "NetworkBoot",
     }
 }
 
-/// The time in which a machine may fetch scripts, images and the ignition of one boot: from before
-/// it is switched on until it has reported, or that time is over.
+/// The time in which a server may fetch the scripts, images and ignition of one boot: from before
+/// it is powered on until it has reported, or until the time is over.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BootWindow {
-    /// What it boots.
+    /// The boot configuration.
     pub boot_configuration_ref: ObjectReference,
-    /// UID of that, if it was there when the window was opened.
+    /// UID of the boot configuration, if that existed when the window was opened.
     #[serde(rename = "bootConfigurationUID", skip_serializing_if = "Option::is_none")]
     pub boot_configuration_uid: Option<String>,
     /// When it was opened.
     pub opened: Time,
-    /// From then on it is closed.
+    /// When it closes.
     pub closes: Time,
 }
 
-/// A claim that was seen to hold a server.
+/// A claim that was observed to hold a server.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct BoundClaim {
     /// Namespace of the claim.
     pub namespace: String,
     /// Name of the claim.
     pub name: String,
-    /// UID of the claim: one that is made again is another one.
+    /// UID of the claim: a recreated claim is a different one.
     pub uid: String,
 }
 
-/// A medium of ours in a virtual drive of a BMC.
+/// A medium of ours in a virtual media slot.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Medium {
     /// UID of the boot configuration that it boots.
@@ -159,20 +159,20 @@ pub struct Medium {
     pub boot_configuration_uid: String,
 }
 
-/// How the discovery of a machine goes.
+/// Progress of the discovery of a server.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Discovery {
-    /// How often it was started.
+    /// Number of attempts so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
-    /// How many attempts in a row did not work.
+    /// Number of consecutive failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<i32>,
-    /// The boot whose report was taken: UID of the server and number of the attempt.
+    /// The boot whose report was accepted: UID of the server and number of the attempt.
     #[serde(rename = "bootConfigurationUID", skip_serializing_if = "Option::is_none")]
     pub boot_configuration_uid: Option<String>,
-    /// Why the last attempt did not work.
+    /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -183,7 +183,7 @@ pub struct Discovery {
 pub struct Processor {
     /// Redfish `Id`.
     pub id: String,
-    /// Kind of processor, for example `CPU` or `GPU`.
+    /// Processor type, for example `CPU` or `GPU`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
     /// Architecture.
@@ -198,7 +198,7 @@ pub struct Processor {
     /// Model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Highest clock.
+    /// Maximum clock rate in MHz.
     #[serde(rename = "maxSpeedMHz", skip_serializing_if = "Option::is_none")]
     pub max_speed_mhz: Option<i32>,
     /// Number of cores.
@@ -264,7 +264,7 @@ pub struct StorageDrive {
     /// Redfish `Status.State`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Kind of drive.
+    /// Drive type.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
     /// Redfish `MediaType`.
@@ -278,15 +278,15 @@ pub struct StorageDrive {
     pub model: Option<String>,
 }
 
-/// A network interface, as the agent saw it.
+/// A network interface, as reported by the agent.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkInterface {
-    /// Name that the kernel gave.
+    /// Kernel name.
     pub name: String,
     /// MAC address.
     pub mac_address: String,
-    /// One IP address; `ips` has them all.
+    /// One IP address; `ips` has all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     /// IP addresses.
@@ -295,12 +295,12 @@ pub struct NetworkInterface {
     /// `up` or `down`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier_status: Option<String>,
-    /// Neighbors that LLDP found.
+    /// Neighbors found by LLDP.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbors: Vec<LldpNeighbor>,
 }
 
-/// A neighbor that LLDP (IEEE 802.1AB) found.
+/// A neighbor found by LLDP (IEEE 802.1AB).
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LldpNeighbor {

@@ -1,22 +1,22 @@
-//! Enumerations that travel as text.
+//! Enumerations that are serialized as strings.
 //!
-//! [`open_enum!`] is for a set that the schema leaves open: a word that this version does not know
+//! [`open_enum!`] is for a set that the schema leaves open: a value that this version does not know
 //! is kept as it is, so that an object of another version neither fails to parse nor is rewritten.
 //! [`closed_enum!`] is for a set that the schema enforces.
 
-/// An enumeration with an escape for words of other versions; a plain string in the schema.
+/// An enumeration that can also hold values of other versions; a plain string in the schema.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$doc])* $variant,)+
-            /// A word that this version does not know, kept as it is.
+            /// A value that this version does not know, kept as it is.
             Other(String),
         }
 
         impl $name {
-            /// The word as it is written.
+            /// The value as a string.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -74,7 +74,7 @@ macro_rules! closed_enum {
         }
 
         impl $name {
-            /// The word as it is written.
+            /// The value as a string.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+

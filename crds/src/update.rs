@@ -1,20 +1,20 @@
-//! What the settings and firmware kinds have in common.
+//! What the kinds for settings and firmware have in common.
 
 use crate::text::open_enum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How often a failed update is tried again without being asked.
+/// How many times a failed update is retried automatically.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
-    /// Number of attempts; 0 for none. The default of the operator counts if it is not given.
+    /// Number of retries; 0 for none. By default as configured in the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10))]
     pub max_attempts: Option<i32>,
 }
 
-/// Where a BMC gets firmware from.
+/// Where a BMC downloads firmware from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSpec {
@@ -29,7 +29,7 @@ pub struct ImageSpec {
     pub uri: String,
 }
 
-/// Names a Secret with credentials.
+/// Refers to a Secret with credentials.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct ImageSecretReference {
@@ -60,35 +60,35 @@ pub struct UpgradeTask {
 }
 
 open_enum! {
-    /// How far a change of settings is.
+    /// State of a change of settings.
     SettingsState {
-        /// Not yet begun.
+        /// Not started.
         Pending = "Pending",
-        /// Under way.
+        /// In progress.
         InProgress = "InProgress",
-        /// In force.
+        /// In effect.
         Applied = "Applied",
-        /// Given up.
+        /// Failed for good.
         Failed = "Failed",
     }
 }
 
 open_enum! {
-    /// How far an installation of firmware is.
+    /// State of a firmware installation.
     VersionState {
-        /// Not yet begun.
+        /// Not started.
         Pending = "Pending",
-        /// Under way.
+        /// In progress.
         InProgress = "InProgress",
         /// Installed.
         Completed = "Completed",
-        /// Given up.
+        /// Failed for good.
         Failed = "Failed",
     }
 }
 
 open_enum! {
-    /// Whether firmware is installed against the advice of the BMC.
+    /// Whether to install firmware against the advice of the BMC.
     UpdatePolicy {
         /// Install it in any case.
         Force = "Force",
@@ -96,11 +96,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// Who lets a maintenance of a claimed server begin.
+    /// Who permits the maintenance of a claimed server to begin.
     MaintenancePolicy {
         /// The owner of the claim.
         OwnerApproval = "OwnerApproval",
-        /// Nobody; it begins at once.
+        /// Nobody: it begins at once.
         Enforced = "Enforced",
     }
 }

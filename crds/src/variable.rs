@@ -1,4 +1,4 @@
-//! Variables of BMC settings.
+//! Variables in BMC settings.
 
 use crate::schema::rule;
 use schemars::JsonSchema;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Variable {
-    /// Name, as settings and later variables use it.
+    /// Name by which settings and later variables refer to it.
     #[schemars(length(min = 1, max = 63))]
     pub key: String,
-    /// Where the value comes from.
+    /// Source of the value.
     pub value_from: VariableSource,
 }
 
-/// Where the value of a variable comes from: exactly one of these.
+/// Source of a variable's value: exactly one of these.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [

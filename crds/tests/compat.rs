@@ -1,5 +1,5 @@
-//! What other people's clients know of a kind is there, field for field (`appendix-a.txt`), and
-//! what we add to it is optional.
+//! Every field that other clients know of a kind exists (`appendix-a.txt`), and the fields that we
+//! add are optional.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test may; these are its helpers")]
 
@@ -10,7 +10,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// Fields that the table requires and that we do not: another spelling may take their place.
+/// Fields that the table requires and we do not, because a field of another name may replace them.
 const RELAXED: [(&str, &str); 1] = [("Server", "spec.systemUUID")];
 
 #[test]
@@ -88,7 +88,7 @@ impl Row {
         type_matches(self.type_, node)?;
         let required = parent["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
         let is_relaxed = RELAXED.contains(&(kind, self.path));
-        // `spec` is required of every kind: without it an object says nothing.
+        // `spec` is required of every kind, as an object means nothing without it.
         if required != (self.is_required && !is_relaxed) && self.path != "spec" {
             return Err(format!("required is {required}"));
         }
@@ -110,7 +110,7 @@ fn type_matches(expected: &str, node: &Value) -> Result<(), String> {
         "integer(int64)" => is("integer") && format("int64"),
         "string(date-time)" => is("string") && format("date-time"),
         "object atomic" => is("object") && node["x-kubernetes-map-type"] == "atomic",
-        // No API server checks the format `ip`, and a current one warns of it.
+        // No API server validates the format `ip`, and current ones warn about it.
         "[string]" | "[string(ip)]" => items("string"),
         "[object]" => items("object") && node.get("x-kubernetes-list-type").is_none(),
         "[object] listType=map keys=type" => items("object") && list_map(),
@@ -157,8 +157,8 @@ fn find<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// Visits every field; the callback gets its path and whether it is required, and says whether to
-/// go on below it.
+/// Visits every field. The callback gets its path and whether it is required, and returns whether
+/// to visit the fields below it.
 fn walk(node: &Value, path: &str, visit: &mut impl FnMut(&str, bool) -> bool) {
     let Some(properties) = node.get("properties").and_then(Value::as_object) else { return };
     let required: BTreeSet<&str> =

@@ -1,4 +1,5 @@
-//! Every document in `config/samples` is known to the schema and survives the way through Rust.
+//! Every document in `config/samples` conforms to the schema and survives a round trip through
+//! Rust.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test may; these are its helpers")]
 
@@ -72,7 +73,7 @@ fn the_founding_documents_are_all_there() {
     assert_eq!(names, expected);
 }
 
-/// Collects what a strict API server would not take.
+/// Collects what a strict API server would reject.
 fn compare(schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -148,7 +149,7 @@ fn all() -> Vec<(String, Value)> {
     [documents(&samples()), documents(&samples().join("documents"))].concat()
 }
 
-/// The documents of a folder by file name, without its kustomization.
+/// The documents of a folder by file name, except its kustomization.
 fn documents(dir: &Path) -> Vec<(String, Value)> {
     let mut all: Vec<_> = fs::read_dir(dir)
         .unwrap()

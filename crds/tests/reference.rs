@@ -1,4 +1,4 @@
-//! The page about the custom resources says what they are.
+//! The reference page of the custom resources is up to date.
 
 #![allow(clippy::unwrap_used, reason = "a test may; these are its helpers")]
 
@@ -39,7 +39,7 @@ fn page() -> String {
         for part in ["spec", "status"] {
             fields(&mut page, part, &schema["properties"][part]);
         }
-        // Inventories have their fields beside `spec`.
+        // Inventories have fields next to `spec`.
         for (name, schema) in schema["properties"].as_object().unwrap() {
             if !["apiVersion", "kind", "metadata", "spec", "status"].contains(&name.as_str()) {
                 row(&mut page, name, schema, false);
@@ -50,7 +50,7 @@ fn page() -> String {
     page
 }
 
-/// The fields below `path`, each before those that it has.
+/// The fields below `path`, each followed by its own fields.
 fn fields(page: &mut String, path: &str, schema: &Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     let required: Vec<_> =
@@ -58,7 +58,7 @@ fn fields(page: &mut String, path: &str, schema: &Value) {
     for (name, schema) in properties {
         let items = &schema["items"];
         let path = format!("{path}.{name}{}", if items.is_null() { "" } else { "[]" });
-        // Everybody knows what a condition has.
+        // The fields of conditions are well known.
         let is_known = name == "conditions";
         row(page, &path, schema, required.contains(&name.as_str()));
         if !is_known {
@@ -89,7 +89,7 @@ fn row(page: &mut String, path: &str, schema: &Value, required: bool) {
     writeln!(page, "| `{path}` | {kind} | {} |", cell(schema)).unwrap();
 }
 
-/// What a schema says of itself, on one line.
+/// The description in a schema, on one line.
 fn cell(schema: &Value) -> String {
     let words: Vec<_> = text(&schema["description"]).split_whitespace().collect();
     words.join(" ").replace('|', "\\|")

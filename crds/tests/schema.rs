@@ -85,7 +85,7 @@ fn schema_of(kind: &str) -> Value {
     root["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].take()
 }
 
-/// Notes every field below `schema` that may be of any size.
+/// Collects every field below `schema` that has no size limit.
 fn unbounded(path: &str, schema: &Value, open: &mut Vec<String>) {
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
@@ -137,7 +137,7 @@ fn unknown_fields_of_a_report_stay_at_every_level() {
     });
 }
 
-/// Calls back for every property below `value`, with its name.
+/// Calls `found` for every property below `value`, with its name.
 fn each_schema(value: &Value, found: &mut impl FnMut(&str, &Value)) {
     if let Some(properties) = value.get("properties").and_then(Value::as_object) {
         for (name, schema) in properties {

@@ -1,4 +1,4 @@
-//! What a type makes of values that another version, another client or a person wrote.
+//! How types read values that another version, another client or a person wrote.
 
 use metal_api::{
     BmcSecretSpec, BmcState, Operation, PowerState, Server, ServerSpec, ServerState, Taint,

@@ -77,11 +77,11 @@ wire! {
         model: String = "model",
         /// Feature flags.
         capabilities: Vec<String> = "capabilities",
-        /// Extension: highest clock.
+        /// Extension: maximum clock rate.
         max_mhz: Option<u32> = "maxMHz",
         /// Extension: microcode revision.
         microcode: String = "microcode",
-        /// Extension: NUMA nodes of the package.
+        /// Extension: NUMA nodes that the package belongs to.
         numa_nodes: Vec<i64> = "numaNodes",
     }
 }
@@ -93,13 +93,13 @@ wire! {
         size: Option<i64> = "size",
         /// Device set.
         device_set: String = "deviceSet",
-        /// Slot.
+        /// Slot (device locator).
         device_locator: String = "deviceLocator",
-        /// Bank.
+        /// Bank (bank locator).
         bank_locator: String = "bankLocator",
         /// Type, for example `DDR5`.
         memory_type: String = "memoryType",
-        /// Highest speed.
+        /// Maximum speed.
         speed: String = "speed",
         /// Vendor.
         vendor: String = "vendor",
@@ -109,13 +109,13 @@ wire! {
         asset_tag: String = "assetTag",
         /// Part number.
         part_number: String = "partNumber",
-        /// Speed that is set.
+        /// Configured speed.
         configured_memory_speed: String = "configuredMemorySpeed",
-        /// Lowest voltage.
+        /// Minimum voltage.
         minimum_voltage: String = "minimumVoltage",
-        /// Highest voltage.
+        /// Maximum voltage.
         maximum_voltage: String = "maximumVoltage",
-        /// Voltage that is set.
+        /// Configured voltage.
         configured_voltage: String = "configuredVoltage",
     }
 }
@@ -123,15 +123,15 @@ wire! {
 wire! {
     /// A block device.
     BlockDevice {
-        /// Path on the bus.
+        /// Path on its bus.
         path: String = "path",
-        /// Name that the kernel gave.
+        /// Kernel name.
         name: String = "name",
-        /// Whether it turns.
+        /// Whether it is a rotating disk.
         rotational: Option<bool> = "rotational",
-        /// Whether it can be taken out.
+        /// Whether it is removable.
         removable: Option<bool> = "removable",
-        /// Whether it cannot be written.
+        /// Whether it is read-only.
         read_only: Option<bool> = "readOnly",
         /// Vendor.
         vendor: String = "vendor",
@@ -165,31 +165,31 @@ wire! {
     PciDevice {
         /// Address, for example `0000:3b:00.0`.
         address: String = "address",
-        /// Name of the vendor.
+        /// Vendor name.
         vendor: String = "vendor",
-        /// Number of the vendor, four hexadecimal digits.
+        /// Vendor ID, four hexadecimal digits.
         vendor_id: String = "vendorID",
-        /// Name of the product.
+        /// Product name.
         product: String = "product",
-        /// Number of the product, four hexadecimal digits.
+        /// Product ID, four hexadecimal digits.
         product_id: String = "productID",
         /// NUMA node; -1 if unknown.
         numa_node_id: Option<i64> = "numaNodeID",
-        /// Extension: name of the class.
+        /// Extension: class name.
         class: String = "class",
-        /// Extension: number of the class, six hexadecimal digits.
+        /// Extension: class code, six hexadecimal digits.
         class_id: String = "classID",
-        /// Extension: number of the subsystem's vendor.
+        /// Extension: subsystem vendor ID.
         subsystem_vendor_id: String = "subsystemVendorID",
-        /// Extension: number of the subsystem.
+        /// Extension: subsystem ID.
         subsystem_id: String = "subsystemID",
         /// Extension: revision.
         revision: String = "revision",
-        /// Extension: driver of the kernel.
+        /// Extension: kernel driver.
         driver: String = "driver",
-        /// Extension: speed of the link, as the kernel writes it.
+        /// Extension: link speed, as the kernel writes it.
         link_speed: String = "linkSpeed",
-        /// Extension: lanes of the link.
+        /// Extension: link width in lanes.
         link_width: Option<u32> = "linkWidth",
     }
 }

@@ -1,7 +1,7 @@
-//! The inventory report, in the form in which the agent posts it and the registry keeps it.
+//! The report, in the form in which the agent posts it and the registry stores it.
 //!
-//! Every field is optional, and what this version does not know is kept in `extra`, so that
-//! nothing an agent found is lost. A list may come as `null`.
+//! Every field is optional, and fields that this version does not know are kept in `extra`, so that
+//! nothing an agent found is lost. A list may be `null`.
 
 mod hardware;
 mod network;
@@ -19,7 +19,7 @@ use wire::wire;
 /// Body of `POST /register`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Registration {
-    /// SMBIOS system UUID, as it was given to the agent.
+    /// SMBIOS system UUID, as passed to the agent.
     #[serde(rename = "systemUUID")]
     pub system_uuid: String,
     /// What the agent found.
@@ -29,15 +29,15 @@ pub struct Registration {
 /// Body of `POST /bootstate`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootStateReport {
-    /// SMBIOS system UUID, as it was given to the agent.
+    /// SMBIOS system UUID, as passed to the agent.
     #[serde(rename = "systemUUID")]
     pub system_uuid: String,
-    /// Whether the system is up.
+    /// Whether the host is up.
     pub booted: bool,
 }
 
 wire! {
-    /// What the agent found on a machine.
+    /// What the agent found on a host.
     Report {
         /// When the report was made (RFC 3339).
         timestamp: String = "timestamp",
@@ -45,7 +45,7 @@ wire! {
         system_info: SystemInfo = "systemInfo",
         /// Processor packages.
         cpu: Vec<Cpu> = "cpu",
-        /// Network interfaces of the kernel.
+        /// Kernel network interfaces.
         network_interfaces: Vec<NetworkInterface> = "networkInterfaces",
         /// LLDP neighbors by interface.
         lldp: Vec<Lldp> = "lldp",
@@ -57,7 +57,7 @@ wire! {
         nics: Vec<Nic> = "nics",
         /// PCI functions.
         pci_devices: Vec<PciDevice> = "pciDevices",
-        /// Extension: size of the memory the kernel uses.
+        /// Extension: memory size that the kernel uses.
         memory_total_bytes: Option<u64> = "memoryTotalBytes",
         /// Extension: NUMA nodes.
         numa_nodes: Vec<NumaNode> = "numaNodes",
@@ -67,9 +67,9 @@ wire! {
         secure_boot: Option<bool> = "secureBoot",
         /// Extension: TPM version, for example `2.0`.
         tpm_version: String = "tpmVersion",
-        /// Extension: architecture of the machine, as the kernel names it.
+        /// Extension: architecture, as the kernel names it.
         architecture: String = "architecture",
-        /// Extension: release of the kernel.
+        /// Extension: kernel release.
         kernel: String = "kernel",
         /// Extension: name and version of the agent.
         agent: String = "agent",
@@ -83,7 +83,7 @@ wire! {
     Failure {
         /// Name of the collector.
         collector: String = "collector",
-        /// Why.
+        /// Reason.
         message: String = "message",
     }
 }

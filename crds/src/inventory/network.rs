@@ -1,29 +1,29 @@
-//! Interfaces, adapters and neighbors.
+//! Network interfaces, adapters and LLDP neighbors.
 
 use super::wire::wire;
 
 wire! {
-    /// A network interface of the kernel.
+    /// A kernel network interface.
     NetworkInterface {
-        /// Name that the kernel gave.
+        /// Kernel name.
         name: String = "name",
-        /// One address; the agents of today leave it empty.
+        /// One address; current agents leave it empty.
         ip_address: String = "ipAddress",
-        /// Addresses of both versions, without prefix length.
+        /// IPv4 and IPv6 addresses, without prefix length.
         ip_addresses: Vec<String> = "ipAddresses",
         /// MAC address.
         mac_address: String = "macAddress",
         /// `up` or `down`.
         carrier_status: String = "carrierStatus",
-        /// Extension: MAC address that is burnt in.
+        /// Extension: permanent MAC address.
         permanent_mac_address: String = "permanentMacAddress",
         /// Extension: MTU.
         mtu: Option<u32> = "mtu",
-        /// Extension: speed of the link in Mbit/s.
+        /// Extension: link speed in Mbit/s.
         speed_mbps: Option<u32> = "speedMbps",
         /// Extension: `full` or `half`.
         duplex: String = "duplex",
-        /// Extension: driver of the kernel.
+        /// Extension: kernel driver.
         driver: String = "driver",
         /// Extension: PCI address.
         pci_address: String = "pciAddress",
@@ -67,7 +67,7 @@ wire! {
 wire! {
     /// A network adapter.
     Nic {
-        /// Name that the kernel gave.
+        /// Kernel name.
         name: String = "name",
         /// MAC address.
         mac: String = "mac",
@@ -77,11 +77,11 @@ wire! {
         speed: String = "speed",
         /// Link modes.
         link_modes: Vec<String> = "linkModes",
-        /// Kinds of port.
+        /// Port types.
         supported_ports: Vec<String> = "supportedPorts",
         /// Firmware version.
         firmware_version: String = "firmwareVersion",
-        /// Extension: driver of the kernel.
+        /// Extension: kernel driver.
         driver: String = "driver",
         /// Extension: NUMA node.
         numa_node_id: Option<i64> = "numaNodeID",

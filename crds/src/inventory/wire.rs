@@ -1,8 +1,9 @@
-//! One definition for all records of the report.
+//! The definition that all records of the report share.
 
 use serde::{Deserialize, Deserializer};
 
-/// A record in which every field is optional, `null` counts as missing, and unknown fields stay.
+/// A record in which every field is optional, `null` counts as missing, and unknown fields are
+/// kept.
 macro_rules! wire {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $json:literal,)+ }) => {
         $(#[$meta])*
@@ -17,7 +18,7 @@ macro_rules! wire {
                 #[serde(skip_serializing_if = "crate::inventory::wire::is_default")]
                 pub $field: $type,
             )+
-            /// What this version does not know.
+            /// Fields that this version does not know.
             #[serde(flatten)]
             #[schemars(skip)]
             pub extra: std::collections::BTreeMap<String, serde_json::Value>,
@@ -27,7 +28,7 @@ macro_rules! wire {
 
 pub(crate) use wire;
 
-/// Reads `null` as the default.
+/// Reads `null` as the default value.
 pub(crate) fn nullable<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -36,7 +37,7 @@ where
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// Whether the value says nothing.
+/// Whether the value is the default, and so need not be written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
