@@ -1,15 +1,15 @@
-//! Capabilities: what the URL of one boot proves about who asks.
+//! Capabilities: what the URLs of one boot prove about the client.
 //!
-//! A machine that boots can keep no secret and has no name that could not be copied from a label.
-//! So whoever makes a boot ready puts a token into the URLs of that boot: an HMAC-SHA256 over what
-//! the bearer may do, for which server, for which boot configuration and until when. Whoever
-//! serves the request verifies it with the same key and asks nobody.
+//! A booting machine can keep no secret, and has no name that could not be copied from a label. So
+//! whoever prepares a boot puts a token into the URLs of that boot: an HMAC-SHA256 over what the
+//! bearer may do, for which server, for which boot configuration and until when. Whoever serves the
+//! request verifies it with the same key, without asking anybody.
 //!
-//! A link that a DHCP server hands to firmware has little room, so there is a short form as well:
-//! it names the boot configuration alone, and whoever verifies it knows the server by that.
+//! DHCP has little room for a URL, so there is a short form as well: it contains only the boot
+//! configuration, from which the verifier knows the server.
 //!
-//! A token says nothing about how often it may be used: that needs a memory, which is the
-//! business of the server.
+//! A token does not limit how many times it is used. That takes a memory, which is left to the
+//! server.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac, digest::InvalidLength};
@@ -31,20 +31,20 @@ pub enum Purpose {
     Uki,
 }
 
-/// What a token vouches for.
+/// What a token certifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// What the bearer may do.
     pub purpose: Purpose,
     /// Name of the `Server`.
     pub server: String,
-    /// `metadata.uid` of the boot configuration; a new boot configuration voids old tokens.
+    /// `metadata.uid` of the boot configuration; tokens of a previous one are void.
     pub boot: String,
-    /// First moment at which the token is void, in whole seconds.
+    /// When the token becomes void, in whole seconds.
     pub expires: Timestamp,
 }
 
-/// Text of a token: letters, digits, `-` and `_`, so that it is one segment of a path.
+/// The text of a token: letters, digits, `-` and `_`, so that it is one path segment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -61,7 +61,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A key that issues and verifies tokens, and that others are derived from.
+/// A key that issues and verifies tokens, and from which others are derived.
 #[derive(Clone)]
 pub struct Key {
     tokens: Hmac<Sha256>,
@@ -69,13 +69,13 @@ pub struct Key {
     derived: Hmac<Sha256>,
 }
 
-/// The bytes of a key are too few.
+/// The key is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("capability key has {0} bytes, needs at least {min}", min = Key::MIN)]
 pub struct WeakKey(pub usize);
 
 impl Key {
-    /// Least number of bytes, those of the digest.
+    /// Least number of bytes: that of the digest.
     pub const MIN: usize = 32;
 
     /// A key from random bytes.
@@ -92,14 +92,14 @@ impl Key {
         Ok(Self { tokens, derived: extract(DERIVATION, bytes).map_err(weak)? })
     }
 
-    /// A key for another purpose, which `label` names; it says nothing of this one, nor of those of
+    /// A key for another purpose, named by `label`. It reveals nothing about this key or those of
     /// other labels.
     pub fn derive(&self, label: &str) -> [u8; 32] {
         expand(&self.derived, label.as_bytes())
     }
 }
 
-/// HKDF-Extract with SHA-256 (RFC 5869, section 2.2), as the HMAC that is keyed with its result.
+/// HKDF-Extract with SHA-256 (RFC 5869, section 2.2), as an HMAC keyed with its result.
 fn extract(salt: &[u8], material: &[u8]) -> Result<Hmac<Sha256>, InvalidLength> {
     let extract = <Hmac<Sha256>>::new_from_slice(salt)?.chain_update(material);
     Hmac::new_from_slice(&extract.finalize().into_bytes())
@@ -119,10 +119,10 @@ impl fmt::Debug for Key {
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Cut off, padded, too long, or never a token.
+    /// Truncated, padded, too long, or not a token at all.
     #[error("token is malformed")]
     Malformed,
-    /// Changed by somebody, or issued with a key that is not ours.
+    /// Altered, or issued with a key that is not ours.
     #[error("token is not ours")]
     Forged,
     /// Issued for something else.
@@ -136,7 +136,7 @@ pub enum Refusal {
 /// Claims that no token can carry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unissuable {
-    /// A name that Kubernetes would not have accepted either.
+    /// A name that Kubernetes would not accept, either.
     #[error("{field} of a token must have 1 to {MAX_NAME} bytes, not {length}")]
     Length {
         /// `server` or `boot`.
@@ -147,28 +147,28 @@ pub enum Unissuable {
     /// An expiry before 1970, or after 2106 in the short form.
     #[error("expiry of a token must not be before 1970, nor after 2106 in a short one")]
     Expiry,
-    /// A boot configuration whose UID is none of Kubernetes.
+    /// The UID of the boot configuration is not one of Kubernetes.
     #[error("boot of a short token must be a UUID")]
     Boot,
 }
 
-/// Longest name of an object, RFC 1123 as Kubernetes applies it.
+/// Longest name of an object (RFC 1123, as applied by Kubernetes).
 const MAX_NAME: usize = 253;
 /// Version of the layout, expiry, purpose, length of the server's name.
 const HEAD: usize = 1 + 8 + 1 + 1;
 const MAC: usize = 32;
 const VERSION: u8 = 1;
-/// Longest text that can be a token; longer input is not even decoded.
+/// Longest text of a token; longer input is not even decoded.
 const MAX_TEXT: usize = (HEAD + 2 * MAX_NAME + MAC).div_ceil(3) * 4;
-/// Keeps tokens apart from whatever else might be authenticated with the same key.
+/// Separates tokens from anything else that might be authenticated with the same key.
 const DOMAIN: &[u8] = b"bloomery.dev/capability\0";
 const SHORT_DOMAIN: &[u8] = b"bloomery.dev/capability/short\0";
-/// Keeps what is derived from a key apart from what else is derived from the same bytes.
+/// Separates derived keys from anything else that is derived from the same bytes.
 const DERIVATION: &[u8] = b"bloomery.dev/derived";
 const SHORT_VERSION: u8 = 2;
 /// Version of the layout, expiry, purpose, UID of the boot configuration.
 const SHORT_HEAD: usize = 1 + 4 + 1 + 16;
-/// Enough bits that nobody can guess it.
+/// Enough bits to make guessing impossible.
 const SHORT_MAC: usize = 16;
 
 /// A token for `claims`; equal claims give equal tokens.
@@ -193,14 +193,14 @@ pub fn issue(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
     Ok(Token(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// What `text` vouches for, if one of `keys` issued it for `purpose` and it has not expired.
+/// The claims in `text`, if it was issued for `purpose` with one of `keys` and has not expired.
 ///
-/// Several keys are how a key is replaced: the new one issues, both verify. The comparison takes
+/// Several keys allow a key to be replaced: the new one issues, both verify. The comparison takes
 /// the same time wherever the first wrong byte is.
 ///
 /// # Errors
 ///
-/// A [`Refusal`]; nothing that an unauthentic token says is looked at.
+/// A [`Refusal`]. Nothing in an unauthentic token is examined.
 pub fn verify(
     keys: &[Key],
     text: &str,
@@ -228,7 +228,7 @@ pub fn verify(
     Ok(claims)
 }
 
-/// What `text` says, whoever made it and whenever. It proves nothing.
+/// The claims in `text`, without verification. They prove nothing.
 pub(crate) fn unverified(text: &str) -> Option<Claims> {
     let bytes = Some(text).filter(|text| text.len() <= MAX_TEXT)?;
     let bytes = URL_SAFE_NO_PAD.decode(bytes).ok()?;
@@ -236,12 +236,12 @@ pub(crate) fn unverified(text: &str) -> Option<Claims> {
     (payload.len() >= HEAD && payload.first() == Some(&VERSION)).then(|| parse(payload))?
 }
 
-/// A short token for `claims`: 51 letters, whatever the name of the server. Equal claims give equal
-/// tokens.
+/// A short token for `claims`: 51 characters, whatever the name of the server. Equal claims give
+/// equal tokens.
 ///
 /// # Errors
 ///
-/// If the boot is no UUID, or the expiry before 1970 or after 2106.
+/// If the boot configuration's UID is no UUID, or the expiry is before 1970 or after 2106.
 pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
     name_length("server", &claims.server)?;
     let boot: Uuid = claims.boot.parse().map_err(|_| Unissuable::Boot)?;
@@ -259,12 +259,12 @@ pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
     Ok(Token(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// As [`verify`], of a short token. `server_of` says which server a boot configuration is for, by
-/// its UID; what that UID says is not authentic yet.
+/// Like [`verify`], for a short token. `server_of` returns the server of a boot configuration by
+/// its UID, which is not authenticated yet at that point.
 ///
 /// # Errors
 ///
-/// A [`Refusal`]; a boot configuration that nobody knows makes a token forged.
+/// A [`Refusal`]; a token with an unknown boot configuration counts as forged.
 pub fn verify_short(
     keys: &[Key],
     text: &str,
@@ -331,7 +331,7 @@ fn name_length(field: &'static str, name: &str) -> Result<u8, Unissuable> {
     }
 }
 
-/// Part of the layout: a code is never given to another purpose.
+/// The code is part of the layout, and is never reused for another purpose.
 fn code(purpose: Purpose) -> u8 {
     match purpose {
         Purpose::Registration => 1,

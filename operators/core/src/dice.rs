@@ -1,6 +1,6 @@
-//! Chance that is the same on every run, for tests.
+//! Reproducible pseudorandom numbers for tests.
 
-/// A generator of the same numbers on every run (Knuth, MMIX), from a seed.
+/// A generator (Knuth, MMIX) that gives the same numbers on every run, from a seed.
 #[derive(Debug)]
 pub struct Dice(pub u64);
 
@@ -9,7 +9,7 @@ impl Dice {
     ///
     /// # Panics
     ///
-    /// If a number of 31 bits fits into no `usize`.
+    /// If a number of 31 bits does not fit into a `usize`.
     pub fn roll(&mut self, sides: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,48 +1,48 @@
-//! The ignition of the discovery, from a template with the peer's variables.
+//! The ignition for the discovery, from a template with the peer's variables.
 
 use gtmpl_ng::{Context, Template, Value};
 use std::collections::HashMap;
 
-/// The template that is used where no other is given.
+/// The template that is used by default.
 pub const DEFAULT_TEMPLATE: &str = include_str!("discovery/ignition-template.yaml");
 
-/// What a template may use: `.Image`, `.Flags`, `.SSHPublicKey`, `.PasswordHash`.
+/// The variables in a template: `.Image`, `.Flags`, `.SSHPublicKey`, `.PasswordHash`.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     /// Image of the agent.
     pub image: &'a str,
     /// Flags of the agent.
     pub flags: &'a str,
-    /// Public key of the user `metal`, as in `authorized_keys`.
+    /// Public key for the user `metal`, as in `authorized_keys`.
     pub ssh_public_key: &'a str,
-    /// Hash of the password of the user `metal`.
+    /// Password hash for the user `metal`.
     pub password_hash: &'a str,
 }
 
 /// The template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// It is no Go template.
+    /// It is not a Go template.
     #[error("not a Go template: {0}")]
     Template(String),
     /// It cannot be rendered.
     #[error("cannot be rendered: {0}")]
     Render(String),
-    /// What comes out is no Butane document of variant fcos.
+    /// The result is not a Butane document of variant fcos.
     #[error("renders to something that is not Butane: {0}")]
     Butane(String),
 }
 
-/// A template that was rendered once, and whose result is a Butane document.
+/// A template that was rendered once, with a Butane document as the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnitionTemplate(String);
 
 impl IgnitionTemplate {
-    /// Checks a template with values of the right form.
+    /// Checks a template with sample values.
     ///
     /// # Errors
     ///
-    /// If it cannot be used; the text says where.
+    /// If it cannot be used; the text names the place.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
         let template = Self(text.to_owned());
         let rendered = template.render(&Variables {
@@ -55,7 +55,7 @@ impl IgnitionTemplate {
         Ok(template)
     }
 
-    /// The Butane document with these values.
+    /// Renders the Butane document with these values.
     ///
     /// # Errors
     ///

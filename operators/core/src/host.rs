@@ -1,8 +1,8 @@
-//! Where a BMC is: at an address, or wherever its name leads.
+//! The host part of a BMC's address: an IP address, or a host name.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// Where a BMC is.
+/// The host part of a BMC's address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// An IP address.
@@ -11,7 +11,7 @@ pub enum Host {
     Name(HostName),
 }
 
-/// A host name (RFC 1123, section 2.1), in lower case and without a dot at its end.
+/// A host name (RFC 1123, section 2.1), in lower case and without a trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(String);
 
@@ -28,7 +28,7 @@ impl HostName {
 }
 
 impl Host {
-    /// The one form of an address: an IPv4 address in an IPv6 address is that IPv4 address.
+    /// The canonical form: an IPv4-mapped IPv6 address becomes the IPv4 address.
     #[must_use]
     pub fn canonical(self) -> Self {
         match self {
@@ -45,7 +45,7 @@ impl Host {
         }
     }
 
-    /// As it stands in a URL or in a `Host` header (RFC 3986, section 3.2.2): IPv6 in brackets.
+    /// The form in a URL or a `Host` header (RFC 3986, section 3.2.2): IPv6 in brackets.
     pub fn authority(&self) -> String {
         match self {
             Self::Address(IpAddr::V6(address)) => format!("[{address}]"),
@@ -87,8 +87,8 @@ impl FromStr for HostName {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        // Resolvers take `0x7f.1` and `2130706433` for addresses: the last label of a name has a
-        // letter at its beginning (RFC 1123, section 2.1; RFC 3696, section 2).
+        // Resolvers accept `0x7f.1` and `2130706433` as addresses, so the last label of a name has
+        // to begin with a letter (RFC 1123, section 2.1; RFC 3696, section 2).
         let last = name.rsplit('.').next().unwrap_or_default();
         let is_named = last.starts_with(|c: char| c.is_ascii_alphabetic());
         if name.len() > 253 || !is_named || !name.split('.').all(is_label) {

@@ -1,8 +1,7 @@
 //! Which machine is which: by its BMC, its system on that BMC, and its UUID.
 //!
-//! A UUID is one in either byte order of SMBIOS, and however it is written. Only together the three
-//! say that a machine is still the one that it was: boards are replaced, blades change places, and
-//! firmware invents UUIDs.
+//! UUIDs are compared in both byte orders of SMBIOS and in any notation. Only all three together
+//! identify a machine: boards are replaced, blades change places, and firmware invents UUIDs.
 
 use crate::{
     ownership::{NETBOOT, is_made_by},
@@ -13,13 +12,13 @@ use crate::{
 use metal_api::{Bmc, Endpoint, Server};
 use uuid::Uuid;
 
-/// The UUID of a server; `None` if it has none that tells it from others, and so is no machine's.
+/// The UUID of a server; `None` if it has none that identifies a machine.
 pub fn uuid_of(server: &Server) -> Option<Uuid> {
     parsed(&server.spec.effective_uuid()?)
 }
 
-/// Whether two UUIDs are one: in either byte order, in any notation. What is no UUID, or shared by
-/// many boards, is that of nothing.
+/// Whether two UUIDs are equal, in either byte order and any notation. Text that is not a UUID, or
+/// a UUID that many boards share, equals nothing.
 pub fn is_same_uuid(one: &str, other: &str) -> bool {
     let both = parsed(one).zip(parsed(other));
     both.is_some_and(|(one, other)| one == other || one == swapped(other))
@@ -30,7 +29,7 @@ pub fn has_uuid(server: &Server, uuid: &str) -> bool {
     server.spec.effective_uuid().is_some_and(|own| is_same_uuid(&own, uuid))
 }
 
-/// A UUID in both byte orders, each in its one form; of what is no UUID the text.
+/// A UUID in both byte orders, in canonical form; the text itself if it is not a UUID.
 pub fn keys(text: &str) -> impl Iterator<Item = String> {
     let uuid = text.trim().parse::<Uuid>().ok();
     let own = uuid.map_or_else(|| text.trim().to_ascii_lowercase(), |uuid| uuid.to_string());
@@ -38,26 +37,26 @@ pub fn keys(text: &str) -> impl Iterator<Item = String> {
     [Some(own), other].into_iter().flatten()
 }
 
-/// Whether two URIs are those of one resource.
+/// Whether two URIs refer to the same resource.
 pub fn is_same_uri(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
-/// Whether a BMC has something else where a server is said to be.
+/// Whether a BMC has another machine at the URI of a server.
 pub fn is_another(server: &Server, system: &SystemReading) -> bool {
     let uuid = system.uuid.as_deref().and_then(parsed);
     let own = uuid_of(server);
     uuid.zip(own).is_some_and(|(uuid, own)| uuid != own && uuid != swapped(own))
 }
 
-/// Whether another object for the machine of a server is a reason to leave the server alone. One
-/// that nobody has admitted says nothing against one that somebody has: it was made on the word of
-/// a stranger.
+/// Whether another object for the machine of a server is a reason to leave the server alone. If a
+/// person has admitted the server, one that nobody has admitted is not: it was recorded without
+/// proof.
 pub fn is_twin(own: &Server, other: &Server) -> bool {
     own.metadata.name != other.metadata.name && (!is_strange(other) || is_strange(own))
 }
 
-/// Keeps of what has one identity only that of servers which somebody has admitted, if there are any.
+/// Of things with the same identity, keeps only those of admitted servers, if there are any.
 pub fn keep_admitted<T>(all: &mut Vec<T>, server: impl Fn(&T) -> &Server) {
     if all.iter().any(|it| !is_strange(server(it))) {
         all.retain(|it| !is_strange(server(it)));
@@ -68,8 +67,8 @@ fn is_strange(server: &Server) -> bool {
     server.spec.is_held() && server.spec.server_claim_ref.is_none()
 }
 
-/// Whether another Endpoint with the same address is a reason to trust neither. One that netboot
-/// found, and whose BMC has never answered, says nothing against one that has.
+/// Whether another Endpoint with the same address is a reason to trust neither. If the own BMC has
+/// answered, one that netboot found and whose BMC never answered is not.
 pub fn is_rival(own: Option<&Bmc>, other: &Endpoint, bmc_of_other: Option<&Bmc>) -> bool {
     let answers = |bmc: Option<&Bmc>| bmc.is_some_and(has_answered);
     let is_strange = is_made_by(other, NETBOOT) && !answers(bmc_of_other);
@@ -132,7 +131,7 @@ mod tests {
             all.iter().filter_map(|it| it.metadata.name.clone()).collect::<Vec<_>>()
         };
         assert_eq!((kept(&[&held, &own]), kept(&[&held])), (vec!["a".into()], vec!["b".into()]));
-        // What runs is somebody's, whatever is written beside it.
+        // A running host belongs to somebody, whatever else is recorded.
         held.spec.server_claim_ref = Some(metal_api::ClaimReference::default());
         assert!(is_twin(&own, &held));
         assert_eq!(kept(&[&held, &own]), ["b", "a"]);

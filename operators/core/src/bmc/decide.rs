@@ -17,21 +17,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Bmc, BmcState, BmcStatus, Operation, PowerState, Server, condition};
 use std::sync::Arc;
 
-/// Value of [`metal_api::annotation::MANAGED_BY`] on what an Endpoint became.
+/// Value of [`metal_api::annotation::MANAGED_BY`] on what is made from an Endpoint.
 pub(super) const MAKER: &str = "metal-operator";
-/// How soon to ask a BMC again for one of its sessions, all of which are taken.
+/// How soon to retry a BMC whose sessions are all taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
-/// How soon to ask a BMC again that sent more than it may, over a restart as well.
+/// How soon to retry a BMC that sent more than it may, also after a restart.
 const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
-/// Over what time those BMCs are read after a start whose servers are all known.
+/// The time over which the first readings of BMCs are spread after a start, if all their servers
+/// are known.
 const SPREAD: SignedDuration = SignedDuration::from_secs(10);
-/// How long after a BMC its Endpoint and its BMCSecret may be seen.
+/// How much later than a BMC its Endpoint and its BMCSecret may become visible.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
-/// How long the Endpoint of a BMC that never answered may be away: it may be replaced, or be
+/// How long the Endpoint of a BMC that never answered may be missing: it may be replaced, or be
 /// restored after the BMC.
 const FORSAKEN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Reason of a BMC that sent more than it may. After a restart it is what tells.
+/// Reason of a BMC that sent more than it may. After a restart it is the only record of that.
 const MISBEHAVES: &str = "Misbehaving";
 
 /// Decides what one pass does about one BMC.
@@ -46,7 +47,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     if then != Decision::Look(()) && new != old {
         return Decision::Record(Box::new(new));
     }
-    // Whether the BMC answers or not: the garbage collector does not ask.
+    // This does not depend on whether the BMC answers, and neither does the garbage collector.
     let rests = matches!(then, Decision::Rest(_));
     rests.then(|| own(seen)).flatten().unwrap_or(then)
 }
@@ -86,7 +87,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     };
     let age = seen.now.duration_since(reading.at);
     let left = valid - age;
-    // A reading of the future was taken before somebody set the clock back.
+    // A reading from the future was taken before the clock was set back.
     if !left.is_positive() || age.is_negative() {
         return Decision::Look(());
     }
@@ -128,15 +129,15 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     }
 }
 
-/// It has answered, and may be silent from now on.
+/// Records that the BMC has answered, whether or not it is silent later.
 fn answered(new: &mut BmcStatus, seen: &Observation<'_>) {
     if new.ip.is_none() {
         set(new, seen, condition::ANSWERED, Ok("Refused"));
     }
 }
 
-/// How long the first look after a start has time: where nothing is waited for, so that a fleet is
-/// not asked in step, and where the BMC has done harm before, until the others have been read.
+/// How long the first reading after a start may wait: if nothing depends on it, so that a fleet is
+/// not read in step; if the BMC has done harm before, until the others have been read.
 fn first_look(old: &BmcStatus, seen: &Observation<'_>) -> Option<SignedDuration> {
     let ready = old.conditions.iter().find(|c| c.type_ == condition::READY)?;
     if ready.observed_generation != seen.bmc.metadata.generation {
@@ -152,15 +153,15 @@ fn first_look(old: &BmcStatus, seen: &Observation<'_>) -> Option<SignedDuration>
     wait.is_positive().then_some(wait.min(MISBEHAVING))
 }
 
-/// A part of `time`, the same for the same name.
+/// A fraction of `time` that is always the same for a name.
 fn share(name: &str, time: SignedDuration) -> SignedDuration {
     let hash = name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
     let part = i32::try_from(hash % 1000).unwrap_or_default();
     time * part / 1000
 }
 
-/// What is known of a BMC that has answered is kept where it outlives the object. A person has
-/// vouched for its address once.
+/// Stores what is known of a BMC that has answered where it outlives the object, and removes the
+/// annotation by which a person vouched for its address.
 fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
     if let Some(note) = to_note(seen.bmc, seen.secret, at) {
         return Some(Decision::Change(Change::Note(note)));
@@ -169,7 +170,8 @@ fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
     (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Change(Change::Settle))
 }
 
-/// What becomes of one that nobody needs: it was made on a stranger's word, whose Endpoint is gone.
+/// What to do with a BMC that nobody needs, because it was recorded without proof and its Endpoint
+/// is gone.
 fn forsaken(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Option<Decision> {
     if !is_made_by(seen.bmc, MAKER) || has_answered(seen.bmc) || !seen.servers.is_empty() {
         return None;
@@ -185,15 +187,15 @@ fn forsaken(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Optio
     Some(Decision::Change(Change::Collect { credentials }))
 }
 
-/// Its Endpoint has come back, if it was away.
+/// Records that its Endpoint is back, if it was missing.
 fn endpoint_is_there(new: &mut BmcStatus, seen: &Observation<'_>) {
     if new.conditions.iter().any(|c| c.type_ == condition::ENDPOINT_FOUND) {
         set(new, seen, condition::ENDPOINT_FOUND, Ok("Found"));
     }
 }
 
-/// How soon to ask again who is silent: ever more slowly who has never answered, as it may be
-/// nobody at all.
+/// How soon to retry a silent BMC: less and less often if it has never answered, as it may not
+/// exist.
 fn patience(seen: &Observation<'_>) -> SignedDuration {
     let created = seen.bmc.metadata.creation_timestamp.as_ref().map(|created| created.0);
     let age = created.map(|created| seen.now.duration_since(created));
@@ -203,8 +205,8 @@ fn patience(seen: &Observation<'_>) -> SignedDuration {
     }
 }
 
-/// How long what a BMC refers to may be on its way: it is created at the same time, and each kind
-/// comes by a watch of its own.
+/// How long to wait for objects that a BMC refers to: they are created at the same time, but each
+/// kind has a watch of its own.
 fn may_still_come(seen: &Observation<'_>) -> Option<SignedDuration> {
     let created = seen.bmc.metadata.creation_timestamp.as_ref()?.0;
     let age = seen.now.duration_since(created);
@@ -220,18 +222,18 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
     new.power_state = Some(PowerState::from(manager.power.to_string().as_str()));
     new.state = Some(manager.state.as_deref().map_or(BmcState::Enabled, BmcState::from));
     if let Some(at) = manager.last_reset {
-        // The API server keeps whole seconds: what it gives back must be what was recorded.
+        // The API server stores whole seconds, and what it returns must equal what was recorded.
         new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }
 }
 
-/// What is to be done first about the systems, if anything. What cannot become a Server is told.
+/// The next thing to do about the systems, if anything. Records those that cannot become a Server.
 fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Option<Decision> {
     let (mut made, mut changed, mut trouble) = (Vec::new(), None, said.remarks.clone());
     let hosts = hosts(seen, said, &mut trouble);
     for (index, system) in hosts.iter().enumerate() {
         let (before, rest) = hosts.split_at(index);
-        // A collection may name a system twice.
+        // A collection may list a system twice.
         if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
             continue;
         }
@@ -279,8 +281,8 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Optio
     if made.is_empty() { changed } else { Some(Decision::Change(Change::Create(made))) }
 }
 
-/// The systems that can be reset, or have a server already. What cannot is a baseboard, or runs on
-/// a host.
+/// The systems that can be reset, or have a server already. All others are baseboards, or run on a
+/// host.
 fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> Vec<SystemReading> {
     let (mut hosts, servers) = (said.systems.clone(), seen.servers);
     hosts.retain(|system| {
@@ -294,13 +296,14 @@ fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> V
     hosts
 }
 
-/// What a system is that no server has the UUID of.
+/// What a system is whose UUID no server has.
 enum Newcomer {
-    /// One that nobody knows.
+    /// A new one.
     Welcome,
-    /// The server that was there before it is about to follow its own.
+    /// That of a server whose previous system is now that of another server.
     Waits,
-    /// It may be a machine that has a server. A second one would give it to somebody else.
+    /// It may belong to a machine that already has a server; a second server would let that machine
+    /// be claimed twice.
     Unclear(String),
 }
 
@@ -330,7 +333,7 @@ fn newcomer(
     ))
 }
 
-/// A system whose server has another UUID.
+/// Describes a system whose server has another UUID.
 fn changed(server: &Arc<Server>, system: &SystemReading, uuid: &str) -> String {
     let (name, uri) = (name(server), &system.uri);
     let was = server.spec.effective_uuid();
@@ -346,8 +349,8 @@ pub(super) fn is_at(server: &Server, uri: &str) -> bool {
     server.spec.system_uri.as_deref().is_some_and(|own| is_same_uri(own, uri))
 }
 
-/// Several systems of one BMC cannot be told apart by their UUID, neither here nor when they boot.
-/// A server that is there stays as it is, and there will be no other.
+/// Describes several systems of one BMC with the same UUID, which can be told apart neither here
+/// nor when they boot. An existing server is kept, and no other is made.
 fn one_uuid(uuid: &str, systems: &[&str], holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let uri = server.spec.system_uri.as_deref().unwrap_or("one of them");
@@ -361,7 +364,7 @@ fn one_uuid(uuid: &str, systems: &[&str], holders: &[&Arc<Server>]) -> String {
     )
 }
 
-/// A system whose UUID other servers have.
+/// Describes a system whose UUID other servers have.
 fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let bmc = server.spec.bmc_ref.as_ref().map_or("no BMC object", |bmc| bmc.name.as_str());
@@ -376,7 +379,7 @@ fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> Stri
     )
 }
 
-/// In one text, of the length that a condition may have.
+/// All of them in one text, within the length limit of a condition.
 fn bounded(trouble: &[String]) -> String {
     let mut message = trouble.join("; ");
     message.truncate(message.floor_char_boundary(1024));

@@ -1,12 +1,12 @@
-//! Whether the password of a BMC may go to where the BMC is said to be.
+//! Whether the password of a BMC may be sent to the address where the BMC is said to be.
 //!
-//! Where a BMC is, is known from DHCP, which proves nothing. So the password of a BMC that has been
-//! known goes to another address only if whoever is there shows first that it is that BMC: by the
-//! certificate that it is held to, or by one that an authority vouches for. By plain http nobody
-//! can show that, and a person decides.
+//! The address of a BMC is known from DHCP, which proves nothing. So the password of a known BMC is
+//! sent to another address only if whoever is there first proves to be that BMC: by the pinned
+//! certificate, or by one that an authority vouches for. Plain http allows no such proof, so a
+//! person has to decide.
 //!
-//! What is known is in the status of the BMC, and beside the credentials, so that a BMC object that
-//! was deleted and made again, or restored without its status, is held to it as well.
+//! What is known is stored in the status of the BMC and with the credentials, so that it also
+//! applies to a BMC object that was deleted and recreated, or restored without its status.
 
 use super::{Destination, Missing, shared};
 use crate::redfish::Scheme;
@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{Bmc, BmcSecret, annotation};
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
-/// For how long new credentials, which nobody has changed yet, may follow a BMC that has not
-/// answered: one that comes up may get an address of either kind of IP first.
+/// For how long new credentials that nobody has changed yet may follow a BMC that has not answered:
+/// when a BMC starts, it may get an address of either IP version first.
 const SETTLING: SignedDuration = SignedDuration::from_hours(1);
 
 /// How the certificates of BMCs are verified.
@@ -24,14 +24,14 @@ const SETTLING: SignedDuration = SignedDuration::from_hours(1);
 pub enum Verification {
     /// An authority vouches for each.
     Authorities,
-    /// A BMC is held to the one that it showed first.
+    /// The certificate that a BMC presents first is pinned.
     Pinned,
     /// Not at all.
     Off,
 }
 
-/// The certificate that a BMC is held to: that of its status; if it has none because it was made
-/// again, that of the BMC that its credentials are of, or that is kept for its address.
+/// The certificate that a BMC is pinned to: that in its status; if it has none because it was
+/// recreated, that of the BMC its credentials belong to, or that stored for its address.
 pub fn certificate<'a>(
     bmc: &'a Bmc,
     secret: Option<&'a BmcSecret>,
@@ -41,7 +41,7 @@ pub fn certificate<'a>(
     if let Some(certificate) = status.and_then(|it| it.certificate_fingerprint.as_deref()) {
         return Some(certificate);
     }
-    // Somebody has removed it, so that the next one is trusted.
+    // A person has removed it, so that the next one is trusted.
     if status.is_some_and(|it| it.ip.is_some()) {
         return None;
     }
@@ -55,7 +55,7 @@ pub fn certificate<'a>(
 ///
 /// # Errors
 ///
-/// If the BMC was known elsewhere, and cannot show there that it is the same.
+/// If the BMC was known elsewhere, and cannot prove at its new address that it is the same.
 pub fn may_log_in(
     bmc: &Bmc,
     secret: Option<&BmcSecret>,
@@ -94,7 +94,7 @@ pub fn may_log_in(
     })
 }
 
-/// Where it was.
+/// The last known address of the BMC.
 fn known(bmc: &Bmc, secret: Option<&BmcSecret>, now: Timestamp) -> Option<IpAddr> {
     let answered = bmc.status.as_ref().and_then(|status| status.ip.as_deref());
     if let Some(ip) = answered.and_then(|ip| ip.parse().ok()) {
@@ -114,13 +114,14 @@ pub(super) fn accepted(bmc: &Bmc) -> Option<IpAddr> {
     annotated(&bmc.metadata, annotation::ACCEPT_ADDRESS)?.trim().parse().ok()
 }
 
-/// Credentials that are named like their BMC are its own, and remember it. Others may be of many.
+/// Credentials with the name of their BMC belong to it alone, and record its identity. Others may
+/// be shared.
 fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
     let name = bmc.metadata.name.as_deref();
     secret.filter(|secret| name.is_some() && secret.metadata.name.as_deref() == name)
 }
 
-/// What is to be written beside the credentials of a BMC that has answered; `None` if it is there.
+/// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
 pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<Note> {
     let status = bmc.status.as_ref()?;
     let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
@@ -136,10 +137,10 @@ pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -
     (!is_there).then_some(note)
 }
 
-/// Annotations, and what they are to be; `None` removes one.
+/// Annotations and their new values; `None` removes one.
 pub type Note = BTreeMap<Cow<'static, str>, Option<String>>;
 
-/// What new credentials say of the BMC that they are made for.
+/// The annotations of new credentials about the BMC that they are made for.
 pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let note =
@@ -316,7 +317,7 @@ mod tests {
             (annotation::KNOWN_CERTIFICATE.into(), Some(PIN.to_owned())),
         ];
         assert_eq!(note, Note::from(expected));
-        // By http there is nothing to add: it saves a write for each BMC.
+        // With http there is nothing to add, which saves a write for each BMC.
         assert_eq!(note_of(&bmc(Some(at(WAS, None))), &fresh), None);
         assert_eq!(note_of(&bmc(None), &fresh), None);
     }

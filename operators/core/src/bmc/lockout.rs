@@ -1,34 +1,34 @@
-//! Credentials that were refused stay so over a restart: the condition remembers.
+//! Refused credentials are remembered across restarts by the condition.
 //!
-//! Attempts stand on a grid that begins with the condition, so that processes that follow each other
-//! make no more of them than one that stays.
+//! Attempts are scheduled relative to the time of the condition, so that a succession of processes
+//! makes no more attempts than a single one.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use metal_api::{Bmc, BmcSecret, RefusedCredentials, Server, condition};
 
-/// How soon to try credentials again that were refused. A changed secret triggers a pass at once.
+/// How soon to retry credentials that were refused. A changed secret triggers a pass at once.
 pub(crate) const REFUSED: SignedDuration = SignedDuration::from_mins(30);
 /// Reason of a BMC that refuses its credentials.
 pub(super) const REASON: &str = "AuthenticationFailed";
-/// The same of a server that names its BMC itself.
+/// Reason of a server that names its BMC itself, if that refuses its credentials.
 pub(crate) const REASON_OF_SERVER: &str = "Unauthorized";
 
-/// What is said of refused credentials.
+/// The message about refused credentials.
 pub(super) fn message(bmc: &Bmc) -> String {
     let name = &bmc.spec.bmc_secret_ref.name;
     format!("the BMC refuses the credentials: correct BMCSecret {name}")
 }
 
-/// Which credentials it is that are refused.
+/// Identifies the credentials that are refused.
 pub(super) fn refused(secret: Option<&BmcSecret>) -> Option<RefusedCredentials> {
     let meta = secret?.meta();
     Some(RefusedCredentials { name: meta.name.clone()?, generation: meta.generation? })
 }
 
-/// For how long a BMC is not asked with these credentials, because it refused them when another
-/// process asked.
+/// For how long a BMC must not be asked with these credentials, because it refused them when
+/// another process asked.
 pub fn refused_for(bmc: &Bmc, secret: &BmcSecret, now: Timestamp) -> Option<SignedDuration> {
     let status = bmc.status.as_ref()?;
     let ready = status.conditions.iter().find(|c| c.type_ == condition::READY)?;
@@ -41,16 +41,16 @@ pub fn refused_for(bmc: &Bmc, secret: &BmcSecret, now: Timestamp) -> Option<Sign
     left(ready, secret, now).filter(|_| is_same)
 }
 
-/// The same without the field, which a client drops that does not know it: then it is only known of a
-/// secret that was never changed. Before there was the field, the message named the generation.
+/// The same without the field, which clients drop that do not know it: then it is only certain for
+/// a secret that was never changed. Before the field existed, the message named the generation.
 fn was_refused(bmc: &Bmc, secret: &BmcSecret, ready: &Condition) -> bool {
     let generation = secret.metadata.generation;
     let older = generation.map(|it| format!("{} (generation {it})", message(bmc)));
     generation == Some(1) || older.as_ref() == Some(&ready.message)
 }
 
-/// The same of the BMC that a server names itself. Nothing tells which version of the secret it was,
-/// so it is only known of one that was never changed.
+/// The same for the BMC that a server names itself. The version of the secret is not recorded, so
+/// it is only certain for one that was never changed.
 pub fn refused_for_server(
     server: &Server,
     secret: &BmcSecret,
@@ -62,7 +62,7 @@ pub fn refused_for_server(
     left(reachable, secret, now).filter(|_| is_same)
 }
 
-/// The time until the next attempt, if the credentials are not newer than the refusal.
+/// The time until the next attempt, unless the credentials are newer than the refusal.
 fn left(refusal: &Condition, secret: &BmcSecret, now: Timestamp) -> Option<SignedDuration> {
     let since = refusal.last_transition_time.0;
     let created = secret.meta().creation_timestamp.as_ref().map(|created| created.0);
@@ -70,7 +70,7 @@ fn left(refusal: &Condition, secret: &BmcSecret, now: Timestamp) -> Option<Signe
     if refusal.status != "False" || created.is_some_and(|created| created > since) {
         return None;
     }
-    // Of the future: somebody has set the clock back.
+    // From the future: the clock was set back.
     if passed.is_negative() {
         return Some(REFUSED);
     }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(refused_for(&new, &secret(3, 0), now), None);
     }
 
-    /// What stands in the status, and whether credentials of generation 1, 3 and 4 are held back.
+    /// What the status contains, and whether credentials of generations 1, 3 and 4 are held back.
     type Case = (&'static str, fn(&mut BmcStatus), [bool; 3]);
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         secret
     }
 
-    /// A BMC that has refused this generation of its secret since minute 10.
+    /// A BMC that has been refusing this generation of its secret since minute 10.
     fn refusing(generation: i64) -> Bmc {
         let mut bmc = Bmc::new("bmc-1", BmcSpec::default());
         bmc.spec.bmc_secret_ref = LocalObjectReference { name: "bmc-1".to_owned() };

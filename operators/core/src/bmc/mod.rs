@@ -31,65 +31,65 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Observation<'a> {
     /// The object, from the cache.
     pub bmc: &'a Bmc,
-    /// Where it is, or what is missing for that.
+    /// How to reach it, or what is missing.
     pub destination: Result<Destination, Missing>,
-    /// The credentials, if they are there.
+    /// The credentials, if they exist.
     pub secret: Option<&'a BmcSecret>,
-    /// The MAC prefix database; `None` where none is configured.
+    /// The MAC prefix database; `None` if none is configured.
     pub database: Option<&'a MacDb>,
     /// MAC address of the Endpoint, or of the inline access.
     pub mac_address: Option<String>,
     /// The last reading, if there is one.
     pub reading: Option<&'a Reading>,
-    /// Every server that refers to this BMC, or has a name of [`server_name`].
+    /// All servers that refer to this BMC, or have a name given by [`server_name`].
     pub servers: &'a [Arc<Server>],
-    /// Every server, whosoever, with one of the system UUIDs in the reading.
+    /// All servers of any BMC with one of the system UUIDs in the reading.
     pub same_uuid: &'a [Arc<Server>],
-    /// Names of servers that cannot be read and may be of this BMC.
+    /// Names of servers that cannot be read and may belong to this BMC.
     pub unreadable: &'a [String],
     /// Namespace of the discovery's boot configurations.
     pub namespace: &'a str,
-    /// Whether servers of BMCs that no person made are held until one admits them.
+    /// Whether servers of BMCs that were not created by a person are held until one admits them.
     pub holds_new: bool,
-    /// How the last pass failed, if it did.
+    /// The failure of the last pass, if it failed.
     pub failure: Option<&'a crate::server::Failure>,
     /// When this process started.
     pub started: Timestamp,
-    /// When this was observed.
+    /// Time of the observation.
     pub now: Timestamp,
 }
 
-/// What one pass is to do; what it looks at are the manager and the systems.
+/// What a pass is to do. `Look` reads the manager and the systems.
 pub type Decision = metal_base::Decision<BmcStatus, Change, ()>;
 
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Write beside the credentials which BMC they are of.
+    /// Record with the credentials which BMC they belong to.
     Note(Note),
-    /// The new address is known now: remove the annotation that vouched for it.
+    /// Remove the annotation by which a person vouched for the new address, now that it is known.
     Settle,
-    /// It was made for an Endpoint that is gone, and has never answered: remove it.
+    /// Remove a BMC that was made for an Endpoint which is gone, and that has never answered.
     Collect {
-        /// Whether to remove its credentials as well: nothing is lost with them.
+        /// Whether to remove its credentials as well, because nothing is lost with them.
         credentials: bool,
     },
-    /// Create these servers, each unless it is there.
+    /// Create these servers, except those that exist.
     Create(Vec<Server>),
-    /// Bring URI and labels of a server up to date.
+    /// Update URI and labels of a server.
     Update {
-        /// The server as it was judged.
+        /// The server that the decision was based on.
         server: Arc<Server>,
         /// `spec.systemURI`.
         system_uri: String,
-        /// Labels to add or to overwrite.
+        /// Labels to set.
         labels: BTreeMap<String, String>,
     },
-    /// Put the owners of a server right that comes from a backup.
+    /// Correct the owners of a server that was restored from a backup.
     Own {
-        /// The server as it was judged.
+        /// The server that the decision was based on.
         server: Arc<Server>,
-        /// All owners that it is to have.
+        /// The complete list of owners.
         owners: Vec<OwnerReference>,
     },
 }

@@ -1,4 +1,4 @@
-//! Where a BMC listens and who may log in, from what people and Endpoints wrote down.
+//! Where a BMC listens and with which credentials, from what people and Endpoints specify.
 
 use super::Verification;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use metal_api::{Bmc, BmcAccess, BmcSecret, BmcSecretSpec, Endpoint, Protocol, ProtocolName};
 use std::net::IpAddr;
 
-/// Everything that is needed to speak to a BMC.
+/// Everything that is needed to access a BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// `http` or `https`.
@@ -17,7 +17,7 @@ pub struct Destination {
     pub host: Host,
     /// TCP port.
     pub port: u16,
-    /// Who logs in.
+    /// The credentials.
     pub credentials: Credentials,
 }
 
@@ -36,11 +36,11 @@ impl Missing {
     }
 }
 
-/// Where the BMC is. `endpoint` and `secret` are what the object refers to, if they exist.
+/// The address of the BMC. `endpoint` and `secret` are what the object refers to, if they exist.
 ///
 /// # Errors
 ///
-/// What is missing, or malformed.
+/// What is missing or malformed.
 pub fn destination(
     bmc: &Bmc,
     endpoint: Option<&Endpoint>,
@@ -76,12 +76,12 @@ pub fn destination(
     assemble(address.into(), &bmc.spec.protocol, secret, default)
 }
 
-/// Where the BMC of a server is that has no BMC object.
+/// The address of the BMC of a server without a BMC object.
 ///
 /// # Errors
 ///
-/// What is missing, or malformed. A host name without https, or without verification, is refused: whoever
-/// answers for the name would get the password.
+/// What is missing or malformed. A host name without https, or without verification, is refused:
+/// whoever answers for the name would get the password.
 pub fn inline_destination(
     access: &BmcAccess,
     secret: Option<&BmcSecret>,

@@ -1,26 +1,26 @@
-//! What a BMC said, and for how long that counts.
+//! What a BMC reported, and for how long that is used.
 
 use crate::redfish::{ManagerReading, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
 
-/// How soon to read a BMC again that has answered.
+/// How soon to read a BMC again after it answered.
 pub(super) const RESYNC: SignedDuration = SignedDuration::from_mins(10);
-/// How soon to ask a silent BMC again.
+/// How soon to retry a silent BMC.
 pub(super) const SILENT: SignedDuration = SignedDuration::from_secs(30);
 
-/// What a BMC said, and when.
+/// What a BMC reported, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     /// When it was taken.
     pub at: Timestamp,
-    /// What the BMC said, or why it said nothing.
+    /// What the BMC reported, or why it did not answer.
     pub result: Result<Answers, Unreachable>,
-    /// How many readings in a row were not whole.
+    /// Number of consecutive incomplete readings.
     pub partial: u32,
 }
 
 impl Reading {
-    /// A reading after another.
+    /// A reading that follows another.
     pub fn new(at: Timestamp, result: Result<Answers, Unreachable>, before: Option<&Self>) -> Self {
         let is_partial = result.as_ref().is_ok_and(|said| !said.is_whole());
         let before = before.map_or(0, |before| before.partial);
@@ -28,8 +28,8 @@ impl Reading {
         Self { at, result, partial }
     }
 
-    /// How long the answers count: not for long, and ever longer, where something was missing that
-    /// may come.
+    /// How long the answers are used: for a short time, which grows with each reading, while
+    /// something is missing that may still come.
     pub(super) fn counts_for(&self) -> SignedDuration {
         match self.partial.checked_sub(1) {
             None => RESYNC,
@@ -45,15 +45,15 @@ pub struct Answers {
     pub manager: ManagerReading,
     /// The systems, in the order of the collection.
     pub systems: Vec<SystemReading>,
-    /// Certificate that the BMC is held to from now on.
+    /// Certificate to pin the BMC to from now on.
     pub certificate: Option<String>,
-    /// What it could not say, or said against itself, each with its resource.
+    /// What it could not report, or reported inconsistently, each with its resource.
     pub remarks: Vec<String>,
 }
 
 impl Answers {
-    /// Whether nothing was missing that a BMC may still be busy with: it starts, or the machine was
-    /// never switched on.
+    /// Whether nothing is missing that the BMC may still be preparing, because it is starting or
+    /// the host was never powered on.
     pub fn is_whole(&self) -> bool {
         let is_ready = |system: &SystemReading| system.uuid.is_some() && !system.lacks_reset;
         self.remarks.is_empty() && !self.systems.is_empty() && self.systems.iter().all(is_ready)
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!([partial.partial, whole.partial, again.partial], [2, 0, 1]);
     }
 
-    /// When a BMC is asked again that always says this.
+    /// The times between readings of a BMC that always reports this.
     fn minutes_between(said: &Answers) -> Vec<f64> {
         let (mut before, mut times) = (None, vec![]);
         for _ in 0..7 {

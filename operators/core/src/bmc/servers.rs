@@ -14,8 +14,8 @@ use metal_api::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Whose owner is to be put right: that of a server that refers to this BMC and belongs to another one,
-/// or to this one by an earlier UID, or has lost it and a name that the BMC would give.
+/// Corrects the owners of a server that refers to this BMC but belongs to another one, or to this
+/// one with an earlier UID, or that has no owner and a name which the BMC would give.
 pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
     let bmc = name_of_bmc(seen.bmc);
     let is_named = |server: &Server| {
@@ -34,13 +34,13 @@ pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
     })
 }
 
-/// Name of a server of a BMC: the first of these that is not taken.
+/// The name of a server of a BMC; the first index whose name is not taken is used.
 pub fn server_name(bmc: &str, index: usize) -> String {
     format!("{bmc}-system-{index}")
 }
 
-/// The server of a system that nobody knows. It comes with its finalizer and the name of the
-/// boot configuration that its discovery is going to make: each would be a write of its own.
+/// Creates the server of a new system. It includes the finalizer and the reference to its
+/// discovery's boot configuration, which would otherwise take a write each.
 pub(super) fn create(
     seen: &Observation<'_>,
     system: &SystemReading,
@@ -51,7 +51,7 @@ pub(super) fn create(
     let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
     let unreadable = |name: &str| seen.unreadable.iter().any(|other| other == name);
     let taken = |name: &str| unreadable(name) || others().any(|it| super::decide::name(it) == name);
-    // Of one name more than there are servers, one is free.
+    // Among one name more than there are servers, one is free.
     let count = others().count() + seen.unreadable.len();
     let mut names = (0..=count).map(|index| server_name(&bmc, index));
     let name = names.find(|name| !taken(name)).unwrap_or_default();
@@ -76,7 +76,7 @@ pub(super) fn create(
     server
 }
 
-/// What keeps claims away from a server whose BMC was made on a stranger's word.
+/// The taint that keeps claims away from a server whose BMC was recorded without proof.
 fn held(seen: &Observation<'_>) -> Option<Taint> {
     let is_found = [MAKER, ownership::NETBOOT].iter().any(|maker| is_made_by(seen.bmc, maker));
     (seen.holds_new && is_found).then(|| Taint {
@@ -86,7 +86,8 @@ fn held(seen: &Observation<'_>) -> Option<Taint> {
     })
 }
 
-/// Whether a server gets a label of its BMC. Who made the BMC did not make the server.
+/// Whether a server inherits a label from its BMC. The label that says who made the BMC is not
+/// about the server.
 fn is_handed_down(key: &str) -> bool {
     key != annotation::MANAGED_BY
 }

@@ -1,7 +1,8 @@
-//! Certificates that are kept beside credentials which may be of several BMCs: one for each address.
+//! Certificates that are stored with credentials which several BMCs may share: one for each
+//! address.
 //!
-//! A BMC that a Server names itself has no other place that outlives the status, and neither has one
-//! whose BMCSecret has not its name.
+//! There is no other place that outlives the status for a BMC that a Server names itself, or for a
+//! BMC whose BMCSecret does not have its name.
 
 use super::{Destination, Note};
 use crate::host::Host;
@@ -9,13 +10,13 @@ use metal_api::{BmcSecret, Server, annotation};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-/// How many are kept beside one pair of credentials: the API server takes annotations of 256 KiB.
+/// How many are stored with one pair of credentials: the API server limits annotations to 256 KiB.
 const MOST: usize = 1000;
-/// Bytes of the longest host in the name of an annotation: those of an IPv6 address.
+/// Longest host in the name of an annotation, in bytes: that of an IPv6 address.
 const LONGEST: usize = 39;
 
-/// The certificate that the BMC of a server's `spec.bmc` is held to: that of the server's status; if it
-/// has none because it was made again, the one that is kept beside the credentials.
+/// The certificate that the BMC in a server's `spec.bmc` is pinned to: that in the server's status;
+/// if it has none because it was recreated, the one stored with the credentials.
 pub fn certificate_of_server<'a>(
     server: &'a Server,
     secret: Option<&'a BmcSecret>,
@@ -25,15 +26,15 @@ pub fn certificate_of_server<'a>(
     if let Some(certificate) = status.and_then(|it| it.bmc_certificate_fingerprint.as_deref()) {
         return Some(certificate);
     }
-    // Its BMC has answered, so somebody has removed it, so that the next one is trusted.
+    // Its BMC has answered before, so a person has removed it in order to trust the next one.
     if status.is_some_and(|it| it.power_state.is_some()) {
         return None;
     }
     kept(secret?, at)
 }
 
-/// What is to be written beside the credentials of a server's `spec.bmc` that has answered; `None` if
-/// it is there.
+/// What to record with the credentials of the BMC in a server's `spec.bmc` that has answered;
+/// `None` if it is up to date.
 pub fn note_of_server(
     server: &Server,
     secret: Option<&BmcSecret>,
@@ -48,7 +49,8 @@ pub(super) fn kept<'a>(secret: &'a BmcSecret, at: &Destination) -> Option<&'a st
     secret.metadata.annotations.as_ref()?.get(&key(at)).map(String::as_str)
 }
 
-/// What keeps this certificate, or none; `None` if it is kept already, or there is no room.
+/// The annotation that stores this certificate, or none; `None` if it is up to date, or there is no
+/// room.
 pub(super) fn to_keep(
     secret: &BmcSecret,
     at: &Destination,
@@ -63,7 +65,7 @@ pub(super) fn to_keep(
         .then(|| [(key(at).into(), certificate.map(str::to_owned))].into())
 }
 
-/// The name of an annotation has at most 63 letters, digits, dots and hyphens.
+/// The name of an annotation consists of at most 63 letters, digits, dots and hyphens.
 fn key(at: &Destination) -> String {
     let host = match &at.host {
         Host::Address(IpAddr::V4(address)) => address.to_string(),
@@ -126,7 +128,7 @@ mod tests {
         let note = note_of_server(&known, Some(&secret), &here).unwrap();
         noted(&mut secret, note);
         assert_eq!(note_of_server(&known, Some(&secret), &here), None, "it is there");
-        // What is recorded while another certificate is refused says nothing of the right one.
+        // What is recorded while another certificate is refused says nothing about the right one.
         let silent = ServerStatus { observed_generation: Some(1), ..ServerStatus::default() };
         for status in [None, Some(silent)] {
             let restored = server(status);

@@ -169,7 +169,7 @@ fn systems_that_change_places_take_their_servers_along_before_a_new_one_is_welco
     scene.record();
     let server = scene.created().remove(0);
     scene.servers = vec![Arc::new(server.clone())];
-    // The known one is in the second place now, and a new one in the first.
+    // The known one is in second place now, and a new one in first place.
     scene.reading = Some(Ok(systems(&[(1, OTHER), (2, UUID)])));
     if matches!(scene.decide(), Decision::Record(_)) {
         scene.record();
@@ -246,7 +246,7 @@ fn forsaken() -> Scene {
     scene
 }
 
-/// What becomes of it after an hour.
+/// What is done with it after an hour.
 fn in_an_hour(mut scene: Scene) -> Decision {
     scene.record();
     assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
@@ -552,7 +552,7 @@ impl Scene {
         self.bmc.status = Some(*status);
     }
 
-    /// The servers that are to be created.
+    /// The servers to create.
     fn created(&self) -> Vec<Server> {
         let decision = self.decide();
         let Decision::Change(Change::Create(servers)) = decision else {

@@ -1,8 +1,8 @@
-//! Whether somebody asks from an address of the machine that the answer is for.
+//! Whether a request comes from an address of the machine that the answer is for.
 //!
-//! netboot writes down which address it gave to which MAC address ([`DhcpLease`]). DHCP proves
-//! nothing, so this keeps nobody out who takes the address, or the MAC address, of a machine on its
-//! own link; it keeps out everybody else who knows a UUID.
+//! netboot records which address it gave to which MAC address ([`DhcpLease`]). DHCP proves nothing,
+//! so this does not stop anybody who takes over the address or the MAC address of a machine on its
+//! own link. It stops everybody else who knows a UUID.
 //!
 //! ```text
 //!                          asks by IPv4                        asks by IPv6
@@ -12,29 +12,29 @@
 //! IPv6 only                what is not leased to another       one of them, or made of its MAC
 //! ```
 //!
-//! Who spoofs the MAC address of a machine in DHCP gets the address that the machine gets, too, or
-//! one in another subnet: what the machine is given later is one more lease of its own, and it is
-//! never kept out by those of others.
+//! A client that spoofs the MAC address of a machine in DHCP gets the same address as the machine,
+//! or one in another subnet. The machine's later leases are additional ones, so it is never locked
+//! out by those of others.
 
 use jiff::Timestamp;
 use metal_api::{DhcpLease, DhcpLeaseState, MacAddr, Server};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where a client of netboot is.
+/// The address of a DHCP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Its MAC address.
     pub mac: MacAddr,
-    /// The address that it has.
+    /// The address.
     pub address: IpAddr,
-    /// From then on nobody knows whether it still has it.
+    /// After this time it is not known whether the client still has it.
     pub until: Timestamp,
 }
 
 impl Place {
-    /// What a lease says of where its client is; `None` for addresses that rest, for clients that
-    /// are not known by a MAC address, and for objects that netboot did not write.
+    /// The place that a lease describes; `None` for addresses in quarantine, for clients without a
+    /// MAC address, and for objects that netboot did not write.
     pub fn of(object: &DhcpLease) -> Option<Self> {
         let (address, mac) = (object.address()?, object.spec.client.parse().ok()?);
         let is_bound = object.spec.state == DhcpLeaseState::Bound;
@@ -42,30 +42,30 @@ impl Place {
     }
 }
 
-/// Who has an address that somebody asks from, as far as netboot gave it out.
+/// Who has the address that a request comes from, as far as netboot assigned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Nobody that we know of, or the machine itself.
+    /// Nobody known, or the machine itself.
     Unknown,
-    /// A client that is no server, or an interface of the machine that its inventory lacks.
+    /// A client that is not a server, or an interface of the machine that its inventory lacks.
     Client,
     /// Another server.
     Server,
 }
 
-/// What is known of where a machine is.
+/// The known addresses of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// MAC addresses of its interfaces.
     pub macs: Vec<MacAddr>,
     /// The addresses that netboot has given to those.
     pub leased: Vec<IpAddr>,
-    /// Addresses that somebody has named by hand as its own.
+    /// Addresses that a person has specified.
     pub named: Vec<IpAddr>,
 }
 
 impl Known {
-    /// Whether a request `from` an address that `holder` has may be of the machine.
+    /// Whether a request `from` an address that `holder` has may come from the machine.
     pub fn may_be_at(&self, from: IpAddr, holder: Holder) -> bool {
         let from = from.to_canonical();
         if self.leased.contains(&from) || self.named.contains(&from) {
@@ -75,15 +75,15 @@ impl Known {
             return holder != Holder::Server;
         }
         match from {
-            // Where netboot gives no IPv4 addresses, somebody else does.
+            // If netboot assigns no IPv4 addresses, somebody else does.
             IpAddr::V4(_) => holder == Holder::Unknown && self.leased.iter().all(IpAddr::is_ipv6),
-            // Firmware, iPXE and initrds make addresses of their own beside those of DHCP.
+            // Firmware, iPXE and initrds make addresses of their own in addition to those of DHCP.
             IpAddr::V6(from) => self.macs.iter().any(|mac| is_made_of(from, *mac)),
         }
     }
 }
 
-/// The MAC addresses of a server, each once: bonds show that of their first port.
+/// The distinct MAC addresses of a server: bonds have that of their first port.
 pub fn macs_of(server: &Server) -> Vec<MacAddr> {
     let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
     let mut macs: Vec<MacAddr> =
@@ -93,7 +93,7 @@ pub fn macs_of(server: &Server) -> Vec<MacAddr> {
     macs
 }
 
-/// Whether the lower half of an address is the modified EUI-64 of a MAC address.
+/// Whether the interface identifier of an address is the modified EUI-64 of a MAC address.
 fn is_made_of(
     address: Ipv6Addr,
     MacAddr([first, second, third, fourth, fifth, sixth]): MacAddr,
@@ -113,7 +113,7 @@ mod tests {
     const V6: &str = "fd77::101";
     const MADE: &str = "fd77::ff:fe00:1";
 
-    /// Leases, an address that is asked from, who has that, and the answer.
+    /// Leases, the source address of a request, its holder, and the answer.
     type Case = (&'static [&'static str], &'static str, Holder, bool);
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             (&[V4, V6], "10.77.0.102", Holder::Unknown, false),
             (&[V6], MADE, Holder::Unknown, true),
             (&[V6], "fd77::102", Holder::Unknown, false),
-            // Somebody else gives IPv4 addresses.
+            // Another server assigns IPv4 addresses.
             (&[V6], V4, Holder::Unknown, true),
             (&[V6], V4, Holder::Client, false),
             (&[V6], "::ffff:10.77.0.101", Holder::Client, false),

@@ -1,7 +1,7 @@
-//! What an `IPXEBootConfig` or `HTTPBootConfig` shows of itself.
+//! The status of an `IPXEBootConfig` or `HTTPBootConfig`.
 //!
-//! The two differ in what they are made of, not in their status, so this is about [`Config`],
-//! which either can be seen as.
+//! The two differ in their specs, not in their status, so this module uses [`Config`], a view of
+//! either.
 
 use super::{Ignition, Lack};
 use crate::conditions::{self, Fact};
@@ -13,20 +13,20 @@ use metal_base::Never;
 /// Condition: the ignition can be read by a machine.
 pub const IGNITION_VALIDATION: &str = "IgnitionValidation";
 
-/// How long a boot configuration of ours waits with saying that it is ready, so that the fetches
-/// of the boot it was made for go into the same write.
+/// How long a boot config of ours delays recording that it is ready, so that the fetches of the
+/// boot that it was made for go into the same write.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
-/// How long nothing happens where nothing changes.
+/// How often to look again if nothing changes.
 const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 
-/// A boot configuration of either kind.
+/// A boot config of either kind.
 #[derive(Clone, Debug)]
 pub struct Config<'a> {
     /// `metadata.generation`.
     pub generation: Option<i64>,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<Timestamp>,
-    /// Whether a ServerBootConfiguration made it, whose state is the one that counts.
+    /// Whether it was made from a ServerBootConfiguration, whose state is then the relevant one.
     pub is_owned: bool,
     /// `status.state`.
     pub state: Option<&'a BootState>,
@@ -34,22 +34,22 @@ pub struct Config<'a> {
     pub conditions: &'a [Condition],
 }
 
-/// What a pass has seen.
+/// The input of a pass.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
-    /// The boot configuration.
+    /// The boot config.
     pub config: Config<'a>,
     /// Its ignition.
     pub ignition: &'a Ignition,
     /// What is wrong with its own script, if it has one.
     pub script: Option<&'a Lack>,
-    /// What was handed out here, for this object.
+    /// What was served for this object by this process.
     pub fetched: Fetched,
     /// Now.
     pub now: Timestamp,
 }
 
-/// What was handed out.
+/// What was served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
     /// An iPXE script.
@@ -61,27 +61,27 @@ pub struct Fetched {
 /// What one pass is to do.
 pub type Decision = metal_base::Decision<Status, Never>;
 
-/// A status of either kind: our part of it.
+/// Our part of the status of either kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// `status.state`.
     pub state: BootState,
-    /// The conditions that are ours.
+    /// Conditions set by us.
     pub conditions: Vec<Condition>,
 }
 
-/// Types of the conditions that are ours.
+/// Types of the conditions set by us.
 const OURS: [&str; 3] =
     [IGNITION_VALIDATION, condition::IPXE_SCRIPT_FETCHED, condition::IGNITION_DATA_FETCHED];
 
-/// Whether what was handed out is news.
+/// Whether the conditions do not yet say what was served.
 pub fn is_news(conditions: &[Condition], fetched: Fetched) -> bool {
     let known = |type_: &str| conditions.iter().any(|c| c.type_ == type_ && c.status == "True");
     (fetched.script && !known(condition::IPXE_SCRIPT_FETCHED))
         || (fetched.ignition && !known(condition::IGNITION_DATA_FETCHED))
 }
 
-/// What to do about a boot configuration.
+/// Decides what to do about a boot config.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let config = &seen.config;
     let new = next(seen);
@@ -118,7 +118,7 @@ fn next(seen: &Observation<'_>) -> Status {
     let bad = holds_not(seen.config.conditions, IGNITION_VALIDATION);
     match lack {
         Some(lack) => set(IGNITION_VALIDATION, false, lack.reason, &lack.message),
-        // Said only to take something back: what is right needs no words.
+        // Set only to retract an earlier complaint.
         None if bad => set(IGNITION_VALIDATION, true, "Usable", ""),
         None => {}
     }

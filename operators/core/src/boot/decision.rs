@@ -1,13 +1,13 @@
-//! What one machine boots from the network, now: the same answer for DHCP, TFTP and HTTP.
+//! What a machine boots from the network now: the same answer for DHCP, TFTP and HTTP.
 //!
 //! ```text
 //! machine ─► its Server ─► what it refers to ─► Ready? ─► method ─► UKI by HTTP, iPXE, or nothing
 //!    └► nobody's ─► what the configuration file has
 //! ```
 //!
-//! The method is an annotation ([`annotation::BOOT_METHOD`]) of the `ServerBootConfiguration`, for
-//! this boot, or of the `Server`, for all of its boots. Without it a machine gets whatever its
-//! configuration offers and its firmware asks for.
+//! The method is set by an annotation ([`annotation::BOOT_METHOD`]) on the
+//! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
+//! machine gets whatever its boot configuration offers and its firmware asks for.
 
 use super::configuration::is_ours;
 use crate::identity::keep_admitted;
@@ -18,7 +18,7 @@ use metal_api::{
 };
 use uuid::Uuid;
 
-/// How a machine that boots makes itself known.
+/// How a booting machine identifies itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The MAC address of the interface that it boots from.
@@ -27,33 +27,34 @@ pub struct Identity {
     pub uuid: Option<Uuid>,
 }
 
-/// How a machine boots.
+/// Boot methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr)]
 #[strum(ascii_case_insensitive)]
 pub enum Method {
     /// A unified kernel image, by UEFI HTTP boot.
     Http,
-    /// A script of iPXE.
+    /// An iPXE script.
     Ipxe,
-    /// Whatever its configuration offers over the network, each time it boots: also when it begins to
-    /// by itself.
+    /// Whatever its boot configuration offers over the network, each time the host boots, including
+    /// boots that it starts itself.
     #[strum(serialize = "network-always")]
     NetworkAlways,
     /// A unified kernel image on a medium that the BMC inserts.
     #[strum(serialize = "virtual-media")]
     VirtualMedia,
-    /// What is on its disk.
+    /// The local disk.
     Disk,
-    /// Nothing that we know of.
+    /// Nothing known to us.
     None,
 }
 
 impl Method {
-    /// How a server boots this configuration; `None` if nobody says, and all it offers is meant.
+    /// How a server boots this boot configuration; `None` if no annotation says so, and any way
+    /// that it offers will do.
     ///
     /// # Errors
     ///
-    /// If an annotation has a word that we do not know.
+    /// If an annotation has an unknown value.
     pub fn of(
         server: Option<&Server>,
         configuration: &ServerBootConfiguration,
@@ -85,7 +86,7 @@ impl Method {
     }
 }
 
-/// What is known of a machine.
+/// What is known about a machine.
 #[derive(Clone, Debug)]
 pub enum Known<'a> {
     /// The API server has not been reached yet.
@@ -94,48 +95,48 @@ pub enum Known<'a> {
     Servers(Vec<Candidate<'a>>),
 }
 
-/// A server, with what it refers to.
+/// A server, with the objects that it refers to.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
     /// The server.
     pub server: &'a Server,
-    /// The configuration that [`current`] names.
+    /// The boot configuration that [`current`] names.
     pub configuration: Option<&'a ServerBootConfiguration>,
-    /// The `HTTPBootConfig` with the name of the configuration.
+    /// The `HTTPBootConfig` with the name of the boot configuration.
     pub http: Option<&'a HttpBootConfig>,
-    /// The `IPXEBootConfig` with the name of the configuration.
+    /// The `IPXEBootConfig` with the name of the boot configuration.
     pub ipxe: Option<&'a IpxeBootConfig>,
 }
 
 /// What a machine may load from the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Boot {
-    /// What the configuration file has for everybody.
+    /// What the configuration file has for every machine.
     #[default]
     Default,
-    /// This. Without either it goes on to its next boot device.
+    /// These. With neither, the machine goes on to its next boot device.
     Assigned {
         /// The UKI for UEFI HTTP boot.
         uki: Option<String>,
-        /// iPXE, and its script.
+        /// iPXE and its script.
         script: bool,
     },
     /// Nothing: it goes on to its next boot device.
     Nothing(Reason),
 }
 
-/// Why a machine loads nothing.
+/// Why a machine gets nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
 pub enum Reason {
-    /// Several servers have its identity: guessing could wipe the wrong disk.
+    /// Several servers have its identity: a wrong guess could wipe a disk.
     Ambiguous,
-    /// Its server refers to nothing that it would boot.
+    /// Its server has nothing to boot.
     NotReferred,
-    /// What its server boots is not in place.
+    /// What its server is to boot is not ready.
     NotReady,
-    /// It is to boot by itself.
+    /// It is to boot without us.
     OtherMethod,
-    /// The method is a word that we do not know.
+    /// The boot method is unknown.
     UnknownMethod,
 }
 
@@ -149,7 +150,7 @@ impl Boot {
         }
     }
 
-    /// The URL for UEFI HTTP boot; `default` is that of the configuration file.
+    /// The URL for UEFI HTTP boot; `default` is that in the configuration file.
     pub fn uki<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
         match self {
             Self::Default => default,
@@ -159,8 +160,8 @@ impl Boot {
     }
 }
 
-/// What a server boots now: during a maintenance what that brings, otherwise what its claim or the
-/// discovery refers to.
+/// The boot configuration of a server now: during a maintenance that of the maintenance, otherwise
+/// that of its claim or its discovery.
 pub fn current(server: &Server) -> Option<&ObjectReference> {
     let spec = &server.spec;
     if is_held_back(server) {
@@ -172,16 +173,16 @@ pub fn current(server: &Server) -> Option<&ObjectReference> {
     maintenance.or(spec.boot_configuration_ref.as_ref())
 }
 
-/// Whether a server must not boot what is somebody's: nobody has admitted it. It is discovered all
-/// the same.
+/// Whether a server must not boot anything of a claim, because nobody has admitted it. It is
+/// discovered all the same.
 pub fn is_held_back(server: &Server) -> bool {
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     let is_discovered = matches!(state, Some(ServerState::Initial | ServerState::Discovery));
     server.spec.is_held() && !is_discovered
 }
 
-/// Decides about one machine. One that is no Server gets what the configuration file has:
-/// the boot server then says whether there is anything for it.
+/// Decides about one machine. One that is not a Server gets what the configuration file has; the
+/// boot server then decides whether there is anything for it.
 pub fn decide(known: &Known<'_>) -> Boot {
     let Known::Servers(servers) = known else { return Boot::Default };
     let mut servers = servers.clone();
@@ -231,7 +232,7 @@ mod tests {
 
     const UKI: &str = "http://boot:8083/httpboot/a/sha256-b.efi";
 
-    /// A server, and what there is for it.
+    /// A server and its boot configs.
     struct World {
         server: Server,
         configuration: ServerBootConfiguration,

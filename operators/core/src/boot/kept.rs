@@ -1,52 +1,52 @@
-//! For how long an answer counts that a process has kept for the next one.
+//! For how long an answer is valid that a process has stored for its successor.
 //!
-//! What is kept is used while nobody can say whether the boot is over: so it must end by itself. Two
-//! clocks measure how old it is, and the one counts that says more: the one of the wall, which
-//! anybody may set back, and the one that runs from the start of the machine, which nobody sets, and
-//! which says nothing of what another start of the machine has written.
+//! A stored answer is used while nobody can say whether the boot is over, so it has to expire. Its
+//! age is measured by two clocks, and the larger result counts: the wall clock, which may be set
+//! back, and the time since the machine started, which nobody can set, but which says nothing about
+//! what was stored before the last start.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Nothing is used for longer, however long the window of its boot is.
+/// The longest time that anything is used, however long its boot window is.
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(2);
 
-/// What the clocks of a machine say.
+/// The clocks of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
-    /// The clock on the wall.
+    /// Wall clock.
     pub wall: Timestamp,
-    /// Which start of the machine this is.
+    /// Identifies the start of the machine.
     pub start: String,
     /// Time since that start.
     pub running: SignedDuration,
 }
 
-/// When something was kept, and until when it counts at most.
+/// When something was stored, and for how long it is valid at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
-    /// When it was kept.
+    /// When it was stored.
     pub kept: Moment,
-    /// When its boot window closes, by the clock on the wall.
+    /// When its boot window closes, by the wall clock.
     pub closes: Timestamp,
 }
 
-/// Why something that was kept does not count.
+/// Why something that was stored is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Void {
-    /// The machine was restarted, and with it whatever booted from here.
+    /// The machine was restarted, and so was everything that booted from here.
     #[error("the machine has been restarted since")]
     Restarted,
-    /// Its time is over.
+    /// It has expired.
     #[error("its boot window is over")]
     Over,
 }
 
-/// How much longer something counts that was kept.
+/// For how much longer something that was stored is valid.
 ///
 /// # Errors
 ///
-/// If it does not count.
+/// If it is not valid.
 pub fn remaining(times: &Times, now: &Moment) -> Result<SignedDuration, Void> {
     let Times { kept, closes } = times;
     if kept.start != now.start || now.running < kept.running {
@@ -76,12 +76,12 @@ mod tests {
     #[test]
     fn no_clock_that_is_set_makes_it_count_for_longer() {
         let times = times(30);
-        // Set back, by whatever much.
+        // The wall clock was set back, by any amount.
         for wall in [-1, -60, -600_000] {
             assert_eq!(remaining(&times, &moment(wall, 10)), Ok(20 * MINUTE), "{wall}");
             assert_eq!(remaining(&times, &moment(wall, 30)), Err(Void::Over), "{wall}");
         }
-        // Set ahead, or the machine slept where its clock did not.
+        // The wall clock was set ahead, or the other one stopped while the machine slept.
         assert_eq!(remaining(&times, &moment(31, 1)), Err(Void::Over));
     }
 
@@ -99,14 +99,14 @@ mod tests {
         assert_eq!(remaining(&times(30), &moment(1, -1)), Err(Void::Restarted));
     }
 
-    /// A window that closes so many minutes after it was kept.
+    /// A window that closes this many minutes after it was stored.
     fn times(window: i64) -> Times {
         let kept = moment(0, 0);
         let closes = kept.wall + SignedDuration::from_mins(window);
         Times { kept, closes }
     }
 
-    /// So many minutes later, by each of the clocks.
+    /// This many minutes later, by each of the clocks.
     fn moment(wall: i64, running: i64) -> Moment {
         Moment {
             wall: Timestamp::from_second(2_000_000_000).unwrap() + SignedDuration::from_mins(wall),

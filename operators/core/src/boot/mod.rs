@@ -1,14 +1,14 @@
-//! What a machine gets when it asks the boot server, and when a server may be switched on for it.
+//! What a machine gets from the boot server, and when it may be powered on for that.
 //!
 //! * [`configuration`] decides about a `ServerBootConfiguration`: what its image offers becomes an
-//!   `IPXEBootConfig`, an `HTTPBootConfig` or both, and its state says whether they are in place.
+//!   `IPXEBootConfig`, an `HTTPBootConfig` or both, and its state says whether they are ready.
 //! * [`config`] decides about those two.
-//! * [`select`] finds the one that a machine is to get, or says why there is none.
-//! * [`decision`] is what a machine is told by DHCP and TFTP, which come before.
-//! * [`address`] says whether it is the machine that asks.
+//! * [`select`] finds the one for a machine, or says why there is none.
+//! * [`decision`] is what a machine is told beforehand, by DHCP and TFTP.
+//! * [`address`] says whether a request comes from that machine.
 //! * [`window`] says whether it may fetch anything now.
-//! * [`kept`] says for how long an answer counts that was kept on a disk.
-//! * [`script`] and [`url`] are the texts that go over the wire.
+//! * [`kept`] says for how long a stored answer is valid.
+//! * [`script`] and [`url`] are the texts that are served.
 
 pub mod address;
 pub mod config;
@@ -23,7 +23,7 @@ pub mod window;
 
 pub use refusal::Refusal;
 
-/// Why something that a boot needs is not usable.
+/// Why something that a boot needs cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
     /// CamelCase word from a small fixed set.
@@ -32,12 +32,12 @@ pub struct Lack {
     pub message: String,
 }
 
-/// What is known of the ignition that a boot needs.
+/// The state of the ignition that a boot needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ignition {
-    /// None is asked for.
+    /// None is specified.
     None,
-    /// It is there, and a machine can read it.
+    /// It exists, and a machine can read it.
     Usable,
     /// It is not.
     Unusable(Lack),

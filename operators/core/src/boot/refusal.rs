@@ -1,49 +1,50 @@
-//! Why a machine gets nothing.
+//! Why the boot server refuses a request.
 
 use std::net::IpAddr;
 
-/// Why a machine gets nothing. Each has one status code, as the peer has it, and a text that tells
-/// a stranger nothing.
+/// Why a request is refused. Each refusal has one status code, the same as the peer's, and a text
+/// that reveals nothing to strangers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Not all objects have been listed yet: a miss means nothing.
+    /// Not all objects have been listed yet, so a miss means nothing.
     #[error("starting")]
     Starting,
-    /// This process was not told where machines reach it.
+    /// The address at which machines reach this process is not configured.
     #[error("iPXE is disabled")]
     Disabled,
     /// Nothing is configured for this machine.
     #[error("Resource Not Found")]
     Unknown,
-    /// There is a boot configuration, but its server boots another one, or none.
+    /// There is a boot configuration, but its server boots another one or none.
     #[error("Resource Not Found")]
     NotCurrent,
-    /// Several boot configurations or servers have this identity: guessing could wipe the wrong
-    /// disk.
+    /// Several boot configurations or servers have this identity: a wrong guess could wipe a disk.
     #[error("Internal Server Error")]
     Ambiguous {
         /// Their names, for the log.
         names: Vec<String>,
     },
-    /// The boot configuration is not in place yet, or not any more.
+    /// The boot configuration is not, or no longer, ready.
     #[error("not ready")]
     NotReady,
     /// There is no ignition, or none of the content that was promised.
     #[error("Resource Not Found")]
     NoContent,
-    /// The content is there and unusable, or something in it must not be put into a script.
+    /// The content exists but cannot be used, or contains something that must not be put into a
+    /// script.
     #[error("Internal Server Error")]
     Unusable {
         /// Why, for the log.
         why: String,
     },
-    /// The API server did not give the content.
+    /// The API server did not return the content.
     #[error("not ready")]
     Unavailable,
-    /// A token that is missing, wrong, or for something else.
+    /// The token is missing, wrong, or for something else.
     #[error("Forbidden")]
     Forbidden,
-    /// The machine is not being booted by us: it was not switched on, has reported, or took too long.
+    /// The machine is not being booted by us: it was not powered on, has already reported, or took
+    /// too long.
     #[error(
         "the boot window of this machine is closed: it opens when the machine is switched on to boot"
     )]
@@ -51,20 +52,20 @@ pub enum Refusal {
         /// Name of its server, for the log.
         server: String,
     },
-    /// It is not the machine that asks. It is told what it is told outside of the window, so that
-    /// nobody learns when that is open.
+    /// The request does not come from that machine. The answer is the same as outside of the boot
+    /// window, so that it does not reveal whether that is open.
     #[error(
         "the boot window of this machine is closed: it opens when the machine is switched on to boot"
     )]
     Elsewhere {
         /// Name of its server, for the log.
         server: String,
-        /// From where it is asked, for the log.
+        /// Source address of the request, for the log.
         from: Option<IpAddr>,
-        /// Where the machine is, for the log.
+        /// The addresses of the machine, for the log.
         leased: Vec<IpAddr>,
     },
-    /// A proxy names nobody: neither an IP address nor a MAC address.
+    /// A proxy has passed on neither an IP address nor a MAC address.
     #[error("Bad Request: X-Forwarded-For must have IP or MAC addresses")]
     Misnamed,
     /// More requests than one boot makes.
@@ -85,7 +86,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may be answered soon, so that the machine should ask again.
+    /// Whether the same request may succeed soon, so that the machine should repeat it.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Starting | Self::NotReady | Self::Unavailable | Self::TooMany => true,
@@ -102,7 +103,7 @@ impl Refusal {
         }
     }
 
-    /// Word for metrics.
+    /// The label in metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Starting => "Starting",

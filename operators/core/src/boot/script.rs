@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// What a script is about.
+/// The values in a script.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// Where machines reach the boot server, without a trailing slash.
@@ -15,11 +15,11 @@ pub struct Facts<'a> {
     pub initrd_url: &'a str,
     /// URL of the root file system of a live image.
     pub squashfs_url: Option<&'a str>,
-    /// Path of the ignition below the service URL, without a leading slash.
+    /// Path of the ignition under the service URL, without a leading slash.
     pub ignition_path: Option<&'a str>,
 }
 
-/// A value that would become more than a value in a script.
+/// A value that would be interpreted as more than a value in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} has white space or control characters")]
 pub struct Unprintable {
@@ -30,15 +30,15 @@ pub struct Unprintable {
 const CONSOLES: &str = "console=ttyS0,115200 console=tty0 console=ttyAMA0 \
      earlyprintk=ttyS0,115200 consoleblank=0";
 
-/// The script for one machine: kernel, initial RAM disk, and where the rest is.
+/// The script for one machine: kernel, initial RAM disk, and the location of the rest.
 ///
-/// Variables and kernel arguments are those that images of Garden Linux are built for. Should a
-/// download fail, the machine asks for the script again, because the image or the token in it may
-/// have become another one.
+/// Variables and kernel arguments are those that Garden Linux images expect. If a download fails,
+/// the machine asks for the script again, because the image or the token in it may have changed.
 ///
 /// # Errors
 ///
-/// If a value is not one word: whoever writes a boot configuration must not write scripts.
+/// If a value is not a single word: the author of a boot configuration must not be able to write
+/// scripts.
 pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
     let Facts { service_url, uuid, kernel_url, initrd_url, squashfs_url, ignition_path } = *facts;
     let words = [
@@ -77,7 +77,7 @@ pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
              {config}ignition.platform.id=metal {CONSOLES} || goto again"
         ),
     );
-    // The argument `initrd=` names the file, whose URL ends in something else.
+    // The argument `initrd=` refers to the file by this name, which the URL does not end in.
     line(text, format_args!("initrd --name initrd ${{initrd-url}} || goto again"));
     line(text, format_args!("boot || goto again"));
     line(text, format_args!(":again"));
@@ -88,8 +88,8 @@ pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
     Ok(script)
 }
 
-/// The script for a machine that has not said who it is: it asks again, by its UUID. After some
-/// time it gives up, and the firmware goes on with the next boot option.
+/// The script for a machine that has not identified itself: it asks again, with its UUID. After
+/// some time it gives up, and the firmware continues with the next boot option.
 pub fn chain(service_url: &str) -> String {
     let mut script = String::with_capacity(512);
     let text = &mut script;
@@ -103,17 +103,17 @@ pub fn chain(service_url: &str) -> String {
     script
 }
 
-/// How often a machine whose boot window is closed asks again, and how many seconds are between.
+/// How many times a machine whose boot window is closed asks again, and the seconds in between.
 const ASKS: u8 = 15;
 const PAUSE: u8 = 20;
 
-/// The script for a machine whose boot window is closed, which has asked so often before: it tells
-/// the person at the console why, and asks again, slowly. After some minutes it gives up, and the
-/// firmware goes on with the next boot option: that may be the system on its disk.
+/// The script for a machine whose boot window is closed and that has asked this many times before.
+/// It shows the reason on the console and asks again, slowly. After some minutes it gives up, and
+/// the firmware continues with the next boot option, which may be the system on its disk.
 ///
 /// # Errors
 ///
-/// If the UUID is not one word.
+/// If the UUID is not a single word.
 pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Unprintable> {
     if !is_word(uuid) {
         return Err(Unprintable { field: "systemUUID" });

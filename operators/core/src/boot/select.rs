@@ -1,50 +1,50 @@
-//! Which boot configuration a machine gets.
+//! Selects the boot config for a machine.
 
 use super::{Refusal, decision::is_held_back};
 use metal_api::{ObjectReference, Server, ServerState};
 
-/// A boot configuration with the identity of the machine.
+/// A boot config with the identity of the machine.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// Namespace and name, for people.
+    /// Namespace and name, for messages.
     pub name: String,
     /// Who made it.
     pub owner: Owner,
-    /// Servers with the system UUID of the boot configuration.
+    /// Servers with the system UUID of the boot config.
     pub servers: Vec<&'a Server>,
 }
 
-/// Who made a boot configuration.
+/// Who made a boot config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A person, or a program that we do not know.
+    /// A person, or an unknown program.
     Unknown,
-    /// This ServerBootConfiguration, which is there.
+    /// This ServerBootConfiguration, which exists.
     Configuration(ObjectReference),
-    /// A ServerBootConfiguration that is gone, or has been made again since.
+    /// A ServerBootConfiguration that was deleted, or recreated since.
     Gone,
 }
 
-/// What a candidate is to a server.
+/// The relation of a candidate to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// What the server boots.
     Workload,
     /// What the server boots during a maintenance.
     Maintenance { is_now: bool },
-    /// It is for a machine that is no Server.
+    /// It is for a machine that is not a Server.
     Free,
 }
 
-/// The one candidate that a machine gets, as its place among them.
+/// The index of the candidate that a machine gets.
 ///
 /// A machine that is a Server gets what the Server refers to, and nothing else, even if there is
-/// just one candidate: whoever may create boot configurations must not take over the machines of
-/// others. A machine that is no Server gets what somebody made for it by hand.
+/// just one candidate: the right to create boot configs must not allow anybody to take over the
+/// machines of others. A machine that is not a Server gets what a person made for it.
 ///
 /// # Errors
 ///
-/// If there is none, none counts, or more than one does: never the first one.
+/// If there is no valid candidate, or more than one; it never picks the first of several.
 pub fn select(candidates: &[Candidate<'_>]) -> Result<usize, Refusal> {
     if candidates.is_empty() {
         return Err(Refusal::Unknown);

@@ -1,11 +1,12 @@
-//! URLs of layers: as boot configurations carry them, and as they are read back.
+//! URLs of layers: how they are written into boot configs, and read back.
 
 use std::fmt::Write;
 
-/// Longest URL that firmware takes from DHCPv4: the longest value of one option. Firmware does not join pieces (RFC 3396).
+/// Longest URL that DHCPv4 can carry to firmware: the longest value of one option. Firmware does
+/// not join split options (RFC 3396).
 pub const MAX_URL: usize = 255;
 
-/// URL of a layer for iPXE, in the peer's form and order.
+/// URL of a layer for iPXE, in the peer's format.
 pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> String {
     let mut url = format!("{}/image?imageName=", service_url.trim_end_matches('/'));
     encode(&mut url, image);
@@ -16,15 +17,15 @@ pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> Str
     url
 }
 
-/// URL of a unified kernel image for firmware, which goes by the ending.
+/// URL of a unified kernel image for firmware, which relies on the extension.
 pub fn uki(image_server_url: &str, image: &str, digest: &str) -> String {
     let digest = digest.replacen(':', "-", 1);
     format!("{}/{image}/{digest}.efi", image_server_url.trim_end_matches('/'))
 }
 
-/// A URL of [`uki`] with this token in it, instead of the one that it has; any other as it is.
+/// A URL of [`uki`] with this token in place of its own. Any other URL is returned unchanged.
 ///
-/// The token stands before the image, so that agents find it in the URL that they were loaded from:
+/// The token comes before the image, so that agents find it in the URL that they were loaded from:
 /// `/t/TOKEN/`, as in the URL of an ignition.
 pub fn with_token(uki: &str, token: &str) -> String {
     let Some((before, path)) = split(uki).filter(|(_, path)| uki_path(path).is_some()) else {
@@ -33,7 +34,7 @@ pub fn with_token(uki: &str, token: &str) -> String {
     format!("{before}t/{token}/{}", split_token(path).1)
 }
 
-/// Token of what follows `/httpboot/` in a path, if it has one, and the rest.
+/// Splits the part of a path after `/httpboot/` into its token, if it has one, and the rest.
 pub fn split_token(path: &str) -> (Option<&str>, &str) {
     match path.strip_prefix("t/").and_then(|rest| rest.split_once('/')) {
         Some((token, rest)) => (Some(token), rest),
@@ -41,7 +42,7 @@ pub fn split_token(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A URL before and after what names images, for the URLs of [`uki`].
+/// Splits a URL before the part that names the image; for URLs of [`uki`].
 fn split(url: &str) -> Option<(&str, &str)> {
     let (_, rest) = url.split_once("://")?;
     let path = rest.split_once('/')?.1;
@@ -49,9 +50,9 @@ fn split(url: &str) -> Option<(&str, &str)> {
     Some((url.strip_suffix(path)?, path))
 }
 
-/// Image and digest that a URL of [`layer`] or [`uki`] names, whatever comes before.
+/// The image and digest in a URL of [`layer`] or [`uki`], whatever its prefix.
 ///
-/// Neither is checked; whatever is no such URL names nothing.
+/// They are not validated; `None` for any other URL.
 pub fn named(url: &str) -> Option<(String, String)> {
     if let Some((_, query)) = url.split_once("/image?") {
         let value = |key: &str| {
@@ -65,14 +66,14 @@ pub fn named(url: &str) -> Option<(String, String)> {
     uki_path(split(url)?.1)
 }
 
-/// Image and digest of what follows `/httpboot/` in a path.
+/// The image and digest in the part of a path after `/httpboot/`.
 pub fn uki_path(path: &str) -> Option<(String, String)> {
     let (image, file) = split_token(path).1.rsplit_once('/')?;
     let (algorithm, hex) = file.strip_suffix(".efi").unwrap_or(file).split_once('-')?;
     Some((image.to_owned(), format!("{algorithm}:{hex}")))
 }
 
-/// As Go's `url.QueryEscape` does it.
+/// Encodes like Go's `url.QueryEscape`.
 fn encode(url: &mut String, value: &str) {
     for byte in value.bytes() {
         match byte {

@@ -1,13 +1,13 @@
-//! Whether a machine may fetch what it boots, now.
+//! Whether a machine may fetch what it boots now.
 //!
-//! The lifecycle of servers opens a window before it switches a host on, and closes it when the
-//! host has reported ([`metal_api::BootWindow`]). Outside of it nobody gets a script, a link or an
-//! ignition: not a stranger who knows a UUID, and not a process on the host that runs.
+//! The lifecycle of servers opens a window before it powers a host on, and closes it when the host
+//! has reported ([`metal_api::BootWindow`]). Outside of it nobody gets a script, a URL or an
+//! ignition: neither a stranger who knows a UUID, nor a process on the running host.
 
 use jiff::Timestamp;
 use metal_api::{Server, ServerBootConfiguration};
 
-/// When the window of a server closes in which it boots this configuration; `None` if it is not
+/// When the window in which a server boots this boot configuration closes; `None` if it is not
 /// open.
 pub fn closes(
     server: &Server,

@@ -1,10 +1,11 @@
-//! What a Butane document may hold of names and addresses: less than Ignition takes, because what
-//! systemd or a server would refuse later is refused here (systemd.unit(5) for the names of units).
+//! Restrictions on names and addresses in Butane documents. They are stricter than Ignition's, so
+//! that what systemd or a server would refuse later is refused here (systemd.unit(5) for unit
+//! names).
 
 use super::schema::{self, Since};
 use crate::ignition::check::{UNITS, data_url, require, scheme};
 
-/// Schemes of addresses from which Ignition fetches, and since when.
+/// URL schemes that Ignition fetches from, with the version that introduced each.
 const SCHEMES: [(&str, Since); 6] = [
     ("http", schema::ALWAYS),
     ("https", schema::ALWAYS),
@@ -29,7 +30,7 @@ pub(super) fn dropin_name(name: &str) -> Result<(), &'static str> {
     require(is_name, "the name of a drop-in, such as 10-example.conf")
 }
 
-/// An address from which Ignition fetches.
+/// A URL that Ignition fetches from.
 pub(super) fn source(url: &str) -> Result<(), &'static str> {
     if url.is_empty() {
         return Ok(());
@@ -43,18 +44,18 @@ pub(super) fn source(url: &str) -> Result<(), &'static str> {
     require(is_arn || has_host(url), "an address with a host, and without blanks and stray %")
 }
 
-/// Which Ignition fetches from an address of this scheme; `None` if none does.
+/// The Ignition version that can fetch from a URL of this scheme; `None` if none can.
 pub(super) fn since(url: &str) -> Option<Since> {
     let scheme = scheme(url)?;
     SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, since)| *since)
 }
 
-/// Whether an address is one of which Ignition unpacks nothing.
+/// Whether Ignition does not decompress content from this URL.
 pub(super) fn is_bucket(url: &str) -> bool {
     scheme(url).is_some_and(|scheme| scheme == "s3" || scheme == "arn")
 }
 
-/// Whether an address has a host, a port that is a number, and nothing that no address has.
+/// Whether a URL has a host, a numeric port if any, and no invalid characters.
 fn has_host(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
     let (before_query, _) = rest.split_once(['?', '#']).unwrap_or((rest, ""));

@@ -1,9 +1,9 @@
-//! Butane to Ignition, for the subset that boot configurations use.
+//! Translates Butane to Ignition, for the subset that boot configurations use.
 //!
-//! Butane is the YAML that people write, Ignition the JSON that a machine reads at its first
-//! boot. Here are units, users, groups, files, directories, links, and further configurations to
-//! fetch; not disks, file systems or sugar. What is not here is an error that names the field:
-//! a machine without half of its configuration is worse than one that is refused.
+//! Butane is the YAML that people write; Ignition is the JSON that a machine reads at its first
+//! boot. Supported are units, users, groups, files, directories, links, and further configurations
+//! to fetch; not disks, file systems or sugar. Anything unsupported is an error that names the
+//! field: a machine with half of its configuration is worse than one that is refused.
 //!
 //! Fields and versions are those of the Butane and Ignition specifications
 //! (coreos.github.io/butane/specs, coreos.github.io/ignition/specs).
@@ -24,21 +24,21 @@ use serde_json::{Value, json};
 use std::fmt;
 use translate::Walk;
 
-/// Largest text; Kubernetes keeps a Secret to this anyway.
+/// Largest text; Kubernetes limits a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
-/// Bytes that are shown of a name.
+/// Longest name that is shown, in bytes.
 const NAME: usize = 80;
 
-/// Why a text is not translated.
+/// Why a text cannot be translated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not YAML.
     #[error("not valid YAML: {0}")]
     Yaml(String),
-    /// More than any Secret holds.
+    /// It is larger than any Secret can be.
     #[error("longer than {MAX_TEXT} bytes")]
     TooLong,
-    /// A variant or version from which there is no way to Ignition.
+    /// A variant or version that cannot be translated.
     #[error(
         "variant {variant:?} version {version:?} is not supported: \
          use fcos 1.0.0 to 1.7.0, or flatcar 1.0.0 or 1.1.0"
@@ -49,45 +49,45 @@ pub enum Error {
         /// `version`.
         version: String,
     },
-    /// A field that the translation does not know.
+    /// A field that is unknown.
     #[error("{0}: not supported")]
     Unsupported(Path),
-    /// A field that the translation knows, and cannot serve.
+    /// A field that is known but not supported.
     #[error("{path}: not supported, {instead}")]
     Refused {
-        /// Where.
+        /// Its path.
         path: Path,
         /// What to do.
         instead: &'static str,
     },
-    /// A field that a later version has.
+    /// A field that only later versions have.
     #[error("{path}: needs version {needs}")]
     TooNew {
-        /// Where.
+        /// Its path.
         path: Path,
         /// The version that has it.
         needs: &'static str,
     },
-    /// Not the type that the field has.
+    /// A field with a value of the wrong type.
     #[error("{path}: must be {expected}")]
     Wrong {
-        /// Where.
+        /// Its path.
         path: Path,
         /// What it should be.
         expected: &'static str,
     },
-    /// A field that has to be there.
+    /// A required field is missing.
     #[error("{0}: missing")]
     Missing(Path),
-    /// Two entries of one name, of which the machine would accept neither.
+    /// Two entries have the same name, so that the machine would refuse both.
     #[error("{path}: {name:?} is there twice")]
     Twice {
-        /// Where the second is.
+        /// The path of the second one.
         path: Path,
         /// The name.
         name: String,
     },
-    /// Translated, and still nothing that a machine takes: the place is that in the Ignition.
+    /// The translation is not accepted by a machine; the path is that in the Ignition.
     #[error("becomes Ignition that a machine refuses: {0}")]
     Output(#[from] crate::ignition::Error),
 }
@@ -98,11 +98,11 @@ impl Error {
     }
 }
 
-/// Where a field is, as Butane tells it: `$.storage.files.0.mode: line 12`.
+/// The path of a field, in Butane's format: `$.storage.files.0.mode: line 12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     fields: String,
-    /// Of the field; of what it is missing in, if it is.
+    /// Of the field or, if that is missing, of the object that should have it.
     line: u64,
 }
 
@@ -112,7 +112,7 @@ impl Path {
     }
 
     fn field(&self, name: &str) -> Self {
-        // The name is of somebody else's making.
+        // The name comes from an untrusted text.
         let name = cut(name, NAME).replace(|c: char| c.is_control(), " ");
         let fields = format!("{}.{name}", self.fields);
         Self { fields, ..self.clone() }
@@ -133,7 +133,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// Which Butane, and thereby which Ignition.
+/// A version of Butane, and the Ignition version that it translates to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     /// Minor version of Ignition 3.
@@ -160,7 +160,7 @@ impl Version {
 ///
 /// # Errors
 ///
-/// If it is not Butane of a known version, or uses anything that is not translated here.
+/// If it is not Butane of a known version, or uses anything that is not supported here.
 pub fn translate(text: &str) -> Result<String, Error> {
     if text.len() > MAX_TEXT {
         return Err(Error::TooLong);

@@ -1,4 +1,4 @@
-//! A document as it was written. Scalars keep their text, because Butane takes `name: 1234` for a
+//! A document as it was written. Scalars keep their text, because Butane accepts `name: 1234` as a
 //! name.
 
 use serde::{
@@ -8,12 +8,12 @@ use serde::{
 use serde_saphyr::{Location, Spanned};
 use std::{collections::BTreeMap, fmt};
 
-/// A value, and where it stands.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     at: Location,
-    /// Line of the name of its field, if it has one.
+    /// Line of the field's name, if it has one.
     named: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    /// The line that it begins on, or its name.
+    /// The line that the value, or its name, begins on.
     pub(super) fn line(&self) -> u64 {
         self.named.unwrap_or_else(|| self.at.line())
     }
@@ -55,7 +55,7 @@ impl Node {
                 let span = self.at.span();
                 let start = usize::try_from(span.byte_offset()?).ok()?;
                 let length = usize::try_from(span.byte_len()?).ok()?;
-                // An anchor or a tag may stand before it.
+                // An anchor or a tag may precede it.
                 source.get(start..start.checked_add(length)?)?.split_whitespace().next_back()
             }
             Kind::Null | Kind::List(_) | Kind::Map(_) => None,

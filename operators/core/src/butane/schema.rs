@@ -1,4 +1,4 @@
-//! Which fields there are, what they become, and since when.
+//! The fields of Butane, their names in Ignition, and the versions that introduced them.
 
 use super::check;
 use crate::ignition::check::{self as ignition, Check};
@@ -14,32 +14,32 @@ pub(super) struct Field {
     pub(super) since: Since,
 }
 
-/// Minor version of Ignition 3 that has something first, and the fcos version for it.
+/// The minor version of Ignition 3 that introduced something, and the corresponding fcos version.
 pub(super) type Since = (u8, &'static str);
 
-/// What every version has.
+/// In every version.
 pub(super) const ALWAYS: Since = (0, "1.0.0");
-/// The set-user-ID, set-group-ID and sticky bits; Ignition drops them before without a word.
+/// The set-user-ID, set-group-ID and sticky bits; earlier versions of Ignition silently drop them.
 pub(super) const SPECIAL_BITS: Since = (6, "1.7.0 of fcos");
 
-/// What a field may hold.
+/// The type of a field.
 pub(super) enum Shape {
     Text,
-    /// A text of which Ignition asks more.
+    /// A string with further restrictions in Ignition.
     Checked(Check),
     Bool,
     Int,
-    /// Permissions, at most 07777, of older versions 0777.
+    /// Permissions, at most 07777, or 0777 in older versions.
     Mode,
-    /// Texts, no two of which are the same.
+    /// A list of distinct strings.
     Texts,
     Object(&'static [Field]),
-    /// Objects, of which no two are the same in this field of Ignition.
+    /// A list of objects that differ in this field of Ignition.
     Objects(&'static [Field], &'static str),
-    /// Content by address or in line.
+    /// Inline content, or a URL.
     Resource(&'static [Field]),
     Resources(&'static [Field]),
-    /// Known, and not served: what to do instead.
+    /// Known, but not supported; what to do instead.
     Refused(&'static str),
 }
 
@@ -86,7 +86,7 @@ const RESOURCE: &[Field] = &resource(ALWAYS);
 /// A further configuration.
 const REFERENCE: &[Field] = &resource((1, "1.1.0"));
 
-/// Content, of which older versions unpack nothing everywhere.
+/// Content. Older versions do not decompress it everywhere.
 const fn resource(compression: Since) -> [Field; 6] {
     [
         same("source", Shape::Text),

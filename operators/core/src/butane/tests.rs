@@ -175,7 +175,7 @@ fn markers_of_documents_and_comments_do_not_count() {
         DISCOVERY.replace('\n', "\r\n"),
         DISCOVERY.replace("units:\n", &format!("units:\n{comments}")),
     ] {
-        // Text blocks have the ends of lines of YAML, whatever those of the file are.
+        // Block scalars have YAML's line endings, whatever those of the file are.
         assert_eq!(json_of(&form), ignition, "{form}");
     }
 }

@@ -1,4 +1,4 @@
-//! The walk over a document, guided by the schema.
+//! Walks a document along the schema.
 
 use super::{
     Error, Path, Version, check,
@@ -16,7 +16,7 @@ use std::{
     fmt::Write,
 };
 
-/// What holds for the whole document.
+/// The context of the whole document.
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a> {
     pub(super) version: Version,
@@ -36,7 +36,7 @@ pub(super) fn document(
     Ok(translated)
 }
 
-/// Where a fault of what was translated is in what was written: the fields have the same names.
+/// Finds the place in the source of a fault in the translation: the fields have the same names.
 fn placed(fault: Fault, document: &Node, root: &Path) -> Error {
     let (mut node, mut path) = (Some(document), root.clone());
     for step in &fault.at {
@@ -80,7 +80,7 @@ fn object(
     }
 }
 
-/// Whether the Ignition of the document's version has it.
+/// Whether the Ignition of the document's version has a feature.
 fn require((since, needs): Since, path: &Path, walk: Walk<'_>) -> Result<(), Error> {
     if walk.version.ignition < since {
         return Err(Error::TooNew { path: path.clone(), needs });
@@ -153,7 +153,7 @@ fn objects(
     Ok(Value::Array(translated))
 }
 
-/// Content by address, or in line as a `data:` URL (RFC 2397).
+/// Content by URL, or inline as a `data:` URL (RFC 2397).
 fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
     let mut resource = object(node, fields, path, walk)?;
     let at = |fields: &[&str]| inside(node, path, fields);
@@ -186,7 +186,7 @@ fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Resul
     Ok(Value::Object(resource))
 }
 
-/// Where a field in a mapping is.
+/// The path of a field in a mapping.
 fn inside(node: &Node, path: &Path, fields: &[&str]) -> Path {
     let (mut node, mut path) = (Some(node), path.clone());
     for name in fields {
@@ -233,7 +233,7 @@ fn number(node: &Node) -> Option<u64> {
     if let Kind::Int(number) = node.kind { Some(number) } else { None }
 }
 
-/// Any scalar, as it is written: `name: 0123` is a name to Butane.
+/// Any scalar, as written: Butane accepts `name: 0123` as a name.
 fn text<'a>(node: &'a Node, path: &Path, walk: Walk<'a>) -> Result<&'a str, Error> {
     let wrong = || Error::Wrong { path: path.clone(), expected: "text; put it in quotes" };
     node.text(walk.source).ok_or_else(wrong)

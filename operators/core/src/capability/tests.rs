@@ -137,7 +137,7 @@ fn a_short_token_vouches_for_one_boot_of_one_server_and_fits_into_any_link() {
     assert_eq!(ask(&ours, Purpose::Uki, short.expires, node), Err(Refusal::Expired));
     let other = Err(Refusal::OtherPurpose(Purpose::Uki));
     assert_eq!(ask(&ours, Purpose::Ignition, before(), node), other);
-    // The two forms are never taken for each other.
+    // Neither form is mistaken for the other.
     let long = verify(&ours, token.as_str(), Purpose::Uki, before());
     assert_eq!(long, Err(Refusal::Malformed));
     let long = issue(&key(1), &short).unwrap();

@@ -1,16 +1,16 @@
-//! Whether a claim is the one that `Server.spec.serverClaimRef` means.
+//! Whether a claim is the one that `Server.spec.serverClaimRef` refers to.
 
 use crate::server::{Seen, bound_to, seen_here};
 use metal_api::{ClaimPhase, Server, ServerClaim};
 
-/// What a claim is to a server whose `spec.serverClaimRef` has its namespace and name.
+/// The relation of a claim to a server whose `spec.serverClaimRef` has its namespace and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// The one that was bound.
+    /// The claim that was bound.
     Same,
-    /// The one that was bound, restored from a backup together with the server: it has another UID.
+    /// The claim that was bound, restored from a backup together with the server, with another UID.
     Restored,
-    /// Another one of the same name: the disks of the server are not for it.
+    /// Another claim of the same name, which must not get the server's disks.
     Other,
 }
 
@@ -21,11 +21,11 @@ impl Binding {
     }
 }
 
-/// Judges a claim by its UID. Clients that do not know `serverClaimRef.uid` drop it: then that claim
-/// counts that was seen here before, and without one, which server the claim itself names.
+/// Judges a claim by its UID. Clients that do not know `serverClaimRef.uid` drop it: then the claim
+/// that was observed here counts, and without one, the server that the claim itself names.
 ///
-/// A UID that does not fit means that the claim was deleted and made again, unless nobody here has
-/// ever seen the one that was bound, and the claim names this server: then both were restored.
+/// A UID that does not match means that the claim was deleted and recreated, unless the claim that
+/// was bound was never observed here and this claim names this server: then both were restored.
 pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
     let reference = server.spec.server_claim_ref.as_ref();
     let referred = reference.and_then(|reference| reference.uid.as_ref());
@@ -34,7 +34,7 @@ pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
     let names_it = named.is_some() && named == server.metadata.name.as_ref();
     match referred {
         Some(uid) if claim.metadata.uid.as_ref() == Some(uid) => Binding::Same,
-        // It was recorded already, and the reference is still to be written.
+        // It was recorded already; the reference has yet to be written.
         Some(_) if seen.is(claim) => Binding::Restored,
         Some(_) if names_it && seen == Seen::Never => Binding::Restored,
         None if seen.is(claim) => Binding::Same,
@@ -43,9 +43,9 @@ pub fn binding(server: &Server, claim: &ServerClaim) -> Binding {
     }
 }
 
-/// Whether a claim has a server whose `spec.serverClaimRef` is empty: somebody has dropped that, or the
-/// server was made again. What runs there is the claim's, and the reference is to be written again. A
-/// person who wants the server free deletes the claim.
+/// Whether a claim has a server whose `spec.serverClaimRef` is empty, because somebody dropped it
+/// or the server was recreated. The running host is the claim's, so the reference is to be written
+/// again. To free the server, a person deletes the claim.
 pub fn misses(claim: &ServerClaim, server: &Server) -> bool {
     let named = claim.spec.server_ref.as_ref().map(|server| &server.name);
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());

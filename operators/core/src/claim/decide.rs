@@ -30,8 +30,8 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     }
     let mut new = claim.status.clone().unwrap_or_default();
     let then = plan(&mut new, seen);
-    // What holds is written before what is missing: a claim is never shown Bound too early, and
-    // a step that is due is never put off by a message.
+    // Facts are written before what is missing is acted on: a claim is never shown as Bound too
+    // early, and a step that is due is never delayed by a message.
     let rests = matches!(then, Decision::Rest(_));
     let old = claim.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let is_stuck = conditions::is_stuck(seen.failure, old, &new.conditions);
@@ -134,8 +134,8 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     Decision::Rest(RESYNC)
 }
 
-/// The claim names another server than the one that it was bound to: it was given a name at the
-/// moment of its binding. What has not been told to boot is given back.
+/// The claim names another server than the one that it was bound to, because it was given a name at
+/// the moment of its binding. A server that has not been told to boot is returned.
 fn elsewhere(
     new: &mut ServerClaimStatus,
     seen: &Observation<'_>,
@@ -196,7 +196,7 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
     }
 }
 
-/// Whether a boot configuration says what the claim wants, for this server.
+/// Whether a boot configuration matches the claim, for this server.
 pub(crate) fn is_current(
     configuration: &ServerBootConfiguration,
     claim: &ServerClaim,

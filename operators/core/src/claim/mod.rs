@@ -7,8 +7,8 @@
 //!                             Bound ◄── Server.spec.bootConfigurationRef ◄── boot configuration
 //! ```
 //!
-//! The binding is the one field `Server.spec.serverClaimRef`: it names the claim by UID, it is
-//! written on the version of the server that was judged, and every pass judges it again.
+//! The binding is the single field `Server.spec.serverClaimRef`: it names the claim by UID, is
+//! written to the very version of the server that was judged, and is judged again in every pass.
 
 mod binding;
 mod decide;
@@ -30,15 +30,15 @@ use std::sync::Arc;
 pub struct Observation<'a> {
     /// The object, from the cache; it may be stale.
     pub claim: &'a ServerClaim,
-    /// Every server that this claim holds ([`binding`]).
+    /// All servers that this claim holds ([`binding`]).
     pub holders: &'a [Arc<Server>],
-    /// The servers that may be picked: the one that the claim names, or those that are free.
+    /// The servers to choose from: the one that the claim names, or all free ones.
     pub candidates: &'a [Arc<Server>],
     /// The boot configuration named like the claim.
     pub configuration: Option<&'a ServerBootConfiguration>,
-    /// How the last pass failed, if it did.
+    /// The failure of the last pass, if it failed.
     pub failure: Option<&'a crate::server::Failure>,
-    /// When this was observed.
+    /// Time of the observation.
     pub now: Timestamp,
 }
 
@@ -50,17 +50,19 @@ pub type Decision = metal_base::Decision<ServerClaimStatus, Change>;
 pub enum Change {
     /// Add our finalizer.
     AddFinalizer,
-    /// Write this claim into `Server.spec.serverClaimRef` of this server, if it is still the same.
+    /// Write this claim into `Server.spec.serverClaimRef` of this server, if the server is
+    /// unchanged.
     Bind(Arc<Server>),
-    /// Take this claim from `Server.spec.serverClaimRef` of this server, if it is still the same.
+    /// Remove this claim from `Server.spec.serverClaimRef` of this server, if the server is
+    /// unchanged.
     LetGo(Arc<Server>),
     /// Write the name of its server into `spec.serverRef` of the claim.
     ReferTo(String),
-    /// Make the boot configuration, or bring it up to date.
+    /// Create the boot configuration, or update it.
     Configure(String),
     /// Write the boot configuration into `Server.spec.bootConfigurationRef` of this server.
     Boot(Arc<Server>),
-    /// It is being deleted: delete its boot configuration, then take our finalizer away. The server
-    /// sees that it is gone.
+    /// The claim is being deleted: delete its boot configuration, then remove our finalizer. The
+    /// server observes that the claim is gone.
     Release,
 }

@@ -1,4 +1,4 @@
-//! The choice among the servers.
+//! Chooses among the servers.
 
 use kube::{
     ResourceExt,
@@ -29,7 +29,7 @@ pub enum Unfit {
     /// A taint that the claim does not tolerate.
     #[strum(serialize = "have a taint that the claim does not tolerate")]
     Tainted,
-    /// It is not off, or nobody knows.
+    /// It is not off, or its power state is not known.
     #[strum(serialize = "are not off")]
     Power,
     /// It is being deleted.
@@ -41,15 +41,15 @@ pub enum Unfit {
     /// A maintenance has it.
     #[strum(serialize = "are in maintenance")]
     Maintained,
-    /// Its BMC is silent, or something else keeps it from being worked on.
+    /// Its BMC is silent, or something else prevents it from being managed.
     #[strum(serialize = "are not Ready")]
     NotReady,
 }
 
-/// The server that this claim gets, or how many servers do not fit for which reason.
+/// The server that this claim gets, or the number of servers that do not fit for each reason.
 ///
-/// Claims that are decided at the same time prefer different servers: each has an order of its
-/// own, by a digest of both UIDs.
+/// Claims that are decided at the same time prefer different servers: each has its own order, by a
+/// digest of both UIDs.
 ///
 /// # Errors
 ///
@@ -77,13 +77,12 @@ pub fn pick(
 ///
 /// # Errors
 ///
-/// Why not; the first reason counts.
+/// The first reason against it.
 pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
     Selection::of(claim).fits(claim, server)
 }
 
-/// The servers that a claim selects by their labels; none, if it does so by an operator of another
-/// version.
+/// Selects servers by the labels of a claim; none, if it uses an operator of another version.
 struct Selection(Option<Selector>);
 
 impl Selection {
@@ -99,17 +98,17 @@ impl Selection {
             return Err(Unfit::Labels);
         }
         free(server)?;
-        // Both effects keep a claim away; `Evict` asks for more.
+        // Both effects keep a claim away; `Evict` demands more.
         let tolerated = |taint| claim.spec.tolerations.iter().any(|it| it.tolerates(taint));
         if server.spec.taints.iter().all(tolerated) { Ok(()) } else { Err(Unfit::Tainted) }
     }
 }
 
-/// Whether some claim may take a server: all of [`fits`] that depends on no claim.
+/// Whether any claim may take a server: the part of [`fits`] that does not depend on the claim.
 ///
 /// # Errors
 ///
-/// Why not; the first reason counts.
+/// The first reason against it.
 pub fn free(server: &Server) -> Result<(), Unfit> {
     let status = server.status.as_ref();
     if server.metadata.deletion_timestamp.is_some() {
@@ -133,7 +132,7 @@ pub fn free(server: &Server) -> Result<(), Unfit> {
     is_worked_on(server)
 }
 
-/// Whether anybody would boot it: a claim that takes a server cannot have another one afterwards.
+/// Whether the server would be booted: a claim that takes a server cannot change to another one.
 fn is_worked_on(server: &Server) -> Result<(), Unfit> {
     let operation = Operation::requested(&server.metadata).ok().flatten();
     if operation.is_some_and(Operation::ignores_self) {
@@ -143,7 +142,7 @@ fn is_worked_on(server: &Server) -> Result<(), Unfit> {
         return Err(Unfit::Maintained);
     }
     let mut conditions = server.status.iter().flat_map(|status| &status.conditions);
-    // Other versions have no such conditions.
+    // Other versions do not have these conditions.
     let needed = [condition::READY, condition::BMC_REACHABLE];
     if conditions.any(|c| needed.contains(&c.type_.as_str()) && c.status == "False") {
         return Err(Unfit::NotReady);

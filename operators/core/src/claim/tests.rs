@@ -109,7 +109,7 @@ fn a_reference_that_somebody_dropped_while_the_claim_lives_is_written_again() {
     let other = held(&free("a"), ServerState::Reserved);
     let decision = decide_on(&claim, &[], &[other], None);
     assert_eq!(recorded(&decision).phase, Some(ClaimPhase::Unbound));
-    // One that never had it waits until it is free.
+    // A claim that never had the server waits until it is free.
     claim.status = None;
     let decision = decide_on(&claim, &[], &[of(None, PowerState::On)], None);
     assert_eq!(recorded(&decision).phase, Some(ClaimPhase::Unbound));
@@ -173,7 +173,7 @@ fn expressions_of_a_selector_mean_what_they_mean_to_kubernetes() {
         ("NotIn", &["r2"], [true, true]),
         ("Exists", &[], [true, false]),
         ("DoesNotExist", &[], [false, true]),
-        // Of another version: nothing is selected, rather than anything.
+        // From another version: nothing is selected, rather than anything.
         ("Gt", &["1"], [false, false]),
     ] {
         let rule = LabelSelectorRequirement {
@@ -211,7 +211,7 @@ fn server_that_nobody_has_admitted_is_no_claims_whatever_that_tolerates() {
         }];
         assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Held, 1)].into()));
     }
-    // Nor is it told what to boot where a claim holds it already.
+    // It is not told what to boot if a claim already holds it, either.
     let reserved = held(&Arc::new(server), ServerState::Reserved);
     let mut claim = claim();
     claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });

@@ -1,4 +1,4 @@
-//! What a BMC with an address means for the BMC objects, where it is to have no Endpoint.
+//! What to do with BMC objects when a BMC has an address, if there are to be no Endpoints.
 
 use super::{Wanted, recording::name, wanted_inline};
 use crate::macdb::Entry;
@@ -6,21 +6,21 @@ use jiff::Timestamp;
 use metal_api::{Bmc, MacAddr};
 use std::{net::IpAddr, sync::Arc};
 
-/// What to do so that a BMC object says where a BMC is.
+/// What to do so that a BMC object has the address of a BMC.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// One says so already, or leaves it to an Endpoint.
+    /// One has it already, or leaves the address to an Endpoint.
     Nothing,
     /// None has the MAC address: create credentials and BMC of this name.
     Create(String, Box<Wanted>),
-    /// One has the MAC address and another IP address, which cannot be changed. Somebody must
-    /// delete it, or give the address back to it.
+    /// One has the MAC address and another IP address, which cannot be changed. A person must
+    /// delete it, or give its BMC the address back.
     Moved(Arc<Bmc>),
-    /// Several have the MAC address. Which one is meant is for a person to say.
+    /// Several have the MAC address. A person has to decide which one is meant.
     Ambiguous(Vec<Arc<Bmc>>),
-    /// The name that a new one would have belongs to another address.
+    /// The object with the name for a new one has another address.
     NameTaken(Arc<Bmc>),
-    /// The entry of its MAC prefix makes no BMC.
+    /// The entry for its MAC prefix does not lead to a BMC.
     BadEntry(String),
 }
 
@@ -48,7 +48,7 @@ pub fn standing(
         (Some(only), 0) => {
             let Some(access) = &only.spec.access else { return Standing::Nothing };
             let known = access.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-            // One that has both kinds of address stays where it is.
+            // A BMC with addresses of both IP versions keeps the one that it is known by.
             let stays = known.is_some_and(|known| known == ip || known.is_ipv4() != ip.is_ipv4());
             if stays { Standing::Nothing } else { Standing::Moved(only) }
         }

@@ -1,4 +1,4 @@
-//! What an [`Endpoint`] becomes: a BMC with the credentials of its MAC prefix, or a condition
+//! What is made from an [`Endpoint`]: a BMC with the credentials for its MAC prefix, or a condition
 //! that says why not.
 
 pub mod inline;
@@ -30,15 +30,16 @@ pub struct Observation<'a> {
     pub endpoint: &'a Endpoint,
     /// Names of other Endpoints with the same MAC address.
     pub twins: &'a [String],
-    /// Names of other Endpoints with the same IP address that count ([`crate::identity::is_rival`]).
+    /// Names of other Endpoints with the same IP address that count as rivals
+    /// ([`crate::identity::is_rival`]).
     pub same_ip: &'a [String],
-    /// The MAC prefix database; `None` where none is configured.
+    /// The MAC prefix database; `None` if none is configured.
     pub macdb: Option<&'a MacDb>,
     /// The BMC of the same name.
     pub bmc: Option<&'a Bmc>,
-    /// How the last pass failed, if it did.
+    /// The failure of the last pass, if it failed.
     pub failure: Option<&'a crate::server::Failure>,
-    /// When this was observed.
+    /// Time of the observation.
     pub now: Timestamp,
 }
 
@@ -48,17 +49,17 @@ pub type Decision = metal_base::Decision<EndpointStatus, Change>;
 /// One write to other objects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Create the BMCSecret, unless there is one: credentials that were rotated stay. Then create
-    /// the BMC, unless there is one.
+    /// Create the BMCSecret, unless it exists, as its credentials may have been rotated. Then
+    /// create the BMC, unless it exists.
     Create(Box<Wanted>),
 }
 
-/// The two objects of an Endpoint, both named like it.
+/// The two objects for an Endpoint, both with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The credentials.
     pub secret: BmcSecretSpec,
-    /// Annotations of the credentials: the BMC that they are made for.
+    /// Annotations of the credentials about the BMC that they are made for.
     pub note: BTreeMap<String, String>,
     /// The BMC.
     pub bmc: BmcSpec,
@@ -83,10 +84,10 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     }
 }
 
-/// Why an Endpoint becomes no BMC: a reason, and what to do.
+/// Why no BMC is made from an Endpoint: a reason, and what to do.
 type Refusal = (&'static str, String);
 
-/// What is still to be created; `None` if everything is there.
+/// What has yet to be created; `None` if everything exists.
 fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     let spec = &seen.endpoint.spec;
     let text = spec.mac_address.as_deref().unwrap_or_default();
@@ -126,7 +127,7 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     wanted(seen, ip, entry).map(Some)
 }
 
-/// A BMC of this name is there: it is left as it is, if it is ours.
+/// A BMC of this name exists: if it is ours, it is left as it is.
 fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal> {
     let name = seen.endpoint.metadata.name.as_deref().unwrap_or_default();
     match &bmc.spec.endpoint_ref {
@@ -147,8 +148,8 @@ fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<Wanted, R
     Ok(wanted)
 }
 
-/// What a BMC without an Endpoint becomes. An error says what is wrong with the entry of its MAC
-/// prefix, and what to do.
+/// What to create for a BMC without an Endpoint. An error says what is wrong with the entry for its
+/// MAC prefix, and what to do.
 fn wanted_inline(
     name: &str,
     (mac, ip): (MacAddr, IpAddr),
@@ -161,9 +162,9 @@ fn wanted_inline(
     Ok(wanted)
 }
 
-/// Both objects, by the entry of a MAC prefix; the BMC does not say yet where it is.
+/// Both objects, from the entry for a MAC prefix; without the address of the BMC.
 ///
-/// What DHCP has found gets its first password by https, unless the entry says http.
+/// A BMC that was found by DHCP gets its first password over https, unless the entry says http.
 fn objects_by_prefix(
     name: &str,
     (ip, now): (IpAddr, Timestamp),
@@ -217,8 +218,8 @@ fn objects_by_prefix(
     Ok(Wanted { secret, note: note_of_new(ip, now), bmc })
 }
 
-/// Says why the Endpoint is no BMC. One that was always fine carries no condition: that saves a
-/// write for each of ten thousand.
+/// Records why no BMC is made from the Endpoint. An Endpoint that never had a problem has no
+/// condition, which saves ten thousand writes.
 fn record_recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: Option<&Refusal>) {
     let type_ = condition::RECOGNIZED;
     let failed = seen.failure.map(|failure| (failure.reason, failure.text.clone()));
@@ -234,7 +235,7 @@ fn record_recognized(new: &mut EndpointStatus, seen: &Observation<'_>, refusal: 
     conditions::set(&mut new.conditions, fact, generation, seen.now);
 }
 
-/// Shows what netboot found: it writes no status of an Endpoint.
+/// Records what netboot found, as netboot does not write the status of Endpoints.
 fn settled(new: &mut EndpointStatus, seen: &Observation<'_>) {
     let type_ = condition::ADDRESS_SETTLED;
     let annotations = seen.endpoint.metadata.annotations.as_ref();

@@ -1,4 +1,4 @@
-//! What a BMC with an address means for the Endpoints.
+//! What to do with Endpoints when a BMC has an address.
 
 use super::Sighting;
 use crate::ownership;
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use metal_api::{Endpoint, EndpointSpec, MacAddr, annotation};
 use std::{net::IpAddr, sync::Arc};
 
-/// What to do to the Endpoints so that one of them says where a BMC is.
+/// What to do so that one Endpoint has the address of a BMC.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recording {
-    /// One says so already.
+    /// One has it already.
     Nothing,
     /// None has the MAC address: create this one.
     Create(Box<Endpoint>),
@@ -19,30 +19,30 @@ pub enum Recording {
     /// One has the MAC address and another IP address, where nobody answers, whoever made it: set
     /// `spec.ip`.
     Readdress(Arc<Endpoint>),
-    /// The BMC cannot be where DHCP saw it, or two pretend to be it. Whom to believe is for a
-    /// person to say; nothing moves.
+    /// The BMC cannot be at the address that DHCP saw, or two devices pretend to be it. A person
+    /// has to decide which to trust; nothing is changed.
     Conflict(Arc<Endpoint>, Conflict),
-    /// Several have the MAC address. Which one is meant is for a person to say; touch none.
+    /// Several have the MAC address. A person has to decide which one is meant; nothing is changed.
     Ambiguous(Vec<Arc<Endpoint>>),
-    /// The name that a new one would have belongs to another address; touch nothing.
+    /// The object with the name for a new one has another address; nothing is changed.
     NameTaken(Arc<Endpoint>),
 }
 
-/// Why a BMC is not believed to be where DHCP saw it.
+/// Why the address that DHCP saw for a BMC is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Its lease of this address, in another subnet, still runs.
+    /// Its lease of this address, in another subnet, has not ended.
     #[error("its lease of {0} still runs")]
     Lease(IpAddr),
-    /// It still answers at the address that the Endpoint has.
+    /// It still answers at the address in the Endpoint.
     #[error("it still answers at {0}")]
     Answers(IpAddr),
 }
 
-/// Whether a BMC answers at the address that its Endpoint has.
+/// Whether a BMC answers at the address in its Endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Nobody has asked.
+    /// Not known yet.
     Unasked,
     /// It does.
     Given,
@@ -50,8 +50,8 @@ pub enum Answer {
     Missing,
 }
 
-/// Decides about one BMC. `holders` are the Endpoints with its MAC address, `named` is the one
-/// with the [`name`] that a new one would get; `answer` is whether it answers where it was.
+/// Decides about one BMC. `holders` are the Endpoints with its MAC address, `named` is the one with
+/// the [`name`] that a new one would get; `answer` is whether it answers at its previous address.
 pub fn recording(
     prefix: &str,
     seen: &Sighting,
@@ -77,8 +77,8 @@ pub fn recording(
 fn known(only: Arc<Endpoint>, seen: &Sighting, answer: Answer, now: Timestamp) -> Recording {
     let ip = seen.address;
     let known = only.spec.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-    // A BMC that has both kinds of address stays where it is reached by IPv4; otherwise its
-    // Endpoint would change with every renewal.
+    // A BMC with addresses of both IP versions keeps its IPv4 address; otherwise its Endpoint would
+    // change with every renewal.
     if ip.is_ipv6() && known.is_some_and(|it| it.is_ipv4()) {
         return Recording::Nothing;
     }
@@ -88,15 +88,15 @@ fn known(only: Arc<Endpoint>, seen: &Sighting, answer: Answer, now: Timestamp) -
     match (known, answer) {
         (Some(known), _) if known == ip => Recording::Nothing,
         (Some(known), Answer::Unasked) => Recording::Ask(known),
-        // It has both kinds of address, and is reached by one of them.
+        // It has addresses of both IP versions, and is reached at one of them.
         (Some(known), Answer::Given) if known.is_ipv6() && ip.is_ipv4() => Recording::Nothing,
         (Some(known), Answer::Given) => Recording::Conflict(only, Conflict::Answers(known)),
         (Some(_), Answer::Missing) | (None, _) => Recording::Readdress(only),
     }
 }
 
-/// The name of the Endpoint of a BMC: FeDHCP's prefix, and the MAC address where FeDHCP has
-/// something random, so that two instances make one object.
+/// The name of the Endpoint of a BMC: FeDHCP's prefix, followed by the MAC address instead of
+/// FeDHCP's random suffix, so that two instances make one object.
 pub fn name(prefix: &str, MacAddr(octets): MacAddr) -> String {
     octets.iter().fold(prefix.to_owned(), |name, octet| format!("{name}{octet:02x}"))
 }
@@ -171,7 +171,7 @@ mod tests {
             for answer in [Answer::Unasked, Answer::Given, Answer::Missing] {
                 assert_eq!(told(&at, &seen, answer), conflict, "{answer:?}");
             }
-            // Somebody pretends to be it; this is reported even while the BMC renews.
+            // Somebody pretends to be the BMC; that is reported even while the BMC renews.
             let other = Sighting { address: was, elsewhere: Some((is, later)), ..seen };
             let conflict = Recording::Conflict(Arc::clone(&at), Conflict::Lease(is));
             assert_eq!(told(&at, &other, Answer::Unasked), conflict);

@@ -1,4 +1,4 @@
-//! Objects that come from a backup, or that somebody has written by hand.
+//! Objects that were restored from a backup, or written by hand.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn a_restored_server_gets_the_owner_of_today_also_while_its_bmc_is_silent() {
     scene.servers = vec![Arc::new(server.clone())];
     let Decision::Change(Change::Own { owners: adopted, .. }) = scene.decide() else { panic!() };
     assert_eq!(adopted, owners);
-    // What a person has made under a name of their own stays theirs, and what is going goes.
+    // What a person has created under another name is left alone, and so is what is being deleted.
     for change in [
         (|server: &mut Server| server.metadata.name = Some("by-hand".to_owned()))
             as fn(&mut Server),

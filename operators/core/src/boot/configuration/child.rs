@@ -1,4 +1,4 @@
-//! The boot configs of a configuration: what they should be, and what they are.
+//! The boot configs of a boot configuration: what they should be, and what they are.
 
 use super::PxeUrls;
 use crate::ownership::owned_by;
@@ -10,21 +10,21 @@ use metal_api::{
 };
 use std::net::IpAddr;
 
-/// What a boot config with the name of the configuration is to it.
+/// The relation of a boot config with the name of the boot configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Relation<'a> {
     /// There is none.
     Absent,
     /// It is ours, or has no owner.
     Ours,
-    /// It is about to be deleted, or belongs to an earlier configuration of the same name, with
-    /// which it goes.
+    /// It is being deleted, or belongs to an earlier boot configuration of the same name, with
+    /// which it will be deleted.
     Leaving,
     /// It belongs to something else: kind and name.
     Foreign(&'a OwnerReference),
 }
 
-/// Whether the object belongs to this very configuration.
+/// Whether the object belongs to this very boot configuration.
 pub fn is_ours(meta: &ObjectMeta, configuration: &ServerBootConfiguration) -> bool {
     let uid = configuration.metadata.uid.as_deref();
     controller(meta).is_some_and(|owner| Some(owner.uid.as_str()) == uid)
@@ -51,7 +51,7 @@ fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     owners.iter().find(|owner| owner.controller == Some(true))
 }
 
-/// The IPXEBootConfig to apply, unless what is there has all of it.
+/// The IPXEBootConfig to apply; `None` if the existing one is up to date.
 pub(super) fn ipxe(
     configuration: &ServerBootConfiguration,
     server: &Server,
@@ -67,7 +67,7 @@ pub(super) fn ipxe(
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
         ..IpxeBootConfigSpec::default()
     };
-    // Fields that are not ours may hold what somebody else put there.
+    // Fields that we do not set may have been set by others.
     let is_there = there.is_some_and(|there| {
         is_ours(&there.metadata, configuration)
             && there.spec
@@ -83,7 +83,7 @@ pub(super) fn ipxe(
     (!is_there).then_some(config)
 }
 
-/// The HTTPBootConfig to apply, unless what is there has all of it.
+/// The HTTPBootConfig to apply; `None` if the existing one is up to date.
 pub(super) fn http(
     configuration: &ServerBootConfiguration,
     server: &Server,
@@ -103,7 +103,7 @@ pub(super) fn http(
     (!is_there).then_some(config)
 }
 
-/// Named like the configuration, and gone before it where it is deleted in the foreground.
+/// Named like the boot configuration, and deleted before it with foreground deletion.
 fn metadata(configuration: &ServerBootConfiguration) -> ObjectMeta {
     ObjectMeta {
         name: configuration.metadata.name.clone(),
@@ -122,8 +122,8 @@ fn system_ips(server: &Server) -> Vec<String> {
     all
 }
 
-/// The IP and MAC addresses of a server, interface by interface, without those that every machine
-/// has: link-local ones repeat on the interface between host and BMC.
+/// The IP and MAC addresses of a server, interface by interface, except link-local addresses: they
+/// are not unique, as on the interface between host and BMC.
 pub fn network_identifiers(server: &Server) -> Vec<String> {
     let mut all = vec![];
     for interface in server.status.iter().flat_map(|status| &status.network_interfaces) {
@@ -138,7 +138,7 @@ pub fn network_identifiers(server: &Server) -> Vec<String> {
 fn addresses(interface: &metal_api::NetworkInterface, all: &mut Vec<String>) {
     let one = interface.ip.iter().filter(|_| interface.ips.is_empty());
     for text in interface.ips.iter().chain(one) {
-        // Some agents say how long the prefix is.
+        // Some agents append the prefix length.
         let address = text.split('/').next().unwrap_or_default();
         if address.parse().is_ok_and(is_of_one_machine) {
             push(all, address.to_owned());

@@ -16,18 +16,19 @@ use metal_api::{
     condition,
 };
 
-/// How long nothing happens where nothing changes.
+/// How often to look again if nothing changes.
 const RESYNC: SignedDuration = SignedDuration::from_hours(1);
-/// How long to wait for an object that somebody else is about to delete, should no watch tell.
+/// How long to wait for an object that is about to be deleted by somebody else, in case no watch
+/// reports it.
 const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
-/// Reason: an object of somebody else has the name that ours should have.
+/// Reason: somebody else's object has the name that ours would have.
 const NAME_TAKEN: &str = "NameTaken";
-/// Reason: DHCP cannot carry the link.
+/// Reason: the URL is too long for DHCP.
 const LINK_TOO_LONG: &str = "LinkTooLong";
 
-/// What to write before anything is looked at: a configuration that has changed since it was
-/// `Ready` is so no longer, and looking may take a while.
+/// What to write before anything is looked at: a boot configuration that has changed since it was
+/// `Ready` no longer is, and looking may take a while.
 pub fn outdated(
     configuration: &ServerBootConfiguration,
     modes: Modes,
@@ -43,8 +44,8 @@ pub fn outdated(
     draft.news(modes).map(|status| Decision::Record(Box::new(status)))
 }
 
-/// Whether the image has to be looked at: not if that was done for this generation, and what came
-/// of it is in place. `bases` are the URLs that the boot configs have to begin with.
+/// Whether the image has to be inspected: not if that was done for this generation and the result
+/// is in place. `bases` are the URLs that the boot configs have to begin with.
 pub fn needs_image(
     configuration: &ServerBootConfiguration,
     ipxe: Option<&IpxeBootConfig>,
@@ -57,7 +58,7 @@ pub fn needs_image(
     if !is_current || status.state != Some(BootState::Ready) {
         return true;
     }
-    // A name that was taken may have become free, and a base shorter.
+    // A name that was taken may be free now, and a base URL shorter.
     let may_change = [NAME_TAKEN, LINK_TOO_LONG];
     let ready = |type_: &str| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_)?;
@@ -75,7 +76,7 @@ pub fn needs_image(
         && settled(modes.http, condition::HTTP_BOOT_READY, uki, bases.1))
 }
 
-/// What to do about a configuration.
+/// Decides what to do about a boot configuration.
 pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let configuration = seen.configuration;
     if configuration.metadata.deletion_timestamp.is_some() {
@@ -103,7 +104,7 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     finish(seen, modes, &pxe, &http)
 }
 
-/// The link, if firmware can be told it. What goes onto a medium nobody has to be told.
+/// The URL, if firmware can be told it by DHCP. For a medium that does not matter.
 fn carried(
     url: String,
     server: &Server,
@@ -121,17 +122,18 @@ fn carried(
     Err(Lack { reason: LINK_TOO_LONG, message })
 }
 
-/// Whether nothing boots the server. The report that makes it available also changes its
-/// addresses, and its configuration is about to go: that is not worth a write.
+/// Whether the server has nothing to boot. The report that makes it available also changes its
+/// addresses, but its boot configuration is about to be deleted, so updating it is not worth a
+/// write.
 pub fn is_idle(server: &Server) -> bool {
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     state == Some(&ServerState::Available)
 }
 
-/// What one way of booting comes to.
+/// The state of one way of booting.
 enum Way<T> {
     Ignored,
-    /// To be offered by a boot config that is ours, or is yet to be made.
+    /// To be offered by a boot config that is ours or has yet to be created.
     Offered(T),
     /// Not to be offered.
     Lacks(Lack, Surplus),
@@ -139,7 +141,7 @@ enum Way<T> {
     Blocked,
 }
 
-/// Whether a boot config of ours is there that should not be.
+/// Whether there is a boot config of ours that should not exist.
 #[derive(PartialEq, Eq)]
 enum Surplus {
     Yes,
@@ -190,7 +192,7 @@ impl<T> Way<T> {
     }
 }
 
-/// The next write to a boot config, if one is due.
+/// The next write to a boot config, if any.
 fn step(
     seen: &Observation<'_>,
     server: &Server,
@@ -221,7 +223,7 @@ fn step(
     None
 }
 
-/// The boot configs are in place, as far as they can be.
+/// Records that the boot configs are in place, as far as they can be.
 fn finish(
     seen: &Observation<'_>,
     modes: Modes,
@@ -250,13 +252,13 @@ fn finish(
     record(draft, modes, rest)
 }
 
-/// What is there is what the image offers; a boot config that is not there is not offered.
+/// What the image offers, from the boot configs that exist.
 fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lack>) {
     let conditions = seen.configuration.status.iter().flat_map(|status| &status.conditions);
     let lack = |type_: &str| {
         let said = conditions.clone().find(|condition| condition.type_ == type_);
         Lack {
-            // Said by an earlier pass, in one of our words; the word itself is not needed again.
+            // From an earlier pass, in one of our words, which is not needed again.
             reason: said.map_or("LayerMissing", |said| known_reason(&said.reason)),
             message: said.map(|said| said.message.clone()).unwrap_or_default(),
         }

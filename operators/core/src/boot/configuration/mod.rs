@@ -1,4 +1,4 @@
-//! What becomes of a `ServerBootConfiguration`.
+//! The lifecycle of a `ServerBootConfiguration`.
 //!
 //! ```text
 //!                  image resolved, ignition usable
@@ -9,9 +9,9 @@
 //!                                         └── looked at again, ever more slowly ──►
 //! ```
 //!
-//! The boot configs are written first and the state last, when both are seen to be in place: a
-//! server is switched on as soon as the state is `Ready`. A configuration that is `Ready` stays as
-//! it is until its generation changes, whatever becomes of the tag of its image.
+//! The boot configs are written first; the state follows when both have been observed, because a
+//! server is powered on as soon as the state is `Ready`. A boot configuration that is `Ready` does
+//! not change until its generation does, even if the tag of its image moves.
 
 mod child;
 mod decide;
@@ -28,7 +28,7 @@ use metal_api::{
     HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerBootConfigurationStatus,
 };
 
-/// Which ways of booting are looked after.
+/// Which ways of booting are enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
     /// iPXE.
@@ -37,16 +37,16 @@ pub struct Modes {
     pub http: bool,
 }
 
-/// What a pass has seen.
+/// The input of a pass.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
-    /// The configuration.
+    /// The boot configuration.
     pub configuration: &'a ServerBootConfiguration,
     /// The server that it names.
     pub server: Option<&'a Server>,
-    /// Its image.
+    /// The state of its image.
     pub image: Image,
-    /// What a link to its UKI carries, so that whoever loads it may fetch the ignition.
+    /// The token in the URL of its UKI, with which the client that loads it may fetch the ignition.
     pub uki_token: Option<&'a str>,
     /// Its ignition.
     pub ignition: Ignition,
@@ -58,10 +58,10 @@ pub struct Observation<'a> {
     pub now: Timestamp,
 }
 
-/// What is known of an image.
+/// The state of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {
-    /// It was looked at for this generation, and the boot configs have what it offers.
+    /// It was inspected for this generation, and the boot configs have what it offers.
     Settled,
     /// It is not usable at all.
     Failed(Lack),
@@ -69,7 +69,7 @@ pub enum Image {
     Offers {
         /// What iPXE loads.
         pxe: Result<PxeUrls, Lack>,
-        /// What UEFI HTTP boot loads: its URL.
+        /// What UEFI HTTP boot loads: a URL.
         uki: Result<String, Lack>,
     },
 }
@@ -81,11 +81,11 @@ pub struct PxeUrls {
     pub kernel: String,
     /// URL of the initial RAM disk.
     pub initrd: String,
-    /// URL of the root file system, where there is one.
+    /// URL of the root file system, if there is one.
     pub squashfs: Option<String>,
 }
 
-/// What one pass is to do. The status is our part of it.
+/// What a pass is to do. The status is our part of it.
 pub type Decision = metal_base::Decision<ServerBootConfigurationStatus, Step>;
 
 /// One write to another object.

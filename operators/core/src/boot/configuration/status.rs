@@ -1,4 +1,4 @@
-//! The status of a configuration: our part of it.
+//! Our part of the status of a boot configuration.
 
 use super::{Ignition, Lack, Modes, Observation};
 use crate::{
@@ -11,24 +11,24 @@ use metal_api::{
     BootState, ServerBootConfiguration, ServerBootConfigurationStatus, annotation, condition,
 };
 
-/// The first wait before something that failed is looked at again, and the longest.
+/// The first interval before something that failed is retried, and the longest.
 const FIRST: SignedDuration = SignedDuration::from_secs(10);
 const LAST: SignedDuration = SignedDuration::from_mins(5);
 
-/// Conditions of boot configs that are shown on their configuration as well.
+/// Conditions of boot configs that are copied to their boot configuration.
 const FETCHED: [&str; 2] = [condition::IPXE_SCRIPT_FETCHED, condition::IGNITION_DATA_FETCHED];
 
-/// What is said about one way of booting.
+/// What to report about one way of booting.
 pub(super) enum Mode<'a> {
-    /// Not looked after here: nothing is said, and what others said stays.
+    /// It is disabled here: nothing is reported, and what others reported stays.
     Ignored,
     /// It has what it needs.
     Ready,
-    /// It has not.
+    /// It lacks something.
     Lacks(&'a Lack),
 }
 
-/// A status in the making.
+/// A status under construction.
 pub(super) struct Draft<'a> {
     configuration: &'a ServerBootConfiguration,
     status: ServerBootConfigurationStatus,
@@ -36,7 +36,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Begins with what is there of ours.
+    /// Starts from our part of the current status.
     pub(super) fn new(
         configuration: &'a ServerBootConfiguration,
         modes: Modes,
@@ -52,7 +52,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn image(&mut self, lack: Option<&Lack>) {
-        // The peer's word for all that can be wrong with an image; clients match on it.
+        // The peer's reason for all faults of an image; clients match on it.
         let reason = |_: &Lack| "ValidationFailed";
         self.set(condition::IMAGE_VALIDATION, lack.map(|lack| (reason(lack), lack)), "Valid");
     }
@@ -82,8 +82,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What the boot configs say was handed out, where somebody waits for it: a discovery's
-    /// configuration is the business of nobody else.
+    /// Copies what the boot configs say was served, if anybody waits for that: the boot
+    /// configuration of a discovery concerns nobody else.
     pub(super) fn fetched(&mut self, seen: &Observation<'_>) {
         if is_internal(self.configuration) {
             return;
@@ -113,13 +113,13 @@ impl<'a> Draft<'a> {
         conditions::set(&mut self.status.conditions, fact, generation, self.now);
     }
 
-    /// The status, if it says anything new.
+    /// The status, if it differs from the current one.
     pub(super) fn news(self, modes: Modes) -> Option<ServerBootConfigurationStatus> {
         (self.status != ours(self.configuration, modes)).then_some(self.status)
     }
 }
 
-/// Our part of the status that is there.
+/// Our part of the current status.
 fn ours(configuration: &ServerBootConfiguration, modes: Modes) -> ServerBootConfigurationStatus {
     let mut status = configuration.status.clone().unwrap_or_default();
     status.conditions.retain(|condition| match condition.type_.as_str() {
@@ -140,8 +140,8 @@ fn is_internal(configuration: &ServerBootConfiguration) -> bool {
     type_.is_some_and(|type_| type_ == annotation::INTERNAL)
 }
 
-/// How long to wait before something that failed is looked at again: as long as it has been failing,
-/// so that the waits double without anybody counting them.
+/// How long to wait before something that failed is retried: as long as it has been failing, so
+/// that the interval doubles without a counter.
 pub(super) fn retry(
     status: Option<&ServerBootConfigurationStatus>,
     now: Timestamp,

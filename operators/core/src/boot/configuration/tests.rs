@@ -84,12 +84,12 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
                 of DHCP carries 255: shorten --image-server-url, or the name of the repository";
     assert_eq!(world.shown()[3], told);
     assert!(world.needs_image(BOTH), "the base may become shorter");
-    // Its reason outlives what was seen of the image.
+    // The reason is kept after the image is no longer inspected.
     world.image = Image::Settled;
     assert_eq!(world.settle(BOTH), [""; 0]);
     assert_eq!(world.shown()[3], told);
 
-    // The token counts as well, and a medium needs no link.
+    // The token counts as well, and a medium needs no URL in DHCP.
     let mut world = World::new();
     let base = "http://images/httpboot/ghcr.io/a/b/sha256-";
     let uki = || Ok(format!("{base}{}.efi", "0".repeat(255 - base.len() - 4)));
@@ -351,7 +351,7 @@ fn what_was_fetched_is_shown_on_the_configuration_of_a_tenant_too() {
             shown(condition::IGNITION_DATA_FETCHED).map(|c| c.last_transition_time.0.as_second());
         assert_eq!(at, (!internal).then_some(2));
         assert_eq!(world.settle(BOTH), [""; 0], "once");
-        // What it says stays while the image is looked at again, and cannot be had.
+        // It is kept while the image is inspected again and cannot be fetched.
         world.image = Image::Failed(lack("gone"));
         world.settle(BOTH);
         let shown = world.shown();
@@ -395,7 +395,7 @@ fn the_link_to_a_uki_carries_the_token_of_its_boot_also_where_it_was_made_withou
     world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(UKI.to_owned()) };
     world.settle(BOTH);
     assert_eq!(world.http.as_ref().unwrap().spec.uki_url.as_deref(), Some(UKI));
-    // Nobody looks at the image again: its tag may have moved.
+    // The image is not inspected again, as its tag may have moved.
     world.image = Image::Settled;
     world.uki_token = Some("TOKEN");
     assert_eq!(world.settle(BOTH), ["apply http"]);

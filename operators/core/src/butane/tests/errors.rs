@@ -1,4 +1,4 @@
-//! What is not translated, and what is said of it.
+//! What is not translated, and the error for it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the Ignition of a version does not know, and would refuse or drop at the first boot.
+//! Fields that the Ignition of a version does not have, and would refuse or drop at the first boot.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn a_field_of_a_later_version_says_which() {
     assert_eq!(error_of(butane), "$.passwd.users.0.should_exist: line 1: needs version 1.2.0");
 }
 
-/// Migration notes of Ignition, from 3.0.0 to 3.6.0.
+/// From the migration notes of Ignition, 3.0.0 to 3.6.0.
 #[test]
 fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
     let file =
@@ -40,7 +40,7 @@ fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
         assert!(error.contains(&format!("{field}: line 3: needs version 1.")), "{rest}: {error}");
         assert!(translate(&document(new)).is_ok(), "{rest}: {new}");
     }
-    // What files had from the beginning.
+    // Supported for files from the beginning.
     let gzip = file("source: 'http://a/b', compression: gzip");
     for rest in [gzip, mode("files", "0755"), file("source: 's3://bucket/o'")] {
         let document = format!("variant: fcos\nversion: 1.0.0\n{rest}\n");

@@ -1,4 +1,4 @@
-//! The objects around one configuration, as a test sees them.
+//! The objects around one boot configuration, as seen by a test.
 
 use super::BASES;
 use crate::boot::{
@@ -12,7 +12,7 @@ use metal_api::{
     ServerBootConfiguration, ServerBootConfigurationSpec, ServerSpec, ServerStatus,
 };
 
-/// The objects around one configuration, and an API server that may lose writes.
+/// The objects around one boot configuration, and an API server that may lose writes.
 pub(super) struct World {
     pub(super) configuration: ServerBootConfiguration,
     pub(super) server: Option<Server>,
@@ -22,7 +22,7 @@ pub(super) struct World {
     pub(super) ipxe: Option<IpxeBootConfig>,
     pub(super) http: Option<HttpBootConfig>,
     pub(super) now: Timestamp,
-    /// Bit by bit: whether the next write is lost.
+    /// One bit for each write: whether it is lost.
     pub(super) lost: u32,
 }
 
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Passes until nothing is left to do; what was written, in order.
+    /// Runs passes until nothing is left to do; returns what was written, in order.
     pub(super) fn settle(&mut self, modes: Modes) -> Vec<String> {
         let mut written = vec![];
         for _ in 0..20 {
