@@ -1,8 +1,8 @@
-//! JSON of strangers: counted before anything is made of it.
+//! Untrusted JSON: counted before anything is built from it.
 //!
-//! A value of two bytes, like `{}`, takes hundreds once it is typed. So a text is first read
-//! without keeping anything, and refused if it has more values, longer lists or deeper nesting
-//! than what it describes can have.
+//! A value of two bytes, such as `{}`, takes hundreds once it is typed. So a text is first parsed
+//! without keeping anything, and refused if it has more values, longer lists or deeper nesting than
+//! its content can need.
 
 use crate::conditions::cut;
 use serde::de::{
@@ -10,25 +10,25 @@ use serde::de::{
 };
 use std::{cell::Cell, fmt};
 
-/// How much a text may hold.
+/// Limits of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Values in all: texts, numbers, objects, lists, whatever they are in.
+    /// Values in total: strings, numbers, objects and lists, at any depth.
     pub values: usize,
     /// Entries of one object or one list.
     pub entries: usize,
-    /// Objects and lists within each other.
+    /// Nesting depth of objects and lists.
     pub depth: usize,
 }
 
-/// Bytes of what is said about a text; it is the text of a stranger that may be in it.
+/// Longest error message in bytes; it may contain untrusted text.
 const MESSAGE: usize = 240;
 
-/// Why a text is not taken.
+/// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at line {line}, column {column}")]
 pub struct Malformed {
-    /// On one line, and not long.
+    /// On one line, of limited length.
     what: String,
     line: usize,
     column: usize,
@@ -61,21 +61,22 @@ impl From<serde_json::Error> for Malformed {
     }
 }
 
-/// A value of a text that keeps to `bounds`.
+/// Parses a text that respects `bounds`.
 ///
 /// # Errors
 ///
-/// If it does not, with the place; or is no JSON of the right form.
+/// If it exceeds them, with the place; or if it is not JSON of the right form.
 pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, Malformed> {
     check(text, bounds)?;
     Ok(serde_json::from_slice(text)?)
 }
 
-/// Whether a text keeps to `bounds`. Takes no memory but for the longest text with escapes.
+/// Checks that a text respects `bounds`. The only memory that this takes is for the longest string
+/// with escapes.
 ///
 /// # Errors
 ///
-/// If it does not, with the place; or is no JSON.
+/// If it exceeds them, with the place; or if it is not JSON.
 pub fn check(text: &[u8], bounds: Bounds) -> Result<(), Malformed> {
     let left = Cell::new(bounds.values);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -83,7 +84,7 @@ pub fn check(text: &[u8], bounds: Bounds) -> Result<(), Malformed> {
     Ok(deserializer.end()?)
 }
 
-/// Counts one value, and what is in it.
+/// Counts one value and its contents.
 #[derive(Clone, Copy)]
 struct Count<'a> {
     bounds: Bounds,
@@ -92,7 +93,7 @@ struct Count<'a> {
 }
 
 impl Count<'_> {
-    /// What counts the values in this one.
+    /// The counter for the values in this one.
     fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= self.bounds.depth {
             return Err(E::custom(format_args!(
@@ -103,7 +104,7 @@ impl Count<'_> {
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
-    /// Another entry of an object or a list.
+    /// Counts another entry of an object or a list.
     fn entry<E: serde::de::Error>(self, entries: &mut usize) -> Result<(), E> {
         *entries += 1;
         if *entries > self.bounds.entries {
@@ -170,7 +171,7 @@ impl<'de> Visitor<'de> for Count<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let (inner, mut entries) = (self.inner()?, 0);
-        // A key counts, too: it may be kept.
+        // A key counts as well, since it may be kept.
         while object.next_key_seed(inner)?.is_some() {
             self.entry(&mut entries)?;
             object.next_value_seed(inner)?;

@@ -1,7 +1,7 @@
-//! What is kept of the metadata of objects that tenants write: what is read here, and nothing else.
+//! Trims the metadata of objects that tenants write to what is used here.
 //!
-//! A tenant may have thousands of small objects, each with as many labels and annotations as the API
-//! server takes; whoever follows the kind holds all of them.
+//! A tenant may have thousands of small objects, each with as many labels and annotations as the
+//! API server accepts, and every client that watches the kind holds all of them.
 
 use kube::Resource;
 use metal_api::annotation;
@@ -18,17 +18,18 @@ const ANNOTATIONS: [&str; 8] = [
     annotation::REASON,
     annotation::TYPE,
 ];
-/// Labels that are.
+/// Labels that are read or compared.
 const LABELS: [&str; 4] = [
     annotation::MAINTENANCE_APPROVED,
     annotation::MAINTENANCE_NEEDED,
     annotation::MAINTENANCE_REQUESTED,
     annotation::MANAGED_BY,
 ];
-/// What any of them says is shorter; of a longer one there is enough to say that it is none.
+/// Longest value: valid ones are shorter, and enough of a longer one is left to show that it is
+/// invalid.
 const LONGEST: usize = 256;
 
-/// Takes away what nobody reads.
+/// Removes what is not used.
 pub fn trim<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
     keep(&mut metadata.annotations, &ANNOTATIONS);

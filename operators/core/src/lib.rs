@@ -1,9 +1,8 @@
 //! Every decision of the metal stack, as pure functions.
 //!
 //! A controller pass is `observe -> decide -> act`. This crate is the middle part: it takes what
-//! was observed, the time included, and returns what to do. It is the only place where the
-//! lifecycle of a machine is written down, and all of it can be tested without a cluster, a BMC
-//! or a clock.
+//! was observed, including the time, and returns what to do. It is the only place that defines the
+//! lifecycle of a server, and all of it can be tested without a cluster, a BMC or a clock.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

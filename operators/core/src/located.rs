@@ -1,21 +1,21 @@
-//! Values of a YAML file that know where they stand.
+//! Values of a YAML file that know their place.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::borrow::Cow;
 
-/// A value, and its line.
+/// A value and its line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Spanned<T>", bound = "T: serde::de::DeserializeOwned")]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Its line, from 1 on.
+    /// Its line, from 1.
     pub line: u64,
 }
 
-/// A word, and its line.
+/// A string and its line.
 pub type Text = Located<String>;
 
 impl<T> From<Spanned<T>> for Located<T> {

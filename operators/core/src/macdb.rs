@@ -1,8 +1,8 @@
-//! The MAC prefix database: which addresses belong to BMCs, and how to talk to those.
+//! The MAC prefix database: which MAC addresses belong to BMCs, and how to access those.
 //!
-//! The file format is the one of metal-operator (`--mac-prefixes-file`). It is read more
-//! generously than there: prefixes may be upper case and may have separators, the longest prefix
-//! wins, and what we do not know is ignored.
+//! The file format is that of metal-operator (`--mac-prefixes-file`), but it is read more
+//! leniently: prefixes may be in upper case and with separators, the longest prefix wins, and
+//! unknown fields are ignored.
 //!
 //! ```yaml
 //! macPrefixes:
@@ -31,31 +31,31 @@ pub use prefix::{MacPrefix, ParsePrefixError};
 use metal_api::MacAddr;
 use std::{collections::HashMap, fmt};
 
-/// The database. The default one is empty and knows nobody.
+/// The database. It is empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MacDb {
     entries: Vec<Entry>,
     by_prefix: HashMap<MacPrefix, usize>,
-    /// Lengths that occur, in hexadecimal digits, longest first.
+    /// The lengths of prefixes, in hexadecimal digits, longest first.
     lengths: Vec<u8>,
 }
 
 /// What the database says about the addresses with one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The addresses it speaks of.
+    /// The prefix.
     pub mac_prefix: MacPrefix,
-    /// Who made the BMC; for people.
+    /// Manufacturer of the BMC; informative only.
     pub manufacturer: String,
-    /// How the BMC is spoken to, e.g. `Redfish`.
+    /// Protocol of the BMC, e.g. `Redfish`.
     pub protocol: String,
-    /// `http` or `https`; the reader's default if it is `None`.
+    /// `http` or `https`; `None` for the default of the operator.
     pub protocol_scheme: Option<String>,
     /// Port of the protocol.
     pub port: u16,
-    /// Credentials to try, the first ones first. May be empty.
+    /// Credentials to try, in this order. May be empty.
     pub default_credentials: Vec<Credential>,
-    /// Where the serial console is.
+    /// The serial console.
     pub console: Option<Console>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The serial console behind a BMC.
+/// The serial console of a BMC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Console {
     /// `IPMI`, `SSH` or `SSHLenovo`.

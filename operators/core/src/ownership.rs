@@ -1,27 +1,27 @@
-//! Who owns what an operator makes.
+//! Ownership of the objects that an operator creates.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use metal_api::annotation;
 
-/// Value of [`annotation::MANAGED_BY`] on what netboot made of a BMC that DHCP has seen.
+/// Value of [`annotation::MANAGED_BY`] on what netboot created for a BMC that DHCP has seen.
 pub const NETBOOT: &str = "netboot";
 
-/// Whether an object was made by this one of our programs.
+/// Whether an object was created by this one of our programs.
 pub fn is_made_by<K: Resource>(object: &K, maker: &str) -> bool {
     let labels = object.meta().labels.as_ref();
     labels.and_then(|labels| labels.get(annotation::MANAGED_BY)).is_some_and(|it| it == maker)
 }
 
-/// The owners of an object that belongs to `owner` alone: it goes with its owner, and before it
-/// where that is deleted in the foreground. `None` if the owner was never stored.
+/// The owners of an object that belongs to `owner` alone: it is deleted with its owner, or before
+/// it with foreground deletion. `None` if the owner was never stored.
 pub fn owned_by<K: Resource<DynamicType = ()>>(owner: &K) -> Option<Vec<OwnerReference>> {
     reference_to(owner).map(|reference| vec![reference])
 }
 
-/// What the owners of an object are to be that has another owner of the same kind: the same one by an
-/// earlier UID, as both come from a backup, or the one that it belonged to before. The garbage
-/// collector deletes it with the last of them. `None` if they may stay.
+/// The corrected owners of an object that has another owner of the same kind: the same owner by an
+/// earlier UID, if both come from a backup, or a previous owner. The garbage collector deletes an
+/// object with the last of its owners. `None` if they are correct.
 pub fn repaired<K: Resource<DynamicType = ()>>(
     meta: &ObjectMeta,
     owner: &K,
@@ -38,8 +38,8 @@ pub fn repaired<K: Resource<DynamicType = ()>>(
     Some(others.chain([current.clone()]).collect())
 }
 
-/// The owners of an object that has lost the one that controls it, as a backup may leave owners
-/// out. `None` if another controls it.
+/// The owners of an object that has lost its controller, as backups may omit owners. `None` if it
+/// has another controller.
 pub fn adopted<K: Resource<DynamicType = ()>>(
     meta: &ObjectMeta,
     owner: &K,

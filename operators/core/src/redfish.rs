@@ -1,8 +1,8 @@
-//! What Redfish (DSP0266, DSP0268) says about a machine, in types that cannot be wrong.
+//! What Redfish (DSP0266, DSP0268) says about a system, in types that hold only valid values.
 //!
 //! `metal-bmc` fills these from a BMC, decisions read them, and a [`Step`] is what a decision asks
-//! a BMC to do. A value that a BMC left out is `None`; a value that we do not know is kept as text
-//! where somebody might want to read it.
+//! a BMC to do. A value that the BMC omits is `None`; an unknown value is kept as text if somebody
+//! might want to read it.
 
 use jiff::Timestamp;
 use std::fmt;
@@ -15,13 +15,13 @@ pub enum PowerState {
     On,
     /// The host is off; the BMC still answers.
     Off,
-    /// The host is on its way up.
+    /// The host is being powered on.
     PoweringOn,
-    /// The host is on its way down.
+    /// The host is being powered off.
     PoweringOff,
     /// The host is paused.
     Paused,
-    /// The BMC does not say, or says something that is not in the standard.
+    /// The BMC does not report it, or reports a non-standard value.
     #[default]
     Unknown,
 }
@@ -30,27 +30,27 @@ pub enum PowerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(ascii_case_insensitive)]
 pub enum ResetType {
-    /// Switch on.
+    /// Power on.
     On,
-    /// Switch on, even where `On` would wait for something.
+    /// Power on, even if `On` would wait for something.
     ForceOn,
-    /// Cut the power.
+    /// Power off at once.
     ForceOff,
     /// Ask the operating system to shut down.
     GracefulShutdown,
     /// Ask the operating system to restart.
     GracefulRestart,
-    /// Reset without asking.
+    /// Reset at once.
     ForceRestart,
-    /// Off and on again.
+    /// Power off and on again.
     PowerCycle,
     /// Press the power button: asks a host that is on to shut down, and starts one that is off.
     PushPowerButton,
-    /// Another one. Nobody is asked for it.
+    /// Any other; never requested.
     Other,
 }
 
-/// `BootSourceOverrideTarget`, as far as we set it.
+/// `BootSourceOverrideTarget`, values that we set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(ascii_case_insensitive)]
 pub enum BootSource {
@@ -83,33 +83,33 @@ pub enum BootMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(ascii_case_insensitive)]
 pub enum BootEnabled {
-    /// The override does not count.
+    /// The override is off.
     #[default]
     Disabled,
-    /// The override counts for the next boot only.
+    /// The override applies to the next boot only.
     Once,
-    /// The override counts until it is taken away.
+    /// The override applies until it is removed.
     Continuous,
 }
 
 /// The `Boot` object of a system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootReading {
-    /// Whether an override is set.
+    /// Whether an override is active.
     pub enabled: BootEnabled,
-    /// Where the next boot comes from. `None` if the BMC names nothing that we know.
+    /// The source of the next boot. `None` if the BMC reports none that we know.
     pub target: Option<BootSource>,
-    /// How the next boot is done. `None` if the BMC does not have the property.
+    /// The mode of the next boot. `None` if the BMC does not have the property.
     pub mode: Option<BootMode>,
-    /// Targets that the BMC allows; empty if it does not say.
+    /// Targets that the BMC allows; empty if it does not list them.
     pub allowable: Vec<BootSource>,
-    /// Modes that the BMC allows; empty if it does not say.
+    /// Modes that the BMC allows; empty if it does not list them.
     pub allowable_modes: Vec<BootMode>,
     /// `BootOrder`, as references.
     pub order: Vec<String>,
 }
 
-/// `IndicatorLED`, or `LocationIndicatorActive` in the same words.
+/// `IndicatorLED`, or `LocationIndicatorActive` as the equivalent value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(ascii_case_insensitive)]
 pub enum IndicatorLed {
@@ -121,12 +121,12 @@ pub enum IndicatorLed {
     Off,
 }
 
-/// One `ComputerSystem`, as one GET returns it.
+/// One `ComputerSystem`, as returned by one GET.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SystemReading {
     /// `@odata.id`.
     pub uri: String,
-    /// SMBIOS UUID, lower case. `None` on machines whose BMC has none.
+    /// SMBIOS UUID in lower case. `None` if the BMC has none.
     pub uuid: Option<String>,
     /// `SerialNumber`.
     pub serial_number: Option<String>,
@@ -144,11 +144,11 @@ pub struct SystemReading {
     pub power: PowerState,
     /// `IndicatorLED`.
     pub indicator_led: Option<IndicatorLed>,
-    /// What the next boot does.
+    /// Settings of the next boot.
     pub boot: BootReading,
-    /// Reset types that the BMC allows; empty if it does not say.
+    /// Reset types that the BMC allows; empty if it does not list them.
     pub reset_types: Vec<ResetType>,
-    /// Whether it offers no reset at all: a baseboard, or what runs on a host.
+    /// Whether it offers no reset at all: it is a baseboard, or runs on a host.
     pub lacks_reset: bool,
     /// `LastResetTime`.
     pub last_reset: Option<Timestamp>,
@@ -224,15 +224,15 @@ pub struct Storage {
     pub volumes: Vec<Volume>,
 }
 
-/// What the BMC knows of the parts of a machine. A part that cannot be read is left out and named
-/// in `missing`; it never costs the others.
+/// What the BMC reports about the parts of a system. A part that cannot be read is left out and
+/// listed in `missing`; it does not affect the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Processors, in the order of the collection.
     pub processors: Vec<Processor>,
     /// Storage, in the order of the collection.
     pub storages: Vec<Storage>,
-    /// What could not be read: URI and reason, one text each.
+    /// What could not be read: one text for each, with URI and reason.
     pub missing: Vec<String>,
 }
 
@@ -261,31 +261,31 @@ pub struct ManagerReading {
     pub last_reset: Option<Timestamp>,
 }
 
-/// One write to a BMC. Those on a system are idempotent, except `Reset` with a restarting type,
-/// which its caller must record first.
+/// One write to a BMC. Those on a system are idempotent, except a `Reset` that restarts the host,
+/// which the caller must record first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Boot from this source, next time only; sets the mode as well where one is given.
+    /// Boot from this source, next time only; also sets the mode if there is one.
     BootOnce {
-        /// Where from.
+        /// The source.
         source: BootSource,
-        /// How; `None` leaves the BMC's setting alone.
+        /// The mode; `None` leaves the BMC's setting unchanged.
         mode: Option<BootMode>,
     },
     /// Reset the host.
     Reset(ResetType),
     /// Set the locator LED.
     IndicatorLed(IndicatorLed),
-    /// Set the persistent boot order, as references, and drop an override.
+    /// Set the persistent boot order, as references, and clear an override.
     BootOrder(Vec<String>),
-    /// Insert this image into a virtual drive, in place of what is in there.
+    /// Insert this image into a slot, in place of what is there.
     InsertMedium {
         /// `@odata.id` of the `VirtualMedia`.
         slot: String,
         /// The image.
         image: ImageUrl,
     },
-    /// Take out what is in a virtual drive.
+    /// Eject what is in a slot.
     EjectMedium {
         /// `@odata.id` of the `VirtualMedia`.
         slot: String,
@@ -301,13 +301,13 @@ pub struct MediaSlot {
     pub is_cd: bool,
     /// Whether `MediaTypes` has `USBStick`.
     pub is_usb: bool,
-    /// `Inserted`; without it, whether there is an image.
+    /// `Inserted`; if that is missing, whether there is an image.
     pub inserted: bool,
-    /// `Image`, where the BMC shows it.
+    /// `Image`, if the BMC reports it.
     pub image: Option<ImageUrl>,
 }
 
-/// URL of the image of a medium. Whoever has it may read the image, so its `Debug` shows nothing.
+/// URL of the image of a medium. Whoever has it may read the image, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageUrl(String);
 
@@ -322,7 +322,7 @@ impl ImageUrl {
         &self.0
     }
 
-    /// The name of the file. BMCs show the URL in other forms than they were told, with this name.
+    /// The file name. BMCs report the URL in various forms, but with this name.
     pub fn file(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
@@ -334,17 +334,17 @@ impl fmt::Debug for ImageUrl {
     }
 }
 
-/// The BMC gave no usable answer. That is an observation too, and ends up in a condition.
+/// The BMC gave no usable answer. That is an observation as well, and is reported in a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreachable {
-    /// It did not answer, or not in a way we understand. The text is the same next time.
+    /// It did not answer, or not in a way we understand. The text is stable between attempts.
     NoAnswer(String),
-    /// It refuses our credentials. Asking again soon would lock the account.
+    /// It refuses our credentials. Retrying soon would lock the account.
     Unauthorized,
-    /// All of its sessions are taken, and it takes no request without one. What it said.
+    /// All of its sessions are taken, and it accepts no request without one; with what it said.
     SessionsFull(String),
-    /// It sends more than one BMC may make a process hold. Asking again soon is no use. What it
-    /// exceeds.
+    /// It sends more than one BMC may make a process hold; with the limit that it exceeds. Retrying
+    /// soon is no use.
     Misbehaving(String),
 }
 
@@ -352,13 +352,13 @@ pub enum Unreachable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Scheme {
-    /// Plain; only where the object says so.
+    /// Unencrypted; only if the object says so.
     Http,
     /// TLS.
     Https,
 }
 
-/// A user name and a password. Its `Debug` shows neither.
+/// A user name and a password. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// User name.

@@ -1,4 +1,4 @@
-//! What the registry makes of an inventory report.
+//! How the registry processes a report.
 
 use crate::{json::Bounds, system_uuid::is_placeholder_text};
 use metal_api::{
@@ -8,28 +8,28 @@ use metal_api::{
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// Most entries that any list of a report may have: more than any machine has, and a bound.
+/// Most entries in any list of a report: more than any machine has.
 const ENTRIES: usize = 4096;
 
-/// What a body of an agent may hold, some five times that of the largest machine.
+/// Limits of a report: about five times what the largest machine sends.
 pub const BOUNDS: Bounds = Bounds { values: 50_000, entries: ENTRIES, depth: 32 };
 
-/// Why a report is not taken.
+/// Why a report is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// The report is about another machine than the token allows.
     #[error("systemUUID {reported} is not that of the server that this boot belongs to")]
     Foreign {
-        /// What the report says.
+        /// The UUID in the report.
         reported: String,
     },
-    /// The UUID is none.
+    /// The UUID is malformed.
     #[error("systemUUID {0:?} is not a UUID: send the SMBIOS UUID that --server-uuid names")]
     Uuid(String),
-    /// The UUID is that of many machines.
+    /// Many machines share the UUID.
     #[error("systemUUID {0} is one that many boards are shipped with: set it in the BIOS")]
     Placeholder(String),
-    /// A list is longer than any machine's.
+    /// A list is longer than that of any machine.
     #[error("data.{field} has {len} entries: at most {ENTRIES} are taken")]
     TooLong {
         /// Name of the list.
@@ -39,32 +39,32 @@ pub enum Malformed {
     },
 }
 
-/// The UUID of a report that has nothing else to say whose it is.
+/// The UUID of a report that has no other proof of identity.
 ///
 /// # Errors
 ///
-/// If it is no UUID, or one that many machines share.
+/// If it is malformed, or one that many machines share.
 pub fn identifying_uuid(text: &str) -> Result<String, Malformed> {
     let uuid = system_uuid(text)?;
     if is_placeholder_text(&uuid) { Err(Malformed::Placeholder(uuid)) } else { Ok(uuid) }
 }
 
-/// The UUID of a report in the form in which servers are found: lower case.
+/// The UUID of a report in the form in which servers are looked up: lower case.
 ///
 /// # Errors
 ///
-/// If it is no UUID.
+/// If it is malformed.
 pub fn system_uuid(text: &str) -> Result<String, Malformed> {
     let uuid = text.trim().parse::<uuid::Uuid>();
     uuid.map(|uuid| uuid.to_string()).map_err(|_| Malformed::Uuid(text.chars().take(64).collect()))
 }
 
-/// A report as it is kept: bounded, MAC addresses in one form, lists in one order, so that the
-/// same machine gives the same text. Nothing that the agent found is left out.
+/// A report as it is stored: bounded, with MAC addresses in canonical form and lists in canonical
+/// order, so that a machine always gives the same text. Nothing that the agent found is left out.
 ///
 /// # Errors
 ///
-/// If it is larger than a machine can be.
+/// If it is larger than that of any machine.
 pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
     let lists = [
         ("cpu", report.cpu.len()),
@@ -89,25 +89,24 @@ pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
     Ok(report)
 }
 
-/// SHA-256 of what a report says of a machine: all but when it was made.
+/// SHA-256 of a report, without the time at which it was made.
 ///
 /// # Errors
 ///
-/// None of a report that was read from JSON.
+/// Never for a report that was read from JSON.
 pub fn fingerprint(report: &Report) -> Result<[u8; 32], serde_json::Error> {
     let mut report = report.clone();
     report.timestamp = String::new();
     Ok(Sha256::digest(serde_json::to_vec(&report)?).into())
 }
 
-/// Whether a report says enough for its server to be claimed: at least one interface that has a
-/// MAC address.
+/// Whether a report is enough for its server to be claimed: it has an interface with a MAC address.
 pub fn is_complete(report: &Report) -> bool {
     report.network_interfaces.iter().any(|interface| mac(&interface.mac_address).is_some())
 }
 
-/// The interfaces as the Server shows them: those that have a MAC address, with the addresses
-/// that are addresses, and their neighbors.
+/// The interfaces for the Server: those with a MAC address, with their valid IP addresses and their
+/// neighbors.
 pub fn interfaces(report: &Report) -> Vec<NetworkInterface> {
     let neighbors: BTreeMap<_, _> =
         report.lldp.iter().map(|lldp| (lldp.name.as_str(), lldp)).collect();

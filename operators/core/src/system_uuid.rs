@@ -1,25 +1,25 @@
-//! Which system UUIDs are an identity: what no two machines share.
+//! Which system UUIDs identify a machine, because no two machines share them.
 //!
-//! Boards come with UUIDs that somebody was to replace and did not: zeros, ones, a pattern, a
-//! counter, the number of a data sheet, text that says so. Such a UUID names every board of its
-//! maker, and so no machine. It is written with its first three fields in either byte order
-//! (SMBIOS 3.7, section 7.2.1), and is one in both.
+//! Boards come with UUIDs that somebody should have replaced: zeros, ones, a pattern, a counter, a
+//! number from a data sheet, text that says so. Such a UUID is on every board of its manufacturer,
+//! and so identifies no machine. A UUID may be written with its first three fields in either byte
+//! order (SMBIOS 3.7, section 7.2.1), and is a placeholder in both.
 
 use uuid::Uuid;
 
-/// What makers ship that no pattern tells.
+/// Placeholders of manufacturers that match no pattern.
 const SHIPPED: [Uuid; 7] = [
-    // On the lists of inventories and agents: osquery, hostid of BSD, and others.
+    // From the lists of inventories and agents: osquery, BSD's hostid, and others.
     uuid::uuid!("07090201-0103-0301-0807-060504030201"),
     uuid::uuid!("10000000-0000-8000-0040-000000000000"),
     uuid::uuid!("890e2d14-cacd-45d1-ae66-bc80e8bfeb0f"),
     uuid::uuid!("8e275844-178f-44a8-aceb-a7d7e5178c63"),
     uuid::uuid!("dc698397-fa54-4cf2-82c8-b1b5307a6a7f"),
-    // Boards of several makers, as inventories that merged them found out.
+    // From boards of several manufacturers, noticed by inventories that merged them.
     uuid::uuid!("6ab5b300-538d-1014-9fb5-b0684d007b53"),
     uuid::uuid!("6ab5b300-538d-1014-bfb5-b0684d007b53"),
 ];
-/// How text begins that is no serial number, in lower case and without blanks before it.
+/// Beginnings of texts that are not serial numbers, in lower case and without leading spaces.
 const SAYINGS: [&str; 32] = [
     "to be filled",
     "tobefilled",
@@ -54,32 +54,33 @@ const SAYINGS: [&str; 32] = [
     "eval",
     "xxxx",
 ];
-/// Text of so many characters is the name of a product without its serial number.
+/// A text of this many characters is a product name without a serial number.
 const NO_SERIAL: usize = 6;
-/// Of the 31 steps between the digits of a UUID, so many from a digit to itself or its neighbor...
+/// This many of the 31 steps between the digits of a UUID, from a digit to itself or its
+/// neighbor...
 const MOST_REGULAR: usize = 25;
-/// ...and so many of these to its neighbor make a row of digits. A random UUID has 6 and 4.
+/// ...and this many to its neighbor make a row of digits. A random UUID has 6 and 4.
 const FEWEST_STEPS: usize = 8;
-/// Of the 15 steps between the bytes of a UUID, so many of one width are no accident.
+/// This many of the 15 steps between the bytes of a UUID with the same width are no coincidence.
 const MOST_EVEN: usize = 12;
 
-/// The UUID, if it tells a machine from others.
+/// The UUID, if it identifies a machine.
 pub fn identifying(uuid: Uuid) -> Option<Uuid> {
     (!is_placeholder(uuid)).then_some(uuid)
 }
 
-/// Whether text is a UUID that many machines share.
+/// Whether a text is a UUID that many machines share.
 pub fn is_placeholder_text(text: &str) -> bool {
     text.trim().parse().is_ok_and(is_placeholder)
 }
 
-/// The UUID with its first three fields in the other byte order, which firmware before SMBIOS 2.6
-/// and some BMCs take for it.
+/// The UUID with its first three fields in the other byte order, as used by firmware before SMBIOS
+/// 2.6 and some BMCs.
 pub fn swapped(uuid: Uuid) -> Uuid {
     Uuid::from_bytes(uuid.to_bytes_le())
 }
 
-/// Whether many machines share it.
+/// Whether many machines share the UUID.
 pub fn is_placeholder(uuid: Uuid) -> bool {
     [uuid, swapped(uuid)].into_iter().any(|uuid| {
         let bytes = uuid.as_bytes();
@@ -99,7 +100,7 @@ pub fn is_placeholder(uuid: Uuid) -> bool {
     })
 }
 
-/// Of two different bytes at most; a small number behind zeros is what people number machines with.
+/// At most two distinct bytes; but a small number after zeros may be how somebody numbers machines.
 fn is_filler(bytes: &[u8; 16]) -> bool {
     let [first, ..] = *bytes;
     let other = bytes.iter().find(|byte| **byte != first).copied().unwrap_or(first);
@@ -107,8 +108,8 @@ fn is_filler(bytes: &[u8; 16]) -> bool {
     bytes.iter().all(|byte| *byte == first || *byte == other) && !is_number
 }
 
-/// As it was before version and variant were written into it (RFC 9562, section 4), if it was one
-/// byte again and again.
+/// The UUID before version and variant were set (RFC 9562, section 4), if it consisted of one
+/// repeated byte.
 fn unstamped(bytes: &[u8; 16]) -> [u8; 16] {
     let common = bytes.iter().max_by_key(|byte| occurrences(**byte, bytes));
     let common = common.copied().unwrap_or_default();
@@ -122,17 +123,17 @@ fn occurrences(byte: u8, bytes: &[u8]) -> usize {
     bytes.iter().map(|other| usize::from(*other == byte)).sum()
 }
 
-/// Ones behind the first two fields at most, or zeros behind the first one.
+/// Ones after at most the first two fields, or zeros after the first one.
 fn is_unfinished(bytes: &[u8; 16]) -> bool {
     bytes[6..] == [0xff; 10] || bytes[4..] == [0; 12]
 }
 
-/// The same two, four or eight bytes again and again.
+/// The same two, four or eight bytes, repeated.
 fn is_repeated(bytes: &[u8; 16]) -> bool {
     [2, 4, 8].into_iter().any(|len| bytes.chunks(len).all(|chunk| *chunk == bytes[..len]))
 }
 
-/// Numbers of one, two or four bytes, each as much larger than the one before it.
+/// Numbers of one, two or four bytes that increase by a constant.
 fn is_counter(bytes: &[u8; 16]) -> bool {
     let counts = |len: usize, is_big: bool| {
         let number = |chunk: &[u8]| {
@@ -148,7 +149,7 @@ fn is_counter(bytes: &[u8; 16]) -> bool {
     [(1, true), (2, true), (2, false), (4, true), (4, false)].iter().any(|it| counts(it.0, it.1))
 }
 
-/// Bytes that go up or down by the same width nearly everywhere, or until zeros follow:
+/// Bytes that increase or decrease by the same width nearly everywhere, or up to trailing zeros:
 /// 01020304-0506-0708-0900-000000000000.
 fn is_even(bytes: &[u8; 16]) -> bool {
     let steps = |bytes: &[u8]| -> Vec<u8> {
@@ -162,7 +163,7 @@ fn is_even(bytes: &[u8; 16]) -> bool {
     all.iter().any(most) || is_row
 }
 
-/// 12345678-1234-5678-90ab-cddeefaabbcc and its like.
+/// As in 12345678-1234-5678-90ab-cddeefaabbcc.
 fn is_row_of_digits(bytes: &[u8; 16]) -> bool {
     let digits: Vec<u8> = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).collect();
     let is_step = |two: &&[u8]| {
@@ -174,14 +175,14 @@ fn is_row_of_digits(bytes: &[u8; 16]) -> bool {
     steps >= FEWEST_STEPS && steps + same >= MOST_REGULAR
 }
 
-/// 11111111-2222-3333-4444-555555555555: one digit per field.
+/// One digit per field, as in 11111111-2222-3333-4444-555555555555.
 fn has_digit_per_field(bytes: &[u8; 16]) -> bool {
     let is_one =
         |field: &[u8]| field.iter().all(|byte| *byte == field[0]) && field[0] >> 4 == field[0] & 15;
     [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]].into_iter().all(is_one)
 }
 
-/// 01234567-8910-1112-1314-151617181920: numbers one after the other, in decimal.
+/// Consecutive decimal numbers, as in 01234567-8910-1112-1314-151617181920.
 fn counts_on(bytes: &[u8; 16]) -> bool {
     let text = Uuid::from_bytes(*bytes).simple().to_string();
     [0, 1].into_iter().any(|first| {
@@ -190,7 +191,8 @@ fn counts_on(bytes: &[u8; 16]) -> bool {
     })
 }
 
-/// A pattern, and behind it what is no MAC address of anybody: aabbccddeeff, 001122334455, zeros.
+/// A pattern, followed by something that is nobody's MAC address: aabbccddeeff, 001122334455,
+/// zeros.
 fn has_blank_mac(bytes: &[u8; 16]) -> bool {
     let step = |bytes: &[u8], len: usize| {
         let number = |chunk: &[u8]| chunk.iter().fold(0_u32, |sum, it| sum << 8 | u32::from(*it));
@@ -204,7 +206,8 @@ fn has_blank_mac(bytes: &[u8; 16]) -> bool {
     is_pattern && step(mac, 1).is_some()
 }
 
-/// Dell: `DELL`, and the service tag between constants. One without letters and digits is no tag.
+/// Dell: `DELL`, and the service tag between constants. Without letters and digits, it is no
+/// service tag.
 fn has_blank_tag(bytes: &[u8; 16]) -> bool {
     let is_dell =
         bytes[..5] == *b"LLED\0" && bytes[7..9] == [0x10, 0x80] && bytes[11..13] == [0xc0, 0x4f];
@@ -213,8 +216,8 @@ fn has_blank_tag(bytes: &[u8; 16]) -> bool {
     is_dell && (!tag.iter().any(u8::is_ascii_alphanumeric) || tag[0] == tag[6])
 }
 
-/// Text that is not there, or that says that nobody filled it in. Of others, HPE for instance makes
-/// UUIDs of product and serial number.
+/// A text that is empty or says that nobody filled it in. Others are valid: HPE, for instance,
+/// makes UUIDs from product and serial number.
 fn is_saying(bytes: &[u8; 16]) -> bool {
     let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | 0);
     let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| bytes.iter().all(is_text)) else {
@@ -222,7 +225,7 @@ fn is_saying(bytes: &[u8; 16]) -> bool {
     };
     let text = text.replace('\0', " ").to_ascii_lowercase();
     let text = text.trim();
-    // SN-1234567.
+    // As in SN-1234567.
     let number =
         text.trim_start_matches(|c: char| c.is_ascii_alphabetic() || "-_. #:/".contains(c));
     let is_row = match text.len() - number.len() {

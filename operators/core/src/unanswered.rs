@@ -1,16 +1,16 @@
-//! New BMCs are recorded on a stranger's word: what never answers is not kept for ever.
+//! BMCs are recorded without proof, so those that never answer are not kept for ever.
 
 use crate::macdb::MacDb;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Bmc, BmcSecret, annotation, condition};
 
-/// For how long what never answered is kept after its lease.
+/// For how long a BMC that never answered is kept after its lease has ended.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// Reasons of a BMC that is not Ready, and has answered all the same.
+/// Reasons of a BMC that is not Ready although it has answered.
 const ANSWERS: [&str; 3] = ["AuthenticationFailed", "SessionLimitExceeded", "Misbehaving"];
 
-/// Whether a BMC has ever answered, if only to refuse its credentials.
+/// Whether a BMC has ever answered, even if only to refuse its credentials.
 pub fn has_answered(bmc: &Bmc) -> bool {
     let Some(status) = &bmc.status else { return false };
     status.ip.is_some()
@@ -21,8 +21,8 @@ pub fn has_answered(bmc: &Bmc) -> bool {
         })
 }
 
-/// Whether credentials can be made again as they are: nobody has changed what the database of MAC
-/// prefixes says, and no BMC has shown a certificate for them.
+/// Whether credentials can be recreated as they are: they are still those of the MAC prefix
+/// database, and no BMC has presented a certificate for them.
 pub fn can_be_made_again(secret: &BmcSecret, database: &MacDb) -> bool {
     let annotations = secret.metadata.annotations.as_ref();
     let is_certificate = |key: &String| key.starts_with(annotation::KNOWN_CERTIFICATE);
@@ -37,9 +37,9 @@ pub fn can_be_made_again(secret: &BmcSecret, database: &MacDb) -> bool {
         .any(|it| username == Some(it.username.as_str()) && password == Some(it.password.as_str()))
 }
 
-/// Whether what was made for a BMC that never answered has been there for long enough: a day after
-/// the end of its lease, or, where nobody remembers that, after the last moment that it can have
-/// ended at.
+/// Whether what was made for a BMC that never answered has existed long enough: until a day after
+/// the end of its lease or, if that is not known, after the latest time at which the lease can have
+/// ended.
 pub fn is_over(ended: Timestamp, now: Timestamp) -> bool {
     now.duration_since(ended) >= KEPT
 }

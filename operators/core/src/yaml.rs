@@ -1,8 +1,8 @@
-//! The one way to read YAML: whatever YAML 1.2 allows, in bounds.
+//! Reads YAML: everything that YAML 1.2 allows, within limits.
 //!
-//! The parser's own defaults refuse legal files: 33 lines of comment between a key and its list, or
-//! a hundred aliases of one anchor. What bounds a file here is how much it becomes, not how it is
-//! written.
+//! The parser's own limits would refuse valid files: 33 lines of comment between a key and its
+//! list, or a hundred aliases of one anchor. Here a file is limited by its expanded size, not by
+//! how it is written.
 
 use crate::conditions::cut;
 use serde::de::DeserializeOwned;
@@ -12,19 +12,18 @@ use serde_saphyr::{
 };
 use std::borrow::Cow;
 
-/// Nodes that aliases may add; a file of people has some thousand.
+/// Limit of nodes added by aliases; a typical file has some thousand nodes.
 const REPLAYED: usize = 200_000;
-/// Bytes of what an error says: the name of a field, which may be in it, has any length.
+/// Longest error message in bytes, as a field name in it may have any length.
 const MESSAGE: usize = 240;
 
-/// Why a text is not read.
+/// Why a text cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not YAML, or not what was asked for. The text itself, which may hold a password, is not
-    /// shown.
+    /// Not YAML, or not of the expected type. The text, which may contain a password, is not shown.
     #[error("{0}")]
     Malformed(String),
-    /// A stream of documents.
+    /// Several documents.
     #[error("there are {0} documents: keep one, and remove the line \"---\" before the others")]
     Documents(usize),
 }
@@ -32,18 +31,18 @@ pub enum Error {
 /// How integers with a leading zero are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeadingZero {
-    /// As YAML 1.2 has it.
+    /// As in YAML 1.2.
     Decimal,
-    /// As YAML 1.1 has it, for modes of files.
+    /// As in YAML 1.1, for file modes.
     Octal,
 }
 
-/// Reads the one document of a text. A byte order mark, markers before and after the document, and
-/// empty documents beside it do not count.
+/// Reads the only document of a text. A byte order mark, document markers, and empty documents are
+/// ignored.
 ///
 /// # Errors
 ///
-/// If it is not YAML, has several documents, or they are not what `T` takes.
+/// If it is not YAML, has several documents, or does not match `T`.
 pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
     let text = text.trim_start_matches('\u{feff}');
     let malformed =
@@ -53,12 +52,12 @@ pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Err
     match (all.pop(), all.len()) {
         (Some(one), 0) => Ok(one),
         (Some(_), others) => Err(Error::Documents(others + 1)),
-        // What an empty text is, `T` says.
+        // `T` decides about an empty text.
         (None, _) => serde_saphyr::from_str_with_options("", settings(zero)).map_err(malformed),
     }
 }
 
-/// Messages with names of fields, and without values: a value may be a password.
+/// Formats messages with field names, but without values, as a value may be a password.
 struct WithoutValues;
 
 impl MessageFormatter for WithoutValues {
@@ -67,7 +66,7 @@ impl MessageFormatter for WithoutValues {
         if let SerdeInvalidType { unexpected, expected, .. }
         | SerdeInvalidValue { unexpected, expected, .. } = error
         {
-            // `string "hunter2"`, `` integer `7` ``
+            // As in `string "hunter2"` or `` integer `7` ``.
             let kind = unexpected.split([' ', '"', '`']).next().unwrap_or_default();
             return cut(&format!("invalid {kind}, expected {expected}"), MESSAGE)
                 .into_owned()
@@ -87,7 +86,7 @@ fn settings(zero: LeadingZero) -> Options {
         with_snippet: false,
         emit_comments: false,
         legacy_octal_numbers: zero == LeadingZero::Octal,
-        // Where a text is wanted it is one; where a number is, it is refused there.
+        // Accepted where a string is expected, and refused there if a number is.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         budget: budget! { enforce_alias_anchor_ratio: false },
         alias_limits: alias_limits! { max_total_replayed_events: REPLAYED },

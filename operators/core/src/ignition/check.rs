@@ -1,9 +1,9 @@
-//! What Ignition refuses of a text at the first boot, where nobody can correct it any more (Ignition
+//! What Ignition refuses at the first boot, when nobody can correct it any longer (Ignition
 //! configuration specification).
 //!
-//! Each check says what a text must be, if it is not.
+//! A check that fails says what the text must be.
 
-/// Ends of the names of units.
+/// Suffixes of unit names.
 pub(crate) const UNITS: [&str; 12] = [
     ".service",
     ".socket",
@@ -18,14 +18,14 @@ pub(crate) const UNITS: [&str; 12] = [
     ".slice",
     ".scope",
 ];
-/// Says what a text must be, if it is not.
+/// Checks a text; an error says what it must be.
 pub(crate) type Check = fn(&str) -> Result<(), &'static str>;
 
 pub(crate) fn require(holds: bool, expected: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(expected) }
 }
 
-/// An absolute path, without detours: what Ignition calls clean.
+/// An absolute path in canonical form, which Ignition calls clean.
 pub(crate) fn path(path: &str) -> Result<(), &'static str> {
     require(path.starts_with('/'), "an absolute path")?;
     let inner = path.strip_prefix('/').unwrap_or_default();
@@ -34,12 +34,12 @@ pub(crate) fn path(path: &str) -> Result<(), &'static str> {
     require(is_clean && !path.contains('\0'), "a path without //, /./, /../ and a slash at the end")
 }
 
-/// How content is compressed.
+/// A compression format.
 pub(crate) fn compression(name: &str) -> Result<(), &'static str> {
     require(matches!(name, "" | "gzip"), "gzip, or absent")
 }
 
-/// A digest, as `sha512-` and its hexadecimal digits.
+/// A digest, as `sha512-` and hexadecimal digits.
 pub(crate) fn hash(text: &str) -> Result<(), &'static str> {
     let digits = match text.split_once('-') {
         Some(("sha512", hex)) => Some((hex, 128)),
@@ -52,17 +52,17 @@ pub(crate) fn hash(text: &str) -> Result<(), &'static str> {
     require(is_hash, "sha512- and 128, or sha256- and 64 hexadecimal digits")
 }
 
-/// The scheme of an address, in lower case.
+/// The scheme of a URL, in lower case.
 pub(crate) fn scheme(url: &str) -> Option<String> {
     url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase())
 }
 
-/// Whether an address is one to which headers are sent.
+/// Whether headers are sent to a URL.
 pub(crate) fn takes_headers(url: &str) -> bool {
     scheme(url).is_some_and(|scheme| scheme == "http" || scheme == "https")
 }
 
-/// What follows `data:` (RFC 2397).
+/// The part of a URL after `data:` (RFC 2397).
 pub(crate) fn data_url(rest: &str) -> Result<(), &'static str> {
     let (kind, data) = rest.split_once(',').ok_or("a data: address with a comma")?;
     let mut bytes = Vec::with_capacity(data.len());
@@ -93,12 +93,12 @@ fn is_base64(bytes: &[u8]) -> bool {
         && bytes.iter().take(bytes.len() - padding).all(is_digit)
 }
 
-/// The text of a unit or a drop-in: sections, and options in them.
+/// The text of a unit or a drop-in: sections with options.
 pub(crate) fn unit(text: &str) -> Result<(), &'static str> {
     let (mut in_section, mut continues) = (false, false);
     for line in text.lines() {
         let trimmed = line.trim();
-        // A comment may stand in the middle of a value.
+        // A comment may interrupt a value.
         if trimmed.starts_with(['#', ';']) {
             continue;
         }

@@ -1,25 +1,25 @@
-//! What is wrong with a configuration, and where: never what is written there.
+//! Faults in a configuration, and their places, without the faulty values.
 
-/// A step from the document to a value. Names are those of the specification and of nobody else.
+/// A step on the path from the document to a value. Only names from the specification appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Field(&'static str),
     Item(usize),
 }
 
-/// What is wrong, and where.
+/// A fault and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: Vec<Step>,
     pub(crate) must: Must,
 }
 
-/// What a value would have to be.
+/// The rule that a value violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Must {
-    /// Something else.
+    /// It must be something else.
     Be(&'static str),
-    /// There once: another has the same name.
+    /// It must be unique: another one has the same name.
     BeOnce(String),
 }
 

@@ -1,18 +1,19 @@
-//! Ignition, checked before a machine reads it: a machine that cannot would try for ever, far from
-//! whoever wrote it.
+//! Checks Ignition before a machine reads it. A machine that cannot read it would retry forever,
+//! far from its author.
 //!
-//! The types of each version of the specification are those of `ignition-config`. What is added:
+//! The types of each version of the specification are those of `ignition-config`. Added here are:
 //!
-//! * which texts are Ignition at all: the same place serves what other systems read, as it is;
-//! * bounds before anything is made of a text ([`json`]);
-//! * the path, line and column of what is wrong, and never a value, which may be a password;
-//! * an object that is written as a list, which serde takes and Ignition does not;
-//! * what Ignition asks of the values: paths, modes, names of units, sources, what is there twice
-//!   (`rules`, `storage`).
+//! * which texts are Ignition at all: input for other systems is served from the same place,
+//!   unchanged;
+//! * limits that are enforced before a text is parsed ([`json`]);
+//! * the path, line and column of a fault, but never the value, which may be a password;
+//! * objects that are written as lists, which serde accepts and Ignition does not;
+//! * Ignition's rules for values: paths, modes, unit names, sources, duplicates (`rules`,
+//!   `storage`).
 //!
-//! Not checked are layouts of disks beyond their types and the paths of devices. What Ignition only
-//! warns of (fields that it does not know) is left alone, and so are versions that are not known
-//! here: an old system reads 2.x, a new one what comes next.
+//! Not checked are disk layouts beyond their types, and the paths of devices. What Ignition only
+//! warns about (unknown fields) is accepted, and so are unknown versions: an old system reads 2.x,
+//! a new one whatever comes next.
 
 pub(crate) mod check;
 pub(crate) mod fault;
@@ -28,27 +29,26 @@ use place::Place;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
-/// Largest text; Kubernetes keeps a Secret to this anyway.
+/// Largest text; Kubernetes limits a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
 /// More than any machine is configured with.
 const BOUNDS: Bounds = Bounds { values: 100_000, entries: 20_000, depth: 64 };
-/// Fields of a document, of any version: what has one of them is Ignition.
+/// Top-level fields of any version: a document with one of them is Ignition.
 const FIELDS: [&str; 6] =
     ["ignition", "kernelArguments", "networkd", "passwd", "storage", "systemd"];
 
-/// What a text is.
+/// The content of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Ignition that a machine takes.
+    /// Ignition that a machine accepts.
     Valid,
-    /// Ignition of a version that is not known here: JSON, and nothing else was checked.
+    /// Ignition of an unknown version: JSON, otherwise unchecked.
     OtherVersion,
-    /// Something else, which is none of our business.
+    /// Something else, which is not checked.
     Foreign,
 }
 
-/// Why a text is not Ignition that a machine takes. Holds nothing of the text but names of fields
-/// that Ignition has.
+/// Why a machine would refuse a text. Contains nothing of the text except names of Ignition fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct Error {
@@ -56,11 +56,11 @@ pub struct Error {
     what: Cow<'static, str>,
 }
 
-/// What `bytes` are, and whether a machine takes them if they are Ignition.
+/// Determines what `bytes` contain, and checks them if they are Ignition.
 ///
 /// # Errors
 ///
-/// If they are meant as Ignition, and a machine would refuse them.
+/// If they are meant to be Ignition, and a machine would refuse them.
 pub fn check(bytes: &[u8]) -> Result<Content, Error> {
     let text = String::from_utf8_lossy(bytes);
     let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -82,7 +82,7 @@ pub fn check(bytes: &[u8]) -> Result<Content, Error> {
     check_text(text)
 }
 
-/// As [`check`], of a text that is Ignition, of any length.
+/// Like [`check`], for a text that is Ignition, of any length.
 pub(crate) fn check_text(text: &str) -> Result<Content, Error> {
     json::check(text.as_bytes(), BOUNDS).map_err(|error| typed::malformed(text, &error))?;
     let Some((version, reader)) = typed::version(text)? else { return Ok(Content::OtherVersion) };
@@ -105,17 +105,17 @@ impl Error {
     }
 }
 
-/// Whether it is UTF-16 that begins like JSON, as an editor of Windows may write it.
+/// Whether it is UTF-16 that begins like JSON, as some editors on Windows write it.
 fn is_wide(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe, b'{', 0]) || bytes.starts_with(&[0xfe, 0xff, 0, b'{'])
 }
 
-/// Whether a text is meant as Ignition: a JSON object, whole or not, with a field that Ignition has,
-/// or with none at all.
+/// Whether a text is meant to be Ignition: a JSON object, possibly incomplete, with a field of
+/// Ignition or without any field.
 fn is_ignition(text: &str) -> bool {
     let text = text.trim_start();
     let Some(inner) = text.strip_prefix('{') else { return false };
-    // Butane may begin with a brace as well, and a template with two.
+    // Butane may also begin with a brace, and a template with two.
     if !inner.trim_start().starts_with(['"', '}']) && !inner.trim().is_empty() {
         return false;
     }
@@ -125,7 +125,7 @@ fn is_ignition(text: &str) -> bool {
     fields.is_known || !fields.is_foreign || is_named
 }
 
-/// Names of the fields of a document, as far as it can be read.
+/// The top-level fields of a document, as far as it can be parsed.
 #[derive(Default)]
 struct Fields {
     is_known: bool,

@@ -1,11 +1,11 @@
-//! Where something is in a text.
+//! Places in a text.
 
 use super::fault::Step;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashMap, fmt};
 
-/// Names that paths are made of: all fields of all versions. Others may be what somebody wrote in
-/// the wrong place, such as a password.
+/// Names that may appear in paths: all fields of all versions. Anything else may be a value in the
+/// wrong place, such as a password.
 const NAMES: &[&str] = &[
     "advertisement",
     "append",
@@ -106,7 +106,7 @@ const NAMES: &[&str] = &[
     "wipeVolume",
 ];
 
-/// A path, and the line and column of what is there.
+/// A path, with the line and column of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     path: Cow<'static, str>,
@@ -117,7 +117,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) const START: Self = Self { path: Cow::Borrowed("$"), line: 1, column: 1 };
 
-    /// Of a byte.
+    /// The place of a byte.
     pub(super) fn of(text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -125,16 +125,16 @@ impl Place {
         Self { line, column: before.len() - begin + 1, ..Self::START }
     }
 
-    /// Of a value of a text that is JSON; of the one that it is missing in, if it is.
+    /// The place of a value in JSON or, if it is missing, of the object that should have it.
     pub(super) fn of_steps(text: &str, steps: &[Step]) -> Self {
         let place = steps.iter().try_fold(text, |value, step| inside(value, *step).ok_or(value));
         let found = place.unwrap_or_else(|last| last);
-        // Each is a part of the text that it was found in.
+        // Each is a slice of the text that it was found in.
         let offset = found.as_ptr().addr().saturating_sub(text.as_ptr().addr());
         Self::of(text.as_bytes(), offset).on(steps)
     }
 
-    /// The same place, known by these steps.
+    /// The same place, with this path.
     pub(super) fn on(self, steps: &[Step]) -> Self {
         let mut path = String::from("$");
         for step in steps {
@@ -146,7 +146,7 @@ impl Place {
         Self { path: path.into(), ..self }
     }
 
-    /// The place that a parser tells.
+    /// The place reported by a parser.
     pub(super) fn told(line: usize, column: usize, steps: &[Step]) -> Self {
         Self { line: line.max(1), column: column.max(1), ..Self::START }.on(steps)
     }
@@ -158,12 +158,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// The name as Ignition has it, if it does.
+/// The name, if Ignition has it.
 pub(super) fn known(name: &str) -> Option<&'static str> {
     NAMES.iter().copied().find(|known| *known == name)
 }
 
-/// A value in a value, both as they are written.
+/// A value within a value, both as they are written.
 fn inside(value: &str, step: Step) -> Option<&str> {
     let raw: &RawValue = match step {
         Step::Field(name) => {

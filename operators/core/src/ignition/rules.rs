@@ -1,4 +1,4 @@
-//! What Ignition asks of values beyond their types.
+//! Ignition's rules for values, beyond their types.
 
 use super::{
     check::{self, Check, UNITS, require},
@@ -8,22 +8,22 @@ use super::{
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Schemes from which some Ignition fetches; `oem` is that of Flatcar.
+/// Schemes that some version of Ignition fetches from; `oem` is Flatcar's.
 const SCHEMES: [&str; 7] = ["http", "https", "tftp", "s3", "gs", "arn", "oem"];
-/// Every entry of a list.
+/// Stands for every entry of a list.
 const EACH: &str = "*";
 
-/// What is asked of the values in a place.
+/// A rule for the values in a place.
 enum Rule {
-    /// Text of this form.
+    /// A string in this format.
     Text(Check),
     /// Permissions.
     Mode,
-    /// Content by address.
+    /// Content by URL.
     Resource,
-    /// A list of which no two have the same text in this field.
+    /// A list of objects that must differ in this field.
     Unique(&'static str),
-    /// A list of which no two texts are the same.
+    /// A list of distinct strings.
     UniqueTexts,
 }
 
@@ -56,7 +56,7 @@ const RULES: &[(&[&str], Rule)] = &[
     (&["systemd", "units", EACH, "name"], Rule::Text(unit_name)),
 ];
 
-/// Checks a document of version 3.`minor`, whose types are right.
+/// Checks a document of version 3.`minor`, whose types are correct.
 pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     for (place, rule) in RULES {
         each(document, place, &mut vec![], &mut |value, at| judge(rule, value, at))?;
@@ -64,7 +64,7 @@ pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     storage::check(document, minor)
 }
 
-/// Calls `judge` with each value that is not null in a place.
+/// Calls `judge` with each non-null value in a place.
 fn each(
     value: &Value,
     place: &[&'static str],
@@ -155,7 +155,7 @@ fn source(url: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The name of a unit: Ignition looks at its end only.
+/// The name of a unit, of which Ignition only checks the suffix.
 fn unit_name(name: &str) -> Result<(), &'static str> {
     let is_unit = UNITS.iter().any(|end| name.ends_with(end));
     require(is_unit, "the name of a unit, such as example.service")

@@ -1,13 +1,13 @@
-//! What Ignition refuses of the files, directories and links of one configuration together, and of
-//! what systemd is given beside them.
+//! What Ignition refuses about the files, directories and links of a configuration together, and
+//! about the units that systemd gets in addition.
 
 use super::fault::{Fault, Must, Step};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Kinds of nodes in a file system.
+/// The kinds of file system nodes.
 const KINDS: [&str; 3] = ["directories", "files", "links"];
-/// Minor version of Ignition 3 since which a file must not be what a unit is written to.
+/// Minor version of Ignition 3 since which a file must not have the path of a unit's file.
 const UNITS_ARE_FILES: u8 = 4;
 
 /// A file, a directory or a link.
@@ -47,7 +47,7 @@ fn entries<'a>(storage: &'a Value, kind: &'static str) -> impl Iterator<Item = E
     })
 }
 
-/// A file, a directory and a link of one path are one too many as well.
+/// No two files, directories or links have the same path.
 fn one_per_path(all: &[Entry<'_>]) -> Result<(), Fault> {
     let mut seen = HashSet::new();
     match all.iter().find(|entry| !seen.insert(entry.path)) {
@@ -77,7 +77,7 @@ fn overwritten(entry: &Entry<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What lies behind a link is somewhere else.
+/// No path leads through a link, which would end up elsewhere.
 fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Fault> {
     let links: HashSet<&str> = links.iter().map(|link| link.path).collect();
     for entry in all {
@@ -104,7 +104,7 @@ fn hard_links<'a>(
     Ok(())
 }
 
-/// The absolute path of a target, which may be relative to where its link is.
+/// The absolute path of a target, which may be relative to the directory of its link.
 fn resolved(link: &str, target: &str) -> String {
     let base = link.rsplit_once('/').map_or("", |(base, _)| base);
     let whole =

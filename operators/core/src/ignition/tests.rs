@@ -311,7 +311,7 @@ fn no_error_shows_anything_of_the_text_but_fields_of_ignition() {
     }
 }
 
-/// Checks what is said of documents with these fields.
+/// Checks the errors for documents with these fields.
 fn refused(cases: &[(&str, &str)]) {
     for (rest, expected) in cases {
         let text = document(rest);
@@ -320,19 +320,19 @@ fn refused(cases: &[(&str, &str)]) {
     }
 }
 
-/// Of version 3.4, with these fields on its second line.
+/// A document of version 3.4 with these fields on its second line.
 fn document(rest: &str) -> String {
     format!("{{\"ignition\":{{\"version\":\"3.4.0\"}},\n{rest}}}")
 }
 
-/// Values in a value.
+/// The number of values in a value.
 fn count(value: &serde_json::Value) -> usize {
     let items = value.as_array().into_iter().flatten();
     let fields = value.as_object().into_iter().flat_map(serde_json::Map::values);
     1 + items.chain(fields).map(count).sum::<usize>()
 }
 
-/// Replaces the value with this number.
+/// Replaces the value with this index.
 fn replace(value: &mut serde_json::Value, at: &mut usize, with: &serde_json::Value) -> bool {
     if *at == 0 {
         *value = with.clone();

@@ -1,4 +1,4 @@
-//! The types of each version, and what they say of a text that is of another form.
+//! The types of each version, and the errors for texts that do not match them.
 
 use super::{
     Error,
@@ -12,10 +12,10 @@ use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path, Segment};
 use std::borrow::Cow;
 
-/// Reads a document of one version, without what that does not know.
+/// Reads a document of one version, without fields that this version does not have.
 pub(super) type Reader = fn(&str) -> Result<Value, Error>;
 
-/// Of 3.0.0, 3.1.0, and so on.
+/// For 3.0.0, 3.1.0, and so on.
 const READERS: [Reader; 7] = [
     value::<v3_0::Config>,
     value::<v3_1::Config>,
@@ -55,7 +55,7 @@ const LISTS: [&str; 25] = [
     "users",
 ];
 
-/// What is the same in all versions.
+/// The fields that all versions have.
 #[derive(Deserialize)]
 struct Document {
     ignition: Option<Header>,
@@ -66,7 +66,7 @@ struct Header {
     version: Option<String>,
 }
 
-/// Minor version of a document, and what reads it; `None` of a version that others may know.
+/// Minor version of a document and its reader; `None` for a version that others may know.
 pub(super) fn version(text: &str) -> Result<Option<(u8, Reader)>, Error> {
     const VERSION: [Step; 2] = [Step::Field("ignition"), Step::Field("version")];
     let wrong = |what: &'static str| Error::at(Place::of_steps(text, &VERSION), what);
@@ -87,7 +87,7 @@ pub(super) fn version(text: &str) -> Result<Option<(u8, Reader)>, Error> {
     }
 }
 
-/// Whether an Ignition that is older or newer than what is known here may read a version.
+/// Whether an older or newer Ignition than those known here may read a version.
 fn is_of_others(version: &str, next: usize) -> bool {
     let (numbers, is_experimental) = match version.strip_suffix("-experimental") {
         Some(numbers) => (numbers, true),
@@ -101,7 +101,7 @@ fn is_of_others(version: &str, next: usize) -> bool {
     }
 }
 
-/// The document as `T` knows it.
+/// The document, as `T` reads it.
 fn value<T: DeserializeOwned + Serialize>(text: &str) -> Result<Value, Error> {
     let whole = |error: serde_json::Error| malformed_typed(text, &error, &[]);
     let typed = serde_json::to_value(read::<T>(text)?).map_err(whole)?;
@@ -110,7 +110,8 @@ fn value<T: DeserializeOwned + Serialize>(text: &str) -> Result<Value, Error> {
     Ok(typed)
 }
 
-/// Whether what was read is of the form of what is written: a list of values makes a struct, too.
+/// Checks that values have the form in which they are written: serde also reads a struct from a
+/// list.
 fn alike(text: &str, typed: &Value, written: &Value, at: &mut Vec<Step>) -> Result<(), Error> {
     match (typed, written) {
         (Value::Object(typed), Value::Object(written)) => {
@@ -145,10 +146,10 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     })
 }
 
-/// What is wrong with a text that is not JSON, or too much of it.
+/// The error for a text that is not JSON, or exceeds the limits.
 pub(super) fn malformed(text: &str, error: &Malformed) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    // Which version it is nobody knows; they differ in little.
+    // The version is unknown, but they differ in little.
     let typed = serde_path_to_error::deserialize::<_, v3_6::Config>(&mut deserializer);
     let steps = match &typed {
         Err(typed) if !matches!(typed.inner().classify(), Category::Data) => steps(typed.path()),
@@ -157,8 +158,8 @@ pub(super) fn malformed(text: &str, error: &Malformed) -> Error {
     Error::at(Place::told(error.line(), error.column(), &steps), error.what().to_owned())
 }
 
-/// What is wrong with a value at `steps`. Of what serde says, only that is kept which is not of the
-/// text: what was expected, and names of fields.
+/// The error for a value at `steps`. From serde's message only what does not come from the text is
+/// kept: what was expected, and field names.
 fn malformed_typed(text: &str, error: &serde_json::Error, steps: &[Step]) -> Error {
     if let Some(at) = listed(steps) {
         return Error::at(Place::of_steps(text, &steps[..at]), "must be an object");
@@ -182,7 +183,8 @@ fn malformed_typed(text: &str, error: &serde_json::Error, steps: &[Step]) -> Err
     }
 }
 
-/// Where an entry is looked for in what is no list: a list of values makes a struct, too.
+/// The index of a list entry in something that is not a list: serde also reads a struct from a
+/// list.
 fn listed(steps: &[Step]) -> Option<usize> {
     let is_list = |step: &Step| matches!(step, Step::Field(name) if LISTS.contains(name));
     let mut all = steps.iter().enumerate();
@@ -193,7 +195,7 @@ fn listed(steps: &[Step]) -> Option<usize> {
     found.map(|(at, _)| at)
 }
 
-/// What a type of Rust is in JSON.
+/// The JSON name of a Rust type.
 fn form(expected: &str) -> Cow<'static, str> {
     let expected = expected.split(" at line ").next().unwrap_or_default();
     match expected {
@@ -206,7 +208,7 @@ fn form(expected: &str) -> Cow<'static, str> {
     }
 }
 
-/// The names of Ignition at the beginning of a path.
+/// The leading part of a path that consists of Ignition's names.
 fn steps(path: &Path) -> Vec<Step> {
     let step = |segment: &Segment| match segment {
         Segment::Seq { index } => Some(Step::Item(*index)),

@@ -1,4 +1,4 @@
-//! A ServerMaintenance that is deleted lets its server go, and no longer asks the claim for it.
+//! A ServerMaintenance that is deleted releases its server, and no longer asks the claim for it.
 
 use metal_api::{Server, ServerClaim, ServerMaintenance, annotation};
 
@@ -8,8 +8,8 @@ pub fn holds(server: &Server, namespace: &str, name: &str) -> bool {
     holder.is_some_and(|holder| holder.namespace == namespace && holder.name == name)
 }
 
-/// Labels that the claim of a server carries because of a maintenance, when none of `others` is
-/// about that server.
+/// Labels that the claim of a server has because of a maintenance, if none of `others` is about
+/// that server.
 pub fn labels_to_remove(claim: &ServerClaim, others: &[&ServerMaintenance]) -> Vec<&'static str> {
     let labels = claim.metadata.labels.as_ref();
     let mut remove = vec![annotation::MAINTENANCE_NEEDED, annotation::MAINTENANCE_APPROVED];

@@ -1,6 +1,6 @@
-//! What other versions of these operators put on objects and are no longer there to take away:
-//! finalizers, without which nothing is ever deleted, and owner references, because of which too
-//! much is.
+//! Cleans up after other versions of these operators, which are no longer there to do it:
+//! finalizers that would prevent deletion for ever, and owner references that would delete too
+//! much.
 
 mod maintenance;
 mod rule;
@@ -15,7 +15,7 @@ use kube::Resource;
 use metal_api::{Endpoint, METAL_GROUP, finalizer};
 
 /// A kind whose objects may carry something of another version. Servers and ServerClaims are not
-/// among them: their own controllers take their finalizers off.
+/// among them: their own controllers remove their finalizers.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, strum::IntoStaticStr,
 )]
@@ -62,7 +62,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The finalizer that objects of this kind carry, if any.
+    /// The finalizer of objects of this kind, if any.
     pub fn finalizer(self) -> Option<&'static str> {
         match self {
             Self::Endpoint => Some(finalizer::ENDPOINT),
@@ -82,26 +82,26 @@ impl Kind {
         }
     }
 
-    /// Whether older versions made objects of this kind the property of an Endpoint.
+    /// Whether older versions made an Endpoint the owner of objects of this kind.
     pub fn had_endpoint_as_owner(self) -> bool {
         matches!(self, Self::Bmc | Self::BmcSecret)
     }
 }
 
-/// What is to be left of an object's metadata.
+/// What should remain of an object's metadata.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remaining {
-    /// Finalizers, if one is to go.
+    /// Finalizers, if one is to be removed.
     pub finalizers: Option<Vec<String>>,
-    /// Owners, if one is to go.
+    /// Owners, if one is to be removed.
     pub owner_references: Option<Vec<OwnerReference>>,
 }
 
-/// What is to be left of the metadata of an object, if anything is to go.
+/// What should remain of an object's metadata, if anything is to be removed.
 ///
-/// A finalizer goes once the object is being deleted, and not before: the other version may come
-/// back, and trusts in it. An Endpoint as the owner goes at once: the garbage collector asks
-/// nobody before it deletes a BMC, and with it its Servers, because an Endpoint is gone.
+/// A finalizer is removed only while the object is being deleted, because the other version may
+/// come back and relies on it. An Endpoint as the owner is removed at once: the garbage collector
+/// would delete a BMC, and with it its Servers, as soon as the Endpoint is gone.
 pub fn remaining(kind: Kind, meta: &ObjectMeta) -> Option<Remaining> {
     let remaining =
         Remaining { finalizers: finalizers(kind, meta), owner_references: owners(kind, meta) };
@@ -121,7 +121,7 @@ fn owners(kind: Kind, meta: &ObjectMeta) -> Option<Vec<OwnerReference>> {
     (rest.len() < all.len()).then_some(rest)
 }
 
-/// Of any version of the group.
+/// In any version of the group.
 fn is_endpoint(owner: &OwnerReference) -> bool {
     owner.kind == Endpoint::kind(&()) && owner.api_version.split('/').next() == Some(METAL_GROUP)
 }

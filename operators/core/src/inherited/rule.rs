@@ -1,10 +1,10 @@
-//! A ServerReadinessRule that is deleted takes its taint along.
+//! A ServerReadinessRule that is deleted takes its taint with it.
 
 use kube::core::{Selector, SelectorExt as _};
 use metal_api::{Server, ServerReadinessRule, Taint};
 
-/// The taints of a server without that of a rule that is being deleted, if it has it because of
-/// that rule. It stays where one of `others` puts the same one on the same server.
+/// The taints of a server without that of a rule that is being deleted, if the server has it
+/// because of the rule. It stays if one of `others` puts the same taint on the same server.
 pub fn taints_without(
     server: &Server,
     rule: &ServerReadinessRule,
@@ -26,7 +26,7 @@ fn is_same(one: &Taint, other: &Taint) -> bool {
         && one.effect.unwrap_or_default() == other.effect.unwrap_or_default()
 }
 
-/// A selector that another version wrote and nobody can read selects nothing.
+/// A selector from another version that cannot be parsed selects nothing.
 fn selects(rule: &ServerReadinessRule, server: &Server) -> bool {
     let labels = server.metadata.labels.clone().unwrap_or_default();
     Selector::try_from(rule.spec.server_selector.clone()).is_ok_and(|it| it.matches(&labels))

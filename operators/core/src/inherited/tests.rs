@@ -19,7 +19,7 @@ fn an_object_that_is_deleted_loses_the_finalizer_of_its_kind_and_no_other() {
 
 #[test]
 fn every_finalizer_of_the_group_is_taken_off_by_somebody() {
-    // Their own controllers do it.
+    // Their own controllers remove these.
     let own = [finalizer::SERVER, finalizer::SERVER_CLAIM];
     let here: Vec<_> = Kind::iter().filter_map(Kind::finalizer).collect();
     let source = include_str!("../../../../crds/src/finalizer.rs");

@@ -7,7 +7,7 @@ use std::collections::{HashMap, hash_map};
 /// The file is not a MAC prefix database. Never shows a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It is not YAML, or not of this form.
+    /// It is not YAML, or does not have this structure.
     #[error("not a MAC prefix database: {0}")]
     Yaml(String),
     /// A prefix cannot be read.
@@ -20,7 +20,7 @@ pub enum ParseError {
         /// What is wrong with it.
         source: ParsePrefixError,
     },
-    /// Two entries speak of the same addresses.
+    /// Two entries have the same prefix.
     #[error(
         "line {line}: macPrefix `{prefix}` stands in line {first} already; \
          remove one of the two entries"
@@ -79,7 +79,7 @@ impl MacDb {
     ///
     /// # Errors
     ///
-    /// They name the line, the field and what to write instead.
+    /// Each names the line, the field and what to write instead.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         // Snippets of the file would put passwords into the log.
         let file: RawFile = yaml::read(text, LeadingZero::Decimal)
@@ -142,7 +142,7 @@ impl RawConsole {
     }
 }
 
-/// The one of `known` that a value means: the documents of metal-operator write them in any case.
+/// The value in `known` that is meant: metal-operator's documentation writes them in any case.
 fn one_of(
     value: &Spanned<String>,
     field: &'static str,

@@ -1,10 +1,10 @@
 use metal_api::MacAddr;
 use std::{fmt, str::FromStr};
 
-/// The first digits of MAC addresses, any number of them from one to twelve.
+/// The first one to twelve hexadecimal digits of MAC addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacPrefix {
-    /// The digits from bit 47 downwards; the rest is zero.
+    /// The digits from bit 47 down; the other bits are zero.
     bits: u64,
     digits: u8,
 }
@@ -27,20 +27,20 @@ pub enum ParsePrefixError {
 }
 
 impl MacPrefix {
-    /// The first `digits` digits of `mac`, or all of them if it has fewer.
+    /// The first `digits` digits of `mac`; at most all of them.
     pub fn of(mac: MacAddr, digits: u8) -> Self {
         let digits = digits.min(MAC_DIGITS);
         let unused = 4 * u32::from(MAC_DIGITS - digits);
         Self { bits: to_bits(mac) >> unused << unused, digits }
     }
 
-    /// The address that it is, if it has all digits of one.
+    /// The address, if the prefix has all its digits.
     pub fn whole(self) -> Option<MacAddr> {
         let [_, _, octets @ ..] = self.bits.to_be_bytes();
         (self.digits == MAC_DIGITS).then_some(MacAddr(octets))
     }
 
-    /// Whether `mac` begins with it.
+    /// Whether `mac` begins with this prefix.
     pub fn matches(self, mac: MacAddr) -> bool {
         Self::of(mac, self.digits) == self
     }

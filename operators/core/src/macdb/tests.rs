@@ -52,7 +52,7 @@ fn every_field_is_read_and_unknown_ones_are_ignored() {
     assert_eq!(db.entries()[1].console, None);
 }
 
-/// As metal-operator's own samples write it.
+/// As in metal-operator's own samples.
 #[test]
 fn words_of_the_file_are_known_in_any_case() {
     let file = "macPrefixes:\n- macPrefix: 23\n  manufacturer: Foo\n  protocol: RedfishKube\n  \

@@ -1,49 +1,50 @@
-//! What this process has done to a machine, as far as the next decision depends on it. Deadlines
-//! count from here, and not from the recorded wish: between the two there may be a pause, or
+//! What this process has done to a server, as far as the next decision depends on it. Deadlines
+//! count from here and not from the recorded intent: between the two there may be a pause, or
 //! another process.
 
 use crate::redfish::{BootSource, PowerState, ResetType, Step};
 use jiff::{SignedDuration, Timestamp};
 
-/// A BMC that takes none of so many requests in a row is not going to.
+/// A BMC that accepts none of this many consecutive requests is not going to.
 const UNANSWERED: u32 = 3;
 
-/// The last step carried out on a machine by this process, and what the steps before it began.
+/// The last step that this process carried out on a server, and the state that earlier steps have
+/// led to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Acted {
-    /// What was done.
+    /// The step.
     pub step: Step,
-    /// When it was over.
+    /// When it was finished.
     pub at: Timestamp,
-    /// How often in a row.
+    /// How many times in a row it was carried out.
     pub count: u32,
-    /// When the operating system was asked to shut down, and has not been seen to: the first
-    /// request that the BMC took.
+    /// When the operating system was asked to shut down, if it has not been seen to: the first
+    /// request that the BMC accepted.
     pub asked: Option<Timestamp>,
-    /// When the host was switched on; nothing after a step that switches it off.
+    /// When the host was powered on; `None` after a step that powers it off.
     pub on: Option<Timestamp>,
-    /// How often in a row the host was switched on without being seen on.
+    /// How many times in a row the host was powered on without being seen on.
     pub starts: u32,
-    /// What this process knows of the override of the next boot.
+    /// What this process knows about the override of the next boot.
     pub armed: Armed,
 }
 
-/// What a process knows of the override of the next boot by its own doing.
+/// What a process knows about the override of the next boot from its own actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Armed {
-    /// Nothing: what the BMC shows counts.
+    /// Nothing: what the BMC reports counts.
     #[default]
     Unknown,
-    /// It was set like this.
+    /// It was set to this.
     For(BootSource),
-    /// The host was switched on with it: some boards go on showing what was used up.
+    /// The host was powered on with it. Some boards keep showing an override that was used.
     UsedUp,
 }
 
 impl Acted {
-    /// What is to be remembered after a step that was over at `at`. `taken` says whether the BMC
-    /// took the request, and `since` when the operation was recorded that the step belongs to: what
-    /// was asked before that was another one.
+    /// What to remember after a step that was finished at `at`. `taken` is whether the BMC accepted
+    /// the request; `since` is when the operation of the step was recorded, as earlier requests
+    /// belonged to another operation.
     pub fn after(
         before: Option<&Self>,
         step: Step,
@@ -93,19 +94,19 @@ impl Acted {
         Self { step, at, count, asked, on, starts, armed }
     }
 
-    /// The same, if the clock was set meanwhile: every time moves with it.
+    /// The same after the clock was set: all times move with it.
     #[must_use]
     pub fn moved(self, by: SignedDuration) -> Self {
         let moved = |at: Timestamp| at.checked_add(by).unwrap_or(at);
         Self { at: moved(self.at), asked: self.asked.map(moved), on: self.on.map(moved), ..self }
     }
 
-    /// Whether the last step was to switch the host off.
+    /// Whether the last step was to power the host off.
     pub(super) fn switches_off(&self) -> bool {
         matches!(self.step, Step::Reset(ResetType::GracefulShutdown | ResetType::ForceOff))
     }
 
-    /// The host was seen in this power state.
+    /// The host was observed in this power state.
     pub fn saw(&mut self, power: PowerState) {
         match power {
             PowerState::Off => {
@@ -123,7 +124,7 @@ impl Acted {
     }
 }
 
-/// Whether a step is done again. The medium for one boot has another URL after a while.
+/// Whether a step repeats another. The medium for the same boot gets a new URL after a while.
 pub(super) fn is_again(before: &Step, step: &Step) -> bool {
     match (before, step) {
         (Step::InsertMedium { slot: before, .. }, Step::InsertMedium { slot, .. }) => {
@@ -133,8 +134,8 @@ pub(super) fn is_again(before: &Step, step: &Step) -> bool {
     }
 }
 
-/// Whether something happened after a recorded time. The API server keeps whole seconds, so that
-/// what was recorded in the second of an event may have come before it.
+/// Whether something happened after a recorded time. The API server stores whole seconds, so what
+/// was recorded in the second of an event may have come before it.
 pub(super) fn is_from(at: Timestamp, recorded: Timestamp) -> bool {
     at.as_second() >= recorded.as_second()
 }

@@ -1,13 +1,13 @@
-//! Which attempt of a discovery is under way. The status says it; where somebody has dropped that,
-//! what the attempt has left in the cluster says it as well.
+//! Which attempt of a discovery is in progress. The status says so; if somebody has dropped that,
+//! it follows from what the attempt has left in the cluster.
 
 use super::{Observation, Settings, acted::is_from};
 use metal_api::{
     ObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerStatus, annotation,
 };
 
-/// Whether the keys and the configuration of this attempt are all there; the number is written
-/// last.
+/// Whether the keys and the boot configuration of this attempt are all in place; the number is
+/// written last.
 pub(super) fn is_prepared(configuration: &ServerBootConfiguration, attempt: u32) -> bool {
     prepared(configuration) == Some(attempt)
 }
@@ -23,7 +23,7 @@ pub(super) fn recorded(status: &ServerStatus) -> Option<u32> {
     u32::try_from(attempts).ok()
 }
 
-/// The attempt that is under way, from what it has left behind: its configuration, or its report.
+/// The attempt in progress, from what it has left behind: its boot configuration, or its report.
 pub(super) fn lost(
     status: &ServerStatus,
     seen: &Observation<'_>,
@@ -38,8 +38,8 @@ pub(super) fn lost(
     discovery_of(seen, settings).and_then(prepared).or_else(reported)
 }
 
-/// The attempt after all that there were. Where the host runs and may be in one already whose
-/// record is lost, it is that one.
+/// The attempt after all previous ones. If the host is on and may be in an attempt whose record was
+/// lost, it is that one.
 pub(super) fn next(
     status: &ServerStatus,
     seen: &Observation<'_>,
@@ -62,7 +62,7 @@ fn reported_by(server: &Server, report: &ServerInventory) -> Option<u32> {
     (server.metadata.uid.as_deref() == Some(uid)).then(|| attempt.parse().ok())?
 }
 
-/// The discovery's boot configuration, if the server refers to it and it is there.
+/// The discovery's boot configuration, if it exists and the server refers to it.
 fn discovery_of<'a>(
     seen: &Observation<'a>,
     settings: &Settings,
@@ -72,7 +72,7 @@ fn discovery_of<'a>(
     seen.configuration.filter(|_| refers)
 }
 
-/// The discovery's boot configuration: named like the server, in the manager's namespace.
+/// The discovery's boot configuration: named like the server, in the operator's namespace.
 pub(super) fn reference(seen: &Observation<'_>, settings: &Settings) -> ObjectReference {
     ObjectReference {
         namespace: settings.namespace.clone(),

@@ -1,4 +1,4 @@
-//! A server that anybody may claim.
+//! Servers that may be claimed.
 
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings, bound, media,
@@ -10,7 +10,7 @@ use crate::redfish::{IndicatorLed, PowerState, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{ClaimPhase, PendingKind, Power, ServerState, ServerStatus, condition};
 
-/// `Available`: off, without boot configuration, and kept so.
+/// `Available`: off, without a boot configuration, and kept that way.
 pub(super) fn available(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -38,8 +38,9 @@ pub(super) fn available(
         .unwrap_or(Decision::Rest(settings.resync))
 }
 
-/// `Available`, and claimed a moment ago: what runs there is nobody's, and the claim gets a host that
-/// is off. Only then it is `Reserved`, where what runs is the claim's.
+/// `Available`, and claimed a moment ago. Whatever runs on the host belongs to nobody, and the
+/// claim gets a host that is off. Only then does the server become `Reserved`, where a running host
+/// is the claim's.
 pub(super) fn claimed(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -68,7 +69,7 @@ pub(super) fn claimed(
     reserved(new, seen, settings, system)
 }
 
-/// Records with the new state that the host is off, and to be so until its claim boots it: since
+/// Records with the new state that the host is off, and stays off until its claim boots it: since
 /// before the claim had it.
 fn keep_off(new: &mut ServerStatus, seen: &Observation<'_>, since: Timestamp) {
     let ClaimSeen::Holds(claim) = seen.claim else { return };
@@ -77,9 +78,10 @@ fn keep_off(new: &mut ServerStatus, seen: &Observation<'_>, since: Timestamp) {
     }
 }
 
-/// Whether the host of a claim that has not booted it yet came up by itself: somebody has pressed its
-/// button, or its power came back. A shutdown says so that began before the claim had the server, in
-/// the state that began with the claim. One from before the object was restored says nothing.
+/// Whether the host of a claim that has not booted it yet was powered on from outside: its button
+/// was pressed, or mains power returned. The sign is a shutdown that began before the claim had the
+/// server, recorded in the state that began with the claim. A shutdown from before the object was
+/// restored does not count.
 pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> bool {
     let pending = new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
     let bound = new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);
@@ -92,8 +94,8 @@ pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> b
     })
 }
 
-/// Whether the claim has not had this server before, as far as anybody knows. The host of one that
-/// had it is its own.
+/// Whether the claim has not had this server before, as far as is known. A host that it had before
+/// is its own.
 pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
     let ClaimSeen::Holds(claim) = seen.claim else { return false };
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
@@ -102,8 +104,8 @@ pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
         && !bound::was_bound(new, seen.server)
 }
 
-/// Reads the parts again that were missing when the server was discovered. An inventory counts as
-/// long as it is remembered.
+/// Reads parts again that were missing when the server was discovered. An inventory counts as long
+/// as it is cached.
 fn missing_parts(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
     let type_ = condition::INVENTORY_COMPLETE;
     new.conditions.iter().find(|c| c.type_ == type_ && c.status == "False")?;
@@ -124,12 +126,12 @@ pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'st
     }
 }
 
-/// The step that makes the locator LED what `spec.indicatorLED` says. A BMC without one, or a
-/// value that Redfish does not have, is left alone.
+/// The step that sets the locator LED to `spec.indicatorLED`. A BMC without one, or a value that
+/// Redfish does not have, is ignored.
 pub(super) fn locator_led(seen: &Observation<'_>, system: &SystemReading) -> Option<Decision> {
     let wanted = seen.server.spec.indicator_led.as_ref()?.to_string();
     let wanted = wanted.parse::<IndicatorLed>().ok()?;
-    // Some lights can only shine, or only blink: the BMC was told, and did what it can.
+    // Some LEDs can only light up, or only blink: the BMC did what it can.
     let told = seen.acted.is_some_and(|acted| acted.step == Step::IndicatorLed(wanted));
     let is_on = |led| led != IndicatorLed::Off;
     let is_near = |actual| told && is_on(actual) && is_on(wanted);

@@ -1,4 +1,4 @@
-//! Switching a host on, from the network.
+//! Powers a host on to boot from the network or a medium.
 
 use super::{
     Acted, Armed, Decision, Observation, Settings,
@@ -15,28 +15,28 @@ use crate::{
 use jiff::SignedDuration;
 use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
 
-/// How long a BMC may still report `Off` after it was told to switch on.
+/// How long a BMC may still report `Off` after it was told to power on.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 
-/// Whether a list of allowable values has this one; a BMC that lists nothing allows everything.
+/// Whether a list of allowable values contains this one; a BMC without a list allows everything.
 pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
     allowable.is_empty() || allowable.contains(wanted)
 }
 
-/// Where a host is to boot from.
+/// The way in which a host is to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// From the network, like this.
+    /// From the network, by this source.
     Network(BootSource),
-    /// From a medium in a virtual drive.
+    /// From a medium in a virtual media slot.
     Medium,
 }
 
-/// Where a host is to boot from, and how.
+/// How a host is to boot.
 ///
-/// UEFI HTTP boot wins where the BMC can do it and the boot configuration has something for it;
-/// PXE is what nearly every BMC can do. A medium is for those that can do neither, and where
-/// somebody asks for it. The error names what to do.
+/// UEFI HTTP boot is used if the BMC supports it and the boot configuration has something for it;
+/// nearly every BMC supports PXE. A medium is for BMCs that support neither, and for servers whose
+/// boot method says so. The error says what to do.
 fn way(
     server: &Server,
     boot: &BootReading,
@@ -77,13 +77,13 @@ fn way(
     Ok((way, mode))
 }
 
-/// Whether somebody wants a host to boot what it finds by itself.
+/// Whether the host is to boot without us, by its own boot order.
 pub(super) fn boots_itself(server: &Server, configuration: &ServerBootConfiguration) -> bool {
     matches!(Method::of(Some(server), configuration), Ok(Some(Method::Disk | Method::None)))
 }
 
-/// The next step that switches a host on from where it is to boot: first a medium, where it boots
-/// from one, then the override, then the power.
+/// The next step to power a host on for its boot: first a medium, if it boots from one, then the
+/// override, then the power.
 pub(super) fn start(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -115,7 +115,7 @@ pub(super) fn start(
     if is_armed(seen, &system.boot, source, mode) {
         return Ok(Decision::Act(Step::Reset(ResetType::On)));
     }
-    // The BMC may still be busy with a power-on that has used the override up.
+    // The BMC may still be busy with a power-on that has used the override.
     let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
     let started = seen.acted.filter(on).map(|acted| seen.now.duration_since(acted.at));
     Ok(match started {
@@ -124,10 +124,10 @@ pub(super) fn start(
     })
 }
 
-/// Whether the next boot is as it is to be, as far as the BMC says: from there, and in that mode
-/// where it shows one. One that turns `Once` into `Continuous`, or reads one way to boot from the
-/// network back as the other (sushy-emulator 2.2), still does as it was told. What a boot has used
-/// up does not count again, even if it is still shown.
+/// Whether the next boot is set as it should be, as far as the BMC reports: from that source, and
+/// in that mode if it reports one. A BMC that turns `Once` into `Continuous`, or reports one way of
+/// network boot as the other (sushy-emulator 2.2), still does what it was told. An override that a
+/// boot has used does not count, even if it is still shown.
 fn is_armed(
     seen: &Observation<'_>,
     boot: &BootReading,
@@ -142,7 +142,7 @@ fn is_armed(
     armed != Armed::UsedUp && boot.enabled != BootEnabled::Disabled && is_source && is_mode
 }
 
-/// Whether a BMC that knows no `Once` would boot from the network again.
+/// Whether a BMC without `Once` would boot from the network again.
 fn is_left_over(boot: &BootReading) -> bool {
     boot.enabled == BootEnabled::Continuous && boot.target.is_some_and(is_network)
 }

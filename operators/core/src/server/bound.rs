@@ -1,8 +1,8 @@
-//! Which claim was seen to hold a server. Only of one that was seen may the absence ever count.
+//! Which claim was observed to hold a server. Only the absence of an observed claim may ever count.
 //!
-//! The condition `ClaimBound` says that there was one, and since when; `status.boundClaim` says which.
-//! Clients that write whole objects drop the field and keep the condition: then the time tells, as a
-//! claim that was made after it is another one. The field is written again with the next pass.
+//! The condition `ClaimBound` says that there was one, and since when; `status.boundClaim` says
+//! which. Clients that write whole objects drop the field and keep the condition: then the time
+//! decides, as a claim that was created later is another one. The next pass writes the field again.
 
 use super::status::find;
 use crate::conditions::{self, Fact};
@@ -10,17 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metal_api::{BoundClaim, ClaimReference, Server, ServerClaim, ServerStatus, condition};
 
-/// By how much the clocks of the API server and of this process may differ.
+/// How much the clocks of the API server and of this process may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// What is known of a claim that held this very object, under the name in `spec.serverClaimRef`.
+/// What is known of a claim that held this very object, by the name in `spec.serverClaimRef`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen<'a> {
-    /// There was none, as far as anybody remembers.
+    /// None is known.
     Never,
-    /// There was one at this time, and nobody remembers its UID.
+    /// There was one at this time, whose UID is not known.
     At(Timestamp),
-    /// The one with this UID.
+    /// There was one with this UID.
     Uid(&'a str),
 }
 
@@ -38,13 +38,14 @@ impl Seen<'_> {
     }
 }
 
-/// The claim that `spec.serverClaimRef` names, if it was seen to hold this very object. What was
-/// recorded before the object was created came with it from a backup.
+/// The claim in `spec.serverClaimRef`, if it was observed to hold this very object. What was
+/// recorded before the object was created was restored from a backup with it.
 pub(crate) fn seen_here(server: &Server) -> Seen<'_> {
     server.status.as_ref().map_or(Seen::Never, |status| seen_in(status, server))
 }
 
-/// Whether this claim is the one that was last seen to hold the server, whatever refers to it now.
+/// Whether this claim is the last one that was observed to hold the server, whatever is in the
+/// reference now.
 pub(crate) fn bound_to(server: &Server, claim: &ServerClaim) -> bool {
     let Some(status) = &server.status else { return false };
     let known = find(&status.conditions, condition::CLAIM_BOUND)
@@ -53,7 +54,7 @@ pub(crate) fn bound_to(server: &Server, claim: &ServerClaim) -> bool {
     known.is_some_and(|known| known == Recorded::from(&identity(claim)))
 }
 
-/// Whether the claim that `spec.serverClaimRef` names was seen here before.
+/// Whether the claim in `spec.serverClaimRef` was observed here before.
 pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
     let referred = server.spec.server_claim_ref.as_ref().and_then(|claim| claim.uid.as_deref());
     match seen_in(new, server) {
@@ -63,7 +64,7 @@ pub(super) fn was_bound(new: &ServerStatus, server: &Server) -> bool {
     }
 }
 
-/// The claim that holds the server has been seen.
+/// Records that this claim was observed to hold the server.
 pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim, now: Timestamp) {
     let is_another = find(&new.conditions, condition::CLAIM_BOUND)
         .and_then(|bound| recorded(new, bound))
@@ -77,7 +78,7 @@ pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim
     let condition = new.conditions.iter_mut().find(|it| it.type_ == condition::CLAIM_BOUND);
     let Some(condition) = condition else { return };
     if !is_of_this_life(condition, server) {
-        // Clocks differ, and the condition is not to be older than the object for ever.
+        // Clocks differ, and the condition must not seem older than the object.
         let created = server.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
         condition.last_transition_time = Time(now.max(created + SignedDuration::from_secs(1)));
     } else if is_another {
@@ -85,7 +86,7 @@ pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim
     }
 }
 
-/// No claim holds the server.
+/// Records that no claim holds the server.
 pub(super) fn unbound(new: &mut ServerStatus) {
     new.conditions.retain(|condition| condition.type_ != condition::CLAIM_BOUND);
     new.bound_claim = None;
@@ -109,7 +110,7 @@ fn is_of_this_life(condition: &Condition, server: &Server) -> bool {
     created.is_none_or(|created| condition.last_transition_time.0 > created.0)
 }
 
-/// Which claim it was, as it is recorded.
+/// The identity of a claim, as it is recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Recorded<'a> {
     namespace: &'a str,
@@ -129,7 +130,7 @@ impl<'a> From<&'a BoundClaim> for Recorded<'a> {
     }
 }
 
-/// Before there was the field, the message of the condition said it: `namespace/name uid`.
+/// Before the field existed, it was in the message of the condition: `namespace/name uid`.
 fn recorded<'a>(status: &'a ServerStatus, bound: &'a Condition) -> Option<Recorded<'a>> {
     if let Some(claim) = &status.bound_claim {
         return Some(claim.into());

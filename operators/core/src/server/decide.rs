@@ -13,40 +13,40 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, annotation, finalizer};
 
-/// How old a reading may be when a machine is touched because of it.
+/// How old a reading may be on which a machine is changed.
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
-/// How soon to ask a silent BMC again.
+/// How soon to retry a silent BMC.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
-/// How soon to ask a BMC again for one of its sessions, all of which are taken.
+/// How soon to retry a BMC whose sessions are all taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
-/// How soon to ask a BMC again that sent more than it may.
+/// How soon to retry a BMC that sent more than it may.
 const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
-/// How long a change that decides nothing may wait to be recorded with one that does.
+/// How long a change on which nothing depends may wait to be recorded with one that matters.
 const SETTLE: SignedDuration = SignedDuration::from_secs(10);
-/// The same for the power of a host that is being discovered: it goes on and off again meanwhile,
-/// and most are done before this.
+/// The same for the power state of a host during discovery: it goes on and off meanwhile, and most
+/// discoveries are finished earlier.
 const SETTLE_DISCOVERY: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to repeat a step that had no effect; doubles with each repetition.
 const REPEAT: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to repeat a reset that had no effect: the host may be busy with it.
 const REPEAT_RESET: SignedDuration = SignedDuration::from_mins(1);
-/// How soon to press the button of the discovery system again: it goes off within seconds, where
-/// the press has reached it.
+/// How soon to press the power button of the discovery system again: it powers off within seconds
+/// if the press has reached it.
 const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
-/// A step is repeated at least this often.
+/// The longest interval between repetitions of a step.
 const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is said of a server that could be any machine.
+/// The message for a server that could be any machine.
 const NO_UUID: &str = "spec.systemUUID is empty, no UUID, or one that many boards are shipped with: \
      set that of the machine, nothing is done to it until then";
-/// What is said of a server in a state that another version put it in.
+/// The message for a server in a state that another version put it in.
 const LEFT_ALONE: &str = "this version leaves servers in this state alone";
-/// The same once it is not marked as parked any more.
+/// The same, once it is no longer marked as parked.
 const PARKING_ENDED: &str = "this version leaves servers in this state alone, and the annotation \
      metal.ironcore.dev/parked is gone: annotate with metal.ironcore.dev/operation=retry to take this \
      one back";
-/// The same once its maintenance is gone. A reference may also have been lost, and firmware may be
-/// written meanwhile: so a person says when it is over.
+/// The same, once its maintenance is gone. The reference may also have been lost while firmware is
+/// being written, so a person has to say when it is over.
 const MAINTENANCE_ENDED: &str = "this version leaves servers in this state alone, and no maintenance holds this one: \
      annotate with metal.ironcore.dev/operation=retry to take it back";
 
@@ -66,12 +66,12 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let then = plan(&mut new, seen, settings);
     window::settle(&mut new, seen);
     window::recover(&mut new, seen, settings);
-    // A status without all facts is not worth a write.
+    // An incomplete status is not worth a write.
     if matches!(then, Decision::Look(_)) {
         return then;
     }
     status::keep_times(&mut new, &old);
-    // What is refused again and again would never come to the rest at which things are told.
+    // A pass that is always refused would never reach the point at which messages are recorded.
     if conditions::is_stuck(seen.failure, &old.conditions, &new.conditions) {
         return Decision::Record(Box::new(new));
     }
@@ -90,7 +90,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     pace(then, seen, settings)
 }
 
-/// How long after the last record a change that decides nothing is recorded.
+/// How long after the last record a change on which nothing depends is recorded.
 fn settle(old: &ServerStatus, new: &ServerStatus) -> SignedDuration {
     let discovers = new.state == Some(ServerState::Discovery);
     let same = status::say_the_same(&old.conditions, &new.conditions);
@@ -103,7 +103,7 @@ pub(super) fn ignores(server: &Server) -> bool {
     operation.is_some_and(Operation::ignores_self)
 }
 
-/// Whether somebody works on the machine, outside of the life of claims.
+/// Whether somebody works on the server, outside of the claim lifecycle.
 pub(super) fn is_parked(server: &Server) -> bool {
     let mark = server.metadata.annotations.as_ref().and_then(|all| all.get(annotation::PARKED));
     mark.is_some_and(|mark| mark == annotation::TRUE)
@@ -113,8 +113,8 @@ pub(super) fn has_finalizer(server: &Server) -> bool {
     server.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER)
 }
 
-/// Writes into `new` what follows from the observation, and returns what is to be done once that
-/// is recorded.
+/// Writes the consequences of the observation into `new`, and returns what to do once that is
+/// recorded.
 fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     status::reconciled(new, seen);
     if let Err(why) = seen.access {
@@ -150,7 +150,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         Ok(system) => {
             status::reachable(new, seen.now);
             status::take_system(new, system);
-            // What a BMC object has, the server need not.
+            // What is in the BMC object is not repeated in the server.
             let is_inline = seen.server.spec.bmc_ref.is_none();
             new.bmc_certificate_fingerprint =
                 seen.certificate.filter(|_| is_inline).map(str::to_owned);
@@ -187,7 +187,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     }
 }
 
-/// Its BMC has another machine where it was: what that does is no fact about this server.
+/// Its BMC has another machine at its URI: what that does says nothing about this server.
 fn other_system(seen: &Observation<'_>, system: &SystemReading) -> String {
     let own = seen.server.spec.effective_uuid().unwrap_or_default();
     let (uri, uuid) = (&system.uri, system.uuid.as_deref().unwrap_or_default());
@@ -198,7 +198,7 @@ fn other_system(seen: &Observation<'_>, system: &SystemReading) -> String {
     )
 }
 
-/// Its host is the claim's, whatever state the server is in.
+/// The host belongs to the claim, whatever the state of the server.
 fn not_referred(claim: &ServerClaim) -> String {
     let meta = &claim.metadata;
     format!(
@@ -218,7 +218,7 @@ fn state(
     let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
     let parked = is_parked(seen.server);
     if parked {
-        // The mark outlives the status, and whoever works on the machine trusts in it.
+        // The mark outlives the status, and whoever works on the machine relies on it.
         new.state = Some(ServerState::Parked);
         new.pending = None;
     }
@@ -237,7 +237,7 @@ fn state(
         new.state = Some(if claimed { ServerState::Reserved } else { ServerState::Initial });
         return Decision::Rest(SignedDuration::ZERO);
     }
-    // It asks an error to be left, and there is none, or none any more.
+    // It asks to leave the state `Error`, in which the server is not, or no longer.
     if now != ServerState::Error && retry {
         return Decision::Change(Change::DropOperation);
     }
@@ -268,26 +268,26 @@ fn state(
     }
 }
 
-/// The identity of a server that has it under the older name only, which not every client knows: one
-/// that writes whole objects would drop it.
+/// The identity of a server that has it only under the older name: clients that do not know that
+/// name and write whole objects would drop it.
 fn unwritten_uuid(server: &Server) -> Option<String> {
     let is_missing = server.spec.system_uuid.as_deref().is_none_or(|uuid| uuid.trim().is_empty());
     server.spec.effective_uuid().filter(|_| is_missing)
 }
 
-/// The URI of the system of a server that somebody made without it, and that has no BMC object: with
-/// one, that writes it.
+/// The system URI of a server that somebody created without it, and that has no BMC object, whose
+/// controller would write it.
 fn unwritten_uri(server: &Server, system: &SystemReading) -> Option<String> {
     let is_missing = server.spec.system_uri.as_deref().is_none_or(str::is_empty);
     (is_missing && server.spec.bmc_ref.is_none() && !system.uri.is_empty())
         .then(|| system.uri.clone())
 }
 
-/// Turns what is to be done into what is to be done *now*: on fresh facts, and not too often.
+/// Turns what should be done into what can be done *now*: on fresh facts, and not too frequently.
 fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let age = seen.system.map(|reading| seen.now.duration_since(reading.answered()));
     match (then, age) {
-        // A reading of the future was taken before somebody set the clock back.
+        // A reading from the future was taken before the clock was set back.
         (Decision::Act(_), Some(age)) if age > FRESH || age.is_negative() => {
             Decision::Look(Need::System)
         }
@@ -305,7 +305,7 @@ fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> D
     }
 }
 
-/// How long a step must still wait because it was done a moment ago.
+/// How long a step has to wait because it was carried out a moment ago.
 fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
     let acted = seen.acted.filter(|acted| acted.step == *step)?;
     let first = match step {

@@ -1,4 +1,4 @@
-//! A server that somebody deletes.
+//! Servers that are being deleted.
 
 use super::{
     Change, ClaimSeen, Decision, Failure, Need, Observation, Settings, StillClaimed,
@@ -8,23 +8,23 @@ use crate::redfish::PowerState;
 use jiff::SignedDuration;
 use metal_api::Server;
 
-/// What becomes of a server that is being deleted.
+/// What to do with a server that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// Nothing holds it any more: it may go.
+    /// Nothing holds it any longer: it may be removed.
     Go,
-    /// A claim holds it, and is not asked to leave by this.
+    /// A claim holds it; the deletion does not ask the claim to leave.
     Held(StillClaimed),
-    /// A fact is missing: get it and decide again.
+    /// A fact is missing: obtain it and decide again.
     Look(Need),
-    /// Its claim is gone, and its host still runs: it lives on until that is off, but not for longer
-    /// than this.
+    /// Its claim is gone, but its host is still on: it stays until the host is off, for at most
+    /// this long.
     Lives(SignedDuration),
 }
 
-/// Decides whether a server that is being deleted may go. A claim that is gone holds nothing: its
-/// host is shut down as after any claim, where its BMC answers and it obeys in time, and otherwise
-/// stays as it is.
+/// Decides whether a server that is being deleted may be removed. A claim that is gone holds
+/// nothing: the host is shut down as after any claim, if its BMC answers and the host obeys in
+/// time; otherwise it stays as it is.
 pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
     if !has_finalizer(seen.server) {
         return Departure::Go;
@@ -55,7 +55,7 @@ pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
     Departure::Lives(left)
 }
 
-/// As [`decide`], also of a server that is being deleted.
+/// Like [`decide`], but also for a server that is being deleted.
 pub fn decide_in_any_case(seen: &Observation<'_>, settings: &Settings) -> Decision {
     if seen.server.metadata.deletion_timestamp.is_none() {
         return decide(seen, settings);

@@ -1,4 +1,4 @@
-//! From a server nobody knows to one that anybody may claim.
+//! From an unknown server to one that may be claimed.
 
 use super::{
     Change, Decision, Need, Observation, Settings,
@@ -20,7 +20,7 @@ use metal_api::{
     ServerState, ServerStatus, annotation,
 };
 
-/// `Initial`: read what the BMC knows, and see that the host is off.
+/// `Initial`: read what the BMC knows, and make sure that the host is off.
 pub(super) fn initial(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -44,13 +44,15 @@ pub(super) fn initial(
         Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
         seen.now,
     );
-    // What runs is the discovery system, or something the fleet's operator allows to cut.
+    // What runs is the discovery system, or something that the operator's settings allow to be cut
+    // off.
     switch_off(new, seen, settings, system, Force::Allowed)
         .unwrap_or(Decision::Rest(poll(seen, settings)))
 }
 
-/// Enters `Discovery` with the next attempt. With `NetworkBoot` recorded, the boot is ours: the
-/// host may be switched on, and off again. Without, a host runs that nobody allowed us to touch.
+/// Enters `Discovery` with the next attempt. If `NetworkBoot` is recorded, the boot is ours and the
+/// host may be powered on and off. Otherwise the host is running something that we have no
+/// permission to touch.
 fn begin(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -65,7 +67,8 @@ fn begin(
     new.boot_window = None;
     if let Some(kind) = boot {
         intend(new, kind, seen.now);
-        // Rides on this write: the configuration is made next, and the host armed right after.
+        // Part of this write, because the boot configuration is made next and the host armed right
+        // after.
         window::begin(new, settings, attempt::reference(seen, settings), None, seen.now);
     }
     status::ready(new, Ready::Waits("Discovery", "the discovery image is to boot"), seen.now);
@@ -81,7 +84,7 @@ fn give_up(new: &mut ServerStatus, seen: &Observation<'_>) -> Decision {
     Decision::Rest(SignedDuration::ZERO)
 }
 
-/// `Error`: until somebody asks for another try.
+/// `Error`: until a person asks for a retry.
 pub(super) fn error(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -100,7 +103,7 @@ pub(super) fn error(
     Decision::Rest(SignedDuration::ZERO)
 }
 
-/// `Discovery`: boot the discovery image, wait for its report, switch off.
+/// `Discovery`: boot the discovery image, wait for its report, power off.
 pub(super) fn discovery(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -109,7 +112,7 @@ pub(super) fn discovery(
 ) -> Decision {
     let known = attempt::recorded(new).or_else(|| attempt::lost(new, seen, settings));
     let Some(attempt) = known else {
-        // The status was lost in part: begin again.
+        // The status was partly lost: start over.
         new.state = Some(ServerState::Initial);
         return Decision::Rest(SignedDuration::ZERO);
     };
@@ -169,7 +172,7 @@ fn boot(
     wait(new, seen, settings, system)
 }
 
-/// The host is on: wait for its report, but not for ever.
+/// The host is on: wait for its report, up to a limit.
 fn wait(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -204,7 +207,7 @@ fn wait(
     Decision::Rest(SignedDuration::ZERO)
 }
 
-/// The report is in: the discovery system has done its work, and may be cut off.
+/// The report has arrived: the discovery system has done its work, and its power may be cut.
 fn finish(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -219,8 +222,8 @@ fn finish(
     }
     let off = (system.power != PowerState::Off)
         .then(|| off(seen, settings, system, since, Force::when(ours)));
-    // Nothing boots from it any more. It goes before the status names the interfaces of the host,
-    // which would be written into it.
+    // Nothing boots from it any longer. It is removed before the status has the interfaces of the
+    // host, which would otherwise be written into it.
     let is_referred = seen.server.spec.boot_configuration_ref.is_some();
     match off {
         Some(step @ Decision::Act(_)) => step,
@@ -233,15 +236,15 @@ fn finish(
     }
 }
 
-/// When the report came. Whoever took it may have a clock ahead of ours: then it came after its boot
-/// was decided on, as far as this process knows.
+/// When the report arrived. If the clock of the registry that took it is ahead of ours, it arrived
+/// after its boot was decided on, as far as this process knows.
 fn received(new: &ServerStatus, seen: &Observation<'_>, report: &ServerInventory) -> Timestamp {
     let received = report.spec.received_time.as_ref().map(|time| time.0);
     let decided = new.pending.as_ref().map_or(seen.started, |pending| pending.since.0);
     received.filter(|at| *at <= seen.now).unwrap_or_else(|| decided.max(seen.started))
 }
 
-/// Whether what runs is the discovery system that we have booted, and nothing of somebody else.
+/// Whether what runs is the discovery system that we booted, and nothing of anybody else.
 pub(super) fn is_ours(seen: &Observation<'_>) -> bool {
     seen.server.status.as_ref().is_some_and(|status| {
         let is_recorded = status.pending.is_some() || is_switched_on_here(status, seen);
@@ -249,8 +252,8 @@ pub(super) fn is_ours(seen: &Observation<'_>) -> bool {
     })
 }
 
-/// Whether this process has switched the host on in the state that it is in: with that, a recorded
-/// intent that somebody has dropped is not missed.
+/// Whether this process has powered the host on in its current state. If so, the recorded intent is
+/// not needed, should somebody have dropped it.
 fn is_switched_on_here(status: &ServerStatus, seen: &Observation<'_>) -> bool {
     let on = seen.acted.and_then(|acted| acted.on);
     on.zip(status.state_since.as_ref()).is_some_and(|(on, since)| is_from(on, since.0))
@@ -268,8 +271,8 @@ fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &Ser
     status::ready(new, Ready::Yes, seen.now);
 }
 
-/// What reported was on: a host that was off before that is not known to be off now. The time of
-/// the report has whole seconds.
+/// A host that has reported was on at that time, so an earlier reading of `Off` is outdated. The
+/// time of the report has whole seconds.
 fn waits_for_reading(
     seen: &Observation<'_>,
     system: &SystemReading,
@@ -284,13 +287,13 @@ fn waits_for_reading(
     Some(if wait.is_positive() { Decision::Rest(wait) } else { Decision::Look(Need::System) })
 }
 
-/// How many attempts in a row did not work.
+/// How many consecutive attempts have failed.
 fn failures(status: &ServerStatus) -> u32 {
     let failures = status.discovery.as_ref().and_then(|discovery| discovery.failures);
     u32::try_from(failures.unwrap_or(0)).unwrap_or(0)
 }
 
-/// Whether a person wants a server in error tried again.
+/// Whether a person asks for a retry of a server in `Error`.
 pub(super) fn asks_for_retry(seen: &Observation<'_>) -> bool {
     Operation::requested(&seen.server.metadata) == Ok(Some(Operation::Retry))
 }

@@ -1,5 +1,5 @@
-//! Steps that a BMC takes again and again and that have no effect: a person is told which resource
-//! was told what, and what it reads back.
+//! Steps that a BMC accepts again and again without effect. A person is told which resource was
+//! told what, and what it reads back.
 
 use super::{
     Acted, Decision, Observation, Settings,
@@ -13,12 +13,12 @@ use crate::{
 use jiff::SignedDuration;
 use metal_api::{ServerStatus, condition};
 
-/// So often is a step repeated before a person is told.
+/// How many times a step is repeated before a person is told.
 const ATTEMPTS: u32 = 5;
-/// How soon a step is tried again after that. What is read back by then counts at once.
+/// How soon a step is retried after that. A change of what is read back counts at once.
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Holds a step back that had no effect so often, and tells of it.
+/// Holds back a step that had no effect this many times, and reports it.
 pub(super) fn hold_back(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -38,8 +38,8 @@ pub(super) fn hold_back(
     Decision::Act(step)
 }
 
-/// Whether a step that is due was done often enough. A shutdown is not futile: the operating
-/// system may ignore it, and what is waited for is told from the beginning.
+/// Whether a step that is due was carried out often enough. A shutdown is never futile: the
+/// operating system may ignore it, and what is waited for is reported from the beginning.
 fn is_futile(acted: &Acted, step: &Step) -> bool {
     let switches_on = |step: &Step| *step == Step::Reset(ResetType::On);
     let starts_in_vain = acted.starts >= ATTEMPTS && switches_on(&acted.step);
@@ -48,7 +48,7 @@ fn is_futile(acted: &Acted, step: &Step) -> bool {
         && (repeats || starts_in_vain && is_of_a_start(step))
 }
 
-/// Whether a step leads to a host that is on.
+/// Whether a step is part of powering a host on.
 fn is_of_a_start(step: &Step) -> bool {
     match step {
         Step::BootOnce { .. } | Step::Reset(ResetType::On) | Step::InsertMedium { .. } => true,
@@ -68,7 +68,7 @@ fn tell(
     let done = if acted.starts >= ATTEMPTS && is_of_a_start(step) { &acted.step } else { step };
     let (reason, message) = said(system, done);
     if let Step::IndicatorLed(_) = done {
-        // The light is no reason for anybody not to use the server.
+        // The LED does not affect the use of the server.
         let type_ = condition::RECONCILED;
         let fact = Fact { type_, holds: false, reason, message: &message };
         conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
@@ -77,7 +77,7 @@ fn tell(
     }
 }
 
-/// What was told to which resource, and what it reads back.
+/// What was requested from which resource, and what that reads back.
 fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
     let uri = &system.uri;
     let power = |told: &str| {
@@ -138,7 +138,8 @@ fn boot(boot: &BootReading) -> String {
     format!("enabled {}, target {target}{mode}", boot.enabled)
 }
 
-/// Tells of a host whose power nobody knows, where something waits for it or says that it is well.
+/// Reports a host whose power state is unknown, if something waits for it or claims that all is
+/// well.
 pub(super) fn tell_unknown_power(
     new: &mut ServerStatus,
     seen: &Observation<'_>,

@@ -1,16 +1,18 @@
-//! Booting from a medium in a virtual drive of the BMC, and taking it out again.
+//! Boots from a medium in a virtual media slot of the BMC, and ejects it again.
 //!
 //! ```text
 //!  drives read ─► recorded ─► inserted ─► read back ─► boot once from there ─► on
 //!                                                       report, or half an hour: ejected ─► read back ─► forgotten
 //! ```
 //!
-//! The condition `MediumInserted` says that there is a medium of ours, before it is inserted and
-//! until it is seen to be gone; `status.medium` says which. Its time and the boot configuration's UID
-//! are all that the URL of the medium is made of, so a process that has just started knows it, too.
+//! The condition `MediumInserted` says that there is a medium of ours, from before it is inserted
+//! until it is seen to be gone; `status.medium` says which. The URL of the medium depends only on
+//! the condition's time and the UID of the boot configuration, so a process that has just started
+//! knows it, too.
 //!
-//! Clients that write whole objects drop the field and keep the condition. Then a host that is still to
-//! boot gets a new medium, and what is taken out is told by its URL, which names the server.
+//! Clients that write whole objects drop the field and keep the condition. Then a host that has yet
+//! to boot gets a new medium, and the medium to eject is recognized by its URL, which names the
+//! server.
 
 use super::{
     Decision, Need, Observation, Settings,
@@ -27,27 +29,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use metal_api::{Medium, Server, ServerBootConfiguration, ServerStatus, condition};
 
-/// How old a reading of the drives may be when something is done because of it.
+/// How old a reading of the slots may be on which something is done.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
-/// How long the URL of a medium is good.
+/// How long the URL of a medium is valid.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
-/// A machine that is still off gets a new one after this.
+/// A host that is still off after this time gets a new one.
 const RENEWAL: SignedDuration = SignedDuration::from_mins(20);
-/// Firmware has read all of it by then; a machine that somebody uses is not asked whether.
+/// By then firmware has read all of it. The running system is not asked, as the host may belong to
+/// somebody.
 const BOOTED: SignedDuration = SignedDuration::from_mins(30);
-/// How soon to look again at drives that could not be read.
+/// How soon to retry slots that could not be read.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// A reading of the virtual drives and its age.
+/// A reading of the virtual media slots and its age.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaReading {
     /// When it was taken.
     pub at: Timestamp,
-    /// What the BMC said, or why it said nothing.
+    /// What the BMC reported, or why it did not answer.
     pub result: Result<Vec<MediaSlot>, Unreachable>,
 }
 
-/// What the URL of the medium of a server vouches for, as recorded in its status.
+/// What the URL of a server's medium certifies, as recorded in its status.
 pub fn medium_of(server: &Server) -> Option<Claims> {
     let status = server.status.as_ref()?;
     let recorded = recorded(status)?;
@@ -59,15 +62,16 @@ pub fn medium_of(server: &Server) -> Option<Claims> {
     })
 }
 
-/// How far a medium is.
+/// The state of a medium.
 pub(super) enum Prepared {
-    /// It is inserted: boot from this.
+    /// It is inserted: boot from this source.
     Inserted(BootSource),
-    /// Not yet: this comes first.
+    /// Not inserted yet: this comes first.
     Do(Decision),
 }
 
-/// What leads to a medium for this configuration in a drive that the host can boot from.
+/// What has to be done to get a medium for this boot configuration into a slot that the host can
+/// boot from.
 pub(super) fn prepare(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -103,8 +107,8 @@ pub(super) fn prepare(
     Ok(if is_there { Prepared::Inserted(source) } else { Prepared::Do(Decision::Act(step)) })
 }
 
-/// What takes a medium out that is recorded. Nothing is recorded any more once it is seen to be
-/// gone, and then there is nothing to do.
+/// What has to be done to eject a recorded medium; `None` once it is seen to be gone, and the
+/// record is removed.
 pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
     recorded(new)?;
     let message = "the medium of the last boot is being ejected";
@@ -127,8 +131,8 @@ pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<De
     None
 }
 
-/// As [`eject`], of a host that runs: once it has surely booted. It was switched on some time after
-/// the medium was recorded.
+/// Like [`eject`], for a host that is on: once it has certainly booted, counting from when the
+/// medium was recorded, after which the host was powered on.
 pub(super) fn eject_later(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -138,7 +142,8 @@ pub(super) fn eject_later(
     if seen.now.duration_since(since) < BOOTED { None } else { eject(new, seen) }
 }
 
-/// A drive, whatever is in it, and what it is to the firmware: a CD rather than a stick.
+/// A slot, whatever is in it, and the source that it is to the firmware: preferably a CD rather
+/// than a stick.
 fn choose<'a>(
     slots: &'a [MediaSlot],
     allowable: &[BootSource],
@@ -161,14 +166,14 @@ fn recorded(status: &ServerStatus) -> Option<&Condition> {
     status.conditions.iter().find(is_ours)
 }
 
-/// UID of the boot configuration that the medium boots, unless a client has dropped it. Before there
-/// was the field, it was the message of the condition.
+/// UID of the boot configuration that the medium boots, unless a client has dropped it. Before the
+/// field existed, it was the message of the condition.
 fn boot_of<'a>(status: &'a ServerStatus, recorded: &'a Condition) -> Option<&'a str> {
     let medium = status.medium.as_ref().map(|medium| medium.boot_configuration_uid.as_str());
     medium.or_else(|| Some(recorded.message.as_str()).filter(|said| !said.contains(' ')))
 }
 
-/// There is to be a medium for this configuration, from now on.
+/// Records that there is to be a medium for this boot configuration from now on.
 fn note(new: &mut ServerStatus, configuration: &ServerBootConfiguration, now: Timestamp) {
     forget(new);
     let namespace = configuration.namespace().unwrap_or_default();
@@ -185,7 +190,7 @@ fn forget(new: &mut ServerStatus) {
     new.medium = None;
 }
 
-/// Whether an image is a medium that was made for this server, at whatever time.
+/// Whether an image is a medium for this server, made at any time.
 fn is_for(there: &ImageUrl, server: &Server) -> bool {
     let token = there.file().strip_suffix(".iso").and_then(capability::unverified);
     token.is_some_and(|claims| {
@@ -197,7 +202,8 @@ fn is_same(there: &ImageUrl, image: &ImageUrl) -> bool {
     there.file() == image.file()
 }
 
-/// Whether a BMC shows the beginning of a URL only. That of another boot may begin alike.
+/// Whether a BMC reports only the beginning of a URL. That of another boot may begin in the same
+/// way.
 fn is_cut(there: &ImageUrl, image: &ImageUrl) -> bool {
     let shown = there.as_str().trim_end_matches(['.', '\u{2026}']);
     shown.len() > "https://".len() && image.as_str().starts_with(shown)

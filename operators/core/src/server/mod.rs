@@ -14,10 +14,10 @@
 //!
 //! Three rules keep every pass safe to repeat and safe to interrupt:
 //!
-//! 1. *Look first.* A decision says how fresh its facts must be ([`Decision::Look`]); it touches a
+//! 1. *Look first.* A decision says how fresh its facts must be ([`Decision::Look`]); it changes a
 //!    machine only on facts a few seconds old.
 //! 2. *Record, then act.* A pass writes the status, or the cluster, or the machine, never two of
-//!    them, and it touches the machine only if the recorded status already says so.
+//!    them, and it changes the machine only if the recorded status already says so.
 //! 3. *Read back.* Progress is judged by what the BMC reports, not by which calls returned.
 
 mod acted;
@@ -54,71 +54,72 @@ use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerInventory, S
 pub struct Observation<'a> {
     /// The object, from the cache; it may be stale.
     pub server: &'a Server,
-    /// How to reach the BMC, or what is missing for that.
+    /// How to reach the BMC, or what is missing.
     pub access: Result<(), &'a str>,
-    /// The certificate that the BMC of `spec.bmc` has shown, as `sha256:` and 64 digits, unless an
-    /// authority vouches for it.
+    /// The certificate that the BMC in `spec.bmc` has presented, as `sha256:` and 64 hexadecimal
+    /// digits, unless an authority vouches for it.
     pub certificate: Option<&'a str>,
-    /// What is to be written beside the credentials of `spec.bmc` ([`crate::bmc::note_of_server`]).
+    /// What to record with the credentials in `spec.bmc` ([`crate::bmc::note_of_server`]).
     pub note: Option<&'a Note>,
     /// The last reading of the system, if there is one.
     pub system: Option<&'a Reading>,
-    /// The last reading of the virtual drives, if there is one.
+    /// The last reading of the virtual media slots, if there is one.
     pub media: Option<&'a MediaReading>,
     /// The medium of [`medium_of`], if its URL is known.
     pub medium: Option<&'a ImageUrl>,
-    /// The parts, if they were read since this process started.
+    /// The parts, if they have been read since this process started.
     pub inventory: Option<&'a Inventory>,
     /// Names of other servers with the same system UUID.
     pub twins: &'a [String],
     /// The object that `spec.bootConfigurationRef` names.
     pub configuration: Option<&'a ServerBootConfiguration>,
-    /// What became of `spec.serverClaimRef`.
+    /// The state of the claim in `spec.serverClaimRef`.
     pub claim: ClaimSeen<'a>,
-    /// A claim that has the server though `spec.serverClaimRef` is empty ([`crate::claim::misses`]).
+    /// A claim that has the server although `spec.serverClaimRef` is empty
+    /// ([`crate::claim::misses`]).
     pub missed_by: Option<&'a ServerClaim>,
-    /// What the machine reported.
+    /// What the host reported.
     pub report: Option<&'a ServerInventory>,
-    /// The last thing that this process did to the machine.
+    /// The last thing that this process did to the server.
     pub acted: Option<&'a Acted>,
     /// When this process last recorded the status, if it did.
     pub recorded: Option<Timestamp>,
-    /// How the last pass failed, if it did.
+    /// The failure of the last pass, if it failed.
     pub failure: Option<&'a Failure>,
     /// When this process started.
     pub started: Timestamp,
-    /// When this was observed.
+    /// Time of the observation.
     pub now: Timestamp,
 }
 
 /// A reading of the system and its age.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// When it was asked for: what happened since then is not in it.
+    /// When it was requested: it may not include what happened since then.
     pub at: Timestamp,
     /// How long the answer took.
     pub took: SignedDuration,
-    /// What the BMC said, or why it said nothing.
+    /// What the BMC reported, or why it did not answer.
     pub result: Result<SystemReading, Unreachable>,
 }
 
 impl Reading {
-    /// When the answer was there.
+    /// When the answer arrived.
     pub fn answered(&self) -> Timestamp {
         self.at.checked_add(self.took).unwrap_or(self.at)
     }
 }
 
-/// What became of the claim that holds a server.
+/// The state of the claim that holds a server.
 #[derive(Clone, Copy, Debug)]
 pub enum ClaimSeen<'a> {
     /// `spec.serverClaimRef` is empty.
     Unclaimed,
     /// The claim exists, and holds the server ([`crate::claim::binding`]).
     Holds(&'a ServerClaim),
-    /// The cache does not have it.
+    /// It is not in the cache.
     NotCached,
-    /// The API server does not have one that holds the server; asked just now.
+    /// The API server, asked just now, has none that holds the server.
     Gone,
 }
 
@@ -129,33 +130,33 @@ pub struct Failure {
     pub reason: &'static str,
     /// What went wrong.
     pub text: String,
-    /// Whether it was not the first in a row: it may go on for ever, so somebody has to be told.
+    /// Whether it has occurred before in a row: it may persist, so a person has to be told.
     pub repeated: bool,
 }
 
-/// What the operator of the fleet has set.
+/// Settings of the operator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Namespace of the discovery's boot configurations and secrets.
     pub namespace: String,
-    /// How long a machine may fetch what it boots, from when its boot is recorded.
+    /// How long a machine may fetch what it boots, counted from when its boot is recorded.
     pub boot_window: SignedDuration,
-    /// How long a machine may take from power-on to its report.
+    /// How long a host may take from power-on to its report.
     pub discovery_timeout: SignedDuration,
-    /// After how many attempts in a row a server ends in `Error`.
+    /// After how many consecutive failed attempts a server ends in `Error`.
     pub discovery_attempts: u32,
-    /// How long an operating system may take to shut down before its power is cut, where it may
-    /// be cut at all.
+    /// How long an operating system may take to shut down before its power is cut, if that is
+    /// allowed at all.
     pub shutdown_grace: SignedDuration,
-    /// How soon to look again while the power of a machine changes.
+    /// How soon to look again while the power state of a host changes.
     pub power_polling: SignedDuration,
     /// How soon to look again while nothing should change.
     pub resync: SignedDuration,
-    /// Whether a machine that runs when it is first seen may be switched off for its discovery.
+    /// Whether a host that is on when it is first seen may be powered off for its discovery.
     pub enforce_first_boot: bool,
-    /// Whether the power of an unclaimed machine that ignores a shutdown may be cut.
+    /// Whether the power of an unclaimed host that ignores a shutdown may be cut.
     pub enforce_power_off: bool,
-    /// Whether BMCs can be told where the media are that servers boot from.
+    /// Whether the URL of media that servers boot from is configured.
     pub virtual_media: bool,
 }
 
@@ -165,11 +166,11 @@ pub type Decision = metal_base::Decision<ServerStatus, Change, Need, Step>;
 /// A fact that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The system, now.
+    /// The system, read now.
     System,
     /// The parts of the system.
     Inventory,
-    /// The virtual drives of the system, and the URL of its medium.
+    /// The virtual media slots of the system, and the URL of its medium.
     Media,
     /// The claim, from the API server and not from the cache.
     Claim,
@@ -180,38 +181,38 @@ pub enum Need {
 pub enum Change {
     /// Add our finalizer.
     AddFinalizer,
-    /// Take our finalizer away: it may go, and its secrets and its inventory go with it.
+    /// Remove our finalizer, which also gives up its secrets and its inventory.
     RemoveFinalizer,
     /// Set `spec.bootConfigurationRef` to the discovery's configuration.
     ReferToDiscovery,
-    /// Make the discovery's secrets and boot configuration, each unless it is there.
+    /// Create the discovery's secrets and boot configuration, except those that exist.
     PrepareDiscovery {
-        /// Number of the attempt; keys are made once for each.
+        /// Number of the attempt; keys are made once for each attempt.
         attempt: u32,
     },
     /// Clear `spec.bootConfigurationRef`; delete the configuration if it is the discovery's.
     DropConfiguration,
-    /// Write `spec.systemUUID`, which is there under its older name.
+    /// Write `spec.systemUUID`, which is set only under its older name.
     SetSystemUuid {
         /// The UUID.
         uuid: String,
     },
-    /// Write `spec.systemURI`, which was found by the UUID.
+    /// Write `spec.systemURI`, found by the UUID.
     SetSystemUri {
         /// `@odata.id` of the system.
         uri: String,
     },
-    /// Write beside the credentials of `spec.bmc` which certificate its BMC has.
+    /// Record with the credentials in `spec.bmc` the certificate of its BMC.
     Note(Note),
     /// Clear `spec.serverClaimRef`.
     ReleaseClaim,
-    /// Write this UID into `spec.serverClaimRef`: both objects were restored, and the claim has
-    /// another one now.
+    /// Write this UID into `spec.serverClaimRef`, because both objects were restored and the claim
+    /// has a new one.
     AdoptClaim {
         /// UID of the claim.
         uid: String,
     },
-    /// Take the annotation `metal.ironcore.dev/operation` away.
+    /// Remove the annotation `metal.ironcore.dev/operation`.
     DropOperation,
 }
 
@@ -225,8 +226,8 @@ pub struct StillClaimed {
     pub name: String,
 }
 
-/// Identity of one discovery boot: what a registration token is bound to, and what a report must
-/// name to count. A new attempt has a new one.
+/// Identity of one discovery boot: a registration token is bound to it, and a report counts only
+/// with it. Each attempt has a new one.
 pub fn boot_id(server: &Server, attempt: u32) -> String {
     format!("{}.{attempt}", server.metadata.uid.as_deref().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Switching a host off: ask, wait, and cut the power only where that is allowed.
+//! Powers a host off: ask, wait, and cut the power only if that is allowed.
 
 use super::{Decision, Need, Observation, Settings, acted::is_from, boot, decide::FRESH};
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
@@ -7,13 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
 use std::cmp::Ordering;
 
-/// How soon to look at a host that was told to change its power a moment ago.
+/// How soon to look at a host that was told to change its power state a moment ago.
 const SOONEST: SignedDuration = SignedDuration::from_millis(500);
-/// How soon to look again at a host whose power the BMC does not tell.
+/// How soon to look again at a host whose power state the BMC does not report.
 const UNKNOWN: SignedDuration = SignedDuration::from_secs(30);
-/// How long a host has that another process may have asked to shut down.
+/// How long to wait for a host that another process may have asked to shut down.
 const ANOTHER: SignedDuration = SignedDuration::from_mins(1);
-/// How long a host takes at most to show that it shuts down, where it does at all.
+/// How long a host takes at most to show that it is shutting down, if it does.
 const SHOWN: SignedDuration = SignedDuration::from_secs(5);
 /// The request to the operating system.
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
@@ -23,7 +23,7 @@ const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 pub(super) enum Force {
     /// After the grace period.
     Allowed,
-    /// Never: somebody else's data may be on it.
+    /// Never: it may lose somebody's data.
     Never,
 }
 
@@ -33,8 +33,8 @@ impl Force {
     }
 }
 
-/// Records that the host is to be off, and returns the step that leads there from its present
-/// state. `None` if it is off.
+/// Records that the host is to be off, and returns the next step toward that from its current
+/// state; `None` if it is off.
 pub(super) fn switch_off(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -49,7 +49,7 @@ pub(super) fn switch_off(
     Some(off(seen, settings, system, since, force))
 }
 
-/// Records an operation; one that is recorded already keeps its start time, which is returned.
+/// Records an operation. One that is already recorded keeps its start time, which is returned.
 pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) -> Timestamp {
     if let Some(pending) = new.pending.as_ref().filter(|pending| pending.kind == kind) {
         return pending.since.0;
@@ -58,8 +58,8 @@ pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) 
     now
 }
 
-/// How soon to look again while the power changes: soon after a step, then ever less often. The
-/// pause after a look is as long as that look came after the step.
+/// How soon to look again while the power state changes: soon after a step, then less and less
+/// frequently, with each pause as long as the time since the step.
 pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuration {
     let is_unknown = |system: &SystemReading| system.power == PowerState::Unknown;
     if seen.system.and_then(|reading| reading.result.as_ref().ok()).is_some_and(is_unknown) {
@@ -70,9 +70,9 @@ pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuratio
     after.max(SOONEST).min(settings.power_polling)
 }
 
-/// The next step of a shutdown that was decided at `since`. The power is cut a grace period after
-/// the request, not after the decision: whatever came in between, the operating system gets its
-/// time. A process that has not asked itself asks before it cuts.
+/// The next step of a shutdown that was decided on at `since`. The power is cut a grace period
+/// after the request and not after the decision: whatever came in between, the operating system
+/// gets its time. A process that has not asked itself asks before it cuts the power.
 pub(super) fn off(
     seen: &Observation<'_>,
     settings: &Settings,
@@ -85,19 +85,20 @@ pub(super) fn off(
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
     let can_ask = can_be_asked(system);
-    // A button asks a host that is on: one that comes up will be, and one that goes down was asked.
+    // The button is for a host that is on: one that is starting soon will be, and one that is
+    // shutting down was asked.
     let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
     let has_time = seen.now.duration_since(since.max(seen.started)) < grace;
     let asks_soon = changes && has_time && has_button(system);
     let is_hopeless = !can_ask && !asks_soon && asked.is_none();
     let ask = Decision::Act(ASK);
     match system.power {
-        // Nobody cuts the power of a host without knowing that it has any.
+        // The power of a host is never cut without knowing that it is on.
         PowerState::Off | PowerState::Unknown => Decision::Rest(poll(seen, settings)),
         _ if overdue || (is_hopeless && force == Force::Allowed) => {
             Decision::Act(Step::Reset(ResetType::ForceOff))
         }
-        // Somebody else has asked, and it hangs.
+        // It was asked by somebody else, and hangs.
         PowerState::PoweringOff
             if force == Force::Allowed
                 && asked.is_none()
@@ -116,8 +117,8 @@ pub(super) fn off(
     }
 }
 
-/// Whether the BMC can ask the host to shut down. A press of the button asks a host that is on, and
-/// starts one that is off.
+/// Whether the BMC can ask the host to shut down. Pressing the power button asks a host that is on,
+/// but starts one that is off.
 pub(super) fn can_be_asked(system: &SystemReading) -> bool {
     boot::allows(&system.reset_types, &ResetType::GracefulShutdown)
         || (has_button(system) && system.power == PowerState::On)
@@ -127,11 +128,11 @@ fn has_button(system: &SystemReading) -> bool {
     system.reset_types.contains(&ResetType::PushPowerButton)
 }
 
-/// Whether the process before this one may have asked already: it recorded the intent, and nobody
-/// knows whether it died before or after the request. Asking twice could reach a host that is up
-/// again, so it gets a minute. What was decided in the second of the start is of that process only if
-/// this one has recorded nothing yet, and then it is asked again as soon as a host that heard it
-/// shows that.
+/// Whether the previous process may have asked already: it recorded the intent, and may have ended
+/// before or after the request. Asking twice could reach a host that is up again, so the host gets
+/// a minute. A decision recorded in the second of our start belongs to the previous process only if
+/// we have recorded nothing yet; then it is asked again as soon as a host that got the request
+/// would show it.
 fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
     let asked_here = seen.acted.is_some_and(|acted| acted.step == ASK || acted.asked.is_some());
     let patience = match since.as_second().cmp(&seen.started.as_second()) {
@@ -142,10 +143,10 @@ fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
     !asked_here && seen.now.duration_since(since) < patience
 }
 
-/// When the host was last switched on, as far as anybody knows, if that was decided at `intended`.
-/// A process that has not done it itself does not know how long the one before it waited in
-/// between, and counts from its own start. A host that restarts by itself gets its time again, and
-/// only once: one restart within `time` counts, and those after it do not.
+/// When the host was last powered on, as far as is known, if that was decided on at `intended`. A
+/// process that did not do it itself does not know how long its predecessor waited in between, so
+/// it counts from its own start. A host that restarts itself gets the time again, but only for one
+/// restart within `time`.
 pub(super) fn switched_on(
     intended: Timestamp,
     time: SignedDuration,
@@ -157,9 +158,9 @@ pub(super) fn switched_on(
     by_bmc.map_or(here, |at| at.min(here + time).max(here))
 }
 
-/// Whether a host that reads Off may still be on its way up: it was told to start a moment ago, and
-/// has not been seen on since. The process before this one may have told it right before it ended.
-/// `Some` is until when to look again.
+/// Whether a host that reads `Off` may still be starting: it was told to power on a moment ago, and
+/// has not been seen on since, or the previous process may have told it right before it ended.
+/// `Some` says until when to look again.
 pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
     let recorded = seen.server.status.as_ref().and_then(|status| status.pending.as_ref());
     let told_before =
@@ -173,8 +174,7 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
     left.is_positive().then_some(Decision::Rest(left))
 }
 
-/// Looks again where the last reading is too old for what depends on it: it gives a host to
-/// somebody else.
+/// Looks again if the last reading is too old for a decision that gives the host to somebody else.
 pub(super) fn unless_fresh(seen: &Observation<'_>) -> Option<Decision> {
     let age = seen.system.map(|reading| seen.now.duration_since(reading.answered()));
     let is_fresh = age.is_some_and(|age| !age.is_negative() && age <= FRESH);

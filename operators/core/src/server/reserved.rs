@@ -1,4 +1,4 @@
-//! A server that a claim holds, and one that it has let go.
+//! Servers that a claim holds, and servers that it has released.
 
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
@@ -20,7 +20,8 @@ use metal_api::{
     ServerState, ServerStatus,
 };
 
-/// `Reserved`: power follows the claim. Nothing here ever cuts the power of a tenant's host.
+/// `Reserved`: the power state follows the claim. Nothing here ever cuts the power of a tenant's
+/// host.
 pub(super) fn reserved(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -47,14 +48,14 @@ pub(super) fn reserved(
     }
 }
 
-/// Nobody refers to the server any more.
+/// No claim refers to the server any longer.
 fn become_available(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
     settings: &Settings,
     system: &SystemReading,
 ) -> Decision {
-    // Whoever is waiting for a host takes one that is recorded as off.
+    // A claim that is waiting for a server takes one that is recorded as off.
     if system.power == PowerState::Off
         && let Some(wait) = may_come_up(seen)
     {
@@ -71,8 +72,8 @@ fn become_available(
     Decision::Rest(SignedDuration::ZERO)
 }
 
-/// A server whose claim is there is `Reserved`, whatever its BMC says or does not say. Its power is
-/// left alone until that answers.
+/// A server whose claim exists is `Reserved`, whatever its BMC reports or does not report. Its
+/// power is left alone until the BMC answers.
 pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
     let ClaimSeen::Holds(claim) = seen.claim else { return };
     if is_new(new, seen) || is_parked(seen.server) {
@@ -93,8 +94,8 @@ pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
     }
 }
 
-/// The claim is gone, and nobody can reach the host to switch it off: nothing is gained by holding on.
-/// Nobody gets the server before its BMC has said that it is off.
+/// The claim is gone, and the host cannot be reached to power it off, so nothing is gained by
+/// keeping the reference. Nobody gets the server before its BMC has reported it off.
 pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
     if new.state != Some(ServerState::Reserved) {
         return None;
@@ -125,7 +126,8 @@ pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Optio
     }
 }
 
-/// What takes a claim over that holds the server, and has another UID than the reference.
+/// The change by which a claim is adopted that holds the server, but has another UID than the
+/// reference.
 fn adoption(seen: &Observation<'_>, claim: &ServerClaim) -> Option<Change> {
     let known = seen.server.spec.server_claim_ref.as_ref()?.uid.as_ref()?;
     let uid = claim.metadata.uid.clone().filter(|uid| uid != known)?;
@@ -153,7 +155,7 @@ fn held(
             Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
             seen.now,
         );
-        // Nothing else of the status says so.
+        // Nothing else in the status shows it.
         let is_told = status::is_waiting(seen.server, "WaitingForPowerOff");
         return if is_told { next } else { Decision::Rest(poll(seen, settings)) };
     }
@@ -235,8 +237,7 @@ fn switch_on(
     }
 }
 
-/// The claim's own boot configuration, if the server refers to it, and it says what the claim wants
-/// now.
+/// The claim's own boot configuration, if the server refers to it and it matches the claim.
 fn configuration_of<'a>(
     seen: &Observation<'a>,
     claim: &ServerClaim,
@@ -250,7 +251,7 @@ fn configuration_of<'a>(
     seen.configuration.filter(meta)
 }
 
-/// The claim is gone: off first, then free.
+/// The claim is gone: power off first, then release.
 fn leave(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -283,7 +284,7 @@ fn leave(
     }
 }
 
-/// `Released`: off, and kept as it is until a person clears `spec.serverClaimRef`.
+/// `Released`: off, and kept that way until a person clears `spec.serverClaimRef`.
 pub(super) fn released(
     new: &mut ServerStatus,
     seen: &Observation<'_>,

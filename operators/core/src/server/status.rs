@@ -1,4 +1,4 @@
-//! How facts are written into the status.
+//! Writes facts into the status.
 
 use super::Observation;
 use crate::{
@@ -16,16 +16,16 @@ use metal_api::{
     ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
 };
 
-/// What the `Ready` condition says.
+/// The content of the condition `Ready`.
 #[derive(Clone, Copy)]
 pub(super) enum Ready<'a> {
-    /// Nothing is to be done; the reason is the state.
+    /// Nothing is left to do; the reason is the state.
     Yes,
-    /// A CamelCase reason, and what is waited for or who must do what.
+    /// Waiting: a CamelCase reason, and what is waited for or what a person must do.
     Waits(&'a str, &'a str),
 }
 
-/// Sets the time at which a new state was entered, and says whether there is one.
+/// Sets the time of a new state; returns whether the state is new.
 pub(super) fn enter(new: &mut ServerStatus, old: &ServerStatus, now: Timestamp) -> bool {
     if new.state.is_none() {
         new.state = Some(ServerState::Initial);
@@ -37,10 +37,10 @@ pub(super) fn enter(new: &mut ServerStatus, old: &ServerStatus, now: Timestamp) 
     entered
 }
 
-/// Conditions that decisions depend on; their times say when something began.
+/// Conditions that decisions depend on, whose times say when something began.
 const OURS: [&str; 2] = [condition::CLAIM_BOUND, condition::MEDIUM_INSERTED];
 
-/// Whether both say the same, whatever generation of the object they say it of.
+/// Whether both lists have the same content, apart from the generation of the object.
 pub(super) fn say_the_same(old: &[Condition], new: &[Condition]) -> bool {
     let said = |all: &[Condition]| all.iter().cloned().map(unstamped).collect::<Vec<_>>();
     said(old) == said(new)
@@ -50,7 +50,7 @@ fn unstamped(condition: Condition) -> Condition {
     Condition { observed_generation: None, ..condition }
 }
 
-/// Gives a condition its time back that was changed to and fro in one pass.
+/// Restores the time of a condition that was changed back and forth in one pass.
 pub(super) fn keep_times(new: &mut ServerStatus, old: &ServerStatus) {
     for condition in &mut new.conditions {
         let before = find(&old.conditions, &condition.type_);
@@ -61,9 +61,9 @@ pub(super) fn keep_times(new: &mut ServerStatus, old: &ServerStatus) {
     }
 }
 
-/// Whether the new status says anything that a decision of anybody depends on. Readings of power
-/// and LED, and what is waited for, may wait a while to be recorded with something that matters:
-/// a server that is discovered passes through many of them in seconds.
+/// Whether the new status contains anything that any decision depends on. Readings of power and
+/// LED, and what is waited for, may wait a while to be recorded with something that matters: a
+/// server in discovery passes through many of them in seconds.
 pub(super) fn is_material(old: &ServerStatus, new: &ServerStatus) -> bool {
     for type_ in OURS {
         let said = |status| find(status, type_).cloned().map(unstamped);
@@ -91,7 +91,7 @@ pub(super) fn ready(new: &mut ServerStatus, ready: Ready<'_>, now: Timestamp) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
-/// Whether the status that is recorded says that this is waited for.
+/// Whether the recorded status says that this is waited for.
 pub(super) fn is_waiting(server: &Server, reason: &str) -> bool {
     let conditions = server.status.as_ref().map(|status| status.conditions.as_slice());
     let ready = find(conditions.unwrap_or_default(), condition::READY);
@@ -105,14 +105,15 @@ pub(super) fn reachable(new: &mut ServerStatus, now: Timestamp) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
-/// The BMC gives no answer, or cannot be asked.
+/// The BMC does not answer, or cannot be asked.
 pub(super) fn unreachable(new: &mut ServerStatus, reason: &str, message: &str, now: Timestamp) {
     let fact = Fact { type_: condition::BMC_REACHABLE, holds: false, reason, message };
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
     ready(new, Ready::Waits("BMCUnreachable", message), now);
 }
 
-/// What this status is about, and how the last pass went. A server whose passes never failed does not carry the condition.
+/// Records the generation, and how the last pass went. A server whose passes never failed does not
+/// have the condition.
 pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     new.observed_generation = seen.server.metadata.generation;
     let type_ = condition::RECONCILED;
@@ -128,7 +129,7 @@ pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }
 
-/// What one reading of the system says. A value that the BMC leaves out keeps the recorded one.
+/// Adopts a reading of the system. A value that the BMC omits keeps its recorded value.
 pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     let keep = |slot: &mut Option<String>, value: &Option<String>| {
         if value.is_some() {
@@ -152,17 +153,17 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     }
 }
 
-/// BMCs that count back from how long the host has been up say it a little differently each time.
+/// BMCs that compute this from the host's uptime report a slightly different time in each reading.
 fn take_last_reset(new: &mut ServerStatus, at: Timestamp) {
     const JITTER: SignedDuration = SignedDuration::from_mins(1);
     let known = new.last_reset_time.as_ref().map(|known| known.0);
     if known.is_none_or(|known| at.duration_since(known).abs() > JITTER) {
-        // The API server keeps whole seconds.
+        // The API server stores whole seconds.
         new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }
 }
 
-/// What the BMC knows of the parts.
+/// Adopts what the BMC knows of the parts.
 pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now: Timestamp) {
     new.processors = inventory.processors.iter().map(processor).collect();
     new.storages = inventory.storages.iter().map(storage).collect();
@@ -178,23 +179,23 @@ pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now:
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);
 }
 
-/// What the machine itself reported.
+/// Adopts what the host itself reported.
 pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
     new.network_interfaces = registry::interfaces(&report.spec.report);
 }
 
-/// State of a boot configuration. One that was not looked at yet is `Pending`.
+/// State of a boot configuration. One that has not been looked at yet is `Pending`.
 pub(crate) fn configuration_state(configuration: &ServerBootConfiguration) -> BootState {
     let Some(status) = &configuration.status else { return BootState::Pending };
     let (seen, current) = (status.observed_generation, configuration.metadata.generation);
     if seen.zip(current).is_some_and(|(seen, current)| seen != current) {
-        // It was said of what is no longer asked for.
+        // The state is about an outdated specification.
         return BootState::Pending;
     }
     status.state.clone().unwrap_or(BootState::Pending)
 }
 
-/// Why a boot configuration is in `Error`, in the words of its writer.
+/// Why a boot configuration is in `Error`, in the words of the boot-operator.
 pub(super) fn configuration_error(configuration: &ServerBootConfiguration) -> String {
     let conditions = configuration.status.iter().flat_map(|status| &status.conditions);
     let why: Vec<_> = conditions
@@ -261,7 +262,7 @@ fn volume(from: &Volume) -> StorageVolume {
     }
 }
 
-/// Bytes as Kubernetes writes them: the largest binary unit that leaves no fraction.
+/// Bytes as Kubernetes writes them: in the largest binary unit without a fraction.
 fn quantity(bytes: u64) -> Quantity {
     let units = [(1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
     let unit = units.into_iter().find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));

@@ -205,7 +205,7 @@ fn host_that_was_off_before_its_report_is_looked_at_again() {
     assert_eq!(scene.decide(), Decision::Look(Need::System));
     (scene.system().power, scene.read_at) = (PowerState::On, scene.now);
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
-    // Within the second of the report nobody knows what came first.
+    // Within the second of the report, the order is not known.
     scene.system().power = PowerState::Off;
     scene.report.as_mut().unwrap().spec.received_time = Some(Time(scene.now));
     assert_eq!(scene.decide(), Decision::Rest(seconds(1)));

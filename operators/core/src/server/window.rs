@@ -8,9 +8,9 @@
 //!      └────────────── its time is over ◄────┘ nobody has to write that
 //! ```
 //!
-//! It is recorded before the machine is armed and switched on, with the intent. The boot-operator
-//! reads it ([`crate::boot::window`]). Whoever loses it loses a boot, and no secret: without a
-//! window a machine gets nothing, and a new one is opened only for a new boot.
+//! The window is recorded with the intent, before the host is armed and powered on. The
+//! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
+//! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
 use super::{ClaimSeen, Observation, Settings, boot};
 use crate::{boot::decision::Method, redfish};
@@ -21,7 +21,7 @@ use metal_api::{
     ServerState, ServerStatus, condition,
 };
 
-/// Opens the window for what a server refers to, unless the one that is recorded is still young.
+/// Opens the window for what a server refers to, unless the recorded one is still young.
 pub(super) fn open(
     new: &mut ServerStatus,
     settings: &Settings,
@@ -44,7 +44,7 @@ pub(super) fn open(
     }
 }
 
-/// Opens a new window. The configuration need not be there yet.
+/// Opens a new window. The boot configuration need not exist yet.
 pub(super) fn begin(
     new: &mut ServerStatus,
     settings: &Settings,
@@ -60,8 +60,8 @@ pub(super) fn begin(
     });
 }
 
-/// Opens a new window for a host that boots from the network each time, and began to by itself:
-/// its power was seen to change, or its BMC tells of a reset.
+/// Opens a new window for a host that boots from the network each time and has started a boot
+/// itself: its power state was seen to change, or its BMC reports a reset.
 pub(super) fn reopen(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -73,7 +73,7 @@ pub(super) fn reopen(
     if method != Ok(Some(Method::NetworkAlways)) {
         return;
     }
-    // One that was just opened is for the same boot.
+    // A window that was just opened is for the same boot.
     let known = new.boot_window.as_ref().map(|window| {
         let young = window.opened.0 + youth(settings);
         window.closes.0.min(young)
@@ -85,7 +85,7 @@ pub(super) fn reopen(
     }
 }
 
-/// When a host that is on began to boot, if that is news and not long ago.
+/// When a host that is on began to boot, if that is new and recent.
 fn began(
     seen: &Observation<'_>,
     settings: &Settings,
@@ -102,8 +102,8 @@ fn began(
     if was_off { Some(seen.now) } else { by_bmc }
 }
 
-/// Opens the window again that a client has dropped because it writes whole objects: that of a boot
-/// which this process has begun, for the rest of its time. Nobody else knows that it was ever open.
+/// Reopens a window that a client has dropped by writing the whole object: that of a boot which
+/// this process has started, for the remaining time. Nobody else knows that it was ever open.
 pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: &Settings) {
     let recorded = seen.server.status.as_ref().and_then(|status| status.boot_window.as_ref());
     let is_lost = new.boot_window.is_none() && recorded.is_none();
@@ -132,7 +132,7 @@ fn runs(seen: &Observation<'_>) -> bool {
     })
 }
 
-/// Closes the window once the boot that it is for is over, or not to be any more.
+/// Closes the window once its boot is over, or no longer wanted.
 pub(super) fn settle(new: &mut ServerStatus, seen: &Observation<'_>) {
     let Some(window) = &new.boot_window else { return };
     if !is_due(new, seen, window) {
@@ -147,7 +147,7 @@ pub(super) fn settle(new: &mut ServerStatus, seen: &Observation<'_>) {
     }
 }
 
-/// Whether the machine is still to boot what the window is for.
+/// Whether the host has yet to boot what the window is for.
 fn is_due(status: &ServerStatus, seen: &Observation<'_>, window: &BootWindow) -> bool {
     let is_to_be_off = match seen.claim {
         ClaimSeen::Holds(claim) => claim.spec.power == Power::Off,
@@ -166,7 +166,7 @@ fn is_due(status: &ServerStatus, seen: &Observation<'_>, window: &BootWindow) ->
     in_state && !goes_off && !is_to_be_off
 }
 
-/// Whether the booted system has said that it is up.
+/// Whether the booted host has reported that it is up.
 fn reported(seen: &Observation<'_>, window: &BootWindow) -> bool {
     let said = |it: &Condition| {
         it.type_ == condition::BOOT_STATE_RECEIVED
@@ -185,7 +185,7 @@ fn reference(configuration: &ServerBootConfiguration) -> ObjectReference {
     }
 }
 
-/// How old a window may be when a boot begins in it: most of its time is for the boot.
+/// How old a window may be when a boot starts in it, so that most of its time is left for the boot.
 fn youth(settings: &Settings) -> SignedDuration {
     settings.boot_window / 4
 }

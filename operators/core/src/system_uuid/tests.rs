@@ -43,7 +43,7 @@ fn what_many_boards_share_is_no_identity_in_either_byte_order() {
     assert!(is_placeholder_text(" {03000200-0400-0500-0006-000700080009} "));
 }
 
-/// What osquery, the hostid of BSD, GLPI, FOG and the agents of several makers refuse.
+/// Refused by osquery, BSD's hostid, GLPI, FOG and the agents of several manufacturers.
 #[test]
 fn every_uuid_of_public_lists_is_no_identity() {
     let listed = [
@@ -86,7 +86,7 @@ fn a_pattern_is_no_identity_however_it_goes_on() {
         "00000000-0000-4000-8000-000000000000",
         "ffffffff-ffff-4fff-bfff-ffffffffffff",
         "ffffffff-ffff-1fff-8fff-ffffffffffff",
-        // Somebody began to write.
+        // Filled in only in part.
         "12345678-0000-0000-0000-000000000000",
         "deadbeef-0000-0000-0000-000000000000",
         "0badcafe-1234-ffff-ffff-ffffffffffff",
@@ -97,7 +97,7 @@ fn a_pattern_is_no_identity_however_it_goes_on() {
         "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
         "99999999-0000-4444-1111-777777777777",
         "12345678-9101-1121-3141-516171819202",
-        // A MAC address that nobody has.
+        // Nobody's MAC address.
         "00000000-0000-0000-0000-aabbccddeeff",
         "00000000-0000-0000-0000-001122334455",
         "00000000-0000-0000-0000-123456789abc",
@@ -157,13 +157,13 @@ fn what_one_machine_has_is_an_identity_however_it_was_made() {
         "0b3e2f6c-0000-0000-0000-000000000001",
         "0b3e2f6c-1111-2222-3333-444455556666",
         "00112233-4455-6677-8899-010203040506",
-        // The MAC address behind zeros, or behind a number of the board.
+        // The MAC address after zeros, or after a number of the board.
         "00000000-0000-0000-0000-ac1f6b0a1b2c",
         "03000200-0400-0500-0006-ac1f6b0a1b2c",
         "00000000-0000-0000-0000-000000000002",
         "00000000-0000-4000-8000-000000000002",
         "ffffffff-ffff-ffff-ffff-ac1f6b0a1b2c",
-        // The MAC address before zeros, or again and again.
+        // The MAC address before zeros, or repeated.
         "ac1f6b0a-1b2c-0000-0000-000000000000",
         "ac1f6b0a-1b2c-ac1f-6b0a-1b2cac1f6b0a",
         // Dell: DELL and the service tag. HPE: product and serial number.

@@ -1,5 +1,5 @@
-//! What a user may write and nothing acts on yet. Each returns lines for one event on the object:
-//! what has no effect, and what that means.
+//! Fields that users may set but that nothing acts on yet. Each function returns lines for one
+//! event on the object: what has no effect, and what that means.
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +38,8 @@ pub fn on_server(server: &Server) -> Vec<String> {
     lines
 }
 
-/// What has no effect on a BMC. `consoleProtocol` is not told where the MAC prefix database set it,
-/// which has told it once for all.
+/// What has no effect on a BMC. `consoleProtocol` is not reported if the MAC prefix database set
+/// it, about which there is a single report.
 pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
     let spec = &bmc.spec;
     let console = spec.console_protocol.is_some() && spec.endpoint_ref.is_none();
@@ -79,7 +79,7 @@ pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
     operation(&endpoint.metadata, &[]).into_iter().collect()
 }
 
-/// What it means that nothing acts on any object of this kind; nothing of kinds that work.
+/// The consequence if nothing acts on any object of this kind; `None` for kinds that work.
 pub fn on_kind(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Endpoint | Kind::Bmc | Kind::BmcSecret => None,
@@ -93,7 +93,7 @@ pub fn on_kind(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// Labels and annotations for a booted host to read.
+/// Labels and annotations that are meant for a booted host.
 fn shown_to_hosts(meta: &ObjectMeta) -> Option<String> {
     let labels = meta.labels.iter().chain(&meta.annotations);
     let mut keys: Vec<_> =
@@ -108,7 +108,8 @@ fn ignored<const N: usize>(fields: [(bool, &str, &str); N]) -> Vec<String> {
     set.map(|(_, field, so)| format!("{field} has no effect in this version: {so}")).collect()
 }
 
-/// Every controller leaves an object alone that says so; `known` is what it does besides.
+/// Operations that have no effect. Every controller ignores an object whose annotation says so;
+/// `known` are the other operations that this one supports.
 fn operation(meta: &ObjectMeta, known: &[Operation]) -> Option<String> {
     match Operation::requested(meta) {
         Ok(None) => None,

@@ -86,7 +86,7 @@ fn labels_and_annotations_of_the_peer_that_have_no_effect_are_named() {
         let [line] = on_claim(&claim).try_into().unwrap();
         assert!(line.contains(label), "{line}");
     }
-    // Those that say something to others only.
+    // Those that mean something only to others.
     let mut server = Server::new("a", ServerSpec::default());
     server.metadata.labels = marked(annotation::INSTANCE_TYPE);
     assert_eq!(on_server(&server), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Deadlines count from what was done, not from what was recorded before it.
+//! Deadlines count from the action, not from the intent that was recorded before it.
 
 use super::{
     super::{Change, Decision, Need},
@@ -16,7 +16,7 @@ const CUT: Step = Step::Reset(ResetType::ForceOff);
 #[test]
 fn power_is_cut_a_grace_period_after_the_request_and_not_after_the_decision() {
     let mut scene = shutting_down();
-    // The process sleeps, or waits its turn at the BMC.
+    // The process sleeps, or waits for its turn at the BMC.
     scene.now += minutes(10);
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(ASK), "nobody has asked yet");
@@ -86,7 +86,7 @@ fn a_report_of_the_second_of_the_start_is_answered_when_nobody_else_seems_to_hav
     scene.refresh();
     scene.report_for("uid-1.1");
     scene.report.as_mut().unwrap().spec.received_time = Some(Time(T0));
-    // The process before may have asked in the same second, unless this one was there before.
+    // The previous process may have asked in the same second, unless this one was already running.
     scene.recorded = Some(scene.now);
     assert_eq!(scene.decide(), Decision::Act(ASK));
     scene.recorded = None;
@@ -113,7 +113,7 @@ fn a_reading_of_the_future_is_not_acted_on() {
 fn a_discovery_boot_has_its_time_from_power_on_whichever_process_watches() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.system().power = PowerState::On;
-    // Its image came after hours; then another process took over.
+    // Its image was ready after hours; then another process took over.
     scene.now += minutes(600);
     scene.started = scene.now - seconds(1);
     scene.refresh();
@@ -160,7 +160,7 @@ fn a_host_that_restarts_again_and_again_fails_its_discovery_all_the_same() {
     let mut failed = None;
     for minute in 1..=90 {
         scene.now = T0 + minutes(minute);
-        // It restarts each three minutes, or its BMC gives the present time there.
+        // It restarts every three minutes, or its BMC reports the current time as the last reset.
         scene.system().last_reset = Some(T0 + minutes(minute / 3 * 3));
         scene.refresh();
         scene.settle();
@@ -174,7 +174,7 @@ fn a_host_that_restarts_again_and_again_fails_its_discovery_all_the_same() {
 
 #[test]
 fn a_reading_counts_from_when_it_was_asked_for() {
-    // The machine reported while its BMC was about to say that it is off.
+    // The host reported while the BMC was about to show it as off.
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.now += minutes(1);
     scene.report_for("uid-1.1");
@@ -210,7 +210,7 @@ fn a_restart_of_the_host_has_the_time_of_a_boot() {
     }
 }
 
-/// A host that runs and that is to be off, by force if need be.
+/// A host that is on and should be off, by force if necessary.
 fn shutting_down() -> Scene {
     let mut scene = Scene::available();
     scene.settings.enforce_power_off = true;

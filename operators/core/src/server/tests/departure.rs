@@ -1,4 +1,4 @@
-//! Servers that somebody deletes.
+//! Servers that are being deleted.
 
 use super::{
     super::{Change, Decision, Departure, Need, decide_in_any_case, departure},
@@ -76,7 +76,7 @@ fn a_server_whose_claim_is_gone_is_let_go_where_its_bmc_is_gone_too() {
     scene.server.spec.server_claim_ref = None;
     scene.settle();
     assert_eq!(scene.state(), ServerState::Available);
-    // It ran when it was last seen: nobody gets it.
+    // It was on when last seen, so it cannot be claimed.
     assert_eq!(crate::claim::free(&scene.server), Err(crate::claim::Unfit::Power));
 }
 

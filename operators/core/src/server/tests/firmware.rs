@@ -1,4 +1,4 @@
-//! What firmware shows, and what it means.
+//! What firmware shows, and what that means.
 
 use super::{fixture::Scene, *};
 use crate::redfish::{IndicatorLed, Inventory};
@@ -30,7 +30,7 @@ fn an_override_of_an_earlier_boot_is_set_again() {
     scene.acted(ON);
     scene.now += minutes(2);
     scene.refresh();
-    // The host is off again, and the board goes on showing what it has used up.
+    // The host is off again, and the board still shows the override that was used.
     let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
     assert_eq!(scene.decide(), Decision::Act(arm.clone()));
     scene.acted(arm);
@@ -156,7 +156,7 @@ fn a_host_that_boots_itself_first_loses_an_override_that_lasts() {
     assert_eq!(scene.decide(), Decision::Act(ON));
 }
 
-/// In discovery, off, with an override that is set.
+/// In discovery, off, with an override set.
 fn armed() -> Scene {
     let mut scene = Scene::in_discovery(BootState::Ready);
     let boot = &mut scene.system().boot;

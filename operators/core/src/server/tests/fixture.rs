@@ -22,7 +22,7 @@ pub(super) fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
 }
 
-/// Everything that one decision sees.
+/// Everything that a decision sees.
 pub(super) struct Scene {
     pub(super) server: Server,
     pub(super) access: Result<(), String>,
@@ -41,7 +41,7 @@ pub(super) struct Scene {
     pub(super) acted: Option<Acted>,
     pub(super) recorded: Option<Timestamp>,
     pub(super) failure: Option<Failure>,
-    /// Whether a machine that runs in its discovery reports.
+    /// Whether a host that is on during its discovery reports.
     pub(super) reports: bool,
     /// Whether boot configurations have something for UEFI.
     pub(super) has_uki: bool,
@@ -51,7 +51,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// A server that a BMC has just brought, whose host is off.
+    /// A server that was just made from a BMC, whose host is off.
     pub(super) fn new() -> Self {
         let spec = ServerSpec {
             system_uuid: Some("38947555-7742-3448-3784-823347823834".to_owned()),
@@ -93,7 +93,7 @@ impl Scene {
         }
     }
 
-    /// In `Discovery`, with everything prepared.
+    /// In `Discovery`, with everything in place.
     pub(super) fn in_discovery(state: BootState) -> Self {
         let mut scene = Self::new();
         scene.record();
@@ -101,7 +101,7 @@ impl Scene {
         scene
     }
 
-    /// As [`Scene::new`], with a virtual CD, and no other way to boot.
+    /// Like [`Scene::new`], with a virtual CD and no other way to boot.
     pub(super) fn with_drives() -> Self {
         let mut scene = Self::new();
         scene.system().boot.allowable = vec![BootSource::Hdd, BootSource::Cd];
@@ -138,7 +138,7 @@ impl Scene {
         scene
     }
 
-    /// Makes the discovery's configuration, in this state.
+    /// Creates the discovery's boot configuration, in this state.
     pub(super) fn prepare(&mut self, state: BootState) {
         self.configuration = Some(configuration("manager", "server-a", state));
         let attempt = self.server.status.as_ref().and_then(|s| s.discovery.as_ref()?.attempts);
@@ -152,7 +152,7 @@ impl Scene {
         }
     }
 
-    /// Changes the state of the configuration.
+    /// Changes the state of the boot configuration.
     pub(super) fn configure(&mut self, state: BootState) {
         let configuration = self.configuration.as_mut().unwrap();
         configuration.status.as_mut().unwrap().state = Some(state);
@@ -171,13 +171,13 @@ impl Scene {
         configuration.status.as_mut().unwrap().conditions.push(status);
     }
 
-    /// Makes the claim's configuration, in this state, and refers to it.
+    /// Creates the claim's boot configuration in this state, and refers to it.
     pub(super) fn claim_configuration(&mut self, state: BootState) {
         self.configuration = Some(configuration("tenant", "claim", state));
         self.server.spec.boot_configuration_ref = Some(reference("tenant", "claim"));
     }
 
-    /// The machine has reported a second ago, from this boot.
+    /// The host reported a second ago, from this boot.
     pub(super) fn report_for(&mut self, boot: &str) {
         let eth0 = NetworkInterface {
             name: "eth0".to_owned(),
@@ -198,12 +198,12 @@ impl Scene {
         self.server.metadata.annotations = Some(annotations);
     }
 
-    /// The machine.
+    /// The system.
     pub(super) fn system(&mut self) -> &mut SystemReading {
         self.reading.as_mut().unwrap().as_mut().unwrap()
     }
 
-    /// The machine was read just now.
+    /// The system was read just now.
     pub(super) fn refresh(&mut self) {
         self.read_at = self.now;
         if let (Some(acted), Some(Ok(system))) = (&mut self.acted, &self.reading) {
@@ -211,7 +211,7 @@ impl Scene {
         }
     }
 
-    /// This was done to the machine just now.
+    /// This step was carried out just now.
     pub(super) fn acted(&mut self, step: Step) {
         let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
         let since = pending.map(|pending| pending.since.0);
@@ -261,7 +261,7 @@ impl Scene {
         judge(&observation, &self.settings)
     }
 
-    /// Decides, and records what is decided to be recorded; nothing else may be decided.
+    /// Decides, and records the status; any other decision is a failure.
     pub(super) fn record(&mut self) {
         let decision = self.decide();
         let Decision::Record(status) = decision else { panic!("{decision:?} is no record") };
@@ -269,7 +269,7 @@ impl Scene {
         self.recorded = Some(self.now);
     }
 
-    /// Records until there is nothing more to be recorded.
+    /// Records until there is nothing left to record.
     pub(super) fn settle(&mut self) {
         for _ in 0..5 {
             let Decision::Record(status) = self.decide() else { return };
@@ -278,7 +278,7 @@ impl Scene {
         panic!("records for ever");
     }
 
-    /// What the API server makes of the object that was written.
+    /// Stores an object as the API server would.
     pub(super) fn store(&mut self) {
         let stored = serde_json::to_value(&self.server).unwrap();
         self.server = serde_json::from_value(stored).unwrap();
@@ -306,7 +306,7 @@ impl Scene {
     }
 }
 
-/// The URL of a medium, as the boot-operator has it.
+/// The URL of a medium, as the boot-operator makes it.
 pub(super) fn medium(claims: &Claims) -> ImageUrl {
     let key = Key::new(&[7; Key::MIN]).unwrap();
     let token = capability::issue(&key, claims).unwrap();

@@ -1,4 +1,4 @@
-//! Steps that have no effect, and power that nobody knows.
+//! Steps that have no effect, and unknown power states.
 
 use super::{
     super::Decision,
@@ -21,7 +21,7 @@ fn an_override_that_does_not_stick_is_told_with_what_was_read_back_and_tried_eve
     assert!(message.contains("/redfish/v1/Systems/1") && message.contains("Pxe"), "{message}");
     assert!(message.contains("enabled Disabled, target Hdd, mode UEFI"), "{message}");
 
-    // Somebody corrects it.
+    // A person corrects it.
     let boot = &mut scene.system().boot;
     (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
     scene.refresh();
@@ -108,14 +108,14 @@ fn power_that_nobody_knows_is_told_as_that() {
     }
 }
 
-/// What its system is called.
+/// The name of its system.
 fn name(scene: &mut Scene) {
     const URI: &str = "/redfish/v1/Systems/1";
     scene.system().uri = URI.to_owned();
     scene.server.spec.system_uri = Some(URI.to_owned());
 }
 
-/// Passes for so many minutes; what was done in them.
+/// Runs passes for this many minutes; returns the steps.
 fn run(scene: &mut Scene, minutes: i64, effect: impl Fn(&mut Scene, &Step)) -> Vec<Step> {
     let mut steps = vec![];
     for _ in 0..minutes * 60 {

@@ -1,4 +1,4 @@
-//! From one claim to the next: in between the host is off, and known to be.
+//! From one claim to the next: in between, the host is off and known to be.
 
 use super::{
     super::{Change, Decision, Need},
@@ -14,7 +14,7 @@ use metal_api::{
 const ON: Step = Step::Reset(ResetType::On);
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 
-/// A claim whose host was told to start, and that is gone before the BMC shows it.
+/// A claim whose host was told to power on, and that is gone before the BMC shows it.
 fn left_while_starting() -> Scene {
     let mut scene = Scene::reserved();
     scene.acted(ON);
@@ -157,7 +157,7 @@ fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off
     scene.settle();
     scene.store();
     assert_eq!(scene.state(), ServerState::Reserved);
-    // Its image is not ready, and somebody presses the button.
+    // Its image is not ready, and somebody presses the power button.
     scene.now += minutes(10);
     scene.system().power = PowerState::On;
     scene.refresh();
@@ -169,7 +169,7 @@ fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off
     scene.refresh();
     scene.settle();
     assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
-    // From its own boot on, what runs is the claim's.
+    // From its own boot on, a running host is the claim's.
     scene.system().power = PowerState::Off;
     scene.claim_configuration(BootState::Ready);
     scene.now += minutes(1);
@@ -205,7 +205,7 @@ fn a_claim_that_wants_its_running_host_off_and_then_not_keeps_it() {
     }
 }
 
-/// What happened, and to what.
+/// What happened, and the change to the scene.
 type Case = (&'static str, fn(&mut Scene));
 
 #[test]

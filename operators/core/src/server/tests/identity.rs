@@ -1,4 +1,4 @@
-//! Whether the machine that is read is the one that the server is.
+//! Whether the machine that was read is that of the server.
 
 use super::{
     super::{Change, Decision},

@@ -1,4 +1,4 @@
-//! Clients that write whole objects drop the fields that they do not know. That costs nothing.
+//! Clients that write whole objects drop fields that they do not know, without harm.
 
 use super::{
     fixture::{Scene, seconds},
@@ -8,7 +8,7 @@ use super::{
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-/// The fields of a status that every client of this API knows. All others may be dropped.
+/// The fields of a status that every client of this API knows. Any other may be dropped.
 const KNOWN: [&str; 13] = [
     "state",
     "powerState",
@@ -25,7 +25,7 @@ const KNOWN: [&str; 13] = [
     "conditions",
 ];
 
-/// In place of the name of a field: an older version has written the status, and is replaced.
+/// In place of a field's name: an older version has written the status, and is replaced.
 const OLDER: &str = "older";
 
 #[test]
@@ -110,7 +110,7 @@ fn fields_of_our_own_may_be_dropped_from_a_server_at_rest() {
     }
 }
 
-/// Every field, and all of them, at every moment, with and without a restart at that moment.
+/// Each field, and all of them, at each moment, with and without a restart at that moment.
 fn each_loss(moments: usize, check: impl Fn(usize, Option<&str>, bool)) {
     let mut own = vec![None, Some("uid".to_owned()), Some(OLDER.to_owned())];
     own.extend(own_fields().map(Some));
@@ -124,7 +124,7 @@ fn each_loss(moments: usize, check: impl Fn(usize, Option<&str>, bool)) {
     }
 }
 
-/// The fields of a status that are not in [`KNOWN`], as the schema has them.
+/// The fields of a status that are not in [`KNOWN`], from the schema.
 fn own_fields() -> impl Iterator<Item = String> {
     let crd = Server::crd();
     let schema = crd.spec.versions.into_iter().next().unwrap().schema.unwrap();
@@ -133,7 +133,7 @@ fn own_fields() -> impl Iterator<Item = String> {
     fields.into_keys().filter(|name| !KNOWN.contains(&name.as_str()))
 }
 
-/// The status as it was when the messages of two conditions said what they are about.
+/// The status from when the messages of two conditions contained what is in fields now.
 fn as_older_version(status: &mut ServerStatus) {
     let claim = status.bound_claim.take();
     let claim = claim.map(|it| format!("{}/{} {}", it.namespace, it.name, it.uid));
@@ -146,7 +146,7 @@ fn as_older_version(status: &mut ServerStatus) {
     }
 }
 
-/// Runs passes to the end; before pass number `moment` a field is dropped, or all.
+/// Runs passes to the end; before pass number `moment`, a field is dropped, or all of them.
 fn run(scene: &mut Scene, moment: usize, lose: Option<&str>, forgets: bool) -> End {
     settle_with(scene, |scene, pass| {
         if pass == moment {
@@ -183,7 +183,8 @@ fn what_an_older_version_recorded_is_taken_over_as_it_is() {
     assert_eq!(status.conditions, known.conditions);
 }
 
-/// How an older version finds a UID in the message of `ClaimBound`: it must not take a word for one.
+/// How an older version finds a UID in the message of `ClaimBound`: no other word must look like
+/// one.
 #[test]
 fn an_older_version_finds_no_claim_in_the_message_and_learns_it_from_the_next_pass() {
     let scene = Scene::reserved();

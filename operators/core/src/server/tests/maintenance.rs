@@ -1,4 +1,4 @@
-//! Servers that another version took into a maintenance, or has parked.
+//! Servers that another version put into a maintenance, or parked.
 
 use super::{
     super::{Change, Decision},
@@ -52,7 +52,7 @@ fn a_parked_server_is_left_alone_also_when_its_status_was_lost() {
         scene.server.status = None;
         scene.annotate(annotation::PARKED, "true");
         scene.system().power = PowerState::On;
-        // While its BMC is silent nothing is known of it, and nothing is done.
+        // While its BMC is silent, nothing is known and nothing is done.
         let answer = scene.reading.replace(Err(Unreachable::NoAnswer("timed out".to_owned())));
         scene.settle();
         assert_ne!(scene.state(), ServerState::Reserved);

@@ -21,7 +21,8 @@ fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
     let Step::InsertMedium { slot, image } = insert.clone() else { panic!() };
     assert_eq!(slot, "/cd");
 
-    // Inserted is not enough: it must be ours, or what was just told where the BMC shows nothing.
+    // Inserted is not enough: it must be our medium, or have just been inserted if the BMC shows
+    // nothing.
     scene.media = Some(vec![cd(true, Some("http://elsewhere/other.iso"))]);
     assert_eq!(scene.decide(), Decision::Act(insert.clone()));
     scene.media = Some(vec![cd(true, None)]);
@@ -182,7 +183,7 @@ fn the_medium_of_a_tenant_is_ejected_when_firmware_has_surely_read_it() {
     assert_eq!(scene.decide(), Decision::Act(Step::EjectMedium { slot: "/cd".to_owned() }));
 }
 
-/// In `Discovery`, with everything prepared, and a virtual CD.
+/// In `Discovery`, with everything in place, and a virtual CD.
 fn in_discovery() -> Scene {
     let mut scene = Scene::with_drives();
     scene.record();

@@ -1,4 +1,4 @@
-//! Servers that somebody wants to boot by themselves.
+//! Servers whose boot method lets them boot without us.
 
 use super::{
     super::Decision,

@@ -1,4 +1,4 @@
-//! A server whose reference to its claim is gone, while the claim is there.
+//! A server whose reference to its claim is gone although the claim exists.
 
 use super::{
     super::{Decision, Need},
@@ -8,7 +8,7 @@ use crate::{claim::misses, redfish::PowerState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{ClaimPhase, LocalObjectReference, ServerClaimStatus, ServerState, condition};
 
-/// A server whose host runs for its claim, which is Bound.
+/// A server whose host is on for its claim, which is Bound.
 fn running() -> Scene {
     let mut scene = Scene::reserved();
     scene.settings.enforce_first_boot = true;
@@ -58,7 +58,7 @@ fn a_reference_that_somebody_dropped_while_the_claim_lives_is_waited_for() {
     ] {
         let mut scene = running();
         if !is_bound {
-            // What was seen here says it as well.
+            // What was observed here shows it as well.
             scene.claim.as_mut().unwrap().status = None;
         }
         scene.server.spec.server_claim_ref = None;

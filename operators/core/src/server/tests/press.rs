@@ -1,4 +1,4 @@
-//! Presses of the power button that reach nobody.
+//! Presses of the power button that have no effect.
 
 use super::{
     super::Decision,

@@ -1,4 +1,4 @@
-//! How soon what is seen is recorded.
+//! How soon observations are recorded.
 
 use super::{
     super::Decision,

@@ -1,4 +1,4 @@
-//! Objects that come from a backup, and claims of the same name that are not the same.
+//! Objects from a backup, and different claims of the same name.
 
 use super::{
     super::{Change, Decision, Need},
@@ -28,7 +28,7 @@ fn a_claimed_server_without_status_is_reserved_though_its_bmc_is_silent() {
     scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
     scene.record();
     assert_eq!((scene.state(), scene.pending()), (ServerState::Reserved, None));
-    // What nobody holds, or nobody who is there, stays what it is.
+    // A server without a claim, or whose claim does not exist, stays what it is.
     scene.server.status = None;
     scene.claim = None;
     scene.record();
@@ -48,7 +48,7 @@ fn a_restored_server_whose_claim_has_another_uid_now_keeps_its_power_and_takes_i
         assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
         scene.settle();
         assert_eq!(scene.state(), ServerState::Reserved);
-        // What was recorded must not make it another one before the reference is written.
+        // The record must not make it another claim before the reference is written.
         assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Restored);
         let uid = "new-uid".to_owned();
         assert_eq!(scene.decide(), Decision::Change(Change::AdoptClaim { uid: uid.clone() }));
@@ -58,7 +58,7 @@ fn a_restored_server_whose_claim_has_another_uid_now_keeps_its_power_and_takes_i
         scene.settle();
         assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
 
-        // From here on it is as any other: let go when its claim is deleted.
+        // From here on it is like any other: released when its claim is deleted.
         (scene.claim, scene.claim_is_gone) = (None, true);
         scene.settle();
         assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
@@ -83,7 +83,7 @@ fn a_restored_server_whose_claim_is_not_there_yet_waits_for_it() {
 
 #[test]
 fn a_claim_that_was_deleted_and_made_again_does_not_inherit_the_machine() {
-    // Nor does it where a client has dropped the UID from the reference, or the status, or both.
+    // Nor if a client has dropped the UID from the reference, the status, or both.
     for (reference_is_lost, field_is_lost) in
         [(false, false), (true, false), (false, true), (true, true)]
     {
@@ -105,7 +105,7 @@ fn a_claim_that_was_deleted_and_made_again_does_not_inherit_the_machine() {
         }
         assert_eq!(binding(&scene.server, &again), Binding::Other, "{what}");
         assert_eq!(binding(&scene.server, scene.claim.as_ref().unwrap()), Binding::Same, "{what}");
-        // The next pass knows it again.
+        // The next pass recognizes it again.
         scene.settle();
         let bound = scene.server.status.unwrap().bound_claim.unwrap();
         assert_eq!(bound.uid, "claim-uid", "{what}");
@@ -162,7 +162,7 @@ fn a_released_server_whose_claim_is_back_serves_it_again() {
     assert_eq!(scene.decide(), off);
 }
 
-/// A server that runs for its claim, created after its status was recorded.
+/// A server whose host is on for its claim, created after its status was recorded.
 fn restored() -> Scene {
     let mut scene = Scene::reserved();
     scene.system().power = PowerState::On;

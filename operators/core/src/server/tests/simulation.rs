@@ -1,4 +1,4 @@
-//! Many passes over one machine, with writes that are lost and writes that are done twice.
+//! Many passes over one server, with lost and repeated writes.
 
 use super::{
     fixture::{Scene, seconds},
@@ -6,19 +6,19 @@ use super::{
 };
 use crate::redfish::{ImageUrl, SystemReading};
 
-/// How a run ends.
+/// The end of a run.
 #[derive(Debug, PartialEq)]
 pub(super) struct End {
     pub(super) state: ServerState,
     pub(super) power: PowerState,
     pub(super) pending: Option<PendingKind>,
     pub(super) cut: bool,
-    /// How often a host that was off was switched on.
+    /// How many times a host that was off was powered on.
     pub(super) switched_on: usize,
 }
 
-/// From a new server, with any of the first eight writes lost and all others done twice, the
-/// server is discovered, and its power is not cut.
+/// From a new server, with any of the first eight writes lost and all others done twice, the server
+/// is discovered, without cutting its power.
 #[test]
 fn every_discovery_ends_available_despite_lost_and_repeated_writes() {
     for faults in 0..256 {
@@ -64,7 +64,7 @@ fn every_claim_boots_and_every_release_ends_available_despite_lost_and_repeated_
     }
 }
 
-/// A machine that boots from a medium is discovered, too, and the medium is gone in the end.
+/// A server that boots from a medium is discovered, too, and the medium is gone in the end.
 #[test]
 fn every_discovery_from_a_medium_ends_without_it_despite_lost_and_repeated_writes() {
     for faults in 0..256 {
@@ -77,7 +77,7 @@ fn every_discovery_from_a_medium_ends_without_it_despite_lost_and_repeated_write
     }
 }
 
-/// A process that starts again after every single pass, and so remembers nothing, gets there too.
+/// A process that restarts after every pass, and so remembers nothing, gets there too.
 #[test]
 fn process_that_forgets_everything_after_each_pass_gets_there() {
     let mut scene = Scene::new();
@@ -100,7 +100,7 @@ pub(super) enum Fault {
     Twice,
 }
 
-/// Runs passes until one rests with nothing more to come. Bit *n* of `faults` loses write *n*.
+/// Runs passes until one rests with nothing pending. Bit *n* of `faults` loses write *n*.
 fn settle(scene: &mut Scene, faults: u32) -> End {
     settle_with(scene, |_, writes| match writes {
         0..8 if faults >> writes & 1 == 1 => Fault::Lost,
@@ -108,8 +108,8 @@ fn settle(scene: &mut Scene, faults: u32) -> End {
     })
 }
 
-/// Runs passes until one rests with nothing more to come. `before` is told before each how many
-/// writes there were, and says what happens to the next.
+/// Runs passes until one rests with nothing pending. Before each, `before` gets the number of
+/// writes so far, and returns what happens to the next.
 pub(super) fn settle_with(
     scene: &mut Scene,
     mut before: impl FnMut(&mut Scene, usize) -> Fault,
@@ -135,7 +135,7 @@ pub(super) fn settle_with(
     End { state: scene.state(), power, pending: scene.pending(), cut, switched_on }
 }
 
-/// One pass; says whether it wrote anything.
+/// One pass; returns whether it wrote anything.
 fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
     match scene.decide() {
         Decision::Look(Need::System | Need::Media) => scene.refresh(),
@@ -214,7 +214,7 @@ fn act(scene: &mut Scene, step: &Step) {
     }
 }
 
-/// A machine that runs in its discovery reports.
+/// A host that is on during its discovery reports.
 fn report(scene: &mut Scene) {
     let is_on = scene.system().power == PowerState::On;
     if is_on && scene.reports && scene.state() == ServerState::Discovery {

@@ -1,4 +1,4 @@
-//! Answers of others that are not about what is asked for now.
+//! States written by others that are about an earlier request.
 
 use super::{fixture::*, *};
 

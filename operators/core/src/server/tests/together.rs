@@ -1,4 +1,4 @@
-//! A server and its claim, each by its own controller, of which something was lost or restored.
+//! A server and its claim, each with its own controller, after something was lost or restored.
 
 use super::{
     super::{Change, Decision},
@@ -16,11 +16,11 @@ use metal_api::{
 };
 use std::sync::Arc;
 
-/// What became of both.
+/// What happened to both.
 #[expect(clippy::struct_excessive_bools, reason = "each is lost or not, whatever the others are")]
 #[derive(Clone, Copy, Debug)]
 struct Losses {
-    /// Both objects were made again: the claim has another UID, the server another age.
+    /// Both objects were recreated: the claim has another UID, the server another creation time.
     restored: bool,
     status_of_server: bool,
     status_of_claim: bool,
@@ -45,7 +45,7 @@ impl Losses {
         })
     }
 
-    /// Whether anything is left that says whose the server is.
+    /// Whether anything is left that shows whose the server is.
     fn can_be_known(self) -> bool {
         let is_remembered = !self.status_of_server && !self.restored;
         !self.reference || !self.status_of_claim || is_remembered
@@ -77,7 +77,7 @@ fn a_running_host_stays_its_claims_whatever_of_both_objects_is_lost_or_restored(
     }
 }
 
-/// A claim that is bound, and whose host runs.
+/// A claim that is bound, and whose host is on.
 fn running() -> Scene {
     let mut scene = Scene::reserved();
     scene.settings.enforce_power_off = true;
@@ -118,7 +118,7 @@ fn lose(scene: &mut Scene, losses: Losses) {
     }
 }
 
-/// Whether the claim holds the server, as its own controller and that of the server see it.
+/// Whether the claim holds the server, according to both controllers.
 fn holds(server: &Server, claim: &ServerClaim) -> bool {
     let reference = server.spec.server_claim_ref.as_ref();
     let is_named = reference.is_some_and(|it| Some(&it.name) == claim.metadata.name.as_ref());

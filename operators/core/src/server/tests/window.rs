@@ -64,7 +64,7 @@ fn a_window_that_is_lost_in_a_boot_of_ours_is_opened_again_for_the_rest_of_its_t
     let window = scene.window().unwrap();
     assert_eq!(window.boot_configuration_ref, ObjectReference::new("tenant", "claim"));
     assert_eq!((window.opened.0, window.closes.0), (begun, begun + minutes(30)));
-    // Again and again does not make it longer, nor does it outlive its boot.
+    // Repeating it makes the window no longer, and it does not outlive its boot.
     let lose = |scene: &mut Scene| {
         scene.server.status.as_mut().unwrap().boot_window = None;
         scene.refresh();
@@ -204,7 +204,7 @@ fn our_own_power_on_opens_no_second_window() {
     assert_eq!(scene.window().unwrap().opened.0, T0);
 }
 
-/// A claimed host that was booted at [`T0`] and has been running since.
+/// A claimed host that was booted at [`T0`] and has been on since.
 fn running(method: &str) -> Scene {
     let mut scene = Scene::reserved();
     scene.annotate(annotation::BOOT_METHOD, method);
