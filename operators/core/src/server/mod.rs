@@ -154,7 +154,7 @@ pub struct Settings {
     pub resync: SignedDuration,
     /// Whether a host that is on when it is first seen may be powered off for its discovery.
     pub enforce_first_boot: bool,
-    /// Whether the power of an unclaimed host that ignores a shutdown may be cut.
+    /// Whether the power of a host that ignores a shutdown may be cut.
     pub enforce_power_off: bool,
     /// Whether the URL of media that servers boot from is configured.
     pub virtual_media: bool,

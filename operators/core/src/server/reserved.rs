@@ -20,8 +20,8 @@ use metal_api::{
     ServerState, ServerStatus,
 };
 
-/// `Reserved`: the power state follows the claim. Nothing here ever cuts the power of a tenant's
-/// host.
+/// `Reserved`: the power state follows the claim. The power of a tenant's host is cut only if
+/// [`Settings::enforce_power_off`] allows it.
 pub(super) fn reserved(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
