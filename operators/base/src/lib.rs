@@ -1,5 +1,5 @@
 //! What all binaries need and no domain owns. The agent, which is part of every discovery image,
-//! uses it, too; so it stays small and knows neither Kubernetes nor tokio.
+//! uses it as well, so it stays small, and depends on neither Kubernetes nor tokio.
 
 #[cfg(feature = "tls")]
 pub mod authorities;

@@ -1,5 +1,5 @@
-//! How near an address is to this host. What is very near trusts whoever connects, so that nobody else
-//! may say that we should.
+//! How near an address is to this host. Services that are very near may trust any client, so others
+//! must not be able to make us connect to them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,11 +10,11 @@ pub enum Nearness {
     Public,
     /// In a private network.
     Private,
-    /// On a link of this host, as metadata services of clouds are.
+    /// On a link of this host, such as the metadata services of clouds.
     Link,
     /// This host.
     Host,
-    /// No one host.
+    /// Not a single host.
     Nowhere,
 }
 
@@ -52,7 +52,7 @@ impl Nearness {
         match segments {
             _ if address.is_multicast() => Self::Nowhere,
             _ if address.is_unicast_link_local() => Self::Link,
-            // Unspecified, loopback, and IPv4 in its several disguises.
+            // Unspecified, loopback, and the various embeddings of IPv4.
             [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
             | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
             | [0x2002, high, low, ..] => v4(high, low),

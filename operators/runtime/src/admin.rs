@@ -1,5 +1,5 @@
-//! What a process tells about itself: `/healthz` and `/readyz` on one listener, `/metrics` on
-//! another, each with room of its own.
+//! What a process reports about itself: `/healthz` and `/readyz` on one listener, `/metrics` on
+//! another, with separate limits.
 
 use crate::{
     args::{AdminArgs, BindAddress},
@@ -18,7 +18,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Why the process cannot tell.
+/// Why the process cannot report about itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
@@ -28,12 +28,12 @@ pub enum Error {
         flag: &'static str,
         /// The address.
         address: BindAddress,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// The two listeners, bound and not yet served. Either may be off.
+/// The two listeners, bound but not serving yet. Either may be disabled.
 #[derive(Debug)]
 pub struct Admin {
     health: Option<TcpListener>,
@@ -62,8 +62,8 @@ impl Admin {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Answers until `shutdown` is cancelled. What is registered with `readiness` later is seen;
-    /// metrics must be registered before.
+    /// Serves until `shutdown` is cancelled. Parts that are registered with `readiness` later are
+    /// included; metrics must be registered before.
     pub async fn serve(
         self,
         readiness: Readiness,
@@ -101,7 +101,8 @@ async fn serve(
     }
 }
 
-/// `/healthz`: the loop turns. `/readyz`: nobody waits, or who waits for what.
+/// `/healthz`: the event loop is running. `/readyz`: no part is waiting, or which part waits for
+/// what.
 fn health(readiness: Readiness) -> Router {
     let ready = |State(readiness): State<Readiness>| async move {
         let ready = readiness.is_ready();

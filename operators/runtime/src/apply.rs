@@ -6,11 +6,11 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
-/// Applies `object`, which says every field that `manager` owns and no other.
+/// Applies `object`, which contains exactly the fields that `manager` owns.
 ///
-/// Build it afresh: a copy of what was read would take over the fields of everybody else, and is
-/// refused because of its managed fields. Fields that `manager` applied before and that are absent
-/// now are removed.
+/// Build it from scratch: a copy of an object that was read would take over everybody else's
+/// fields, and is refused because of its managed fields. Fields that `manager` applied before and
+/// that are now absent are removed.
 ///
 /// # Errors
 ///
@@ -51,9 +51,8 @@ where
     api.patch_status(name, &PatchParams::apply(manager).force(), &patch).await
 }
 
-/// Merges `spec` into that of the object `seen` (RFC 7386: `null` removes a field), for a spec
-/// whose fields have several writers. Carries the resource version of `seen`, as
-/// [`apply_status`] does.
+/// Merges `spec` into that of the object `seen` (RFC 7386: `null` removes a field), for a spec with
+/// several writers. Carries the resource version of `seen`, like [`apply_status`].
 ///
 /// # Errors
 ///
@@ -71,7 +70,7 @@ where
     merge(api, seen, &SpecPatch { metadata: Precondition::on(seen), spec }, manager).await
 }
 
-/// As [`patch_spec`], and changes the metadata of the object in the same write.
+/// Like [`patch_spec`], but also changes the metadata of the object in the same write.
 ///
 /// # Errors
 ///
@@ -91,8 +90,8 @@ where
     merge(api, seen, &ObjectPatch { metadata, spec }, manager).await
 }
 
-/// Sets the annotations that have a value and removes those that have none; leaves all others.
-/// Carries the resource version of `seen`, as [`apply_status`] does.
+/// Sets the annotations that have a value, removes those that have none, and leaves all others.
+/// Carries the resource version of `seen`, like [`apply_status`].
 ///
 /// # Errors
 ///
@@ -110,23 +109,23 @@ where
     merge(api, seen, &AnnotationPatch { metadata }, manager).await
 }
 
-/// What changes in the metadata of an object; the default changes nothing.
+/// A change of the metadata of an object; the default changes nothing.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MetadataChange<'a> {
-    /// All finalizers that are to be there.
+    /// The complete list of finalizers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finalizers: Option<&'a [String]>,
-    /// All owners that are to be there.
+    /// The complete list of owners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_references: Option<&'a [OwnerReference]>,
-    /// Labels that are set, or removed where there is no value; all others stay.
+    /// Labels to set or, without a value, to remove; all others stay.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<&'a str, Option<&'a str>>,
 }
 
-/// Changes the metadata of the object `seen`, and returns them as they are then. Carries the resource version of `seen`, as
-/// [`apply_status`] does.
+/// Changes the metadata of the object `seen`, and returns the new metadata. Carries the resource
+/// version of `seen`, like [`apply_status`].
 ///
 /// # Errors
 ///
@@ -148,7 +147,8 @@ where
     Ok(api.patch_metadata(name, &params, &patch).await?.metadata)
 }
 
-/// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
+/// Deletes an object unless it has changed since it was seen. It is no error if the object is
+/// already gone.
 ///
 /// # Errors
 ///
@@ -162,9 +162,9 @@ where
     delete(api, meta, Preconditions { uid, resource_version }).await.map(drop)
 }
 
-/// What became of an object that was to be deleted.
+/// The outcome of a deletion.
 pub(crate) enum Deletion<K> {
-    /// It is there until nobody holds it any more.
+    /// It stays until its last finalizer is removed.
     Held(K),
     /// It is gone.
     Done,

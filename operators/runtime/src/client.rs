@@ -1,4 +1,5 @@
-//! The way to the API server: where it is, how long to wait for it, and who asks.
+//! The client for the API server: where it is, how long to wait for it, and how to identify
+//! ourselves.
 
 use crate::{args::ClientArgs, writes::Bounded};
 use http::{HeaderValue, header::USER_AGENT};
@@ -10,11 +11,11 @@ use kube::{
 use std::{path::PathBuf, time::Duration};
 use tower::layer::layer_fn;
 
-/// How long it may take to connect.
+/// Time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long the API server may be silent: twice the period of a watch's bookmarks.
+/// How long the API server may be silent: twice the interval of a watch's bookmarks.
 const READ: Duration = Duration::from_mins(2);
-/// How long a request may take to be sent.
+/// Time limit for sending a request.
 const WRITE: Duration = Duration::from_secs(30);
 
 /// Why there is no client.
@@ -33,7 +34,7 @@ pub enum Error {
         "no API server: give --kubeconfig or KUBECONFIG, or run in a pod with a service account"
     )]
     Nowhere(#[source] Box<InferConfigError>),
-    /// The configuration was read, and no client can be made of it.
+    /// The configuration was read, but no client can be made from it.
     #[error("the configuration of the API server is not usable")]
     Config(#[source] Box<kube::Error>),
     /// Not a header.
@@ -43,16 +44,16 @@ pub enum Error {
 
 /// Makes ring the process's TLS provider; harmless when called again.
 pub fn install_crypto_provider() {
-    // An error says that there is one already, which is this one: no other is compiled in.
+    // An error means that there is one already, which is the same: no other is compiled in.
     rustls::crypto::ring::default_provider().install_default().ok();
 }
 
 /// A client for the API server of `--kubeconfig`, `KUBECONFIG`, the user's default file, or the
-/// pod's service account, whichever is there first.
+/// pod's service account, whichever exists first.
 ///
-/// It has deadlines for connecting, sending and silence, a bound on the writes that are under way,
-/// and repeats nothing by itself: a failed request is an error of the pass, and
-/// [`crate::report::Failures`] says when the next one is due. Nothing is sent yet.
+/// It limits the time for connecting, sending and silence, and the number of concurrent writes. It
+/// repeats nothing: a failed request is an error of the pass, and [`crate::report::Failures`]
+/// determines when the next one is due. Nothing is sent yet.
 ///
 /// # Errors
 ///
@@ -72,8 +73,8 @@ pub async fn connect(args: &ClientArgs, user_agent: &str) -> Result<Client, Erro
     Ok(builder.with_layer(&layer_fn(Bounded::new)).build())
 }
 
-/// The certificates by which [`connect`] would know the API server, in DER; none where those of the
-/// system count.
+/// The certificates by which [`connect`] verifies the API server, in DER; empty if those of the
+/// system are used.
 ///
 /// # Errors
 ///

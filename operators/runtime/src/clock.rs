@@ -1,23 +1,24 @@
-//! A clock that nobody sets, and that goes on while the machine sleeps; and what is set of the other
-//! one.
+//! A clock that nobody can set, and that continues while the machine sleeps; and detection of
+//! changes of the wall clock.
 
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// The two clocks are not read at one moment, and one of them is corrected little by little.
+/// Smaller differences are ignored: the two clocks are not read at the same moment, and one of them
+/// is adjusted gradually.
 const LEAST: SignedDuration = SignedDuration::from_secs(2);
 
-/// Time since the machine was booted. Only differences mean something.
+/// Time since the machine was booted. Only differences are meaningful.
 pub fn since_boot() -> Duration {
-    // Linux has had this clock since 2.6.39; without it nothing is ever held to be fresh.
+    // Linux has had this clock since 2.6.39; without it nothing ever counts as fresh.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
 }
 
-/// Notices that somebody sets the clock on the wall.
+/// Detects that the wall clock was set.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps {
-    /// How much it is ahead of the other one.
+    /// How much the wall clock is ahead of the other one.
     ahead: SignedDuration,
 }
 
@@ -28,7 +29,7 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// By how much it was set since the last look, if it was.
+    /// By how much the wall clock was set since the last call, if it was.
     pub fn look(&mut self) -> Option<SignedDuration> {
         self.look_at(Timestamp::now(), since_boot())
     }

@@ -1,8 +1,8 @@
-//! A controller: what is the same for every kind is here, once. What differs is how its facts are
-//! observed, what is decided on them, and how it is written.
+//! A controller: what is the same for every kind is here. What differs is how facts are observed,
+//! what is decided about them, and how that is written.
 //!
-//! A pass finds its object, unless that is gone, or not listed yet, or on its way out and nobody's
-//! business any more; observes, decides, and does one thing:
+//! A pass finds its object, unless that is gone, not listed yet, or ignored while it is being
+//! deleted; observes, decides, and does one thing:
 //!
 //! ```text
 //! find ─► observe ─► decide ─► Look ──► decide again
@@ -22,10 +22,10 @@ use kube::Resource;
 use metal_base::Decision;
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
-/// How many decisions one pass may take.
+/// How many decisions a pass may make.
 const TURNS: usize = 8;
 
-/// What names an object in a queue.
+/// Identifies an object in a queue.
 pub trait Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static {
     /// Its namespace, if it has one.
     fn namespace(&self) -> Option<&str>;
@@ -33,7 +33,7 @@ pub trait Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static {
     fn name(&self) -> &str;
 }
 
-/// The name of an object of the cluster.
+/// The name of a cluster-scoped object.
 impl Key for String {
     fn namespace(&self) -> Option<&str> {
         None
@@ -55,7 +55,7 @@ impl Key for (String, String) {
     }
 }
 
-/// The object of kind `K` that a key names, for events.
+/// A reference for events to the object of kind `K` with this key.
 pub fn reference<K: Resource<DynamicType = ()>>(key: &impl Key) -> ObjectReference {
     ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
@@ -66,7 +66,7 @@ pub fn reference<K: Resource<DynamicType = ()>>(key: &impl Key) -> ObjectReferen
     }
 }
 
-/// Decisions did not come to an end: a bug, kept from becoming a busy loop.
+/// The decisions did not come to an end: a bug, which must not become a busy loop.
 #[derive(Debug, thiserror::Error)]
 #[error("pass took too many turns")]
 pub struct TooManyTurns;
@@ -75,48 +75,49 @@ pub struct TooManyTurns;
 pub trait Controller: Send + Sync + 'static {
     /// Its kind.
     type Object: Resource<DynamicType = ()> + Send + Sync + 'static;
-    /// What names one.
+    /// Identifies one object.
     type Key: Key;
-    /// How the index finds them.
+    /// The key of its index.
     type IndexKey: Eq + Hash + Send + Sync + 'static;
-    /// What a pass knows besides what is in the indexes.
+    /// What a pass knows in addition to the indexes.
     type Facts: Send + Sync;
     /// What it records.
     type Status: Send;
     /// What else it writes to the cluster.
     type Change: Send;
-    /// What it looks for outside of the cluster.
+    /// The facts that it obtains from outside of the cluster.
     type Need: Send;
-    /// What it does outside of the cluster.
+    /// The actions that it takes outside of the cluster.
     type Step: Send;
     /// Why a pass fails.
     type Error: ReconcileError + From<TooManyTurns>;
 
-    /// Where its objects are.
+    /// The index with its objects.
     fn index(&self) -> &Index<Self::Object, Self::IndexKey>;
 
-    /// Whether everything is listed that it decides on: until then a miss means nothing.
+    /// Whether everything has been listed that it decides on; until then a miss means nothing.
     fn is_ready(&self) -> bool;
 
-    /// Whether an object is left alone: one that is being deleted, unless this says otherwise.
+    /// Whether an object is ignored: by default, while it is being deleted.
     fn ignores(&self, object: &Self::Object) -> bool {
         object.meta().deletion_timestamp.is_some()
     }
 
-    /// An object is not there, or does not parse: forgets what was remembered of it.
+    /// Called if an object does not exist, or cannot be parsed: forgets what was remembered about
+    /// it.
     fn gone(&self, key: &Self::Key) -> impl Future<Output = Result<Next, Self::Error>> + Send {
         let _ = key;
         async { Ok(Next::Wait) }
     }
 
-    /// Gets what a decision needs in any case.
+    /// Obtains what every decision needs.
     fn observe(
         &self,
         object: &Arc<Self::Object>,
     ) -> impl Future<Output = Result<Self::Facts, Self::Error>> + Send;
 
-    /// What this pass is to do; a pure function of what is in the indexes, the facts, the last
-    /// failure and the time.
+    /// What this pass is to do; a pure function of the indexes, the facts, the last failure and the
+    /// time.
     fn decide(
         &self,
         object: &Arc<Self::Object>,
@@ -124,7 +125,8 @@ pub trait Controller: Send + Sync + 'static {
         failure: Option<&Failure>,
     ) -> Decision<Self::Status, Self::Change, Self::Need, Self::Step>;
 
-    /// Gets a fact that the decision lacks. A time says that it is not to be had before that.
+    /// Obtains a fact that the decision lacks. A returned time means that it cannot be obtained
+    /// before.
     fn look(
         &self,
         object: &Self::Object,
@@ -149,7 +151,7 @@ pub trait Controller: Send + Sync + 'static {
         change: Self::Change,
     ) -> impl Future<Output = Result<Next, Self::Error>> + Send;
 
-    /// Does one thing outside of the cluster, which the next pass reads back.
+    /// Takes one action outside of the cluster, the effect of which the next pass reads back.
     fn act(
         &self,
         object: &Self::Object,
@@ -281,8 +283,8 @@ mod tests {
         assert!(timeout(Duration::from_secs(130), work.drive(1, controller)).await.is_err());
         let times = times.lock().unwrap().clone();
         let seconds = times.iter().map(|at: &Instant| at.duration_since(begun).as_secs_f64());
-        // After 1, 2 and 4 s, give or take a tenth; at once after what is forgiven, and then from
-        // the beginning.
+        // After 1, 2 and 4 s, plus or minus a tenth; at once after a success, and then from the
+        // beginning.
         let expected = [0.0, 1.0, 3.0, 7.0, 7.0, 107.0, 108.0];
         let is_near = |(at, expected): (f64, f64)| (at - expected).abs() <= 0.1 + expected / 10.0;
         let seconds: Vec<_> = seconds.take(expected.len()).collect();
@@ -290,7 +292,7 @@ mod tests {
         assert!(seconds.iter().copied().zip(expected).all(is_near), "{seconds:?}");
     }
 
-    /// Does what it was told beforehand, one decision after the other.
+    /// Makes prepared decisions, one after the other.
     struct Copies {
         index: Index<ConfigMap, ()>,
         is_ready: bool,

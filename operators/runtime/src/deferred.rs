@@ -1,9 +1,9 @@
-//! What is known only after a process has begun to serve.
+//! Values that become known only after a process has begun to serve.
 
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A value that comes later, and may be replaced. Clones share their state.
+/// A value that is set later, and may be replaced. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Deferred<T>(Arc<watch::Sender<Option<T>>>);
 
@@ -20,19 +20,19 @@ impl<T> From<T> for Deferred<T> {
 }
 
 impl<T: Clone> Deferred<T> {
-    /// The value, if it is there.
+    /// The value, if it is set.
     pub fn get(&self) -> Option<T> {
         self.0.borrow().clone()
     }
 
-    /// It is here; what was here before does not count any more.
+    /// Sets or replaces the value.
     pub fn set(&self, value: T) {
         self.0.send_replace(Some(value));
     }
 
-    /// Waits until it is there.
+    /// Waits until the value is set.
     pub async fn wait(&self) {
-        // Its sender is this.
+        // The sender lives as long as `self`.
         self.0.subscribe().wait_for(Option::is_some).await.ok();
     }
 }

@@ -1,18 +1,18 @@
-//! Work that only one replica may do.
+//! Work that only one replica may do at a time.
 
 use crate::{health::Gate, lease::Candidate};
 use tokio_util::sync::CancellationToken;
 
-/// Runs `work` while this process leads, and gives the lease up when it has ended.
+/// Runs `work` while this process leads, and releases the lease when it has ended.
 ///
-/// `work` is told of the shutdown by its own copy of `shutdown`, and keeps the lease until it has
-/// ended. `leading` is open while it runs. Without a candidate there is no election.
+/// `work` watches its own copy of `shutdown`, and keeps the lease until it has ended. `leading` is
+/// open while it runs. Without a candidate there is no election.
 ///
-/// Where the lease is lost, `work` is dropped where it stands, at once; this process campaigns
-/// again, and `work` begins anew when it leads. All that is not work, above all what is served,
-/// goes on.
+/// If the lease is lost, `work` is dropped at once, wherever it is; this process becomes a
+/// candidate again, and `work` starts anew when it leads. Everything else, above all what is being
+/// served, continues.
 ///
-/// Returns what `work` returned, or nothing if the shutdown came while another led.
+/// Returns what `work` returned, or nothing if the shutdown came while another process was leading.
 pub async fn run_elected<F: Future>(
     candidate: Option<Candidate>,
     leading: &Gate,
@@ -25,7 +25,7 @@ pub async fn run_elected<F: Future>(
     };
     loop {
         if shutdown.run_until_cancelled(candidate.lead()).await.is_none() {
-            // The last try may have won without our seeing it.
+            // The last attempt may have succeeded without our noticing.
             candidate.release().await;
             return None;
         }
@@ -82,7 +82,7 @@ mod tests {
                 let term = term;
                 assert!(leading);
                 if term.0.get() == 0 {
-                    // Who is silent from now on.
+                    // This one stays silent from now on.
                     server.hold("b");
                     pending::<()>().await;
                 }
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(timeout(DURATION, worked).await, Ok(Some(())));
     }
 
-    /// Counts the works that have ended, or were dropped.
+    /// Counts works that have ended, or were dropped.
     struct Ended<'a>(&'a Cell<u32>);
 
     impl Drop for Ended<'_> {

@@ -11,16 +11,16 @@ use std::{
 };
 use tokio::{fs, sync::watch, time::sleep};
 
-/// How often files are checked for changes. Polling is cheap, and works where a mounted `ConfigMap` or `Secret`
-/// changes by the swap of a symbolic link.
+/// How often files are checked for changes. Polling is cheap, and also works for mounted
+/// `ConfigMap`s and `Secret`s, which change when a symbolic link is replaced.
 const PERIOD: Duration = Duration::from_secs(2);
 /// Largest file that is read.
 const LARGEST: u64 = 16 << 20;
 
-/// Why a file is not used.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not there, or not for us.
+    /// It does not exist, or cannot be accessed.
     #[error("{flag} {}: not readable", path.display())]
     Unreadable {
         /// The flag that names it.
@@ -30,7 +30,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// It is something else.
+    /// It is too large to be what it should be.
     #[error("{flag} {}: larger than 16 MiB", path.display())]
     TooLarge {
         /// The flag that names it.
@@ -38,38 +38,38 @@ pub enum Error {
         /// Its path.
         path: PathBuf,
     },
-    /// It says something that cannot be used.
+    /// Its content cannot be used.
     #[error("{flag} {}: not usable", path.display())]
     Unusable {
         /// The flag that names it.
         flag: &'static str,
         /// Its path.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// What is wrong with it, and where.
         source: Box<dyn StdError + Send + Sync>,
     },
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// It is in force.
+    /// It is in effect.
     Taken,
     /// It cannot be used.
     Refused,
 }
 
-/// What can be read again.
+/// Something that can be read again.
 pub trait Reread {
-    /// Why it is not taken.
+    /// Why it is refused.
     type Error: StdError;
 
-    /// Reads, takes what it reads, and says whether there was a change.
+    /// Reads it again, adopts what it reads, and returns whether there was a change.
     fn read_again(&mut self) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 }
 
-/// Reads again for ever what `flag` names. `told` hears of every change. What cannot be used
-/// changes nothing, and is reported once.
+/// Reads what `flag` names again and again, for ever. `told` is called for every change. Content
+/// that cannot be used changes nothing, and is reported once.
 pub async fn reread(flag: &'static str, mut it: impl Reread, told: impl Fn(Reading)) -> Infallible {
     let mut reported = None;
     loop {
@@ -93,7 +93,7 @@ pub async fn reread(flag: &'static str, mut it: impl Reread, told: impl Fn(Readi
     }
 }
 
-/// Reads a file whole, if it is not too large for what `flag` names.
+/// Reads a whole file, unless it is too large for what `flag` names.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).await.map_err(unreadable)
 }
 
-/// A file, and how it is understood.
+/// A file and its parser.
 pub struct Followed<T, E> {
     flag: &'static str,
     path: PathBuf,
@@ -132,13 +132,13 @@ impl<T, E: StdError + Send + Sync + 'static> Followed<T, E> {
         Ok(Self { flag, path: path.to_owned(), parse, text, current })
     }
 
-    /// What the file says, now and from now on.
+    /// The content of the file, now and after each change.
     pub fn subscribe(&self) -> watch::Receiver<Arc<T>> {
         self.current.subscribe()
     }
 
-    /// Reads the file again whenever it changes, for ever. `told` hears of every change. A file
-    /// that cannot be used changes nothing, and is reported once.
+    /// Reads the file again whenever it changes, for ever. `told` is called for every change. A
+    /// file that cannot be used changes nothing, and is reported once.
     pub async fn follow(self, told: impl Fn(Reading)) -> Infallible
     where
         T: Send + Sync,

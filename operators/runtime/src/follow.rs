@@ -15,25 +15,26 @@ use serde::de::DeserializeOwned;
 use std::{fmt::Debug, hash::Hash, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Objects in one answer to a list. An object may have 1.5 MB, and an answer is in memory as a
-/// whole, more than once.
+/// Objects per page of a list. An object may have 1.5 MB, and a whole page is in memory, more than
+/// once.
 const PAGE: u32 = 25;
 
-/// Objects in one answer, of a kind that only we write, and that is small.
+/// Objects per page for kinds that only we write and whose objects are small.
 const PAGE_OF_OURS: u32 = 250;
 
-/// How long one list may take.
+/// Time limit for one list.
 const TURN: Duration = Duration::from_secs(30);
 
-/// Lists take turns, so that there is one such answer at a time however many kinds are followed.
+/// Lists take turns, so that there is only one page in memory at a time however many kinds are
+/// watched.
 static LISTING: Semaphore = Semaphore::const_new(1);
 
-/// Follows one kind for ever: fills the index, and tells of each change. An object that is too large
-/// to be kept is told as one that does not parse.
+/// Watches one kind for ever: fills the index, and reports each change. An object that is too large
+/// to be kept is reported as one that cannot be parsed.
 ///
 /// # Errors
 ///
-/// When the watch ends, which it does not by itself.
+/// When the watch ends, which it never should.
 pub async fn follow<K, Key>(
     client: &Client,
     index: &Index<K, Key>,
@@ -46,11 +47,11 @@ where
     follow_selected(client, index, "", on_change).await
 }
 
-/// As [`follow`], of the objects whose labels `selector` selects; the empty one selects all.
+/// Like [`follow`], for objects whose labels match `selector`; the empty one matches all.
 ///
 /// # Errors
 ///
-/// When the watch ends, which it does not by itself.
+/// When the watch ends, which it never should.
 pub async fn follow_selected<K, Key>(
     client: &Client,
     index: &Index<K, Key>,
@@ -68,8 +69,8 @@ where
     index.follow_with(events, on_change).await
 }
 
-/// Watches a kind that anybody may fill: its list comes in small pages, one at a time in the whole
-/// process.
+/// Watches a kind that anybody may fill: its list is read in small pages, one at a time in the
+/// whole process.
 pub fn watch_in_pages<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -77,8 +78,8 @@ where
     in_pages(api, PAGE)
 }
 
-/// Watches a kind of ours that need not be there, because the program that writes it may not be in
-/// use. The stream ends with the error by which the API server says so ([`absence`]).
+/// Watches a kind of ours that may not exist, because the program that writes it need not be
+/// installed. The stream ends with the error by which the API server reports that ([`absence`]).
 pub fn watch_if_served<K>(
     client: &Client,
 ) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>
@@ -106,7 +107,7 @@ where
     by_turns(watcher::watcher(api, config)).default_backoff()
 }
 
-/// Ends after the first error that says that there is nothing to be watched.
+/// Ends after the first error that means that there is nothing to watch.
 fn until_absent<T>(
     events: impl Stream<Item = watcher::Result<T>>,
 ) -> impl Stream<Item = watcher::Result<T>> {
@@ -118,16 +119,16 @@ fn until_absent<T>(
     })
 }
 
-/// Why there is nothing to be watched.
+/// Why there is nothing to watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
     /// The API server does not have this kind.
     NotServed,
-    /// We may not see it.
+    /// We are not allowed to read it.
     Forbidden,
 }
 
-/// Whether an error of a watch says that there is nothing to be watched.
+/// Whether an error of a watch means that there is nothing to watch.
 pub fn absence(error: &watcher::Error) -> Option<Absence> {
     let (watcher::Error::InitialListFailed(kube::Error::Api(status))
     | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -143,7 +144,7 @@ pub fn absence(error: &watcher::Error) -> Option<Absence> {
     }
 }
 
-/// Waits for its turn before each request of a list, and for nothing while it watches.
+/// Waits for its turn before each request of a list, but not while it watches.
 fn by_turns<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> {
@@ -156,7 +157,7 @@ fn by_turns<K>(
         drop(turn);
         let event = match in_turn {
             Some(event) => event?,
-            // One that is not answered keeps nobody else waiting.
+            // One that gets no answer does not delay the others.
             None => events.next().await?,
         };
         let is_listing = match &event {

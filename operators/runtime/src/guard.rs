@@ -1,5 +1,5 @@
-//! Reads an object of a watch, or says which of its fields cannot be read, or is too large. kube's
-//! own guard knows what is wrong, but not where.
+//! Reads an object from a watch, or says which of its fields cannot be parsed or is too large.
+//! kube's own guard reports what is wrong, but not where.
 
 use crate::metered::Budget;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -15,13 +15,13 @@ use std::{any::TypeId, borrow::Cow};
 
 /// Longest message about an unreadable object, in bytes.
 const ERROR: usize = 1024;
-/// Memory for one namespaced object: more than any that the schemas admit needs. Whoever may write
-/// in a namespace is a tenant.
+/// Memory for one namespaced object: more than the schemas allow. Anybody who may write in a
+/// namespace is a tenant.
 const OF_A_TENANT: usize = 256 * 1024;
 /// Memory for one cluster-scoped object: more than the API server stores.
 const OF_THE_CLUSTER: usize = 8 * 1024 * 1024;
 
-/// An object, or where it is broken.
+/// An object, or the place where it is broken.
 #[derive(Clone, Debug)]
 pub(crate) struct Located<K>(pub(crate) DeserializeGuard<K>);
 
@@ -53,13 +53,13 @@ impl<'de, K: Resource + DeserializeOwned + 'static> Deserialize<'de> for Located
     }
 }
 
-/// An error without the whole of the value that it quotes.
+/// The error with only part of the value that it quotes.
 fn excerpt(mut error: String) -> String {
     error.truncate(error.floor_char_boundary(ERROR));
     error
 }
 
-/// What an object of this kind may cost.
+/// The memory limit for an object of this kind.
 fn most<K: Resource + 'static>() -> usize {
     if TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>() {
         OF_A_TENANT
@@ -68,7 +68,7 @@ fn most<K: Resource + 'static>() -> usize {
     }
 }
 
-/// Of metadata, what says which object it is.
+/// The part of the metadata that identifies the object.
 fn identity(metadata: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         name: metadata.name,

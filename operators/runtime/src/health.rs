@@ -1,22 +1,22 @@
-//! Who waits for what.
+//! Which part of a process is waiting for what.
 
 use std::{
     fmt::{self, Debug},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What the parts of a process wait for. Cheap to clone; clones share their state.
+/// What the parts of a process are waiting for. Cheap to clone; clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<Part>>>);
 
-/// How a part is.
+/// The state of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// As it should be.
+    /// Ready.
     Fine,
-    /// Not so, for this reason; the process is ready all the same.
+    /// Not ready, for this reason; the process is ready all the same.
     Noted(String),
-    /// Not so, for this reason, and without it the process is not ready.
+    /// Not ready, for this reason, and so the process is not ready.
     Unready(String),
 }
 
@@ -25,24 +25,24 @@ struct Part {
     state: Box<dyn Fn() -> State + Send>,
 }
 
-/// One part, told by hand whether it waits. Dropping it changes nothing.
+/// A part whose state is set explicitly. Dropping it changes nothing.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Mutex<Option<String>>>);
 
 impl Readiness {
-    /// A part that waits for `waits_for` until its gate is opened, and without which the process
-    /// is not ready.
+    /// A part that waits for `waits_for` until its gate is opened, without which the process is not
+    /// ready.
     pub fn gate(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
         self.add_gate(name.into(), State::Unready, waits_for.into())
     }
 
-    /// As [`Self::gate`], but only told: the process is ready without it. A replica that does not
-    /// lead is such a case.
+    /// Like [`Self::gate`], but for information only: the process is ready without it. An example
+    /// is a replica that does not lead.
     pub fn note(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
         self.add_gate(name.into(), State::Noted, waits_for.into())
     }
 
-    /// A part that waits for `waits_for` until `is_ready` says otherwise. It is asked often, and
+    /// A part that waits for `waits_for` until `is_ready` returns true. It is called often, and
     /// must neither block nor panic.
     pub fn check(
         &self,
@@ -59,17 +59,18 @@ impl Readiness {
         );
     }
 
-    /// A part that says itself how it is. It is asked often, and must neither block nor panic.
+    /// A part that reports its own state. The function is called often, and must neither block nor
+    /// panic.
     pub fn part(&self, name: impl Into<String>, state: impl Fn() -> State + Send + 'static) {
         locked(&self.0).push(Part { name: name.into(), state: Box::new(state) });
     }
 
-    /// Whether the process can do what it is for.
+    /// Whether the process can do its work.
     pub fn is_ready(&self) -> bool {
         !locked(&self.0).iter().any(|part| matches!((part.state)(), State::Unready(_)))
     }
 
-    /// One line per part: `[+] name` or `[-] name: waits for ..`; `[ ]` where only noted.
+    /// One line per part: `[+] name` or `[-] name: waits for ..`; `[ ]` if for information only.
     pub fn report(&self) -> String {
         let line = |part: &Part| match (part.state)() {
             State::Fine => format!("[+] {}\n", part.name),
@@ -95,19 +96,20 @@ fn waits_for_text(what: &str) -> String {
 }
 
 impl Gate {
-    /// It waits no longer.
+    /// The part no longer waits.
     pub fn open(&self) {
         *locked(&self.0) = None;
     }
 
-    /// Opens it when `listed` ends, and waits on for ever, beside whatever it is that lists.
+    /// Opens it when `listed` ends, and then waits for ever, to be run next to what does the
+    /// listing.
     pub async fn open_after<T>(&self, listed: impl Future) -> T {
         listed.await;
         self.open();
         std::future::pending().await
     }
 
-    /// It waits, for this.
+    /// The part waits for this.
     pub fn wait_for(&self, what: impl Into<String>) {
         *locked(&self.0) = Some(what.into());
     }

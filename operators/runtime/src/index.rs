@@ -1,8 +1,8 @@
-//! A read-only view of one kind, found by a key other than its name.
+//! A read-only view of one kind, looked up by a key other than its name.
 //!
-//! kube's [`Store`](kube::runtime::reflector::Store) finds objects by name; everything else is a
-//! scan. Servers that answer a machine (DHCP, TFTP, HTTP) get a MAC address or a UUID, and must
-//! neither scan nor ask the API server for each request.
+//! kube's [`Store`](kube::runtime::reflector::Store) finds objects by name; anything else is a
+//! scan. Servers that answer machines (DHCP, TFTP, HTTP) have a MAC address or a UUID, and must
+//! neither scan nor query the API server for each request.
 
 mod change;
 mod table;
@@ -27,27 +27,27 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Objects of kind `K` by key, kept up to date by [`Index::follow`], and by whoever writes them.
+/// Objects of kind `K` by key, kept up to date by [`Index::follow`] and by their writers.
 #[derive(Debug)]
 pub struct Index<K, Key> {
     keys_of: fn(&K) -> Vec<Key>,
     trim: fn(&mut K),
     live: RwLock<Table<K, Key>>,
     ready: watch::Sender<bool>,
-    /// Whether there was a list since the last doubt.
+    /// Whether there has been a list since the last doubt.
     listed: watch::Sender<bool>,
 }
 
 /// Namespace and name.
 type Name = (Option<String>, String);
 
-/// The watch ended, which it never does by itself.
+/// The watch ended, which it never should.
 #[derive(Debug, thiserror::Error)]
 #[error("watch ended")]
 pub struct Ended;
 
 impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
-    /// An empty index; `keys_of` names the keys of an object.
+    /// An empty index; `keys_of` returns the keys of an object.
     pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
         Self {
             keys_of,
@@ -58,14 +58,14 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         }
     }
 
-    /// As this, of objects without what nobody here reads: `trim` takes it away.
+    /// Stores objects without what is not used here, which `trim` removes.
     #[must_use]
     pub fn trimmed(self, trim: fn(&mut K)) -> Self {
         Self { trim, ..self }
     }
 
-    /// Every object with this key. More than one means that two objects claim one identity; the
-    /// caller must not pick.
+    /// All objects with this key. More than one means that several objects claim the same identity;
+    /// the caller must not pick one.
     pub fn get(&self, key: &Key) -> Vec<Arc<K>> {
         self.read(|live| live.by_key.get(key).cloned().unwrap_or_default())
     }
@@ -77,17 +77,17 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         })
     }
 
-    /// Whether there is an object of this name that does not parse.
+    /// Whether the object of this name exists but cannot be parsed.
     pub fn is_withdrawn(&self, namespace: Option<&str>, name: &str) -> bool {
         self.read(|live| live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned())))
     }
 
-    /// Names of the objects that are there and do not parse.
+    /// Names of the objects that exist but cannot be parsed.
     pub fn withdrawn(&self) -> Vec<String> {
         self.read(|live| live.withdrawn.iter().map(|(_, name)| name.clone()).collect())
     }
 
-    /// Every object, in no order.
+    /// All objects, in no particular order.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.read(|live| live.by_name.values().cloned().collect())
     }
@@ -107,8 +107,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         *self.ready.borrow()
     }
 
-    /// Holds these objects, and no others, until the first list arrives; after that it does nothing.
-    /// Whether it did. [`Self::is_ready`] says as before whether a list has arrived.
+    /// Stores these objects, and no others, until the first list arrives; has no effect after that.
+    /// Returns whether it had. [`Self::is_ready`] is not affected.
     pub fn presume(&self, objects: impl IntoIterator<Item = K>) -> bool {
         let mut next = Table::default();
         for object in objects {
@@ -117,15 +117,15 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.write(|live| live.presume(next))
     }
 
-    /// Has what a write has returned: it counts until the watch has caught up. Tells whether this is
-    /// shown now, or something later.
+    /// Stores what a write has returned, until the watch has caught up. Returns whether this object
+    /// is shown now, or a later one.
     pub fn wrote(&self, mut object: K) -> bool {
         (self.trim)(&mut object);
         self.write(|live| live.overlay(Arc::new(object), self.keys_of))
     }
 
-    /// As [`Self::wrote`], of a write to the metadata of the object `seen` that returned no more than
-    /// those. Nothing is known of the rest unless it is here as it was seen.
+    /// Like [`Self::wrote`], for a write to the metadata of the object `seen` that returned only
+    /// metadata. Has no effect unless the index still has the object as it was seen.
     pub fn wrote_metadata(&self, seen: &ObjectMeta, new: ObjectMeta) -> bool
     where
         K: Clone,
@@ -141,27 +141,27 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.wrote(object)
     }
 
-    /// The object `seen` has been deleted for good. Tells whether it is shown no more.
+    /// The object `seen` has been deleted for good. Returns whether it is no longer shown.
     pub fn deleted(&self, seen: &ObjectMeta) -> bool {
         self.write(|live| live.overlay_deletion(seen, self.keys_of))
     }
 
-    /// What is here may be old: [`Self::listed`] waits for the next list.
+    /// The content may be outdated: [`Self::listed`] waits for the next list.
     pub fn doubt(&self) {
         self.listed.send_replace(false);
     }
 
-    /// Waits for a list that came after the last doubt.
+    /// Waits for a list that arrived after the last doubt.
     pub async fn listed(&self) {
-        // Its sender is this.
+        // The sender lives as long as `self`.
         self.listed.subscribe().wait_for(|listed| *listed).await.ok();
     }
 
     /// Applies the events of a watch until it ends.
     ///
-    /// A new list replaces the old one in one go: readers never see a half-filled table, and
-    /// objects deleted while the watch was down disappear. So does an object that no longer
-    /// parses: better no answer than one from its last readable version.
+    /// A new list replaces the old one atomically: readers never see a half-filled table, and
+    /// objects that were deleted while the watch was down disappear. So does an object that can no
+    /// longer be parsed: no answer is better than one from its last readable version.
     ///
     /// # Errors
     ///
@@ -173,8 +173,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.follow_with(events, |_| {}).await
     }
 
-    /// As [`Self::follow`], and tells `on_change` of every change after it was made. A list is
-    /// told as the changes that it makes to what was there.
+    /// Like [`Self::follow`], and calls `on_change` after every change. A list is reported as the
+    /// changes that it makes to the previous content.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         }
     }
 
-    /// Takes one event; `next` is the list that is under way.
+    /// Processes one event; `next` is the list in progress.
     fn take(
         &self,
         event: Event<DeserializeGuard<K>>,

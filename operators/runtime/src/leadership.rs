@@ -1,4 +1,4 @@
-//! For how long a process may act on a lease that it holds.
+//! For how long a process may act on its lease.
 
 use crate::clock;
 use std::{
@@ -9,19 +9,19 @@ use std::{
     time::Duration,
 };
 
-/// For how long a process may act on its lease. It is asked right before something is done that two
-/// processes must not do: the task that renews the lease may itself be late. Clones are the same
-/// leadership.
+/// For how long a process may act on its lease. It is checked right before doing something that two
+/// processes must not do, because the task that renews the lease may be late itself. Clones are the
+/// same leadership.
 #[derive(Clone, Debug, Default)]
 pub struct Leadership(Option<Arc<AtomicU64>>);
 
 impl Leadership {
-    /// The leadership of a candidate: over, until it has won.
+    /// The leadership of a candidate, which does not hold until the candidate has won.
     pub(crate) fn candidate() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Whether it lasts. Without an election it always does.
+    /// Whether it holds. Without an election it always does.
     pub fn holds(&self) -> bool {
         self.holds_at(clock::since_boot())
     }
@@ -30,14 +30,14 @@ impl Leadership {
         self.0.as_ref().is_none_or(|until| nanos(now) < until.load(SeqCst))
     }
 
-    /// It lasts until then, by [`clock::since_boot`].
+    /// Lets it hold until this time, by [`clock::since_boot`].
     pub(crate) fn lasts_until(&self, until: Duration) {
         if let Some(deadline) = &self.0 {
             deadline.store(nanos(until), SeqCst);
         }
     }
 
-    /// It is over.
+    /// Ends it.
     pub(crate) fn end(&self) {
         self.lasts_until(Duration::ZERO);
     }

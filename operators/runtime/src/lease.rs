@@ -1,7 +1,7 @@
-//! Leader election on a `coordination.k8s.io/v1` Lease. kube 5 has none.
+//! Leader election on a `coordination.k8s.io/v1` Lease, which kube 5 does not have.
 //!
-//! Follows client-go: a lease counts as expired when *we* have watched it unchanged for its
-//! duration, so that the clocks of two machines are never compared.
+//! Follows client-go: a lease counts as expired when *we* have seen it unchanged for its duration,
+//! so that the clocks of two machines are never compared.
 
 use crate::{clock, jittered, leadership::Leadership, report::Chain};
 use jiff::Timestamp;
@@ -20,10 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How often a leader renews.
 pub const RENEW: Duration = Duration::from_secs(3);
-/// How long one attempt may take: a busy API server is slow long before it is gone.
+/// Time limit for one attempt. A busy API server becomes slow long before it fails.
 const TRY: Duration = Duration::from_secs(5);
-/// How long a leader works on after it last renewed: no other leads before [`DURATION`]. Four
-/// fifths of it, as for a [`Leadership`].
+/// How long a leader continues to work after its last renewal: nobody else leads before
+/// [`DURATION`]. Four fifths of that, as for a [`Leadership`].
 const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 
 /// What to do about a lease.
@@ -31,9 +31,9 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 pub enum Verdict {
     /// It is ours: renew it.
     Renew,
-    /// Its holder is gone: take it.
+    /// Its holder is gone: take it over.
     Take,
-    /// It is somebody else's.
+    /// Somebody else holds it.
     Wait,
 }
 
@@ -58,32 +58,33 @@ pub struct Candidate {
     identity: String,
     duration: Duration,
     seen: Option<(String, Instant)>,
-    /// The lease as we last wrote it.
+    /// The lease as we last wrote it, if we hold it.
     held: Option<Lease>,
     leadership: Leadership,
 }
 
-/// Leadership was not renewed in time: what needs it must end.
+/// The lease was not renewed in time: the work that needs it must end.
 #[derive(Debug, thiserror::Error)]
 #[error("leadership lost")]
 pub struct Lost;
 
 impl Candidate {
-    /// A candidate for the lease `name` that calls itself `identity`, which no other process may.
+    /// A candidate for the lease `name` with this identity, which must be unique among all
+    /// processes.
     pub fn new(api: Api<Lease>, name: impl Into<String>, identity: impl Into<String>) -> Self {
         let (name, identity) = (name.into(), identity.into());
         let (duration, leadership) = (DURATION, Leadership::candidate());
         Self { api, name, identity, duration, seen: None, held: None, leadership }
     }
 
-    /// The same, for a lease that lasts for another time than [`DURATION`]. Its holder calls
+    /// The same, for a lease with another duration than [`DURATION`]. Its holder has to call
     /// [`Self::attempt`] several times within that.
     #[must_use]
     pub fn lasting(self, duration: Duration) -> Self {
         Self { duration, ..self }
     }
 
-    /// For how long whoever this candidate leads may act on that.
+    /// The leadership of this candidate.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
     }
@@ -104,7 +105,7 @@ impl Candidate {
         tracing::info!(lease = self.name, identity = self.identity, "leading");
     }
 
-    /// Renews until that fails for almost as long as the lease lasts.
+    /// Renews the lease until that has failed for almost as long as the lease lasts.
     pub async fn keep(&mut self) -> Lost {
         let mut renewed = Instant::now();
         let mut pause = RENEW;
@@ -130,8 +131,8 @@ impl Candidate {
         }
     }
 
-    /// Gives the lease up if it is ours, so that the next candidate need not wait for it to
-    /// expire. Takes at most [`RENEW`]; where it fails, the lease expires.
+    /// Releases the lease if it is ours, so that the next candidate need not wait for it to expire.
+    /// Takes at most [`RENEW`]; if it fails, the lease expires.
     pub async fn release(self) {
         self.leadership.end();
         match timeout(RENEW, self.give_up()).await {
@@ -143,15 +144,15 @@ impl Candidate {
         }
     }
 
-    /// Takes or renews the lease, if it is nobody else's. Whether it is ours now.
+    /// Takes or renews the lease, unless somebody else holds it. Returns whether it is ours now.
     ///
     /// # Errors
     ///
-    /// Those of the API server; whose the lease is, is not known then.
+    /// Those of the API server; then it is not known who holds the lease.
     pub async fn attempt(&mut self) -> Result<bool, kube::Error> {
         let begun = clock::since_boot();
         let ours = self.take_or_renew().await?;
-        // Nobody else takes it before it has lasted from when it was written.
+        // Nobody else takes it before its duration has passed since it was written.
         if ours {
             self.leadership.lasts_until(begun.saturating_add(self.duration * 4 / 5));
         } else {
@@ -161,7 +162,7 @@ impl Candidate {
     }
 
     async fn take_or_renew(&mut self) -> Result<bool, kube::Error> {
-        // Nobody else writes a lease that is held: what we wrote is what is there.
+        // Nobody else writes a lease that is held, so it is as we wrote it.
         if let Some(held) = self.held.take()
             && self.write(held).await?
         {
@@ -188,10 +189,10 @@ impl Candidate {
         self.write(lease).await
     }
 
-    /// Whether `lease`, as it was last seen, is ours now.
+    /// Writes `lease`, as it was last seen. Returns whether it is ours now.
     async fn write(&mut self, mut lease: Lease) -> Result<bool, kube::Error> {
         lease.spec = Some(self.claim(&lease.spec.take().unwrap_or_default()));
-        // `replace` sends the resource version back: of two takers, one gets a conflict.
+        // `replace` sends the resource version: if two candidates try, one gets a conflict.
         let written = self.api.replace(&self.name, &PostParams::default(), &lease).await;
         self.won(written)
     }
@@ -220,17 +221,17 @@ impl Candidate {
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(());
         }
-        // As client-go does it: a holder without a name, for a second.
+        // Like client-go: a holder without a name, for one second.
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
-        // Where this conflicts, somebody else holds it.
+        // A conflict means that somebody else holds it.
         unless_contended(self.api.replace(&self.name, &PostParams::default(), &lease).await)
             .map(drop)
     }
 }
 
-/// Nothing where somebody else was faster.
+/// `None` if somebody else was faster.
 fn unless_contended(written: Result<Lease, kube::Error>) -> Result<Option<Lease>, kube::Error> {
     match written {
         Ok(lease) => Ok(Some(lease)),

@@ -1,6 +1,6 @@
-//! What every binary of the stack shares. Knows no domain type.
+//! What all binaries share. Knows no domain types.
 //!
-//! A binary is put together from these, in this order:
+//! A binary is composed of these, in this order:
 //!
 //! ```no_run
 //! use clap::Parser;

@@ -1,4 +1,4 @@
-//! Lists of objects, page by page: no answer holds a whole cluster.
+//! Lists of objects, page by page, so that no response contains a whole cluster.
 
 use kube::{
     Api, Resource,
@@ -7,10 +7,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// How many objects are asked for at a time.
+/// How many objects are requested at a time.
 const PAGE: u32 = 200;
 
-/// All objects of a kind as they are now, and not as a cache shows them.
+/// All objects of a kind as they are now, rather than as in a cache.
 ///
 /// # Errors
 ///

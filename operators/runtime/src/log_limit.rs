@@ -1,4 +1,4 @@
-//! A limit of the lines that untrusted peers can make a process log.
+//! Limits the lines that untrusted peers can make a process log.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,7 +9,8 @@ use std::{
 const LINES: u32 = 20;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Says which of many lines are logged: a flood of requests must not become a flood of lines.
+/// Decides which of many lines are logged, so that a flood of requests does not become a flood of
+/// lines.
 #[derive(Debug, Default)]
 pub struct LogLimit(Mutex<Option<(Instant, u32)>>);
 

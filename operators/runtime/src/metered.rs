@@ -1,9 +1,9 @@
-//! Reads one object of the API server within a budget, before any of it is kept.
+//! Reads one object from the API server within a memory limit, before any of it is kept.
 //!
-//! Who writes an object decides how large it is; who follows its kind has to hold all of them. What
-//! nobody here reads (managed fields, long annotations) is skipped and costs nothing. Once the
-//! budget is used up the rest is skipped as well, but for the few fields that say which object it
-//! is.
+//! Whoever writes an object decides how large it is, and every client that watches its kind has to
+//! hold all of them. What is not used here (managed fields, long annotations) is skipped and does
+//! not count. Once the limit is reached, the rest is skipped as well, except for the few fields
+//! that identify the object.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -12,15 +12,15 @@ use std::{
     fmt,
 };
 
-/// Memory for a value besides its text, in bytes.
+/// Memory of a value in addition to its text, in bytes.
 const NODE: usize = 48;
-/// Longest annotation that is read. Ours are short; tools keep whole objects in theirs.
+/// Longest annotation that is kept. Ours are short; some tools store whole objects in theirs.
 const ANNOTATION: usize = 4096;
-/// Longest path in a message.
+/// Longest path in an error message.
 const PATH: usize = 200;
-/// The copy of an object that `kubectl apply` leaves in it.
+/// The copy of the object that `kubectl apply` stores in it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Fields that say which object it is, and that the API server bounds.
+/// Fields that identify an object, whose size the API server limits.
 const IDENTITY: [&str; 7] = [
     "name",
     "namespace",
@@ -31,7 +31,7 @@ const IDENTITY: [&str; 7] = [
     "deletionTimestamp",
 ];
 
-/// What is left to spend on one object.
+/// The remaining memory for one object.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: Cell<Option<usize>>,
@@ -39,12 +39,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of this many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
         Self { left: Cell::new(Some(bytes)), spent_at: RefCell::default() }
     }
 
-    /// Reads an object; `self` says afterwards whether it is whole.
+    /// Reads an object; afterwards, `self` knows whether it is complete.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Budget {
         Metered { budget: self, part: Part::Root }.deserialize(from)
     }
 
-    /// The field at which the budget was used up, if it was.
+    /// The field at which the limit was reached, if it was.
     pub(crate) fn overrun(&self) -> Option<String> {
         self.is_spent().then(|| self.spent_at.borrow().clone())
     }
@@ -62,13 +62,13 @@ impl Budget {
         self.left.get().is_none()
     }
 
-    /// Takes from what is left, and says whether that was enough.
+    /// Spends some of the budget; returns whether it was enough.
     fn affords(&self, cost: usize) -> bool {
         self.left.set(self.left.get().and_then(|left| left.checked_sub(cost)));
         !self.is_spent()
     }
 
-    /// Notes, from the inside out, where the budget was used up.
+    /// Records, from the inside out, where the limit was reached.
     fn passed(&self, step: &str) {
         let inner = self.spent_at.borrow();
         let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
@@ -91,7 +91,7 @@ enum Part {
 }
 
 impl Part {
-    /// The part of a field, or `None` if nobody reads it.
+    /// The part that a field belongs to, or `None` if it is not used.
     fn of(self, field: &str) -> Option<Self> {
         match (self, field) {
             (Self::Root, "metadata") => Some(Self::Metadata),
@@ -103,7 +103,7 @@ impl Part {
         }
     }
 
-    /// Whether it is read even when nothing is left.
+    /// Whether it is read even if nothing is left.
     fn is_essential(self) -> bool {
         matches!(self, Self::Metadata | Self::Identity)
     }

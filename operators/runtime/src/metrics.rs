@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use std::fmt::{self, Write as _};
 
-/// What `/metrics` tells. Every name begins with that of the binary.
+/// The metrics in `/metrics`. All names begin with that of the binary.
 #[derive(Debug)]
 pub struct Registry {
     inner: Inner,
@@ -16,7 +16,7 @@ pub struct Registry {
     metrics: Vec<Description>,
 }
 
-/// A metric, as `/metrics` names it.
+/// A metric, as named in `/metrics`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Description {
     name: String,
@@ -30,13 +30,14 @@ impl Registry {
         Self { inner: Inner::with_prefix(binary), binary, metrics: Vec::new() }
     }
 
-    /// Adds a metric. `name` has neither the binary nor `_total`, `help` no stop.
+    /// Adds a metric. `name` is without the binary's name and `_total`, `help` without a final
+    /// period.
     pub fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.describe(name, help, EncodeMetric::metric_type(&metric));
         self.inner.register(name, help, metric);
     }
 
-    /// Adds what counts when it is asked; `metrics` are its names, texts and types.
+    /// Adds a collector, which counts when it is read; `metrics` are its names, texts and types.
     pub fn register_collector<'a>(
         &mut self,
         collector: impl Collector,
@@ -61,19 +62,19 @@ impl Registry {
         self.metrics.push(Description { name, kind, help: help.to_owned() });
     }
 
-    /// All metrics, as a table of Markdown.
+    /// All metrics, as a Markdown table.
     pub fn table(&self) -> String {
         let mut metrics: Vec<_> = self.metrics.iter().collect();
         metrics.sort();
         let mut table = String::from("| metric | type | what it counts |\n|---|---|---|\n");
         for Description { name, kind, help } in metrics {
-            // A String takes everything.
+            // Writing to a string cannot fail.
             writeln!(table, "| `{name}` | {kind} | {help} |").ok();
         }
         table
     }
 
-    /// The metrics as they are now, in the text format of OpenMetrics.
+    /// The current metrics, in the OpenMetrics text format.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! A work queue of keys: each key is worked on by one worker at a time, a key that is added twice
-//! before its turn is worked on once, and one that is added during its turn gets another.
+//! A work queue of keys: each key is processed by one worker at a time, a key that is added twice
+//! before its turn is processed once, and one that is added during its turn gets another.
 //!
-//! kube's `Controller` has such a queue inside, with a watch of its own for each kind that it
-//! looks at. Here one watch per kind feeds an [`Index`](crate::index::Index) and wakes whoever
-//! depends on it, so that the API server sends every change once to a process.
+//! kube's `Controller` contains such a queue, but has its own watch for each kind that it needs.
+//! Here one watch per kind feeds an [`Index`](crate::index::Index) and wakes whatever depends on
+//! it, so that the API server sends every change to a process only once.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Keys that wait for work. Cheap to clone; all clones are one queue.
+/// Keys to be processed. Cheap to clone; all clones are the same queue.
 #[derive(Debug)]
 pub struct Queue<K>(Arc<Shared<K>>);
 
@@ -32,7 +32,7 @@ struct State<K> {
     ready: VecDeque<K>,
     queued: HashSet<K>,
     running: HashSet<K>,
-    /// When a key is due, in both directions.
+    /// When each key is due, in both directions.
     due: HashMap<K, Instant>,
     timers: BTreeSet<(Instant, K)>,
 }
@@ -59,32 +59,32 @@ impl<K> Default for Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
-    /// Asks for work on `key` as soon as a worker is free.
+    /// Requests a turn for `key` as soon as a worker is free.
     pub fn add(&self, key: K) {
         self.lock().enqueue(key);
         self.0.wake.notify_one();
     }
 
-    /// Asks for work on `key` after `delay`; an earlier time that was asked for counts, and work
-    /// before that makes it void.
+    /// Requests a turn for `key` after `delay`. An earlier request takes precedence, and a turn
+    /// before that cancels this one.
     pub fn add_after(&self, key: K, delay: Duration) {
         self.lock().postpone(key, Instant::now() + delay);
         self.0.wake.notify_one();
     }
 
-    /// Number of keys that wait for a worker.
+    /// Number of keys that are waiting for a worker.
     pub fn len(&self) -> usize {
         self.lock().ready.len()
     }
 
-    /// Whether no key waits for a worker.
+    /// Whether no key is waiting for a worker.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Works for ever: calls `pass` for each key, for at most `concurrency` keys at a time. The
-    /// time that it returns is when it wants to be called again for that key. Dropping the future
-    /// ends all work at its next await point.
+    /// Runs for ever: calls `pass` for each key, for at most `concurrency` keys at a time. The
+    /// returned time is when it wants to be called again for that key. Dropping the future ends all
+    /// passes at their next await point.
     pub async fn run<F, P>(self, concurrency: usize, pass: F)
     where
         F: Fn(K) -> P,
@@ -96,7 +96,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
                 let Some(key) = self.lock().take(Instant::now()) else { break };
                 let (queue, work) = (self.clone(), pass(key.clone()));
                 working.spawn(async move {
-                    // Also when the pass panics: the key must not stay locked.
+                    // Even if the pass panics: the key must not stay locked.
                     let turn = Turn { queue, key: Some(key) };
                     let again = work.await;
                     turn.end(again);
@@ -121,7 +121,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
     }
 }
 
-/// The turn of one key, which ends in any case.
+/// The turn of one key, which is always ended.
 struct Turn<K: Clone + Eq + Hash + Ord + Send + 'static> {
     queue: Queue<K>,
     key: Option<K>,
@@ -171,7 +171,7 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         self.timers.insert((at, key));
     }
 
-    /// The next key whose turn it is.
+    /// The next key to process.
     fn take(&mut self, now: Instant) -> Option<K> {
         while let Some((at, key)) = self.timers.first().cloned().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, key.clone()));
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(timeout(LONG * 2, passes.recv()).await, Ok(Some("a")));
     }
 
-    /// A queue whose passes report their key, and take as long as given.
+    /// A queue whose passes report their key, and take this long.
     fn start(takes: Duration) -> (Queue<&'static str>, mpsc::UnboundedReceiver<&'static str>) {
         let queue = Queue::default();
         let (sender, passes) = mpsc::unbounded_channel();

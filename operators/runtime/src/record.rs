@@ -1,4 +1,4 @@
-//! A status that one writer has for itself, also where others have written into it.
+//! A status that has a single writer, even if others have written to it.
 
 use crate::{apply::Precondition, apply_status};
 use kube::{
@@ -9,10 +9,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::BTreeSet, fmt::Debug};
 
-/// As [`apply_status`], of a status that nobody else writes: what is not in it any more is removed,
-/// also where somebody else has written it. A backup that was restored, or another version, owns what
-/// is there as well; applying would leave that, and of an item in a list the part that has not
-/// changed, which the API server refuses for ever.
+/// Like [`apply_status`], for a status that nobody else should write: whatever it no longer
+/// contains is removed, even if somebody else wrote it. After a restore from a backup, or with
+/// another version, others own parts of the status as well. Applying would leave those in place
+/// and, for an item in a list, only the part that has not changed, which the API server refuses for
+/// ever.
 ///
 /// # Errors
 ///
@@ -53,7 +54,7 @@ fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
     Ok(object["status"].take())
 }
 
-/// The names of what a status says: fields, and types of conditions.
+/// The names in a status: fields, and types of conditions.
 fn said(status: &Value) -> BTreeSet<String> {
     let fields = status.as_object().into_iter().flatten().map(|(name, _)| name.clone());
     let conditions = status["conditions"].as_array().into_iter().flatten();
@@ -61,7 +62,7 @@ fn said(status: &Value) -> BTreeSet<String> {
     fields.chain(types.map(|type_| format!("conditions/{type_}"))).collect()
 }
 
-/// What has to be merged into `from` to make it `to` (RFC 7386).
+/// The patch that turns `from` into `to` (RFC 7386).
 fn difference(from: &Value, to: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (from, to) else { return to.clone() };
     let gone = before.keys().filter(|name| !after.contains_key(*name));

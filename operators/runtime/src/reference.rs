@@ -1,13 +1,13 @@
-//! Pages of `docs/reference`, which the tests of each binary compare.
+//! Pages in `docs/reference`, which the tests of each binary compare.
 
 use crate::args::Accepted;
 use clap::{Arg, Command};
 use std::{env, fs, io, path::Path};
 
-/// Environment variable: if it is set, pages are written instead of compared.
+/// Environment variable: if set, pages are written instead of compared.
 const BLESS: &str = "BLESS";
 
-/// A page is not what it should be.
+/// A page is out of date.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is out of date: run the test again with BLESS=1, and commit it")]
 pub struct Stale(String);
@@ -16,7 +16,7 @@ pub struct Stale(String);
 ///
 /// # Errors
 ///
-/// If it is another one.
+/// If it is out of date.
 pub fn compare(name: &str, text: &str) -> Result<(), Stale> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     let stale = |_: io::Error| Stale(name.to_owned());
@@ -27,7 +27,7 @@ pub fn compare(name: &str, text: &str) -> Result<(), Stale> {
     if is_same { Ok(()) } else { Err(Stale(name.to_owned())) }
 }
 
-/// The page of a binary: its flags, those that it takes without effect, and its metrics.
+/// The page of a binary: its flags, those without effect, and its metrics.
 pub fn page(mut command: Command, accepted: Option<&[Accepted]>, metrics: Option<&str>) -> String {
     command.build();
     let name = command.get_name().to_owned();

@@ -1,13 +1,13 @@
-//! Watches that list everything once more.
+//! Watches that can list everything again.
 //!
-//! A watch can be silent for minutes before anybody notices that nothing comes any more. Who has
-//! just become the leader must not act on what was so before another one led: it asks for lists
-//! that are newer than its lease.
+//! A watch can be silent for minutes before the silence is noticed. A process that has just become
+//! the leader must not act on the state from before another one led: it requests lists that are
+//! newer than its lease.
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Has watches begin anew.
+/// Makes watches start over.
 #[derive(Debug, Default)]
 pub struct Relist {
     asked: Notify,
@@ -15,8 +15,8 @@ pub struct Relist {
 }
 
 impl Relist {
-    /// Follows what `watch` follows, until that ends; anew whenever somebody asks for it, after
-    /// `doubt` has been called.
+    /// Runs `watch` until it ends, and starts it over whenever that is requested, after calling
+    /// `doubt`.
     pub async fn follow<W: Future>(&self, doubt: impl Fn(), watch: impl Fn() -> W) -> W::Output {
         loop {
             tokio::select! {
@@ -29,19 +29,19 @@ impl Relist {
         }
     }
 
-    /// Asks for new lists, and waits until nothing comes of the old ones any more. What is known
-    /// stays until a new list replaces it.
+    /// Requests new lists, and waits until nothing more comes from the old ones. What is known is
+    /// kept until a new list replaces it.
     pub async fn ask(&self) {
         let mut begun = self.begun.subscribe();
         begun.mark_unchanged();
         self.asked.notify_one();
-        // Its sender is this.
+        // The sender lives as long as `self`.
         begun.changed().await.ok();
     }
 
-    /// What comes before a term: new lists, as whoever led before may have changed what the watches
-    /// have not told yet. `listed` waits until they are there. Tells whether they came before the
-    /// `shutdown`.
+    /// What precedes a term as the leader: new lists, because the previous leader may have made
+    /// changes that the watches have not reported yet. `listed` waits for them. Returns whether
+    /// they arrived before `shutdown`.
     pub async fn before_term(
         &self,
         listed: impl AsyncFnOnce(),

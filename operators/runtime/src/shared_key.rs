@@ -1,7 +1,7 @@
-//! A key that every replica, and every start, shares: in a Secret, made once.
+//! A key that all replicas share and that survives restarts: in a Secret, which is created once.
 //!
-//! The API server has the last word. While it is silent the same Secret counts as a file, which the
-//! kubelet has mounted and keeps: so a container that starts again needs nobody.
+//! The API server is authoritative. While it does not answer, the same Secret is read from a file,
+//! which the kubelet has mounted and keeps, so that a restarted container needs nothing else.
 
 use crate::{Deferred, jittered, report::Chain};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -15,18 +15,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The one entry of the Secret.
+/// The only key in the Secret's data.
 const ENTRY: &str = "key";
-/// Bytes of a new key.
+/// Size of a new key in bytes.
 const BYTES: usize = 32;
 /// Largest file that is a key.
 const LARGEST: u64 = 64 << 10;
-/// How long the API server may take before the file counts.
+/// How long to wait for the API server before the file is used.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is asked after that.
+/// How often the API server is asked after that.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Where a key is.
+/// The location of a key.
 #[derive(Clone)]
 pub struct SharedKey {
     /// The API server.
@@ -35,30 +35,30 @@ pub struct SharedKey {
     pub namespace: String,
     /// Name of the Secret.
     pub name: &'static str,
-    /// Who makes it.
+    /// The field manager that creates it.
     pub manager: &'static str,
-    /// The same Secret as a file, and the flag that names it.
+    /// The same Secret as a file, with the flag that names it.
     pub file: Option<(&'static str, PathBuf)>,
 }
 
 /// Where a key was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// With the API server.
+    /// At the API server.
     ApiServer,
-    /// In the file, as the API server was silent.
+    /// In the file, because the API server did not answer.
     File,
 }
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server does not answer, or says that it cannot.
+    /// The API server does not answer, or reports that it cannot.
     #[error("Secret {secret}: the API server is silent")]
     Silent {
         /// Namespace and name.
         secret: String,
-        /// Why, if it said anything.
+        /// The reason, if there was one.
         source: Option<Box<kube::Error>>,
     },
     /// The API server refuses.
@@ -69,19 +69,19 @@ pub enum Error {
         /// Why.
         source: Box<kube::Error>,
     },
-    /// It comes and goes.
+    /// It repeatedly appears and disappears.
     #[error("Secret {secret}: somebody removes it again and again")]
     Unstable {
         /// Namespace and name.
         secret: String,
     },
-    /// There is no entry.
+    /// The entry is missing.
     #[error("Secret {secret}: there is no entry {ENTRY}: delete the Secret, and a new one is made")]
     NoEntry {
         /// Namespace and name.
         secret: String,
     },
-    /// The entry is no key.
+    /// The entry is not a valid key.
     #[error("Secret {secret}: entry {ENTRY}")]
     Unusable {
         /// Namespace and name.
@@ -89,18 +89,18 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// This machine has no randomness.
+    /// This machine has no source of randomness.
     #[error("no randomness for a key")]
     NoRandomness(#[source] getrandom::Error),
 }
 
 impl SharedKey {
-    /// Has the key in `key` as soon as it is known, from whom it is known, and goes on for ever.
-    /// Calls `on_silence` if the API server is silent at first.
+    /// Sets `key` as soon as the key is known, from either source, and then continues for ever.
+    /// Calls `on_silence` if the API server does not answer at first.
     ///
     /// # Errors
     ///
-    /// If the API server answers, and there is no key.
+    /// If the API server answers, but there is no key.
     pub async fn provide<K: Clone, E>(
         &self,
         parse: fn(&[u8]) -> Result<K, E>,
@@ -122,12 +122,12 @@ impl SharedKey {
         pending().await
     }
 
-    /// Reads the key, or makes it. Nothing, if the API server is silent and there is no file: then
-    /// [`Self::follow`] will have it.
+    /// Reads the key, or creates it. `None` if the API server does not answer and there is no file:
+    /// then [`Self::follow`] will obtain it.
     ///
     /// # Errors
     ///
-    /// If the API server answers, and there is no key.
+    /// If the API server answers, but there is no key.
     async fn load<K, E>(
         &self,
         parse: fn(&[u8]) -> Result<K, E>,
@@ -149,7 +149,7 @@ impl SharedKey {
         Ok(file.map(|key| (key, Origin::File)))
     }
 
-    /// Asks the API server until it has given the key, whatever there is until then.
+    /// Asks the API server until it has returned the key, whatever is in use until then.
     async fn follow<K: Clone, E>(&self, parse: fn(&[u8]) -> Result<K, E>, key: &Deferred<K>)
     where
         E: StdError + Send + Sync + 'static,
@@ -211,7 +211,7 @@ impl SharedKey {
             let params = PostParams { field_manager: manager, ..PostParams::default() };
             match secrets.create(&params, &secret).await {
                 Ok(_) => {}
-                // Another replica was faster: its key counts.
+                // Another replica was faster, so its key is used.
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                 Err(error) => return Err(self.unread(error)),
             }
@@ -229,7 +229,7 @@ impl SharedKey {
         }
     }
 
-    /// The key in the file. One that is not usable costs only itself.
+    /// The key in the file. A file that cannot be used is ignored.
     async fn read<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Option<K>
     where
         E: StdError + Send + Sync + 'static,
@@ -242,7 +242,7 @@ impl SharedKey {
         };
         match read.await {
             Ok(_) => {}
-            // Before the first start there is no Secret to be mounted.
+            // Before the first start there is no Secret to mount.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::warn!(flag, path = %path.display(), %error, "key file not readable");

@@ -1,4 +1,4 @@
-//! One signal handler, and one token that everything else listens to.
+//! The signal handler, and the token that everything else watches.
 
 use std::{io, process, time::Duration};
 use tokio::{
@@ -7,12 +7,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long the parts may take to end. Kubernetes kills after 30 s.
+/// How long the parts may take to end. Kubernetes kills the process after 30 s.
 pub const GRACE: Duration = Duration::from_secs(25);
 
 /// A token that is cancelled on SIGTERM or SIGINT.
 ///
-/// A second signal, or [`GRACE`] without the process having ended, ends it with code 1.
+/// A second signal, or [`GRACE`] without the process having ended, ends the process with code 1.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The log: level and form from the flags, on standard error.
+//! The log: level and format from the flags, on standard error.
 
 use crate::args::{LogArgs, LogFormat};
 use serde_json::{Map, Value};
@@ -39,19 +39,19 @@ pub fn init(args: &LogArgs) -> Result<(), Error> {
     .map_err(Error::Again)
 }
 
-/// Bytes of one line of the log. Longer ones have a stranger's text in a field.
+/// Limit of a log line in bytes. Longer lines contain untrusted text.
 const LINE: usize = 8192;
-/// Bytes of a field of a line that is too long.
+/// Limit of a field in a line that is too long, in bytes.
 const FIELD: usize = 1024;
 
-/// Writes lines that are bounded, and one line per event.
+/// Writes one line per event, of limited length.
 struct Lines<W> {
     to: W,
     cut: fn(&str) -> String,
 }
 
 impl<W: Write> Write for Lines<W> {
-    /// The log writes a whole line at once.
+    /// The log writes whole lines.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = str::from_utf8(line).ok().map(|text| text.strip_suffix('\n').unwrap_or(text));
         match text.filter(|text| text.len() > LINE || text.contains(['\n', '\r'])) {
@@ -76,7 +76,7 @@ fn cut_text(line: &str) -> String {
     line[..end].replace('\n', "\\n").replace('\r', "\\r") + ellipsis
 }
 
-/// Cuts each field, so that the line stays JSON.
+/// Cuts each field, so that the line is still JSON.
 fn cut_json(line: &str) -> String {
     let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(line) else {
         return cut_text(line);

@@ -1,7 +1,7 @@
-//! An API server for tests: it has objects, remembers what it was asked, and fails when it is told to.
+//! An API server for tests: it stores objects, records requests, and fails on demand.
 //!
-//! It knows no schema, no watch, and who owns which field no better than this: what is applied replaces the
-//! status, or the spec and those parts of the metadata that it names.
+//! It has no schemas and no watches, and knows nothing about field ownership but this: an applied
+//! object replaces the status, or the spec and those parts of the metadata that it contains.
 
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, Resource, client::Body};
@@ -30,7 +30,7 @@ impl Sent {
         self.request.starts_with("GET ")
     }
 
-    /// Whether it tells of an event, which is best effort.
+    /// Whether it records an event, which is best effort.
     pub fn is_event(&self) -> bool {
         self.request.ends_with("/events") || self.request.contains("/events/")
     }
@@ -44,18 +44,18 @@ pub struct ApiServer(Arc<Mutex<State>>);
 struct State {
     objects: BTreeMap<String, Value>,
     sent: Vec<Sent>,
-    /// How every request is answered, instead of what it asks for.
+    /// How every request is answered, instead of normally.
     fails: Option<StatusCode>,
     /// No request is answered at all.
     is_silent: bool,
     version: u64,
 }
 
-/// The answer to a request that is refused.
+/// The response to a refused request.
 type Refused = (StatusCode, &'static str);
 
 impl ApiServer {
-    /// A client of it, with this default namespace.
+    /// A client for it, with this default namespace.
     pub fn client(&self, namespace: &str) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -65,7 +65,7 @@ impl ApiServer {
         Client::new(service, namespace)
     }
 
-    /// Has this object, as it is: a version that it has is kept.
+    /// Stores this object as it is, including its version if it has one.
     pub fn put<K>(&self, object: &K)
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -82,7 +82,7 @@ impl ApiServer {
         state.objects.insert(path, object);
     }
 
-    /// The object of this name, as it is there.
+    /// The stored object of this name.
     pub fn object<K>(&self, namespace: Option<&str>, name: &str) -> Option<K>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
@@ -91,12 +91,12 @@ impl ApiServer {
         serde_json::from_value(object).ok()
     }
 
-    /// Somebody else deletes it.
+    /// Deletes an object, like another client.
     pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
         self.locked().objects.remove(&path::<K>(namespace, name));
     }
 
-    /// From now on every request is answered by this; `None` ends that, and silence.
+    /// From now on every request is answered with this code; `None` ends that, and silence.
     pub fn fail(&self, code: Option<StatusCode>) {
         let mut state = self.locked();
         (state.fails, state.is_silent) = (code, false);
@@ -107,17 +107,17 @@ impl ApiServer {
         self.locked().is_silent = true;
     }
 
-    /// What it was asked, in order.
+    /// All requests so far, in order.
     pub fn sent(&self) -> Vec<Sent> {
         self.locked().sent.clone()
     }
 
-    /// As [`Self::sent`], without what only reads.
+    /// Like [`Self::sent`], without reads.
     pub fn written(&self) -> Vec<Sent> {
         self.sent().into_iter().filter(|sent| !sent.is_read()).collect()
     }
 
-    /// Forgets what it was asked.
+    /// Forgets the requests so far.
     pub fn forget(&self) {
         self.locked().sent.clear();
     }
@@ -176,7 +176,7 @@ impl State {
             key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
         };
         let items: Vec<_> = self.objects.iter().filter(is_in).map(|(_, object)| object).collect();
-        // A kind that has no objects is not served.
+        // A kind without objects is not served.
         if items.is_empty() {
             return Err((StatusCode::NOT_FOUND, "NotFound"));
         }
@@ -185,7 +185,7 @@ impl State {
 
     fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Refused> {
         if let Some(account) = path.strip_suffix("/token") {
-            // Of a ServiceAccount, and no object.
+            // For a ServiceAccount; it is not an object.
             object["status"] = json!({ "token": format!("token of {account}") });
             return Ok(object);
         }

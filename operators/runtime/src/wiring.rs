@@ -1,8 +1,8 @@
-//! Which change of which kind wakes whom, as a table with a row for each kind.
+//! Which change of which kind wakes what, as a table with one row per kind.
 //!
-//! A binary names what can be woken, and says for each kind whom a change wakes: a function of the
-//! change and of what is known. Waking somebody needlessly costs a pass that neither reads nor
-//! writes; who is not woken waits for a resync.
+//! A binary names what can be woken, and has a function for each kind that returns what a change
+//! wakes, given what is known. Waking something needlessly costs a pass that neither reads nor
+//! writes; what is not woken waits for a resync.
 
 use crate::{
     follow,
@@ -17,10 +17,10 @@ pub trait Queues: Sync {
     /// What can be woken.
     type Woken: Ord;
 
-    /// Asks for a pass over it.
+    /// Requests a pass over it.
     fn wake(&self, woken: Self::Woken);
 
-    /// Asks for a pass over each of them.
+    /// Requests a pass over each of them.
     fn wake_all(&self, woken: BTreeSet<Self::Woken>) {
         for one in woken {
             self.wake(one);
@@ -28,13 +28,13 @@ pub trait Queues: Sync {
     }
 }
 
-/// Whom a change wakes, by what is known.
+/// What a change wakes, given what is known.
 type WokenBy<View, K, Woken> = fn(&View, &Change<'_, K>) -> BTreeSet<Woken>;
 
-/// Somebody who hears of every change.
+/// A listener for every change.
 type Listener<'a, K> = Box<dyn Fn(&Change<'_, K>) + Send + Sync + 'a>;
 
-/// A kind, and what its changes are good for.
+/// A kind, and the effects of its changes.
 pub struct Row<'a, View, K, Key, Woken> {
     index: &'a Index<K, Key>,
     wakes: WokenBy<View, K, Woken>,
@@ -46,23 +46,23 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
-    /// The objects of `index`, whose changes wake somebody.
+    /// The objects of `index`, whose changes wake something.
     pub fn new(index: &'a Index<K, Key>, wakes: WokenBy<View, K, Woken>) -> Self {
         Self { index, wakes, listeners: Vec::new() }
     }
 
-    /// As this; `listener` hears of every change before somebody is woken by it.
+    /// Adds a listener, which is called for every change before anything is woken by it.
     #[must_use]
     pub fn heard_by(mut self, listener: impl Fn(&Change<'_, K>) + Send + Sync + 'a) -> Self {
         self.listeners.push(Box::new(listener));
         self
     }
 
-    /// Follows the kind for ever.
+    /// Watches the kind for ever.
     ///
     /// # Errors
     ///
-    /// When the watch ends, which it does not by itself.
+    /// When the watch ends, which it never should.
     pub async fn follow(
         self,
         client: &Client,

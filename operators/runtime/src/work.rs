@@ -1,4 +1,4 @@
-//! Drives the passes of one controller over its queue.
+//! Runs the passes of one controller over its queue.
 
 use crate::{
     Written, jittered,
@@ -9,26 +9,26 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// When to look again while not every list has arrived: until then a miss means nothing.
+/// When to look again while some lists have not arrived yet: until then a miss means nothing.
 pub const NOT_LISTED: Duration = Duration::from_secs(1);
 
-/// Works on one key at a time.
+/// Processes one key at a time.
 pub trait Pass: Send + Sync + 'static {
-    /// What is worked on.
+    /// Identifies what is processed.
     type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
-    /// What a pass that worked tells.
+    /// The outcome of a successful pass.
     type Passed: Into<Passed> + Send;
-    /// Why a pass fails.
+    /// The error of a failed pass.
     type Error: ReconcileError;
 
-    /// How long a pass may take.
+    /// Time limit of a pass.
     const DEADLINE: Duration = Duration::from_mins(2);
 
-    /// The objects on which a failure is told, by events; where there are none, the log alone has it.
-    /// Without an `error` the pass took too long.
+    /// The objects on which a failure is reported by events; if there are none, it is only logged.
+    /// Without an `error`, the pass took too long.
     fn concerned(&self, key: &Self::Key, error: Option<&Self::Error>) -> Vec<ObjectReference>;
 
-    /// One pass, and what it asks for.
+    /// Runs one pass, and returns what it asks for.
     fn pass(
         &self,
         work: &Work<Self::Key>,
@@ -36,10 +36,10 @@ pub trait Pass: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Passed, Self::Error>> + Send;
 }
 
-/// What a pass that worked tells.
+/// The outcome of a successful pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// What is counted of it, a word from a small fixed set; nothing, if nothing was looked at.
+    /// The word under which it is counted, from a small fixed set; `None` if nothing was looked at.
     pub result: Option<&'static str>,
     /// What it asks for.
     pub next: Next,
@@ -53,7 +53,7 @@ impl From<Next> for Passed {
 
 /// Queue, failures and reporter of one controller.
 pub struct Work<Key> {
-    /// Keys that wait for a pass.
+    /// Keys that are waiting for a pass.
     pub queue: Queue<Key>,
     /// Failures so far.
     pub failures: Failures<Key>,
@@ -62,12 +62,12 @@ pub struct Work<Key> {
     forgives: Forgives,
 }
 
-/// Which pass makes earlier failures of its key void.
+/// Which passes clear earlier failures of their key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Forgives {
-    /// One that returns [`Next::Rested`]: a pass that only recorded the failure does not count.
+    /// Those that return [`Next::Rested`]: a pass that only recorded the failure does not count.
     Rested,
-    /// Any that worked.
+    /// All successful ones.
     Worked,
 }
 
@@ -78,16 +78,16 @@ pub enum Next {
     Wait,
     /// Another pass at once.
     Again,
-    /// Another pass after this time, give or take a tenth.
+    /// Another pass after this time, plus or minus a tenth.
     After(Duration),
-    /// Another pass after this time, or a second later: many may be due at one time.
+    /// Another pass after this time, or up to a second later, as many may be due at the same time.
     NotBefore(Duration),
-    /// As `After`, and a failure before this is forgiven: something has worked.
+    /// Like `After`, and clears earlier failures, because something has worked.
     Rested(Duration),
 }
 
-/// When to look again after a write that the index does not show, should no watch tell of it: it has
-/// changed nothing, and a decision that repeats it must not become a busy loop.
+/// When to look again after a write that the index does not show, in case no watch reports it: the
+/// write has changed nothing, and a decision that repeats it must not become a busy loop.
 const UNSEEN: Duration = Duration::from_secs(5);
 
 impl From<Written> for Next {
@@ -104,7 +104,7 @@ impl<Key> Work<Key>
 where
     Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static,
 {
-    /// A controller without work.
+    /// A controller with an empty queue.
     pub fn new(reporter: Reporter) -> Self {
         let (queue, failures) = (Queue::default(), Failures::default());
         Self { queue, failures, reporter, forgives: Forgives::Rested }
@@ -115,7 +115,7 @@ where
         Self { queue, ..Self::new(reporter) }
     }
 
-    /// Forgets failures after any pass that worked: for a controller that records none of them.
+    /// Clears failures after any successful pass: for a controller that does not record them.
     #[must_use]
     pub fn forgiving(self) -> Self {
         Self { forgives: Forgives::Worked, ..self }
@@ -126,7 +126,7 @@ where
         self.failures.last(key)
     }
 
-    /// Works for ever.
+    /// Runs for ever.
     pub async fn drive<P: Pass<Key = Key>>(self: &Arc<Self>, concurrency: usize, passes: P) {
         let (work, passes) = (Arc::clone(self), Arc::new(passes));
         let turn = move |key: Key| {
@@ -136,7 +136,8 @@ where
         self.queue.clone().run(concurrency, turn).await;
     }
 
-    /// The turn of one key: a pass, and what is made of how it went. When the key is due again.
+    /// The turn of one key: a pass, and the handling of its outcome. Returns when the key is due
+    /// again.
     pub async fn turn<P: Pass<Key = Key>>(&self, passes: &P, key: Key) -> Option<Duration> {
         match timeout(P::DEADLINE, passes.pass(self, key.clone())).await {
             Ok(Ok(done)) => self.rest(&key, done.into()),
@@ -151,7 +152,7 @@ where
         }
     }
 
-    /// When the key is due again after a pass that worked.
+    /// When the key is due again after a successful pass.
     fn rest(&self, key: &Key, Passed { result, next }: Passed) -> Option<Duration> {
         if let Some(result) = result {
             self.reporter.count(result);
@@ -162,14 +163,14 @@ where
         match next {
             Next::Wait => None,
             Next::Again => Some(Duration::ZERO),
-            // What was forgiven is shown by the pass after this one.
+            // The next pass shows that the failure was cleared.
             Next::Rested(_) if self.failures.succeeded(key) => Some(Duration::ZERO),
             Next::After(time) | Next::Rested(time) => Some(jittered(time)),
             Next::NotBefore(time) => Some(time + jittered(Duration::from_secs(1))),
         }
     }
 
-    /// When the key is due again after a pass that failed.
+    /// When the key is due again after a failed pass.
     async fn fail(
         &self,
         key: Key,
@@ -181,7 +182,7 @@ where
     }
 }
 
-/// A pass took too long; whatever was under way was dropped.
+/// A pass took too long; whatever was in progress was dropped.
 #[derive(Debug, thiserror::Error)]
 #[error("pass timed out")]
 struct Late;
@@ -226,7 +227,7 @@ mod tests {
         assert!(times.last() < Some(&(hour + Duration::from_secs(2))), "{times:?}");
     }
 
-    /// Tells this, or takes too long.
+    /// Returns this, or takes too long.
     struct Told(Option<Passed>);
 
     impl Pass for Told {

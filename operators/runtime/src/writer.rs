@@ -1,4 +1,4 @@
-//! Writes of objects that are in an index: what a write returns is seen there at once.
+//! Writes objects that are in an index, where the result of a write is visible at once.
 
 use crate::{
     MetadataChange, apply,
@@ -15,7 +15,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
 
-/// Writes objects of kind `K`, of one namespace or of the cluster, as one field manager.
+/// Writes objects of kind `K`, in one namespace or cluster-scoped, as one field manager.
 #[derive(Clone, Debug)]
 pub struct Writer<'a, K, Key> {
     api: Api<K>,
@@ -23,15 +23,15 @@ pub struct Writer<'a, K, Key> {
     manager: &'a str,
 }
 
-/// What came of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The index shows what was written, or something later: who decides again decides on that.
+    /// The index shows what was written, or something later: the next decision is based on that.
     Seen,
-    /// The index shows what it showed before, because nothing was changed, or because nobody can say
+    /// The index shows the same as before, because nothing was changed, or because it is not known
     /// which of two versions is the later one.
     Unseen,
-    /// The object is not there any more: the watch tells of that.
+    /// The object no longer exists: the watch will report that.
     Gone,
 }
 
@@ -40,17 +40,17 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     Key: Eq + Hash,
 {
-    /// Writes by `api` what is in `index`.
+    /// Writes objects in `index` through `api`.
     pub fn new(api: Api<K>, index: &'a Index<K, Key>, manager: &'a str) -> Self {
         Self { api, index, manager }
     }
 
-    /// Where the objects are read that the index may not have yet.
+    /// The API, to read objects that the index may not have yet.
     pub fn api(&self) -> &Api<K> {
         &self.api
     }
 
-    /// As [`record_status`].
+    /// Like [`record_status`].
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// As [`apply_status`].
+    /// Like [`apply_status`].
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// As [`patch_spec`].
+    /// Like [`patch_spec`].
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// As [`patch_object`].
+    /// Like [`patch_object`].
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// As [`patch_annotations`].
+    /// Like [`patch_annotations`].
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// As [`patch_metadata`]; what is gone is no error.
+    /// Like [`patch_metadata`]; it is no error if the object is gone.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ where
         Ok(if is_news && is_shown { Written::Seen } else { Written::Unseen })
     }
 
-    /// Adds a finalizer to the object `seen`; what is gone is no error.
+    /// Adds a finalizer to the object `seen`; it is no error if the object is gone.
     ///
     /// # Errors
     ///
@@ -151,7 +151,8 @@ where
         self.set_finalizers(seen, &finalizers).await
     }
 
-    /// Removes a finalizer from the object `seen`, if it has it; what is gone is no error.
+    /// Removes a finalizer from the object `seen`, if it has it; it is no error if the object is
+    /// gone.
     ///
     /// # Errors
     ///
@@ -175,7 +176,7 @@ where
         self.patch_metadata(seen.meta(), &change).await
     }
 
-    /// As [`apply`].
+    /// Like [`apply`].
     ///
     /// # Errors
     ///
@@ -188,7 +189,7 @@ where
         Ok(self.wrote(there.as_deref().and_then(|there| version(there.meta())), written))
     }
 
-    /// Creates an object. What is there already stays as it is: the watch tells of it.
+    /// Creates an object. An existing one is left as it is: the watch will report it.
     ///
     /// # Errors
     ///
@@ -202,7 +203,8 @@ where
         }
     }
 
-    /// Deletes an object as it was seen: one that has changed since stays. What is gone is no error.
+    /// Deletes an object unless it has changed since it was seen. It is no error if the object is
+    /// already gone.
     ///
     /// # Errors
     ///
@@ -212,8 +214,8 @@ where
         self.delete_if(seen, Preconditions { uid: seen.uid.clone(), resource_version }).await
     }
 
-    /// Deletes an object, however it has changed since, and not one that has taken its name. What is
-    /// gone is no error.
+    /// Deletes an object even if it has changed since, but not another one with the same name. It
+    /// is no error if the object is already gone.
     ///
     /// # Errors
     ///
@@ -315,7 +317,7 @@ mod tests {
         assert!(matches!(stale.await, Err(kube::Error::Api(status)) if status.is_conflict()));
     }
 
-    /// A node, which the watch has shown.
+    /// A node that the watch has shown.
     async fn seen() -> (ApiServer, Index<Node, ()>, &'static str) {
         let mut node = Node::default();
         node.metadata.name = Some("n1".to_owned());

@@ -1,4 +1,4 @@
-//! A bound on the writes that are under way at the API server.
+//! Limits the number of concurrent writes to the API server.
 
 use futures::future::BoxFuture;
 use http::{Method, Request};
@@ -9,14 +9,15 @@ use std::{
 use tokio::sync::Semaphore;
 use tower::Service;
 
-/// How many. A kube-apiserver on two cores is busy with five; what is more waits there, in
-/// everybody's way, and a slow one would find hundreds of ours before the next renewal of a lease.
+/// How many. A kube-apiserver on two cores is busy with five; more would only queue up there, in
+/// everybody's way, and a slow API server would have to process hundreds of ours before the next
+/// renewal of a lease.
 const UNDER_WAY: usize = 16;
-/// Leases are never kept waiting.
+/// Writes of leases never wait.
 const LEASES: &str = "/apis/coordination.k8s.io/";
 
-/// A client's service of which at most [`UNDER_WAY`] writes are under way; each ends with the head
-/// of its answer. Reads and watches have no bound: their number is known.
+/// A client's service with at most [`UNDER_WAY`] concurrent writes, each of which ends with the
+/// header of its response. Reads and watches are not limited, because their number is known.
 pub(crate) struct Bounded<S> {
     inner: S,
     writes: Arc<Semaphore>,
@@ -43,14 +44,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let free = request.method() == Method::GET || request.uri().path().starts_with(LEASES);
-        // Nothing is sent before it is polled.
+        // Nothing is sent before the future is polled.
         let answer = self.inner.call(request);
         if free {
             return Box::pin(answer);
         }
         let writes = Arc::clone(&self.writes);
         Box::pin(async move {
-            // Never closed; and were it, a write without a turn would do no harm.
+            // The semaphore is never closed; even if it were, a write without a turn would do no
+            // harm.
             let _turn = writes.acquire_owned().await.ok();
             answer.await
         })
@@ -81,7 +83,7 @@ mod tests {
         assert_eq!(most_at_once(Method::PUT, lease).await, 5 * UNDER_WAY);
     }
 
-    /// How many of five times as many requests are under way at once.
+    /// How many of five times as many requests are in progress at once.
     async fn most_at_once(method: Method, path: &'static str) -> usize {
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let counts = (Arc::clone(&now), Arc::clone(&most));

@@ -1,5 +1,5 @@
-//! Strangers who hold on to all they can get, from one address and from fifty, and an honest client
-//! beside them.
+//! Strangers that hold on to all they can get, from one address and from fifty, and an honest
+//! client next to them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "says how long answers took")]
@@ -31,23 +31,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long an honest client waits; without optimization the machine is the limit.
+/// How long an honest client may wait; in a debug build the machine is the limit.
 const PROMPT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
-/// How long a stranger does.
+/// How long a stranger waits.
 const PATIENT: Duration = Duration::from_secs(20);
-/// How many strangers come at the same time.
+/// How many strangers connect at the same time.
 const RUSH: usize = 256;
 const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 #[derive(Clone, Copy, Debug)]
 enum Habit {
-    /// Says nothing.
+    /// Sends nothing.
     Idle,
-    /// Asks once, and keeps the connection.
+    /// Sends one request, and keeps the connection.
     KeepAlive,
-    /// Begins to ask.
+    /// Sends the beginning of a request.
     HalfAsked,
-    /// Asks for much, and does not take it.
+    /// Requests much, and does not read it.
     SlowReader,
 }
 
@@ -118,7 +118,7 @@ async fn attack(limits: Limits, habit: Habit, number: usize, sources: usize) {
         served(address, "/", HONEST, &what),
     );
     let beside = served(address, "/", HONEST, &what).await;
-    // One of those that come from the same address is honest.
+    // One of the clients with the same address is honest.
     let among = served(address, "/", source(0), &what).await;
     let slowest = honest.max(beside).max(among);
     println!("{what} addresses: {} came through, slowest answer {slowest:?}", held.len());
@@ -137,12 +137,12 @@ fn router() -> Router {
     Router::new().route("/", get(async || "hello")).route("/large", large)
 }
 
-/// The addresses that strangers come from; the honest one is none of them.
+/// The source addresses of strangers; that of the honest client is different.
 fn source(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, u8::try_from(number).unwrap() + 1)
 }
 
-/// The connections that strangers have got.
+/// Opens the connections of strangers.
 async fn strangers(
     address: SocketAddr,
     habit: Habit,
@@ -184,7 +184,7 @@ async fn connect(address: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Asks several times, and expects each answer in time; how long the slowest took.
+/// Sends several requests, each of which must be answered in time; returns the longest time.
 async fn served(address: SocketAddr, path: &str, from: Ipv4Addr, what: &str) -> Duration {
     let asks = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let mut slowest = Duration::ZERO;

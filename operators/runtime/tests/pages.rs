@@ -1,5 +1,5 @@
-//! What a tenant can make everybody hold who follows a kind of his. In a process of its own, whose
-//! peak of memory counts.
+//! What a tenant can make every client hold that watches a kind of theirs. In a separate process,
+//! because its peak memory is measured.
 
 #![allow(clippy::unwrap_used, reason = "a test may; these are its helpers")]
 
@@ -20,9 +20,9 @@ use tokio::{sync::mpsc::unbounded_channel, time::timeout};
 
 /// Objects of the tenant.
 const OBJECTS: usize = 160;
-/// Short texts in each: some 900 kB of JSON, several megabytes once parsed.
+/// Short strings in each object: some 900 kB of JSON, several megabytes once parsed.
 const TEXTS: usize = 42_000;
-/// What following them may take.
+/// Memory limit for watching them.
 const MEMORY: usize = 256 << 20;
 
 #[tokio::test]
@@ -96,7 +96,7 @@ fn object(number: usize) -> String {
     )
 }
 
-/// The most memory that this process had, in bytes.
+/// The peak memory of this process in bytes.
 fn peak() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

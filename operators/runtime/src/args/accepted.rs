@@ -1,6 +1,6 @@
-//! Flags and variables that the Go operators have, and that mean nothing here.
+//! Flags and variables of the Go operators that have no effect here.
 
-/// A flag or variable that is accepted without effect, so that a deployment of the peer starts.
+/// A flag or variable that is accepted without effect, so that a Deployment of the peer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub(super) name: &'static str,
@@ -15,7 +15,7 @@ enum Form {
     Env,
 }
 
-/// One that was given.
+/// An accepted flag or variable that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ignored {
     /// Its name, a flag without dashes.
@@ -46,7 +46,7 @@ impl Accepted {
         Self { name, form: Form::Value, why }
     }
 
-    /// A boolean flag, whose value can only follow `=`.
+    /// A boolean flag, whose value can only be given with `=`.
     pub const fn switch(name: &'static str, why: &'static str) -> Self {
         Self { name, form: Form::Switch, why }
     }
@@ -56,7 +56,7 @@ impl Accepted {
         Self { name, form: Form::Env, why }
     }
 
-    /// These, and those of every controller-runtime manager, as a table of Markdown.
+    /// These, and those of every controller-runtime manager, as a Markdown table.
     pub(crate) fn table(own: &[Self]) -> String {
         let mut all: Vec<_> = own.iter().chain(SHARED).collect();
         all.sort_by_key(|it| (it.is_env(), it.name));
@@ -84,14 +84,14 @@ impl Accepted {
     }
 }
 
-/// Logs one warning for each.
+/// Logs a warning for each.
 pub fn warn(ignored: &[Ignored]) {
     for Ignored { name, why } in ignored {
         tracing::warn!(name, why, "accepted without effect");
     }
 }
 
-/// The end of `--help`.
+/// The last part of `--help`.
 pub(super) fn help(accepted: &[Accepted]) -> String {
     let line = |accepted: &Accepted| {
         let dashes = if accepted.is_env() { "" } else { "--" };

@@ -1,16 +1,16 @@
-//! Listening addresses as Go writes them.
+//! Listening addresses in Go's notation.
 
 use std::{fmt, io, net::Ipv4Addr, str::FromStr};
 use tokio::net::TcpListener;
 
-/// Where to listen: `:8081` on every address, `host:8081`, `[::1]:8081`; `0` or nothing for off.
+/// Where to listen: `:8081` on all addresses, `host:8081`, `[::1]:8081`; `0` or nothing to disable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindAddress {
     /// Nowhere.
     Off,
-    /// Here.
+    /// At this address.
     On {
-        /// Name or address without brackets; empty for every address.
+        /// Name or address without brackets; empty for all addresses.
         host: String,
         /// Port; 0 for any free one.
         port: u16,
@@ -23,7 +23,8 @@ pub enum BindAddress {
 pub struct NotAnAddress;
 
 impl BindAddress {
-    /// Listens, unless off. Every address means IPv6 and IPv4, or IPv4 where there is no IPv6.
+    /// Listens, unless disabled. All addresses means IPv6 and IPv4, or only IPv4 if there is no
+    /// IPv6.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ mod tests {
             assert_eq!(address.to_string(), text);
         }
         assert_eq!("".parse(), Ok(BindAddress::Off));
-        // As a manifest writes an address of either family.
+        // In the notation of manifests for addresses of either family.
         assert_eq!("[10.0.0.1]:8081".parse(), Ok(on("10.0.0.1", 8081)));
     }
 

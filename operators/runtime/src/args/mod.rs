@@ -1,5 +1,5 @@
-//! Flags as the Go operators take them: `--flag value`, `--flag=value`, `-flag value`, `--bool`,
-//! `--bool=false`, the last of several counts, and flags without meaning here are accepted.
+//! Flags in the syntax of the Go operators: `--flag value`, `--flag=value`, `-flag value`,
+//! `--bool`, `--bool=false`; the last of several counts; flags without effect here are accepted.
 
 mod accepted;
 mod address;
@@ -17,31 +17,31 @@ use accepted::{SHARED, help};
 use clap::{Arg, ArgAction, Command, Parser};
 use std::{any::TypeId, ffi::OsString};
 
-/// What the command line and the environment say.
+/// The parsed command line and environment.
 #[derive(Debug)]
 pub struct Parsed<A> {
     /// The flags.
     pub args: A,
-    /// What was given and means nothing here; for [`warn()`], once there is a log.
+    /// What was given and has no effect here; for [`warn()`], once there is a log.
     pub ignored: Vec<Ignored>,
 }
 
 /// Parses the command line of this process; prints help or errors, and exits, as clap does.
 ///
-/// A field of type `bool` needs no more than `#[arg(long)]`, or with `default_value_t = true,
-/// action = ArgAction::Set`. A duration takes `value_parser = args::duration`, an address the
-/// type [`BindAddress`].
+/// A field of type `bool` needs only `#[arg(long)]`, or `default_value_t = true, action =
+/// ArgAction::Set`. A duration takes `value_parser = args::duration`, an address the type
+/// [`BindAddress`].
 pub fn parse<A: Parser>(accepted: &[Accepted]) -> Parsed<A> {
     let set = |name: &str| std::env::var_os(name).is_some();
     try_parse(accepted, std::env::args_os(), set).unwrap_or_else(|error| error.exit())
 }
 
-/// As [`parse`], of a command line whose first word is the program's name. `is_set` says which
+/// Like [`parse`], for a command line whose first word is the program's name. `is_set` says which
 /// environment variables are set.
 ///
 /// # Errors
 ///
-/// Those of clap, `--help` and `--version` among them.
+/// Those of clap, including `--help` and `--version`.
 pub fn try_parse<A: Parser>(
     accepted: &[Accepted],
     words: impl IntoIterator<Item = OsString>,
@@ -49,7 +49,7 @@ pub fn try_parse<A: Parser>(
 ) -> Result<Parsed<A>, clap::Error> {
     let mut command = A::command().args_override_self(true).mut_args(as_in_go);
     command.build();
-    // A flag that this binary has is not one without meaning.
+    // A flag that this binary has is not one without effect.
     let known = |name: &str| longs(&command).any(|(long, _)| long == name);
     let accepted: Vec<_> =
         accepted.iter().chain(SHARED).filter(|accepted| !known(accepted.name)).copied().collect();
@@ -62,7 +62,7 @@ pub fn try_parse<A: Parser>(
     Ok(Parsed { args, ignored })
 }
 
-/// A boolean takes an optional value, after `=` only.
+/// Makes a boolean take an optional value, only with `=`.
 fn as_in_go(arg: Arg) -> Arg {
     let switch = matches!(arg.get_action(), ArgAction::SetTrue);
     if !switch && arg.get_value_parser().type_id() != TypeId::of::<bool>() {
@@ -80,7 +80,7 @@ fn as_in_go(arg: Arg) -> Arg {
         .value_parser(values::boolean)
 }
 
-/// Rewrites each flag to `--name=value`, and takes the accepted ones out.
+/// Rewrites each flag to `--name=value`, and removes the accepted ones.
 fn canonical(
     command: &Command,
     accepted: &[Accepted],
@@ -118,7 +118,8 @@ fn canonical(
     (kept, ignored)
 }
 
-/// Name and value of `--name`, `-name`, `--name=value`. One letter is a short flag, and clap's.
+/// Name and value of `--name`, `-name`, `--name=value`. A single letter is a short flag, which is
+/// left to clap.
 fn flag(word: &str) -> Option<(&str, Option<&str>)> {
     let word = word.strip_prefix('-')?;
     let word = word.strip_prefix('-').unwrap_or(word);
@@ -129,7 +130,7 @@ fn flag(word: &str) -> Option<(&str, Option<&str>)> {
     (name.len() > 1 && name.starts_with(|c: char| c.is_ascii_alphabetic())).then_some((name, value))
 }
 
-/// Every long name, and whether its value may be the next word.
+/// All long names, and whether each may be followed by a value as the next word.
 fn longs(command: &Command) -> impl Iterator<Item = (&str, bool)> {
     command.get_arguments().flat_map(|arg| {
         let takes = arg.get_action().takes_values() && !arg.is_require_equals_set();

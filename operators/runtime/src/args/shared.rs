@@ -61,7 +61,7 @@ pub struct ElectionArgs {
 }
 
 impl ElectionArgs {
-    /// A candidate for the lease `lease`, if there is an election.
+    /// A candidate for the lease `lease`, if leader election is enabled.
     pub fn candidate(&self, client: &Client, lease: &str) -> Option<Candidate> {
         if !self.leader_elect {
             return None;
@@ -72,13 +72,13 @@ impl ElectionArgs {
         Some(Candidate::new(api, lease, self.identity()))
     }
 
-    /// What this replica calls itself: a pod's name survives the restart of its container, so that
-    /// it need not wait for its own lease. Elsewhere two processes may share a host.
+    /// The identity of this replica. A pod's name survives a restart of its container, so that it
+    /// need not wait for its own lease to expire. Elsewhere, two processes may share a host.
     pub fn identity(&self) -> Cow<'_, str> {
         match self.leader_elect_identity.as_deref() {
             Some(identity) if !identity.is_empty() => Cow::Borrowed(identity),
             Some(_) | None => {
-                // Without a name the rest still is one.
+                // Without a host name, the rest is still an identity.
                 let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
                 let now = Timestamp::now().as_nanosecond();
                 Cow::Owned(format!("{}_{}_{now:x}", host.trim(), process::id()))
@@ -125,7 +125,7 @@ pub enum ZapEncoder {
     Json,
 }
 
-/// What zap calls a level: a name, or a number above 0 for ever more detail.
+/// A zap level: a name, or a positive number for more and more detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZapLevel {
     /// `error`, `dpanic`, `panic`, `fatal`.

@@ -1,26 +1,27 @@
-//! What the events of a watch did to an index.
+//! The changes that the events of a watch make to an index.
 
 use kube::{Resource, api::ObjectMeta};
 use std::sync::Arc;
 
-/// Message for an object that did not parse, and is gone.
+/// Message for an object that could not be parsed, and is now gone.
 pub const GONE: &str = "it is gone";
 
-/// What one event did to an index.
+/// The change that one event made to an index.
 #[derive(Debug)]
 pub enum Change<'a, K> {
-    /// The object is new, or differs from what was there.
+    /// The object is new, or differs from the previous one.
     Applied {
-        /// What was there.
+        /// The previous object.
         old: Option<&'a Arc<K>>,
-        /// What is there now.
+        /// The current object.
         new: &'a Arc<K>,
     },
     /// The object is gone.
     Removed(&'a Arc<K>),
-    /// The object does not parse, and was withdrawn; or it was, and is [`GONE`].
+    /// The object cannot be parsed, and was removed from the index; or it was removed before, and
+    /// is now [`GONE`].
     Unreadable {
-        /// Its metadata, which does parse.
+        /// Its metadata, which can be parsed.
         meta: &'a ObjectMeta,
         /// What is wrong, with the path of the field.
         error: &'a str,
@@ -28,7 +29,7 @@ pub enum Change<'a, K> {
 }
 
 impl<'a, K> Change<'a, K> {
-    /// What was there, and what is there.
+    /// The previous and the current object.
     pub fn objects(&self) -> impl Iterator<Item = &'a Arc<K>> + use<'a, K> {
         let (old, new) = match *self {
             Self::Applied { old, new } => (old, Some(new)),
@@ -38,7 +39,7 @@ impl<'a, K> Change<'a, K> {
         old.into_iter().chain(new)
     }
 
-    /// Whether anything but a status has changed.
+    /// Whether anything except the status has changed.
     pub fn is_wish(&self) -> bool
     where
         K: Resource,

@@ -1,4 +1,4 @@
-//! Our own writes: seen at once, and never in the way of what others do.
+//! Our own writes are visible at once, and never hide what others do.
 
 use super::*;
 use futures::stream;
@@ -52,7 +52,7 @@ async fn the_keys_of_an_object_are_those_of_the_write_until_the_watch_has_caught
 async fn a_deletion_and_a_new_object_of_the_same_name_are_never_hidden() {
     let index = listed([object("a", "1", "u")]).await;
     index.wrote(object("a", "5", "u"));
-    // Some say of a deletion which version it was that they deleted.
+    // A delete event may contain the version that was deleted.
     feed(&index, [Event::Delete(guarded("a", "4", "u"))]).await;
     assert_eq!(shown(&index), [""; 0]);
     assert_eq!(feed(&index, [applied("a", "8", "v")]).await, [(None, Some("8".to_owned()))]);
@@ -203,7 +203,7 @@ async fn feed<const N: usize>(
     told_of(index, events.into()).await
 }
 
-/// What the list that has begun brings, and its end.
+/// The remaining content of a list that has begun, and its end.
 async fn finish<const N: usize>(
     index: &Index<ConfigMap, String>,
     events: [Event<Guarded>; N],
@@ -211,7 +211,7 @@ async fn finish<const N: usize>(
     told_of(index, events.into_iter().chain([Event::InitDone]).collect()).await
 }
 
-/// The versions before and after each change that events make.
+/// The versions before and after each change that is reported for these events.
 async fn told_of(index: &Index<ConfigMap, String>, events: Vec<Event<Guarded>>) -> Told {
     let mut told = Told::new();
     let version = |object: &Arc<ConfigMap>| object.metadata.resource_version.clone();

@@ -1,11 +1,11 @@
-//! The objects of an index, and what becomes of them.
+//! The objects of an index, and how events change them.
 //!
-//! A write is seen at once: what it returned stands in for the object until the watch has caught up.
-//! Two things must never happen. What was there before a write must not come back, however late the
-//! watch is; and what others did after it must not be hidden, be it another write, a deletion, or a
-//! new object of the same name. So of one object the versions decide: an event of an older one is
-//! late, any other ends the stay of the write. A list that began after the write had returned knows
-//! more than it.
+//! A write is visible at once: the object that it returned replaces the previous one until the
+//! watch has caught up. Two things must never happen. An older version must not come back, however
+//! late the watch is; and what others did later must not be hidden, be it another write, a
+//! deletion, or a new object of the same name. So resource versions decide: an event with an older
+//! version of the same object is late and ignored, any other replaces the returned object. A list
+//! that began after the write had returned is newer than the write.
 
 use super::{Change, Name, name_of, version::Version};
 use kube::{Resource, api::ObjectMeta, core::DeserializeGuard};
@@ -18,9 +18,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a write stays that a list of the same moment does not have. The watch tells of it within
-/// moments if the list was taken before it; otherwise somebody has deleted the object since, and
-/// nobody will ever tell.
+/// How long a returned object is kept that a list from about the same time lacks. If the list was
+/// older, the watch reports the object within moments; otherwise it has been deleted since, which
+/// nothing will ever report.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// The objects of one kind.
@@ -28,43 +28,43 @@ const DOUBT: Duration = Duration::from_secs(30);
 pub(super) struct Table<K, Key> {
     pub(super) by_name: HashMap<Name, Arc<K>>,
     pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
-    /// Objects that are there, and do not parse.
+    /// Objects that exist but cannot be parsed.
     pub(super) withdrawn: HashSet<Name>,
-    /// Whether this came of the API server, at least once.
+    /// Whether the content came from the API server at least once.
     pub(super) is_listed: bool,
-    /// Our own writes that the watch has not shown yet.
+    /// Our own writes that have not appeared in the watch yet.
     unseen: HashMap<Name, Unseen<K>>,
-    /// The latest version that list and watch have shown, of whatever object. A watch tells of all
-    /// objects of a resource in the order of their versions, and is resumed by the last one.
+    /// The latest version that list and watch have shown, of any object. A watch reports all
+    /// objects of a resource in the order of their versions, and is resumed at the last one.
     shown: Option<Version>,
-    /// How many lists have begun.
+    /// Number of lists that have begun.
     lists: u64,
 }
 
-/// A write of ours that the watch has not shown yet. What it made is in the tables.
+/// A write of ours that has not appeared in the watch yet. Its result is in the tables.
 #[derive(Debug)]
 struct Unseen<K> {
     uid: Option<String>,
     version: Version,
-    /// It deleted the object, which is in no table any more.
+    /// It deleted the object, which is in no table any longer.
     is_gone: bool,
-    /// What was last told to be there.
+    /// The object that was last reported.
     told: Option<Arc<K>>,
-    /// How many lists had begun when it returned.
+    /// Number of lists that had begun when the write returned.
     list: u64,
-    /// A list does not have it: until when it stays.
+    /// Until when it is kept although a list lacks it.
     until: Option<Instant>,
 }
 
 impl<K> Unseen<K> {
-    /// Whether the watch shows what was there before the write.
+    /// Whether the watch shows an object from before the write.
     fn is_ahead_of(&self, shown: &ObjectMeta) -> bool {
         let is_dead = self.is_gone && self.uid.is_some() && self.uid == shown.uid;
         is_dead || Version::of(shown).is_some_and(|shown| shown < self.version)
     }
 }
 
-/// What an event made of a table.
+/// The change that an event made.
 pub(super) enum Outcome<K> {
     Applied { old: Option<Arc<K>>, new: Arc<K> },
     Removed(Arc<K>),
@@ -96,7 +96,7 @@ impl<K, Key> Default for Table<K, Key> {
 }
 
 impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
-    /// Puts in what a list or a watch has of an object; `None` if it is older than a write of ours.
+    /// Stores an object from a list or the watch; `None` if it is older than a write of ours.
     pub(super) fn show(
         &mut self,
         object: DeserializeGuard<K>,
@@ -125,8 +125,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         })
     }
 
-    /// Takes an object away that the watch shows as deleted. The one that was written is gone for
-    /// good; one of the same name before it may be meant.
+    /// Removes an object that the watch reports as deleted. If the deleted object is the one that
+    /// we wrote, it is gone for good; but an earlier one of the same name may be meant.
     pub(super) fn show_deleted(
         &mut self,
         meta: &ObjectMeta,
@@ -148,8 +148,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
     }
 
-    /// Puts in what a write returned, unless the watch was faster. Tells whether this is shown now,
-    /// or something later.
+    /// Stores what a write returned, unless the watch was faster. Returns whether this object is
+    /// shown now, or a later one.
     pub(super) fn overlay(&mut self, object: Arc<K>, keys_of: fn(&K) -> Vec<Key>) -> bool {
         let (name, uid) = (name_of(object.meta()), object.meta().uid.clone());
         let Some(version) = Version::of(object.meta()) else { return false };
@@ -158,7 +158,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         if self.unseen.get(&name).is_some_and(is_dead) {
             return true;
         }
-        // What the watch has gone past without leaving it here has been deleted since.
+        // An object that the watch has passed without leaving it here has been deleted since.
         let shown = there.map_or(self.shown.clone(), |there| Version::of(there.meta()));
         let order = match shown {
             Some(shown) => version.partial_cmp(&shown),
@@ -178,7 +178,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         true
     }
 
-    /// Takes an object away that a write has deleted for good.
+    /// Removes an object that a write has deleted for good.
     pub(super) fn overlay_deletion(
         &mut self,
         seen: &ObjectMeta,
@@ -198,7 +198,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         true
     }
 
-    /// Has these until the first list; whether that is still to come.
+    /// Stores these until the first list; returns whether that is still to come.
     pub(super) fn presume(&mut self, next: Self) -> bool {
         if !self.is_listed {
             *self = Self { lists: self.lists, ..next };
@@ -206,12 +206,12 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         !self.is_listed
     }
 
-    /// A list begins: writes that return from now on may be missing in it.
+    /// A list begins: writes that return from now on may be missing from it.
     pub(super) fn begin_list(&mut self) {
         self.lists += 1;
     }
 
-    /// Has what a list brought, and of our own writes what it cannot have had.
+    /// Stores the content of a list, and keeps our own writes that the list cannot contain.
     pub(super) fn replace(
         &mut self,
         mut next: Self,
@@ -238,7 +238,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         applied.chain(removed).chain(forgotten).collect()
     }
 
-    /// Decides between a new list and a write that had not been seen until then.
+    /// Decides between a new list and a write that has not been seen yet.
     fn settle(
         &mut self,
         name: Name,
@@ -250,7 +250,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         let is_missing = there.is_none() && !self.withdrawn.contains(&name);
         let is_older = match there {
             Some(there) => unseen.is_ahead_of(there.meta()),
-            // A list that shows anything later than the write was taken after it.
+            // A list with anything later than the write was taken after it.
             None => {
                 is_missing
                     && !unseen.is_gone
@@ -273,12 +273,12 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
     }
 
-    /// When the first write that a list does not have is given up.
+    /// When the first write that a list lacks is dropped.
     pub(super) fn doubted_until(&self) -> Option<Instant> {
         self.unseen.values().filter_map(|unseen| unseen.until).min()
     }
 
-    /// Gives up what no list has, and no watch has told of in time, or in its turn.
+    /// Drops what no list contains and no watch has reported in time.
     pub(super) fn give_up(&mut self, now: Instant, keys_of: fn(&K) -> Vec<Key>) -> Vec<Outcome<K>> {
         let shown = self.shown.clone();
         let is_over = |unseen: &Unseen<K>| {

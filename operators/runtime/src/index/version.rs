@@ -1,21 +1,22 @@
-//! Resource versions, as far as they can be compared.
+//! Comparison of resource versions, as far as that is possible.
 
 use kube::api::ObjectMeta;
 use std::cmp::Ordering;
 
-/// The resource version of an object. Those of one resource are decimal numbers that grow with every
-/// write to any of its objects: Kubernetes guarantees it from 1.35 on, and etcd has always made it
-/// so. Those that are no numbers are the same or not, and no more can be said of them.
+/// The resource version of an object. Those of one resource are decimal numbers that increase with
+/// every write to any of its objects; Kubernetes guarantees this since 1.35, and with etcd it has
+/// always been so. Versions that are not numbers are equal or not, and nothing else is known about
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version(String);
 
 impl Version {
-    /// That of an object, if it has one.
+    /// The version of an object, if it has one.
     pub(super) fn of(meta: &ObjectMeta) -> Option<Self> {
         meta.resource_version.clone().filter(|version| !version.is_empty()).map(Self)
     }
 
-    /// A decimal number of any length is the larger, the longer it is.
+    /// The length and digits of a decimal number, which compare like the number itself.
     fn as_number(&self) -> Option<(usize, &str)> {
         let is_number = !self.0.starts_with('0') && self.0.bytes().all(|it| it.is_ascii_digit());
         is_number.then_some((self.0.len(), &self.0))

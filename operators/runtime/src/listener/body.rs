@@ -1,4 +1,4 @@
-//! Bodies that tell when they wait, and when they end.
+//! Bodies that report when they wait, and when they end.
 
 use super::{connection::Connection, limits::Limits};
 use axum::body::Body;
@@ -19,7 +19,7 @@ const DISCARDING: Duration = Duration::from_secs(2);
 
 type Boxed = Box<dyn Error + Send + Sync>;
 
-/// What a handler has left of the body of a request.
+/// The part of a request body that a handler has not read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest(Arc<Mutex<Option<Unread>>>);
 
@@ -27,14 +27,14 @@ pub(super) struct Rest(Arc<Mutex<Option<Unread>>>);
 #[derive(Debug)]
 struct Unread {
     body: Incoming,
-    /// Whether any of it was asked for: a client that waits for a `100 Continue` sends nothing
+    /// Whether any of it was requested: a client that waits for a `100 Continue` sends nothing
     /// before that.
     begun: bool,
 }
 
 impl Rest {
-    /// Throws away, for a moment, what is still being sent: a client that writes while the
-    /// connection is closed finds it broken, and never reads the answer. `expects` says whether it
+    /// Discards, for a moment, what is still being sent: a client that is writing while the
+    /// connection is closed gets an error, and never reads the response. `expects` is whether it
     /// waits for a `100 Continue`.
     pub(super) async fn discard(self, expects: bool) {
         let unread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -45,7 +45,7 @@ impl Rest {
     }
 }
 
-/// Reads a body, within bounds of size and time, and keeps nothing of it.
+/// Reads a body, within limits of size and time, and discards it.
 pub(super) async fn discard(mut body: Incoming) {
     let all = async {
         let mut bytes = 0;
@@ -108,7 +108,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// The body, and what will be left of it.
+    /// The body, and a handle on what will be left of it.
     pub(super) fn new(body: Incoming, limits: Limits, connection: Arc<Connection>) -> (Self, Rest) {
         let most = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
         let rest = Rest::default();
@@ -191,7 +191,7 @@ impl HttpBody for Sent {
 }
 
 impl Drop for Sent {
-    /// All of it is made, and none of it is wanted any longer.
+    /// Nothing more will be produced: the body is complete, or no longer wanted.
     fn drop(&mut self) {
         self.connection.answered();
     }

@@ -1,4 +1,4 @@
-//! What one connection does, as far as limits are concerned.
+//! The state of one connection, as far as limits are concerned.
 
 use super::limits::Limits;
 use std::{
@@ -8,73 +8,74 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// A busy connection makes room once nothing has moved on it for this long.
+/// A busy connection may be closed to make room once nothing has been transferred on it for this
+/// long.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// One connection. Whoever reads, writes, or answers says so here.
+/// One connection. Reads, writes and responses are reported here.
 #[derive(Debug)]
 pub(super) struct Connection {
     state: Mutex<State>,
     leave: Notify,
 }
 
-/// Why a connection has to go.
+/// Why a connection has to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// No request, in time.
+    /// No request in time.
     Head,
-    /// No further request, in time.
+    /// No further request in time.
     Idle,
-    /// No body, in time.
+    /// No body in time.
     Body,
-    /// The other end owes bytes, and moves none.
+    /// The peer has to send or receive bytes, and does not.
     Stalled,
-    /// Another one needs its place.
+    /// Another connection needs its place.
     Room,
 }
 
-/// How readily a connection makes room for another: the smaller, the sooner.
+/// How readily a connection is closed to make room for another: smaller ranks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// Nothing is asked for, since then.
+    /// Idle, since this time.
     Waiting(Instant),
-    /// Something is, and the other end has moved nothing since then.
+    /// Busy, but the peer has transferred nothing since this time.
     Quiet(Instant),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing has come yet.
+    /// Nothing has been received yet.
     New,
-    /// A request, or a handshake, is coming.
+    /// A request, or a handshake, is being received.
     Head,
-    /// A request is there, and no response.
+    /// A request has been received, and there is no response yet.
     Handling,
     /// A response is being sent.
     Answering,
-    /// All of the response is made, not all of it may be sent.
+    /// The response has been produced, but not all of it may have been sent.
     Answered,
-    /// The response is sent.
+    /// The response has been sent.
     Idle,
 }
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Since when the phase, or the time for a head, runs.
+    /// When the phase, or the time limit for a header, began.
     since: Instant,
-    /// Since when a body is awaited.
+    /// Since when a body is being waited for.
     body_since: Option<Instant>,
     owed: Owed,
     leaves: Option<Reason>,
 }
 
-/// What the other end owes: bytes of a body, or room for those of a response.
+/// What the peer owes: bytes of a body, or acceptance of those of a response.
 #[derive(Debug, Default)]
 struct Owed {
-    /// Since when it is waited for.
+    /// Since when the peer is being waited for.
     since: Option<Instant>,
-    /// How long it was waited for, since `moved` was nothing.
+    /// How long the peer has been waited for since `moved` was zero.
     waited: Duration,
     moved: u64,
 }
@@ -91,28 +92,28 @@ impl Connection {
         Self { state: Mutex::new(state), leave: Notify::new() }
     }
 
-    /// Bytes have come.
+    /// Bytes have been received.
     pub(super) fn read(&self, now: Instant) {
         let mut state = self.state();
         match state.phase {
-            // The time of the first head runs since the beginning.
+            // The time limit for the first header began with the connection.
             Phase::New => state.phase = Phase::Head,
             Phase::Idle => state.enter(Phase::Head, now),
             Phase::Head | Phase::Handling | Phase::Answering | Phase::Answered => {}
         }
     }
 
-    /// The head of a request is there.
+    /// The header of a request is complete.
     pub(super) fn request(&self, now: Instant) {
         self.state().enter(Phase::Handling, now);
     }
 
-    /// The body of a request is read.
+    /// The body of a request is being read.
     pub(super) fn body_awaited(&self, now: Instant) {
         self.state().body_since.get_or_insert(now);
     }
 
-    /// Nobody waits for the body any longer.
+    /// The body is no longer being waited for.
     pub(super) fn body_ended(&self) {
         let mut state = self.state();
         state.body_since = None;
@@ -124,7 +125,7 @@ impl Connection {
         self.state().enter(Phase::Answering, now);
     }
 
-    /// The response is all made.
+    /// The whole response has been produced.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answering {
@@ -132,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Everything that was written is sent.
+    /// Everything that was written has been sent.
     pub(super) fn flushed(&self, now: Instant) {
         let mut state = self.state();
         if state.phase == Phase::Answered {
@@ -140,17 +141,17 @@ impl Connection {
         }
     }
 
-    /// The other end is waited for.
+    /// The peer is being waited for.
     pub(super) fn waits(&self, now: Instant) {
         self.state().owed.since.get_or_insert(now);
     }
 
-    /// The other end has taken or sent so many bytes.
+    /// The peer has sent or accepted this many bytes.
     pub(super) fn moved(&self, bytes: usize, now: Instant, limits: &Limits) {
         self.state().owed.moved(bytes, now, limits.progress);
     }
 
-    /// Why it has to go, if it has.
+    /// Why the connection has to be closed, if it has.
     pub(super) fn overdue(&self, now: Instant, limits: &Limits) -> Option<Reason> {
         let state = self.state();
         let over = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
@@ -165,7 +166,7 @@ impl Connection {
         }
     }
 
-    /// How readily it makes room; `None` if it must not.
+    /// How readily it is closed to make room; `None` if it must not be.
     pub(super) fn rank(&self, now: Instant) -> Option<Rank> {
         let state = self.state();
         match (state.phase, state.owed.since) {
@@ -177,13 +178,13 @@ impl Connection {
         }
     }
 
-    /// Has it go.
+    /// Asks for it to be closed.
     pub(super) fn dismiss(&self, reason: Reason) {
         self.state().leaves = Some(reason);
         self.leave.notify_one();
     }
 
-    /// Waits until it has to go.
+    /// Waits until it has to be closed.
     pub(super) async fn dismissed(&self) -> Reason {
         loop {
             if let Some(reason) = self.is_dismissed() {
@@ -193,7 +194,7 @@ impl Connection {
         }
     }
 
-    /// Why it has to go, if somebody has said so.
+    /// Why it has to be closed, if that was requested.
     pub(super) fn is_dismissed(&self) -> Option<Reason> {
         self.state().leaves
     }
@@ -309,7 +310,7 @@ mod tests {
         connection.request(at(0));
         connection.response(at(0));
         for second in (0..1000).step_by(10) {
-            // It is taken at once; the rest is not there yet.
+            // It is transferred at once; the rest has not been produced yet.
             connection.moved(10, at(second), &LIMITS);
         }
         assert_eq!(connection.overdue(at(1000), &LIMITS), None);

@@ -1,9 +1,10 @@
-//! How many files the process may have open: a connection is one.
+//! The limit of open files, each connection being one.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard one: what is there by default is less than what
-/// one host can open connections. Where that fails the log says so, and less is served at a time.
+/// Raises the soft limit of open files to the hard one, because the default is lower than the
+/// number of connections that one host can open. If that fails, it is logged, and fewer connections
+/// are served at a time.
 pub fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
@@ -12,9 +13,9 @@ pub fn raise_file_limit() {
     }
 }
 
-/// How many files there may be.
+/// The current limit of open files.
 pub(super) fn file_limit() -> u64 {
-    /// What POSIX promises at least is 20; this is what a shell gives.
+    /// POSIX guarantees only 20; this is what a shell typically has.
     const USUAL: u64 = 1024;
     getrlimit(Resource::RLIMIT_NOFILE).map_or(USUAL, |(soft, _)| soft)
 }

@@ -1,42 +1,42 @@
-//! How much strangers may hold on to, port by port.
+//! Limits of what strangers may hold on to, for each port.
 
 use std::time::Duration;
 
-/// How long the other end may move less than [`PROGRESS`] of what it owes: bytes of a body that it
-/// sends, or of an answer that it takes. Time in which nothing is owed does not count.
+/// How long the peer may take to transfer [`PROGRESS`] of what it owes: bytes of a body to send, or
+/// of a response to receive. Time in which nothing is owed does not count.
 pub(super) const STALLED: Duration = Duration::from_mins(1);
 const PROGRESS: u64 = 64 << 10;
-/// How many ports a process may have: each has its share of the files.
+/// How many ports a process may have: each gets its share of the open files.
 const PORTS: u64 = 8;
 
 /// The limits of one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time.
+    /// Number of connections.
     pub connections: usize,
-    /// Connections at a time from one IPv4 address, or one IPv6 network of 64 bits.
+    /// Number of connections from one IPv4 address or one IPv6 /64.
     pub per_source: usize,
-    /// How long the head of a request may take to arrive; of the first one, with the handshake.
+    /// Time limit for the header of a request; for the first one, including the handshake.
     pub head: Duration,
-    /// How long a connection may wait for its next request.
+    /// Time limit for the next request on a connection.
     pub idle: Duration,
-    /// How long a body may take to arrive.
+    /// Time limit for a body.
     pub body: Duration,
-    /// How long the other end may owe `progress` bytes of a body or of an answer.
+    /// Time limit for the peer to transfer `progress` bytes of a body or of a response.
     pub stalled: Duration,
     /// See `stalled`.
     pub progress: u64,
-    /// Largest head of a request.
+    /// Largest header of a request.
     pub head_bytes: usize,
     /// Largest body.
     pub body_bytes: u64,
-    /// How long what is under way may go on after the shutdown has begun.
+    /// How long requests in progress may continue after the shutdown has begun.
     pub drain: Duration,
 }
 
 impl Limits {
-    /// Where machines boot: many connections, of which one may take long. A whole rack may come
-    /// from one address, where a node or a router translates.
+    /// For ports where machines boot: many connections, some of them long. A whole rack may share
+    /// an address behind a node or router that translates addresses.
     pub const MACHINES: Self = Self {
         connections: 4096,
         per_source: 1024,
@@ -50,7 +50,7 @@ impl Limits {
         drain: Duration::from_secs(25),
     };
 
-    /// Where machines report: bodies of up to `body_bytes`, short answers.
+    /// For ports that receive reports: bodies of up to `body_bytes`, short responses.
     pub const fn reports(body_bytes: u64) -> Self {
         Self {
             connections: 2048,
@@ -63,7 +63,7 @@ impl Limits {
         }
     }
 
-    /// Where the node asks whether the process lives, and others do not come.
+    /// For health probes by the node.
     pub const PROBES: Self = Self {
         connections: 128,
         per_source: 32,
@@ -77,7 +77,7 @@ impl Limits {
         drain: Duration::ZERO,
     };
 
-    /// Where metrics are read: one answer may be large, and each costs time to make.
+    /// For metrics: responses may be large, and take time to produce.
     pub const METRICS: Self = Self {
         connections: 64,
         per_source: 16,
@@ -95,7 +95,7 @@ impl Limits {
         Self { connections: share, per_source: self.per_source.min(share / 2), ..self }
     }
 
-    /// How often to look for connections that are over their time.
+    /// How often to look for connections that have exceeded a time limit.
     pub(super) fn sweep(&self) -> Duration {
         let shortest = self.head.min(self.idle).min(self.body).min(self.stalled);
         (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))

@@ -1,7 +1,7 @@
-//! The one listener of every HTTP port, plain or by TLS, with a limit on everything that a
-//! stranger could hold on to: connections in all and of one source, time, and memory.
+//! The listener of all HTTP ports, plain or with TLS, which limits everything that a stranger could
+//! hold on to: connections in total and per source, time, and memory.
 //!
-//! A connection is, as far as limits are concerned, in one of these phases:
+//! For the limits, a connection is in one of these phases:
 //!
 //! ```text
 //!  accepted                first byte                 end of the head
@@ -11,10 +11,10 @@
 //!                                         Idle ◄───────────────────── Answering
 //! ```
 //!
-//! When a source, or the port, has no room for another connection, one that has asked for nothing
-//! makes room, of the source that has most connections the longest idle one; after those, one whose other end has long not moved a
-//! byte that it owes. So neither idle nor slow connections close a port to others. Ports do not
-//! share their room: a probe is answered while machines fill the boot port.
+//! When a source or the port has no room for another connection, an idle one is closed: the longest
+//! idle one of the source with the most connections. If there is none, one is closed whose peer has
+//! not transferred what it owes for long. So neither idle nor slow connections block a port for
+//! others. Ports have separate limits: a probe is answered while machines fill the boot port.
 
 mod body;
 mod connection;
@@ -51,20 +51,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How many connections may wait in the kernel until they are accepted.
+/// How many connections may be queued in the kernel until they are accepted.
 const BACKLOG: i32 = 4096;
-/// Pause after the kernel had no room for a connection.
+/// Pause after the kernel could not accept a connection.
 const NO_ROOM: Duration = Duration::from_millis(10);
-/// How much of an answer may wait in the kernel, beyond what the other end has said to have room
-/// for.
+/// How much of a response may be queued in the kernel, beyond the peer's receive window.
 const UNSENT: u32 = 128 << 10;
 
-/// The other end of a connection; an extension of every request.
+/// The peer of a connection; an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves until `shutdown`, and then what is under way for as long as `limits` allow; by HTTPS, if
-/// there is TLS.
+/// Serves until `shutdown`, and then completes requests in progress for as long as `limits` allow;
+/// with HTTPS, if there is TLS.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -73,7 +72,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let limits = limits.fitting(files::file_limit());
-    // Where that fails there is a shorter queue.
+    // If this fails, the queue is shorter.
     SockRef::from(&listener).listen(BACKLOG).ok();
     let table = Arc::new(Table::new(limits));
     let mut sweep = interval(limits.sweep());
@@ -96,7 +95,8 @@ pub async fn serve(
                 let (router, shutdown) = (router.clone(), shutdown.clone());
                 let talk = Talk { peer, limits, router, shutdown, told: Arc::clone(&told) };
                 connections.spawn(connection(stream, place, tls.clone(), talk));
-                // It may have asked already, which is to be seen before others want its place.
+                // It may have sent a request already, which should be noticed before others need
+                // its place.
                 yield_now().await;
             }
             Err(error) => {
@@ -112,7 +112,7 @@ pub async fn serve(
     drain(connections, &table, sweep, limits.drain).await;
 }
 
-/// Waits for what is under way; the limits go on to hold.
+/// Waits for requests in progress; the limits still apply.
 async fn drain(
     mut connections: JoinSet<()>,
     table: &Table,
@@ -141,7 +141,7 @@ struct Talk {
     told: Arc<LogLimit>,
 }
 
-/// One connection, from its first byte until it ends or has to go.
+/// Serves one connection, from its first byte until it ends or has to be closed.
 async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, talk: Talk) {
     let peer = talk.peer;
     let connection = Arc::clone(place.connection());
@@ -153,10 +153,11 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
     let talking = async {
         match tls {
             None => talk.run(stream, &connection).await,
-            // Has the deadline of a head.
+            // Has the time limit of a header.
             Some(tls) => match tls.accept(stream).await {
                 Ok(stream) => talk.run(stream, &connection).await,
-                // A machine that does not know our authority says so, and then says no more.
+                // A machine that does not trust our authority reports that, and then closes the
+                // connection.
                 Err(error) if talk.told.may() => {
                     tracing::info!(%error, %peer, "no HTTPS with this machine");
                 }
@@ -174,7 +175,7 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
 fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
-    // Ends a connection whose other end is gone, or keeps its window shut.
+    // Ends a connection whose peer is gone, or keeps its receive window closed.
     socket.set_tcp_user_timeout(Some(limits::STALLED))?;
     socket.set_tcp_notsent_lowat(UNSENT)
 }
@@ -188,11 +189,11 @@ impl Talk {
         let service = service_fn(|request| answer(peer, limits, &router, watched, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // The table has the deadlines.
+            // The table has the time limits.
             .header_read_timeout(None)
             .max_buf_size(limits.head_bytes)
-            // GRUB and shim under UEFI HTTP boot compare names as they are written in RFC 9110,
-            // and take `content-length` for none.
+            // GRUB and shim under UEFI HTTP boot compare header names with the spelling in RFC
+            // 9110, and would ignore `content-length`.
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);

@@ -1,4 +1,4 @@
-//! A socket that tells what moves.
+//! A socket that reports what is transferred.
 
 use super::{connection::Connection, limits::Limits};
 use socket2::SockRef;
@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-/// A socket whose connection hears of every byte.
+/// A socket that reports every byte to its connection.
 #[derive(Debug)]
 pub(super) struct Watched {
     socket: TcpStream,
@@ -28,7 +28,7 @@ impl Watched {
         Self { socket, connection, limits }
     }
 
-    /// Notes how a write went.
+    /// Records the outcome of a write.
     fn wrote(&self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &wrote {
             Poll::Pending => self.connection.waits(Instant::now()),
@@ -91,7 +91,8 @@ impl AsyncWrite for Watched {
 }
 
 impl Drop for Watched {
-    /// What a connection that was dismissed has not taken yet must not wait in the kernel.
+    /// What the peer of a closed connection has not received yet must not stay queued in the
+    /// kernel.
     fn drop(&mut self) {
         if self.connection.is_dismissed().is_some() {
             SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).ok();

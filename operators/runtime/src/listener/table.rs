@@ -1,4 +1,4 @@
-//! The connections of one port, by where they come from.
+//! The connections of one port, by source.
 
 use super::{
     connection::{Connection, Rank, Reason},
@@ -12,18 +12,17 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// This many connections are closed at a time, so that a flood costs one scan for many newcomers.
+/// This many connections are closed at a time, so that one scan makes room for many.
 const BATCH: usize = 64;
 
-/// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, all of which one host can
-/// have.
+/// A source: an IPv4 address, or an IPv6 /64, all of which a single host can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
     V4(Ipv4Addr),
     V6([u16; 4]),
 }
 
-/// Every connection that is not dismissed.
+/// All connections that are not being closed.
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
@@ -46,7 +45,7 @@ pub(super) struct Place {
     connection: Arc<Connection>,
 }
 
-/// A connection that may make room for another.
+/// A connection that may be closed to make room.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     rank: Rank,
@@ -57,7 +56,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// The smaller, the sooner: those that wait, then those under way; of the largest crowd, by age.
+    /// Smaller ones first: idle ones before busy ones, then those of the source with the most
+    /// connections, then the oldest.
     fn order(&self) -> (bool, Reverse<usize>, Instant, u64) {
         let (is_under_way, since) = match self.rank {
             Rank::Waiting(since) => (false, since),
@@ -72,8 +72,8 @@ impl Table {
         Self { limits, places: Mutex::default() }
     }
 
-    /// A place for a connection from `peer`, if there is or can be made one: first among those of
-    /// its own source, then among all.
+    /// A place for a connection from `peer`, if there is one or can be made: first within the limit
+    /// of its source, then of the port.
     pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, now: Instant) -> Option<Place> {
         let source = Source::of(peer.ip());
         let mut places = self.places();
@@ -91,7 +91,7 @@ impl Table {
         Some(Place { table: Arc::clone(self), source, id, connection })
     }
 
-    /// Dismisses those that are over their time.
+    /// Closes connections that have exceeded a time limit.
     pub(super) fn sweep(&self, now: Instant) {
         let mut places = self.places();
         let overdue = |(id, connection): (&u64, &Arc<Connection>)| {
@@ -109,7 +109,7 @@ impl Table {
         }
     }
 
-    /// Dismisses some, because the process has no room for more.
+    /// Closes some connections, because the process has reached its limit of open files.
     pub(super) fn make_room(&self, now: Instant) {
         self.places().make_room(None, now);
     }
@@ -120,15 +120,14 @@ impl Table {
 }
 
 impl Places {
-    /// Dismisses some of one source; whether there were any.
+    /// Closes some connections of one source; returns whether there were any.
     fn thin_out(&mut self, source: Source, own: usize, now: Instant) -> bool {
         let candidates = self.candidates(source, now).collect();
         self.dismiss_first(candidates, own)
     }
 
-    /// Dismisses some, of any source, to make room for one from `newcomer`; whether there were
-    /// any. Of those that are under way, only such as are of a source that has more than the
-    /// newcomer.
+    /// Closes some connections of any source, to make room for one from `newcomer`; returns whether
+    /// there were any. Busy ones are closed only if their source has more than the newcomer's.
     fn make_room(&mut self, newcomer: Option<Source>, now: Instant) -> bool {
         let own = newcomer.map_or(0, |source| self.of(source));
         let sources: Vec<_> = self.by_source.keys().copied().collect();
@@ -143,7 +142,7 @@ impl Places {
         self.dismiss_first(candidates, self.taken)
     }
 
-    /// Those of one source that may make room.
+    /// Connections of one source that may be closed.
     fn candidates(&self, source: Source, now: Instant) -> impl Iterator<Item = Candidate> {
         let crowd = self.of(source);
         let those = self.by_source.get(&source).into_iter().flatten();
@@ -152,8 +151,8 @@ impl Places {
         })
     }
 
-    /// Dismisses the first of these: one in [`BATCH`] of `all` where nothing is asked for, else
-    /// one. Whether there was any.
+    /// Closes the first of these: one in [`BATCH`] of `all` if they are idle, otherwise only one.
+    /// Returns whether there was any.
     fn dismiss_first(&mut self, mut candidates: Vec<Candidate>, all: usize) -> bool {
         candidates.sort_unstable_by_key(Candidate::order);
         let batch = match candidates.first() {

@@ -1,4 +1,4 @@
-//! Connections as strangers make them, against a listener with small limits.
+//! Connections as strangers may open them, against a listener with small limits.
 
 use super::*;
 use axum::{Extension, body::to_bytes, routing::get, routing::post};
@@ -53,7 +53,7 @@ async fn a_head_without_end_is_refused() {
     let site = Site::new(Router::new(), Limits::MACHINES).await;
     let long = "a".repeat(2 * Limits::MACHINES.head_bytes);
     let mut client = TcpStream::connect(site.address).await.unwrap();
-    // The answer may come before all of it is sent.
+    // The response may come before the request has been sent completely.
     client.write_all(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.ok();
     let answer = rest(&mut client).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
@@ -147,7 +147,7 @@ async fn who_is_refused_before_the_body_was_read_still_reads_why() {
                 site.ask(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{body}").as_bytes()).await;
             let refused = answer(&mut client).await;
             assert!(refused.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {refused}");
-            // All of it was read, so the connection is good for another request.
+            // The body was read completely, so the connection can be used for another request.
             client.write_all(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             assert!(answer(&mut client).await.starts_with("HTTP/1.1 404"), "{path}");
         }
@@ -216,7 +216,7 @@ fn hello() -> Router {
     Router::new().route("/", get(|| async { "hello" }))
 }
 
-/// A listener, and where it is.
+/// A listener and its address.
 struct Site {
     address: SocketAddr,
     shutdown: CancellationToken,
@@ -231,7 +231,7 @@ impl Site {
         Self { address, shutdown, serving }
     }
 
-    /// A connection on which this was sent.
+    /// Opens a connection and sends this on it.
     async fn ask(&self, bytes: &[u8]) -> TcpStream {
         let mut client = TcpStream::connect(self.address).await.unwrap();
         client.write_all(bytes).await.unwrap();
@@ -244,14 +244,14 @@ impl Site {
     }
 }
 
-/// One answer, which is short.
+/// Reads one short response.
 async fn answer(client: &mut TcpStream) -> String {
     let mut buffer = [0; 4096];
     let read = timeout(LIMIT, client.read(&mut buffer)).await.unwrap().unwrap();
     String::from_utf8_lossy(&buffer[..read]).into_owned()
 }
 
-/// Everything until the end; a reset is one, too.
+/// Reads up to the end, which may be a reset.
 async fn rest(client: &mut TcpStream) -> String {
     let mut read = vec![];
     timeout(LIMIT, client.read_to_end(&mut read)).await.unwrap().ok();

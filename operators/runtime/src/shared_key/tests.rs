@@ -8,7 +8,7 @@ use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 struct Server(ApiServer);
 
 impl Server {
-    /// What every request is answered with; 0 is none at all.
+    /// How every request is answered; 0 for not at all.
     fn says(&self, status: Option<u16>) {
         match status {
             Some(0) => self.0.fall_silent(),
@@ -31,7 +31,7 @@ impl Server {
     }
 }
 
-/// A key of one byte at least.
+/// A key of at least one byte.
 fn parse(bytes: &[u8]) -> Result<Vec<u8>, io::Error> {
     if bytes.is_empty() { Err(io::Error::other("it is empty")) } else { Ok(bytes.to_vec()) }
 }
