@@ -1,4 +1,4 @@
-//! Flags, as the peer takes them, and ours.
+//! Flags: the peer's, and ours.
 
 mod controllers;
 mod size;
@@ -121,48 +121,47 @@ pub struct Args {
 pub enum OutsideWindow {
     /// Nothing.
     Refuse,
-    /// Everything, as the peer does it: for servers that another metal-operator switches on, which
+    /// Everything, like the peer: for servers that are switched on by another metal-operator, which
     /// opens no windows.
     Answer,
 }
 
-/// From where a server may ask for what it boots.
+/// The addresses from which a server may fetch what it boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Addresses {
-    /// From the addresses that netboot has leased to its interfaces, if there are any.
+    /// The addresses that netboot has leased to its interfaces, if there are any.
     Leased,
-    /// From anywhere: for machines whose addresses are translated on the way, or that boot in a
-    /// network where netboot gives out no addresses, and have some of netboot in another one.
+    /// Any: for machines whose addresses are translated on the way, or that boot in a network where
+    /// netboot assigns no addresses while they have addresses of netboot in another one.
     Any,
 }
 
-/// Who gets an ignition by UUID, in the boot window of that machine. A UUID is printed on labels: it
-/// proves nothing.
+/// Who gets an ignition by UUID, in the boot window of that machine. A UUID is printed on labels,
+/// and proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ByUuid {
-    /// Nobody: scripts of users have to carry a token some other way.
+    /// Nobody: users' own scripts have to transport a token in some other way.
     Never,
     /// Machines that do not get our iPXE script: those with a script of their own, and those that
-    /// boot by UEFI HTTP and nothing else, because their image has no kernel or their method is
-    /// `http`.
+    /// boot by UEFI HTTP only, because their image has no kernel or their boot method is `http`.
     Unscripted,
-    /// Everybody, as the peer does it.
+    /// Everybody, like the peer.
     Always,
 }
 
-/// The peer's flags that mean nothing here.
+/// The peer's flags that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[];
 
-/// Flags that contradict each other, or are not what they should be.
+/// Flags that contradict each other, or are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Contradiction {
-    /// Nobody could be told where to boot from.
+    /// No machine could be told where to boot from.
     #[error(
         "--ipxe-service-url is missing: say where machines reach this server, \
          or run without serverbootconfigpxe (--controllers)"
     )]
     NoServiceUrl,
-    /// Nobody could be told where to boot from.
+    /// No machine could be told where to boot from.
     #[error(
         "--image-server-url is missing: say where machines reach this server, \
          or run without serverbootconfighttp (--controllers)"
@@ -176,7 +175,7 @@ pub enum Contradiction {
         /// Its value.
         url: String,
     },
-    /// A registry that is none.
+    /// The name of a registry is invalid.
     #[error("--{flag}")]
     Registry {
         /// The flag.
@@ -184,32 +183,33 @@ pub enum Contradiction {
         /// What is wrong.
         source: metal_image::reference::Malformed,
     },
-    /// An image that is none.
+    /// The name of an image is invalid.
     #[error("--default-httpboot-oci-image")]
     Image(#[source] metal_image::reference::Malformed),
-    /// An image from elsewhere.
+    /// The default image is from a registry that is not allowed.
     #[error("--default-httpboot-oci-image")]
     ImageNotAllowed(#[source] metal_image::allow::NotAllowed),
-    /// No boot would ever be allowed.
+    /// No boot would ever be possible.
     #[error("--ignition-window must be longer than nothing")]
     NoWindow,
 }
 
-/// Where machines reach this process.
+/// The URLs at which machines reach this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {
-    /// The boot server, without a trailing slash.
+    /// That of the boot server, without a trailing slash.
     pub service: Option<String>,
-    /// The image server with the path of UKIs, without a trailing slash.
+    /// That of the image server with the path of UKIs, without a trailing slash.
     pub images: Option<String>,
 }
 
 impl Args {
-    /// Which registries are allowed, and which are to be reached by plain HTTP.
+    /// Which registries are allowed, and which are accessed by plain HTTP.
     ///
     /// # Errors
     ///
-    /// If one is not a registry, or the default image is not from there.
+    /// If the name of a registry is invalid, or the default image is from a registry that is not
+    /// allowed.
     pub fn registries(&self) -> Result<(AllowList, BTreeSet<Registry>), Contradiction> {
         let named = |flag| move |source| Contradiction::Registry { flag, source };
         let allowed = AllowList::new(self.allowed_registries.iter().map(String::as_str))
@@ -223,11 +223,11 @@ impl Args {
         Ok((allowed, insecure.map_err(named("insecure-registries"))?))
     }
 
-    /// Where machines reach this process.
+    /// The URLs at which machines reach this process.
     ///
     /// # Errors
     ///
-    /// If a controller has to write a URL that nobody has said, or one is not a URL.
+    /// If a controller needs a URL that was not given, or one is invalid.
     pub fn urls(&self) -> Result<Urls, Contradiction> {
         if self.ignition_window.is_zero() {
             return Err(Contradiction::NoWindow);
@@ -255,17 +255,17 @@ impl Args {
 
     /// Directory for layers of images.
     pub fn cache_dir(&self) -> PathBuf {
-        // As systemd hands it out (CacheDirectory=). Never a place where others may write.
+        // From systemd (CacheDirectory=). Never a place where others may write.
         let given = std::env::var_os("CACHE_DIRECTORY").filter(|dir| !dir.is_empty());
         let default = || given.map_or_else(|| CACHE.into(), PathBuf::from).join("images");
         self.image_cache_dir.clone().unwrap_or_else(default)
     }
 }
 
-/// Where caches of this program are, unless somebody says otherwise.
+/// The default folder for caches of this program.
 const CACHE: &str = "/var/cache/boot-operator";
 
-/// A URL that is one word, without a trailing slash.
+/// A URL without white space and without a trailing slash.
 fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let is_word = !url.contains(|c: char| c.is_whitespace() || c.is_control());
@@ -276,7 +276,7 @@ fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// UKIs are served below `/httpboot`, which a URL without any path leaves out.
+/// UKIs are served under `/httpboot`, which is added to a URL without any path.
 fn with_path(url: String) -> String {
     let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
     if has_path { url } else { format!("{url}/httpboot") }

@@ -1,7 +1,7 @@
-//! Controller of `IPXEBootConfig` and `HTTPBootConfig`: what they show of themselves.
+//! Controller of `IPXEBootConfig` and `HTTPBootConfig`: keeps their status up to date.
 //!
-//! The leader looks at all of them; every replica records what it has handed out itself. Both do
-//! it by the same decision, on the version of the object that they have seen.
+//! The leader handles all of them, and every replica records what it has served itself. Both make
+//! the same decision, on the version of the object that they have seen.
 
 mod kind;
 #[cfg(test)]
@@ -30,7 +30,8 @@ use metal_runtime::{
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-/// When to look again whether what was handed out is recorded: no watch wakes a replica for that.
+/// When to check again whether what was served has been recorded: no watch wakes a replica for
+/// that.
 const UNRECORDED: Duration = Duration::from_secs(5);
 
 /// The controllers of both kinds, which share a queue.
@@ -40,7 +41,7 @@ pub(crate) struct Configs {
 }
 
 impl Configs {
-    /// Those of both kinds.
+    /// The controllers of both kinds.
     pub(crate) fn new(ctx: &Arc<Context>) -> Self {
         Self { ipxe: OfKind::new(ctx), http: OfKind::new(ctx) }
     }
@@ -66,7 +67,7 @@ impl Pass for Configs {
     }
 }
 
-/// As [`Configs`], for what this replica has handed out: forgets what is recorded.
+/// Like [`Configs`], for what this replica has served: forgets what has been recorded.
 pub(crate) struct Recording {
     ctx: Arc<Context>,
     configs: Configs,
@@ -78,7 +79,7 @@ impl Recording {
         Self { ctx: Arc::clone(ctx), configs: Configs::new(ctx) }
     }
 
-    /// Whether something is still to be recorded.
+    /// Whether something has yet to be recorded.
     fn is_open<K: BootConfig>(&self, config: &ConfigRef) -> bool {
         let object = K::index(&self.ctx.view).named(Some(&config.namespace), &config.name);
         object.is_some_and(|object| {
@@ -145,7 +146,7 @@ impl<K: BootConfig> Controller for OfKind<K> {
         K::index(&self.ctx.view)
     }
 
-    /// What an earlier process has kept is nothing to write about.
+    /// Objects stored by an earlier process are no reason to write.
     fn is_ready(&self) -> bool {
         self.ctx.view.is_ready()
     }
@@ -182,7 +183,7 @@ impl<K: BootConfig> Controller for OfKind<K> {
         let (ctx, (namespace, name)) = (&self.ctx, named(object));
         let configs = ctx.writer(self.index(), &namespace, MANAGER);
         let written = match configs.apply_status(object, &K::status(status.clone())).await {
-            // Gone between two looks.
+            // It was deleted between two reads.
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
             written => written.map_err(Error::write("status of the boot config"))?,
         };

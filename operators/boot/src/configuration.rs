@@ -1,5 +1,5 @@
 //! Controller of `ServerBootConfiguration`: `observe` reads, [`metal_core::boot::configuration`]
-//! decides, `act` writes. It is the one writer of the state.
+//! decides, `act` writes. It is the only writer of the state.
 
 mod act;
 mod observe;
@@ -24,7 +24,7 @@ pub(crate) struct Configurations(pub Arc<Context>);
 
 /// What a pass knows.
 pub(crate) enum Facts {
-    /// This is to be done before anything is looked at.
+    /// This has to be done before anything is looked at.
     Outdated(Decision),
     /// Everything was looked at.
     Seen(Box<Seen>),
@@ -45,8 +45,8 @@ impl Controller for Configurations {
         &self.0.view.configurations
     }
 
-    /// A server or a boot config that is not listed yet would be taken for one that is not there. Nor
-    /// is a link written that has no token.
+    /// A server or a boot config that has not been listed yet would seem not to exist. And no URL
+    /// is written without a token.
     fn is_ready(&self) -> bool {
         self.0.view.is_ready() && self.0.key.get().is_some()
     }

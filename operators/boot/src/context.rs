@@ -22,15 +22,15 @@ use metal_runtime::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
-/// Field manager of `IPXEBootConfig`s, and of what is ours in every status: the peer's.
+/// Field manager of `IPXEBootConfig`s, and of our part of every status; the same as the peer's.
 pub(crate) const MANAGER: &str = "boot.ironcore.dev/controller-manager";
-/// Field manager of `HTTPBootConfig`s: the peer's.
+/// Field manager of `HTTPBootConfig`s; the same as the peer's.
 pub(crate) const HTTP_MANAGER: &str = "server-boot-controller";
 
 /// Namespace and name.
 pub(crate) type Named = (String, String);
 
-/// A kind of boot config.
+/// Kinds of boot configs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// `IPXEBootConfig`.
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Http,
 }
 
-/// A boot config, by kind, namespace and name.
+/// A boot config, identified by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConfigRef {
     /// Its kind.
@@ -79,17 +79,17 @@ pub(crate) struct Context {
     pub secrets: Arc<Secrets>,
     /// Images.
     pub images: Arc<Resolver>,
-    /// What was handed out, and is not recorded yet.
+    /// What was served and has not been recorded yet.
     pub fetches: Arc<Fetches>,
     /// Architecture of the servers.
     pub architecture: String,
-    /// Which ways of booting are looked after.
+    /// Which ways of booting are enabled.
     pub modes: Modes,
-    /// From where machines may ask.
+    /// The addresses from which machines may fetch what they boot.
     pub addresses: Addresses,
-    /// Where machines reach this process.
+    /// The URLs at which machines reach this process.
     pub urls: Urls,
-    /// Key of the tokens in links to UKIs, once it is known: no pass begins before that.
+    /// Key of the tokens in URLs of UKIs, once it is known: no pass begins before that.
     pub key: Deferred<capability::Key>,
 }
 

@@ -15,7 +15,7 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
-    /// Decisions did not come to an end.
+    /// The decisions did not come to an end.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
     /// A Secret was not read.

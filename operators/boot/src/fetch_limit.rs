@@ -1,9 +1,9 @@
-//! How often one boot may fetch its secrets.
+//! Limits how many times one boot may fetch its secrets.
 //!
-//! A machine needs one fetch or two, and replicas know nothing of each other, so each has a share of
-//! what there is for all ([`share`]). To count together they would have to write at every fetch
-//! before it is answered, and to trust each other's clocks; machines would wait for the API server,
-//! and boot nothing while that is silent.
+//! A machine needs one or two fetches, and replicas do not know of each other's, so each gets a
+//! share of the total ([`share`]). To count together, they would have to write before each fetch is
+//! answered, and trust each other's clocks. Machines would have to wait for the API server, and
+//! could not boot during an outage.
 
 use std::{
     collections::HashMap,
@@ -15,32 +15,32 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// More fetchers than this are not counted apart.
+/// Beyond this number, fetchers are not counted separately.
 const MAX_FETCHERS: usize = 1 << 16;
 
-/// What one of so many replicas may give out of `limit`; 0 is no limit, and stays none.
+/// The share of `limit` for each of this many replicas; 0 means no limit.
 pub(crate) fn share(limit: u32, replicas: NonZeroU32) -> u32 {
     if limit == 0 { 0 } else { (limit / replicas).max(1) }
 }
 
-/// Counts what is given out per boot, token and address, within a window of time: nobody uses up
-/// what another one has.
+/// Counts fetches per boot, token and address, within a period, so that nobody can use up those of
+/// another.
 pub(crate) struct FetchLimit {
     limit: u32,
     window: Duration,
-    /// Tokens are secrets, and kept nowhere.
+    /// Tokens are secrets, so only their hashes are kept.
     hasher: RandomState,
     fetchers: Mutex<HashMap<u64, (Instant, u32)>>,
 }
 
 impl FetchLimit {
-    /// Lets `limit` fetches pass in `window`; 0 lets all pass.
+    /// Permits `limit` fetches in `window`; 0 permits any number.
     pub(crate) fn new(limit: u32, window: Duration) -> Self {
         Self { limit, window, hasher: RandomState::new(), fetchers: Mutex::default() }
     }
 
-    /// Whether one more fetch for `boot` may pass, which counts; with this token, if with any, and
-    /// from this address, if it is known.
+    /// Counts a fetch for `boot`, with this token, if any, and from this address, if known; returns
+    /// whether it is permitted.
     pub(crate) fn admits(&self, boot: &str, token: Option<&str>, address: Option<IpAddr>) -> bool {
         if self.limit == 0 {
             return true;
@@ -56,7 +56,7 @@ impl FetchLimit {
         if fetchers.len() >= MAX_FETCHERS {
             fetchers.retain(|_, (since, _)| is_open(*since));
         }
-        // Whoever floods this is counted anew, and keeps nobody else out.
+        // When flooded, it starts counting anew, and locks nobody out.
         if fetchers.len() >= MAX_FETCHERS {
             fetchers.clear();
         }

@@ -1,7 +1,7 @@
-//! What was handed out to machines, until it is recorded on their boot configs.
+//! What was served to machines, until it is recorded in their boot configs.
 //!
-//! Recording is no business of the request: a request notes, and wakes a queue. Script and
-//! ignition of one boot follow each other within moments, and become one write.
+//! A request is not delayed by recording: it only makes a note, and wakes a queue. Script and
+//! ignition of one boot are fetched within moments, and become one write.
 
 use crate::context::ConfigRef;
 use metal_core::boot::config::Fetched;
@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-/// How long a script waits for the ignition that is fetched next.
+/// How long to wait, after a script, for the ignition that is usually fetched next.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// More boot configs than this are not noted at a time.
+/// Most boot configs with notes at a time.
 const MAX_NOTED: usize = 1 << 16;
 
-/// What was handed out.
+/// What was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// An iPXE script.
@@ -26,7 +26,7 @@ pub(crate) enum Part {
     Ignition,
 }
 
-/// What is to be recorded, by boot config. An object that was made again is another one.
+/// What has yet to be recorded, by boot config. A recreated object is a different one.
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
     noted: Mutex<HashMap<ConfigRef, (String, Fetched)>>,
@@ -59,14 +59,14 @@ impl Fetches {
         }
     }
 
-    /// What is to be recorded of this object.
+    /// What has yet to be recorded for this object.
     pub(crate) fn of(&self, config: &ConfigRef, uid: Option<&str>) -> Fetched {
         let noted = self.noted();
         let fetched = noted.get(config).filter(|(of, _)| Some(of.as_str()) == uid);
         fetched.map(|(_, fetched)| *fetched).unwrap_or_default()
     }
 
-    /// All of it is recorded, or the object is gone.
+    /// Everything has been recorded, or the object is gone.
     pub(crate) fn forget(&self, config: &ConfigRef) {
         self.noted().remove(config);
     }

@@ -1,7 +1,7 @@
-//! What machines ask for, over HTTP.
+//! Serves machines over HTTP.
 //!
-//! Every route answers on both listeners, because deployments of the peer publish only one of
-//! them. A request is answered from what the watches have brought; nothing is written on the way.
+//! All routes are available on both listeners, because Deployments of the peer publish only one of
+//! them. Requests are answered from what the watches have delivered; nothing is written.
 
 mod choose;
 mod httpboot;
@@ -55,41 +55,41 @@ pub(crate) struct AppState {
     pub images: Arc<Resolver>,
     /// Layers of images.
     pub store: Store,
-    /// Layers that boot configs name.
+    /// Layers that boot configs refer to.
     pub live: Arc<Live<ConfigRef>>,
-    /// What was handed out.
+    /// What was served.
     pub fetches: Arc<Fetches>,
-    /// How often.
+    /// Limits the fetches of ignitions.
     pub fetch_limit: FetchLimit,
     /// Key of ignition tokens, once it is known.
     pub key: Deferred<Key>,
-    /// How long an ignition token is good, where no boot window ends it earlier.
+    /// Validity of an ignition token, unless its boot window ends earlier.
     pub window: Duration,
     /// Who gets an ignition without a token.
     pub by_uuid: ByUuid,
     /// What a server gets outside of its boot window.
     pub outside: OutsideWindow,
-    /// From where a server may ask.
+    /// The addresses from which a server may fetch what it boots.
     pub addresses: Addresses,
-    /// How long whoever is refused waits for that: [`PATIENCE`].
+    /// How long a refusal may be delayed: [`PATIENCE`].
     pub patience: Duration,
     /// What was logged recently.
     pub told: RefusalLog,
-    /// How long windows have lasted.
+    /// How long windows have been open.
     pub windows: Windows,
-    /// Where machines reach this process.
+    /// The URLs at which machines reach this process.
     pub urls: Urls,
-    /// What machines get by UEFI HTTP boot that no boot config is for.
+    /// What machines without a boot config get by UEFI HTTP boot.
     pub default_uki: DefaultUki,
     /// Architecture of the servers.
     pub architecture: String,
-    /// Networks whose hosts may say for whom they ask.
+    /// Networks of trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
     /// Number of answers.
     pub answers: Family<Answer, Counter>,
 }
 
-/// What machines get by UEFI HTTP boot that no boot config is for.
+/// What machines without a boot config get by UEFI HTTP boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultUki {
     /// Nothing.
@@ -100,13 +100,13 @@ pub(crate) enum DefaultUki {
     Image(String),
 }
 
-/// How long it may take until we know of a lease that netboot has just given. Less than firmware
-/// waits for an answer (5 s).
+/// How long it may take until a lease that netboot has just assigned is known here. Less than the
+/// time that firmware waits for an answer (5 s).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-/// How often we look in that time.
+/// How many times to check during that time.
 const LOOKS: u32 = 3;
 
-/// Labels of [`AppState::answers`]; bounded by the code.
+/// Labels of [`AppState::answers`]: from a fixed set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Answer {
     endpoint: &'static str,
@@ -133,8 +133,8 @@ fn moved(to: String) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
 }
 
-/// Nothing is here; as with the peer, a path with empty segments or dots leads to the one without. A
-/// service URL that ends with a slash makes such paths.
+/// There is nothing at this path. As with the peer, a path with empty segments or dots is
+/// redirected to the one without; a service URL with a trailing slash leads to such paths.
 async fn elsewhere(method: Method, uri: Uri) -> Response {
     let is_read = [Method::GET, Method::HEAD].contains(&method);
     match clean(uri.path()).filter(|_| is_read) {
@@ -162,9 +162,9 @@ fn clean(path: &str) -> Option<String> {
 }
 
 impl AppState {
-    /// Asks again before it refuses: a machine that moved, or boots from another interface than
-    /// before, asks moments after it got its address, and firmware asks once. Who asks outside of a
-    /// window waits as long, and learns nothing from that.
+    /// Checks again before refusing: a machine that has moved, or boots from another interface than
+    /// before, sends its request moments after it got its address, and firmware sends it only once.
+    /// Requests outside of the window are delayed by the same time, which reveals nothing.
     async fn patiently<T, Asked: Future<Output = Result<T, Refusal>>>(
         &self,
         ask: impl Fn() -> Asked,
@@ -180,12 +180,12 @@ impl AppState {
         answer
     }
 
-    /// Counts an answer, and makes one of a refusal.
+    /// Counts an answer, and converts a refusal.
     fn answer(&self, endpoint: &'static str, result: Result<Response, Refusal>) -> Response {
         self.answer_by(endpoint, result, refused)
     }
 
-    /// As [`AppState::answer`], with another form of refusals.
+    /// Like [`AppState::answer`], with another conversion of refusals.
     fn answer_by(
         &self,
         endpoint: &'static str,
@@ -208,12 +208,13 @@ impl AppState {
 }
 
 impl AppState {
-    /// The key of tokens.
+    /// The key for tokens.
     fn key(&self) -> Result<Key, Refusal> {
         self.key.get().ok_or(Refusal::Starting)
     }
 
-    /// What is missing may be there, as long as not everything was listed.
+    /// Turns a refusal because something is missing into a temporary one while not everything has
+    /// been listed.
     fn as_far_as_is_known(&self, refusal: Refusal) -> Refusal {
         match refusal {
             Refusal::Unknown | Refusal::NotCurrent | Refusal::NoContent
@@ -226,7 +227,7 @@ impl AppState {
     }
 }
 
-/// A text that belongs to one machine at one time.
+/// A text for one machine at one time, which must not be cached.
 fn private(text: impl Into<axum::body::Body>) -> Response {
     let headers =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];

@@ -9,7 +9,7 @@ use std::{convert::Infallible, future::pending, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// A listener, and what it shows to those who connect.
+/// A listener with its certificate.
 pub(crate) struct Https {
     pub(crate) listener: TcpListener,
     pub(crate) acceptor: TlsAcceptor,
@@ -17,7 +17,7 @@ pub(crate) struct Https {
 }
 
 impl Https {
-    /// Listens, if there is a certificate to be shown.
+    /// Listens, if there is a certificate.
     pub(crate) async fn open(args: &Args) -> anyhow::Result<Option<Self>> {
         let files = (&args.https_certificate_file, &args.https_key_file);
         let (Some(certificate), Some(key)) = files else { return Ok(None) };

@@ -1,9 +1,9 @@
-//! What is kept for a start while the API server is silent.
+//! What is stored for a start during an outage of the API server.
 //!
-//! A machine in the middle of its boot does not wait for an API server. So what each open boot
-//! window needs lies in a file: the objects that decide about it, and its Secrets. A process that
-//! starts, and finds the API server silent, answers by the same decisions from these, until the first
-//! lists arrive.
+//! A machine in the middle of its boot does not wait for an API server. So everything that an open
+//! boot window needs is stored in a file: the objects that decide about it, and its Secrets. A
+//! process that starts and gets no answer from the API server makes the same decisions from these
+//! files, until the first lists arrive.
 //!
 //! ```text
 //! window opens, or something of it changes ─► file written        ┐ encrypted with a key that is
@@ -13,9 +13,9 @@
 //!   └────► silence ─► files that count fill the view ─► lists arrive, and replace all of it
 //! ```
 //!
-//! A file counts until its window closes ([`metal_core::boot::kept`]), and one that is damaged or
-//! foreign costs only itself. Without the key its head still tells which images its boot needs: they
-//! hold no secret, and are the only thing that is served then.
+//! A file is valid until its window closes ([`metal_core::boot::kept`]). A damaged or foreign file
+//! is ignored. Without the key, its header still contains which images the boot needs: they contain
+//! no secrets, and are all that is served then.
 
 mod file;
 mod folder;
@@ -44,7 +44,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Where the kernel says which start of the machine this is.
+/// The kernel's identifier for the current start of the machine.
 const START: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What one boot window needs.
@@ -55,7 +55,7 @@ struct Boot {
     ipxe: Vec<IpxeBootConfig>,
     http: Vec<HttpBootConfig>,
     secrets: Vec<KeptSecret>,
-    /// Where its machine is.
+    /// The addresses of its machine.
     #[serde(default)]
     places: Vec<Place>,
 }
@@ -69,21 +69,21 @@ struct KeptSecret {
     script: Option<ByteString>,
 }
 
-/// What is served while nothing is listed.
+/// What is served while nothing has been listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serving {
-    /// This many kept boots.
+    /// This many stored boots.
     Boots(usize),
-    /// The images of this many kept boots, as there is no key.
+    /// The images of this many stored boots, because there is no key.
     Images(usize),
 }
 
-/// What is served while nothing is listed, if anything is.
+/// What is currently served while nothing has been listed, if anything.
 #[derive(Debug, Default)]
 pub(crate) struct Served(Mutex<Option<Serving>>);
 
 impl Served {
-    /// It.
+    /// The current value.
     pub(crate) fn get(&self) -> Option<Serving> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +93,7 @@ impl Served {
     }
 }
 
-/// What is counted.
+/// Metrics of stored boots.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     kept: Gauge,
@@ -108,7 +108,7 @@ struct Label {
 }
 
 impl Metrics {
-    /// Counts for `registry`.
+    /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let it = Self::default();
         let what = "Boots that are kept for a start without the API server";
@@ -124,16 +124,16 @@ impl Metrics {
     }
 }
 
-/// Which start of the machine this is.
+/// The identifier of the current start of the machine.
 ///
 /// # Errors
 ///
-/// If the kernel does not say.
+/// If the kernel does not provide it.
 pub(crate) fn start_of_machine() -> io::Result<String> {
     fs::read_to_string(START).map(|text| text.trim().to_owned())
 }
 
-/// What the clocks say now.
+/// The current time of both clocks.
 fn moment(start: &str) -> Moment {
     let running = SignedDuration::try_from(clock::since_boot()).unwrap_or(SignedDuration::MAX);
     Moment { wall: Timestamp::now(), start: start.to_owned(), running }

@@ -1,8 +1,8 @@
-//! Where machines are, as far as netboot has written it down.
+//! The addresses of machines, as recorded by netboot.
 //!
-//! Nobody has to run netboot: where its leases are not served, or not to be seen, nothing is known
-//! of any machine, and nothing waits for them. Of a lease no more is kept than who has which
-//! address until when.
+//! netboot is optional: if its leases are not served by the API server, or we may not read them, no
+//! addresses are known, and nothing waits for them. Of a lease only the client, the address and the
+//! time are kept.
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
@@ -27,9 +27,9 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How long machines wait for the first list, should the API server not answer at all.
+/// How long machines wait for the first list, in case the API server does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often we look whether there are leases by now.
+/// How often to check whether there are leases by now.
 const AGAIN: Duration = Duration::from_mins(5);
 
 /// The leases.
@@ -37,11 +37,11 @@ const AGAIN: Duration = Duration::from_mins(5);
 pub(crate) struct Leases {
     table: RwLock<Table>,
     is_settled: AtomicBool,
-    /// The API server has said which there are.
+    /// Whether the API server has returned a list.
     is_listed: AtomicBool,
 }
 
-/// Who has which address.
+/// Clients by address.
 #[derive(Debug, Default)]
 struct Table {
     by_address: HashMap<IpAddr, Place>,
@@ -49,12 +49,12 @@ struct Table {
 }
 
 impl Leases {
-    /// The addresses that a client has at this time.
+    /// The addresses of a client at this time.
     pub(crate) fn of(&self, mac: MacAddr, now: Timestamp) -> Vec<IpAddr> {
         self.places_of(mac, now).into_iter().map(|place| place.address).collect()
     }
 
-    /// Where a client is at this time.
+    /// The places of a client at this time.
     pub(crate) fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
@@ -62,7 +62,7 @@ impl Leases {
         places.filter(|place| now < place.until).copied().collect()
     }
 
-    /// Takes these for all there are, until the API server says which there are.
+    /// Assumes that these are all leases, until the API server returns a list.
     pub(crate) fn presume(&self, places: impl IntoIterator<Item = Place>) {
         let mut next = Table::default();
         for place in places {
@@ -75,23 +75,23 @@ impl Leases {
         });
     }
 
-    /// Who has an address at this time.
+    /// The client with an address at this time.
     pub(crate) fn holder(&self, address: IpAddr, now: Timestamp) -> Option<MacAddr> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         table.by_address.get(&address).filter(|place| now < place.until).map(|place| place.mac)
     }
 
-    /// Whether it is known what leases there are, or that nothing will be known of them soon.
+    /// Whether all leases are known, or it is clear that none will be known soon.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Relaxed)
     }
 
-    /// Nobody waits for them any more.
+    /// Stops waiting for them.
     pub(crate) fn settle(&self) {
         self.is_settled.store(true, Ordering::Relaxed);
     }
 
-    /// Follows them for ever.
+    /// Watches them for ever.
     pub(crate) async fn follow(&self, client: &Client) -> Infallible {
         let follow = async {
             let mut told = None;
@@ -117,7 +117,7 @@ impl Leases {
         }
     }
 
-    /// Applies the events of a watch until that ends. A new list replaces the old one in one go.
+    /// Applies the events of a watch until it ends. A new list replaces the old one atomically.
     pub(crate) async fn apply(
         &self,
         events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<DhcpLease>>>>,
@@ -190,7 +190,7 @@ impl Table {
         }
     }
 
-    /// The object may not parse: its name says the address as well.
+    /// If the object cannot be parsed, its name still contains the address.
     fn remove(&mut self, object: &DeserializeGuard<DhcpLease>) {
         let name = object.meta().name.as_deref().unwrap_or_default();
         let Ok(address) = name.replace('-', ":").parse::<IpAddr>() else { return };
@@ -229,7 +229,7 @@ mod tests {
         let ends = listed[1].spec.held_until.0;
         assert_eq!((leases.of(mac, ends), leases.holder(v4, ends)), (vec![], None));
 
-        // Given to another client, back again, and gone.
+        // Assigned to another client, back to the first, and deleted.
         feed(&leases, vec![applied(lease("fd77::1", "02:00:00:aa:00:02"))]).await;
         assert_eq!(leases.of(mac, now), [v4]);
         feed(&leases, vec![applied(lease("10.77.0.2", MAC))]).await;
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_leases_that_are_not_served_not_to_be_seen_or_not_told_of() {
-        // The cluster of tests has no such kind.
+        // This test cluster does not have the kind.
         let (leases, cluster) = (Leases::default(), Cluster::default());
         let client = cluster.client();
         let follow = leases.follow(&client);

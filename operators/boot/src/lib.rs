@@ -1,9 +1,9 @@
 //! Prepares what servers boot, and serves it to them.
 //!
-//! Two controllers write: `configuration` makes boot configs of `ServerBootConfiguration`s, and
-//! `config` says whether a boot config is usable. Two listeners read: `http` answers machines
-//! from what the watches have brought, on every replica, and asks the API server for nothing but
-//! a Secret that it has not seen for a while.
+//! Two controllers write: `configuration` makes boot configs from `ServerBootConfiguration`s, and
+//! `config` keeps the status of boot configs. The listeners only read: `http` answers machines on
+//! every replica from what the watches have delivered, and asks the API server for nothing but
+//! Secrets that it has not read for a while.
 
 pub mod args;
 mod config;

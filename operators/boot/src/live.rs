@@ -1,4 +1,4 @@
-//! Which blobs of which images the boot configs of the cluster name: only these are served.
+//! Which blobs of which images the boot configs in the cluster refer to: only these are served.
 
 use metal_core::boot::url;
 use metal_image::{Digest, Name};
@@ -11,7 +11,7 @@ use std::{
 /// A blob of an image.
 pub(crate) type BlobRef = (Name, Digest);
 
-/// Blobs that somebody names, by whoever names them.
+/// Blobs that are referred to, by holder.
 #[derive(Debug)]
 pub(crate) struct Live<Holder>(RwLock<Table<Holder>>);
 
@@ -28,7 +28,7 @@ impl<Holder> Default for Live<Holder> {
 }
 
 impl<Holder: Eq + Hash> Live<Holder> {
-    /// From now on `holder` names these blobs and no others.
+    /// From now on `holder` refers to these blobs only.
     pub(crate) fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if table.by_holder.get(&holder).is_some_and(|old| *old == blobs) {
@@ -52,18 +52,18 @@ impl<Holder: Eq + Hash> Live<Holder> {
         }
     }
 
-    /// Whether anybody names this blob.
+    /// Whether any holder refers to this blob.
     pub(crate) fn contains(&self, blob: &BlobRef) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).counts.contains_key(blob)
     }
 }
 
-/// The blobs that these URLs name.
+/// The blobs at these URLs.
 pub(crate) fn blobs<'a>(urls: impl IntoIterator<Item = &'a str>) -> Vec<BlobRef> {
     urls.into_iter().filter_map(url::named).filter_map(|named| parse(&named)).collect()
 }
 
-/// Image and digest, if they are what they should be.
+/// Image and digest, if both are valid.
 pub(crate) fn parse((image, digest): &(String, String)) -> Option<BlobRef> {
     Some((image.parse().ok()?, digest.parse().ok()?))
 }

@@ -1,4 +1,4 @@
-//! Metrics of what is counted elsewhere.
+//! Metrics that are counted elsewhere.
 
 use crate::http::Answer;
 use metal_image::{Store, store::Stats};
@@ -31,14 +31,14 @@ pub(crate) fn registry() -> Registry {
     Registry::of("boot_operator")
 }
 
-/// What the controllers count.
+/// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
     let passes = Family::default();
     registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
     passes
 }
 
-/// What is counted of answers to machines.
+/// Registers the counter of responses to machines.
 pub(crate) fn answers(registry: &mut Registry) -> Family<Answer, Counter> {
     let answers = Family::default();
     let help = "Answers to machines, by endpoint, status and reason";
@@ -52,7 +52,7 @@ pub(crate) fn of_cache() -> impl Iterator<Item = (&'static str, &'static str, Me
     counters.chain(GAUGES.into_iter().map(|(name, help)| (name, help, MetricType::Gauge)))
 }
 
-/// What the image cache has done.
+/// Metrics of the image cache.
 pub(crate) struct Cache(pub(crate) Store);
 
 impl fmt::Debug for Cache {

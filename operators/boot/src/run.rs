@@ -1,4 +1,4 @@
-//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+//! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
     args::{Args, ByUuid, Controllers, OutsideWindow, Urls},
@@ -47,21 +47,22 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "boot-operator";
-/// Lease of the leader: the peer's, so that the two never work on one cluster at a time.
+/// The Lease of the leader; the same as the peer's, so that the two never work on one cluster at a
+/// time.
 const LEASE: &str = "e9f0940b.ironcore.dev";
-/// Secret with the key of tokens, in the namespace of the operator.
+/// Secret with the key for tokens, in the operator's namespace.
 const KEY_SECRET: &str = "boot-operator-ignition-key";
 
 /// Runs the operator until `shutdown`.
 ///
 /// # Errors
 ///
-/// If it cannot start, or a part ends that must not.
+/// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     let urls = args.urls()?;
     warn_of_risks(&args, &urls);
     client::install_crypto_provider();
-    // Downloads go on until those who wait for them have been served.
+    // Downloads continue until those who wait for them have been served.
     let downloads = CancellationToken::new();
     let (images, store) = images(&args, downloads.clone()).await?;
     let folder = kept_boots(&args)?;
@@ -104,7 +105,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
     let keep = restore(&ctx, &queues, folder, &mut metrics, is_silent.clone())?;
     let elected = run_elected(candidate, &leading, &shutdown, work);
-    // After a shutdown both end by themselves: the lease is given up, and machines are served.
+    // After a shutdown both end on their own: the lease is released, and requests in progress are
+    // completed.
     let both = async { tokio::join!(serve, elected) };
     let watch = watch(&client, &ctx, &queues, &relist, &shutdown);
     tokio::select! {
@@ -118,7 +120,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
 }
 
-/// Watches until `shutdown`; after that others say when it is over.
+/// Watches until `shutdown`; after that, waits for others to end.
 async fn watch(
     client: &Client,
     ctx: &Context,
@@ -133,7 +135,8 @@ async fn watch(
     }
 }
 
-/// Serves machines until `shutdown`, and then what is under way; ends the downloads after that.
+/// Serves machines until `shutdown`, then completes requests in progress, and then ends the
+/// downloads.
 async fn serve(
     listeners: [Option<TcpListener>; 2],
     https: Option<Https>,
@@ -160,8 +163,8 @@ async fn serve(
     store.closed().await;
 }
 
-/// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be
-/// the last one.
+/// Runs until `shutdown`. A pass in progress is then dropped at its next await point: any write may
+/// be the last one.
 async fn controllers(
     args: &Args,
     ctx: &Arc<Context>,
@@ -206,7 +209,7 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
     }
 }
 
-/// Where the key of tokens is, which every replica and every start shares.
+/// The key for tokens, which all replicas share and which survives restarts.
 fn shared_key(args: &Args, client: &Client) -> SharedKey {
     let namespace = args.runtime.election.leader_elect_namespace.as_deref();
     SharedKey {
@@ -218,13 +221,13 @@ fn shared_key(args: &Args, client: &Client) -> SharedKey {
     }
 }
 
-/// Where boots are kept: beside the layers, in the folder that is ours alone.
+/// The folder for stored boots: next to the layers, in the folder that is ours alone.
 fn kept_boots(args: &Args) -> anyhow::Result<Folder> {
     let path = args.cache_dir().join("boots");
     Folder::open(&path).with_context(|| format!("--image-cache-dir: {}", path.display()))
 }
 
-/// Who keeps boots, and serves what was kept.
+/// The tasks that store boots, and serve stored ones.
 fn restore(
     ctx: &Context,
     queues: &Queues,

@@ -1,6 +1,6 @@
-//! Follows the metadata of Secrets, where that is allowed: their contents are read when they are
-//! needed. Kubernetes has no right for metadata alone, so where nobody wants this process to list
-//! Secrets, it asks now and then for those that boots wait for.
+//! Watches the metadata of Secrets, if that is allowed; their contents are read when they are
+//! needed. Kubernetes has no permission for metadata only, so where this process must not list
+//! Secrets, it periodically reads those that boots are waiting for.
 
 use crate::{
     context::{Context, named},
@@ -16,17 +16,17 @@ use metal_runtime::{index::Ended, jittered, watch_in_pages};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often Secrets are asked for that boots wait for, where they are not watched.
+/// How often Secrets are read that boots are waiting for, without a watch.
 const UNWATCHED: Duration = Duration::from_secs(10);
 
-/// How long the API server may take to say whether we may watch them.
+/// How long to wait for the API server to say whether we may watch them.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Tells `wake` whoever needs a Secret that has changed.
+/// Wakes whatever needs a Secret that has changed.
 ///
 /// # Errors
 ///
-/// When the watch ends, which it does not by itself.
+/// When the watch ends, which it never should.
 pub(crate) async fn follow(
     client: &Client,
     ctx: &Context,
@@ -61,14 +61,14 @@ pub(crate) async fn follow(
     Err(Ended)
 }
 
-/// What was read of a Secret counts if that is this version; whoever needs it looks again.
+/// A Secret that was read is still valid if it has this version; whatever needs it is woken.
 fn changed(ctx: &Context, secret: &PartialObjectMeta<Secret>, is_gone: bool) -> Wakes {
     let (name, version) = (named(secret), secret.metadata.resource_version.as_deref());
     ctx.secrets.forget_unless(&name, version.filter(|_| !is_gone));
     wakes::secret(&ctx.view, &name)
 }
 
-/// Whether Secrets may be listed and watched. Who asks that is refused nothing.
+/// Whether Secrets may be listed and watched. Anybody may ask this.
 async fn may_watch(client: &Client) -> Result<bool, kube::Error> {
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
     for verb in ["list", "watch"] {

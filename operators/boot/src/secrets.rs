@@ -1,8 +1,9 @@
-//! Secrets of boots: read when somebody asks, kept for a moment, never logged.
+//! Secrets of boots: read on demand, cached for a short time, never logged.
 //!
-//! A copy of every Secret of the cluster would be large and dangerous. What is kept here are those
-//! that boots ask for, translated once; a watch on the metadata of Secrets says when one has
-//! changed, and where nobody lets us watch, each is read again when it is needed. While the API server is silent, what was read last is what a machine gets.
+//! A copy of every Secret in the cluster would be large and dangerous. Only those that boots need
+//! are cached here, translated once. A watch on the metadata of Secrets reports changes; where
+//! watching is not allowed, each is read again when it is needed. During an outage of the API
+//! server, machines get what was read last.
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
@@ -23,33 +24,33 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Entry with the ignition.
+/// Key of the ignition.
 const IGNITION: &str = "ignition";
-/// Entry that says what the ignition is written in.
+/// Key of the ignition's format.
 const FORMAT: &str = "format";
-/// The one format that is not handed on as it is.
+/// The only format that is translated.
 const BUTANE: &str = "fcos";
-/// Entry with an iPXE script.
+/// Key of an iPXE script.
 const SCRIPT: &str = "ipxe-script";
 
-/// How long a Secret counts as read, should the watch be interrupted.
+/// How long a Secret is considered current, should the watch be interrupted.
 const LIFETIME: Duration = Duration::from_secs(30);
-/// The same where no watch tells of changes: who asks a little later wants to know.
+/// The same without a watch: a request shortly after should see a change.
 const UNWATCHED: Duration = Duration::from_secs(1);
-/// How long a Secret is kept that nobody asks for.
+/// How long a Secret is cached that nobody asks for.
 const KEPT: Duration = Duration::from_hours(24);
-/// How long a machine waits for the API server where there is something to give it.
+/// How long a machine waits for the API server if there is a cached Secret to give it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a request for a Secret may take.
+/// Time limit of a request for a Secret.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How much is kept, at most.
+/// Limit of all cached Secrets, in bytes.
 const MAX_BYTES: usize = 64 << 20;
-/// How many are kept, at most.
+/// Limit of the number of cached Secrets.
 const MAX_SECRETS: usize = 4096;
 
 /// What a boot needs of a Secret.
 pub(crate) struct BootSecret {
-    /// The ignition, as a machine reads it.
+    /// The ignition in the form that a machine reads.
     pub ignition: Payload,
     /// An iPXE script.
     pub script: Option<bytes::Bytes>,
@@ -63,7 +64,7 @@ pub(crate) enum Payload {
     Missing,
     /// This one.
     Usable(bytes::Bytes),
-    /// One that cannot be translated, or that no machine takes, and why.
+    /// One that cannot be translated, or that machines would refuse, with the reason.
     Broken(String),
 }
 
@@ -72,20 +73,20 @@ pub(crate) type SecretKey = (String, String);
 
 type Cell = Arc<OnceCell<Option<Arc<BootSecret>>>>;
 
-/// What is known of a Secret.
+/// The state of a Secret.
 struct Entry {
     cell: Cell,
-    /// When it was asked for, of the API server.
+    /// When it was requested from the API server.
     since: Instant,
     /// When a boot last asked for it.
     used: Instant,
     /// What was read before.
     last: Option<Arc<BootSecret>>,
-    /// An earlier process has read it.
+    /// Whether an earlier process has read it.
     is_presumed: bool,
 }
 
-/// Secrets that were asked for.
+/// Cached Secrets.
 pub(crate) struct Secrets {
     client: Client,
     kept: Mutex<HashMap<SecretKey, Entry>>,
@@ -93,19 +94,19 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Nothing yet.
+    /// An empty cache.
     pub(crate) fn new(client: Client) -> Self {
         Self { client, kept: Mutex::default(), is_watched: AtomicBool::new(true) }
     }
 
-    /// Whether somebody tells of each change from now on ([`Self::forget_unless`]); returns whether
-    /// somebody did until now.
+    /// Sets whether every change is reported from now on ([`Self::forget_unless`]); returns whether
+    /// it was until now.
     pub(crate) fn set_watched(&self, is_watched: bool) -> bool {
         self.is_watched.swap(is_watched, Ordering::Relaxed)
     }
 
-    /// What a boot needs of a Secret; `None` if there is none. Of all who ask for one at a time,
-    /// one reads it.
+    /// What a boot needs of a Secret; `None` if the Secret does not exist. Concurrent callers share
+    /// one request.
     ///
     /// # Errors
     ///
@@ -122,13 +123,13 @@ impl Secrets {
             return Ok(secret.clone());
         }
         tracing::warn!(namespace, name, "the API server is silent: Secret as last read");
-        // Others need not wait for it, too. Where one was faster, what it has counts.
+        // Others need not wait for it as well. If one was faster, its result counts.
         cell.set(Some(Arc::clone(&last))).ok();
         Ok(Some(last))
     }
 
-    /// A Secret as an earlier process has read it: a machine gets that while the API server is
-    /// silent.
+    /// A Secret that an earlier process has read: machines get it during an outage of the API
+    /// server.
     pub(crate) fn presume(&self, key: SecretKey, secret: BootSecret) {
         let now = Instant::now();
         let mut kept = self.kept();
@@ -153,7 +154,7 @@ impl Secrets {
         }
     }
 
-    /// What is known of the ignition that a boot needs.
+    /// The state of the ignition that a boot needs.
     ///
     /// # Errors
     ///
@@ -180,7 +181,7 @@ impl Secrets {
         }
     }
 
-    /// What is wrong with the script of a boot's own, if it has one.
+    /// What is wrong with a boot's own script, if it has one.
     ///
     /// # Errors
     ///
@@ -245,7 +246,7 @@ impl Secrets {
     }
 }
 
-/// Drops what nobody has asked for, and where that is not enough, what was asked for first.
+/// Drops unused Secrets and, if that is not enough, the least recently used ones.
 fn make_room(kept: &mut HashMap<SecretKey, Entry>, now: Instant) {
     kept.retain(|_, entry| now.duration_since(entry.used) < KEPT);
     let mut bytes = kept.values().map(Entry::size).sum::<usize>();
@@ -256,7 +257,7 @@ fn make_room(kept: &mut HashMap<SecretKey, Entry>, now: Instant) {
         kept.iter().map(|(key, entry)| (entry.used, key.clone(), entry.size())).collect();
     by_use.sort_unstable();
     for (_, key, size) in by_use {
-        // Some more, so that this is not done for each.
+        // Drops some more, so that this is not repeated for each.
         if kept.len() < MAX_SECRETS / 8 * 7 && bytes <= MAX_BYTES / 8 * 7 {
             break;
         }
@@ -270,7 +271,7 @@ impl Entry {
         Self { cell: Cell::default(), since: now, used: now, last, is_presumed: false }
     }
 
-    /// What was read last.
+    /// The result of the last read.
     fn secret(&self) -> Option<&Arc<BootSecret>> {
         match self.cell.get() {
             Some(read) => read.as_ref(),
@@ -285,7 +286,7 @@ impl Entry {
 }
 
 impl BootSecret {
-    /// As it was kept: maybe by a version that took more than this one.
+    /// A stored Secret: possibly stored by a version that accepted more than this one.
     pub(crate) fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
         let ignition = ignition.map_or(Payload::Missing, Payload::of);
         Self { ignition, script, version: None }
@@ -302,7 +303,7 @@ impl BootSecret {
 }
 
 impl Payload {
-    /// What is handed on as it is. If it is Ignition, a machine must be able to read it.
+    /// Content that is passed on unchanged. If it is Ignition, machines must be able to read it.
     fn of(bytes: bytes::Bytes) -> Self {
         match ignition::check(&bytes) {
             Ok(_) => Self::Usable(bytes),

@@ -1,5 +1,4 @@
-//! A cluster for tests: an API server that remembers what it was asked, and a view that is filled
-//! by hand.
+//! A cluster for tests: an API server that records requests, and a view that is filled explicitly.
 
 #[allow(dead_code, reason = "shared with the tests of metal-image")]
 #[path = "../../image/tests/support/mod.rs"]
@@ -48,12 +47,12 @@ use serde::Serialize;
 use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// An ignition that asks for nothing.
+/// An ignition that configures nothing.
 pub(crate) const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
 pub(crate) const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 pub(crate) const NAMESPACE: &str = "tenant";
 
-/// An API server that allows nobody to list Secrets.
+/// An API server that does not allow listing Secrets.
 #[derive(Clone, Default)]
 pub(crate) struct Cluster(ApiServer);
 
@@ -72,12 +71,12 @@ impl Cluster {
         self.0.put(&Secret { metadata, data, ..Secret::default() });
     }
 
-    /// Puts an object there.
+    /// Stores an object.
     pub(crate) fn put<K: Resource<DynamicType = ()> + Serialize>(&self, object: &K) {
         self.0.put(object);
     }
 
-    /// Somebody deletes an object of [`NAMESPACE`].
+    /// Somebody deletes an object in [`NAMESPACE`].
     pub(crate) fn lose<K: Resource<DynamicType = ()>>(&self, name: &str) {
         self.0.remove::<K>(Some(NAMESPACE), name);
     }
@@ -92,12 +91,12 @@ impl Cluster {
         self.0.fail(None);
     }
 
-    /// What was sent, without what only reads.
+    /// The requests so far, without reads.
     pub(crate) fn written(&self) -> Vec<Sent> {
         self.0.written()
     }
 
-    /// As [`Cluster::written`], without bodies; and forgets it.
+    /// Like [`Cluster::written`], without bodies; and forgets them.
     pub(crate) fn take(&self) -> Vec<String> {
         let written = self.written().into_iter().map(|sent| sent.request).collect();
         self.0.forget();
@@ -125,7 +124,7 @@ where
     assert!(index.follow(stream::iter(events.into_iter().map(Ok))).await.is_err());
 }
 
-/// What is in a view.
+/// The objects in a view.
 #[derive(Clone, Default)]
 pub(crate) struct Objects {
     pub(crate) ipxe: Vec<IpxeBootConfig>,
@@ -136,7 +135,7 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    /// A server that is to boot `claim`, which is ready for iPXE.
+    /// A server that boots `claim`, which is ready for iPXE.
     pub(crate) fn ready_for_ipxe() -> Self {
         Self {
             ipxe: vec![ipxe("claim")],
@@ -146,7 +145,7 @@ impl Objects {
         }
     }
 
-    /// A server that is to boot `claim`, which is ready for UEFI HTTP boot.
+    /// A server that boots `claim`, which is ready for UEFI HTTP boot.
     pub(crate) fn ready_for_http() -> Self {
         Self { ipxe: vec![], http: vec![http_config("claim")], ..Self::ready_for_ipxe() }
     }
@@ -160,7 +159,7 @@ impl Objects {
     }
 }
 
-/// From now on there are these leases and no others.
+/// From now on, these are all leases.
 pub(crate) async fn lease_all(view: &View, leases: Vec<DhcpLease>) {
     let mut events = vec![Event::Init];
     events.extend(leases.into_iter().map(|lease| Event::InitApply(DeserializeGuard(Ok(lease)))));
@@ -168,7 +167,7 @@ pub(crate) async fn lease_all(view: &View, leases: Vec<DhcpLease>) {
     view.leases.apply(stream::iter(events.into_iter().map(Ok))).await;
 }
 
-/// What netboot writes of an address that it gave to a client.
+/// The object that netboot writes for an address that it gave to a client.
 pub(crate) fn lease(ip: &str, client: &str) -> DhcpLease {
     let spec = DhcpLeaseSpec {
         ip: ip.to_owned(),
@@ -180,7 +179,7 @@ pub(crate) fn lease(ip: &str, client: &str) -> DhcpLease {
     DhcpLease::new(&DhcpLease::name_of(ip.parse().unwrap()), spec)
 }
 
-/// A server in the boot window of the configuration that it boots.
+/// A server in the boot window of its boot configuration.
 pub(crate) fn server(name: &str, uuid: &str, boots: &str) -> Server {
     let spec = ServerSpec {
         system_uuid: Some(uuid.to_owned()),
@@ -216,7 +215,7 @@ pub(crate) fn configuration(name: &str, state: Option<BootState>) -> ServerBootC
     configuration
 }
 
-/// An IPXEBootConfig of the configuration with the same name.
+/// An IPXEBootConfig for the boot configuration of the same name.
 pub(crate) fn ipxe(name: &str) -> IpxeBootConfig {
     let spec = IpxeBootConfigSpec {
         system_uuid: Some(UUID.to_owned()),
@@ -228,7 +227,7 @@ pub(crate) fn ipxe(name: &str) -> IpxeBootConfig {
     owned(IpxeBootConfig::new(name, spec))
 }
 
-/// An HTTPBootConfig of the configuration with the same name.
+/// An HTTPBootConfig for the boot configuration of the same name.
 pub(crate) fn http_config(name: &str) -> HttpBootConfig {
     let spec = HttpBootConfigSpec {
         system_uuid: Some(UUID.to_owned()),
@@ -257,7 +256,7 @@ fn owned<K: Resource<DynamicType = ()>>(mut object: K) -> K {
     object
 }
 
-/// Images from these registries.
+/// Resolves images from these registries.
 pub(crate) fn resolver(allowed: &[&str]) -> Arc<Resolver> {
     let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
     let allowed = AllowList::new(allowed.iter().copied()).unwrap();
@@ -275,7 +274,7 @@ pub(crate) fn urls() -> Urls {
     }
 }
 
-/// What passes of a test may use.
+/// What passes may use in a test.
 pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> {
     let client = cluster.client();
     let source = Reporter { controller: "boot-operator".to_owned(), instance: None };
@@ -294,7 +293,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
     })
 }
 
-/// A store of layers, once nobody else has its directory open: downloads end in their own time.
+/// A store of layers, once nobody else has its directory open, as downloads end with some delay.
 pub(crate) async fn store(dir: &std::path::Path) -> Store {
     let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
     let (registries, mut opened) = (Arc::new(registries), None);

@@ -1,4 +1,4 @@
-//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+//! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
 use crate::{
     kept::{Served, Serving},
@@ -17,20 +17,20 @@ use metal_runtime::{
 };
 use std::{net::IpAddr, sync::Arc};
 
-/// How a boot config is found.
+/// Lookup keys of a boot config.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ConfigKey {
     /// By system UUID, in the form of [`canonical_uuid`].
     Uuid(String),
     /// By an address of the machine, in the form of [`canonical_address`].
     Address(String),
-    /// By namespace and name of a Secret that it needs.
+    /// By namespace and name of a Secret that it refers to.
     Secret(String, String),
-    /// By the UKI that it links to.
+    /// By the UKI at its URL.
     Uki(BlobRef),
 }
 
-/// How a server is found.
+/// Lookup keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerKey {
     /// By system UUID, in lower case.
@@ -39,7 +39,7 @@ pub(crate) enum ServerKey {
     Mac(MacAddr),
 }
 
-/// How a ServerBootConfiguration is found.
+/// Lookup keys of a ServerBootConfiguration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ConfigurationKey {
     /// By the name of its server.
@@ -50,20 +50,20 @@ pub(crate) enum ConfigurationKey {
     Uid(String),
 }
 
-/// Every kind that is looked at.
+/// All kinds that are watched.
 #[derive(Debug)]
 pub(crate) struct View {
     /// What machines get by iPXE.
     pub ipxe: Index<IpxeBootConfig, ConfigKey>,
     /// What machines get by UEFI HTTP boot.
     pub http: Index<HttpBootConfig, ConfigKey>,
-    /// Servers; only what a boot needs of them.
+    /// Servers, reduced to what a boot needs.
     pub servers: Index<Server, ServerKey>,
-    /// What servers are to boot.
+    /// What servers boot.
     pub configurations: Index<ServerBootConfiguration, ConfigurationKey>,
-    /// Whether some of it is what an earlier process has kept.
+    /// Whether some of it was stored by an earlier process.
     pub served: Served,
-    /// Where machines are.
+    /// The addresses of machines.
     pub leases: Leases,
 }
 
@@ -89,7 +89,7 @@ impl View {
             && self.configurations.is_ready()
     }
 
-    /// All of it may be old: [`Self::listed`] waits for new lists.
+    /// The content may be outdated: [`Self::listed`] waits for new lists.
     pub(crate) fn doubt(&self) {
         self.ipxe.doubt();
         self.http.doubt();
@@ -97,7 +97,7 @@ impl View {
         self.configurations.doubt();
     }
 
-    /// Waits for a list of every kind that came after the last doubt.
+    /// Waits for lists of all kinds that arrived after the last doubt.
     pub(crate) async fn listed(&self) {
         self.ipxe.listed().await;
         self.http.listed().await;
@@ -105,14 +105,14 @@ impl View {
         self.configurations.listed().await;
     }
 
-    /// Whether a machine may be answered: by what is listed, or by what was kept. A miss in the
-    /// latter means nothing. Leases are waited for a moment only.
+    /// Whether a machine may be answered: from what has been listed, or from stored objects, where
+    /// a miss means nothing. Leases are waited for only briefly.
     pub(crate) fn may_answer(&self) -> bool {
         (self.is_ready() && self.leases.is_settled()) || self.served.get().is_some()
     }
 
-    /// Tells who waits for which list, and what is served until then; of a process that started at
-    /// this time.
+    /// Registers what is waiting for which list, and what is served until then; `started` is the
+    /// time at which the process started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
             let (view, waits) = (Arc::clone(self), format!("waits for the list of {kind}"));
@@ -141,8 +141,8 @@ impl View {
         });
     }
 
-    /// The boot configs for iPXE of a machine that says it has this UUID.
-    /// A UUID that many boards are shipped with identifies no server.
+    /// The boot configs for iPXE of a machine with this UUID. A placeholder UUID identifies no
+    /// server.
     pub(crate) fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
         if is_placeholder_text(uuid) {
             return Vec::new();
@@ -150,12 +150,12 @@ impl View {
         by_uuid(uuid, |uuid| self.ipxe.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The boot configs for UEFI HTTP boot of a machine that says it has this UUID.
+    /// The boot configs for UEFI HTTP boot of a machine with this UUID.
     pub(crate) fn http_of(&self, uuid: &str) -> Vec<Arc<HttpBootConfig>> {
         by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The servers with the UUID of a boot config.
+    /// The servers with the UUID in a boot config.
     pub(crate) fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
         let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
         let mut found = found.unwrap_or_default();
@@ -163,18 +163,19 @@ impl View {
         found
     }
 
-    /// Whether several servers have a MAC address, as the ends of links between hosts and their BMCs
-    /// may: it tells nothing of where one of them is.
+    /// Whether several servers have a MAC address, as is possible for the interfaces between hosts
+    /// and BMCs: then it does not identify any of them.
     pub(crate) fn is_shared(&self, mac: MacAddr) -> bool {
         self.with_mac(mac) > 1
     }
 
-    /// Whether one server has a MAC address.
+    /// Whether exactly one server has a MAC address.
     pub(crate) fn is_of_a_server(&self, mac: MacAddr) -> bool {
         self.with_mac(mac) == 1
     }
 
-    /// How many servers have a MAC address. What nobody has admitted may say what it likes.
+    /// How many servers have a MAC address. Servers that nobody has admitted do not count against
+    /// others.
     fn with_mac(&self, mac: MacAddr) -> usize {
         let mut found = self.servers.get(&ServerKey::Mac(mac));
         identity::keep_admitted(&mut found, |server| server);
@@ -182,23 +183,25 @@ impl View {
     }
 }
 
-/// What has this UUID in either byte order of SMBIOS: if both are there, nobody knows who asks.
+/// Everything with this UUID in either byte order of SMBIOS: if there are both, the machine is
+/// ambiguous.
 fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
     identity::keys(uuid).flat_map(get).collect()
 }
 
-/// A UUID in the one form in which it is a key.
+/// The canonical form of a UUID, as used for keys.
 pub(crate) fn canonical_uuid(text: &str) -> String {
     identity::keys(text).next().unwrap_or_default()
 }
 
-/// An IP or MAC address in the one form in which it is a key.
+/// The canonical form of an IP or MAC address, as used for keys.
 pub(crate) fn canonical_address(text: &str) -> String {
     as_address(text).unwrap_or_else(|| text.trim().to_ascii_lowercase())
 }
 
-/// The same, if it is one. Proxies write a port behind an IP address, and then brackets around one
-/// of version 6, quotes around both (RFC 7239, section 6), and the zone of one of a link.
+/// The same, or `None` if it is not an address. Proxies append a port to an IP address, and then
+/// put brackets around IPv6 addresses, quotes around both (RFC 7239, section 6), and a zone in
+/// link-local ones.
 pub(crate) fn as_address(text: &str) -> Option<String> {
     let text = text.trim().trim_matches('"');
     if let Ok(mac) = text.parse::<MacAddr>() {
@@ -268,13 +271,13 @@ fn secret(namespace: &str, name: &str) -> ConfigKey {
     ConfigKey::Secret(namespace.to_owned(), name.to_owned())
 }
 
-/// The name that a reference has; the empty one, which the schema sets, names nothing.
+/// The name in a reference. An empty one, which is the default in the schema, refers to nothing.
 pub(crate) fn named(reference: Option<&LocalObjectReference>) -> Option<&str> {
     reference.map(|reference| reference.name.as_str()).filter(|name| !name.is_empty())
 }
 
-/// Keeps of a server what a boot needs: its state, its boot window and its addresses. The rest of an inventory is
-/// many times as large.
+/// Reduces a server to what a boot needs: its state, its boot window and its addresses. The rest of
+/// an inventory is many times as large.
 pub(crate) fn prune(server: &mut Server) {
     let Some(status) = server.status.take() else { return };
     let interface = |interface: NetworkInterface| NetworkInterface {

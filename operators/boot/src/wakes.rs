@@ -1,4 +1,4 @@
-//! Which change of which kind wakes whom.
+//! Which change of which kind wakes what.
 
 use crate::{
     config::{BootConfig, owner},
@@ -14,21 +14,21 @@ use metal_core::boot::{
 use metal_runtime::index::Change;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Somebody who is due for a pass.
+/// Something that is due for a pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Woken {
     /// The controller of a ServerBootConfiguration.
     Configuration(Named),
     /// The controller of a boot config.
     Config(ConfigRef),
-    /// Whoever keeps the boot of a server, by its name.
+    /// The keeper of a server's boot, by name of the server.
     Kept(String),
 }
 
-/// All of them.
+/// Everything that is woken.
 pub(crate) type Wakes = BTreeSet<Woken>;
 
-/// A ServerBootConfiguration is a part of the boot of its server.
+/// A ServerBootConfiguration is part of the boot of its server.
 pub(crate) fn configuration(_: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
     let server = |it: &ServerBootConfiguration| Woken::Kept(it.spec.server_ref.name.clone());
     let mut woken: Wakes = change.objects().map(|it| server(it)).collect();
@@ -38,7 +38,7 @@ pub(crate) fn configuration(_: &View, change: &Change<'_, ServerBootConfiguratio
     woken
 }
 
-/// A boot config is a part of boots, and its configuration shows what was handed out of it.
+/// A boot config is part of boots, and its boot configuration shows what was served of it.
 pub(crate) fn config<K: BootConfig>(view: &View, change: &Change<'_, K>) -> Wakes {
     let mut woken = Wakes::new();
     for config in change.objects() {
@@ -57,13 +57,13 @@ pub(crate) fn config<K: BootConfig>(view: &View, change: &Change<'_, K>) -> Wake
     woken
 }
 
-/// What was handed out of a boot config.
+/// What was served of a boot config.
 fn fetched<K: BootConfig>(config: &K) -> [bool; 2] {
     [Fetched { script: true, ignition: false }, Fetched { script: false, ignition: true }]
         .map(|part| !is_news(config.conditions(), part))
 }
 
-/// The boots that a boot config is a part of.
+/// The boots that a boot config is part of.
 fn boots_of<K: BootConfig>(view: &View, config: &K, woken: &mut Wakes) {
     let namespace = config.meta().namespace.as_deref();
     let configuration = owner(config.meta());
@@ -74,15 +74,14 @@ fn boots_of<K: BootConfig>(view: &View, config: &K, woken: &mut Wakes) {
     woken.extend(servers.map(Woken::Kept));
 }
 
-/// The configuration of the same name, whether it owns the object already or is waiting for its
-/// name.
+/// The boot configuration of the same name, whether it owns the object or is waiting for its name.
 fn configurations_of(meta: &ObjectMeta, woken: &mut Wakes) {
     let namespace = meta.namespace.clone().unwrap_or_default();
     let names = meta.name.as_deref().into_iter().chain(owner(meta).map(|(owner, _)| owner));
     woken.extend(names.map(|name| Woken::Configuration((namespace.clone(), name.to_owned()))));
 }
 
-/// A server has a boot, and says what its configurations are made of.
+/// A server has a boot, and its boot configurations depend on it.
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     let mut woken: Wakes = boot(change).map(Woken::Kept).into_iter().collect();
     let facts = |server: &Server| {
@@ -113,7 +112,7 @@ fn has_window(server: &Server) -> bool {
     server.status.as_ref().is_some_and(|status| status.boot_window.is_some())
 }
 
-/// A Secret is needed by what refers to it.
+/// A Secret is needed by whatever refers to it.
 pub(crate) fn secret(view: &View, (namespace, name): &Named) -> Wakes {
     let key = ConfigurationKey::Secret(namespace.clone(), name.clone());
     let configurations = view.configurations.get(&key);
@@ -131,7 +130,7 @@ fn configs_with_secret<K: BootConfig>(view: &View, configs: &[Arc<K>], woken: &m
     }
 }
 
-/// Whoever may wait for a Secret, and whoever keeps those of boots under way.
+/// Everything that may wait for a Secret, and the keepers of boots in progress.
 pub(crate) fn waiting(view: &View) -> Wakes {
     let is_ready = |state: Option<&BootState>| state == Some(&BootState::Ready);
     let waits = |it: &ServerBootConfiguration| {

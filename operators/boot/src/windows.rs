@@ -1,8 +1,8 @@
-//! Boot windows that somebody asked for, by a clock that nobody sets.
+//! Boot windows that were asked for, by a clock that nobody can set.
 //!
-//! A window says when it closes, by the clock on the wall. Should that be set back, the window would
-//! stay open for as much longer, if nobody else closes it. So none counts for longer than it was
-//! meant to last, from the moment at which it was asked for at first.
+//! A window says when it closes by the wall clock. If that is set back, the window would stay open
+//! for longer, unless somebody closes it. So no window counts for longer than it was meant to last,
+//! from the moment at which it was first asked for.
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::BootWindow;
@@ -13,15 +13,15 @@ use std::{
     time::Duration,
 };
 
-/// More servers than this are not remembered.
+/// Most servers that are remembered.
 const MOST: usize = 1 << 16;
 
-/// When the window of each server opened, and when it was asked for at first.
+/// When the window of each server opened, and when it was first asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Windows(Mutex<HashMap<String, (Timestamp, Duration)>>);
 
 impl Windows {
-    /// Whether the window of a server has not lasted for longer than it was meant to.
+    /// Whether the window of a server has not lasted longer than it was meant to.
     pub(crate) fn holds(&self, server: &str, window: &BootWindow) -> bool {
         self.holds_at(server, window, clock::since_boot())
     }
@@ -73,7 +73,7 @@ mod tests {
         assert!(windows.0.lock().unwrap().len() <= MOST);
     }
 
-    /// One of half an hour.
+    /// A window of half an hour.
     fn window(opened: Timestamp) -> BootWindow {
         BootWindow {
             boot_configuration_ref: ObjectReference::new("tenant", "claim"),

@@ -1,4 +1,4 @@
-//! Watches every kind; `wakes` says who is woken by which change.
+//! Watches every kind; `wakes` determines what is woken by which change.
 
 use crate::{
     args::Addresses,
@@ -17,19 +17,19 @@ use metal_runtime::{
 };
 use std::sync::Arc;
 
-/// The queues of the controllers, and what follows from the boot configs besides.
+/// The queues of the controllers, and other consequences of boot configs.
 pub(crate) struct Queues {
     /// ServerBootConfigurations.
     pub(crate) configurations: Arc<Work<Named>>,
     /// Boot configs of both kinds.
     pub(crate) configs: Arc<Work<ConfigRef>>,
-    /// `IPXEBootConfig`s are looked after.
+    /// Whether `IPXEBootConfig`s are enabled.
     pub(crate) ipxe: bool,
-    /// `HTTPBootConfig`s are looked after.
+    /// Whether `HTTPBootConfig`s are enabled.
     pub(crate) http: bool,
-    /// Blobs that boot configs name.
+    /// Blobs that boot configs refer to.
     pub(crate) live: Arc<Live<ConfigRef>>,
-    /// Servers whose boot is to be kept, or not any more.
+    /// Servers whose boot has to be stored, or removed.
     pub(crate) kept: Queue<String>,
 }
 
@@ -55,11 +55,11 @@ impl Queues {
     }
 }
 
-/// Follows every kind, and wakes whoever depends on a change.
+/// Watches every kind, and wakes what depends on a change.
 ///
 /// # Errors
 ///
-/// When a watch ends, which none does by itself.
+/// When a watch ends, which none ever should.
 pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Result<(), Ended> {
     let view = &*ctx.view;
     let configurations = Row::new(&view.configurations, wakes::configuration).heard_by(unreadable);
@@ -81,8 +81,8 @@ pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Re
     .map(drop)
 }
 
-/// Follows the leases, where they count. Nobody is woken by them: they are looked at when a machine
-/// asks.
+/// Watches the leases, if they are used. Nothing is woken by them: they are looked up when a
+/// machine asks.
 async fn leases(client: &Client, ctx: &Context) -> Result<(), Ended> {
     match ctx.addresses {
         Addresses::Leased => match ctx.view.leases.follow(client).await {},
@@ -93,7 +93,7 @@ async fn leases(client: &Client, ctx: &Context) -> Result<(), Ended> {
     }
 }
 
-/// Only what boot configs name is served.
+/// Only blobs that boot configs refer to are served.
 fn set_live<K: BootConfig>(live: &Live<ConfigRef>, change: &Change<'_, K>) {
     match change {
         Change::Applied { new, .. } => live.set(new.config_ref(), new.blobs()),

@@ -14,7 +14,7 @@ pub struct Controllers {
     pub http: bool,
 }
 
-/// A name that no controller has.
+/// There is no controller with this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no controller {0:?}: use ipxebootconfig, httpbootconfig, serverbootconfigpxe, \
@@ -25,7 +25,7 @@ pub struct Unknown(String);
 impl Controllers {
     const NONE: Self = Self { ipxe_config: false, http_config: false, pxe: false, http: false };
 
-    /// Whether an address for iPXE has to be known.
+    /// Whether the URL for iPXE is needed.
     pub(super) fn asks_for_pxe(self) -> bool {
         self.pxe || self.ipxe_config
     }
@@ -44,8 +44,8 @@ impl Controllers {
 impl FromStr for Controllers {
     type Err = Unknown;
 
-    /// A name without `*` stands for itself alone; one with `-` before it is left out, wherever
-    /// it is in the list.
+    /// A name without `*` stands for that controller only; one with a leading `-` is excluded,
+    /// wherever it is in the list.
     fn from_str(text: &str) -> Result<Self, Unknown> {
         let names = || text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let all = names().any(|name| name == "*");

@@ -3,7 +3,7 @@
 #[error("not a size; give bytes, or a number with Ki, Mi, Gi or Ti, like 10Gi")]
 pub struct NotASize;
 
-/// Parses a size in the form of Kubernetes, without fractions.
+/// Parses a size in Kubernetes' notation, without fractions.
 pub(super) fn size(text: &str) -> Result<u64, NotASize> {
     let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)];
     let split = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));

@@ -1,4 +1,4 @@
-//! What the two kinds of boot config have in common.
+//! What the two kinds of boot configs have in common.
 
 use crate::{
     context::{ConfigRef, Kind, named},
@@ -32,7 +32,7 @@ pub(crate) trait BootConfig:
     /// `status`.
     type Status: Serialize + Debug + Send + Sync;
 
-    /// Where objects of this kind are found.
+    /// The index with objects of this kind.
     fn index(view: &View) -> &Index<Self, ConfigKey>;
     /// `spec.systemUUID`.
     fn uuid(&self) -> Option<&str>;
@@ -40,18 +40,18 @@ pub(crate) trait BootConfig:
     fn addresses(&self) -> &[String];
     /// `spec.ignitionSecretRef`.
     fn ignition(&self) -> Option<&LocalObjectReference>;
-    /// `spec.ipxeScriptSecretRef`, of the kind that has one.
+    /// `spec.ipxeScriptSecretRef`, for the kind that has it.
     fn script(&self) -> Option<&LocalObjectReference>;
     /// `status.state`.
     fn state(&self) -> Option<&BootState>;
     /// `status.conditions`.
     fn conditions(&self) -> &[Condition];
-    /// The layers that it names.
+    /// The layers that it refers to.
     fn blobs(&self) -> Vec<BlobRef>;
-    /// Our part of the status in the form of the kind.
+    /// Our part of the status, in the type of this kind.
     fn status(status: Status) -> Self::Status;
 
-    /// What names it among those of both kinds.
+    /// Identifies it among the boot configs of both kinds.
     fn config_ref(&self) -> ConfigRef {
         ConfigRef::new(Self::KIND, named(self))
     }

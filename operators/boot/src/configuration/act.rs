@@ -41,7 +41,7 @@ pub(super) async fn carry_out(
     let (namespace, name) = named(configuration);
     let ipxe = ctx.writer(&ctx.view.ipxe, &namespace, MANAGER);
     let http = ctx.writer(&ctx.view.http, &namespace, HTTP_MANAGER);
-    // What is deleted is what was seen, and not what has taken its name since.
+    // Only the object that was observed is deleted, not one that has taken its name since.
     match step {
         Step::ApplyIpxe(config) => {
             ipxe.apply(&config).await.map_err(Error::write("IPXEBootConfig"))

@@ -1,4 +1,4 @@
-//! What a pass sees.
+//! What a pass observes.
 
 use crate::{
     Error,
@@ -22,10 +22,10 @@ use metal_image::{
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
-/// How long a link to a UKI is good at most: longer than any server lives.
+/// The longest validity of a UKI's URL: longer than any server lives.
 const LINK: SignedDuration = SignedDuration::from_hours(20 * 365 * 24);
 
-/// An observation that owns what it is about.
+/// An observation that owns its data.
 pub(crate) struct Seen {
     configuration: Arc<ServerBootConfiguration>,
     server: Option<Arc<Server>>,
@@ -65,7 +65,7 @@ pub(super) async fn observe(
     let (service, images) = bases(ctx);
     let is_open =
         needs_image(configuration, ipxe.as_deref(), http.as_deref(), ctx.modes, (service, images));
-    // Nobody boots it without a server, whatever the image offers.
+    // Without a server nothing boots it, whatever the image offers.
     let image =
         if is_open && server.is_some() { image(ctx, configuration).await } else { Image::Settled };
     let uki_token = uki_token(ctx, configuration);
@@ -73,8 +73,9 @@ pub(super) async fn observe(
     Ok(Seen { configuration, server, image, uki_token, ignition, ipxe, http })
 }
 
-/// What a link to the UKI of a configuration carries: the same for as long as that lives, because
-/// the link is in an object. The boot window says when it opens anything.
+/// The token in the URL of a boot configuration's UKI. It is the same for the lifetime of the boot
+/// configuration, because the URL is stored in an object; the boot window limits when it can be
+/// used.
 fn uki_token(ctx: &Context, configuration: &ServerBootConfiguration) -> Option<Token> {
     let created = configuration.metadata.creation_timestamp.as_ref()?;
     let claims = Claims {
@@ -86,7 +87,8 @@ fn uki_token(ctx: &Context, configuration: &ServerBootConfiguration) -> Option<T
     issue_short(&ctx.key.get()?, &claims).ok()
 }
 
-/// Where machines reach this process; one that nobody was told of is never put into a boot config.
+/// The URLs at which machines reach this process. One that is not configured is never written to a
+/// boot config.
 fn bases(ctx: &Context) -> (&str, &str) {
     let (service, images) = (ctx.urls.service.as_deref(), ctx.urls.images.as_deref());
     (service.unwrap_or_default(), images.unwrap_or_default())

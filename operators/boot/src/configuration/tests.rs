@@ -218,7 +218,7 @@ async fn pass(ctx: &Arc<Context>, key: Named) -> Result<Next, Error> {
     Configurations(Arc::clone(ctx)).pass(&Work::new(reporter), key).await
 }
 
-/// One configuration, and a watch that shows nothing of what is written.
+/// One boot configuration, and a watch that does not show what is written.
 struct World {
     ctx: Arc<Context>,
     cluster: Cluster,
@@ -250,8 +250,7 @@ impl World {
         pass(&self.ctx, key).await.unwrap();
     }
 
-    /// Passes until nothing is written any more, and then forgets what was written, which it
-    /// returns.
+    /// Runs passes until nothing more is written; returns and forgets what was written.
     async fn settle(&self) -> Vec<String> {
         self.cluster.take();
         let mut all = vec![];
@@ -270,7 +269,7 @@ impl World {
         panic!("does not settle: {all:?}");
     }
 
-    /// Somebody else changes it, which the watch shows.
+    /// Somebody else changes it, and the watch shows that.
     async fn change(&self, change: impl FnOnce(&mut ServerBootConfiguration)) {
         let mut configuration = self.configuration();
         change(&mut configuration);

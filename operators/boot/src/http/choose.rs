@@ -1,5 +1,5 @@
-//! From the boot configs with an identity to the one that a machine gets, in its boot window, and at
-//! its address.
+//! Chooses among the boot configs with an identity the one that a machine gets, in its boot window
+//! and at its address.
 
 use super::{AppState, identity::Requester, places};
 use crate::{
@@ -21,17 +21,18 @@ use metal_core::{
 };
 use std::{ops::Deref, sync::Arc};
 
-/// A boot config that a machine gets.
+/// The boot config that a machine gets.
 pub(super) struct Chosen<K> {
-    /// It.
+    /// The object.
     pub(super) config: Arc<K>,
-    /// Its name.
+    /// Its namespace and name.
     pub(super) reference: ConfigRef,
-    /// What tokens are bound to: UID of the configuration, or of a boot config made by hand.
+    /// What tokens are bound to: the UID of the boot configuration, or of a boot config that was
+    /// created by hand.
     pub(super) boot: String,
-    /// Whom tokens are for: name of the server, or UUID of a machine that is none.
+    /// Whom tokens are for: the name of the server, or the UUID of a machine that is not a server.
     pub(super) server: String,
-    /// When its boot window closes, if it has one: that of a machine that is no server is not known.
+    /// When its boot window closes; `None` for a machine that is not a server.
     pub(super) closes: Option<Timestamp>,
 }
 
@@ -44,8 +45,8 @@ impl<K: BootConfig> Chosen<K> {
 
 /// The one of `found` that a machine gets.
 ///
-/// `is_meant` says of a method whether it is what the machine asks for; without a method, whatever
-/// it asks for is meant.
+/// `is_meant` decides whether the boot method matches the request; without a boot method, every
+/// request matches.
 pub(super) fn choose<K: BootConfig>(
     state: &AppState,
     kind: Kind,
@@ -85,7 +86,7 @@ pub(super) fn choose<K: BootConfig>(
     Ok(chosen)
 }
 
-/// Whether a machine may have what it is to boot, now and from where it asks.
+/// Whether a machine may fetch what it boots, now and from this address.
 fn admit<K: BootConfig>(
     state: &AppState,
     asker: &Requester,
@@ -113,8 +114,8 @@ fn admit<K: BootConfig>(
     Err(Refusal::Elsewhere { server, from, leased: known.leased })
 }
 
-/// The boot config for UEFI firmware of this very boot, and the UUID of its server; what the token
-/// of `claims` is for.
+/// The boot config for UEFI firmware of this very boot, which the token with `claims` is for, and
+/// the UUID of its server.
 pub(super) fn of_boot(
     state: &AppState,
     claims: &Claims,
@@ -135,7 +136,7 @@ pub(super) fn of_boot(
     }
 }
 
-/// The firmware asks, and the annotation says whether it is to be asked at all.
+/// Whether the boot method matches the request.
 fn permit(
     is_meant: fn(Method) -> bool,
     server: Option<&Server>,
@@ -145,7 +146,7 @@ fn permit(
     if method.is_none_or(is_meant) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
-/// Who made a boot config.
+/// The owner of a boot config.
 enum Owned {
     ByNobody,
     ByGone,

@@ -1,4 +1,4 @@
-//! `/httpboot`: which UKI a machine gets, for the DHCP server that asks on its behalf.
+//! `/httpboot`: which UKI a machine gets; requested by a DHCP server on its behalf.
 
 use super::{
     AppState, DefaultUki,
@@ -51,11 +51,13 @@ async fn answer(
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());
         return Ok(Json(body).into_response());
     }
-    // Before all is listed nobody is unknown: the default must not take a server's place.
+    // Until everything has been listed, nobody is unknown: the default image must not replace that
+    // of a server.
     if !state.view.is_ready() {
         return Err(Refusal::Starting);
     }
-    // Somebody whom we cannot read may be a server: the default must not take its place.
+    // A machine with an invalid address may be a server: the default image must not replace its
+    // own.
     if identifiers.iter().any(|identifier| as_address(identifier).is_none()) {
         return Err(Refusal::Misnamed);
     }

@@ -1,4 +1,4 @@
-//! Who asks, as far as anybody can tell.
+//! Identifies the client of a request, as far as possible.
 
 pub(crate) use metal_runtime::listener::Peer;
 
@@ -7,24 +7,24 @@ use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// No machine has more addresses than this.
+/// More addresses than any machine has.
 const MAX: usize = 64;
 
-/// On whose word something is asked for.
+/// On whose authority something is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Requester {
-    /// A host at this address, if that is known.
+    /// The host at this address, if that is known.
     Host(Option<IpAddr>),
-    /// Somebody who is trusted asks for the machine with these addresses.
+    /// A trusted proxy, on behalf of the machine with these addresses.
     Trusted(Vec<String>),
-    /// A BMC that has the URL of a medium, which is good for one boot and for a time.
+    /// A BMC with the URL of a medium, which is valid for one boot and a limited time.
     Medium,
 }
 
 impl Requester {
-    /// Who is at the other end, or behind the proxies that are trusted: the last one of
-    /// `X-Forwarded-For` that is none of those. What comes before it is nobody's word but its own, and
-    /// if it is no address nobody knows who asks.
+    /// The peer, or the client behind trusted proxies: the last address in `X-Forwarded-For` that
+    /// is not a trusted proxy. What comes before that is untrusted. If that entry is not an
+    /// address, the client is unknown.
     pub(super) fn of(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let peer = peer.map(|Peer(address)| address.ip().to_canonical());
         let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
@@ -40,7 +40,7 @@ impl Requester {
         Self::Host(host.unwrap_or(peer))
     }
 
-    /// Its address, for who counts.
+    /// The address under which requests are counted.
     pub(super) fn address(&self) -> Option<IpAddr> {
         match self {
             Self::Host(address) => *address,
@@ -55,8 +55,8 @@ fn address(text: &str) -> Option<IpAddr> {
     text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// The addresses of the machine that a request is for: those that a trusted proxy names in the
-/// first `X-Forwarded-For`, and otherwise the one it came from. And on whose word.
+/// The addresses of the machine that a request is for: those given by a trusted proxy in the first
+/// `X-Forwarded-For`, otherwise the peer's; and on whose authority.
 pub(super) fn identifiers(
     peer: Option<Peer>,
     headers: &HeaderMap,
@@ -109,7 +109,7 @@ mod tests {
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
-            // It said itself that it is another one, and proxies add to that.
+            // The client itself claimed another address; proxies append theirs.
             ("10.0.0.1", &["198.51.100.9, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.9", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1, 10.0.0.2"], "198.51.100.1"),

@@ -28,11 +28,11 @@ use metal_core::{
 };
 use std::sync::Arc;
 
-/// Who asks, and how.
+/// The client, and how it asks.
 struct Asked<'a> {
     token: Option<&'a str>,
     asker: Requester,
-    /// Whether it only wants to know what it would get: that is no fetch.
+    /// Whether it only asks what it would get (`HEAD`), which does not count as a fetch.
     only_looks: bool,
 }
 
@@ -59,7 +59,7 @@ async fn answer(state: &AppState, asked: &Asked<'_>, uuid: &str) -> Result<Respo
     let ipxe = choose(state, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
     let http = choose(state, Kind::Http, Method::is_uki, &asked.asker, &http);
     match (ipxe, http) {
-        // What has a script of ours has a token.
+        // Boots with a script of ours have a token.
         (Ok(ipxe), _) => {
             admit(state, &ipxe, asked, is_unscripted(&ipxe.config))?;
             payload(state, &ipxe, asked).await
@@ -72,7 +72,7 @@ async fn answer(state: &AppState, asked: &Asked<'_>, uuid: &str) -> Result<Respo
     }
 }
 
-/// Path of the ignition of a boot, with a token that is good until `expires`.
+/// Path of the ignition of a boot, with a token that is valid until `expires`.
 pub(super) fn path<K>(
     state: &AppState,
     chosen: &Chosen<K>,
@@ -90,7 +90,7 @@ pub(super) fn path<K>(
     Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
 
-/// Token and UUID of a path, of which whatever comes before is not looked at.
+/// Token and UUID in a path; anything before them is ignored.
 fn parse(path: &str) -> (Option<&str>, &str) {
     let mut segments = path.rsplit('/');
     let uuid = segments.next().unwrap_or_default();
@@ -98,12 +98,12 @@ fn parse(path: &str) -> (Option<&str>, &str) {
     (token, uuid)
 }
 
-/// Whether the machine gets a script that is not ours, which carries no token of ours.
+/// Whether the machine gets a script that is not ours, and so has no token.
 fn is_unscripted(config: &IpxeBootConfig) -> bool {
     named(config.spec.ipxe_script_secret_ref.as_ref()).is_some()
 }
 
-/// Whether whoever asks may have the ignition of this boot.
+/// Whether the client may have the ignition of this boot.
 fn admit<K: BootConfig>(
     state: &AppState,
     chosen: &Chosen<K>,
@@ -129,7 +129,8 @@ fn admit<K: BootConfig>(
     }
 }
 
-/// Whether a token is of this very boot: that of a script or a medium, or that of the link to a UKI.
+/// Whether a token is for this very boot: that of a script or a medium, or that in the URL of a
+/// UKI.
 fn is_of<K>(key: &Key, chosen: &Chosen<K>, token: &str) -> bool {
     let (keys, now) = (std::slice::from_ref(key), Timestamp::now());
     let claims = verify(keys, token, Purpose::Ignition, now).or_else(|_| {

@@ -34,10 +34,10 @@ use std::{
     sync::Arc,
 };
 
-/// UKIs are told by their type, or by their ending.
+/// Firmware recognizes UKIs by content type, or by extension.
 const EFI: &str = "application/efi";
 const BINARY: &str = "application/octet-stream";
-/// Versions of an image that are asked for the size of a blob.
+/// How many versions of an image are searched for the size of a blob.
 const CANDIDATES: usize = 8;
 
 /// A layer for iPXE.
@@ -51,7 +51,7 @@ pub(super) async fn layer(
     let peer = peer.map(|Extension(peer)| peer);
     let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let answer = match query.ok().and_then(|query| named(&query)) {
-        // A UKI is here for whom its link is.
+        // If it is a UKI, it is only served to those whose boot it is for.
         Some(blob) => match state.patiently(|| of_anybody(&state, &asker, &blob)).await {
             Ok(()) => blob_of(&state, &blob).await,
             Err(refusal) => Err(refusal.into()),
@@ -78,7 +78,7 @@ pub(super) async fn uki(
     finish(&state, "uki", answer, &method, &headers, EFI)
 }
 
-/// The UKI that a link names, if the machine asks that the link is for.
+/// The UKI at a URL, if it is requested by the machine that the URL is for.
 async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobRef, Refusal> {
     let blob = url::uki_path(path).as_ref().and_then(live::parse).ok_or(Refusal::NoContent)?;
     match url::split_token(path).0 {
@@ -88,7 +88,7 @@ async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobR
     Ok(blob)
 }
 
-/// A link with a token is for one boot of one server, in its window.
+/// A URL with a token is for one boot of one server, in its window.
 fn of_token(
     state: &AppState,
     asker: &Requester,
@@ -112,8 +112,9 @@ fn of_token(
     if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
-/// A link without one is for whoever boots that UKI: as long as the window of one of them is open,
-/// or where none of them has windows. What is no UKI of a server is none of this.
+/// A URL without a token is for all servers that boot that UKI: it is served while the window of
+/// one of them is open, or if none of them has windows. Blobs that are no server's UKI are not
+/// affected.
 async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Result<(), Refusal> {
     let mut closed = None;
     for config in state.view.http.get(&ConfigKey::Uki(blob.clone())) {
@@ -122,7 +123,7 @@ async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Resu
                 closed = Some(refusal);
             }
             Ok(_) => return Ok(()),
-            // It is for nobody, or nobody knows for whom.
+            // It is for nobody, or it is not known for whom.
             Err(_) => {}
         }
     }
@@ -132,7 +133,7 @@ async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Resu
     }
 }
 
-/// Image and digest of a query, all of whose parts must be there.
+/// Image and digest in a query, which must have both.
 fn named(query: &HashMap<String, String>) -> Option<BlobRef> {
     let value = |key: &str| query.get(key).filter(|value| !value.is_empty());
     let (image, digest) = (value("imageName")?, value("layerDigest")?);
@@ -144,7 +145,7 @@ fn named(query: &HashMap<String, String>) -> Option<BlobRef> {
 /// Why there is no blob.
 pub(super) enum Refused {
     Refusal(Refusal),
-    /// The registry is on nobody's list.
+    /// The registry is not allowed.
     NotAllowed,
     Store(Error),
 }
@@ -155,7 +156,7 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// A blob that somebody may have.
+/// A blob that may be served.
 pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Refused> {
     let (name, digest) = blob;
     state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
@@ -168,8 +169,8 @@ pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Re
     state.store.open(name, digest).await.map_err(Refused::Store)
 }
 
-/// Reads the manifests that name a blob that has to be fetched, if none was read that does: after a
-/// start, boot configs are in place, and nothing is known of their images.
+/// Reads the manifests that contain the size of a blob to be fetched, unless one has been read:
+/// after a start, boot configs exist, but nothing is known of their images.
 async fn learn_size(state: &AppState, (name, digest): &BlobRef) {
     if state.store.holds(digest) || state.store.knows_size(name, digest).is_some() {
         return;
@@ -179,7 +180,7 @@ async fn learn_size(state: &AppState, (name, digest): &BlobRef) {
     let is_of = |image: &&str| image.parse::<Reference>().is_ok_and(|it| it.name == *name);
     let images: BTreeSet<_> = images.filter(is_of).take(CANDIDATES).collect();
     for image in images {
-        // Without it the blob is fetched as well: its size is known later.
+        // If this fails, the blob is fetched all the same, and its size is known later.
         state.images.resolve(image, &state.architecture).await.ok();
         if state.store.knows_size(name, digest).is_some() {
             return;
@@ -192,7 +193,7 @@ async fn is_default(state: &AppState, blob: &BlobRef) -> bool {
         && default_blob(state).await.is_ok_and(|default| default == *blob)
 }
 
-/// The answer with a content, or with why there is none.
+/// The response with the content, or with the reason why there is none.
 pub(super) fn finish(
     state: &AppState,
     endpoint: &'static str,
@@ -216,7 +217,7 @@ pub(super) fn finish(
     state.answer(endpoint, answer)
 }
 
-/// What is said of a failure, in the words of the peer where it has some.
+/// Status and text for an error, in the peer's words if it has any.
 fn said(error: &Error) -> (StatusCode, &'static str) {
     use registry::Error as Registry;
     match error {

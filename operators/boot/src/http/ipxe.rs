@@ -29,13 +29,14 @@ use metal_core::boot::{
 };
 use std::sync::Arc;
 
-/// For a machine that has not said who it is.
+/// For a machine that has not identified itself.
 pub(super) async fn chain(State(state): State<Arc<AppState>>) -> Response {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled);
     state.answer("chain", service.map(|service| private(script::chain(service))))
 }
 
-/// For a machine that says its UUID, which proves nothing: what is secret is not in here.
+/// For a machine that gives its UUID, which proves nothing: the script contains no secrets of its
+/// own.
 pub(super) async fn script(
     State(state): State<Arc<AppState>>,
     Path(uuid): Path<String>,
@@ -57,7 +58,8 @@ pub(super) async fn script(
     })
 }
 
-/// Whether iPXE asks, which shows nothing of an answer that is no script, and does not ask again.
+/// Whether the client is iPXE, which shows nothing of a response that is not a script, and does not
+/// ask again.
 fn is_ipxe(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     agent.is_some_and(|agent| agent.starts_with("iPXE/"))
@@ -84,7 +86,7 @@ async fn answer(
         None => private(default_script(state, &chosen, service)?),
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
-    // Who only looks has not got it.
+    // A `HEAD` request does not count as served.
     if *verb != Verb::HEAD && is_news {
         state.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
     }

@@ -1,7 +1,7 @@
 //! `/media/<token>.iso`: the medium that a BMC inserts for one boot.
 //!
-//! Whoever has the URL reads what the machine boots, and the URL of its ignition: so a token opens
-//! it, which is for one boot and for a time. The same token always opens the same bytes.
+//! Anybody with the URL can read what the machine boots, and the URL of its ignition, so it
+//! contains a token for one boot and a limited time. The same token always leads to the same bytes.
 
 use super::{
     AppState,
@@ -45,7 +45,7 @@ pub(super) async fn medium(
 
 async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
     let claims = claims(state, file)?;
-    // The URL is for one boot, and good for a time; the ignition that it names has its window.
+    // The URL is for one boot and a limited time; the ignition that it leads to has its own window.
     let (chosen, uuid) = of_boot(state, &claims, Method::is_virtual_media, &Requester::Medium)?;
     let spec = &chosen.config.spec;
     let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);

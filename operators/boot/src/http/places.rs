@@ -1,4 +1,4 @@
-//! Whether it is the machine that asks, by what is known of where that is.
+//! Whether a request comes from an address of the machine.
 
 use super::{AppState, identity::Requester};
 use crate::{args::Addresses, view::canonical_address};
@@ -7,8 +7,8 @@ use metal_api::{MacAddr, Server};
 use metal_core::boot::address::{Holder, Known, macs_of};
 use std::net::IpAddr;
 
-/// What is known of where a machine is: its server, and the addresses in its boot config, of which
-/// IP addresses count only where somebody wrote them by hand.
+/// What is known about the addresses of a machine: its server, and the addresses in its boot
+/// config, of which IP addresses count only if they were written by hand.
 pub(super) fn known(
     state: &AppState,
     server: Option<&Server>,
@@ -30,7 +30,7 @@ pub(super) fn known(
     Known { macs, leased, named }
 }
 
-/// Whether it is the machine that asks, or somebody who may ask for it.
+/// Whether the client is the machine, or may ask on its behalf.
 pub(super) fn may_be(state: &AppState, asker: &Requester, known: &Known) -> bool {
     if state.addresses == Addresses::Any {
         return true;

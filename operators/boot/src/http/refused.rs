@@ -1,4 +1,4 @@
-//! Answers to requests that get nothing: the one place where a refusal becomes a status code.
+//! Responses to refused requests: the only place where a refusal becomes a status code.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -12,10 +12,10 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// When a machine should ask again, in seconds.
+/// When a machine should retry, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// The answer, in the form of the peer.
+/// The response, in the peer's format.
 pub(super) fn refused(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status());
     let mut response =
@@ -35,7 +35,7 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
     (status, headers, format!("{text}\n")).into_response()
 }
 
-/// Says to the operator what is not said to a stranger.
+/// Logs details that are not revealed to a stranger.
 pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
@@ -64,24 +64,24 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
     }
 }
 
-/// How soon the same is said again of a server.
+/// After what time the same refusal is logged again for a server.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Of how many servers that is known.
+/// For how many servers this is remembered.
 const REMEMBERED: usize = 4096;
 
-/// What was logged recently: strangers may ask as often as they like.
+/// What was logged recently, as strangers may ask as often as they like.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
 
 /// A server, and a reason.
 type RefusalKey = (String, &'static str);
 
-/// When it was said last, and how often not since.
+/// When it was logged last, and how many times it was suppressed since.
 type LastLogged = (Instant, u32);
 
 impl RefusalLog {
-    /// How often something was not said of a server since it was said last; `None` if it is not to be
-    /// said now.
+    /// How many times this was suppressed since it was logged last; `None` if it should not be
+    /// logged now.
     fn again(&self, server: &str, reason: &'static str) -> Option<u32> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (server.to_owned(), reason);

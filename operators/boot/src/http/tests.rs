@@ -31,7 +31,7 @@ struct Got {
 }
 
 impl TestServer {
-    /// Nothing is listed yet.
+    /// A service for which nothing has been listed yet.
     async fn starting() -> Self {
         let cluster = Cluster::default();
         cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);

@@ -1,21 +1,21 @@
-//! A file: a line that says what it is, a line of JSON that anybody may read, and what nobody can
-//! read without the key. The key vouches for all of it, the name of the file included.
+//! A file: a line with the format, a line of JSON that anybody may read, and content that nobody
+//! can read without the key. Everything is authenticated, including the name of the file.
 
 use super::Boot;
 use metal_core::{boot::kept::Times, capability::Key};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
-/// Of files that are written in this way.
+/// The first line of files in the current format.
 const FIRST: &[u8] = b"bloomery kept boot 1\n";
-/// Of files of any way.
+/// The beginning of files in any format.
 const ANY: &[u8] = b"bloomery kept boot ";
-/// What the key is derived for.
+/// The label for deriving the key.
 const LABEL: &str = "kept boots";
-/// Longest head.
+/// Longest header.
 const HEAD: usize = 64 << 10;
 
-/// What anybody may read.
+/// The part that anybody may read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) times: Times,
@@ -23,7 +23,7 @@ pub(super) struct Head {
     pub(super) images: Vec<(String, String)>,
 }
 
-/// Why a file is not used.
+/// Why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub(super) enum Unusable {
     #[error("it is no file of ours")]
@@ -36,7 +36,7 @@ pub(super) enum Unusable {
     Content,
 }
 
-/// A boot could not be written down.
+/// Why a boot could not be encoded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unsealed {
     #[error("it cannot be written as JSON")]
@@ -66,12 +66,12 @@ pub(super) fn seal(key: &Key, name: &str, head: &Head, boot: &[u8]) -> Result<Ve
     Ok(file)
 }
 
-/// What anybody may read of a file, of which nobody vouches for anything.
+/// The readable part of a file, without authentication.
 pub(super) fn head(file: &[u8]) -> Result<Head, Unusable> {
     split(file).map(|(head, _, _)| head)
 }
 
-/// What is in a file.
+/// The content of a file.
 pub(super) fn open(key: &Key, name: &str, file: &[u8]) -> Result<(Head, Boot), Unusable> {
     let (head, start, sealed) = split(file)?;
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Unusable::Sealed)?;
@@ -83,7 +83,7 @@ pub(super) fn open(key: &Key, name: &str, file: &[u8]) -> Result<(Head, Boot), U
     Ok((head, boot))
 }
 
-/// The head, the bytes that it has with its first line, and what is behind them.
+/// The header, its bytes including the first line, and the bytes after it.
 fn split(file: &[u8]) -> Result<(Head, &[u8], &[u8]), Unusable> {
     let Some(rest) = file.strip_prefix(FIRST) else {
         return Err(if file.starts_with(ANY) { Unusable::Version } else { Unusable::Foreign });

@@ -1,4 +1,4 @@
-//! Where the files are: in a folder that is this user's alone.
+//! The folder with the files, which only this user can access.
 
 use metal_image::Digest;
 use std::{
@@ -12,13 +12,13 @@ use std::{
 const FOLDER: u32 = 0o700;
 /// Mode of a file.
 const PRIVATE: u32 = 0o600;
-/// Of a file that is not complete.
+/// Suffix of an incomplete file.
 const PART: &str = "part";
 /// Largest file.
 pub(super) const LARGEST: usize = 4 << 20;
-/// More files than this are not looked at.
+/// Most files that are looked at.
 pub(super) const MOST: usize = 4096;
-/// Letters of a name.
+/// Characters in a name.
 const NAME: usize = 64;
 
 /// A folder with files of boots.
@@ -26,11 +26,11 @@ const NAME: usize = 64;
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes the folder, in one that nobody else may write to.
+    /// Creates the folder, inside one that nobody else may write to.
     ///
     /// # Errors
     ///
-    /// If it cannot be made, or is no folder.
+    /// If it cannot be created, or is not a folder.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         match DirBuilder::new().mode(FOLDER).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -43,12 +43,12 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The name of the file of a server. It tells nothing, and is no path.
+    /// The name of the file for a server. It reveals nothing, and contains no path.
     pub(super) fn name_of(server: &str) -> String {
         Digest::of(server.as_bytes()).hex().to_owned()
     }
 
-    /// Names of the files that are ours, at most [`MOST`]. What was not completed is removed.
+    /// Names of our files, at most [`MOST`]. Incomplete files are removed.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.0)? {
@@ -68,7 +68,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// A file, unless it is larger than any of ours.
+    /// The content of a file, unless it is larger than any of ours.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let largest = u64::try_from(LARGEST).unwrap_or(u64::MAX);
@@ -79,7 +79,7 @@ impl Folder {
         Ok(bytes)
     }
 
-    /// Writes a file: all of it or nothing, whatever happens meanwhile.
+    /// Writes a file atomically, whatever happens in between.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (path, part) = (self.0.join(name), self.0.join(name).with_added_extension(PART));
         fs::remove_file(&part).ok();
@@ -92,7 +92,7 @@ impl Folder {
         written.and_then(|()| File::open(&self.0)?.sync_all())
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.0.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

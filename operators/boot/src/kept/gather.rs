@@ -1,4 +1,4 @@
-//! What a boot window needs, of what is known of the cluster.
+//! Gathers what a boot window needs from what is known of the cluster.
 
 use super::Boot;
 use crate::{
@@ -16,14 +16,14 @@ use metal_core::boot::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// With more of one kind nobody could tell what the machine is to boot.
+/// If there are more of one kind, what the machine boots would be ambiguous anyway.
 const MOST: usize = 64;
-/// A copy of an object in itself, which `kubectl apply` leaves.
+/// The copy of an object that `kubectl apply` stores in it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What an open boot window needs.
 pub(super) struct Gathered {
-    /// Its objects; its Secrets are to be read.
+    /// Its objects; its Secrets have yet to be read.
     pub(super) boot: Boot,
     /// Names of its Secrets.
     pub(super) secrets: BTreeSet<SecretKey>,
@@ -33,8 +33,8 @@ pub(super) struct Gathered {
     pub(super) closes: Timestamp,
 }
 
-/// What the boot window of a server needs; nothing, if it is not open. Also those objects are in it
-/// whose identity is the same: who is not to be told apart must not become so.
+/// What the boot window of a server needs; `None` if it is not open. Includes other objects with
+/// the same identity, so that what is ambiguous stays ambiguous.
 pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gathered> {
     let window = server.status.as_ref()?.boot_window.clone()?;
     let reference = &window.boot_configuration_ref;
@@ -80,7 +80,7 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gat
     Some(Gathered { boot: without_news(boot), secrets, window, closes })
 }
 
-/// Where the machine of a server is. An address that two have tells nobody apart.
+/// The addresses of a server. A MAC address of two servers identifies neither.
 fn places(view: &View, server: &Server, now: Timestamp) -> Vec<Place> {
     let macs = macs_of(server).into_iter().filter(|mac| !view.is_shared(*mac));
     let mut places: Vec<_> =
@@ -89,7 +89,7 @@ fn places(view: &View, server: &Server, now: Timestamp) -> Vec<Place> {
     places
 }
 
-/// The layers that boot configs name.
+/// The layers that boot configs refer to.
 pub(super) fn images(boot: &Boot) -> Vec<BlobRef> {
     let mut images: Vec<_> = boot.ipxe.iter().flat_map(BootConfig::blobs).collect();
     images.extend(boot.http.iter().flat_map(BootConfig::blobs));
@@ -120,7 +120,8 @@ fn add<K>(to: &mut Vec<Arc<K>>, found: Vec<Arc<K>>) {
     }
 }
 
-/// The window of another server is the business of its own file.
+/// The server without its window, unless it is the one being booted: other windows have their own
+/// files.
 fn of_this_boot(it: &Server, server: &Server) -> Server {
     let mut kept = trim(it);
     if it.metadata.name != server.metadata.name
@@ -135,7 +136,7 @@ fn trimmed<K: Resource + Clone>(objects: &[Arc<K>]) -> Vec<K> {
     objects.iter().map(|object| trim(&**object)).collect()
 }
 
-/// What nobody asks for, and what changes without a reason.
+/// Removes what is not needed, and what changes for no reason.
 fn trim<K: Resource + Clone>(object: &K) -> K {
     let mut object = object.clone();
     let meta = object.meta_mut();

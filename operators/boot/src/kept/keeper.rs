@@ -1,4 +1,4 @@
-//! Keeps what each open boot window needs.
+//! Stores what each open boot window needs.
 
 use super::{
     Boot, Folder, KeptSecret, Metrics,
@@ -25,16 +25,16 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// When something is tried again that did not work.
+/// When a failed attempt is retried.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often we look whether a machine has got a lease since, of which nobody wakes us.
+/// How often to check whether a machine has got a lease since, as nothing wakes us for that.
 const AGAIN: Duration = Duration::from_secs(20);
-/// Bytes of all files together.
+/// Limit of all files together, in bytes.
 const BYTES: usize = 64 << 20;
-/// Boots that are worked on at a time.
+/// How many boots are processed at a time.
 const CONCURRENCY: usize = 2;
 
-/// Keeps what each open boot window needs.
+/// Stores what each open boot window needs.
 pub(crate) struct Keeper {
     /// What is known of the cluster.
     pub view: Arc<View>,
@@ -42,35 +42,35 @@ pub(crate) struct Keeper {
     pub secrets: Arc<Secrets>,
     /// The boot key.
     pub key: Deferred<Key>,
-    /// Where files are.
+    /// The folder with the files.
     pub folder: Folder,
-    /// Which start of the machine this is.
+    /// Identifier of the current start of the machine.
     pub start: String,
-    /// Servers of which something has changed.
+    /// Servers for which something has changed.
     pub queue: Queue<String>,
-    /// What is counted.
+    /// Metrics.
     pub metrics: Metrics,
-    /// What is kept, by file.
+    /// What is stored, by file.
     pub written: Written,
 }
 
-/// What is kept, by file.
+/// What is stored, by file.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     hasher: RandomState,
     files: Mutex<HashMap<String, Kept>>,
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Debug)]
 struct Kept {
     hash: u64,
     size: usize,
-    /// What it was kept for.
+    /// The window that it was stored for.
     window: BootWindow,
 }
 
-/// Why a boot is not kept.
+/// Why a boot is not stored.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("it is larger than {LARGEST} bytes")]
@@ -97,21 +97,21 @@ impl Written {
         count < MOST && bytes + size <= BYTES
     }
 
-    /// Whether the file is of a boot before this one.
+    /// Whether the file is for an earlier boot than this one.
     fn is_of_another(&self, file: &str, window: &BootWindow) -> bool {
         self.files().get(file).is_some_and(|kept| kept.window != *window)
     }
 }
 
 impl Keeper {
-    /// Keeps for ever, once every list has arrived.
+    /// Runs for ever, once every list has arrived.
     pub(crate) async fn run(self: Arc<Self>) {
         self.sweep().await;
         let queue = self.queue.clone();
         queue.run(CONCURRENCY, move |server| Arc::clone(&self).pass(server)).await;
     }
 
-    /// Removes what was kept of boots that are over, and looks at all others.
+    /// Removes the files of boots that are over, and processes all others.
     pub(crate) async fn sweep(&self) {
         let servers = self.view.servers.all();
         let now = Timestamp::now();
@@ -131,7 +131,7 @@ impl Keeper {
         }
     }
 
-    /// Keeps what the boot window of a server needs, if it is open. When to look again.
+    /// Stores what the boot window of a server needs, if it is open. Returns when to look again.
     pub(crate) async fn pass(self: Arc<Self>, server: String) -> Option<Duration> {
         let name = Folder::name_of(&server);
         let found = self.view.servers.named(None, &server);
@@ -143,7 +143,7 @@ impl Keeper {
         match self.keep(&name, gathered).await {
             Ok(true) => {
                 let left = closes.duration_since(Timestamp::now());
-                // Then it is removed.
+                // It is removed then.
                 let left = Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1);
                 Some(left.min(AGAIN))
             }
@@ -151,17 +151,17 @@ impl Keeper {
             Err(error) => {
                 self.metrics.failures.inc();
                 tracing::warn!(server, error = %Chain(&error), "boot not kept for a start without the API server");
-                // What was kept before may be what the boot is no more.
+                // An earlier file may no longer match the boot.
                 self.remove(name).await;
                 Some(12 * RETRY)
             }
         }
     }
 
-    /// Whether all of it is kept.
+    /// Whether all of it is stored.
     async fn keep(&self, name: &str, gathered: Gathered) -> Result<bool, Failure> {
         let Gathered { mut boot, secrets, window, closes } = gathered;
-        // Should this process end before the new boot is kept, the one before it must not be served.
+        // If this process ends before the new boot is stored, the previous one must not be served.
         if self.written.is_of_another(name, &window) && self.remove(name.to_owned()).await {
             return Ok(false);
         }
@@ -190,7 +190,7 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Removes a file. Whether that is to be tried again.
+    /// Removes a file. Returns whether that has to be retried.
     async fn remove(&self, name: String) -> bool {
         let (folder, file) = (self.folder.clone(), name.clone());
         let removed = spawn_blocking(move || folder.remove(&file)).await;

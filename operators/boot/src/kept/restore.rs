@@ -1,4 +1,4 @@
-//! Serves what was kept, while the API server is silent after a start.
+//! Serves stored boots after a start during an outage of the API server.
 
 use super::{Boot, Keeper, Label, Serving, file, moment};
 use crate::{
@@ -17,32 +17,32 @@ use metal_runtime::{Deferred, clock};
 use std::{collections::HashSet, io, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::timeout};
 
-/// How long lists may take to arrive before the API server is held to be silent.
+/// How long to wait for lists before assuming an outage.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often we look what still counts.
+/// How often to check which files are still valid.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Serves what was kept until lists arrive, and keeps from then on.
+/// Serves stored boots until lists arrive, and stores boots from then on.
 pub(crate) struct Restore {
-    /// Keeps from then on.
+    /// Stores boots from then on.
     pub keeper: Arc<Keeper>,
-    /// Layers that boot configs name.
+    /// Layers that boot configs refer to.
     pub live: Arc<Live<ConfigRef>>,
-    /// Set when the API server is known to be silent.
+    /// Set when an outage of the API server is assumed.
     pub is_silent: Deferred<()>,
 }
 
-/// What was found.
+/// The files that were found.
 #[derive(Default)]
 pub(super) struct Found {
-    /// What was kept of boots, and until when it counts, by [`clock::since_boot`].
+    /// Stored boots, and until when each is valid, by [`clock::since_boot`].
     pub(super) boots: Vec<(Duration, Boot)>,
-    /// The layers of boots of which nothing else can be read, as well.
+    /// The same for boots of which only the images can be read.
     pub(super) images: Vec<(Duration, String, Vec<live::BlobRef>)>,
 }
 
 impl Restore {
-    /// Serves what was kept until every list has arrived, and keeps for ever from then on.
+    /// Serves stored boots until every list has arrived, and stores boots for ever after that.
     pub(crate) async fn run(self) {
         let (view, served) = (&self.keeper.view, &self.keeper.view.served);
         let silence = async { timeout(GRACE, self.is_silent.wait()).await };
@@ -51,14 +51,14 @@ impl Restore {
             () = view.listed() => {}
             _ = silence => self.serve().await,
         }
-        // From now on the API server says what there is.
+        // From now on, what the API server has counts.
         served.set(None);
         self.keeper.metrics.served.set(0);
         self.keeper.secrets.forget_presumed();
         self.keeper.run().await;
     }
 
-    /// Serves what was kept until every list has arrived.
+    /// Serves stored boots until every list has arrived.
     async fn serve(&self) {
         let view = &self.keeper.view;
         let mut key = self.keeper.key.get();
@@ -75,18 +75,20 @@ impl Restore {
             self.present(&found, &mut named);
             timeout(PERIOD, view.listed()).await.ok();
         }
-        // Lists have told of the objects that are not there any more; of files nobody else knows.
+        // The lists have withdrawn objects that no longer exist, but these files are known only
+        // here.
         for (_, name, _) in found.images {
             self.live.set(nameless(name), vec![]);
         }
     }
 
-    /// Puts what still counts where requests are answered from, and takes all else away.
+    /// Fills the view with what is still valid, and removes everything else.
     fn present(&self, found: &Found, named: &mut HashSet<ConfigRef>) {
         let view = &self.keeper.view;
         let boots = || found.boots.iter().map(|(_, boot)| boot);
         let mut servers: Vec<_> = boots().flat_map(|boot| boot.servers.clone()).collect();
-        // What another boot says of a server is without its window, and must not hide that.
+        // The file of another boot has this server without its window, which must not hide the
+        // window.
         servers.sort_by_key(has_window);
         view.servers.presume(servers);
         view.leases.presume(boots().flat_map(|boot| boot.places.clone()));
@@ -138,7 +140,7 @@ impl Restore {
         }
     }
 
-    /// What counts of what was kept.
+    /// The valid stored boots.
     async fn find(&self, key: Option<Key>) -> Found {
         let keeper = Arc::clone(&self.keeper);
         let found = spawn_blocking(move || find(&keeper, key.as_ref())).await;
@@ -197,7 +199,7 @@ fn has_window(server: &Server) -> bool {
     server.status.as_ref().is_some_and(|status| status.boot_window.is_some())
 }
 
-/// Who names the layers of a file of which nothing else can be read.
+/// The holder of the layers of a file of which only the images can be read.
 fn nameless(file: String) -> ConfigRef {
     ConfigRef::new(Kind::Http, (String::new(), file))
 }

@@ -60,7 +60,7 @@ async fn a_file_that_is_damaged_foreign_or_of_another_version_costs_only_itself(
     let found = find(&keeper, Some(&key())).unwrap();
     assert_eq!(found.boots.len(), 1);
     let found = find(&keeper, None).unwrap();
-    // Without the key that of another key is as good as ours.
+    // Without the key, files of another key cannot be distinguished from ours.
     assert!(found.boots.is_empty() && (1..=3).contains(&found.images.len()));
 }
 
@@ -82,7 +82,7 @@ async fn what_is_old_or_of_another_start_of_the_machine_is_not_used() {
     assert_eq!(times(earlier, now.wall + minute), 0);
     let ahead = Moment { running: now.running + minute, ..now.clone() };
     assert_eq!(times(ahead, now.wall + minute), 0);
-    // The clock on the wall was set back by a day since.
+    // The wall clock was set back by a day in between.
     let day = SignedDuration::from_hours(24);
     let back = Moment { wall: now.wall + day, running: now.running - 2 * minute, ..now.clone() };
     assert_eq!(times(back.clone(), back.wall + minute), 0, "two minutes of one have passed");
@@ -165,7 +165,7 @@ fn file(key: &Key) -> Vec<u8> {
     seal(key, NAME, &head, &serde_json::to_vec(&boot).unwrap()).unwrap()
 }
 
-/// A keeper, and the API server that has the ignition of [`Objects::ready_for_ipxe`].
+/// A keeper, and an API server with the ignition of [`Objects::ready_for_ipxe`].
 fn with_an_ignition(folder: &Path) -> (Cluster, Arc<Keeper>) {
     let cluster = Cluster::default();
     cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);

@@ -3,15 +3,15 @@
 use super::{Architecture, CREDENTIAL, LABEL, iso};
 
 const SECTOR: u64 = 512;
-/// Entries of the root folder.
+/// Entries in the root folder.
 const ROOT_ENTRIES: u16 = 512;
 const ENTRY: usize = 32;
-/// With fewer clusters it would be FAT12, with more it would be FAT32.
+/// With fewer clusters it would be FAT12, with more FAT32.
 const FEWEST: u64 = 4200;
 const MOST: u64 = 65_500;
-/// Sectors of a cluster.
+/// Sectors per cluster.
 const SIZES: [u8; 5] = [4, 8, 16, 32, 64];
-/// Three folders and the credential; the UKI comes after them.
+/// Clusters of the three folders and the credential; the UKI comes after them.
 const EFI: u16 = 2;
 const BOOT: u16 = 3;
 const EXTRA: u16 = 4;
@@ -31,7 +31,7 @@ pub(super) struct Fat {
     architecture: Architecture,
     uki: u64,
     credential: usize,
-    /// Sectors of a cluster.
+    /// Sectors per cluster.
     cluster: u8,
     clusters: u64,
 }
@@ -60,7 +60,7 @@ impl Fat {
         self.data_at() + u64::from(UKI_AT - EFI) * self.cluster_size()
     }
 
-    /// All that comes before the UKI.
+    /// Everything before the UKI.
     pub(super) fn head(&self, credential: &[u8]) -> Vec<u8> {
         let mut head = vec![0; usize::try_from(self.uki_at()).unwrap_or_default()];
         let mut put = |at: u64, content: &[u8]| {
@@ -85,13 +85,13 @@ impl Fat {
         u64::from(self.cluster) * SECTOR
     }
 
-    /// Sectors of one table.
+    /// Sectors of one allocation table.
     fn table_sectors(&self) -> u16 {
         u16::try_from(((self.clusters + 2) * 2).div_ceil(SECTOR)).unwrap_or(u16::MAX)
     }
 
-    /// Sectors before the tables: as many as make everything after the root folder begin with a
-    /// sector of a CD.
+    /// Sectors before the tables: as many as are needed to align everything after the root folder
+    /// with the sectors of a CD.
     fn reserved(&self) -> u16 {
         4 - (2 * self.table_sectors() + root_sectors()) % 4
     }
@@ -133,7 +133,7 @@ impl Fat {
         sector
     }
 
-    /// The UKI is one chain, everything else one cluster.
+    /// The UKI is one chain, and everything else one cluster each.
     fn table(&self) -> Vec<u8> {
         let mut table = vec![0xfff8, LAST, LAST, LAST, LAST];
         table.push(if self.credential > 0 { LAST } else { 0 });
@@ -191,7 +191,7 @@ fn short(name: [u8; 11], attributes: u8, cluster: u16, size: u32) -> [u8; ENTRY]
     entry
 }
 
-/// The entries of a long name, the last part first, and the entry that they belong to.
+/// The entries of a long name, last part first, followed by the entry that they belong to.
 fn long(name: &str, entry: [u8; ENTRY]) -> Vec<u8> {
     const PLACES: [usize; 13] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
     let sum = entry[..11].iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));

@@ -2,11 +2,11 @@
 
 use super::LABEL;
 
-/// Sectors of a CD.
+/// Sector size of a CD.
 const SECTOR: usize = 2048;
-/// Sectors of a disk in one of a CD.
+/// Disk sectors per CD sector.
 const BLOCKS: u32 = 4;
-/// Where the file system begins, in sectors.
+/// Start of the file system, in sectors.
 const FAT_AT: u32 = 23;
 const CATALOG_AT: u32 = 19;
 const PATHS_LITTLE_AT: u32 = 20;
@@ -19,7 +19,7 @@ const PARTITION: u8 = 0xef;
 /// The file that the file system is.
 const FILE: &[u8] = b"ESP.IMG;1";
 
-/// What comes before a file system of this size.
+/// Everything before a file system of this size.
 pub(super) fn head(fat: u64) -> Vec<u8> {
     let bytes = u32::try_from(fat).unwrap_or(u32::MAX);
     let sectors = bytes.div_ceil(2048);
@@ -75,7 +75,7 @@ fn primary(sectors: u32) -> Vec<u8> {
     text.extend(record(&[0], ROOT_AT, sector_length(), true));
     text.extend(padded("", 4 * 128 + 3 * 37));
     for _ in 0..4 {
-        // No time.
+        // No date.
         text.extend([b'0'; 16]);
         text.push(0);
     }
@@ -91,7 +91,7 @@ fn boot_record() -> Vec<u8> {
     record
 }
 
-/// Validation entry, and the one entry, which is for UEFI.
+/// Validation entry, and the only boot entry, which is for UEFI.
 fn catalog(blocks: u32) -> Vec<u8> {
     let mut catalog = vec![0; 64];
     catalog[0] = 1;
@@ -101,14 +101,14 @@ fn catalog(blocks: u32) -> Vec<u8> {
     let sum = words.fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes(*word)));
     catalog[28..30].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
     catalog[32] = 0x88;
-    // Where the number is too small, 0 says: to the end of the medium.
+    // If the field is too small for the number, 0 means up to the end of the medium.
     let blocks = u16::try_from(blocks).unwrap_or_default();
     catalog[38..40].copy_from_slice(&blocks.to_le_bytes());
     catalog[40..44].copy_from_slice(&FAT_AT.to_le_bytes());
     catalog
 }
 
-/// The root alone (ECMA-119, 9.4).
+/// The root only (ECMA-119, 9.4).
 fn path_table(at: [u8; 4], parent: [u8; 2]) -> Vec<u8> {
     [&[1, 0], at.as_slice(), &parent, &[0, 0]].concat()
 }
@@ -119,7 +119,7 @@ fn record(name: &[u8], at: u32, bytes: u32, is_folder: bool) -> Vec<u8> {
     let mut record = vec![u8::try_from(length).unwrap_or_default(), 0];
     record.extend(both32(at));
     record.extend(both32(bytes));
-    // 1980, as FAT begins.
+    // 1980, as in FAT.
     record.extend([80, 1, 1, 0, 0, 0, 0]);
     record.extend([if is_folder { 2 } else { 0 }, 0, 0]);
     record.extend(both16(1));

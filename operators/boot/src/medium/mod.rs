@@ -1,16 +1,17 @@
-//! A medium that a machine boots a UKI from: an ISO 9660 image whose El Torito entry is a FAT file
-//! system, which also is the one partition of an MBR. So it is a CD and a USB stick.
+//! A medium from which a machine boots a UKI: an ISO 9660 image with an El Torito entry that points
+//! to a FAT file system, which is also the only partition in an MBR. So it is both a CD and a USB
+//! stick.
 //!
 //! ```text
 //!  MBR │ ISO 9660, El Torito │ FAT: tables, folders, credential │ UKI                  │ zeros
 //!  └──────────────── head: made in memory ─────────────────────┘ └ from where it lies ┘
 //! ```
 //!
-//! The UKI is one piece and unchanged, so any part of the medium can be had without the rest, and
-//! Secure Boot works. What else the machine must know lies beside it as a credential, which the
-//! stub of systemd hands over to the system in `/.extra/credentials` (systemd-stub(7)).
+//! The UKI is contiguous and unchanged, so any part of the medium can be produced without the rest,
+//! and Secure Boot works. What else the machine needs is next to it as a credential, which
+//! systemd's stub passes to the host in `/.extra/credentials` (systemd-stub(7)).
 //!
-//! The same parameters give the same bytes. Where the bytes of the UKI come from is left to others.
+//! The same parameters give the same bytes. The source of the UKI's bytes is left to the caller.
 
 mod fat;
 mod iso;
@@ -22,12 +23,12 @@ use std::{fmt, ops::Range};
 
 /// Name of the file system and of the volume.
 pub(crate) const LABEL: &str = "BLOOMERY";
-/// Name of the credential: a URL, as the kernel's argument of the same name has it.
+/// Name of the credential, which contains a URL, like the kernel argument of the same name.
 pub(crate) const CREDENTIAL: &str = "ignition.config.url";
 /// Longest credential.
 pub(crate) const LONGEST: usize = 2048;
 
-/// For whose firmware a medium is (UEFI 2.10, 3.5.1.1).
+/// The firmware that a medium is for (UEFI 2.10, 3.5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Architecture {
@@ -37,13 +38,13 @@ pub(crate) enum Architecture {
     Arm64,
 }
 
-/// What cannot be put on a medium.
+/// What does not fit on a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
     /// FAT16 has no room for it.
     #[error("a UKI of {0} bytes is too large for a medium: make it smaller than 2 GiB")]
     Uki(u64),
-    /// A URL has no reason to be that long.
+    /// The URL is longer than it could reasonably be.
     #[error("the URL of the ignition has {0} bytes, more than a medium has room for")]
     Credential(usize),
 }
@@ -88,7 +89,7 @@ impl Medium {
         iso::HEAD + self.fat.size()
     }
 
-    /// Some of its bytes, in parts that follow each other. What is beyond its end is left out.
+    /// Some of its bytes, as consecutive parts. What is beyond its end is left out.
     pub(crate) fn parts(&self, range: Range<u64>) -> Vec<Part> {
         let uki_at = iso::HEAD + self.fat.uki_at();
         let uki_end = uki_at + self.fat.uki();
@@ -106,14 +107,14 @@ impl Medium {
             parts.push(Part::Uki(uki.start - uki_at..uki.end - uki_at));
         }
         if !tail.is_empty() {
-            // Less than a cluster, or less than the smallest file system.
+            // Less than a cluster, or the padding of the smallest file system.
             let length = usize::try_from(tail.end - tail.start).unwrap_or_default();
             parts.push(Part::Bytes(vec![0; length]));
         }
         parts
     }
 
-    /// All that comes before the UKI.
+    /// Everything before the UKI.
     fn head(&self) -> Vec<u8> {
         let mut head = iso::head(self.fat.size());
         head.extend(self.fat.head(self.credential.as_bytes()));
@@ -123,7 +124,7 @@ impl Medium {
 
 impl fmt::Debug for Medium {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL opens secrets.
+        // The URL gives access to secrets.
         f.debug_tuple("Medium").field(&self.fat).finish()
     }
 }

@@ -15,39 +15,39 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// The flag of the chain.
+/// The flag for the certificate chain.
 const CERTIFICATE: &str = "--https-certificate-file";
-/// The flag of the key.
+/// The flag for the key.
 const KEY: &str = "--https-key-file";
 
-/// Why a certificate is not used.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error(transparent)]
     File(#[from] file::Error),
-    /// A file that is something else.
+    /// A file is not PEM.
     #[error("{flag} {}: not PEM of what it should have", path.display())]
     Pem {
         /// The flag.
         flag: &'static str,
         /// Its value.
         path: PathBuf,
-        /// Why. It quotes nothing.
+        /// The reason. It quotes nothing.
         source: pem::Error,
     },
-    /// A file without a certificate.
+    /// A file contains no certificate.
     #[error("--https-certificate-file {}: there is no certificate in it", .0.display())]
     Empty(PathBuf),
-    /// A key that is of no use.
+    /// The key cannot be used.
     #[error("--https-key-file {}: a key of RSA is needed, of 2048 bits or more", .0.display())]
     Key(PathBuf, #[source] rustls::Error),
-    /// Two files that have nothing to do with each other.
+    /// Certificate and key do not belong together.
     #[error("the key of --https-key-file is not that of --https-certificate-file")]
     Mismatch(#[source] rustls::Error),
 }
 
-/// Two files, and what they say.
+/// The two files and their content.
 pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
@@ -94,7 +94,7 @@ impl Reread for &Certificate {
 
 #[cfg(test)]
 impl Certificate {
-    /// The one that clients are shown first.
+    /// The certificate itself, which comes first in the chain.
     pub(super) fn first(&self) -> CertificateDer<'static> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.certified.end_entity_cert().cloned().unwrap().into_owned()

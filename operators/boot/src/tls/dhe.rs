@@ -1,4 +1,4 @@
-//! Suites of TLS 1.2 with DHE (RFC 5288): those with ECDHE, but for the key exchange.
+//! TLS 1.2 cipher suites with DHE (RFC 5288): those with ECDHE, except for the key exchange.
 
 use rustls::{
     CipherSuite, SupportedCipherSuite, Tls12CipherSuite,
@@ -15,7 +15,7 @@ static AES_128: LazyLock<Option<Tls12CipherSuite>> = LazyLock::new(|| {
     with_dhe(like, CipherSuite::TLS_DHE_RSA_WITH_AES_128_GCM_SHA256)
 });
 
-/// All of them, the best one first.
+/// All of them, best first.
 pub(super) fn suites() -> impl Iterator<Item = SupportedCipherSuite> {
     [&AES_256, &AES_128].into_iter().filter_map(|suite| suite.as_ref()).map(Into::into)
 }

@@ -10,7 +10,7 @@ use rustls::{
     ffdhe_groups::{FFDHE2048, FfdheGroup},
 };
 
-/// Length of numbers of the group, in octets.
+/// Length of the group's numbers, in octets.
 const LEN: usize = 256;
 
 /// The group.
@@ -19,7 +19,7 @@ pub(super) struct Ffdhe2048;
 
 impl SupportedKxGroup for Ffdhe2048 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        // More than the 225 bits that make the most of the group (RFC 7919, section 5.2).
+        // More than the 225 bits that exhaust the strength of the group (RFC 7919, section 5.2).
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| GetRandomFailed)?;
         let secret = U256::from_be_bytes(secret);
@@ -36,13 +36,13 @@ impl SupportedKxGroup for Ffdhe2048 {
         NamedGroup::FFDHE2048
     }
 
-    /// TLS 1.3 has groups that are better.
+    /// TLS 1.3 has better groups.
     fn usable_for_version(&self, version: ProtocolVersion) -> bool {
         version == ProtocolVersion::TLSv1_2
     }
 }
 
-/// Our half of an exchange.
+/// Our half of a key exchange.
 struct Exchange {
     secret: U256,
     public: [u8; LEN],
@@ -67,7 +67,7 @@ impl ActiveKeyExchange for Exchange {
     }
 }
 
-/// A number as it is on the wire, where leading zeros may be left out; `None` if it is too long.
+/// A number as on the wire, where leading zeros may be omitted; `None` if it is too long.
 fn number(bytes: &[u8]) -> Option<U2048> {
     let mut whole = [0; LEN];
     whole.get_mut(LEN.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
@@ -78,7 +78,7 @@ fn modulus() -> U2048 {
     number(FFDHE2048.p).unwrap_or(U2048::ONE)
 }
 
-/// Whether it is from 2 to p - 2 (RFC 7919, section 5.1).
+/// Whether it is between 2 and p - 2 (RFC 7919, section 5.1).
 fn is_public(number: &U2048) -> bool {
     *number > U2048::ONE && *number < modulus().wrapping_sub(&U2048::ONE)
 }

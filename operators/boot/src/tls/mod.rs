@@ -1,8 +1,8 @@
-//! TLS for machines that boot by HTTPS: what any client takes, and what firmware takes.
+//! TLS for machines that boot by HTTPS: for modern clients, and for firmware.
 //!
-//! OVMF, as Debian builds it, offers TLS 1.2 with DHE and static RSA alone: no elliptic curves at
-//! all. So beside the suites of rustls there are two with DHE, which need a key of RSA. Everybody
-//! who can do better gets better.
+//! OVMF as built by Debian supports only TLS 1.2 with DHE or static RSA, without elliptic curves.
+//! So in addition to rustls's cipher suites, there are two with DHE, which need an RSA key. Clients
+//! that support better ones get those.
 
 mod certificate;
 mod dhe;
@@ -13,18 +13,18 @@ pub(crate) use certificate::Certificate;
 use rustls::{ServerConfig, crypto::CryptoProvider, crypto::ring};
 use std::sync::Arc;
 
-/// The configuration of a server that shows this certificate, and its successors.
+/// The server configuration for this certificate, and its successors.
 ///
 /// # Errors
 ///
-/// None: ring can do all versions of TLS.
+/// Never: ring supports all versions of TLS.
 pub(crate) fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Our order: firmware that can do both should not take the weaker one.
+    // Our order counts: firmware that supports both should not choose the weaker one.
     config.ignore_client_order = true;
     Ok(config)
 }

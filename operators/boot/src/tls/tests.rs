@@ -45,7 +45,7 @@ async fn a_new_certificate_is_shown_and_one_that_is_none_is_not() {
     assert!(!again(&server).await.unwrap());
     make(server.folder.path(), "new", RSA).await;
     let file = |name: &str| server.folder.path().join(name);
-    // One of two files is not enough.
+    // One new file of the two is not enough.
     fs::copy(file("new.key"), file("server.key")).unwrap();
     let error = again(&server).await.unwrap_err();
     assert!(matches!(error, CertificateError::Mismatch(_)), "{error}");
@@ -113,7 +113,7 @@ impl TestServer {
         self.certificate.first().to_vec()
     }
 
-    /// What OpenSSL says of a connection, and what it gets.
+    /// OpenSSL's output for a connection, including the response.
     async fn client(&self, options: &[&str]) -> String {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-ign_eof", "-connect", &self.address.to_string()]);
@@ -122,7 +122,7 @@ impl TestServer {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut client = command.kill_on_drop(true).spawn().unwrap();
         let mut input = client.stdin.take().unwrap();
-        // It may have ended.
+        // It may have ended already.
         input.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok();
         let output = timeout(LIMIT, client.wait_with_output()).await.unwrap().unwrap();
         drop(input);
@@ -136,7 +136,7 @@ impl Drop for TestServer {
     }
 }
 
-/// A certificate that signs itself.
+/// A self-signed certificate.
 async fn make(folder: &Path, name: &str, key: &[&str]) {
     let file = |kind: &str| folder.join(format!("{name}.{kind}"));
     let mut command = Command::new("openssl");

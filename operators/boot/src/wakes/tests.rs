@@ -1,4 +1,4 @@
-//! A table of who is woken, by kind and change.
+//! A table of what is woken, by kind and change.
 
 use super::*;
 use crate::testing::{
@@ -85,7 +85,7 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
     }
 }
 
-/// What a server boots in both ways.
+/// A view with a server that has boot configs of both kinds.
 async fn view() -> View {
     let view = View::default();
     let objects = Objects { http: vec![http_config("claim")], ..Objects::ready_for_ipxe() };

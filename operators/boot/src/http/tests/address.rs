@@ -1,4 +1,4 @@
-//! From where machines may ask.
+//! The addresses from which machines may fetch what they boot.
 
 use super::{
     window::{linked, lost, offering, paths},
@@ -31,7 +31,7 @@ async fn a_server_gets_what_it_boots_at_its_own_address_and_nobody_else_does() {
             let from = async |peer, forwarded: &[(&str, &str)]| {
                 ask(&router, Method::GET, path, forwarded, peer).await
             };
-            // The last one is made of the MAC address.
+            // The last one is made from the MAC address.
             for ours in [OURS, "::ffff:192.0.2.77", "2001:db8::77", "2001:db8::ff:feaa:1"] {
                 assert_eq!(from(ours, &[]).await.status, 200, "{path} from {ours}");
             }
@@ -75,7 +75,7 @@ async fn who_asks_from_elsewhere_is_told_what_is_told_outside_of_the_window() {
     }
     let (open, closed) = told.split_at(told.len() / 2);
     for (open, closed) in open.iter().zip(closed) {
-        // A link is another one each time, and in no answer.
+        // The URL differs each time, but is in neither answer.
         assert_eq!(open, closed);
     }
 }
@@ -140,7 +140,7 @@ async fn no_server_asks_for_another_one_that_has_no_lease_yet() {
         vec![lease(STRANGER, "02:00:00:AA:00:02"), lease("192.0.2.79", "02:00:00:AA:00:03")];
     let server = TestServer::with(objects).await;
     let (router, _cluster, _dir) = server.router();
-    // The last one may be an interface that its inventory lacks.
+    // The last one may be an interface that the inventory lacks.
     for (peer, status) in [(STRANGER, 403), (OURS, 200), ("192.0.2.79", 200)] {
         let got = ask(&router, Method::GET, &format!("/ipxe/{UUID}"), &[], peer).await;
         assert_eq!(got.status, status, "{peer}");
@@ -149,7 +149,7 @@ async fn no_server_asks_for_another_one_that_has_no_lease_yet() {
 
 #[tokio::test]
 async fn who_takes_the_mac_address_of_a_machine_does_not_keep_it_out() {
-    // netboot gives both the same address in one subnet, and one each in two.
+    // netboot gives both the same address in one subnet, and different ones in two.
     let leases = vec![lease("198.51.100.1", MAC), lease(OURS, MAC)];
     let server = TestServer::with(Objects { leases, ..ours() }).await;
     let (router, _cluster, _dir) = server.router();
@@ -186,7 +186,7 @@ async fn a_dhcp_server_that_is_trusted_asks_for_the_machine_that_it_names() {
         let got = ask(&router, Method::GET, "/httpboot", &headers, "10.0.0.1").await;
         assert_eq!(got.status, status, "{named}");
     }
-    // Known by an address of its inventory, which it has no more.
+    // Identified by an address in its inventory that it no longer has.
     assert_eq!(ask(&router, Method::GET, "/httpboot", &[], "10.1.1.1").await.status, 403);
 }
 
@@ -256,7 +256,7 @@ fn ours() -> Objects {
     objects
 }
 
-/// A server with one interface, which is to boot an image of the registry.
+/// A server with one interface that boots an image of the registry.
 async fn leasing(registry: &TestRegistry, leases: Vec<DhcpLease>) -> Objects {
     let mut objects = Objects { leases, ..linked(registry).await };
     objects.servers[0].status.as_mut().unwrap().network_interfaces = interfaces();

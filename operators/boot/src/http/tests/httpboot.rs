@@ -25,7 +25,7 @@ async fn who_a_proxy_names_with_a_port_is_the_same_machine() {
         let got = ask_for(TestServer::with(Objects::ready_for_http()).await, identifiers).await;
         assert_eq!(got.status, 200, "{identifiers}");
     }
-    // One whom nobody can read never gets the default of strangers.
+    // A machine with an invalid address never gets the default image.
     for identifiers in ["unknown", "10.1.1.1x", "_hidden, 192.0.2.9"] {
         let mut server = TestServer::with(Objects::ready_for_http()).await;
         server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());

@@ -181,7 +181,7 @@ async fn what_was_read_is_served_while_the_api_server_is_silent_and_read_again_a
     advance(Duration::from_secs(31)).await;
     assert_eq!(get(&router, &path).await.body, "new");
 
-    // What has changed is not served as it was.
+    // A Secret that has changed is not served as it was.
     cluster.go_down();
     secrets.forget_unless(&(NAMESPACE.to_owned(), "ignition".to_owned()), Some("later"));
     assert_eq!(get(&router, &path).await.status, 503);

@@ -138,7 +138,7 @@ async fn the_default_image_is_resolved_named_and_served() {
     assert_eq!(get(&router, path).await.body, "the default");
 }
 
-/// A service for images of the registry, whose boot configs name these blobs of the image `os`.
+/// A service for images of the registry, whose boot configs refer to these blobs of the image `os`.
 async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> TestServer {
     let mut server = TestServer::with(Objects::default()).await;
     server.state.images = resolver(&[registry.address.as_str()]);

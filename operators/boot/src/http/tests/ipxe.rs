@@ -67,7 +67,7 @@ async fn a_script_is_known_before_it_is_fetched() {
 async fn before_all_is_listed_a_machine_is_told_to_ask_again() {
     let got = TestServer::starting().await.get(&format!("/ipxe/{UUID}")).await;
     assert_eq!((got.status, got.header("retry-after")), (503, Some("5")));
-    // A list that is still missing may hold the one that counts.
+    // A list that is still missing may contain the one that counts.
     let server = TestServer::starting().await;
     crate::testing::list(&server.state.view.ipxe, vec![ipxe("claim")]).await;
     assert_eq!(server.get(&format!("/ipxe/{UUID}")).await.status, 503);

@@ -1,4 +1,4 @@
-//! What a process serves that starts while the API server is silent.
+//! What a process serves that was started during an outage of the API server.
 
 use super::{
     window::{UKI, linked, lost, offering, window},
@@ -17,7 +17,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{task::JoinHandle, time::sleep};
 
 const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"},"password":"hunter2"}"#;
-/// The machine, as its DHCP server names it.
+/// The machine, as identified by its DHCP server.
 const FOR_IT: [(&str, &str); 1] = [("x-forwarded-for", "10.1.1.1")];
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api
     let (router, _cluster, cache) = first.router();
     let answer = ask(&router, Method::GET, "/httpboot", &FOR_IT, "10.0.0.1").await;
     assert_eq!(get(&router, &uki_of(&answer)).await.body.as_bytes(), UKI);
-    // From now on there is neither of them.
+    // From now on neither of them is available.
     let address = registry.address.clone();
     drop((router, registry));
 
@@ -53,7 +53,7 @@ async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api
     let uki = get(&router, &uki_of(&link)).await;
     assert_eq!((uki.status, uki.body.as_bytes()), (200, UKI));
 
-    // Of others nothing is known, which is not the same as that there is nothing.
+    // Nothing is known about others, which does not mean that there is nothing.
     for path in ["/ipxe/11111111-1111-2222-3333-444455556666", "/httpboot", "/httpboot/t/x/a@b"] {
         let got = get(&router, path).await;
         assert_eq!((got.status, got.header("retry-after")), (503, Some("5")), "{path}");
@@ -86,7 +86,7 @@ async fn what_was_kept_is_served_at_the_address_of_the_machine_only() {
     let path = format!("/ipxe/{UUID}");
     let from = async |address| ask(&router, Method::GET, &path, &[], address).await.status;
     assert_eq!((from("10.1.1.1").await, from("10.1.1.2").await), (200, 403));
-    // What the API server says counts from then on.
+    // From then on, what the API server has counts.
     view.leases.apply(futures::stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
     let until = Timestamp::now() + Duration::from_mins(30);
     view.leases.presume([Place { mac, address: [10, 1, 1, 1].into(), until }]);
@@ -164,7 +164,7 @@ async fn what_is_listed_replaces_what_was_kept() {
     let (router, _cluster, _dir) = second.server.router();
     let path = format!("/ipxe/{UUID}");
     assert_eq!(get(&router, &path).await.status, 200);
-    // The first of the lists says that the boot is over.
+    // The first of the lists shows that the boot is over.
     let mut objects = linked(&registry).await;
     lost(&mut objects.servers[0]);
     list(&view.servers, objects.servers.clone()).await;
@@ -204,7 +204,7 @@ async fn what_was_kept_ends_with_its_window_while_it_is_served() {
     assert_eq!(get(&router, &format!("/ipxe/{UUID}")).await.status, 503);
 }
 
-/// A process that knows a boot in its window, and has kept it.
+/// A process that knows a boot in its window, and has stored it.
 async fn keeping(
     registry: &TestRegistry,
     folder: &Path,
@@ -247,7 +247,7 @@ impl Drop for Task {
     }
 }
 
-/// A process that started while the API server is silent.
+/// A process that was started during an outage of the API server.
 struct Process {
     server: TestServer,
     _task: Task,
@@ -286,7 +286,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Path of the UKI in an answer to a DHCP server.
+/// Path of the UKI in a response to a DHCP server.
 fn uki_of(got: &Got) -> String {
     let answer: serde_json::Value = serde_json::from_str(&got.body).unwrap();
     answer["UKIURL"].as_str().unwrap().strip_prefix("http://boot:8083").unwrap().to_owned()

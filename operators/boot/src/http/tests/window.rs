@@ -1,4 +1,4 @@
-//! What machines get in their boot window, and what nobody gets outside of it.
+//! What machines get in their boot window, and nobody gets outside of it.
 
 use super::*;
 use crate::{
@@ -121,7 +121,7 @@ async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_
     let got = ask(&router, Method::GET, "/httpboot", &asked, "10.0.0.1").await;
     let answer: serde_json::Value = serde_json::from_str(&got.body).unwrap();
     let link = answer["UKIURL"].as_str().unwrap();
-    // DHCP has no room for more.
+    // DHCP has no room for a longer URL.
     assert!(link.len() < 255, "{link}");
     let path = link.strip_prefix("http://boot:8083").unwrap();
     let uki = get(&router, path).await;
@@ -181,7 +181,7 @@ async fn a_machine_that_is_no_server_has_no_window_and_gets_what_was_made_for_it
 
 type Spoil = fn(&mut Server);
 
-/// Servers that are not to boot now.
+/// Servers that must not boot now.
 const CLOSED: [(&str, Spoil); 4] = [
     ("lost", lost),
     ("over", |server| window(server).closes = Time(Timestamp::now())),
@@ -201,7 +201,7 @@ pub(super) fn window(server: &mut Server) -> &mut BootWindow {
     server.status.as_mut().unwrap().boot_window.as_mut().unwrap()
 }
 
-/// Everything that a server may ask for, as somebody asks who has a good token.
+/// Everything that a server may fetch, requested with a valid token.
 pub(super) async fn paths(server: &TestServer, registry: &TestRegistry) -> Vec<String> {
     let claims = Claims {
         purpose: Purpose::Ignition,
@@ -235,7 +235,7 @@ pub(super) fn uki_claims() -> Claims {
     }
 }
 
-/// A server that is to boot an image of the registry, which has a kernel and a UKI.
+/// A server that boots an image of the registry with a kernel and a UKI.
 pub(super) async fn dual(registry: &TestRegistry) -> Objects {
     let digest = registry.push_blob("os", UKI).await.to_string();
     let http = Objects::ready_for_http().http;
@@ -253,7 +253,7 @@ pub(super) async fn dual(registry: &TestRegistry) -> Objects {
     objects
 }
 
-/// The same with the link that the operator writes.
+/// The same, with the URL that the operator writes.
 pub(super) async fn linked(registry: &TestRegistry) -> Objects {
     let mut objects = dual(registry).await;
     let spec = &mut objects.http[0].spec;

@@ -1,4 +1,4 @@
-//! A medium as programs of others read it.
+//! A medium as read by other programs.
 
 use super::*;
 use std::{fs, path::Path, process::Command};
@@ -8,7 +8,7 @@ const URL: &str = "http://10.77.0.1:8082/ignition/t/TOKEN/0b3e2f6c-1111-2222-333
 #[test]
 fn xorriso_isoinfo_fsck_and_mtools_find_what_was_put_on_a_medium() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers.sh");
-    // The second has clusters of another size, and is too long for El Torito's number.
+    // The second needs another cluster size, and is too long for El Torito's field.
     for size in [300_001, 200 << 20] {
         let folder = tempfile::tempdir().unwrap();
         let uki: Vec<u8> = (0..=250).cycle().take(size).collect();
