@@ -1,4 +1,4 @@
-//! Flags, as the peer takes them, and ours.
+//! Flags: the peer's, and ours.
 
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
@@ -105,12 +105,12 @@ pub struct Args {
     pub server_claim_max_concurrent_reconciles: usize,
 }
 
-/// What becomes of a server that was found.
+/// What can be done with a server that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NewServers {
     /// It can be claimed as soon as it is available.
     Claimable,
-    /// It cannot before a person admits it.
+    /// It cannot be claimed before a person admits it.
     Held,
 }
 
@@ -123,7 +123,7 @@ pub enum Protocol {
     Https,
 }
 
-/// The peer's flags that mean nothing here.
+/// The peer's flags that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[
     Accepted::value("registry-resync-interval", "a report wakes its server by itself"),
     Accepted::value("registry-client-timeout", "the registry is not asked over the network"),
@@ -150,16 +150,16 @@ pub const ACCEPTED: &[Accepted] = &[
 /// Flags that are missing, or contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    /// Nobody knows where the registry is.
+    /// The URL of the registry is not known.
     #[error("set --registry-url, or REGISTRY_ADDRESS: machines must know where to report to")]
     NoRegistry,
-    /// The URL is none.
+    /// The URL is invalid.
     #[error("--virtual-media-url: `{0}` does not begin with http:// or https://")]
     VirtualMediaUrl(String),
-    /// The URL is none.
+    /// The URL is invalid.
     #[error("--registry-url: `{0}` does not begin with http:// or https://")]
     RegistryUrl(String),
-    /// Verification is on and off.
+    /// Verification is both enabled and disabled.
     #[error("--skip-cert-validation and --bmc-ca-file contradict each other: remove one")]
     Verification,
     /// A time is zero.
@@ -168,7 +168,7 @@ pub enum Contradiction {
 }
 
 impl Args {
-    /// Checks what no single flag can.
+    /// Checks flags against each other.
     ///
     /// # Errors
     ///
@@ -191,11 +191,11 @@ impl Args {
         self.advertised_registry().map(drop)
     }
 
-    /// Where BMCs read media from, without a trailing slash; `None` if they are not told.
+    /// Where BMCs read media from, without a trailing slash; `None` if no server boots from media.
     ///
     /// # Errors
     ///
-    /// If it is no URL.
+    /// If it is not a URL.
     pub fn virtual_media(&self) -> Result<Option<String>, Contradiction> {
         let Some(url) = self.virtual_media_url.as_deref().filter(|url| !url.is_empty()) else {
             return Ok(None);
@@ -210,7 +210,7 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// If it is not said.
+    /// If it is not given.
     pub fn advertised_registry(&self) -> Result<String, Contradiction> {
         if let Some(url) = self.registry_url.as_deref().filter(|url| !url.is_empty()) {
             let is_http = url.starts_with("http://") || url.starts_with("https://");
@@ -225,13 +225,13 @@ impl Args {
         Ok(format!("{}://{address}:{}", self.registry_protocol, self.registry_port))
     }
 
-    /// Scheme of BMCs that name none.
+    /// Scheme of BMCs without one.
     pub fn default_scheme(&self) -> Scheme {
         let plain = self.protocol.map(|protocol| protocol == Protocol::Http).or(self.insecure);
         if plain == Some(true) { Scheme::Http } else { Scheme::Https }
     }
 
-    /// How BMCs show who they are.
+    /// How BMCs are authenticated.
     pub fn verification(&self) -> Verification {
         match (&self.bmc_ca_file, self.skip_cert_validation) {
             (Some(_), _) => Verification::Authorities,
@@ -240,7 +240,7 @@ impl Args {
         }
     }
 
-    /// What the lifecycle of servers depends on.
+    /// The settings that the lifecycle of servers depends on.
     pub fn settings(&self) -> Settings {
         let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         Settings {

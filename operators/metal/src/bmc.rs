@@ -1,4 +1,4 @@
-//! Controller of [`Bmc`]: shows the manager, and makes a Server of each system.
+//! Controller of [`Bmc`]: shows the manager in the status, and makes a Server from each system.
 
 use crate::{
     Context, Error, failure,
@@ -33,12 +33,12 @@ use std::{
     time::Duration,
 };
 
-/// When to come back where too many that have never answered are looked at.
+/// When to come back if too many BMCs that have never answered are being read.
 const CROWDED: Duration = Duration::from_secs(2);
-/// When to come back to owners that we may not change.
+/// When to come back to owners that we are not allowed to change.
 const NOT_ALLOWED: Duration = Duration::from_mins(10);
 
-/// The last reading of each BMC, and where it came from. All of it may be lost.
+/// The last reading of each BMC, and the destination that it came from. All of it may be lost.
 #[derive(Debug, Default)]
 pub(crate) struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
 
@@ -50,14 +50,14 @@ impl Readings {
         (from == destination).then(|| reading.clone())
     }
 
-    /// Keeps a reading, and says where the one before it came from.
+    /// Stores a reading; returns the destination of the previous one.
     fn keep(&self, name: &str, from: &Destination, reading: Reading) -> Option<Destination> {
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = readings.insert(name.to_owned(), (from.clone(), reading));
         before.map(|(destination, _)| destination)
     }
 
-    /// Forgets a BMC that is gone, and says where it was.
+    /// Forgets a BMC that is gone; returns its destination.
     fn forget(&self, name: &str) -> Option<Destination> {
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         readings.remove(name).map(|(destination, _)| destination)
@@ -71,7 +71,7 @@ pub(crate) struct Bmcs<C> {
 }
 
 impl<C> Bmcs<C> {
-    /// One that has read nothing yet.
+    /// The controller, without any readings.
     pub(crate) fn new(ctx: Arc<Context<C>>) -> Self {
         Self { ctx, readings: Readings::default() }
     }
@@ -123,7 +123,7 @@ impl<C: Connect> Controller for Bmcs<C> {
             return Err(TooManyTurns.into());
         }
         facts.looked = true;
-        // Who is nobody, and costs a timeout, must not keep others waiting.
+        // A BMC that does not exist costs a timeout, which must not delay the others.
         let turn = (!has_answered(bmc)).then(|| self.ctx.unanswered.try_acquire());
         let Ok(_turn) = turn.transpose() else { return Ok(Some(Next::After(CROWDED))) };
         look(&self.ctx, &self.readings, bmc).await;
@@ -186,7 +186,7 @@ fn judge<C>(
     })
 }
 
-/// The servers of a BMC with so many systems, and those that have a name which it would give.
+/// The servers of a BMC with this many systems, and those with a name that it would give.
 fn servers<C>(ctx: &Context<C>, bmc: &str, systems: usize) -> Vec<Arc<Server>> {
     let mut servers = ctx.view.servers.get(&ServerKey::Bmc(bmc.to_owned()));
     let names = (0..servers.len() + systems).map(|index| server_name(bmc, index));
@@ -196,7 +196,7 @@ fn servers<C>(ctx: &Context<C>, bmc: &str, systems: usize) -> Vec<Arc<Server>> {
     servers
 }
 
-/// Servers that cannot be read, unless their name says that they are of another BMC.
+/// Servers that cannot be read, unless their names show that they belong to another BMC.
 fn unreadable<C>(ctx: &Context<C>, bmc: &str) -> Vec<String> {
     let is_of_another = |name: &String| {
         let of = name.rsplit_once("-system-").filter(|(_, number)| number.parse::<u32>().is_ok());
@@ -216,7 +216,7 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
     })
 }
 
-/// Reads manager and systems. What the systems say is kept for the servers as well.
+/// Reads manager and systems. The readings of systems are also kept for their servers.
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
@@ -231,7 +231,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         let systems = connection.systems_with(&mut remarks).await?;
         answered = Timestamp::now();
         let manager = match connection.manager(uuid).await {
-            // The systems are not lost with it, and where there is none, none is missing.
+            // The systems are still read, and if there is no manager, none is missing.
             Err(error) if error.is_of_a_part() => {
                 remarks.push(Chain(&error).to_string());
                 ManagerReading::default()
@@ -259,7 +259,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
 }
 
 /// Removes what was made for a BMC that never answered: the credentials first, since nothing leads
-/// to them once it is gone. An Endpoint that the watch does not show yet keeps all of it.
+/// to them once the BMC is gone. An Endpoint that the watch does not show yet keeps everything.
 async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Written, Error> {
     if let Some(reference) = &bmc.spec.endpoint_ref {
         let endpoints = Api::<Endpoint>::all(ctx.client.clone());
@@ -277,7 +277,7 @@ async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Wr
     deleted.map_err(Error::write("BMC"))
 }
 
-/// Writes beside the credentials which BMC they are of.
+/// Records with the credentials which BMC they belong to.
 pub(crate) async fn note<C>(
     ctx: &Context<C>,
     secret: Option<Arc<BmcSecret>>,
@@ -289,12 +289,12 @@ pub(crate) async fn note<C>(
     noted.map_err(Error::write("BMCSecret"))
 }
 
-/// The way to a BMC.
+/// The address of a BMC.
 pub(crate) fn target(destination: &Destination) -> Target {
     Target { scheme: destination.scheme, host: destination.host.clone(), port: destination.port }
 }
 
-/// A BMC that gives no usable answer, as a decision sees it.
+/// A BMC without a usable answer, as decisions see it.
 pub(crate) fn unreachable(error: BmcError) -> Unreachable {
     match error {
         BmcError::Unauthorized => Unreachable::Unauthorized,
@@ -315,7 +315,7 @@ async fn create<C>(ctx: &Context<C>, servers: Vec<Server>) -> Result<Written, Er
     Ok(all)
 }
 
-/// Where an admission plugin lets only those change owners who may delete, a person has to.
+/// If an admission plugin allows only those to change owners who may delete, a person has to do it.
 async fn own<C>(
     ctx: &Context<C>,
     server: &Server,
@@ -336,7 +336,7 @@ async fn own<C>(
     }
 }
 
-/// What a BMC says of a system of its.
+/// What a BMC reports about one of its systems.
 #[derive(Debug, Serialize)]
 struct System<'a> {
     #[serde(rename = "systemURI")]

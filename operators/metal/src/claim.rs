@@ -84,7 +84,7 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
         match &claim.spec.server_ref {
             Some(server) => judge(view.servers.named(None, &server.name).into_iter().collect()),
             None => match judge(view.servers.get(&ServerKey::Free)) {
-                // Nothing free fits: look at all of them, to say why.
+                // No free server fits: judge all servers, to say why.
                 Decision::Record(_) | Decision::Rest(_) => judge(view.servers.get(&ServerKey::Any)),
                 decision => decision,
             },
@@ -126,7 +126,7 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
     }
 }
 
-/// The servers that name this claim, and not one of the same name before it.
+/// The servers that refer to this claim, rather than to an earlier one of the same name.
 fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
     let namespace = claim.namespace().unwrap_or_default();
     let mut holders = ctx.view.servers.get(&ServerKey::Claim(namespace, claim.name_any()));
@@ -134,13 +134,13 @@ fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
     holders
 }
 
-/// Whether a server that refers to nobody is another claim's all the same.
+/// Whether a server without a reference belongs to another claim all the same.
 fn is_of_another<C>(ctx: &Context<C>, server: &Server, claim: &ServerClaim) -> bool {
     let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
     named.iter().any(|other| other.metadata.uid != claim.metadata.uid && misses(other, server))
 }
 
-/// The one write that binds: on the version of the server that was judged.
+/// The one write that binds, to the version of the server that was judged.
 async fn bind<C>(ctx: &Context<C>, claim: &ServerClaim, server: &Server) -> Result<Written, Error> {
     let reference = json!({
         "namespace": claim.namespace(),
@@ -210,8 +210,8 @@ async fn record<C>(
     Ok(recorded)
 }
 
-/// Lets a claim go that does not parse, or is too large to be kept: its metadata says enough, and its
-/// owner may not be able to correct it.
+/// Releases a claim that cannot be parsed, or is too large to be kept: its metadata is enough for
+/// that, and its owner may not be able to correct it.
 async fn release_unread<C>(ctx: &Context<C>, (namespace, name): &Key) -> Result<(), Error> {
     let api = Api::<ServerClaim>::namespaced(ctx.client.clone(), namespace);
     let found = api.get_metadata_opt(name).await.map_err(Error::read("ServerClaim"))?;
@@ -225,7 +225,7 @@ async fn release_unread<C>(ctx: &Context<C>, (namespace, name): &Key) -> Result<
     }
 }
 
-/// Deletes the boot configuration and lets the claim go; the server sees that it is gone.
+/// Deletes the boot configuration and releases the claim; the server observes that it is gone.
 async fn release<C>(ctx: &Context<C>, claim: &ServerClaim) -> Result<(), Error> {
     if !claim.finalizers().iter().any(|name| name == finalizer::SERVER_CLAIM) {
         return Ok(());
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(patch.body, change);
     }
 
-    /// What a pass over an unreadable claim sends to an API server that has it and its
+    /// The requests of a pass over an unreadable claim; the API server has it and its boot
     /// configuration.
     async fn requests(is_deleted: bool) -> Vec<Sent> {
         let meta = ObjectMeta {

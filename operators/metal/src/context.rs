@@ -43,25 +43,25 @@ pub(crate) struct Context<C> {
     pub recorder: Recorder,
     /// The BMCs.
     pub bmcs: C,
-    /// What is remembered of servers between passes; all of it may be lost.
+    /// What is remembered about servers between passes; all of it may be lost.
     pub memories: Memories,
-    /// What the lifecycle depends on.
+    /// The settings that the lifecycle depends on.
     pub settings: Settings,
-    /// Scheme of BMCs that name none.
+    /// Scheme of BMCs without one.
     pub default_scheme: Scheme,
-    /// How BMCs show who they are.
+    /// How BMCs are authenticated.
     pub verification: Verification,
     /// Whether new servers are held until a person admits them.
     pub holds_new: bool,
-    /// How many BMCs that have never answered are looked at, at a time.
+    /// How many BMCs that have never answered are read at a time.
     pub unanswered: Semaphore,
-    /// The MAC prefix database, as it is now.
+    /// The current MAC prefix database.
     pub mac_prefixes: Arc<MacPrefixes>,
     /// What a discovery boots.
     pub discovery: DiscoveryBoot,
-    /// Where BMCs read media from, if they may be told.
+    /// Where BMCs read media from, if that is configured.
     pub media: Option<Media>,
-    /// Objects that do not parse, to be told of.
+    /// Objects that cannot be parsed, to be reported.
     pub unreadable: Sender<Unreadable>,
     /// For how long this process may act.
     pub leadership: Leadership,
@@ -69,11 +69,11 @@ pub(crate) struct Context<C> {
     pub started: Timestamp,
 }
 
-/// For how long a decision about a machine counts. A BMC that is busy may take this long to answer
-/// the question that comes before a write; what waits for longer is decided anew.
+/// For how long a decision about a machine is valid. A busy BMC may take this long to answer the
+/// request before a write; what waits for longer is decided on again.
 const DECISION: Duration = Duration::from_secs(30);
 
-/// An object that does not parse. It is left out of everything until it does.
+/// An object that cannot be parsed. It is ignored until it can be.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     /// The object.
@@ -92,12 +92,12 @@ pub(crate) struct DiscoveryBoot {
     pub registry_url: String,
     /// Template of the ignition.
     pub template: IgnitionTemplate,
-    /// Key that issues registration tokens, once it is known: before that nothing is prepared.
+    /// Key that issues registration tokens, once it is known; nothing is prepared before that.
     pub key: Deferred<Key>,
 }
 
 impl<C: Connect> Context<C> {
-    /// The connection to the BMC of a server, which is held to the certificate that is recorded.
+    /// The connection to the BMC of a server, pinned to the recorded certificate.
     pub(crate) fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
         let target = crate::bmc::target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
@@ -109,7 +109,8 @@ impl<C: Connect> Context<C> {
             let certificate = certificate_of_server(server, secret.as_deref(), destination);
             certificate.and_then(|text| text.parse().ok())
         };
-        // A status that was written and has none anymore is a person's wish to trust the next one.
+        // If the status has been written and no longer has a pin, a person wants the next
+        // certificate to be trusted.
         let is_removed = bmc.is_none() && server.status.is_some();
         if pin.is_some() || is_removed {
             self.bmcs.set_pin(&target, pin);
@@ -124,7 +125,7 @@ impl<C: Connect> Context<C> {
         self.bmcs.connect(&target, &destination.credentials)
     }
 
-    /// Holds back credentials that the process before this one was refused with.
+    /// Holds back credentials that a previous process was refused with.
     pub(crate) fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
         let secret = self.secret_of(bmc);
         let rest = secret.and_then(|secret| refused_for(bmc, &secret, Timestamp::now()));
@@ -150,7 +151,7 @@ impl<C: Connect> Context<C> {
 }
 
 impl<C> Context<C> {
-    /// Writes objects of the cluster that are in this index.
+    /// A writer of cluster-scoped objects that are in this index.
     pub(crate) fn writer<'a, K, Key>(&self, index: &'a Index<K, Key>) -> Writer<'a, K, Key>
     where
         K: Resource<DynamicType = (), Scope = ClusterResourceScope>
@@ -163,7 +164,7 @@ impl<C> Context<C> {
         Writer::new(Api::all(self.client.clone()), index, MANAGER)
     }
 
-    /// As [`Self::writer`], of those of one namespace.
+    /// Like [`Self::writer`], for objects in one namespace.
     pub(crate) fn writer_in<'a, K, Key>(
         &self,
         index: &'a Index<K, Key>,
@@ -180,17 +181,17 @@ impl<C> Context<C> {
         Writer::new(Api::namespaced(self.client.clone(), namespace), index, MANAGER)
     }
 
-    /// The permit for a write to a BMC that was decided on now: it holds while this process leads and
-    /// the decision is young.
+    /// The permit for a write to a BMC that was decided on now: it holds while this process leads
+    /// and the decision is recent.
     pub(crate) fn permit(&self) -> Permit {
         permit(self.leadership.clone(), clock::since_boot, DECISION)
     }
 
-    /// Where a BMC is, and who may log in there.
+    /// The address of a BMC, and the credentials for it.
     ///
     /// # Errors
     ///
-    /// What is missing, or malformed, or that nobody knows who is there.
+    /// What is missing or malformed, or that it is not known which BMC is there.
     pub(crate) fn destination_of_bmc(&self, bmc: &Bmc) -> Result<Destination, Missing> {
         let endpoint = bmc.spec.endpoint_ref.as_ref();
         let endpoint = endpoint.and_then(|it| self.view.endpoints.named(None, &it.name));
@@ -212,18 +213,18 @@ impl<C> Context<C> {
         self.view.secrets.named(None, &bmc.spec.bmc_secret_ref.name)
     }
 
-    /// The credentials of the BMC of `spec.bmc`.
+    /// The credentials of the BMC in `spec.bmc`.
     pub(crate) fn secret_of_server(&self, server: &Server) -> Option<Arc<BmcSecret>> {
         let access = server.spec.bmc.as_ref().filter(|_| server.spec.bmc_ref.is_none())?;
         self.view.secrets.named(None, &access.bmc_secret_ref.name)
     }
 
-    /// The certificate that a BMC is held to.
+    /// The certificate that a BMC is pinned to.
     pub(crate) fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
         certificate(bmc, self.secret_of(bmc).as_deref(), at)?.parse().ok()
     }
 
-    /// The certificate that the BMC of `spec.bmc` has shown.
+    /// The certificate that the BMC in `spec.bmc` has presented.
     pub(crate) fn shown_by(&self, server: &Server, destination: &Destination) -> Option<String>
     where
         C: Connect,
@@ -238,11 +239,11 @@ impl<C> Context<C> {
             .map(|pin| pin.to_string())
     }
 
-    /// Where the BMC of a server is, and who logs in.
+    /// The address of the BMC of a server, and the credentials for it.
     ///
     /// # Errors
     ///
-    /// What is missing, or malformed.
+    /// What is missing or malformed.
     pub(crate) fn destination_of(&self, server: &Server) -> Result<Destination, Missing> {
         let missing = |message| Missing { reason: "NoBMC", message };
         match (&server.spec.bmc_ref, &server.spec.bmc) {
@@ -264,7 +265,7 @@ impl<C> Context<C> {
         }
     }
 
-    /// Tells of objects that do not parse, for ever.
+    /// Reports objects that cannot be parsed, for ever.
     pub(crate) async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
         while let Some(Unreadable { object, error }) = objects.recv().await {
             let note = format!("left out until it is corrected: {error}");
@@ -283,7 +284,7 @@ impl<C> Context<C> {
         self.publish(&object.object_ref(&()), type_, reason, note).await;
     }
 
-    /// As `announce`, of an object that is known by reference.
+    /// Like `announce`, for an object given by reference.
     pub(crate) async fn publish(
         &self,
         object: &ObjectReference,
@@ -298,7 +299,8 @@ impl<C> Context<C> {
     }
 }
 
-/// Two BMCs cannot have one address: which of them is there nobody knows, and so nobody logs in.
+/// Two BMCs cannot have the same address: it is not known which of them is there, so nobody logs
+/// in.
 fn ambiguous(endpoint: &Endpoint, others: &[String]) -> Missing {
     let (name, others) = (endpoint.name_any(), others.join(", "));
     let ip = endpoint.spec.ip.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Controller of [`Endpoint`]: makes a BMC of what a MAC prefix recognizes.
+//! Controller of [`Endpoint`]: makes a BMC from an Endpoint with a known MAC prefix.
 
 use crate::{Context, Error, MANAGER, failure, view::EndpointKey};
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
     }
 }
 
-/// Other Endpoints with the same MAC address, in one order.
+/// Other Endpoints with the same MAC address, in a fixed order.
 fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
     let Some(mac) = endpoint.spec.mac() else { return vec![] };
     let all = ctx.view.endpoints.get(&EndpointKey::Mac(mac));
@@ -75,8 +75,8 @@ fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
     names
 }
 
-/// Creates the credentials, then the BMC; what exists is left as it is. The BMC comes last, so
-/// that a pass that died in between is taken up again.
+/// Creates the credentials, then the BMC; existing objects are left as they are. The BMC comes
+/// last, so that an interrupted pass is continued.
 async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<Written, Error> {
     let mut secret = BmcSecret::new(name, wanted.secret);
     secret.metadata.annotations = Some(wanted.note);

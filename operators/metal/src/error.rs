@@ -29,7 +29,7 @@ pub enum Error {
     /// The BMC did not do what it was asked.
     #[error("BMC step failed")]
     Bmc(#[from] metal_bmc::Error),
-    /// The discovery's ignition cannot be made.
+    /// The discovery's ignition cannot be rendered.
     #[error("--discovery-ignition-path")]
     Template(#[from] Unusable),
     /// The discovery's keys cannot be made.
@@ -41,13 +41,13 @@ pub enum Error {
     /// The key is not known yet.
     #[error("the key of registration tokens is not read yet")]
     RegistrationKey,
-    /// Nobody can make URLs of media.
+    /// URLs of media cannot be made.
     #[error(
         "there is no key of media in the Secret {0}/boot-operator-ignition-key: \
          run the boot-operator in this namespace"
     )]
     MediaKey(String),
-    /// An object of somebody else has a name that ours should have.
+    /// Somebody else's object has a name that ours should have.
     #[error(
         "{what} {namespace}/{name} was made by somebody else: delete it, or give the server another \
          name"
@@ -63,7 +63,7 @@ pub enum Error {
     /// An object was deleted while it was being written.
     #[error("{0} was deleted meanwhile")]
     Vanished(&'static str),
-    /// Decisions did not come to an end.
+    /// The decisions did not come to an end.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
 }

@@ -1,25 +1,25 @@
-//! What lets a person log in to a discovery system: a key pair and a password, made for one
-//! discovery.
+//! What a person needs to log in to a discovery system: a key pair and a password, generated for
+//! each discovery.
 
 use ssh_key::{Algorithm, LineEnding, PrivateKey, private::Ed25519Keypair};
 
-/// Letters of a password; without those that are easily mistaken for each other.
+/// Characters of a password, without those that are easily confused.
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-/// Bytes from here on would make some letters more likely than others.
+/// Bytes from here on would make some characters more likely than others.
 const UNFAIR: usize = 256 - 256 % LETTERS.len();
-/// Number of letters: more than 116 bits.
+/// Number of characters: more than 116 bits.
 const LENGTH: usize = 20;
-/// Cost of the hash. Nobody guesses 116 bits, so stretching adds nothing but load: at a thousand
-/// servers a minute the usual cost would take a whole core.
+/// Cost of the hash. 116 bits cannot be guessed, so key stretching adds nothing but load: at a
+/// thousand servers a minute the usual cost would take a whole core.
 const COST: u32 = 4;
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system gives no randomness.
+    /// The system provides no randomness.
     #[error("no randomness")]
     Random(#[from] getrandom::Error),
-    /// The key pair cannot be written down.
+    /// The key pair cannot be encoded.
     #[error("key pair not encoded")]
     Key(#[from] ssh_key::Error),
     /// The password cannot be hashed.
@@ -27,23 +27,23 @@ pub enum Error {
     Hash(#[from] bcrypt::BcryptError),
 }
 
-/// Key pair and password. Has no `Debug`, so that it ends in no log.
+/// Key pair and password. Has no `Debug`, so that it is not logged by accident.
 pub(crate) struct Keys {
     /// Public key, as in `authorized_keys`.
     pub public: String,
-    /// Private key, in OpenSSH's PEM.
+    /// Private key, in OpenSSH's PEM format.
     pub private: String,
     /// Password.
     pub password: String,
-    /// Hash of the password, as in `shadow`.
+    /// Hash of the password, as in `/etc/shadow`.
     pub password_hash: String,
 }
 
-/// Makes new keys.
+/// Generates new keys.
 ///
 /// # Errors
 ///
-/// If the system gives no randomness.
+/// If the system provides no randomness.
 pub(crate) fn generate(comment: &str) -> Result<Keys, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;

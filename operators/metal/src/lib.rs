@@ -1,4 +1,4 @@
-//! Controllers of `metal.ironcore.dev`, and the registry that machines report to.
+//! Controllers of `metal.ironcore.dev`, and the registry that receives reports.
 
 pub mod args;
 mod bmc;
@@ -31,7 +31,7 @@ use error::Error;
 use metal_core::server::Failure;
 use metal_runtime::report;
 
-/// The last failure of a key, as a decision sees it.
+/// The last failure of a key, as decisions see it.
 fn failure(failure: Option<&report::Failure>) -> Option<Failure> {
     let repeated = failure?.is_repeated();
     let report::Failure { reason, text, .. } = failure?.clone();

@@ -1,20 +1,20 @@
-//! The MAC prefix database as it is now.
+//! The current MAC prefix database.
 
 use metal_core::macdb::MacDb;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// The database; nothing inside where none is configured, or before it is read.
+/// The database; empty if none is configured, or before it has been read.
 #[derive(Debug, Default)]
 pub(crate) struct MacPrefixes(OnceLock<watch::Receiver<Arc<MacDb>>>);
 
 impl MacPrefixes {
-    /// The database as it is now.
+    /// The current database.
     pub(crate) fn current(&self) -> Option<Arc<MacDb>> {
         self.0.get().map(|database| Arc::clone(&database.borrow()))
     }
 
-    /// From now on, it is what `database` says. The first call counts.
+    /// Sets the source of the database. Only the first call counts.
     pub(crate) fn set(&self, database: watch::Receiver<Arc<MacDb>>) {
         self.0.get_or_init(|| database);
     }

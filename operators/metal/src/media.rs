@@ -1,5 +1,5 @@
-//! Where BMCs read the media from that servers boot: URLs of the boot-operator, each good for one
-//! boot and for a time.
+//! Where BMCs read the media that servers boot from: URLs of the boot-operator, each valid for one
+//! boot and a limited time.
 
 use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,22 +12,22 @@ use metal_core::{
 };
 use std::sync::{Mutex, PoisonError};
 
-/// Secret with the boot-operator's key, which it makes at its first start.
+/// Secret with the boot-operator's key, which the boot-operator creates at its first start.
 const SECRET: &str = "boot-operator-ignition-key";
-/// Its one entry.
+/// The only key in its data.
 const ENTRY: &str = "key";
 
 /// Makes URLs of media.
 pub(crate) struct Media {
     /// Where BMCs reach the boot-operator, without a trailing slash.
     url: String,
-    /// Namespace of the boot-operator: ours.
+    /// Namespace of the boot-operator, which is ours.
     namespace: String,
     key: Mutex<Option<Key>>,
 }
 
 impl Media {
-    /// Media at this URL. The key is read when it is needed.
+    /// Media under this URL. The key is read when it is needed.
     pub(crate) fn new(url: impl Into<String>, namespace: impl Into<String>) -> Self {
         Self { url: url.into(), namespace: namespace.into(), key: Mutex::default() }
     }
@@ -36,7 +36,7 @@ impl Media {
     ///
     /// # Errors
     ///
-    /// Those of the API server, or if there is no key.
+    /// Those of the API server; or that there is no key.
     pub(crate) async fn learn(&self, client: &Client) -> Result<(), Error> {
         let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
         let secret = secrets.get_opt(SECRET).await.map_err(Error::read("Secret of the media"))?;
@@ -86,7 +86,7 @@ mod tests {
         let claims = opens(3599).unwrap();
         assert_eq!((claims.server.as_str(), claims.boot.as_str()), ("server-a", "boot-uid"));
         assert!(opens(3600).is_err());
-        // Some BMCs take no longer URL.
+        // Some BMCs accept no longer URL.
         assert!(url.as_str().len() < 255, "{}", url.as_str().len());
     }
 

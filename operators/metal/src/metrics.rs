@@ -1,4 +1,4 @@
-//! What `/metrics` tells beside the passes.
+//! The metrics other than those of passes.
 
 use crate::{Context, wiring::Queues};
 use metal_api::{PowerState, ServerState};
@@ -34,14 +34,14 @@ pub(crate) fn registry() -> Registry {
     Registry::of("metal_operator")
 }
 
-/// What the controllers count.
+/// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
     let passes = Family::default();
     registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
     passes
 }
 
-/// What the registry that agents report to counts.
+/// Registers the counter of the report registry.
 pub(crate) fn answers(registry: &mut Registry) -> Family<Vec<(String, String)>, Counter> {
     let answers = Family::default();
     registry.register("registry_answers", "Answers of the registry, by status", answers.clone());
@@ -55,19 +55,19 @@ pub(crate) fn of_fleet() -> impl Iterator<Item = (&'static str, &'static str, Me
     gauges.chain(counters)
 }
 
-/// Counts servers and queues when it is asked.
+/// Counts servers and queues when it is read.
 pub(crate) struct Fleet {
     ctx: Arc<Context<metal_bmc::Fleet>>,
     queues: Queues,
 }
 
 impl Fleet {
-    /// A collector over what is known of the cluster.
+    /// A collector for this context.
     pub(crate) fn new(ctx: Arc<Context<metal_bmc::Fleet>>, queues: Queues) -> Self {
         Self { ctx, queues }
     }
 
-    /// What was sent to the BMCs, and what became of it, as [`REDFISH`] names it.
+    /// Requests to BMCs and their outcomes, in the order of [`REDFISH`].
     fn redfish(&self) -> [u64; REDFISH.len()] {
         let counters = self.ctx.bmcs.counters();
         [
@@ -80,7 +80,7 @@ impl Fleet {
         ]
     }
 
-    /// How many keys wait for each controller.
+    /// How many keys are waiting for each controller.
     fn depths(&self) -> [(String, i64); 6] {
         let queues = &self.queues;
         [

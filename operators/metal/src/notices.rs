@@ -1,4 +1,4 @@
-//! Tells, once on each object, what is written in it and has no effect yet.
+//! Reports once on each object what is set in it without effect.
 
 use crate::{
     Context, Error,
@@ -31,16 +31,16 @@ pub(crate) enum Key {
     Server(String),
     /// A ServerClaim, by namespace and name.
     Claim(String, String),
-    /// An object of a kind that nobody acts on.
+    /// An object of a kind that nothing acts on.
     Other(inherited::Key),
 }
 
-/// What was told on which object. All of it may be lost: it is told again then.
+/// What was reported on which object. All of it may be lost: it is reported again then.
 #[derive(Debug, Default)]
 pub(crate) struct LastNotices(Mutex<HashMap<Key, String>>);
 
 impl LastNotices {
-    /// Whether this is still to be told; what is gone is forgotten.
+    /// Whether this has yet to be reported; forgets objects that are gone.
     fn is_news(&self, key: &Key, note: &str) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if note.is_empty() {
@@ -58,7 +58,7 @@ pub(crate) struct Notices<C> {
 }
 
 impl<C> Notices<C> {
-    /// One that has told nothing yet.
+    /// The controller, which has reported nothing yet.
     pub(crate) fn new(ctx: Arc<Context<C>>) -> Self {
         Self { ctx, told: LastNotices::default() }
     }
@@ -88,7 +88,7 @@ impl<C: Send + Sync + 'static> Pass for Notices<C> {
     }
 }
 
-/// The object, and what is to be told on it.
+/// The object, and what to report on it.
 async fn look<C>(
     ctx: &Context<C>,
     key: &Key,
@@ -121,7 +121,7 @@ fn about<K: Resource<DynamicType = ()>>(
     object.map(|object| (object.object_ref(&()), lines(&object)))
 }
 
-/// The object of a key, for events.
+/// The object with a key, for events.
 fn reference(key: &Key) -> ObjectReference {
     let other = |kind, namespace: Option<&String>, name: &String| {
         let (namespace, name) = (namespace.cloned(), name.clone());

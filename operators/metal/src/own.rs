@@ -1,5 +1,5 @@
-//! Objects that we make under the name of a server or of a claim. Somebody else may have made one of
-//! that name before: it is neither changed nor deleted.
+//! Objects that we create with the name of a server or of a claim. If somebody else's object has
+//! that name, it is neither changed nor deleted.
 
 use crate::{Context, Error, MANAGER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,17 +8,17 @@ use metal_runtime::apply;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
-/// Whether an object belongs to the one with this UID.
+/// Whether an object belongs to the owner with this UID.
 fn belongs_to(object: &ObjectMeta, owner: Option<&str>) -> bool {
     let mut owners = object.owner_references.iter().flatten();
     owner.is_some_and(|owner| owners.any(|it| it.uid == owner))
 }
 
-/// Makes an object of `owner`, or brings it up to date.
+/// Creates an object of `owner`, or updates it.
 ///
 /// # Errors
 ///
-/// Those of the API server; and if somebody else has made one of that name.
+/// Those of the API server; or that somebody else's object has that name.
 pub(crate) async fn make<K, O>(
     api: &Api<K>,
     object: &K,
@@ -101,7 +101,8 @@ mod tests {
         }
     }
 
-    /// What becomes of a Secret whose name is taken by one of that owner, and the requests.
+    /// Creates a Secret whose name is taken by one with that owner; returns the result and the
+    /// requests.
     async fn make_beside(owner: Option<&'static str>) -> (Result<(), Error>, Vec<String>) {
         let name = "boot-operator-ignition-key";
         let mut server = Server::new(name, ServerSpec::default());

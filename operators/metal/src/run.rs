@@ -1,4 +1,4 @@
-//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+//! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
     Context, MANAGER, Unreadable,
@@ -46,21 +46,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Lease of the leader: the peer's, so that the two never work on one fleet at a time.
+/// The Lease of the leader; the same as the peer's, so that the two never work on one fleet at a
+/// time.
 const LEASE: &str = "f26702e4.ironcore.dev";
-/// How many Endpoints, and how many BMCs, are worked on at a time.
+/// How many Endpoints, and how many BMCs, are processed at a time.
 const CONCURRENCY: usize = 32;
 
-/// How long the logout from all BMCs may take.
+/// Time limit for logging out of all BMCs.
 const LOGOUT: Duration = Duration::from_secs(5);
-/// How many objects that do not parse may wait to be told of; the log has them all.
+/// How many objects that cannot be parsed may be queued for reporting; the log has them all.
 const UNREADABLE: usize = 256;
 
 /// Runs the operator until `shutdown`.
 ///
 /// # Errors
 ///
-/// If it cannot start, or a part ends that must not.
+/// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     args.check()?;
     warn_of_risks(&args);
@@ -100,7 +101,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             }
             ctx.memories.clear();
         }
-        // Without it nothing can be discovered.
+        // Nothing can be discovered without it.
         if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
             return;
         }
@@ -120,13 +121,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
         _ = run_elected(candidate, &leading, &shutdown, work) => Ok(()),
     };
-    // BMCs have few sessions to give away.
+    // BMCs have few sessions.
     ctx.bmcs.close(LOGOUT).await;
     ended
 }
 
-/// Works until `shutdown`. A pass that runs then is dropped at its next await: any write may be
-/// the last one.
+/// Runs until `shutdown`. A pass in progress is then dropped at its next await point: any write may
+/// be the last one.
 async fn controllers<C: Connect>(
     args: &Args,
     ctx: &Arc<Context<C>>,

@@ -1,4 +1,4 @@
-//! What is read once, before anything runs. Every error here is a start-up message.
+//! What is read once, before anything runs. Errors here are start-up messages.
 
 use crate::{DiscoveryBoot, MANAGER, args::Args};
 use anyhow::Context as _;
@@ -9,16 +9,16 @@ use metal_runtime::{Deferred, shared_key::SharedKey};
 use std::path::Path;
 use tokio::fs;
 
-/// Where the template lies in the peer's image.
+/// The path of the template in the peer's image.
 const TEMPLATE: &str = "/etc/metal-operator/ignition-template.yaml";
-/// Secret with the key of registration tokens, in the manager's namespace.
+/// Secret with the key of registration tokens, in the operator's namespace.
 const KEY_SECRET: &str = "metal-operator-registration-key";
 
 /// What a discovery boots.
 ///
 /// # Errors
 ///
-/// If the template is not usable.
+/// If the template cannot be used.
 pub(crate) async fn discovery(args: &Args) -> anyhow::Result<DiscoveryBoot> {
     Ok(DiscoveryBoot {
         os_image: args.probe_os_image.clone(),
@@ -44,7 +44,7 @@ async fn template(path: Option<&Path>) -> anyhow::Result<IgnitionTemplate> {
     IgnitionTemplate::parse(&text).with_context(what)
 }
 
-/// Where the key is that every replica, and every start, shares.
+/// The key that all replicas share and that survives restarts.
 pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     SharedKey {
         client: client.clone(),
@@ -55,11 +55,11 @@ pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     }
 }
 
-/// How BMCs are spoken to.
+/// How BMCs are accessed.
 ///
 /// # Errors
 ///
-/// If the CA file is not usable.
+/// If the CA file cannot be used.
 pub(crate) async fn bmcs(args: &Args) -> anyhow::Result<Config> {
     let trust = match (&args.bmc_ca_file, args.skip_cert_validation) {
         (Some(path), _) => {

@@ -1,4 +1,4 @@
-//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+//! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
 use jiff::Timestamp;
 use metal_api::{
@@ -12,16 +12,16 @@ use metal_runtime::{
 };
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-/// How a server is found.
+/// Lookup keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ServerKey {
     /// By system UUID, lower case.
     Uuid(String),
     /// By the name of its BMC.
     Bmc(String),
-    /// By the address, or the host name, of its inline access.
+    /// By the address or host name in its inline access.
     At(Host),
-    /// By the BMCSecret of its inline access.
+    /// By the BMCSecret in its inline access.
     Secret(String),
     /// By namespace and name of the claim that holds it.
     Claim(String, String),
@@ -33,7 +33,7 @@ pub(crate) enum ServerKey {
     Any,
 }
 
-/// How an Endpoint is found.
+/// Lookup keys of an Endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EndpointKey {
     /// By its MAC address.
@@ -42,20 +42,20 @@ pub(crate) enum EndpointKey {
     Address(IpAddr),
 }
 
-/// How a BMC is found.
+/// Lookup keys of a BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BmcKey {
     /// By the name of its Endpoint.
     Endpoint(String),
     /// By the name of its BMCSecret.
     Secret(String),
-    /// By the address of its inline access.
+    /// By the address in its inline access.
     Address(IpAddr),
-    /// It has systems that are no servers, for a reason that may lie in the servers of others.
+    /// It has systems that are not servers, possibly because of other servers.
     LeavesOut,
 }
 
-/// How a claim is found.
+/// Lookup keys of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ClaimKey {
     /// By the server that it names.
@@ -64,7 +64,7 @@ pub(crate) enum ClaimKey {
     Open,
 }
 
-/// Every kind that the controllers look at.
+/// All kinds that the controllers use.
 #[derive(Debug)]
 pub(crate) struct View {
     /// Endpoints by MAC address, and by IP address.
@@ -79,7 +79,7 @@ pub(crate) struct View {
     pub configurations: Index<ServerBootConfiguration, String>,
     /// Claims.
     pub claims: Index<ServerClaim, ClaimKey>,
-    /// Inventories, by name; only what a decision needs of them.
+    /// Inventories by name, reduced to what decisions need.
     pub inventories: Index<ServerInventory, ()>,
 }
 
@@ -113,12 +113,12 @@ pub(crate) fn endpoint_keys(endpoint: &Endpoint) -> Vec<EndpointKey> {
     mac.into_iter().chain(ip.map(EndpointKey::Address)).collect()
 }
 
-/// An IP address in the one form in which it is a key.
+/// The canonical form of an IP address, as used for keys.
 pub(crate) fn canonical_ip(text: &str) -> Option<IpAddr> {
     text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// Where a BMC is, in the one form in which it is a key.
+/// The canonical form of a BMC's host, as used for keys.
 pub(crate) fn canonical_host(text: &str) -> Option<Host> {
     text.trim().parse::<Host>().ok().map(Host::canonical)
 }
@@ -134,7 +134,7 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     endpoint.chain([secret]).chain(address).chain(leaves_out).collect()
 }
 
-/// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
+/// The keys of a system UUID in both byte orders of SMBIOS, which DHCP and HTTP treat as equal.
 pub(crate) fn uuid_keys(uuid: &str) -> impl Iterator<Item = ServerKey> {
     identity::keys(uuid).map(ServerKey::Uuid)
 }
@@ -158,8 +158,8 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     .collect()
 }
 
-/// Keeps of a report what a decision needs: the interfaces and their neighbours. The whole one
-/// stays in the API server.
+/// Reduces a report to what decisions need: the interfaces and their neighbors. The whole report is
+/// in the API server.
 pub(crate) fn prune(inventory: &mut ServerInventory) {
     let report = std::mem::take(&mut inventory.spec.report);
     inventory.spec.report = Report {
@@ -181,13 +181,13 @@ impl View {
         keys.flat_map(|key| self.bmcs.get(&key)).collect()
     }
 
-    /// The servers with one of these.
+    /// The servers with one of these keys.
     fn servers_of(&self, keys: impl Iterator<Item = ServerKey>) -> Vec<Arc<Server>> {
         keys.flat_map(|key| self.servers.get(&key)).collect()
     }
 
-    /// The other servers that are said to be the same machine: by its UUID, or by its system at
-    /// `bmc`. With them nobody knows whose machine it is.
+    /// The other servers that seem to be the same machine, by its UUID or by its system at `bmc`.
+    /// If there are any, it is not known whose machine it is.
     pub(crate) fn twins(&self, server: &Server, bmc: Option<(Host, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.iter().flat_map(|uuid| uuid_keys(uuid)));
@@ -213,7 +213,7 @@ impl View {
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The other Endpoints with the address of one.
+    /// The other Endpoints with the address of this one.
     pub(crate) fn endpoints_at(&self, endpoint: &Endpoint) -> Vec<String> {
         let Some(ip) = endpoint.spec.ip.as_deref().and_then(canonical_ip) else { return vec![] };
         let name = |it: &Endpoint| it.metadata.name.clone().unwrap_or_default();
@@ -226,7 +226,8 @@ impl View {
         others.map(|other| name(&other)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Tells who waits for which list, in a process that started at this time.
+    /// Registers what is waiting for which list; `started` is the time at which the process
+    /// started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         let check = |kind: &str, is_ready: fn(&Self) -> bool| {
             let view = Arc::clone(self);
@@ -248,7 +249,7 @@ impl View {
         });
     }
 
-    /// All of it may be old: [`Self::listed`] waits for new lists.
+    /// The content may be outdated: [`Self::listed`] waits for new lists.
     pub(crate) fn doubt(&self) {
         self.endpoints.doubt();
         self.bmcs.doubt();
@@ -259,7 +260,7 @@ impl View {
         self.inventories.doubt();
     }
 
-    /// Waits for a list of every kind that came after the last doubt.
+    /// Waits for lists of all kinds that arrived after the last doubt.
     pub(crate) async fn listed(&self) {
         self.endpoints.listed().await;
         self.bmcs.listed().await;

@@ -1,7 +1,8 @@
-//! Which change of which kind wakes whom.
+//! Which change of which kind wakes what.
 //!
-//! An object is woken by every change of another that its decision reads. Waking it needlessly
-//! costs a pass that neither reads nor writes; an object that is not woken waits for a resync.
+//! An object is woken by every change of another object that its decision reads. Waking it
+//! needlessly costs a pass that neither reads nor writes; an object that is not woken waits for a
+//! resync.
 
 use crate::view::{
     BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
@@ -35,7 +36,7 @@ pub(crate) enum Woken {
 /// Objects that are due for a pass.
 pub(crate) type Wakes = BTreeSet<Woken>;
 
-/// An Endpoint says where BMCs are, and so how their servers are reached.
+/// An Endpoint determines the addresses of BMCs, and so how their servers are reached.
 pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
     let mut woken = Wakes::new();
     for endpoint in change.objects() {
@@ -52,7 +53,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
             woken.insert(Woken::Bmc(bmc.name_any()));
         }
         woken.insert(Woken::Endpoint(name));
-        // Whoever shares an address with it, or did.
+        // Endpoints that share an address with it, or did.
         let twins = endpoint_keys(endpoint).into_iter().flat_map(|key| view.endpoints.get(&key));
         for twin in twins.map(|twin| twin.name_any()) {
             for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
@@ -67,7 +68,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
     woken
 }
 
-/// A BMC is the way to its servers, and is made by the Endpoint of its name.
+/// A BMC provides access to its servers, and may have been made from the Endpoint of its name.
 pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
     let mut woken = Wakes::new();
     let wished = change.is_wish();
@@ -80,7 +81,7 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
             if let Some(address) = address_of(view, bmc) {
                 rivals(view, address, &mut woken);
             }
-            // The Endpoint that it was made of makes it again.
+            // The Endpoint that it was made from recreates it.
             woken.insert(Woken::Endpoint(name.clone()));
         }
         woken.insert(Woken::Bmc(name));
@@ -88,7 +89,7 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
     woken
 }
 
-/// Whether a BMC is found to answer, or not to, that was found otherwise before.
+/// Whether a BMC has started or ceased to answer.
 fn answers_anew(change: &Change<'_, Bmc>) -> bool {
     let ready = |bmc: &Bmc| {
         let conditions = bmc.status.iter().flat_map(|status| &status.conditions);
@@ -97,7 +98,7 @@ fn answers_anew(change: &Change<'_, Bmc>) -> bool {
     matches!(change, Change::Applied { old: Some(old), new } if ready(old) != ready(new))
 }
 
-/// Credentials are those of BMCs, and of servers without a BMC object.
+/// Credentials belong to BMCs, and to servers without a BMC object.
 pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
     let mut woken = Wakes::new();
     for secret in change.objects() {
@@ -111,8 +112,8 @@ pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
     woken
 }
 
-/// A server wakes those that share its UUID, its BMC, the claim that holds it, and those that
-/// could.
+/// A server wakes those that share its UUID or its BMC, the claim that holds it, and those that
+/// could take it.
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     let mut woken = Wakes::new();
     for server in change.objects() {
@@ -124,7 +125,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             uuid_keys(&uuid).for_each(|key| servers(view, &key, &mut woken));
         }
         if is_another_system(change) {
-            // With the system of another one, both are left alone.
+            // If it has the system of another one, both are left alone.
             let uri = server.spec.system_uri.as_deref().unwrap_or_default();
             woken.extend(neighbors(view, server).into_iter().filter_map(|other| {
                 let its = other.spec.system_uri.as_deref().unwrap_or_default();
@@ -133,7 +134,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
         }
     }
     if is_another_system(change) {
-        // A BMC makes its servers one after the other, and again one that was deleted.
+        // A BMC creates its servers one after the other, and recreates one that was deleted.
         let own = change.objects().filter_map(|server| server.spec.bmc_ref.as_ref());
         woken.extend(own.map(|bmc| Woken::Bmc(bmc.name.clone())));
         let others = view.bmcs.get(&BmcKey::LeavesOut);
@@ -143,7 +144,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     woken
 }
 
-/// The servers that are said to be at the BMC of a server.
+/// The servers at the BMC of a server.
 fn neighbors(view: &View, server: &Server) -> Vec<Arc<Server>> {
     let inline = server.spec.bmc.as_ref().and_then(|bmc| canonical_host(&bmc.address));
     let named = server.spec.bmc_ref.as_ref();
@@ -152,7 +153,7 @@ fn neighbors(view: &View, server: &Server) -> Vec<Arc<Server>> {
     address.map(Host::from).or(inline).map(|host| servers_at(view, &host)).unwrap_or_default()
 }
 
-/// Where a BMC is said to be.
+/// The address of a BMC.
 fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
     match (&bmc.spec.access, &bmc.spec.endpoint_ref) {
         (Some(access), _) => canonical_ip(access.ip.as_deref()?),
@@ -163,13 +164,13 @@ fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
     }
 }
 
-/// Whoever has a system of the BMC at an address, as another one may have it now, or no longer.
+/// Servers with a system at an address, as another one may have it now, or no longer.
 fn rivals(view: &View, address: IpAddr, woken: &mut Wakes) {
     let servers = servers_at(view, &address.into());
     woken.extend(servers.iter().map(|server| Woken::Server(server.name_any())));
 }
 
-/// The servers whose BMC is said to be there.
+/// The servers whose BMC has this address.
 fn servers_at(view: &View, host: &Host) -> Vec<Arc<Server>> {
     let bmcs = host.address().map(|address| view.bmcs_at(address)).unwrap_or_default();
     let keys = bmcs.iter().map(|bmc| ServerKey::Bmc(bmc.name_any()));
@@ -177,7 +178,7 @@ fn servers_at(view: &View, host: &Host) -> Vec<Arc<Server>> {
     keys.flat_map(|key| view.servers.get(&key)).collect()
 }
 
-/// Whether anything changed that a BMC compares with its systems.
+/// Whether anything has changed that a BMC compares with its systems.
 fn is_another_system(change: &Change<'_, Server>) -> bool {
     let Change::Applied { old: Some(old), new } = change else { return true };
     let identity = |server: &Server| {
@@ -190,8 +191,8 @@ fn is_another_system(change: &Change<'_, Server>) -> bool {
         || old.metadata.owner_references != new.metadata.owner_references
 }
 
-/// Claims without a server that may take this one now, and those that ask for this one by name and
-/// may be told something new about it.
+/// Claims without a server that may take this one now, and those that request this one by name and
+/// may get a new message about it.
 fn candidates(view: &View, change: &Change<'_, Server>, woken: &mut Wakes) {
     let (old, new) = match change {
         Change::Applied { old, new } => (*old, Some(*new)),
@@ -218,7 +219,7 @@ fn wake_claims<'a>(claims: impl Iterator<Item = &'a Arc<ServerClaim>>, woken: &m
     woken.extend(claims.map(key).map(|(namespace, name)| Woken::Claim(namespace, name)));
 }
 
-/// What a server boots is the business of the server and of the claim of that name.
+/// A boot configuration concerns its server, and the claim of its name.
 pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
     let mut woken = Wakes::new();
     for configuration in change.objects() {
@@ -231,20 +232,20 @@ pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfigura
     woken
 }
 
-/// A claim decides about the power of the server that it holds.
+/// A claim determines the power state of the server that it holds.
 pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     let mut woken = Wakes::new();
     for claim in change.objects() {
         let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
         servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
-        // A server that refers to nobody waits for the claim that has it.
+        // A server without a reference is waiting for the claim that has it.
         let named = claim.spec.server_ref.as_ref();
         let named = named.and_then(|server| view.servers.named(None, &server.name));
         let named = named.filter(|server| server.spec.server_claim_ref.is_none());
         woken.extend(named.map(|server| Woken::Server(server.name_any())));
         woken.insert(Woken::Claim(namespace, name));
     }
-    // It may be on its way out, or gone.
+    // It may be being deleted, or gone.
     if let Change::Unreadable { meta, .. } = change
         && let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name)
     {
@@ -254,7 +255,7 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     woken
 }
 
-/// A report is of the server of its name.
+/// A report is about the server of its name.
 pub(crate) fn inventory(change: &Change<'_, ServerInventory>) -> Wakes {
     change.objects().map(|inventory| Woken::Server(inventory.name_any())).collect()
 }

@@ -1,4 +1,4 @@
-//! Watches every kind; `wakes` says who is woken by which change.
+//! Watches every kind; `wakes` determines what is woken by which change.
 
 use crate::{
     Context, Unreadable,
@@ -29,9 +29,9 @@ pub(crate) struct Queues {
     pub(crate) servers: Arc<Work<String>>,
     /// Claims, by namespace and name.
     pub(crate) claims: Arc<Work<ClaimQueueKey>>,
-    /// Objects with something that another version left.
+    /// Objects that may carry something of another version.
     pub(crate) inherited: Arc<Work<inherited::Key>>,
-    /// Objects that may say something that has no effect.
+    /// Objects with fields that may have no effect.
     pub(crate) notices: Arc<Work<notices::Key>>,
 }
 
@@ -48,11 +48,11 @@ impl wiring::Queues for Queues {
     }
 }
 
-/// Follows every kind, and wakes whoever depends on a change.
+/// Watches every kind, and wakes what depends on a change.
 ///
 /// # Errors
 ///
-/// When a watch ends, which none does by itself.
+/// When a watch ends, which none ever should.
 pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
     let (client, view) = (&ctx.client, &*ctx.view);
     let endpoints = row(ctx, &view.endpoints, wakes::endpoint)
@@ -84,7 +84,7 @@ pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> 
     .map(drop)
 }
 
-/// A row of a kind that nothing else is known of.
+/// A row for a kind without further consequences.
 fn row<'a, C, K, Key>(
     ctx: &'a Context<C>,
     index: &'a Index<K, Key>,
@@ -98,15 +98,14 @@ where
     Row::new(index, wakes).heard_by(|change| unreadable(ctx, change))
 }
 
-/// It may carry something of another version.
+/// The object may carry something of another version.
 fn inherited<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_, K>) {
     if let Change::Applied { new, .. } = change {
         inherited::offer(&queues.inherited, kind, new.meta());
     }
 }
 
-/// It may say something that has no effect: what somebody has changed other than the status, or taken
-/// away, is looked at.
+/// The object may have fields without effect: any change except of the status is checked.
 fn notice<K: Resource>(queues: &Queues, change: &Change<'_, K>, key: fn(&K) -> notices::Key) {
     if let (true, Change::Applied { new: it, .. } | Change::Removed(it)) =
         (change.is_wish(), change)
@@ -115,7 +114,7 @@ fn notice<K: Resource>(queues: &Queues, change: &Change<'_, K>, key: fn(&K) -> n
     }
 }
 
-/// Hands an object that does not parse to whoever tells of it.
+/// Passes on an object that cannot be parsed, to be reported.
 fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Change<'_, K>) {
     let Change::Unreadable { meta, error } = change else { return };
     if *error == GONE || meta.deletion_timestamp.is_some() {
@@ -129,6 +128,6 @@ fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Chang
         uid: meta.uid.clone(),
         ..ObjectReference::default()
     };
-    // Where there are too many, the log still has it.
+    // If there are too many, the log still has it.
     ctx.unreadable.try_send(Unreadable { object, error: (*error).to_owned() }).ok();
 }

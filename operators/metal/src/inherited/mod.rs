@@ -1,5 +1,5 @@
-//! Controller of what another version of these operators left on objects: takes finalizers and
-//! owner references away that nobody else would, and does first what a finalizer was there for.
+//! Controller of what other versions of these operators left on objects: removes finalizers and
+//! owner references that nobody else would remove, after doing what a finalizer was there for.
 
 mod parting;
 mod watch;
@@ -29,11 +29,11 @@ use std::sync::Arc;
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Where it is, if its kind is namespaced.
+    /// Its namespace, if its kind is namespaced.
     pub namespace: Option<String>,
-    /// What it is called.
+    /// Its name.
     pub name: String,
 }
 
@@ -51,7 +51,7 @@ impl<C: Send + Sync + 'static> Pass for Inherited<C> {
 
     async fn pass(&self, _: &Work<Key>, key: Key) -> Result<Next, Error> {
         if key.kind == Kind::Endpoint {
-            // Before the garbage collector finds them without an owner.
+            // Before the garbage collector finds them with an owner that is gone.
             for kind in [Kind::Bmc, Kind::BmcSecret] {
                 clean(&self.0, &Key { kind, ..key.clone() }).await?;
             }
@@ -85,7 +85,7 @@ async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     }
 }
 
-/// Of the kinds that are followed the index has it.
+/// Updates the index, for kinds that are watched.
 fn seen_at_once<C>(ctx: &Context<C>, kind: Kind, seen: &ObjectMeta, new: ObjectMeta) {
     match kind {
         Kind::Endpoint => drop(ctx.view.endpoints.wrote_metadata(seen, new)),
@@ -105,7 +105,7 @@ fn seen_at_once<C>(ctx: &Context<C>, kind: Kind, seen: &ObjectMeta, new: ObjectM
     }
 }
 
-/// The object of a key, for events.
+/// The object with a key, for events.
 pub(crate) fn reference(key: &Key) -> ObjectReference {
     let resource = resource(key.kind);
     ObjectReference {
@@ -117,7 +117,7 @@ pub(crate) fn reference(key: &Key) -> ObjectReference {
     }
 }
 
-/// The API of the object of a key.
+/// The API for the object with a key.
 pub(crate) fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
     let resource = resource(key.kind);
     match &key.namespace {
@@ -126,7 +126,7 @@ pub(crate) fn objects(client: &Client, key: &Key) -> Api<DynamicObject> {
     }
 }
 
-/// How the API server calls a kind.
+/// The API resource of a kind.
 pub(crate) fn resource(kind: Kind) -> ApiResource {
     match kind {
         Kind::Endpoint => ApiResource::erase::<Endpoint>(&()),

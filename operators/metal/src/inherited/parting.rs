@@ -1,4 +1,4 @@
-//! What is owed before an object goes.
+//! What has to be done before an object goes.
 
 use super::{Key, reference};
 use crate::{Context, Error};
@@ -9,11 +9,11 @@ use metal_runtime::{MetadataChange, list_in_pages};
 use serde::Serialize;
 use std::fmt::Debug;
 
-/// Does what the finalizer of an object was there for.
+/// Does what the object's finalizer was there for.
 ///
 /// # Errors
 ///
-/// Those of the API server: the object stays then, and this is taken up again.
+/// Those of the API server: then the object stays, and this is repeated.
 pub(super) async fn before<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     match key.kind {
         Kind::ServerMaintenance => release_server(ctx, key).await,
@@ -37,7 +37,7 @@ pub(super) async fn before<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> 
     }
 }
 
-/// Without its maintenance.
+/// The spec of a server without its maintenance.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Released {
@@ -45,7 +45,8 @@ struct Released {
     maintenance_boot_configuration_ref: Option<()>,
 }
 
-/// Asks the API server: what the cache does not show yet would hold the server for ever.
+/// Asks the API server, because an object that the cache does not show yet would hold the server
+/// for ever.
 async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let maintenances = Api::<ServerMaintenance>::namespaced(ctx.client.clone(), namespace);
@@ -59,14 +60,14 @@ async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let Some(server) = held.filter(|server| holds(server, namespace, &key.name)) else {
         return Ok(());
     };
-    // The claim first: without the reference nobody finds it again.
+    // The claim first, because it cannot be found without the reference.
     ask_no_longer(ctx, &server, namespace, &key.name).await?;
     let released =
         Released { server_maintenance_ref: None, maintenance_boot_configuration_ref: None };
     patch_server(ctx, &server, &released).await
 }
 
-/// Takes the labels of a maintenance from the claim that holds the server.
+/// Removes the labels of a maintenance from the claim that holds the server.
 async fn ask_no_longer<C>(
     ctx: &Context<C>,
     server: &Server,
@@ -94,7 +95,7 @@ async fn ask_no_longer<C>(
     patched.map(drop).map_err(Error::write("ServerClaim"))
 }
 
-/// Without a taint.
+/// The spec of a server without a taint.
 #[derive(Debug, Serialize)]
 struct Taints {
     taints: Vec<Taint>,

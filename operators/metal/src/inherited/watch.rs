@@ -1,5 +1,5 @@
-//! Finds the objects: of kinds that are watched anyway by [`offer`], of all others by watches of
-//! their metadata, of which nothing is kept.
+//! Finds the objects: those of kinds that are watched anyway, by [`offer`]; those of all other
+//! kinds, by watches of their metadata, which is not kept.
 
 use super::Key;
 use futures::StreamExt as _;
@@ -15,7 +15,7 @@ use metal_runtime::{report::Chain, watch_in_pages, work::Work};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// Asks for a pass over an object that carries something.
+/// Requests a pass over an object if it carries something.
 pub(crate) fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
     if remaining(kind, meta).is_some() {
         work.queue.add(key_of(kind, meta));
@@ -26,8 +26,8 @@ fn key_of(kind: Kind, meta: &ObjectMeta) -> Key {
     Key { kind, namespace: meta.namespace.clone(), name: meta.name.clone().unwrap_or_default() }
 }
 
-/// Follows the kinds that nobody else follows, for ever; `seen` is told of every object, also of
-/// one that is gone.
+/// Watches the kinds that are not watched otherwise, for ever; `seen` is called for every object,
+/// including deleted ones.
 pub(crate) async fn watch(client: &Client, work: &Work<Key>, seen: impl Fn(Key)) {
     tokio::join!(
         follow::<BmcUser>(client, work, &seen, Kind::BmcUser),
@@ -58,7 +58,7 @@ where
                 offer(work, kind, &object.metadata);
                 seen(key_of(kind, &object.metadata));
             }
-            // Where the kind is not installed, once is enough.
+            // If the kind is not installed, one message is enough.
             Err(error) if !fails => {
                 let kind: &str = kind.into();
                 tracing::warn!(kind, error = %Chain(error), "watch failed");

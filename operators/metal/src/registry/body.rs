@@ -1,4 +1,4 @@
-//! Bodies: how much of them is held at a time, by whom, and what may be in them.
+//! Bodies of requests: limits of how much is held at a time, by whom, and of their content.
 
 use super::{Denied, Reporter};
 use axum::body::Body;
@@ -19,23 +19,23 @@ use tokio::{
     time::timeout,
 };
 
-/// Largest body that is taken: some ten times the report of the largest machine.
+/// Largest body: about ten times the report of the largest machine.
 pub(crate) const LARGEST: u64 = 4 << 20;
-/// How long a body may take to come in, and to be read.
+/// Time limit for receiving and parsing a body.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// What is accounted at a time.
+/// Unit of accounting, in bytes.
 const UNIT: usize = 4 << 10;
-/// Units of all bodies at a time.
+/// Units for all bodies together.
 const UNITS: usize = (64 << 20) / UNIT;
-/// Bodies that are read at a time.
+/// How many bodies are parsed at a time.
 const PARSERS: usize = 2;
-/// Reports of one server at a time: the one that counts, and one whose agent has given up.
+/// Concurrent reports per server: the current one, and one that the agent has given up.
 const PER_SERVER: usize = 2;
-/// Reports from one address at a time, where there is no token to tell servers apart: machines may
-/// share the address of a router.
+/// Concurrent reports per address if there is no token to distinguish servers: machines may share
+/// the address of a router.
 const PER_ADDRESS: usize = 32;
 
-/// What is being reported.
+/// The reports in progress.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     room: Arc<Semaphore>,
@@ -53,18 +53,18 @@ impl Default for Bodies {
     }
 }
 
-/// Who reports.
+/// The sender of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     Server(String),
     Address(Option<IpAddr>),
 }
 
-/// How much everybody reports.
+/// The use of each sender.
 #[derive(Debug, Default)]
 struct Usage(Mutex<HashMap<Holder, usize>>);
 
-/// What a report holds until it is dealt with.
+/// What a report takes up until it has been processed.
 #[derive(Debug)]
 pub(super) struct Reservation {
     usage: Arc<Usage>,
@@ -73,11 +73,12 @@ pub(super) struct Reservation {
 }
 
 impl Bodies {
-    /// The body of a request of `reporter`, and what it holds: keep that until the value is gone.
+    /// Reads the body of a request by `reporter`. Keep the returned reservation until the value is
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// If it is too large or too slow, holds too much, or there is no room for it.
+    /// If it is too large or too slow, contains too much, or there is no room for it.
     pub(super) async fn read<T: DeserializeOwned + Send + 'static>(
         &self,
         reporter: &Reporter,
@@ -131,7 +132,7 @@ impl Bodies {
 }
 
 impl Reservation {
-    /// Holds as much as `bytes` need.
+    /// Extends the reservation to `bytes`.
     fn extend(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<(), Denied> {
         let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(has)).unwrap_or(u32::MAX);

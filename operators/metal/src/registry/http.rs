@@ -14,12 +14,12 @@ use metal_runtime::{listener::Peer, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long the API server may take.
+/// Time limit for the API server.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// When to try again what is refused for now.
+/// When to retry after a temporary refusal, in seconds.
 const RETRY: &str = "5";
 
-/// The routes of the registry, with and without token.
+/// The routes of the registry, with and without a token.
 pub(crate) fn router(registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/register", post(|state, peer, body| register(state, None, peer, body)))
@@ -42,7 +42,7 @@ pub(crate) fn router(registry: Arc<Registry>) -> Router {
             "/t/{token}/delete/{uuid}",
             delete(|state, Path((t, uuid))| forget(state, Some(t), uuid)),
         )
-        // Bodies are bounded where they are read.
+        // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .with_state(registry)
 }
@@ -111,8 +111,8 @@ async fn forget(State(registry): Shared, token: Option<String>, uuid: String) ->
     answer(&registry, forgotten.await.map(|()| StatusCode::OK.into_response()))
 }
 
-/// What the API server does, unless it is silent: the agent asks again, and holds nothing here
-/// until then.
+/// The result of a request to the API server, unless that does not answer: then the agent retries,
+/// and takes up nothing here until then.
 async fn in_time<T>(asked: impl Future<Output = Result<T, Denied>>) -> Result<T, Denied> {
     timeout(DEADLINE, asked).await.unwrap_or(Err(Denied::Silent))
 }

@@ -1,8 +1,8 @@
-//! The registry: machines that run the discovery report here what they are.
+//! The report registry, to which hosts in discovery report their hardware.
 //!
-//! Speaks the wire form of the peer, under `/t/<token>`: the token is a segment of the URL that
-//! the ignition of one boot carries, so that an agent that knows nothing of tokens sends it. Any
-//! replica answers; what is reported lies in the API server, and nowhere else.
+//! It has the peer's API, under `/t/<token>`: the token is a segment of the URL in the ignition of
+//! one boot, so that even agents that know nothing of tokens send it. Any replica can answer,
+//! because reports are stored in the API server only.
 
 mod body;
 mod http;
@@ -29,50 +29,50 @@ use metal_runtime::{Deferred, LogLimit};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
 
-/// What the registry works with.
+/// The context of the registry.
 pub(crate) struct Registry {
     /// The API server.
     pub client: Client,
     /// What is known of the cluster.
     pub view: Arc<View>,
-    /// Key that registration tokens are issued with.
+    /// Key that issues registration tokens.
     pub key: Deferred<Key>,
-    /// Key of the tokens with which tenants' systems say that they are up.
+    /// Key of the tokens with which tenants' hosts report that they are up.
     pub boot_key: BootKey,
-    /// Whether reports without a token are taken.
+    /// Whether reports without a token are accepted.
     pub tokenless: bool,
     /// Answers by status code.
     pub answers: Family<Vec<(String, String)>, Counter>,
-    /// The last report of each server that was stored by this process.
+    /// The last report of each server that this process stored.
     pub stored: Stored,
-    /// What is being reported.
+    /// The reports in progress.
     pub bodies: Bodies,
     /// Refusals in the log.
     pub told: LogLimit,
 }
 
-/// Who reports, as far as that is known before the report is read.
+/// The sender of a request, as far as it is known before the body is read.
 #[derive(Clone, Debug)]
 enum Reporter {
     /// The server of a token.
     Known(Arc<Server>, Claims),
-    /// Whoever it says it is.
+    /// Unknown: whoever the report says.
     Anyone,
 }
 
-/// Why a request is refused. The text goes to the agent, and names what to do.
+/// Why a request is refused. The text is sent to the agent, and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Denied {
-    /// The lists have not arrived.
+    /// The lists have not arrived yet.
     #[error("not ready: the servers are not listed yet")]
     NotReady,
-    /// There is no token, and there must be one.
+    /// There is no token, but one is required.
     #[error(
         "no token: post to the URL of --registry-url in the ignition of this boot, or start the \
          metal-operator with --registry-allow-tokenless"
     )]
     NoToken,
-    /// The token is not good.
+    /// The token is not valid.
     #[error("{0}: boot the machine again to get a new one")]
     Token(#[from] Refusal),
     /// The boot of the token is over.
@@ -98,25 +98,25 @@ pub(crate) enum Denied {
     /// The report is malformed.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// The body is no JSON of the right form, or holds too much.
+    /// The body is not JSON of the right form, or contains too much.
     #[error("body: {0}")]
     Json(String),
     /// The body is too large.
     #[error("body: at most {} bytes are taken", LARGEST_BODY)]
     TooLarge,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[error("body: too slow")]
     Slow,
-    /// The body broke off.
+    /// The body was cut off.
     #[error("body: broken off")]
     Broken,
-    /// Too much is being reported.
+    /// Too many reports are in progress.
     #[error("too many reports at a time: try again")]
     Busy,
-    /// There is nothing to answer with.
+    /// The requested object does not exist.
     #[error("there is no {0}")]
     Missing(&'static str),
-    /// The API server did not take it.
+    /// The API server refused the report.
     #[error("not stored: try again")]
     Store(#[source] Box<kube::Error>),
     /// The API server does not answer.
@@ -131,8 +131,7 @@ impl From<kube::Error> for Denied {
 }
 
 impl Registry {
-    /// Who may report, by what comes before the report: nothing of that is read until this says
-    /// yes.
+    /// Who may report, judged before any part of the body is read.
     ///
     /// # Errors
     ///
@@ -146,7 +145,7 @@ impl Registry {
                 (true, true) => Ok(Reporter::Anyone),
             };
         };
-        // Also while the API server is silent: who has no token of ours need not come again.
+        // Also during an outage of the API server, clients without a valid token are refused.
         let key = self.key.get().ok_or(Denied::NotReady)?;
         let now = jiff::Timestamp::now();
         let claims = capability::verify(&[key], token, Purpose::Registration, now)?;
@@ -157,11 +156,11 @@ impl Registry {
         Ok(Reporter::Known(server, claims))
     }
 
-    /// The server that a reporter speaks for, and the boot that it belongs to.
+    /// The server that a reporter may report for, and the boot of the report.
     ///
     /// # Errors
     ///
-    /// If that is not the one with this UUID.
+    /// If that is not the server with this UUID.
     fn server_of(
         &self,
         from: Reporter,
@@ -179,12 +178,13 @@ impl Registry {
         Ok((server, Some(claims)))
     }
 
-    /// The server that a request speaks for that is no report. A token is good for its boot alone;
-    /// who has none may be anybody, so it speaks for a server in its boot window only.
+    /// The server of a request that is not a report. A token is valid for its own boot only;
+    /// without one, the client may be anybody, so it is accepted for a server in its boot window
+    /// only.
     ///
     /// # Errors
     ///
-    /// If it may speak for none, or the boot of its token is over.
+    /// If it is accepted for no server, or the boot of its token is over.
     fn speaker(&self, reporter: Reporter, uuid: &str) -> Result<Arc<Server>, Denied> {
         let (server, claims) = self.server_of(reporter, uuid)?;
         match claims {
@@ -217,11 +217,11 @@ impl Registry {
         }
     }
 
-    /// The boot that a report counts for: the attempt of the discovery that runs.
+    /// The boot that a report counts for: that of the current discovery attempt.
     ///
     /// # Errors
     ///
-    /// If the server is not being discovered, or by another attempt than that of the token.
+    /// If the server is not in discovery, or the token is for another attempt.
     fn boot_of(server: &Server, claims: Option<&Claims>) -> Result<String, Denied> {
         let status = server.status.as_ref();
         let state = status.and_then(|status| status.state.as_ref());

@@ -1,4 +1,4 @@
-//! Where reports are kept: in the API server.
+//! Stores reports in the API server.
 
 use super::{Denied, Registry};
 use crate::MANAGER;
@@ -20,20 +20,20 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Field manager of the registry: it writes one condition of boot configurations, and nothing
-/// else of them.
+/// Field manager of the registry, which writes one condition of boot configurations, and nothing
+/// else in them.
 const REGISTRY: &str = "metal-operator-registry";
-/// Most reports that are remembered; the rest is written once more than needed.
+/// Most reports that are remembered; others may be written once more than necessary.
 const REMEMBERED: usize = 1 << 14;
 
-/// Fingerprint of the last report of each boot, to tell whether the next one says anything new.
+/// Fingerprint of the last report of each boot, to recognize repetitions.
 #[derive(Debug, Default)]
 pub(crate) struct Stored(Mutex<HashMap<String, Fingerprint>>);
 
 type Fingerprint = [u8; 32];
 
 impl Stored {
-    /// Whether this is the last report of its boot that was kept.
+    /// Whether this is the last stored report of its boot.
     fn is_last(&self, boot: &str, report: Fingerprint) -> bool {
         let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stored.get(boot) == Some(&report)
@@ -49,11 +49,11 @@ impl Stored {
 }
 
 impl Registry {
-    /// Keeps a report whole, unless it says what the last one said.
+    /// Stores a whole report, unless it repeats the last one.
     ///
     /// # Errors
     ///
-    /// If it is malformed, or the API server does not take it.
+    /// If it is malformed, or the API server refuses it.
     pub(super) async fn store(
         &self,
         server: &Server,
@@ -85,14 +85,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a report of this boot is there: somebody may have deleted it, or put an older one in
-    /// its place.
+    /// Whether a report of this boot is stored: somebody may have deleted it, or replaced it by an
+    /// older one.
     fn keeps(&self, server: &str, boot: &str) -> bool {
         let inventory = self.view.inventories.named(None, server);
         inventory.is_some_and(|it| it.spec.boot_configuration_uid.as_deref() == Some(boot))
     }
 
-    /// The report as it was kept.
+    /// The stored report.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Registry {
         inventory.map(|it| it.spec.report).ok_or(Denied::Missing("report of this server"))
     }
 
-    /// Forgets the report.
+    /// Deletes the report.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Registry {
         }
     }
 
-    /// Says on the boot configuration that the booted system is up.
+    /// Records in the boot configuration that the host is up.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Registry {
         let found = self.view.configurations.named(Some(&reference.namespace), &reference.name);
         let configuration = found.ok_or(Denied::Missing("boot configuration of this server"))?;
         let window = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
-        // That of an earlier boot says nothing of this one.
+        // That of an earlier boot does not count.
         let is_of_this_boot =
             |c: &Condition| window.is_none_or(|window| c.last_transition_time.0 >= window.opened.0);
         let mut known = configuration.status.iter().flat_map(|status| &status.conditions);

@@ -1,5 +1,5 @@
-//! A tenant's system that says that it is up. It has no token of the registry; what it has is the
-//! token of its boot, which is in the link of its ignition or its UKI.
+//! Tenants' hosts that report that they are up. They have no token for the registry, but the token
+//! of their boot, which is in the URL of their ignition or UKI.
 
 use super::{Denied, Registry, Reporter};
 use jiff::Timestamp;
@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Secret with the boot-operator's key, which it makes at its first start.
+/// Secret with the boot-operator's key, which the boot-operator creates at its first start.
 const SECRET: &str = "boot-operator-ignition-key";
-/// Its one entry.
+/// The only key in its data.
 const ENTRY: &str = "key";
-/// How often the key is looked for: whoever sends nonsense must not have it read each time.
+/// How often the key is looked for: requests with invalid tokens must not cause a read each.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The key of the boot-operator's tokens, read when the first of them comes.
+/// The key of the boot-operator's tokens, read when the first such token arrives.
 #[derive(Debug)]
 pub(crate) struct BootKey {
     namespace: String,
@@ -34,7 +34,7 @@ struct Kept {
 }
 
 impl BootKey {
-    /// That of the boot-operator in this namespace: ours.
+    /// That of the boot-operator in this namespace, which is ours.
     pub(crate) fn new(namespace: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), kept: Mutex::default() }
     }
@@ -54,11 +54,11 @@ impl BootKey {
 }
 
 impl Registry {
-    /// Who speaks with this token, if it is that of a boot.
+    /// The reporter with this token, if it is the token of a boot.
     ///
     /// # Errors
     ///
-    /// If nothing is known of servers yet.
+    /// If no servers are known yet.
     pub(super) async fn tenant(&self, token: &str) -> Result<Option<Reporter>, Denied> {
         let known = self.boot_key.kept().key.clone();
         let mut claims = known.and_then(|key| self.claims_of(&key, token));
@@ -99,7 +99,7 @@ impl Registry {
         Some(key)
     }
 
-    /// Whether the boot of a tenant's token is the one that its server is at.
+    /// Checks that the boot of a tenant's token is the current one of its server.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Requests as agents send them, against a registry whose API server keeps what it is sent.
+//! Requests of agents, against a registry whose API server stores what it is sent.
 
 use super::*;
 use crate::server::tests::list;
@@ -153,7 +153,7 @@ async fn a_tenants_system_says_that_it_is_up_with_the_token_of_its_boot_and_no_o
     let path = |rest: &str| format!("/t/{}/{rest}", good.as_str());
     let answered = scene.post(&path("bootstate"), &foreign.to_string()).await;
     assert_eq!(answered.0, StatusCode::FORBIDDEN);
-    // It is for nothing else.
+    // It is valid for nothing else.
     assert_eq!(scene.post(&path("register"), &report(UUID)).await.0, StatusCode::FORBIDDEN);
     let read = path(&format!("systems/{UUID}"));
     assert_eq!(scene.send(Method::GET, &read, "").await.0, StatusCode::FORBIDDEN);
@@ -381,7 +381,7 @@ impl Scene {
         }
     }
 
-    /// From now on the window of the server closes at this time.
+    /// From now on, the window of the server closes at this time.
     async fn open_window(&self, closes: Option<Timestamp>) {
         let mut server = (*self.view.servers.named(None, "server-a").unwrap()).clone();
         server.status.as_mut().unwrap().boot_window = closes.map(|closes| BootWindow {
@@ -393,7 +393,7 @@ impl Scene {
         list(&self.view.servers, vec![server]).await;
     }
 
-    /// A server that boots what its claim wants.
+    /// A server that boots its claim's image.
     async fn booting() -> Self {
         let scene = Self::new(ServerState::Reserved).await;
         let server = scene.view.servers.named(None, "server-a").unwrap();
@@ -443,7 +443,7 @@ impl Scene {
         (code, String::from_utf8(text.to_vec()).unwrap())
     }
 
-    /// One registry for all requests of a test, unless its switches changed.
+    /// The same registry for all requests of a test, unless its settings have changed.
     fn registry(&self) -> Arc<Registry> {
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(registry) = stored.as_ref().filter(|it| it.tokenless == self.tokenless) {
@@ -465,7 +465,7 @@ impl Scene {
     }
 }
 
-/// It has the key of the boot-operator.
+/// It has the boot-operator's key.
 fn api_server() -> ApiServer {
     let metadata = ObjectMeta {
         name: Some("boot-operator-ignition-key".to_owned()),

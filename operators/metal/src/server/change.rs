@@ -1,4 +1,4 @@
-//! Writes to the cluster that a server decides on, other than its status.
+//! Writes to the cluster that a server decides on, except its status.
 
 use super::prepare;
 use crate::{Context, Error, own};
@@ -50,8 +50,9 @@ pub(super) async fn carry_out<C>(
     }
 }
 
-/// Deletes the boot configuration if it is the discovery's, then clears the reference: a reference
-/// to nothing is cleared by the next pass, a configuration without reference would stay.
+/// Deletes the boot configuration if it is the discovery's, then clears the reference. In this
+/// order, because the next pass clears a reference to nothing, but a boot configuration without a
+/// reference would stay.
 async fn drop_configuration<C>(ctx: &Context<C>, server: &Server) -> Result<Written, Error> {
     let reference = server.spec.boot_configuration_ref.as_ref();
     if reference == Some(&discovery_of(ctx, server)) {

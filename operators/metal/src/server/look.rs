@@ -1,4 +1,4 @@
-//! Gets the facts that a decision lacks.
+//! Obtains the facts that a decision lacks.
 
 use crate::{Context, Error, bmc::unreachable};
 use jiff::{SignedDuration, Timestamp};
@@ -13,11 +13,11 @@ use metal_core::{
 };
 use std::sync::Arc;
 
-/// Whether the claim was asked for at the API server in this pass.
+/// Whether the API server was asked for the claim in this pass.
 pub(crate) enum ClaimLook {
-    /// No: the cache has to do.
+    /// No: the cache is used.
     Cached,
-    /// Yes, and this is what is there.
+    /// Yes, with this result.
     Asked(Option<Arc<ServerClaim>>),
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Held {
     Gone,
 }
 
-/// What became of `spec.serverClaimRef`.
+/// The state of the claim in `spec.serverClaimRef`.
 pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLook) -> Held {
     let Some(reference) = &server.spec.server_claim_ref else { return Held::Unclaimed };
     match claim {
@@ -45,7 +45,7 @@ pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLook) 
     }
 }
 
-/// Gets one fact.
+/// Obtains one fact.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     ctx.memories.edit(&server.name_any(), |memory| memory.read(destination, reading));
 }
 
-/// The system of a server that somebody made by hand, by its UUID.
+/// Finds the system of a server that was created by hand, by its UUID.
 async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
     let is_it =
         |system: &SystemReading| system.uuid.as_deref().is_some_and(|uuid| has_uuid(server, uuid));

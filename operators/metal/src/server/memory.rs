@@ -1,5 +1,5 @@
-//! What is remembered of a server between two passes. None of it is the truth: a process that
-//! starts again knows nothing of it, and decides the same.
+//! What is remembered about a server between two passes. None of it is authoritative: a process
+//! that has just started lacks it, and makes the same decisions.
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::Server;
@@ -16,36 +16,36 @@ use std::{
     time::Duration,
 };
 
-/// For how long an inventory counts in which parts are missing: the BMC may have been busy.
+/// For how long an inventory with missing parts is used: the BMC may have been busy.
 const PARTIAL: SignedDuration = SignedDuration::from_mins(30);
-/// Two clocks are not read at one moment, and one of them is slewed.
+/// The two clocks are not read at the same moment, and one of them is slewed.
 const JITTER: SignedDuration = SignedDuration::from_secs(1);
 
-/// One moment, by two clocks.
+/// A moment, by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// The one that people set.
+    /// The wall clock.
     pub wall: Timestamp,
     /// [`clock::since_boot`].
     pub boot: Duration,
 }
 
 impl Now {
-    /// This moment.
+    /// The current moment.
     pub(crate) fn read() -> Self {
         Self { wall: Timestamp::now(), boot: clock::since_boot() }
     }
 }
 
-/// What is remembered of each server, and readings taken in passing.
+/// What is remembered about each server, and readings that the passes over BMCs have taken.
 #[derive(Debug, Default)]
 pub(crate) struct Memories {
     servers: Mutex<HashMap<String, Memory>>,
-    /// Readings of systems whose server was not asked for yet, by BMC and URI.
+    /// Readings of systems that their servers have not used yet, by BMC and URI.
     found: Mutex<HashMap<(Destination, String), Reading>>,
 }
 
-/// The machine that a server is: what is remembered of it says nothing of another one.
+/// The machine of a server: what is remembered about one machine says nothing about another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Machine {
     server: Option<String>,
@@ -55,7 +55,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// The machine of a server whose BMC is there.
+    /// The machine of a server with this BMC.
     pub(crate) fn of(server: &Server, bmc: &Destination) -> Self {
         Self {
             server: server.metadata.uid.clone(),
@@ -66,35 +66,35 @@ impl Machine {
     }
 }
 
-/// The memory of one server.
+/// What is remembered about one server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
-    /// The machine that all this is of.
+    /// The machine that all this is about.
     machine: Option<Machine>,
-    /// The last reading, and where it came from.
+    /// The last reading, and the destination that it came from.
     pub reading: Option<(Destination, Reading)>,
-    /// The last reading of the virtual drives, and where it came from.
+    /// The last reading of the virtual media slots, and the destination that it came from.
     pub media: Option<(Destination, MediaReading)>,
     /// The parts, and when they were read.
     inventory: Option<(Inventory, Timestamp)>,
-    /// The last step, and when it was by [`clock::since_boot`].
+    /// The last step, and its time by [`clock::since_boot`].
     acted: Option<(Acted, Duration)>,
     /// When the status was last recorded.
     pub recorded: Option<Timestamp>,
 }
 
 impl Memories {
-    /// The memory of one server.
+    /// What is remembered about one server.
     pub(crate) fn of(&self, name: &str) -> Memory {
         locked(&self.servers).get(name).cloned().unwrap_or_default()
     }
 
-    /// Changes the memory of one server.
+    /// Changes what is remembered about one server.
     pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Memory)) {
         edit(locked(&self.servers).entry(name.to_owned()).or_default());
     }
 
-    /// Forgets what was read of another machine that was this server, and done to it.
+    /// Forgets readings of, and steps on, another machine that was this server before.
     pub(crate) fn keep_to(&self, name: &str, machine: &Machine) {
         self.edit(name, |memory| {
             if memory.machine.as_ref().is_some_and(|known| known != machine) {
@@ -104,8 +104,8 @@ impl Memories {
         });
     }
 
-    /// Takes over what the pass over the BMC has read a moment ago, unless it asked for it before the
-    /// last step was over.
+    /// Adopts a reading that the pass over the BMC has just taken, unless it was requested before
+    /// the last step was finished.
     pub(crate) fn adopt(&self, name: &str, destination: &Destination, uri: &str, now: Now) {
         let Some(reading) = self.take_found(destination, uri) else { return };
         self.edit(name, |memory| {
@@ -122,41 +122,40 @@ impl Memories {
         locked(&self.servers).remove(name);
     }
 
-    /// Forgets everything: others may have worked on the servers since.
+    /// Forgets everything, because other processes may have worked on the servers since.
     pub(crate) fn clear(&self) {
         locked(&self.servers).clear();
         locked(&self.found).clear();
     }
 
-    /// Remembers a reading that the pass over a BMC took.
+    /// Stores a reading from the pass over a BMC.
     pub(crate) fn found(&self, destination: &Destination, reading: Reading) {
         let Ok(system) = &reading.result else { return };
         let key = (destination.clone(), system.uri.clone());
         locked(&self.found).insert(key, reading);
     }
 
-    /// Forgets the readings that the passes over a BMC took, and who logged in for them.
+    /// Forgets the readings from the passes over a BMC, with their credentials.
     pub(crate) fn forget_found(&self, destination: &Destination) {
         locked(&self.found).retain(|(from, _), _| from != destination);
     }
 
-    /// Takes the reading that the pass over a BMC took.
+    /// Takes the reading from the pass over a BMC.
     fn take_found(&self, destination: &Destination, uri: &str) -> Option<Reading> {
         locked(&self.found).remove(&(destination.clone(), uri.to_owned()))
     }
 }
 
 impl Memory {
-    /// A step was carried out that belongs to an operation recorded at `since`; `taken` says whether
-    /// the BMC took it. What was read before does not count any more.
+    /// Records a step that belongs to an operation recorded at `since`; `taken` is whether the BMC
+    /// accepted it. Earlier readings are no longer valid.
     pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
         let acted = Acted::after(self.acted(at).as_ref(), step, at.wall, taken, since);
         self.acted = Some((acted, at.boot));
         self.forget_readings();
     }
 
-    /// The last step. Its times are those that the clock would have shown, had it been set then as it
-    /// is now.
+    /// The last step, with its times converted to the clock as it is set now.
     pub(crate) fn acted(&self, now: Now) -> Option<Acted> {
         let (acted, then) = self.acted.clone()?;
         let passed = SignedDuration::try_from(now.boot.saturating_sub(then)).ok()?;
@@ -164,32 +163,32 @@ impl Memory {
         Some(if set.abs() < JITTER { acted } else { acted.moved(set) })
     }
 
-    /// The machine is to be read again before anything else.
+    /// The machine has to be read again before anything else.
     pub(crate) fn forget_readings(&mut self) {
         self.reading = None;
         self.media = None;
     }
 
-    /// The parts were read.
+    /// Stores the parts that were read.
     pub(crate) fn survey(&mut self, inventory: Inventory, at: Timestamp) {
         self.inventory = Some((inventory, at));
     }
 
-    /// The parts, as long as they count.
+    /// The parts, as long as they are valid.
     pub(crate) fn inventory(&self, now: Timestamp) -> Option<&Inventory> {
         let (inventory, at) = self.inventory.as_ref()?;
         let counts = inventory.missing.is_empty() || now.duration_since(*at).abs() < PARTIAL;
         counts.then_some(inventory)
     }
 
-    /// The parts are not needed any more, unless some are missing.
+    /// Forgets the parts once they are not needed, unless some are missing.
     pub(crate) fn forget_inventory(&mut self) {
         if self.inventory.as_ref().is_some_and(|(inventory, _)| inventory.missing.is_empty()) {
             self.inventory = None;
         }
     }
 
-    /// The system was read.
+    /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
         if let (Some((acted, _)), Ok(system)) = (&mut self.acted, &reading.result) {
             acted.saw(system.power);

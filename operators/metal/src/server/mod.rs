@@ -160,7 +160,7 @@ fn judge<C: Connect>(
     decide_in_any_case(&observation, &ctx.settings)
 }
 
-/// The claim that has a server which does not refer to it any more.
+/// The claim that has a server which no longer refers to it.
 fn missed_by<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
     if server.spec.server_claim_ref.is_some() {
         return None;
@@ -189,8 +189,8 @@ async fn record<C>(
     Ok(recorded)
 }
 
-/// Tells of a new state: in the log always, as an event where a person has to act, or has asked for
-/// the change. A fleet that is plugged in tells its progress by its states.
+/// Reports a new state: always in the log, and as an event if a person has to act, or has requested
+/// the change. During a rollout the states themselves show the progress.
 async fn announce<C>(
     ctx: &Context<C>,
     server: &Server,
@@ -214,7 +214,7 @@ async fn announce<C>(
     }
 }
 
-/// Does one thing to the machine.
+/// Carries out one step on the machine.
 async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Result<(), Error> {
     let name = server.name_any();
     let Ok(destination) = ctx.destination_of(server) else { return Ok(()) };
@@ -224,11 +224,11 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     let bmc = ctx.connect(server, &destination).permitted(ctx.permit());
     let done = bmc.perform(&uri, &step).await;
     if let Err(error @ BmcError::Withdrawn(_)) = done {
-        // Nothing was done: the facts are to be read again, and decided on.
+        // Nothing was done, so read the facts again and decide again.
         ctx.memories.edit(&name, Memory::forget_readings);
         return Err(error.into());
     }
-    // Also a step that failed may have had its effect: read back before anything else.
+    // A failed step may have had its effect, too: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
     let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());
     let (taken, since) = (done.is_ok(), pending.map(|pending| pending.since.0));

@@ -1,5 +1,5 @@
-//! What one discovery needs: keys, ignition, boot configuration, in this order. The number of the
-//! attempt on the last one says that all of them are there.
+//! What a discovery needs: keys, ignition, boot configuration, in this order. The number of the
+//! attempt in the last one shows that all of them exist.
 
 use crate::{Context, Error, keys, own};
 use jiff::{SignedDuration, Timestamp};
@@ -19,12 +19,12 @@ use metal_core::{
 use metal_runtime::Written;
 use std::collections::BTreeMap;
 
-/// How long a registration token is good at most. It is void before that, as soon as its boot is
-/// over; an image that is not there yet may hold a boot up for days.
+/// The longest validity of a registration token. It becomes void earlier, as soon as its boot is
+/// over; but a boot may be delayed for days by an image that does not exist yet.
 const TOKEN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Makes keys, ignition and boot configuration of one attempt. What an interrupted pass has made
-/// is made again, and has not been used: nothing boots before the number is written.
+/// Creates keys, ignition and boot configuration of one attempt. What an interrupted pass has made
+/// is replaced, and has not been used, because nothing boots before the number is written.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub(super) async fn discovery<C>(
     configuration(ctx, server, attempt).await
 }
 
-/// The registry as this boot may use it: its token is a segment of the path.
+/// The URL of the registry for this boot, with its token as a path segment.
 fn registry_url<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<String, Error> {
     let claims = Claims {
         purpose: Purpose::Registration,
@@ -105,7 +105,7 @@ fn secret<C, const N: usize>(
     }
 }
 
-/// All of it belongs to the server, and goes with it.
+/// Everything belongs to the server, and is deleted with it.
 fn metadata<C>(ctx: &Context<C>, server: &Server, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),

@@ -1,4 +1,4 @@
-//! The glue: which requests a pass sends, and when it sends none.
+//! Which requests a pass sends, and when it sends none.
 
 use super::*;
 use crate::{DiscoveryBoot, macdb::MacPrefixes, view::View};
@@ -57,7 +57,7 @@ async fn what_was_written_is_decided_on_at_once_however_late_the_watch_shows_it(
     scene.pass().await.unwrap();
     let stale = scene.ctx.view.servers.named(None, "server-a").unwrap();
     assert_eq!(stale.status.as_ref().unwrap().state, Some(ServerState::Discovery));
-    // The watch is behind: what it shows now is what was there before.
+    // The watch is behind: it still shows the previous state.
     show(&scene.ctx.view.servers, server()).await;
     scene.pass().await.unwrap();
     let requests: Vec<_> = scene.sent().into_iter().map(|(request, _)| request).collect();
@@ -154,7 +154,7 @@ async fn a_server_that_is_restored_without_status_sends_its_password_to_no_other
     let key = format!("{}192.0.2.9.8000", annotation::KNOWN_CERTIFICATE_AT);
     assert_eq!(body["metadata"]["annotations"][&key], first);
 
-    // Also where the operator has told meanwhile that it gets no answer.
+    // Also if the operator has recorded in between that it gets no answer.
     for status in [None, Some(ServerStatus::default())] {
         let mut restored = server();
         restored.status = status;
@@ -266,14 +266,14 @@ impl Scene {
         Servers(Arc::clone(&self.ctx)).pass(&self.work, "server-a".to_owned()).await
     }
 
-    /// What was written, other than events.
+    /// The writes so far, except events.
     fn sent(&self) -> Vec<(String, Value)> {
         let written = self.server.written().into_iter().filter(|sent| !sent.is_event());
         written.map(|sent| (sent.request, sent.body)).collect()
     }
 }
 
-/// What a pass may use, over a view and a client.
+/// What passes may use, with a view and a client.
 pub(crate) fn context(
     client: Client,
     view: Arc<View>,
@@ -309,7 +309,7 @@ pub(crate) fn context(
     }
 }
 
-/// Fills an index by one list.
+/// Fills an index with a list.
 pub(crate) async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
 where
     K: kube::Resource<DynamicType = ()> + Debug,

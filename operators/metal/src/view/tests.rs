@@ -1,4 +1,4 @@
-//! Which objects are said to be one machine.
+//! Which objects seem to be the same machine.
 
 use super::*;
 use crate::server::tests::list;
@@ -89,7 +89,7 @@ async fn two_endpoints_with_one_address_are_both_left_alone() {
     let both = (vec!["b".to_owned()], vec!["a".to_owned()]);
     assert_eq!(of(None, None).await, both);
     assert_eq!(of(Some("netboot"), Some("192.0.2.10")).await, both, "it was elsewhere");
-    // Whoever asks for the address of another one, and is nobody, stops nobody.
+    // A BMC that takes another's address, and is not trusted, does not affect the other.
     assert_eq!(of(Some("netboot"), None).await, (vec![], both.1));
 }
 
@@ -119,7 +119,7 @@ fn server(name: &str, uuid: &str, uri: &str, bmc: &str) -> Server {
     Server::new(name, spec)
 }
 
-/// With three BMC objects for one address.
+/// A view with three BMC objects for one address.
 async fn world(servers: Vec<Server>) -> View {
     let view = View::default();
     let bmc = |name: &str| Bmc::new(name, BmcSpec { protocol: protocol(), ..BmcSpec::default() });

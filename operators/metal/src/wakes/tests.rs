@@ -1,4 +1,4 @@
-//! A table of who is woken, by kind and change.
+//! A table of what is woken, by kind and change.
 
 use super::{
     bmc as wakes_of_bmc, claim as wakes_of_claim, configuration as wakes_of_configuration,
@@ -203,7 +203,7 @@ async fn whoever_comes_to_an_address_or_leaves_it_wakes_the_servers_there() {
     }
 }
 
-/// What happens, the server before and after, and who is woken.
+/// The change, the server before and after, and what is woken.
 type Case<'a> = (&'a str, fn(&mut Server), fn(&mut Server), &'a [&'a str]);
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn world() -> View {
     view
 }
 
-/// A change that can be looked at.
+/// A change with the objects before and after.
 struct Told<K>(Option<Arc<K>>, Option<Arc<K>>);
 
 impl<K> Told<K> {
@@ -319,7 +319,7 @@ fn removed<K: Clone>(object: &K) -> Told<K> {
     Told(Some(Arc::new(object.clone())), None)
 }
 
-/// A change of the spec moves the generation, as the API server does it.
+/// A change of the spec increments the generation, as in the API server.
 fn changed<K>(object: &K, change: impl FnOnce(&mut K)) -> Told<K>
 where
     K: Clone + serde::Serialize + Resource<DynamicType = ()>,
@@ -369,7 +369,7 @@ fn server(name: &str, bmc: &str) -> Server {
     server
 }
 
-/// One that a BMC has just brought.
+/// A server that was just made from a BMC.
 fn fresh(name: &str, bmc: &str) -> Server {
     Server { status: None, ..server(name, bmc) }
 }
