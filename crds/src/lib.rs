@@ -45,6 +45,7 @@ mod server_inventory;
 mod server_maintenance;
 mod server_readiness_rule;
 mod server_status;
+mod system_uuid;
 mod taint;
 mod text;
 mod update;
@@ -103,6 +104,7 @@ pub use server_status::{
     BootWindow, BoundClaim, Discovery, LldpNeighbor, Medium, NetworkInterface, Pending,
     PendingKind, Processor, ServerState, ServerStatus, Storage, StorageDrive, StorageVolume,
 };
+pub use system_uuid::{ParseSystemUuidError, SystemUuid};
 pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
 pub use update::{
     ImageSecretReference, ImageSpec, MaintenancePolicy, RetryPolicy, SettingsState, UpdatePolicy,

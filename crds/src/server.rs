@@ -1,5 +1,6 @@
 use crate::{
-    IndicatorLed, LocalObjectReference, ObjectReference, Power, Protocol, ServerStatus, Taint,
+    IndicatorLed, LocalObjectReference, ObjectReference, Power, Protocol, ServerStatus, SystemUuid,
+    Taint,
     schema::{self, immutable, rule},
     text::closed_enum,
 };
@@ -113,14 +114,11 @@ impl ServerSpec {
         self.taints.iter().any(|taint| taint.key == Taint::NOT_ADMITTED)
     }
 
-    /// The system UUID in canonical form, lower case with hyphens, from `systemUUID` or its older
-    /// name `uuid`; `None` if both are missing or empty. A value that is not a UUID is only
-    /// converted to lower case.
-    pub fn effective_uuid(&self) -> Option<String> {
+    /// The system UUID, from `systemUUID` or its older name `uuid`; `None` if both are missing or
+    /// empty, and if it is none that tells a machine from others.
+    pub fn effective_uuid(&self) -> Option<SystemUuid> {
         let texts = [&self.system_uuid, &self.uuid].into_iter().flatten();
-        let text = texts.map(|text| text.trim()).find(|text| !text.is_empty())?;
-        let parsed = text.parse::<uuid::Uuid>();
-        Some(parsed.map_or_else(|_| text.to_ascii_lowercase(), |uuid| uuid.to_string()))
+        texts.map(|text| text.trim()).find(|text| !text.is_empty())?.parse().ok()
     }
 }
 

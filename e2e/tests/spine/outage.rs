@@ -57,7 +57,7 @@ fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_
         let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
         claim.is_bound().await;
         machine.boots_tenant().await.unwrap();
-        let uuid = server.spec.effective_uuid().unwrap();
+        let uuid = server.spec.effective_uuid().unwrap().to_string();
         let before = boot(&stack, &uuid).await;
 
         kept_boots_are(&stack, 1).await;

@@ -64,7 +64,7 @@ async fn whole_path(stack: &Stack, machine: &Machine<'_>, image: &str) -> Vec<St
 async fn is_described(stack: &Stack, machine: &Machine<'_>, server: &Server) {
     let report = machine.report().unwrap();
     let status = server.status.clone().unwrap_or_default();
-    assert_eq!(server.spec.effective_uuid(), Some(report.uuid.to_string()));
+    assert_eq!(server.spec.effective_uuid().unwrap().to_string(), report.uuid.to_string());
     assert_eq!(status.serial_number.as_deref(), Some(report.serial.as_str()));
     let mut macs: Vec<_> =
         status.network_interfaces.iter().map(|nic| nic.mac_address.clone()).collect();

@@ -57,7 +57,7 @@ fn a_bmc_of_another_maker_is_discovered_inventoried_and_powered() {
             state == Some(&ServerState::Available)
         };
         let server = until(&servers, &server, "Available", available).await.unwrap();
-        assert_eq!(server.spec.effective_uuid().as_deref(), Some(UUID));
+        assert_eq!(server.spec.effective_uuid().unwrap().to_string(), UUID);
         let status = server.status.unwrap_or_default();
         assert_eq!(status.manufacturer.as_deref(), Some("Sushy Emulator"));
         let macs: Vec<_> = status.network_interfaces.iter().map(|it| &it.mac_address).collect();

@@ -9,7 +9,7 @@ use metal_api::{
 };
 use metal_core::{
     json::{Bounds, check, parse},
-    registry::{BOUNDS, fingerprint, identifying_uuid, interfaces, is_complete, normalize},
+    registry::{BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -25,8 +25,8 @@ fuzz_target!(|text: &[u8]| {
     }
     read::<BootStateReport>(text);
     let Some(Registration { system_uuid, data }) = read(text) else { return };
-    match identifying_uuid(&system_uuid) {
-        Ok(uuid) => assert_eq!(identifying_uuid(&uuid), Ok(uuid)),
+    match parse_uuid(&system_uuid) {
+        Ok(uuid) => assert_eq!(parse_uuid(&uuid.to_string()), Ok(uuid)),
         Err(error) => told(&error.to_string(), 800),
     }
     let report = match normalize(data) {

@@ -5,10 +5,9 @@
 //! `Null`.)
 
 use jiff::Timestamp;
-use metal_core::system_uuid::identifying;
+use metal_api::SystemUuid;
 use serde_json::Value;
 use std::str::FromStr;
-use uuid::Uuid;
 
 /// Longer strings are cut, because they end up in objects of bounded size.
 const LONGEST: usize = 256;
@@ -70,10 +69,9 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(text).collect()
 }
 
-/// A UUID in lower case with hyphens, unless it is one that many machines have.
-pub(crate) fn uuid(value: &Value) -> Option<String> {
-    let uuid: Uuid = value.as_str()?.trim().parse().ok()?;
-    identifying(uuid).map(|uuid| uuid.hyphenated().to_string())
+/// A UUID, if it tells a machine from others.
+pub(crate) fn uuid(value: &Value) -> Option<SystemUuid> {
+    value.as_str()?.parse().ok()
 }
 
 /// A time. The year 0 is left out: firmware without a clock reports it.
@@ -131,6 +129,6 @@ mod tests {
     #[test]
     fn identifiers_have_one_form() {
         let upper = json!("38947555-7742-3448-3784-82334782383A");
-        assert_eq!(uuid(&upper).as_deref(), Some("38947555-7742-3448-3784-82334782383a"));
+        assert_eq!(uuid(&upper).unwrap().to_string(), "38947555-7742-3448-3784-82334782383a");
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn reading(uri: String, body: &Value) -> ManagerReading {
     let text = |name: &str| field::text(&body[name]);
     ManagerReading {
         uri,
-        uuid: field::uuid(&body["UUID"]),
+        uuid: field::uuid(&body["UUID"]).map(|uuid| uuid.to_string()),
         manufacturer: text("Manufacturer"),
         model: text("Model"),
         part_number: text("PartNumber"),

@@ -8,9 +8,9 @@ use crate::{
 use jiff::Timestamp;
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, MacAddr, NetworkInterface, Server,
-    ServerBootConfiguration, ServerStatus,
+    ServerBootConfiguration, ServerStatus, SystemUuid,
 };
-use metal_core::{boot::address, identity, kept, system_uuid::is_placeholder_text};
+use metal_core::{boot::address, identity, kept};
 use metal_runtime::{
     health::{Readiness, State},
     index::Index,
@@ -20,8 +20,8 @@ use std::{net::IpAddr, sync::Arc};
 /// Lookup keys of a boot config.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ConfigKey {
-    /// By system UUID, in the form of [`canonical_uuid`].
-    Uuid(String),
+    /// By system UUID.
+    Uuid(SystemUuid),
     /// By an address of the machine, in the form of [`canonical_address`].
     Address(String),
     /// By namespace and name of a Secret that it refers to.
@@ -33,8 +33,8 @@ pub(crate) enum ConfigKey {
 /// Lookup keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerKey {
-    /// By system UUID, in lower case.
-    Uuid(String),
+    /// By system UUID.
+    Uuid(SystemUuid),
     /// By the MAC address of an interface.
     Mac(MacAddr),
 }
@@ -141,22 +141,18 @@ impl View {
         });
     }
 
-    /// The boot configs for iPXE of a machine with this UUID. A placeholder UUID identifies no
-    /// server.
-    pub(crate) fn ipxe_of(&self, uuid: &str) -> Vec<Arc<IpxeBootConfig>> {
-        if is_placeholder_text(uuid) {
-            return Vec::new();
-        }
+    /// The boot configs for iPXE of a machine that says it has this UUID.
+    pub(crate) fn ipxe_of(&self, uuid: SystemUuid) -> Vec<Arc<IpxeBootConfig>> {
         by_uuid(uuid, |uuid| self.ipxe.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The boot configs for UEFI HTTP boot of a machine with this UUID.
-    pub(crate) fn http_of(&self, uuid: &str) -> Vec<Arc<HttpBootConfig>> {
+    /// The boot configs for UEFI HTTP boot of a machine that says it has this UUID.
+    pub(crate) fn http_of(&self, uuid: SystemUuid) -> Vec<Arc<HttpBootConfig>> {
         by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The servers with the UUID in a boot config.
-    pub(crate) fn servers_of(&self, uuid: Option<&str>) -> Vec<Arc<Server>> {
+    /// The servers with the UUID of a boot config.
+    pub(crate) fn servers_of(&self, uuid: Option<SystemUuid>) -> Vec<Arc<Server>> {
         let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
         let mut found = found.unwrap_or_default();
         identity::keep_admitted(&mut found, |server| server);
@@ -183,15 +179,9 @@ impl View {
     }
 }
 
-/// Everything with this UUID in either byte order of SMBIOS: if there are both, the machine is
-/// ambiguous.
-fn by_uuid<T>(uuid: &str, get: impl Fn(String) -> Vec<T>) -> Vec<T> {
-    identity::keys(uuid).flat_map(get).collect()
-}
-
-/// The canonical form of a UUID, as used for keys.
-pub(crate) fn canonical_uuid(text: &str) -> String {
-    identity::keys(text).next().unwrap_or_default()
+/// What has this UUID in either byte order of SMBIOS: if both are there, nobody knows who asks.
+fn by_uuid<T>(uuid: SystemUuid, get: impl Fn(SystemUuid) -> Vec<T>) -> Vec<T> {
+    uuid.byte_orders().flat_map(get).collect()
 }
 
 /// The canonical form of an IP or MAC address, as used for keys.
@@ -233,7 +223,7 @@ fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {
     let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
     let secrets =
         [named(spec.ignition_secret_ref.as_ref()), named(spec.ipxe_script_secret_ref.as_ref())];
-    let mut keys = uuid_key(spec.system_uuid.as_deref());
+    let mut keys: Vec<_> = config.uuid().map(ConfigKey::Uuid).into_iter().collect();
     keys.extend(secrets.into_iter().flatten().map(|name| secret(namespace, name)));
     keys.dedup();
     keys
@@ -242,7 +232,7 @@ fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {
 fn http_keys(config: &HttpBootConfig) -> Vec<ConfigKey> {
     let spec = &config.spec;
     let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
-    let mut keys = uuid_key(spec.system_uuid.as_deref());
+    let mut keys: Vec<_> = config.uuid().map(ConfigKey::Uuid).into_iter().collect();
     keys.extend(named(spec.ignition_secret_ref.as_ref()).map(|name| secret(namespace, name)));
     let mut addresses: Vec<_> =
         spec.network_identifiers.iter().map(|text| canonical_address(text)).collect();
@@ -260,11 +250,6 @@ fn configuration_keys(configuration: &ServerBootConfiguration) -> Vec<Configurat
     let server = ConfigurationKey::Server(configuration.spec.server_ref.name.clone());
     let uid = configuration.metadata.uid.clone().map(ConfigurationKey::Uid);
     secret.into_iter().chain([server]).chain(uid).collect()
-}
-
-fn uuid_key(uuid: Option<&str>) -> Vec<ConfigKey> {
-    let uuid = uuid.map(canonical_uuid).filter(|uuid| !uuid.is_empty());
-    uuid.map(ConfigKey::Uuid).into_iter().collect()
 }
 
 fn secret(namespace: &str, name: &str) -> ConfigKey {
@@ -299,32 +284,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_is_found_in_any_case_and_in_either_byte_order() {
-        let held = "00112233-4455-6677-8899-aabbccddeeff";
-        let get = |uuid: String| if uuid == held { vec![()] } else { vec![] };
-        let bare = held.replace('-', "");
-        let other = "33221100-5544-7766-8899-AABBCCDDEEFF";
-        for uuid in [held, &held.to_uppercase(), other, &bare, &format!("{{{held}}}")] {
-            assert_eq!(canonical_uuid(&format!(" {uuid} ")), canonical_uuid(uuid));
-            assert_eq!(by_uuid(uuid, get), [()], "{uuid}");
-        }
-        assert!(by_uuid("00112233-4455-6677-8899-ffeeddccbbaa", get).is_empty());
-        assert!(by_uuid("not a uuid", get).is_empty());
-    }
-
-    #[test]
     fn whoever_has_a_uuid_in_either_byte_order_has_it() {
-        let one = "0b3e2f6c-1111-2222-3333-444455556666";
-        let other = "6c2f3e0b-1111-2222-3333-444455556666";
-        let get = |uuid: String| vec![uuid];
+        let one: SystemUuid = "0b3e2f6c-1111-2222-3333-444455556666".parse().unwrap();
+        let other = "6c2f3e0b-1111-2222-3333-444455556666".parse().unwrap();
+        let get = |uuid| vec![uuid];
         assert_eq!(by_uuid(one, get), [one, other]);
         assert_eq!(by_uuid(other, get), [other, one]);
-    }
-
-    #[test]
-    fn a_uuid_that_many_boards_share_is_nobodys() {
-        let view = View::default();
-        assert!(view.ipxe_of("03000200-0400-0500-0006-000700080009").is_empty());
     }
 
     #[test]

@@ -6,35 +6,13 @@
 use crate::{
     ownership::{NETBOOT, is_made_by},
     redfish::SystemReading,
-    system_uuid::{identifying, swapped},
     unanswered::has_answered,
 };
-use metal_api::{Bmc, Endpoint, Server};
-use uuid::Uuid;
-
-/// The UUID of a server; `None` if it has none that identifies a machine.
-pub fn uuid_of(server: &Server) -> Option<Uuid> {
-    parsed(&server.spec.effective_uuid()?)
-}
-
-/// Whether two UUIDs are equal, in either byte order and any notation. Text that is not a UUID, or
-/// a UUID that many boards share, equals nothing.
-pub fn is_same_uuid(one: &str, other: &str) -> bool {
-    let both = parsed(one).zip(parsed(other));
-    both.is_some_and(|(one, other)| one == other || one == swapped(other))
-}
+use metal_api::{Bmc, Endpoint, Server, SystemUuid};
 
 /// Whether a server has a UUID.
-pub fn has_uuid(server: &Server, uuid: &str) -> bool {
-    server.spec.effective_uuid().is_some_and(|own| is_same_uuid(&own, uuid))
-}
-
-/// A UUID in both byte orders, in canonical form; the text itself if it is not a UUID.
-pub fn keys(text: &str) -> impl Iterator<Item = String> {
-    let uuid = text.trim().parse::<Uuid>().ok();
-    let own = uuid.map_or_else(|| text.trim().to_ascii_lowercase(), |uuid| uuid.to_string());
-    let other = uuid.map(|uuid| swapped(uuid).to_string()).filter(|other| *other != own);
-    [Some(own), other].into_iter().flatten()
+pub fn has_uuid(server: &Server, uuid: SystemUuid) -> bool {
+    server.spec.effective_uuid().is_some_and(|own| own.is_same(uuid))
 }
 
 /// Whether two URIs refer to the same resource.
@@ -44,9 +22,8 @@ pub fn is_same_uri(one: &str, other: &str) -> bool {
 
 /// Whether a BMC has another machine at the URI of a server.
 pub fn is_another(server: &Server, system: &SystemReading) -> bool {
-    let uuid = system.uuid.as_deref().and_then(parsed);
-    let own = uuid_of(server);
-    uuid.zip(own).is_some_and(|(uuid, own)| uuid != own && uuid != swapped(own))
+    let own = server.spec.effective_uuid();
+    system.uuid.zip(own).is_some_and(|(uuid, own)| !uuid.is_same(own))
 }
 
 /// Whether another object for the machine of a server is a reason to leave the server alone. If a
@@ -75,10 +52,6 @@ pub fn is_rival(own: Option<&Bmc>, other: &Endpoint, bmc_of_other: Option<&Bmc>)
     !(is_strange && answers(own))
 }
 
-fn parsed(text: &str) -> Option<Uuid> {
-    text.trim().parse().ok().and_then(identifying)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,28 +65,16 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_one_in_any_notation_and_in_either_byte_order() {
-        let swapped = "55759438-4277-4834-3784-823347823834";
-        for text in [
-            UUID.to_owned(),
-            UUID.to_uppercase(),
-            UUID.replace('-', ""),
-            format!(" {{{UUID}}} "),
-            format!("urn:uuid:{UUID}"),
-            swapped.to_owned(),
-            swapped.replace('-', ""),
+    fn a_server_has_its_uuid_in_either_byte_order_and_none_that_is_no_uuid() {
+        let uuid = UUID.parse().unwrap();
+        for (text, has) in [
+            (format!(" {{{}}} ", UUID.to_uppercase()), true),
+            ("55759438-4277-4834-3784-823347823834".to_owned(), true),
+            ("38947555-7742-3448-3784-823347823835".to_owned(), false),
+            ("abcd".to_owned(), false),
+            (String::new(), false),
         ] {
-            assert!(is_same_uuid(&text, UUID) && has_uuid(&server("a", UUID), &text), "{text}");
-            assert!(keys(&text).any(|key| key == UUID), "{text}");
-            assert!(keys(UUID).any(|key| keys(&text).any(|other| other == key)), "{text}");
-        }
-        assert!(!is_same_uuid(UUID, "38947555-7742-3448-3784-823347823835"));
-    }
-
-    #[test]
-    fn what_is_no_uuid_is_that_of_nothing() {
-        for text in ["", " ", "abcd", "00000000-0000-0000-0000-000000000000"] {
-            assert!(!is_same_uuid(text, text) && uuid_of(&server("a", text)).is_none(), "{text:?}");
+            assert_eq!(has_uuid(&server("a", &text), uuid), has, "{text:?}");
         }
     }
 

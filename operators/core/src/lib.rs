@@ -29,7 +29,6 @@ pub mod ownership;
 pub mod redfish;
 pub mod registry;
 pub mod server;
-pub mod system_uuid;
 pub mod unanswered;
 pub mod unsupported;
 pub mod yaml;

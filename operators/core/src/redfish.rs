@@ -5,6 +5,7 @@
 //! might want to read it.
 
 use jiff::Timestamp;
+use metal_api::SystemUuid;
 use std::fmt;
 
 /// `ComputerSystem.PowerState`.
@@ -126,8 +127,8 @@ pub enum IndicatorLed {
 pub struct SystemReading {
     /// `@odata.id`.
     pub uri: String,
-    /// SMBIOS UUID in lower case. `None` if the BMC has none.
-    pub uuid: Option<String>,
+    /// SMBIOS UUID. `None` on machines whose BMC has none that tells them from others.
+    pub uuid: Option<SystemUuid>,
     /// `SerialNumber`.
     pub serial_number: Option<String>,
     /// `Manufacturer`.

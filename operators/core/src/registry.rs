@@ -1,8 +1,8 @@
 //! How the registry processes a report.
 
-use crate::{json::Bounds, system_uuid::is_placeholder_text};
+use crate::json::Bounds;
 use metal_api::{
-    LldpNeighbor, MacAddr, NetworkInterface,
+    LldpNeighbor, MacAddr, NetworkInterface, ParseSystemUuidError, SystemUuid,
     inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
 };
 use sha2::{Digest, Sha256};
@@ -20,8 +20,8 @@ pub enum Malformed {
     /// The report is about another machine than the token allows.
     #[error("systemUUID {reported} is not that of the server that this boot belongs to")]
     Foreign {
-        /// The UUID in the report.
-        reported: String,
+        /// What the report says.
+        reported: SystemUuid,
     },
     /// The UUID is malformed.
     #[error("systemUUID {0:?} is not a UUID: send the SMBIOS UUID that --server-uuid names")]
@@ -39,24 +39,16 @@ pub enum Malformed {
     },
 }
 
-/// The UUID of a report that has no other proof of identity.
+/// The UUID of a report.
 ///
 /// # Errors
 ///
-/// If it is malformed, or one that many machines share.
-pub fn identifying_uuid(text: &str) -> Result<String, Malformed> {
-    let uuid = system_uuid(text)?;
-    if is_placeholder_text(&uuid) { Err(Malformed::Placeholder(uuid)) } else { Ok(uuid) }
-}
-
-/// The UUID of a report in the form in which servers are looked up: lower case.
-///
-/// # Errors
-///
-/// If it is malformed.
-pub fn system_uuid(text: &str) -> Result<String, Malformed> {
-    let uuid = text.trim().parse::<uuid::Uuid>();
-    uuid.map(|uuid| uuid.to_string()).map_err(|_| Malformed::Uuid(text.chars().take(64).collect()))
+/// If it is no UUID, or one that many machines share.
+pub fn system_uuid(text: &str) -> Result<SystemUuid, Malformed> {
+    text.parse().map_err(|error| match error {
+        ParseSystemUuidError::Malformed => Malformed::Uuid(text.chars().take(64).collect()),
+        ParseSystemUuidError::Placeholder(uuid) => Malformed::Placeholder(uuid.to_string()),
+    })
 }
 
 /// A report as it is stored: bounded, with MAC addresses in canonical form and lists in canonical
@@ -159,10 +151,12 @@ mod tests {
     #[test]
     fn uuid_is_found_in_any_case_and_nothing_else_is_taken_for_one() {
         let uuid = "38947555-7742-3448-3784-823347823834";
-        assert_eq!(system_uuid(&uuid.to_uppercase()), Ok(uuid.to_owned()));
+        assert_eq!(system_uuid(&uuid.to_uppercase()).unwrap().to_string(), uuid);
         for text in ["", "../x", "38947555"] {
             assert_eq!(system_uuid(text), Err(Malformed::Uuid(text.to_owned())));
         }
+        let shipped = "03000200-0400-0500-0006-000700080009";
+        assert_eq!(system_uuid(shipped), Err(Malformed::Placeholder(shipped.to_owned())));
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn judge<C>(
     let destination = ctx.destination_of_bmc(bmc);
     let reading = destination.as_ref().ok().and_then(|it| readings.of(&name, it));
     let said = reading.as_ref().and_then(|reading| reading.result.as_ref().ok());
-    let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid.as_deref());
+    let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid);
     let keys = uuids.flat_map(uuid_keys).collect::<BTreeSet<_>>();
     let same_uuid: Vec<_> = keys.iter().flat_map(|key| ctx.view.servers.get(key)).collect();
     decide(&Observation {

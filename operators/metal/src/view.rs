@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use metal_api::{
     Bmc, BmcSecret, Endpoint, MacAddr, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, condition, inventory::Report,
+    ServerInventory, SystemUuid, condition, inventory::Report,
 };
 use metal_core::{claim::free, host::Host, identity, kept};
 use metal_runtime::{
@@ -15,8 +15,8 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 /// Lookup keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ServerKey {
-    /// By system UUID, lower case.
-    Uuid(String),
+    /// By system UUID.
+    Uuid(SystemUuid),
     /// By the name of its BMC.
     Bmc(String),
     /// By the address or host name in its inline access.
@@ -134,9 +134,9 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     endpoint.chain([secret]).chain(address).chain(leaves_out).collect()
 }
 
-/// The keys of a system UUID in both byte orders of SMBIOS, which DHCP and HTTP treat as equal.
-pub(crate) fn uuid_keys(uuid: &str) -> impl Iterator<Item = ServerKey> {
-    identity::keys(uuid).map(ServerKey::Uuid)
+/// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
+pub(crate) fn uuid_keys(uuid: SystemUuid) -> impl Iterator<Item = ServerKey> {
+    uuid.byte_orders().map(ServerKey::Uuid)
 }
 
 fn server_keys(server: &Server) -> Vec<ServerKey> {
@@ -190,7 +190,7 @@ impl View {
     /// If there are any, it is not known whose machine it is.
     pub(crate) fn twins(&self, server: &Server, bmc: Option<(Host, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
-        let mut same = self.servers_of(by_uuid.iter().flat_map(|uuid| uuid_keys(uuid)));
+        let mut same = self.servers_of(by_uuid.into_iter().flat_map(uuid_keys));
         if let (Some(uri), Some((host, port))) = (&server.spec.system_uri, bmc) {
             let bmcs = host.address().map(|address| self.bmcs_at(address));
             let bmcs = bmcs.into_iter().flatten();

@@ -122,7 +122,7 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
         }
         if let Some(uuid) = server.spec.effective_uuid() {
-            uuid_keys(&uuid).for_each(|key| servers(view, &key, &mut woken));
+            uuid_keys(uuid).for_each(|key| servers(view, &key, &mut woken));
         }
         if is_another_system(change) {
             // If it has the system of another one, both are left alone.

@@ -12,12 +12,11 @@ use kube::Client;
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
     IpxeBootConfigStatus, MacAddr, NetworkInterface, ObjectReference, Server,
-    ServerBootConfiguration, ServerStatus,
+    ServerBootConfiguration, ServerStatus, SystemUuid,
 };
 use metal_core::{
     boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
     kept,
-    system_uuid::{identifying, swapped},
 };
 use metal_runtime::{
     follow,
@@ -25,12 +24,11 @@ use metal_runtime::{
     index::{Ended, Index},
 };
 use std::{net::Ipv4Addr, sync::Arc};
-use uuid::Uuid;
 
 /// How a server is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Uuid(Uuid),
+    Uuid(SystemUuid),
     Mac(MacAddr),
 }
 
@@ -141,10 +139,8 @@ impl Machines {
     /// SMBIOS 2.6 and some BMCs take it for, or the MAC address, which a server has once it was
     /// discovered. Where they contradict each other, several are found, and none boots.
     fn servers_of(&self, Identity { mac, uuid }: Identity) -> Vec<Arc<Server>> {
-        let uuid = uuid.and_then(identifying);
-        let other = uuid.map(swapped).filter(|other| Some(*other) != uuid);
-        let keys = [uuid.map(Key::Uuid), other.map(Key::Uuid), mac.map(Key::Mac)];
-        let found = keys.into_iter().flatten().flat_map(|key| self.servers.get(&key));
+        let uuids = uuid.into_iter().flat_map(SystemUuid::byte_orders).map(Key::Uuid);
+        let found = uuids.chain(mac.map(Key::Mac)).flat_map(|key| self.servers.get(&key));
         let mut servers: Vec<Arc<Server>> = Vec::new();
         for server in found {
             if servers.iter().all(|other| other.metadata.name != server.metadata.name) {
@@ -169,7 +165,7 @@ impl Machines {
 }
 
 fn keys_of(server: &Server) -> Vec<Key> {
-    let uuid = server.spec.effective_uuid().and_then(|uuid| uuid.parse().ok());
+    let uuid = server.spec.effective_uuid();
     let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
     let macs = interfaces.filter_map(|interface| interface.mac_address.parse().ok());
     let mut keys: Vec<Key> = macs.map(Key::Mac).chain(uuid.map(Key::Uuid)).collect();

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, api::ObjectMeta, core::NamespaceResourceScope};
 use metal_api::{
     BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
-    LocalObjectReference, ServerBootConfiguration,
+    LocalObjectReference, ServerBootConfiguration, SystemUuid,
 };
 use metal_core::boot::config::Status;
 use metal_runtime::index::Index;
@@ -34,8 +34,8 @@ pub(crate) trait BootConfig:
 
     /// The index with objects of this kind.
     fn index(view: &View) -> &Index<Self, ConfigKey>;
-    /// `spec.systemUUID`.
-    fn uuid(&self) -> Option<&str>;
+    /// `spec.systemUUID`, if it tells a machine from others.
+    fn uuid(&self) -> Option<SystemUuid>;
     /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
     fn addresses(&self) -> &[String];
     /// `spec.ignitionSecretRef`.
@@ -65,8 +65,8 @@ impl BootConfig for IpxeBootConfig {
         &view.ipxe
     }
 
-    fn uuid(&self) -> Option<&str> {
-        self.spec.system_uuid.as_deref()
+    fn uuid(&self) -> Option<SystemUuid> {
+        self.spec.system_uuid.as_deref()?.parse().ok()
     }
 
     fn addresses(&self) -> &[String] {
@@ -108,8 +108,8 @@ impl BootConfig for HttpBootConfig {
         &view.http
     }
 
-    fn uuid(&self) -> Option<&str> {
-        self.spec.system_uuid.as_deref()
+    fn uuid(&self) -> Option<SystemUuid> {
+        self.spec.system_uuid.as_deref()?.parse().ok()
     }
 
     fn addresses(&self) -> &[String] {

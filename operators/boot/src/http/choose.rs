@@ -6,10 +6,12 @@ use crate::{
     args::OutsideWindow,
     config::{BootConfig, owner},
     context::{ConfigRef, Kind, named},
-    view::{View, canonical_uuid},
+    view::View,
 };
 use jiff::Timestamp;
-use metal_api::{BootState, HttpBootConfig, ObjectReference, Server, ServerBootConfiguration};
+use metal_api::{
+    BootState, HttpBootConfig, ObjectReference, Server, ServerBootConfiguration, SystemUuid,
+};
 use metal_core::{
     boot::{
         Refusal,
@@ -121,13 +123,13 @@ pub(super) fn of_boot(
     claims: &Claims,
     is_meant: fn(Method) -> bool,
     asker: &Requester,
-) -> Result<(Chosen<HttpBootConfig>, String), Refusal> {
+) -> Result<(Chosen<HttpBootConfig>, SystemUuid), Refusal> {
     if !state.view.may_answer() {
         return Err(Refusal::Starting);
     }
     let server = state.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
-    let uuid = canonical_uuid(&server.spec.effective_uuid().unwrap_or_default());
-    let found = state.view.http_of(&uuid);
+    let uuid = server.spec.effective_uuid().ok_or(Refusal::NotCurrent)?;
+    let found = state.view.http_of(uuid);
     let chosen = choose(state, Kind::Http, is_meant, asker, &found)?;
     if chosen.boot == claims.boot && chosen.server == claims.server {
         Ok((chosen, uuid))
@@ -175,8 +177,8 @@ fn chosen<K: BootConfig>(kind: Kind, config: &Arc<K>, owned: &Owned) -> Result<C
             if config.state() == Some(&BootState::Error) {
                 return Err(Refusal::NotReady);
             }
-            let uuid = canonical_uuid(config.uuid().unwrap_or_default());
-            (config.meta().uid.clone(), uuid)
+            let uuid = config.uuid().map(|uuid| uuid.to_string());
+            (config.meta().uid.clone(), uuid.unwrap_or_default())
         }
     };
     Ok(Chosen {

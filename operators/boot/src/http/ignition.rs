@@ -16,7 +16,7 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use metal_api::IpxeBootConfig;
+use metal_api::{IpxeBootConfig, SystemUuid};
 use metal_core::{
     boot::{
         Refusal,
@@ -24,7 +24,6 @@ use metal_core::{
         decision::Method,
     },
     capability::{Claims, Key, Purpose, issue, verify, verify_short},
-    system_uuid::is_placeholder_text,
 };
 use std::sync::Arc;
 
@@ -51,11 +50,13 @@ pub(super) async fn ignition(
     state.answer("ignition", answer)
 }
 
-async fn answer(state: &AppState, asked: &Asked<'_>, uuid: &str) -> Result<Response, Refusal> {
-    if asked.token.is_none() && is_placeholder_text(uuid) {
-        return Err(Refusal::Unknown);
-    }
-    let (ipxe, http) = (state.view.ipxe_of(uuid), state.view.http_of(uuid));
+async fn answer(
+    state: &AppState,
+    asked: &Asked<'_>,
+    uuid: Option<SystemUuid>,
+) -> Result<Response, Refusal> {
+    let ipxe = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
+    let http = uuid.map(|uuid| state.view.http_of(uuid)).unwrap_or_default();
     let ipxe = choose(state, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
     let http = choose(state, Kind::Http, Method::is_uki, &asked.asker, &http);
     match (ipxe, http) {
@@ -77,7 +78,7 @@ pub(super) fn path<K>(
     state: &AppState,
     chosen: &Chosen<K>,
     expires: Timestamp,
-    uuid: &str,
+    uuid: SystemUuid,
 ) -> Result<String, Refusal> {
     let claims = Claims {
         purpose: Purpose::Ignition,
@@ -90,10 +91,10 @@ pub(super) fn path<K>(
     Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
 
-/// Token and UUID in a path; anything before them is ignored.
-fn parse(path: &str) -> (Option<&str>, &str) {
+/// Token and UUID of a path, of which whatever comes before is not looked at.
+fn parse(path: &str) -> (Option<&str>, Option<SystemUuid>) {
     let mut segments = path.rsplit('/');
-    let uuid = segments.next().unwrap_or_default();
+    let uuid = segments.next().and_then(|uuid| uuid.parse().ok());
     let token = segments.next().filter(|_| segments.next() == Some("t"));
     (token, uuid)
 }

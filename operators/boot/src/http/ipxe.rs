@@ -7,12 +7,7 @@ use super::{
     ignition, private,
     refused::refused,
 };
-use crate::{
-    config::BootConfig,
-    context::Kind,
-    fetches::Part,
-    view::{canonical_uuid, named},
-};
+use crate::{config::BootConfig, context::Kind, fetches::Part, view::named};
 use axum::{
     Extension,
     extract::{Path, RawQuery, State},
@@ -20,7 +15,7 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use metal_api::IpxeBootConfig;
+use metal_api::{IpxeBootConfig, SystemUuid};
 use metal_core::boot::{
     Refusal,
     config::{Fetched, is_news},
@@ -47,12 +42,13 @@ pub(super) async fn script(
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
     let by = Requester::of(peer, &headers, &state.trusted_proxies);
-    let answer = state.patiently(|| answer(&state, &by, &uuid, &verb)).await;
+    let uuid = uuid.parse().ok();
+    let answer = state.patiently(|| answer(&state, &by, uuid, &verb)).await;
     let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
     let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
     state.answer_by("ipxe", answer, |refusal| match refusal {
         Refusal::Closed { .. } | Refusal::Elsewhere { .. } if is_ipxe(&headers) => {
-            closed(&state, &uuid, asked).unwrap_or_else(|| refused(refusal))
+            closed(&state, uuid, asked).unwrap_or_else(|| refused(refusal))
         }
         _ => refused(refusal),
     })
@@ -66,19 +62,19 @@ fn is_ipxe(headers: &HeaderMap) -> bool {
 }
 
 /// The script for a machine whose window is closed.
-fn closed(state: &AppState, uuid: &str, asked: u8) -> Option<Response> {
+fn closed(state: &AppState, uuid: Option<SystemUuid>, asked: u8) -> Option<Response> {
     let service = state.urls.service.as_deref()?;
-    script::closed(service, &canonical_uuid(uuid), asked).map(private).ok()
+    script::closed(service, &uuid?.to_string(), asked).map(private).ok()
 }
 
 async fn answer(
     state: &AppState,
     asker: &Requester,
-    uuid: &str,
+    uuid: Option<SystemUuid>,
     verb: &Verb,
 ) -> Result<Response, Refusal> {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-    let found = state.view.ipxe_of(uuid);
+    let found = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
     let chosen = choose(state, Kind::Ipxe, Method::is_ipxe, asker, &found)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
@@ -111,18 +107,18 @@ fn default_script(
     service: &str,
 ) -> Result<String, Refusal> {
     let spec = &chosen.config.spec;
-    let uuid = canonical_uuid(spec.system_uuid.as_deref().unwrap_or_default());
+    let uuid = chosen.config.uuid().ok_or(Refusal::Unknown)?;
     let path = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {
             let expires = Timestamp::now() + state.window;
             let expires = chosen.closes.map_or(expires, |closes| closes.min(expires));
-            Some(ignition::path(state, chosen, expires, &uuid)?)
+            Some(ignition::path(state, chosen, expires, uuid)?)
         }
         None => None,
     };
     let facts = Facts {
         service_url: service,
-        uuid: &uuid,
+        uuid: &uuid.to_string(),
         kernel_url: &spec.kernel_url,
         initrd_url: &spec.initrd_url,
         squashfs_url: spec.squashfs_url.as_deref().filter(|url| !url.is_empty()),

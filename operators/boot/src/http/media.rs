@@ -53,7 +53,7 @@ async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
     let url = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {
             let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
-            let path = ignition::path(state, &chosen, claims.expires, &uuid)?;
+            let path = ignition::path(state, &chosen, claims.expires, uuid)?;
             Some(format!("{service}/{path}"))
         }
         None => None,

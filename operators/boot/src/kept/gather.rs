@@ -41,7 +41,6 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gat
     let configuration = view.configurations.named(Some(&reference.namespace), &reference.name)?;
     let closes = closes(server, &configuration, now)?;
     let uuid = server.spec.effective_uuid();
-    let uuid = uuid.as_deref();
     let ipxe = uuid.map(|uuid| view.ipxe_of(uuid)).unwrap_or_default();
     let mut http = uuid.map(|uuid| view.http_of(uuid)).unwrap_or_default();
     let addresses: BTreeSet<_> = http

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     conditions::{self, Fact},
-    identity::{has_uuid, is_same_uri, is_same_uuid},
+    identity::{has_uuid, is_same_uri},
     ownership::is_made_by,
     redfish::{ManagerReading, SystemReading, Unreachable},
     unanswered::{can_be_made_again, has_answered},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{Bmc, BmcState, BmcStatus, Operation, PowerState, Server, condition};
+use metal_api::{Bmc, BmcState, BmcStatus, Operation, PowerState, Server, SystemUuid, condition};
 use std::sync::Arc;
 
 /// Value of [`metal_api::annotation::MANAGED_BY`] on what is made from an Endpoint.
@@ -237,7 +237,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Optio
         if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
             continue;
         }
-        let Some(uuid) = &system.uuid else {
+        let Some(uuid) = system.uuid else {
             trouble.push(format!(
                 "{} has no UUID, or one that many boards are shipped with: set it in the BIOS of \
                  the machine",
@@ -247,9 +247,7 @@ fn systems(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers) -> Optio
         };
         let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
         let ours = holders.iter().find(|server| refers_to(server, seen.bmc)).copied();
-        let shares = |other: &&SystemReading| {
-            other.uuid.as_ref().is_some_and(|other| is_same_uuid(other, uuid))
-        };
+        let shares = |other: &&SystemReading| other.uuid.is_some_and(|other| other.is_same(uuid));
         if before.iter().any(|other| shares(&other)) {
             continue;
         }
@@ -311,13 +309,12 @@ fn newcomer(
     seen: &Observation<'_>,
     said: &Answers,
     system: &SystemReading,
-    uuid: &str,
+    uuid: SystemUuid,
 ) -> Newcomer {
     let was_there =
         |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
     if let Some(server) = seen.servers.iter().find(was_there) {
-        let has =
-            |other: &SystemReading| other.uuid.as_ref().is_some_and(|it| has_uuid(server, it));
+        let has = |other: &SystemReading| other.uuid.is_some_and(|it| has_uuid(server, it));
         if said.systems.iter().any(has) {
             return Newcomer::Waits;
         }
@@ -333,8 +330,8 @@ fn newcomer(
     ))
 }
 
-/// Describes a system whose server has another UUID.
-fn changed(server: &Arc<Server>, system: &SystemReading, uuid: &str) -> String {
+/// A system whose server has another UUID.
+fn changed(server: &Arc<Server>, system: &SystemReading, uuid: SystemUuid) -> String {
     let (name, uri) = (name(server), &system.uri);
     let was = server.spec.effective_uuid();
     let was = was.map_or_else(|| "none".to_owned(), |was| format!("UUID {was}"));
@@ -349,9 +346,9 @@ pub(super) fn is_at(server: &Server, uri: &str) -> bool {
     server.spec.system_uri.as_deref().is_some_and(|own| is_same_uri(own, uri))
 }
 
-/// Describes several systems of one BMC with the same UUID, which can be told apart neither here
-/// nor when they boot. An existing server is kept, and no other is made.
-fn one_uuid(uuid: &str, systems: &[&str], holders: &[&Arc<Server>]) -> String {
+/// Several systems of one BMC cannot be told apart by their UUID, neither here nor when they boot.
+/// A server that is there stays as it is, and there will be no other.
+fn one_uuid(uuid: SystemUuid, systems: &[&str], holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let uri = server.spec.system_uri.as_deref().unwrap_or("one of them");
         format!("server {} stays that of {uri}", name(server))
@@ -364,8 +361,8 @@ fn one_uuid(uuid: &str, systems: &[&str], holders: &[&Arc<Server>]) -> String {
     )
 }
 
-/// Describes a system whose UUID other servers have.
-fn foreign(uuid: &str, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
+/// A system whose UUID other servers have.
+fn foreign(uuid: SystemUuid, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let bmc = server.spec.bmc_ref.as_ref().map_or("no BMC object", |bmc| bmc.name.as_str());
         format!("server {} of {bmc}", name(server))

@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn system() -> SystemReading {
-        let uuid = Some("38947555-7742-3448-3784-82334782383a".to_owned());
+        let uuid = "38947555-7742-3448-3784-82334782383a".parse().ok();
         SystemReading { uuid, ..SystemReading::default() }
     }
 }

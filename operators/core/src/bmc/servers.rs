@@ -9,8 +9,8 @@ use crate::{
     redfish::SystemReading,
 };
 use metal_api::{
-    LocalObjectReference, ObjectReference, Server, ServerSpec, Taint, TaintEffect, annotation,
-    finalizer,
+    LocalObjectReference, ObjectReference, Server, ServerSpec, SystemUuid, Taint, TaintEffect,
+    annotation, finalizer,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,7 +44,7 @@ pub fn server_name(bmc: &str, index: usize) -> String {
 pub(super) fn create(
     seen: &Observation<'_>,
     system: &SystemReading,
-    uuid: &str,
+    uuid: SystemUuid,
     made: &[Server],
 ) -> Server {
     let bmc = name_of_bmc(seen.bmc);
@@ -56,7 +56,7 @@ pub(super) fn create(
     let mut names = (0..=count).map(|index| server_name(&bmc, index));
     let name = names.find(|name| !taken(name)).unwrap_or_default();
     let spec = ServerSpec {
-        system_uuid: Some(uuid.to_owned()),
+        system_uuid: Some(uuid.to_string()),
         system_uri: Some(system.uri.clone()),
         bmc_ref: Some(LocalObjectReference { name: bmc }),
         boot_configuration_ref: Some(ObjectReference {

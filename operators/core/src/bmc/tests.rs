@@ -586,7 +586,7 @@ fn systems(all: &[(u32, &str)]) -> Answers {
 fn system(number: u32, uuid: Option<&str>) -> SystemReading {
     SystemReading {
         uri: format!("/redfish/v1/Systems/{number}"),
-        uuid: uuid.map(str::to_owned),
+        uuid: uuid.map(|uuid| uuid.parse().unwrap()),
         power: PowerState::Off,
         ..SystemReading::default()
     }

@@ -14,9 +14,8 @@ use crate::identity::keep_admitted;
 use kube::Resource;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
-    ServerBootConfiguration, ServerState, annotation,
+    ServerBootConfiguration, ServerState, SystemUuid, annotation,
 };
-use uuid::Uuid;
 
 /// How a booting machine identifies itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +23,7 @@ pub struct Identity {
     /// The MAC address of the interface that it boots from.
     pub mac: Option<MacAddr>,
     /// The system UUID.
-    pub uuid: Option<Uuid>,
+    pub uuid: Option<SystemUuid>,
 }
 
 /// Boot methods.

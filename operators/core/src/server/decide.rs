@@ -11,7 +11,9 @@ use crate::{
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, annotation, finalizer};
+use metal_api::{
+    Operation, Server, ServerClaim, ServerState, ServerStatus, SystemUuid, annotation, finalizer,
+};
 
 /// How old a reading may be on which a machine is changed.
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -134,17 +136,17 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
         return Decision::Rest(settings.resync);
     }
-    if identity::uuid_of(seen.server).is_none() {
+    let Some(own) = seen.server.spec.effective_uuid() else {
         reserved::by_facts(new, seen);
         status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
         return Decision::Rest(settings.resync);
-    }
+    };
     let Some(reading) = seen.system else { return Decision::Look(Need::System) };
     match &reading.result {
         Ok(system) if identity::is_another(seen.server, system) => {
             reserved::by_facts(new, seen);
             status::reachable(new, seen.now);
-            status::ready(new, Ready::Waits("OtherSystem", &other_system(seen, system)), seen.now);
+            status::ready(new, Ready::Waits("OtherSystem", &other_system(own, system)), seen.now);
             Decision::Rest(settings.resync)
         }
         Ok(system) => {
@@ -187,10 +189,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     }
 }
 
-/// Its BMC has another machine at its URI: what that does says nothing about this server.
-fn other_system(seen: &Observation<'_>, system: &SystemReading) -> String {
-    let own = seen.server.spec.effective_uuid().unwrap_or_default();
-    let (uri, uuid) = (&system.uri, system.uuid.as_deref().unwrap_or_default());
+/// Its BMC has another machine where it was: what that does is no fact about this server.
+fn other_system(own: SystemUuid, system: &SystemReading) -> String {
+    let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
     format!(
         "{uri} says UUID {uuid}, and spec.systemUUID is {own}: neither is touched; if it is the same \
          machine, set spec.systemUUID to {uuid}; if another one is in its place, correct spec.bmcRef \
@@ -268,9 +269,9 @@ fn state(
     }
 }
 
-/// The identity of a server that has it only under the older name: clients that do not know that
-/// name and write whole objects would drop it.
-fn unwritten_uuid(server: &Server) -> Option<String> {
+/// The identity of a server that has it under the older name only, which not every client knows: one
+/// that writes whole objects would drop it.
+fn unwritten_uuid(server: &Server) -> Option<SystemUuid> {
     let is_missing = server.spec.system_uuid.as_deref().is_none_or(|uuid| uuid.trim().is_empty());
     server.spec.effective_uuid().filter(|_| is_missing)
 }

@@ -47,7 +47,9 @@ pub(crate) use status::configuration_state;
 use crate::bmc::Note;
 use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus};
+use metal_api::{
+    Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus, SystemUuid,
+};
 
 /// Everything one decision depends on.
 #[derive(Clone, Debug)]
@@ -195,7 +197,7 @@ pub enum Change {
     /// Write `spec.systemUUID`, which is set only under its older name.
     SetSystemUuid {
         /// The UUID.
-        uuid: String,
+        uuid: SystemUuid,
     },
     /// Write `spec.systemURI`, found by the UUID.
     SetSystemUri {

@@ -5,15 +5,12 @@ use crate::{
     booting::{Booting, is_interface, names_ipxe},
     client::Client,
 };
-use metal_core::{
-    boot::{
-        decision::{Boot, Identity},
-        url::MAX_URL,
-    },
-    system_uuid::identifying,
+use metal_api::SystemUuid;
+use metal_core::boot::{
+    decision::{Boot, Identity},
+    url::MAX_URL,
 };
 use metal_wire::v4::{Options, Packet, code};
-use uuid::Uuid;
 
 /// Identifies a machine that wants to boot; `None` for a client that only wants an address.
 pub fn identity(packet: &Packet) -> Option<Identity> {
@@ -41,11 +38,11 @@ pub fn uncarried(packet: &Packet, boot: &Boot) -> Option<usize> {
 /// The system UUID in option 97, in the byte order of the boot server and the BMC.
 ///
 /// On the wire it is as in SMBIOS, whose first three fields are little-endian (RFC 4578, section
-/// 2.3; SMBIOS 3.7, section 7.2.1). A UUID that many boards share is ignored.
-pub fn machine_id(options: &Options) -> Option<Uuid> {
+/// 2.3; SMBIOS 3.7, section 7.2.1). One that many boards share says nothing.
+pub fn machine_id(options: &Options) -> Option<SystemUuid> {
     const GUID: u8 = 0;
     let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };
-    identifying(Uuid::from_bytes_le(bytes.try_into().ok()?))
+    SystemUuid::from_smbios(bytes.try_into().ok()?)
 }
 
 impl Booting {

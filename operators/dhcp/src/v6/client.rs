@@ -1,11 +1,9 @@
 //! Identifies the sender of a packet.
 
 use crate::client::{Client, usable};
-use metal_api::MacAddr;
-use metal_core::system_uuid::identifying;
+use metal_api::{MacAddr, SystemUuid};
 use metal_wire::v6::{Packet, code};
 use std::net::Ipv6Addr;
-use uuid::Uuid;
 
 /// Hardware type of Ethernet.
 const ETHERNET: u16 = 1;
@@ -80,11 +78,11 @@ pub(super) fn interface_id(packet: &Packet, from: Ipv6Addr) -> Option<u64> {
 
 /// The system UUID in an identifier (RFC 6355), unless many machines share it.
 ///
-/// EDK2 copies it unchanged from SMBIOS, while iPXE converts it to network byte order; look-ups
-/// have to try both.
-pub(super) fn uuid(packet: &Packet) -> Option<Uuid> {
+/// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks
+/// it up tries both.
+pub(super) fn uuid(packet: &Packet) -> Option<SystemUuid> {
     let [0, 4, bytes @ ..] = packet.options.get(code::CLIENT_ID)? else { return None };
-    identifying(Uuid::from_bytes(bytes.try_into().ok()?))
+    SystemUuid::from_bytes(bytes.try_into().ok()?)
 }
 
 /// The client's address, as seen by the nearest relay or by us.

@@ -18,7 +18,7 @@ pub(crate) use tenant::BootKey;
 
 use crate::view::{View, uuid_keys};
 use kube::{Client, ResourceExt};
-use metal_api::{Server, ServerState};
+use metal_api::{Server, ServerState, SystemUuid};
 use metal_core::{
     capability::{self, Claims, Key, Purpose, Refusal},
     identity,
@@ -166,13 +166,11 @@ impl Registry {
         from: Reporter,
         uuid: &str,
     ) -> Result<(Arc<Server>, Option<Claims>), Denied> {
-        let Reporter::Known(server, claims) = from else {
-            return Ok((self.by_uuid(uuid)?, None));
-        };
         let reported = metal_core::registry::system_uuid(uuid)?;
-        let own = server.spec.effective_uuid();
-        let is_same = own.is_some_and(|own| identity::keys(&own).any(|key| key == reported));
-        if !is_same {
+        let Reporter::Known(server, claims) = from else {
+            return Ok((self.by_uuid(reported)?, None));
+        };
+        if !identity::has_uuid(&server, reported) {
             return Err(Malformed::Foreign { reported }.into());
         }
         Ok((server, Some(claims)))
@@ -200,10 +198,9 @@ impl Registry {
         Ok(server)
     }
 
-    fn by_uuid(&self, uuid: &str) -> Result<Arc<Server>, Denied> {
-        let uuid = metal_core::registry::identifying_uuid(uuid)?;
+    fn by_uuid(&self, uuid: SystemUuid) -> Result<Arc<Server>, Denied> {
         let mut servers: Vec<_> =
-            uuid_keys(&uuid).flat_map(|key| self.view.servers.get(&key)).collect();
+            uuid_keys(uuid).flat_map(|key| self.view.servers.get(&key)).collect();
         identity::keep_admitted(&mut servers, |server| server);
         match (servers.pop(), servers.is_empty()) {
             (None, _) => Err(Denied::Unknown),

@@ -67,9 +67,10 @@ impl Registry {
         if is_last && self.keeps(&name, boot) {
             return Ok(());
         }
+        let uuid = server.spec.effective_uuid();
         let spec = ServerInventorySpec {
             server_ref: LocalObjectReference { name: name.clone() },
-            system_uuid: server.spec.effective_uuid().unwrap_or_default(),
+            system_uuid: uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
             boot_configuration_uid: Some(boot.to_owned()),
             received_time: Some(Time(Timestamp::now())),
             report,

@@ -92,8 +92,7 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
 
 /// Finds the system of a server that was created by hand, by its UUID.
 async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
-    let is_it =
-        |system: &SystemReading| system.uuid.as_deref().is_some_and(|uuid| has_uuid(server, uuid));
+    let is_it = |system: &SystemReading| system.uuid.is_some_and(|uuid| has_uuid(server, uuid));
     let systems = bmc.systems().await?;
     systems.into_iter().find(is_it).ok_or_else(|| BmcError::Failed {
         action: "find a system".to_owned(),

@@ -2,7 +2,7 @@
 //! that has just started lacks it, and makes the same decisions.
 
 use jiff::{SignedDuration, Timestamp};
-use metal_api::Server;
+use metal_api::{Server, SystemUuid};
 use metal_core::{
     bmc::Destination,
     host::Host,
@@ -51,7 +51,7 @@ pub(crate) struct Machine {
     server: Option<String>,
     bmc: (Host, u16),
     uri: Option<String>,
-    uuid: Option<String>,
+    uuid: Option<SystemUuid>,
 }
 
 impl Machine {

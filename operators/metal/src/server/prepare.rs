@@ -37,7 +37,8 @@ pub(super) async fn discovery<C>(
     let name = server.name_any();
     let keys = keys::generate(&format!("metal@{name}"))?;
     let registry = registry_url(ctx, server, attempt)?;
-    let uuid = server.spec.effective_uuid().unwrap_or_default();
+    let uuid = server.spec.effective_uuid();
+    let uuid = uuid.map(|uuid| uuid.to_string()).unwrap_or_default();
     let ignition = ctx.discovery.template.render(&Variables {
         image: &ctx.discovery.probe_image,
         flags: &format!("--registry-url={registry} --server-uuid={uuid}"),

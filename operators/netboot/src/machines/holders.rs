@@ -48,7 +48,7 @@ impl Holders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use metal_api::SystemUuid;
 
     #[test]
     fn the_last_to_get_an_address_has_it_and_who_does_not_boot_is_nobody() {
@@ -78,6 +78,6 @@ mod tests {
     }
 
     fn machine(number: u32) -> Identity {
-        Identity { mac: None, uuid: Some(Uuid::from_u128(number.into())) }
+        Identity { mac: None, uuid: SystemUuid::from_bytes(u128::from(number).to_be_bytes()) }
     }
 }

@@ -143,7 +143,7 @@ where
 
 fn identity(uuid: Option<&str>, mac: Option<&str>) -> Identity {
     Identity {
-        uuid: uuid.map(|text| text.parse().unwrap_or_default()),
+        uuid: uuid.and_then(|text| text.parse().ok()),
         mac: mac.map(|text| text.parse().unwrap()),
     }
 }

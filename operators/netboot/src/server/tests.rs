@@ -307,7 +307,7 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
             }
             if boots {
                 packet.options.set(code::ARCHITECTURE, [0, 0]);
-                let uuid = idle.uuid.unwrap().to_bytes_le();
+                let uuid = idle.uuid.unwrap().to_smbios();
                 packet.options.set(code::MACHINE_ID, [&[0], &uuid[..]].concat());
             }
             relay.send_to(&packet.encode(), address).await.unwrap();

@@ -3,7 +3,7 @@ use crate::{
     context::Kind,
     testing::{NAMESPACE, UUID, configuration, ipxe, server},
 };
-use metal_api::{BootState, IpxeBootConfig, LocalObjectReference};
+use metal_api::{BootState, IpxeBootConfig, LocalObjectReference, SystemUuid};
 use metal_core::boot::config::Fetched;
 
 #[tokio::test]
@@ -28,8 +28,8 @@ async fn without_an_address_of_its_own_ipxe_is_disabled() {
 
 #[tokio::test]
 async fn a_server_gets_its_script_with_a_token_whatever_the_case_of_its_uuid() {
-    let swapped = uuid::Uuid::from_bytes(UUID.parse::<uuid::Uuid>().unwrap().to_bytes_le());
-    for uuid in [UUID.to_owned(), UUID.to_uppercase(), swapped.to_string()] {
+    let swapped = UUID.parse::<SystemUuid>().unwrap().byte_orders().nth(1).unwrap().to_string();
+    for uuid in [UUID.to_owned(), UUID.to_uppercase(), swapped] {
         let got =
             TestServer::with(Objects::ready_for_ipxe()).await.get(&format!("/ipxe/{uuid}")).await;
         assert_eq!(got.status, 200, "{uuid}");

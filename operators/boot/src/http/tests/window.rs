@@ -142,7 +142,7 @@ async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "other".to_owned()));
     let other = url::uki("http://boot:8083/httpboot", &registry.image("os"), &other);
     server.state.live.set(config, blobs([other.as_str()]));
-    let own = server.state.view.http_of(UUID)[0].spec.uki_url.clone().unwrap();
+    let own = server.state.view.http_of(UUID.parse().unwrap())[0].spec.uki_url.clone().unwrap();
     let short = |claims: Claims| issue_short(&server.state.key().unwrap(), &claims).unwrap();
     let good = uki_claims();
     let expired = Timestamp::now() - Duration::from_secs(1);

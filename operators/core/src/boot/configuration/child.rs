@@ -59,7 +59,7 @@ pub(super) fn ipxe(
     there: Option<&IpxeBootConfig>,
 ) -> Option<IpxeBootConfig> {
     let ours = IpxeBootConfigSpec {
-        system_uuid: server.spec.effective_uuid(),
+        system_uuid: server.spec.effective_uuid().map(|uuid| uuid.to_string()),
         system_ips: system_ips(server),
         kernel_url: urls.kernel.clone(),
         initrd_url: urls.initrd.clone(),
@@ -91,7 +91,7 @@ pub(super) fn http(
     there: Option<&HttpBootConfig>,
 ) -> Option<HttpBootConfig> {
     let ours = HttpBootConfigSpec {
-        system_uuid: server.spec.effective_uuid(),
+        system_uuid: server.spec.effective_uuid().map(|uuid| uuid.to_string()),
         network_identifiers: network_identifiers(server),
         uki_url: Some(uki.to_owned()),
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),

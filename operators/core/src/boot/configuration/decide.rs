@@ -293,7 +293,9 @@ fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
     let name = &seen.configuration.spec.server_ref.name;
     let message = match seen.server {
         None => format!("spec.serverRef: there is no Server {name:?}: create it"),
-        Some(_) => format!("Server {name} has no spec.systemUUID: set it"),
+        Some(_) => {
+            format!("Server {name} has no spec.systemUUID that tells it from others: set it")
+        }
     };
     let lack = Lack { reason: "ServerNotFound", message };
     let mut draft = Draft::new(seen.configuration, modes, seen.now);

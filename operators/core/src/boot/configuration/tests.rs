@@ -11,6 +11,7 @@ use metal_api::{
 use world::{World, lack, offers, server, uki, urls};
 
 const BOTH: Modes = Modes { pxe: true, http: true };
+const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 const BASES: (&str, &str) = ("http://boot/", "http://images/");
 
 #[test]
@@ -43,7 +44,7 @@ fn boot_configs_have_the_name_the_owner_and_the_facts_of_their_server() {
     assert_eq!(ipxe.metadata.owner_references, Some(vec![owner.clone()]));
     assert_eq!(ipxe.metadata.name.as_deref(), Some("claim"));
     assert_eq!(ipxe.metadata.namespace.as_deref(), Some("tenant"));
-    assert_eq!(ipxe.spec.system_uuid.as_deref(), Some("0b3e-01"));
+    assert_eq!(ipxe.spec.system_uuid.as_deref(), Some(UUID));
     assert_eq!(ipxe.spec.system_ips, ["10.0.0.1", "2001:db8::1", "10.0.0.2"]);
     assert_eq!(ipxe.spec.kernel_url, "http://boot/kernel");
     assert_eq!(ipxe.spec.ignition_secret_ref, Some(LocalObjectReference::new("ignition")));
@@ -180,7 +181,7 @@ fn a_configuration_without_its_server_waits_and_says_for_what() {
         (None, "spec.serverRef: there is no Server \"server\": create it"),
         (
             Some(Server::new("server", ServerSpec::default())),
-            "Server server has no spec.systemUUID",
+            "Server server has no spec.systemUUID that",
         ),
     ] {
         let mut world = World::new();

@@ -15,7 +15,7 @@ fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
             scene.settings.enforce_first_boot = true;
             scene.settings.enforce_power_off = true;
             let system = scene.system();
-            system.uuid = Some("38947555-7742-3448-3784-823347823835".to_owned());
+            system.uuid = "38947555-7742-3448-3784-823347823835".parse().ok();
             system.power = power;
             system.model = Some("of somebody else".to_owned());
             for _ in 0..5 {
@@ -41,7 +41,7 @@ fn the_same_uuid_in_any_notation_is_the_same_machine() {
     ] {
         let mut scene = Scene::available();
         scene.server.spec.system_uuid = Some("{38947555-7742-3448-3784-823347823834}".to_owned());
-        scene.system().uuid = uuid.map(str::to_owned);
+        scene.system().uuid = uuid.map(|uuid: &str| uuid.parse().unwrap());
         scene.system().power = PowerState::On;
         scene.now += minutes(1);
         scene.refresh();

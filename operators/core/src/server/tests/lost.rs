@@ -64,9 +64,10 @@ fn an_identity_under_its_older_name_is_written_under_the_one_that_every_client_k
         let mut scene = Scene::available();
         let uuid = scene.server.spec.system_uuid.take();
         (scene.server.spec.uuid, scene.server.spec.system_uuid) = (uuid.clone(), empty);
-        let uuid = uuid.unwrap();
-        assert_eq!(scene.decide(), Decision::Change(Change::SetSystemUuid { uuid: uuid.clone() }));
-        scene.server.spec.system_uuid = Some(uuid);
+        let text = uuid.unwrap();
+        let uuid = text.parse().unwrap();
+        assert_eq!(scene.decide(), Decision::Change(Change::SetSystemUuid { uuid }));
+        scene.server.spec.system_uuid = Some(text);
         assert!(matches!(scene.decide(), Decision::Rest(_)));
     }
 }

@@ -1,6 +1,6 @@
 //! The objects around one boot configuration, as seen by a test.
 
-use super::BASES;
+use super::{BASES, UUID};
 use crate::boot::{
     Ignition, Lack,
     configuration::{Decision, Image, Modes, Observation, PxeUrls, Step, decide, needs_image},
@@ -140,7 +140,7 @@ pub(super) fn lack(message: &str) -> Lack {
 }
 
 pub(super) fn server(ips: &[&str]) -> Server {
-    let spec = ServerSpec { system_uuid: Some("0B3E-01".to_owned()), ..ServerSpec::default() };
+    let spec = ServerSpec { system_uuid: Some(UUID.to_uppercase()), ..ServerSpec::default() };
     let mut server = Server::new("server", spec);
     let interface = |mac: &str| NetworkInterface {
         name: "eth".to_owned(),

@@ -64,24 +64,13 @@ const FEWEST_STEPS: usize = 8;
 /// This many of the 15 steps between the bytes of a UUID with the same width are no coincidence.
 const MOST_EVEN: usize = 12;
 
-/// The UUID, if it identifies a machine.
-pub fn identifying(uuid: Uuid) -> Option<Uuid> {
-    (!is_placeholder(uuid)).then_some(uuid)
-}
-
-/// Whether a text is a UUID that many machines share.
-pub fn is_placeholder_text(text: &str) -> bool {
-    text.trim().parse().is_ok_and(is_placeholder)
-}
-
-/// The UUID with its first three fields in the other byte order, as used by firmware before SMBIOS
-/// 2.6 and some BMCs.
-pub fn swapped(uuid: Uuid) -> Uuid {
+/// The UUID with its first three fields in the other byte order.
+pub(super) fn swapped(uuid: Uuid) -> Uuid {
     Uuid::from_bytes(uuid.to_bytes_le())
 }
 
-/// Whether many machines share the UUID.
-pub fn is_placeholder(uuid: Uuid) -> bool {
+/// Whether many machines share it.
+pub(super) fn is_placeholder(uuid: Uuid) -> bool {
     [uuid, swapped(uuid)].into_iter().any(|uuid| {
         let bytes = uuid.as_bytes();
         SHIPPED.contains(&uuid)
