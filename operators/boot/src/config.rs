@@ -23,6 +23,7 @@ use metal_core::boot::{
     config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
 };
 use metal_runtime::{
+    Expected,
     controller::{Controller, Pass},
     index::Index,
     report::Failure,
@@ -182,11 +183,10 @@ impl<K: BootConfig> Controller for OfKind<K> {
     async fn record(&self, object: &K, status: &Status) -> Result<Next, Error> {
         let (ctx, (namespace, name)) = (&self.ctx, named(object));
         let configs = ctx.writer(self.index(), &namespace, MANAGER);
-        let written = match configs.apply_status(object, &K::status(status.clone())).await {
-            // It was deleted between two reads.
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
-            written => written.map_err(Error::write("status of the boot config"))?,
-        };
+        let written = configs.apply_status(object, &K::status(status.clone())).await;
+        let written = written.unless_absent().map_err(Error::write("status of the boot config"))?;
+        // Gone between two looks.
+        let Some(written) = written else { return Ok(Next::Wait) };
         let failure = status.conditions.iter().find(|condition| condition.status == "False");
         if let Some(failure) = failure.filter(|_| object.state() != Some(&status.state)) {
             let (kind, why) = (K::kind(&()), &failure.message);

@@ -2,14 +2,16 @@
 
 use crate::{
     Context, Error, failure, own,
+    server_patch::{ServerPatch, patch},
     view::{ClaimKey, ServerKey},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{
-    ClaimPhase, LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
-    ServerClaim, ServerClaimSpec, ServerClaimStatus, condition, finalizer,
+    ClaimPhase, ClaimReference, LocalObjectReference, ObjectReference, Server,
+    ServerBootConfiguration, ServerBootConfigurationSpec, ServerClaim, ServerClaimSpec,
+    ServerClaimStatus, condition, finalizer,
 };
 use metal_base::Never;
 use metal_core::{
@@ -17,11 +19,18 @@ use metal_core::{
     ownership::owned_by,
 };
 use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Namespace and name of a claim.
 pub(crate) type Key = (String, String);
+
+/// The field of the spec of a claim that the controller writes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimPatch {
+    server_ref: LocalObjectReference,
+}
 
 /// The controller.
 pub(crate) struct Claims<C>(pub Arc<Context<C>>);
@@ -103,19 +112,17 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
                 added.map_err(Error::write("ServerClaim"))?
             }
             Change::Bind(server) => bind(ctx, claim, &server).await?,
-            Change::LetGo(server) => {
-                patch(ctx, &server, &json!({ "serverClaimRef": null })).await?
-            }
+            Change::LetGo(server) => patch(ctx, &server, ServerPatch::Claim(None)).await?,
             Change::ReferTo(name) => {
-                let spec = json!({ "serverRef": { "name": name } });
-                let patched = claims(ctx, claim).patch_spec(claim, &spec).await;
+                let reference = ClaimPatch { server_ref: LocalObjectReference { name } };
+                let patched = claims(ctx, claim).patch_spec(claim, &reference).await;
                 patched.map_err(Error::write("ServerClaim"))?
             }
             Change::Configure(server) => configure(ctx, claim, &server).await?,
             Change::Boot(server) => {
-                let (namespace, name) = (claim.namespace(), claim.name_any());
-                let reference = json!({ "namespace": namespace, "name": name });
-                patch(ctx, &server, &json!({ "bootConfigurationRef": reference })).await?
+                let namespace = claim.namespace().unwrap_or_default();
+                let reference = ObjectReference { namespace, name: claim.name_any() };
+                patch(ctx, &server, ServerPatch::BootConfiguration(Some(&reference))).await?
             }
             Change::Release => {
                 release(ctx, claim).await?;
@@ -142,12 +149,12 @@ fn is_of_another<C>(ctx: &Context<C>, server: &Server, claim: &ServerClaim) -> b
 
 /// The one write that binds, to the version of the server that was judged.
 async fn bind<C>(ctx: &Context<C>, claim: &ServerClaim, server: &Server) -> Result<Written, Error> {
-    let reference = json!({
-        "namespace": claim.namespace(),
-        "name": claim.name_any(),
-        "uid": claim.uid(),
-    });
-    let written = patch(ctx, server, &json!({ "serverClaimRef": reference })).await?;
+    let reference = ClaimReference {
+        namespace: claim.namespace().unwrap_or_default(),
+        name: claim.name_any(),
+        uid: claim.uid(),
+    };
+    let written = patch(ctx, server, ServerPatch::Claim(Some(&reference))).await?;
     tracing::info!(
         claim = claim.name_any(),
         namespace = claim.namespace(),
@@ -155,11 +162,6 @@ async fn bind<C>(ctx: &Context<C>, claim: &ServerClaim, server: &Server) -> Resu
         "bound"
     );
     Ok(written)
-}
-
-async fn patch<C>(ctx: &Context<C>, server: &Server, spec: &Value) -> Result<Written, Error> {
-    let patched = ctx.writer(&ctx.view.servers).patch_spec(server, spec).await;
-    patched.map_err(Error::write("Server"))
 }
 
 async fn configure<C>(
@@ -261,6 +263,7 @@ mod tests {
         testing::{ApiServer, Sent},
         work::Work,
     };
+    use serde_json::json;
 
     #[tokio::test]
     async fn a_claim_that_cannot_be_read_is_let_go_when_it_is_deleted() {

@@ -18,6 +18,7 @@ mod reference;
 mod registry;
 mod run;
 mod server;
+mod server_patch;
 mod startup;
 mod view;
 mod wakes;

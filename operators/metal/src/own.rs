@@ -4,7 +4,7 @@
 use crate::{Context, Error, MANAGER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Resource, ResourceExt, api::PostParams};
-use metal_runtime::apply;
+use metal_runtime::{Expected, apply};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
@@ -30,10 +30,9 @@ where
     O: Resource,
 {
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    match api.create(&params, object).await {
-        Ok(_) => return Ok(()),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => return Err(Error::Write { what, source: error }),
+    let created = api.create(&params, object).await.unless_there();
+    if created.map_err(Error::write(what))?.is_some() {
+        return Ok(());
     }
     let name = object.name_any();
     let found = api.get_metadata_opt(&name).await.map_err(Error::read(what))?;

@@ -27,7 +27,7 @@ use metal_dhcp::{
     },
 };
 use metal_runtime::{
-    apply, follow,
+    Expected, apply, follow,
     health::Gate,
     index::{Change, Ended, Index},
     metrics::Registry,
@@ -199,11 +199,8 @@ impl Publisher {
             }
             Writing::Remove => {
                 self.turn().await;
-                match self.api.delete(&name, &DeleteParams::default()).await {
-                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                    Err(error) => return Err(Error::Remove(error)),
-                    Ok(_) => {}
-                }
+                let removed = self.api.delete(&name, &DeleteParams::default()).await;
+                removed.unless_absent().map_err(Error::Remove)?;
                 Ok("Removed")
             }
         }

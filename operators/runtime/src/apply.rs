@@ -1,3 +1,4 @@
+use crate::Expected;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource,
@@ -181,10 +182,9 @@ where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match api.delete(seen.name.as_deref().unwrap_or_default(), &params).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::Absent),
-        deleted => Ok(deleted?.left().map_or(Deletion::Done, Deletion::Held)),
-    }
+    let deleted = api.delete(seen.name.as_deref().unwrap_or_default(), &params).await;
+    let Some(deleted) = deleted.unless_absent()? else { return Ok(Deletion::Absent) };
+    Ok(deleted.left().map_or(Deletion::Done, Deletion::Held))
 }
 
 async fn merge<K, P>(api: &Api<K>, seen: &K, patch: &P, manager: &str) -> Result<K, kube::Error>

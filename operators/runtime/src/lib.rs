@@ -51,6 +51,7 @@ pub mod clock;
 pub mod controller;
 mod deferred;
 pub mod elect;
+mod expected;
 pub mod file;
 mod follow;
 mod guard;
@@ -83,6 +84,7 @@ pub use apply::{
     patch_object, patch_spec,
 };
 pub use deferred::Deferred;
+pub use expected::Expected;
 pub use follow::{Absence, absence, follow, follow_selected, watch_if_served, watch_in_pages};
 pub use list::list_in_pages;
 pub use log_limit::LogLimit;

@@ -3,7 +3,7 @@
 //! The API server is authoritative. While it does not answer, the same Secret is read from a file,
 //! which the kubelet has mounted and keeps, so that a restarted container needs nothing else.
 
-use crate::{Deferred, jittered, report::Chain};
+use crate::{Deferred, Expected, jittered, report::Chain};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, api::PostParams};
 use std::{
@@ -209,12 +209,9 @@ impl SharedKey {
             secret.metadata.name = Some(self.name.to_owned());
             let manager = Some(self.manager.to_owned());
             let params = PostParams { field_manager: manager, ..PostParams::default() };
-            match secrets.create(&params, &secret).await {
-                Ok(_) => {}
-                // Another replica was faster, so its key is used.
-                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-                Err(error) => return Err(self.unread(error)),
-            }
+            // If another replica was faster, its key counts.
+            let made = secrets.create(&params, &secret).await.unless_there();
+            made.map_err(|error| self.unread(error))?;
         }
         Err(Error::Unstable { secret: self.secret() })
     }

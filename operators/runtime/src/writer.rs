@@ -1,7 +1,7 @@
 //! Writes objects that are in an index, where the result of a write is visible at once.
 
 use crate::{
-    MetadataChange, apply,
+    Expected, MetadataChange, apply,
     apply::{Deletion, delete},
     apply_status,
     index::Index,
@@ -131,10 +131,8 @@ where
         seen: &ObjectMeta,
         change: &MetadataChange<'_>,
     ) -> Result<Written, kube::Error> {
-        let new = match patch_metadata(&self.api, seen, change, self.manager).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Written::Gone),
-            new => new?,
-        };
+        let patched = patch_metadata(&self.api, seen, change, self.manager).await;
+        let Some(new) = patched.unless_absent()? else { return Ok(Written::Gone) };
         let is_news = version(&new) != version(seen);
         let is_shown = self.index.wrote_metadata(seen, new);
         Ok(if is_news && is_shown { Written::Seen } else { Written::Unseen })
@@ -197,10 +195,8 @@ where
     pub async fn create(&self, object: &K) -> Result<Written, kube::Error> {
         let field_manager = Some(self.manager.to_owned());
         let params = PostParams { field_manager, ..PostParams::default() };
-        match self.api.create(&params, object).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Written::Unseen),
-            created => Ok(self.wrote(None, created?)),
-        }
+        let created = self.api.create(&params, object).await.unless_there()?;
+        Ok(created.map_or(Written::Unseen, |created| self.wrote(None, created)))
     }
 
     /// Deletes an object unless it has changed since it was seen. It is no error if the object is

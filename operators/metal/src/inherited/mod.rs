@@ -19,7 +19,7 @@ use metal_api::{
 };
 use metal_core::inherited::{Kind, remaining};
 use metal_runtime::{
-    MetadataChange,
+    Expected, MetadataChange,
     controller::Pass,
     patch_metadata,
     work::{Next, Work},
@@ -74,15 +74,12 @@ async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
         owner_references: rest.owner_references.as_deref(),
         ..MetadataChange::default()
     };
-    match patch_metadata(&api, &seen.metadata, &change, MANAGER).await {
-        Ok(new) => {
-            seen_at_once(ctx, key.kind, &seen.metadata, new);
-            tracing::info!(kind = what, name = key.name, "took away what another version left");
-            Ok(())
-        }
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(Error::Write { what, source }),
+    let patched = patch_metadata(&api, &seen.metadata, &change, MANAGER).await.unless_absent();
+    if let Some(new) = patched.map_err(Error::write(what))? {
+        seen_at_once(ctx, key.kind, &seen.metadata, new);
+        tracing::info!(kind = what, name = key.name, "took away what another version left");
     }
+    Ok(())
 }
 
 /// Updates the index, for kinds that are watched.

@@ -5,7 +5,7 @@ use crate::{Context, Error};
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Server, ServerMaintenance, ServerReadinessRule, Taint};
 use metal_core::inherited::{Kind, holds, labels_to_remove, taints_without};
-use metal_runtime::{MetadataChange, list_in_pages};
+use metal_runtime::{Expected, MetadataChange, list_in_pages};
 use serde::Serialize;
 use std::fmt::Debug;
 
@@ -119,11 +119,8 @@ async fn patch_server<C, S: Serialize + Debug + Sync>(
     server: &Server,
     spec: &S,
 ) -> Result<(), Error> {
-    match ctx.writer(&ctx.view.servers).patch_spec(server, spec).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(Error::Write { what: "Server", source }),
-    }
+    let patched = ctx.writer(&ctx.view.servers).patch_spec(server, spec).await;
+    patched.unless_absent().map(drop).map_err(Error::write("Server"))
 }
 
 async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>

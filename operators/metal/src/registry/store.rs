@@ -4,17 +4,14 @@ use super::{Denied, Registry};
 use crate::MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
-};
+use kube::{Api, ResourceExt, api::DeleteParams};
 use metal_api::{
-    LocalObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerInventorySpec,
-    condition, inventory::Report,
+    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
+    ServerBootConfigurationStatus, ServerInventory, ServerInventorySpec, condition,
+    inventory::Report,
 };
 use metal_core::{ownership::owned_by, registry};
-use metal_runtime::Writer;
-use serde_json::json;
+use metal_runtime::{Expected, Writer, apply_status};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -111,13 +108,9 @@ impl Registry {
     /// If there is none.
     pub(super) async fn forget(&self, server: &Server) -> Result<(), Denied> {
         let inventories = Api::<ServerInventory>::all(self.client.clone());
-        match inventories.delete(&server.name_any(), &DeleteParams::default()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                Err(Denied::Missing("report of this server"))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let deleted = inventories.delete(&server.name_any(), &DeleteParams::default()).await;
+        let deleted = deleted.unless_absent()?;
+        deleted.map(drop).ok_or(Denied::Missing("report of this server"))
     }
 
     /// Records in the boot configuration that the host is up.
@@ -146,15 +139,15 @@ impl Registry {
             observed_generation: configuration.metadata.generation,
             last_transition_time: Time(Timestamp::now()),
         };
-        let patch = json!({
-            "apiVersion": ServerBootConfiguration::api_version(&()),
-            "kind": ServerBootConfiguration::kind(&()),
-            "status": { "conditions": [received] },
-        });
-        let namespace = &reference.namespace;
-        let api = Api::<ServerBootConfiguration>::namespaced(self.client.clone(), namespace);
-        let params = PatchParams::apply(REGISTRY).force();
-        let written = api.patch_status(&reference.name, &params, &Patch::Apply(patch)).await?;
+        let status = ServerBootConfigurationStatus {
+            conditions: vec![received],
+            ..ServerBootConfigurationStatus::default()
+        };
+        let api = Api::namespaced(self.client.clone(), &reference.namespace);
+        // Of no version: whatever else has changed, it is up.
+        let spec = ServerBootConfigurationSpec::default();
+        let any = ServerBootConfiguration::new(&reference.name, spec);
+        let written = apply_status(&api, &any, &status, REGISTRY).await?;
         self.view.configurations.wrote(written);
         Ok(())
     }
