@@ -69,7 +69,7 @@ pub(super) fn swapped(uuid: Uuid) -> Uuid {
     Uuid::from_bytes(uuid.to_bytes_le())
 }
 
-/// Whether many machines share it.
+/// Whether many machines share the UUID.
 pub(super) fn is_placeholder(uuid: Uuid) -> bool {
     [uuid, swapped(uuid)].into_iter().any(|uuid| {
         let bytes = uuid.as_bytes();

@@ -4,7 +4,8 @@ use crate::{
     Error,
     call::{Call, failed, is_fatal},
     field,
-    forms::{AllRefused, Kind, Parameter, Write, set},
+    form::Kind,
+    forms::{AllRefused, Parameter, Write, set},
     uri,
 };
 use http::Method;
@@ -80,7 +81,7 @@ async fn post(
         method: Method::POST,
         uri: &target,
         owner: Some(uri),
-        etags: crate::call::Etags::default(),
+        etags: crate::etags::Etags::default(),
         settings: None,
         body: json!({}),
         parameters: choices.iter().map(|it| Parameter::choice("ResetType", it)).collect(),

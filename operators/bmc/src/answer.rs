@@ -2,7 +2,7 @@
 
 use crate::{
     Target,
-    endpoint::Request,
+    request::Request,
     uri,
     wire::{Reply, WireError},
 };

@@ -4,7 +4,8 @@ use crate::{
     Error,
     call::{Call, Resource, failed},
     field,
-    forms::{self, Kind, Parameter, Write, set},
+    form::Kind,
+    forms::{self, Parameter, Write, set},
     quirks, settings, system,
 };
 use http::Method;

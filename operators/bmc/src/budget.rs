@@ -11,6 +11,7 @@
 //! each other.
 
 use crate::{
+    Error,
     config::Limits,
     encoding::{Encoding, Undecoded},
     json::{self, JsonError},
@@ -179,6 +180,14 @@ impl<'a> Budget<'a> {
     fn with<T>(&self, f: impl FnOnce(&mut Spent) -> T) -> T {
         f(&mut self.spent.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Why a call fails that took more than it may.
+pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
+    if excess == Excess::Fleet {
+        return Error::Unreachable(excess.into());
+    }
+    Error::Misbehaving { action, source: excess.into() }
 }
 
 #[cfg(test)]

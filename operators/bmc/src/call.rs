@@ -2,12 +2,13 @@
 
 use crate::{
     Error, Host, Permit,
-    budget::{Budget, Excess},
-    endpoint::{Endpoint, Request},
+    budget::{Budget, Excess, misbehaving},
+    endpoint::Endpoint,
+    etags::Etags,
     memory::Memory,
     message::{self, Refused},
+    request::Request,
     root::Root,
-    transmit::misbehaving,
     uri,
     wire::{Reply, Unanswered},
 };
@@ -31,15 +32,6 @@ pub(crate) struct Resource {
     pub(crate) etags: Etags,
 }
 
-/// The ETags of a resource, which need not be the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Etags {
-    /// Header `ETag`.
-    pub(crate) header: Option<HeaderValue>,
-    /// Property `@odata.etag`.
-    pub(crate) body: Option<HeaderValue>,
-}
-
 /// The time for a call is over.
 #[derive(Debug, thiserror::Error)]
 #[error("the call took too long")]
@@ -54,16 +46,16 @@ pub(crate) enum Unusable {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(endpoint: &'a Endpoint, permit: &'a Permit, time: Duration) -> Self {
-        Self { endpoint, permit, until: Instant::now() + time, budget: endpoint.budget() }
+        Self { endpoint, permit, until: Instant::now() + time, budget: endpoint.peer.budget() }
     }
 
     pub(crate) fn host(&self) -> &Host {
-        &self.endpoint.target.host
+        &self.endpoint.peer.target.host
     }
 
     /// How long to wait between two polls of a task.
     pub(crate) fn task_poll(&self) -> Duration {
-        self.endpoint.shared.config.limits.task_poll
+        self.endpoint.peer.shared.config.limits.task_poll
     }
 
     /// Whether there is no more time for another request.
@@ -147,17 +139,17 @@ impl<'a> Call<'a> {
 
     /// What a response without a success status says.
     pub(crate) fn refused(&self, reply: &Reply) -> Refused {
-        Refused::read(reply, &self.endpoint.target, &self.endpoint.password())
+        Refused::read(reply, &self.endpoint.peer.target, &self.endpoint.peer.password())
     }
 
     /// Text from a BMC, without the password and cut to a readable length.
     pub(crate) fn redacted(&self, text: String) -> String {
-        message::bounded(&self.endpoint.password().removed_from(text))
+        message::bounded(&self.endpoint.peer.password().removed_from(text))
     }
 
     /// What is remembered of the BMC.
     pub(crate) fn memory(&self) -> &'a Memory {
-        &self.endpoint.memory
+        &self.endpoint.peer.memory
     }
 }
 

@@ -1,11 +1,8 @@
 //! All BMCs that a process talks to.
 
 use crate::{
-    Config, Connect, Counters, Permit, Pin, Target,
-    endpoint::{Endpoint, Shared},
-    names::LOOKUPS,
-    rate::Rate,
-    redfish::Redfish,
+    Config, Connect, Counters, Permit, Pin, Target, endpoint::Endpoint, names::LOOKUPS, rate::Rate,
+    redfish::Redfish, shared::Shared,
 };
 use futures::{StreamExt, stream};
 use metal_core::redfish::Credentials;
@@ -73,7 +70,7 @@ impl Connect for Fleet {
 
     fn connect(&self, target: &Target, credentials: &Credentials) -> Redfish {
         let endpoint = self.endpoint(target);
-        let mut known = endpoint.credentials();
+        let mut known = endpoint.peer.credentials();
         if known.as_ref() != Some(credentials) {
             *known = Some(credentials.clone());
         }
@@ -82,19 +79,21 @@ impl Connect for Fleet {
     }
 
     fn pin(&self, target: &Target) -> Option<Pin> {
-        self.with(|endpoints| endpoints.get(target).map(Arc::clone)).and_then(|known| *known.pin())
+        self.with(|endpoints| endpoints.get(target).map(Arc::clone))
+            .and_then(|known| *known.peer.pin())
     }
 
     fn set_pin(&self, target: &Target, pin: Option<Pin>) {
-        *self.endpoint(target).pin() = pin;
+        *self.endpoint(target).peer.pin() = pin;
     }
 
     fn set_host_name(&self, target: &Target, name: Option<&str>) {
-        *self.endpoint(target).host_name() = name.map(str::to_owned);
+        *self.endpoint(target).peer.host_name() = name.map(str::to_owned);
     }
 
     fn hold_back(&self, target: &Target, credentials: &Credentials, rest: Duration) {
-        *self.endpoint(target).held_back() = Some((credentials.clone(), Instant::now() + rest));
+        *self.endpoint(target).peer.held_back() =
+            Some((credentials.clone(), Instant::now() + rest));
     }
 
     async fn forget(&self, target: &Target) {
@@ -118,7 +117,7 @@ mod tests {
         let hidden = |password: &str| {
             let password = password.to_owned();
             fleet.connect(&target, &Credentials { username: "a".to_owned(), password });
-            fleet.endpoint(&target).password()
+            fleet.endpoint(&target).peer.password()
         };
         let first = hidden("hunter2");
         assert!(Arc::ptr_eq(&first, &hidden("hunter2")));

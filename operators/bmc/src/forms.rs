@@ -14,7 +14,6 @@
 //! | nothing                             | other parameters, no condition, other resource      |
 
 mod attempt;
-mod condition;
 mod parameter;
 mod refusal;
 
@@ -23,59 +22,22 @@ pub(crate) use refusal::AllRefused;
 
 use crate::{
     Error,
-    call::{Call, Etags, failed},
+    call::{Call, failed},
+    condition::Condition,
+    etags::Etags,
+    form::{Form, Kind, MOST, Place},
     json, task,
     wire::Reply,
 };
 use attempt::Attempt;
-use condition::Condition;
 use http::{Method, StatusCode};
-use metal_core::redfish::{BootMode, BootSource, ResetType};
+use metal_core::redfish::{BootMode, BootSource};
 use refusal::{Blame, Refusal, is_of_form};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// At most this many forms of a write are tried.
-pub(crate) const MOST: usize = 12;
 /// Most memory that the body of a refusal may take.
 const REFUSAL: usize = 256 << 10;
-
-/// What is written. The accepted form is remembered for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    BootOverride,
-    BootOrder,
-    Led,
-    Insert,
-    Eject,
-    Reset(ResetType),
-    ResetManager(ResetType),
-}
-
-impl Kind {
-    /// Whether it is a boot setting.
-    fn is_of_boot(self) -> bool {
-        matches!(self, Self::BootOverride | Self::BootOrder)
-    }
-}
-
-/// Where a write is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
-    /// The resource itself, or the target of the action.
-    Resource,
-    /// The settings resource, for values that apply later (`@Redfish.Settings`; DSP0266, section
-    /// 9.10).
-    Settings,
-}
-
-/// One form of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Form {
-    pub(crate) place: Place,
-    condition: Condition,
-    with: BTreeSet<String>,
-}
 
 /// A write, and the forms that it can be sent in.
 pub(crate) struct Write<'a> {

@@ -4,7 +4,8 @@ use crate::{
     Error,
     call::{Call, failed},
     field,
-    forms::{Kind, Write, set},
+    form::Kind,
+    forms::{Write, set},
     settings,
 };
 use http::Method;

@@ -1,17 +1,18 @@
 //! The state of the exchange with one BMC: connection, session, and whether the BMC answers at all.
 
+mod transmit;
+
 use crate::{
     Error, answer,
     breaker::Breaker,
-    budget::Budget,
-    endpoint::{Endpoint, Request},
+    budget::{Budget, misbehaving},
     json,
     login::{self, Auth, BasicAuthReason, Full, Outcome, Session},
     message::Refused,
+    peer::Peer,
     refusals::{Refusals, Verdict},
-    request::AuthenticatedRequest,
+    request::{AuthenticatedRequest, Request},
     root::{ROOT, Root},
-    transmit::misbehaving,
     wire::{Connection, Reply},
 };
 use http::{HeaderValue, Method, StatusCode};
@@ -67,7 +68,7 @@ impl Line {
     /// Sends one request, logged in. An expired session is replaced once.
     pub(crate) async fn exchange(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         request: &Request,
         budget: &Budget<'_>,
     ) -> Result<Reply, Error> {
@@ -97,7 +98,7 @@ impl Line {
     /// the way of logging in has been changed, or the error says why it cannot be.
     async fn is_of_resource(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         credentials: &Credentials,
         (request, is_unauthorized, is_renewed): (&Request, bool, bool),
         budget: &Budget<'_>,
@@ -153,7 +154,7 @@ impl Line {
     /// The service root, read now if it is not known.
     pub(crate) async fn known_root(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         budget: &Budget<'_>,
     ) -> Result<Arc<Root>, Error> {
         let credentials = self.admit(at, budget)?;
@@ -176,7 +177,7 @@ impl Line {
     /// Whether credentials that worked before, and were refused by one resource, are still valid.
     async fn is_welcome(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         credentials: &Credentials,
         refused: &Request,
         budget: &Budget<'_>,
@@ -193,7 +194,7 @@ impl Line {
     }
 
     /// Deletes the session, if the BMC is up.
-    pub(crate) async fn log_out(&mut self, at: &Endpoint) {
+    pub(crate) async fn log_out(&mut self, at: &Peer) {
         let auth = mem::take(&mut self.auth);
         if let (Auth::Session { session, .. }, None) = (auth, self.breaker.rests(Instant::now())) {
             let signature = Some((login::TOKEN, session.token.clone()));
@@ -202,7 +203,7 @@ impl Line {
     }
 
     /// Adopts the current credentials. Fails if there is no need to try them.
-    fn admit(&mut self, at: &Endpoint, budget: &Budget<'_>) -> Result<Credentials, Error> {
+    fn admit(&mut self, at: &Peer, budget: &Budget<'_>) -> Result<Credentials, Error> {
         let current = at.credentials().clone();
         let credentials = current.ok_or_else(|| Error::Unreachable(NoCredentials.into()))?;
         if self.credentials.as_ref() != Some(&credentials) {
@@ -239,7 +240,7 @@ impl Line {
     }
 
     /// Remembers refused credentials.
-    fn refuse(&mut self, at: &Endpoint, credentials: Credentials) -> Error {
+    fn refuse(&mut self, at: &Peer, credentials: Credentials) -> Error {
         at.shared.counters.refused.inc();
         self.auth = Auth::Unknown;
         let limits = &at.shared.config.limits;
@@ -249,7 +250,7 @@ impl Line {
 
     async fn root(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         login: &Credentials,
         budget: &Budget<'_>,
     ) -> Result<Arc<Root>, Error> {
@@ -286,7 +287,7 @@ impl Line {
     /// Creates a session, unless there is one or the BMC offers none.
     async fn log_in(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         login: &Credentials,
         budget: &Budget<'_>,
     ) -> Result<(), Error> {
@@ -332,7 +333,7 @@ impl Line {
 
     async fn end(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         session: Session,
         signature: Option<(http::HeaderName, HeaderValue)>,
         budget: &Budget<'_>,
@@ -347,7 +348,7 @@ impl Line {
     }
 }
 
-fn refused(at: &Endpoint, verdict: Verdict) -> Error {
+fn refused(at: &Peer, verdict: Verdict) -> Error {
     match verdict {
         Verdict::Wrong => Error::Unauthorized,
         Verdict::Unexpected => {

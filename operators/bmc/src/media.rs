@@ -6,7 +6,8 @@ use crate::{
     call::{Call, Resource, failed, is_fatal},
     collection::{self, Member},
     field,
-    forms::{Kind, Parameter, Write, set},
+    form::Kind,
+    forms::{Parameter, Write, set},
     root::Root,
     uri,
 };

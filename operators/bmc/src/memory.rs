@@ -1,7 +1,7 @@
 //! What is remembered of one BMC: the forms of writes that it accepts, and properties that do not
 //! change.
 
-use crate::forms::{self, Form, Kind, Place};
+use crate::form::{self, Form, Kind, Place};
 use metal_core::redfish::{BootEnabled, BootMode, BootReading, BootSource, ResetType};
 use serde_json::{Value, json};
 use std::{
@@ -81,7 +81,7 @@ impl Memory {
         bound(&mut inner.unseen);
         let unseen = inner.unseen.entry(uri.to_owned()).or_default();
         unseen.wanted = Some(wanted);
-        if unseen.forms.len() < forms::MOST {
+        if unseen.forms.len() < form::MOST {
             unseen.forms.push(form);
         }
     }

@@ -14,13 +14,13 @@ pub struct Redfish(pub(crate) Arc<Endpoint>, pub(crate) Permit);
 
 impl Redfish {
     fn call(&self, time: impl FnOnce(&Limits) -> Duration) -> Call<'_> {
-        Call::new(&self.0, &self.1, time(&self.0.shared.config.limits))
+        Call::new(&self.0, &self.1, time(&self.0.peer.shared.config.limits))
     }
 }
 
 impl fmt::Debug for Redfish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Redfish").field(&self.0.target).finish()
+        f.debug_tuple("Redfish").field(&self.0.peer.target).finish()
     }
 }
 

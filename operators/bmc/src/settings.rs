@@ -5,7 +5,7 @@ use crate::{
     Error,
     call::{Call, is_fatal},
     field,
-    forms::Place,
+    form::Place,
 };
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Reads storage: `Storage` with its drives and volumes, or `SimpleStorage` in its place.
 
-use crate::{Error, collection::Member, field, inventory::Survey};
+use crate::{Error, collection::Member, field, survey::Survey};
 use metal_core::redfish::{Drive, Storage, Volume};
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use crate::{
     Error,
     call::{Call, failed, is_fatal},
-    endpoint::Request,
-    field, json, message, uri,
+    field, json, message,
+    request::Request,
+    uri,
     wire::Reply,
 };
 use http::{Method, StatusCode, header};

@@ -5,12 +5,12 @@
 //! memory and time than [`Limits`] allows.
 
 use crate::{
-    Host, HostName, Limits, Withdrawn,
+    Host, HostName, Limits, Target, Withdrawn,
     breaker::Failure,
     budget::{Budget, Excess},
-    endpoint::{Endpoint, Shared},
     json::Extent,
     offer::Offer,
+    shared::Shared,
     tls::{Changed, Pin, TrustOfOne},
 };
 use bytes::{Bytes, BytesMut};
@@ -160,11 +160,12 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects. Also returns the pin for the BMC from now on.
     pub(crate) async fn open(
-        at: &Endpoint,
+        shared: &Shared,
+        target: &Target,
         trust: &TrustOfOne,
     ) -> Result<(Self, Option<Pin>), WireError> {
-        let Shared { config, lookups, .. } = &*at.shared;
-        let (limits, target) = (&config.limits, &at.target);
+        let Shared { config, lookups, .. } = shared;
+        let limits = &config.limits;
         let place = (&target.host, target.port);
         let tcp = config.names.dial(place, limits.connect, lookups).await?;
         let peer = tcp.peer_addr().map_err(WireError::Connect)?;

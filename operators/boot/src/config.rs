@@ -11,7 +11,8 @@ pub(crate) use kind::{BootConfig, owner};
 
 use crate::{
     Error,
-    context::{ConfigRef, Context, Kind, MANAGER, named},
+    config_ref::{ConfigRef, Kind, named},
+    context::{Context, MANAGER},
     view::{self, ConfigKey},
 };
 use jiff::Timestamp;
@@ -185,7 +186,7 @@ impl<K: BootConfig> Controller for OfKind<K> {
         let configs = ctx.writer(self.index(), &namespace, MANAGER);
         let written = configs.apply_status(object, &K::status(status.clone())).await;
         let written = written.unless_absent().map_err(Error::write("status of the boot config"))?;
-        // Gone between two looks.
+        // It was deleted between two reads.
         let Some(written) = written else { return Ok(Next::Wait) };
         let failure = status.conditions.iter().find(|condition| condition.status == "False");
         if let Some(failure) = failure.filter(|_| object.state() != Some(&status.state)) {

@@ -6,11 +6,7 @@ mod observe;
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    Error,
-    context::{Context, Named},
-    view::ConfigurationKey,
-};
+use crate::{Error, config_ref::Named, context::Context, view::ConfigurationKey};
 use jiff::Timestamp;
 use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_base::Never;

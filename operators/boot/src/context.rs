@@ -15,7 +15,6 @@ use metal_core::{boot::configuration::Modes, capability};
 use metal_image::Resolver;
 use metal_runtime::{
     Deferred, Writer,
-    controller::Key,
     index::Index,
     report::{Chain, event},
 };
@@ -26,46 +25,6 @@ use std::{fmt::Debug, hash::Hash, sync::Arc};
 pub(crate) const MANAGER: &str = "boot.ironcore.dev/controller-manager";
 /// Field manager of `HTTPBootConfig`s; the same as the peer's.
 pub(crate) const HTTP_MANAGER: &str = "server-boot-controller";
-
-/// Namespace and name.
-pub(crate) type Named = (String, String);
-
-/// Kinds of boot configs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// `IPXEBootConfig`.
-    Ipxe,
-    /// `HTTPBootConfig`.
-    Http,
-}
-
-/// A boot config, identified by kind, namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ConfigRef {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl ConfigRef {
-    /// Refers to the boot config of this kind and name.
-    pub(crate) fn new(kind: Kind, (namespace, name): Named) -> Self {
-        Self { kind, namespace, name }
-    }
-}
-
-impl Key for ConfigRef {
-    fn namespace(&self) -> Option<&str> {
-        Some(&self.namespace)
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
 
 /// What every pass may use.
 pub(crate) struct Context {
@@ -124,10 +83,4 @@ impl Context {
             tracing::warn!(error = %Chain(&error), "event not published");
         }
     }
-}
-
-/// Namespace and name of an object.
-pub(crate) fn named<K: Resource>(object: &K) -> Named {
-    let meta = object.meta();
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 //! A request is not delayed by recording: it only makes a note, and wakes a queue. Script and
 //! ignition of one boot are fetched within moments, and become one write.
 
-use crate::context::ConfigRef;
+use crate::config_ref::ConfigRef;
 use metal_core::boot::config::Fetched;
 use metal_runtime::queue::Queue;
 use std::{

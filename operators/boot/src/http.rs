@@ -19,7 +19,7 @@ pub(crate) use refused::RefusalLog;
 
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
-    context::ConfigRef,
+    config_ref::ConfigRef,
     fetch_limit::FetchLimit,
     fetches::Fetches,
     live::Live,

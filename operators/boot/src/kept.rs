@@ -39,10 +39,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    fs, io,
-    sync::{Mutex, PoisonError},
-};
+use std::{fs, io};
 
 /// The kernel's identifier for the current start of the machine.
 const START: &str = "/proc/sys/kernel/random/boot_id";
@@ -67,30 +64,6 @@ struct KeptSecret {
     name: String,
     ignition: Option<ByteString>,
     script: Option<ByteString>,
-}
-
-/// What is served while nothing has been listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Serving {
-    /// This many stored boots.
-    Boots(usize),
-    /// The images of this many stored boots, because there is no key.
-    Images(usize),
-}
-
-/// What is currently served while nothing has been listed, if anything.
-#[derive(Debug, Default)]
-pub(crate) struct Served(Mutex<Option<Serving>>);
-
-impl Served {
-    /// The current value.
-    pub(crate) fn get(&self) -> Option<Serving> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, serving: Option<Serving>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serving;
-    }
 }
 
 /// Metrics of stored boots.

@@ -7,6 +7,7 @@
 
 pub mod args;
 mod config;
+mod config_ref;
 mod configuration;
 mod context;
 mod error;
@@ -24,6 +25,7 @@ mod reference;
 mod run;
 mod secret_watch;
 mod secrets;
+mod served;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -3,7 +3,8 @@
 //! Secrets, it periodically reads those that boots are waiting for.
 
 use crate::{
-    context::{Context, named},
+    config_ref::named,
+    context::Context,
     wakes::{self, Wakes},
 };
 use futures::StreamExt;

@@ -1,9 +1,9 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
 use crate::{
-    kept::{Served, Serving},
     leases::Leases,
     live::{self, BlobRef},
+    served::{Served, Serving},
 };
 use jiff::Timestamp;
 use metal_api::{
@@ -146,12 +146,12 @@ impl View {
         by_uuid(uuid, |uuid| self.ipxe.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The boot configs for UEFI HTTP boot of a machine that says it has this UUID.
+    /// The boot configs for UEFI HTTP boot of a machine with this UUID.
     pub(crate) fn http_of(&self, uuid: SystemUuid) -> Vec<Arc<HttpBootConfig>> {
         by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
     }
 
-    /// The servers with the UUID of a boot config.
+    /// The servers with the UUID in a boot config.
     pub(crate) fn servers_of(&self, uuid: Option<SystemUuid>) -> Vec<Arc<Server>> {
         let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
         let mut found = found.unwrap_or_default();
@@ -179,7 +179,8 @@ impl View {
     }
 }
 
-/// What has this UUID in either byte order of SMBIOS: if both are there, nobody knows who asks.
+/// Everything with this UUID in either byte order of SMBIOS: if there are both, the machine is
+/// ambiguous.
 fn by_uuid<T>(uuid: SystemUuid, get: impl Fn(SystemUuid) -> Vec<T>) -> Vec<T> {
     uuid.byte_orders().flat_map(get).collect()
 }
@@ -223,7 +224,7 @@ fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {
     let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
     let secrets =
         [named(spec.ignition_secret_ref.as_ref()), named(spec.ipxe_script_secret_ref.as_ref())];
-    let mut keys: Vec<_> = config.uuid().map(ConfigKey::Uuid).into_iter().collect();
+    let mut keys = uuid_key(spec.system_uuid.as_deref());
     keys.extend(secrets.into_iter().flatten().map(|name| secret(namespace, name)));
     keys.dedup();
     keys
@@ -232,7 +233,7 @@ fn ipxe_keys(config: &IpxeBootConfig) -> Vec<ConfigKey> {
 fn http_keys(config: &HttpBootConfig) -> Vec<ConfigKey> {
     let spec = &config.spec;
     let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
-    let mut keys: Vec<_> = config.uuid().map(ConfigKey::Uuid).into_iter().collect();
+    let mut keys = uuid_key(spec.system_uuid.as_deref());
     keys.extend(named(spec.ignition_secret_ref.as_ref()).map(|name| secret(namespace, name)));
     let mut addresses: Vec<_> =
         spec.network_identifiers.iter().map(|text| canonical_address(text)).collect();
@@ -250,6 +251,11 @@ fn configuration_keys(configuration: &ServerBootConfiguration) -> Vec<Configurat
     let server = ConfigurationKey::Server(configuration.spec.server_ref.name.clone());
     let uid = configuration.metadata.uid.clone().map(ConfigurationKey::Uid);
     secret.into_iter().chain([server]).chain(uid).collect()
+}
+
+fn uuid_key(uuid: Option<&str>) -> Vec<ConfigKey> {
+    let uuid = uuid.and_then(|uuid| uuid.parse().ok());
+    uuid.map(ConfigKey::Uuid).into_iter().collect()
 }
 
 fn secret(namespace: &str, name: &str) -> ConfigKey {

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{BootConfig, owner},
-    context::{ConfigRef, Named, named},
+    config_ref::{ConfigRef, Named, named},
     view::{ConfigKey, ConfigurationKey, View},
 };
 use kube::{ResourceExt, api::ObjectMeta};

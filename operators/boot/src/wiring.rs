@@ -3,7 +3,8 @@
 use crate::{
     args::Addresses,
     config::BootConfig,
-    context::{ConfigRef, Context, Kind, Named},
+    config_ref::{ConfigRef, Kind, Named},
+    context::Context,
     live::Live,
     secret_watch,
     wakes::{self, Woken},

@@ -16,6 +16,7 @@ pub mod conditions;
 pub mod dice;
 pub mod discovery;
 pub mod endpoint;
+pub mod failure;
 pub mod host;
 pub mod identity;
 pub mod ignition;

@@ -13,6 +13,18 @@ pub fn is_made_by<K: Resource>(object: &K, maker: &str) -> bool {
     labels.and_then(|labels| labels.get(annotation::MANAGED_BY)).is_some_and(|it| it == maker)
 }
 
+/// What controls an object.
+pub(crate) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.controller == Some(true))
+}
+
+/// Whether an object is controlled by this very one, and not by one that had its name before.
+pub(crate) fn is_controlled_by<K: Resource>(meta: &ObjectMeta, owner: &K) -> bool {
+    let uid = owner.meta().uid.as_deref();
+    controller(meta).is_some_and(|owner| Some(owner.uid.as_str()) == uid)
+}
+
 /// The owners of an object that belongs to `owner` alone: it is deleted with its owner, or before
 /// it with foreground deletion. `None` if the owner was never stored.
 pub fn owned_by<K: Resource<DynamicType = ()>>(owner: &K) -> Option<Vec<OwnerReference>> {

@@ -373,3 +373,8 @@ impl fmt::Debug for Credentials {
         f.write_str("Credentials(..)")
     }
 }
+
+/// Whether a list of allowable values contains this one; a BMC without a list allows everything.
+pub(crate) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
+    allowable.is_empty() || allowable.contains(wanted)
+}

@@ -20,7 +20,7 @@ pub enum Malformed {
     /// The report is about another machine than the token allows.
     #[error("systemUUID {reported} is not that of the server that this boot belongs to")]
     Foreign {
-        /// What the report says.
+        /// The UUID in the report.
         reported: SystemUuid,
     },
     /// The UUID is malformed.

@@ -2,21 +2,21 @@
 
 use crate::{
     Context, Error, failure,
+    reach::{target, unreachable},
     server::Memories,
     view::{BmcKey, ServerKey, uuid_keys},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
-use metal_api::{Bmc, BmcSecret, BmcStatus, Endpoint, Server, annotation};
+use metal_api::{Bmc, BmcStatus, Endpoint, Server, annotation};
 use metal_base::Never;
-use metal_bmc::{Bmc as _, Connect, Error as BmcError, Target};
+use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
-    bmc::{
-        Answers, Change, Decision, Destination, Note, Observation, Reading, decide, server_name,
-    },
-    redfish::{ManagerReading, Unreachable},
-    server::{Failure, Reading as SystemReadingOf},
+    bmc::{Answers, Change, Decision, Destination, Observation, Reading, decide, server_name},
+    failure::Failure,
+    redfish::ManagerReading,
+    server::Reading as SystemReadingOf,
     unanswered::has_answered,
 };
 use metal_runtime::{
@@ -138,7 +138,7 @@ impl<C: Connect> Controller for Bmcs<C> {
     async fn change(&self, bmc: &Bmc, change: Change) -> Result<Next, Error> {
         let ctx = &*self.ctx;
         let written = match change {
-            Change::Note(note) => self::note(ctx, ctx.secret_of(bmc), &note).await?,
+            Change::Note(note) => ctx.note(ctx.secret_of(bmc), &note).await?,
             Change::Settle => {
                 let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
                 let settled = ctx.writer(self.index()).patch_annotations(bmc, &annotations).await;
@@ -275,35 +275,6 @@ async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Wr
     tracing::info!(bmc = bmc.name_any(), "removed: it never answered, and its Endpoint is gone");
     let deleted = ctx.writer(&ctx.view.bmcs).delete_seen(&bmc.metadata).await;
     deleted.map_err(Error::write("BMC"))
-}
-
-/// Records with the credentials which BMC they belong to.
-pub(crate) async fn note<C>(
-    ctx: &Context<C>,
-    secret: Option<Arc<BmcSecret>>,
-    note: &Note,
-) -> Result<Written, Error> {
-    let Some(secret) = secret else { return Ok(Written::Unseen) };
-    let annotations = note.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
-    let noted = ctx.writer(&ctx.view.secrets).patch_annotations(&secret, &annotations).await;
-    noted.map_err(Error::write("BMCSecret"))
-}
-
-/// The address of a BMC.
-pub(crate) fn target(destination: &Destination) -> Target {
-    Target { scheme: destination.scheme, host: destination.host.clone(), port: destination.port }
-}
-
-/// A BMC without a usable answer, as decisions see it.
-pub(crate) fn unreachable(error: BmcError) -> Unreachable {
-    match error {
-        BmcError::Unauthorized => Unreachable::Unauthorized,
-        error @ BmcError::SessionsFull(_) => Unreachable::SessionsFull(Chain(&error).to_string()),
-        error @ BmcError::Misbehaving { .. } => Unreachable::Misbehaving(Chain(&error).to_string()),
-        error @ (BmcError::Unreachable(_) | BmcError::Withdrawn(_) | BmcError::Failed { .. }) => {
-            Unreachable::NoAnswer(Chain(&error).to_string())
-        }
-    }
 }
 
 async fn create<C>(ctx: &Context<C>, servers: Vec<Server>) -> Result<Written, Error> {

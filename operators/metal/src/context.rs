@@ -1,6 +1,8 @@
 //! What every pass may use.
 
-use crate::{MANAGER, macdb::MacPrefixes, media::Media, server::Memories, view::View};
+use crate::{
+    Error, MANAGER, macdb::MacPrefixes, media::Media, reach::target, server::Memories, view::View,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -12,7 +14,7 @@ use metal_api::{Bmc, BmcSecret, Endpoint, Server};
 use metal_bmc::{Connect, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{
-        Destination, Missing, Verification, certificate, certificate_of_server, destination,
+        Destination, Missing, Note, Verification, certificate, certificate_of_server, destination,
         inline_destination, may_log_in, refused_for, refused_for_server,
     },
     capability::Key,
@@ -21,7 +23,7 @@ use metal_core::{
     server::Settings,
 };
 use metal_runtime::{
-    Deferred, Writer, clock,
+    Deferred, Writer, Written, clock,
     index::Index,
     leadership::Leadership,
     report::{Chain, event},
@@ -99,7 +101,7 @@ pub(crate) struct DiscoveryBoot {
 impl<C: Connect> Context<C> {
     /// The connection to the BMC of a server, pinned to the recorded certificate.
     pub(crate) fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
-        let target = crate::bmc::target(destination);
+        let target = target(destination);
         let bmc = server.spec.bmc_ref.as_ref();
         let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
         let pin = if let Some(bmc) = &bmc {
@@ -219,6 +221,22 @@ impl<C> Context<C> {
         self.view.secrets.named(None, &access.bmc_secret_ref.name)
     }
 
+    /// Writes beside the credentials which BMC they are of.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub(crate) async fn note(
+        &self,
+        secret: Option<Arc<BmcSecret>>,
+        note: &Note,
+    ) -> Result<Written, Error> {
+        let Some(secret) = secret else { return Ok(Written::Unseen) };
+        let annotations = note.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
+        let noted = self.writer(&self.view.secrets).patch_annotations(&secret, &annotations).await;
+        noted.map_err(Error::write("BMCSecret"))
+    }
+
     /// The certificate that a BMC is pinned to.
     pub(crate) fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
         certificate(bmc, self.secret_of(bmc).as_deref(), at)?.parse().ok()
@@ -229,7 +247,7 @@ impl<C> Context<C> {
     where
         C: Connect,
     {
-        let target = crate::bmc::target(destination);
+        let target = target(destination);
         server
             .spec
             .bmc_ref

@@ -13,6 +13,7 @@ mod media;
 mod metrics;
 mod notices;
 mod own;
+mod reach;
 #[cfg(test)]
 mod reference;
 mod registry;
@@ -29,7 +30,7 @@ pub use run::run;
 use context::{Context, DiscoveryBoot, Unreadable};
 use error::Error;
 
-use metal_core::server::Failure;
+use metal_core::failure::Failure;
 use metal_runtime::report;
 
 /// The last failure of a key, as decisions see it.

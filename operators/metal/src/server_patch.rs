@@ -12,7 +12,7 @@ pub(crate) enum ServerPatch<'a> {
     /// Who holds the server.
     #[serde(rename = "serverClaimRef")]
     Claim(Option<&'a ClaimReference>),
-    /// What it boots.
+    /// The boot configuration.
     #[serde(rename = "bootConfigurationRef")]
     BootConfiguration(Option<&'a ObjectReference>),
     /// Its system UUID.

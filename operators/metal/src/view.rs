@@ -134,7 +134,7 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     endpoint.chain([secret]).chain(address).chain(leaves_out).collect()
 }
 
-/// The keys of a system UUID in both byte orders of SMBIOS: DHCP and HTTP take both for one.
+/// The keys of a system UUID in both byte orders of SMBIOS, which DHCP and HTTP treat as equal.
 pub(crate) fn uuid_keys(uuid: SystemUuid) -> impl Iterator<Item = ServerKey> {
     uuid.byte_orders().map(ServerKey::Uuid)
 }

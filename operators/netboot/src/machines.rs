@@ -25,7 +25,7 @@ use metal_runtime::{
 };
 use std::{net::Ipv4Addr, sync::Arc};
 
-/// How a server is found.
+/// Lookup keys of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Uuid(SystemUuid),
@@ -59,7 +59,7 @@ impl Default for Machines {
     }
 }
 
-/// A server, with what it refers to.
+/// A server, with the objects that it refers to.
 struct Found {
     server: Arc<Server>,
     configuration: Option<Arc<ServerBootConfiguration>>,

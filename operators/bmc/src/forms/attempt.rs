@@ -1,13 +1,13 @@
 //! Sends a write in one form.
 
-use super::{
-    Form, Place, Write,
-    condition::{Condition, Sent, is_precondition},
-};
+use super::Write;
 use crate::{
     Error,
-    call::{Call, Etags, is_fatal},
-    endpoint::Request,
+    call::{Call, is_fatal},
+    condition::{Condition, Sent, is_precondition},
+    etags::Etags,
+    form::{Form, Place},
+    request::Request,
     wire::Reply,
 };
 use http::header;

@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    condition::is_precondition,
     message::{self, Refused, reason},
     wire::Reply,
 };
@@ -94,7 +95,7 @@ impl Blame {
     /// What a response blames.
     pub(super) fn read(reply: &Reply, body: &Value) -> Self {
         let text = message::messages(body).unwrap_or_default().to_ascii_lowercase();
-        let condition = super::condition::is_precondition(reply.status)
+        let condition = is_precondition(reply.status)
             || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
         Self { status: reply.status, condition, names: message::named(body) }
     }

@@ -1,4 +1,4 @@
-use super::{condition::Condition, refusal::is_of_form, *};
+use super::{refusal::is_of_form, *};
 use http::HeaderValue;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What the two kinds of boot configs have in common.
 
 use crate::{
-    context::{ConfigRef, Kind, named},
+    config_ref::{ConfigRef, Kind, named},
     live::{BlobRef, blobs},
     view::{ConfigKey, View},
 };

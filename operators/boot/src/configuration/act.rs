@@ -2,7 +2,8 @@
 
 use crate::{
     Error,
-    context::{Context, HTTP_MANAGER, MANAGER, named},
+    config_ref::named,
+    context::{Context, HTTP_MANAGER, MANAGER},
 };
 use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_core::boot::configuration::Step;

@@ -1,10 +1,6 @@
 //! What a pass observes.
 
-use crate::{
-    Error,
-    context::{Context, named},
-    view,
-};
+use crate::{Error, config_ref::named, context::Context, view};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::{

@@ -5,7 +5,7 @@ use super::{AppState, identity::Requester, places};
 use crate::{
     args::OutsideWindow,
     config::{BootConfig, owner},
-    context::{ConfigRef, Kind, named},
+    config_ref::{ConfigRef, Kind, named},
     view::View,
 };
 use jiff::Timestamp;

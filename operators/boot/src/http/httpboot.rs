@@ -7,7 +7,7 @@ use super::{
     refused::plain,
 };
 use crate::{
-    context::Kind,
+    config_ref::Kind,
     live::BlobRef,
     view::{ConfigKey, as_address, canonical_address},
 };

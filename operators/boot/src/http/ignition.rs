@@ -7,7 +7,8 @@ use super::{
     private,
 };
 use crate::{
-    args::ByUuid, config::BootConfig, context::Kind, fetches::Part, secrets::Payload, view::named,
+    args::ByUuid, config::BootConfig, config_ref::Kind, fetches::Part, secrets::Payload,
+    view::named,
 };
 use axum::{
     Extension,
@@ -91,7 +92,7 @@ pub(super) fn path<K>(
     Ok(format!("ignition/t/{}/{uuid}", token.as_str()))
 }
 
-/// Token and UUID of a path, of which whatever comes before is not looked at.
+/// Token and UUID in a path; anything before them is ignored.
 fn parse(path: &str) -> (Option<&str>, Option<SystemUuid>) {
     let mut segments = path.rsplit('/');
     let uuid = segments.next().and_then(|uuid| uuid.parse().ok());

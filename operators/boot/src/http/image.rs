@@ -8,7 +8,7 @@ use super::{
     refused::plain,
 };
 use crate::{
-    context::Kind,
+    config_ref::Kind,
     live::{self, BlobRef},
     view::{ConfigKey, ConfigurationKey},
 };

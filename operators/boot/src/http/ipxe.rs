@@ -7,7 +7,7 @@ use super::{
     ignition, private,
     refused::refused,
 };
-use crate::{config::BootConfig, context::Kind, fetches::Part, view::named};
+use crate::{config::BootConfig, config_ref::Kind, fetches::Part, view::named};
 use axum::{
     Extension,
     extract::{Path, RawQuery, State},

@@ -1,11 +1,12 @@
 //! Serves stored boots after a start during an outage of the API server.
 
-use super::{Boot, Keeper, Label, Serving, file, moment};
+use super::{Boot, Keeper, Label, file, moment};
 use crate::{
     config::BootConfig,
-    context::{ConfigRef, Kind},
+    config_ref::{ConfigRef, Kind},
     live::{self, Live},
     secrets::BootSecret,
+    served::Serving,
 };
 use k8s_openapi::ByteString;
 use metal_api::Server;

@@ -7,6 +7,8 @@ mod reach;
 mod reading;
 mod servers;
 mod shared;
+mod status;
+mod systems;
 #[cfg(test)]
 mod tests;
 
@@ -52,7 +54,7 @@ pub struct Observation<'a> {
     /// Whether servers of BMCs that were not created by a person are held until one admits them.
     pub holds_new: bool,
     /// The failure of the last pass, if it failed.
-    pub failure: Option<&'a crate::server::Failure>,
+    pub failure: Option<&'a crate::failure::Failure>,
     /// When this process started.
     pub started: Timestamp,
     /// Time of the observation.

@@ -1,18 +1,19 @@
 //! The Servers of a BMC: what they are made with, and how they are kept up to date.
 
-use super::{
-    Change, Decision, Observation,
-    decide::{MAKER, is_at, name, name_of_bmc, refers_to},
-};
+use super::{Change, Decision, Observation};
 use crate::{
+    identity::is_same_uri,
     ownership::{self, is_made_by},
     redfish::SystemReading,
 };
 use metal_api::{
-    LocalObjectReference, ObjectReference, Server, ServerSpec, SystemUuid, Taint, TaintEffect,
+    Bmc, LocalObjectReference, ObjectReference, Server, ServerSpec, SystemUuid, Taint, TaintEffect,
     annotation, finalizer,
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Value of [`metal_api::annotation::MANAGED_BY`] on what is made from an Endpoint.
+pub(super) const MAKER: &str = "metal-operator";
 
 /// Corrects the owners of a server that refers to this BMC but belongs to another one, or to this
 /// one with an earlier UID, or that has no owner and a name which the BMC would give.
@@ -50,7 +51,7 @@ pub(super) fn create(
     let bmc = name_of_bmc(seen.bmc);
     let others = || seen.servers.iter().map(Arc::as_ref).chain(made);
     let unreadable = |name: &str| seen.unreadable.iter().any(|other| other == name);
-    let taken = |name: &str| unreadable(name) || others().any(|it| super::decide::name(it) == name);
+    let taken = |wanted: &str| unreadable(wanted) || others().any(|it| name(it) == wanted);
     // Among one name more than there are servers, one is free.
     let count = others().count() + seen.unreadable.len();
     let mut names = (0..=count).map(|index| server_name(&bmc, index));
@@ -111,4 +112,21 @@ pub(super) fn update(
             labels,
         })
     })
+}
+
+pub(super) fn is_at(server: &Server, uri: &str) -> bool {
+    server.spec.system_uri.as_deref().is_some_and(|own| is_same_uri(own, uri))
+}
+
+pub(super) fn refers_to(server: &Server, bmc: &Bmc) -> bool {
+    let bmc = name_of_bmc(bmc);
+    server.spec.bmc_ref.as_ref().is_some_and(|reference| reference.name == bmc)
+}
+
+pub(super) fn name(server: &Server) -> &str {
+    server.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub(super) fn name_of_bmc(bmc: &Bmc) -> String {
+    bmc.metadata.name.clone().unwrap_or_default()
 }

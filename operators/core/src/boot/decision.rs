@@ -9,8 +9,7 @@
 //! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
 //! machine gets whatever its boot configuration offers and its firmware asks for.
 
-use super::configuration::is_ours;
-use crate::identity::keep_admitted;
+use crate::{identity::keep_admitted, ownership::is_controlled_by};
 use kube::Resource;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
@@ -201,9 +200,9 @@ fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
         return Err(Reason::NotReady);
     }
     let method = Method::of(Some(server), configuration)?;
-    let http = http.filter(|config| is_ours(&config.metadata, configuration));
+    let http = http.filter(|config| is_controlled_by(&config.metadata, configuration));
     let uki = http.and_then(|config| config.spec.uki_url.clone()).filter(|url| !url.is_empty());
-    let script = ipxe.is_some_and(|config| is_ours(&config.metadata, configuration));
+    let script = ipxe.is_some_and(|config| is_controlled_by(&config.metadata, configuration));
     if matches!(method, Some(Method::VirtualMedia | Method::Disk | Method::None)) {
         return Err(Reason::OtherMethod);
     }

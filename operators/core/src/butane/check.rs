@@ -2,15 +2,15 @@
 //! that what systemd or a server would refuse later is refused here (systemd.unit(5) for unit
 //! names).
 
-use super::schema::{self, Since};
+use super::since::{ALWAYS, Since};
 use crate::ignition::check::{UNITS, data_url, require, scheme};
 
 /// URL schemes that Ignition fetches from, with the version that introduced each.
 const SCHEMES: [(&str, Since); 6] = [
-    ("http", schema::ALWAYS),
-    ("https", schema::ALWAYS),
-    ("tftp", schema::ALWAYS),
-    ("s3", schema::ALWAYS),
+    ("http", ALWAYS),
+    ("https", ALWAYS),
+    ("tftp", ALWAYS),
+    ("s3", ALWAYS),
     ("arn", (4, "1.5.0, or 1.1.0 of flatcar")),
     ("gs", (2, "1.2.0")),
 ];

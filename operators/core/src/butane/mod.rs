@@ -11,6 +11,7 @@
 mod check;
 mod node;
 mod schema;
+mod since;
 #[cfg(test)]
 mod tests;
 mod translate;

@@ -1,6 +1,9 @@
 //! The fields of Butane, their names in Ignition, and the versions that introduced them.
 
-use super::check;
+use super::{
+    check,
+    since::{ALWAYS, Since},
+};
 use crate::ignition::check::{self as ignition, Check};
 
 /// A field of Butane.
@@ -13,14 +16,6 @@ pub(super) struct Field {
     pub(super) need: Need,
     pub(super) since: Since,
 }
-
-/// The minor version of Ignition 3 that introduced something, and the corresponding fcos version.
-pub(super) type Since = (u8, &'static str);
-
-/// In every version.
-pub(super) const ALWAYS: Since = (0, "1.0.0");
-/// The set-user-ID, set-group-ID and sticky bits; earlier versions of Ignition silently drop them.
-pub(super) const SPECIAL_BITS: Since = (6, "1.7.0 of fcos");
 
 /// The type of a field.
 pub(super) enum Shape {

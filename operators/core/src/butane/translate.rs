@@ -3,7 +3,8 @@
 use super::{
     Error, Path, Version, check,
     node::{Kind, Node},
-    schema::{ALWAYS, DOCUMENT, Field, Need, SPECIAL_BITS, Shape, Since},
+    schema::{DOCUMENT, Field, Need, Shape},
+    since::{ALWAYS, SPECIAL_BITS, Since},
 };
 use crate::ignition::{
     check::takes_headers,

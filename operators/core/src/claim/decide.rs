@@ -1,7 +1,7 @@
 use super::{Change, Decision, Observation, binding::misses, pick::pick};
 use crate::{
     conditions::{self, Fact},
-    server::configuration_state,
+    server::{configuration_state, is_current},
 };
 use jiff::SignedDuration;
 use metal_api::{
@@ -194,18 +194,6 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
             set(new, seen, condition::POWERED, Err(("Waiting", &message)));
         }
     }
-}
-
-/// Whether a boot configuration matches the claim, for this server.
-pub(crate) fn is_current(
-    configuration: &ServerBootConfiguration,
-    claim: &ServerClaim,
-    server: &Server,
-) -> bool {
-    let spec = &configuration.spec;
-    spec.server_ref.name == name(server)
-        && spec.image.as_ref() == Some(&claim.spec.image)
-        && spec.ignition_secret_ref == claim.spec.ignition_secret_ref
 }
 
 fn refers_to(server: &Server, claim: &ServerClaim) -> bool {

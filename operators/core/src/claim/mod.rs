@@ -18,7 +18,6 @@ mod tests;
 
 pub use binding::{Binding, binding, misses};
 pub use decide::decide;
-pub(crate) use decide::is_current;
 pub use pick::{Unfit, fits, free, pick};
 
 use jiff::Timestamp;
@@ -37,7 +36,7 @@ pub struct Observation<'a> {
     /// The boot configuration named like the claim.
     pub configuration: Option<&'a ServerBootConfiguration>,
     /// The failure of the last pass, if it failed.
-    pub failure: Option<&'a crate::server::Failure>,
+    pub failure: Option<&'a crate::failure::Failure>,
     /// Time of the observation.
     pub now: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! A table for single decisions; the binding itself is tested on a real API server.
 
 use super::*;
-use crate::server::Failure;
+use crate::failure::Failure;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     Condition, LabelSelector, LabelSelectorRequirement, Time,

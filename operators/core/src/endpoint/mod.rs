@@ -38,7 +38,7 @@ pub struct Observation<'a> {
     /// The BMC of the same name.
     pub bmc: Option<&'a Bmc>,
     /// The failure of the last pass, if it failed.
-    pub failure: Option<&'a crate::server::Failure>,
+    pub failure: Option<&'a crate::failure::Failure>,
     /// Time of the observation.
     pub now: Timestamp,
 }

@@ -3,25 +3,17 @@
 use super::{
     Acted, Armed, Decision, Observation, Settings,
     media::{self, Prepared},
-    power::poll,
+    power::{START, poll},
     window,
 };
 use crate::{
     boot::decision::Method,
     redfish::{
         BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
+        allows,
     },
 };
-use jiff::SignedDuration;
 use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
-
-/// How long a BMC may still report `Off` after it was told to power on.
-pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
-
-/// Whether a list of allowable values contains this one; a BMC without a list allows everything.
-pub(super) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
-    allowable.is_empty() || allowable.contains(wanted)
-}
 
 /// The way in which a host is to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +69,6 @@ fn way(
     Ok((way, mode))
 }
 
-/// Whether the host is to boot without us, by its own boot order.
-pub(super) fn boots_itself(server: &Server, configuration: &ServerBootConfiguration) -> bool {
-    matches!(Method::of(Some(server), configuration), Ok(Some(Method::Disk | Method::None)))
-}
-
 /// The next step to power a host on for its boot: first a medium, if it boots from one, then the
 /// override, then the power.
 pub(super) fn start(
@@ -91,7 +78,7 @@ pub(super) fn start(
     system: &SystemReading,
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
-    if system.power == PowerState::Off && boots_itself(seen.server, configuration) {
+    if system.power == PowerState::Off && window::boots_itself(seen.server, configuration) {
         let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
         let step = if is_left_over(&system.boot) && armed != Armed::For(BootSource::None) {
             Step::BootOnce { source: BootSource::None, mode: None }

@@ -1,6 +1,8 @@
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, available, discovery, futile,
-    power::poll,
+    Change, ClaimSeen, Decision, Need, Observation, available,
+    claimed::claimed,
+    discovery, futile,
+    power::{FRESH, poll},
     reserved,
     status::{self, Ready},
     window,
@@ -11,12 +13,8 @@ use crate::{
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{
-    Operation, Server, ServerClaim, ServerState, ServerStatus, SystemUuid, annotation, finalizer,
-};
+use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, SystemUuid, finalizer};
 
-/// How old a reading may be on which a machine is changed.
-pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// How soon to retry a silent BMC.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// How soon to retry a BMC whose sessions are all taken.
@@ -105,12 +103,6 @@ pub(super) fn ignores(server: &Server) -> bool {
     operation.is_some_and(Operation::ignores_self)
 }
 
-/// Whether somebody works on the server, outside of the claim lifecycle.
-pub(super) fn is_parked(server: &Server) -> bool {
-    let mark = server.metadata.annotations.as_ref().and_then(|all| all.get(annotation::PARKED));
-    mark.is_some_and(|mark| mark == annotation::TRUE)
-}
-
 pub(super) fn has_finalizer(server: &Server) -> bool {
     server.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER)
 }
@@ -189,7 +181,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     }
 }
 
-/// Its BMC has another machine where it was: what that does is no fact about this server.
+/// Its BMC has another machine at its URI: what that does says nothing about this server.
 fn other_system(own: SystemUuid, system: &SystemReading) -> String {
     let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
     format!(
@@ -216,8 +208,8 @@ fn state(
     settings: &super::Settings,
     system: &SystemReading,
 ) -> Decision {
-    let claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
-    let parked = is_parked(seen.server);
+    let is_claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
+    let parked = reserved::is_parked(seen.server);
     if parked {
         // The mark outlives the status, and whoever works on the machine relies on it.
         new.state = Some(ServerState::Parked);
@@ -235,7 +227,7 @@ fn state(
     let ended =
         (now == ServerState::Maintenance && is_over) || (now == ServerState::Parked && !parked);
     if ended && retry {
-        new.state = Some(if claimed { ServerState::Reserved } else { ServerState::Initial });
+        new.state = Some(if is_claimed { ServerState::Reserved } else { ServerState::Initial });
         return Decision::Rest(SignedDuration::ZERO);
     }
     // It asks to leave the state `Error`, in which the server is not, or no longer.
@@ -254,8 +246,8 @@ fn state(
         }
         ServerState::Released => reserved::released(new, seen, settings, system),
         ServerState::Reserved => reserved::reserved(new, seen, settings, system),
-        ServerState::Available if claimed => available::claimed(new, seen, settings, system),
-        _ if claimed => {
+        ServerState::Available if is_claimed => claimed(new, seen, settings, system),
+        _ if is_claimed => {
             new.state = Some(ServerState::Reserved);
             new.pending = None;
             reserved::reserved(new, seen, settings, system)
@@ -269,8 +261,8 @@ fn state(
     }
 }
 
-/// The identity of a server that has it under the older name only, which not every client knows: one
-/// that writes whole objects would drop it.
+/// The identity of a server that has it only under the older name: clients that do not know that
+/// name and write whole objects would drop it.
 fn unwritten_uuid(server: &Server) -> Option<SystemUuid> {
     let is_missing = server.spec.system_uuid.as_deref().is_none_or(|uuid| uuid.trim().is_empty());
     server.spec.effective_uuid().filter(|_| is_missing)

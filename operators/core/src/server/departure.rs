@@ -1,10 +1,10 @@
 //! Servers that are being deleted.
 
 use super::{
-    Change, ClaimSeen, Decision, Failure, Need, Observation, Settings, StillClaimed,
+    Change, ClaimSeen, Decision, Need, Observation, Settings, StillClaimed,
     decide::{decide, has_finalizer, ignores},
 };
-use crate::redfish::PowerState;
+use crate::{failure::Failure, redfish::PowerState};
 use jiff::SignedDuration;
 use metal_api::Server;
 

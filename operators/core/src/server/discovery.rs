@@ -147,7 +147,7 @@ fn boot(
         BootState::Pending | BootState::Other(_) => return Decision::Rest(settings.resync),
     }
     if system.power == PowerState::Off {
-        if boot::boots_itself(seen.server, configuration) {
+        if window::boots_itself(seen.server, configuration) {
             let why = format!(
                 "the annotation {} is disk or none, and the discovery image is on no disk: remove it \
                  until the server is Available",

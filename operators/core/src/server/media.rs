@@ -22,7 +22,9 @@ use super::{
 use crate::{
     capability::{self, Claims, Purpose},
     conditions::{self, Fact},
-    redfish::{BootReading, BootSource, ImageUrl, MediaSlot, Step, SystemReading, Unreachable},
+    redfish::{
+        BootReading, BootSource, ImageUrl, MediaSlot, Step, SystemReading, Unreachable, allows,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -150,7 +152,7 @@ fn choose<'a>(
 ) -> Option<(&'a MediaSlot, BootSource)> {
     let first = |source, is_of: fn(&MediaSlot) -> bool| {
         let slot = slots.iter().find(|slot| is_of(slot))?;
-        super::boot::allows(allowable, &source).then_some((slot, source))
+        allows(allowable, &source).then_some((slot, source))
     };
     first(BootSource::Cd, |slot| slot.is_cd).or_else(|| first(BootSource::Usb, |slot| slot.is_usb))
 }

@@ -25,6 +25,7 @@ mod attempt;
 mod available;
 mod boot;
 mod bound;
+mod claimed;
 mod decide;
 mod departure;
 mod discovery;
@@ -42,10 +43,13 @@ pub(crate) use bound::{Seen, bound_to, seen_here};
 pub use decide::decide;
 pub use departure::{Departure, decide_in_any_case, departure};
 pub use media::{MediaReading, medium_of};
-pub(crate) use status::configuration_state;
+pub(crate) use status::{configuration_state, is_current};
 
-use crate::bmc::Note;
-use crate::redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable};
+use crate::{
+    bmc::Note,
+    failure::Failure,
+    redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable},
+};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
     Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus, SystemUuid,
@@ -123,17 +127,6 @@ pub enum ClaimSeen<'a> {
     NotCached,
     /// The API server, asked just now, has none that holds the server.
     Gone,
-}
-
-/// A failed pass, as the next one sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// CamelCase, from a small fixed set.
-    pub reason: &'static str,
-    /// What went wrong.
-    pub text: String,
-    /// Whether it has occurred before in a row: it may persist, so a person has to be told.
-    pub repeated: bool,
 }
 
 /// Settings of the operator.

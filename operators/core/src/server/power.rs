@@ -1,12 +1,16 @@
 //! Powers a host off: ask, wait, and cut the power only if that is allowed.
 
-use super::{Decision, Need, Observation, Settings, acted::is_from, boot, decide::FRESH};
-use crate::redfish::{PowerState, ResetType, Step, SystemReading};
+use super::{Decision, Need, Observation, Settings, acted::is_from};
+use crate::redfish::{PowerState, ResetType, Step, SystemReading, allows};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
 use std::cmp::Ordering;
 
+/// How old a reading may be on which a machine is changed.
+pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
+/// How long a BMC may still report `Off` after it was told to power on.
+pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 /// How soon to look at a host that was told to change its power state a moment ago.
 const SOONEST: SignedDuration = SignedDuration::from_millis(500);
 /// How soon to look again at a host whose power state the BMC does not report.
@@ -120,7 +124,7 @@ pub(super) fn off(
 /// Whether the BMC can ask the host to shut down. Pressing the power button asks a host that is on,
 /// but starts one that is off.
 pub(super) fn can_be_asked(system: &SystemReading) -> bool {
-    boot::allows(&system.reset_types, &ResetType::GracefulShutdown)
+    allows(&system.reset_types, &ResetType::GracefulShutdown)
         || (has_button(system) && system.power == PowerState::On)
 }
 
@@ -170,7 +174,7 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
         Some(acted) if acted.switches_off() => None,
         Some(_) | None => told_before(),
     };
-    let left = (told? + boot::START).duration_since(seen.system?.at);
+    let left = (told? + START).duration_since(seen.system?.at);
     left.is_positive().then_some(Decision::Rest(left))
 }
 

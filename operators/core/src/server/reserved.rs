@@ -3,21 +3,16 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{came_up_by_itself, is_new, locator_led, waits_for_off},
-    boot, bound,
-    decide::is_parked,
-    media,
+    boot, bound, media,
     power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
-    status::{self, Ready},
+    status::{self, Ready, is_current},
     window,
 };
-use crate::{
-    claim::is_current,
-    redfish::{PowerState, SystemReading},
-};
+use crate::redfish::{PowerState, SystemReading};
 use jiff::SignedDuration;
 use metal_api::{
-    BootState, PendingKind, Power, ReclaimPolicy, ServerBootConfiguration, ServerClaim,
-    ServerState, ServerStatus,
+    BootState, PendingKind, Power, ReclaimPolicy, Server, ServerBootConfiguration, ServerClaim,
+    ServerState, ServerStatus, annotation,
 };
 
 /// `Reserved`: the power state follows the claim. The power of a tenant's host is cut only if
@@ -70,6 +65,12 @@ fn become_available(
     new.state = Some(ServerState::Available);
     new.pending = None;
     Decision::Rest(SignedDuration::ZERO)
+}
+
+/// Whether somebody works on the server, outside of the claim lifecycle.
+pub(super) fn is_parked(server: &Server) -> bool {
+    let mark = server.metadata.annotations.as_ref().and_then(|all| all.get(annotation::PARKED));
+    mark.is_some_and(|mark| mark == annotation::TRUE)
 }
 
 /// A server whose claim exists is `Reserved`, whatever its BMC reports or does not report. Its

@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::{
     apis::meta::v1::{Condition, Time},
 };
 use metal_api::{
-    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerInventory,
-    ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
+    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerClaim,
+    ServerInventory, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
 };
 
 /// The content of the condition `Ready`.
@@ -193,6 +193,18 @@ pub(crate) fn configuration_state(configuration: &ServerBootConfiguration) -> Bo
         return BootState::Pending;
     }
     status.state.clone().unwrap_or(BootState::Pending)
+}
+
+/// Whether a boot configuration matches the claim, for this server.
+pub(crate) fn is_current(
+    configuration: &ServerBootConfiguration,
+    claim: &ServerClaim,
+    server: &Server,
+) -> bool {
+    let spec = &configuration.spec;
+    Some(&spec.server_ref.name) == server.metadata.name.as_ref()
+        && spec.image.as_ref() == Some(&claim.spec.image)
+        && spec.ignition_secret_ref == claim.spec.ignition_secret_ref
 }
 
 /// Why a boot configuration is in `Error`, in the words of the boot-operator.

@@ -12,14 +12,19 @@
 //! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
 //! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{ClaimSeen, Observation, Settings, boot};
+use super::{ClaimSeen, Observation, Settings};
 use crate::{boot::decision::Method, redfish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metal_api::{
-    BootWindow, ObjectReference, PendingKind, Power, PowerState, ServerBootConfiguration,
+    BootWindow, ObjectReference, PendingKind, Power, PowerState, Server, ServerBootConfiguration,
     ServerState, ServerStatus, condition,
 };
+
+/// Whether the host is to boot without us, by its own boot order.
+pub(super) fn boots_itself(server: &Server, configuration: &ServerBootConfiguration) -> bool {
+    matches!(Method::of(Some(server), configuration), Ok(Some(Method::Disk | Method::None)))
+}
 
 /// Opens the window for what a server refers to, unless the recorded one is still young.
 pub(super) fn open(
@@ -118,7 +123,7 @@ pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: 
         closes: Time(begun + settings.boot_window),
     };
     let is_over = seen.now >= window.closes.0 || reported(seen, &window);
-    let boots = !boot::boots_itself(seen.server, configuration) && runs(seen);
+    let boots = !boots_itself(seen.server, configuration) && runs(seen);
     if boots && !is_over && is_due(new, seen, &window) {
         new.boot_window = Some(window);
     }

@@ -8,6 +8,7 @@
 mod disk;
 mod download;
 mod error;
+mod fetch;
 mod read;
 mod sink;
 mod slots;

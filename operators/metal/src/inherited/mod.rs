@@ -33,7 +33,7 @@ pub(crate) struct Key {
     pub kind: Kind,
     /// Its namespace, if its kind is namespaced.
     pub namespace: Option<String>,
-    /// Its name.
+    /// Its namespace and name.
     pub name: String,
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn carry_out<C>(
         Change::AdoptClaim { uid } => adopt(ctx, server, uid).await,
         Change::SetSystemUuid { uuid } => patch(ctx, server, ServerPatch::SystemUuid(*uuid)).await,
         Change::SetSystemUri { uri } => patch(ctx, server, ServerPatch::SystemUri(uri)).await,
-        Change::Note(note) => crate::bmc::note(ctx, ctx.secret_of_server(server), note).await,
+        Change::Note(note) => ctx.note(ctx.secret_of_server(server), note).await,
         Change::ReleaseClaim => patch(ctx, server, ServerPatch::Claim(None)).await,
         Change::DropOperation => {
             let changes = BTreeMap::from([(annotation::OPERATION, None)]);
@@ -57,8 +57,9 @@ async fn adopt<C>(ctx: &Context<C>, server: &Server, uid: &str) -> Result<Writte
     patch(ctx, server, ServerPatch::Claim(Some(&claim))).await
 }
 
-/// Deletes the boot configuration if it is the discovery's, then clears the reference: a reference
-/// to nothing is cleared by the next pass, a configuration without reference would stay.
+/// Deletes the boot configuration if it is the discovery's, then clears the reference. In this
+/// order, because the next pass clears a reference to nothing, but a boot configuration without a
+/// reference would stay.
 async fn drop_configuration<C>(ctx: &Context<C>, server: &Server) -> Result<Written, Error> {
     let reference = server.spec.boot_configuration_ref.as_ref();
     if reference == Some(&discovery_of(ctx, server)) {

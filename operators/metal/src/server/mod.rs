@@ -21,8 +21,9 @@ use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     bmc::note_of_server,
     claim::misses,
+    failure::Failure,
     redfish::Step,
-    server::{Change, ClaimSeen, Decision, Failure, Need, Observation, decide_in_any_case},
+    server::{Change, ClaimSeen, Decision, Need, Observation, decide_in_any_case},
 };
 use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::sync::Arc;

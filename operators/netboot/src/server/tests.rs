@@ -72,7 +72,7 @@ impl Lab {
         (MessageType::of(&answer), answer.yiaddr)
     }
 
-    /// DISCOVER and REQUEST.
+    /// Sends DISCOVER and REQUEST.
     async fn bind(&self, mac: MacAddr) -> Ipv4Addr {
         let (kind, offered) = self.ask(&packet(MessageType::Discover, mac)).await;
         assert_eq!(kind, Some(MessageType::Offer));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    context::Kind,
+    config_ref::Kind,
     testing::{NAMESPACE, UUID, configuration},
 };
 use jiff::Timestamp;

@@ -5,7 +5,8 @@ use super::{
     *,
 };
 use crate::{
-    kept::{Folder, Keeper, Metrics, Restore, Serving, Written, start_of_machine},
+    kept::{Folder, Keeper, Metrics, Restore, Written, start_of_machine},
+    served::Serving,
     testing::{UUID, key, lease, list, registry::TestRegistry},
 };
 use jiff::Timestamp;

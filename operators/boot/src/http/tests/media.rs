@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    context::{ConfigRef, Kind},
+    config_ref::{ConfigRef, Kind},
     live::blobs,
     testing::{configuration, registry::TestRegistry},
 };

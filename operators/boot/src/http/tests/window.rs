@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    context::{ConfigRef, Kind},
+    config_ref::{ConfigRef, Kind},
     live::blobs,
     testing::{UUID, ipxe, registry::TestRegistry},
 };

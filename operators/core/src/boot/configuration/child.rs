@@ -1,7 +1,7 @@
 //! The boot configs of a boot configuration: what they should be, and what they are.
 
 use super::PxeUrls;
-use crate::ownership::owned_by;
+use crate::ownership::{controller, is_controlled_by, owned_by};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use metal_api::{
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// The relation of a boot config with the name of the boot configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Relation<'a> {
-    /// There is none.
+    /// The system has no locator LED.
     Absent,
     /// It is ours, or has no owner.
     Ours,
@@ -22,12 +22,6 @@ pub(super) enum Relation<'a> {
     Leaving,
     /// It belongs to something else: kind and name.
     Foreign(&'a OwnerReference),
-}
-
-/// Whether the object belongs to this very boot configuration.
-pub fn is_ours(meta: &ObjectMeta, configuration: &ServerBootConfiguration) -> bool {
-    let uid = configuration.metadata.uid.as_deref();
-    controller(meta).is_some_and(|owner| Some(owner.uid.as_str()) == uid)
 }
 
 pub(super) fn relation<'a>(
@@ -40,15 +34,10 @@ pub(super) fn relation<'a>(
     }
     match controller(meta) {
         None => Relation::Ours,
-        Some(_) if is_ours(meta, configuration) => Relation::Ours,
+        Some(_) if is_controlled_by(meta, configuration) => Relation::Ours,
         Some(owner) if owner.kind == ServerBootConfiguration::kind(&()) => Relation::Leaving,
         Some(owner) => Relation::Foreign(owner),
     }
-}
-
-fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
-    let owners = meta.owner_references.as_deref().unwrap_or_default();
-    owners.iter().find(|owner| owner.controller == Some(true))
 }
 
 /// The IPXEBootConfig to apply; `None` if the existing one is up to date.
@@ -69,7 +58,7 @@ pub(super) fn ipxe(
     };
     // Fields that we do not set may have been set by others.
     let is_there = there.is_some_and(|there| {
-        is_ours(&there.metadata, configuration)
+        is_controlled_by(&there.metadata, configuration)
             && there.spec
                 == IpxeBootConfigSpec {
                     image: there.spec.image.clone(),
@@ -96,8 +85,9 @@ pub(super) fn http(
         uki_url: Some(uki.to_owned()),
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
     };
-    let is_there =
-        there.is_some_and(|there| is_ours(&there.metadata, configuration) && there.spec == ours);
+    let is_there = there.is_some_and(|there| {
+        is_controlled_by(&there.metadata, configuration) && there.spec == ours
+    });
     let mut config = HttpBootConfig::new("", ours);
     config.metadata = metadata(configuration);
     (!is_there).then_some(config)

@@ -5,9 +5,12 @@ use super::{
     child::{self, Relation, relation},
     status::{Draft, Mode, retry},
 };
-use crate::boot::{
-    decision::Method,
-    url::{self, MAX_URL},
+use crate::{
+    boot::{
+        decision::Method,
+        url::{self, MAX_URL},
+    },
+    ownership::is_controlled_by,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -169,7 +172,7 @@ impl<T> Way<T> {
             }
             (Err(lack), _) => {
                 let ours = there.is_some_and(|meta| {
-                    meta.deletion_timestamp.is_none() && child::is_ours(meta, configuration)
+                    meta.deletion_timestamp.is_none() && is_controlled_by(meta, configuration)
                 });
                 Self::Lacks(lack, if ours { Surplus::Yes } else { Surplus::No })
             }

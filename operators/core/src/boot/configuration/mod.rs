@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use child::{is_ours, network_identifiers};
+pub use child::network_identifiers;
 pub use decide::{decide, is_idle, needs_image, outdated};
 
 use super::{Ignition, Lack};
@@ -40,7 +40,7 @@ pub struct Modes {
 /// The input of a pass.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
-    /// The boot configuration.
+    /// The boot config.
     pub configuration: &'a ServerBootConfiguration,
     /// The server that it names.
     pub server: Option<&'a Server>,

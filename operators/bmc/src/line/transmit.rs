@@ -1,13 +1,13 @@
 //! Sends a request to one BMC, and judges by the outcome whether the BMC is up.
 
+use super::Line;
 use crate::{
     Error,
     answer::{self, is_busy, moved},
     breaker::{Failure, PATIENCE},
-    budget::{Budget, Excess},
-    endpoint::{Endpoint, Request},
-    line::Line,
-    request::AuthenticatedRequest,
+    budget::{Budget, misbehaving},
+    peer::Peer,
+    request::{AuthenticatedRequest, Request},
     root::ROOT,
     wire::{Connection, Reply, Unanswered, WireError},
 };
@@ -26,7 +26,7 @@ impl Line {
     /// sends it there, once.
     pub(crate) async fn send(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         sent: AuthenticatedRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<Reply, Error> {
@@ -40,7 +40,7 @@ impl Line {
     /// resource says nothing about others, whatever it is.
     async fn send_here(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         sent: &AuthenticatedRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<Reply, Error> {
@@ -83,7 +83,7 @@ impl Line {
 
     /// Whether only parts of a BMC fail to answer. After several such failures in a row, the
     /// service root is asked. If all of them are one path, they count against the whole BMC.
-    async fn is_part(&mut self, at: &Endpoint, path: &str, budget: &Budget<'_>) -> bool {
+    async fn is_part(&mut self, at: &Peer, path: &str, budget: &Budget<'_>) -> bool {
         self.stuck.push(path.to_owned());
         if self.stuck.len() < PATIENCE {
             return false;
@@ -99,7 +99,7 @@ impl Line {
         reply.is_ok_and(|reply| !is_busy(reply.status))
     }
 
-    fn fail(&mut self, at: &Endpoint, failure: Failure, why: String) {
+    fn fail(&mut self, at: &Peer, failure: Failure, why: String) {
         at.shared.counters.unreachable.inc();
         let limits = &at.shared.config.limits;
         let rest = (limits.rest, limits.longest_rest);
@@ -115,7 +115,7 @@ impl Line {
     /// unless the request may have been carried out and must not be repeated.
     async fn send_once_or_twice(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         sent: &AuthenticatedRequest<'_>,
         budget: &Budget<'_>,
     ) -> Result<Reply, WireError> {
@@ -130,7 +130,7 @@ impl Line {
         let pin = *at.pin();
         let trust = at.shared.config.trust.of(pin, at.host_name().as_deref());
         at.shared.counters.connections.inc();
-        let (fresh, seen) = Connection::open(at, &trust).await?;
+        let (fresh, seen) = Connection::open(&at.shared, &at.target, &trust).await?;
         if let Some(seen) = seen {
             *at.pin() = Some(seen);
         }
@@ -139,7 +139,7 @@ impl Line {
 
     async fn send_on(
         &mut self,
-        at: &Endpoint,
+        at: &Peer,
         connection: Connection,
         sent: &AuthenticatedRequest<'_>,
         budget: &Budget<'_>,
@@ -147,7 +147,8 @@ impl Line {
         sent.request.permit.check().map_err(WireError::Withdrawn)?;
         at.shared.counters.requests.inc();
         let limits = &at.shared.config.limits;
-        let (mut reply, connection) = connection.exchange(sent.to_http(at), limits, budget).await?;
+        let (mut reply, connection) =
+            connection.exchange(sent.to_http(&at.target), limits, budget).await?;
         self.connection = connection.and_then(|open| open.kept(&at.shared.kept));
         reply.asked.clone_from(&sent.request.path);
         match reply.broken.take() {
@@ -155,11 +156,4 @@ impl Line {
             None => Ok(reply),
         }
     }
-}
-
-pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
-    if excess == Excess::Fleet {
-        return Error::Unreachable(excess.into());
-    }
-    Error::Misbehaving { action, source: excess.into() }
 }

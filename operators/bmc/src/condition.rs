@@ -1,11 +1,11 @@
 //! Preconditions of a write (DSP0266, section 6.5).
 
-use crate::call::Etags;
+use crate::etags::Etags;
 use http::{HeaderValue, StatusCode};
 
 /// The precondition of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// The ETag in the header; without one, that in the body.
     Etag,
     /// `@odata.etag`, if it differs from that in the header.
@@ -28,16 +28,16 @@ pub(super) enum Condition {
 
 /// A precondition as it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// `If-Match`.
-    pub(super) header: Option<HeaderValue>,
+    pub(crate) header: Option<HeaderValue>,
     /// `@odata.etag`.
-    pub(super) in_body: Option<String>,
+    pub(crate) in_body: Option<String>,
 }
 
 impl Condition {
     /// All of them, in the order in which they are tried.
-    pub(super) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Etag,
         Self::Body,
         Self::OtherStrength,
@@ -51,7 +51,7 @@ impl Condition {
 
     /// How this condition is sent to a resource with these ETags, or `None` if it cannot be made of
     /// them.
-    pub(super) fn sent(self, etags: &Etags) -> Option<Sent> {
+    pub(crate) fn sent(self, etags: &Etags) -> Option<Sent> {
         let etag = etags.header.as_ref().or(etags.body.as_ref());
         let header = match self {
             Self::Etag | Self::InBody => etag?.clone(),
@@ -75,12 +75,12 @@ impl Condition {
     }
 
     /// Whether it contains an ETag.
-    pub(super) fn needs_etag(self) -> bool {
+    pub(crate) fn needs_etag(self) -> bool {
         !matches!(self, Self::Any | Self::Without)
     }
 
     /// How it is described in errors.
-    pub(super) fn shown(self) -> &'static str {
+    pub(crate) fn shown(self) -> &'static str {
         match self {
             Self::Etag => " with the ETag, if any",
             Self::Body => " with the ETag of the body",
@@ -96,7 +96,7 @@ impl Condition {
 }
 
 /// Whether a status means that a precondition failed or is missing.
-pub(super) fn is_precondition(status: StatusCode) -> bool {
+pub(crate) fn is_precondition(status: StatusCode) -> bool {
     matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED)
 }
 

@@ -1,0 +1,45 @@
+//! A form of a write: what of it may differ from firmware to firmware.
+
+use crate::condition::Condition;
+use metal_core::redfish::ResetType;
+use std::collections::BTreeSet;
+
+/// At most this many forms of a write are tried.
+pub(crate) const MOST: usize = 12;
+
+/// What is written. The accepted form is remembered for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    BootOverride,
+    BootOrder,
+    Led,
+    Insert,
+    Eject,
+    Reset(ResetType),
+    ResetManager(ResetType),
+}
+
+impl Kind {
+    /// Whether it is a boot setting.
+    pub(crate) fn is_of_boot(self) -> bool {
+        matches!(self, Self::BootOverride | Self::BootOrder)
+    }
+}
+
+/// Where a write is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// The resource itself, or the target of the action.
+    Resource,
+    /// The settings resource, for values that apply later (`@Redfish.Settings`; DSP0266, section
+    /// 9.10).
+    Settings,
+}
+
+/// One form of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) place: Place,
+    pub(crate) condition: Condition,
+    pub(crate) with: BTreeSet<String>,
+}

@@ -1,0 +1,28 @@
+//! What is served while the API server is silent.
+
+use std::sync::{Mutex, PoisonError};
+
+/// What is served while nothing has been listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// This many stored boots.
+    Boots(usize),
+    /// The images of this many stored boots, because there is no key.
+    Images(usize),
+}
+
+/// What is currently served while nothing has been listed, if anything.
+#[derive(Debug, Default)]
+pub(crate) struct Served(Mutex<Option<Serving>>);
+
+impl Served {
+    /// It.
+    pub(crate) fn get(&self) -> Option<Serving> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces it.
+    pub(crate) fn set(&self, serving: Option<Serving>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+    }
+}

@@ -1,0 +1,169 @@
+//! The systems of a BMC: which of them become Servers, and why others do not.
+
+use super::{
+    Answers, Change, Decision, Observation,
+    servers::{create, is_at, name, refers_to, update},
+    status::set,
+};
+use crate::{
+    identity::{has_uuid, is_same_uri},
+    redfish::SystemReading,
+};
+use metal_api::{BmcStatus, Server, SystemUuid, condition};
+use std::sync::Arc;
+
+/// The next thing to do about the systems, if anything. Records those that cannot become a Server.
+pub(super) fn systems(
+    new: &mut BmcStatus,
+    seen: &Observation<'_>,
+    said: &Answers,
+) -> Option<Decision> {
+    let (mut made, mut changed, mut trouble) = (Vec::new(), None, said.remarks.clone());
+    let hosts = hosts(seen, said, &mut trouble);
+    for (index, system) in hosts.iter().enumerate() {
+        let (before, rest) = hosts.split_at(index);
+        // A collection may list a system twice.
+        if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
+            continue;
+        }
+        let Some(uuid) = system.uuid else {
+            trouble.push(format!(
+                "{} has no UUID, or one that many boards are shipped with: set it in the BIOS of \
+                 the machine",
+                system.uri
+            ));
+            continue;
+        };
+        let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
+        let ours = holders.iter().find(|server| refers_to(server, seen.bmc)).copied();
+        let shares = |other: &&SystemReading| other.uuid.is_some_and(|other| other.is_same(uuid));
+        if before.iter().any(|other| shares(&other)) {
+            continue;
+        }
+        let sharing: Vec<_> = rest.iter().filter(shares).map(|other| other.uri.as_str()).collect();
+        if sharing.iter().any(|uri| !is_same_uri(uri, &system.uri)) {
+            trouble.push(one_uuid(uuid, &sharing, &holders));
+            continue;
+        }
+        match (ours, holders.as_slice()) {
+            (None, []) => match newcomer(seen, said, system, uuid) {
+                Newcomer::Welcome => made.push(create(seen, system, uuid, &made)),
+                Newcomer::Waits => {}
+                Newcomer::Unclear(why) => trouble.push(why),
+            },
+            (Some(server), [_]) => changed = changed.or_else(|| update(seen, server, system)),
+            (_, all) => trouble.push(foreign(uuid, system, all)),
+        }
+    }
+    if said.systems.is_empty() {
+        trouble.push("the BMC has no systems: none becomes a Server".to_owned());
+        let message = bounded(&trouble);
+        set(new, seen, condition::SYSTEMS_KNOWN, Err(("NoSystems", &message)));
+    } else if !trouble.is_empty() {
+        let message = bounded(&trouble);
+        set(new, seen, condition::SYSTEMS_KNOWN, Err(("SystemsLeftOut", &message)));
+    } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
+        set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
+    }
+    if made.is_empty() { changed } else { Some(Decision::Change(Change::Create(made))) }
+}
+
+/// The systems that can be reset, or have a server already. All others are baseboards, or run on a
+/// host.
+fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> Vec<SystemReading> {
+    let (mut hosts, servers) = (said.systems.clone(), seen.servers);
+    hosts.retain(|system| {
+        let is_known = servers.iter().any(|server| is_at(server, &system.uri));
+        if system.lacks_reset && !is_known {
+            trouble.push(format!("{} offers no reset: it is no host", system.uri));
+            return false;
+        }
+        true
+    });
+    hosts
+}
+
+/// What a system is whose UUID no server has.
+enum Newcomer {
+    /// A new one.
+    Welcome,
+    /// That of a server whose previous system is now that of another server.
+    Waits,
+    /// It may belong to a machine that already has a server; a second server would let that machine
+    /// be claimed twice.
+    Unclear(String),
+}
+
+fn newcomer(
+    seen: &Observation<'_>,
+    said: &Answers,
+    system: &SystemReading,
+    uuid: SystemUuid,
+) -> Newcomer {
+    let was_there =
+        |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
+    if let Some(server) = seen.servers.iter().find(was_there) {
+        let has = |other: &SystemReading| other.uuid.is_some_and(|it| has_uuid(server, it));
+        if said.systems.iter().any(has) {
+            return Newcomer::Waits;
+        }
+        return Newcomer::Unclear(changed(server, system, uuid));
+    }
+    if seen.unreadable.is_empty() {
+        return Newcomer::Welcome;
+    }
+    Newcomer::Unclear(format!(
+        "{} may be that of server {}, which cannot be read: correct it",
+        system.uri,
+        seen.unreadable.join(", "),
+    ))
+}
+
+/// Describes a system whose server has another UUID.
+fn changed(server: &Arc<Server>, system: &SystemReading, uuid: SystemUuid) -> String {
+    let (name, uri) = (name(server), &system.uri);
+    let was = server.spec.effective_uuid();
+    let was = was.map_or_else(|| "none".to_owned(), |was| format!("UUID {was}"));
+    format!(
+        "{uri} says UUID {uuid}, and its server {name} has {was}: nothing is done to it; if it is \
+         the same machine, set spec.systemUUID of server {name} to {uuid}; if another one is in its \
+         place, delete the claim of server {name} and then the server",
+    )
+}
+
+/// Describes several systems of one BMC with the same UUID, which can be told apart neither here
+/// nor when they boot. An existing server is kept, and no other is made.
+fn one_uuid(uuid: SystemUuid, systems: &[&str], holders: &[&Arc<Server>]) -> String {
+    let of = |server: &&Arc<Server>| {
+        let uri = server.spec.system_uri.as_deref().unwrap_or("one of them");
+        format!("server {} stays that of {uri}", name(server))
+    };
+    let kept: Vec<_> = holders.iter().map(of).collect();
+    let kept = if kept.is_empty() { "none becomes a Server".to_owned() } else { kept.join(", ") };
+    format!(
+        "{} of this BMC all say UUID {uuid}: give each a UUID of its own in the BIOS; until then {kept}",
+        systems.join(" and "),
+    )
+}
+
+/// Describes a system whose UUID other servers have.
+fn foreign(uuid: SystemUuid, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
+    let of = |server: &&Arc<Server>| {
+        let bmc = server.spec.bmc_ref.as_ref().map_or("no BMC object", |bmc| bmc.name.as_str());
+        format!("server {} of {bmc}", name(server))
+    };
+    let holders: Vec<_> = holders.iter().map(of).collect();
+    format!(
+        "UUID {uuid} of {} is also that of {}: if these are several machines, give each a UUID of \
+         its own in the BIOS; if it is one, correct spec.bmcRef of its server",
+        system.uri,
+        holders.join(", "),
+    )
+}
+
+/// All of them in one text, within the length limit of a condition.
+fn bounded(trouble: &[String]) -> String {
+    let mut message = trouble.join("; ");
+    message.truncate(message.floor_char_boundary(1024));
+    message
+}

@@ -1,0 +1,218 @@
+//! Downloads a blob, over several connections if they break.
+
+use super::{
+    Shared,
+    disk::{Disk, Path},
+    download::{Download, Progress},
+    error::Error,
+    sink::{BLOCK, Sink, other_size},
+    table::OldFile,
+};
+use crate::{digest::Digest, reference::Name, registry};
+use futures::TryStreamExt;
+use std::{sync::atomic::Ordering, time::Duration};
+use tokio::time::sleep;
+
+/// A download that has made this much progress gets its retries back.
+const PROGRESS: u64 = 256 << 10;
+/// A download waits for a registry's rest up to this long.
+const LONGEST_REST: Duration = Duration::from_secs(20);
+/// Pauses before a broken download is resumed.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+
+impl Shared {
+    /// Runs a download to its end, successful or not. A file of an earlier process may take its
+    /// place.
+    pub(super) async fn run(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        download: &Download,
+        old: Option<OldFile>,
+    ) {
+        if let Some(old) = old
+            && self.inherit(digest, download, old).await
+        {
+            return;
+        }
+        self.counts.downloads.fetch_add(1, Ordering::Relaxed);
+        let mut promised = 0;
+        let fetched = tokio::select! {
+            fetched = self.fetch(name, digest, download, &mut promised) => fetched,
+            () = self.shutdown.cancelled() => Err(Error::Shutdown),
+        };
+        match fetched {
+            Ok((path, size)) => {
+                tracing::info!(%name, %digest, size, "image layer cached");
+                self.table().finish(digest, path, size, promised);
+            }
+            Err(error) => {
+                tracing::warn!(%name, %digest, %error, "image layer not cached");
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                // Removed from the table first, so that whoever sees the failure can retry.
+                self.table().fail(digest, promised);
+                download.tell(|progress| progress.end = Some(Err(error)));
+            }
+        }
+    }
+
+    /// Takes over a file of an earlier process if it matches its digest; removes it otherwise.
+    async fn inherit(&self, digest: &Digest, download: &Download, old: OldFile) -> bool {
+        let (path, size) = old.clone();
+        let checked = async {
+            let _turn = self.checks.acquire().await.ok();
+            Disk::verified(path.clone(), digest.clone()).await
+        };
+        let verdict = tokio::select! {
+            verdict = checked => verdict,
+            () = self.shutdown.cancelled() => Ok(None),
+        };
+        match verdict {
+            Ok(Some(file)) => {
+                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+                download.open(&file);
+                self.table().finish(digest, path, size, size);
+                download.tell(|progress| {
+                    *progress = Progress { size: Some(size), visible: size, end: Some(Ok(())) };
+                });
+                true
+            }
+            // The file may be good: the next process will check it.
+            Ok(None) if self.shutdown.is_cancelled() => false,
+            Ok(None) => {
+                tracing::warn!(%digest, "cached blob is not what its digest says: removed");
+                self.drop_old(old).await;
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, %digest, "cached blob lost, fetching it again");
+                self.drop_old(old).await;
+                false
+            }
+        }
+    }
+
+    async fn drop_old(&self, old: OldFile) {
+        self.table().reject(&old);
+        self.disk.remove(vec![old.0]).await;
+    }
+
+    async fn fetch(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        download: &Download,
+        promised: &mut u64,
+    ) -> Result<(Path, u64), Error> {
+        let mut abandoned = std::pin::pin!(download.abandoned());
+        let slot = tokio::select! {
+            slot = self.slots.acquire(name.registry()) => slot,
+            () = &mut abandoned => return Err(Error::Abandoned),
+        };
+        let _slot = slot.ok_or(Error::Shutdown)?;
+        let number = self.table().number();
+        let part = self.disk.create(digest, number).await?;
+        download.open(&part.file);
+        let mut sink = Sink::new(digest, &part, download);
+        let arrived = tokio::select! {
+            arrived = self.arrive(name, digest, &mut sink, promised) => arrived,
+            () = abandoned => Err(Error::Abandoned),
+        };
+        let verified = match arrived {
+            Ok(()) => sink.finish(name, digest).await,
+            Err(error) => Err(error),
+        };
+        let size = match verified {
+            Ok(size) => size,
+            Err(error) => {
+                part.discard().await;
+                return Err(error);
+            }
+        };
+        // Readers do not have to wait for the disk.
+        download.tell(|progress| {
+            *progress = Progress { size: Some(size), visible: size, end: Some(Ok(())) };
+        });
+        Ok((part.keep().await?, size))
+    }
+
+    /// Receives all of the blob, over several connections if they break.
+    async fn arrive(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        sink: &mut Sink<'_>,
+        promised: &mut u64,
+    ) -> Result<(), Error> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let before = sink.received();
+            let error = match self.stream(name, digest, sink, promised).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let transient = match &error {
+                // Retrying would only get another slow response.
+                Error::Registry(registry::Error::TooSlow { .. }) => false,
+                Error::Registry(error) => error.is_transient(),
+                _ => false,
+            };
+            if sink.received() - before >= PROGRESS {
+                pauses = PAUSES.into_iter();
+            }
+            let rest = self.registries.rest(name.registry()).unwrap_or_default();
+            match pauses.next().filter(|_| transient && rest <= LONGEST_REST) {
+                Some(pause) => sleep(pause.max(rest)).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Receives what one connection brings.
+    async fn stream(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        sink: &mut Sink<'_>,
+        promised: &mut u64,
+    ) -> Result<(), Error> {
+        let mut incoming = self.registries.blob(name, digest, sink.received()).await?;
+        let expected = self.registries.size(name, digest);
+        let sent = incoming.length.map(|length| length.saturating_add(incoming.offset));
+        if let (Some(expected), Some(sent)) = (expected, sent)
+            && expected != sent
+        {
+            return Err(other_size(name, digest, expected, sent));
+        }
+        if let (None, Some(size)) = (sink.size, expected.or(sent)) {
+            self.table().admit(size)?;
+            sink.know(size);
+        }
+        let mut skip = sink.received() - incoming.offset;
+        while let Some(mut piece) = incoming.bytes.try_next().await? {
+            let known = skip.min(piece.len() as u64);
+            skip -= known;
+            let piece = piece.split_off(usize::try_from(known).unwrap_or(usize::MAX));
+            let after = sink.received() + piece.len() as u64;
+            if let Some(size) = sink.size.filter(|size| after > *size) {
+                return Err(other_size(name, digest, size, after));
+            }
+            if after > *promised {
+                // Reserved as bytes arrive: a registry that only announces a size takes no room.
+                let next = sink.size.unwrap_or(u64::MAX).min(*promised + BLOCK as u64);
+                self.promise(after.max(next) - *promised, promised).await?;
+            }
+            self.counts.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            sink.take(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn promise(&self, size: u64, promised: &mut u64) -> Result<(), Error> {
+        let surplus = self.table().reserve(size)?;
+        *promised += size;
+        self.disk.remove(surplus).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! The way to a BMC in the words of its client, and why it is not reached in those of a decision.
+
+use metal_bmc::{Error as BmcError, Target};
+use metal_core::{bmc::Destination, redfish::Unreachable};
+use metal_runtime::report::Chain;
+
+/// The address of a BMC.
+pub(crate) fn target(destination: &Destination) -> Target {
+    Target { scheme: destination.scheme, host: destination.host.clone(), port: destination.port }
+}
+
+/// A BMC without a usable answer, as decisions see it.
+pub(crate) fn unreachable(error: BmcError) -> Unreachable {
+    match error {
+        BmcError::Unauthorized => Unreachable::Unauthorized,
+        error @ BmcError::SessionsFull(_) => Unreachable::SessionsFull(Chain(&error).to_string()),
+        error @ BmcError::Misbehaving { .. } => Unreachable::Misbehaving(Chain(&error).to_string()),
+        error @ (BmcError::Unreachable(_) | BmcError::Withdrawn(_) | BmcError::Failed { .. }) => {
+            Unreachable::NoAnswer(Chain(&error).to_string())
+        }
+    }
+}
