@@ -1,4 +1,4 @@
-//! BMCs that send more than they may.
+//! BMCs whose answers are too large.
 
 use crate::{cluster::unique, stack::Stack};
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,7 @@ use serde_json::json;
 use std::{net::Ipv4Addr, sync::LazyLock};
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// What they send too much of.
+/// The collection that is too large.
 pub const PAGES: &str = "/redfish/v1/Systems";
 
 /// BMCs that answer until this is dropped.
@@ -32,28 +32,28 @@ pub struct LongAnswers {
 }
 
 impl LongAnswers {
-    /// Starts them, at every address of loopback that is nobody else's.
+    /// Starts them, on a free port at every loopback address.
     ///
     /// # Errors
     ///
-    /// If there is no port.
+    /// If no port is free.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
         let port = listener.local_addr()?.port();
         let mut serving = JoinSet::new();
         let app = Router::new().fallback(async |request: Request| answer(&request));
         serving.spawn(async move {
-            // It serves for ever.
+            // Serves until the task is aborted.
             axum::serve(listener, app).await.ok();
         });
         Ok(Self { port, _serving: serving })
     }
 
-    /// Makes the objects of so many of them.
+    /// Creates the objects of `number` of them.
     ///
     /// # Errors
     ///
-    /// Those of the API server.
+    /// Errors of the API server.
     pub async fn plug_in(&self, stack: &Stack, number: u8) -> Result<()> {
         let name = unique("hostile");
         let client = &stack.client;
@@ -76,11 +76,11 @@ impl LongAnswers {
         Ok(())
     }
 
-    /// Whether all of them are told to misbehave, and where.
+    /// Waits until every BMC's condition says that its answer is too large, and which one.
     ///
     /// # Errors
     ///
-    /// If one is not.
+    /// If one does not say so in time.
     pub async fn all_misbehave(&self, stack: &Stack) -> Result<()> {
         let bmcs = Api::<Bmc>::all(stack.client.clone());
         let all = bmcs.list(&ListParams::default()).await?;
@@ -96,7 +96,7 @@ impl LongAnswers {
     }
 }
 
-/// Long pages: of many objects, compressed, or without end.
+/// Pages that are too large: many objects, compressed, or without end.
 fn answer(request: &Request) -> Response {
     static OBJECTS: LazyLock<Bytes> = LazyLock::new(|| {
         let members = "{\"a\":1},".repeat(230_000);

@@ -1,5 +1,5 @@
-//! What `hack/demo` builds and becomes. It starts itself once more in a network namespace, with a
-//! socket of this machine as its standard input.
+//! The program that `hack/demo` builds and replaces itself with. It runs itself again in a network
+//! namespace, with a listening socket of the outer namespace as standard input.
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -17,25 +17,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(name = "hack/demo")]
 struct Args {
-    /// A folder of its own, which is removed in the end; after a failure its logs are left.
+    /// Working folder, created for this run and removed at the end; after a failure the logs stay
+    /// in it.
     #[arg(long)]
     folder: PathBuf,
-    /// By which flags unshare makes a network namespace here.
+    /// The flags with which unshare makes a network namespace on this machine.
     #[arg(long, allow_hyphen_values = true)]
     network_flags: String,
-    /// Number of servers. So many have a place in the address ranges of demo.d/site/netboot.yaml.
+    /// Number of servers. The maximum is what the address ranges of demo.d/site/netboot.yaml hold.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=30_000))]
     servers: u32,
-    /// Ends when all was shown.
+    /// Exit once everything was shown.
     #[arg(long)]
     once: bool,
     /// One of the servers is a virtual machine.
     #[arg(long)]
     vm: bool,
-    /// When all of it was begun, in microseconds since 1970.
+    /// When the demo was started, in microseconds since 1970.
     #[arg(long)]
     begun: Option<u64>,
-    /// In the network namespace, with a socket as standard input.
+    /// Already in the network namespace, with a socket as standard input.
     #[arg(long, hide = true)]
     inside: bool,
 }
@@ -72,7 +73,7 @@ async fn inside(args: &Args) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Shows it; returns the status to end with.
+/// Runs the demo; returns the exit status.
 async fn show(args: &Args, screen: &Screen) -> Result<u8> {
     let mut signals = Signals::new()?;
     let settings = Settings { folder: args.folder.clone(), servers: args.servers, vm: args.vm };
@@ -84,7 +85,7 @@ async fn show(args: &Args, screen: &Screen) -> Result<u8> {
     };
     let running = match running {
         Ok(running) => running,
-        // Ctrl-C ends a command that is being waited for, too.
+        // Ctrl-C also ends a command that is being waited for, so look for a signal first.
         Err(error) => return signals.soon().await.ok_or(error),
     };
     if args.once {
@@ -98,19 +99,19 @@ async fn show(args: &Args, screen: &Screen) -> Result<u8> {
     }
 }
 
-/// When all of it was begun.
+/// When the demo was started.
 fn begun(args: &Args) -> Instant {
     let begun = args.begun.map(|since| SystemTime::UNIX_EPOCH + Duration::from_micros(since));
     let since = begun.and_then(|begun| begun.elapsed().ok()).unwrap_or_default();
     Instant::now().checked_sub(since).unwrap_or_else(Instant::now)
 }
 
-/// Status after SIGINT, as a shell has it.
+/// Exit status after SIGINT, as in a shell.
 const INTERRUPTED: u8 = 130;
-/// Status after a signal that ends everything at once.
+/// Exit status after SIGTERM or SIGHUP.
 const TERMINATED: u8 = 143;
 
-/// Signals of those who want an end. From now on they end nothing by themselves.
+/// The signals that ask to exit. From now on they no longer end the process by themselves.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -126,7 +127,7 @@ impl Signals {
         })
     }
 
-    /// The status to end with.
+    /// Waits for a signal; returns the status to exit with.
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => INTERRUPTED,
@@ -135,7 +136,7 @@ impl Signals {
         }
     }
 
-    /// The same, if there is one by now.
+    /// The same, but `None` if no signal arrives within a moment.
     async fn soon(&mut self) -> Option<u8> {
         tokio::time::timeout(Duration::from_millis(200), self.next()).await.ok()
     }

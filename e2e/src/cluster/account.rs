@@ -6,7 +6,7 @@ use kube::{Client, config::Kubeconfig};
 use std::path::PathBuf;
 
 impl Cluster {
-    /// A client that is this ServiceAccount.
+    /// A client with the rights of this ServiceAccount.
     ///
     /// # Errors
     ///
@@ -15,8 +15,8 @@ impl Cluster {
         client(self.service_account_kubeconfig(namespace, name).await?).await
     }
 
-    /// A file with address and a day's token for this ServiceAccount, for `--kubeconfig`. Its
-    /// namespace is the default one, as in a pod.
+    /// A kubeconfig with the address and a token for this ServiceAccount, valid for a day, for
+    /// `--kubeconfig`. Its namespace is the default one, as in a pod.
     ///
     /// # Errors
     ///

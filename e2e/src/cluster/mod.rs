@@ -1,6 +1,6 @@
-//! A real API server for tests: started by `hack/control-plane`, thrown away with the test binary.
+//! A real API server for tests: started by `hack/control-plane`, removed with the test binary.
 //!
-//! Tests of one binary share one, [`Cluster::shared`], and keep apart by namespaces and by names
+//! All tests of a binary share one, [`Cluster::shared`], and stay apart by namespaces and by names
 //! from [`unique`]. Whatever the tests do, it ends with the process that started it.
 
 mod account;
@@ -43,7 +43,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The one of this test binary, with our custom resources; started by whoever asks first.
+    /// The cluster of this test binary, with our custom resources; started on the first call.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Cluster {
             .await
     }
 
-    /// A new and empty one, which ends with this process.
+    /// A new, empty cluster, which ends with this process.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Cluster {
         Self::start_in(tempfile::Builder::new().prefix("bloomery-e2e-").tempdir()?.keep()).await
     }
 
-    /// As [`start`](Self::start), in this folder.
+    /// Like [`start`](Self::start), in this folder.
     ///
     /// # Errors
     ///
@@ -81,15 +81,15 @@ impl Cluster {
         Ok(Self { folder, bin, replacement: outage::Replacement::default() })
     }
 
-    /// Ends the one in this folder, also one that is half started, with all that was started for it;
-    /// removes the folder, unless there is something else in it.
+    /// Ends the control plane in this folder, also a half-started one, and everything that was
+    /// started for it; removes the folder, unless it holds anything else.
     ///
     /// # Errors
     ///
     /// If it does not end.
     pub async fn end(folder: &Path) -> Result<()> {
         let mut down = Command::new(workspace().join("hack/control-plane"));
-        // Also where a person who presses Ctrl-C cannot wait for it.
+        // Its own process group: it must finish even if a person presses Ctrl-C meanwhile.
         down.arg("down").arg(folder).process_group(0);
         run(&mut down, "", START).await.map(drop)
     }
@@ -105,7 +105,7 @@ impl Cluster {
         self.established().await
     }
 
-    /// Waits until every custom resource that is installed is served.
+    /// Waits until all installed custom resources are served.
     ///
     /// # Errors
     ///
@@ -115,17 +115,17 @@ impl Cluster {
         self.kubectl(&wait).await.map(drop)
     }
 
-    /// Where all of it is.
+    /// The folder of the control plane.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where kubectl is.
+    /// The folder with kubectl.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
 
-    /// File with address and credentials of the administrator.
+    /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
@@ -135,8 +135,8 @@ impl Cluster {
         self.folder.join("scratch")
     }
 
-    /// A client of the administrator. It lives as long as the runtime of the test that asked, so
-    /// it is not shared.
+    /// A client with the administrator's rights. It lives as long as the runtime of the test that
+    /// asked, so it is not shared.
     ///
     /// # Errors
     ///
@@ -145,26 +145,26 @@ impl Cluster {
         client(self.kubeconfig()).await
     }
 
-    /// What kubectl prints, run by the administrator.
+    /// Runs kubectl as the administrator, and returns what it prints.
     ///
     /// # Errors
     ///
-    /// If it fails; with what it says about it.
+    /// If it fails; with its error output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.kubectl_with(args, "").await
     }
 
-    /// Applies YAML documents on the server's side, which must know every field in them.
+    /// Applies YAML documents server-side; unknown fields are an error.
     ///
     /// # Errors
     ///
-    /// If one is refused; with what kubectl says about it.
+    /// If one is refused; with kubectl's error output.
     pub async fn apply(&self, documents: &str) -> Result<String> {
         self.kubectl_with(&["apply", "--server-side", "--validate=strict", "-f", "-"], documents)
             .await
     }
 
-    /// A new namespace, and its name.
+    /// Creates a namespace, and returns its name.
     ///
     /// # Errors
     ///
@@ -186,7 +186,7 @@ impl Cluster {
     }
 }
 
-/// A name that no other test has.
+/// A name that no other test uses.
 pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -197,11 +197,11 @@ pub fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// What `hack/control-plane` prints.
+/// Runs `hack/control-plane`, and returns what it prints.
 ///
 /// # Errors
 ///
-/// If it fails; with what it says about it.
+/// If it fails; with its error output.
 pub async fn control_plane(args: &[&str]) -> Result<String> {
     run(Command::new(workspace().join("hack/control-plane")).args(args), "", START).await
 }
@@ -211,7 +211,7 @@ async fn client(kubeconfig: PathBuf) -> Result<Client> {
     Ok(metal_runtime::client::connect(&args, "e2e").await?)
 }
 
-/// Runs `command` with `input`, and returns what it prints, without the last line's end.
+/// Runs `command` with `input`, and returns what it prints, without the final newline.
 async fn run(command: &mut Command, input: &str, limit: Duration) -> Result<String> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -220,7 +220,7 @@ async fn run(command: &mut Command, input: &str, limit: Duration) -> Result<Stri
         .with_context(|| format!("{name}: where it is missing, run hack/prepare test"))?;
     let mut stdin = child.stdin.take().context("a child has a standard input")?;
     let talk = async {
-        // A child that ends without reading it all has something to say on its standard error.
+        // A child that exits without reading all of it explains itself on standard error.
         stdin.write_all(input.as_bytes()).await.ok();
         drop(stdin);
         child.wait_with_output().await

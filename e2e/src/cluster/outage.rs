@@ -16,11 +16,11 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// What `hack/control-plane` calls it.
 const NAME: &str = "apiserver";
 
-/// What ran in place of the API server that the control plane was started with.
+/// The process that runs in place of the API server that the control plane was started with.
 #[derive(Debug, Default)]
 pub(super) struct Replacement(Mutex<Option<Process>>);
 
-/// An API server that has ended, and how it was started.
+/// A stopped API server, and how it was started.
 #[derive(Debug)]
 #[must_use = "the API server is gone until `end` is called"]
 pub struct Outage<'a> {
@@ -29,7 +29,7 @@ pub struct Outage<'a> {
 }
 
 impl Cluster {
-    /// Ends the API server as `kill -9` does. What it knew stays in etcd.
+    /// Kills the API server, as `kill -9` does. Its data stays in etcd.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Cluster {
         command.args(words).current_dir(&self.folder);
         run(Command::new("kill").args(["-9", id]), "", KUBECTL).await?;
         eventually(LIMIT, async || {
-            // Whoever took it over may not have noticed yet: then it is a zombie.
+            // Its parent may not have reaped it yet: then it is a zombie.
             let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
             ensure!(stat.is_empty() || stat.contains(") Z "), "the API server is still there");
             Ok(())
@@ -63,7 +63,7 @@ impl Outage<'_> {
     /// If it does not get ready.
     pub async fn end(mut self) -> Result<()> {
         let log = self.cluster.folder.join(NAME).with_extension("log");
-        // With its number where `hack/control-plane` looks for it.
+        // Its pid goes where `hack/control-plane` looks for it.
         let process = Process::start(&mut self.command, log)?;
         let replacement = &self.cluster.replacement.0;
         *replacement.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);

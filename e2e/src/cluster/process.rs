@@ -17,10 +17,10 @@ use tokio::{
 /// How long the workspace may take to build.
 const BUILD: Duration = Duration::from_mins(40);
 
-/// Folder with binaries that somebody else has built.
+/// Folder with binaries that were built beforehand.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 
-/// How variables begin by which cargo tells a process what package it belongs to.
+/// Prefixes of the variables in which cargo describes the package to a process.
 const OF_A_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
 
 /// The binary `name` of this workspace: from the folder that `BLOOMERY_BIN_DIR` names, or built from
@@ -42,15 +42,15 @@ pub async fn binary(name: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Builds what `cargo test --workspace` builds: with any other choice of targets, cargo would
-/// compile half of the dependencies once more, for other features.
+/// Builds what `cargo test --workspace` builds: with any other selection of targets, cargo would
+/// compile half of the dependencies again, with other features.
 async fn build() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test.ancestors().nth(2).context("a test is in target/PROFILE/deps")?.to_owned();
     let target = profile.parent().context("a profile is in the target folder")?;
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    // What cargo tells this test of its own package is, to the build scripts of dependencies, a
-    // reason to run again, and all that comes after them would be compiled once more.
+    // Build scripts of dependencies would see the variables that describe this test's package, run
+    // again because they changed, and have everything after them recompiled.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|of| name.starts_with(of))) {
             cargo.env_remove(name);
@@ -65,8 +65,8 @@ async fn build() -> Result<PathBuf> {
     Ok(profile)
 }
 
-/// Logs of those that were started in this folder, by [`Process::start`] or by `hack/control-plane`,
-/// and have ended.
+/// Logs of the processes that were started in this folder, by [`Process::start`] or by
+/// `hack/control-plane`, and have ended.
 ///
 /// # Errors
 ///
@@ -82,13 +82,13 @@ pub fn ended(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs)
 }
 
-/// Whether the process whose number is in this file has ended.
+/// Whether the process with the pid in this file has ended.
 fn has_ended(file: &Path) -> Result<bool> {
     let id = fs::read_to_string(file)?;
-    // It is being written.
+    // The pid is still being written.
     let Some(id) = id.strip_suffix('\n') else { return Ok(false) };
     let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { return Ok(true) };
-    // The name is in brackets and may hold anything; nobody has waited for a zombie yet.
+    // The name is in brackets and may contain anything; a zombie has ended but was not reaped yet.
     Ok(stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z')))
 }
 
@@ -100,10 +100,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it prints goes to the file `log`, after what is there.
+    /// Starts `command`, and appends what it prints to the file `log`.
     ///
-    /// With a log in [`Cluster::scratch`](super::Cluster::scratch) and a kubeconfig from the same
-    /// cluster on its command line, it ends with the cluster even where the test is killed.
+    /// If the log is in [`Cluster::scratch`](super::Cluster::scratch) and the command line names a
+    /// kubeconfig of the same cluster, the process ends with the cluster even if the test is
+    /// killed.
     ///
     /// # Errors
     ///
@@ -120,12 +121,12 @@ impl Process {
         Ok(Self { child, log })
     }
 
-    /// Its number, while it runs.
+    /// Its pid, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl Process {
         Ok(kib * 1024)
     }
 
-    /// Where it logs.
+    /// The path of its log.
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -152,7 +153,7 @@ impl Process {
         Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
     }
 
-    /// Fails, with what it printed last, unless it still runs.
+    /// Fails, with the end of its log, unless it still runs.
     ///
     /// # Errors
     ///
@@ -165,20 +166,20 @@ impl Process {
         anyhow::bail!("{status}: {}", tail.join("\n"))
     }
 
-    /// Ends it as `kill -9` does, and waits until it is gone.
+    /// Kills it, as `kill -9` does, and waits until it is gone.
     ///
     /// # Errors
     ///
-    /// If it cannot be ended.
+    /// If it cannot be killed.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Asks it to end, as Kubernetes does, and waits `within` for it.
+    /// Sends SIGTERM, as Kubernetes does, and waits up to `within` for it to exit.
     ///
     /// # Errors
     ///
-    /// If it does not end in time, or not with success.
+    /// If it does not exit in time, or exits with a failure.
     pub async fn terminate(mut self, within: Duration) -> Result<()> {
         if let Some(id) = self.child.id() {
             run(Command::new("kill").arg(id.to_string()), "", within).await?;

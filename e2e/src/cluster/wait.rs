@@ -2,14 +2,14 @@ use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often to look.
+/// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What `attempt` returns once it succeeds.
+/// Repeats `attempt` until it succeeds; returns its result.
 ///
 /// # Errors
 ///
-/// What the last attempt failed with, if none succeeds in time.
+/// The error of the last attempt, if none succeeds in time.
 pub async fn eventually<T>(
     within: Duration,
     mut attempt: impl AsyncFnMut() -> Result<T>,

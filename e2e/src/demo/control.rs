@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::net::SocketAddr;
 use uuid::Uuid;
 
-/// The longest line of a journal that is shown.
+/// The longest journal line that is shown.
 const LINE: usize = 120;
 
 /// The simulator's control API.
@@ -26,7 +26,7 @@ pub(super) struct Machine {
     journal: Vec<Entry>,
 }
 
-/// What its host does.
+/// The state of its host.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Host {
     pub(super) state: String,
@@ -44,7 +44,7 @@ struct Entry {
 }
 
 impl Control {
-    /// The one at this address.
+    /// The control API at this address.
     pub(super) fn new(at: SocketAddr) -> Result<Self> {
         Ok(Self { http: http_client()?, at })
     }
@@ -69,7 +69,7 @@ impl Control {
 }
 
 impl Machine {
-    /// What its host has done since it was switched on.
+    /// What its host has done since the last power-on.
     pub(super) fn since_power_on(&self) -> impl Iterator<Item = String> {
         let on = self.journal.iter().rposition(|entry| entry.event == "powered_on");
         let since = on.map_or(0, |on| on + 1);
@@ -78,7 +78,7 @@ impl Machine {
 }
 
 impl Host {
-    /// In few words.
+    /// A short description.
     pub(super) fn text(&self) -> String {
         let Self { state, images, ignition, reason } = self;
         let parts = [reason, ignition].into_iter().flatten();
@@ -89,7 +89,7 @@ impl Host {
 
 impl Entry {
     fn line(&self) -> String {
-        // A token lets whoever has it read what the host may read.
+        // The token in the URL lets whoever has it read what the host may read, so it is not shown.
         let detail = match self.detail.split_once("/t/") {
             Some((before, _)) => format!("{before}/t/.."),
             None => self.detail.clone(),

@@ -1,5 +1,5 @@
-//! One port of this machine, for something that listens in another network namespace: a socket
-//! stays in the namespace that it was made in, whoever holds it.
+//! A port of the outer network namespace for a server in another one: a socket stays in the
+//! namespace that it was created in, whichever process holds it.
 
 use anyhow::{Context, Result};
 use std::{
@@ -15,12 +15,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Connections at a time.
+/// Concurrent connections.
 const CONNECTIONS: usize = 256;
-/// How long a connection to the other side may take.
+/// How long connecting to the other side may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A socket on loopback that becomes standard input of whoever is started with it, and its port.
+/// A listening socket on loopback, to be passed to a child as its standard input, and its port.
 ///
 /// # Errors
 ///
@@ -31,11 +31,11 @@ pub fn listen() -> Result<(OwnedFd, u16)> {
     Ok((listener.into(), port))
 }
 
-/// The socket that is standard input.
+/// The listening socket that was passed as standard input.
 ///
 /// # Errors
 ///
-/// If it is no socket that listens.
+/// If it is not a listening socket.
 pub fn inherited() -> Result<TcpListener> {
     let socket = stdin().as_fd().try_clone_to_owned()?;
     let listener = std::net::TcpListener::from(socket);
@@ -44,7 +44,7 @@ pub fn inherited() -> Result<TcpListener> {
     Ok(TcpListener::from_std(listener)?)
 }
 
-/// Passes connections to `to`, for ever.
+/// Forwards connections to `to`, forever.
 pub(super) async fn forward(listener: TcpListener, to: SocketAddr) {
     let mut connections = JoinSet::new();
     loop {
@@ -54,16 +54,16 @@ pub(super) async fn forward(listener: TcpListener, to: SocketAddr) {
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((client, _)) => drop(connections.spawn(pass(client, to))),
-            // Of one connection, or out of files: neither is for ever.
+            // A failed connection or too many open files: neither lasts.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-/// Copies both ways until both sides have said all.
+/// Copies both ways until both sides have closed.
 async fn pass(mut client: TcpStream, to: SocketAddr) {
     let Ok(Ok(mut server)) = timeout(CONNECT, TcpStream::connect(to)).await else { return };
-    // Whoever ended it knows why.
+    // Each end learns of a broken connection by itself.
     copy_bidirectional(&mut client, &mut server).await.ok();
 }
 

@@ -1,5 +1,5 @@
 //! What `hack/demo` shows: the whole stack in a network namespace of its own, and the path of a
-//! machine through it. The network namespace is whoever calls [`run`]'s.
+//! machine through it. [`run`] must be called in that network namespace.
 //!
 //! ```text
 //!   this machine ──forward──► API server ◄── metal-operator, boot-operator, netboot   (of config/dev)
@@ -42,15 +42,15 @@ use tokio::{
     time::{sleep, timeout_at},
 };
 
-/// The registry, by the name that config/dev allows.
+/// Name of the registry, which config/dev allows.
 const REGISTRY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
-/// How long the images may take.
+/// How long pushing the images may take.
 const PUSH: Duration = Duration::from_mins(5);
 
-/// What is to be shown.
+/// Settings of the demo.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A folder of its own; the discovery image for a virtual machine is in there, in `discovery`.
+    /// Working folder; with a virtual machine, its discovery image is in `discovery` there.
     pub folder: PathBuf,
     /// Number of servers.
     pub servers: u32,
@@ -58,7 +58,7 @@ pub struct Settings {
     pub vm: bool,
 }
 
-/// All that runs. It ends when this is dropped.
+/// The running processes. They end when this is dropped.
 pub struct Running {
     cluster: Cluster,
     operators: Operators,
@@ -78,22 +78,22 @@ struct Demo<'a> {
     control: Control,
 }
 
-/// Where the control plane is.
+/// Folder of the control plane.
 pub fn cluster_folder(folder: &Path) -> PathBuf {
     folder.join("cluster")
 }
 
-/// Where the kubeconfig for this machine is.
+/// Path of the kubeconfig for use from the outer network namespace.
 pub fn kubeconfig(folder: &Path) -> PathBuf {
     folder.join("kubeconfig")
 }
 
-/// Starts everything, and takes a machine through its life; what listens on this machine gets the
-/// API server's connections.
+/// Starts everything, and takes a machine through its life; connections to `listener` are forwarded
+/// to the API server.
 ///
 /// # Errors
 ///
-/// If something does not come true in time; with what was seen last.
+/// If something does not come true in time; with what was last seen.
 pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) -> Result<Running> {
     ip("link set lo up")?;
     let since = Instant::now();
@@ -137,7 +137,7 @@ pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) ->
     })
 }
 
-/// The API server gets a port on loopback of this machine.
+/// Makes the API server reachable on a loopback port of the outer network namespace.
 fn open_to_the_outside(
     cluster: &Cluster,
     listener: TcpListener,
@@ -153,7 +153,7 @@ fn open_to_the_outside(
     Ok(forward)
 }
 
-/// What config/dev has, with the addresses of the demo.
+/// Installs config/dev, with the addresses of the demo.
 async fn install(cluster: &Cluster, screen: &Screen) -> Result<Overlay> {
     let since = Instant::now();
     let overlay = Overlay::build_folder("demo", &workspace().join("hack/demo.d/site")).await?;
@@ -164,9 +164,9 @@ async fn install(cluster: &Cluster, screen: &Screen) -> Result<Overlay> {
     Ok(overlay)
 }
 
-/// A registry, and the two images that servers boot here. Simulated machines start what they load
-/// only in name, so kernel and initial RAM disk are a few kilobytes of anything; a virtual machine
-/// gets the real discovery image.
+/// Starts a registry with the two images that servers boot here. Simulated machines only pretend to
+/// execute what they load, so the kernel and the initial RAM disk are a few kilobytes of arbitrary
+/// data; a virtual machine gets the real discovery image.
 async fn images(cluster: &Cluster, settings: &Settings, screen: &Screen) -> Result<OciRegistry> {
     let since = Instant::now();
     let registry = OciRegistry::start_at(REGISTRY, &cluster.scratch()).await?;
@@ -186,7 +186,7 @@ async fn images(cluster: &Cluster, settings: &Settings, screen: &Screen) -> Resu
     Ok(registry)
 }
 
-/// An image with a kernel and an initial RAM disk, for one architecture of an index.
+/// Pushes an image with a kernel and an initial RAM disk, as the only architecture of an index.
 async fn push(registry: &OciRegistry, name: &str) -> Result<()> {
     let content = |part: &str| format!("{part} of {name}\n").repeat(2048).into_bytes();
     let (kernel, initrd) = (content("kernel"), content("initramfs"));
@@ -194,7 +194,7 @@ async fn push(registry: &OciRegistry, name: &str) -> Result<()> {
 }
 
 impl Demo<'_> {
-    /// What `check` returns once it succeeds, and when that was begun.
+    /// Repeats `check` until it succeeds; returns its result, and when waiting began.
     async fn wait<T>(
         &self,
         seconds: u64,
@@ -227,11 +227,11 @@ impl Demo<'_> {
 }
 
 impl Running {
-    /// Until somebody wants an end.
+    /// Waits until somebody asks to exit.
     ///
     /// # Errors
     ///
-    /// If something ends by itself.
+    /// If a process exits on its own.
     pub async fn stay(&self, screen: &Screen) -> Result<()> {
         let bin = self.cluster.bin();
         let path = env::var_os("PATH").unwrap_or_default();
@@ -265,10 +265,10 @@ The logs are in {}. Ctrl-C ends everything, and nothing is left.",
     }
 }
 
-/// Ends the control plane and all that was started for it, and removes the folder; keeps the logs
-/// there, and nothing else, of what `failed`.
+/// Ends the control plane and everything that was started for it, and removes the folder, except
+/// for the logs if `failed`.
 ///
-/// # Errors
+/// If something cannot be ended or removed.
 ///
 /// If something cannot be ended or removed.
 pub async fn end(folder: &Path, failed: bool) -> Result<()> {
@@ -292,7 +292,7 @@ pub async fn end(folder: &Path, failed: bool) -> Result<()> {
 }
 
 fn copy_logs(from: &Path, to: &Path) -> Result<()> {
-    // There is none before the control plane is begun.
+    // Missing if it failed before the control plane was started.
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
     for entry in entries {
         let path = entry?.path();

@@ -1,4 +1,4 @@
-//! The operators as processes, which start again when they have ended.
+//! The operators as processes, which are restarted when they exit.
 
 use super::{rack, screen::INDENT, screen::Screen};
 use crate::{
@@ -13,23 +13,23 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How often an operator may end.
+/// How many times an operator may exit.
 const RESTARTS: u32 = 3;
-/// Ports of the health of each operator; its metrics are [`METRICS`] above.
+/// Health port of each operator; its metrics are [`METRICS`] above.
 const OPERATORS: [(&str, u16); 3] =
     [("metal-operator", 18081), ("boot-operator", 18082), ("netboot", 18083)];
 const METRICS: u16 = 1000;
-/// Lines of the log of what has ended.
+/// How many lines of the log to show when an operator has exited.
 const TAIL: usize = 5;
 
-/// All of them.
+/// The operators.
 pub(super) struct Operators {
     all: Vec<Operator>,
     restarts: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Operators {
-    /// Starts those of the overlay.
+    /// Starts the operators of the overlay.
     pub(super) async fn start(
         cluster: &Cluster,
         overlay: &Overlay,
@@ -41,11 +41,12 @@ impl Operators {
             let node = Node { address: rack::OPERATORS, ports, binaries: None };
             let deployment = overlay.named("Deployment", name)?;
             let mut operator = pod(cluster, overlay, deployment, &cluster.scratch(), node).await?;
-            // Beside a virtual machine the simulated ones have no addresses of their own.
+            // Next to a virtual machine, the simulated machines have no addresses of their own.
             if name == "boot-operator" && machines == rack::Machines::WithVm {
                 operator = operator.flag("--machine-addresses", "any");
             }
-            // The demo's logs are for people who look for a mistake of theirs, not of ours.
+            // The demo's logs are for its users, who look for mistakes of their own rather than
+            // ours.
             let operator = operator.variable("RUST_LOG", "info");
             operator.start()?;
             all.push(operator);
@@ -53,13 +54,13 @@ impl Operators {
         Ok(Self { all, restarts: Mutex::default() })
     }
 
-    /// Each of them.
+    /// Iterates over the operators.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Operator> {
         self.all.iter()
     }
 
-    /// Starts an operator that has ended again, as a kubelet would; fails if it keeps ending, or if
-    /// anything else of `cluster` has ended.
+    /// Restarts operators that have exited, as a kubelet would; fails if one keeps exiting, or if
+    /// any other process of `cluster` has ended.
     pub(super) fn keep_running(&self, cluster: &Cluster, screen: &Screen) -> Result<()> {
         for log in ended(cluster.folder())?.into_iter().chain(ended(&cluster.scratch())?) {
             match self.all.iter().find(|operator| operator.log() == log) {
@@ -77,7 +78,7 @@ impl Operators {
         *count <= RESTARTS
     }
 
-    /// Its log is kept.
+    /// Restarts it, and keeps its log.
     fn restart(&self, operator: &Operator, screen: &Screen) -> Result<()> {
         let (name, printed) = (operator.name(), operator.printed()?);
         let reason = printed.lines().rev().find_map(|line| line.strip_prefix("Error: "));

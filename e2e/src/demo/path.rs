@@ -1,4 +1,4 @@
-//! The path itself: from a BMC that is plugged in to a server that is claimed and given back.
+//! The path itself: from a BMC that is plugged in to a server that is claimed and released.
 
 use super::{
     Demo,
@@ -29,7 +29,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Parts of what each founding document is said to lack.
+/// Beginnings of the complaints that the founding documents cause.
 const LACKING: [&str; 5] = [
     "Endpoint device-12345 ",
     "BMC my-bmc ",
@@ -37,21 +37,21 @@ const LACKING: [&str; 5] = [
     "Server my-server ",
     "ServerBootConfiguration my-server-boot-config ",
 ];
-/// Name of the claim, and of what goes with it.
+/// Name of the claim, and of the objects that belong to it.
 const CLAIM: &str = "demo";
 const NAMESPACE: &str = "default";
 const IGNITION: &str = "demo-ignition";
-/// Where the simulator is asked and told.
+/// Address of the simulator's control API.
 const CONTROL: u16 = 9000;
-/// More machines than these are shown as a number.
+/// With more machines than this, only their number is shown.
 const SHOWN: u32 = 12;
 /// Lines of the console that are shown.
 const CONSOLE: usize = 6;
-/// Columns of it.
+/// Columns of the console that are shown.
 const COLUMNS: usize = 110;
 
 impl Demo<'_> {
-    /// Those documents that the product was founded on, as they were written.
+    /// Applies the documents that the product was founded on, as they were written.
     pub(super) async fn documents(&self) -> Result<()> {
         let since = Instant::now();
         let folder = workspace().join("config/samples/documents");
@@ -86,7 +86,8 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// The machines are plugged in, and become Available. They end with what is returned.
+    /// Plugs in the machines, and waits until they are Available. They exist as long as the
+    /// returned process.
     pub(super) async fn discover(&self, rack: &Network) -> Result<Process> {
         let servers = self.settings.servers;
         let begun = Instant::now();
@@ -98,7 +99,7 @@ impl Demo<'_> {
             let console = console.display();
             tell(&format!("one of them is a virtual machine; its console: {console}"));
         }
-        // Firmware is slow without KVM, and much slower on a machine with other work.
+        // Firmware is slow without KVM, and much slower on a busy machine.
         let limit = 120 + u64::from(servers) + if self.settings.vm { 300 } else { 0 };
         let title = format!("{servers} servers become Available");
         self.wait(limit, &title, async |since| {
@@ -120,7 +121,7 @@ impl Demo<'_> {
 
     async fn simulator(&self, rack: &Network) -> Result<Process> {
         let scratch = self.cluster.scratch();
-        // What has a path of the cluster on its command line ends with it.
+        // A process with a path of the cluster on its command line ends with the cluster.
         let simulator = scratch.join("simulator");
         symlink(binary("simulator").await?, &simulator)?;
         let mut command = rack.command(&simulator);
@@ -135,7 +136,8 @@ impl Demo<'_> {
         Process::start(&mut command, scratch.join("simulator.log"))
     }
 
-    /// The claim is for the others: what it wants to boot is no operating system.
+    /// Excludes the virtual machine from the claim: what the claim boots is not an operating
+    /// system.
     async fn mark_vm(&self, console: &PathBuf) -> Result<()> {
         let uuid = self.control.machine(0).await?.uuid;
         let servers = Api::<Server>::all(self.client.clone());
@@ -156,7 +158,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// One of the servers, with an image and an ignition of its own.
+    /// Claims one of the servers, with an image and an Ignition configuration, and releases it.
     pub(super) async fn claim_and_release(&self) -> Result<()> {
         let server = self.claim().await?;
         self.boots_image(&server).await?;
@@ -177,7 +179,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Makes the claim; returns the name of the server that it gets.
+    /// Creates the claim; returns the name of the server that it binds.
     async fn claim(&self) -> Result<String> {
         self.cluster
             .apply(&fs::read_to_string(workspace().join("hack/demo.d/claim.yaml"))?)
@@ -197,7 +199,8 @@ impl Demo<'_> {
         Ok(server)
     }
 
-    /// As the API server says, and as the machine does.
+    /// Waits until the server is up with the claim's image, both in the API and on the machine
+    /// itself.
     async fn boots_image(&self, server: &str) -> Result<()> {
         let title = format!("{server} boots the image of its claim");
         let (since, machine) = self
@@ -216,7 +219,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Whether the machine runs the image and the ignition of the claim.
+    /// Whether the machine runs the claim's image and Ignition configuration.
     async fn runs(&self, machine: &Machine) -> Result<bool> {
         let configs = Api::<IpxeBootConfig>::namespaced(self.client.clone(), NAMESPACE);
         let secrets = Api::<Secret>::namespaced(self.client.clone(), NAMESPACE);
@@ -242,9 +245,9 @@ impl Demo<'_> {
         }
     }
 
-    /// What was wrong when something did not come true in time.
+    /// Prints what was wrong when something did not come true in time.
     pub(super) async fn postmortem(&self) {
-        // Whatever of it cannot be had is no reason to hide what failed.
+        // Nothing that fails here may hide the original failure.
         for line in complaints(&self.client).await.unwrap_or_default() {
             eprintln!("{line}");
         }
@@ -258,7 +261,7 @@ impl Demo<'_> {
         }
     }
 
-    /// A line for each machine, or the sum of many.
+    /// Shows a line for each machine, or totals if there are many.
     fn show(&self, since: Instant, title: &str, seen: &Seen) {
         if self.settings.servers > SHOWN {
             self.screen.goes_on(since, title, &seen.sum());
@@ -273,10 +276,10 @@ fn uuid_of(server: &Server) -> Option<Uuid> {
     uuid.parse().ok()
 }
 
-/// Where the simulator is asked and told.
+/// Address of the simulator's control API.
 pub(super) fn control() -> std::net::SocketAddr {
     (rack::RACK, CONTROL).into()
 }
 
-/// How long a check may go on before it is tried again.
+/// Pause between checks.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);

@@ -4,19 +4,19 @@ use crate::{cluster::Cluster, namespace::Network};
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The operators on the network that servers boot from.
+/// The operators' address on the network that servers boot from.
 pub(super) const OPERATORS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 78, 0, 1));
-/// The rack on the network of the BMCs.
+/// The rack's address on the network of the BMCs.
 pub(super) const RACK: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 /// The network device of a virtual machine.
 pub(super) const TAP: &str = "tap0";
 
-/// Where machines are.
+/// What the machines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Machines {
-    /// All of them are simulated.
+    /// All are simulated.
     Simulated,
-    /// One is a virtual machine.
+    /// One of them is a virtual machine.
     WithVm,
 }
 
@@ -30,16 +30,16 @@ pub(super) async fn rack(cluster: &Cluster, machines: Machines) -> Result<Networ
     }
     rack.ip(&format!("address add {RACK}/16 dev oob"))?;
     rack.ip("address add 10.78.0.2/16 dev boot")?;
-    // Whatever netboot gives out is an address of the rack (netboot.yaml).
+    // Every address that netboot hands out is in the rack (netboot.yaml).
     rack.ip("route add local 10.77.128.0/17 dev lo")?;
-    // Except where a virtual machine answers for itself.
+    // Not so with a virtual machine, which answers for its own.
     if machines == Machines::Simulated {
         rack.ip("route add local 10.78.128.0/17 dev lo")?;
     }
     Ok(rack)
 }
 
-/// The network to boot from goes on to a virtual machine.
+/// Bridges the boot network to a virtual machine.
 fn bridge(rack: &Network) -> Result<()> {
     rack.link_as("boot", "uplink", &format!("{OPERATORS}/16"))?;
     rack.ip("link add boot type bridge")?;

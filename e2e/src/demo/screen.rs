@@ -1,4 +1,4 @@
-//! What is seen: one line for each step that is done, below it what is going on.
+//! The output: a line for each finished step, and below it the state of the current one.
 
 use std::{
     collections::BTreeMap,
@@ -9,26 +9,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often something is told that goes on, where nothing can be drawn over.
+/// How often to print the progress where the output is not a terminal.
 const SIGN: Duration = Duration::from_secs(20);
-/// How often it is looked at what goes on.
+/// How often to look at the progress.
 const LOOK: Duration = Duration::from_millis(250);
-/// Columns of a terminal that does not say how many it has.
+/// Columns of a terminal that does not report its width.
 const COLUMNS: usize = 80;
-/// Where the text of a line begins that is no step.
+/// Indentation of lines that are not steps.
 pub(super) const INDENT: &str = "           ";
 
-/// Where lines go.
+/// The output.
 pub struct Screen(Mutex<Lines>);
 
 struct Lines {
     out: Box<dyn Write + Send>,
-    /// Whether lines can be drawn over.
+    /// Whether the output is a terminal.
     is_terminal: bool,
-    /// What is below the last step.
+    /// The lines below the last step.
     drawn: Vec<String>,
     last_sign: Option<Instant>,
-    /// The state of each machine when it was last told.
+    /// The last printed state of each machine.
     told: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,8 @@ struct Lines {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) name: String,
-    /// What is told where nothing can be drawn over: power and reasons change all the time.
+    /// What is printed where the output is not a terminal: power and reasons would change all the
+    /// time.
     pub(super) state: String,
     pub(super) text: String,
 }
@@ -54,22 +55,22 @@ impl Screen {
         Self(Mutex::new(Lines { out, is_terminal, drawn, last_sign: None, told }))
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub fn tell(&self, line: &str) {
         self.lines().tell(line);
     }
 
-    /// Takes away what would be drawn over.
+    /// Erases the lines that would be redrawn.
     pub fn erase(&self) {
         self.lines().draw(Vec::new());
     }
 
-    /// A step is done that began then.
+    /// Prints a step that began at `since` as done.
     pub fn done(&self, since: Instant, title: &str) {
         self.tell(&format!("{:>7.1} s  {title}", since.elapsed().as_secs_f64()));
     }
 
-    /// What comes of this step, which is seen to go on.
+    /// Awaits `step`, and shows it as running meanwhile.
     pub(super) async fn step<T>(&self, title: &str, step: impl Future<Output = T>) -> T {
         let since = self.begin();
         let mut step = std::pin::pin!(step);
@@ -81,13 +82,13 @@ impl Screen {
         }
     }
 
-    /// From now on a step goes on.
+    /// Starts a step.
     pub(super) fn begin(&self) -> Instant {
         self.lines().last_sign = None;
         Instant::now()
     }
 
-    /// A step goes on that began then.
+    /// Shows a running step that began at `since`.
     pub(super) fn goes_on(&self, since: Instant, title: &str, detail: &str) {
         let colon = if detail.is_empty() { "" } else { ": " };
         let line = format!("{:>5} s..  {title}{colon}{detail}", since.elapsed().as_secs());
@@ -103,7 +104,7 @@ impl Screen {
         lines.last_sign = Some(Instant::now());
     }
 
-    /// A step goes on that began then, which is about these machines.
+    /// Shows a running step that began at `since`, with a row for each machine.
     pub(super) fn machines(&self, since: Instant, title: &str, rows: Vec<Row>) {
         let mut lines = self.lines();
         if lines.is_terminal {
@@ -136,7 +137,7 @@ impl Lines {
         self.print(line);
     }
 
-    /// In place of what was drawn before.
+    /// Replaces the lines that were drawn before.
     fn draw(&mut self, lines: Vec<String>) {
         if lines == self.drawn {
             return;
@@ -158,13 +159,13 @@ impl Lines {
     }
 
     fn print_raw(&mut self, text: &str) {
-        // A terminal that is gone reads nothing, and is no reason to leave something behind.
+        // A terminal that is gone must not keep the demo from cleaning up.
         self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).ok();
     }
 }
 
 fn columns() -> usize {
-    // It asks the terminal behind standard error.
+    // tput asks the terminal behind standard error.
     let tput = Command::new("tput").arg("cols").stderr(std::process::Stdio::inherit()).output();
     let said = tput.ok().and_then(|output| String::from_utf8(output.stdout).ok());
     said.and_then(|columns| columns.trim().parse().ok()).unwrap_or(COLUMNS)

@@ -1,4 +1,4 @@
-//! What the API server says about machines, and about everything that does not work.
+//! What the API server says about machines, and about everything that fails.
 
 use super::screen::Row;
 use anyhow::Result;
@@ -14,11 +14,11 @@ use metal_api::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How the names of simulated machines begin.
+/// Name prefix of simulated machines.
 const MACHINES: &str = "compute-";
-/// The states that are counted where there are many machines.
+/// The states that are counted if there are many machines.
 const STATES: [&str; 5] = ["Initial", "Discovery", "Available", "Reserved", "Error"];
-/// The most lines about what does not work.
+/// The most complaints that are shown.
 const COMPLAINTS: usize = 20;
 
 /// The simulated machines, by the name of their Endpoint.
@@ -43,7 +43,7 @@ struct Known {
 }
 
 impl Seen {
-    /// All there are now.
+    /// The machines as they are now.
     pub(super) async fn now(client: &Client) -> Result<Self> {
         let (all, endpoints) = (ListParams::default(), Api::<Endpoint>::all(client.clone()));
         let bmcs = Api::<Bmc>::all(client.clone());
@@ -81,7 +81,7 @@ impl Seen {
         format!("{} {}", known.state, known.power)
     }
 
-    /// Those that are not Available.
+    /// The machines that are not Available.
     pub(super) fn unavailable(&self) -> impl Iterator<Item = &str> {
         let available = ServerState::Available;
         let rest = self.servers().filter(move |(_, known)| known.state != available.as_str());
@@ -99,7 +99,7 @@ impl Seen {
         with_address.map(|(name, machine)| machine.row(name)).collect()
     }
 
-    /// All of them in numbers.
+    /// The number of machines in each state.
     pub(super) fn sum(&self) -> String {
         let machines = self.0.values();
         let endpoints = machines.clone().filter(|machine| machine.address.is_some()).count();
@@ -144,8 +144,8 @@ fn known(server: &Server) -> Known {
     }
 }
 
-/// Every condition that does not hold, with its reason and message, and boot configurations that
-/// nobody has answered; not too many.
+/// Every condition that does not hold, with its reason and message, and boot configurations without
+/// a status; at most [`COMPLAINTS`] of them.
 pub(super) async fn complaints(client: &Client) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     lines.extend(complaints_of::<Endpoint>(client).await?);
@@ -167,7 +167,7 @@ async fn complaints_of<K: Resource<DynamicType = ()>>(client: &Client) -> Result
     Ok(lines.collect())
 }
 
-/// What is wrong with an object that has this status.
+/// What is wrong with an object, from its status.
 fn complaint(kind: &str, name: &str, status: Option<&Value>) -> Option<String> {
     let text = |field: &str| Some(status?.get(field)?.as_str()?.to_owned());
     let state = text("state").or_else(|| text("phase")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Networks on the other side of links.
+//! Network namespaces, and links to them.
 
 use super::{ip, run};
 use crate::cluster::{Cluster, Process, eventually};
@@ -12,7 +12,7 @@ use std::{
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A network namespace. It lasts as long as this value, and no longer than the cluster.
+/// A network namespace. It lasts as long as this value, and at most as long as the cluster.
 #[derive(Debug)]
 pub struct Network {
     path: String,
@@ -21,11 +21,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// A new one, which has nothing but loopback.
+    /// Creates a namespace with nothing but loopback.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub async fn new(cluster: &Cluster, name: &str) -> Result<Self> {
         let mut holder = tokio::process::Command::new("unshare");
         holder.args(["-n", "tail", "-f"]).arg(cluster.kubeconfig());
@@ -43,20 +43,21 @@ impl Network {
         Ok(network)
     }
 
-    /// A link to it from here; it has the same name on both sides.
+    /// Links it to the current namespace; the device has the same name on both sides.
     ///
     /// # Errors
     ///
-    /// Those of `ip`.
+    /// Errors of `ip`.
     pub fn link(&self, name: &str, address: &str) -> Result<()> {
         self.link_as(name, name, address)
     }
 
-    /// A link to it from here, with this name there.
+    /// Links it to the current namespace, where the device is called `name`; inside it is called
+    /// `there`.
     ///
     /// # Errors
     ///
-    /// Those of `ip`.
+    /// Errors of `ip`.
     pub fn link_as(&self, name: &str, there: &str, address: &str) -> Result<()> {
         let id = self.id;
         ip(&format!("link add {name} type veth peer name {there} netns {id}"))?;
@@ -65,11 +66,11 @@ impl Network {
         self.ip(&format!("link set {there} up"))
     }
 
-    /// A link from it to another one; it has the same name on both sides.
+    /// Links it to another one; the device has the same name on both sides.
     ///
     /// # Errors
     ///
-    /// Those of `ip`.
+    /// Errors of `ip`.
     pub fn link_to(&self, other: &Self, name: &str, address: &str) -> Result<()> {
         let id = other.id;
         self.ip(&format!("link add {name} type veth peer name {name} netns {id}"))?;
@@ -78,38 +79,38 @@ impl Network {
         other.ip(&format!("link set {name} up"))
     }
 
-    /// Takes one end of a link that is here.
+    /// Moves a device of the current namespace into it.
     ///
     /// # Errors
     ///
-    /// Those of `ip`.
+    /// Errors of `ip`.
     pub fn take(&self, name: &str) -> Result<()> {
         ip(&format!("link set {name} netns {}", self.id))
     }
 
-    /// Makes a router of it, for IPv4.
+    /// Makes it forward IPv4.
     ///
     /// # Errors
     ///
-    /// If the kernel does not want to.
+    /// If the kernel refuses.
     pub fn forward(&self) -> Result<()> {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path)).args(["sh", "-c"]);
         run(command.arg("echo 1 >/proc/sys/net/ipv4/ip_forward")).map(drop)
     }
 
-    /// `ip`, inside.
+    /// Runs `ip` inside.
     ///
     /// # Errors
     ///
-    /// If it fails; with all that it said.
+    /// If it fails; with its output.
     pub fn ip(&self, words: &str) -> Result<()> {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path)).arg("ip").args(words.split(' '));
         run(&mut command).map(drop)
     }
 
-    /// What runs `command` inside.
+    /// A command that runs `command` inside.
     pub fn command(&self, command: &Path) -> tokio::process::Command {
         let mut inside = tokio::process::Command::new("nsenter");
         inside.arg(format!("--net={}", self.path)).arg(command);

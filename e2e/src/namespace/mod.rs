@@ -1,6 +1,6 @@
-//! A network for each test: the test binary starts itself once more in a network namespace, for
-//! this one test. So nothing has to be removed from this machine, however the test ends; where it
-//! is not root, the namespace is in a user namespace.
+//! A network for each test: the test binary runs itself again in a network namespace, for a single
+//! test. That way nothing is left on this machine, however the test ends. Where the test binary is
+//! not run as root, the namespace is in a user namespace.
 
 mod link;
 
@@ -10,22 +10,22 @@ use crate::cluster::workspace;
 use anyhow::{Context, Result, ensure};
 use std::{any::type_name, env, ffi::OsStr, process::Command};
 
-/// The name by which libtest knows the test whose body is the closure `T`.
+/// The libtest name of the test whose body is the closure `T`.
 pub fn name_of<T>() -> &'static str {
     let path = type_name::<T>();
     let path = path.split_once("::{{closure}}").map_or(path, |(path, _)| path);
     path.split_once("::").map_or(path, |(_, path)| path)
 }
 
-/// Runs this one test of the test binary in a network namespace, with these variables, and returns
-/// what it prints; `flags` are those by which `unshare` makes the namespace here, as
-/// `network_flags` of `hack/lib.sh` prints them.
+/// Runs a single test of this test binary in a network namespace, with these variables, and returns
+/// what it prints; `flags` are those with which `unshare` makes a namespace on this machine, as
+/// printed by `network_flags` of `hack/lib.sh`.
 ///
 /// # Errors
 ///
-/// If the test fails, or there is none of that name.
+/// If the test fails, or there is no such test.
 pub fn enter(test: &str, flags: &str, variables: &[(&str, &OsStr)]) -> Result<String> {
-    // It does not outlive this one.
+    // The child must not outlive this process.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", flags]).arg(env::current_exe()?);
     command
@@ -36,31 +36,31 @@ pub fn enter(test: &str, flags: &str, variables: &[(&str, &OsStr)]) -> Result<St
     Ok(printed)
 }
 
-/// What a script of this workspace prints.
+/// Runs a script of this workspace, and returns what it prints.
 ///
 /// # Errors
 ///
-/// If it fails; with all that it said.
+/// If it fails; with its output.
 pub fn script(path: &str) -> Result<String> {
     run(&mut Command::new(workspace().join(path)))
 }
 
-/// `ip`, here.
+/// Runs `ip` in the current namespace.
 ///
 /// # Errors
 ///
-/// If it fails; with all that it said.
+/// If it fails; with its output.
 pub fn ip(words: &str) -> Result<()> {
     run(Command::new("ip").args(words.split(' '))).map(drop)
 }
 
-/// What a command prints, which must succeed.
+/// Runs a command, and returns what it prints.
 ///
 /// # Errors
 ///
-/// If it fails; with all that it said.
+/// If it fails; with its output.
 pub fn run(command: &mut Command) -> Result<String> {
-    // What is missing has not been installed for this test, nor is it now.
+    // Tests install nothing: the error says how to.
     let output = command
         .output()
         .with_context(|| format!("{command:?}: where it is missing, run hack/prepare test"))?;

@@ -1,4 +1,4 @@
-//! Addresses that are free.
+//! Free addresses.
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -7,15 +7,15 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
 };
 
-/// First address of hosts; those below are for BMCs.
+/// First address of hosts; the ones below are for BMCs.
 const FIRST: u32 = u32::from_be_bytes([127, 128, 0, 1]);
 /// Addresses of hosts.
 const HOSTS: u32 = (127 << 24 | 0x00ff_fffe) - FIRST;
-/// Ports that the kernel hands to no connection, and that need no privilege.
+/// Ports that the kernel does not use for outgoing connections, and that need no privilege.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// An address of loopback that nobody else has, and some of its ports. They are held until the
-/// value is dropped, which is to be done just before somebody else listens there.
+/// A loopback address that nobody else uses, and some of its ports. They are reserved until the
+/// value is dropped, which should happen just before the real listener binds.
 #[derive(Debug)]
 pub struct Host {
     address: IpAddr,
@@ -23,42 +23,42 @@ pub struct Host {
 }
 
 impl Host {
-    /// Holds a port for each of `names`, which are the ports that a person would use.
+    /// Reserves a port for each of `names`, which are the usual port numbers.
     ///
     /// # Errors
     ///
-    /// If there are no free ports, or no randomness.
+    /// If no port is free, or there is no randomness.
     pub fn reserve(names: &[u16]) -> Result<Self> {
         let address = Ipv4Addr::from_bits(FIRST + getrandom::u32()? % HOSTS).into();
         let held = names.iter().map(|name| Ok((*name, hold(address)?)));
         Ok(Self { address, held: held.collect::<Result<_>>()? })
     }
 
-    /// Holds the ports `names` themselves, at an address of this machine that is nobody else's.
+    /// Reserves the ports `names` themselves, at an address of this machine that nobody else uses.
     ///
     /// # Errors
     ///
-    /// If somebody listens there.
+    /// If a port is in use.
     pub fn own(address: IpAddr, names: &[u16]) -> Result<Self> {
         let held = names.iter().map(|name| Ok((*name, TcpListener::bind((address, *name))?)));
         Ok(Self { address, held: held.collect::<Result<_>>()? })
     }
 
-    /// Where the one is to listen that would listen on port `name` elsewhere.
+    /// The reserved address for what would usually listen on port `name`.
     ///
     /// # Errors
     ///
-    /// If the port is not held.
+    /// If no port was reserved for it.
     pub fn at(&self, name: u16) -> Result<SocketAddr> {
         let held = self.held.get(&name).with_context(|| format!("port {name} is not held"))?;
         Ok(held.local_addr()?)
     }
 
-    /// A port more.
+    /// Reserves one more port.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If none is free.
     pub fn spare(&self) -> Result<SocketAddr> {
         Ok(hold(self.address)?.local_addr()?)
     }
@@ -69,7 +69,7 @@ fn hold(address: IpAddr) -> Result<TcpListener> {
         let offset = getrandom::u32()? % u32::from(PORTS.end - PORTS.start);
         let port = PORTS.start + u16::try_from(offset)?;
         match TcpListener::bind((address, port)) {
-            // Somebody listens there on every address.
+            // In use on the wildcard address.
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
             bound => return Ok(bound?),
         }

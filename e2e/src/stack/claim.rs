@@ -7,23 +7,23 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, api::PostParams};
 use metal_api::{LocalObjectReference, Power, ServerClaim, ServerClaimSpec};
 
-/// What a tenant's machine is told.
+/// The Ignition configuration of the tenant's machine.
 pub const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"},"storage":{"files":[]}}"#;
 
-/// A claim that was made.
+/// A claim that was created.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// Its namespace, where there is nothing else.
+    /// Its namespace, in which there is nothing else.
     pub namespace: String,
     /// Its name.
     pub name: String,
 }
 
-/// Wants this machine on, and this image on it with [`IGNITION`].
+/// Claims this machine, switched on, with this image and [`IGNITION`].
 ///
 /// # Errors
 ///
-/// Those of the API server.
+/// Errors of the API server.
 pub async fn claim(stack: &Stack, machine: &Machine<'_>, image: &str) -> Result<Claimed> {
     let namespace = stack.cluster.namespace().await?;
     let data = Some([("ignition".to_owned(), ByteString(IGNITION.into()))].into());

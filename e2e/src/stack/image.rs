@@ -1,16 +1,16 @@
-//! The images that a stack starts with. Their layers are what a simulated machine can tell apart:
-//! nothing executes them.
+//! The images that a stack starts with. A simulated machine only compares their layers: nothing
+//! executes them.
 
 use super::{Layer, OciRegistry};
 use anyhow::Result;
 
-/// The discovery image, for every kind of boot.
+/// The discovery image, for all boot methods.
 pub const DISCOVERY: &str = "os/discovery:1";
 /// A tenant's image for iPXE.
 pub const PXE_TENANT: &str = "os/pxe-tenant:1";
 /// A tenant's image for UEFI HTTP boot.
 pub const HTTP_TENANT: &str = "os/http-tenant:1";
-/// An image that nothing boots.
+/// An image without anything to boot.
 pub const NO_KERNEL: &str = "os/no-kernel:1";
 
 /// Media type of a kernel.
@@ -21,7 +21,7 @@ const SQUASHFS: &str = "application/vnd.ironcore.image.squashfs";
 /// Media type of a unified kernel image.
 pub const UKI: &str = "application/vnd.ironcore.image.uki";
 
-/// Pushes all of them; the discovery image has these layers, if there are any.
+/// Pushes all images; the discovery image gets the layers `discovery`, unless that is empty.
 pub(super) async fn push(registry: &OciRegistry, discovery: &[Layer<'_>]) -> Result<()> {
     let kernel = content("discovery kernel");
     let (initrd, squashfs) = (content("discovery initrd"), content("discovery squashfs"));
@@ -39,7 +39,7 @@ pub(super) async fn push(registry: &OciRegistry, discovery: &[Layer<'_>]) -> Res
     registry.push(NO_KERNEL, &[("application/vnd.oci.image.layer.v1.tar", &other)]).await
 }
 
-/// Some kilobytes that say what they are.
+/// Some kilobytes of recognizable content.
 fn content(what: &str) -> Vec<u8> {
     format!("{what}\n").repeat(512).into_bytes()
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// BMCs with this prefix answer on this port.
+/// A prefix whose BMCs answer on this port.
 #[derive(Clone, Debug)]
 pub struct Prefix {
     macs: MacPrefix,
@@ -17,7 +17,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Plain HTTP, and the first credentials.
+    /// A prefix with plain HTTP, and these initial credentials.
     pub fn new(macs: MacPrefix, port: u16, account: Account) -> Self {
         Self { macs, port, account }
     }
@@ -37,7 +37,7 @@ impl Prefix {
     }
 }
 
-/// The file, which the metal-operator follows.
+/// The file, which metal-operator watches.
 #[derive(Debug)]
 pub struct MacDb {
     path: PathBuf,
@@ -45,14 +45,14 @@ pub struct MacDb {
 }
 
 impl MacDb {
-    /// A file with these prefixes.
+    /// Creates the file with these prefixes.
     pub(super) async fn create(path: PathBuf, prefixes: Vec<Prefix>) -> Result<Self> {
         let macdb = Self { path, prefixes: Mutex::new(prefixes) };
         macdb.write().await?;
         Ok(macdb)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -67,7 +67,7 @@ impl MacDb {
         self.write().await
     }
 
-    /// Replaces the file in one go. JSON is YAML.
+    /// Replaces the file atomically. JSON is valid YAML.
     async fn write(&self) -> Result<()> {
         let entries: Vec<_> = {
             let prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! A simulated machine and the objects that stand for it.
+//! A simulated machine and its objects.
 
 use super::{Stack, until};
 use crate::cluster::eventually;
@@ -8,19 +8,19 @@ use metal_api::{Bmc, Endpoint, EndpointSpec, Server, ServerState};
 use metal_simulator::{Host, MachineReport, Simulator};
 use std::time::Duration;
 
-/// How long a machine may take to get somewhere.
+/// How long a machine may take to reach a state.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// A tenant's operating system that runs.
+/// A tenant's running operating system.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Where its images came from.
+    /// Where its image layers came from.
     pub images: Vec<String>,
     /// SHA-256 of its Ignition configuration.
     pub ignition: Option<String>,
 }
 
-/// A simulated machine and the objects that stand for it.
+/// A simulated machine and its objects.
 #[derive(Clone, Copy)]
 pub struct Machine<'a> {
     stack: &'a Stack,
@@ -46,16 +46,16 @@ impl<'a> Machine<'a> {
         self.simulator
     }
 
-    /// The machine as it is now, with its journal.
+    /// The current state of the machine, with its journal.
     ///
     /// # Errors
     ///
-    /// None: it has been there since the beginning.
+    /// None: the machine has existed since the fleet was started.
     pub fn report(&self) -> Result<MachineReport> {
         Ok(self.simulator.machine(self.index)?)
     }
 
-    /// Name of its Endpoint, BMC and BMCSecret.
+    /// Name of its Endpoint, its BMC and its BMCSecret.
     pub fn name(&self) -> String {
         format!("fleet{}-{}", self.fleet, self.index)
     }
@@ -65,7 +65,7 @@ impl<'a> Machine<'a> {
         format!("{}-system-0", self.name())
     }
 
-    /// Its Endpoint, as netboot would make it.
+    /// Its Endpoint, as netboot would create it.
     ///
     /// # Errors
     ///
@@ -79,11 +79,11 @@ impl<'a> Machine<'a> {
         Ok(Endpoint::new(&self.name(), spec))
     }
 
-    /// Makes its Endpoint, and returns at once.
+    /// Creates its Endpoint, and returns at once.
     ///
     /// # Errors
     ///
-    /// Those of the API server.
+    /// Errors of the API server.
     pub async fn plug_in(&self) -> Result<()> {
         let endpoints = Api::<Endpoint>::all(self.stack.client.clone());
         endpoints.create(&PostParams::default(), &self.endpoint()?).await?;
@@ -110,7 +110,7 @@ impl<'a> Machine<'a> {
         until(&servers, &self.server_name(), what, holds).await
     }
 
-    /// Its Server, once in this state.
+    /// Its Server, once it is in this state.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl<'a> Machine<'a> {
         .await
     }
 
-    /// Waits until the machine itself is as `holds` says.
+    /// Waits until the machine's own state satisfies `holds`.
     ///
     /// # Errors
     ///

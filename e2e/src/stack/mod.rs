@@ -1,6 +1,6 @@
 //! The whole stack on loopback: control plane, registry with images, operators as processes, and
-//! simulated machines. Every address is free when it starts, so several run at once, and all of it
-//! ends with the process that started it, however that ends.
+//! simulated machines. All addresses are chosen from free ones, so several stacks can run at once;
+//! everything ends with the process that started it, however that ends.
 //!
 //! ```text
 //!   Stack ── Cluster        etcd, kube-apiserver, kube-controller-manager
@@ -43,22 +43,22 @@ use metal_simulator::Simulator;
 use std::time::Duration;
 use url::Url;
 
-/// How long an operator may take until it is ready.
+/// How long an operator may take to become ready.
 const READY: Duration = Duration::from_mins(2);
-/// Namespace of the discovery's boot configurations and secrets.
+/// Namespace of the boot configurations and secrets of discovery.
 pub const NAMESPACE: &str = "metal-operator-system";
 
-/// A stack that runs.
+/// A running stack.
 pub struct Stack {
-    /// The API server.
+    /// A client of the API server.
     pub cluster: Cluster,
     /// The administrator.
     pub client: Client,
-    /// Where images are.
+    /// The registry of the images.
     pub registry: OciRegistry,
     /// The machines.
     pub fleets: Vec<Simulator>,
-    /// Which MAC addresses are BMCs.
+    /// The MAC prefix database.
     pub macdb: MacDb,
     /// The metal-operator.
     pub metal: Operator,
@@ -66,12 +66,12 @@ pub struct Stack {
     pub boot: Operator,
     /// Where machines boot from.
     pub boot_url: Url,
-    /// Where machines report.
+    /// Where machines send their reports.
     pub reports_url: Url,
 }
 
 impl Stack {
-    /// Starts all of it, and waits until the operators are ready.
+    /// Starts everything, and waits until the operators are ready.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Stack {
             pod(&cluster, &overlay, overlay.named("Deployment", name)?, &scratch, node).await
         };
         let metal = operator("metal-operator").await?.flags(settings.metal);
-        // In place of the Secret, where its pod has it.
+        // Stands in for the Secret, at the path that the pod would have.
         let macdb = scratch.join("metal-operator/macdb/macdb.yaml");
         let macdb = MacDb::create(macdb, prefixes).await?;
         let boot = operator("boot-operator")
@@ -127,7 +127,7 @@ impl Stack {
     }
 }
 
-/// Starts the machines; returns what the MAC prefix database says of them, too.
+/// Starts the machines; also returns their entries for the MAC prefix database.
 async fn fleets(
     configs: Vec<metal_simulator::Config>,
     boot_url: &Url,

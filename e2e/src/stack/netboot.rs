@@ -7,24 +7,25 @@ use std::{path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// Where the first one in a network namespace tells its health.
+/// Health address of the first instance in a network namespace.
 pub const HEALTH: &str = "127.0.0.1:8081";
 
-/// Starts this binary of netboot with the configuration `netboot.yaml` in `folder`, where it logs,
-/// and these flags; waits until it is ready.
+/// Starts this netboot binary with the configuration `netboot.yaml` in `folder`, where its log
+/// goes, and these flags; waits until it is ready.
 ///
 /// # Errors
 ///
-/// If it is not; with what it printed last.
+/// If it is not ready in time; with the end of its log.
 pub async fn netboot(binary: &Path, folder: &Path, flags: &[String]) -> Result<Process> {
     netboot_as("netboot", HEALTH, binary, folder, flags).await
 }
 
-/// As [`netboot`], one of several: its files have its `name`, and it tells its health at `health`.
+/// Like [`netboot`], for one of several instances: the names of its files contain `name`, and its
+/// health is at `health`.
 ///
 /// # Errors
 ///
-/// If it is not ready in time; with what it printed last.
+/// If it is not ready in time; with the end of its log.
 pub async fn netboot_as(
     name: &str,
     health: &str,

@@ -1,4 +1,4 @@
-//! An operator as a process, which can be killed and started again.
+//! An operator as a process, which can be killed and restarted.
 
 use super::registry::client;
 use crate::cluster::{Process, eventually};
@@ -22,7 +22,7 @@ pub struct Operator {
     binary: PathBuf,
     args: Vec<String>,
     variables: BTreeMap<String, String>,
-    /// Whether it has none of the variables of this process.
+    /// Whether it runs without the variables of this process.
     is_pod: bool,
     log: PathBuf,
     health: SocketAddr,
@@ -30,7 +30,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// One that logs to this file, and is to tell its health at this address.
+    /// An operator that logs to this file, and serves its health at this address.
     pub(super) fn new(name: &str, binary: &Path, log: PathBuf, health: SocketAddr) -> Self {
         Self {
             name: name.to_owned(),
@@ -44,13 +44,13 @@ impl Operator {
         }
     }
 
-    /// With this flag, which takes the place of one of the same name.
+    /// Sets a flag, in place of one with the same name.
     #[must_use]
     pub fn flag(self, name: &str, value: impl Display) -> Self {
         self.argument(format!("{name}={value}"))
     }
 
-    /// With this argument, which takes the place of a flag of the same name.
+    /// Adds an argument, in place of a flag with the same name.
     #[must_use]
     pub(super) fn argument(mut self, argument: String) -> Self {
         let name = |argument: &str| argument.split('=').next().map(str::to_owned);
@@ -59,7 +59,7 @@ impl Operator {
         self
     }
 
-    /// It gets these variables, and none of this process.
+    /// Gives it these variables, and none of this process.
     #[must_use]
     pub(super) fn environment(mut self, variables: BTreeMap<String, String>) -> Self {
         self.variables = variables;
@@ -67,14 +67,14 @@ impl Operator {
         self
     }
 
-    /// One variable more.
+    /// Sets one more variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Flags of whoever starts the stack.
+    /// Adds flags of the stack's settings.
     #[must_use]
     pub(super) fn flags(self, flags: Vec<String>) -> Self {
         flags.into_iter().fold(self, Self::argument)
@@ -90,18 +90,19 @@ impl Operator {
         if self.is_pod {
             command.env_clear();
         }
-        // A Ctrl-C of a person is for this process, which ends the operator in its own time.
+        // Ctrl-C at a terminal is for this process only, which then ends the operator itself.
         command.process_group(0);
         command.args(&self.args).stdin(Stdio::null()).env("NO_COLOR", "1").envs(&self.variables);
         *self.process() = Some(Process::start(&mut command, &self.log)?);
         Ok(())
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it reports ready.
     ///
     /// # Errors
     ///
-    /// If it ends, or takes longer than `within`; with what it printed last, or waits for.
+    /// If it exits, or takes longer than `within`; with the end of its log, or what it is waiting
+    /// for.
     pub async fn ready(&self, within: Duration) -> Result<()> {
         let ready = eventually(within, async || {
             self.check()?;
@@ -110,11 +111,11 @@ impl Operator {
         ready.await.context(self.name.clone())
     }
 
-    /// Whether it says that it is ready.
+    /// Succeeds if it reports ready.
     ///
     /// # Errors
     ///
-    /// If it does not; with what it waits for.
+    /// If it does not; with what it is waiting for.
     pub async fn is_ready(&self) -> Result<()> {
         let answer = client()?.get(format!("http://{}/readyz", self.health)).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
@@ -122,7 +123,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Fails, with what it printed last, unless it still runs.
+    /// Fails, with the end of its log, unless it still runs.
     ///
     /// # Errors
     ///
@@ -131,11 +132,11 @@ impl Operator {
         self.process().as_mut().context("not started")?.check()
     }
 
-    /// Asks it to end, as Kubernetes does, and waits `within` for it.
+    /// Sends SIGTERM, as Kubernetes does, and waits up to `within` for it to exit.
     ///
     /// # Errors
     ///
-    /// If it does not end in time, or not with success.
+    /// If it does not exit in time, or exits with a failure.
     pub async fn terminate(&self, within: Duration) -> Result<()> {
         let process = self.process().take();
         process.context("not started")?.terminate(within).await
@@ -145,28 +146,28 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// If it cannot be ended.
+    /// If it cannot be killed.
     pub async fn kill(&self) -> Result<()> {
         let process = self.process().take();
         process.context("not started")?.kill().await
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it logs.
+    /// The path of its log.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Where it tells its health.
+    /// Its health address.
     pub fn health(&self) -> SocketAddr {
         self.health
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     ///
     /// # Errors
     ///
@@ -175,7 +176,7 @@ impl Operator {
         self.process().as_ref().context("not started")?.peak_memory()
     }
 
-    /// What it has printed so far, over all its lives.
+    /// What all its processes have printed so far.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What `kubectl kustomize` makes of an overlay.
+//! What `kubectl kustomize` prints for an overlay.
 
 use crate::cluster::{control_plane, workspace};
 use anyhow::{Context, Result, ensure};
@@ -12,15 +12,15 @@ use tokio::process::Command;
 /// The objects of an overlay.
 #[derive(Debug)]
 pub struct Overlay {
-    /// What it is called here.
+    /// Its name in messages.
     pub name: &'static str,
-    /// As it is applied.
+    /// The YAML, as it is applied.
     pub yaml: String,
     objects: Vec<Value>,
 }
 
 impl Overlay {
-    /// The one of this name in `config/`.
+    /// The overlay of this name in `config/`.
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl Overlay {
         Self::build_folder(name, &workspace().join("config").join(name)).await
     }
 
-    /// The one in this folder.
+    /// The overlay in this folder.
     ///
     /// # Errors
     ///
@@ -46,8 +46,8 @@ impl Overlay {
         Ok(Self { name, yaml, objects })
     }
 
-    /// That of a site in `folder`, whose `kustomization.yaml` says CONFIG for our folder of that
-    /// name, and which has these files beside it.
+    /// The overlay of a site, written to `folder` with these files: in `kustomization`, CONFIG
+    /// stands for the path of our `config/` folder.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl Overlay {
     ) -> Result<Self> {
         let folder = folder.canonicalize()?;
         let config = workspace().join("config").canonicalize()?;
-        // Kustomize takes no absolute paths.
+        // Kustomize rejects absolute paths.
         let up = "../".repeat(folder.components().count() - 1);
         let config = format!("{up}{}", config.strip_prefix("/")?.display());
         fs::write(folder.join("kustomization.yaml"), text.replace("CONFIG", &config))?;
@@ -102,7 +102,7 @@ pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Pod and only container of a Deployment.
+/// The pod of a Deployment, and its only container.
 pub fn pod_of(deployment: &Value) -> (&Value, &Value) {
     let pod = &deployment["spec"]["template"]["spec"];
     (pod, &pod["containers"][0])

@@ -1,6 +1,6 @@
-//! The pod of a Deployment as a process: what a kubelet would do is done here. Variables are filled
-//! in, files of ConfigMaps and Secrets are put where the volumes are, and the process is its
-//! ServiceAccount. Volumes of Secrets that the operators make themselves are empty.
+//! The pod of a Deployment as a process. This does the kubelet's part: variables are expanded,
+//! files of ConfigMaps and Secrets are written to the volumes, and the process has the rights of
+//! its ServiceAccount. Volumes of Secrets that the operators create themselves are empty.
 
 use super::{
     Operator,
@@ -18,41 +18,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a pod finds where it runs.
+/// What a pod finds on the node.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     /// Address of the node.
     pub address: IpAddr,
-    /// Ports.
+    /// How its ports are chosen.
     pub ports: Ports<'a>,
-    /// Folder of the binaries; else where [`binary`] finds or builds them.
+    /// Folder of the binaries; if `None`, [`binary`] finds or builds them.
     pub binaries: Option<&'a Path>,
 }
 
 /// Where the servers of a pod listen.
 #[derive(Clone, Copy, Debug)]
 pub enum Ports<'a> {
-    /// On loopback, wherever nobody else does.
+    /// On free ports of loopback.
     Free,
-    /// Where the Deployment says, but for health and metrics, which would meet those of the other
-    /// pods: they are on these ports of loopback.
+    /// Where the Deployment says, except for health and metrics, which would collide with other
+    /// pods': those are on these ports of loopback.
     Given {
-        /// Port of the health.
+        /// Port of the health endpoint.
         health: u16,
         /// Port of the metrics.
         metrics: u16,
     },
-    /// At the port that this host holds in place of the Deployment's; health at any other of its
+    /// On the port that this host reserved in place of the Deployment's; health on another of its
     /// ports, metrics on loopback.
     Held(&'a Host),
 }
 
-/// The process of the pod of a Deployment. Its log and its volumes are in `folder`, which is to be
-/// in the scratch folder of the cluster.
+/// The process of a Deployment's pod. Its log and volumes are in `folder`, which should be in the
+/// scratch folder of the cluster.
 ///
 /// # Errors
 ///
-/// If the Deployment names what is not there.
+/// If the Deployment refers to something that does not exist.
 pub async fn pod(
     cluster: &Cluster,
     overlay: &Overlay,
@@ -88,7 +88,7 @@ pub async fn pod(
     Ok(operator.environment(variables))
 }
 
-/// Writes the files of every volume; returns where each is mounted, and where it is.
+/// Writes the files of every volume; returns the mount path of each, and its real path.
 fn mounts<'a>(
     overlay: &Overlay,
     pod: &'a Value,
@@ -110,7 +110,7 @@ fn mounts<'a>(
 }
 
 fn files(overlay: &Overlay, volume: &Value) -> Result<Vec<(String, Vec<u8>)>> {
-    // A volume of a Secret that is not there yet.
+    // The volume of a Secret that does not exist yet.
     if volume["secret"]["optional"] == true {
         return Ok(Vec::new());
     }
@@ -132,7 +132,7 @@ fn files(overlay: &Overlay, volume: &Value) -> Result<Vec<(String, Vec<u8>)>> {
     files.collect()
 }
 
-/// What the environment of the pod would be, which has this name, namespace and address.
+/// The environment of a pod with this name, namespace and address.
 fn variables(
     overlay: &Overlay,
     container: &Value,
@@ -157,7 +157,7 @@ fn variables(
     Ok(variables)
 }
 
-/// Fills in `$(NAME)`, as Kubernetes does.
+/// Expands `$(NAME)`, as Kubernetes does.
 fn expand(argument: &str, variables: &BTreeMap<String, String>) -> Result<String> {
     let Some((before, rest)) = argument.split_once("$(") else { return Ok(argument.to_owned()) };
     let (key, after) = rest.split_once(')').context("a variable ends")?;
@@ -165,7 +165,7 @@ fn expand(argument: &str, variables: &BTreeMap<String, String>) -> Result<String
     Ok(format!("{before}{value}{}", expand(after, variables)?))
 }
 
-/// The argument with files where they are, and with the ports of the node.
+/// The argument with real paths in place of mount paths, and with the ports of the node.
 fn local(
     argument: String,
     health: SocketAddr,

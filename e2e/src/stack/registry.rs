@@ -18,7 +18,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type and content of a layer.
 pub type Layer<'a> = (&'a str, &'a [u8]);
 
-/// A registry that runs.
+/// A running registry.
 #[derive(Debug)]
 pub struct OciRegistry {
     address: SocketAddr,
@@ -27,7 +27,7 @@ pub struct OciRegistry {
 }
 
 impl OciRegistry {
-    /// Starts one without images, at an address of its own; all of it is in `scratch`.
+    /// Starts an empty registry at a free address; all its files are in `scratch`.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl OciRegistry {
         Self::start_at(address, scratch).await
     }
 
-    /// As [`start`](Self::start), at this address.
+    /// Like [`start`](Self::start), at this address.
     ///
     /// # Errors
     ///
@@ -74,27 +74,27 @@ impl OciRegistry {
         self.address
     }
 
-    /// Full name of an image here.
+    /// Full name of an image in this registry.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
-    /// Pushes the image `name`, as in `repository:tag`, with these layers.
+    /// Pushes the image `name`, like `repository:tag`, with these layers.
     ///
     /// # Errors
     ///
-    /// If the registry does not take it.
+    /// If the registry refuses it.
     pub async fn push(&self, name: &str, layers: &[Layer<'_>]) -> Result<()> {
         let (repository, tag) = name.split_once(':').context("a name has a tag")?;
         let manifest = self.manifest(repository, layers).await?;
         self.push_manifest(repository, tag, MANIFEST, &manifest).await
     }
 
-    /// As [`push`](Self::push), as the only image of an index, for this architecture.
+    /// Like [`push`](Self::push), as the only image of an index, for this architecture.
     ///
     /// # Errors
     ///
-    /// If the registry does not take it.
+    /// If the registry refuses it.
     pub async fn push_index(
         &self,
         name: &str,
@@ -119,7 +119,7 @@ impl OciRegistry {
         self.push_manifest(repository, tag, INDEX, &index).await
     }
 
-    /// Pushes these layers; returns the manifest of an image with them.
+    /// Pushes these layers; returns an image manifest with them.
     async fn manifest(&self, repository: &str, layers: &[Layer<'_>]) -> Result<Value> {
         let config = self.push_blob(repository, b"{}").await?;
         let mut descriptors = Vec::new();
@@ -160,7 +160,7 @@ impl OciRegistry {
     }
 }
 
-/// Path of the registry's binary; where there is none, the error says what to run.
+/// Path of the registry's binary; if it is missing, the error says what to run.
 async fn binary() -> Result<String> {
     let script = workspace().join("operators/image/tests/registry.sh");
     let output = timeout(LOOK, Command::new(script).kill_on_drop(true).output()).await??;
@@ -169,7 +169,7 @@ async fn binary() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// An HTTP client that goes through no proxy.
+/// An HTTP client that uses no proxy.
 ///
 /// # Errors
 ///
@@ -179,7 +179,7 @@ pub fn client() -> Result<Client> {
     Ok(Client::builder().no_proxy().timeout(START).build()?)
 }
 
-/// SHA-256 as digits.
+/// SHA-256 in hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
     let digits: Vec<_> = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     digits.concat()

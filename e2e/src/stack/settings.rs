@@ -1,47 +1,47 @@
-//! What a stack is to be like.
+//! Settings of a stack.
 
 use metal_simulator::Timing;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-/// What a stack is to be like. The default has no machines.
+/// Settings of a stack. The default has no machines.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The machines; fleets must differ in their MAC prefix and in the addresses of their BMCs.
     /// Where they boot from is filled in.
     pub fleets: Vec<metal_simulator::Config>,
-    /// More flags of the metal-operator.
+    /// Additional flags of metal-operator.
     pub metal: Vec<String>,
-    /// More flags of the boot-operator.
+    /// Additional flags of boot-operator.
     pub boot: Vec<String>,
     /// Where machines reach the operators, on their usual ports: an address of this machine that
-    /// is nobody else's; else one of loopback, on any ports.
+    /// nobody else uses. If `None`, it is a loopback address with any ports.
     pub address: Option<IpAddr>,
-    /// Media types and contents of the layers of the discovery image; else nothing executes them.
+    /// Media types and contents of the discovery image's layers; if empty, they are arbitrary data.
     pub discovery: Vec<(&'static str, Vec<u8>)>,
-    /// Where the operators' binaries are; else they are built.
+    /// Folder of the operators' binaries; if `None`, they are built.
     pub binaries: Option<PathBuf>,
 }
 
-/// Machines that are quick.
+/// Timing of fast machines.
 pub fn quick() -> Timing {
     Timing {
         power_on: Duration::from_millis(100),
         shutdown: Duration::from_millis(200),
         post: Duration::from_millis(300),
-        // The boot service may be away for a moment.
+        // The boot service may be unavailable for a moment.
         boot_tries: 50,
         boot_retry: Duration::from_millis(500),
         ..Timing::default()
     }
 }
 
-/// Flags of the boot-operator for machines that get their address and boot file of no netboot: they
-/// boot as with a DHCP server of the peer, which asks on their behalf, and whose default image has no
-/// token.
+/// Flags of boot-operator for machines that do not get their address and boot file from netboot:
+/// they boot as with a peer's DHCP server, which asks on their behalf, and whose default image has
+/// no token.
 const WITHOUT_NETBOOT: [&str; 2] = ["--trusted-proxies=127.0.0.0/8", "--ignition-by-uuid=always"];
 
 impl Settings {
-    /// Those of [`WITHOUT_NETBOOT`] that are needed and not set otherwise.
+    /// The flags of [`WITHOUT_NETBOOT`] that are needed and not set otherwise.
     pub(super) fn without_netboot(&self) -> Vec<String> {
         let is_alone =
             |fleet: &metal_simulator::Config| fleet.boot.dhcp.is_none() && fleet.vms.is_empty();

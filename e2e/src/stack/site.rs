@@ -4,13 +4,13 @@ use super::{Host, NAMESPACE, OciRegistry, Overlay, image::DISCOVERY};
 use anyhow::Result;
 use std::{fs, path::Path};
 
-/// Ports that a person would use for the boot server, for images and for reports.
+/// The usual ports of the boot server, of images and of reports.
 pub(super) const PORTS: [u16; 3] = [BOOT, IMAGE, REPORTS];
 pub(super) const BOOT: u16 = 8082;
 pub(super) const IMAGE: u16 = 8083;
 pub(super) const REPORTS: u16 = 10000;
 
-/// The processes are started by us, so no pod is.
+/// The test starts the processes itself, so there are no pods.
 const KUSTOMIZATION: &str = "\
 namespace: NAMESPACE
 resources: [CONFIG/default]
@@ -21,7 +21,7 @@ configMapGenerator:
   - { name: site, behavior: merge, envs: [site.env] }
 ";
 
-/// Its overlay, which is written to `folder`: machines find everything at `host`.
+/// Its overlay, which is written to `folder`: machines reach everything at `host`.
 pub(super) async fn overlay(folder: &Path, host: &Host, registry: &OciRegistry) -> Result<Overlay> {
     let url = |port| Ok::<_, anyhow::Error>(format!("http://{}", host.at(port)?));
     let site = [

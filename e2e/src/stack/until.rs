@@ -12,11 +12,11 @@ use tokio::time::timeout;
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// The object `name` once it is there and `holds`.
+/// The object `name`, once it exists and `holds`.
 ///
 /// # Errors
 ///
-/// If that takes too long; with the object as it is then.
+/// If that takes too long; with the object as it is by then.
 pub async fn until<K>(api: &Api<K>, name: &str, what: &str, holds: impl Fn(&K) -> bool) -> Result<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
@@ -31,7 +31,7 @@ where
     bail!("{} {name}: not {what} within {LIMIT:?}:\n{now}", K::kind(&()))
 }
 
-/// Waits until the object `name`, which has been deleted, is gone.
+/// Waits until the object `name`, which is being deleted, is gone.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! From Endpoints to Available servers.
+//! How long it takes from Endpoints to Available servers.
 
 use crate::{kills, watch, writes::Writes};
 use anyhow::{Context, Result, ensure};
@@ -13,24 +13,25 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How many Endpoints are made at a time.
+/// How many Endpoints are created at a time.
 const PLUGGING: usize = 32;
-/// Nothing is written any more if nothing was for this long.
+/// Writes count as settled once there were none for this long.
 const QUIET: Duration = Duration::from_secs(3);
-/// Those of a discovery: on for the report, and off.
+/// The resets of a discovery: one to switch on for the report, one to switch off.
 const RESETS: u32 = 2;
-/// How long to wait for that.
+/// How long to wait for the writes to settle.
 const SETTLED: Duration = Duration::from_mins(1);
 
-/// Plugs all machines in at once, and waits until their servers are Available.
+/// Plugs in all machines at once, and waits until their servers are Available.
 ///
 /// API writes are those that kube-apiserver counts in `apiserver_request_total`, whoever sent them
-/// and whatever came of them: events, garbage collection and conflicts too, until nothing is
-/// written any more. Leases and the Endpoints, which the harness makes, are taken off. Memory is
-/// the most that the metal-operator ever had resident, in its last life.
+/// and whatever the result: this includes events, garbage collection and conflicts, until writes
+/// have settled. Leases and the Endpoints that the harness creates are subtracted. Memory is the
+/// peak resident memory of metal-operator's last process.
 ///
-/// With --kill-every both operators are killed (kill -9) and started again so often, until all servers
-/// are Available; it fails if one of them never is, or was reset more often than on and off.
+/// With --kill-every, both operators are killed (kill -9) and restarted at this interval until all
+/// servers are Available; the run fails if one never is, or was reset more often than once on and
+/// once off.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -40,18 +41,18 @@ pub(super) struct Args {
     /// Added to every Redfish answer.
     #[arg(long, default_value = "50ms", value_parser = duration::parse)]
     latency: Duration,
-    /// From power-on to the first packet of a network boot.
+    /// Time from power-on to the first packet of a network boot.
     #[arg(long, default_value = "2s", value_parser = duration::parse)]
     boot_time: Duration,
-    /// How long all of it may take.
+    /// Time limit for the whole run.
     #[arg(long, default_value = "10m", value_parser = duration::parse)]
     limit: Duration,
-    /// Kill both operators this often, like 3s.
+    /// Kill both operators at this interval, like 3s.
     #[arg(long, value_parser = duration::parse)]
     kill_every: Option<Duration>,
 }
 
-/// Moments, by the name of a BMC.
+/// Moments, by BMC name.
 type Moments = HashMap<String, Instant>;
 
 /// The result.
@@ -69,17 +70,18 @@ pub(super) struct Outcome {
     rss_mib: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     kills: Option<u32>,
-    /// Machines with another number of resets than [`RESETS`], and that number.
+    /// Machines that were not reset [`RESETS`] times: the number of resets, and how many machines
+    /// had it.
     #[serde(skip)]
     odd: Vec<(u32, u32)>,
 }
 
 impl Outcome {
-    /// Whether a discovery under kills was one.
+    /// Checks the result of a discovery under kills.
     ///
     /// # Errors
     ///
-    /// With what is wrong.
+    /// If it did not go well; with what is wrong.
     pub(super) fn verdict(&self) -> Result<()> {
         let Some(kills) = self.kills else { return Ok(()) };
         let (servers, available) = (self.servers, self.available);
@@ -139,8 +141,8 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
     })
 }
 
-/// By the name of its BMC, when each machine was plugged in and when its server was Available; and
-/// how often the operators were killed until all of them were.
+/// When each machine was plugged in and when its server was Available, by BMC name; and how many
+/// times the operators were killed before all of them were.
 async fn discovered(stack: &Stack, args: &Args) -> Result<(Moments, Moments, u32)> {
     let count = usize::try_from(args.servers)?;
     let done = CancellationToken::new();
@@ -177,7 +179,7 @@ fn fleet(args: &Args) -> Config {
     }
 }
 
-/// Makes the Endpoints; returns when each was made, by name.
+/// Creates the Endpoints; returns when each was created, by name.
 async fn plug_in(stack: &Stack, servers: u32) -> Result<Moments> {
     stream::iter(0..servers)
         .map(async |index| {
@@ -191,7 +193,7 @@ async fn plug_in(stack: &Stack, servers: u32) -> Result<Moments> {
         .await
 }
 
-/// What was written since `before`, once nothing is written any more.
+/// What was written since `before`, once writes have settled.
 async fn settled(stack: &Stack, before: &Writes) -> Result<Writes> {
     let deadline = Instant::now() + SETTLED;
     let mut last = Writes::counted(&stack.client).await?;
@@ -214,7 +216,7 @@ fn tell(writes: &Writes, servers: u32) {
     }
 }
 
-/// Seconds below which so many of a hundred are.
+/// The given percentile, in seconds.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).map_or(0.0, |time| round(time.as_secs_f64()))
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(said(outcome(2, &[], Some(9))), Err(less.to_owned()));
         let more = "after 9 kills, machines and their resets, which are not 2: [(1, 4)]";
         assert_eq!(said(outcome(3, &[(1, 4)], Some(9))), Err(more.to_owned()));
-        // Who only measures sees it in the numbers.
+        // A run that only measures does not fail: the numbers show it.
         assert_eq!(said(outcome(2, &[(1, 4)], None)), Ok(()));
     }
 

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long an operator may take to be ready after the last of them.
+/// How long an operator may take to become ready after the last kill.
 const READY: Duration = Duration::from_mins(2);
 
-/// Kills the operators this often, and starts them again at once, until `done`; then both run, and
-/// are ready. Returns how often.
+/// Kills the operators at this interval, and restarts them at once, until `done`; on return both
+/// run and are ready. Returns how many times they were killed.
 ///
 /// # Errors
 ///
-/// If an operator has ended by itself meanwhile, or does not start.
+/// If an operator has exited on its own, or does not start.
 pub(super) async fn every(
     pause: Option<Duration>,
     stack: &Stack,
@@ -23,7 +23,7 @@ pub(super) async fn every(
     let Some(pause) = pause else { return Ok(0) };
     let mut kills = 0;
     loop {
-        // Whatever happens meanwhile, what was killed is started again.
+        // Only the pause can be cut short: a killed operator is always started again.
         tokio::select! {
             () = done.cancelled() => break,
             () = sleep(pause) => {}

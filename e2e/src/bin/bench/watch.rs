@@ -13,11 +13,11 @@ use std::{
 };
 use tokio::time::{interval, timeout};
 
-/// How often to tell how far it is.
+/// How often to print the progress.
 const TELL: Duration = Duration::from_secs(2);
 
-/// The moment at which each server was seen Available, by the name of its BMC, once there are
-/// `count` of them; fewer if that takes longer than `limit`.
+/// When each server was first seen Available, by BMC name, once there are `count` of them; fewer if
+/// that takes longer than `limit`.
 pub(super) async fn available(
     client: Client,
     count: usize,
@@ -47,7 +47,7 @@ async fn follow(client: Client, count: usize, seen: &mut HashMap<String, Instant
                 continue;
             }
         };
-        // The watch begins again by itself.
+        // The watch restarts after an error.
         let Ok(server) = server else { continue };
         let Some(bmc) = server.spec.bmc_ref.map(|bmc| bmc.name) else { continue };
         let state = server.status.and_then(|status| status.state);

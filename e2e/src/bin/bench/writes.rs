@@ -1,4 +1,4 @@
-//! What was written to the API server, as it counts itself.
+//! Writes to the API server, from its own metrics.
 
 use anyhow::{Context, Result};
 use http::Request;
@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 
 /// Verbs that write.
 const VERBS: [&str; 6] = ["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"];
-/// Resources that are no part of the work: who leads, and questions that have the form of a write.
+/// Resources that are not part of the work: leader election, and reviews, which are queries in the
+/// form of a write.
 const OTHERS: [&str; 4] =
     ["leases", "tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"];
 
-/// Number of writes by resource with subresource, and verb, with the status code of those that
-/// were refused.
+/// Number of writes by resource (with subresource) and verb, the latter with the status code if the
+/// write was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Writes(BTreeMap<(String, String), u64>);
 
 impl Writes {
-    /// All since the API server started.
+    /// All writes since the API server started.
     pub(super) async fn counted(client: &Client) -> Result<Self> {
         let request = Request::get("/metrics").body(Vec::new())?;
         Ok(Self::parse(&client.request_text(request).await?))
@@ -59,7 +60,7 @@ impl Writes {
         Self(writes)
     }
 
-    /// Those that were not counted in `before`.
+    /// The writes that are not in `before`.
     pub(super) fn since(mut self, before: &Self) -> Self {
         for (kind, count) in &mut self.0 {
             *count -= before.0.get(kind).copied().unwrap_or_default();
@@ -68,7 +69,7 @@ impl Writes {
         self
     }
 
-    /// Without so many of one kind, which are not part of the work.
+    /// Subtracts `count` writes of one kind, which are not part of the work.
     pub(super) fn without(mut self, resource: &str, verb: &str, count: u64) -> Result<Self> {
         let kind = (resource.to_owned(), verb.to_owned());
         let counted = self.0.get_mut(&kind).context("the harness has written nothing")?;
@@ -77,12 +78,12 @@ impl Writes {
         Ok(self)
     }
 
-    /// All of them.
+    /// The number of writes of all kinds.
     pub(super) fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// Each kind, the most frequent first.
+    /// Each kind with its number of writes, the most frequent first.
     pub(super) fn by_kind(&self) -> Vec<(&str, &str, u64)> {
         let mut kinds: Vec<_> = self
             .0
