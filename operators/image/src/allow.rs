@@ -8,7 +8,7 @@ const DEFAULT: &str = "ghcr.io";
 
 /// The registries that images may come from, matched by exact host and port, ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowList(BTreeSet<Registry>);
+pub struct AllowList(Option<BTreeSet<Registry>>);
 
 /// A registry that is not on the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,12 @@ impl AllowList {
         if list.is_empty() {
             list.insert(DEFAULT.parse()?);
         }
-        Ok(Self(list))
+        Ok(Self(Some(list)))
+    }
+
+    /// Allows every registry.
+    pub fn any() -> Self {
+        Self(None)
     }
 
     /// Checks that images may come from `registry`.
@@ -43,7 +48,7 @@ impl AllowList {
     ///
     /// If they may not.
     pub fn check(&self, registry: &Registry) -> Result<(), NotAllowed> {
-        if self.0.contains(registry) {
+        if self.0.as_ref().is_none_or(|list| list.contains(registry)) {
             return Ok(());
         }
         Err(NotAllowed { registry: registry.clone(), allowed: self.to_string() })
@@ -52,7 +57,8 @@ impl AllowList {
 
 impl fmt::Display for AllowList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, registry) in self.0.iter().enumerate() {
+        let Some(list) = &self.0 else { return f.write_str("any") };
+        for (at, registry) in list.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             write!(f, "{comma}{registry}")?;
         }
@@ -70,6 +76,12 @@ mod tests {
         assert!(!allows(&["quay.io"], "ghcr.io"));
         assert!(allows(&["quay.io", "ghcr.io"], "ghcr.io"));
         assert!(allows(&["", " "], "ghcr.io"), "an empty flag is no flag");
+    }
+
+    #[test]
+    fn every_registry_may_be_allowed() {
+        assert_eq!(AllowList::any().check(&"evil.example".parse().unwrap()), Ok(()));
+        assert_eq!(AllowList::any().to_string(), "any");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! streamed, verified and cached.
 //!
 //! [`Resolver`] finds the layers that boot an image, [`Store`] fetches each layer once for all
-//! machines, and [`respond`] serves one HTTP request from it. Which images may be requested, and by
+//! machines, and [`respond`] serves one HTTP request from it. [`Trees`] has the files of images that are
+//! no more than a folder. Which images may be requested, and by
 //! whom, is up to the caller.
 
 pub mod allow;
@@ -17,6 +18,7 @@ pub mod registry;
 pub mod resolve;
 mod respond;
 pub mod store;
+pub mod tree;
 
 pub use allow::AllowList;
 pub use digest::Digest;
@@ -25,3 +27,4 @@ pub use registry::Registries;
 pub use resolve::{Image, Resolver};
 pub use respond::{Body, Content, respond};
 pub use store::{Blob, Store};
+pub use tree::{Tree, Trees};

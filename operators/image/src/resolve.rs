@@ -1,6 +1,7 @@
 //! Resolves an image reference to the layers that boot, once for many machines.
 
 mod error;
+mod layers;
 mod search;
 
 pub use error::{Error, Missing};

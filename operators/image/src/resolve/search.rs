@@ -2,6 +2,7 @@
 
 use super::{Error, Resolver};
 use crate::{
+    digest::Digest,
     machine::Machine,
     manifest::{self, Boot, Entry, Layer, Manifest, choose, only},
     reference::{Reference, Version},
@@ -19,6 +20,8 @@ pub(super) struct Search<'a> {
     machine: &'a Machine,
     /// Documents that were read.
     read: usize,
+    /// Digest of the last one.
+    last: Option<Digest>,
     /// Which machines the indexes have images for, for messages.
     has: Vec<String>,
 }
@@ -33,12 +36,17 @@ struct Open {
 
 impl<'a> Search<'a> {
     pub(super) fn new(resolver: &'a Resolver, image: &'a Reference, machine: &'a Machine) -> Self {
-        Self { resolver, image, machine, read: 0, has: vec![] }
+        Self { resolver, image, machine, read: 0, last: None, has: vec![] }
     }
 
     /// The machines that there are images for.
     pub(super) fn has(&self) -> &[String] {
         &self.has
+    }
+
+    /// Digest of the document that was read last: of the image whose layers were found.
+    pub(super) fn last(&self) -> Option<&Digest> {
+        self.last.as_ref()
     }
 
     /// Finds the layers for the machine behind the entries of an index: those of the entry for it,
@@ -102,6 +110,7 @@ impl<'a> Search<'a> {
         }
         self.read += 1;
         let document = self.resolver.registries.manifest(&self.image.name, version).await?;
+        self.last = Some(document.digest.clone());
         Manifest::parse(&document).map_err(|source| self.malformed(source))
     }
 

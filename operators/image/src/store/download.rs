@@ -20,14 +20,14 @@ const GLANCE: Duration = Duration::from_secs(5);
 
 /// State of a download as its readers see it.
 #[derive(Default)]
-pub(super) struct Download {
+pub(crate) struct Download {
     file: OnceLock<Arc<File>>,
     progress: watch::Sender<Progress>,
     readers: AtomicUsize,
 }
 
 /// Someone who waits for a download, or reads from it.
-pub(super) struct Reader(Arc<Download>);
+pub(crate) struct Reader(Arc<Download>);
 
 impl Reader {
     pub(super) fn new(download: Arc<Download>) -> Self {

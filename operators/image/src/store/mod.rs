@@ -16,11 +16,11 @@ mod table;
 
 pub use error::Error;
 pub use read::Blob;
+pub(crate) use read::{Readings, Source, pieces};
 
 use crate::{digest::Digest, reference::Name, registry::Registries};
 use disk::Disk;
 use download::{Download, Reader};
-use read::{Readings, Source};
 use slots::Slots;
 use std::{
     io,
@@ -169,6 +169,12 @@ impl Store {
     /// Whether the blob is present or on its way.
     pub fn holds(&self, digest: &Digest) -> bool {
         self.0.table().holds(digest)
+    }
+
+    /// Removes a blob that nobody is going to ask for again. Whoever reads it goes on.
+    pub(crate) async fn forget(&self, digest: &Digest) {
+        let path = self.0.table().forget(digest);
+        self.0.disk.remove(path.into_iter().collect()).await;
     }
 
     /// The size of a blob according to a manifest; `None` if no manifest with it was read. A blob

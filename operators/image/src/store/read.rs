@@ -1,6 +1,6 @@
 //! Reading of a blob, complete or still arriving.
 
-use super::{disk::blocking, download::Reader};
+use super::{disk::blocking, download::Reader, error::Error};
 use crate::digest::Digest;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -26,7 +26,7 @@ const SHARED: u64 = 32 << 20;
 
 /// Counts the readers. Clones share their state.
 #[derive(Clone, Default)]
-pub(super) struct Readings(Arc<AtomicU64>);
+pub(crate) struct Readings(Arc<AtomicU64>);
 
 /// One reader.
 struct Reading(Readings);
@@ -41,7 +41,7 @@ pub struct Blob {
 }
 
 #[derive(Clone)]
-pub(super) enum Source {
+pub(crate) enum Source {
     File(Arc<File>),
     Download(Reader),
 }
@@ -63,18 +63,36 @@ impl Blob {
 
     /// Part of the content. Ends with an error if the download fails or the digest does not match.
     pub fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        let reading = self.readings.begin();
-        let (mut start, end) = (range.start, range.end.min(self.size));
-        let ranges = iter::from_fn(move || {
-            let piece = start..end.min(start.saturating_add(reading.piece()));
-            start = piece.end;
-            (!piece.is_empty()).then_some(piece)
-        });
-        let source = self.source.clone();
-        let pieces = stream::iter(ranges).map(move |range| source.clone().piece(range));
-        // The next piece is read while this one is being sent.
-        Box::pin(pieces.buffered(2))
+        pieces(&self.source, &self.readings, range, self.size)
     }
+
+    /// The file, once the whole of it has arrived and its digest was verified.
+    pub(crate) async fn whole(&self) -> Result<Arc<File>, Error> {
+        match &self.source {
+            Source::File(file) => Ok(Arc::clone(file)),
+            Source::Download(download) => download.readable(self.size).await,
+        }
+    }
+}
+
+/// Part of something that has `size` bytes.
+pub(crate) fn pieces(
+    source: &Source,
+    readings: &Readings,
+    range: Range<u64>,
+    size: u64,
+) -> BoxStream<'static, io::Result<Bytes>> {
+    let reading = readings.begin();
+    let (mut start, end) = (range.start, range.end.min(size));
+    let ranges = iter::from_fn(move || {
+        let piece = start..end.min(start.saturating_add(reading.piece()));
+        start = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    });
+    let source = source.clone();
+    let pieces = stream::iter(ranges).map(move |range| source.clone().piece(range));
+    // The next piece is read while this one is being sent.
+    Box::pin(pieces.buffered(2))
 }
 
 impl Readings {

@@ -106,6 +106,16 @@ impl Table {
         }
     }
 
+    /// Forgets a complete file, and returns it for removal.
+    pub(super) fn forget(&mut self, digest: &Digest) -> Option<Path> {
+        if matches!(self.entries.get(digest)?, Entry::Loading(_)) {
+            return None;
+        }
+        let kept = self.entries.remove(digest)?.into_kept()?;
+        self.total -= kept.size;
+        Some(kept.path)
+    }
+
     /// Forgets a file of an earlier process that failed verification.
     pub(super) fn reject(&mut self, (_, size): &OldFile) {
         self.total -= size;
@@ -247,6 +257,16 @@ mod tests {
         table.reserve(8).unwrap();
         table.finish(&digest, Path::from("a"), 3, 8);
         assert_eq!(table.size(), (1, 3));
+    }
+
+    #[test]
+    fn a_blob_that_is_not_needed_any_more_makes_room() {
+        let mut table = Table::new(10);
+        table.adopt(vec![file("a", 4)]);
+        assert_eq!(table.forget(&Digest::of(b"a")), Some(Path::from("a")));
+        assert_eq!((table.size(), table.forget(&Digest::of(b"a"))), ((0, 0), None));
+        table.find(&Digest::of(b"b"));
+        assert_eq!(table.forget(&Digest::of(b"b")), None, "it is on its way");
     }
 
     #[test]

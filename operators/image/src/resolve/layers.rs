@@ -1,0 +1,48 @@
+//! Every layer of an image, for those who unpack it.
+
+use super::{Error, Missing, PATIENCE, Resolver, listed, search::Search};
+use crate::{
+    digest::Digest,
+    machine::Machine,
+    manifest::{Boot, Layer, Manifest},
+    reference::Reference,
+    registry,
+};
+use tokio::time::timeout;
+
+/// The digest of an image's manifest, and its layers, the lowest first.
+type Layers = (Digest, Vec<Layer>);
+
+impl Resolver {
+    /// The layers of `image` for `machine`, as the registry has them now.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Resolver::resolve`].
+    pub(crate) async fn layers(
+        &self,
+        image: &Reference,
+        machine: &Machine,
+    ) -> Result<Result<Layers, Missing>, Error> {
+        self.allowed.check(image.name.registry())?;
+        let late = |_| registry::Error::Deadline { registry: image.name.registry().clone() };
+        timeout(PATIENCE, self.search(image, machine)).await.map_err(late)?
+    }
+
+    async fn search(
+        &self,
+        image: &Reference,
+        machine: &Machine,
+    ) -> Result<Result<Layers, Missing>, Error> {
+        let mut search = Search::new(self, image, machine);
+        let layers = match search.read(&image.version).await? {
+            Manifest::Image(layers) => Some(layers),
+            Manifest::Index(entries) => search.behind(&entries, Boot::Http).await?,
+        };
+        let found = layers.and_then(|layers| Some((search.last()?.clone(), layers)));
+        Ok(found.ok_or_else(|| Missing::Architecture {
+            architecture: machine.to_string(),
+            has: listed(search.has().iter().map(String::as_str)),
+        }))
+    }
+}

@@ -1,0 +1,125 @@
+//! Images in a folder: what is complete there survives a crash, and what is not is removed.
+//!
+//! ```text
+//! references.json      which digest a reference had when it was last asked for
+//! sha256-<hex>/        an image: index.json, and the files 0, 1, 2, …
+//! sha256-<hex>.part/   one in the middle of it
+//! ```
+
+use super::{index::Index, trees::Tree};
+use crate::digest::Digest;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, BufReader, BufWriter, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const REFERENCES: &str = "references.json";
+const INDEX: &str = "index.json";
+const PART: &str = "part";
+
+/// Digests of images by reference and architecture.
+pub(super) type References = BTreeMap<String, Digest>;
+
+/// Reads the folder, making it if it is not there.
+pub(super) fn read(dir: &Path) -> io::Result<(References, HashMap<Digest, Arc<Tree>>)> {
+    fs::create_dir_all(dir)?;
+    let mut trees = HashMap::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(PART)) {
+            remove(&path)?;
+            continue;
+        }
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let Ok(digest) = Digest::parse_dashed(name) else { continue };
+        match tree(&path, &digest) {
+            Ok(tree) => _ = trees.insert(digest, Arc::new(tree)),
+            Err(error) => {
+                tracing::warn!(%error, %digest, "image in the cache is not usable, removing it");
+                remove(&path)?;
+            }
+        }
+    }
+    let mut references = references(&dir.join(REFERENCES));
+    references.retain(|_, digest| trees.contains_key(digest));
+    Ok((references, trees))
+}
+
+/// What is not readable was not written by us, and is asked for again.
+fn references(path: &Path) -> References {
+    let text = fs::read(path).unwrap_or_default();
+    let all: BTreeMap<String, String> = serde_json::from_slice(&text).unwrap_or_default();
+    let all = all.into_iter();
+    all.filter_map(|(name, digest)| Some((name, digest.parse().ok()?))).collect()
+}
+
+/// An image whose files are all as long as the index says.
+fn tree(dir: &Path, digest: &Digest) -> io::Result<Tree> {
+    let file = BufReader::new(File::open(dir.join(INDEX))?);
+    let index: Index = serde_json::from_reader(file)?;
+    for file in index.files() {
+        let size = fs::symlink_metadata(dir.join(file.name()))?.len();
+        if size != file.size {
+            return Err(io::Error::other(format!("file {} has another size", file.name())));
+        }
+    }
+    Ok(Tree::new(digest.clone(), dir.to_owned(), index))
+}
+
+/// Writes which digests references have.
+pub(super) fn write_references(dir: &Path, references: &References) -> io::Result<()> {
+    let all: BTreeMap<_, _> = references.iter().map(|(name, it)| (name, it.to_string())).collect();
+    let (unfinished, complete) = (dir.join("references.json.new"), dir.join(REFERENCES));
+    let mut file = BufWriter::new(File::create(&unfinished)?);
+    serde_json::to_writer_pretty(&mut file, &all)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(unfinished, complete)?;
+    sync(dir)
+}
+
+/// A new, empty folder for an image.
+pub(super) fn begin(dir: &Path, digest: &Digest) -> io::Result<PathBuf> {
+    let part = place(dir, digest).with_added_extension(PART);
+    remove(&part)?;
+    DirBuilder::new().mode(0o700).create(&part)?;
+    Ok(part)
+}
+
+/// The image is complete, and from then on survives a power failure.
+pub(super) fn complete(dir: &Path, part: &Path, digest: &Digest, index: Index) -> io::Result<Tree> {
+    let file = OpenOptions::new().write(true).create_new(true).open(part.join(INDEX))?;
+    let mut file = BufWriter::new(file);
+    serde_json::to_writer(&mut file, &index)?;
+    file.flush()?;
+    file.get_ref().sync_all()?;
+    sync(part)?;
+    let place = place(dir, digest);
+    remove(&place)?;
+    fs::rename(part, &place)?;
+    sync(dir)?;
+    Ok(Tree::new(digest.clone(), place, index))
+}
+
+/// Removes a folder, if it is there; one that was complete is not from the first moment on.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    let part = path.with_extension(PART);
+    let moved = if path == part { Ok(()) } else { fs::rename(path, &part) };
+    let removed = moved.and_then(|()| fs::remove_dir_all(&part));
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn place(dir: &Path, digest: &Digest) -> PathBuf {
+    dir.join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,105 @@
+use crate::{resolve, store};
+use std::{io, sync::Arc};
+
+/// Why an image cannot be used.
+///
+/// Cheap to clone: one failure answers everyone who waits for the image.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// It was not found.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// A layer was not sent.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no image for the architecture.
+    #[error(transparent)]
+    Missing(#[from] resolve::Missing),
+    /// A layer is no archive, or holds something that no image for booting needs.
+    #[error("layer {layer}: {what}")]
+    Layer {
+        /// Its number; the first is 1.
+        layer: usize,
+        /// What is wrong.
+        what: Unusable,
+    },
+    /// It has more layers than any real image.
+    #[error("the image has more than {0} layers")]
+    TooManyLayers(usize),
+    /// It has nothing to boot from.
+    #[error("the image has no folder /disk: put what machines boot from there")]
+    NoDisk,
+    /// What is in the cache is not what was put there.
+    #[error("the image in the cache is not usable")]
+    Damaged,
+    /// The disk failed.
+    #[error("the image cache is not usable")]
+    Disk(#[source] Arc<io::Error>),
+    /// The process is shutting down.
+    #[error("shutting down")]
+    Shutdown,
+}
+
+/// What is wrong with a layer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Neither a tar archive, nor one that was compressed with gzip or zstd.
+    #[error("not a tar archive: {0}")]
+    Archive(String),
+    /// It ends in the middle.
+    #[error("the archive ends in the middle of an entry")]
+    Cut,
+    /// It has more entries than images have.
+    #[error("more than {0} entries")]
+    TooManyEntries(usize),
+    /// It has more files below /disk than images have.
+    #[error("too many files below /disk")]
+    TooManyFiles,
+    /// It is larger than images may be.
+    #[error("more than {0} bytes, decompressed")]
+    TooLarge(u64),
+    /// A path that leads out of the image, or is longer than paths may be.
+    #[error("{path:?}: {why}")]
+    Path {
+        /// The beginning of it.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// Whether the same image may be usable later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Resolve(error) => error.is_transient(),
+            Self::Store(store::Error::Registry(error)) => error.is_transient(),
+            Self::Store(store::Error::Full { .. } | store::Error::Size { .. })
+            | Self::Missing(_)
+            | Self::Layer { .. }
+            | Self::TooManyLayers(_)
+            | Self::NoDisk => false,
+            Self::Store(_) | Self::Damaged | Self::Disk(_) | Self::Shutdown => true,
+        }
+    }
+
+    /// A CamelCase reason from a small fixed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Resolve(error) => error.reason(),
+            Self::Store(store::Error::Full { .. }) => "CacheFull",
+            Self::Store(store::Error::Disk(_)) | Self::Disk(_) | Self::Damaged => "CacheFailed",
+            Self::Store(_) => "RegistryFailed",
+            Self::Missing(_) => "ArchitectureMissing",
+            Self::Layer { .. } | Self::TooManyLayers(_) => "MalformedLayer",
+            Self::NoDisk => "NoDisk",
+            Self::Shutdown => "Shutdown",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Images as folders, from a real registry.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+use futures::TryStreamExt;
+use http::{HeaderMap, Method};
+use metal_image::{
+    AllowList, Reference, Registries, Trees, registry, respond,
+    tree::{Config, Error, Limits},
+};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use support::{OCI_INDEX, OCI_MANIFEST, TestRegistry};
+use tokio_util::sync::CancellationToken;
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+#[tokio::test]
+async fn an_image_is_fetched_once_and_is_there_without_its_registry() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = push(&registry, "os", "1", b"one").await;
+    let trees = open(dir.path()).await;
+    assert!(trees.known(&image, "amd64").is_none());
+    let resolved = trees.resolve(&image, "amd64").await.unwrap();
+    let (first, second) = tokio::join!(
+        trees.pull(&image, "amd64", &resolved),
+        trees.pull(&image, "amd64", &resolved)
+    );
+    assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()), "fetched once for both");
+    assert_eq!(read(&trees, &image, "a").await, b"one");
+    trees.closed().await;
+    drop((trees, registry));
+
+    // Another process, which was killed in the middle of another image before.
+    let part = dir.path().join("images").join(format!("sha256-{}.part", "0".repeat(64)));
+    fs::create_dir(&part).unwrap();
+    fs::write(part.join("0"), b"half").unwrap();
+    let trees = open(dir.path()).await;
+    assert_eq!(read(&trees, &image, "a").await, b"one");
+    assert!(!part.exists());
+    assert!(trees.resolve(&image, "amd64").await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_leads_to_the_new_image_and_the_old_one_goes_later() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = push(&registry, "os", "1", b"one").await;
+    let trees = open(dir.path()).await;
+    pull(&trees, &image, "amd64").await.unwrap();
+    let old = trees.known(&image, "amd64").unwrap();
+    push(&registry, "os", "1", b"two").await;
+    pull(&trees, &image, "amd64").await.unwrap();
+    assert_eq!(read(&trees, &image, "a").await, b"two");
+    let wanted = BTreeSet::from([(image.clone(), "amd64".to_owned())]);
+    assert_eq!(trees.sweep(&wanted).await.unwrap(), 0, "somebody may be in the middle of it");
+    assert!(old.dir().exists());
+    assert_eq!(trees.sweep(&wanted).await.unwrap(), 1);
+    assert!(!old.dir().exists());
+    assert_eq!(read(&trees, &image, "a").await, b"two");
+    // And so does one that nobody wants any more.
+    for count in [0, 1] {
+        assert_eq!(trees.sweep(&BTreeSet::new()).await.unwrap(), count);
+    }
+    assert!(trees.known(&image, "amd64").is_none());
+}
+
+#[tokio::test]
+async fn each_architecture_has_its_image_and_a_digest_names_one() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut images = vec![];
+    for (architecture, content) in [("amd64", b"x86"), ("arm64", b"arm")] {
+        let layer = archive("disk/a", content);
+        let layers = [(LAYER, layer.as_slice())];
+        images.push((
+            architecture,
+            registry.push_image("os", architecture, OCI_MANIFEST, &layers).await,
+        ));
+    }
+    let images: Vec<_> = images.iter().map(|(name, digest)| (*name, digest)).collect();
+    let index = registry.push_index("os", "1", OCI_INDEX, &images).await;
+    let trees = open(dir.path()).await;
+    for name in [registry.image("os:1"), registry.image(&format!("os@{index}"))] {
+        let image: Reference = name.parse().unwrap();
+        for (architecture, digest) in &images {
+            let tree = pull(&trees, &image, architecture).await.unwrap();
+            assert_eq!(tree.digest(), *digest);
+        }
+        let error = trees.resolve(&image, "riscv64").await.unwrap_err();
+        assert_eq!(error.reason(), "ArchitectureMissing", "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_no_folder_leaves_nothing_behind() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let layers: [(&str, &[u8]); 1] = [(LAYER, &archive("etc/a", b"a"))];
+    registry.push_image("os", "1", OCI_MANIFEST, &layers).await;
+    let trees = open(dir.path()).await;
+    let image = registry.image("os:1").parse().unwrap();
+    let error = pull(&trees, &image, "amd64").await.unwrap_err();
+    assert!(matches!(error, Error::NoDisk) && !error.is_transient());
+    assert_eq!(fs::read_dir(dir.path().join("images")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_is_fetched_again() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = push(&registry, "os", "1", b"whole").await;
+    let trees = open(dir.path()).await;
+    let tree = pull(&trees, &image, "amd64").await.unwrap();
+    let file = tree.dir().join(tree.find("a").unwrap().name());
+    trees.closed().await;
+    drop(trees);
+    fs::write(file, b"cut").unwrap();
+    let trees = open(dir.path()).await;
+    assert!(trees.known(&image, "amd64").is_none());
+    pull(&trees, &image, "amd64").await.unwrap();
+    assert_eq!(read(&trees, &image, "a").await, b"whole");
+}
+
+async fn pull(
+    trees: &Trees,
+    image: &Reference,
+    architecture: &str,
+) -> Result<Arc<metal_image::Tree>, Error> {
+    let resolved = trees.resolve(image, architecture).await?;
+    trees.pull(image, architecture, &resolved).await
+}
+
+async fn read(trees: &Trees, image: &Reference, path: &str) -> Vec<u8> {
+    let tree = trees.known(image, "amd64").unwrap();
+    let file = trees.open_file(&tree, tree.find(path).unwrap()).await.unwrap();
+    let response = respond(&Method::GET, &HeaderMap::new(), &file, "text/plain");
+    response.into_body().map_ok(|it| it.to_vec()).try_concat().await.unwrap()
+}
+
+async fn push(registry: &TestRegistry, repository: &str, tag: &str, content: &[u8]) -> Reference {
+    let layer = archive("disk/a", content);
+    registry.push_image(repository, tag, OCI_MANIFEST, &[(LAYER, layer.as_slice())]).await;
+    registry.image(&format!("{repository}:{tag}")).parse().unwrap()
+}
+
+/// A tar archive of one file.
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut block = [0; 512];
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    block[156] = b'0';
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut bytes = [block.as_slice(), content].concat();
+    bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
+    bytes
+}
+
+async fn open(dir: &Path) -> Trees {
+    let registries = Arc::new(Registries::new(&registry::Config::default()).unwrap());
+    let config = Config { dir: dir.to_owned(), limit: 1 << 20, limits: Limits::default() };
+    Trees::open(config, registries, AllowList::any(), CancellationToken::new()).await.unwrap()
+}
