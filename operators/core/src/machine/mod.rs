@@ -14,6 +14,7 @@
 //! again. Only the endorsement key is remembered: [`attest`] says when.
 
 pub mod attest;
+pub mod netboot;
 pub mod site;
 mod twins;
 

@@ -1,0 +1,122 @@
+//! Which files of its image a Machine gets, and when.
+//!
+//! An image that installs has its kernel, its RAM disk and its disk image where its loader is. A loader
+//! may choose them by mistake: its own template falls through to them where it does not find the
+//! installed system. So they are there only while an installation is due.
+//!
+//! Who asks for the largest of them by HTTP, or says that it is installed, shows what was in the
+//! `.ServeURL` of the templates of this installation: an installer of an earlier one is told so. The
+//! token is no secret from whoever hears the network, and opens nothing that an address would not.
+
+use super::template::SUFFIX;
+use crate::capability::Key;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use metal_api::Machine;
+use std::{ffi::OsStr, path::Path};
+
+/// Bytes of a token: enough that nobody can guess it, and few, as it is part of a kernel command line.
+const TOKEN: usize = 16;
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What any boot needs: the loader, its configuration, what cloud-init asks for.
+    Always,
+    /// What installs, or what nobody knows: only while an installation is due.
+    Install,
+    /// Nothing that is served at all.
+    Never,
+}
+
+/// What may be had at a path below the folder of an image, whose loader is `boot_file`.
+pub fn class(path: &str, boot_file: Option<&str>) -> Class {
+    let path = path.trim_start_matches('/');
+    if path.is_empty() || path.ends_with(SUFFIX) || path == METADATA {
+        return Class::Never;
+    }
+    let mut parts = path.split('/');
+    let first = parts.next().unwrap_or_default();
+    let is_in = |folder: &str| first == folder && path.len() > folder.len();
+    // The signed loaders of distributions look for their configuration, modules and fonts there.
+    let is_loader = is_in("grub") || is_in("cloud-init") || extension(path) == Some("efi");
+    if is_loader || boot_file == Some(path) { Class::Always } else { Class::Install }
+}
+
+fn extension(path: &str) -> Option<&str> {
+    Path::new(path).extension().and_then(OsStr::to_str)
+}
+
+/// What an image says of itself.
+pub const METADATA: &str = "metadata.yaml";
+
+/// The part of the URL of an installation that proves which one it is.
+pub fn token(key: &Key, machine: &Machine, repave: i64) -> String {
+    let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+    let mac = key.derive(&format!("bloomery.dev/machine/{uid}/{repave}"));
+    URL_SAFE_NO_PAD.encode(&mac[..TOKEN])
+}
+
+/// Whether `text` is the token of that installation. Takes as long wherever the first wrong byte is.
+pub fn is_token(key: &Key, machine: &Machine, repave: i64, text: &str) -> bool {
+    let (ours, theirs) = (token(key, machine, repave), text.as_bytes());
+    let pairs = ours.bytes().zip(theirs);
+    let differs = pairs.fold(0, |sum, (a, b)| sum | (a ^ b));
+    ours.len() == theirs.len() && differs == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::MachineSpec;
+
+    #[test]
+    fn what_installs_is_told_from_what_every_boot_needs() {
+        let boot = Some("boot/loader");
+        for path in [
+            "shimx64.efi",
+            "grubaa64.efi",
+            "grub/grub.cfg",
+            "/grub/x86_64-efi/command.lst",
+            "boot/loader",
+            "cloud-init/meta-data",
+        ] {
+            assert_eq!(class(path, boot), Class::Always, "{path}");
+        }
+        for path in [
+            "vmlinuz",
+            "initrd",
+            "init.cpio",
+            "disk.img.gz",
+            "unbounded-agent",
+            "boot",
+            "grub",
+            "x/grub/a",
+        ] {
+            assert_eq!(class(path, boot), Class::Install, "{path}");
+        }
+        for path in ["", "/", "grub/grub.cfg.tmpl", "metadata.yaml", "x.tmpl"] {
+            assert_eq!(class(path, boot), Class::Never, "{path}");
+        }
+        assert_eq!(class("boot/loader", None), Class::Install);
+    }
+
+    #[test]
+    fn a_token_is_that_of_one_installation_of_one_machine() {
+        let [key, other] = [[1; 32], [2; 32]].map(|bytes| Key::new(&bytes).unwrap());
+        let [a, b] = ["a", "b"].map(|uid| {
+            let mut machine = Machine::new("same", MachineSpec::default());
+            machine.metadata.uid = Some(uid.to_owned());
+            machine
+        });
+        let it = token(&key, &a, 3);
+        assert!(
+            it.len() == 22 && it.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        );
+        assert!(is_token(&key, &a, 3, &it));
+        assert!(!is_token(&key, &a, 4, &it) && !is_token(&key, &b, 3, &it));
+        assert!(!is_token(&other, &a, 3, &it));
+        for text in ["", &it[..21], &format!("{it}A"), "AAAAAAAAAAAAAAAAAAAAAA"] {
+            assert!(!is_token(&key, &a, 3, text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The image of a Machine: which one, and whether it is there.
+
+use crate::conditions::{self, Fact};
+use jiff::Timestamp;
+use metal_api::{Machine, MachineStatus, condition};
+use serde::Deserialize;
+
+/// Label of a Machine that says which of the images of an index it boots, in Go's terms.
+pub const ARCHITECTURE: &str = "kubernetes.io/arch";
+/// The architecture of a Machine that says nothing.
+const DEFAULT_ARCHITECTURE: &str = "amd64";
+/// Bytes of `metadata.yaml` at most.
+pub const LARGEST_METADATA: u64 = 64 << 10;
+
+/// The image that a Machine names, and the architecture of what it boots of that.
+pub fn wanted(machine: &Machine) -> Option<(&str, &str)> {
+    let image = machine.spec.pxe.as_ref()?.image.trim();
+    let labels = machine.metadata.labels.as_ref();
+    let architecture = labels.and_then(|labels| labels.get(ARCHITECTURE)).map(|it| it.trim());
+    let architecture = architecture.filter(|it| !it.is_empty()).unwrap_or(DEFAULT_ARCHITECTURE);
+    (!image.is_empty()).then_some((image, architecture))
+}
+
+/// How far an image is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It is being fetched.
+    Pulling,
+    /// It is there.
+    Ready {
+        /// Its digest.
+        digest: String,
+        /// What of it cannot be used, if anything: a template that cannot be rendered.
+        flaw: Option<String>,
+    },
+    /// It cannot be had.
+    Failed {
+        /// CamelCase, from a small fixed set.
+        reason: &'static str,
+        /// Why, for people.
+        message: String,
+    },
+}
+
+/// Says in a status how far the image is.
+pub fn record(status: &mut MachineStatus, machine: &Machine, state: &State, now: Timestamp) {
+    let fact =
+        |holds, reason, message| Fact { type_: condition::IMAGE_READY, holds, reason, message };
+    let fact = match state {
+        // What was said before may still be so.
+        State::Unknown => return,
+        State::Pulling if holds(status) => return,
+        State::Pulling => fact(false, "Pulling", "the image is being fetched"),
+        State::Ready { digest, flaw: None } => fact(true, "Pulled", digest),
+        State::Ready { flaw: Some(flaw), .. } => fact(false, "TemplateUnusable", flaw),
+        State::Failed { reason, message } => fact(false, reason, message),
+    };
+    conditions::set(&mut status.conditions, fact, machine.metadata.generation, now);
+}
+
+fn holds(status: &MachineStatus) -> bool {
+    status.conditions.iter().any(|it| it.type_ == condition::IMAGE_READY && it.status == "True")
+}
+
+/// What an image says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Path of the loader that firmware boots.
+    #[serde(default)]
+    pub dhcp_boot_image_name: Option<String>,
+}
+
+/// The file is not what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("metadata.yaml: {0}")]
+pub struct MalformedMetadata(String);
+
+/// Reads `metadata.yaml`. Fields that nobody here knows are somebody else's.
+///
+/// # Errors
+///
+/// If it is no YAML, or the name of the loader is none.
+pub fn metadata(text: &[u8]) -> Result<Metadata, MalformedMetadata> {
+    let malformed = |what: &str| MalformedMetadata(conditions::cut(what, 200).into_owned());
+    let text = std::str::from_utf8(text).map_err(|_| malformed("not UTF-8"))?;
+    if text.len() as u64 > LARGEST_METADATA {
+        return Err(malformed("larger than 64 KiB"));
+    }
+    let metadata: Option<Metadata> =
+        serde_saphyr::from_str(text).map_err(|error| malformed(&error.to_string()))?;
+    let metadata = metadata.unwrap_or_default();
+    let name = metadata.dhcp_boot_image_name.filter(|name| !name.is_empty());
+    // DHCP's field `file` has room for so many, and options may not hold more than that either.
+    let fits = |name: &String| name.len() < 128 && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if name.as_ref().is_some_and(|name| !fits(name)) {
+        return Err(malformed(
+            "dhcpBootImageName: at most 127 letters, digits and punctuation marks of ASCII",
+        ));
+    }
+    Ok(Metadata { dhcp_boot_image_name: name })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+use metal_api::{MachineOperations, MachineSpec, MachineStatus};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Vectors {
+    machine: Machine,
+    templates: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    template: String,
+    output: Option<String>,
+}
+
+/// What grub.cfg of an image that installs is made of.
+const CHOICE: &str = "{{ if le .Machine.Spec.Operations.RepaveCounter .Machine.Status.Operations.RepaveCounter }}\
+     boot{{ else }}install {{ .ServeURL }}{{ end }}";
+
+#[test]
+fn templates_become_what_go_makes_of_them() {
+    let vectors: Vectors = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    assert!(vectors.templates.len() > 45);
+    let variables = Variables {
+        machine: &vectors.machine,
+        installs: Some(3),
+        serve_url: "http://192.0.2.1:8880/c/token",
+        apiserver_url: "https://api.example:6443",
+        agent_config_json: "{}",
+    };
+    let mut differ = vec![];
+    for Vector { template, output } in &vectors.templates {
+        let ours = render("x", template.as_bytes(), &variables);
+        if ours.as_ref().ok() != output.as_ref() {
+            differ.push(format!("{template}\n  Go:   {output:?}\n  ours: {ours:?}"));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[test]
+fn the_differences_that_are_left_are_known() {
+    let machine = machine(None, None);
+    let rendered = |text: &str| render("x", text.as_bytes(), &variables(&machine, None));
+    assert_eq!(rendered(r"{{ `a\tb` }}").unwrap(), "a\tb", "Go: a\\tb");
+    assert!(rendered("{{ with false }}{{ else with true }}{{ . }}{{ end }}").is_err(), "Go: true");
+}
+
+#[test]
+fn nothing_is_installed_unless_an_installation_is_due() {
+    // Spec and status as they may be, and whether it is due.
+    for (wanted, done, installs, expected) in [
+        (None, None, None, "boot"),
+        (Some(0), None, None, "boot"),
+        (Some(3), Some(3), None, "boot"),
+        (Some(3), Some(5), None, "boot"),
+        // Asked for, and not yet or not any more to be done.
+        (Some(3), None, None, "boot"),
+        (Some(3), Some(2), None, "boot"),
+        (Some(1), None, Some(1), "install u"),
+        (Some(3), Some(2), Some(3), "install u"),
+        // A status of before a restore.
+        (Some(3), Some(7), Some(3), "install u"),
+    ] {
+        let machine = machine(wanted, done);
+        let rendered = render("x", CHOICE.as_bytes(), &variables(&machine, installs));
+        assert_eq!(rendered.unwrap(), expected, "{wanted:?} {done:?} {installs:?}");
+    }
+}
+
+#[test]
+fn an_error_says_in_which_file_and_line() {
+    let machine = machine(None, None);
+    for template in ["a\n{{ .Machine.Nothing }}", "a\n{{ if }}", "a\n{{ .Nothing }}"] {
+        let error = render("grub/grub.cfg.tmpl", template.as_bytes(), &variables(&machine, None));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("grub/grub.cfg.tmpl:2"), "{error}");
+        assert!(error.len() <= 512 && !error.contains('\n'));
+    }
+    let error = render("x", b"\xff", &variables(&machine, None)).unwrap_err();
+    assert_eq!(error.to_string(), "x is not UTF-8");
+}
+
+#[test]
+fn a_template_is_bounded_in_time_and_space() {
+    let machine = machine(None, None);
+    for template in [
+        "{{ range 10000 }}{{ range 10000 }}{{ end }}{{ end }}".to_owned(),
+        "{{ range 9000 }}{{ printf \"%1000d\" 1 }}{{ end }}".to_owned(),
+        "{{ define \"r\" }}{{ template \"r\" }}{{ end }}{{ template \"r\" }}".to_owned(),
+        "{{ if true }}".repeat(20_000),
+        "(".repeat(20_000),
+    ] {
+        let rendered = render("x", template.as_bytes(), &variables(&machine, None));
+        assert!(rendered.is_err() || rendered.unwrap().len() <= OUTPUT);
+    }
+}
+
+fn variables(machine: &Machine, installs: Option<i64>) -> Variables<'_> {
+    Variables { machine, installs, serve_url: "u", apiserver_url: "", agent_config_json: "" }
+}
+
+fn machine(wanted: Option<i64>, done: Option<i64>) -> Machine {
+    let operations = wanted.map(|repave| MachineOperations {
+        repave_counter: Some(repave),
+        ..MachineOperations::default()
+    });
+    let mut machine = Machine::new("a", MachineSpec { operations, ..MachineSpec::default() });
+    if let Some(done) = done {
+        let status = machine.status.insert(MachineStatus::default());
+        status.operations.get_or_insert_default().repave_counter = Some(done);
+    }
+    machine
+}
