@@ -1,4 +1,4 @@
-//! `hack/control-plane`: several at once, and none left behind.
+//! `hack/control-plane`: several at once, and nothing is left behind.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -173,7 +173,7 @@ fn folder() -> TempDir {
     tempfile::Builder::new().prefix("bloomery-e2e-").tempdir().unwrap()
 }
 
-/// A process that does nothing for a while.
+/// A process that idles.
 fn idle() -> Child {
     Command::new("sleep").arg("600").spawn().unwrap()
 }
@@ -203,7 +203,7 @@ async fn gone(folder: &TempDir) -> Result<()> {
     .await
 }
 
-/// Numbers of the processes that have a path below `folder` on their command line.
+/// Pids of the processes with a path below `folder` on their command line.
 fn processes_of(folder: &Path) -> Vec<u32> {
     let below = format!("{}/", folder.display());
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);

@@ -1,5 +1,5 @@
-//! What `hack/demo --once` becomes: the whole path, from BMCs that ask for an address to a server
-//! that is given back; and nothing is left.
+//! `hack/demo --once`: the whole path, from BMCs that ask for an address to a server that is
+//! released; and nothing is left behind.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,10 +16,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long all of it may take on a busy machine.
+/// How long the demo may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// A demo that runs.
+/// A running demo.
 struct Demo {
     folder: PathBuf,
     log: PathBuf,
@@ -61,7 +61,7 @@ impl Demo {
     }
 }
 
-/// What kubectl says on this side of the network namespace.
+/// Runs kubectl in the outer network namespace.
 async fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<String> {
     let kubectl = PathBuf::from(control_plane(&["path"]).await?).join("kubectl");
     run(Command::new(kubectl).arg("--kubeconfig").arg(kubeconfig).args(args))
@@ -103,7 +103,7 @@ async fn a_machine_is_discovered_claimed_and_given_back_and_then_nothing_is_left
     assert!(rest.ends_with("and nothing is left.\neverything is ended\n"), "{rest}");
 }
 
-/// Whether a line is a step, or says something of machines and documents.
+/// Whether a line is a step, or about machines and documents.
 fn is_told(line: &str) -> bool {
     let step = line.split_once(" s");
     line.is_empty()

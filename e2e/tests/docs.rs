@@ -1,4 +1,4 @@
-//! What the pages for users name is there.
+//! What the pages for users refer to exists.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -39,7 +39,7 @@ fn every_link_of_a_page_leads_to_a_page_and_its_heading() {
 #[test]
 fn every_metric_and_flag_that_a_page_names_is_in_the_reference() {
     let reference = text_of("docs/reference");
-    // Scripts, tools and the simulator have flags of their own.
+    // Scripts, tools and the simulator have flags that are not the operators'.
     let simulator = text_of("e2e/simulator/src").replace("pub dialect", "--dialect");
     let others = text_of("hack") + &text_of("operators") + &simulator;
     let metric = Regex::new(r"\b(?:metal_operator|boot_operator|netboot)_[a-z0-9_]+").unwrap();
@@ -71,7 +71,7 @@ fn every_file_and_annotation_that_a_page_names_is_there() {
                 wrong.push(format!("{path}: {code}"));
             }
             let named = annotation.find_iter(code).map(|it| it.as_str());
-            // What follows the group of a resource is its version.
+            // After a group comes its version.
             let named = named.filter(|it| !it.contains("/v1"));
             let missing = named.filter(|it| !ours.contains(it));
             wrong.extend(missing.map(|it| format!("{path}: {it}")));
@@ -80,7 +80,7 @@ fn every_file_and_annotation_that_a_page_names_is_there() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// All of them, but those that are generated.
+/// All pages except generated ones.
 fn pages() -> Vec<Page> {
     let docs = fs::read_dir(workspace().join("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
@@ -94,18 +94,18 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-/// What stands in backticks, on one line.
+/// The text between backticks, within a line.
 fn inline_code(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().filter(|line| !line.starts_with("```"));
     lines.flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// Whether it is the name of a test.
+/// Whether it looks like the name of a test.
 fn is_sentence(code: &str) -> bool {
     code.split('_').count() > 6 && !code.contains('{')
 }
 
-/// The headings of a page, as links name them.
+/// The anchors of a page's headings.
 fn headings(text: &str) -> BTreeSet<String> {
     let plain = |heading: &str| {
         let kept = heading.trim().to_lowercase();
@@ -116,7 +116,7 @@ fn headings(text: &str) -> BTreeSet<String> {
     headings.map(|line| plain(line.trim_start_matches('#'))).collect()
 }
 
-/// All files below a folder of the repository, as one text.
+/// The concatenated files below a folder of the repository.
 fn text_of(folder: &str) -> String {
     let mut waiting = vec![workspace().join(folder)];
     let mut all = String::new();

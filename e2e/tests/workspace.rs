@@ -1,4 +1,4 @@
-//! What the crates of this workspace may know of each other. What they may take from others is in
+//! Which crates of this workspace may depend on what. Dependencies on others' crates are checked by
 //! deny.toml (`hack/test deny`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,16 +10,16 @@ use e2e::cluster::workspace;
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
-/// What decides nothing by itself: I/O, other tasks, chance.
+/// Crates that pure code must not depend on: I/O, tasks, randomness.
 const IMPURE: &[&str] =
     &["getrandom", "hyper", "kube-client", "kube-runtime", "rand", "reqwest", "rustls", "tokio"];
 
-/// The same, but for the chance that dhcproto brings for clients that let it draw their transaction
-/// identifiers: metal-wire does not.
+/// The same without randomness: dhcproto has it, for clients that let it choose their transaction
+/// IDs, which metal-wire does not do.
 const IMPURE_BUT_DHCPROTO: &[&str] =
     &["hyper", "kube-client", "kube-runtime", "reqwest", "rustls", "tokio"];
 
-/// Crates, and what they must not know.
+/// Crates, and what they must not depend on.
 const APART: &[(&str, &[&str])] = &[
     ("metal-api", IMPURE),
     ("metal-attest", &["kube", "k8s-openapi", "metal-api", "tokio"]),
@@ -31,7 +31,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
     ("metal-wire", &["kube", "k8s-openapi", "metal-api", "tokio"]),
-    // What answers DHCP changes without those who do not.
+    // DHCP code can change without affecting these.
     ("metal-operator", &["metal-dhcp"]),
     ("boot-operator", &["metal-dhcp"]),
     ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
@@ -75,7 +75,7 @@ fn a_crate_does_not_know_what_it_must_not_know() {
 fn every_test_that_the_security_page_names_is_there() {
     let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
     let sources = sources(&["agent", "crds", "e2e", "operators"].map(|it| workspace().join(it)));
-    // What stands in backticks and is a sentence.
+    // Names of tests are sentences in backticks.
     let named = page.split('`').skip(1).step_by(2).filter(|text| text.matches('_').count() > 3);
     let named: BTreeSet<_> = named.collect();
     assert!(named.len() > 20, "{named:?}");
@@ -84,7 +84,7 @@ fn every_test_that_the_security_page_names_is_there() {
     assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:#?}");
 }
 
-/// All sources below these folders, as one text.
+/// All sources below these folders, concatenated.
 fn sources(folders: &[PathBuf]) -> String {
     let mut waiting = folders.to_vec();
     let mut all = String::new();
@@ -111,7 +111,7 @@ fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
     }
 }
 
-/// Names of the crates that `cargo tree` lists on this platform.
+/// Names of the crates that `cargo tree` lists for this platform.
 fn tree(args: &[&str]) -> BTreeSet<String> {
     let printed =
         cargo(&[&["tree", "--locked", "--prefix", "none", "--format", "{p}"], args].concat());
@@ -120,7 +120,7 @@ fn tree(args: &[&str]) -> BTreeSet<String> {
 }
 
 fn metadata() -> Metadata {
-    // Other platforms' crates are in the lock file and in no binary.
+    // Crates for other platforms are in the lock file, but in no binary.
     let platform = ["--filter-platform", "x86_64-unknown-linux-gnu"];
     let printed =
         cargo(&[&["metadata", "--locked", "--format-version", "1"], &platform[..]].concat());

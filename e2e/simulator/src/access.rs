@@ -12,7 +12,7 @@ pub(super) struct Access {
     opened: u32,
     failures: u32,
     locked_until: Option<Instant>,
-    /// Set once somebody has changed the password.
+    /// The password, once it was changed.
     password: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The address of a BMC that is plugged in: asked for by DHCP, and kept.
+//! The address of a plugged-in BMC: acquired by DHCP, and renewed.
 //!
 //! ```text
 //!   asking ──ACK──► bound ──T1──► renewing ──T2──► rebinding ──expiry or NAK──► asking
@@ -75,7 +75,7 @@ async fn keep(fleet: &Fleet, link: &Link, index: u32) {
     }
 }
 
-/// Keeps an address until that fails; returns why.
+/// Keeps an address until it is lost; returns why.
 async fn hold(link: &Link, identity: &Identity, machine: &Machine, first: Answer) -> DhcpError {
     let (mut lease, mut since) = (first, Instant::now());
     loop {

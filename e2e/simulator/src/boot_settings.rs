@@ -10,7 +10,7 @@ pub enum BootTarget {
     Pxe,
     /// The first disk.
     Hdd,
-    /// The CD that the BMC emulates.
+    /// The virtual CD drive of the BMC.
     Cd,
     /// UEFI HTTP boot.
     UefiHttp,
@@ -70,9 +70,9 @@ pub(super) enum Source {
     Disk,
     /// PXE, then iPXE.
     Pxe,
-    /// UEFI HTTP boot; with a URL where the BMC was given one.
+    /// UEFI HTTP boot; with a URL if the BMC was given one.
     Http(Option<String>),
-    /// The medium that the BMC emulates, if one is inserted.
+    /// The medium in the virtual drive, if one is inserted.
     Cd,
 }
 
@@ -81,9 +81,9 @@ pub(super) enum Source {
 pub struct BootSettings {
     /// Whether the override applies.
     pub enabled: BootEnabled,
-    /// Where the next boot comes from.
+    /// What the next boot is from.
     pub target: BootTarget,
-    /// In which mode.
+    /// The boot mode.
     pub mode: BootMode,
     /// `HttpBootUri`.
     pub http_boot_uri: Option<String>,
@@ -104,7 +104,7 @@ impl Default for BootSettings {
 }
 
 impl BootSettings {
-    /// What firmware tries now, in this order. A one-time override is used up by this.
+    /// What firmware tries now, in this order. This consumes a one-time override.
     pub(super) fn consume(&mut self) -> Vec<Source> {
         let sources = self.sources();
         if self.enabled == BootEnabled::Once {

@@ -23,13 +23,13 @@ pub struct Config {
     pub machines: u32,
     /// Determines the hardware: equal seeds give equal fleets.
     pub seed: u64,
-    /// Where the BMCs answer. One socket serves all of them.
+    /// Where the BMCs listen. One socket serves all of them.
     pub listen: SocketAddr,
     /// Network device that the Redfish socket is bound to.
     pub device: Option<String>,
     /// Address of the BMC of machine 0; machine `i` has this plus `i`.
     pub bmc_base: Ipv4Addr,
-    /// Where the control API answers.
+    /// Where the control API listens.
     pub control: SocketAddr,
     /// First bytes of every BMC MAC.
     pub bmc_mac_prefix: MacPrefix,
@@ -49,8 +49,8 @@ pub struct Config {
     pub boot: Boot,
     /// BMCs ask for their address by DHCP, and answer only there.
     pub bmc_dhcp: Option<Dhcp>,
-    /// Machines by number that have a virtual machine behind their BMC. They start powered off;
-    /// what `timing` and `boot` say about hosts does not apply to them.
+    /// Machines, by number, with a virtual machine behind their BMC. They start powered off; what
+    /// `timing` and `boot` say about hosts does not apply to them.
     pub vms: BTreeMap<u32, Vm>,
 }
 
@@ -111,7 +111,7 @@ pub enum ResetAnswer {
 /// Whether `$expand` is offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expand {
-    /// 501, as the standard asks.
+    /// 501, as the standard requires.
     #[default]
     Refused,
     /// On collections.
@@ -125,7 +125,7 @@ pub enum Transport {
     /// `http`.
     #[default]
     Http,
-    /// `https`, with certificates of an authority that is made at start.
+    /// `https`, with certificates of an authority that is created at start.
     Https,
 }
 
@@ -144,7 +144,7 @@ pub struct Profile {
     pub reset_answer: ResetAnswer,
     /// `$expand`.
     pub expand: Expand,
-    /// What the firmware does differently.
+    /// How the firmware deviates.
     pub dialects: Vec<Dialect>,
 }
 
@@ -174,9 +174,9 @@ pub struct Timing {
     pub force_off: Duration,
     /// From `On` to the first packet of a network boot.
     pub post: Duration,
-    /// How long a BMC is away after `Manager.Reset`.
+    /// How long a BMC is unreachable after `Manager.Reset`.
     pub bmc_reset: Duration,
-    /// How often firmware tries a network boot.
+    /// How many times firmware tries a network boot.
     pub boot_tries: u32,
     /// Pause between two tries.
     pub boot_retry: Duration,
@@ -202,7 +202,7 @@ impl Default for Timing {
     }
 }
 
-/// Sessions and lockout.
+/// Limits of sessions and logins.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Sessions at a time.
@@ -231,10 +231,11 @@ impl Default for Limits {
 pub struct Boot {
     /// Root of the boot service: `/ipxe/<uuid>`, `/httpboot`, `/ignition/<uuid>`.
     pub url: Option<Url>,
-    /// Machines ask DHCP what to boot; then only the Ignition configuration of a UKI comes from
-    /// `url`, and without a `url` from where the UKI was.
+    /// Machines ask DHCP what to boot; then `url` serves only the Ignition configuration of a UKI,
+    /// and without a `url` that comes from where the UKI came from.
     pub dhcp: Option<Dhcp>,
-    /// Address of the first NIC of machine 0 where no DHCP gives one; machine `i` has this plus `i`.
+    /// Address of the first NIC of machine 0 if no DHCP server assigns it; machine `i` has this
+    /// plus `i`.
     pub host_base: Ipv4Addr,
 }
 
@@ -251,14 +252,14 @@ pub struct Dhcp {
     pub device: String,
     /// Where clients listen.
     pub client: SocketAddrV4,
-    /// Where servers listen; the broadcast address where nobody knows better.
+    /// Where servers listen; the broadcast address by default.
     pub server: SocketAddrV4,
     /// How long to wait for the first answer; doubled for each of three retries.
     pub patience: Duration,
 }
 
 impl Dhcp {
-    /// DHCP as clients do it, on this device.
+    /// The usual ports and addresses of DHCP, on this device.
     pub fn on(device: impl Into<String>) -> Self {
         Self {
             device: device.into(),

@@ -1,4 +1,4 @@
-//! The control API: what a test or a person does to a fleet from outside.
+//! The control API: how a test or a person acts on a fleet from outside.
 //!
 //! | request | does |
 //! |---|---|

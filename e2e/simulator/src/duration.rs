@@ -9,7 +9,7 @@ use std::time::Duration;
 #[error("must be a number with a unit of ms, s, m or h, like 50ms")]
 pub struct DurationError;
 
-/// Reads one.
+/// Parses one.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     duration::parse(text).map_err(|_| DurationError)
 }

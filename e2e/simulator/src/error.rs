@@ -6,22 +6,22 @@ use std::{io, net::SocketAddr};
 /// Why a fleet did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The Redfish address cannot be listened on.
+    /// Cannot listen on the Redfish address.
     #[error("cannot listen on {0} for Redfish")]
     Redfish(SocketAddr, #[source] io::Error),
-    /// The control address cannot be listened on.
+    /// Cannot listen on the control address.
     #[error("cannot listen on {0} for control")]
     Control(SocketAddr, #[source] io::Error),
-    /// There is no socket for DHCP clients.
+    /// Cannot open the socket for DHCP clients.
     #[error("cannot listen as a DHCP client")]
     Dhcp(#[source] io::Error),
-    /// BMCs would have no certificates.
+    /// Cannot set up TLS of the BMCs.
     #[error("BMCs cannot speak TLS")]
     Tls(#[from] TlsError),
     /// A virtual machine's number is out of range.
     #[error("machine {0} is to be virtual, and is not there: the last one is {1}")]
     Vm(u32, u32),
-    /// Machines would have no HTTP client.
+    /// Cannot create the machines' HTTP client.
     #[error("machines cannot fetch")]
     Client(#[from] ClientError),
 }

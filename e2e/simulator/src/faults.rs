@@ -31,32 +31,32 @@ pub enum Action {
     Drop,
     /// The right response, with some properties removed and some replaced.
     Fields {
-        /// JSON pointers of what goes.
+        /// JSON pointers of the properties that are removed.
         #[serde(default)]
         remove: Vec<String>,
-        /// JSON pointers of what is replaced or added, with the value.
+        /// JSON pointers of the properties that are replaced or added, with their values.
         #[serde(default)]
         set: BTreeMap<String, Value>,
     },
 }
 
-/// When a fault occurs, and which.
+/// A fault, and when it occurs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Machines; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<u32>,
-    /// Regular expression that the path begins with.
+    /// Regular expression that matches the path from its beginning.
     #[serde(default)]
     pub path: String,
-    /// Method; none: every one.
+    /// Method; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Begins this long from now.
+    /// Starts this long from now.
     #[serde(default, with = "duration")]
     pub from: Duration,
-    /// Ends this long after its beginning; zero: never.
+    /// Ends this long after its start; zero: never.
     #[serde(default, rename = "for", with = "duration")]
     pub lasts: Duration,
     /// Number of answers; without it, all of them.
@@ -67,7 +67,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault on all machines, for paths that match from their beginning, starting now.
+    /// A fault on all machines, for paths that match from their beginning, from now on.
     pub fn new(path: impl Into<String>, action: Action) -> Self {
         Self {
             machines: Vec::new(),
@@ -154,7 +154,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a fault; its number removes it again.
+    /// Adds a fault; returns the number that removes it.
     pub(super) fn add(&self, fault: Fault, now: Instant) -> Result<u32, FaultError> {
         if let Action::Status(status) = fault.action
             && !(200..600).contains(&status)

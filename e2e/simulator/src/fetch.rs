@@ -1,4 +1,4 @@
-//! HTTP as firmware and an installed agent use it: every request has a deadline and a size limit.
+//! HTTP as firmware and an installed agent use it: all requests have a deadline and a size limit.
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -18,7 +18,7 @@ use url::Url;
 /// The longest script, JSON document or Ignition configuration.
 const DOCUMENT: usize = 8 << 20;
 
-/// Who asks.
+/// The program that makes a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub(super) enum Agent {
     /// iPXE.
@@ -44,10 +44,10 @@ pub(super) enum FetchError {
     /// The address cannot be used.
     #[error("{0} is not a URL")]
     Url(String),
-    /// No whole answer within the deadline.
+    /// No complete answer within the deadline.
     #[error("{url}: {}", Chain(source))]
     Transport {
-        /// What was asked for.
+        /// What was requested.
         url: Url,
         /// What happened.
         source: reqwest::Error,
@@ -55,21 +55,21 @@ pub(super) enum FetchError {
     /// An answer with another status.
     #[error("{url}: {status}")]
     Status {
-        /// What was asked for.
+        /// What was requested.
         url: Url,
-        /// What came.
+        /// The status of the answer.
         status: StatusCode,
     },
     /// The server does not support ranges.
     #[error("{url}: no part of it is to be had, only the whole")]
     NoParts {
-        /// What was asked for.
+        /// What was requested.
         url: Url,
     },
     /// The response is too long.
     #[error("{url}: more than {DOCUMENT} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// What was requested.
         url: Url,
     },
 }
@@ -87,15 +87,14 @@ impl FetchError {
     }
 }
 
-/// An error with its causes.
-/// A client: the one that all machines share, or that of one machine.
+/// An HTTP client: the one that all machines share, or that of one machine.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {
     client: Client,
     deadline: Duration,
 }
 
-/// The client could not be made.
+/// The client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// TLS has no usable protocol version.
@@ -113,7 +112,7 @@ impl Fetcher {
     }
 
     /// A client that connects from this address; `None` if it is not local. All of 127/8 is local,
-    /// and so is what has a route of type local.
+    /// and so are addresses with a route of type local.
     pub(super) fn at(&self, address: Ipv4Addr) -> Option<Self> {
         UdpSocket::bind((address, 0)).ok()?;
         let fetcher = Self::from(Some(address.into()), self.deadline);
@@ -167,7 +166,7 @@ impl Fetcher {
         Ok(size)
     }
 
-    /// What a `chain` gets: the text of a script, or the size of anything else.
+    /// What a `chain` loads: the text of a script, or the size of anything else.
     pub(super) async fn chained(&self, agent: Agent, url: &str) -> Result<Chained, FetchError> {
         let mut response = sent(agent, url, self.client.get(parsed(url)?)).await?;
         let (mut start, mut size) = (BytesMut::new(), 0);
@@ -229,7 +228,7 @@ impl Fetcher {
     }
 }
 
-/// What a `chain` got.
+/// What a `chain` has loaded.
 #[derive(Debug)]
 pub(super) enum Chained {
     /// A script.

@@ -1,4 +1,4 @@
-//! The parts of a machine. Nothing is stored: everything follows from seed and index.
+//! The parts of a machine. Nothing is stored: everything is derived from seed and index.
 
 use super::{
     config::Config,
@@ -86,7 +86,7 @@ pub struct Drive {
     pub model: &'static str,
     /// Size.
     pub bytes: u64,
-    /// EUI-64, which makes the serial number too.
+    /// EUI-64, from which the serial number is derived.
     pub eui: u64,
 }
 
@@ -96,7 +96,7 @@ impl Drive {
         format!("S6{:014X}", self.eui & 0x00ff_ffff_ffff)
     }
 
-    /// Where it sits on the bus.
+    /// PCI address.
     pub fn pci_address(&self) -> String {
         format!("0000:{:02x}:00.0", 0x60 + self.bay)
     }
@@ -119,12 +119,12 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// As Linux would name it.
+    /// Its name in Linux.
     pub fn name(&self) -> String {
         format!("ens1f{0}np{0}", self.port)
     }
 
-    /// Where it sits on the bus.
+    /// PCI address.
     pub fn pci_address(&self) -> String {
         format!("0000:3b:00.{}", self.port)
     }
@@ -140,7 +140,7 @@ impl Hardware {
         Random::of(self.seed, self.index, stream)
     }
 
-    /// Numbers the machine such that addresses differ within and between fleets.
+    /// A number of the machine, such that addresses differ within and between fleets.
     fn number(&self) -> u32 {
         let offset = Random::of(self.seed, 0, u64::MAX).next() & 0x00ff_ffff;
         u32::try_from(offset).unwrap_or_default().wrapping_add(self.index)

@@ -1,4 +1,4 @@
-//! What an Ignition configuration makes of a machine: one under discovery, or a tenant's.
+//! What an Ignition configuration does to a machine: it starts discovery, or a tenant's system.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ struct Unit {
     contents: Option<String>,
 }
 
-/// How the discovery agent is started.
+/// The discovery agent's flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AgentFlags {
     /// `--registry-url`.
@@ -40,7 +40,7 @@ pub(super) struct AgentFlags {
     pub(super) server_uuid: String,
 }
 
-/// What a configuration makes of a machine.
+/// What a configuration does to a machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
     /// SHA-256 of the text.
@@ -49,13 +49,13 @@ pub(super) struct Meaning {
     pub(super) agent: Option<AgentFlags>,
 }
 
-/// Why no machine would start with a configuration.
+/// Why no machine could start with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IgnitionError {
     /// It is not JSON, or not an Ignition configuration.
     #[error("not an Ignition configuration: {0}")]
     Json(#[from] serde_json::Error),
-    /// Only specification 3 is in use.
+    /// Only version 3 of the specification is supported.
     #[error("ignition.version {0} is not 3.x.y")]
     Version(String),
     /// The agent would exit at once.

@@ -1,4 +1,4 @@
-//! What happened to a machine, and how often.
+//! What happened to a machine, and how many times.
 
 use super::power::Reset;
 use jiff::Timestamp;
@@ -26,27 +26,27 @@ pub enum Event {
     Dhcp,
     /// A script was fetched.
     Script,
-    /// The boot service named a UKI.
+    /// The boot service gave the URL of a UKI.
     HttpBoot,
     /// A medium was inserted into the virtual drive.
     MediumInserted,
-    /// It was taken out again.
+    /// It was ejected.
     MediumEjected,
-    /// The medium was read whole.
+    /// The medium was read completely.
     Medium,
-    /// A kernel was fetched whole.
+    /// A kernel was fetched completely.
     Kernel,
-    /// An initrd was fetched whole.
+    /// An initrd was fetched completely.
     Initrd,
-    /// A UKI was fetched whole.
+    /// A UKI was fetched completely.
     Uki,
-    /// An Ignition configuration was fetched and understood.
+    /// An Ignition configuration was fetched and parsed.
     Ignition,
     /// There is no Ignition configuration for this machine.
     NoIgnition,
-    /// A fetch failed; a script may go on without it.
+    /// A fetch failed; a script may continue without it.
     FetchFailed,
-    /// One try of firmware failed.
+    /// One attempt of firmware failed.
     TryFailed,
     /// Firmware gave up.
     BootFailed,
@@ -66,9 +66,9 @@ pub enum Event {
     BmcAddress,
     /// The BMC could not get or keep an address.
     BmcAddressLost,
-    /// Cables were put in.
+    /// The cables were plugged in.
     Plugged,
-    /// Cables were pulled out.
+    /// The cables were unplugged.
     Unplugged,
 }
 
@@ -79,12 +79,12 @@ pub struct Entry {
     pub at: Timestamp,
     /// What.
     pub event: Event,
-    /// Which, or why.
+    /// Details, or the reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
-/// The last things that happened, oldest first.
+/// The latest events, oldest first.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Journal(VecDeque<Entry>);
@@ -104,7 +104,7 @@ impl Journal {
     }
 }
 
-/// How often each reset was asked for.
+/// How many times each reset was requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resets([u32; Reset::VARIANTS.len()]);
 
@@ -113,12 +113,12 @@ impl Resets {
         self.0[reset as usize] += 1;
     }
 
-    /// How often this one.
+    /// How many times this one.
     pub fn of(&self, reset: Reset) -> u32 {
         self.0[reset as usize]
     }
 
-    /// How often any.
+    /// How many times any.
     pub fn total(&self) -> u32 {
         self.0.iter().sum()
     }
@@ -134,14 +134,14 @@ impl Serialize for Resets {
     }
 }
 
-/// How often things happened to one machine.
+/// How many times things happened to one machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// TCP connections to the BMC.
     pub connections: u32,
     /// Redfish requests of every kind.
     pub requests: u32,
-    /// PATCHes among them.
+    /// The PATCH requests among them.
     pub patches: u32,
     /// Sessions opened.
     pub logins: u32,
@@ -149,15 +149,15 @@ pub struct Counters {
     pub refused: u32,
     /// Resets by type.
     pub resets: Resets,
-    /// Resets among them that changed nothing, or could not.
+    /// Resets among them that changed nothing, or were impossible.
     pub needless_resets: u32,
     /// Resets of the BMC.
     pub manager_resets: u32,
-    /// Network boots that ended in an operating system.
+    /// Network boots that started an operating system.
     pub network_boots: u32,
     /// Boots from disk.
     pub disk_boots: u32,
-    /// Boots that ended in nothing.
+    /// Boots that failed.
     pub failed_boots: u32,
     /// Reports that the registry accepted.
     pub reports: u32,

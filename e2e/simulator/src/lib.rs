@@ -1,8 +1,8 @@
 //! A fleet of simulated machines: BMCs that speak Redfish, and hosts behind them that boot.
 //!
-//! One process and one Redfish socket carry all machines; the local address of a connection says
-//! which BMC is meant. A machine is a few hundred bytes of state; its hardware follows from a seed
-//! and its resources are rendered when they are asked for.
+//! One process and one Redfish socket serve all machines; the local address of a connection says
+//! which BMC is meant. A machine is a few hundred bytes of state; its hardware follows from a seed,
+//! and its resources are rendered on request.
 //!
 //! ```text
 //!   client ──Redfish──► listener ──► redfish ──► machine ◄── life ──► firmware ──► boot service
@@ -72,7 +72,7 @@ use fleet::Fleet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 
-/// How long shutting down may take.
+/// How long stopping may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A running fleet. Dropping it ends all tasks and closes all sockets.
@@ -115,17 +115,17 @@ impl Simulator {
         Some(SocketAddr::from((address, self.redfish.port())))
     }
 
-    /// Where Redfish is served.
+    /// Address of the Redfish socket.
     pub fn redfish(&self) -> SocketAddr {
         self.redfish
     }
 
-    /// Where the control API answers.
+    /// Address of the control API.
     pub fn control(&self) -> SocketAddr {
         self.control
     }
 
-    /// The certificate of the authority of the BMCs' certificates, if they use TLS.
+    /// The certificate of the authority that signs the BMCs' certificates, if they use TLS.
     pub fn authority(&self) -> Option<String> {
         self.fleet.authority.as_ref().map(tls::Authority::pem)
     }
@@ -146,7 +146,7 @@ impl Simulator {
         report::summary(&self.fleet)
     }
 
-    /// Injects a fault; the number removes it again.
+    /// Injects a fault; returns the number that removes it.
     pub fn fault(&self, fault: Fault) -> Result<u32, FaultError> {
         self.fleet.faults.add(fault, tokio::time::Instant::now())
     }
@@ -156,20 +156,20 @@ impl Simulator {
         self.fleet.faults.remove(id);
     }
 
-    /// A person at the machine resets it, which the BMC does not count.
+    /// Resets a machine as a person at its button would, which the BMC does not count.
     pub fn reset(&self, machine: u32, reset: Reset) -> Result<Outcome, NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
         Ok(reset::reset(&self.fleet, found, reset))
     }
 
-    /// Puts the cables in.
+    /// Plugs the cables in.
     pub fn plug(&self, machine: u32) -> Result<(), NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
         reset::plug(&self.fleet, found);
         Ok(())
     }
 
-    /// Pulls the cables out: the host is off, and the BMC unreachable.
+    /// Unplugs the cables: the host loses power, and the BMC is unreachable.
     pub fn unplug(&self, machine: u32) -> Result<(), NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
         reset::unplug(&self.fleet, found);

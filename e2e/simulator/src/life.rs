@@ -1,4 +1,4 @@
-//! One run of a host: from one reset to the next.
+//! The life of a host: from one reset to the next.
 
 use super::{
     fetch::Fetcher,
@@ -9,7 +9,7 @@ use super::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// One run of a host.
+/// The life of a host.
 pub(super) struct Life {
     pub(super) fleet: Arc<Fleet>,
     pub(super) index: u32,
@@ -18,7 +18,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Starts a new one, which ends the previous one.
+    /// Begins a new life, which ends the previous one.
     pub(super) fn begin(fleet: &Arc<Fleet>, index: u32, state: &mut State) -> Self {
         state.life_ends.cancel();
         state.life_ends = fleet.stop.child_token();
@@ -36,19 +36,19 @@ impl Life {
         &self.fleet.machines()[self.index as usize]
     }
 
-    /// Its HTTP client: one with its own address, or else the shared one.
+    /// Its HTTP client: the machine's own, if it has its own address, or else the shared one.
     pub(super) fn fetcher(&self) -> Fetcher {
         let own = self.machine().lock().fetcher.clone();
         own.unwrap_or_else(|| self.fleet.fetcher.clone())
     }
 
-    /// Changes the machine, unless a later run has begun.
+    /// Changes the machine, unless a later life has begun.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> Option<R> {
         let mut state = self.machine().lock();
         (state.life == self.number).then(|| change(&mut state))
     }
 
-    /// Writes to the journal, unless a later run has begun.
+    /// Writes to the journal, unless a later life has begun.
     pub(super) fn note(&self, event: Event, detail: impl Into<String>) {
         self.with(|state| state.journal.note(event, detail));
     }

@@ -16,7 +16,7 @@ use tokio::{
 const CONNECTIONS: usize = 32_768;
 /// An idle connection is closed after this long.
 const IDLE: Duration = Duration::from_mins(5);
-/// Pause when the system is out of sockets.
+/// Pause when the system has no more sockets.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Listens on an address, and only on that device if one is given.
@@ -76,7 +76,7 @@ async fn serve(fleet: Arc<Fleet>, stream: TcpStream) {
                 },
             }
         }
-        // Nobody is there: as close to "connection refused" as a shared socket gets.
+        // No BMC has this address: as close to "connection refused" as a shared socket gets.
         None => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap_or_default(),
     }
 }

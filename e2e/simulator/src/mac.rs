@@ -1,8 +1,8 @@
-//! MAC addresses as a fleet hands them out.
+//! The MAC addresses of a fleet.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// A MAC address, with what a fleet derives from it.
+/// A MAC address, and what is derived from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 

@@ -46,23 +46,23 @@ pub enum Host {
     Disk,
     /// The discovery image runs and reports.
     Discovery {
-        /// Where to.
+        /// The URL of its reports.
         registry_url: String,
-        /// As whom.
+        /// The machine's UUID in its reports.
         server_uuid: String,
     },
     /// A tenant's operating system runs.
     Tenant {
-        /// What was loaded, in this order.
+        /// What was loaded, in order.
         images: Vec<String>,
         /// SHA-256 of the Ignition configuration, if there was one.
         ignition: Option<String>,
     },
-    /// QEMU runs; its console shows what it does.
+    /// QEMU runs; its console shows what the guest does.
     Vm {
-        /// Its number.
+        /// Its pid.
         process: u32,
-        /// What it prints on its serial port.
+        /// Its serial output.
         console: PathBuf,
     },
     /// Firmware found nothing to boot.
@@ -105,7 +105,7 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
-    /// Number of the current run; tasks of earlier ones may not change anything.
+    /// Number of the current life; tasks of earlier ones may not change anything.
     pub(super) life: u64,
     pub(super) life_ends: CancellationToken,
     /// Cancels the task that keeps the BMC's address.
@@ -132,7 +132,7 @@ impl State {
 pub(super) struct Machine {
     pub(super) index: u32,
     pub(super) hardware: Hardware,
-    /// What its virtual machine is to do, if it is one.
+    /// What its virtual machine has been asked to do, if it is one.
     pub(super) orders: Option<Box<Orders>>,
     state: Mutex<State>,
 }

@@ -2,8 +2,8 @@
 //!
 //! Prints one line of JSON with its addresses, then runs until SIGINT or SIGTERM.
 //!
-//! BMC addresses other than 127/8, and all that DHCP gives to BMCs, must be local to this machine.
-//! One route makes a whole range so: `ip route add local 10.42.0.0/16 dev lo`.
+//! BMC addresses other than 127/8, and all addresses that DHCP assigns to BMCs, must be local to
+//! this machine. One route does that for a whole range: `ip route add local 10.42.0.0/16 dev lo`.
 
 use anyhow::Context as _;
 use clap::Parser;

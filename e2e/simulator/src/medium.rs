@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::{io, path::Path};
 use tokio::{fs::File, io::AsyncWriteExt};
 
-/// Size of a piece.
+/// Size of a range request.
 const PIECE: u64 = 4 << 20;
 /// Room for the file systems' tables at the beginning; files come after it.
 const HEAD: u64 = 1 << 20;
@@ -14,10 +14,10 @@ const ARGUMENT: &str = "ignition.config.url";
 /// Why a medium cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MediumError {
-    /// Where it is.
+    /// It cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Where it is to be kept.
+    /// The copy cannot be written.
     #[error("file of the medium")]
     File(#[from] io::Error),
     /// Nothing is inserted.
@@ -36,7 +36,8 @@ pub(super) async fn copy(fetcher: &Fetcher, url: &str, to: &Path) -> Result<u64,
     Ok(pieces.size)
 }
 
-/// Reads the whole medium at `url`: its size, and the kernel argument stored beside the UKI.
+/// Reads the whole medium at `url`: returns its size, and the URL in the kernel argument that is
+/// stored next to the UKI.
 pub(super) async fn read(
     fetcher: &Fetcher,
     url: &str,
@@ -63,7 +64,7 @@ fn ignition(head: &[u8]) -> Option<String> {
     text[at..].split(end).next().map(str::to_owned)
 }
 
-/// The pieces of a medium, one after the other.
+/// The ranges of a medium, one after the other.
 struct Pieces<'a> {
     fetcher: &'a Fetcher,
     url: &'a str,

@@ -39,7 +39,7 @@ pub(super) enum BootError {
     /// The script exited.
     #[error("the script ended without booting")]
     NothingToBoot,
-    /// No UKI was named.
+    /// The answer does not name a UKI.
     #[error("{0} names no UKIURL")]
     NoUki(String),
     /// The operating system cannot start.
@@ -54,17 +54,17 @@ pub(super) enum Loaded {
     Kernel {
         /// Everything that was fetched.
         images: Vec<String>,
-        /// Its arguments.
+        /// Kernel arguments.
         args: Vec<String>,
     },
-    /// One file with everything in it.
+    /// A UKI, which is a single file.
     Uki {
-        /// Where it came from.
+        /// Where it was fetched from.
         url: String,
     },
 }
 
-/// Loads from this source.
+/// Loads from a source.
 pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootError> {
     match (source, life.fleet.boot_link.as_deref()) {
         (Source::Cd, link) => {
@@ -87,7 +87,7 @@ pub(super) async fn load(life: &Life, source: &Source) -> Result<Loaded, BootErr
         (_, Some(link)) => {
             let mode = life.machine().lock().boot.mode;
             dhcp(life, link, Client::Pxe(mode)).await?;
-            // iPXE expands its settings in the name of the boot file before requesting it.
+            // iPXE expands settings in the boot file's name before requesting it.
             let url = dhcp(life, link, Client::Ipxe(mode)).await?;
             let url = expand(&url, &variables(life));
             script(life, Url::parse(&url).map_err(|_| FetchError::Url(url))?).await
@@ -112,7 +112,7 @@ fn take_address(life: &Life, address: Ipv4Addr) {
 }
 
 /// Gets an address and the boot file's name. What firmware would load by TFTP is not loaded: iPXE
-/// follows in any case.
+/// is what runs next in any case.
 async fn dhcp(life: &Life, link: &Link, client: Client) -> Result<String, BootError> {
     let hardware = &life.machine().hardware;
     let (mac, uuid) = (hardware.nics()[0].mac, hardware.uuid());
@@ -128,7 +128,7 @@ async fn dhcp(life: &Life, link: &Link, client: Client) -> Result<String, BootEr
     Ok(file)
 }
 
-/// A path below the boot service.
+/// A path of the boot service.
 pub(super) fn service(life: &Life, path: &str) -> Result<Url, BootError> {
     let mut url = life.fleet.config.boot.url.clone().ok_or(BootError::NoService)?;
     let joined = format!("{}/{path}", url.path().trim_end_matches('/'));
@@ -136,7 +136,7 @@ pub(super) fn service(life: &Life, path: &str) -> Result<Url, BootError> {
     Ok(url)
 }
 
-/// Asks the boot service as ironcore's DHCP server does on behalf of a machine.
+/// Asks the boot service on behalf of a machine, as ironcore's DHCP server does.
 async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -156,7 +156,7 @@ async fn uki_of_this_machine(life: &Life) -> Result<String, BootError> {
     Ok(uki)
 }
 
-/// The UKI on the medium in the virtual drive, with what is on it besides.
+/// The UKI on the medium in the virtual drive, with the Ignition URL on the medium.
 async fn cd(life: &Life) -> Result<Loaded, BootError> {
     let url = life.machine().lock().medium.clone().ok_or(MediumError::None)?;
     let (size, argument) = medium::read(&life.fleet.fetcher, &url).await?;

@@ -1,4 +1,4 @@
-//! What a BMC wants of its virtual machine.
+//! The orders of a BMC to its virtual machine.
 
 use super::power::Plan;
 use std::{
@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Orders that may wait; further ones are refused.
+/// How many orders may be pending; further ones are refused.
 const WAITING: usize = 8;
 
 /// Pending orders, oldest first, carried out by one keeper.

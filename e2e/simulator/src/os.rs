@@ -15,16 +15,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-/// Kernel argument that names the Ignition configuration.
+/// Kernel argument with the URL of the Ignition configuration.
 const IGNITION_ARG: &str = "ignition.config.url=";
-/// Kernel arguments that name a root file system to be fetched.
+/// Kernel arguments with the URL of a root file system.
 const ROOT_ARGS: [&str; 2] = ["gl.url=", "coreos.live.rootfs_url="];
 
-/// Pauses of Ignition between two tries grow from this
+/// Ignition's pauses between attempts grow from this
 const SHORTEST: Duration = Duration::from_millis(200);
 /// to this.
 const LONGEST: Duration = Duration::from_secs(5);
-/// After this the system fails to start.
+/// After this long, the system fails to start.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A running system.
@@ -67,8 +67,8 @@ pub(super) async fn start(life: &Life, loaded: Loaded) -> Result<System, BootErr
     }
 }
 
-/// A UKI's own command line names the boot service; without one, it is where the UKI came from. The
-/// token of the boot is in the URL of the UKI.
+/// The command line of a UKI has the URL of the boot service; without one, that is where the UKI
+/// came from. The boot's token is in the URL of the UKI.
 fn ignition_of_uki(life: &Life, uki: &str) -> Result<Url, BootError> {
     let uuid = life.machine().hardware.uuid();
     let path = match token(uki) {

@@ -1,4 +1,4 @@
-//! Power of a host, and what a reset means in which state.
+//! The power of a host, and what a reset does in which state.
 //!
 //! ```text
 //!          On               done                GracefulShutdown            done
@@ -52,32 +52,32 @@ pub enum Graceful {
 /// What a machine does in response to a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// Nothing: it is in that state already, or the request is ignored.
+    /// Nothing: it is in that state already, or ignores the request.
     Nothing,
     /// Switch on and boot.
     SwitchOn,
-    /// Let the operating system stop, then off.
+    /// Shut down the operating system, then switch off.
     ShutDown,
-    /// Off at once.
+    /// Switch off at once.
     CutPower,
     /// Boot again without losing power.
     Reboot(Warning),
-    /// Off, then on and boot.
+    /// Switch off, then on, and boot.
     Cycle,
     /// Not possible in this state.
     Refused,
 }
 
-/// Whether the operating system is notified before a reboot.
+/// Whether the operating system is shut down before a reboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Warning {
-    /// It gets its time to shut down.
+    /// It gets time to shut down.
     Given,
     /// It does not.
     None,
 }
 
-/// What a machine in this state does about this reset.
+/// What a machine in this state does upon this reset.
 pub(super) fn plan(power: Power, reset: Reset, graceful: Graceful) -> Plan {
     use Power::{Off, On, PoweringOff, PoweringOn};
     let is_up = matches!(power, On | PoweringOn);

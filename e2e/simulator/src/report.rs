@@ -1,4 +1,4 @@
-//! What a person or a test may see of a fleet.
+//! What a person or a test can see of a fleet.
 
 use super::{
     fleet::Fleet,
@@ -37,9 +37,9 @@ pub struct MachineReport {
     pub override_enabled: String,
     /// `Boot.BootSourceOverrideTarget`.
     pub override_target: String,
-    /// How far the host has come.
+    /// The state of the host.
     pub host: Host,
-    /// How often things happened.
+    /// How many times things happened.
     pub counters: Counters,
     /// What happened; empty in a list of machines.
     #[serde(skip_serializing_if = "is_empty")]
@@ -50,7 +50,7 @@ fn is_empty(journal: &Journal) -> bool {
     journal.entries().next().is_none()
 }
 
-/// Whether a report has the journal.
+/// Whether a report includes the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
     Brief,
@@ -87,7 +87,7 @@ pub(super) fn machine(machine: &Machine, detail: Detail) -> MachineReport {
 pub struct Summary {
     /// Machines.
     pub machines: usize,
-    /// How many hosts have come how far.
+    /// Number of hosts in each state.
     pub hosts: BTreeMap<&'static str, u32>,
     /// The sum of all machines.
     pub counters: Counters,

@@ -1,4 +1,4 @@
-//! What is done to a host: resets, each of which begins a life, and cables.
+//! What can be done to a host: resets, each of which begins a life, and cables.
 
 use super::{
     bmc_address, firmware,
@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
-/// What came of a reset.
+/// The outcome of a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is being done, and takes this long.
+    /// It was started, and takes this long.
     Takes(Duration),
-    /// Not in this power state.
+    /// Not possible in this power state.
     Refused,
 }
 
@@ -62,7 +62,7 @@ fn begin(fleet: &Arc<Fleet>, index: u32, state: &mut State, plan: Plan, takes: D
     fleet.running.spawn(run(life, plan, takes));
 }
 
-/// Has it done to a virtual machine, and shows it in the power state.
+/// Passes the order on to a virtual machine, and updates the power state.
 fn order(orders: &Orders, state: &mut State, plan: Plan, takes: Duration) -> Outcome {
     if !orders.place(plan) {
         return Outcome::Refused;
@@ -71,7 +71,7 @@ fn order(orders: &Orders, state: &mut State, plan: Plan, takes: Duration) -> Out
     match plan {
         Plan::SwitchOn => state.power = Power::PoweringOn,
         Plan::CutPower => state.power = Power::PoweringOff,
-        // It runs until it does not.
+        // The power state changes only when the guest has ended.
         Plan::ShutDown | Plan::Reboot(_) | Plan::Cycle | Plan::Nothing | Plan::Refused => {}
     }
     Outcome::Takes(takes)
@@ -112,7 +112,7 @@ async fn start(life: &Life) {
     firmware::boot(life).await;
 }
 
-/// Cables are put in: the BMC comes up.
+/// The cables are plugged in: the BMC starts.
 pub(super) fn plug(fleet: &Arc<Fleet>, machine: &Machine) {
     {
         let mut state = machine.lock();
@@ -126,7 +126,7 @@ pub(super) fn plug(fleet: &Arc<Fleet>, machine: &Machine) {
     bmc_address::spawn(fleet, machine);
 }
 
-/// Cables are pulled out: host and BMC are gone at once.
+/// The cables are unplugged: host and BMC are gone at once.
 pub(super) fn unplug(fleet: &Fleet, machine: &Machine) {
     bmc_address::forget(fleet, machine);
     let mut state = machine.lock();

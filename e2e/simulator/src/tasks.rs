@@ -1,10 +1,10 @@
-//! Tasks that a BMC answers resets with, if its profile says so (DSP0266, 12.2).
+//! Tasks, which a BMC answers resets with if its profile says so (DSP0266, 12.2).
 
 use jiff::Timestamp;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// Tasks kept; the oldest is overwritten.
+/// The most tasks; the oldest is overwritten.
 const KEPT: usize = 8;
 
 /// One task.

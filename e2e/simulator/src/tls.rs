@@ -1,4 +1,4 @@
-//! TLS of BMCs: an authority that is made at start, and a certificate for every address.
+//! TLS of BMCs: an authority that is created at start, and a certificate for every address.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -15,13 +15,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
-/// No TLS.
+/// Why there is no TLS connection.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No certificate could be made.
+    /// The certificate could not be created.
     #[error("certificate")]
     Certificate(#[from] rcgen::Error),
-    /// A certificate cannot be used.
+    /// The certificate cannot be used.
     #[error("TLS configuration")]
     Config(#[from] rustls::Error),
     /// The client went away, or does not trust us.
@@ -32,7 +32,7 @@ pub enum TlsError {
     Slow(#[from] tokio::time::error::Elapsed),
 }
 
-/// Signs certificates for BMCs, and remembers them.
+/// Signs certificates for BMCs, and caches them.
 #[derive(Debug)]
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -40,7 +40,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// A new authority that nobody trusts yet.
+    /// Creates an authority, which nobody trusts yet.
     pub(super) fn new() -> Result<Self, TlsError> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -54,7 +54,7 @@ impl Authority {
         format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
     }
 
-    /// Shakes hands as the BMC at this address.
+    /// Performs the handshake of the BMC at this address.
     pub(super) async fn accept(
         &self,
         address: IpAddr,

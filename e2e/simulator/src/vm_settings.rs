@@ -1,39 +1,40 @@
-//! What a machine needs to be a virtual one.
+//! Settings of a virtual machine.
 
 use std::path::PathBuf;
 
-/// Whom the UEFI firmware of a virtual machine trusts. Certificates are DER.
+/// What the UEFI firmware of a virtual machine trusts. Certificates are DER.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The authority that signs the certificates of HTTPS servers.
     pub authority: Option<Vec<u8>>,
-    /// Who signs what may boot: with one, Secure Boot is on. The firmware must have been built for
+    /// The authority that signs what may boot: if set, Secure Boot is on. The firmware must support
     /// it.
     pub signer: Option<Vec<u8>>,
 }
 
-/// What a machine needs to be a real one.
+/// Settings of a virtual machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vm {
-    /// A folder of its own, for `console.log`, and for what it needs while it runs. Its name must
-    /// be short: a socket is in there.
+    /// Its own folder, for `console.log` and runtime files. Its path must be short: a socket is in
+    /// there.
     pub folder: PathBuf,
-    /// Network device of the first port: a tap device, which must be there.
+    /// Network device of the first port: an existing tap device.
     pub tap: String,
     /// Memory in MiB.
     pub memory: u32,
-    /// QEMU.
+    /// Path of QEMU.
     pub qemu: PathBuf,
     /// UEFI firmware: its code.
     pub uefi_code: PathBuf,
-    /// UEFI firmware: its variables, as new.
+    /// UEFI firmware: the template of its variables.
     pub uefi_variables: PathBuf,
-    /// Whom it trusts.
+    /// What it trusts.
     pub trust: Trust,
 }
 
 impl Vm {
-    /// With Debian's QEMU and firmware, and as little memory as every boot path works with.
+    /// A virtual machine with Debian's QEMU and firmware, and the least memory with which every
+    /// boot method works.
     pub fn new(folder: impl Into<PathBuf>, tap: impl Into<String>) -> Self {
         Self {
             folder: folder.into(),
@@ -46,8 +47,8 @@ impl Vm {
         }
     }
 
-    /// What the host prints on its serial port; when it grows too long, the older half is in a file
-    /// of the same name with `.old` appended.
+    /// The host's serial output; when the file gets too long, the older half is moved to a file of
+    /// the same name with `.old` appended.
     pub fn console(&self) -> PathBuf {
         self.folder.join("console.log")
     }

@@ -1,4 +1,4 @@
-//! The DMTF's service validator finds nothing wrong with what a simulated BMC serves.
+//! DMTF's Service Validator finds no errors in what a simulated BMC serves.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Every committed document is valid, to the last field.
+//! Every committed document is valid, in every field.
 
 use anyhow::{Context, Result};
 use e2e::cluster::{Cluster, eventually, workspace};
@@ -61,7 +61,7 @@ async fn a_field_that_nobody_knows_is_refused_by_its_path() {
     assert!(error.contains(".spec.macAdress: field not declared in schema"), "{error}");
 }
 
-/// The samples and the founding documents, and where they are.
+/// The samples and the founding documents, with their paths.
 pub(crate) fn samples() -> Vec<(PathBuf, Value)> {
     let folder = workspace().join("config/samples");
     let files = [files(&folder), files(&folder.join("documents"))].concat();

@@ -1,4 +1,4 @@
-//! What the API server does to objects when they come and go.
+//! What the API server does to objects when they are created, updated and deleted.
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::{Cluster, eventually, unique, workspace};
@@ -28,7 +28,7 @@ async fn a_boot_configuration_is_pending_from_its_creation_on() {
     api.create(&params, &ServerBootConfiguration::new(&name, spec)).await.unwrap();
     let found = api.get(&name).await.unwrap();
     assert_eq!(found.status.unwrap().state, Some(BootState::Pending));
-    // Whoever says more does not have to say that.
+    // A client may write to the status without repeating the state.
     let condition = json!({
         "type": "Seen", "status": "True", "reason": "Seen", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -71,7 +71,7 @@ async fn a_server_that_is_claimed_or_in_maintenance_is_not_deleted_in_passing() 
     servers.delete(&name, &DeleteParams::default()).await.unwrap();
 }
 
-/// Waits until something is refused with these words: a policy takes a moment to count.
+/// Waits until something is refused with these words: a policy takes a moment to come into force.
 async fn refused<T>(attempt: impl AsyncFn() -> Result<T>, words: &str) {
     let refused = eventually(LIMIT, async || {
         let error = attempt().await.err().context("it is let through")?;

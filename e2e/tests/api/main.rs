@@ -1,5 +1,6 @@
-//! A real API server, and no operator: our custom resources install, their samples are valid and
-//! their rules refuse what they are for; what every operator shares gets on with it.
+//! A real API server, and no operator: our custom resources install, their samples are valid, and
+//! their rules refuse what they are meant to refuse; the code that all operators share works with
+//! it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

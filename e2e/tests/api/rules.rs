@@ -1,4 +1,4 @@
-//! Each CEL rule refuses what it is for, with its own words.
+//! Each CEL rule refuses what it is meant to, with its own message.
 
 use super::documents::samples;
 use e2e::cluster::{Cluster, unique};
@@ -88,8 +88,8 @@ fn collect(schema: &Value, found: &mut impl FnMut(&str)) {
     }
 }
 
-/// The sample of `kind`, under a name of its own, with `given` merged into its spec, or into the
-/// object where the kind has none.
+/// The sample of `kind`, with a unique name and `given` merged into its spec, or into the object
+/// itself if the kind has no spec.
 fn sample(kind: &str, resource: &ApiResource, given: Value) -> DynamicObject {
     let of_kind = |(_, sample): &(_, Value)| sample["kind"] == kind;
     let (_, mut sample) = samples().into_iter().find(of_kind).unwrap();

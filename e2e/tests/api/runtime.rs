@@ -1,4 +1,4 @@
-//! What metal-runtime sends is what an API server takes.
+//! An API server accepts what metal-runtime sends.
 
 use e2e::cluster::{Cluster, eventually, unique};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -59,7 +59,7 @@ async fn what_a_backup_has_put_into_a_status_goes_when_it_is_not_said_any_more()
         let restored = Endpoint { status: Some(status(&both)), ..endpoint };
         let name = restored.name_any();
         let restored = api.replace_status(&name, &PostParams::default(), &restored).await.unwrap();
-        // Both own it now, or what has not changed of it.
+        // Both managers own the unchanged parts of it now.
         let said = status(&[("A", "as it was"), ("B", message)]);
         let seen = record_status(&api, &restored, &said, "test").await.unwrap();
         assert_eq!(seen.status, Some(said));
@@ -117,7 +117,7 @@ async fn of_two_candidates_one_leads_and_hands_over_when_it_is_done() {
         .await
         .unwrap();
     };
-    // Both at once: the release may come before or after the second one's first look.
+    // Concurrently: the release may come before or after the second one's first look.
     let (led, ()) = tokio::join!(timeout(LIMIT, second.lead()), hand_over);
     led.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Those who would like to be a BMC.
+//! Attackers who pretend to be a BMC.
 
 use crate::{
     dhcp::{Message, exchange},
@@ -18,13 +18,13 @@ use std::{
 };
 use tokio::{task::block_in_place, time::sleep};
 
-/// As the prefix database has it.
+/// The initial password in the MAC prefix database.
 const PASSWORD: &str = "calvin";
-/// Where a stranger would like the password to go, in the network that machines boot from.
+/// Where an attacker wants the password sent, in the network that machines boot from.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 66, 100, 66);
-/// In the network of the BMCs.
+/// The same, in the network of the BMCs.
 const FALSE_BMC: Ipv4Addr = Ipv4Addr::new(10, 67, 1, 66);
-/// How long operators have to fall for it.
+/// How long the operators get to fall for it.
 const TEMPTED: Duration = Duration::from_secs(3);
 
 pub(crate) async fn speak_for_a_bmc(site: &mut Site) {
@@ -47,9 +47,9 @@ async fn moved(site: &Site) -> Result<Duration> {
     .await?;
 
     let boot = site.boot.frames()?;
-    // As any machine that boots.
+    // Like any machine that boots.
     block_in_place(|| exchange(&boot, KNOWN_MAC, Some(STRANGER))).ok();
-    // By unicast, in the name of relays that would be in the network of the BMCs.
+    // By unicast, naming relays that would be in the network of the BMCs.
     for giaddr in [FALSE_BMC, NETBOOT_AT_BMCS, KNOWN] {
         let forged = Message {
             giaddr,
@@ -64,7 +64,7 @@ async fn moved(site: &Site) -> Result<Duration> {
     // From the link of the BMCs itself, for another address.
     Message::discover(KNOWN_MAC, 7).selecting(FALSE_BMC, NETBOOT_AT_BMCS).broadcast(&frames)?;
     sleep(TEMPTED).await;
-    // Whatever makes metal-operator look at the BMC anew.
+    // A change that makes metal-operator look at the BMC again.
     touch(site, &name).await?;
     sleep(TEMPTED / 3).await;
     let (_, address) = endpoint(site).await?;
@@ -91,7 +91,7 @@ async fn touch(site: &Site, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Hundreds of BMCs that nobody has ever seen.
+/// Hundreds of BMCs that were never seen before.
 pub(crate) async fn crowd(site: &mut Site) {
     let number = site.scale.of(160, 400);
     let outcome = crowded(site, number).await;
@@ -99,7 +99,7 @@ pub(crate) async fn crowd(site: &mut Site) {
 }
 
 async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
-    /// So many are let in at once, and beside them in each minute.
+    /// How many are admitted at once, and again in each minute.
     const PER_MINUTE: usize = 120;
     let began = Instant::now();
     let frames = site.bmcs.frames()?;
@@ -114,7 +114,7 @@ async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
     let endpoints = Api::<Endpoint>::all(site.stack.client.clone());
     let made = endpoints.list(&ListParams::default()).await?.items.len();
     let minutes = usize::try_from(began.elapsed().as_secs() / 60 + 1)?;
-    // The known one and those of people beside them.
+    // The known one and those that people created are not counted.
     let most = PER_MINUTE * (minutes + 1);
     ensure!(made <= most, "{made} Endpoints, of which at most {most} should be there");
     site.one_more_server().await.context("an honest machine")?;

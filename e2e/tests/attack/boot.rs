@@ -1,4 +1,4 @@
-//! Those who ask for what another machine boots.
+//! Attackers who ask for what another machine boots.
 
 use crate::{
     connections::{HONEST, served},
@@ -9,7 +9,7 @@ use e2e::stack::{PXE_TENANT, claim};
 use reqwest::{Client, StatusCode};
 use std::time::{Duration, Instant};
 
-/// More than a boot may fetch.
+/// More requests than one boot may make.
 const HEADS: usize = 20;
 
 pub(crate) async fn ask_by_uuid(site: &mut Site) {
@@ -41,7 +41,7 @@ pub(crate) async fn use_up_fetches(site: &mut Site) {
     site.tell(&format!("{HEADS} x HEAD of an ignition"), Target::Boot, outcome);
 }
 
-/// A machine whose window is open, so that there is something to take from it.
+/// A machine within its boot window, so that there is something to steal.
 async fn fetches(site: &mut Site) -> Result<Duration> {
     let stranger =
         Client::builder().no_proxy().local_address(Some([127, 0, 1, 9].into())).build()?;
@@ -56,7 +56,7 @@ async fn fetches(site: &mut Site) -> Result<Duration> {
     Ok(asked.elapsed())
 }
 
-/// Where a machine that was claimed just now finds its ignition.
+/// The ignition path of a machine that was just claimed.
 pub(crate) async fn tenants_ignition(site: &mut Site, http: &Client) -> Result<String> {
     let machine = site.one_more_server().await?;
     let uuid = machine.report()?.uuid;
@@ -67,7 +67,7 @@ pub(crate) async fn tenants_ignition(site: &mut Site, http: &Client) -> Result<S
     ignition_in(&get(http, &format!("ipxe/{uuid}"), None).await?.1)
 }
 
-/// The link in a script.
+/// The ignition path in a script.
 fn ignition_in(script: &str) -> Result<String> {
     let mut words = script.split(|c: char| c.is_whitespace() || c == '=');
     let path = words.find_map(|word| word.strip_prefix("${ipxe-svc}/ignition/"));
@@ -75,7 +75,7 @@ fn ignition_in(script: &str) -> Result<String> {
     Ok(format!("http://{OPERATORS}:8082/ignition/{path}"))
 }
 
-/// What the boot port answers, to whoever says that it asks for another.
+/// The boot port's answer to a client that claims to ask on behalf of another address.
 pub(crate) async fn get(
     http: &Client,
     path: &str,

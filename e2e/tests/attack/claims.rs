@@ -17,11 +17,11 @@ use kube::{
 };
 use metal_api::{Power, ServerClaim, ServerClaimSpec};
 
-/// As many values in a selector as were seen to end the operator.
+/// Number of values in a selector with which the operator was seen to crash.
 const VALUES: usize = 42_000;
 const AT_A_TIME: usize = 8;
 
-/// The kind without what bounds it: as an older version had it, whose objects are still there.
+/// The kind without its limits: as in an older version, whose objects still exist.
 #[must_use = "the schema is loose until `end` is called"]
 pub(crate) struct Loose<'a> {
     stack: &'a Stack,
@@ -50,11 +50,11 @@ fn loosen(definition: &mut Spec) -> Option<()> {
     Some(())
 }
 
-/// Changes what a claim is, and returns what it was.
+/// Changes the spec of the CRD, and returns the old one.
 async fn replaced(stack: &Stack, change: impl Fn(&mut Spec)) -> Result<Spec> {
     let definitions = Api::<Definition>::all(stack.client.clone());
     let name = ServerClaim::crd_name();
-    // The API server writes its status at any time.
+    // The API server may write the CRD's status at any time.
     soon(async || {
         let mut definition = definitions.get(name).await?;
         let old = definition.spec.clone();
@@ -65,7 +65,7 @@ async fn replaced(stack: &Stack, change: impl Fn(&mut Spec)) -> Result<Spec> {
     .await
 }
 
-/// Claims that cost more than they are worth.
+/// Claims that take more memory than they should.
 pub(crate) struct TooLarge(Api<ServerClaim>);
 
 impl TooLarge {
@@ -73,12 +73,12 @@ impl TooLarge {
         Ok(Api::namespaced(stack.client.clone(), &stack.cluster.namespace().await?))
     }
 
-    /// So many that are as large as etcd takes.
+    /// Creates `number` claims, each as large as etcd accepts.
     pub(crate) async fn selectors(stack: &Stack, number: usize) -> Result<Self> {
         Self::create(stack, number, too_large).await
     }
 
-    /// So many that say all they can beside what they want, which any schema allows.
+    /// Creates `number` claims with the largest metadata, which every schema allows.
     pub(crate) async fn annotations(stack: &Stack, number: usize) -> Result<Self> {
         Self::create(stack, number, annotated).await
     }
@@ -88,7 +88,7 @@ impl TooLarge {
         stream::iter(0..number)
             .map(|_| async {
                 let claim = make();
-                // Not every part of the API server knows the new schema at once.
+                // Not every part of the API server sees the new schema at once.
                 soon(async || Ok(api.create(&PostParams::default(), &claim).await?)).await
             })
             .buffer_unordered(AT_A_TIME)

@@ -1,4 +1,4 @@
-//! Strangers who hold on to connections, from one address and from fifty, at every port.
+//! Attackers who hold connections open, from one address and from fifty, at every port.
 
 use crate::site::{Site, Target, ports};
 use anyhow::{Context, Result, ensure};
@@ -14,11 +14,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long an honest client waits; unoptimized, and beside other tests, more is forgiven.
+/// How long an honest client waits; more with unoptimized binaries, and beside other tests.
 const PROMPT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
-/// How long a stranger does.
+/// How long an attacker waits.
 const PATIENT: Duration = Duration::from_secs(20);
-/// How many strangers come at the same time.
+/// How many attackers connect at the same time.
 const RUSH: usize = 256;
 const ASKS: usize = 10;
 pub(crate) const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -45,7 +45,7 @@ impl Habit {
             Self::Idle => Vec::new(),
             Self::KeepAlive => request.into_bytes(),
             Self::HalfAsked => request.as_bytes()[..request.len() / 2].to_vec(),
-            // More answers than any buffer takes that nobody empties.
+            // More answers than the buffers hold, which the client never reads.
             Self::SlowReader => request.repeat(2000).into_bytes(),
         }
     }
@@ -54,7 +54,7 @@ impl Habit {
 pub(crate) async fn hold_all_ports(site: &mut Site) {
     let number = site.scale.of(1200, 5000);
     for (place, (port, target, address, path)) in ports(site).into_iter().enumerate() {
-        // Each habit at some port, or all at all.
+        // Each habit at one port or another, or every habit at every port.
         let habits = site.scale.of(1, Habit::ALL.len());
         for (habit, what) in Habit::ALL.into_iter().cycle().skip(place).take(habits) {
             let number = if matches!(habit, Habit::SlowReader) { number / 5 } else { number };
@@ -84,8 +84,8 @@ async fn held(
     let (strangers, during) =
         tokio::join!(strangers(address, &asks, number, sources), served(address, path, HONEST));
     let beside = served(address, path, HONEST).await;
-    // One of those that come from the same address is honest. What is being answered makes room for
-    // nobody of its own address.
+    // An honest client that shares the attackers' address. Requests that are being answered are not
+    // aborted for others of the same address.
     let among = match habit {
         Habit::SlowReader => Ok(Duration::ZERO),
         Habit::Idle | Habit::KeepAlive | Habit::HalfAsked => served(address, path, source(0)).await,
@@ -94,12 +94,12 @@ async fn held(
     Ok(during?.max(beside?).max(among?))
 }
 
-/// The addresses that strangers come from; the honest one is none of them.
+/// The addresses of the attackers, which never include the honest one.
 fn source(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, number + 1)
 }
 
-/// The connections that strangers have got; those that were refused do not count.
+/// The attackers' open connections; refused ones do not count.
 async fn strangers(
     address: SocketAddr,
     asks: &[u8],
@@ -119,7 +119,7 @@ async fn strangers(
 }
 
 async fn stranger(address: SocketAddr, asks: Vec<u8>, from: Ipv4Addr) -> Result<TcpStream> {
-    /// Whoever takes nothing cannot send for ever.
+    /// A client that does not read its answers is stuck when sending, sooner or later.
     const SENDING: Duration = Duration::from_millis(200);
     let mut stream = connect(address, from).await?;
     timeout(SENDING, stream.write_all(&asks)).await.unwrap_or(Ok(()))?;
@@ -129,13 +129,14 @@ async fn stranger(address: SocketAddr, asks: Vec<u8>, from: Ipv4Addr) -> Result<
 async fn connect(address: SocketAddr, from: Ipv4Addr) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
-    // Its port is free again at once.
+    // Frees the port at once.
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     socket.bind((from, 0).into())?;
     Ok(socket.connect(address).await?)
 }
 
-/// Asks several times, and expects each answer in time; how long the slowest took.
+/// Makes several requests, and expects an answer to each in time; returns how long the slowest
+/// took.
 pub(crate) async fn served(address: SocketAddr, path: &str, from: Ipv4Addr) -> Result<Duration> {
     let asks = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let mut slowest = Duration::ZERO;
@@ -156,7 +157,7 @@ pub(crate) async fn served(address: SocketAddr, path: &str, from: Ipv4Addr) -> R
     Ok(slowest)
 }
 
-/// Asks again and again until `end` says so; how long the slowest answer took.
+/// Makes requests until `end` is done; returns how long the slowest answer took.
 pub(crate) async fn served_until<T>(
     address: SocketAddr,
     path: &str,
@@ -172,7 +173,7 @@ pub(crate) async fn served_until<T>(
     }
 }
 
-/// The registry, for [`served`].
+/// The registry's address and path, for [`served`].
 pub(crate) fn registry(site: &Site) -> (SocketAddr, &'static str) {
     let found = ports(site)
         .into_iter()

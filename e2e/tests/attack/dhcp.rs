@@ -1,4 +1,4 @@
-//! DHCP, as BMCs and those who pretend to be one speak it.
+//! DHCP, as spoken by BMCs and by those who pretend to be one.
 
 use crate::{
     site::{KNOWN, KNOWN_MAC, NETBOOT_AT_BMCS, Site, Target},
@@ -19,27 +19,27 @@ const OFFER: u8 = 2;
 const REQUEST: u8 = 3;
 const ACK: u8 = 5;
 const RELEASE: u8 = 7;
-/// Where the fields of an answer are (RFC 2131, figure 1), and where its options begin.
+/// Offsets of the fields of an answer (RFC 2131, figure 1), and of its options.
 const XID: usize = 4;
 const YIADDR: usize = 16;
 const OPTIONS: usize = 240;
-/// How often a client asks again.
+/// How long a client waits before it sends its request again.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 10;
 
-/// What a client says.
+/// A client's message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message {
     pub(crate) kind: u8,
     pub(crate) xid: u32,
     pub(crate) mac: [u8; 6],
     pub(crate) ciaddr: Ipv4Addr,
-    /// The relay that it names.
+    /// The relay's address, `giaddr`.
     pub(crate) giaddr: Ipv4Addr,
-    /// The address that it asks for.
+    /// The requested address.
     pub(crate) wanted: Option<Ipv4Addr>,
     pub(crate) server: Option<Ipv4Addr>,
-    /// Whether it is firmware that boots by PXE.
+    /// Whether it is from firmware that boots by PXE.
     pub(crate) boots: bool,
 }
 
@@ -51,7 +51,7 @@ impl Message {
         Self { kind: DISCOVER, xid, mac, ciaddr, giaddr, wanted, server, boots: false }
     }
 
-    /// The request for an address that was offered, or that would have been.
+    /// The REQUEST for an address that was offered, or that an attacker wants to have been offered.
     pub(crate) fn selecting(self, wanted: Ipv4Addr, server: Ipv4Addr) -> Self {
         Self { kind: REQUEST, wanted: Some(wanted), server: Some(server), ..self }
     }
@@ -61,7 +61,7 @@ impl Message {
         let mut out = vec![0; OPTIONS];
         out[..4].copy_from_slice(&[1, 1, 6, 0]);
         out[XID..8].copy_from_slice(&xid.to_be_bytes());
-        // The answer is for everybody on the link.
+        // Asks for a broadcast answer.
         out[10] = 0x80;
         out[12..16].copy_from_slice(&ciaddr.octets());
         out[24..28].copy_from_slice(&giaddr.octets());
@@ -75,7 +75,7 @@ impl Message {
             }
         }
         if boots {
-            // UEFI, and a UUID that is made of the MAC address.
+            // UEFI, and a UUID made from the MAC address.
             out.extend([
                 93, 2, 0, 7, 94, 3, 1, 3, 16, 97, 17, 0, 7, 7, 7, 7, 7, 7, 0x47, 7, 0x87, 7,
             ]);
@@ -86,20 +86,20 @@ impl Message {
         out
     }
 
-    /// Says it to everybody.
+    /// Broadcasts it.
     pub(crate) fn broadcast(&self, frames: &Frames) -> Result<()> {
         let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT);
         frames.send(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER), &self.encode())
     }
 
-    /// Says it to netboot alone, from this address.
+    /// Sends it to netboot alone, from this address.
     pub(crate) fn unicast(&self, frames: &Frames, from: Ipv4Addr, to: Ipv4Addr) -> Result<()> {
         let port = if self.giaddr.is_unspecified() { CLIENT } else { SERVER };
         frames.send(SocketAddrV4::new(from, port), SocketAddrV4::new(to, SERVER), &self.encode())
     }
 }
 
-/// Asks netboot for an address, as often as a client does; the address.
+/// Asks netboot for an address, with a client's retries; returns the address.
 pub(crate) fn exchange(
     frames: &Frames,
     mac: [u8; 6],
@@ -108,13 +108,13 @@ pub(crate) fn exchange(
     lease(frames, Message { wanted, ..Message::discover(mac, getrandom::u32()?) })
 }
 
-/// The address that comes of a DISCOVER.
+/// The address that the exchange started by `discover` results in.
 pub(crate) fn lease(frames: &Frames, discover: Message) -> Result<Ipv4Addr> {
     let (offered, server) = answered(frames, &discover, OFFER)?;
     answered(frames, &discover.selecting(offered, server), ACK).map(|(address, _)| address)
 }
 
-/// The address in the answer, and who gave it.
+/// The address in the answer, and the server that sent it.
 fn answered(frames: &Frames, message: &Message, kind: u8) -> Result<(Ipv4Addr, Ipv4Addr)> {
     for _ in 0..TRIES {
         message.broadcast(frames)?;
@@ -129,7 +129,7 @@ fn answered(frames: &Frames, message: &Message, kind: u8) -> Result<(Ipv4Addr, I
     anyhow::bail!("no answer to {message:?}")
 }
 
-/// Kind, address and server of an answer.
+/// Message type, address and server of an answer.
 fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
     let octets = |at: usize| <[u8; 4]>::try_from(data.get(at..at + 4)?).ok();
     if octets(XID)? != xid.to_be_bytes() {
@@ -149,7 +149,7 @@ fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
     Some((kind?, octets(YIADDR)?.into(), server?))
 }
 
-/// Somebody else gives back the lease of a BMC.
+/// An attacker releases the lease of a BMC.
 pub(crate) fn give_back_for_another(site: &mut Site) {
     let outcome = block_in_place(|| foreign_release(site));
     site.tell("RELEASE of a lease by others than its client", Target::Netboot, outcome);

@@ -1,4 +1,4 @@
-//! More packets than netboot can answer, in the names of others.
+//! More packets than netboot can answer, with forged senders.
 
 use crate::{
     dhcp::{Message, exchange, lease},
@@ -23,14 +23,14 @@ const TFTP: u16 = 69;
 /// An honest machine, which got its address from netboot.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 66, 150, 9);
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
-/// What is sent in one go.
+/// How many packets are sent in a burst.
 const BURST: u32 = 64;
-/// How long the flood of DHCP lasts.
+/// How long the DHCP flood lasts.
 const FLOODED: Duration = Duration::from_secs(3);
-/// How long an honest client may take beside a flood: it may have to ask again.
+/// How long an honest client may take during a flood: it may have to retry.
 const BEARABLE: Duration = Duration::from_secs(8);
 
-/// Somebody who floods until it is dropped.
+/// A flood, which lasts until it is dropped.
 struct Flood {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
@@ -39,7 +39,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends so much in a second; what `send` makes of a number.
+    /// Sends `per_second` packets each second; `send` makes and sends the packet with the given
+    /// number.
     #[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
     fn start(
         wire: &Wire,
@@ -54,7 +55,7 @@ impl Flood {
             while !stopped.load(Ordering::Relaxed) {
                 for _ in 0..BURST {
                     number = number.wrapping_add(1);
-                    // What the cable does not take is not sent.
+                    // Packets that could not be sent do not count.
                     if send(&frames, number).is_ok() {
                         counter.fetch_add(1, Ordering::Relaxed);
                     }
@@ -81,7 +82,7 @@ impl Drop for Flood {
     }
 }
 
-/// A number that looks like none before it.
+/// A number that does not look related to the ones before it.
 fn scattered(number: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1)
 }
@@ -105,7 +106,7 @@ pub(crate) fn forge_file_requests(site: &mut Site) {
     }
 }
 
-/// It has its address by DHCP, and nothing else.
+/// Gives the honest client its address by DHCP, and nothing else.
 fn boot_a_client(site: &Site) -> Result<()> {
     let discover = Message::discover(CLIENT_MAC, 9);
     let discover = Message { wanted: Some(CLIENT), boots: true, ..discover };
@@ -143,7 +144,8 @@ fn file_requests(
     let request = [&[0, 1], FILE.as_bytes(), b"\0octet\0blksize\x001468\0tsize\x000\0"].concat();
     let flood = Flood::start(&site.boot, per_second, move |frames, number| {
         let [.., third, fourth] = scattered(number).to_be_bytes();
-        // Of none that a client has: which one it has nobody can tell who does not see it.
+        // No port that a client uses: an attacker who does not see its packets cannot know which
+        // one it is.
         let port = u16::from_be_bytes([third, fourth]) & 0x7fff;
         let from = SocketAddrV4::new(source(number), port);
         frames.send(from, SocketAddrV4::new(NETBOOT, TFTP), &request)
@@ -159,7 +161,7 @@ fn file_requests(
     Ok(slowest)
 }
 
-/// curl asks again after 5 s, as the firmware of some machines does.
+/// curl retries after 5 s, as the firmware of some machines does.
 fn load(site: &Site) -> Result<()> {
     let mut command = site.honest.command(Path::new("curl")).into_std();
     command.args(["-sSf", "--max-time", "60", "--tftp-blksize", "1468", "-o", "/dev/null"]);
@@ -174,7 +176,7 @@ pub(crate) fn discover_without_end(site: &mut Site) {
     site.tell(&format!("{rate} DISCOVERs/s of ever new clients"), Target::Netboot, outcome);
 }
 
-/// Clients that were there before, and new ones.
+/// Asks for clients that had an address before the flood, and for new ones.
 #[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
 fn discovers(site: &Site, per_second: u32, rate: &mut u64) -> Result<Duration> {
     let frames = site.boot.frames()?;
@@ -189,7 +191,7 @@ fn discovers(site: &Site, per_second: u32, rate: &mut u64) -> Result<Duration> {
     let (mut slowest, began) = (Duration::ZERO, Instant::now());
     let mut clients = 0..;
     while began.elapsed() < FLOODED {
-        // The first ones are known.
+        // The first ones had an address before.
         let client = clients.next().context("a client")?;
         let asked = Instant::now();
         exchange(&frames, mac(client), None)?;

@@ -1,4 +1,4 @@
-//! The network that the attacks take place in: the test starts itself once more in a namespace.
+//! The network of the attacks: the test runs itself again in a network namespace.
 
 use e2e::{
     cluster::binary,
@@ -8,13 +8,13 @@ use metal_runtime::listener::raise_file_limit;
 use std::{env, ffi::OsStr, time::Duration};
 use tokio::{runtime, time::timeout};
 
-/// Set inside.
+/// Set in the namespace.
 const INSIDE: &str = "BLOOMERY_E2E_ATTACK";
-/// Where the binaries are, for the test inside.
+/// Folder of the binaries, for the test in the namespace.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 
-/// Runs a test in a network of its own, which has nothing but loopback, for no longer than this, and
-/// prints its lines.
+/// Runs a test in a network namespace with nothing but loopback, within `limit`, and prints its
+/// output.
 #[expect(clippy::print_stdout, reason = "what was attacked, and what was lost")]
 pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(limit: Duration, test: T) {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -1,5 +1,5 @@
-//! What strangers, tenants, BMCs and an API server that is silent do to the binaries, with honest
-//! machines beside them: a line for each attack, with what was lost.
+//! What attackers, tenants, BMCs and a hanging API server do to the binaries, with honest machines
+//! beside them: prints a line for each attack, with what was lost.
 //!
 //! ```text
 //!   here: API server, operators 10.66.0.1 ◄── TCP ── strangers 127.0.1.1 to .50

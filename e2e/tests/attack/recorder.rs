@@ -1,4 +1,4 @@
-//! Whoever answers at an address of a BMC, and remembers what it was told.
+//! Answers at the address of a BMC, and records the credentials it is sent.
 
 use crate::site::REDFISH;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Answers at an address that is made for it.
+    /// Answers at an address that is created for it.
     pub(crate) async fn at(address: Ipv4Addr) -> Result<Self> {
         ip(&format!("address add {address}/32 dev lo"))?;
         let listener = TcpListener::bind((address, REDFISH)).await?;
@@ -49,13 +49,13 @@ impl Recorder {
         Ok(Self { heard, _serving: serving })
     }
 
-    /// Whether it has heard this password.
+    /// Whether it was sent this password.
     pub(crate) fn knows(&self, password: &str) -> bool {
         self.heard.lock().unwrap().iter().any(|note| note.contains(password))
     }
 }
 
-/// What a request says that is secret, in clear.
+/// The secrets in a request, in clear text.
 fn secrets(body: &Bytes, header: Option<Vec<u8>>) -> String {
     let header = header.unwrap_or_default();
     let basic = header.strip_prefix(b"Basic ").unwrap_or_default();

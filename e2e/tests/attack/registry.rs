@@ -1,4 +1,4 @@
-//! Reports without a right to, BMCs that send too much, and claims that are too large: all at once.
+//! Forged reports, BMCs that send too much, and claims that are too large, all at once.
 
 use crate::{
     claims::{Loose, TooLarge},
@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// As large as the registry takes at all.
+/// The largest body that the registry accepts at all.
 const BODY: usize = 4 << 20;
 const READY: Duration = Duration::from_mins(2);
 
@@ -29,14 +29,15 @@ pub(crate) async fn send_all_at_once(site: &mut Site) {
     site.tell(&what, Target::Metal, outcome);
 }
 
-/// How many of each there are.
+/// Numbers of attackers.
 struct Number {
     posters: usize,
     bmcs: u8,
     claims: usize,
 }
 
-/// Before and, at full size, after a restart, with an honest machine each time.
+/// All attacks at once; at full size, again after a restart. An honest machine is discovered each
+/// time.
 async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
     let (address, path) = registry(site);
     let posters = Posters::start(number.posters)?;
@@ -51,7 +52,7 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
         soon(async || hostile.all_misbehave(&site.stack).await).await
     });
     let before = Box::pin(before).await?;
-    // What the first life took counts as well.
+    // The peak of the first process counts as well.
     let peak = site.stack.metal.peak_memory()?;
     let mut after = Duration::ZERO;
     if site.scale == Scale::Full {
@@ -69,7 +70,7 @@ async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
     Ok(before.max(after))
 }
 
-/// Those who send reports with tokens that are none.
+/// Attackers who send reports with invalid tokens.
 struct Posters(JoinSet<Result<()>>);
 
 impl Posters {
@@ -84,7 +85,8 @@ impl Posters {
             posting.spawn(async move {
                 loop {
                     let post = http.post(&url).header("content-type", "application/json");
-                    // Who is refused in the middle of a body may not hear why.
+                    // A client that is refused while it sends the body may not get to read the
+                    // answer.
                     let answer = post.body(body.clone()).send().await;
                     if let Ok(answer) = answer {
                         ensure!(answer.status() != StatusCode::CREATED, "a report was taken");
@@ -95,7 +97,7 @@ impl Posters {
         Ok(Self(posting))
     }
 
-    /// How many have got what they should not.
+    /// How many forged reports were accepted.
     fn accepted(mut self) -> usize {
         std::iter::from_fn(|| self.0.try_join_next()).count()
     }

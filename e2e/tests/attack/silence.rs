@@ -1,4 +1,4 @@
-//! An API server that is silent while machines boot.
+//! An API server that hangs while machines boot.
 
 use crate::{
     boot::{get, http, tenants_ignition},
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Longer than an operator holds its lease without the API server.
+/// Longer than an operator keeps its lease without the API server.
 const AWAY: Duration = Duration::from_secs(20);
 const EVERY: Duration = Duration::from_millis(250);
 const READY: Duration = Duration::from_mins(2);
@@ -22,7 +22,7 @@ pub(crate) async fn api_server(site: &mut Site) {
 async fn silent(site: &mut Site) -> Result<Duration> {
     let http = http()?;
     let url = tenants_ignition(site, &http).await?;
-    // What it has never read, it cannot serve.
+    // It can only serve what it has read before.
     http.get(&url).send().await?.error_for_status().context("before")?;
     let mut slowest = Duration::ZERO;
     let outage = site.stack.cluster.outage().await?;
@@ -31,7 +31,7 @@ async fn silent(site: &mut Site) -> Result<Duration> {
         let asked = Instant::now();
         let (status, _) = get(&http, "ipxe/", None).await?;
         ensure!(status.is_success(), "/ipxe/: {status}");
-        // A boot may fetch its ignition but a few times.
+        // A boot may fetch its Ignition configuration only a few times.
         let answer = http.head(&url).send().await?;
         ensure!(answer.status().is_success(), "ignition: {}", answer.status());
         slowest = slowest.max(asked.elapsed());

@@ -1,4 +1,4 @@
-//! All that is attacked, the honest machines beside it, and what is told of an attack.
+//! Everything that is attacked, the honest machines beside it, and the report of an attack.
 
 use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
@@ -15,19 +15,19 @@ use std::{
     time::Duration,
 };
 
-/// Where the operators are, on their usual ports.
+/// The operators' address; they are on their usual ports.
 pub(crate) const OPERATORS: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);
-/// netboot on the link that machines boot from, and on that of the BMCs.
+/// netboot's address on the boot network, and on the network of the BMCs.
 pub(crate) const NETBOOT: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 254);
 pub(crate) const NETBOOT_AT_BMCS: Ipv4Addr = Ipv4Addr::new(10, 67, 0, 254);
-/// netboot on a link of its own, to a client that loads a file.
+/// netboot's address on the link of an honest client that loads a file.
 pub(crate) const NETBOOT_AT_HONEST: Ipv4Addr = Ipv4Addr::new(10, 68, 0, 254);
-/// A BMC that was known before, and which everybody would like to be.
+/// A BMC that was known before the attack, and which attackers want to impersonate.
 pub(crate) const KNOWN_MAC: [u8; 6] = [0x02, 0xbb, 0xcc, 0, 0, 0x0a];
 pub(crate) const KNOWN: Ipv4Addr = Ipv4Addr::new(10, 67, 0, 100);
-/// Port of the BMCs that come by DHCP.
+/// Port of the BMCs that are found by DHCP.
 pub(crate) const REDFISH: u16 = 8000;
-/// The file that everybody boots; enough for some hundred round trips.
+/// The file that everybody boots; large enough for some hundred round trips.
 pub(crate) const FILE: &str = "boot.efi";
 const FILE_BYTES: usize = 1 << 20;
 
@@ -35,17 +35,17 @@ const NAMESPACE: &str = "metal-operator-system";
 const MACHINES: u32 = 32;
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// How large the attacks are.
+/// The size of the attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// As much as takes less than a minute with debug binaries.
+    /// Takes less than a minute with debug binaries.
     Small,
-    /// As much as is asked of the binaries.
+    /// What the binaries must withstand.
     Full,
 }
 
 impl Scale {
-    /// One of two numbers.
+    /// Chooses one of two values.
     pub(crate) fn of<T>(self, small: T, full: T) -> T {
         match self {
             Self::Small => small,
@@ -54,7 +54,7 @@ impl Scale {
     }
 }
 
-/// The binary that an attack is about.
+/// The binary that an attack is aimed at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     Metal,
@@ -71,7 +71,7 @@ impl Target {
         }
     }
 
-    /// The memory that `bases/` gives it.
+    /// Its memory limit in `bases/`.
     fn limit(self) -> Result<u64> {
         let name = self.name();
         let file = fs::read_to_string(workspace().join(format!("bases/{name}/deployment.yaml")))?;
@@ -82,13 +82,13 @@ impl Target {
     }
 }
 
-/// All of it.
+/// The whole site.
 pub(crate) struct Site {
     pub(crate) stack: Stack,
     pub(crate) scale: Scale,
     pub(crate) boot: Wire,
     pub(crate) bmcs: Wire,
-    /// An honest client, with a kernel of its own.
+    /// An honest client, with a kernel's own TCP/IP stack.
     pub(crate) honest: Network,
     netboot: Process,
     lost: Vec<String>,
@@ -110,13 +110,14 @@ impl Site {
         Ok(Self { stack, scale, boot, bmcs, honest, netboot, lost: Vec::new(), used: 0 })
     }
 
-    /// A machine that no attack was about before.
+    /// A machine that no attack has used before.
     pub(crate) fn next_machine(&mut self) -> Result<Machine<'_>> {
         self.used += 1;
         self.stack.machine(0, self.used - 1)
     }
 
-    /// The next machine, once it is Available: the fleet goes on.
+    /// Plugs in the next machine and waits until it is Available, to show that discovery still
+    /// works.
     pub(crate) async fn one_more_server(&mut self) -> Result<Machine<'_>> {
         let machine = self.next_machine()?;
         machine.plug_in().await?;
@@ -124,7 +125,8 @@ impl Site {
         Ok(machine)
     }
 
-    /// Tells of an attack: how long an honest client waited at most meanwhile, or what was lost.
+    /// Prints the outcome of an attack: the longest that an honest client had to wait meanwhile, or
+    /// what was lost.
     #[expect(clippy::print_stdout, reason = "the line of this attack")]
     pub(crate) fn tell(&mut self, what: &str, target: Target, honest: Result<Duration>) {
         let outcome = honest.and_then(|waited| {
@@ -149,7 +151,7 @@ impl Site {
         }
     }
 
-    /// What netboot has written down of the leases.
+    /// netboot's lease file.
     pub(crate) fn leases(&self) -> Result<String> {
         Ok(fs::read_to_string(self.stack.cluster.scratch().join("leases"))?)
     }
@@ -160,12 +162,12 @@ impl Site {
     }
 }
 
-/// Waits for something that is to come true.
+/// Waits for something to succeed.
 pub(crate) async fn soon<T>(attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     eventually(LIMIT, attempt).await
 }
 
-/// Every port that a stranger may reach by TCP, and a path that is answered there.
+/// Every TCP port that an attacker can reach, and a path that is served there.
 pub(crate) fn ports(site: &Site) -> [(&'static str, Target, SocketAddr, &'static str); 7] {
     let at = |port| SocketAddr::from((OPERATORS, port));
     [
@@ -179,7 +181,7 @@ pub(crate) fn ports(site: &Site) -> [(&'static str, Target, SocketAddr, &'static
     ]
 }
 
-/// Operators as they are by default, and machines that are quick.
+/// Operators with their defaults, and fast machines.
 fn settings() -> Settings {
     let metal = ["--power-polling-interval=1s".to_owned(), metrics(8443)];
     let none = Ipv4Addr::new(192, 0, 2, 1);

@@ -1,4 +1,4 @@
-//! A cable to netboot. Whatever is put on it may be forged.
+//! A cable to netboot, on which anything may be forged.
 
 use anyhow::{Context, Result};
 use e2e::namespace::ip;
@@ -20,18 +20,18 @@ const ETHERNET_LEN: usize = 14;
 const IP_LEN: usize = 20;
 const UDP_LEN: usize = 8;
 const UDP: u8 = 17;
-/// How long a client waits for a frame before it looks at the time.
+/// How long to wait for a frame before checking the time.
 const TICK: Duration = Duration::from_millis(50);
 const BUFFER: usize = 8 << 20;
 
-/// The end of a cable that netboot does not have.
+/// The other end of a cable to netboot.
 #[derive(Debug)]
 pub(crate) struct Wire {
     own: LinkAddr,
     netboot: [u8; 6],
 }
 
-/// What comes and goes on it.
+/// Sends and receives frames on it.
 #[derive(Debug)]
 pub(crate) struct Frames {
     socket: Socket,
@@ -40,7 +40,7 @@ pub(crate) struct Frames {
 }
 
 impl Wire {
-    /// A cable: netboot's end has this name and address.
+    /// Plugs in a cable: netboot's end has this name and address.
     pub(crate) fn plug(name: &str, address: Ipv4Addr) -> Result<Self> {
         ip(&format!("link add {name} type veth peer name {name}-far"))?;
         ip(&format!("address add {address}/16 dev {name}"))?;
@@ -50,9 +50,9 @@ impl Wire {
         Ok(Self { own: link(&format!("{name}-far"))?, netboot })
     }
 
-    /// Somebody at this end.
+    /// A sender and receiver at this end.
     pub(crate) fn frames(&self) -> Result<Frames> {
-        // The kernel has it in network order. It is IPv4 that comes in, and nothing that goes out.
+        // The kernel wants network byte order. With this protocol, only incoming IPv4 is received.
         let protocol = Protocol::from(i32::from(ETHERTYPE_IPV4.to_be()));
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
         setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)
@@ -65,14 +65,14 @@ impl Wire {
 }
 
 impl Frames {
-    /// Sends a datagram to netboot, or to everybody.
+    /// Sends a datagram in a frame to netboot, or to everybody.
     pub(crate) fn send(&self, from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) -> Result<()> {
         let at = if to.ip().is_broadcast() { BROADCAST } else { self.netboot };
         self.socket.send(&frame(at, self.own, from, to, data)?)?;
         Ok(())
     }
 
-    /// The next datagram to this port; none within a moment.
+    /// The next datagram to this port; `None` if there is none within a moment.
     pub(crate) fn hear(&self, port: u16) -> Option<Vec<u8>> {
         let mut buffer = [0; 2048];
         let len = (&self.socket).read(&mut buffer).ok()?;
@@ -89,7 +89,7 @@ fn link(name: &str) -> Result<LinkAddr> {
     all.find_map(|it| it.address?.as_link_addr().copied()).context("no such link")
 }
 
-/// A datagram in its frame, without a checksum of its own.
+/// A datagram in its frame, without a UDP checksum.
 fn frame(
     at: [u8; 6],
     own: [u8; 6],

@@ -1,4 +1,4 @@
-//! A Redfish client of the BMC in front of a virtual machine.
+//! A Redfish client for the BMC of a virtual machine.
 
 use crate::network::client;
 use anyhow::{Context, Result, bail, ensure};
@@ -17,7 +17,7 @@ pub(crate) struct Bmc {
 }
 
 impl Bmc {
-    /// Starts a fleet of one, which is off.
+    /// Starts a fleet of one machine, which is off.
     pub(crate) async fn start(vm: Vm) -> Result<Self> {
         let boot_targets = vec![BootTarget::None, BootTarget::Hdd, BootTarget::UefiHttp];
         let profile = Profile { boot_targets, ..Profile::default() };
@@ -28,13 +28,13 @@ impl Bmc {
         Ok(Self { simulator, http: client(), url })
     }
 
-    /// What it says about the host.
+    /// The ComputerSystem resource.
     pub(crate) async fn system(&self) -> Result<Value> {
         let get = self.http.get(&self.url).basic_auth("foo", Some("bar"));
         Ok(get.send().await?.error_for_status()?.json().await?)
     }
 
-    /// Changes boot settings.
+    /// Changes the boot settings.
     pub(crate) async fn patch(&self, boot: &Value) -> Result<()> {
         let patch = self.http.patch(&self.url).basic_auth("foo", Some("bar"));
         patch.json(&json!({ "Boot": boot })).send().await?.error_for_status()?;
@@ -59,7 +59,7 @@ impl Bmc {
         .await
     }
 
-    /// The number of the QEMU that runs, once it is another one.
+    /// The pid of the running QEMU, once it differs from `id`.
     pub(crate) async fn process_other_than(&self, id: u32) -> Result<u32> {
         eventually(LIMIT, async || match self.simulator.machine(0)?.host {
             Host::Vm { process, .. } if process != id => Ok(process),

@@ -1,4 +1,4 @@
-//! The discovery image alone, in QEMU without firmware: what it reports, and what it says.
+//! The discovery image alone, in QEMU without firmware: what it reports, and what it prints.
 
 mod machine;
 mod service;
@@ -16,7 +16,7 @@ async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
     println!("firmware: direct kernel: {seconds:.1} s from power-on to the report");
     assert_eq!(registration.system_uuid, UUID);
     machine_is_described(&registration.data);
-    // Routers answer later than the DHCP server, and the report is not kept waiting.
+    // Routers answer later than the DHCP server, and the report does not wait for them.
     while !has_address(&machine.told(service.registration().await).data, "fec0:") {}
 
     let console = machine.console_with("report posted").await;
@@ -41,18 +41,18 @@ async fn a_machine_that_nobody_expects_says_so_and_asks_again() {
     for words in ["knows no boot for this machine", "starts no metalprobe", "again_in="] {
         assert!(console.contains(words), "{words} is missing in {console}");
     }
-    // With -no-reboot a restart is an end.
+    // With -no-reboot, a restart ends QEMU.
     machine.keys(&["ctrl", "alt", "delete"]).await;
     machine.is_off().await;
     assert!(machine.console().contains("asked to end"), "{}", machine.console());
 }
 
-/// Whether the first port has an address that begins like this.
+/// Whether the first port has an address with this prefix.
 fn has_address(report: &Report, prefix: &str) -> bool {
     report.network_interfaces[0].ip_addresses.iter().any(|ip| ip.starts_with(prefix))
 }
 
-/// What was said to QEMU is in the report.
+/// The report has the values that QEMU was given.
 fn machine_is_described(report: &Report) {
     let system = &report.system_info.system_information;
     assert_eq!(system.manufacturer, "Bloomery");

@@ -10,11 +10,11 @@ use tokio::{process::Command, sync::OnceCell, time::timeout};
 /// Long enough for the agent to be compiled for size.
 const BUILD: Duration = Duration::from_mins(20);
 
-/// Who signs the certificate of the boot service; the image trusts it. Its files are beside the
-/// image.
+/// The authority that signs the boot service's certificate, which the image trusts. Its files are
+/// next to the image.
 pub(crate) const AUTHORITY: &str = "authority";
 
-/// The folder that `hack/discovery-image` has filled.
+/// The folder with the output of `hack/discovery-image`.
 pub(crate) async fn image() -> &'static Path {
     static IMAGE: OnceCell<TempDir> = OnceCell::const_new();
     IMAGE.get_or_init(async || built().await.unwrap()).await.path()

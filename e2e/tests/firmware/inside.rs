@@ -1,4 +1,4 @@
-//! A network for each test, and what a test needs in there.
+//! A network for each test, and what a test needs in it.
 
 use crate::image::image;
 use anyhow::{Context, Result};
@@ -17,20 +17,20 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a test may take, once all that it needs is there.
+/// How long a test may take, once everything that it needs has been built.
 const LIMIT: Duration = Duration::from_mins(15);
-/// Set inside, to the folder with our binaries.
+/// Set in the namespace: folder of our binaries.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
-/// Set inside, to the folder with the discovery image.
+/// Set in the namespace: folder of the discovery image.
 const INSIDE: &str = "BLOOMERY_E2E_FIRMWARE";
-/// Set inside, to the folder with ISC's relay and server.
+/// Set in the namespace: folder of ISC's relay and server.
 const PEERS: &str = "BLOOMERY_E2E_DHCP_PEERS";
-/// Set inside, to the folder with the OVMF of the next Debian.
+/// Set in the namespace: folder of the next Debian's OVMF.
 const NEWER: &str = "BLOOMERY_E2E_NEWER_OVMF";
-/// Virtual machines at a time: without KVM, each of them keeps a core busy.
+/// Concurrent virtual machines: without KVM, each keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// Runs a test in a network of its own, which has nothing but loopback.
+/// Runs a test in a network namespace with nothing but loopback.
 pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(test: T) {
     run_test(test, async || PathBuf::new());
 }
@@ -45,15 +45,15 @@ pub(crate) fn discovery_image() -> PathBuf {
     env::var_os(INSIDE).unwrap_or_default().into()
 }
 
-/// The folder with the OVMF of the next Debian.
+/// The folder with the next Debian's OVMF.
 pub(crate) fn newer_firmware() -> PathBuf {
     env::var_os(NEWER).unwrap_or_default().into()
 }
 
-/// A program of ISC's.
+/// Path of an ISC program.
 pub(crate) fn peer(name: &str) -> PathBuf {
     let folder = PathBuf::from(env::var_os(PEERS).unwrap_or_default());
-    // Where a Debian of this age has it.
+    // Its path depends on the age of the Debian.
     let places = ["usr/sbin", "sbin"].map(|place| folder.join(place).join(name));
     places.into_iter().find(|place| place.exists()).unwrap()
 }
@@ -87,7 +87,7 @@ fn enter(test: &str, binaries: &Path, image: &Path) -> Result<()> {
         (NEWER, newer.as_ref()),
     ];
     let printed = namespace::enter(test, &flags, &variables)?;
-    // What a test has measured is for whoever runs it.
+    // Shows the measurements of the test to whoever runs it.
     printed
         .lines()
         .filter(|line| line.starts_with("firmware: "))

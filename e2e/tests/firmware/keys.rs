@@ -6,7 +6,7 @@ use std::{fs, net::IpAddr, path::Path, process::Command};
 
 const YEARS: &str = "3650";
 
-/// A certificate that signs itself: `NAME.key`, `NAME.pem` and `NAME.der` in `folder`.
+/// A self-signed certificate: `NAME.key`, `NAME.pem` and `NAME.der` in `folder`.
 pub(crate) fn authority(folder: &Path, name: &str) -> Result<()> {
     let file = |kind: &str| folder.join(format!("{name}.{kind}"));
     let mut command = Command::new("openssl");

@@ -21,12 +21,12 @@ use metal_simulator::{Config, Event, Vm};
 use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 
-/// How long firmware may take to say what is wrong.
+/// How long firmware may take to report what is wrong.
 const LIMIT: Duration = Duration::from_mins(10);
-/// How much of a log is worth printing.
+/// How many lines of a log to print.
 const TAIL: usize = 60;
 
-/// All of it.
+/// The whole lab.
 pub(crate) struct Lab {
     path: Path,
     site: Site,
@@ -38,7 +38,7 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Starts all of it; the machine is off, and nobody knows of it.
+    /// Starts everything; the machine is off, and has no Endpoint yet.
     pub(crate) async fn start(path: Path, site: Site) -> Self {
         Self::try_start(path, site).await.unwrap()
     }
@@ -66,7 +66,8 @@ impl Lab {
         Ok(Self { path, site, stack, netboot, peers, vm, _folder: folder })
     }
 
-    /// From an Endpoint to `Available`, and how long it takes from the power-on.
+    /// Plugs in the machine, waits until its server is `Available`, and prints how long that took
+    /// from power-on.
     pub(crate) async fn machine_becomes_available(&self) {
         let machine = self.stack.machine(0, 0).unwrap();
         machine.plug_in().await.unwrap();
@@ -87,7 +88,7 @@ impl Lab {
         assert!(macs.contains(&mac.as_str()), "{mac} is not among {macs:?}");
     }
 
-    /// A medium was inserted, read, and taken out before the server was available.
+    /// A medium was inserted, read, and ejected before the server was available.
     pub(crate) fn medium_was_ejected(&self) {
         let report = self.stack.machine(0, 0).unwrap().report().unwrap();
         let of_media = [Event::MediumInserted, Event::Medium, Event::MediumEjected];
@@ -102,7 +103,7 @@ impl Lab {
         assert!(log.contains("InsertMedium") && !log.contains("/media/"), "{}", tail(&log));
     }
 
-    /// A machine that does not boot what it gets, says these words on its console, and is not
+    /// The machine does not boot what it gets, prints `words` on its console, and does not become
     /// available.
     pub(crate) async fn machine_refuses(&self, words: &str) {
         let machine = self.stack.machine(0, 0).unwrap();
@@ -117,7 +118,7 @@ impl Lab {
         assert_eq!(state, Some(ServerState::Discovery));
     }
 
-    /// The line on the console with these words, once there is one.
+    /// The line on the console with these words, once it appears.
     async fn console_line(&self, words: &str) -> Result<String> {
         eventually(LIMIT, async || {
             let console = fs::read(self.vm.console())?;
@@ -128,7 +129,7 @@ impl Lab {
         .await
     }
 
-    /// What came of something; if nothing, with all that could tell why.
+    /// Unwraps a result, with everything that could explain an error.
     #[expect(clippy::panic, reason = "a test fails by panicking")]
     fn told<T>(&self, result: Result<T>) -> T {
         result.unwrap_or_else(|error| {
@@ -158,11 +159,11 @@ fn powered_on(machine: &Machine<'_>) -> Result<Timestamp> {
     Ok(on.context("it was never on")?.at)
 }
 
-/// netboot, under its own account.
+/// Starts netboot, with the rights of its ServiceAccount.
 async fn netboot(stack: &Stack, site: Site) -> Result<Process> {
     let account = stack.cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
     let cluster = Cluster::At { kubeconfig: &account, macdb: stack.macdb.path() };
-    // What a UKI is loaded from, the API server knows.
+    // The API server has the URL of the UKI.
     let service = SocketAddr::new(site.address(), 8082);
     let boot = format!("uefi: snponly.efi, ipxe: 'http://{service}/ipxe/${{uuid}}'");
     network::netboot(&stack.cluster.scratch(), &site.config(&boot), cluster).await

@@ -8,19 +8,19 @@ use e2e::{
 };
 use std::{fs, net::Ipv4Addr, path::Path};
 
-/// Where Debian's iPXE is.
+/// Folder of Debian's iPXE.
 pub(crate) const TFTP: &str = "/usr/lib/ipxe";
 
-/// Address of this side.
+/// Address of our side.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-/// A bridge where we are, and the tap device of one machine.
+/// A bridge with our address, and the tap device of one machine.
 pub(crate) fn bridge() -> Result<()> {
     switch()?;
     ip(&format!("address add {ADDRESS}/24 dev br0"))
 }
 
-/// A bridge, and the tap device of one machine.
+/// A bridge without an address, and the tap device of one machine.
 pub(crate) fn switch() -> Result<()> {
     ip("link add br0 type bridge")?;
     ip("link set br0 up")?;
@@ -34,27 +34,27 @@ pub(crate) fn tap() -> Result<()> {
     ip("link set tap0 up")
 }
 
-/// An HTTP client that goes through no proxy.
+/// An HTTP client that uses no proxy.
 pub(crate) fn client() -> reqwest::Client {
     metal_runtime::client::install_crypto_provider();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Whom netboot may ask about machines.
+/// Where netboot gets what it knows about machines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cluster<'a> {
-    /// Nobody: everybody gets what its configuration says.
+    /// Only from its configuration, which is the same for all machines.
     None,
-    /// The API server.
+    /// From the API server.
     At {
-        /// Credentials.
+        /// Path of the kubeconfig.
         kubeconfig: &'a Path,
-        /// Which MAC addresses are BMCs.
+        /// Path of the MAC prefix database.
         macdb: &'a Path,
     },
 }
 
-/// The configuration of netboot on the bridge, with this for its `boot`.
+/// netboot's configuration on the bridge, with this `boot` section.
 pub(crate) fn on_the_link(boot: &str) -> String {
     format!(
         "interfaces: [br0]\n\
@@ -67,7 +67,7 @@ pub(crate) fn on_the_link(boot: &str) -> String {
     )
 }
 
-/// netboot with this configuration; its files are in `folder`.
+/// Starts netboot with this configuration; its files are in `folder`.
 pub(crate) async fn netboot(folder: &Path, config: &str, cluster: Cluster<'_>) -> Result<Process> {
     fs::write(folder.join("netboot.yaml"), config)?;
     let flags = match cluster {

@@ -1,4 +1,4 @@
-//! How a machine boots from the network, and what that needs of firmware, image and boot service.
+//! How a machine boots from the network, and what that takes of firmware, image and boot service.
 
 use crate::{
     image::AUTHORITY,
@@ -19,9 +19,9 @@ use std::{
     process::Command,
 };
 
-/// Firmware that can do Secure Boot.
+/// Firmware that supports Secure Boot.
 const SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
-/// Who signs what boots on machines with Secure Boot.
+/// Name of the authority whose images machines with Secure Boot accept.
 const SIGNER: &str = "signer";
 
 /// How a machine boots from the network.
@@ -33,15 +33,15 @@ pub(crate) enum Path {
     UefiPxe,
     /// OVMF, which loads a UKI.
     UefiHttp,
-    /// That of the next Debian.
+    /// The same, with the next Debian's OVMF.
     NewerUefiHttp,
-    /// OVMF, which loads a UKI from a CD that the BMC emulates.
+    /// OVMF, which loads a UKI from the BMC's virtual CD.
     VirtualMedia,
-    /// UEFI HTTP boot by HTTPS, from a server whose authority was enrolled.
+    /// UEFI HTTP boot by HTTPS, from a server whose authority is enrolled.
     UefiHttps,
-    /// With Secure Boot, and a UKI of somebody whom the firmware trusts.
+    /// With Secure Boot, and a UKI signed by somebody whom the firmware trusts.
     SecureBoot,
-    /// With Secure Boot, and a UKI that nobody signed.
+    /// With Secure Boot, and an unsigned UKI.
     SecureBootUnsigned,
 }
 
@@ -59,7 +59,7 @@ impl Path {
         }
     }
 
-    /// A BMC that can do this, and nothing else.
+    /// A BMC that supports this boot method only.
     pub(crate) fn profile(self) -> Profile {
         let (mode, target) = match self {
             Self::BiosIpxe => (BootMode::Legacy, BootTarget::Pxe),
@@ -75,7 +75,7 @@ impl Path {
         Profile { boot_targets, boot_modes: vec![mode], ..Profile::default() }
     }
 
-    /// The machine with the firmware that this needs; what it trusts is made first.
+    /// The machine with the firmware that this takes; creates the keys that it trusts.
     pub(crate) fn vm(self, vm: Vm, folder: &File) -> Result<Vm> {
         match self {
             Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp | Self::VirtualMedia => Ok(vm),
@@ -98,7 +98,7 @@ impl Path {
         }
     }
 
-    /// More flags of the boot-operator.
+    /// Additional flags of boot-operator.
     pub(crate) fn boot_flags(self, folder: &File, address: IpAddr) -> Result<Vec<String>> {
         if self != Self::UefiHttps {
             return Ok(Vec::new());
@@ -113,7 +113,7 @@ impl Path {
         ])
     }
 
-    /// The layers of the discovery image; it is signed in `folder`.
+    /// The layers of the discovery image; it is signed in `folder`, if need be.
     pub(crate) fn discovery(self, folder: &File) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut image = discovery_image();
         if self == Self::SecureBoot {
@@ -128,12 +128,12 @@ impl Path {
     }
 }
 
-/// A file of the authority that the image trusts.
+/// Path of a file of the authority that the image trusts.
 fn authority(kind: &str) -> PathBuf {
     discovery_image().join(AUTHORITY).with_extension(kind)
 }
 
-/// A copy of the image, signed by [`SIGNER`].
+/// Path of a copy of the image, signed by [`SIGNER`].
 fn signed(image: &File, folder: &File) -> Result<PathBuf> {
     let (copy, signer) = (folder.join("signed"), folder.join(SIGNER));
     fs::create_dir_all(copy.join("amd64"))?;

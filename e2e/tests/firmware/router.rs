@@ -1,4 +1,4 @@
-//! A router of a link: it announces a prefix, which DHCPv6 does not do, or only that it is there.
+//! An IPv6 router on a link: it announces a prefix, which DHCPv6 does not do, or just its presence.
 
 use anyhow::Result;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -12,20 +12,20 @@ use tokio::{task::JoinSet, time::sleep};
 const ADVERTISEMENT: u8 = 134;
 const HOPS: u32 = 255;
 const NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// Addresses are there by DHCPv6, too.
+/// Managed: addresses are available by DHCPv6, too.
 const MANAGED: u8 = 0x80;
-/// The prefix is that of the link, and hosts make addresses of it.
+/// The prefix is on-link, and hosts may derive addresses from it.
 const ON_LINK_AUTONOMOUS: u8 = 0xc0;
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A router that announces itself as long as this value lasts.
+/// A router, which announces itself until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Router {
     _task: JoinSet<()>,
 }
 
 impl Router {
-    /// Announces this /64 on the interface; without one, that there is nothing to be had.
+    /// Announces this /64 on the interface; if `None`, a router without a prefix.
     pub(crate) fn start(interface: &str, prefix: Option<Ipv6Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
         socket.bind_device(Some(interface.as_bytes()))?;
@@ -36,7 +36,7 @@ impl Router {
         let mut task = JoinSet::new();
         task.spawn(async move {
             loop {
-                // The interface has no address in the beginning.
+                // Fails until the interface has its link-local address.
                 socket.send_to(&packet, &to).ok();
                 sleep(EVERY).await;
             }
@@ -45,15 +45,15 @@ impl Router {
     }
 }
 
-/// The kernel adds the checksum.
+/// A router advertisement. The kernel fills in the checksum.
 fn advertisement(prefix: Option<Ipv6Addr>) -> Vec<u8> {
-    // Nobody's default router, without a prefix.
+    // Without a prefix it is not a default router either.
     let (hops, lifetime, flags) = prefix.map_or((64, 0_u16, 0), |_| (64, 1800, MANAGED));
     let mut packet = vec![ADVERTISEMENT, 0, 0, 0, hops, flags];
     packet.extend(lifetime.to_be_bytes());
     packet.extend([0; 8]);
     let Some(prefix) = prefix else { return packet };
-    // Prefix information (section 4.6.2): of four times eight octets.
+    // Prefix information (section 4.6.2), four units of eight octets.
     packet.extend([3, 4, 64, ON_LINK_AUTONOMOUS]);
     packet.extend(86400_u32.to_be_bytes());
     packet.extend(14400_u32.to_be_bytes());

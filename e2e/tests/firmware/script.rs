@@ -24,7 +24,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 #[ignore = "takes longer: hack/test firmware"]
 async fn an_image_is_the_same_byte_for_byte_and_is_pushed_as_boot_operator_looks_for_it() {
     let folder = tempfile::tempdir().unwrap();
-    // Whatever happens to the sources meanwhile.
+    // A copy, so that changes to the sources meanwhile do not matter.
     let agent = folder.path().join("agent");
     fs::copy(script(&["agent"]).await.unwrap(), &agent).unwrap();
     let (first, second) = (folder.path().join("1"), folder.path().join("2"));
@@ -65,7 +65,7 @@ async fn an_image_is_the_same_byte_for_byte_and_is_pushed_as_boot_operator_looks
 async fn an_image_for_arm64_has_kernel_and_modules_of_arm64_and_is_pushed_beside_that_of_amd64() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
-    // Rust cannot build for it everywhere; nothing here starts it.
+    // Not every machine can build the agent for it; nothing here executes it.
     let options = ["--kernel", "cloud", "--agent", "/bin/true"];
     for arch in ["arm64", "amd64"] {
         let arguments = [&["build", text(&target), "--arch", arch], &options[..]].concat();

@@ -1,4 +1,4 @@
-//! Firmware that asks for proof: of whom it loads from, and of what it boots.
+//! Firmware that verifies the server it loads from, and the image it boots.
 
 use crate::{inside::with_discovery_image, lab::Lab, path::Path, site::Site};
 

@@ -15,7 +15,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Where the stack is, when it is behind a relay.
+/// Address of the stack when it is behind a relay.
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 9, 1);
 const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0);
@@ -25,9 +25,10 @@ const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0);
 pub(crate) enum Site {
     /// One link.
     Link,
-    /// One link, with a router that says at once that there is no IPv6: iPXE waits 15 s for it.
+    /// One link, with a router that announces at once that there is no IPv6: iPXE would wait 15 s
+    /// for that.
     Routed,
-    /// One link with IPv6 only, and a router on it.
+    /// One IPv6-only link, and a router on it.
     LinkV6,
     /// ISC's relay, and a router:
     ///
@@ -35,11 +36,11 @@ pub(crate) enum Site {
     ///   here ── near 10.77.9.1 ── 10.77.9.2 far: dhcrelay: 10.77.0.254 ── br0 ── tap0
     /// ```
     Relay,
-    /// One link, on which ISC's DHCP server gives the addresses.
+    /// One link, on which ISC's DHCP server assigns the addresses.
     Foreign,
 }
 
-/// What is there as long as this value.
+/// What runs beside the stack until this value is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     process: Option<Process>,
@@ -48,7 +49,7 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// What they have printed.
+    /// The output of the process.
     pub(crate) fn printed(&self) -> String {
         let printed = self.process.as_ref().map(|process| process.printed().unwrap_or_default());
         printed.unwrap_or_default()
@@ -56,7 +57,7 @@ impl Peers {
 }
 
 impl Site {
-    /// For the line that tells how long it took.
+    /// The suffix for the line with the measured time.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Link => "",
@@ -67,7 +68,7 @@ impl Site {
         }
     }
 
-    /// Where machines reach the stack.
+    /// The stack's address, as machines reach it.
     pub(crate) fn address(self) -> IpAddr {
         match self {
             Self::Link | Self::Routed | Self::Foreign => ADDRESS.into(),
@@ -76,7 +77,8 @@ impl Site {
         }
     }
 
-    /// What firmware does for a minute or more before it boots from here: the words after that.
+    /// If firmware tries something else for a minute or more first: its console output when it gets
+    /// to us.
     pub(crate) fn console_first(self) -> Option<&'static str> {
         match self {
             Self::LinkV6 => Some("HTTP Boot over IPv6"),
@@ -84,7 +86,7 @@ impl Site {
         }
     }
 
-    /// Makes the links on this side.
+    /// Creates the links on our side.
     pub(crate) fn connect(self) -> Result<()> {
         match self {
             Self::Link | Self::Routed | Self::Foreign => bridge(),
@@ -97,7 +99,7 @@ impl Site {
             Self::LinkV6 => {
                 switch()?;
                 ip(&format!("address add {ADDRESS_V6}/64 dev br0 nodad"))?;
-                // A link without anybody has no addresses.
+                // A bridge without an active port has no carrier, and so no IPv6 addresses.
                 ip("link add plug type veth peer name socket")?;
                 ip("link set plug up master br0")?;
                 ip("link set socket up")
@@ -105,7 +107,7 @@ impl Site {
         }
     }
 
-    /// Starts those who are there beside the stack.
+    /// Starts what runs beside the stack.
     pub(crate) async fn start(self, cluster: &Cluster) -> Result<Peers> {
         match self {
             Self::Link => Ok(Peers::default()),
@@ -116,7 +118,7 @@ impl Site {
         }
     }
 
-    /// The configuration of netboot, with this for its `boot`.
+    /// netboot's configuration, with this `boot` section.
     pub(crate) fn config(self, boot: &str) -> String {
         match self {
             Self::Link | Self::Routed => crate::network::on_the_link(boot),
@@ -165,7 +167,7 @@ async fn relay(cluster: &Cluster) -> Result<Peers> {
     ip("route add 10.77.0.0/24 via 10.77.9.2")?;
     let mut command = network.command(&peer("dhcrelay"));
     command.args(["-4", "-d", "-iu", "far", "-id", "machines", "-pf"]);
-    // For whoever ends what belongs to the cluster: its folder is on the command line.
+    // Whatever ends the cluster's processes finds them by its folder on their command lines.
     command.arg(cluster.scratch().join("dhcrelay.number")).arg(FAR.to_string());
     let process = Process::start(&mut command, cluster.scratch().join("dhcrelay.log"))?;
     Ok(Peers { process: Some(process), _network: Some(network), _router: None })

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
-/// How long firmware may take to ask for a file: without KVM, on a machine with other work.
+/// How long firmware may take to ask for a file: without KVM, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
 #[test]
@@ -86,7 +86,7 @@ fn an_http_boot_uri_comes_before_what_dhcp_says() {
         let listener = TcpListener::bind((ADDRESS, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (asked, mut was_asked) = mpsc::unbounded_channel();
-        // What is asked for first is enough.
+        // The first request is all that matters.
         let nothing = async move |uri: Uri| {
             asked.send(uri.path().to_owned()).ok(); // The test may have seen enough.
             StatusCode::NOT_FOUND

@@ -1,4 +1,4 @@
-//! A machine of the simulator that is a virtual one: what Redfish says about its power is so.
+//! A virtual machine of the simulator: what Redfish says about its power is true.
 
 use crate::{
     bmc::Bmc,
@@ -44,7 +44,7 @@ fn power_over_redfish_is_that_of_qemu_and_qemu_is_the_machine_that_redfish_descr
         let second = bmc.process_other_than(first).await.unwrap();
         bmc.reset("PowerCycle").await.unwrap();
         let third = bmc.process_other_than(second).await.unwrap();
-        // No system listens to the button.
+        // No operating system handles the button.
         bmc.reset("GracefulShutdown").await.unwrap();
         assert_eq!(bmc.system().await.unwrap()["PowerState"], "On");
         bmc.reset("ForceOff").await.unwrap();
@@ -64,7 +64,7 @@ fn power_over_redfish_is_that_of_qemu_and_qemu_is_the_machine_that_redfish_descr
 fn a_virtual_machine_that_cannot_start_is_off_and_says_why() {
     in_a_network_of_its_own(async || {
         let folder = tempfile::tempdir().unwrap();
-        // There is such a device, and it is something else.
+        // A device of that name exists, but it is not a tap device.
         let vm = Vm::new(folder.path().join("0"), "lo");
         let bmc = Bmc::start(vm).await.unwrap();
         bmc.reset("On").await.unwrap();
@@ -122,7 +122,7 @@ fn a_virtual_machine_ends_with_its_simulator_however_that_ends() {
     });
 }
 
-/// The command line of a process, which must be QEMU and no zombie.
+/// The command line of a process, which must be a live QEMU.
 fn command_line(id: u32) -> Result<String> {
     let line = fs::read_to_string(format!("/proc/{id}/cmdline"))?.replace('\0', " ");
     ensure!(line.contains("qemu"), "process {id} is {line:?}");

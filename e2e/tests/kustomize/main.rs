@@ -1,5 +1,5 @@
-//! The overlays of `config/`: they build, hold together, and what they install starts with its
-//! defaults, under its own ServiceAccount, which may do no more than it needs.
+//! The overlays of `config/`: they build and are consistent, and what they install starts with its
+//! defaults, under its own ServiceAccount, which has no more rights than it needs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -38,7 +38,7 @@ async fn what_a_pod_names_is_there() {
                     ("Secret", &volume["secret"]["secretName"]),
                     ("PersistentVolumeClaim", &volume["persistentVolumeClaim"]["claimName"]),
                 ];
-                // Those that may be missing are made by the operators themselves.
+                // Secrets that may be missing are created by the operators themselves.
                 if volume["secret"]["optional"] == true {
                     continue;
                 }
@@ -77,7 +77,7 @@ async fn https_boot_is_a_component_of_a_site() {
     assert!(list(&policy["spec"]["ingress"]).any(is_open), "machines reach it: {policy}");
 }
 
-/// A site that keeps netboot in a namespace of its own, as docs/security.md shows it.
+/// A site that puts netboot in its own namespace, as docs/security.md shows.
 const APART: &str = "\
 resources: [CONFIG/production]
 components: [CONFIG/netboot-apart]
@@ -134,7 +134,7 @@ async fn netboot_apart_has_the_only_namespace_of_privileged_pods_and_mounts_no_p
     assert!(!overlay.of("Secret").any(|secret| theirs(&secret)));
 }
 
-/// Kubernetes admits the pod where `restricted` is enforced.
+/// Kubernetes admits the pod in namespaces that enforce `restricted`.
 fn assert_restricted(pod: &Value, container: &Value) {
     for forbidden in ["hostNetwork", "hostPID", "hostIPC"] {
         assert!(pod[forbidden].is_null(), "{forbidden}");
@@ -180,7 +180,7 @@ async fn production_calls_nobody_but_whom_it_must() {
             let of_rule: Vec<_> =
                 list(&rule["ports"]).map(|it| it["port"].as_u64().unwrap()).collect();
             assert!(!of_rule.is_empty(), "every port is open: {rule}");
-            // Names are answered on link-local addresses, too.
+            // DNS servers may have link-local addresses.
             if of_rule.iter().any(|port| *port != 53) {
                 let excepted = rule["to"].to_string();
                 for inwards in ["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"] {
@@ -280,13 +280,13 @@ fn the_template_to_patch_is_the_built_in_one() {
     );
 }
 
-/// What a site has that [`Overlay::of_site`] describes.
+/// The overlay of a site, as in [`Overlay::of_site`].
 async fn site(text: &str, files: &[(&str, &str)]) -> Overlay {
     let site = tempfile::tempdir().unwrap();
     Overlay::of_site("site", site.path(), text, files).await.unwrap()
 }
 
-/// The one Deployment with these labels.
+/// The only Deployment with these labels.
 fn selected<'a>(overlay: &'a Overlay, labels: &Value) -> &'a Value {
     let labels = labels.as_object().unwrap();
     let has_all = |deployment: &&Value| {

@@ -1,5 +1,5 @@
-//! What an overlay installs starts: an API server takes every object, and every binary is ready
-//! with the arguments of its pod, under its ServiceAccount.
+//! What an overlay installs starts: an API server accepts every object, and every binary becomes
+//! ready with the arguments of its pod, under its ServiceAccount.
 
 use crate::OVERLAYS;
 use anyhow::{Context, Result, ensure};
@@ -41,7 +41,7 @@ async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Resu
     operator.terminate(END).await
 }
 
-/// It belongs to whoever else tests here.
+/// Moves netboot off port 67, which other tests on this machine use.
 fn give_port_67_away(folder: &Path) -> Result<()> {
     let file = folder.join("netboot/config/netboot.yaml");
     if file.exists() {

@@ -19,7 +19,7 @@ use std::{net::Ipv4Addr, time::Duration};
 const LIMIT: Duration = Duration::from_mins(1);
 const BMC: &str = "02:bb:cc:00:00:0a";
 const HOST: &str = "02:00:00:00:00:0a";
-/// What netboot calls it: the prefix of the configuration, and the MAC address.
+/// The name that netboot gives it: the configured prefix, and the MAC address.
 const NAME: &str = "compute-02bbcc00000a";
 
 #[test]
@@ -41,7 +41,7 @@ fn a_bmc_with_a_lease_becomes_a_bmc_object_with_its_address_and_the_credentials_
         is_strictly_valid(&lab, &bmc).await.unwrap();
         assert_eq!(lab.endpoints().await.unwrap(), [], "it is the one or the other");
 
-        // One that starts anew finds what there is.
+        // A restarted netboot finds the existing object.
         lab.restart_netboot().await;
         assert_eq!(lab.near(BMC).reset().await.unwrap(), address);
         let after = only_bmc(&lab, |_| true).await.unwrap();
@@ -65,7 +65,7 @@ fn a_bmc_object_whose_bmc_gets_another_address_stays_and_says_so() {
         let ip = after.spec.access.as_ref().and_then(|access| access.ip.clone());
         assert_eq!((after.uid(), ip), (bmc.uid(), Some(before.to_string())));
 
-        // As it says: it is made anew.
+        // The event's advice: it is created again.
         lab.cluster.kubectl(&["delete", "bmc", NAME]).await.unwrap();
         let has_moved = |bmc: &Bmc| {
             bmc.spec.access.as_ref().and_then(|it| it.ip.clone()) == Some(reserved.to_string())
@@ -96,7 +96,7 @@ fn metal_operator_takes_up_a_bmc_object_that_netboot_made() {
     });
 }
 
-/// The one BMC object there is, once it is like that.
+/// The only BMC object, once it satisfies `is`.
 async fn only_bmc(lab: &Lab, is: impl Fn(&Bmc) -> bool) -> Result<Bmc> {
     let api = Api::<Bmc>::all(lab.cluster.client().await?);
     eventually(LIMIT, async || {
@@ -118,7 +118,7 @@ async fn has_credentials(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Whether the API server knows every field of it, and takes every value.
+/// Succeeds if the API server knows every field of it, and accepts every value.
 async fn is_strictly_valid(lab: &Lab, bmc: &Bmc) -> Result<()> {
     let api = Api::<Bmc>::all(lab.cluster.client().await?);
     let params = PatchParams {
@@ -129,7 +129,7 @@ async fn is_strictly_valid(lab: &Lab, bmc: &Bmc) -> Result<()> {
     Ok(api.patch("copy", &params, &Patch::Apply(copy)).await.map(drop)?)
 }
 
-/// What an event says about a BMC that is elsewhere now.
+/// The message of the event about a BMC whose address has changed.
 async fn moved(lab: &Lab) -> Result<String> {
     let api = Api::<Event>::all(lab.cluster.client().await?);
     eventually(LIMIT, async || {

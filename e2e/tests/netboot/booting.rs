@@ -1,4 +1,4 @@
-//! What machines boot, while there is an API server and while there is none.
+//! What machines boot, with and without an API server.
 
 use crate::{inside::in_a_network_of_its_own, lab::DEFAULT_UKI, lab::Lab};
 use anyhow::{Context, Result, ensure};
@@ -30,7 +30,7 @@ fn without_the_api_server_known_machines_get_address_and_boot_file_and_new_ones_
         let outage = lab.cluster.outage().await.unwrap();
         assert_eq!(known.reset().await.unwrap(), before);
         assert!(known.leases().unwrap().contains(UKI), "{}", known.leases().unwrap());
-        // There is one end of the link: the one before is off.
+        // The link has a single end, so the previous client must be off.
         drop(known);
         let mut fresh = lab.near(FRESH).boots_by_http(FRESH_UUID).unwrap();
         let second = fresh.reboot().await.unwrap();

@@ -1,4 +1,4 @@
-//! ISC's DHCP client, as the BMC or the machine at the end of a link.
+//! ISC's DHCP client, as the BMC or machine at the end of a link.
 
 use crate::inside::Tools;
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,7 @@ use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf, time::
 
 const LIMIT: Duration = Duration::from_mins(1);
 const CONFIG: &str = "timeout 30; retry 1; reboot 2; initial-interval 1; backoff-cutoff 2;\n";
-/// What dhclient calls whenever something has become of a lease.
+/// The script that dhclient calls on every event of a lease.
 const HOOK: &str = r#"#!/bin/sh
 case $reason in
 BOUND | RENEW | REBIND | REBOOT)
@@ -33,7 +33,7 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// One that is off. What it knew is what the last one with this MAC address did.
+    /// A client that is off. Its lease file is that of the previous client with this MAC address.
     pub(crate) fn new(
         cluster: &Cluster,
         tools: &Tools,
@@ -51,11 +51,11 @@ impl<'a> Client<'a> {
         Ok(Self { network, interface, dhclient: tools.dhclient.clone(), folder, running: None })
     }
 
-    /// From now on it asks as UEFI firmware does that boots by HTTP.
+    /// Makes it ask like UEFI firmware that boots by HTTP.
     pub(crate) fn boots_by_http(self, uuid: &str) -> Result<Self> {
         let hex: String = uuid.chars().filter(|c| *c != '-').collect();
         let octet = |at: usize| hex.get(2 * at..2 * at + 2).context("a UUID has 16 octets");
-        // On the wire its first three fields are little-endian.
+        // The first three fields are little-endian on the wire.
         let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
         let octets: Vec<_> = order.into_iter().map(octet).collect::<Result<_>>()?;
         let config = format!(
@@ -70,12 +70,12 @@ impl<'a> Client<'a> {
         Ok(self)
     }
 
-    /// What dhclient has kept of its leases.
+    /// dhclient's lease file.
     pub(crate) fn leases(&self) -> Result<String> {
         Ok(fs::read_to_string(self.folder.join("leases"))?)
     }
 
-    /// Gives its address back, and is off.
+    /// Releases its address, and switches it off.
     pub(crate) async fn release(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
             running.kill().await?;
@@ -104,27 +104,27 @@ impl<'a> Client<'a> {
         command
     }
 
-    /// The address it gets when it is switched on again, with what it knew of its lease.
+    /// Restarts it with its lease file; returns the address that it gets.
     pub(crate) async fn reboot(&mut self) -> Result<Ipv4Addr> {
         self.switch_on().await?;
         self.bound().await
     }
 
-    /// Is switched on again, with what it knew of its lease.
+    /// Switches it on with its lease file.
     pub(crate) async fn switch_on(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
             running.kill().await?;
         }
         self.network.ip(&format!("address flush dev {}", self.interface))?;
         fs::write(self.bound_file(), "")?;
-        // What it says from now on.
+        // Only the output from now on is of interest.
         fs::write(self.log(), "")?;
         let mut command = self.dhclient(&["-4", "-d"]);
         self.running = Some(Process::start(&mut command, self.log())?);
         Ok(())
     }
 
-    /// The address it has, once it has one.
+    /// Its address, once it has one.
     pub(crate) async fn bound(&mut self) -> Result<Ipv4Addr> {
         let file = self.bound_file();
         self.until(async || {
@@ -134,7 +134,7 @@ impl<'a> Client<'a> {
         .await
     }
 
-    /// Waits until it says `word` of what it sends and receives.
+    /// Waits until `word` is in its log of sent and received messages.
     pub(crate) async fn says(&mut self, word: &str) -> Result<()> {
         let log = self.log();
         self.until(async || {
@@ -157,7 +157,7 @@ impl<'a> Client<'a> {
         self.folder.join("bound")
     }
 
-    /// The same, with nothing that it knew.
+    /// Restarts it without its lease file; returns the address that it gets.
     pub(crate) async fn reset(&mut self) -> Result<Ipv4Addr> {
         if let Some(running) = self.running.take() {
             running.kill().await?;
@@ -166,7 +166,7 @@ impl<'a> Client<'a> {
         self.reboot().await
     }
 
-    /// Beside the folder, where the cluster looks for processes that must end with it.
+    /// Next to `folder`, where the cluster looks for processes that must end with it.
     fn log(&self) -> PathBuf {
         let mut log = self.folder.clone().into_os_string();
         log.push(".log");

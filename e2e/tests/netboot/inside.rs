@@ -1,4 +1,4 @@
-//! A network for each test, and what a test needs in there.
+//! A network for each test, and what a test needs in it.
 
 use anyhow::Result;
 use e2e::{
@@ -14,12 +14,12 @@ use tokio::{runtime, time::timeout};
 
 /// How long a test may take.
 const LIMIT: Duration = Duration::from_mins(10);
-/// Set inside: where the binary of netboot is.
+/// Set in the namespace: path of the netboot binary.
 const NETBOOT: &str = "BLOOMERY_E2E_NETBOOT";
-/// Set inside: where dhclient and dhcrelay are.
+/// Set in the namespace: folder of dhclient and dhcrelay.
 const PEERS: &str = "BLOOMERY_E2E_DHCP_PEERS";
 
-/// What was found before.
+/// Tools whose paths were found before entering the namespace.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) netboot: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct Tools {
     pub(crate) dhcrelay: PathBuf,
 }
 
-/// Runs a test in a network of its own, which has nothing but loopback.
+/// Runs a test in a network namespace with nothing but loopback.
 pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce(Tools)>(test: T) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let Some(tools) = tools() {
@@ -42,7 +42,7 @@ pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce(Tools)>(test: T) {
 fn tools() -> Option<Tools> {
     let netboot = env::var_os(NETBOOT)?.into();
     let peers = PathBuf::from(env::var_os(PEERS)?);
-    // Where a Debian of this age has it.
+    // Its path depends on the age of the Debian.
     let peer = |name: &str| {
         let places = ["usr/sbin", "sbin"].map(|folder| peers.join(folder).join(name));
         places.into_iter().find(|place| place.exists()).unwrap()

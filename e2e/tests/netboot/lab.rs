@@ -23,37 +23,37 @@ use metal_api::{DhcpLease, Endpoint};
 use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// Where netboot would run: the namespace of `bases`.
+/// The namespace in which netboot would run, according to `bases`.
 const NAMESPACE: &str = "metal-operator-system";
-/// As an operator of a fleet may write it.
+/// The MAC prefix database, as somebody might write it for a fleet.
 const BMCS: &str =
     "macPrefixes: [{ macPrefix: '02:BB:CC', protocol: Redfish, port: 443, type: bmc }]";
 
-/// The account of every BMC, and the port that it answers at.
+/// The account of every BMC, and the port that it listens on.
 pub(crate) const USER: &str = "root";
 pub(crate) const PASSWORD: &str = "calvin";
 pub(crate) const REDFISH: u16 = 8000;
 
-/// All of it.
+/// The whole lab.
 pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
     tools: Tools,
-    /// Ends of links from netboot.
+    /// netboot's peers at the ends of its links.
     near: Network,
     relay: Network,
     behind: Network,
     scratch: PathBuf,
     account: PathBuf,
     netboot: RefCell<Option<Process>>,
-    /// The second one, where there are two.
+    /// The second instance, if there are two.
     other: RefCell<Option<Process>>,
 }
 
-/// What everybody boots by HTTP who is no Server.
+/// What is served for HTTP boot to machines that are not Servers.
 pub(crate) const DEFAULT_UKI: &str = "http://10.77.1.1:8082/default.efi";
 
 impl Lab {
-    /// Starts all of it but the relay.
+    /// Starts everything except the relay.
     pub(crate) async fn start(tools: Tools) -> Self {
         Self::try_start(tools).await.unwrap()
     }
@@ -83,7 +83,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Writes the configuration of netboot, with these reservations on the near link.
+    /// Writes netboot's configuration, with these reservations on the near link.
     pub(crate) fn configure(&self, reservations: &str) -> Result<()> {
         self.write_configuration("netboot", "", reservations)
     }
@@ -114,8 +114,8 @@ impl Lab {
         Ok(())
     }
 
-    /// In place of the one there is, two that share the links. Of two of which one answers, it is
-    /// the first one.
+    /// Replaces the instance with two that share the links. If only one of them answers, it is the
+    /// first.
     pub(crate) async fn start_two(&self, mode: &str) -> Result<()> {
         let netboot = self.netboot.take();
         netboot.context("there is none")?.kill().await?;
@@ -136,25 +136,25 @@ impl Lab {
         Ok(())
     }
 
-    /// `kill -9`, and nothing in its place.
+    /// Kills netboot, as `kill -9` does, without a replacement.
     pub(crate) async fn kill_netboot(&self) {
         let netboot = self.netboot.take();
         netboot.unwrap().kill().await.unwrap();
     }
 
-    /// An end as a pod's.
+    /// Stops netboot, as a pod is stopped.
     pub(crate) async fn stop_netboot(&self) -> Result<()> {
         self.netboot.take().context("there is none")?.terminate(LIMIT).await
     }
 
-    /// Who holds the Lease that says which of two instances answers; empty if nobody does.
+    /// The holder of the Lease that elects the instance that answers; empty if there is none.
     pub(crate) async fn leader(&self) -> Result<String> {
         let api = Api::<Lease>::namespaced(self.cluster.client().await?, NAMESPACE);
         let spec = api.get("netboot.bloomery.dev").await?.spec.unwrap_or_default();
         Ok(spec.holder_identity.unwrap_or_default())
     }
 
-    /// Waits until the second one leads.
+    /// Waits until the second instance leads.
     pub(crate) async fn until_the_other_leads(&self) -> Result<()> {
         eventually(LIMIT, async || {
             ensure!(self.other_log()?.contains("Leads"), "{}", self.other_log()?);
@@ -163,17 +163,17 @@ impl Lab {
         .await
     }
 
-    /// Another one in its place.
+    /// Starts the first instance again.
     pub(crate) async fn start_again(&self) {
         self.start_netboot().await.unwrap();
     }
 
-    /// What the second one has said.
+    /// The log of the second instance.
     pub(crate) fn other_log(&self) -> Result<String> {
         Ok(fs::read_to_string(self.scratch.join("other.log"))?)
     }
 
-    /// What the first one has said.
+    /// The log of the first instance.
     pub(crate) fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(self.scratch.join("netboot.log"))?)
     }
@@ -195,19 +195,19 @@ impl Lab {
         stack::netboot_as(name, health, &self.tools.netboot, &self.scratch, &flags).await
     }
 
-    /// What netboot has written down of the leases.
+    /// netboot's lease file.
     pub(crate) fn lease_file(&self) -> Result<String> {
         Ok(fs::read_to_string(self.scratch.join("leases"))?)
     }
 
-    /// `kill -9`, and another one in its place.
+    /// Kills netboot, as `kill -9` does, and starts it again.
     pub(crate) async fn restart_netboot(&self) {
         let netboot = self.netboot.take();
         netboot.unwrap().kill().await.unwrap();
         self.start_netboot().await.unwrap();
     }
 
-    /// A client on a link to netboot.
+    /// A client at the end of netboot's near link.
     pub(crate) fn near(&self, mac: &str) -> Client<'_> {
         Client::new(&self.cluster, &self.tools, &self.near, "near", mac).unwrap()
     }
@@ -221,7 +221,7 @@ impl Lab {
     pub(crate) fn relay(&self) -> Process {
         let mut command = self.relay.command(&self.tools.dhcrelay);
         command.args(["-4", "-d", "-iu", "far", "-id", "behind", "-pf"]);
-        // For whoever ends what belongs to the cluster: its folder is on the command line.
+        // Whatever ends the cluster's processes finds them by its folder on their command lines.
         command.arg(self.scratch.join("dhcrelay.number")).arg("10.77.9.1");
         Process::start(&mut command, self.scratch.join("dhcrelay.log")).unwrap()
     }
@@ -232,7 +232,7 @@ impl Lab {
         Ok(api.list(&ListParams::default()).await?.items)
     }
 
-    /// The Endpoint with this MAC address, spelled like that, once it has this address.
+    /// The Endpoint with this MAC address, spelled this way, once it has this address.
     pub(crate) async fn endpoint(&self, mac: &str, address: Ipv4Addr) -> ObjectMeta {
         let found = eventually(LIMIT, async || {
             let endpoints = self.endpoints().await?;

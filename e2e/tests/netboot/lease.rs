@@ -1,4 +1,4 @@
-//! What becomes of leases.
+//! The life of leases.
 
 use crate::{inside::in_a_network_of_its_own, lab::Lab};
 use anyhow::ensure;
@@ -6,10 +6,10 @@ use e2e::cluster::eventually;
 use std::{net::Ipv4Addr, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// BMCs.
+/// A BMC's MAC address.
 const BMC: &str = "02:bb:cc:00:00:0a";
 const OTHER_BMC: &str = "02:bb:cc:00:00:0b";
-/// A machine with no prefix of the database.
+/// The MAC address of a machine, which is not in the MAC prefix database.
 const HOST: &str = "02:00:00:00:00:0a";
 
 fn is_in(address: Ipv4Addr, subnet: [u8; 3]) -> bool {
@@ -62,7 +62,7 @@ fn no_lease_waits_for_the_api_server_and_no_endpoint_is_forgotten() {
         let lab = Lab::start(tools).await;
         let outage = lab.cluster.outage().await.unwrap();
         let bmc = lab.near(BMC).reboot().await.unwrap();
-        // One that has never seen an API server knows its leases as well.
+        // An instance that never reached the API server knows its leases, too.
         lab.restart_netboot().await;
         assert_eq!(lab.near(BMC).reset().await.unwrap(), bmc);
         let other = lab.near(OTHER_BMC).reboot().await.unwrap();

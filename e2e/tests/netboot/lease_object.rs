@@ -23,7 +23,7 @@ fn a_lease_has_an_object_until_it_ends_and_after_a_crash_the_lease_file_counts()
 
         let address = lab.near(ONE).reboot().await.unwrap();
         has_objects(&lab, &[(address, ONE)]).await.unwrap();
-        // What happens while nobody writes: one is lost, and one comes that is nobody's.
+        // While netboot is down, one object is lost, and another appears that has no lease.
         lab.kill_netboot().await;
         lab.cluster.kubectl(&["delete", "dhcplease", &address.to_string()]).await.unwrap();
         let nobodys = "apiVersion: bloomery.dev/v1alpha1\n\
@@ -39,7 +39,7 @@ fn a_lease_has_an_object_until_it_ends_and_after_a_crash_the_lease_file_counts()
     });
 }
 
-/// Waits until these are all the objects there are.
+/// Waits until exactly these objects exist.
 async fn has_objects(lab: &Lab, wanted: &[(Ipv4Addr, &str)]) -> Result<()> {
     let mut wanted: Vec<_> =
         wanted.iter().map(|(ip, mac)| (ip.to_string(), (*mac).to_owned())).collect();

@@ -1,5 +1,5 @@
-//! ISC's dhclient and dhcrelay get addresses from netboot, which runs under its own ServiceAccount
-//! and records BMCs on a real API server.
+//! ISC's dhclient and dhcrelay get addresses from netboot, which has the rights of its
+//! ServiceAccount and records BMCs on a real API server.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

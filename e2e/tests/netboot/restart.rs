@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// When netboot is killed: as soon as this is so.
+/// When netboot is killed: as soon as this holds.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Discovered,
@@ -93,7 +93,7 @@ async fn is_recorded(lab: &Lab, bmc: &mut Client<'_>, mac: &str) {
     lab.endpoint(mac, address).await;
 }
 
-/// Gets another address, which is reserved for it from now on.
+/// Changes the BMC's reserved address; returns the one it gets.
 async fn moves(lab: &Lab, bmc: &mut Client<'_>, mac: &str, reserved: Ipv4Addr) -> Ipv4Addr {
     is_recorded(lab, bmc, mac).await;
     lab.configure(&format!("{{ mac: '{mac}', ip: {reserved} }}")).unwrap();

@@ -31,7 +31,7 @@ fn when_the_active_one_is_killed_the_other_one_keeps_its_leases_and_gives_new_ad
         drop(old);
         let other = lab.near(NEW).reboot().await.unwrap();
         assert_ne!(other, kept);
-        // It is of the upper half of the range.
+        // It is in the upper half of the range.
         assert!(other.octets()[3] >= 150, "{other}");
     });
 }

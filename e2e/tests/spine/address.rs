@@ -1,4 +1,4 @@
-//! From where machines may ask.
+//! From which addresses machines may make requests.
 
 use crate::{
     claim::Claim,

@@ -16,7 +16,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Wants this machine on, and this image on it.
+    /// Claims this machine, switched on, with this image.
     pub(crate) async fn of(stack: &Stack, machine: &Machine<'_>, image: &str) -> Self {
         let Claimed { namespace, name } = claim(stack, machine, image).await.unwrap();
         let claims = Api::namespaced(stack.client.clone(), &namespace);
@@ -29,7 +29,7 @@ impl Claim {
         until(&self.claims, &self.name, what, holds).await.unwrap()
     }
 
-    /// Where claims are, and its name.
+    /// The API of claims, and its name.
     pub(crate) fn objects(&self) -> (&Api<ServerClaim>, &str) {
         (&self.claims, &self.name)
     }
@@ -49,13 +49,13 @@ impl Claim {
         until(&self.configurations, &self.name, what, holds).await.unwrap()
     }
 
-    /// Wants another image.
+    /// Changes its image.
     pub(crate) async fn wants(&self, image: &str) {
         let patch = Patch::Merge(json!({ "spec": { "image": image } }));
         self.claims.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
     }
 
-    /// Asks for its end, and returns at once.
+    /// Requests its deletion, and returns at once.
     pub(crate) async fn delete(&self) {
         self.claims.delete(&self.name, &DeleteParams::default()).await.unwrap();
     }
@@ -67,7 +67,7 @@ impl Claim {
     }
 }
 
-/// SHA-256 of what a tenant's machine is told.
+/// SHA-256 of the Ignition configuration of a tenant's machine.
 pub(crate) fn ignition_digest() -> String {
     sha256(IGNITION.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Endpoints and BMCs that do not work out; others go on.
+//! Endpoints and BMCs with errors, which do not affect others.
 
 use crate::shared::{PXE, denied, machine, on_stack};
 use e2e::{cluster::unique, stack::until};
@@ -19,10 +19,10 @@ fn two_endpoints_with_one_mac_are_told_so_and_the_one_that_stays_becomes_a_serve
         let mut twin = machine.endpoint().unwrap();
         let name = unique("twin");
         twin.metadata.name = Some(name.clone());
-        // The same address in other letters.
+        // The same address, spelled differently.
         twin.spec.mac_address = twin.spec.mac_address.map(|mac| mac.to_uppercase());
         endpoints.create(&PostParams::default(), &twin).await.unwrap();
-        // Whichever came first may have its BMC by then: it is the twin, and it goes away.
+        // The first of the two may have its BMC by then: that is the twin, which is then deleted.
         machine.plug_in().await.unwrap();
         for (one, other) in [(machine.name(), name.clone()), (name.clone(), machine.name())] {
             let told = refused(&endpoints, &one).await;
@@ -75,7 +75,7 @@ fn a_wrong_password_is_tried_once_and_again_when_it_is_corrected() {
         assert!(message.contains("BMCSecret") && message.contains(&machine.name()), "{message}");
         assert!(!message.contains("wrong"), "the password is shown: {message}");
         let refused = machine.report().unwrap().counters.refused;
-        // A session, and basic authentication: any more could lock the account.
+        // A session, then basic authentication: more attempts could lock the account.
         assert!((1..=2).contains(&refused), "{refused} tries");
 
         let right = json!({ "data": credentials("foo", "bar").data });
@@ -148,7 +148,7 @@ fn not_ready(bmc: &Bmc) -> Option<(&str, &str)> {
     denied(&bmc.status.as_ref()?.conditions, condition::READY)
 }
 
-/// Reason and message with which an Endpoint was refused.
+/// Reason and message with which an Endpoint is refused.
 async fn refused(endpoints: &Api<Endpoint>, name: &str) -> (String, String) {
     let why = |endpoint: &Endpoint| {
         let conditions = &endpoint.status.as_ref()?.conditions;

@@ -1,4 +1,4 @@
-//! BMCs that send more than they may.
+//! BMCs whose answers are too large.
 
 use crate::shared::{pxe, run, settings};
 use e2e::{
@@ -12,7 +12,7 @@ use std::time::Duration;
 const BMCS: u8 = 60;
 const LIMIT: Duration = Duration::from_mins(2);
 const READY: Duration = Duration::from_mins(2);
-/// What `bases/` gives metal-operator.
+/// Memory limit of metal-operator in `bases/`.
 const MEMORY: u64 = 512 << 20;
 
 #[test]

@@ -1,4 +1,4 @@
-//! An object that an older version wrote, and that nobody can read any more.
+//! An object that an older version wrote, and that this version cannot parse.
 
 use crate::shared::{pxe, run, settings};
 use anyhow::Context;
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 #[test]
 fn an_object_that_nobody_can_read_is_told_as_an_event_and_others_go_on() {
     run(async {
-        // Of its own: nobody else is to see what becomes of a kind meanwhile.
+        // Its own stack: no other test may see the kind meanwhile.
         let stack = Stack::start(Settings { fleets: vec![pxe()], ..settings() }).await.unwrap();
         let resource = ApiResource::erase::<Endpoint>(&());
         let endpoints = Api::<DynamicObject>::all_with(stack.client.clone(), &resource);
@@ -59,7 +59,7 @@ fn an_object_that_nobody_can_read_is_told_as_an_event_and_others_go_on() {
     });
 }
 
-/// As a version might have been that had no rules yet.
+/// The CRD of an imaginary older version without validation.
 fn lenient(mut definition: Spec) -> Spec {
     let version = &mut definition.versions[0];
     let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut()).unwrap();
@@ -69,7 +69,7 @@ fn lenient(mut definition: Spec) -> Spec {
     definition
 }
 
-/// Changes what an Endpoint is, and returns what it was.
+/// Changes the spec of the Endpoint CRD, and returns the old one.
 async fn replaced(stack: &Stack, change: impl FnOnce(&mut Spec)) -> Spec {
     let definitions = Api::<Definition>::all(stack.client.clone());
     let name = <Endpoint as CustomResourceExt>::crd_name();

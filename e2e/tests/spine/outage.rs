@@ -1,4 +1,4 @@
-//! An API server that is away for longer than a lease lasts.
+//! An API server that is unavailable for longer than a lease lasts.
 
 use crate::{
     claim::Claim,
@@ -15,7 +15,7 @@ use metal_api::ServerState;
 use std::{fs, time::Duration};
 use tokio::time::sleep;
 
-/// Longer than a lease lasts, and than what was read of a Secret counts as new.
+/// Longer than a lease lasts, and than a Secret that was read counts as fresh.
 const AWAY: Duration = Duration::from_secs(40);
 const SOON: Duration = Duration::from_secs(5);
 
@@ -89,7 +89,7 @@ fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_
     });
 }
 
-/// Does what the kubelet does with the volume of a Secret that the operator has made.
+/// Stands in for the kubelet: updates the volume of a Secret that the operator has created.
 async fn mount(stack: &Stack, name: &str, operator: &str) {
     let secrets = Api::<Secret>::namespaced(stack.client.clone(), NAMESPACE);
     let secret = secrets.get(name).await.unwrap();
@@ -97,7 +97,7 @@ async fn mount(stack: &Stack, name: &str, operator: &str) {
     fs::write(file, &secret.data.unwrap()["key"].0).unwrap();
 }
 
-/// Waits until boot-operator has written down so many boots, which it does beside all else.
+/// Waits until boot-operator, in the background, has saved this many boots.
 async fn kept_boots_are(stack: &Stack, number: usize) {
     let folder = stack.cluster.scratch().join("boot-operator/cache/images/boots");
     eventually(SOON * 4, async || {
@@ -118,7 +118,7 @@ fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// What a machine gets by PXE: its ignition, and the digest of its kernel.
+/// What a machine gets by PXE: its Ignition configuration, and the digest of its kernel.
 async fn boot(stack: &Stack, uuid: &str) -> (String, String) {
     let script = get(stack, &format!("ipxe/{uuid}")).await;
     assert_eq!(script.status(), 200);

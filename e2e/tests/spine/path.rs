@@ -1,4 +1,4 @@
-//! Everything goes well.
+//! The path without any faults.
 
 use crate::{
     claim::{Claim, ignition_digest},
@@ -39,7 +39,8 @@ fn bmcs_that_speak_dialects_become_servers_that_are_claimed_booted_and_given_bac
     });
 }
 
-/// From the Endpoint to `Available` once more; returns what the tenant's machine booted.
+/// From the Endpoint to `Available`, and through a claim to `Available` again; returns what the
+/// tenant's machine booted.
 async fn whole_path(stack: &Stack, machine: &Machine<'_>, image: &str) -> Vec<String> {
     machine.plug_in().await.unwrap();
     let server = machine.enters(ServerState::Available).await.unwrap();
@@ -60,7 +61,7 @@ async fn whole_path(stack: &Stack, machine: &Machine<'_>, image: &str) -> Vec<St
     images
 }
 
-/// The server shows what BMC and agent know of the machine.
+/// The server has what its BMC and its agent know of the machine.
 async fn is_described(stack: &Stack, machine: &Machine<'_>, server: &Server) {
     let report = machine.report().unwrap();
     let status = server.status.clone().unwrap_or_default();
@@ -79,7 +80,7 @@ async fn is_described(stack: &Stack, machine: &Machine<'_>, server: &Server) {
     assert_eq!(inventory.spec.report.system_info.system_information.serial_number, report.serial);
 }
 
-/// Its boot configuration goes, and the server does not refer to it any more.
+/// The boot configuration is deleted, and the server no longer refers to it.
 async fn nothing_is_left_of_the_discovery(stack: &Stack, machine: &Machine<'_>) {
     let configurations =
         Api::<ServerBootConfiguration>::namespaced(stack.client.clone(), NAMESPACE);
@@ -88,7 +89,7 @@ async fn nothing_is_left_of_the_discovery(stack: &Stack, machine: &Machine<'_>) 
     machine.server("without boot configuration", without).await.unwrap();
 }
 
-/// Nobody holds the server, and it is off.
+/// The server is not claimed, and it is off.
 pub(crate) async fn is_free_again(machine: &Machine<'_>) {
     let is_free = |server: &Server| {
         let state = server.status.as_ref().and_then(|status| status.state.as_ref());
@@ -101,12 +102,12 @@ pub(crate) async fn is_free_again(machine: &Machine<'_>) {
     machine.is("off", |report| report.power == Power::Off).await.unwrap();
 }
 
-/// The machine was switched on and shut down this often, and nothing else was asked of it.
+/// The machine was switched on and shut down this many times, and not reset in any other way.
 pub(crate) fn resets_are(machine: &Machine<'_>, cycles: u32) {
     let MachineReport { counters, journal, .. } = machine.report().unwrap();
     let seen = (
         counters.resets.of(Reset::On),
-        // A press of its button asks a host as well.
+        // Pressing its button also asks a host to shut down.
         counters.resets.of(Reset::GracefulShutdown) + counters.resets.of(Reset::PushPowerButton),
         counters.resets.total(),
         counters.needless_resets,

@@ -1,4 +1,4 @@
-//! Reports that are not those of the machine.
+//! Reports that are not the machine's own.
 
 use crate::shared::{PXE, machine, on_stack};
 use e2e::stack::{NAMESPACE, Stack, until};
@@ -15,7 +15,7 @@ use reqwest::{Client, Method, StatusCode};
 fn a_report_that_is_foreign_malformed_oversized_or_replayed_is_refused_and_changes_nothing() {
     on_stack(async |stack| {
         let machine = machine(stack, PXE);
-        // The host does not start before all is tried.
+        // Keeps the host from starting before everything was tried.
         let boot = Fault::new("/redfish/v1/Systems/", Action::Status(503));
         let fault = boot.on(&Method::PATCH).only(machine.index());
         let fault = machine.simulator().fault(fault).unwrap();
@@ -64,7 +64,7 @@ pub(crate) async fn post(url: &str, body: &str) -> StatusCode {
     post.body(body.to_owned()).send().await.unwrap().status()
 }
 
-/// Where the agent of this server is to report to, once its boot configuration is Ready.
+/// Where this server's agent is to send its report, once its boot configuration is Ready.
 pub(crate) async fn registry_url_of(stack: &Stack, server: &str) -> String {
     let client = stack.client.clone();
     let configurations = Api::<ServerBootConfiguration>::namespaced(client.clone(), NAMESPACE);

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// When an operator is killed: as soon as this is so.
+/// When an operator is killed: as soon as this holds.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     BmcMade,
@@ -134,7 +134,7 @@ fn is_on(report: &metal_simulator::MachineReport) -> bool {
     report.power != Power::Off
 }
 
-/// Waits until the claim of a server is gone or about to go.
+/// Waits until the server's claim is deleted or being deleted.
 async fn is_being_given_back(stack: &Stack, machine: &Machine<'_>) -> Result<()> {
     let servers = Api::<Server>::all(stack.client.clone());
     eventually(LIMIT, async || {

@@ -1,4 +1,4 @@
-//! Objects that come from a backup, and clients of another version that write whole objects.
+//! Objects restored from a backup, and clients of another version that write whole objects.
 
 use crate::{
     claim::Claim,
@@ -22,10 +22,10 @@ use std::{fmt::Debug, time::Duration};
 use tokio::time::sleep;
 
 const LIMIT: Duration = Duration::from_mins(2);
-/// Longer than the operators take to act on what they see.
+/// Longer than the operators take to react to what they see.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
-/// What clients of the peer's newest version know of the `spec` of a Server.
+/// The fields of a Server's `spec` that clients of the peer's latest version know.
 const SPEC: [&str; 12] = [
     "systemUUID",
     "systemURI",
@@ -40,7 +40,7 @@ const SPEC: [&str; 12] = [
     "taints",
     "unclaimable",
 ];
-/// And of its `status`.
+/// The same for its `status`.
 const STATUS: [&str; 13] = [
     "state",
     "powerState",
@@ -60,7 +60,7 @@ const STATUS: [&str; 13] = [
 #[test]
 fn a_server_that_is_restored_with_the_uids_of_before_keeps_its_host_and_is_not_collected() {
     run(async {
-        // Of its own: the operator is away while the objects are restored.
+        // Its own stack: the operator is down while the objects are restored.
         let stack = Stack::start(Settings { fleets: vec![pxe()], ..settings() }).await.unwrap();
         let machine = stack.machine(0, 0).unwrap();
         machine.plug_in().await.unwrap();
@@ -144,7 +144,7 @@ fn a_client_that_writes_whole_objects_and_knows_fewer_fields_harms_nobody() {
     });
 }
 
-/// Waits until the garbage collector has dealt with a server that has these owners, and nobody else.
+/// Waits until the garbage collector has acted on a server whose only owners are these.
 async fn is_collected(servers: &Api<Server>, owners: Option<Vec<OwnerReference>>) {
     let spec = ServerSpec {
         system_uuid: Some("123e4567-e89b-12d3-a456-426614174def".to_owned()),
@@ -156,7 +156,7 @@ async fn is_collected(servers: &Api<Server>, owners: Option<Vec<OwnerReference>>
     deleted(servers, "collected").await.unwrap();
 }
 
-/// Reads a Server and writes it back as a client does that knows no more than its own fields.
+/// Reads a Server and writes it back like a client that knows only its own version's fields.
 async fn rewrite(stack: &Stack, machine: &Machine<'_>) {
     let resource = ApiResource::erase::<Server>(&());
     let servers = Api::<DynamicObject>::all_with(stack.client.clone(), &resource);
@@ -181,7 +181,7 @@ fn prune(object: &mut Value, known: &[&str]) {
     }
 }
 
-/// Removes an object without asking anybody, and returns what a backup has of it.
+/// Removes an object, without regard to finalizers, and returns what a backup contains of it.
 async fn take_away<K>(all: &Api<K>, name: &str) -> K
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
@@ -195,7 +195,7 @@ where
     object
 }
 
-/// Creates an object as it was, its owners and its status included.
+/// Creates an object as it was, with its owners and its status.
 async fn restore<K>(all: &Api<K>, mut object: K) -> K
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,

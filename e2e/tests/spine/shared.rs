@@ -1,5 +1,5 @@
-//! One stack for all tests of this binary but those that kill. It lives on a runtime of its own,
-//! because each part of it belongs to the runtime that started it.
+//! A stack that all tests of this binary share, except for those that kill operators. It runs on
+//! its own runtime, because its parts belong to the runtime that started them.
 
 use e2e::stack::{Machine, Settings, Stack, quick};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::{runtime::Runtime, sync::OnceCell, time::timeout};
 
-/// How long a test may take; building the binaries is part of the first one.
+/// How long a test may take; the first one also builds the binaries.
 const LIMIT: Duration = Duration::from_mins(40);
 /// Machines of each fleet.
 const MACHINES: u32 = 24;
@@ -24,7 +24,7 @@ pub(crate) const PXE: usize = 0;
 /// BMCs that can boot by UEFI HTTP only.
 pub(crate) const HTTP: usize = 1;
 
-/// BMCs that boot by PXE, and speak dialects.
+/// BMCs that boot by PXE, with vendors' dialects.
 pub(crate) const DIALECTS: [usize; 3] = [2, 3, 4];
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -49,7 +49,7 @@ pub(crate) fn machine(stack: &Stack, fleet: usize) -> Machine<'_> {
     stack.machine(fleet, NEXT[fleet].fetch_add(1, Ordering::Relaxed)).unwrap()
 }
 
-/// Operators that look often, because these machines are quick.
+/// Operators with short intervals, because these machines are fast.
 pub(crate) fn settings() -> Settings {
     let metal = vec!["--power-polling-interval=1s".to_owned()];
     Settings { metal, ..Settings::default() }
@@ -101,13 +101,13 @@ fn fleet(number: u8, boot_targets: Vec<BootTarget>) -> Config {
     config
 }
 
-/// Reason and message of a condition that is there and `False`.
+/// Reason and message of a condition, if it is `False`.
 pub(crate) fn denied<'a>(conditions: &'a [Condition], type_: &str) -> Option<(&'a str, &'a str)> {
     let found = conditions.iter().find(|condition| condition.type_ == type_)?;
     (found.status == "False").then_some((found.reason.as_str(), found.message.as_str()))
 }
 
-/// Whether a condition is there and `True`.
+/// Whether a condition is `True`.
 pub(crate) fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
 }

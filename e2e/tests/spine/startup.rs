@@ -1,4 +1,4 @@
-//! What an operator says when it cannot start.
+//! What an operator prints when it cannot start.
 
 use crate::shared::run;
 use e2e::cluster::binary;
@@ -27,7 +27,7 @@ fn a_template_that_does_not_parse_ends_the_start_with_a_message_that_names_it() 
         let folder = tempfile::tempdir().unwrap();
         let (template, kubeconfig) = (folder.path().join("template"), folder.path().join("config"));
         fs::write(&template, "variant: fcos\n{{ .Image\n").unwrap();
-        // Nobody is asked before the template is read.
+        // The template is read before anything is requested from the API server.
         fs::write(&kubeconfig, KUBECONFIG).unwrap();
         let template = format!("--discovery-ignition-path={}", template.display());
         let text = said(

@@ -1,5 +1,5 @@
-//! A BMC that somebody else has written: sushy-emulator, with its fake driver. It has neither
-//! sessions nor processors, ignores `Once`, and takes some seconds for each change of power.
+//! A BMC by others: sushy-emulator, with its fake driver. It has neither sessions nor processors,
+//! ignores `Once`, and takes some seconds for each change of power.
 
 use crate::{
     report::{post, registry_url_of},
@@ -26,7 +26,7 @@ const START: Duration = Duration::from_mins(2);
 const RESET: Duration = Duration::from_mins(1);
 const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
 const MAC: &str = "52:54:00:00:00:01";
-/// `foo` with password `bar`.
+/// User `foo` with password `bar`.
 const HTPASSWD: &str = "foo:$2b$04$AFKaunmwmxHlhYgbRmoIYu8axZ86Kvphy3yuerrfV4xOEMW8a04/G\n";
 
 #[test]
@@ -44,11 +44,11 @@ fn a_bmc_of_another_maker_is_discovered_inventoried_and_powered() {
         let endpoints = Api::<Endpoint>::all(stack.client.clone());
         endpoints.create(&PostParams::default(), &Endpoint::new(&name, spec)).await.unwrap();
 
-        // Nothing boots behind it: the test plays the agent.
+        // There is no host behind it: the test plays the agent.
         let server = format!("{name}-system-0");
         let registry = registry_url_of(stack, &server).await;
         emulator.has_power("On").await;
-        // It makes PXE of UefiHttp without an address.
+        // It maps UefiHttp to PXE if there is no URL.
         assert_eq!(emulator.system().await["Boot"]["BootSourceOverrideTarget"], "Pxe");
         assert_eq!(post(&registry, &report()).await, StatusCode::CREATED);
         let servers = Api::<Server>::all(stack.client.clone());

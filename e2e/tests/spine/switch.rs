@@ -1,4 +1,4 @@
-//! A cluster in which another version of these operators worked before.
+//! A cluster that was managed by another version of these operators before.
 
 use crate::shared::on_stack;
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,7 @@ use std::{fmt::Debug, fs, time::Duration};
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// Kinds that nobody acts on, by their samples, and the finalizers of the other version.
+/// Kinds that no operator acts on, with samples, and the other version's finalizers.
 const UNATTENDED: [(&str, &str); 11] = [
     ("biossettings", finalizer::BIOS_SETTINGS),
     ("biossettingsset", finalizer::BIOS_SETTINGS_SET),
@@ -72,7 +72,7 @@ fn deleting_an_endpoint_that_was_an_owner_leaves_bmc_and_credentials() {
         gone(&endpoints, &name).await.unwrap();
         let bmcs = Api::<Bmc>::all(stack.client.clone());
         let secrets = Api::<BmcSecret>::all(stack.client.clone());
-        // The garbage collector decides on owners, and there are none.
+        // The garbage collector looks at owners only, and there are none.
         assert_eq!(bmcs.get(&name).await.unwrap().owner_references(), []);
         assert_eq!(secrets.get(&name).await.unwrap().owner_references(), []);
         bmcs.delete(&name, &DeleteParams::default()).await.unwrap();
@@ -138,7 +138,7 @@ fn a_cluster_of_another_version_can_be_emptied_in_any_order() {
             object.metadata.finalizers = finalizer.map(|name| vec![name.to_owned()]);
             let api = of(stack, &object);
             let created = match api.create(&PostParams::default(), &object).await {
-                // The operator was faster: the claim's boot configuration is its own to make.
+                // The operator was faster: it creates the claim's boot configuration itself.
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {
                     let finalizers = json!({ "metadata": { "finalizers": object.finalizers() } });
                     let params = PatchParams::default();
@@ -148,13 +148,13 @@ fn a_cluster_of_another_version_can_be_emptied_in_any_order() {
             };
             let created = created.unwrap_or_else(|error| panic!("{object:?}: {error}"));
             if created.types.as_ref().unwrap().kind == "Server" {
-                // As the other version left it, whose BMC nobody can ask.
+                // As the other version left it; its BMC is out of reach.
                 let status = json!({ "status": { "state": "Reserved", "powerState": "On" } });
                 let params = PatchParams::default();
                 api.patch_status(&name, &params, &Patch::Merge(status)).await.unwrap();
             }
         }
-        // All at once, the namespace before what is in it.
+        // All at once, with the namespace before its contents.
         let namespaces = Api::<Namespace>::all(stack.client.clone());
         namespaces.delete(&namespace, &DeleteParams::default()).await.unwrap();
         for (object, _) in &all {
@@ -175,7 +175,7 @@ fn a_cluster_of_another_version_can_be_emptied_in_any_order() {
     });
 }
 
-/// An object of every kind that other versions know, with the finalizers that they put there.
+/// An object of every kind that other versions know, with the finalizers that they add.
 fn everything(name: &str, namespace: &str) -> Vec<(Value, Option<&'static str>)> {
     const METAL: &str = "metal.ironcore.dev/v1alpha1";
     const BOOT: &str = "boot.ironcore.dev/v1alpha1";
@@ -189,7 +189,7 @@ fn everything(name: &str, namespace: &str) -> Vec<(Value, Option<&'static str>)>
     let reference = json!({ "name": name });
     let full = json!({ "name": name, "namespace": namespace });
     let uuid = Uuid::from_u128(u128::from(std::process::id()) << 64 | 0xe317).to_string();
-    // Port 9 discards, where anybody listens at all.
+    // Port 9 discards, if anything listens on it at all.
     let bmc = json!({
         "access": { "ip": "127.0.0.9", "macAddress": "02:00:00:aa:bb:09" },
         "bmcSecretRef": reference,
@@ -231,7 +231,7 @@ fn everything(name: &str, namespace: &str) -> Vec<(Value, Option<&'static str>)>
     all
 }
 
-/// The API of an object.
+/// The API for an object.
 fn of(stack: &Stack, object: &DynamicObject) -> Api<DynamicObject> {
     let types = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
     let plural = types.kind.to_lowercase();
@@ -273,7 +273,7 @@ fn what_has_no_effect_is_told_once_on_its_object() {
         assert!(on_server.contains("spec.power"), "{on_server}");
         let on_user = eventually(LIMIT, async || told("BMCUser").await).await.unwrap();
         assert!(on_user.contains("a BMCUser has no effect"), "{on_user}");
-        // A label wakes it again; it has said that already.
+        // A label makes the operator look at it again; the event was already sent.
         let servers = Api::<Server>::all(stack.client.clone());
         let label = json!({ "metadata": { "labels": { "again": "yes" } } });
         servers.patch(&name, &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
@@ -285,7 +285,7 @@ fn what_has_no_effect_is_told_once_on_its_object() {
     });
 }
 
-/// Creates the sample of a kind with a finalizer, deletes it, and waits until it is gone.
+/// Creates a kind's sample with a finalizer, deletes it, and waits until it is gone.
 async fn leaves(stack: &Stack, kind: &str, finalizer: &str) -> Result<()> {
     let mut object = sample(kind)?;
     let types = object.types.clone().context("no kind")?;

@@ -1,4 +1,5 @@
-//! Modules of a crate that use each other can only be read together, and never be taken apart.
+//! Modules of a crate must not depend on each other in a cycle: such modules can only be read
+//! together.
 
 use e2e::cluster::workspace;
 use std::{
@@ -7,7 +8,7 @@ use std::{
     path::Path,
 };
 
-/// Crates without such modules.
+/// Crates without cycles.
 const ACYCLIC: &[&str] = &[
     "agent",
     "crds",

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::time::{Instant, timeout_at};
 
-/// How often a message is sent.
+/// How many times a message is sent.
 const TRIES: u32 = 4;
 
 /// Why a client got no address.
@@ -28,7 +28,7 @@ pub(crate) enum DhcpError {
     /// Servers answered, but not with what the client needs.
     #[error("DHCP: no offer has {0}")]
     Useless(&'static str),
-    /// A server said no.
+    /// The server refused.
     #[error("DHCP: refused: {0}")]
     Refused(String),
     /// The packet could not be sent.
@@ -39,23 +39,23 @@ pub(crate) enum DhcpError {
     Encode(#[from] EncodeError),
 }
 
-/// Whom a client asks to renew.
+/// Which server a client asks to renew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
-    /// The server that gave the address.
+    /// The server that assigned the address.
     Same,
     /// Any server.
     Any,
 }
 
-/// What an answer means for the exchange.
+/// How an answer advances the exchange.
 enum Verdict {
     Take,
     Ignore,
 }
 
 impl Link {
-    /// Acquires an address, and what else the client needs.
+    /// Acquires an address, and the options that the client needs.
     pub(crate) async fn lease(&self, identity: &Identity) -> Result<Answer, DhcpError> {
         let xid = getrandom::u32().map_err(io::Error::other)?;
         let to = self.config.server;

@@ -1,6 +1,6 @@
-//! DHCPv4 as the clients of a fleet speak it (RFC 2131), all over one socket.
+//! The DHCPv4 side of a fleet's clients (RFC 2131), all over one socket.
 //!
-//! Clients request broadcast answers, and an answer finds its client by transaction and MAC
+//! Clients request broadcast answers, and an answer is matched to its client by transaction and MAC
 //! address, so offered addresses need not exist yet.
 
 mod exchange;

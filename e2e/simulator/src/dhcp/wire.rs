@@ -1,4 +1,4 @@
-//! Messages of a client, and what it understands of the answers.
+//! A client's messages, and the parts of the answers that it understands.
 
 use crate::{boot_settings::BootMode, mac::Mac};
 use dhcproto::{
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// BOOTP messages are never shorter (RFC 1542, 2.1).
 const SHORTEST: usize = 300;
 
-/// Which program asks.
+/// The program that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// Firmware of a BMC.
@@ -28,7 +28,7 @@ pub(crate) enum Client {
     Ipxe(BootMode),
 }
 
-/// How HTTP boot knows its file.
+/// Where HTTP boot gets its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BootUri {
     /// From `HttpBootUri`; an address is all it needs.

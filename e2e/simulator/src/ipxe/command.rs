@@ -7,17 +7,17 @@ use url::Url;
 /// What a script needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// This kernel, whole.
+    /// A kernel, completely.
     Kernel(String),
-    /// This image, whole.
+    /// Another image, completely.
     Image(String),
-    /// This script or executable.
+    /// A script or an executable.
     Chain(String),
-    /// To wait this long.
+    /// A pause of this length.
     Sleep(Duration),
-    /// It wants to boot what it loaded.
+    /// To boot what it loaded.
     Boot(Loaded),
-    /// It ended without booting.
+    /// Nothing: it exited without booting.
     Exit,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Done {
 const VALUED: [&str; 6] = ["--name", "-n", "--timeout", "-t", "--fdt", "--keep-alive"];
 
 impl Script {
-    /// Runs one command whose variables are expanded.
+    /// Runs one command whose variables were expanded.
     pub(super) fn execute(&mut self, words: &[String]) -> Result<Done, ScriptError> {
         let Some((command, args)) = words.split_first() else { return Ok(Done::With(true)) };
         Ok(Done::With(match command.as_str() {
@@ -112,7 +112,7 @@ impl Script {
         }
     }
 
-    /// An address, relative to the script that names it.
+    /// A URL, relative to that of the script.
     fn resolve(&self, url: &str) -> Result<Url, ScriptError> {
         let base = self.frames.last().map(|frame| &frame.url);
         let resolved = base.map_or_else(|| Url::parse(url), |base| base.join(url));
@@ -120,7 +120,7 @@ impl Script {
     }
 }
 
-/// What follows the options.
+/// The arguments after the options.
 fn operands(args: &[String]) -> Option<(&String, &[String])> {
     let mut rest = args;
     while let Some((option, after)) = rest.split_first().filter(|(word, _)| word.starts_with('-')) {

@@ -18,8 +18,8 @@ pub(super) struct Step {
     pub(super) words: Vec<String>,
 }
 
-/// The logical lines of a script, one per line of text so that numbers stay right: continuation
-/// lines are joined to the first. `None` if it is not a script.
+/// The logical lines of a script: continuation lines are joined to the first one and leave empty
+/// lines, so that line numbers stay right. `None` if it is not a script.
 pub(super) fn logical(text: &str) -> Option<Vec<String>> {
     if !text.starts_with("#!ipxe") && !text.starts_with("#!gpxe") {
         return None;

@@ -18,7 +18,7 @@ use url::Url;
 
 /// How deep scripts may be nested.
 const DEPTH: usize = 8;
-/// Most commands of one boot, which ends loops.
+/// The most commands per boot, which ends endless loops.
 const COMMANDS: usize = 10_000;
 
 /// Variables of a machine: `${uuid}` and so on.
@@ -41,10 +41,10 @@ pub(super) enum ScriptError {
     /// A `goto` without its label.
     #[error("there is no label {0}")]
     NoLabel(String),
-    /// A relative address without a base, or no address at all.
+    /// A relative URL without a base, or an invalid one.
     #[error("{0} is not a URL")]
     Url(String),
-    /// It would never end.
+    /// It runs in a loop.
     #[error("more than {COMMANDS} commands or {DEPTH} scripts inside each other")]
     Endless,
 }
@@ -83,7 +83,7 @@ struct Frame {
     command: String,
 }
 
-/// What a fetch was for.
+/// What a fetch is for.
 #[derive(Debug)]
 enum Waiting {
     Kernel { url: String, args: Vec<String> },
@@ -92,7 +92,7 @@ enum Waiting {
 }
 
 impl Script {
-    /// A script that was fetched from this address.
+    /// A script that was fetched from this URL.
     pub(super) fn new(text: &str, url: Url, variables: Variables) -> Result<Self, ScriptError> {
         let frames = vec![Frame::new(text, url)?];
         Ok(Self { variables, frames, loaded: Loaded::default(), commands: 0, waiting: None })
@@ -142,7 +142,7 @@ impl Script {
         self.settle(false);
     }
 
-    /// The fetch succeeded with something that is not run; or the wait is over.
+    /// The fetch succeeded and its result needs no handling; or the pause is over.
     pub(super) fn fetched(&mut self) {
         match self.waiting.take() {
             Some(Waiting::Kernel { url, args }) => {
@@ -154,7 +154,8 @@ impl Script {
         self.settle(true);
     }
 
-    /// A chained executable was fetched: it takes over, and does not know images loaded before.
+    /// A chained executable was fetched: it takes over, and images loaded before are not passed to
+    /// it.
     pub(super) fn executable(&mut self) -> Loaded {
         let url = match self.waiting.take() {
             Some(Waiting::Chain { url, .. }) => Some(url.into()),
@@ -185,7 +186,7 @@ impl Frame {
         Ok(Self { url, lines, at: 0, steps, succeeded: true, command })
     }
 
-    /// Goes to the next line; false at the end.
+    /// Advances to the next line; false at the end.
     fn advance(&mut self) -> Result<bool, ScriptError> {
         if !self.succeeded {
             return Err(ScriptError::Failed { line: self.at, command: self.command.clone() });

@@ -1,4 +1,4 @@
-//! `ServiceRoot`, `SessionService`, `AccountService`: the way in.
+//! `ServiceRoot`, `SessionService`, `AccountService`: what a client needs to log in.
 
 use super::view::{View, collection, link};
 use crate::config::Expand;

@@ -1,4 +1,4 @@
-//! `BootOption`s of a system, and who may change its `Boot` object to what.
+//! `BootOption`s of a system, and which changes to its `Boot` object are accepted.
 
 use super::{problem::Problem, view::collection};
 use crate::{
@@ -38,7 +38,7 @@ pub(super) fn option(number: u32) -> Option<Value> {
     }))
 }
 
-/// The settings after a PATCH of `Boot`; nothing changes if anything of it is wrong.
+/// The settings after a PATCH of `Boot`; nothing changes if any part of it is invalid.
 pub(super) fn patched(
     settings: &BootSettings,
     profile: &Profile,
@@ -78,7 +78,7 @@ fn set(
     Ok(())
 }
 
-/// A word that is in the standard and that this BMC allows.
+/// A word of the standard that this BMC supports.
 fn word<T: FromStr>(name: &str, value: &Value, allowed: impl Fn(&T) -> bool) -> Result<T, Problem> {
     let text = value.as_str().ok_or_else(|| Problem::value_type(value, name))?;
     let word = text.parse().ok().filter(allowed);

@@ -1,4 +1,4 @@
-//! Requests and answers of BMCs that speak a [`Dialect`].
+//! Requests and answers of BMCs with a [`Dialect`].
 
 use super::{
     problem::Problem,
@@ -31,7 +31,7 @@ impl Dialects<'_> {
         self.0.contains(&dialect)
     }
 
-    /// The answer to a request.
+    /// Answers a request.
     pub(super) fn reply(self, request: &Request<'_>) -> Reply {
         if let Some(refusal) = self.refuse(request) {
             return Reply::from(refusal);
@@ -52,7 +52,7 @@ impl Dialects<'_> {
         reply
     }
 
-    /// Why a request is refused that another BMC would take.
+    /// Refuses a request that a standard BMC would accept; returns the reason.
     fn refuse(self, request: &Request<'_>) -> Option<Problem> {
         let has_basic = request.headers.contains_key(AUTHORIZATION);
         if self.speak(Dialect::SessionsFull) && has_basic {
@@ -117,7 +117,7 @@ impl Dialects<'_> {
         Some(Problem::parameter_missing(action, missing))
     }
 
-    /// The answer of a resource that other BMCs do not have.
+    /// Answers for resources that standard BMCs do not have.
     fn own(self, request: &Request<'_>) -> Option<Reply> {
         let is_read = request.method == Method::GET;
         if self.speak(Dialect::SlashedSessions) && request.path == SESSIONS {
@@ -147,7 +147,7 @@ impl Dialects<'_> {
         Some(Reply::resource(StatusCode::OK, body))
     }
 
-    /// What is different in the answers of resources that every BMC has.
+    /// Changes the body of a resource that every BMC has.
     fn speak_in(self, request: &Request<'_>, body: &mut Value) {
         let path = request.path.trim_end_matches('/');
         if path == URI {
@@ -206,7 +206,7 @@ impl Dialects<'_> {
         }
     }
 
-    /// The bytes of a body.
+    /// Encodes a body.
     pub(super) fn written(self, text: String) -> Vec<u8> {
         let mut body = text.into_bytes();
         if self.speak(Dialect::Latin1) && body.first() == Some(&b'{') {
@@ -223,7 +223,7 @@ impl Dialects<'_> {
         }
         if self.speak(Dialect::Gzip) && !body.is_empty() {
             let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-            // Nobody here looks at the checksum.
+            // Clients do not check the checksum.
             body = [&head[..], &compress_to_vec(&body, 6), &[0; 8]].concat();
         }
         body
@@ -239,7 +239,7 @@ impl Dialects<'_> {
     }
 }
 
-/// The settings of the boot to come.
+/// The settings resource of the next boot.
 fn settings(request: &Request<'_>) -> Reply {
     let boot = || {
         let mut boot = system(request)["Boot"].take();
@@ -270,13 +270,13 @@ fn system(request: &Request<'_>) -> Value {
     request.view(&state).render(Resource::System).unwrap_or_default()
 }
 
-/// An ETag that never was before.
+/// A new ETag.
 fn next_etag() -> String {
     static ANSWERS: AtomicU64 = AtomicU64::new(0);
     format!("\"{}\"", ANSWERS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Gives members a name, and the first of them a second spelling.
+/// Gives members a name, and lists the first one twice.
 fn name(members: &mut Vec<Value>) {
     for member in members.iter_mut() {
         let uri = member["@odata.id"].as_str().unwrap_or_default();
@@ -308,7 +308,7 @@ fn with_host(value: &mut Value) {
     }
 }
 
-/// A system that allows resets, and offers no action for them.
+/// A system that can be reset, but has no action for it.
 fn baseboard(request: &Request<'_>) -> Value {
     json!({
         "@odata.id": BASEBOARD,

@@ -1,4 +1,4 @@
-//! `VirtualMedia`: the one drive that the BMC emulates.
+//! `VirtualMedia`: the only virtual drive of the BMC.
 
 use super::{
     problem::Problem,
@@ -46,7 +46,7 @@ impl View<'_> {
 }
 
 impl Request<'_> {
-    /// `VirtualMedia.InsertMedia`. What is inserted already has to be ejected first.
+    /// `VirtualMedia.InsertMedia`. An inserted medium has to be ejected first.
     pub(super) fn insert_medium(&self) -> Result<Reply, Problem> {
         let body = self.object()?;
         let mut url = None;
@@ -93,7 +93,7 @@ impl Request<'_> {
     }
 }
 
-/// A URL of a protocol that the BMC knows.
+/// A URL with a protocol that the BMC supports.
 fn image(text: &str) -> Result<String, Problem> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Schemas in use: name and the version that resources have, empty for collections.
+/// The schemas in use: their names, and the version of resources, which is empty for collections.
 const SCHEMAS: [(&str, &str); 34] = [
     ("ServiceRoot", "v1_15_0"),
     ("ComputerSystemCollection", ""),

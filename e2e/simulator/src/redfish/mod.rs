@@ -95,7 +95,7 @@ pub(super) async fn answer(
     Ok(reply.into_response(fault, dialects))
 }
 
-/// A body that cannot be had.
+/// Why a request's body was not read.
 enum Unread {
     TooLarge,
     Gone,

@@ -1,4 +1,4 @@
-//! Errors in the words of the Base message registry (DSP0268, DSP0266 8.6).
+//! Errors with messages of the Base registry (DSP0268, DSP0266 8.6).
 
 use http::StatusCode;
 use serde_json::{Value, json};

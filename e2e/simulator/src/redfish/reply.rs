@@ -1,4 +1,4 @@
-//! Answers, before they become HTTP.
+//! Answers, before they are encoded for HTTP.
 
 use super::{problem::Problem, view::etag};
 use http::{
@@ -43,7 +43,7 @@ impl Reply {
         Self::with(status, Content::Json(body)).header(ETAG, &tag)
     }
 
-    /// Adds a header. A value that no header can carry is left out.
+    /// Adds a header, unless its value is not a valid header value.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);

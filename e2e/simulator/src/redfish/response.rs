@@ -1,4 +1,4 @@
-//! Answers as HTTP, with what faults and dialects do to them.
+//! Encodes answers for HTTP, and applies faults and dialects.
 
 use super::{
     dialect::Dialects,
@@ -23,7 +23,7 @@ const FLUSH: Duration = Duration::from_millis(10);
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 impl Reply {
-    /// As HTTP, with what a fault does to the body.
+    /// Encodes an answer for HTTP, and applies a fault to its body.
     pub(super) fn into_response(
         self,
         fault: Option<&Action>,
@@ -75,7 +75,7 @@ impl Reply {
 fn truncated(whole: &Bytes) -> Body {
     let half = whole.slice(..whole.len() / 2);
     let first = stream::once(async { Ok(Frame::data(half)) });
-    // The pause lets hyper send what it has.
+    // The pause lets hyper flush its buffer.
     let broken = stream::once(async {
         sleep(FLUSH).await;
         Err(io::Error::new(io::ErrorKind::BrokenPipe, "truncated by a fault"))

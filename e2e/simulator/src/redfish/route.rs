@@ -1,4 +1,4 @@
-//! Which resource a path names.
+//! Maps paths to resources.
 
 /// One resource. Numbers count from 1, as in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ pub(super) enum Resource {
     TaskMonitor(u32),
 }
 
-/// Who may see a resource.
+/// Which clients may see a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
     /// Everybody (DSP0266, 13.2.2).
     Everybody,
-    /// Who has logged in.
+    /// Those that have logged in.
     Users,
 }
 
@@ -156,7 +156,7 @@ impl Resource {
         })
     }
 
-    /// Whether it is an action, which can only be done.
+    /// Whether it is an action, which only supports POST.
     pub(super) fn is_action(self) -> bool {
         matches!(
             self,
@@ -175,7 +175,7 @@ impl Resource {
         }
     }
 
-    /// Who may see it.
+    /// Which clients may see it.
     pub(super) fn audience(self) -> Audience {
         match self {
             Self::Versions | Self::Root | Self::Metadata | Self::Odata => Audience::Everybody,

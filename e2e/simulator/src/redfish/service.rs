@@ -1,4 +1,4 @@
-//! One request: who asks, for what, and may they.
+//! One request: authentication, authorization, and dispatch.
 
 use super::{
     metadata,
@@ -35,7 +35,7 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The answer.
+    /// Answers it.
     pub(super) fn reply(&self) -> Reply {
         let resource = Resource::at(self.path);
         let reply = self.dispatch(resource).unwrap_or_else(Reply::from);
@@ -121,7 +121,7 @@ impl Request<'_> {
         Ok(Reply::resource(StatusCode::OK, body))
     }
 
-    /// Whether `$expand` is asked for; a query that is not offered is refused (DSP0266, 7.3).
+    /// Whether `$expand` is requested; an unsupported query is refused (DSP0266, 7.3).
     fn expands(&self) -> Result<bool, Problem> {
         let mut expands = false;
         for part in self.query.unwrap_or_default().split('&') {

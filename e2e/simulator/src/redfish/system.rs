@@ -66,7 +66,7 @@ impl View<'_> {
             Host::Off => Some("None"),
             Host::Firmware | Host::Failed { .. } => Some("SystemHardwareInitializationComplete"),
             Host::Disk | Host::Discovery { .. } | Host::Tenant { .. } => Some("OSRunning"),
-            // Nobody asks its firmware.
+            // The simulator does not know how far its firmware is.
             Host::Vm { .. } => None,
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn service() -> Value {
     })
 }
 
-/// Where a task is watched.
+/// Path of a task's monitor.
 pub(super) fn monitor(task: &Task) -> String {
     format!("{URI}/TaskMonitors/{}", task.id)
 }

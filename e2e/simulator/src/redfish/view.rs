@@ -1,4 +1,4 @@
-//! A machine as its BMC shows it, at one moment.
+//! A machine as its BMC shows it at a given moment.
 
 use crate::{
     config::Config,
@@ -7,7 +7,7 @@ use crate::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What rendering may look at.
+/// The input of rendering.
 pub(super) struct View<'a> {
     pub(super) config: &'a Config,
     pub(super) machine: &'a Machine,
@@ -43,7 +43,7 @@ pub(super) fn enabled() -> Value {
     json!({ "State": "Enabled", "Health": "OK" })
 }
 
-/// ETag of a body (FNV-1a, 64 bits): equal bodies have equal tags, whatever happened between them.
+/// ETag of a body (FNV-1a, 64 bits): equal bodies have equal ETags, whatever happened in between.
 pub(super) fn etag(body: &Value) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in body.to_string().bytes() {

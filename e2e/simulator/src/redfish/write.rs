@@ -152,7 +152,7 @@ impl Request<'_> {
             .header(LOCATION, &tasks::monitor(&task)))
     }
 
-    /// `Manager.Reset`: the BMC goes away for a while, and forgets its sessions.
+    /// `Manager.Reset`: the BMC is unreachable for a while, and forgets its sessions.
     pub(super) fn reset_manager(&self) -> Result<Reply, Problem> {
         let action = "Manager.Reset";
         let word = self.reset_type(action)?;

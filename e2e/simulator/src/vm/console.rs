@@ -1,4 +1,4 @@
-//! The serial console: a file that does not grow for ever.
+//! The serial console: a file of limited size.
 
 use std::{
     io,
@@ -9,10 +9,10 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
 };
 
-/// The longest file; there may be two.
+/// The longest file; there may be two of them.
 const LONGEST: usize = 1 << 20;
 
-/// Appends to the file `path` what comes, until nothing comes any more.
+/// Appends input to the file `path`, until the input ends.
 pub(super) async fn keep(mut from: impl AsyncRead + Unpin, path: &Path) -> io::Result<()> {
     keep_up_to(LONGEST, &mut from, path).await
 }
@@ -35,7 +35,7 @@ async fn keep_up_to(
             (file, length) = (append(path).await?, 0);
         }
         file.write_all(&buffer[..count]).await?;
-        // A file of tokio writes later.
+        // tokio's files write in the background.
         file.flush().await?;
         length += count;
     }

@@ -1,4 +1,4 @@
-//! Boot settings as firmware: which one runs, and what it is told.
+//! Boot settings for firmware: which one runs, with which arguments.
 
 use crate::{
     boot_settings::{BootMode, Source},
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 pub(super) struct Boot {
     /// BIOS or UEFI.
     pub(super) mode: BootMode,
-    /// What to try, in this order.
+    /// What to try, in order.
     pub(super) sources: Vec<Source>,
     /// A copy of the medium in the virtual drive.
     pub(super) medium: Option<PathBuf>,
 }
 
 impl Boot {
-    /// Where UEFI is to load the next system from, if it was told.
+    /// The URL that UEFI was told to boot from.
     pub(super) fn uri(&self) -> Option<&str> {
         let is_disk = |source: &&Source| matches!(source, Source::Disk | Source::Cd);
         match (self.mode, self.sources.iter().find(|source| !is_disk(source))) {
@@ -39,7 +39,8 @@ impl Boot {
         let (uuid, serial) = (hardware.uuid(), hardware.serial());
         let mut args: Vec<_> = [
             "-no-user-config -nodefaults -display none -monitor none -serial stdio",
-            // KVM is where it is least expected, and slower than none (nested, without hardware).
+            // KVM cannot be relied on, and may be slower than TCG (nested, without hardware
+            // support).
             "-accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
             "-device virtio-rng-pci",
         ]
@@ -74,7 +75,7 @@ impl Boot {
             }
         }
         if self.mode == BootMode::Uefi && vm.trust.signer.is_some() {
-            // Variables are then changed in system management mode alone.
+            // Variables can then be changed only in system management mode.
             add("-machine", "q35,smm=on".to_owned());
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
             add("-global", "ICH9-LPC.disable_s3=1".to_owned());
@@ -88,7 +89,7 @@ impl Boot {
         let mac = hardware.nics()[0].mac;
         let mut nic = format!("virtio-net-pci,netdev=port0,mac={mac}");
         if self.mode == BootMode::Uefi {
-            // iPXE in the NIC would take the place of UEFI's own network.
+            // iPXE in the NIC would replace UEFI's own network stack.
             nic.push_str(",romfile=");
         }
         let is_network = |source: &Source| match source {
@@ -105,13 +106,13 @@ impl Boot {
         format!("virtio-blk-pci,drive=disk0,serial={serial}{index}")
     }
 
-    /// The place of a device in the boot order; one without is not booted from.
+    /// The boot index of a device; without one, it is not booted from.
     fn index(&self, is_of: impl Fn(&Source) -> bool) -> String {
         let place = self.sources.iter().position(is_of);
         place.map(|place| format!(",bootindex={}", place + 1)).unwrap_or_default()
     }
 
-    /// OVMF tries PXE before HTTP, unless there is no PXE (OVMF's README, "fw_cfg").
+    /// OVMF tries PXE before HTTP, unless PXE is disabled (OVMF's README, "fw_cfg").
     fn switches(&self) -> Vec<String> {
         let network = self.sources.iter().find(|it| matches!(it, Source::Pxe | Source::Http(_)));
         match network {
@@ -138,7 +139,7 @@ mod tests {
         args(&Boot { mode, sources, medium: None })
     }
 
-    /// Devices that are booted from, in this order.
+    /// The devices with a boot index, in order.
     fn order(args: &str) -> Vec<&str> {
         let devices = args.split(' ').filter_map(|arg| arg.split_once(",bootindex="));
         let mut order: Vec<_> = devices.map(|(device, index)| (index, device)).collect();

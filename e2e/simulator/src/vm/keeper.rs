@@ -1,4 +1,4 @@
-//! The one who keeps a virtual machine: does what the BMC wants, and tells it what became of it.
+//! The keeper of a virtual machine: carries out the BMC's orders, and reports the outcome.
 
 use super::{
     firmware::Boot,
@@ -19,7 +19,7 @@ use metal_base::Chain;
 use std::{path::PathBuf, sync::Arc};
 use tokio::fs;
 
-/// Keeps the virtual machine that is machine `index` until the fleet stops.
+/// Keeps the virtual machine of machine `index` until the fleet stops.
 pub(crate) async fn run(fleet: Arc<Fleet>, index: u32) {
     let (Some(machine), Some(vm)) = (fleet.machine(index), fleet.config.vms.get(&index)) else {
         return;
@@ -36,12 +36,12 @@ struct Keeper<'a> {
     fetcher: &'a Fetcher,
 }
 
-/// What comes when a boot is over.
+/// What follows a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// No power.
+    /// Power off.
     Off,
-    /// The next boot.
+    /// Another boot.
     Boot,
 }
 
@@ -50,7 +50,7 @@ impl Keeper<'_> {
         loop {
             match self.orders.next().await {
                 Plan::SwitchOn | Plan::Cycle | Plan::Reboot(_) => self.live().await,
-                // It is off.
+                // It is already off.
                 Plan::CutPower | Plan::ShutDown => self.off(),
                 Plan::Nothing | Plan::Refused => {}
             }
@@ -68,7 +68,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// One boot, to its end.
+    /// One boot, until its end.
     async fn boot(&self) -> Result<Then, VmError> {
         let mut boot = self.next_boot();
         boot.medium = self.medium().await?;
@@ -87,7 +87,7 @@ impl Keeper<'_> {
                         then = ask(running.press_button().await, Then::Boot)?;
                     }
                     Plan::Reboot(Warning::None) => then = ask(running.reset().await, Then::Boot)?,
-                    // It is on.
+                    // It is already on.
                     Plan::SwitchOn | Plan::Nothing | Plan::Refused => {}
                 },
                 said = running.event() => match said? {
@@ -102,7 +102,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// What the settings say now; an override for one boot is used up.
+    /// The current boot settings; this consumes a one-time override.
     fn next_boot(&self) -> Boot {
         let mut state = self.machine.lock();
         let (enabled, target, mode) = (state.boot.enabled, state.boot.target, state.boot.mode);
@@ -111,8 +111,8 @@ impl Keeper<'_> {
         Boot { mode, sources: state.boot.consume(), medium: None }
     }
 
-    /// A copy of the medium in the virtual drive. A guest of QEMU has it from the start: what is
-    /// inserted or taken out later is so from the next boot on.
+    /// A copy of the medium in the virtual drive. A QEMU guest has it from the start: inserting and
+    /// ejecting take effect at the next boot.
     async fn medium(&self) -> Result<Option<PathBuf>, VmError> {
         let Some(url) = self.machine.lock().medium.clone() else { return Ok(None) };
         let copy = self.vm.folder.join("medium.iso");
@@ -148,7 +148,7 @@ impl Keeper<'_> {
     }
 }
 
-/// The guest was asked; one that has ended meanwhile says so next.
+/// The guest was asked; if it has ended meanwhile, the next event says so.
 fn ask(asked: Result<(), VmError>, then: Then) -> Result<Then, VmError> {
     match asked {
         Ok(()) | Err(VmError::Qmp(QmpError::Closed | QmpError::Io(_))) => Ok(then),

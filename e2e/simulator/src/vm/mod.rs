@@ -1,8 +1,8 @@
-//! A machine that is a real one: QEMU, with the firmware that machines of today have.
+//! A virtual machine: QEMU, with the firmware of today's machines.
 //!
 //! What a BMC does to a host is done to a process. Each boot is a process of its own, because boot
-//! settings become firmware, variables and devices, which are chosen when QEMU starts: QEMU ends
-//! where a machine would reset, and a new one takes its place.
+//! settings become firmware, variables and devices, which are fixed when QEMU starts: QEMU exits
+//! where a machine would reset, and another process replaces it.
 //!
 //! ```text
 //!   Reset ──► orders ──► keeper ──QMP──► QEMU ── tap ── the network that the host boots from
@@ -10,7 +10,8 @@
 //!               PowerState ▼ └── SHUTDOWN ─┴── console ──► console.log
 //! ```
 //!
-//! Left out: what the guest does. A [`Host::Vm`](crate::Host::Vm) runs; its console tells the rest.
+//! What the guest does is not modelled. A [`Host::Vm`](crate::Host::Vm) runs; the rest is on its
+//! console.
 
 mod console;
 mod firmware;

@@ -22,47 +22,47 @@ use tokio::{
     time::timeout,
 };
 
-/// How long QEMU may take to end.
+/// How long QEMU may take to exit.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// Size of the first disk. The file has no more than what was written to it.
+/// Size of the first disk. The file is sparse.
 const DISK: u64 = 8 << 30;
 
-/// A virtual machine does not start or does not go on.
+/// Why a virtual machine does not start, or stops.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum VmError {
-    /// Its folder.
+    /// Its folder cannot be used.
     #[error("folder of the virtual machine")]
     Folder(#[source] io::Error),
-    /// Its firmware.
+    /// Its firmware cannot be read.
     #[error("{0}: no UEFI firmware to be used")]
     Firmware(String, #[source] io::Error),
-    /// The medium in its virtual drive.
+    /// The medium in its virtual drive cannot be read.
     #[error("medium of the virtual drive")]
     Medium(#[from] MediumError),
-    /// Its variables.
+    /// Its variables cannot be changed.
     #[error("UEFI variables")]
     Variables(#[from] FlashError),
-    /// Its process.
+    /// Its process cannot be started.
     #[error("{0} does not start, where QEMU is missing run hack/prepare vm")]
     Start(String, #[source] io::Error),
-    /// Its process ended.
+    /// Its process has exited.
     #[error("QEMU ended at once ({0}), its console has the reason")]
     Ended(String),
-    /// It is there, and does nothing.
+    /// It was started, but does not run.
     #[error("QEMU does not run: {0}")]
     NotRunning(String),
-    /// What is said to it.
+    /// It cannot be controlled.
     #[error(transparent)]
     Qmp(#[from] QmpError),
 }
 
-/// A virtual machine that runs. It does not outlive this value, nor this process.
+/// A running virtual machine. It ends with this value, or with this process.
 #[derive(Debug)]
 pub(super) struct Running {
     child: Child,
     qmp: Qmp,
     console: JoinSet<()>,
-    /// What is used by this boot alone.
+    /// Files of this boot only.
     _scratch: TempDir,
 }
 
@@ -100,30 +100,29 @@ impl Running {
         Ok(running)
     }
 
-    /// Its number.
+    /// The pid of QEMU.
     pub(super) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// The button: the guest is asked to end.
+    /// Presses the button: the guest is asked to shut down.
     pub(super) async fn press_button(&mut self) -> Result<(), VmError> {
         self.qmp.execute("system_powerdown").await?;
         Ok(())
     }
 
-    /// Reset without asking: QEMU ends, and says that it would have reset.
+    /// Resets without asking the guest: QEMU exits, and reports the reset.
     pub(super) async fn reset(&mut self) -> Result<(), VmError> {
         self.qmp.execute("system_reset").await?;
         Ok(())
     }
 
-    /// The next thing that happens; `None` once QEMU has ended. Nothing is lost if it is not waited
-    /// for to the end.
+    /// The next event; `None` once QEMU has exited. Cancel safe.
     pub(super) async fn event(&mut self) -> Result<Option<Event>, VmError> {
         Ok(self.qmp.event().await?)
     }
 
-    /// No power any more. Returns when the process is gone.
+    /// Cuts the power. Returns when the process is gone.
     pub(super) async fn cut_power(mut self) {
         if self.qmp.execute("quit").await.is_err() {
             self.child.start_kill().ok(); // It has ended already.
@@ -131,7 +130,7 @@ impl Running {
         self.gone().await;
     }
 
-    /// Waits until the process is gone, after it said so.
+    /// Waits until the process is gone, after it reported its end.
     pub(super) async fn gone(mut self) {
         if timeout(FAREWELL, self.child.wait()).await.is_err() {
             tracing::warn!(id = self.child.id(), "QEMU does not end, it is killed");
@@ -141,7 +140,7 @@ impl Running {
     }
 }
 
-/// Everything that was printed is in the log.
+/// Waits until everything that was printed is in the log.
 async fn drain(mut console: JoinSet<()>) {
     while timeout(FAREWELL, console.join_next()).await.is_ok_and(|joined| joined.is_some()) {}
 }
@@ -161,14 +160,14 @@ async fn make_variables(vm: &Vm, boot: &Boot, to: &Path) -> Result<(), VmError> 
     fs::write(to, flash).await.map_err(VmError::Folder)
 }
 
-/// QEMU, with its standard output, which is the serial port, and all that it says itself in the
-/// console's file.
+/// Starts QEMU. Its standard output, which is the serial port, and its own messages go to the
+/// console file.
 fn spawn(mut command: Command, vm: &Vm) -> Result<(Child, JoinSet<()>), VmError> {
     let failed = |error| VmError::Start(vm.qemu.display().to_string(), error);
     let (reader, writer) = io::pipe().map_err(failed)?;
     command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
     let child = command.kill_on_drop(true).spawn().map_err(failed)?;
-    // The other end is QEMU's alone.
+    // QEMU must be the only one to hold the other end.
     drop(command);
     let reader = Receiver::from_owned_fd(reader.into()).map_err(failed)?;
     let (mut console, path) = (JoinSet::new(), vm.console());
@@ -180,7 +179,7 @@ fn spawn(mut command: Command, vm: &Vm) -> Result<(Child, JoinSet<()>), VmError>
     Ok((child, console))
 }
 
-/// Waits until QEMU connects, unless it ends.
+/// Waits until QEMU connects; fails if it exits instead.
 async fn connect(listener: &UnixListener, child: &mut Child) -> Result<Qmp, VmError> {
     let ended = |status: io::Result<ExitStatus>| {
         VmError::Ended(status.map_or_else(|error| error.to_string(), |it| it.to_string()))

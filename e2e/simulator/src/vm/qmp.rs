@@ -14,35 +14,35 @@ use tokio::{
 
 /// The longest line.
 const LINE: u64 = 64 << 10;
-/// How long QEMU may take to come up or to answer on a busy machine.
+/// How long QEMU may take to start or to answer on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// QEMU does not do as it should.
+/// Why QEMU does not do as it should.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QmpError {
     /// The connection broke.
     #[error("no connection to QEMU")]
     Io(#[from] io::Error),
-    /// It is over.
+    /// QEMU closed the connection.
     #[error("QEMU has closed the connection")]
     Closed,
     /// Not JSON, or not of this protocol.
     #[error("QEMU says what is not of its protocol: {0}")]
     Garbage(String),
-    /// It does not want to.
+    /// QEMU refuses a command.
     #[error("QEMU refuses {command}: {description}")]
     Refused {
-        /// What it was told.
+        /// The command.
         command: &'static str,
-        /// What it says.
+        /// QEMU's reason.
         description: String,
     },
-    /// It does not answer.
+    /// QEMU does not answer.
     #[error("QEMU is silent")]
     Silent,
 }
 
-/// Something that has happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The machine is off, or would have reset.
@@ -50,12 +50,12 @@ pub(super) enum Event {
         /// `ShutdownCause`, as in `guest-shutdown`.
         reason: String,
     },
-    /// Something else, by its name.
+    /// Another event, by its name.
     Other(String),
 }
 
 impl Event {
-    /// Whether the machine would go on with its next boot, had it not been told to end.
+    /// Whether the machine would have rebooted, had QEMU not been started with -no-reboot.
     pub(super) fn is_reset(&self) -> bool {
         matches!(self, Self::Shutdown { reason } if reason.ends_with("-reset"))
     }
@@ -78,19 +78,19 @@ struct Failure {
     desc: String,
 }
 
-/// A connection to one QEMU.
+/// A connection to a QEMU process.
 #[derive(Debug)]
 pub(super) struct Qmp {
     reader: Take<BufReader<OwnedReadHalf>>,
     writer: OwnedWriteHalf,
-    /// What has come of the line that is being read.
+    /// What was received of the current line.
     line: Vec<u8>,
-    /// What happened while an answer was waited for.
+    /// Events that arrived while waiting for an answer.
     events: VecDeque<Event>,
 }
 
 impl Qmp {
-    /// Waits until QEMU connects, and is ready for commands.
+    /// Waits until QEMU connects and is ready for commands.
     pub(super) async fn accept(listener: &UnixListener) -> Result<Self, QmpError> {
         let accept = async {
             let (stream, _) = listener.accept().await?;
@@ -111,7 +111,7 @@ impl Qmp {
         Self { reader, writer, line: Vec::new(), events: VecDeque::new() }
     }
 
-    /// Tells QEMU to do something, and returns what it answers.
+    /// Runs a command, and returns the answer.
     pub(super) async fn execute(&mut self, command: &'static str) -> Result<Value, QmpError> {
         timeout(PATIENCE, self.ask(command)).await.map_err(|_| QmpError::Silent)?
     }
@@ -131,8 +131,7 @@ impl Qmp {
         }
     }
 
-    /// The next thing that happens; `None` once QEMU has ended. Nothing is lost if it is not waited
-    /// for to the end.
+    /// The next event; `None` once QEMU has exited. Cancel safe.
     pub(super) async fn event(&mut self) -> Result<Option<Event>, QmpError> {
         if let Some(event) = self.events.pop_front() {
             return Ok(Some(event));
@@ -148,7 +147,7 @@ impl Qmp {
     async fn message(&mut self) -> Result<Option<Message>, QmpError> {
         match self.reader.read_until(b'\n', &mut self.line).await {
             Ok(_) => {}
-            // A process that is killed leaves no end of a stream.
+            // A killed process resets the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err(error.into()),
         }
@@ -182,7 +181,7 @@ fn event(message: Message) -> Option<Event> {
 mod tests {
     use super::*;
 
-    /// A QEMU that says this.
+    /// A QEMU that sends this text.
     async fn saying(text: &str) -> (Qmp, UnixStream) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(text.as_bytes()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Whom firmware trusts, as variables: what a person enrolls in its menus (UEFI 2.10, 32.4; EDK II,
-//! `NetworkPkg/TlsAuthConfigDxe`).
+//! What firmware trusts, as variables, which a person would enroll in its menus (UEFI 2.10, 32.4;
+//! EDK II, `NetworkPkg/TlsAuthConfigDxe`).
 
 use super::variables::{GLOBAL, Variable};
 use crate::vm_settings::Trust;
@@ -12,16 +12,16 @@ const SECURITY_DATABASE: u128 = 0xd719_b2cb_3d3a_4596_a3bc_dad0_0e67_656f;
 const SECURE_BOOT_ENABLE: u128 = 0xf0a3_0bc7_af08_4556_99c4_0010_09c9_3a44;
 /// `gEfiTlsCaCertificateGuid`.
 const TLS_AUTHORITY: u128 = 0xfd23_40d0_3dab_4349_a6c7_3b4f_12b4_8eae;
-/// Us.
+/// `SignatureOwner` of our signatures.
 const OWNER: u128 = 0x5b10_0ce7_0000_4000_8000_0000_0000_0001;
 
-/// Non-volatile, for boot services.
+/// Non-volatile, boot services access.
 const BOOT: u32 = 3;
-/// Non-volatile, for boot services and at run time, changed only by who has the key.
+/// Non-volatile, boot services and runtime access, time-based authenticated.
 const SIGNED: u32 = 0x27;
 
 impl Trust {
-    /// All of it.
+    /// All variables.
     pub(super) fn variables(&self) -> Vec<Variable> {
         let mut variables = Vec::new();
         if let Some(authority) = &self.authority {
@@ -29,7 +29,7 @@ impl Trust {
             variables.push(Variable::new("TlsCaCertificate", TLS_AUTHORITY, BOOT, data));
         }
         if let Some(signer) = &self.signer {
-            // One key for all that a site has several for.
+            // A single key in place of the several keys of a real site.
             let data = || signature_list(signer);
             variables.push(Variable::new("db", SECURITY_DATABASE, SIGNED, data()));
             variables.push(Variable::new("KEK", GLOBAL, SIGNED, data()));

@@ -1,5 +1,5 @@
-//! UEFI variables in the flash of OVMF: what a BMC writes to make the next boot come from a URL,
-//! and what somebody has enrolled.
+//! UEFI variables in OVMF's flash: what a BMC writes so that the next boot is from a URL, and what
+//! was enrolled.
 //!
 //! The flash is a firmware volume with one store of authenticated variables (PI 1.8, volume 3,
 //! 2.2.1; EDK II, `MdeModulePkg/Include/Guid/VariableFormat.h`). Variables are appended to the store
@@ -7,11 +7,11 @@
 
 use std::iter;
 
-/// `EFI_FIRMWARE_VOLUME_HEADER.Signature`, and where it is.
+/// `EFI_FIRMWARE_VOLUME_HEADER.Signature`, and its offset.
 const VOLUME: (&[u8], usize) = (b"_FVH", 40);
-/// Where a volume says how long its header is.
+/// Offset of a volume's header length.
 const VOLUME_HEADER_LENGTH: usize = 48;
-/// `gEfiAuthenticatedVariableGuid` in the order of bytes in memory.
+/// `gEfiAuthenticatedVariableGuid`, as in memory.
 const STORE: [u8; 16] = [
     0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92,
 ];
@@ -19,28 +19,28 @@ const STORE_HEADER: usize = 28;
 /// `gEfiGlobalVariableGuid`.
 pub(super) const GLOBAL: u128 = 0x8be4_df61_93ca_11d2_aa0d_00e0_9803_2b8c;
 const VARIABLE_START: [u8; 2] = 0x55aa_u16.to_le_bytes();
-/// A variable that is whole and counts.
+/// State of a valid variable.
 const ADDED: u8 = 0x3f;
 const VARIABLE_HEADER: usize = 60;
-/// Non-volatile, for boot services and at run time.
+/// Non-volatile, boot services and runtime access.
 const ATTRIBUTES: u32 = 7;
-/// Variables that only who has a key changes are of a time: the beginning of 2024.
+/// Time-based authenticated variables have a timestamp: the beginning of 2024.
 const TIME: [u8; 16] = [0xe8, 0x07, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// `EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS`.
 const TIME_BASED: u32 = 0x20;
 /// `LOAD_OPTION_ACTIVE`.
 const ACTIVE: u32 = 1;
-/// Number of the boot option that is added: far from those that firmware makes itself.
+/// Number of the boot option that is added: far from those that firmware creates itself.
 const OPTION: u16 = 0x0b07;
 const OPTION_NAME: &str = "Boot0B07";
 
-/// This is not the flash of a firmware that keeps variables as OVMF does.
+/// This is not the flash of a firmware that stores variables as OVMF does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FlashError {
-    /// It begins with something else.
+    /// Its format is another one.
     #[error("no firmware volume with authenticated variables")]
     Format,
-    /// There is no room for what is to be added.
+    /// There is not enough room.
     #[error("no room for {0} bytes of variables")]
     Full(usize),
 }
@@ -64,7 +64,7 @@ impl Variable {
         let name = utf16(self.name);
         let mut variable = [VARIABLE_START.as_slice(), &[ADDED, 0]].concat();
         variable.extend(self.attributes.to_le_bytes());
-        // No count and no key: nobody has signed it.
+        // No count and no key index: it is not signed.
         variable.extend([0; 8]);
         let is_timed = self.attributes & TIME_BASED != 0;
         variable.extend(if is_timed { TIME } else { [0; 16] });
@@ -79,7 +79,8 @@ impl Variable {
     }
 }
 
-/// What makes the next boot, and no other, come from this URL (UEFI 2.10, 3.1.2 and 10.3.4.23).
+/// The variables that make the next boot, and only that, come from this URL (UEFI 2.10, 3.1.2 and
+/// 10.3.4.23).
 pub(super) fn boot_next_from(url: &str) -> [Variable; 2] {
     [
         Variable::new(OPTION_NAME, GLOBAL, ATTRIBUTES, load_option(url)),
@@ -87,7 +88,7 @@ pub(super) fn boot_next_from(url: &str) -> [Variable; 2] {
     ]
 }
 
-/// Adds variables, which must not be there.
+/// Adds variables, which must not exist yet.
 pub(super) fn add(flash: &mut [u8], variables: &[Variable]) -> Result<(), FlashError> {
     let mut added = Vec::new();
     for variable in variables {
@@ -101,7 +102,7 @@ pub(super) fn add(flash: &mut [u8], variables: &[Variable]) -> Result<(), FlashE
     Ok(())
 }
 
-/// Where the store has nothing yet.
+/// The free part of the store.
 fn free(flash: &[u8]) -> Option<std::ops::Range<usize>> {
     let (signature, at) = VOLUME;
     if flash.get(at..at + signature.len())? != signature {
@@ -130,7 +131,7 @@ fn number(flash: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(array(flash, at)?)).ok()
 }
 
-/// A GUID in the order of bytes in memory: the first three fields are little-endian.
+/// A GUID, as in memory: the first three fields are little-endian.
 pub(super) fn guid(number: u128) -> [u8; 16] {
     let mut bytes = number.to_be_bytes();
     for field in [0..4, 4..6, 6..8] {
@@ -139,7 +140,7 @@ pub(super) fn guid(number: u128) -> [u8; 16] {
     bytes
 }
 
-/// `EFI_LOAD_OPTION` with a device path of a URL alone: firmware finds the NIC.
+/// `EFI_LOAD_OPTION` with a device path that has a URL only: firmware finds the NIC.
 fn load_option(url: &str) -> Vec<u8> {
     let node = u16::try_from(4 + url.len()).unwrap_or(u16::MAX);
     let mut path = vec![3, 24];

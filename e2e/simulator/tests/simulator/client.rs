@@ -1,4 +1,4 @@
-//! A Redfish client that does what a test says and nothing else.
+//! A Redfish client that does what a test says, and nothing else.
 
 use metal_simulator::Simulator;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 /// The longest that anything in these tests may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// One BMC, as one user sees it.
+/// One BMC, with the credentials of one user.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -31,19 +31,19 @@ impl Client {
         Self { http: http_client(), base, account, token: None }
     }
 
-    /// Nobody.
+    /// Without credentials.
     pub(crate) fn anonymous(mut self) -> Self {
         self.account = None;
         self
     }
 
-    /// Somebody else.
+    /// With another account.
     pub(crate) fn with_account(mut self, username: &str, password: &str) -> Self {
         self.account = Some((username.to_owned(), password.to_owned()));
         self
     }
 
-    /// Who opened a session.
+    /// With the token of a session.
     pub(crate) fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
@@ -111,12 +111,12 @@ impl Client {
     }
 }
 
-/// A client that trusts nobody: most of this is plain HTTP.
+/// A client without trusted certificates: most of this is plain HTTP.
 pub(crate) fn http_client() -> reqwest::Client {
     client_trusting(rustls::RootCertStore::empty())
 }
 
-/// A client that trusts these.
+/// A client that trusts these certificates.
 pub(crate) fn client_trusting(roots: rustls::RootCertStore) -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -153,7 +153,7 @@ pub(crate) fn links(value: &Value, found: &mut impl FnMut(&str)) {
     }
 }
 
-/// Waits until this is so.
+/// Waits until this holds.
 pub(crate) async fn until(is_so: impl Fn() -> bool) {
     let wait = async {
         while !is_so() {

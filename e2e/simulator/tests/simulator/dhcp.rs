@@ -1,4 +1,4 @@
-//! Machines and BMCs that ask DHCP.
+//! Machines and BMCs that use DHCP.
 
 use crate::{
     client::{Client, until},
@@ -115,7 +115,7 @@ async fn a_bmc_renews_its_lease_and_starts_again_when_it_is_refused() {
     until(|| simulator.bmc(0).is_some()).await;
 }
 
-/// One machine whose boot order is this option and no more.
+/// One machine whose boot order has this option only.
 async fn start(dhcp: Dhcp, option: &str) -> Simulator {
     let timing = Timing {
         power_on: Duration::ZERO,

@@ -1,4 +1,4 @@
-//! A DHCP server on loopback, as small as it gets. It answers to where a packet came from.
+//! A minimal DHCP server on loopback. It answers to where a packet came from.
 
 use dhcproto::{
     Decodable, Decoder, Encodable,
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::{net::UdpSocket, task::JoinHandle};
 
-/// Gives 127.2.0.x to whoever asks, and boot files by class.
+/// Assigns 127.2.0.x to every client, and boot files by class.
 pub(crate) struct Dhcpd {
     address: SocketAddrV4,
     state: Arc<Mutex<State>>,
@@ -24,7 +24,7 @@ pub(crate) struct Dhcpd {
 struct State {
     lease: u32,
     addresses: BTreeMap<Vec<u8>, Ipv4Addr>,
-    /// By what a client says it is: `PXE`, `HTTP`, `iPXE`.
+    /// By vendor class: `PXE`, `HTTP`, `iPXE`.
     boot_files: BTreeMap<&'static str, String>,
     /// Type and class of every message.
     seen: Vec<(MessageType, &'static str)>,
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Dhcpd {
-    /// Serves leases of so many seconds.
+    /// Serves leases of `lease` seconds.
     pub(crate) async fn start(lease: u32) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -51,7 +51,7 @@ impl Dhcpd {
         Self { address, state, server }
     }
 
-    /// How its clients are to reach it.
+    /// The settings with which clients reach it.
     pub(crate) fn client(&self) -> Dhcp {
         Dhcp {
             device: "lo".to_owned(),

@@ -1,4 +1,4 @@
-//! The library that speaks to BMCs, and BMCs that speak dialects.
+//! metal-bmc, and BMCs with dialects.
 
 use metal_bmc::{Bmc, Connect, Error, Fleet, Limits, Redfish, Target};
 use metal_core::redfish::{
@@ -32,7 +32,7 @@ async fn start(dialects: &[Dialect]) -> Lab {
     Lab { _simulator: simulator, fleet, bmc }
 }
 
-/// A machine is found, armed, switched on, and switched off.
+/// Finds a machine, sets its boot, switches it on, and switches it off.
 async fn works(dialects: &[Dialect]) {
     let lab = start(dialects).await;
     let bmc = &lab.bmc;

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and who may say so.
+//! Injected faults, and who may inject them.
 
 use crate::client::{Client, http_client, until};
 use metal_simulator::{Action, Config, Fault, Power, Simulator};

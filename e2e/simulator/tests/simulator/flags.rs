@@ -1,4 +1,4 @@
-//! What the binary is told.
+//! The binary's flags.
 
 use tokio::process::Command;
 

@@ -1,4 +1,4 @@
-//! A boot service and a registry, as small as they get: what a test puts there is served.
+//! A minimal boot service and registry: serves what a test puts there.
 
 use axum::{
     Json, Router,
@@ -30,7 +30,7 @@ struct Seen {
     forwarded: Mutex<Vec<String>>,
     reports: Mutex<Vec<(String, Registration)>>,
     refusals: Mutex<u32>,
-    /// Answers with 503 that are left, by path.
+    /// How many more 503 answers there are, by path.
     busy: Mutex<BTreeMap<String, u32>>,
 }
 
@@ -49,33 +49,33 @@ impl Site {
         Self { address, seen, server }
     }
 
-    /// The address of a path.
+    /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on this is there; `{site}` in it becomes the address.
+    /// Serves `text` at this path, with `{site}` replaced by the address.
     pub(crate) fn put(&self, path: impl Into<String>, text: &str) {
         let text = text.replace("{site}", &self.url(""));
         self.seen.files.lock().unwrap().insert(path.into(), text);
     }
 
-    /// This path answers 503 so many times.
+    /// Makes this path answer 503 `times` times.
     pub(crate) fn busy(&self, path: impl Into<String>, times: u32) {
         self.seen.busy.lock().unwrap().insert(path.into(), times);
     }
 
-    /// The registry refuses so many reports.
+    /// Makes the registry refuse `count` reports.
     pub(crate) fn refuse_reports(&self, count: u32) {
         *self.seen.refusals.lock().unwrap() = count;
     }
 
-    /// Method and path of every request for a file, in their order.
+    /// Method and path of every request for a file, in order.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// Who sent each of those.
+    /// The senders of those requests.
     pub(crate) fn peers(&self) -> Vec<IpAddr> {
         self.seen.peers.lock().unwrap().clone()
     }
@@ -85,7 +85,7 @@ impl Site {
         self.seen.forwarded.lock().unwrap().clone()
     }
 
-    /// Token and body of every report that was taken.
+    /// Token and body of every report that was accepted.
     pub(crate) fn reports(&self) -> Vec<(String, Registration)> {
         self.seen.reports.lock().unwrap().clone()
     }

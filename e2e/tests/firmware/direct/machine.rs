@@ -1,4 +1,4 @@
-//! A virtual machine that starts a kernel without firmware, in a network of QEMU's own.
+//! A virtual machine that starts a kernel without firmware, in QEMU's user network.
 
 use crate::image::image;
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,7 @@ use tokio::{
 pub(super) const UUID: &str = "0b3e2f6c-1122-4455-8899-aabbccddeeff";
 pub(super) const MACS: [&str; 2] = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
 pub(super) const MEMORY: i64 = 256 << 20;
-/// Serial number, device of QEMU, and size; in the order of the serial numbers.
+/// Serial number, QEMU device, and size; ordered by serial number.
 pub(super) const DISKS: [(&str, &str, u64); 3] = [
     ("DISK-BLK", "virtio-blk-pci", 3 << 30),
     ("DISK-NVME", "nvme", 2 << 30),
@@ -29,7 +29,7 @@ pub(super) const DISKS: [(&str, &str, u64); 3] = [
 ];
 
 const LIMIT: Duration = Duration::from_mins(10);
-/// Without KVM each of them keeps a core busy.
+/// One at a time: without KVM, each keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(1);
 
 /// A machine that was switched on.
@@ -61,18 +61,18 @@ impl Machine {
         self.on.elapsed()
     }
 
-    /// What is on its serial line.
+    /// The output on its serial line.
     pub(super) fn console(&self) -> String {
         let read = |name| fs::read(self.folder.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&[read("console.log"), read("qemu.log")].concat()).into_owned()
     }
 
-    /// What came of something; if nothing, with what is on the console.
+    /// Unwraps a result, with the console in the error.
     pub(super) fn told<T>(&self, result: Result<T>) -> T {
         result.with_context(|| self.console()).unwrap()
     }
 
-    /// What is on its serial line, once `words` are.
+    /// The output on its serial line, once it contains `words`.
     pub(super) async fn console_with(&self, words: &str) -> String {
         let found = eventually(LIMIT, async || {
             let console = self.console();
@@ -82,7 +82,7 @@ impl Machine {
         self.told(found.await)
     }
 
-    /// Presses keys at once.
+    /// Presses keys together.
     pub(super) async fn keys(&self, keys: &[&str]) {
         let keys: Vec<_> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
         self.execute(json!({ "execute": "send-key", "arguments": { "keys": keys } }))
@@ -90,7 +90,7 @@ impl Machine {
             .unwrap();
     }
 
-    /// A command of QEMU's monitor.
+    /// Sends a command to QEMU's monitor.
     pub(super) async fn qmp(&self, command: &str) {
         self.execute(json!({ "execute": command })).await.unwrap();
     }
@@ -113,7 +113,7 @@ impl Machine {
     }
 }
 
-/// Waits for the answer to a command, among greetings and events.
+/// Reads the answer to a command, skipping greetings and events.
 async fn answer(stream: &mut BufReader<UnixStream>) -> Result<()> {
     let mut line = String::new();
     loop {
@@ -149,7 +149,7 @@ fn hardware() -> Vec<String> {
     parts.join(" ").split_whitespace().map(str::to_owned).collect()
 }
 
-/// Where QEMU is.
+/// Path of QEMU.
 async fn emulator() -> Result<String> {
     let output = Command::new(workspace().join("hack/qemu")).output().await?;
     let (printed, said) =

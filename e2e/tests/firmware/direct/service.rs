@@ -1,4 +1,4 @@
-//! The boot service and the registry of a machine, as they are on the wire.
+//! A boot service and a registry for the machine, with the real wire formats.
 
 use super::machine::UUID;
 use anyhow::{Context, Result};
@@ -24,10 +24,10 @@ use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle, time::timeout};
 pub(super) const REGISTRY_TOKEN: &str = "registry-token-of-this-boot";
 const BOOT_TOKEN: &str = "boot-token";
 const LIMIT: Duration = Duration::from_mins(10);
-/// This host, as the machine sees it.
+/// The host, as the machine sees it.
 const HOST: &str = "10.0.2.2";
 
-/// What a machine that asks for its configuration gets.
+/// The answer to a machine that asks for its configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
     /// 404.
@@ -36,7 +36,7 @@ pub(super) enum Answer {
     Tenant,
 }
 
-/// Both, on one port.
+/// Both services, on one port.
 pub(super) struct Service {
     address: SocketAddr,
     registrations: mpsc::Receiver<Registration>,
@@ -44,14 +44,15 @@ pub(super) struct Service {
 }
 
 struct Shared {
-    /// For the first ones who ask.
+    /// Answers to the first requests.
     answers: Mutex<VecDeque<Answer>>,
     address: SocketAddr,
     registrations: mpsc::Sender<Registration>,
 }
 
 impl Service {
-    /// Starts them; the first who ask get `answers`, and everybody else the orders to report.
+    /// Starts them; the first requests get `answers`, and all others the configuration with the
+    /// agent.
     pub(super) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -66,9 +67,9 @@ impl Service {
         Self { address, registrations, task: serve.abort_handle() }
     }
 
-    /// The kernel's arguments, as in the script that boot-operator makes, and the two that keep the
-    /// timer periodic: QEMU without KVM loses one now and then, and a kernel that waits for that one
-    /// alone (seen with two processors: "Possible timer handling issue") waits for ever.
+    /// The kernel arguments, as in the script that boot-operator makes, and the two that keep the
+    /// timer periodic: QEMU without KVM loses a timer interrupt now and then, and a kernel that
+    /// waits for that very one (seen with two processors: "Possible timer handling issue") hangs.
     pub(super) fn command_line(&self) -> String {
         let url = format!("http://{HOST}:{}/ignition/t/{BOOT_TOKEN}/{UUID}", self.address.port());
         format!(
@@ -104,7 +105,7 @@ async fn register(
     State(shared): State<Arc<Shared>>,
     Json(registration): Json<Registration>,
 ) -> StatusCode {
-    // Whoever no longer listens has seen enough.
+    // Once the test has seen enough, nobody receives.
     shared.registrations.try_send(registration).ok();
     StatusCode::CREATED
 }
@@ -113,7 +114,7 @@ fn document(units: &Value) -> Value {
     json!({ "ignition": { "version": "3.2.0" }, "systemd": { "units": units } })
 }
 
-/// The units of the default template of metal-operator.
+/// The units of metal-operator's default template.
 fn units(port: u16) -> Value {
     let template = workspace().join("operators/core/src/discovery/ignition-template.yaml");
     let registry = format!("http://{HOST}:{port}/t/{REGISTRY_TOKEN}");

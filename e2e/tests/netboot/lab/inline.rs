@@ -1,4 +1,4 @@
-//! netboot that records BMC objects, a BMC, and the operator that takes them up.
+//! A netboot that records BMC objects, a BMC, and the operator that manages them.
 
 use super::{Lab, NAMESPACE, PASSWORD, REDFISH, USER};
 use anyhow::{Context, Result};
@@ -6,12 +6,12 @@ use e2e::cluster::Process;
 use std::{fs, path::Path, process::Stdio};
 use tokio::process::Command;
 
-/// Parts of the near network that have the range in them, and no address of this side.
+/// Parts of the near network that contain the range, but no address of our side.
 const ADDRESSES: [&str; 3] = ["10.77.1.64/26", "10.77.1.128/26", "10.77.1.192/29"];
 
 impl Lab {
-    /// In place of the netboot there is, one that records BMC objects, with these reservations on
-    /// the near link.
+    /// Replaces netboot with one that records BMC objects, with these reservations on the near
+    /// link.
     pub(crate) async fn record_bmcs(&self, reservations: &str) -> Result<()> {
         let database = format!(
             "macPrefixes:\n\
@@ -23,7 +23,7 @@ impl Lab {
                defaultCredentials: [{{ username: {USER}, password: {PASSWORD} }}]\n",
         );
         fs::write(self.scratch.join("macdb.yaml"), database)?;
-        // A simulated BMC answers at every address that it may get, to pings, too.
+        // The simulator answers at every address that a BMC may get, pings included.
         let sections = "conflictProbe: false\nendpoints: { mode: bmc }\n";
         self.write_configuration("netboot", sections, reservations)?;
         let netboot = self.netboot.take();
@@ -31,7 +31,7 @@ impl Lab {
         self.start_netboot().await
     }
 
-    /// Starts metal-operator, under its own ServiceAccount.
+    /// Starts metal-operator, with the rights of its ServiceAccount.
     pub(crate) async fn metal_operator(&self) -> Result<Process> {
         let account = self.cluster.service_account_kubeconfig(NAMESPACE, "metal-operator").await?;
         let mut command = Command::new(self.tools.netboot.with_file_name("metal-operator"));
@@ -64,7 +64,7 @@ impl Lab {
         Process::start(&mut command, self.scratch.join("simulator.log"))
     }
 
-    /// What everybody has said.
+    /// All logs.
     pub(crate) fn logs(&self) -> String {
         let names = ["netboot.log", "metal-operator.log", "simulator.log"];
         let logs = names.iter().filter_map(|name| fs::read_to_string(self.scratch.join(name)).ok());
