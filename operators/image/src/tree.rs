@@ -13,10 +13,12 @@ mod index;
 mod path;
 mod trees;
 mod unpack;
+mod unpacked;
 
 pub use error::{Error, Unusable};
 pub use index::{File, Index};
-pub use trees::{Config, Resolved, Tree, TreeFile, Trees};
+pub use trees::{Config, Resolved, TreeFile, Trees};
+pub use unpacked::Tree;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use unpack::{Sink, unpack_archive};

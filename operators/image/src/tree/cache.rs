@@ -6,7 +6,7 @@
 //! sha256-<hex>.part/   one in the middle of it
 //! ```
 
-use super::{index::Index, trees::Tree};
+use super::{index::Index, unpacked::Tree};
 use crate::digest::Digest;
 use std::{
     collections::{BTreeMap, HashMap},

@@ -23,6 +23,13 @@ pub struct File {
     pub size: u64,
 }
 
+impl File {
+    /// Its name in the folder of the image.
+    pub fn name(self) -> String {
+        self.number.to_string()
+    }
+}
+
 /// Everything below `/disk`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {

@@ -4,8 +4,9 @@ use super::{
     Limits,
     cache::{self, References},
     error::Error,
-    index::{File, Index},
+    index::File,
     unpack::unpack,
+    unpacked::Tree,
 };
 use crate::{
     allow::AllowList,
@@ -24,7 +25,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs, io,
     ops::Range,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 use tokio::{sync::Mutex as Turns, task::spawn_blocking};
@@ -39,14 +40,6 @@ pub struct Config {
     pub limit: u64,
     /// What one image may hold.
     pub limits: Limits,
-}
-
-/// An image that was unpacked.
-#[derive(Debug)]
-pub struct Tree {
-    digest: Digest,
-    dir: PathBuf,
-    index: Index,
 }
 
 /// A file of an image that was opened.
@@ -91,39 +84,6 @@ struct Table {
     trees: HashMap<Digest, Arc<Tree>>,
     /// Images that no reference led to when it was last asked.
     unused: HashSet<Digest>,
-}
-
-impl Tree {
-    pub(super) fn new(digest: Digest, dir: PathBuf, index: Index) -> Self {
-        Self { digest, dir, index }
-    }
-
-    /// Digest of the image's manifest.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
-    /// The file at a path below `/disk`.
-    pub fn find(&self, path: &str) -> Option<File> {
-        self.index.find(path)
-    }
-
-    /// Paths of all files, links left out.
-    pub fn paths(&self) -> Vec<(String, File)> {
-        self.index.paths()
-    }
-
-    /// The folder in which its files lie, each by the name that [`File::name`] says.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-}
-
-impl File {
-    /// Its name in the folder of the image.
-    pub fn name(self) -> String {
-        self.number.to_string()
-    }
 }
 
 impl Content for TreeFile {
@@ -227,11 +187,11 @@ impl Trees {
     ///
     /// If it cannot be read.
     pub async fn open_file(&self, tree: &Tree, file: File) -> io::Result<TreeFile> {
-        let path = tree.dir.join(file.name());
+        let path = tree.dir().join(file.name());
         let opened =
             spawn_blocking(move || fs::File::open(path)).await.map_err(io::Error::other)??;
         Ok(TreeFile {
-            tag: format!("{}.{}", tree.digest.hex(), file.number),
+            tag: format!("{}.{}", tree.digest().hex(), file.number),
             size: file.size,
             source: Source::File(Arc::new(opened)),
             readings: self.0.readings.clone(),
@@ -257,9 +217,9 @@ impl Trees {
         }
         for tree in &doomed {
             // Whoever fetches it meanwhile begins after that.
-            let turn = self.0.turn(&tree.digest);
+            let turn = self.0.turn(tree.digest());
             let _mine = turn.lock().await;
-            let dir = tree.dir.clone();
+            let dir = tree.dir().to_owned();
             blocking(move || Ok(cache::remove(&dir)?)).await?;
         }
         Ok(doomed.len())
