@@ -71,7 +71,7 @@ fn a_cycle_is_found_over_groups_of_imports_and_through_folders() {
     assert_eq!(siblings(&to_the_parent.into()).into_iter().find_map(cycle), None);
 }
 
-/// The sources of a folder, but for tests, by module.
+/// Reads the sources of a folder by module, except for tests.
 fn read(folder: &Path, above: &[String], modules: &mut BTreeMap<Name, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -91,7 +91,7 @@ fn read(folder: &Path, above: &[String], modules: &mut BTreeMap<Name, String>) {
     }
 }
 
-/// Which of the modules below one use which, for each that has any.
+/// For each module, which of its direct children use which.
 fn siblings(modules: &BTreeMap<Name, String>) -> Vec<BTreeMap<Name, BTreeSet<Name>>> {
     let mut edges: BTreeMap<Name, BTreeMap<Name, BTreeSet<Name>>> = BTreeMap::new();
     for (user, text) in modules {
@@ -100,7 +100,7 @@ fn siblings(modules: &BTreeMap<Name, String>) -> Vec<BTreeMap<Name, BTreeSet<Nam
             let mut known = (0..=path.len()).rev().map(|len| &path[..len]);
             let Some(other) = known.find(|name| modules.contains_key(*name)) else { continue };
             let shared = user.iter().zip(other).take_while(|(a, b)| a == b).count();
-            // A module and what is below it are one.
+            // A module and its descendants count as one.
             if shared < user.len() && shared < other.len() {
                 let below = edges.entry(user[..shared].to_vec()).or_default();
                 let user = user[..=shared].to_vec();
@@ -111,7 +111,7 @@ fn siblings(modules: &BTreeMap<Name, String>) -> Vec<BTreeMap<Name, BTreeSet<Nam
     edges.into_values().collect()
 }
 
-/// What a text names by `crate` or `super`, from the root on.
+/// The absolute paths that a text names by `crate` or `super`.
 fn paths(module: &[String], text: &str) -> Vec<Name> {
     let code: Vec<&str> =
         text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
@@ -121,7 +121,7 @@ fn paths(module: &[String], text: &str) -> Vec<Name> {
         for (at, _) in code.match_indices(&format!("{start}::")) {
             let is_word =
                 code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
-            // What is nested is read with what it is nested in.
+            // Skips what is nested in a path that was already read.
             if !is_word {
                 tree(&code[at..], &mut Vec::new(), &mut paths);
             }
@@ -137,7 +137,7 @@ fn paths(module: &[String], text: &str) -> Vec<Name> {
     paths.into_iter().map(absolute).collect()
 }
 
-/// Reads a path, which may branch, and returns what comes behind it.
+/// Parses a path, which may have braces, and returns the text after it.
 fn tree<'a>(text: &'a str, above: &mut Vec<&'a str>, paths: &mut Vec<Vec<&'a str>>) -> &'a str {
     let depth = above.len();
     let mut rest = text.trim_start();
@@ -164,7 +164,7 @@ fn tree<'a>(text: &'a str, above: &mut Vec<&'a str>, paths: &mut Vec<Vec<&'a str
     rest
 }
 
-/// Modules that use each other in a ring, if there are any.
+/// A cycle of modules, if there is one.
 fn cycle(mut uses: BTreeMap<Name, BTreeSet<Name>>) -> Option<Vec<String>> {
     loop {
         let idle: Vec<_> = {
