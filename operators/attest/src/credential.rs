@@ -1,5 +1,5 @@
-//! `MakeCredential` (TPM 2.0 Library, part 1, section 24; part 3, section 12.6), as software that only
-//! knows the public keys.
+//! `MakeCredential` (TPM 2.0 Library, part 1, section 24; part 3, section 12.6) in software, from
+//! the public keys alone.
 
 use crate::{
     curve::{COORDINATE_LEN, POINT_LEN},
@@ -16,13 +16,13 @@ use ring::{
     rand::SecureRandom,
 };
 
-/// Length of a credential: that of a key of AES-256.
+/// Length of a credential: that of an AES-256 key.
 pub(crate) const CREDENTIAL_LEN: usize = 32;
 
-/// What the seed is bound to.
+/// The label of the seed.
 pub(crate) const LABEL: &str = "IDENTITY";
 
-/// Why nothing could be sealed: there is no randomness, or the numbers do not work.
+/// Why nothing could be sealed: no randomness, or a failed computation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("cryptography failed")]
 pub struct SealError;
@@ -41,7 +41,7 @@ pub(crate) struct Wrapped {
     pub(crate) secret: Vec<u8>,
 }
 
-/// Wraps `credential` for the TPM that has both keys.
+/// Wraps `credential` for the TPM that has both private keys.
 pub(crate) fn make(
     ek: &EndorsementKey,
     srk: &StorageKey,
@@ -55,12 +55,12 @@ pub(crate) fn make(
     Ok(Wrapped { blob: sized(&blob), secret: sized(&secret) })
 }
 
-/// A seed, and the same for the TPM alone.
+/// A random seed, and the seed encrypted for the TPM.
 fn seed(ek: &EndorsementKey, random: &dyn SecureRandom) -> Result<([u8; 32], Vec<u8>), SealError> {
     match &ek.0 {
         Kind::Rsa(modulus) => {
             let (seed, pad) = (chance(random)?, chance(random)?);
-            // The label has its final zero on the wire (part 1, annex B.4).
+            // The label includes its terminating zero (part 1, annex B.4).
             let label = [LABEL.as_bytes(), &[0]].concat();
             Ok((seed, oaep::encrypt(modulus, &label, &seed, &pad).to_vec()))
         }
@@ -68,7 +68,7 @@ fn seed(ek: &EndorsementKey, random: &dyn SecureRandom) -> Result<([u8; 32], Vec
     }
 }
 
-/// The seed by Diffie-Hellman with a key made for this (part 1, annex C.6.4).
+/// The seed by Diffie-Hellman with an ephemeral key (part 1, annex C.6.4).
 fn share(
     theirs: &[u8; POINT_LEN],
     random: &dyn SecureRandom,
@@ -83,14 +83,14 @@ fn share(
     Ok((seed, [sized(x), sized(y)].concat()))
 }
 
-/// AES-128-CFB; the initialization vector is zero, as each key is used once.
+/// AES-128-CFB; the initialization vector may be zero, as each key is used once.
 fn encrypt(key: &[u8; 16], plain: &[u8]) -> Vec<u8> {
     let mut text = plain.to_vec();
     Encryptor::<Aes128>::new(key.into(), &[0; 16].into()).encrypt(&mut text);
     text
 }
 
-/// The HMAC of what is encrypted, and of the name of the key that it is bound to.
+/// The HMAC of the encrypted credential, and of the name of the key that it is bound to.
 pub(crate) fn integrity(seed: &[u8; 32], identity: &[u8], srk: &StorageKey) -> [u8; 32] {
     let key: [u8; 32] = kdfa(seed, "INTEGRITY", &[]);
     let mut hmac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key));
@@ -101,14 +101,14 @@ pub(crate) fn integrity(seed: &[u8; 32], identity: &[u8], srk: &StorageKey) -> [
     out
 }
 
-/// Octets of chance.
+/// Random octets.
 pub(crate) fn chance<const LEN: usize>(random: &dyn SecureRandom) -> Result<[u8; LEN], SealError> {
     let mut octets = [0; LEN];
     random.fill(&mut octets)?;
     Ok(octets)
 }
 
-/// With the length in front, as TPM2B structures have it. All that is made here is short.
+/// Prefixes the length, as in TPM2B structures. All inputs are short.
 pub(crate) fn sized(octets: &[u8]) -> Vec<u8> {
     let len = u16::try_from(octets.len()).unwrap_or(u16::MAX);
     [&len.to_be_bytes()[..], octets].concat()

@@ -7,7 +7,7 @@ use crypto_bigint::{
 
 /// Length of a coordinate, in octets.
 pub(crate) const COORDINATE_LEN: usize = 32;
-/// Length of a point that is not compressed: a 4, and both coordinates.
+/// Length of an uncompressed point: a 4, and both coordinates.
 pub(crate) const POINT_LEN: usize = 65;
 
 const P: U256 =
@@ -15,8 +15,8 @@ const P: U256 =
 const B: U256 =
     U256::from_be_hex("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b");
 
-/// The point of these coordinates, uncompressed; `None` if it is not on the curve. Leading zeros may be
-/// left out.
+/// The uncompressed point with these coordinates; `None` if it is not on the curve. Leading zeros
+/// may be omitted.
 pub(crate) fn point(x: &[u8], y: &[u8]) -> Option<[u8; POINT_LEN]> {
     let (x, y) = (coordinate(x)?, coordinate(y)?);
     if !is_on_curve(x, y) {

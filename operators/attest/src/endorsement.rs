@@ -12,27 +12,29 @@ use tpm2_protocol::data::{
     TpmAlgId, TpmEccCurve, TpmsEccParms, TpmsEccPoint, TpmsRsaParms, TpmuPublicId, TpmuPublicParms,
 };
 
-/// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `adminWithPolicy`, `restricted`, `decrypt`: a key that
-/// was made in a TPM, stays there, and opens what `MakeCredential` made and nothing else.
+/// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `adminWithPolicy`, `restricted`, `decrypt`: a
+/// key that was created in a TPM, never leaves it, and decrypts only what `MakeCredential` has
+/// made.
 const ATTRIBUTES: u32 = 0x0003_00b2;
 
-/// The policy of the templates: whoever holds the password of the endorsement hierarchy
-/// (TCG EK Credential Profile 2.5, annex B.3, PolicyA for SHA-256).
+/// The policy of the templates: knowledge of the endorsement hierarchy's password (TCG EK
+/// Credential Profile 2.5, annex B.3, PolicyA for SHA-256).
 const POLICY: [u8; 32] = [
     0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
     0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
 ];
 
-/// What stands before the modulus in a SubjectPublicKeyInfo of RSA, 2,048 bits (RFC 3279, section 2.3.1) ..
+/// What precedes the modulus in a SubjectPublicKeyInfo of a 2,048-bit RSA key (RFC 3279, section
+/// 2.3.1) ..
 const RSA_HEAD: [u8; 33] = [
     0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
     0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, 0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01,
     0x00,
 ];
-/// .. and behind it: the exponent, 65537.
+/// .. and what follows it: the exponent, 65537.
 const RSA_TAIL: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
 
-/// What stands before the point in a SubjectPublicKeyInfo of P-256 (RFC 5480, section 2).
+/// What precedes the point in a SubjectPublicKeyInfo of a P-256 key (RFC 5480, section 2).
 const P256_HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -41,31 +43,32 @@ const P256_HEAD: [u8; 26] = [
 const PEM_BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const PEM_END: &str = "-----END PUBLIC KEY-----";
 
-/// The public part of an endorsement key that was made by one of the two default templates of the TCG
-/// EK Credential Profile 2.5, annex B.3: L-1 (RSA, 2,048 bits) or L-2 (ECC, P-256).
+/// The public part of an endorsement key from one of two default templates of the TCG EK Credential
+/// Profile 2.5, annex B.3: L-1 (RSA, 2,048 bits) or L-2 (ECC, P-256).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EndorsementKey(pub(crate) Kind);
 
-/// By its algorithm.
+/// The key, by algorithm.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     /// The modulus, big-endian; the exponent is 65537.
     Rsa([u8; MODULUS_LEN]),
-    /// The point, uncompressed (SEC 1, section 2.3.3).
+    /// The uncompressed point (SEC 1, section 2.3.3).
     P256([u8; curve::POINT_LEN]),
 }
 
-/// A text that is no public key in PEM.
+/// Not a public key in PEM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a PUBLIC KEY in PEM")]
 pub struct UnreadablePem;
 
 impl EndorsementKey {
-    /// Reads a TPM2B_PUBLIC.
+    /// Parses a TPM2B_PUBLIC.
     ///
     /// # Errors
     ///
-    /// It is none, or no key of one of the two templates: then nobody knows that a TPM keeps it.
+    /// If it is not one, or the key is not from one of the two templates, so that it may not be
+    /// protected by a TPM.
     pub fn parse(octets: &[u8]) -> Result<Self, KeyError> {
         let public = Public::parse(octets)?;
         public.check_name_alg()?;
@@ -94,7 +97,7 @@ impl EndorsementKey {
         }
     }
 
-    /// The same in PEM, as `status.tpm.ekPublicKey` has it: one line feed at the end.
+    /// The same in PEM, as in `status.tpm.ekPublicKey`, with a line feed at the end.
     pub fn to_pem(&self) -> String {
         let text = STANDARD.encode(self.to_der());
         let mut pem = format!("{PEM_BEGIN}\n");
@@ -110,18 +113,19 @@ impl EndorsementKey {
         pem + PEM_END + "\n"
     }
 
-    /// Whether that PEM is of this key. Only the keys are compared: line feeds and spaces do not count.
+    /// Whether a PEM contains this key. Only the keys are compared, not the white space.
     ///
     /// # Errors
     ///
-    /// It is no PEM of a public key.
+    /// If it is not a public key in PEM.
     pub fn is_in(&self, pem: &str) -> Result<bool, UnreadablePem> {
         let body = pem.trim().strip_prefix(PEM_BEGIN).and_then(|it| it.strip_suffix(PEM_END));
         let text: String = body.ok_or(UnreadablePem)?.split_ascii_whitespace().collect();
         STANDARD.decode(text).map(|der| der == self.to_der()).map_err(|_| UnreadablePem)
     }
 
-    /// What people compare keys by: SHA-256 of the DER, as 64 lower-case hexadecimal digits.
+    /// The fingerprint for people to compare: SHA-256 of the DER, as 64 lower-case hexadecimal
+    /// digits.
     pub fn fingerprint(&self) -> String {
         digest(&SHA256, &self.to_der()).as_ref().iter().fold(String::new(), |mut text, octet| {
             write!(text, "{octet:02x}").ok(); // Writing to a string does not fail.

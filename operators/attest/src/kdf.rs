@@ -17,8 +17,8 @@ pub(crate) fn kdfa<const LEN: usize>(key: &[u8], label: &str, context: &[u8]) ->
     prefix(round.sign().as_ref())
 }
 
-/// KDFe, for 256 bits (the same, section 11.4.10.3): of a shared point, its x coordinate, those of the key
-/// that was made for this and of the one that it is meant for.
+/// KDFe, for 256 bits (the same, section 11.4.10.3): from the x coordinates of the shared point, of
+/// the ephemeral key, and of the recipient's key.
 pub(crate) fn kdfe(shared: &[u8], label: &str, ephemeral: &[u8], key: &[u8]) -> [u8; 32] {
     let mut round = Context::new(&SHA256);
     round.update(&1_u32.to_be_bytes());
@@ -34,7 +34,7 @@ fn bits(len: usize) -> [u8; 4] {
     u32::try_from(len * 8).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// The first octets of a hash, which has 32.
+/// The first octets of a hash.
 fn prefix<const LEN: usize>(hash: &[u8]) -> [u8; LEN] {
     let mut out = [0; LEN];
     for (to, from) in out.iter_mut().zip(hash) {

@@ -1,10 +1,10 @@
-//! Secrets that one TPM 2.0 alone can open: how a machine that knows no secret yet gets the token with
-//! which it joins a cluster.
+//! Secrets that only one TPM 2.0 can open: with these, a machine that has no secret yet gets the
+//! token with which it joins a cluster.
 //!
-//! The machine sends two public keys: its *endorsement key* (EK), which never leaves its TPM and stays the
-//! same for life, and its *storage root key* (SRK). The token is encrypted with a fresh key, and that key
-//! is wrapped by `MakeCredential` (TPM 2.0 Library, part 1, section 24). A TPM unwraps it only if it holds
-//! both private keys.
+//! The machine sends two public keys: its *endorsement key* (EK), whose private part never leaves
+//! its TPM and does not change during the TPM's life, and its *storage root key* (SRK). The token
+//! is encrypted with a fresh key, and that key is wrapped by `MakeCredential` (TPM 2.0 Library,
+//! part 1, section 24). A TPM unwraps it only if it holds both private keys.
 //!
 //! ```
 //! use metal_attest::{Request, seal};
@@ -18,10 +18,11 @@
 //! # }
 //! ```
 //!
-//! The wire is that of metalman of Azure/unbounded, so that its agent works unchanged. What is stricter:
-//! an EK has to be of one of the TCG's default templates (see [`EndorsementKey`]), and an SRK has to be a
-//! storage key of a TPM. Without a certificate of its EK a machine can still present one made by software;
-//! what is proved is that later secrets go to whoever presented the key at first.
+//! The wire format is that of Azure/unbounded's metalman, so that its agent works unchanged. This
+//! crate is stricter: an EK must be from one of the TCG's default templates (see
+//! [`EndorsementKey`]), and an SRK must be a storage key of a TPM. Without a certificate of the EK,
+//! software can still present an EK of its own; what is proved is that later secrets go to whoever
+//! presented that key first.
 
 mod credential;
 mod curve;

@@ -1,6 +1,6 @@
-//! RSAES-OAEP with SHA-256 (RFC 8017, section 7.1): encryption alone, for keys of 2,048 bits and the
-//! exponent 65537. *ring* encrypts nothing with RSA, and the crate `rsa` has an advisory that is open
-//! (RUSTSEC-2023-0071) for what it would be good for besides.
+//! RSAES-OAEP with SHA-256 (RFC 8017, section 7.1): encryption only, for 2,048-bit keys with the
+//! exponent 65537. *ring* has no RSA encryption, and the `rsa` crate has an open advisory
+//! (RUSTSEC-2023-0071) about its private-key operations.
 
 use crypto_bigint::{
     Encoding, U2048,
@@ -8,19 +8,19 @@ use crypto_bigint::{
 };
 use ring::digest::{Context, SHA256, digest};
 
-/// Length of the modulus, and of what is encrypted, in octets.
+/// Length of the modulus and of the ciphertext, in octets.
 pub(crate) const MODULUS_LEN: usize = 256;
 
 const HASH_LEN: usize = 32;
-/// Length of the data block, which has the message at its end.
+/// Length of the data block, which ends with the message.
 const BLOCK_LEN: usize = MODULUS_LEN - HASH_LEN - 1;
 
-/// Whether a number may be the modulus of a key of 2,048 bits: it has as many, and is odd.
+/// Whether a number can be the modulus of a 2,048-bit key: it has that many bits, and is odd.
 pub(crate) fn is_modulus(modulus: &[u8; MODULUS_LEN]) -> bool {
     modulus[0] & 0x80 != 0 && modulus[MODULUS_LEN - 1] & 1 == 1
 }
 
-/// Encrypts; `seed` is 32 octets of chance, used once.
+/// Encrypts; `seed` is 32 random octets, used once.
 pub(crate) fn encrypt(
     modulus: &[u8; MODULUS_LEN],
     label: &[u8],
@@ -38,7 +38,7 @@ pub(crate) fn encrypt(
     power(modulus, &encoded, 65537)
 }
 
-/// What MGF1 makes of `seed` (RFC 8017, annex B.2.1), onto `target`.
+/// Applies the MGF1 mask of `seed` (RFC 8017, annex B.2.1) to `target`.
 pub(crate) fn mask(target: &mut [u8], seed: &[u8]) {
     for (counter, chunk) in (0_u32..).zip(target.chunks_mut(HASH_LEN)) {
         let mut hash = Context::new(&SHA256);
@@ -48,7 +48,7 @@ pub(crate) fn mask(target: &mut [u8], seed: &[u8]) {
     }
 }
 
-/// `base` to the power of `exponent`. How long that takes depends on the exponent, which is public.
+/// `base` to the power of `exponent`. The run time depends on the exponent, which is public.
 fn power(
     modulus: &[u8; MODULUS_LEN],
     base: &[u8; MODULUS_LEN],

@@ -5,38 +5,38 @@ use tpm2_protocol::{
     data::{TpmAlgId, TpmaObject, TpmtPublic, TpmtSymDef, TpmuSymKeyBits, TpmuSymMode},
 };
 
-/// The longest TPM2B_PUBLIC that is read: one of an RSA key of 4,096 bits has about 580 octets.
+/// The longest TPM2B_PUBLIC that is accepted: that of a 4,096-bit RSA key has about 580 octets.
 const MAX_LEN: usize = 1024;
 
 /// Why a key is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
-    /// The octets are not a key.
+    /// The octets are not a public key.
     #[error("not a TPM2B_PUBLIC")]
     Malformed,
-    /// It is a key of another kind than is asked for.
+    /// It is not a key of the required kind.
     #[error("{field} is {found}, and has to be {wanted}")]
     Unsuitable {
-        /// What of it is wrong, in the words of TPM 2.0 Library, part 2.
+        /// The field that is wrong, in the terms of TPM 2.0 Library, part 2.
         field: &'static str,
-        /// What it has.
+        /// Its value.
         found: String,
-        /// What it should have.
+        /// The required value.
         wanted: &'static str,
     },
-    /// The number, or the point, is none that belongs to a key.
+    /// The modulus or the point cannot belong to a key.
     #[error("the unique field is no public key of its kind")]
     NoKey,
 }
 
-/// A key and its octets without the length in front (TPMT_PUBLIC): what its name is made of.
+/// A public key, and its octets without the length (TPMT_PUBLIC), from which its name is computed.
 pub(crate) struct Public<'a> {
     pub(crate) octets: &'a [u8],
     pub(crate) parsed: TpmtPublic,
 }
 
 impl<'a> Public<'a> {
-    /// Reads a TPM2B_PUBLIC (TPM 2.0 Library, part 2, section 12.2.5), with nothing behind it.
+    /// Parses a TPM2B_PUBLIC (TPM 2.0 Library, part 2, section 12.2.5) without trailing octets.
     pub(crate) fn parse(octets: &'a [u8]) -> Result<Self, KeyError> {
         if octets.len() > MAX_LEN {
             return Err(KeyError::Malformed);
@@ -51,13 +51,13 @@ impl<'a> Public<'a> {
         }
     }
 
-    /// SHA-256 alone, for names and all that is derived from them.
+    /// Only SHA-256 is accepted for the name and what is derived from it.
     pub(crate) fn check_name_alg(&self) -> Result<(), KeyError> {
         let name_alg = self.parsed.name_alg;
         check("nameAlg", name_alg == TpmAlgId::Sha256, || name_alg.to_string(), "TPM_ALG_SHA256")
     }
 
-    /// The attributes, as the octets have them: bits that are reserved are kept.
+    /// The attributes, including reserved bits.
     pub(crate) fn attributes(&self) -> u32 {
         self.octets
             .get(4..8)
@@ -71,7 +71,7 @@ impl<'a> Public<'a> {
     }
 }
 
-/// An error about `field`, unless it is as it has to be.
+/// An error about `field`, unless `is_right` holds.
 pub(crate) fn check(
     field: &'static str,
     is_right: bool,
@@ -81,7 +81,7 @@ pub(crate) fn check(
     if is_right { Ok(()) } else { Err(KeyError::Unsuitable { field, found: found(), wanted }) }
 }
 
-/// AES-128 in CFB mode, with which a storage key protects what is below it.
+/// Requires AES-128 in CFB mode, with which a storage key protects its children.
 pub(crate) fn check_symmetric(symmetric: &TpmtSymDef) -> Result<(), KeyError> {
     let aes_128_cfb = TpmtSymDef {
         algorithm: TpmAlgId::Aes,

@@ -19,12 +19,12 @@ pub struct Sealed {
     nonce: [u8; 12],
 }
 
-/// Encrypts `token` with a fresh key of AES-256-GCM, and that key for the TPM which has both keys of
+/// Encrypts `token` with a fresh AES-256-GCM key, and that key for the TPM that has both keys of
 /// `request`.
 ///
 /// # Errors
 ///
-/// The system gives no randomness.
+/// If the system provides no randomness.
 pub fn seal(
     request: &Request,
     token: &[u8],
@@ -34,7 +34,7 @@ pub fn seal(
     let wrapped = credential::make(&request.ek, &request.srk, &key, random)?;
     let nonce = chance(random)?;
     let mut encrypted_token = token.to_vec();
-    // Less safe, because it trusts the caller not to use a nonce twice: this key is used once.
+    // Called less safe because it relies on the caller not to reuse a nonce: this key is used once.
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?).seal_in_place_append_tag(
         Nonce::assume_unique_for_key(nonce),
         Aad::empty(),
@@ -45,7 +45,7 @@ pub fn seal(
 }
 
 impl Sealed {
-    /// As the answer to a machine, with the certificates of the cluster in PEM.
+    /// The response to a machine, with the cluster's certificates in PEM.
     pub fn into_response(self, cluster_ca: Option<String>) -> Response {
         Response {
             credential_blob: STANDARD.encode(self.credential_blob),

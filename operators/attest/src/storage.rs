@@ -7,17 +7,17 @@ use tpm2_protocol::data::{TpmAlgId, TpmaObject, TpmuPublicParms};
 /// Length of a name: the algorithm and a SHA-256.
 pub(crate) const NAME_LEN: usize = 34;
 
-/// The public part of a storage key. All that `MakeCredential` needs of it is its name.
+/// The public part of a storage key. `MakeCredential` only needs its name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StorageKey([u8; NAME_LEN]);
 
 impl StorageKey {
-    /// Reads a TPM2B_PUBLIC.
+    /// Parses a TPM2B_PUBLIC.
     ///
     /// # Errors
     ///
-    /// It is none, or no storage key that was made in a TPM and stays there. Which algorithm it is of is
-    /// not asked: only the TPM works with it.
+    /// If it is not one, or not a storage key that was created in a TPM and never leaves it. Any
+    /// algorithm is accepted: only the TPM uses the key.
     pub fn parse(octets: &[u8]) -> Result<Self, KeyError> {
         let public = Public::parse(octets)?;
         public.check_name_alg()?;
@@ -40,7 +40,7 @@ impl StorageKey {
         Ok(Self(name(public.octets)))
     }
 
-    /// Its name (TPM 2.0 Library, part 1, section 16): the algorithm of the hash, and the hash of its
+    /// Its name (TPM 2.0 Library, part 1, section 16): the hash algorithm, and the hash of its
     /// public part.
     pub fn name(&self) -> &[u8] {
         &self.0

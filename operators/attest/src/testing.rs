@@ -1,5 +1,6 @@
-//! The other end: what a TPM and the agent do with an answer, in software, for tests. Its keys are those
-//! of exchanges that were recorded with go-tpm; they were made for that and protect nothing.
+//! The other side, for tests: what a TPM and the agent do with a response, in software. Its keys
+//! are from exchanges that were recorded with go-tpm; they were created for that purpose and
+//! protect nothing.
 
 use crate::{
     Request, Response, SealError, credential,
@@ -20,50 +21,50 @@ use ring::{
 };
 use serde::Deserialize;
 
-/// A machine with its TPM, and one exchange that it had.
+/// A machine with its TPM, and a recorded exchange.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Machine {
-    /// What its EK is: `rsa2048` or `ecc-p256`.
+    /// The type of its EK: `rsa2048` or `ecc-p256`.
     pub kind: String,
     /// TPM2B_PUBLIC of its EK, in base64.
     pub ek_pub: String,
     /// TPM2B_PUBLIC of its SRK, in base64.
     pub srk_pub: String,
-    /// The answer that it got.
+    /// The recorded response.
     #[serde(flatten)]
     pub response: Response,
-    /// The token that is in there.
+    /// The token in it.
     pub token: String,
     /// The name of its SRK, in hexadecimal digits.
     pub srk_name_hex: String,
-    /// What the status of its Machine has after that.
+    /// The status of its Machine after the exchange.
     #[serde(rename = "statusEkPublicKeyPEM")]
     pub status_ek_public_key_pem: String,
     ek_private_hex: String,
 }
 
-/// The machines whose exchanges were recorded: one has an RSA EK, one an ECC EK.
+/// The machines of the recorded exchanges: one with an RSA EK, one with an ECC EK.
 ///
 /// # Panics
 ///
-/// The record does not parse.
+/// If the recording does not parse.
 pub fn machines() -> Vec<Machine> {
     serde_json::from_str(include_str!("testing/go-tpm.json")).expect("it was recorded as JSON")
 }
 
 impl Machine {
-    /// The body of its request.
+    /// The body of the recorded request.
     pub fn body(&self) -> String {
         serde_json::json!({ "ekPub": self.ek_pub, "srkPub": self.srk_pub }).to_string()
     }
 
-    /// What the agent gets out of an answer, by `ActivateCredential` (TPM 2.0 Library, part 3,
+    /// Decrypts a response like the agent, by `ActivateCredential` (TPM 2.0 Library, part 3,
     /// section 12.5) and AES-256-GCM.
     ///
     /// # Errors
     ///
-    /// The answer is not for this machine, or is damaged.
+    /// If the response is not for this machine, or is damaged.
     pub fn open(&self, response: &Response) -> Result<Vec<u8>, SealError> {
         let [blob, secret, token, nonce] = [
             &response.credential_blob,
@@ -100,7 +101,7 @@ impl Machine {
     }
 }
 
-/// Takes RSAES-OAEP off.
+/// Decrypts RSAES-OAEP.
 fn rsa_seed(modulus: &[u8; 256], private: &str, secret: &[u8]) -> Result<[u8; 32], SealError> {
     let params = DynResidueParams::new(&U2048::from_be_bytes(*modulus));
     let secret = secret.try_into().map(U2048::from_be_bytes).map_err(|_| SealError)?;
@@ -130,13 +131,13 @@ fn p256_seed(x: &[u8], private: &str, secret: &[u8]) -> Result<[u8; 32], SealErr
     Ok(kdfe(shared.raw_secret_bytes(), "IDENTITY", their_x, x))
 }
 
-/// A TPM2B at the beginning, without its length, and what is behind it.
+/// Splits off a leading TPM2B; returns its content and the rest.
 fn sized(octets: &[u8]) -> Result<(&[u8], &[u8]), SealError> {
     let (len, rest) = octets.split_first_chunk().ok_or(SealError)?;
     rest.split_at_checked(u16::from_be_bytes(*len).into()).ok_or(SealError)
 }
 
-/// A TPM2B that is all there is.
+/// The content of a TPM2B without trailing octets.
 fn whole(octets: &[u8]) -> Result<&[u8], SealError> {
     sized(octets).and_then(|(whole, rest)| if rest.is_empty() { Ok(whole) } else { Err(SealError) })
 }

@@ -35,7 +35,7 @@ fn what_is_sealed_opens_with_the_keys_that_it_was_sealed_for_and_no_others() {
         assert_eq!(machine.open(&response).unwrap(), b"secret");
         for other in all.iter().filter(|other| other.kind != machine.kind) {
             assert_eq!(other.open(&response), Err(SealError));
-            // The right EK, and the SRK of another TPM.
+            // The right EK, but the SRK of another TPM.
             let mut mixed = machine.clone();
             mixed.srk_pub.clone_from(&other.srk_pub);
             assert_eq!(mixed.open(&response), Err(SealError));
@@ -118,7 +118,7 @@ fn a_number_that_is_no_key_is_refused_before_anything_is_encrypted_with_it() {
 #[test]
 fn an_srk_has_to_be_a_storage_key_that_never_leaves_its_tpm() {
     let ek = STANDARD.decode(rsa().ek_pub).unwrap();
-    // An EK is a storage key, too.
+    // An EK is also a storage key.
     assert!(StorageKey::parse(&ek).is_ok());
     for (at, bit) in [(9, 0x02), (9, 0x10), (9, 0x20), (7, 0x01), (7, 0x02), (7, 0x04)] {
         let mut octets = STANDARD.decode(rsa().srk_pub).unwrap();

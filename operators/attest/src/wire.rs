@@ -1,10 +1,10 @@
-//! `POST /attest`, as metalman of Azure/unbounded has it.
+//! `POST /attest`, in the wire format of Azure/unbounded's metalman.
 
 use crate::{endorsement::EndorsementKey, public::KeyError, storage::StorageKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-/// The longest body worth reading, in octets: two keys have about 800.
+/// The longest accepted body, in octets: two keys have about 800.
 pub const MAX_BODY: usize = 16 * 1024;
 
 /// What a machine presents.
@@ -16,29 +16,29 @@ pub struct Request {
     pub srk: StorageKey,
 }
 
-/// Why a request is refused. The text is fit for the machine that sent it.
+/// Why a request is refused. The text may be sent to the machine.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The body is too long.
     #[error("body has more than {MAX_BODY} octets")]
     TooLong,
-    /// The body is no JSON, or lacks a field.
+    /// The body is not JSON, or lacks a field.
     #[error("body is no JSON object with the texts ekPub and srkPub")]
     Json(#[source] serde_json::Error),
-    /// A field is not in base64.
+    /// A field is not base64.
     #[error("{0} is not in base64 with padding")]
     Base64(&'static str),
-    /// A field is no key of the kind.
+    /// A field is not an acceptable key.
     #[error("{field}: {error}")]
     Key {
-        /// Which one.
+        /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// Why.
         error: KeyError,
     },
 }
 
-/// The body, before anything is made of it.
+/// The body, before its fields are decoded.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
@@ -47,11 +47,11 @@ struct Body {
 }
 
 impl Request {
-    /// Reads a body. Fields that are unknown are ignored.
+    /// Parses a body. Unknown fields are ignored.
     ///
     /// # Errors
     ///
-    /// It is no request, or one of its keys is refused: see [`EndorsementKey::parse`] and
+    /// If it is not a request, or one of its keys is refused: see [`EndorsementKey::parse`] and
     /// [`StorageKey::parse`].
     pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
         if body.len() > MAX_BODY {
@@ -73,7 +73,7 @@ fn key<K>(
     parse(&octets).map_err(|error| RequestError::Key { field, error })
 }
 
-/// What it gets. All but the last are in base64.
+/// The response. All but the last field are base64.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -81,9 +81,9 @@ pub struct Response {
     pub credential_blob: String,
     /// TPM2B_ENCRYPTED_SECRET.
     pub encrypted_secret: String,
-    /// The token under AES-256-GCM with the credential as its key, and the tag behind it.
+    /// The token, encrypted by AES-256-GCM with the credential as its key, and the tag after it.
     pub encrypted_token: String,
-    /// The nonce of that, 12 octets.
+    /// The nonce of that encryption, 12 octets.
     pub gcm_nonce: String,
     /// Certificates of the cluster's authorities, in PEM.
     #[serde(rename = "clusterCA", default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! An independent client: tpm2-tools on swtpm open what was sealed for them.
+//! An independent client: tpm2-tools with swtpm open what was sealed for them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,10 +17,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long a TPM may take to come up.
+/// How long a TPM may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What the agent asks of a TPM for its SRK, in the words of tpm2-tools: the TCG's template.
+/// The attributes of the agent's SRK, in the terms of tpm2-tools: the TCG's template.
 const SRK: &str = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
 
 #[test]
@@ -58,7 +58,7 @@ fn opens_what_was_sealed(ek: &str, srk: &str) {
     assert_eq!(token, b"header.payload.signature");
 }
 
-/// A TPM in software, with its keys.
+/// A software TPM, with its keys.
 struct Tpm {
     folder: TempDir,
     process: Child,
@@ -72,7 +72,7 @@ impl Tpm {
         let process = command("swtpm")
             .args(["socket", "--tpm2", "--flags", "startup-clear"])
             .args(["--tpmstate", &format!("dir={}", folder.path().display())])
-            // tpm2-tools look for the second socket at this name.
+            // tpm2-tools expect the second socket under this name.
             .args(["--server", &format!("type=unixio,path={}", at("tpm"))])
             .args(["--ctrl", &format!("type=unixio,path={}", at("tpm.ctrl"))])
             .spawn()
@@ -86,7 +86,7 @@ impl Tpm {
         tpm
     }
 
-    /// Makes its keys, and what it presents of them.
+    /// Creates its keys, and a request with their public parts.
     fn request(&self, ek: &str, srk: &str) -> Request {
         self.run("tpm2_createek", &["-G", ek, "-c", "ek", "-u", "ek.pub", "-f", "tss"]);
         self.run("tpm2_createprimary", &["-C", "o", "-G", srk, "-a", SRK, "-c", "srk"]);
@@ -96,7 +96,7 @@ impl Tpm {
         Request::parse(body.as_bytes()).unwrap()
     }
 
-    /// Keeps an answer where tpm2-tools find it: with a magic number and a version in front.
+    /// Writes a response in the format of tpm2-tools: with a magic number and a version in front.
     fn keep(&self, response: &Response) {
         let head = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
         let (blob, secret) =
@@ -104,7 +104,7 @@ impl Tpm {
         fs::write(self.path("wrapped"), [&head[..], &blob, &secret].concat()).unwrap();
     }
 
-    /// Whether it unwraps what is kept.
+    /// Whether the TPM unwraps the written response.
     fn activates(&self) -> bool {
         self.run("tpm2_startauthsession", &["--policy-session", "-S", "session"]);
         self.run("tpm2_policysecret", &["-S", "session", "-c", "e"]);
@@ -117,7 +117,7 @@ impl Tpm {
         assert!(self.succeeds(tool, args), "{tool} {args:?} failed");
     }
 
-    /// Runs a tool, and empties the TPM of what it left loaded: nobody else does, and three are the most.
+    /// Runs a tool, and flushes what it left loaded in the TPM, which has room for three objects.
     fn succeeds(&self, tool: &str, args: &[&str]) -> bool {
         let succeeded = self.tool(tool, args);
         self.tool("tpm2_flushcontext", &["-t"]);

@@ -32,7 +32,7 @@ async fn an_image_is_fetched_once_and_is_there_without_its_registry() {
     trees.closed().await;
     drop((trees, registry));
 
-    // Another process, which was killed in the middle of another image before.
+    // Another process starts, after one was killed while unpacking another image.
     let part = dir.path().join("images").join(format!("sha256-{}.part", "0".repeat(64)));
     fs::create_dir(&part).unwrap();
     fs::write(part.join("0"), b"half").unwrap();
@@ -59,7 +59,7 @@ async fn a_tag_that_moves_leads_to_the_new_image_and_the_old_one_goes_later() {
     assert_eq!(trees.sweep(&wanted).await.unwrap(), 1);
     assert!(!old.dir().exists());
     assert_eq!(read(&trees, &image, "a").await, b"two");
-    // And so does one that nobody wants any more.
+    // An image that is no longer wanted is removed, too.
     for count in [0, 1] {
         assert_eq!(trees.sweep(&BTreeSet::new()).await.unwrap(), count);
     }

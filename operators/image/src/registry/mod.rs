@@ -1,25 +1,25 @@
 //! The pull half of the OCI distribution protocol 1.1: manifests and blobs, anonymously.
 //!
-//! Written on reqwest instead of on oci-client 0.18, which makes its HTTP client itself: it takes
-//! neither one of ours, nor a redirect policy, nor a resolver, and reads manifests, tokens and errors
-//! into memory whatever their size. A wrapper sees what goes in and what comes out, and these rules
-//! are about what happens in between. A proxy in front of it would see plain HTTP only; for the rest
-//! it would need a certificate authority, and a listener that serves every process of this host.
-//! Each of the rules has a test of `hack/oci-client` that holds both clients to it:
+//! Built on reqwest instead of on oci-client 0.18, which creates its own HTTP client: it accepts
+//! neither an existing client, nor a redirect policy, nor a resolver, and reads manifests, tokens
+//! and errors into memory whatever their size. A wrapper only sees the inputs and outputs, but
+//! these rules are about what happens in between. A proxy would only see plain HTTP; for anything
+//! else it would need its own certificate authority, and a listener that every process of this host
+//! can use. Each rule has a test in `hack/oci-client` that runs both clients:
 //!
 //! | part | rule | oci-client |
 //! |---|---|---|
-//! | manifests, tokens | have a bound | are read to their end |
-//! | redirects, realms, `urls` of layers | lead no nearer than the registry is (`reach`) | are followed anywhere |
-//! | realms | get a login only where they are admitted, by https | get it anywhere |
-//! | answers | say how long the registry is left alone (`rest`) | lose their headers |
-//! | tokens | are good for as long as the service says | are kept for a minute, or as a JWT says |
-//! | indexes | lose the entry that makes no sense | are refused as a whole |
-//! | references | one form for one image; errors that say what is wrong | as they are written; one error |
+//! | manifests, tokens | limited in size | read completely |
+//! | redirects, realms, `urls` of layers | lead no nearer than the registry (`reach`) | followed anywhere |
+//! | realms | get a login only if admitted, and by https | always get it |
+//! | responses | say how long to leave the registry alone (`rest`) | headers are dropped |
+//! | tokens | valid for as long as the service says | valid for a minute, or as a JWT says |
+//! | indexes | an invalid entry is skipped | refused as a whole |
+//! | references | normalized; errors say what is wrong | as written; a single error |
 //!
-//! Its types for what is left would bring 24 crates for some structs. What is not here (push,
-//! referrers) nobody here needs. A login will be an argument of what asks for a token (`token`), and
-//! goes where these rules let it.
+//! Reusing its types for the rest would bring 24 crates for a few structs. The other half (push,
+//! referrers) is not needed here. A login will become an argument of the token request (`token`),
+//! so that it is sent only where these rules permit.
 
 mod body;
 pub(crate) mod challenge;
@@ -57,18 +57,18 @@ use std::{
 use token::Token;
 use tokio::time::{Instant, timeout};
 
-/// What manifests may be, in the order of preference.
+/// Accepted types of manifests, in order of preference.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 /// Largest manifest; what registries accept at most.
 const MANIFEST_LIMIT: usize = 4 << 20;
-/// How long it is remembered how near a registry is.
+/// How long the nearness of a registry is cached.
 const REACH_LIFETIME: Duration = Duration::from_mins(1);
-/// Of how many registries it is remembered how near they are.
+/// For how many registries it is cached.
 const MAX_REGISTRIES: usize = 256;
-/// How many tokens are remembered.
+/// How many tokens are cached.
 const MAX_TOKENS: usize = 256;
 
 /// How to reach registries.
@@ -78,11 +78,11 @@ pub struct Config {
     pub insecure: BTreeSet<Registry>,
     /// Certificates of authorities to trust besides those of the system, in PEM.
     pub authorities: Vec<u8>,
-    /// How long a connection may take, and a manifest or a token as a whole.
+    /// Time limit for a connection, and for a whole manifest or token.
     pub deadline: Duration,
-    /// How long a registry may be silent in the middle of a blob.
+    /// How long a registry may pause in the middle of a blob.
     pub silence: Duration,
-    /// How slowly it may send one.
+    /// The minimum speed of a blob.
     pub pace: Pace,
 }
 
@@ -98,7 +98,7 @@ impl Default for Config {
     }
 }
 
-/// Every registry, with its connections, and a memory for tokens and for what manifests said.
+/// All registries, with their connections, cached tokens, and the sizes given in manifests.
 pub struct Registries {
     clients: Clients,
     insecure: BTreeSet<Registry>,
@@ -110,7 +110,7 @@ pub struct Registries {
     rests: Mutex<Rests>,
 }
 
-/// One for each answer to the question how near the addresses may be that a registry sends us to.
+/// A client for each nearness: it connects only to addresses that such registries may send us to.
 struct Clients {
     public: Client,
     private: Client,
@@ -123,19 +123,19 @@ struct Clients {
 pub struct Document {
     /// Its digest, computed here.
     pub digest: Digest,
-    /// `Content-Type` of the answer.
+    /// `Content-Type` of the response.
     pub content_type: Option<String>,
     /// The bytes.
     pub bytes: Bytes,
 }
 
-/// A blob on its way.
+/// A blob in transit.
 pub struct Incoming {
-    /// Offset of its first byte; 0 if the registry cannot begin in the middle.
+    /// Offset of its first byte; 0 if the registry does not support ranges.
     pub offset: u64,
-    /// Number of bytes to come, if the registry says so.
+    /// Number of bytes to come, if the registry gives it.
     pub length: Option<u64>,
-    /// The bytes, not verified.
+    /// The bytes, which have not been verified.
     pub bytes: BoxStream<'static, Result<Bytes, Error>>,
 }
 
@@ -178,8 +178,8 @@ impl Registries {
     ///
     /// # Errors
     ///
-    /// If there is none, it is too large, it is not what its digest says, or the registry does
-    /// not answer.
+    /// If it does not exist, is too large, does not match its digest, or the registry does not
+    /// answer.
     pub async fn manifest(&self, name: &Name, version: &Version) -> Result<Document, Error> {
         let registry = name.registry();
         let answer = async {
@@ -203,7 +203,7 @@ impl Registries {
     ///
     /// # Errors
     ///
-    /// If there is none, or the registry does not answer.
+    /// If it does not exist, or the registry does not answer.
     pub async fn blob(&self, name: &Name, digest: &Digest, offset: u64) -> Result<Incoming, Error> {
         let path = format!("blobs/{digest}");
         let response = self.request(name, &path, (offset > 0).then_some(offset)).await?;
@@ -221,12 +221,12 @@ impl Registries {
         })
     }
 
-    /// Remembers what a manifest says of the size of a blob.
+    /// Caches a blob's size from a manifest.
     pub(crate) fn learn_size(&self, name: &Name, digest: &Digest, size: u64) {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner).learn(name, digest, size);
     }
 
-    /// The size of a blob, as a manifest says; `None` if none was read that did.
+    /// The size of a blob according to a manifest; `None` if it is not cached.
     pub fn size(&self, name: &Name, digest: &Digest) -> Option<u64> {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(name, digest)
     }
@@ -240,7 +240,7 @@ impl Registries {
         }
     }
 
-    /// How near `registry` is.
+    /// The nearness of `registry`.
     async fn reach(&self, registry: &Registry) -> Reach {
         let reaches = || self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((reach, since)) = reaches().get(registry)
@@ -258,12 +258,12 @@ impl Registries {
         reach
     }
 
-    /// Whether `registry` is to be reached by plain HTTP.
+    /// Whether `registry` is reached by plain HTTP.
     fn is_insecure(&self, registry: &Registry) -> bool {
         registry.is_local() || self.insecure.contains(registry)
     }
 
-    /// Asks, gets a token if one is wanted, and asks again.
+    /// Sends a request; if a token is required, gets one and sends the request again.
     async fn request(&self, name: &Name, path: &str, from: Option<u64>) -> Result<Response, Error> {
         if let Some((_, status)) = self.rests().of(name.registry()) {
             return Err(Error::of_status(name, status));
@@ -299,13 +299,13 @@ impl Registries {
         if let Some(from) = from {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        // The deadline is for the head of the answer; `silence` watches over the body.
+        // The deadline is for the response's header; its body is subject to `silence`.
         let answer = timeout(self.deadline, request.send()).await;
         let answer = answer.map_err(|_| Error::Deadline { registry: registry.clone() })?;
         answer.map_err(|e| Error::unreachable(registry, e))
     }
 
-    /// How long a registry is left alone, as it said.
+    /// How much longer a registry is not contacted, at its own request.
     pub(crate) fn rest(&self, registry: &Registry) -> Option<Duration> {
         self.rests().of(registry).map(|(left, _)| left)
     }
@@ -314,7 +314,7 @@ impl Registries {
         self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer of a registry, or of its token service, if it is one.
+    /// A response of a registry or of its token service, unless it is an error.
     fn checked(
         &self,
         name: &Name,
@@ -349,7 +349,7 @@ impl Registries {
     }
 }
 
-/// Digest of a manifest, which must be the one that was asked for if one was.
+/// The digest of a manifest, which must match the requested one, if any.
 fn verify(registry: &Registry, version: &Version, bytes: &[u8]) -> Result<Digest, Error> {
     let Version::Digest(expected) = version else { return Ok(Digest::of(bytes)) };
     let mut hasher = Hasher::new(expected.algorithm());

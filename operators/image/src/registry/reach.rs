@@ -1,10 +1,10 @@
-//! Which addresses a registry may send us to: by redirect, by the address of its token service, or
-//! by a name that turns out to be one of ours.
+//! Which addresses a registry may send us to: by a redirect, by the URL of its token service, or by
+//! a name that resolves to one of our own addresses.
 //!
-//! A registry on the Internet has no business in our networks, where others trust whoever connects
-//! from within. One that is in our networks may send us to its storage there, and only one that is
-//! on this host, or on its link, to addresses there. Names are checked as they are resolved for the
-//! connection that is made, so that none can change in between.
+//! A registry on the Internet must not reach our networks, where services may trust every client. A
+//! registry in our networks may send us to storage there, and only one on this host, or on its
+//! link, to addresses there. Names are checked when they are resolved for the actual connection, so
+//! they cannot change in between.
 
 use crate::reference::Registry;
 pub(super) use metal_base::Nearness as Reach;
@@ -26,19 +26,19 @@ use url::Host;
 
 const MAX_REDIRECTS: usize = 5;
 
-/// What one that is as near as this may send us to.
+/// What a registry of a given nearness may send us to.
 pub(super) trait Screen: Copy {
-    /// Whether it may send us to an address.
+    /// Whether it may send us to this address.
     fn admits(self, address: IpAddr) -> bool;
 
-    /// Whether an address that is written out is admitted; a name is checked when it is resolved.
+    /// Whether a URL with a literal address is admitted; names are checked when they are resolved.
     fn admits_url(self, url: &Url) -> bool;
 
-    /// Registries hand blobs over to storage elsewhere; but never from https to http, nor nearer
-    /// than they are.
+    /// Registries redirect blobs to storage elsewhere; this must not lead from https to http, nor
+    /// to addresses that are nearer than the registry.
     fn redirects(self) -> redirect::Policy;
 
-    /// Resolves names to the addresses that are admitted.
+    /// Resolves names, but only to admitted addresses.
     fn resolver(self) -> Arc<Screened>;
 }
 
@@ -82,8 +82,8 @@ impl Screen for Reach {
     }
 }
 
-/// How near a registry is. One that is written as an address, or named in a flag, is where it
-/// is; another name is never this host or its link.
+/// The nearness of a registry. One that is given as an address, or named in a flag, is where it
+/// says; other names never count as this host or its link.
 pub(super) async fn of_registry(registry: &Registry, is_configured: bool) -> Reach {
     let Ok(url) = Url::parse(&format!("https://{}", registry.endpoint())) else {
         return Reach::Public;
@@ -95,7 +95,7 @@ pub(super) async fn of_registry(registry: &Registry, is_configured: bool) -> Rea
         Some(Host::Domain(name)) => name,
         None => return Reach::Public,
     };
-    // Without an address it is nowhere near; whoever connects says so.
+    // A name that does not resolve is treated as public; connecting to it will fail anyway.
     let found = lookup_host((name, 0)).await.ok();
     let nearest = found.into_iter().flatten().map(|address| Reach::of(address.ip())).max();
     let most = if is_configured { Reach::Host } else { Reach::Private };
@@ -107,7 +107,7 @@ fn is_this_host(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Hosts of the proxies that the environment names: they are ours, wherever they are.
+/// Hosts of the proxies in the environment: they are trusted, wherever they are.
 fn proxies() -> BTreeSet<String> {
     let names =
         ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
@@ -121,7 +121,7 @@ fn proxies() -> BTreeSet<String> {
     urls.filter_map(|url| Some(url.host_str()?.to_ascii_lowercase())).collect()
 }
 
-/// A resolver that leaves out addresses that are too near.
+/// A resolver that drops addresses that are too near.
 pub(super) struct Screened {
     reach: Reach,
     proxies: BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! Every layer of an image, for those who unpack it.
+//! All layers of an image, for unpacking.
 
 use super::{Error, Missing, PATIENCE, Resolver, listed, search::Search};
 use crate::{
@@ -10,15 +10,15 @@ use crate::{
 };
 use tokio::time::timeout;
 
-/// The digest of an image's manifest, and its layers, the lowest first.
+/// The digest of an image's manifest, and its layers, lowest first.
 type Layers = (Digest, Vec<Layer>);
 
 impl Resolver {
-    /// The layers of `image` for `machine`, as the registry has them now.
+    /// The current layers of `image` for `machine`.
     ///
     /// # Errors
     ///
-    /// As those of [`Resolver::resolve`].
+    /// Errors of [`Resolver::resolve`].
     pub(crate) async fn layers(
         &self,
         image: &Reference,

@@ -44,7 +44,8 @@ impl<'a> Search<'a> {
         &self.has
     }
 
-    /// Digest of the document that was read last: of the image whose layers were found.
+    /// Digest of the last document that was read: the manifest of the image whose layers were
+    /// found.
     pub(super) fn last(&self) -> Option<&Digest> {
         self.last.as_ref()
     }

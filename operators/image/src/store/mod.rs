@@ -171,14 +171,14 @@ impl Store {
         self.0.table().holds(digest)
     }
 
-    /// Removes a blob that nobody is going to ask for again. Whoever reads it goes on.
+    /// Removes a blob that is no longer needed. Current readers are not affected.
     pub(crate) async fn forget(&self, digest: &Digest) {
         let path = self.0.table().forget(digest);
         self.0.disk.remove(path.into_iter().collect()).await;
     }
 
-    /// The size of a blob according to a manifest; `None` if no manifest with it was read. A blob
-    /// of unknown size can be fetched, too, but reserves only what has arrived.
+    /// The size of a blob according to a manifest; `None` if no such manifest was read. A blob of
+    /// unknown size can also be fetched, but reserves only what has arrived.
     pub fn knows_size(&self, name: &Name, digest: &Digest) -> Option<u64> {
         self.0.registries.size(name, digest)
     }

@@ -1,4 +1,4 @@
-//! Entries of a tar archive, one after the other, with their long names.
+//! Reads the entries of a tar archive, including their long names.
 
 use super::{
     error::Unusable,
@@ -7,10 +7,10 @@ use super::{
 };
 use std::io::{self, Read};
 
-/// Bytes of extended fields that one entry may have.
+/// The most bytes of extended fields per entry.
 const MOST_FIELDS: u64 = 64 << 10;
 
-/// An entry, but for its content.
+/// An entry without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
@@ -19,23 +19,23 @@ pub(super) struct Entry {
     pub(super) size: u64,
 }
 
-/// An archive that is read from the beginning to its end.
+/// An archive, which is read sequentially.
 pub(super) struct Archive<R> {
     from: R,
     /// Bytes that may still be read.
     budget: u64,
-    /// Bytes of the content of this entry that are still to come.
+    /// Remaining bytes of the current entry's content.
     content: u64,
-    /// Zeros behind it.
+    /// Padding after the content.
     padding: u64,
 }
 
 /// Why there is no next entry.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The archive is at fault.
+    /// The archive is invalid.
     Archive(Unusable),
-    /// It cannot be read.
+    /// The archive cannot be read.
     Read(io::Error),
 }
 
@@ -62,7 +62,7 @@ impl<R: Read> Archive<R> {
         self.budget
     }
 
-    /// The next entry; what is left of the content of the last one is skipped.
+    /// The next entry; skips what is left of the previous entry's content.
     pub(super) fn next(&mut self) -> Result<Option<Entry>, Failed> {
         let (mut fields, mut gnu) = (Fields::default(), Fields::default());
         loop {
@@ -93,7 +93,7 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// The next bytes of the content of this entry; none at its end.
+    /// Reads the next bytes of the current entry's content; 0 at its end.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, Failed> {
         let most = usize::try_from(self.content).unwrap_or(usize::MAX).min(into.len());
         self.exact(&mut into[..most])?;
@@ -122,7 +122,7 @@ impl<R: Read> Archive<R> {
         Ok(name)
     }
 
-    /// Content that belongs to the next entry.
+    /// Content that describes the next entry.
     fn extra(&mut self, size: u64, most: u64) -> Result<Vec<u8>, Failed> {
         if size > most {
             let what = format!("an entry has {size} bytes of extended fields");
@@ -134,7 +134,7 @@ impl<R: Read> Archive<R> {
         Ok(bytes)
     }
 
-    /// The next block; none at the end of the file, where some programs leave the zeros out.
+    /// The next block; `None` at the end of the file, as some programs omit the terminating zeros.
     fn block(&mut self) -> Result<Option<Block>, Failed> {
         let mut block = [0; BLOCK];
         let first = loop {

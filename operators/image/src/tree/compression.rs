@@ -1,4 +1,4 @@
-//! What a layer is compressed with, told by its first bytes: media types are wrong too often.
+//! The compression of a layer, detected by its first bytes: media types are wrong too often.
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{
@@ -11,9 +11,9 @@ use std::io::{self, BufRead, Read};
 const GZIP: &[u8] = b"\x1f\x8b";
 /// First bytes of a frame of Zstandard (RFC 8878, section 3.1.1).
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-/// A frame without content.
+/// An empty frame.
 const EMPTY: &[u8] = b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00";
-/// Decompressed at a time.
+/// Bytes to decompress at a time.
 const PIECE: usize = 128 << 10;
 
 /// The content of a layer.
@@ -22,7 +22,7 @@ pub(super) fn decompressed<'a>(mut layer: impl BufRead + 'a) -> io::Result<Box<d
     if first.starts_with(GZIP) {
         return Ok(Box::new(MultiGzDecoder::new(layer)));
     }
-    // One that begins with a frame to skip is told by that (RFC 8878, section 3.1.2).
+    // A layer may begin with a skippable frame (RFC 8878, section 3.1.2).
     let is_skippable =
         first.get(..4).is_some_and(|it| it[0] & 0xf0 == 0x50 && it[1..] == *b"\x2a\x4d\x18");
     if first.starts_with(ZSTD) || is_skippable {
@@ -31,7 +31,7 @@ pub(super) fn decompressed<'a>(mut layer: impl BufRead + 'a) -> io::Result<Box<d
     Ok(Box::new(layer))
 }
 
-/// Frames of Zstandard, one behind the other, as tools write them that let clients begin at any file.
+/// Consecutive Zstandard frames, as written by tools that let clients start at any file.
 struct Frames<R> {
     decoder: FrameDecoder,
     from: R,
@@ -40,14 +40,14 @@ struct Frames<R> {
 impl<R: BufRead> Frames<R> {
     fn new(from: R) -> io::Result<Self> {
         let mut decoder = FrameDecoder::new();
-        // The first frame that a decoder reads may ask for as much memory as it likes; those behind it
-        // for 100 MiB at most.
+        // A decoder accepts any memory size for its first frame, but at most 100 MiB for the later
+        // ones.
         decoder.reset(EMPTY).map_err(io::Error::other)?;
         decoder.decode_blocks(&EMPTY[6..], BlockDecodingStrategy::All).map_err(io::Error::other)?;
         Ok(Self { decoder, from })
     }
 
-    /// Begins the next frame with content, if there is one.
+    /// Starts the next frame with content, if there is one.
     fn begin(&mut self) -> io::Result<bool> {
         while !self.from.fill_buf()?.is_empty() {
             match self.decoder.reset(&mut self.from) {

@@ -9,16 +9,16 @@ pub enum Error {
     /// It was not found.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),
-    /// A layer was not sent.
+    /// A layer could not be fetched.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// There is no image for the architecture.
     #[error(transparent)]
     Missing(#[from] resolve::Missing),
-    /// A layer is no archive, or holds something that no image for booting needs.
+    /// A layer is not an archive, or has content that no boot image needs.
     #[error("layer {layer}: {what}")]
     Layer {
-        /// Its number; the first is 1.
+        /// Its number, counted from 1.
         layer: usize,
         /// What is wrong.
         what: Unusable,
@@ -26,10 +26,10 @@ pub enum Error {
     /// It has more layers than any real image.
     #[error("the image has more than {0} layers")]
     TooManyLayers(usize),
-    /// It has nothing to boot from.
+    /// It has no `/disk` folder.
     #[error("the image has no folder /disk: put what machines boot from there")]
     NoDisk,
-    /// What is in the cache is not what was put there.
+    /// The cache does not contain what was stored.
     #[error("the image in the cache is not usable")]
     Damaged,
     /// The disk failed.
@@ -43,10 +43,10 @@ pub enum Error {
 /// What is wrong with a layer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Neither a tar archive, nor one that was compressed with gzip or zstd.
+    /// Neither a tar archive nor one compressed with gzip or zstd.
     #[error("not a tar archive: {0}")]
     Archive(String),
-    /// It ends in the middle.
+    /// It is truncated.
     #[error("the archive ends in the middle of an entry")]
     Cut,
     /// It has more entries than images have.
@@ -58,10 +58,10 @@ pub enum Unusable {
     /// It is larger than images may be.
     #[error("more than {0} bytes, decompressed")]
     TooLarge(u64),
-    /// A path that leads out of the image, or is longer than paths may be.
+    /// A path that leads out of the image, or is too long.
     #[error("{path:?}: {why}")]
     Path {
-        /// The beginning of it.
+        /// The beginning of the path.
         path: String,
         /// What is wrong with it.
         why: &'static str,

@@ -1,17 +1,17 @@
 //! Headers of tar archives (POSIX.1-2024, pax, "ustar Interchange Format"; GNU tar's additions).
 
-/// Bytes of a block: a header is one, and contents are padded to some.
+/// Size of a block: headers have this size, and contents are padded to a multiple of it.
 pub(super) const BLOCK: usize = 512;
 
 /// One block of an archive.
 pub(super) type Block = [u8; BLOCK];
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A file.
     File,
-    /// Another name of a file.
+    /// A hard link.
     HardLink,
     /// A symbolic link.
     SymbolicLink,
@@ -19,15 +19,15 @@ pub(super) enum Kind {
     Folder,
     /// A device or a pipe.
     Device,
-    /// The name of the next entry, as GNU tar writes one that is long.
+    /// The name of the next entry, if it is long: a GNU tar extension.
     LongName,
-    /// The target of the next entry, as GNU tar writes one that is long.
+    /// The target of the next entry, if it is long: a GNU tar extension.
     LongTarget,
-    /// Fields of the next entry.
+    /// Extended fields of the next entry.
     Extended,
-    /// Fields of all entries that follow.
+    /// Extended fields of all following entries.
     Global,
-    /// Anything else; a sparse file, for example.
+    /// Anything else, such as a sparse file.
     Other,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Malformed {
     Fields,
 }
 
-/// Reads a header; a block of zeros, which ends an archive, is none.
+/// Parses a header; `None` for a block of zeros, which ends an archive.
 pub(super) fn parse(block: &Block) -> Result<Option<Header>, Malformed> {
     if block.iter().all(|byte| *byte == 0) {
         return Ok(None);
@@ -59,12 +59,12 @@ pub(super) fn parse(block: &Block) -> Result<Option<Header>, Malformed> {
     check(block)?;
     let mut name = text(&block[..100]).to_vec();
     let prefix = text(&block[345..500]);
-    // GNU tar has times where ustar has the beginning of a path.
+    // Where ustar has the beginning of the path, GNU tar has times.
     if &block[257..263] == b"ustar\0" && !prefix.is_empty() {
         name = [prefix, b"/", &name].concat();
     }
     let kind = match block[156] {
-        // Before ustar, folders were told by their names.
+        // Before ustar, folders were marked by a slash after their name.
         0 | b'0' | b'7' if name.ends_with(b"/") => Kind::Folder,
         0 | b'0' | b'7' => Kind::File,
         b'1' => Kind::HardLink,
@@ -81,14 +81,14 @@ pub(super) fn parse(block: &Block) -> Result<Option<Header>, Malformed> {
     Ok(Some(Header { kind, name, target: text(&block[157..257]).to_vec(), size }))
 }
 
-/// The sum of all bytes, where those of the sum itself count as spaces.
+/// The sum of all bytes, with those of the checksum itself counted as spaces.
 fn check(block: &Block) -> Result<(), Malformed> {
     let sum = |byte: &dyn Fn(u8) -> i64| {
         let bytes = block.iter().enumerate();
         bytes.map(|(at, it)| if (148..156).contains(&at) { 32 } else { byte(*it) }).sum::<i64>()
     };
     let told = number(&block[148..156]).and_then(|it| i64::try_from(it).ok());
-    // Some programs took bytes for signed ones.
+    // Some programs use signed bytes.
     let sums = [sum(&|byte| i64::from(byte)), sum(&|byte| i64::from(byte.cast_signed()))];
     if told.is_some_and(|told| sums.contains(&told)) { Ok(()) } else { Err(Malformed::Checksum) }
 }
@@ -97,7 +97,8 @@ fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// Octal digits, or a number of 95 bits behind a first bit that is set, as GNU tar writes large ones.
+/// Octal digits, or a 95-bit number after a first bit that is set, which is how GNU tar writes
+/// large numbers.
 fn number(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
     if *first & 0x80 != 0 {
@@ -111,17 +112,17 @@ fn number(field: &[u8]) -> Option<u64> {
     if digits.is_empty() { Some(0) } else { u64::from_str_radix(digits, 8).ok() }
 }
 
-/// Fields that the next entry has instead of those of its header.
+/// Fields that override those of the next entry's header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) name: Option<Vec<u8>>,
     pub(super) target: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
-    /// Whether it is a file with holes, which lie in its content in a form that nobody here reads.
+    /// Whether it is a sparse file, whose content has a format that is not supported.
     pub(super) is_sparse: bool,
 }
 
-/// Reads records of the form `length key=value\n`.
+/// Parses records of the form `length key=value\n`.
 pub(super) fn fields(mut bytes: &[u8]) -> Result<Fields, Malformed> {
     let mut fields = Fields::default();
     while !bytes.is_empty() {

@@ -3,18 +3,18 @@
 use super::error::Unusable;
 use crate::reference::excerpt;
 
-/// Bytes of a path, and of the target of a link, at most (`PATH_MAX` of Linux).
+/// The longest path and link target, in bytes (`PATH_MAX` of Linux).
 pub(super) const LONGEST: usize = 4096;
-/// Bytes of the name of a file at most (`NAME_MAX` of Linux).
+/// The longest file name, in bytes (`NAME_MAX` of Linux).
 const LONGEST_NAME: usize = 255;
-/// How deep a file may lie.
+/// The most parts of a path.
 const DEEPEST: usize = 32;
 
-/// Parts of the path that an archive names, from the root of the image on.
+/// The parts of an archive's path, from the root of the image.
 ///
 /// # Errors
 ///
-/// If it leads out of the image or is longer than paths may be.
+/// If it leads out of the image or is too long.
 pub(super) fn parts(name: &[u8]) -> Result<Vec<String>, Unusable> {
     let text = String::from_utf8_lossy(name);
     let refuse = |why| Unusable::Path { path: excerpt(&text), why };

@@ -1,4 +1,4 @@
-//! Layers, one over the other, become files with numbers and an index.
+//! Turns layers into numbered files and an index.
 
 use super::{
     Limits,
@@ -20,24 +20,24 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that are copied at a time.
+/// Bytes to copy at a time.
 const PIECE: usize = 256 << 10;
-/// What a part of a path costs in memory, about.
+/// Approximate memory for a part of a path.
 const NODE: usize = 128;
 
-/// Where the contents of files go.
+/// Receives the content of files.
 pub(crate) trait Sink {
-    /// Makes room for the file with that number.
+    /// Creates the file with this number.
     fn create(&mut self, number: u32) -> io::Result<()>;
 
-    /// Adds to the file that was created last.
+    /// Appends to the file that was created last.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// The file that was created last is complete.
+    /// Completes the file that was created last.
     fn complete(&mut self) -> io::Result<()>;
 }
 
-/// Unpacks `layers`, the lowest first, into the folder `into`, which is empty; says what is in it.
+/// Unpacks `layers`, lowest first, into the empty folder `into`; returns the index.
 pub(super) fn unpack(
     layers: &[Arc<fs::File>],
     into: &Path,
@@ -68,7 +68,7 @@ pub(super) fn unpack(
     Ok(index)
 }
 
-/// Unpacks one layer into memory, for those who look for layers that do harm.
+/// Unpacks one layer into a sink, for the fuzzer.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn unpack_archive(layer: &[u8], limits: Limits, sink: &mut impl Sink) -> Option<Index> {
     let mut unpacking = Unpacking::new(sink, limits, CancellationToken::new());
@@ -76,15 +76,15 @@ pub(crate) fn unpack_archive(layer: &[u8], limits: Limits, sink: &mut impl Sink)
     Some(unpacking.index)
 }
 
-/// An image in the middle of it.
+/// An image while it is being unpacked.
 struct Unpacking<S> {
     index: Index,
-    /// Of the next file.
+    /// The number of the next file.
     number: u32,
     limits: Limits,
     /// Entries so far.
     entries: usize,
-    /// What the index has cost so far.
+    /// Memory used by the index so far.
     spent: usize,
     /// Bytes so far, decompressed.
     bytes: u64,
@@ -147,7 +147,7 @@ impl<S: Sink> Unpacking<S> {
             Kind::HardLink => index.add_name(parts, layer, &path::parts(&entry.target)?)?,
             Kind::File => {
                 let file = File { number: self.number, size: entry.size };
-                // Before its content is read: what may not be there costs nothing.
+                // Before its content is read, so that a forbidden file costs nothing.
                 index.add_file(parts, layer, file)?;
                 self.number += 1;
                 self.content(file, archive)?;
@@ -181,7 +181,7 @@ impl<S: Sink> Unpacking<S> {
     }
 }
 
-/// What cannot be decompressed is the layer's fault, and no disk's.
+/// A decompression error is the layer's fault, not the disk's.
 fn content(error: io::Error) -> Failed {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
@@ -191,7 +191,7 @@ fn content(error: io::Error) -> Failed {
     }
 }
 
-/// An error of the disk is none of the layer, whatever its kind.
+/// An error of the disk, whatever its kind.
 fn disk(error: io::Error) -> Failed {
     Failed::Read(io::Error::other(error))
 }
@@ -210,7 +210,7 @@ impl<S: Sink> Sink for &mut S {
     }
 }
 
-/// Files in a folder, each named by its number.
+/// Files in a folder, named by their numbers.
 struct Files<'a> {
     folder: &'a Path,
     file: Option<fs::File>,
@@ -232,7 +232,7 @@ impl Sink for Files<'_> {
     }
 }
 
-/// A file that others read as well, from its beginning on.
+/// Reads a file with its own offset, as it has other readers.
 struct At<'a> {
     file: &'a fs::File,
     offset: u64,

@@ -1,12 +1,13 @@
-//! Which files of its image a Machine gets, and when.
+//! Which files of its image a Machine may read, and when.
 //!
-//! An image that installs has its kernel, its RAM disk and its disk image where its loader is. A loader
-//! may choose them by mistake: its own template falls through to them where it does not find the
-//! installed system. So they are there only while an installation is due.
+//! An image that installs has its kernel, its RAM disk and its disk image next to its loader. A
+//! loader may choose them by mistake: the image's own template falls through to them if it does not
+//! find an installed system. So they are served only while an installation is due.
 //!
-//! Who asks for the largest of them by HTTP, or says that it is installed, shows what was in the
-//! `.ServeURL` of the templates of this installation: an installer of an earlier one is told so. The
-//! token is no secret from whoever hears the network, and opens nothing that an address would not.
+//! A client that requests the largest of these by HTTP, or reports that it is installed, must
+//! present the token from the `.ServeURL` of this installation's templates: an installer of an
+//! earlier one gets an error. The token is not secret from anybody who can read the network's
+//! traffic, and gives no access that the address alone would not.
 
 use super::template::SUFFIX;
 use crate::capability::Key;
@@ -14,21 +15,22 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use metal_api::Machine;
 use std::{ffi::OsStr, path::Path};
 
-/// Bytes of a token: enough that nobody can guess it, and few, as it is part of a kernel command line.
+/// Bytes of a token: enough that it cannot be guessed, but few, as it becomes part of a kernel
+/// command line.
 const TOKEN: usize = 16;
 
-/// What is at a path.
+/// When a path is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// What any boot needs: the loader, its configuration, what cloud-init asks for.
+    /// Always: the loader, its configuration, and what cloud-init reads.
     Always,
-    /// What installs, or what nobody knows: only while an installation is due.
+    /// Only while an installation is due: what installs, and everything unknown.
     Install,
-    /// Nothing that is served at all.
+    /// Never.
     Never,
 }
 
-/// What may be had at a path below the folder of an image, whose loader is `boot_file`.
+/// When a path in the folder of an image, whose loader is `boot_file`, is served.
 pub fn class(path: &str, boot_file: Option<&str>) -> Class {
     let path = path.trim_start_matches('/');
     if path.is_empty() || path.ends_with(SUFFIX) || path == METADATA {
@@ -37,7 +39,7 @@ pub fn class(path: &str, boot_file: Option<&str>) -> Class {
     let mut parts = path.split('/');
     let first = parts.next().unwrap_or_default();
     let is_in = |folder: &str| first == folder && path.len() > folder.len();
-    // The signed loaders of distributions look for their configuration, modules and fonts there.
+    // Signed loaders of distributions look for their configuration, modules and fonts there.
     let is_loader = is_in("grub") || is_in("cloud-init") || extension(path) == Some("efi");
     if is_loader || boot_file == Some(path) { Class::Always } else { Class::Install }
 }
@@ -46,17 +48,17 @@ fn extension(path: &str) -> Option<&str> {
     Path::new(path).extension().and_then(OsStr::to_str)
 }
 
-/// What an image says of itself.
+/// The image's description of itself.
 pub const METADATA: &str = "metadata.yaml";
 
-/// The part of the URL of an installation that proves which one it is.
+/// The part of an installation's URL that identifies it.
 pub fn token(key: &Key, machine: &Machine, repave: i64) -> String {
     let uid = machine.metadata.uid.as_deref().unwrap_or_default();
     let mac = key.derive(&format!("bloomery.dev/machine/{uid}/{repave}"));
     URL_SAFE_NO_PAD.encode(&mac[..TOKEN])
 }
 
-/// Whether `text` is the token of that installation. Takes as long wherever the first wrong byte is.
+/// Whether `text` is the token of that installation. The comparison takes constant time.
 pub fn is_token(key: &Key, machine: &Machine, repave: i64, text: &str) -> bool {
     let (ours, theirs) = (token(key, machine, repave), text.as_bytes());
     let pairs = ours.bytes().zip(theirs);

@@ -1,4 +1,4 @@
-//! Configuration of the agent that makes a node of a machine, as it reads it from cloud-init.
+//! The configuration of the agent that turns a machine into a node; it gets it through cloud-init.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use metal_api::{Machine, MachineDownload};
@@ -6,29 +6,30 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use std::collections::BTreeMap;
 
-/// What is known of the cluster that machines join.
+/// The cluster that machines join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
-    /// Where its API server answers machines.
+    /// URL of its API server, as machines reach it.
     pub apiserver_url: String,
     /// Certificates of its authorities, as PEM.
     pub authorities: String,
-    /// Address of its DNS.
+    /// Address of its DNS service.
     pub dns: String,
-    /// Its version, as `v1.36.0`.
+    /// Its version, like `v1.36.0`.
     pub version: String,
-    /// Labels that all its nodes have, or should not be changed on them.
+    /// Labels for all its nodes; they take precedence over those of a Machine.
     pub node_labels: BTreeMap<String, String>,
 }
 
-/// The configuration as it stands in a block of YAML: lines after the first have four more spaces.
+/// The configuration as JSON, indented for a block of YAML: all lines but the first have four more
+/// spaces.
 pub fn config_json(machine: &Machine, cluster: &Cluster, serve_url: &str) -> String {
     let mut text = vec![];
     let mut to = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"  "));
-    // Texts, and maps whose keys are texts, can always be written to memory.
+    // Serializing strings and maps with string keys to memory does not fail.
     config(machine, cluster, serve_url).serialize(&mut to).ok();
     let text = String::from_utf8_lossy(&text);
-    // Outside of texts there are none of these, and Go escapes them in texts.
+    // These characters occur in strings only, where Go escapes them.
     let escaped = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let escaped = escaped.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     escaped.replace('\n', "\n    ")
@@ -152,7 +153,7 @@ fn download(download: &MachineDownload) -> Download<'_> {
     }
 }
 
-/// Versions have a `v` in front, however they are written.
+/// Adds the leading `v` of a version, if it is missing.
 fn prefixed(version: &str) -> String {
     if version.is_empty() || version.starts_with('v') {
         version.to_owned()

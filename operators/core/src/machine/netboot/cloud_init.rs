@@ -1,32 +1,32 @@
-//! The two documents that cloud-init merges: what the image says (vendor-data), and what a person says
+//! The two documents that cloud-init merges: the image's (vendor-data), and the administrator's
 //! (user-data).
 //!
-//! cloud-init lets lists of user-data replace those of vendor-data, and lets user-data switch vendor-data
-//! off: a `runcmd` of a person would silently take away the one that makes the machine a node. So
-//! user-data holds both: what the person says first, and then what the image says, with the merge type
-//! that leaves every value of the first and appends to its lists (cloud-init, "Merging user-data
-//! sections"). The image's document alone is what there is without a person's.
+//! In cloud-init, lists of user-data replace those of vendor-data, and user-data can disable
+//! vendor-data: an administrator's `runcmd` would silently remove the one that turns the machine
+//! into a node. So user-data contains both documents, the administrator's first and then the
+//! image's, with a merge type that keeps every existing value and appends to lists (cloud-init,
+//! "Merging user-data sections"). Without an administrator's document, it is just the image's.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// What there is where nobody says anything.
+/// The document if there is none.
 pub const DEFAULT_USER_DATA: &str = "#cloud-config\n{}\n";
-/// Bytes of user-data at most: those of a ConfigMap.
+/// The largest user-data in bytes: that of a ConfigMap.
 pub const LARGEST: usize = 1 << 20;
 
-/// Key of a ConfigMap where none is named.
+/// The default key in a ConfigMap.
 pub const DEFAULT_KEY: &str = "user-data";
 
-/// Values that are there stay, lists get more entries behind theirs.
+/// Keeps existing values, and appends to lists.
 const MERGE_TYPE: &str = "list(append)+dict(no_replace,recurse_list)+str()";
-/// Between parts; its beginning is in none of them.
+/// The boundary between parts begins with this; a number is appended so that no part contains it.
 const BOUNDARY: &str = "bloomery-user-data";
-/// How far cloud-init looks for the header of a MIME message.
+/// How many bytes cloud-init searches for the header of a MIME message.
 const HEAD: usize = 4096;
-/// Characters of a line of base64 (RFC 2045, section 6.8).
+/// Characters per line of base64 (RFC 2045, section 6.8).
 const LINE: usize = 76;
 
-/// User-data that leaves nothing of `vendor` out, whatever `user` is.
+/// User-data that keeps all of `vendor`, whatever `user` is.
 pub fn user_data(user: &[u8], vendor: Option<&str>) -> Vec<u8> {
     let Some(vendor) = vendor.filter(|vendor| !vendor.trim().is_empty()) else {
         return user.to_vec();
@@ -37,7 +37,7 @@ pub fn user_data(user: &[u8], vendor: Option<&str>) -> Vec<u8> {
     )
     .into_bytes();
     if is_message(user) {
-        // Its own parts become parts of this one.
+        // The parts of a MIME message become parts of this one.
         document.extend(user);
     } else {
         part(&mut document, content_type(user), "user-data", None, user);
@@ -48,20 +48,20 @@ pub fn user_data(user: &[u8], vendor: Option<&str>) -> Vec<u8> {
     document
 }
 
-/// A boundary that is nowhere in `user`.
+/// A boundary that does not occur in `user`.
 fn boundary(user: &[u8]) -> String {
     let is_in = |boundary: &str| user.windows(boundary.len()).any(|at| at == boundary.as_bytes());
     let numbers = (0_u32..).map(|number| format!("{BOUNDARY}-{number}"));
     numbers.into_iter().find(|boundary| !is_in(boundary)).unwrap_or_else(|| BOUNDARY.to_owned())
 }
 
-/// As cloud-init tells it.
+/// Whether it is a MIME message, by cloud-init's rules.
 fn is_message(user: &[u8]) -> bool {
     let head = user[..user.len().min(HEAD)].to_ascii_lowercase();
     head.windows(13).any(|at| at == b"mime-version:")
 }
 
-/// Of plain text cloud-init finds out itself what it is; of what is compressed it has to be told.
+/// cloud-init detects the type of plain text by itself, but not that of compressed data.
 fn content_type(user: &[u8]) -> &'static str {
     if user.starts_with(b"\x1f\x8b") { "application/gzip" } else { "text/plain" }
 }

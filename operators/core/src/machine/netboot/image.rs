@@ -1,18 +1,18 @@
-//! The image of a Machine: which one, and whether it is there.
+//! The image of a Machine: which one it is, and its state.
 
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use metal_api::{Machine, MachineStatus, condition};
 use serde::Deserialize;
 
-/// Label of a Machine that says which of the images of an index it boots, in Go's terms.
+/// Label of a Machine with its architecture, in Go's terms, which selects the image in an index.
 pub const ARCHITECTURE: &str = "kubernetes.io/arch";
-/// The architecture of a Machine that says nothing.
+/// The default architecture.
 const DEFAULT_ARCHITECTURE: &str = "amd64";
-/// Bytes of `metadata.yaml` at most.
+/// The largest `metadata.yaml`, in bytes.
 pub const LARGEST_METADATA: u64 = 64 << 10;
 
-/// The image that a Machine names, and the architecture of what it boots of that.
+/// The image that a Machine names, and the architecture of the Machine.
 pub fn wanted(machine: &Machine) -> Option<(&str, &str)> {
     let image = machine.spec.pxe.as_ref()?.image.trim();
     let labels = machine.metadata.labels.as_ref();
@@ -21,36 +21,36 @@ pub fn wanted(machine: &Machine) -> Option<(&str, &str)> {
     (!image.is_empty()).then_some((image, architecture))
 }
 
-/// How far an image is.
+/// The state of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has looked yet.
+    /// Not known yet.
     #[default]
     Unknown,
     /// It is being fetched.
     Pulling,
-    /// It is there.
+    /// It is available.
     Ready {
         /// Its digest.
         digest: String,
-        /// What of it cannot be used, if anything: a template that cannot be rendered.
+        /// What in it cannot be used, if anything: a template that cannot be rendered.
         flaw: Option<String>,
     },
-    /// It cannot be had.
+    /// It is not available.
     Failed {
-        /// CamelCase, from a small fixed set.
+        /// CamelCase reason, from a small fixed set.
         reason: &'static str,
-        /// Why, for people.
+        /// The cause, for people.
         message: String,
     },
 }
 
-/// Says in a status how far the image is.
+/// Records the state of the image in a status.
 pub fn record(status: &mut MachineStatus, machine: &Machine, state: &State, now: Timestamp) {
     let fact =
         |holds, reason, message| Fact { type_: condition::IMAGE_READY, holds, reason, message };
     let fact = match state {
-        // What was said before may still be so.
+        // What was recorded before may still be true.
         State::Unknown => return,
         State::Pulling if holds(status) => return,
         State::Pulling => fact(false, "Pulling", "the image is being fetched"),
@@ -65,7 +65,7 @@ fn holds(status: &MachineStatus) -> bool {
     status.conditions.iter().any(|it| it.type_ == condition::IMAGE_READY && it.status == "True")
 }
 
-/// What an image says of itself.
+/// An image's description of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
@@ -74,16 +74,16 @@ pub struct Metadata {
     pub dhcp_boot_image_name: Option<String>,
 }
 
-/// The file is not what it is to be.
+/// The file is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata.yaml: {0}")]
 pub struct MalformedMetadata(String);
 
-/// Reads `metadata.yaml`. Fields that nobody here knows are somebody else's.
+/// Parses `metadata.yaml`. Unknown fields are ignored.
 ///
 /// # Errors
 ///
-/// If it is no YAML, or the name of the loader is none.
+/// If it is not YAML, or the loader's name is invalid.
 pub fn metadata(text: &[u8]) -> Result<Metadata, MalformedMetadata> {
     let malformed = |what: &str| MalformedMetadata(conditions::cut(what, 200).into_owned());
     let text = std::str::from_utf8(text).map_err(|_| malformed("not UTF-8"))?;
@@ -94,7 +94,7 @@ pub fn metadata(text: &[u8]) -> Result<Metadata, MalformedMetadata> {
         serde_saphyr::from_str(text).map_err(|error| malformed(&error.to_string()))?;
     let metadata = metadata.unwrap_or_default();
     let name = metadata.dhcp_boot_image_name.filter(|name| !name.is_empty());
-    // DHCP's field `file` has room for so many, and options may not hold more than that either.
+    // DHCP's `file` field holds this many bytes, and options do not hold many more.
     let fits = |name: &String| name.len() < 128 && name.bytes().all(|byte| byte.is_ascii_graphic());
     if name.as_ref().is_some_and(|name| !fits(name)) {
         return Err(malformed(

@@ -1,8 +1,9 @@
-//! What a Machine gets over the network: files of its image, templates that name it, and what
-//! cloud-init is told.
+//! What a Machine gets over the network: files of its image, templates rendered for it, and
+//! cloud-init's documents.
 //!
-//! Nothing here installs anything that nobody has asked for: [`access`] says which files there are
-//! while no installation is due, and [`template`] renders the counters so that none is chosen.
+//! Nothing is installed unless an installation was requested: [`access`] determines which files are
+//! served while none is due, and [`template`] renders the counters so that the templates do not
+//! choose one.
 
 pub mod access;
 pub mod agent;

@@ -1,4 +1,4 @@
-//! What cloud-init tells of its progress, as the condition `CloudInitDone`.
+//! The progress that cloud-init reports, as the condition `CloudInitDone`.
 //!
 //! ```text
 //!            begins                 the last stage succeeds
@@ -11,9 +11,9 @@
 //!                  begins from the start
 //! ```
 //!
-//! What has failed stays so until cloud-init begins again, or the machine is installed anew: a stage that
-//! succeeds later does not mend an earlier one. What has timed out may still come to an end, and is not
-//! running again until it does.
+//! A failure stays until cloud-init starts from the beginning, or the machine is reinstalled: a
+//! later stage that succeeds does not undo it. After a timeout cloud-init may still finish, but
+//! does not count as running again before it does.
 
 use crate::conditions::cut;
 use jiff::{SignedDuration, Timestamp};
@@ -23,15 +23,15 @@ use serde::Deserialize;
 
 /// Type of the condition.
 const CLOUD_INIT_DONE: &str = "CloudInitDone";
-/// How long cloud-init may run until a person should look at it.
+/// How long cloud-init may run before a person should look into it.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 /// The first stage.
 const FIRST: &str = "init-local";
 /// The last stage.
 const LAST: &str = "modules-final";
-/// Bytes of a message.
+/// The longest message, in bytes.
 const MESSAGE: usize = 1024;
-/// Bytes of the name of a stage.
+/// The longest stage name, in bytes.
 const NAME: usize = 128;
 
 const RUNNING: &str = "Running";
@@ -39,24 +39,24 @@ const FAILED: &str = "Failed";
 const SUCCEEDED: &str = "Succeeded";
 const TIMED_OUT: &str = "TimedOut";
 
-/// What the webhook reporter of cloud-init posts.
+/// An event that cloud-init's webhook reporter posts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Event {
-    /// The stage, or what it does: `modules-final`, `modules-final/config-runcmd`.
+    /// The stage, or a step of it: `modules-final`, `modules-final/config-runcmd`.
     #[serde(default)]
     pub name: String,
-    /// The same in words.
+    /// A description of it.
     #[serde(default)]
     pub description: String,
     /// `start` or `finish`.
     #[serde(default, rename = "event_type")]
     pub kind: String,
-    /// `SUCCESS`, `WARN` or `FAIL`, of what is finished.
+    /// `SUCCESS`, `WARN` or `FAIL` at a finish.
     #[serde(default)]
     pub result: String,
 }
 
-/// What the status is after `event`; `None` where that says nothing new.
+/// The status after `event`; `None` if nothing changes.
 pub fn told(machine: &Machine, event: &Event, now: Timestamp) -> Option<MachineStatus> {
     let status = machine.status.clone().unwrap_or_default();
     let reason = condition(&status).map(|it| it.reason.clone());
@@ -64,7 +64,7 @@ pub fn told(machine: &Machine, event: &Event, now: Timestamp) -> Option<MachineS
     let is_finish = event.kind.eq_ignore_ascii_case("finish");
     let is_start = event.kind.eq_ignore_ascii_case("start");
     let succeeds = event.result.eq_ignore_ascii_case("success");
-    // A warning neither ends anything nor takes it away.
+    // A warning neither counts as a failure nor undoes one.
     let fails = !succeeds && !event.result.eq_ignore_ascii_case("warn");
     if is_start && event.name == FIRST {
         return set(status, machine, ("False", RUNNING, ""), now);
@@ -90,7 +90,7 @@ pub fn deadline(status: &MachineStatus) -> Option<Timestamp> {
     running.last_transition_time.0.checked_add(PATIENCE).ok()
 }
 
-/// Says that it has taken too long, if it has.
+/// Records a timeout, if there is one.
 pub fn expire(status: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     if deadline(status).is_some_and(|deadline| deadline <= now) {
         let minutes = PATIENCE.as_mins();
@@ -111,8 +111,8 @@ fn condition(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(|it| it.type_ == CLOUD_INIT_DONE)
 }
 
-/// Sets the condition; its time is that of the last change of status or reason, so that running again
-/// is counted from its beginning.
+/// Sets the condition. Its time is that of the last change of status or reason, so a new run is
+/// timed from its own beginning.
 fn set(
     mut status: MachineStatus,
     machine: &Machine,

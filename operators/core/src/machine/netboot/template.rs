@@ -1,8 +1,8 @@
-//! Templates of an image: Go's text/template, with the variables of the peer.
+//! Templates of an image: Go's text/template, with the peer's variables.
 //!
-//! gtmpl-ng renders them as Go does, as far as `vectors.json` knows, which Go itself has written
-//! (`hack/templates`). Two differences are left: a backslash in a raw string begins an escape, and
-//! `else with` of Go 1.23 is unknown.
+//! gtmpl-ng renders them as Go does, at least for all of `vectors.json`, which Go itself has
+//! written (`hack/templates`). Two differences are known: a backslash in a raw string starts an
+//! escape, and `else with` of Go 1.23 is not supported.
 
 use super::value::{self, Counters, object, text};
 use crate::conditions::cut;
@@ -10,52 +10,51 @@ use gtmpl_ng::{Context, Func, FuncError, Limits, Template, Value};
 use metal_api::Machine;
 use std::{sync::LazyLock, time::Duration};
 
-/// Ending of the name of a file that is a template for the file of the same name without it.
+/// File name suffix of a template; the rendered file has the name without it.
 pub const SUFFIX: &str = ".tmpl";
-/// Bytes of a template at most.
+/// The largest template, in bytes.
 pub const LARGEST: u64 = 256 << 10;
 
-/// Bytes of what comes out at most.
+/// The largest output, in bytes.
 const OUTPUT: usize = 1 << 20;
-/// Turns of all loops together.
+/// The most iterations of all loops together.
 const TURNS: usize = 100_000;
-/// How long it may take.
+/// The time limit.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Bytes of an error, in which values may be.
+/// The longest error, in bytes; errors may contain values.
 const ERROR: usize = 512;
 
-/// What a template may use: `.Machine`, `.ServeURL`, `.ApiserverURL`, `.AgentConfigJSON`.
+/// The variables of a template: `.Machine`, `.ServeURL`, `.ApiserverURL`, `.AgentConfigJSON`.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     /// The Machine.
     pub machine: &'a Machine,
-    /// The repave counter for which the Machine is installed now, if it is.
+    /// The repave counter of the installation that is due, if any.
     pub installs: Option<i64>,
-    /// Where metalman answers this Machine.
+    /// metalman's URL for this Machine.
     pub serve_url: &'a str,
-    /// Where the API server answers.
+    /// URL of the API server.
     pub apiserver_url: &'a str,
-    /// Configuration of the agent.
+    /// The agent's configuration.
     pub agent_config_json: &'a str,
 }
 
-/// A template that cannot be used.
+/// Why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// It is no text.
+    /// It is not valid UTF-8.
     #[error("{0} is not UTF-8")]
     Text(String),
-    /// It is no template, or cannot be rendered; says in which line.
+    /// It is not a template, or cannot be rendered; includes the line number.
     #[error("{0}")]
     Template(String),
 }
 
-/// What becomes of the template `name` with these variables. The time that it may take is bounded, and
-/// so is what comes out.
+/// Renders the template `name` with these variables. The time and the output are limited.
 ///
 /// # Errors
 ///
-/// If it is no template, or uses what is not there.
+/// If it is not a template, or refers to something that does not exist.
 pub fn render(name: &str, template: &[u8], variables: &Variables<'_>) -> Result<String, Unusable> {
     let template = std::str::from_utf8(template).map_err(|_| Unusable::Text(name.to_owned()))?;
     let unusable = |error: &dyn std::error::Error| {
@@ -75,7 +74,8 @@ const INDEX: &str = "index";
 static BUILTIN: LazyLock<Option<Func>> =
     LazyLock::new(|| Template::default().funcs.get(INDEX).copied());
 
-/// Every map of a Machine is one of texts, and of these Go gives the empty text for a missing key.
+/// All maps of a Machine have string values, and for these Go returns the empty string if a key is
+/// missing.
 fn index(arguments: &[Value]) -> Result<Value, FuncError> {
     let builtin = BUILTIN.ok_or_else(|| FuncError::Generic("there is no index".to_owned()))?;
     let found = builtin(arguments)?;
@@ -92,8 +92,8 @@ fn context(variables: &Variables<'_>) -> Context {
     ]))
 }
 
-/// Whether an image installs is what its templates make of two counters: more were asked for than done.
-/// So there is a difference exactly while an installation is due.
+/// The templates of an image install if two counters differ: requested and finished installations.
+/// So they are made to differ exactly while an installation is due.
 fn counters(machine: &Machine, installs: Option<i64>) -> Counters {
     let wanted = machine.spec.operations.as_ref().and_then(|it| it.repave_counter);
     let wanted = installs.or(wanted).unwrap_or_default();

@@ -1,6 +1,5 @@
-//! A Machine as templates see it: by the names of the fields of the peer's Go types, with what Go has
-//! where nothing is said. Fields that lead to something that is not there are nil, but for counters,
-//! of which an absent one is 0.
+//! A Machine as templates see it: with the field names of the peer's Go types, and Go's zero values
+//! for what is not set. Fields of missing pointers are nil, except for counters, which are 0.
 
 use gtmpl_ng::Value;
 use jiff::Timestamp;
@@ -10,7 +9,7 @@ use metal_api::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Counters as a template is to see them.
+/// The counters, as a template is to see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counters {
     /// `.Machine.Spec.Operations.RepaveCounter`.
@@ -28,7 +27,7 @@ pub(super) fn machine(machine: &Machine, counters: Counters) -> Value {
         ("Kind", text("Machine")),
         ("APIVersion", text("unbounded-cloud.io/v1alpha3")),
         ("Name", option(meta.name.as_deref())),
-        // Machines have none.
+        // Machines are cluster-scoped.
         ("Namespace", text("")),
         ("UID", option(meta.uid.as_deref())),
         ("ResourceVersion", option(meta.resource_version.as_deref())),
@@ -190,18 +189,18 @@ fn key_reference(reference: &MachineKeyReference) -> Value {
     ])
 }
 
-/// A struct: a field that it has not is an error.
+/// A struct: a missing field is an error.
 pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-/// A map: a key that it has not is no value.
+/// A map: a missing key has no value.
 fn map(entries: Option<&BTreeMap<String, String>>) -> Value {
     let entries = entries.into_iter().flatten();
     Value::Map(entries.map(|(key, it)| (key.clone(), text(it))).collect::<HashMap<_, _>>())
 }
 
-/// A pointer: what lies behind one that is nil is an error.
+/// A pointer: dereferencing nil is an error.
 fn nil<T>(pointer: Option<&T>, value: impl FnOnce(&T) -> Value) -> Value {
     pointer.map_or(Value::Nil, value)
 }

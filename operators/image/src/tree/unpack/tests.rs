@@ -28,7 +28,7 @@ fn layers_become_files_of_what_is_below_disk_alone() {
     ] {
         assert_eq!(read(path).as_deref(), content, "{path}");
     }
-    // What nothing leads to is not kept: the first grub.cfg.tmpl.
+    // A file that was replaced is not kept: the first grub.cfg.tmpl.
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
@@ -78,7 +78,7 @@ fn a_layer_that_is_hostile_is_refused_and_leaves_nothing_elsewhere() {
         assert!(matches!(error, Error::Layer { layer: 1, .. }), "{what}: {error}");
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-    // Elsewhere in the image, devices and links are nobody's business.
+    // Outside of /disk, devices and links do not matter.
     let busybox = Tar::default().raw(b'3', "dev/null", "", b"").link("bin", "/usr/bin");
     assert!(unpacked(&[busybox.file("disk/a", b"a").bytes()]).1.find("a").is_some());
 }
@@ -120,7 +120,7 @@ fn an_image_has_bounds() {
     let zeros = Tar::default().file("disk/bomb", &vec![0; 40 << 10]).gzip();
     assert!(zeros.len() < 1000);
     assert_eq!(told(&[zeros.clone(), zeros]), "layer 2: more than 65536 bytes, decompressed");
-    // A size that is not there costs nothing.
+    // A size without content costs nothing.
     let mut lie = Tar::default().file("disk/a", b"");
     lie.set_size(u64::MAX >> 3);
     assert_eq!(told(&[lie.bytes()]), "layer 1: more than 65536 bytes, decompressed");
@@ -209,7 +209,7 @@ impl Tar {
         self
     }
 
-    /// Says another size of the first entry.
+    /// Changes the size in the first header.
     fn set_size(&mut self, size: u64) {
         let block = <&mut [u8; 512]>::try_from(&mut self.0[..512]).unwrap();
         block[124..136].fill(0);

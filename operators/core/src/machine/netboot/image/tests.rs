@@ -23,7 +23,7 @@ fn the_condition_says_how_far_the_image_is() {
         (State::Pulling, Some(("False", "Pulling"))),
         (failed.clone(), Some(("False", "NoDisk"))),
         (ready(), Some(("True", "Pulled"))),
-        // A look whether the tag has moved is no news, and neither is a process that has just begun.
+        // Checking whether the tag has moved changes nothing, and neither does a restart.
         (State::Pulling, Some(("True", "Pulled"))),
         (State::Unknown, Some(("True", "Pulled"))),
         (flaw, Some(("False", "TemplateUnusable"))),

@@ -44,7 +44,7 @@ fn what_failed_is_not_mended_by_what_succeeds_later() {
     {
         assert!(!tell(&mut machine, &event, 2));
     }
-    // A machine that begins again is another matter.
+    // A machine that starts from the beginning is different.
     tell(&mut machine, &event("init-local", "start", ""), 3);
     assert_eq!(state(&machine), ("False", "Running"));
 }

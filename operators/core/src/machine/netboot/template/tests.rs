@@ -14,7 +14,7 @@ struct Vector {
     output: Option<String>,
 }
 
-/// What grub.cfg of an image that installs is made of.
+/// What grub.cfg of an image that installs contains.
 const CHOICE: &str = "{{ if le .Machine.Spec.Operations.RepaveCounter .Machine.Status.Operations.RepaveCounter }}\
      boot{{ else }}install {{ .ServeURL }}{{ end }}";
 
@@ -49,18 +49,18 @@ fn the_differences_that_are_left_are_known() {
 
 #[test]
 fn nothing_is_installed_unless_an_installation_is_due() {
-    // Spec and status as they may be, and whether it is due.
+    // Possible specs and statuses, and whether an installation is due.
     for (wanted, done, installs, expected) in [
         (None, None, None, "boot"),
         (Some(0), None, None, "boot"),
         (Some(3), Some(3), None, "boot"),
         (Some(3), Some(5), None, "boot"),
-        // Asked for, and not yet or not any more to be done.
+        // Requested, but not due yet or not due any more.
         (Some(3), None, None, "boot"),
         (Some(3), Some(2), None, "boot"),
         (Some(1), None, Some(1), "install u"),
         (Some(3), Some(2), Some(3), "install u"),
-        // A status of before a restore.
+        // A status from before a restore.
         (Some(3), Some(7), Some(3), "install u"),
     ] {
         let machine = machine(wanted, done);
