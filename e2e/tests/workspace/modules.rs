@@ -22,7 +22,10 @@ const ACYCLIC: &[&str] = &[
     "operators/dhcp",
     "operators/image",
     "operators/metal",
+    "operators/metalman",
+    "operators/netboot",
     "operators/runtime",
+    "operators/serve",
 ];
 
 /// A module, as the names that lead to it.

@@ -6,7 +6,9 @@
 //! fedhcp         a configuration of FeDHCP, as one of ours
 //! config         what a configuration file says
 //! lease          who has which address, and how that is written down
-//! intake, guests what is dropped, and who is answered, when too much comes
+//! fair_queue     which packets are answered when more come than can be
+//! neighbor_limit how many addresses may be new to the kernel at a time
+//! new_bmc_rate   how many new BMCs are recorded
 //! ```
 //!
 //! Sockets, files, threads and the clock are left to `metal-serve` and `netboot`. What a machine
@@ -20,12 +22,12 @@ mod architecture;
 mod booting;
 mod client;
 pub mod config;
+pub mod fair_queue;
 pub mod fedhcp;
-pub mod guests;
 mod instances;
-pub mod intake;
 pub mod lease;
-mod newcomers;
+pub mod neighbor_limit;
+mod new_bmc_rate;
 mod origin;
 mod port;
 #[cfg(test)]
@@ -38,4 +40,4 @@ pub use address::Address;
 pub use architecture::Architecture;
 pub use client::{Client, ParseClientError};
 pub use instances::{Instances, Part, Sharing};
-pub use newcomers::Newcomers;
+pub use new_bmc_rate::NewBmcRate;

@@ -5,7 +5,7 @@ use crate::machines::Machines;
 use metal_core::boot::decision::Boot;
 use metal_dhcp::{
     config::Config,
-    intake::Standing,
+    fair_queue::Standing,
     tftp::{ReadRequest, Refusal, served},
 };
 use metal_serve::tftp::{Addresses, Files, Found};

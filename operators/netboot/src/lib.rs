@@ -1,10 +1,10 @@
 //! DHCP and TFTP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
 //!
 //! [`metal_dhcp`] decides; here are the leases on disk
-//! (`lease_file`), the loop between them (`server`), and the ways to and from the API server,
+//! (`lease_file`), what answers packets (`v4`, `v6`), and the ways to and from the API server,
 //! which is not on the path of a packet (`recorder`, `machines`, `publisher`); of two
 //! instances, `standby` says which one answers.
-//! Sockets, TFTP, and what the servers of a process share, are of [`metal_serve`].
+//! Sockets, the loop over them, TFTP, and what the servers of a process share, are of [`metal_serve`].
 
 pub mod args;
 mod boot_files;
@@ -19,11 +19,9 @@ mod recorder;
 #[cfg(test)]
 mod reference;
 mod run;
-mod server;
 mod standby;
 pub mod tool;
-mod unknown_relays;
-mod unserved;
+mod v4;
 mod v6;
 
 pub use run::run;

@@ -2,7 +2,7 @@ use crate::{machines::Machines, published::Published, recorder::Sightings};
 use metal_core::macdb::MacDb;
 use metal_dhcp::config::Config;
 use metal_runtime::health::Gate;
-use metal_serve::{dhcp::Metrics, guests::Guests};
+use metal_serve::{dhcp::Metrics, neighbor_limit::NeighborLimit};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ pub(crate) struct Parts {
     /// What machines boot; without it what the configuration has.
     pub machines: Option<Arc<Machines>>,
     /// Whose addresses are known.
-    pub guests: Guests,
+    pub neighbors: NeighborLimit,
     /// Where leases are kept: those of DHCPv4; those of DHCPv6 are beside it.
     pub lease_file: Option<PathBuf>,
     /// Who hears of BMCs.

@@ -14,14 +14,14 @@
 mod bmc;
 mod endpoint;
 mod error;
-mod newcomers;
+mod new_bmcs;
 mod sightings;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use bmc::{Bmcs, bmcs};
 pub(crate) use error::Error;
-pub(crate) use newcomers::NewBmcs;
+pub(crate) use new_bmcs::NewBmcs;
 pub(crate) use sightings::Sightings;
 
 use jiff::Timestamp;
@@ -75,7 +75,7 @@ pub(crate) struct Recorder {
     /// Opened once the Endpoints are known.
     pub listed: Gate,
     /// How many new ones there were of late.
-    pub crowd: NewBmcs,
+    pub new_bmcs: NewBmcs,
 }
 
 impl Recorder {

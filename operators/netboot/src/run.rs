@@ -12,7 +12,7 @@ use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};
 use metal_runtime::{admin::Admin, health::Readiness, metrics::Registry};
-use metal_serve::guests::Guests;
+use metal_serve::neighbor_limit::NeighborLimit;
 use servers::Servers;
 use std::pin::pin;
 use tokio_util::sync::CancellationToken;
@@ -34,9 +34,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     } else {
         Some(Cluster::connect(&args, &files, &readiness, &mut registry).await?)
     };
-    let (reader, guests) = (cluster.as_ref(), Guests::default());
-    let around =
-        servers::ServerContext { args: &args, files: &files, cluster: reader, guests: &guests };
+    let (reader, neighbors) = (cluster.as_ref(), NeighborLimit::default());
+    let around = servers::ServerContext {
+        args: &args,
+        files: &files,
+        cluster: reader,
+        neighbors: &neighbors,
+    };
     let servers = Servers::start(&around, &readiness, &mut registry, &shutdown).await;
     let mut serving = pin!(servers.ended(&shutdown).fuse());
 

@@ -1,47 +1,35 @@
-//! The DHCPv6 server: its sockets, its leases on disk, and the loop between them.
-//!
-//! As with DHCPv4, packets are answered in batches, those of clients that are known first; the leases
-//! that a batch changes are written with one write, and only then the batch is answered. Leases are in a file beside the one of DHCPv4.
+//! The DHCPv6 server: its leases on disk, and what is written down of BMCs, around
+//! [`metal_dhcp::v6::decide`]. The loop is that of [`metal_serve::dhcp`]. Leases are in a file beside
+//! the one of DHCPv4.
 
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    Parts, lease_file, lease_store::LeaseStore, unknown_relays::UnknownRelays, unserved::Unserved,
-};
+use crate::{Parts, lease_file, lease_store::LeaseStore};
 use jiff::Timestamp;
 use metal_core::{boot::decision::Boot, endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::{
     Client,
     config::Config,
-    intake::{Intake, Standing},
+    fair_queue::Standing,
     lease::{Leases, State},
-    v6::{self, Arrival, Packet, Reply, Silence},
+    v6::{self, Arrival, Packet, Silence},
 };
 use metal_runtime::report::Chain;
-use metal_serve::dhcp::link::{
-    self, readable,
-    v6::{Asked, Link, Place, duid, places},
+use metal_serve::dhcp::{
+    self, Request, Responder, Server, Sockets, UnknownRelays, Unserved,
+    link::{
+        self,
+        v6::{Link, Place, duid, places},
+    },
 };
 use std::{
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
-use tokio::{
-    sync::oneshot,
-    task::yield_now,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-
-/// How often leases, interfaces and the lease file are looked after.
-const TICK: Duration = Duration::from_secs(1);
-
-/// How many packets are answered together, and how many wait.
-const MOST: usize = 128;
-const ROOM: usize = 2048;
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -55,39 +43,29 @@ pub(crate) enum Error {
     /// There is nothing to call ourselves.
     #[error("dhcp6.duid is missing, and no interface has a MAC address to make one of; write one")]
     NoDuid,
-    /// The runtime of the packet path does not start.
-    #[error("the packet path does not start")]
-    Runtime(#[source] std::io::Error),
+    /// The loop does not start.
+    #[error(transparent)]
+    Loop(#[from] dhcp::Error),
 }
 
+/// An answer of this server.
+type Answer = dhcp::Answer<Link, Sighting<Ipv6Addr>>;
+
+/// What decides, and what it decides by.
 #[derive(Debug)]
-struct Server {
+struct V6 {
     parts: Parts,
     config: Arc<Config>,
     bmcs: Arc<MacDb>,
     duid: Vec<u8>,
     /// Its file is opened when the configuration first has a DHCPv6 server.
     lease_store: LeaseStore<Ipv6Addr>,
-    links: Vec<Link>,
-    /// With the number of their link.
-    waiting: Intake<Option<Client>, (usize, Asked)>,
     unserved: Unserved,
     unknown_relays: UnknownRelays,
 }
 
-/// An answer that waits for its lease to be written down.
-#[derive(Debug)]
-struct Answer {
-    link: usize,
-    /// Our address that was asked alone, from which the answer goes.
-    own: Option<Ipv6Addr>,
-    reply: Box<Reply>,
-    is_durable: bool,
-    bmc: Option<Sighting<Ipv6Addr>>,
-}
-
-/// Serves until `shutdown`, on a runtime of its own. Blocks. Tells `opened` the addresses of its
-/// sockets, of which there are none as long as the configuration has no DHCPv6 server.
+/// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets, of which there are
+/// none as long as the configuration has no DHCPv6 server.
 ///
 /// # Errors
 ///
@@ -97,147 +75,58 @@ pub(crate) fn serve(
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Error::Runtime)?.block_on(async {
-        let mut server = Server::open(parts)?;
-        let addresses = server.links.iter().filter_map(|link| link.socket.local_addr().ok());
-        // Whoever asked may have lost interest.
-        opened.send(addresses.collect()).ok();
-        server.run(shutdown).await;
-        server.lease_store.close();
-        Ok(())
-    })
+    dhcp::serve(|| open(parts), opened, shutdown)
 }
 
-impl Server {
-    fn open(mut parts: Parts) -> Result<Self, Error> {
-        let config = Arc::clone(&parts.config.borrow_and_update());
-        let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
-        let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
-        let mut server = Self {
-            parts,
-            config: Arc::clone(&config),
-            bmcs,
-            duid: Vec::new(),
-            lease_store,
-            links: Vec::new(),
-            waiting: Intake::new(ROOM),
-            unserved: Unserved::default(),
-            unknown_relays: UnknownRelays::default(),
-        };
-        server.take(config)?;
-        server.recall_bmcs();
-        server.lease_store.publish_all();
-        Ok(server)
-    }
+fn open(mut parts: Parts) -> Result<Server<V6>, Error> {
+    let config = Arc::clone(&parts.config.borrow_and_update());
+    let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
+    let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
+    let metrics = parts.metrics.clone();
+    let mut sockets = Sockets::default();
+    let mut v6 = V6 {
+        parts,
+        config: Arc::clone(&config),
+        bmcs,
+        duid: Vec::new(),
+        lease_store,
+        unserved: Unserved::default(),
+        unknown_relays: UnknownRelays::default(),
+    };
+    v6.take(config, &mut sockets)?;
+    v6.recall_bmcs();
+    v6.lease_store.publish_all();
+    Ok(Server::new(v6, sockets, metrics))
+}
 
-    /// Takes over a configuration, or changes nothing.
-    fn take(&mut self, config: Arc<Config>) -> Result<(), Error> {
-        let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
-        let is_open = |place: &Place| self.links.iter().any(|link| link.place == *place);
-        let missing = wanted.iter().filter(|place| !is_open(place)).cloned();
-        let missing: Vec<Link> = missing.map(Link::open).collect::<Result<_, _>>()?;
-        if let Some(v6) = &config.dhcp6 {
-            let own = v6.duid.clone().or_else(|| duid(&v6.interfaces));
-            self.duid = own.ok_or(Error::NoDuid)?;
-            if let Some(path) =
-                self.parts.lease_file.as_ref().filter(|_| !self.lease_store.is_kept())
-            {
-                self.lease_store.open(&beside(path))?;
-                self.lease_store.publish_all();
-            }
-            v6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
-        }
-        // They came by links as they were, and ask again.
-        self.waiting = Intake::new(ROOM);
-        self.links.retain(|link| wanted.contains(&link.place));
-        self.links.extend(missing);
-        self.config = config;
-        self.look_after_links();
-        Ok(())
-    }
+impl Responder for V6 {
+    type Link = Link;
+    type News = Sighting<Ipv6Addr>;
 
-    async fn run(&mut self, shutdown: &CancellationToken) {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ticked = Instant::now();
-        loop {
-            let is_busy = !self.waiting.is_empty();
-            if is_busy && ticked.elapsed() < TICK && !shutdown.is_cancelled() {
-                self.turn();
-                // The reactor must see the sockets, too.
-                yield_now().await;
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {
-                    ticked = Instant::now();
-                    self.maintain().await;
-                }
-                () = readable(self.links.iter().map(|link| &link.socket)) => self.turn(),
-            }
-        }
-    }
-
-    /// Takes what has arrived, and answers those whose turn it is.
-    fn turn(&mut self) {
+    fn answers(&mut self) -> bool {
         self.lease_store.follow_clock();
         if self.lease_store.takes_over() {
             self.recall_bmcs();
         }
-        let (now, may_answer) = (Timestamp::now(), self.lease_store.answers());
-        let mut answers = Vec::new();
-        for index in 0..self.links.len() {
-            for asked in self.links[index].receive(&self.parts.metrics) {
-                self.take_in(index, asked);
-            }
-        }
-        for _ in 0..MOST {
-            let Some((link, Asked { from, to, packet })) = self.waiting.pop() else { break };
-            // If not, they are the other instance's.
-            let answer = may_answer.then(|| self.decide(link, from, &packet, now)).flatten();
-            answers.extend(answer.map(|answer| Answer { own: to, ..answer }));
-        }
-        let is_kept = self.commit();
-        for answer in answers.into_iter().filter(|answer| is_kept || !answer.is_durable) {
-            self.answer(&answer);
-        }
+        self.lease_store.answers()
     }
 
-    /// Takes a packet in, which is answered in its turn.
-    fn take_in(&mut self, link: usize, asked: Asked) {
-        let mut clients = v6::clients(&asked.packet, *asked.from.ip());
+    fn source_of(&self, request: &Request<Link>) -> (Standing, Option<Client>) {
+        let mut clients = v6::clients(&request.packet, *request.from.ip());
         let standing = clients.iter().map(|client| self.standing_of(client)).max();
-        let standing = standing.unwrap_or(Standing::Stranger);
-        if self.waiting.push(standing, clients.pop(), (link, asked)).is_some() {
-            self.parts.metrics.overloaded();
-        }
+        (standing.unwrap_or(Standing::Stranger), clients.pop())
     }
 
-    fn standing_of(&self, client: &Client) -> Standing {
-        let own = self.lease_store.leases.standing_of(client);
-        let machines = self.parts.machines.as_ref();
-        let is_server = || machines.is_some_and(|machines| machines.knows(client));
-        if own < Standing::Known && is_server() { Standing::Known } else { own }
-    }
-
-    fn decide(
-        &mut self,
-        link: usize,
-        from: SocketAddrV6,
-        packet: &Packet,
-        now: Timestamp,
-    ) -> Option<Answer> {
-        let boot = self.boot_of(packet, *from.ip());
-        let Self { config, bmcs, lease_store, duid, links, .. } = &*self;
+    fn decide(&mut self, links: &[Link], request: Request<Link>, now: Timestamp) -> Option<Answer> {
+        let Request { link, from, to, packet } = request;
+        let boot = self.boot_of(&packet, *from.ip());
+        let Self { config, bmcs, lease_store, duid, .. } = &*self;
         let v6 = config.dhcp6.as_ref()?;
         let leases = &lease_store.leases;
         let server = v6::Server { config, v6, id: duid, bmcs, leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let arrival = Arrival { interface: place.interface(), addresses, from };
-        let decision = v6::decide(server, packet, arrival, now);
+        let decision = v6::decide(server, &packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {
             if lease.state == State::Declined {
@@ -245,31 +134,90 @@ impl Server {
             }
             is_durable |= self.lease_store.record(lease);
         }
-        match decision.answer {
-            Ok(reply) if !self.parts.guests.admits(*reply.to.ip()) => {
-                self.parts.metrics.overloaded();
-                None
-            }
-            Ok(reply) => {
-                if is_durable {
-                    // It has asked for what it was offered there.
-                    self.parts.guests.note(*reply.to.ip());
-                }
-                if let Some(kind) = v6::unserved(packet) {
-                    self.parts.metrics.unserved(self.unserved.tell(kind, from));
-                }
-                Some(Answer { link, own: None, reply, is_durable, bmc: decision.bmc })
-            }
-            Err(reason) => {
-                if reason == Silence::UnknownRelay {
-                    let named = packet.relays.last().map_or(*from.ip(), |relay| relay.link);
-                    self.unknown_relays.tell(named.into(), (*from.ip()).into());
-                }
-                tracing::debug!(%reason, %from, "not answered");
-                self.parts.metrics.silent(reason);
-                None
+        let reply = match decision.answer {
+            Ok(reply) => reply,
+            Err(reason) => return self.keep_silent(&packet, from, reason),
+        };
+        let neighbors = &self.parts.neighbors;
+        if !neighbors.admits(*reply.to.ip()) {
+            self.parts.metrics.overloaded();
+            return None;
+        }
+        if is_durable {
+            // It has asked for what it was offered there.
+            neighbors.note(*reply.to.ip());
+        }
+        if let Some(kind) = v6::unserved(&packet) {
+            self.parts.metrics.unserved(self.unserved.tell(kind, from));
+        }
+        Some(Answer { link, from, own: to, reply, is_durable, news: decision.bmc })
+    }
+
+    fn commit(&mut self) -> bool {
+        let is_kept = self.lease_store.commit();
+        if !is_kept {
+            self.parts.metrics.not_logged();
+        }
+        is_kept
+    }
+
+    fn tell(&mut self, bmc: Sighting<Ipv6Addr>) {
+        self.parts.sightings.iter().for_each(|sightings| sightings.saw(bmc));
+    }
+
+    async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
+        // An error says that nobody follows the file any more, which is the end of the process.
+        if self.parts.config.has_changed().unwrap_or_default() {
+            let config = Arc::clone(&self.parts.config.borrow_and_update());
+            if let Err(error) = self.take(config, sockets) {
+                let error = Chain(&error);
+                tracing::error!(%error, "configuration refused; the previous one stays in force");
             }
         }
+        if self.parts.bmcs.has_changed().unwrap_or_default() {
+            self.bmcs = Arc::clone(&self.parts.bmcs.borrow_and_update());
+            self.recall_bmcs();
+        }
+        self.look_after(sockets);
+        self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
+        if !self.lease_store.hear() || !self.lease_store.maintain().await {
+            self.parts.metrics.not_logged();
+        }
+    }
+
+    fn close(self) {
+        self.lease_store.close();
+    }
+}
+
+impl V6 {
+    /// Takes over a configuration; if that fails, the one before it stays in force.
+    fn take(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) -> Result<(), Error> {
+        let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
+        let own = |it: &metal_dhcp::config::v6::Config| {
+            it.duid.clone().or_else(|| duid(&it.interfaces)).ok_or(Error::NoDuid)
+        };
+        let duid = config.dhcp6.as_ref().map(own).transpose()?;
+        let file = self.parts.lease_file.as_ref().filter(|_| !self.lease_store.is_kept());
+        if let Some(path) = file.filter(|_| config.dhcp6.is_some()) {
+            self.lease_store.open(&beside(path))?;
+            self.lease_store.publish_all();
+        }
+        sockets.serve(&wanted)?;
+        if let Some(v6) = &config.dhcp6 {
+            v6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
+        }
+        self.duid = duid.unwrap_or_default();
+        self.config = config;
+        self.look_after(sockets);
+        Ok(())
+    }
+
+    fn standing_of(&self, client: &Client) -> Standing {
+        let own = self.lease_store.leases.standing_of(client);
+        let machines = self.parts.machines.as_ref();
+        let is_server = || machines.is_some_and(|machines| machines.knows(client));
+        if own < Standing::Known && is_server() { Standing::Known } else { own }
     }
 
     /// What the sender of a packet boots, if that is what it is about.
@@ -281,66 +229,33 @@ impl Server {
         boot
     }
 
-    fn answer(&self, Answer { link, own, reply, bmc, .. }: &Answer) {
-        if let (Some(seen), Some(sightings)) = (bmc, &self.parts.sightings) {
-            sightings.saw(*seen);
+    fn keep_silent(
+        &mut self,
+        packet: &Packet,
+        from: SocketAddrV6,
+        reason: Silence,
+    ) -> Option<Answer> {
+        if reason == Silence::UnknownRelay {
+            let named = packet.relays.last().map_or(*from.ip(), |relay| relay.link);
+            self.unknown_relays.tell(named.into(), (*from.ip()).into());
         }
-        let to = reply.to;
-        if let Err(error) = self.links[*link].send(&reply.packet.encode(), *own, to) {
-            // The client asks again.
-            tracing::debug!(%error, %to, "answer not sent");
-            self.parts.metrics.not_sent();
-        }
-        self.parts.metrics.answered(reply.kind);
-    }
-
-    /// Whether what was decided is written down, or need not be.
-    fn commit(&mut self) -> bool {
-        let is_kept = self.lease_store.commit();
-        if !is_kept {
-            self.parts.metrics.not_logged();
-        }
-        is_kept
-    }
-
-    /// Takes over what has changed, and looks after what changes by itself.
-    async fn maintain(&mut self) {
-        // An error says that nobody follows the file any more, which is the end of the process.
-        if self.parts.config.has_changed().unwrap_or_default() {
-            let config = Arc::clone(&self.parts.config.borrow_and_update());
-            if let Err(error) = self.take(config) {
-                let error = Chain(&error);
-                tracing::error!(%error, "configuration refused; the previous one stays in force");
-            }
-        }
-        if self.parts.bmcs.has_changed().unwrap_or_default() {
-            self.bmcs = Arc::clone(&self.parts.bmcs.borrow_and_update());
-            self.recall_bmcs();
-        }
-        self.look_after_links();
-        self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
-        if !self.lease_store.hear() || !self.lease_store.maintain().await {
-            self.parts.metrics.not_logged();
-        }
+        tracing::debug!(%reason, %from, "not answered");
+        self.parts.metrics.silent(reason);
+        None
     }
 
     /// Follows interfaces that come, go and change their addresses.
-    fn look_after_links(&mut self) {
-        for link in &mut self.links {
-            if link.is_stale()
-                && let Ok(fresh) = Link::open(link.place.clone())
-            {
-                tracing::info!(place = %fresh.place, "served again");
-                *link = fresh;
-            }
+    fn look_after(&self, sockets: &mut Sockets<Link>) {
+        sockets.follow_interfaces();
+        for link in sockets.links_mut() {
             link.find_addresses();
             if let Some(v6) = &self.config.dhcp6 {
                 link.look_for_subnet(v6);
             }
         }
-        let without_subnet = self.links.iter().filter(|link| link.is_without_subnet).count();
-        self.parts.metrics.links(without_subnet);
-        match self.links.iter().find(|link| !link.can_send) {
+        let links = sockets.links();
+        self.parts.metrics.links(links.iter().filter(|link| link.is_without_subnet).count());
+        match links.iter().find(|link| !link.can_send) {
             None => self.parts.ready.open(),
             Some(link) => {
                 self.parts.ready.wait_for(format!("an IPv6 link-local address on {}", link.place));

@@ -7,5 +7,6 @@
 mod buffer;
 mod datagram;
 pub mod dhcp;
-pub mod guests;
+pub mod neighbor_limit;
+pub mod running;
 pub mod tftp;

@@ -51,8 +51,8 @@
 mod bmc;
 mod boot;
 mod field;
-mod gap;
 mod instances;
+mod missing_boot_files;
 mod parse;
 mod raw;
 mod route;
@@ -67,11 +67,11 @@ pub use bmc::BmcSubnets;
 pub(crate) use boot::MAX_FILE;
 pub use boot::{BootFiles, TftpFile};
 pub use field::ConfigError;
-pub use gap::Gap;
+pub use missing_boot_files::MissingBootFiles;
 pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
-use crate::{client::Client, instances::Instances, intake::Standing, lease::claim::Room};
+use crate::{client::Client, fair_queue::Standing, instances::Instances, lease::claim::Room};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -113,7 +113,7 @@ pub struct Config {
     /// The kind of object that is made for a BMC.
     pub record: Record,
     /// Limits on recording new BMCs.
-    pub newcomers: Bounds,
+    pub new_bmcs: Bounds,
     /// How it is known which subnets have BMCs.
     pub bmc_subnets: BmcSubnets,
     /// The other instance, if there is one.

@@ -47,7 +47,7 @@ impl Config {
             deny: distinct(&raw.deny, "deny", |t| mac_prefix(t, "deny"))?,
             endpoint_prefix: name_prefix(raw.endpoints.name_prefix.as_ref())?,
             record: record(raw.endpoints.mode.as_ref())?,
-            newcomers: newcomers(&raw.endpoints)?,
+            new_bmcs: new_bmcs(&raw.endpoints)?,
             bmc_subnets: BmcSubnets::default(),
             instances,
             dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
@@ -84,7 +84,7 @@ fn record(text: Option<&raw::Text>) -> Result<Record, ConfigError> {
     text.map_or(Ok(Record::default()), parse)
 }
 
-fn newcomers(raw: &raw::Endpoints) -> Result<Bounds, ConfigError> {
+fn new_bmcs(raw: &raw::Endpoints) -> Result<Bounds, ConfigError> {
     let mut bounds = Bounds::default();
     if let Some(value) = &raw.new_per_minute {
         bounds.per_minute = count(value, "endpoints.newPerMinute", 60_000)?;

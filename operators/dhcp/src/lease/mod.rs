@@ -5,7 +5,7 @@ pub mod object;
 pub(crate) mod pool;
 pub mod record;
 
-use crate::{address::Address, client::Client, intake::Standing};
+use crate::{address::Address, client::Client, fair_queue::Standing};
 use jiff::{SignedDuration, Timestamp};
 use pool::Pool;
 use std::{

@@ -5,11 +5,11 @@
 //!
 //! ```text
 //!  request ─► unproven ──answer──► transfer ─► ended
-//!                │ too many: see [`Intake`]      │ no place: Refusal
+//!                │ too many: see [`FairQueue`]      │ no place: Refusal
 //! ```
 
 use super::refusal::Refusal;
-use crate::intake::{Intake, Standing};
+use crate::fair_queue::{FairQueue, Standing};
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
@@ -42,7 +42,7 @@ pub struct Admission {
     bounds: Bounds,
     unproven: BTreeMap<Id, Unproven>,
     /// Unproven requests, in a queue that drops some when there are too many.
-    places: Intake<IpAddr, Id>,
+    places: FairQueue<IpAddr, Id>,
     unproven_by_client: HashMap<SocketAddr, Id>,
     by_client: HashMap<SocketAddr, Id>,
     /// Transfers by client address. One that was replaced by another counts until it has ended.
@@ -61,7 +61,7 @@ struct Unproven {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// It is answered.
-    Greet {
+    Answer {
         /// The request.
         id: Id,
         /// An unproven request that was dropped to make room.
@@ -80,7 +80,7 @@ impl Admission {
         Self {
             bounds,
             unproven: BTreeMap::new(),
-            places: Intake::new(bounds.unproven),
+            places: FairQueue::new(bounds.unproven),
             unproven_by_client: HashMap::new(),
             by_client: HashMap::new(),
             per_source: HashMap::new(),
@@ -109,7 +109,7 @@ impl Admission {
             self.unproven_by_client.insert(client, id);
         }
         let superseded = superseded.filter(|id| self.is_unproven(*id));
-        Admitted::Greet { id, forgotten, superseded }
+        Admitted::Answer { id, forgotten, superseded }
     }
 
     /// Forgets an unproven request, which is no longer answered.

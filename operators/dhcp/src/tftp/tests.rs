@@ -36,6 +36,6 @@ fn transfer(windowsize: u16, blocks: u64) -> Transfer {
     let windowsize = windowsize.to_string();
     let options = [("blksize", "8"), ("windowsize", &*windowsize)];
     let mut transfer = Transfer::new(&terms(&options, blocks * 8 - 1));
-    assert_eq!(transfer.begin(), Step::Greet);
+    assert_eq!(transfer.begin(), Step::Oack);
     transfer
 }

@@ -13,7 +13,7 @@ const FIRST_WAITS: u32 = 5;
 ///
 /// ```text
 ///            options                  ACK 0
-///  request ──────────► Greet (OACK) ────────► Send (window) ──ACK of the last block──► Done
+///  request ──────────► Oack ───────────────► Send (window) ──ACK of the last block──► Done
 ///     │ no options                              ▲   │  ▲
 ///     └─────────────────────────────────────────┘   └──┘ ACK: on from there
 ///                                                        time: again, so many times, then GaveUp
@@ -31,7 +31,7 @@ pub struct Transfer {
     windowsize: u64,
     max_retries: u32,
     /// The client has not answered the OACK yet.
-    is_greeting: bool,
+    is_negotiating: bool,
     /// The client has acknowledged something.
     is_proven: bool,
     /// The client has all blocks up to this one.
@@ -47,7 +47,7 @@ pub struct Transfer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send the OACK, and wait for an answer.
-    Greet,
+    Oack,
     /// Send these blocks, and wait for an answer.
     Send(RangeInclusive<u64>),
     /// Keep waiting.
@@ -79,7 +79,7 @@ impl Transfer {
             last: terms.size / u64::from(terms.blksize.max(1)) + 1,
             windowsize: terms.windowsize.max(1).into(),
             max_retries: terms.retries,
-            is_greeting: terms.oack.is_some(),
+            is_negotiating: terms.oack.is_some(),
             is_proven: false,
             acked: 0,
             sent: 0,
@@ -123,7 +123,7 @@ impl Transfer {
     }
 
     fn answer(&mut self) -> Step {
-        if self.is_greeting { Step::Greet } else { self.send() }
+        if self.is_negotiating { Step::Oack } else { self.send() }
     }
 
     /// Whether the client has acknowledged anything, which proves its address.
@@ -137,11 +137,11 @@ impl Transfer {
     }
 
     fn acknowledge(&mut self, block: u16) -> Step {
-        if self.is_greeting {
+        if self.is_negotiating {
             if block != 0 {
                 return Step::Wait;
             }
-            (self.is_greeting, self.is_proven, self.retries) = (false, true, 0);
+            (self.is_negotiating, self.is_proven, self.retries) = (false, true, 0);
             return self.send();
         }
         match self.place(block) {

@@ -137,6 +137,6 @@ fn recorder(
         config: files.config(),
         reporter,
         listed: readiness.note("endpoints", "the API server"),
-        crowd: NewBmcs::default(),
+        new_bmcs: NewBmcs::default(),
     }
 }

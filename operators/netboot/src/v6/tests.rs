@@ -6,8 +6,9 @@ use metal_dhcp::v6::{MessageType, Options, Relay, code};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::{
     dhcp::{Metrics, Protocol},
-    guests::Guests,
+    neighbor_limit::NeighborLimit,
 };
+use std::time::Duration;
 use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
@@ -45,7 +46,7 @@ impl Lab {
             config: config.subscribe(),
             bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
             machines: None,
-            guests: Guests::default(),
+            neighbors: NeighborLimit::default(),
             lease_file: lease_file.map(Path::to_owned),
             sightings: Some(sightings.clone()),
             published: None,

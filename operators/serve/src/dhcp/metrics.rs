@@ -16,6 +16,23 @@ pub enum Protocol {
     DhcpV6,
 }
 
+impl Protocol {
+    fn name(self, name: &str) -> String {
+        match self {
+            Self::DhcpV4 => format!("dhcp_{name}"),
+            Self::DhcpV6 => format!("dhcp6_{name}"),
+        }
+    }
+
+    /// What is no word of DHCP has no prefix where there was one protocol only.
+    fn other(self) -> &'static str {
+        match self {
+            Self::DhcpV4 => "",
+            Self::DhcpV6 => "dhcp6_",
+        }
+    }
+}
+
 /// The metrics of the packet path.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -48,35 +65,36 @@ struct State {
 }
 
 impl Metrics {
-    /// Metrics that `registry` tells.
+    /// Metrics that `registry` tells, of a server that keeps leases.
     pub fn register(registry: &mut Registry, protocol: Protocol) -> Self {
+        let metrics = Self::register_answers(registry, protocol);
+        let name = |name: &str| protocol.name(name);
+        let other = protocol.other();
+        let help = "Packets of machines that boot, by what was decided for them";
+        registry.register(&format!("{other}boot_decisions"), help, metrics.boots.clone());
+        registry.register(&name("leases"), "Addresses by state", metrics.leases.clone());
+        registry.register(&name("pool_addresses"), "Addresses of all ranges", metrics.pool.clone());
+        let help = "Writes of the lease file that failed; their clients were not answered";
+        let failures = metrics.log_failures.clone();
+        registry.register(&format!("{other}lease_file_failures"), help, failures);
+        metrics
+    }
+
+    /// The same, of a server that keeps none.
+    pub fn register_answers(registry: &mut Registry, protocol: Protocol) -> Self {
         let metrics = Self::default();
-        // What is no word of DHCP has no prefix where there was one protocol only.
-        let (prefix, other) = match protocol {
-            Protocol::DhcpV4 => ("dhcp_", ""),
-            Protocol::DhcpV6 => ("dhcp6_", "dhcp6_"),
-        };
-        let name = |name: &str| format!("{prefix}{name}");
+        let name = |name: &str| protocol.name(name);
         registry.register(&name("requests"), "Packets by type", metrics.requests.clone());
         registry.register(&name("answers"), "Answers by type", metrics.answers.clone());
         let help = "Packets that were not answered, by reason";
         registry.register(&name("silences"), help, metrics.silences.clone());
-        let help = "Packets of machines that boot, by what was decided for them";
-        registry.register(&format!("{other}boot_decisions"), help, metrics.boots.clone());
         let help = "Packets of firmware that there is no boot file for, by architecture, or why";
-        registry.register(&format!("{other}boot_unserved"), help, metrics.unserved.clone());
+        let unserved = metrics.unserved.clone();
+        registry.register(&format!("{}boot_unserved", protocol.other()), help, unserved);
         let help = "Addresses that somebody used who did not get them from here";
         registry.register(&name("conflicts"), help, metrics.conflicts.clone());
-        registry.register(&name("leases"), "Addresses by state", metrics.leases.clone());
-        registry.register(&name("pool_addresses"), "Addresses of all ranges", metrics.pool.clone());
         let help = "Interfaces whose addresses are in no subnet that is configured";
         registry.register(&name("links_without_subnet"), help, metrics.without_subnet.clone());
-        let help = "Writes of the lease file that failed; their clients were not answered";
-        registry.register(
-            &format!("{other}lease_file_failures"),
-            help,
-            metrics.log_failures.clone(),
-        );
         let help = "Answers that could not be sent";
         registry.register(&name("send_failures"), help, metrics.send_failures.clone());
         metrics

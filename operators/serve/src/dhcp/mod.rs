@@ -1,9 +1,27 @@
-//! What DHCP servers have beside their decisions: sockets, frames, questions whether an address is in
-//! use, metrics.
+//! What DHCP servers have beside their decisions: sockets and the loop over them, frames, questions
+//! whether an address is in use, metrics.
+//!
+//! ```text
+//! sockets ─► fair queue ─► Responder::decide ─► commit ─► answers ─► sockets
+//!               │               └► held back: released later ──┘
+//!               └► too many: dropped
+//! ```
 
 mod frame;
 pub mod link;
 mod metrics;
+mod once;
 pub mod prober;
+mod server;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod unknown_relays;
+mod unserved;
 
 pub use metrics::{Metrics, Protocol};
+pub use once::Once;
+pub use server::{Answer, Error, Responder, Server, serve};
+pub use sockets::{Request, Sockets};
+pub use unknown_relays::UnknownRelays;
+pub use unserved::Unserved;

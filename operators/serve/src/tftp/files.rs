@@ -1,7 +1,7 @@
 //! What there is to be had.
 
 use metal_dhcp::{
-    intake::Standing,
+    fair_queue::Standing,
     tftp::{ReadRequest, Refusal},
 };
 use std::{net::IpAddr, path::PathBuf, sync::Arc};

@@ -1,7 +1,8 @@
 //! A socket where requests come in, and the thread that reads it.
 
 use super::{
-    server::{Request, Server},
+    request::Request,
+    server::Server,
     socket::{PATIENCE, Requests},
 };
 use metal_dhcp::tftp::MAX_REQUEST;

@@ -1,13 +1,13 @@
 //! The TFTP server: sockets, files and threads around [`metal_dhcp::tftp`].
 //!
 //! ```text
-//!                               ┌► greeting: OACK or first block ──first ACK─► thread: file ◄─► client
+//!                               ┌► handshake: OACK or first block ──first ACK─► thread: file ◄─► client
 //! socket at each ─► queue ─► request
 //! address                       └► refusal, an ERROR
 //! ```
 //!
 //! A request may come from anybody in anybody's name. Until its client has answered it is a
-//! greeting: an open file and a socket, which one thread looks after for all, and which the oldest
+//! handshake: an open file and a socket, which one thread looks after for all, and which the oldest
 //! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
 //!
 //! Which file a request gets is told by [`Files`]. Of more requests than can be answered, those of
@@ -19,10 +19,12 @@
 
 mod file;
 mod files;
-mod greeting;
+mod handshake;
+mod handshaker;
 mod listener;
 mod metrics;
 mod queue;
+mod request;
 mod serve;
 mod server;
 mod socket;

@@ -1,9 +1,9 @@
 //! Requests between the threads that take them from the kernel, which is done at once, and the one
-//! that answers them: what is too much is dropped here, by [`Intake`]'s rules, and not by the
+//! that answers them: what is too much is dropped here, by [`FairQueue`]'s rules, and not by the
 //! kernel, which takes whoever comes first.
 
-use super::{server::Request, socket::PATIENCE};
-use metal_dhcp::intake::{Intake, Standing};
+use super::{request::Request, socket::PATIENCE};
+use metal_dhcp::fair_queue::{FairQueue, Standing};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Condvar, Mutex, PoisonError},
@@ -15,7 +15,7 @@ const ROOM: usize = 1024;
 /// Requests that wait.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Intake<IpAddr, Waiting>>,
+    waiting: Mutex<FairQueue<IpAddr, Waiting>>,
     came: Condvar,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Waiting {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::new(Intake::new(ROOM)), came: Condvar::new() }
+        Self { waiting: Mutex::new(FairQueue::new(ROOM)), came: Condvar::new() }
     }
 
     /// Takes a request in. Whether another one, or this one, has to go for it.

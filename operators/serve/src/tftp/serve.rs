@@ -1,9 +1,10 @@
 //! Sockets as the configuration has them, now and from now on.
 
 use super::{
-    FILES, Files, greeting, listener::Listener, metrics::Metrics, server::Server, socket::Requests,
+    FILES, Files, handshaker, listener::Listener, metrics::Metrics, server::Server,
+    socket::Requests,
 };
-use crate::guests::Guests;
+use crate::neighbor_limit::NeighborLimit;
 use metal_runtime::{health::Gate, jittered, report::Chain};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
@@ -30,7 +31,7 @@ pub struct Parts<C> {
     /// What there is to be had.
     pub files: Box<dyn Files>,
     /// Whose addresses are known.
-    pub guests: Guests,
+    pub neighbors: NeighborLimit,
     /// What is counted.
     pub metrics: Metrics,
     /// Open while every address is served.
@@ -76,14 +77,14 @@ pub fn serve<C>(
     opened: oneshot::Sender<Vec<SocketAddr>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let Parts { mut addresses, files, guests, metrics, ready } = parts;
+    let Parts { mut addresses, files, neighbors, metrics, ready } = parts;
     raise_files();
-    let server = Server::new(files, guests, metrics).map_err(Error::Shared)?;
-    let greeter = Builder::new().name("tftp-greetings".to_owned());
+    let server = Server::new(files, neighbors, metrics).map_err(Error::Shared)?;
+    let waiter = Builder::new().name("tftp-handshakes".to_owned());
     let answerer = Builder::new().name("tftp-answers".to_owned());
     thread::scope(|scope| {
-        let look_after = || greeting::look_after(&server, scope);
-        greeter.spawn_scoped(scope, look_after).map_err(Error::Shared)?;
+        let look_after = || handshaker::run(&server, scope);
+        waiter.spawn_scoped(scope, look_after).map_err(Error::Shared)?;
         let answering = answerer.spawn_scoped(scope, || server.answer_in_turn());
         // The other thread would wait for ever.
         let stop = || server.is_stopping.store(true, Ordering::Relaxed);

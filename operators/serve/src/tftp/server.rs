@@ -3,15 +3,16 @@
 use super::{
     BOUNDS, Files, Found,
     file::open_found,
-    greeting::{Greeting, Greetings, Poller},
+    handshake::{Handshake, Handshakes, Poller},
     metrics::Metrics,
     queue::Queue,
+    request::Request,
     socket::Peer,
     transfer::{Outcome, Running, Signals, last_word},
 };
-use crate::guests::Guests;
+use crate::neighbor_limit::NeighborLimit;
 use metal_dhcp::{
-    intake::Standing,
+    fair_queue::Standing,
     tftp::{Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error},
 };
 use metal_runtime::{LogLimit, report::Chain};
@@ -34,7 +35,7 @@ const STACK: usize = 256 << 10;
 /// What all threads share.
 pub(super) struct Server {
     files: Box<dyn Files>,
-    guests: Guests,
+    neighbors: NeighborLimit,
     pub(super) metrics: Metrics,
     pub(super) is_stopping: AtomicBool,
     pub(super) poller: Poller,
@@ -46,29 +47,24 @@ pub(super) struct Server {
 #[derive(Debug)]
 struct Table {
     admission: Admission,
-    greetings: Greetings,
+    handshakes: Handshakes,
     is_replaced: HashMap<Id, Arc<AtomicBool>>,
-}
-
-/// A request that came in.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
-    pub(super) client: SocketAddr,
-    /// Our address that it was sent to.
-    pub(super) here: IpAddr,
-    pub(super) bytes: &'a [u8],
 }
 
 impl Server {
     /// # Errors
     ///
     /// If the kernel has no room for it.
-    pub(super) fn new(files: Box<dyn Files>, guests: Guests, metrics: Metrics) -> io::Result<Self> {
-        let (admission, greetings) = (Admission::new(BOUNDS), Greetings::new());
-        let table = Table { admission, greetings, is_replaced: HashMap::new() };
+    pub(super) fn new(
+        files: Box<dyn Files>,
+        neighbors: NeighborLimit,
+        metrics: Metrics,
+    ) -> io::Result<Self> {
+        let (admission, handshakes) = (Admission::new(BOUNDS), Handshakes::new());
+        let table = Table { admission, handshakes, is_replaced: HashMap::new() };
         Ok(Self {
             files,
-            guests,
+            neighbors,
             metrics,
             is_stopping: AtomicBool::new(false),
             poller: Poller::open()?,
@@ -86,7 +82,7 @@ impl Server {
     }
 
     fn standing_of(&self, client: IpAddr) -> Standing {
-        if self.guests.knows(client) {
+        if self.neighbors.knows(client) {
             return Standing::Known;
         }
         self.files.standing_of(client)
@@ -105,7 +101,7 @@ impl Server {
     fn take(&self, asked: Request<'_>, standing: Standing) {
         let packet = Packet::decode(asked.bytes);
         let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
-        if is_request && !self.guests.admits(asked.client.ip()) {
+        if is_request && !self.neighbors.admits(asked.client.ip()) {
             return self.metrics.refused("Overloaded");
         }
         match packet {
@@ -132,12 +128,12 @@ impl Server {
         let found = self.files.find(read, asked.client.ip(), asked.here);
         let found = found.map_err(|refusal| (refusal, None))?;
         let Some(id) = self.admit(asked, standing) else { return Ok(()) };
-        let greeting = self.greet(id, asked, read, &found);
+        let handshake = self.first_answer_to(id, asked, read, &found);
         let mut table = locked(&self.table);
-        match greeting {
+        match handshake {
             // It may have been forgotten meanwhile.
-            Ok(Some(greeting)) if table.admission.is_unproven(id) => {
-                table.greetings.insert(greeting);
+            Ok(Some(handshake)) if table.admission.is_unproven(id) => {
+                table.handshakes.insert(handshake);
             }
             Ok(_) => table.admission.forget(id),
             Err((refusal, error)) => {
@@ -149,22 +145,22 @@ impl Server {
     }
 
     /// `None` if the client cannot be reached.
-    fn greet(
+    fn first_answer_to(
         &self,
         id: Id,
         asked: Request<'_>,
         read: &ReadRequest<'_>,
         found: &Found,
-    ) -> Result<Option<Greeting>, (Refusal, io::Error)> {
+    ) -> Result<Option<Handshake>, (Refusal, io::Error)> {
         let opened = open_found(found)?;
         let name = found.name().to_owned();
-        let greet = || {
+        let answer = || {
             let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
             self.poller.register(id, &running)?;
             // A socket that says so now would say so at the next packet.
-            io::Result::Ok(Greeting::begin(id, asked.client, name, running).ok())
+            io::Result::Ok(Handshake::begin(id, asked.client, name, running).ok())
         };
-        Ok(greet().unwrap_or_else(|error| {
+        Ok(answer().unwrap_or_else(|error| {
             tell_unreachable(asked.client, &error);
             None
         }))
@@ -174,22 +170,22 @@ impl Server {
     fn admit(&self, asked: Request<'_>, standing: Standing) -> Option<Id> {
         let mut table = locked(&self.table);
         let (id, forgotten) = match table.admission.admit(asked.client, standing, asked.bytes) {
-            Admitted::Greet { id, forgotten, superseded } => {
+            Admitted::Answer { id, forgotten, superseded } => {
                 if let Some(id) = superseded {
-                    table.greetings.supersede(id);
+                    table.handshakes.supersede(id);
                 }
                 (id, forgotten)
             }
             Admitted::Repeated(id) => {
-                table.greetings.ask_again(id);
+                table.handshakes.ask_again(id);
                 return None;
             }
         };
-        let forgotten = forgotten.and_then(|id| table.greetings.remove(id));
+        let forgotten = forgotten.and_then(|id| table.handshakes.remove(id));
         self.count(&table);
         drop(table);
-        if let Some(greeting) = forgotten {
-            self.tell(&greeting, &Outcome::Forgotten);
+        if let Some(handshake) = forgotten {
+            self.tell(&handshake, &Outcome::Forgotten);
         }
         Some(id)
     }
@@ -200,29 +196,29 @@ impl Server {
         scope: &'scope Scope<'scope, '_>,
         numbers: impl Iterator<Item = u64>,
     ) {
-        let heard = locked(&self.table).greetings.heard(numbers);
-        for (greeting, next) in heard {
+        let heard = locked(&self.table).handshakes.heard(numbers);
+        for (handshake, next) in heard {
             match next {
-                Ok(step) => self.start(scope, greeting, step),
-                Err(outcome) => self.lose(&greeting, &outcome),
+                Ok(step) => self.start(scope, handshake, step),
+                Err(outcome) => self.lose(&handshake, &outcome),
             }
         }
     }
 
     /// Repeats first answers, and ends what is not answered.
     pub(super) fn expire(&self, now: Instant) {
-        let ended = locked(&self.table).greetings.expire(now);
-        for (greeting, outcome) in ended {
-            self.lose(&greeting, &outcome);
+        let ended = locked(&self.table).handshakes.expire(now);
+        for (handshake, outcome) in ended {
+            self.lose(&handshake, &outcome);
         }
     }
 
     /// Tells everybody who has not answered yet that it is over.
     pub(super) fn dismiss(&self) {
-        let greetings = locked(&self.table).greetings.drain();
-        for greeting in greetings {
-            self.say(&greeting.running.peer, Code::Undefined, "server is stopping");
-            self.lose(&greeting, &Outcome::Stopped);
+        let handshakes = locked(&self.table).handshakes.drain();
+        for handshake in handshakes {
+            self.say(&handshake.running.peer, Code::Undefined, "server is stopping");
+            self.lose(&handshake, &Outcome::Stopped);
         }
     }
 
@@ -230,24 +226,24 @@ impl Server {
     fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        mut greeting: Greeting,
+        mut handshake: Handshake,
         step: Step,
     ) {
-        self.poller.deregister(&greeting.running);
-        let is_replaced = match self.prove(greeting.id) {
+        self.poller.deregister(&handshake.running);
+        let is_replaced = match self.prove(handshake.id) {
             Ok(is_replaced) => is_replaced,
-            Err(refusal) => return self.refuse_late(&greeting, refusal),
+            Err(refusal) => return self.refuse_late(&handshake, refusal),
         };
-        let (client, id) = (greeting.client, greeting.id);
-        self.guests.note(client.ip());
+        let (client, id) = (handshake.client, handshake.id);
+        self.neighbors.note(client.ip());
         let run = move || {
             let signals = Signals { is_stopping: &self.is_stopping, is_replaced: &is_replaced };
-            let outcome = greeting.running.run(step, &signals);
+            let outcome = handshake.running.run(step, &signals);
             if last_word(&outcome).is_some() {
                 self.metrics.sent_error(Code::Undefined);
             }
-            self.tell(&greeting, &outcome);
-            drop(greeting);
+            self.tell(&handshake, &outcome);
+            drop(handshake);
             self.end(client, id);
         };
         let thread = Builder::new().name("tftp".to_owned()).stack_size(STACK);
@@ -270,13 +266,13 @@ impl Server {
         Ok(is_replaced)
     }
 
-    /// A greeting that has ended, and is no transfer.
-    fn lose(&self, greeting: &Greeting, outcome: &Outcome) {
+    /// A handshake that has ended, and is no transfer.
+    fn lose(&self, handshake: &Handshake, outcome: &Outcome) {
         let mut table = locked(&self.table);
-        table.admission.forget(greeting.id);
+        table.admission.forget(handshake.id);
         self.count(&table);
         drop(table);
-        self.tell(greeting, outcome);
+        self.tell(handshake, outcome);
     }
 
     fn end(&self, client: SocketAddr, id: Id) {
@@ -290,20 +286,20 @@ impl Server {
         self.metrics.count(table.admission.count(), table.admission.unproven());
     }
 
-    fn tell(&self, greeting: &Greeting, outcome: &Outcome) {
-        let bytes = greeting.running.bytes();
+    fn tell(&self, handshake: &Handshake, outcome: &Outcome) {
+        let bytes = handshake.running.bytes();
         self.metrics.ended(outcome.into(), bytes);
         // What may be forged is not told line by line.
-        let is_told = greeting.running.is_proven() || self.told.may();
-        tell(greeting, outcome, bytes, is_told);
+        let is_told = handshake.running.is_proven() || self.told.may();
+        tell(handshake, outcome, bytes, is_told);
     }
 
     /// The client has shown itself, and there is no place for it.
-    fn refuse_late(&self, greeting: &Greeting, refusal: Refusal) {
+    fn refuse_late(&self, handshake: &Handshake, refusal: Refusal) {
         self.metrics.refused(refusal.into());
-        self.say(&greeting.running.peer, refusal.code(), refusal);
+        self.say(&handshake.running.peer, refusal.code(), refusal);
         if self.told.may() {
-            tracing::warn!(client = %greeting.client, file = greeting.name, %refusal, "file refused");
+            tracing::warn!(client = %handshake.client, file = handshake.name, %refusal, "file refused");
         }
     }
 
@@ -331,9 +327,9 @@ impl Server {
     }
 }
 
-fn tell(greeting: &Greeting, outcome: &Outcome, bytes: u64, is_told: bool) {
-    let (client, file) = (greeting.client, &greeting.name);
-    let milliseconds = greeting.began.elapsed().as_millis();
+fn tell(handshake: &Handshake, outcome: &Outcome, bytes: u64, is_told: bool) {
+    let (client, file) = (handshake.client, &handshake.name);
+    let milliseconds = handshake.began.elapsed().as_millis();
     match outcome {
         Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),
         // Firmware asks for the size, and then for the file.

@@ -1,7 +1,7 @@
 mod lab;
 
 use super::*;
-use crate::guests::Guests;
+use crate::neighbor_limit::NeighborLimit;
 use lab::{Client, Folder, LIMIT, Lab, addresses, request, until_served};
 use metal_runtime::health::Readiness;
 use std::{
@@ -264,9 +264,9 @@ fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
     let (_listen, listen) = watch::channel(Arc::new(vec![address]));
     let readiness = Readiness::default();
     let (metrics, ready) = (Metrics::default(), readiness.gate("tftp", ""));
-    let guests = Guests::default();
+    let neighbors = NeighborLimit::default();
     let (addresses, files) = (addresses(listen), Box::new(Folder("/".into())));
-    let parts = Parts { addresses, files, guests, metrics, ready };
+    let parts = Parts { addresses, files, neighbors, metrics, ready };
     let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
     let start = format!("{address}: TFTP cannot be served; is another");
     assert!(error.to_string().starts_with(&start), "{error}");

@@ -96,7 +96,7 @@ impl Running {
     /// # Errors
     ///
     /// If that is the end already.
-    pub(super) fn greet(&mut self) -> Result<(), Outcome> {
+    pub(super) fn first_answer_out(&mut self) -> Result<(), Outcome> {
         let step = self.transfer.begin();
         self.carry_out(step).map(drop)
     }
@@ -106,7 +106,7 @@ impl Running {
     /// # Errors
     ///
     /// If that is the end.
-    pub(super) fn greet_again(&mut self) -> Result<(), Outcome> {
+    pub(super) fn answer_again(&mut self) -> Result<(), Outcome> {
         let step = self.transfer.ask_again();
         self.carry_out(step).map(drop)
     }
@@ -137,7 +137,7 @@ impl Running {
         };
         match step.unwrap_or(Step::Wait) {
             Step::Wait => Ok(None),
-            step @ (Step::Greet | Step::Send(_)) => Ok(Some(step)),
+            step @ (Step::Oack | Step::Send(_)) => Ok(Some(step)),
             // A file of one block has arrived, or the client had enough.
             step @ Step::End(_) => self.carry_out(step).map(|_| None),
         }
@@ -178,7 +178,7 @@ impl Running {
 
     fn carry_out(&mut self, step: Step) -> Result<Sent, Outcome> {
         match step {
-            Step::Greet => {
+            Step::Oack => {
                 let oack = self.terms.oack.as_deref().unwrap_or_default();
                 sent(self.peer.send(oack))
             }

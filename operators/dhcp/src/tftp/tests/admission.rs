@@ -1,5 +1,5 @@
 use super::*;
-use crate::intake::Standing;
+use crate::fair_queue::Standing;
 use std::net::SocketAddr;
 
 const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2, unproven: 8 };
@@ -8,23 +8,23 @@ fn client(host: u8, port: u16) -> SocketAddr {
     ([10, 0, 0, host], port).into()
 }
 
-fn greet(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
+fn admit(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
     match admission.admit(client, Standing::Stranger, request) {
-        Admitted::Greet { id, forgotten, .. } => (id, forgotten),
+        Admitted::Answer { id, forgotten, .. } => (id, forgotten),
         other @ Admitted::Repeated(_) => panic!("{other:?}"),
     }
 }
 
 /// A transfer.
 fn start(admission: &mut Admission, client: SocketAddr) -> (Id, Option<Id>) {
-    let (id, _) = greet(admission, client, b"a");
+    let (id, _) = admit(admission, client, b"a");
     (id, admission.prove(id).unwrap())
 }
 
 #[test]
 fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
     let mut admission = Admission::new(BOUNDS);
-    let (id, _) = greet(&mut admission, client(1, 2000), b"a");
+    let (id, _) = admit(&mut admission, client(1, 2000), b"a");
     assert_eq!(admission.admit(client(1, 2000), Standing::Stranger, b"a"), Admitted::Repeated(id));
     assert_eq!(admission.prove(id), Ok(None));
     let (again, replaced) = start(&mut admission, client(1, 2000));
@@ -35,8 +35,8 @@ fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
 #[test]
 fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
     let mut admission = Admission::new(BOUNDS);
-    let (probe, _) = greet(&mut admission, client(1, 2000), b"tsize");
-    let Admitted::Greet { id, forgotten: None, superseded } =
+    let (probe, _) = admit(&mut admission, client(1, 2000), b"tsize");
+    let Admitted::Answer { id, forgotten: None, superseded } =
         admission.admit(client(1, 2000), Standing::Stranger, b"blksize")
     else {
         panic!("another request")
@@ -50,14 +50,14 @@ fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
     admission.ended(client(1, 2000), probe);
     admission.forget(id);
     assert_eq!((admission.unproven(), admission.count()), (0, 0));
-    assert_eq!(greet(&mut admission, client(1, 2000), b"blksize").1, None);
+    assert_eq!(admit(&mut admission, client(1, 2000), b"blksize").1, None);
 }
 
 #[test]
 fn a_request_in_the_name_of_a_client_does_not_end_its_transfer() {
     let mut admission = Admission::new(BOUNDS);
     let (id, _) = start(&mut admission, client(1, 2000));
-    let (forged, forgotten) = greet(&mut admission, client(1, 2000), b"b");
+    let (forged, forgotten) = admit(&mut admission, client(1, 2000), b"b");
     assert_eq!(forgotten, None);
     admission.forget(forged);
     assert_eq!(admission.count(), 1);
@@ -68,10 +68,10 @@ fn a_request_in_the_name_of_a_client_does_not_end_its_transfer() {
 #[test]
 fn requests_in_the_name_of_others_take_no_place_and_the_oldest_goes_first() {
     let mut admission = Admission::new(BOUNDS);
-    let ids: Vec<_> = (0..8).map(|host| greet(&mut admission, client(host, 1), b"a").0).collect();
+    let ids: Vec<_> = (0..8).map(|host| admit(&mut admission, client(host, 1), b"a").0).collect();
     for n in 0..1000_u16 {
         let host = 100 + u8::try_from(n % 100).unwrap();
-        let (_, forgotten) = greet(&mut admission, client(host, n + 1), b"a");
+        let (_, forgotten) = admit(&mut admission, client(host, n + 1), b"a");
         assert!(n >= 8 || forgotten == Some(ids[usize::from(n)]));
         assert_eq!((admission.unproven(), admission.count()), (8, 0));
     }
@@ -81,9 +81,9 @@ fn requests_in_the_name_of_others_take_no_place_and_the_oldest_goes_first() {
 #[test]
 fn a_flood_of_one_address_crowds_out_only_its_own_requests() {
     let mut admission = Admission::new(BOUNDS);
-    let (honest, _) = greet(&mut admission, client(1, 1), b"a");
+    let (honest, _) = admit(&mut admission, client(1, 1), b"a");
     for port in 0..1000 {
-        greet(&mut admission, client(2, port), b"a");
+        admit(&mut admission, client(2, port), b"a");
     }
     assert_eq!(admission.unproven(), 8);
     assert_eq!(admission.prove(honest), Ok(None));
@@ -95,7 +95,7 @@ fn transfers_of_one_address_are_bounded_and_others_are_served() {
     let (first, _) = start(&mut admission, client(1, 1));
     start(&mut admission, client(1, 2));
     for port in 2..1000 {
-        let (id, _) = greet(&mut admission, client(1, port), b"b");
+        let (id, _) = admit(&mut admission, client(1, port), b"b");
         assert_eq!(admission.prove(id), Err(Refusal::SourceIsBusy), "replacing does not help");
     }
     start(&mut admission, client(2, 1));
@@ -107,7 +107,7 @@ fn transfers_of_one_address_are_bounded_and_others_are_served() {
 fn transfers_of_all_are_bounded() {
     let mut admission = Admission::new(BOUNDS);
     let ids: Vec<_> = (0..4).map(|host| start(&mut admission, client(host, 1)).0).collect();
-    let (id, _) = greet(&mut admission, client(9, 1), b"a");
+    let (id, _) = admit(&mut admission, client(9, 1), b"a");
     assert_eq!(admission.prove(id), Err(Refusal::Busy));
     admission.ended(client(0, 1), ids[0]);
     start(&mut admission, client(9, 1));
@@ -117,11 +117,12 @@ fn transfers_of_all_are_bounded() {
 #[test]
 fn a_client_that_is_known_loses_its_place_to_no_stranger() {
     let mut admission = Admission::new(BOUNDS);
-    let Admitted::Greet { id, .. } = admission.admit(client(1, 2000), Standing::Known, b"a") else {
+    let Admitted::Answer { id, .. } = admission.admit(client(1, 2000), Standing::Known, b"a")
+    else {
         panic!("it is new")
     };
     for host in 2..200 {
-        let (_, forgotten) = greet(&mut admission, client(host, 2000), b"a");
+        let (_, forgotten) = admit(&mut admission, client(host, 2000), b"a");
         assert_ne!(forgotten, Some(id));
     }
     assert_eq!(admission.prove(id), Ok(None));

@@ -90,7 +90,7 @@ fn run(seed: u64, windowsize: u16, blocks: u64, faults: (u64, u64, u64)) -> u64 
                 assert_eq!((end, client.has), (End::Done, blocks), "seed {seed}");
                 return sent;
             }
-            Step::Greet | Step::Wait => {}
+            Step::Oack | Step::Wait => {}
         }
         while let Some(block) = down.pop_front() {
             if let Some(block) = client.take(block, blocks) {

@@ -33,7 +33,7 @@ fn edk2_asks_for_the_size_and_aborts_and_asks_again() {
     let oack = b"\0\x06tsize\x00173792\0blksize\x001468\0windowsize\x004\0";
     assert_eq!(terms.oack.as_deref(), Some(&oack[..]));
     let mut transfer = Transfer::new(&terms);
-    assert_eq!(transfer.begin(), Step::Greet);
+    assert_eq!(transfer.begin(), Step::Oack);
     let abort = Packet::decode(b"\0\x05\0\x08User aborted the transfer\0").unwrap();
     let end = End::Aborted { code: 8, message: "User aborted the transfer".to_owned() };
     assert_eq!(transfer.receive(&abort), Step::End(end));
@@ -41,7 +41,7 @@ fn edk2_asks_for_the_size_and_aborts_and_asks_again() {
     let request = b"\0\x01snponly.efi\0octet\0blksize\x001468\0windowsize\x004\0";
     let terms = Terms::new(&read(request), 173_792, Limits::default());
     let mut transfer = Transfer::new(&terms);
-    assert_eq!(transfer.begin(), Step::Greet);
+    assert_eq!(transfer.begin(), Step::Oack);
     assert_eq!(transfer.receive(&Packet::Ack(0)), Step::Send(1..=4));
 }
 
@@ -113,7 +113,7 @@ fn a_client_that_is_gone_is_given_up() {
 
 #[test]
 fn who_has_acknowledged_nothing_gets_the_first_answer_twice_and_has_time_to_take_it() {
-    for (options, answer) in [(&[("tsize", "0")][..], Step::Greet), (&[], Step::Send(1..=1))] {
+    for (options, answer) in [(&[("tsize", "0")][..], Step::Oack), (&[], Step::Send(1..=1))] {
         let mut transfer = Transfer::new(&terms(options, 100_000));
         assert_eq!(transfer.begin(), answer);
         assert_eq!(transfer.expire(), answer);
@@ -133,7 +133,7 @@ fn a_repeated_request_is_answered_once_more_when_nothing_else_is() {
     transfer.expire();
     assert_eq!(transfer.ask_again(), Step::Wait);
     transfer.expire();
-    assert_eq!(transfer.ask_again(), Step::Greet);
+    assert_eq!(transfer.ask_again(), Step::Oack);
     ack(&mut transfer, 0);
     assert_eq!(transfer.ask_again(), Step::Wait, "it has the answer");
 }
@@ -147,7 +147,7 @@ fn nobody_is_flooded_in_the_name_of_a_request() {
         let asked = request(&options);
         let terms = Terms::new(&read(&asked), u64::MAX, Limits::default());
         let mut transfer = Transfer::new(&terms);
-        assert_eq!(transfer.begin(), Step::Greet, "no block goes before the first ACK");
+        assert_eq!(transfer.begin(), Step::Oack, "no block goes before the first ACK");
         assert!(terms.oack.unwrap().len() <= 2 * asked.len());
     }
     let mut transfer = Transfer::new(&terms(&[("unknown", "1")], u64::MAX));

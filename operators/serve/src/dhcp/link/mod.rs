@@ -6,7 +6,10 @@ pub mod v6;
 use futures::future::select_all;
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io;
+use std::{
+    fmt::{Debug, Display},
+    io,
+};
 use tokio::net::UdpSocket;
 
 /// How many bytes of packets the kernel buffers while we are busy: about 10,000 packets.
@@ -33,8 +36,68 @@ pub enum Error {
     },
 }
 
+/// A socket at its place, for one kind of IP.
+pub trait Link: Debug + Sized {
+    /// Where packets come in.
+    type Place: Clone + Debug + Display + PartialEq;
+    /// An address of ours.
+    type Address: Copy + Debug;
+    /// Whom we talk to.
+    type Peer: Copy + Debug + Display;
+    /// What comes in.
+    type Packet: Debug;
+    /// What goes out.
+    type Reply: Debug;
+
+    /// Opens the socket of a place. Call within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such place, or it is taken.
+    fn open(place: Self::Place) -> Result<Self, Error>;
+
+    /// The place.
+    fn place(&self) -> &Self::Place;
+
+    /// The socket.
+    fn socket(&self) -> &UdpSocket;
+
+    /// Whether the interface was taken away, or replaced by another one of its name.
+    fn is_stale(&self) -> bool;
+
+    /// Takes a packet: its length, who sent it, and our address if it was sent to us alone.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the socket has failed.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Self::Peer, Option<Self::Address>)>;
+
+    /// The packet in these bytes, and the word for its type, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// The word for what is wrong with it.
+    fn parse(bytes: &[u8]) -> Result<(Self::Packet, Option<&'static str>), &'static str>;
+
+    /// Sends an answer to somebody who spoke to us `from` there, and to `own` address of ours alone,
+    /// if to one. Returns where it went.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it.
+    fn send(
+        &self,
+        reply: &Self::Reply,
+        from: Self::Peer,
+        own: Option<Self::Address>,
+    ) -> (Self::Peer, io::Result<()>);
+
+    /// The word for the type of an answer.
+    fn kind(reply: &Self::Reply) -> &'static str;
+}
+
 /// Waits until a packet has arrived at one of the sockets, or one has failed.
-pub async fn readable(sockets: impl Iterator<Item = &UdpSocket>) {
+pub(super) async fn readable(sockets: impl Iterator<Item = &UdpSocket>) {
     let waiting: Vec<_> = sockets.map(|socket| Box::pin(socket.readable())).collect();
     if waiting.is_empty() {
         std::future::pending::<()>().await;

@@ -2,9 +2,9 @@
 
 use super::{Error, index_of, socket};
 use crate::{datagram::Datagram, dhcp::frame::Frames};
-use metal_dhcp::{config::Config, v4::Reply};
+use metal_dhcp::v4::{MessageType, Packet, Reply};
 use nix::{
-    ifaddrs::getifaddrs,
+    ifaddrs::{InterfaceAddress, getifaddrs},
     sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt},
 };
 use socket2::{Domain, SockAddr, Socket};
@@ -25,7 +25,7 @@ pub enum Place {
         /// Our port.
         port: u16,
     },
-    /// Relays that send to this address.
+    /// Relays that send to this address, or, if it is unspecified, to any of ours.
     Address(SocketAddrV4),
 }
 
@@ -39,6 +39,8 @@ pub struct Link {
     /// Our address there, by which clients know us that ask everybody: of several, one in a subnet
     /// that is configured. `None` for an interface that has none yet.
     pub address: Option<Ipv4Addr>,
+    /// All of our addresses there.
+    pub addresses: Vec<Ipv4Addr>,
     /// Whether clients on the link itself are in no subnet that is configured.
     pub is_without_subnet: bool,
     /// Where answers to a client alone go out; `None` if we may not, or it is no Ethernet.
@@ -47,13 +49,14 @@ pub struct Link {
     index: Option<u32>,
 }
 
-impl Link {
-    /// Opens the socket of a place. Call within a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such place, or it is taken.
-    pub fn open(place: Place) -> Result<Self, Error> {
+impl super::Link for Link {
+    type Place = Place;
+    type Address = Ipv4Addr;
+    type Peer = SocketAddrV4;
+    type Packet = Packet;
+    type Reply = Reply;
+
+    fn open(place: Place) -> Result<Self, Error> {
         let (index, socket) = match &place {
             Place::Interface { name, port } => {
                 let index = index_of(name)?;
@@ -65,40 +68,26 @@ impl Link {
         let socket =
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
         let frames = place.frames();
-        Ok(Self { place, socket, address: None, is_without_subnet: false, frames, index })
+        let (address, addresses) = (None, Vec::new());
+        Ok(Self { place, socket, address, addresses, is_without_subnet: false, frames, index })
     }
 
-    /// Looks for our address again, as it or the subnets may have changed. Whoever has no subnet
-    /// from now on is told once.
-    pub fn find_address(&mut self, config: &Config) {
-        let Place::Interface { name, .. } = &self.place else {
-            self.address = self.place.address();
-            return;
-        };
-        let own = addresses_of(name);
-        let in_subnet = own.iter().copied().find(|own| config.subnet_of(*own).is_some());
-        self.address = in_subnet.or_else(|| own.first().copied());
-        let is_without = in_subnet.is_none() && !own.is_empty();
-        if is_without && !self.is_without_subnet {
-            let hint = "write the subnet of one of its addresses into subnets, unless all clients \
-                        there are behind relays";
-            tracing::warn!(
-                interface = name, addresses = ?own, hint,
-                "no subnet is configured for this interface: clients on it are not answered"
-            );
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    fn is_stale(&self) -> bool {
+        match &self.place {
+            Place::Interface { name, .. } => index_of(name).ok() != self.index,
+            Place::Address(_) => false,
         }
-        self.is_without_subnet = is_without;
     }
 
-    /// Takes a packet: its length, who sent it, and our address if it was sent to us alone.
-    ///
-    /// # Errors
-    ///
-    /// If there is none, or the socket has failed.
-    pub fn receive(
-        &self,
-        buffer: &mut [u8],
-    ) -> io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
         let Datagram { len, from, to } =
             self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
         let SocketAddr::V4(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
@@ -109,20 +98,18 @@ impl Link {
         Ok((len, from, asked))
     }
 
-    /// Whether the interface was taken away, or replaced by another one of its name.
-    pub fn is_stale(&self) -> bool {
-        match &self.place {
-            Place::Interface { name, .. } => index_of(name).ok() != self.index,
-            Place::Address(_) => false,
-        }
+    fn parse(bytes: &[u8]) -> Result<(Packet, Option<&'static str>), &'static str> {
+        let packet = Packet::parse(bytes)?;
+        let kind = MessageType::of(&packet).map(Into::into);
+        Ok((packet, kind))
     }
 
-    /// Sends an answer to somebody who spoke to us `from` there. Returns where it went.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel does not take it.
-    pub fn answer(&self, reply: &Reply, from: SocketAddrV4) -> (SocketAddrV4, io::Result<()>) {
+    fn send(
+        &self,
+        reply: &Reply,
+        from: SocketAddrV4,
+        _: Option<Ipv4Addr>,
+    ) -> (SocketAddrV4, io::Result<()>) {
         let data = reply.packet.encode();
         if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
             let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
@@ -133,11 +120,34 @@ impl Link {
             }
         }
         let to = self.destination(reply.to, from);
-        (to, self.send(&data, reply.from, to))
+        (to, self.send_from(&data, reply.from, to))
     }
 
-    fn send(&self, data: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
-        if self.index.is_none() {
+    fn kind(reply: &Reply) -> &'static str {
+        reply.kind.into()
+    }
+}
+
+impl Link {
+    /// Looks for our address again, as it or the subnets may have changed: of several, the first one
+    /// that `is_served`. Whether clients on the link itself are in no subnet that is served, since
+    /// now.
+    pub fn find_address(&mut self, is_served: impl Fn(Ipv4Addr) -> bool) -> bool {
+        let Place::Interface { name, .. } = &self.place else {
+            self.address = self.place.address();
+            self.addresses = self.address.into_iter().collect();
+            return false;
+        };
+        self.addresses = addresses_of(name);
+        let served = self.addresses.iter().copied().find(|own| is_served(*own));
+        self.address = served.or_else(|| self.addresses.first().copied());
+        let was_without = self.is_without_subnet;
+        self.is_without_subnet = served.is_none() && !self.addresses.is_empty();
+        self.is_without_subnet && !was_without
+    }
+
+    fn send_from(&self, data: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
+        if self.place.address().is_some() {
             return self.socket.try_send_to(data, to.into()).map(drop);
         }
         let own = nix::libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
@@ -178,7 +188,7 @@ impl Place {
     fn address(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Interface { .. } => None,
-            Self::Address(address) => Some(*address.ip()),
+            Self::Address(address) => Some(*address.ip()).filter(|own| !own.is_unspecified()),
         }
     }
 
@@ -211,8 +221,20 @@ fn on_interface(name: &str, port: u16) -> io::Result<Socket> {
 
 fn at_address(address: SocketAddrV4) -> io::Result<Socket> {
     let socket = socket(Domain::IPV4)?;
+    if address.ip().is_unspecified() {
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+    }
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
+}
+
+/// The interface that has an address of ours.
+pub fn interface_of(address: Ipv4Addr) -> Option<String> {
+    let mut all = getifaddrs().into_iter().flatten();
+    let has = |it: &InterfaceAddress| {
+        it.address.and_then(|it| Some(it.as_sockaddr_in()?.ip())) == Some(address)
+    };
+    all.find(has).map(|it| it.interface_name)
 }
 
 /// The addresses of an interface that are not link-local.
@@ -224,18 +246,15 @@ fn addresses_of(name: &str) -> Vec<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Link as _, *};
 
     #[tokio::test]
     async fn an_interface_is_served_with_its_address() {
         let mut link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
-        let config = |subnets: &str| {
-            Config::parse(&format!("interfaces: [lo]\nsubnets: [{subnets}]\n")).unwrap()
-        };
-        link.find_address(&config(""));
+        assert!(link.find_address(|_| false), "it is news");
         assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), true));
-        let subnet = "{ subnet: 127.0.0.0/24, ranges: [127.0.0.100-127.0.0.101] }";
-        link.find_address(&config(subnet));
+        assert!(!link.find_address(|_| false), "it is known");
+        assert!(!link.find_address(|own| own == Ipv4Addr::LOCALHOST));
         assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), false));
         assert!(!link.is_stale());
         let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, 68);
@@ -245,7 +264,13 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_asked_alone_is_known_and_answers() {
-        let link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        for place in [Place::Interface { name: "lo".to_owned(), port: 0 }, any] {
+            asked_alone(Link::open(place).unwrap()).await;
+        }
+    }
+
+    async fn asked_alone(link: Link) {
         let port = link.socket.local_addr().unwrap().port();
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(from) = client.local_addr().unwrap() else { panic!("IPv4") };
@@ -260,7 +285,7 @@ mod tests {
             };
             assert_eq!(received, (3, from, Some(own)));
             link.socket.writable().await.unwrap();
-            link.send(b"answer", own, from).unwrap();
+            link.send_from(b"answer", own, from).unwrap();
             let (len, sender) = client.recv_from(&mut buffer).await.unwrap();
             assert_eq!((len, sender), (6, (own, port).into()));
         }
@@ -274,6 +299,12 @@ mod tests {
         assert_eq!(link.destination(SocketAddrV4::new(Ipv4Addr::BROADCAST, 68), from), from);
         let relay = SocketAddrV4::new([10, 0, 0, 1].into(), 67);
         assert_eq!(link.destination(relay, from), relay);
+    }
+
+    #[test]
+    fn the_interface_of_an_address_is_known_if_it_is_ours() {
+        assert_eq!(interface_of(Ipv4Addr::LOCALHOST).as_deref(), Some("lo"));
+        assert_eq!(interface_of([192, 0, 2, 1].into()), None);
     }
 
     #[tokio::test]

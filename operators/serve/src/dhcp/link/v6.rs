@@ -1,10 +1,10 @@
 //! Those of DHCPv6.
 
 use super::{Error, index_of, socket};
-use crate::{datagram::Datagram, dhcp::Metrics};
+use crate::datagram::Datagram;
 use metal_dhcp::{
     config::v6::Config,
-    v6::{Packet, SERVER_PORT, SERVERS, SITE_SERVERS},
+    v6::{Packet, Reply, SERVER_PORT, SERVERS, SITE_SERVERS},
 };
 use nix::{
     ifaddrs::getifaddrs,
@@ -18,11 +18,6 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// How many packets of one socket are read at once.
-const MOST: usize = 1024;
-/// Longest packet; longer ones are cut, and most likely malformed then.
-const LARGEST: usize = 4096;
-
 /// Where packets come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -30,17 +25,6 @@ pub enum Place {
     Interface(String),
     /// Relays that send to this address.
     Address(SocketAddrV6),
-}
-
-/// A packet that has arrived.
-#[derive(Debug)]
-pub struct Asked {
-    /// Who sent it.
-    pub from: SocketAddrV6,
-    /// Our address that it was sent to, if it was sent to us alone.
-    pub to: Option<Ipv6Addr>,
-    /// What it says.
-    pub packet: Packet,
 }
 
 /// A socket at its place.
@@ -97,13 +81,14 @@ impl std::fmt::Display for Place {
     }
 }
 
-impl Link {
-    /// Opens the socket of a place. Call within a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such place, or it is taken.
-    pub fn open(place: Place) -> Result<Self, Error> {
+impl super::Link for Link {
+    type Place = Place;
+    type Address = Ipv6Addr;
+    type Peer = SocketAddrV6;
+    type Packet = Packet;
+    type Reply = Reply;
+
+    fn open(place: Place) -> Result<Self, Error> {
         let (index, socket) = match &place {
             Place::Interface(name) => {
                 let index = index_of(name)?;
@@ -126,6 +111,50 @@ impl Link {
         Ok(link)
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    fn is_stale(&self) -> bool {
+        self.place.interface().is_some_and(|name| index_of(name).ok() != self.index)
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV6, Option<Ipv6Addr>)> {
+        let Datagram { len, from, to } =
+            self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
+        let SocketAddr::V6(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
+        let asked = match to {
+            Some(IpAddr::V6(to)) => Some(to),
+            Some(IpAddr::V4(_)) | None => None,
+        };
+        Ok((len, from, asked))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<(Packet, Option<&'static str>), &'static str> {
+        let packet = Packet::parse(bytes)?;
+        let kind = packet.kind().map(Into::into);
+        Ok((packet, kind))
+    }
+
+    fn send(
+        &self,
+        reply: &Reply,
+        _: SocketAddrV6,
+        own: Option<Ipv6Addr>,
+    ) -> (SocketAddrV6, io::Result<()>) {
+        (reply.to, self.send_from(&reply.packet.encode(), own, reply.to))
+    }
+
+    fn kind(reply: &Reply) -> &'static str {
+        reply.kind.into()
+    }
+}
+
+impl Link {
     /// Looks for our addresses again, as they may have changed.
     pub fn find_addresses(&mut self) {
         let all = match &self.place {
@@ -155,57 +184,8 @@ impl Link {
         self.is_without_subnet = is_without;
     }
 
-    /// Whether the interface was taken away, or replaced by another one of its name.
-    pub fn is_stale(&self) -> bool {
-        self.place.interface().is_some_and(|name| index_of(name).ok() != self.index)
-    }
-
-    /// The packets that have arrived.
-    pub fn receive(&self, metrics: &Metrics) -> Vec<Asked> {
-        let mut buffer = [0; LARGEST];
-        let mut packets = Vec::new();
-        for _ in 0..MOST {
-            let (len, from, to) = match self.take(&mut buffer) {
-                Ok(taken) => taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    // Of an earlier answer, or of an interface that went down.
-                    tracing::debug!(%error, place = %self.place, "socket reports an error");
-                    break;
-                }
-            };
-            match Packet::parse(&buffer[..len]) {
-                Ok(packet) => {
-                    metrics.requested(packet.kind());
-                    packets.push(Asked { from, to, packet });
-                }
-                Err(reason) => {
-                    tracing::debug!(%from, %reason, "malformed packet");
-                    metrics.silent(reason);
-                }
-            }
-        }
-        packets
-    }
-
-    /// A packet: its length, who sent it, and our address if it was sent to us alone.
-    fn take(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV6, Option<Ipv6Addr>)> {
-        let Datagram { len, from, to } =
-            self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
-        let SocketAddr::V6(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
-        let asked = match to {
-            Some(IpAddr::V6(to)) => Some(to),
-            Some(IpAddr::V4(_)) | None => None,
-        };
-        Ok((len, from, asked))
-    }
-
     /// Sends a packet, from an address of ours if one was asked alone.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel does not take it.
-    pub fn send(&self, data: &[u8], own: Option<Ipv6Addr>, to: SocketAddrV6) -> io::Result<()> {
+    fn send_from(&self, data: &[u8], own: Option<Ipv6Addr>, to: SocketAddrV6) -> io::Result<()> {
         let Some(own) = own else {
             return self.socket.try_send_to(data, to.into()).map(drop);
         };

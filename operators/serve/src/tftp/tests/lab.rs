@@ -1,11 +1,11 @@
 //! A server and clients on the loopback.
 
 use crate::{
-    guests::Guests,
+    neighbor_limit::NeighborLimit,
     tftp::{Addresses, Error, Files, Found, Metrics, Parts, serve},
 };
 use metal_dhcp::{
-    intake::Standing,
+    fair_queue::Standing,
     tftp::{Mode, ReadRequest, Refusal},
 };
 use metal_runtime::{
@@ -108,7 +108,7 @@ impl Lab {
         let parts = Parts {
             addresses: addresses(listen.subscribe()),
             files: Box::new(Folder(folder.path().to_owned())),
-            guests: Guests::default(),
+            neighbors: NeighborLimit::default(),
             metrics: Metrics::register(&mut registry),
             ready,
         };

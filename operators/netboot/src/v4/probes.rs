@@ -1,27 +1,23 @@
 //! Offers that wait until it is known that nobody uses their address.
 
-use super::{Batch, Server};
+use super::{Answer, V4};
 use jiff::Timestamp;
-use metal_dhcp::{
-    lease::Lease,
-    v4::{MessageType, Reply},
-};
+use metal_dhcp::{lease::Lease, v4::MessageType};
 use metal_serve::dhcp::{
-    link::v4::Place,
+    link::v4::{Link, Place},
     prober::{Outcome, Prober},
 };
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 /// An offer, and where it goes.
 #[derive(Debug)]
 pub(super) struct PendingOffer {
-    /// Not a number: links come and go.
+    /// The number of the link in the answer may mean another one by then.
     place: Place,
-    from: SocketAddrV4,
-    reply: Box<Reply>,
+    answer: Answer,
 }
 
-impl Server {
+impl V4 {
     /// Opens the prober, or closes it, as the configuration says.
     pub(super) fn open_prober(&mut self) {
         match (self.config.conflict_probe, &self.prober) {
@@ -40,39 +36,43 @@ impl Server {
     /// Keeps an offer until its address is known to be free. Gives back what can go out now.
     pub(super) fn hold(
         &mut self,
-        link: usize,
-        from: SocketAddrV4,
-        reply: Box<Reply>,
+        place: &Place,
+        answer: Answer,
         probe: Option<Ipv4Addr>,
-    ) -> Option<Box<Reply>> {
-        let Some(prober) = self.prober.as_mut().filter(|_| reply.kind == MessageType::Offer) else {
-            return Some(reply);
-        };
-        let address = reply.packet.yiaddr;
+    ) -> Option<Answer> {
+        let is_offer = answer.reply.kind == MessageType::Offer;
+        let Some(prober) = self.prober.as_mut().filter(|_| is_offer) else { return Some(answer) };
+        let address = answer.reply.packet.yiaddr;
         let must_wait = if probe.is_some() { prober.has_room() } else { prober.asks(address) };
         if !must_wait {
-            return Some(reply);
+            return Some(answer);
         }
-        let held = PendingOffer { place: self.links[link].place.clone(), from, reply };
-        prober.ask(address, held).err().map(|held| held.reply)
+        let held = PendingOffer { place: place.clone(), answer };
+        prober.ask(address, held).err().map(|held| held.answer)
     }
 
-    /// Lets offers go whose address nobody has, and takes out of service what somebody has. Whether
-    /// there was anything.
-    pub(super) fn finish_probes(&mut self, batch: &mut Batch) -> bool {
+    /// Lets offers go whose address nobody has, and takes out of service what somebody has. `None`
+    /// if nothing is known of any.
+    pub(super) fn finish_probes(&mut self, links: &[Link]) -> Option<Vec<Answer>> {
         let outcomes = self.prober.as_mut().map(Prober::outcomes).unwrap_or_default();
-        let is_busy = !outcomes.is_empty();
+        if outcomes.is_empty() {
+            return None;
+        }
+        let mut answers = Vec::new();
         for outcome in outcomes {
             match outcome {
-                Outcome::Free(PendingOffer { place, from, reply }) => {
-                    if let Some(link) = self.links.iter().position(|link| link.place == place) {
-                        batch.reply(link, from, *reply, false, None);
-                    }
+                Outcome::Free(PendingOffer { place, mut answer }) => {
+                    let number = links.iter().position(|link| link.place == place);
+                    let Some(number) = number else { continue };
+                    answer.link = number;
+                    // An offer is a promise of nothing.
+                    answer.is_durable = false;
+                    answers.push(answer);
                 }
                 Outcome::InUse(address) => self.quarantine(address),
             }
         }
-        is_busy
+        Some(answers)
     }
 
     fn quarantine(&mut self, address: Ipv4Addr) {

@@ -5,7 +5,7 @@ use super::{Config, v6::BootUrls};
 /// Some machines get less than the author of the configuration may expect. It is used all the same,
 /// as there may be no such machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Gap {
+pub enum MissingBootFiles {
     /// There are boot files, but none for PXE.
     #[error(
         "boot.bios, boot.uefi and boot.arm64 are missing, so machines that boot by PXE get an \
@@ -23,7 +23,7 @@ pub enum Gap {
 impl Config {
     /// What is lacking. A machine can boot by either IP version, so a file for one of them is
     /// enough.
-    pub fn gap(&self) -> Option<Gap> {
+    pub fn missing_boot_files(&self) -> Option<MissingBootFiles> {
         let (four, nothing) = (&self.boot, BootUrls::default());
         let six = self.dhcp6.as_ref().map_or(&nothing, |dhcp6| &dhcp6.boot);
         let is_pxe = [&four.bios, &four.uefi, &four.arm64].iter().any(|file| file.is_some());
@@ -31,8 +31,9 @@ impl Config {
         let urls =
             [&four.http, &four.http_arm64, &four.ipxe, &six.http, &six.http_arm64, &six.ipxe];
         let boots = urls.iter().any(|url| url.is_some());
-        let gap = if self.subnets.is_empty() { Gap::Pxe6 } else { Gap::Pxe };
-        Some(gap).filter(|_| boots && !is_pxe)
+        let missing =
+            if self.subnets.is_empty() { MissingBootFiles::Pxe6 } else { MissingBootFiles::Pxe };
+        Some(missing).filter(|_| boots && !is_pxe)
     }
 }
 
@@ -52,23 +53,23 @@ mod tests {
         let http6 = with6("http: 'http://[fd00::1]/uki.efi'");
         let both6 = with6("http: 'http://[fd00::1]/uki.efi', uefi: 'tftp://[fd00::1]/a'");
         for (text, expected) in [
-            (format!("{V4}{http}"), Some(Gap::Pxe)),
-            (format!("{V4}{ipxe}"), Some(Gap::Pxe)),
+            (format!("{V4}{http}"), Some(MissingBootFiles::Pxe)),
+            (format!("{V4}{ipxe}"), Some(MissingBootFiles::Pxe)),
             (format!("{V4}{pxe}"), None),
             // No boot file is needed for Servers: what they boot comes from the API server.
             (V4.to_owned(), None),
-            (http6.clone(), Some(Gap::Pxe6)),
+            (http6.clone(), Some(MissingBootFiles::Pxe6)),
             (both6.clone(), None),
-            (format!("{V4}{http6}"), Some(Gap::Pxe)),
+            (format!("{V4}{http6}"), Some(MissingBootFiles::Pxe)),
             (format!("{V4}{http}{both6}"), None),
         ] {
-            assert_eq!(Config::parse(&text).unwrap().gap(), expected, "{text}");
+            assert_eq!(Config::parse(&text).unwrap().missing_boot_files(), expected, "{text}");
         }
-        for (gap, words) in [
-            (Gap::Pxe, ["boot.uefi", "no boot file", "tftp.root"]),
-            (Gap::Pxe6, ["dhcp6.boot.uefi", "no boot file", "tftp://"]),
+        for (missing, words) in [
+            (MissingBootFiles::Pxe, ["boot.uefi", "no boot file", "tftp.root"]),
+            (MissingBootFiles::Pxe6, ["dhcp6.boot.uefi", "no boot file", "tftp://"]),
         ] {
-            assert!(words.iter().all(|word| gap.to_string().contains(word)), "{gap}");
+            assert!(words.iter().all(|word| missing.to_string().contains(word)), "{missing}");
         }
     }
 }

@@ -23,13 +23,13 @@ const PERIOD: Duration = Duration::from_secs(3);
 /// Known addresses, and unknown ones that were answered recently. Each set has two generations; the
 /// older one is dropped when the younger one is full or old.
 #[derive(Debug)]
-pub struct Guests {
+pub struct NeighborLimit {
     known: [HashSet<IpAddr>; 2],
     strangers: [HashSet<IpAddr>; 2],
     since: Instant,
 }
 
-impl Guests {
+impl NeighborLimit {
     /// No known addresses.
     pub fn new(now: Instant) -> Self {
         Self { known: Default::default(), strangers: Default::default(), since: now }
@@ -80,11 +80,11 @@ mod tests {
     #[test]
     fn answers_to_forged_addresses_leave_room_in_the_arp_table() {
         let start = Instant::now();
-        let mut guests = Guests::new(start);
+        let mut neighbors = NeighborLimit::new(start);
         let mut answered = Vec::new();
         for number in 0..100_000 {
             let now = start + Duration::from_micros(200) * number;
-            if guests.admits(address(number), now) {
+            if neighbors.admits(address(number), now) {
                 answered.push(now);
             }
         }
@@ -98,27 +98,27 @@ mod tests {
     #[test]
     fn who_is_known_is_answered_beside_any_flood_and_who_was_let_in_goes_on() {
         let now = Instant::now();
-        let mut guests = Guests::new(now);
-        guests.note(address(7_000_000));
-        assert!(guests.admits(address(8_000_000), now));
+        let mut neighbors = NeighborLimit::new(now);
+        neighbors.note(address(7_000_000));
+        assert!(neighbors.admits(address(8_000_000), now));
         for number in 0..100_000 {
-            guests.admits(address(number), now);
+            neighbors.admits(address(number), now);
         }
         for known in [7_000_000, 8_000_000] {
-            assert!(guests.admits(address(known), now));
+            assert!(neighbors.admits(address(known), now));
         }
-        assert!(!guests.admits(address(9_000_000), now));
-        assert!(guests.admits(address(9_000_000), now + PERIOD));
+        assert!(!neighbors.admits(address(9_000_000), now));
+        assert!(neighbors.admits(address(9_000_000), now + PERIOD));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_latest_stay() {
-        let mut guests = Guests::new(Instant::now());
+        let mut neighbors = NeighborLimit::new(Instant::now());
         let most = u32::try_from(REMEMBERED).unwrap();
         for number in 0..5 * most {
-            guests.note(address(number));
+            neighbors.note(address(number));
         }
-        assert!(guests.known.iter().all(|known| known.len() <= REMEMBERED));
-        assert!((4 * most..5 * most).all(|number| guests.knows(address(number))));
+        assert!(neighbors.known.iter().all(|known| known.len() <= REMEMBERED));
+        assert!((4 * most..5 * most).all(|number| neighbors.knows(address(number))));
     }
 }

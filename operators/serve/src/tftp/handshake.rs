@@ -1,9 +1,6 @@
-//! Requests whose clients have not answered yet, and the thread that looks after them.
+//! Requests whose clients have not answered yet.
 
-use super::{
-    server::Server,
-    transfer::{Outcome, Running},
-};
+use super::transfer::{Outcome, Running};
 use metal_dhcp::tftp::{Id, Step};
 use nix::{
     errno::Errno,
@@ -13,20 +10,16 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::atomic::Ordering,
-    thread::Scope,
     time::{Duration, Instant},
 };
 
 /// How long the thread waits, and so how late anything may be.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 const TICK_MILLISECONDS: u16 = 100;
-/// How many answers are taken with one system call.
-const EVENTS: usize = 64;
 
 /// A request that was answered.
 #[derive(Debug)]
-pub(super) struct Greeting {
+pub(super) struct Handshake {
     pub(super) id: Id,
     pub(super) client: SocketAddr,
     /// The file, for the log.
@@ -40,15 +33,15 @@ pub(super) struct Greeting {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Greetings {
-    by_id: HashMap<u64, Greeting>,
+pub(super) struct Handshakes {
+    by_id: HashMap<u64, Handshake>,
 }
 
 /// Where their sockets are waited for.
 #[derive(Debug)]
 pub(super) struct Poller(Epoll);
 
-impl Greeting {
+impl Handshake {
     /// Gives the first answer.
     ///
     /// # Errors
@@ -60,43 +53,43 @@ impl Greeting {
         name: String,
         mut running: Running,
     ) -> Result<Self, Outcome> {
-        running.greet()?;
+        running.first_answer_out()?;
         let began = Instant::now();
         let due = began + running.timeout();
         Ok(Self { id, client, name, began, running, due, is_superseded: false })
     }
 }
 
-impl Greetings {
+impl Handshakes {
     pub(super) fn new() -> Self {
         Self { by_id: HashMap::new() }
     }
 
-    pub(super) fn insert(&mut self, greeting: Greeting) {
-        self.by_id.insert(greeting.id.into(), greeting);
+    pub(super) fn insert(&mut self, handshake: Handshake) {
+        self.by_id.insert(handshake.id.into(), handshake);
     }
 
-    pub(super) fn remove(&mut self, id: Id) -> Option<Greeting> {
+    pub(super) fn remove(&mut self, id: Id) -> Option<Handshake> {
         self.by_id.remove(&id.into())
     }
 
     /// The client has repeated its request.
     pub(super) fn ask_again(&mut self, id: Id) {
-        if let Some(greeting) = self.by_id.get_mut(&id.into()) {
+        if let Some(handshake) = self.by_id.get_mut(&id.into()) {
             // What the kernel does not take comes again, or is over in its time.
-            greeting.running.greet_again().ok();
+            handshake.running.answer_again().ok();
         }
     }
 
     /// The client asks for something else.
     pub(super) fn supersede(&mut self, id: Id) {
-        if let Some(greeting) = self.by_id.get_mut(&id.into()) {
-            greeting.is_superseded = true;
+        if let Some(handshake) = self.by_id.get_mut(&id.into()) {
+            handshake.is_superseded = true;
         }
     }
 
     /// Those that have an answer or an end, with what follows.
-    pub(super) fn heard(&mut self, numbers: impl Iterator<Item = u64>) -> Vec<(Greeting, Next)> {
+    pub(super) fn heard(&mut self, numbers: impl Iterator<Item = u64>) -> Vec<(Handshake, Next)> {
         let heard = numbers.filter_map(|number| {
             let next = match self.by_id.get_mut(&number)?.running.first_answer() {
                 Ok(None) => return None,
@@ -109,12 +102,12 @@ impl Greetings {
     }
 
     /// Repeats what is due, and returns those that have waited long enough.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<(Greeting, Outcome)> {
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(Handshake, Outcome)> {
         let mut ended = Vec::new();
-        for (number, greeting) in self.by_id.iter_mut().filter(|(_, it)| it.due <= now) {
-            greeting.due = now + greeting.running.timeout();
-            let is_over = greeting.is_superseded.then_some(Outcome::Replaced);
-            if let Some(outcome) = is_over.or_else(|| greeting.running.expire().err()) {
+        for (number, handshake) in self.by_id.iter_mut().filter(|(_, it)| it.due <= now) {
+            handshake.due = now + handshake.running.timeout();
+            let is_over = handshake.is_superseded.then_some(Outcome::Replaced);
+            if let Some(outcome) = is_over.or_else(|| handshake.running.expire().err()) {
                 ended.push((*number, outcome));
             }
         }
@@ -122,8 +115,8 @@ impl Greetings {
         ended.into_iter().filter_map(take).collect()
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Greeting> {
-        self.by_id.drain().map(|(_, greeting)| greeting).collect()
+    pub(super) fn drain(&mut self) -> Vec<Handshake> {
+        self.by_id.drain().map(|(_, handshake)| handshake).collect()
     }
 }
 
@@ -154,31 +147,16 @@ impl Poller {
         self.0.delete(running.peer.as_fd()).ok();
     }
 
-    fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
+    /// Waits for answers, a moment; how many of `events` are filled then.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot be asked.
+    pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
         match self.0.wait(events, TICK_MILLISECONDS) {
             Ok(count) => Ok(count),
             Err(Errno::EINTR) => Ok(0),
             Err(errno) => Err(errno.into()),
         }
     }
-}
-
-/// Looks after them, until the server stops.
-#[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
-pub(super) fn look_after<'scope>(server: &'scope Server, scope: &'scope Scope<'scope, '_>) {
-    let mut events = [EpollEvent::empty(); EVENTS];
-    let mut expired = Instant::now();
-    while !server.is_stopping.load(Ordering::Relaxed) {
-        let count = server.poller.wait(&mut events).unwrap_or_else(|error| {
-            tracing::warn!(%error, "answers not read");
-            std::thread::sleep(TICK);
-            0
-        });
-        server.hear(scope, events[..count].iter().map(EpollEvent::data));
-        if expired.elapsed() >= TICK {
-            expired = Instant::now();
-            server.expire(expired);
-        }
-    }
-    server.dismiss();
 }

@@ -7,12 +7,12 @@ use std::{collections::HashMap, net::IpAddr};
 
 /// How many have come recently, by subnet.
 #[derive(Clone, Debug, Default)]
-pub struct Newcomers {
+pub struct NewBmcRate {
     /// When the last one would have been due, had they come at the permitted rate.
     due: HashMap<Option<IpNet>, Timestamp>,
 }
 
-impl Newcomers {
+impl NewBmcRate {
     /// Admits a new BMC with this address. `unanswered` is the number of BMCs that have not
     /// answered yet.
     ///
@@ -27,7 +27,7 @@ impl Newcomers {
         now: Timestamp,
     ) -> Result<(), SignedDuration> {
         const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-        let Bounds { per_minute, unanswered: most } = config.newcomers;
+        let Bounds { per_minute, unanswered: most } = config.new_bmcs;
         if unanswered >= most {
             return Err(MINUTE);
         }
@@ -73,47 +73,45 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap()
     }
 
-    fn come(newcomers: &mut Newcomers, config: &Config, first: [u8; 2], millis: i64) -> usize {
+    fn come(rate: &mut NewBmcRate, config: &Config, first: [u8; 2], millis: i64) -> usize {
         let come = (0..400_u16).map(|n| {
             let [high, low] = n.to_be_bytes();
             let address = IpAddr::from([first[0], first[1], high, low]);
-            newcomers.admit(config, address, 0, at(millis)).is_ok()
+            rate.admit(config, address, 0, at(millis)).is_ok()
         });
         come.filter(|is_in| *is_in).count()
     }
 
     #[test]
     fn of_a_crowd_as_many_are_let_in_per_subnet_as_may_come_in_a_minute() {
-        let (mut newcomers, config) =
-            (Newcomers::default(), config("endpoints: { newPerMinute: 60 }"));
-        assert_eq!(come(&mut newcomers, &config, [10, 1], 0), 60);
-        assert_eq!(come(&mut newcomers, &config, [10, 1], 0), 0);
-        assert_eq!(come(&mut newcomers, &config, [10, 2], 0), 60, "another subnet");
-        assert_eq!(come(&mut newcomers, &config, [10, 1], 5_000), 5);
-        assert_eq!(come(&mut newcomers, &config, [10, 1], 600_000), 60);
+        let (mut rate, config) = (NewBmcRate::default(), config("endpoints: { newPerMinute: 60 }"));
+        assert_eq!(come(&mut rate, &config, [10, 1], 0), 60);
+        assert_eq!(come(&mut rate, &config, [10, 1], 0), 0);
+        assert_eq!(come(&mut rate, &config, [10, 2], 0), 60, "another subnet");
+        assert_eq!(come(&mut rate, &config, [10, 1], 5_000), 5);
+        assert_eq!(come(&mut rate, &config, [10, 1], 600_000), 60);
         let v6 = "fd01::1".parse().unwrap();
-        assert!(newcomers.admit(&config, v6, 0, at(600_000)).is_ok());
-        assert_eq!(newcomers.due.len(), 2, "what is past is forgotten");
+        assert!(rate.admit(&config, v6, 0, at(600_000)).is_ok());
+        assert_eq!(rate.due.len(), 2, "what is past is forgotten");
     }
 
     #[test]
     fn who_has_to_wait_is_told_for_how_long() {
-        let (mut newcomers, config) =
-            (Newcomers::default(), config("endpoints: { newPerMinute: 1 }"));
+        let (mut rate, config) = (NewBmcRate::default(), config("endpoints: { newPerMinute: 1 }"));
         let address = IpAddr::from([10, 1, 0, 1]);
-        assert_eq!(newcomers.admit(&config, address, 0, at(0)), Ok(()));
-        let wait = newcomers.admit(&config, address, 0, at(10_000)).unwrap_err();
+        assert_eq!(rate.admit(&config, address, 0, at(0)), Ok(()));
+        let wait = rate.admit(&config, address, 0, at(10_000)).unwrap_err();
         assert_eq!(wait, SignedDuration::from_secs(50));
-        assert_eq!(newcomers.admit(&config, address, 0, at(60_000)), Ok(()));
+        assert_eq!(rate.admit(&config, address, 0, at(60_000)), Ok(()));
     }
 
     #[test]
     fn no_more_wait_for_their_first_answer_than_the_configuration_says() {
         for (endpoints, most) in [("", 256), ("endpoints: { maxUnanswered: 3 }", 3)] {
-            let (mut newcomers, config) = (Newcomers::default(), config(endpoints));
+            let (mut rate, config) = (NewBmcRate::default(), config(endpoints));
             let address = IpAddr::from([10, 1, 0, 1]);
-            assert!(newcomers.admit(&config, address, most - 1, at(0)).is_ok());
-            assert!(newcomers.admit(&config, address, most, at(0)).is_err());
+            assert!(rate.admit(&config, address, most - 1, at(0)).is_ok());
+            assert!(rate.admit(&config, address, most, at(0)).is_err());
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The addresses that answers go to, shared by all servers of the process.
 
-use metal_dhcp::guests;
+use metal_dhcp::{
+    neighbor_limit,
+    v4::{MessageType, Reply},
+};
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{
     collections::HashSet,
@@ -21,11 +24,11 @@ const LINKS_AGE: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
-pub struct Guests(Arc<Mutex<State>>);
+pub struct NeighborLimit(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    guests: guests::Guests,
+    neighbors: neighbor_limit::NeighborLimit,
     links: Copied<Vec<Link>>,
     arp: Copied<HashSet<Ipv4Addr>>,
 }
@@ -45,38 +48,52 @@ struct Link {
     mask: u128,
 }
 
-impl Default for Guests {
+impl Default for NeighborLimit {
     fn default() -> Self {
-        let guests = guests::Guests::new(Instant::now());
-        let state = State { guests, links: Copied::default(), arp: Copied::default() };
+        let neighbors = neighbor_limit::NeighborLimit::new(Instant::now());
+        let state = State { neighbors, links: Copied::default(), arp: Copied::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 }
 
-impl Guests {
+impl NeighborLimit {
     /// Somebody has this address for certain.
     pub fn note(&self, address: impl Into<IpAddr>) {
-        self.locked().guests.note(address.into().to_canonical());
+        self.locked().neighbors.note(address.into().to_canonical());
     }
 
     /// Whether somebody was known to have this address.
     pub fn knows(&self, address: IpAddr) -> bool {
-        self.locked().guests.knows(address.to_canonical())
+        self.locked().neighbors.knows(address.to_canonical())
     }
 
     /// Whether an answer may go to this address now. It may where the kernel need not look for it:
     /// behind a router, and where it has it already.
     pub fn admits(&self, address: impl Into<IpAddr>) -> bool {
         let (address, now) = (address.into().to_canonical(), Instant::now());
-        let State { guests, links, arp } = &mut *self.locked();
+        let State { neighbors, links, arp } = &mut *self.locked();
         let links = links.no_older_than(LINKS_AGE, now, links_now);
-        if !links.iter().any(|link| link.has(address)) || guests.admits(address, now) {
+        if !links.iter().any(|link| link.has(address)) || neighbors.admits(address, now) {
             return true;
         }
         match address {
             IpAddr::V4(address) => arp.no_older_than(ARP_AGE, now, arp_now).contains(&address),
             IpAddr::V6(_) => false,
         }
+    }
+
+    /// Whether an answer may go out now: one that costs the kernel no look for an address, or one
+    /// that it can bear.
+    pub fn admits_reply(&self, reply: &Reply, is_relay: impl Fn(Ipv4Addr) -> bool) -> bool {
+        let to = *reply.to.ip();
+        reply.direct.is_some() || to.is_broadcast() || is_relay(to) || self.admits(to)
+    }
+
+    /// Who has an address from now on by this answer, and the relay that it came by.
+    pub fn note_reply(&self, reply: &Reply) {
+        let is_ack = reply.kind == MessageType::Ack && !reply.packet.yiaddr.is_unspecified();
+        let addresses = [reply.packet.yiaddr, *reply.to.ip()].into_iter().filter(|_| is_ack);
+        addresses.filter(|it| !it.is_broadcast()).for_each(|address| self.note(address));
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -168,12 +185,12 @@ IP address       HW type     Flags       HW address            Mask     Device
 
     #[test]
     fn who_is_behind_a_router_costs_nothing_and_is_answered_beside_any_flood() {
-        let guests = Guests::default();
+        let neighbors = NeighborLimit::default();
         for number in 0..10_000_u32 {
             let [.., third, fourth] = number.to_be_bytes();
             // A network for benchmarks, which is no link of anybody.
             let address = [198, 18, third, fourth];
-            assert!(guests.admits(address), "{address:?}");
+            assert!(neighbors.admits(address), "{address:?}");
         }
     }
 }

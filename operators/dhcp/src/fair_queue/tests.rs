@@ -3,59 +3,59 @@ use metal_core::dice::Dice;
 
 const ROOM: usize = 64;
 
-fn rest(intake: &mut Intake<u32, u32>) -> Vec<u32> {
-    std::iter::from_fn(|| intake.pop()).collect()
+fn rest(fair_queue: &mut FairQueue<u32, u32>) -> Vec<u32> {
+    std::iter::from_fn(|| fair_queue.pop()).collect()
 }
 
 #[test]
 fn packets_of_one_source_come_in_their_order_and_sources_take_turns() {
-    let mut intake = Intake::new(ROOM);
+    let mut fair_queue = FairQueue::new(ROOM);
     for packet in [10, 11, 12] {
-        assert_eq!(intake.push(Standing::Stranger, 1, packet), None);
+        assert_eq!(fair_queue.push(Standing::Stranger, 1, packet), None);
     }
-    intake.push(Standing::Stranger, 2, 20);
-    assert_eq!(rest(&mut intake), [10, 20, 11, 12]);
-    assert!(intake.is_empty());
+    fair_queue.push(Standing::Stranger, 2, 20);
+    assert_eq!(rest(&mut fair_queue), [10, 20, 11, 12]);
+    assert!(fair_queue.is_empty());
 }
 
 #[test]
 fn a_source_that_sends_more_than_all_others_loses_its_own_packets() {
-    let mut intake = Intake::new(ROOM);
-    intake.push(Standing::Stranger, 7, 0);
+    let mut fair_queue = FairQueue::new(ROOM);
+    fair_queue.push(Standing::Stranger, 7, 0);
     for packet in 1..10_000 {
-        let dropped = intake.push(Standing::Stranger, 1, packet);
+        let dropped = fair_queue.push(Standing::Stranger, 1, packet);
         assert_ne!(dropped, Some(0), "the honest one");
     }
-    assert_eq!(intake.len(), ROOM);
-    assert!(rest(&mut intake)[..2].contains(&0), "it is served in its turn");
+    assert_eq!(fair_queue.len(), ROOM);
+    assert!(rest(&mut fair_queue)[..2].contains(&0), "it is served in its turn");
 }
 
 #[test]
 fn who_is_known_neither_waits_for_ever_new_strangers_nor_loses_its_place_to_them() {
-    let mut intake = Intake::new(ROOM);
+    let mut fair_queue = FairQueue::new(ROOM);
     for standing in [Standing::Known, Standing::Local] {
         for source in 1..10_000 {
-            intake.push(Standing::Stranger, source, 1);
+            fair_queue.push(Standing::Stranger, source, 1);
         }
-        assert_eq!(intake.push(standing, 0, 0), Some(1), "a stranger makes room");
+        assert_eq!(fair_queue.push(standing, 0, 0), Some(1), "a stranger makes room");
         for source in 10_000..20_000 {
-            assert_eq!(intake.push(Standing::Stranger, source, 1), Some(1));
+            assert_eq!(fair_queue.push(Standing::Stranger, source, 1), Some(1));
         }
-        let next = [intake.pop(), intake.pop()];
+        let next = [fair_queue.pop(), fair_queue.pop()];
         assert!(next.contains(&Some(0)), "{next:?}");
     }
 }
 
 #[test]
 fn of_strangers_the_latest_have_room_and_are_served_beside_those_who_are_known() {
-    let mut intake = Intake::new(ROOM);
+    let mut fair_queue = FairQueue::new(ROOM);
     for packet in 0..1_000 {
-        intake.push(Standing::Known, packet % 50, packet);
+        fair_queue.push(Standing::Known, packet % 50, packet);
     }
     for packet in 1_000..2_000 {
-        intake.push(Standing::Stranger, packet, packet);
+        fair_queue.push(Standing::Stranger, packet, packet);
     }
-    let served: Vec<_> = (0..8).filter_map(|_| intake.pop()).collect();
+    let served: Vec<_> = (0..8).filter_map(|_| fair_queue.pop()).collect();
     let strangers: Vec<_> = served.iter().filter(|packet| **packet >= 1_000).collect();
     assert_eq!(strangers.len(), 2, "{served:?}");
     assert!(strangers.iter().all(|packet| **packet >= 2_000 - 64), "{served:?}");
@@ -65,25 +65,25 @@ fn of_strangers_the_latest_have_room_and_are_served_beside_those_who_are_known()
 fn there_are_never_more_than_there_is_room_for_and_none_is_lost_or_doubled() {
     let mut dice = Dice(1);
     let standings = [Standing::Stranger, Standing::Local, Standing::Known];
-    let mut intake = Intake::new(8);
+    let mut fair_queue = FairQueue::new(8);
     let (mut given, mut got) = (0, Vec::new());
     for packet in 0..20_000 {
         if dice.roll(3) > 0 {
             let standing = standings[dice.roll(3)];
             let source = dice.roll(6);
-            got.extend(intake.push(standing, source, packet));
+            got.extend(fair_queue.push(standing, source, packet));
             given += 1;
         } else {
-            got.extend(intake.pop());
+            got.extend(fair_queue.pop());
             let wanted = dice.roll(20_000);
-            got.extend(intake.remove(&dice.roll(6), |packet| *packet == wanted));
+            got.extend(fair_queue.remove(&dice.roll(6), |packet| *packet == wanted));
         }
-        assert!(intake.len() <= 8);
-        assert!(intake.lanes.iter().all(|lane| {
+        assert!(fair_queue.len() <= 8);
+        assert!(fair_queue.lanes.iter().all(|lane| {
             lane.order.len() == lane.queues.len() && lane.longest.len() == lane.queues.len()
         }));
     }
-    got.extend(std::iter::from_fn(|| intake.pop()));
+    got.extend(std::iter::from_fn(|| fair_queue.pop()));
     got.sort_unstable();
     assert_eq!(got.len(), given);
     got.dedup();

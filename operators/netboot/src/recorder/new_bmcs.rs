@@ -9,7 +9,7 @@ use metal_core::{
     ownership::{NETBOOT, is_made_by},
     unanswered::{can_be_made_again, has_answered, is_over},
 };
-use metal_dhcp::{Newcomers, config::Record};
+use metal_dhcp::{NewBmcRate, config::Record};
 use metal_runtime::{delete_seen, report::Chain};
 use std::{
     collections::{HashMap, HashSet},
@@ -29,7 +29,7 @@ pub(crate) struct NewBmcs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    newcomers: Newcomers,
+    rate: NewBmcRate,
     /// What was made, and does not show yet.
     made: HashMap<String, Instant>,
     told: Option<Instant>,
@@ -46,10 +46,10 @@ impl Recorder {
     pub(super) fn admit(&self, seen: &Sighting) -> Result<(), Error> {
         let config = self.config.borrow().clone();
         let shown: HashSet<String> = self.unanswered(config.record).collect();
-        let mut state = self.crowd.state();
+        let mut state = self.new_bmcs.state();
         state.made.retain(|name, at| at.elapsed() < SHOWN && !shown.contains(name));
         let unanswered = shown.len() + state.made.len();
-        let admitted = state.newcomers.admit(&config, seen.address, unanswered, Timestamp::now());
+        let admitted = state.rate.admit(&config, seen.address, unanswered, Timestamp::now());
         admitted.map_err(|wait| {
             if state.told.is_none_or(|at| at.elapsed() > SHOWN) {
                 state.told = Some(Instant::now());
@@ -62,7 +62,7 @@ impl Recorder {
 
     /// A new one was made.
     pub(super) fn made(&self, name: &str) {
-        self.crowd.state().made.insert(name.to_owned(), Instant::now());
+        self.new_bmcs.state().made.insert(name.to_owned(), Instant::now());
     }
 
     /// Names of what we made for BMCs that have not answered.

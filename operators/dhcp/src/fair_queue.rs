@@ -34,7 +34,7 @@ const LANES: usize = Standing::Known as usize + 1;
 
 /// Packets that are waiting.
 #[derive(Debug)]
-pub struct Intake<K, T> {
+pub struct FairQueue<K, T> {
     room: usize,
     lanes: [Lane<K, T>; LANES],
     /// Number of turns so far.
@@ -59,7 +59,7 @@ struct Queue<T> {
     packets: VecDeque<(u64, T)>,
 }
 
-impl<K: Clone + Hash + Ord, T> Intake<K, T> {
+impl<K: Clone + Hash + Ord, T> FairQueue<K, T> {
     /// A queue for this many packets.
     pub fn new(room: usize) -> Self {
         let lanes = std::array::from_fn(|_| Lane::default());

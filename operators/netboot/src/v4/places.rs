@@ -1,27 +1,21 @@
 //! Which sockets there are, and how they change.
 
-use super::Server;
+use super::V4;
 use jiff::Timestamp;
 use metal_dhcp::{
     config::{BmcSubnets, Config},
     v4::{BOOT_SERVER_PORT, SERVER_PORT},
 };
 use metal_runtime::report::Chain;
-use metal_serve::dhcp::link::{
-    self,
-    v4::{Link, Place},
+use metal_serve::dhcp::{
+    Sockets,
+    link::v4::{Link, Place},
 };
 use std::{net::SocketAddrV4, sync::Arc};
 
-/// Opens what a configuration names and `open` does not have.
-pub(super) fn open_missing(config: &Config, open: &[Link]) -> Result<Vec<Link>, link::Error> {
-    let is_open = |place: &Place| open.iter().any(|link| link.place == *place);
-    places(config).filter(|place| !is_open(place)).map(Link::open).collect()
-}
-
 /// Every interface and address at the port of servers, and at that of boot servers where we are a
 /// proxy.
-fn places(config: &Config) -> impl Iterator<Item = Place> {
+pub(super) fn of(config: &Config) -> Vec<Place> {
     let interfaces = |port| {
         config.interfaces.iter().map(move |name| Place::Interface { name: name.clone(), port })
     };
@@ -32,25 +26,21 @@ fn places(config: &Config) -> impl Iterator<Item = Place> {
         let addresses = config.listen.iter().map(at).map(Place::Address);
         interfaces(port).chain(addresses)
     });
-    interfaces(SERVER_PORT).chain(addresses.map(Place::Address)).chain(proxies)
+    interfaces(SERVER_PORT).chain(addresses.map(Place::Address)).chain(proxies).collect()
 }
 
-impl Server {
+impl V4 {
     /// Takes over a changed configuration. If its sockets cannot be opened, the old one stays.
-    pub(super) fn reconfigure(&mut self) {
+    pub(super) fn reconfigure(&mut self, sockets: &mut Sockets<Link>) {
         let config = Arc::clone(&self.configs.borrow_and_update());
-        match open_missing(&config, &self.links) {
-            Ok(missing) => {
-                // They came by links as they were.
-                self.forget_waiting();
-                self.links.extend(missing);
-                self.links.retain(|link| places(&config).any(|place| place == link.place));
+        match sockets.serve(&of(&config)) {
+            Ok(()) => {
                 self.lease_store.leases.reconfigure(&config, Timestamp::now());
                 self.config = config;
                 self.open_prober();
-                self.look_after_links();
+                self.look_after(sockets);
                 tracing::info!(subnets = self.config.subnets.len(), "configuration in force");
-                self.tell_gap();
+                self.tell_missing_boot_files();
             }
             Err(error) => {
                 let error = Chain(&error);
@@ -60,9 +50,9 @@ impl Server {
     }
 
     /// Tells whoever starts it, or changed the file, what they may have forgotten.
-    pub(super) fn tell_gap(&self) {
-        if let Some(gap) = self.config.gap() {
-            tracing::warn!(%gap, "some machines get no boot file");
+    pub(super) fn tell_missing_boot_files(&self) {
+        if let Some(missing) = self.config.missing_boot_files() {
+            tracing::warn!(%missing, "some machines get no boot file");
         }
         match self.config.bmc_subnets {
             BmcSubnets::Named => {}
@@ -78,18 +68,21 @@ impl Server {
     }
 
     /// Follows interfaces that come, go and change their addresses.
-    pub(super) fn look_after_links(&mut self) {
-        for link in &mut self.links {
-            if link.is_stale()
-                && let Ok(fresh) = Link::open(link.place.clone())
-            {
-                tracing::info!(place = %fresh.place, "served again");
-                *link = fresh;
+    pub(super) fn look_after(&self, sockets: &mut Sockets<Link>) {
+        sockets.follow_interfaces();
+        for link in sockets.links_mut() {
+            if link.find_address(|own| self.config.subnet_of(own).is_some()) {
+                let hint = "write the subnet of one of its addresses into subnets, unless all \
+                            clients there are behind relays";
+                tracing::warn!(
+                    place = %link.place, address = ?link.address, hint,
+                    "no subnet is configured for this interface: clients on it are not answered"
+                );
             }
-            link.find_address(&self.config);
         }
-        self.metrics.links(self.links.iter().filter(|link| link.is_without_subnet).count());
-        match self.links.iter().find(|link| link.address.is_none()) {
+        let links = sockets.links();
+        self.metrics.links(links.iter().filter(|link| link.is_without_subnet).count());
+        match links.iter().find(|link| link.address.is_none()) {
             None => self.ready.open(),
             Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),
         }

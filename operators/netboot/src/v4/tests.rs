@@ -13,7 +13,7 @@ use metal_dhcp::{
     v4::{MessageType, Options, Packet, code},
 };
 use metal_runtime::{health::Readiness, report::Chain};
-use std::net::SocketAddrV4;
+use std::{net::SocketAddrV4, time::Duration};
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
@@ -96,7 +96,7 @@ fn parts(
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
         machines: None,
-        guests: Guests::default(),
+        neighbors: NeighborLimit::default(),
         lease_file: lease_file.map(Path::to_owned),
         sightings: Some(sightings.clone()),
         published: None,
@@ -186,19 +186,19 @@ async fn a_changed_configuration_is_taken_over_without_losing_a_lease() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
-    let mut server = Server::open(parts(&config, &Sightings::default(), None)).unwrap();
-    let place = server.links[0].place.clone();
+    let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
+    let place = server.sockets.links()[0].place.clone();
     let unreachable = CONFIG.replace("127.0.0.1:0", "192.0.2.1:0");
     config.send_replace(Arc::new(Config::parse(&unreachable).unwrap()));
     server.maintain().await;
-    assert_eq!(*server.config, Config::parse(CONFIG).unwrap());
-    assert_eq!((server.links.len(), &server.links[0].place), (1, &place));
+    assert_eq!(*server.responder.config, Config::parse(CONFIG).unwrap());
+    assert_eq!((server.sockets.links().len(), &server.sockets.links()[0].place), (1, &place));
 
     let moved = CONFIG.replace("127.0.0.1:0", "127.0.0.2:0");
     config.send_replace(Arc::new(Config::parse(&moved).unwrap()));
     server.maintain().await;
-    assert_eq!(server.links.len(), 1);
-    assert_ne!(server.links[0].place, place);
+    assert_eq!(server.sockets.links().len(), 1);
+    assert_ne!(server.sockets.links()[0].place, place);
 }
 
 #[tokio::test]
@@ -207,13 +207,13 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let database = watch::Sender::new(Arc::new(MacDb::default()));
     let sightings = Sightings::default();
     let parts = Parts { bmcs: database.subscribe(), ..parts(&config, &sightings, None) };
-    let mut server = Server::open(parts).unwrap();
+    let mut server = open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = server.links[0].socket.local_addr().unwrap();
-    server.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    let address = server.sockets.addresses()[0];
+    server.responder.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
-    assert!(server.turn(&mut Batch::default()));
+    timeout(PATIENCE, server.sockets.readable()).await.unwrap();
+    assert!(server.turn());
     assert_eq!(sightings.len(), 0);
 
     database.send_replace(Arc::new(MacDb::parse(BMCS).unwrap()));
@@ -226,17 +226,16 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let folder = tempfile::tempdir().unwrap();
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let (sightings, path) = (Sightings::default(), folder.path().join("leases"));
-    let mut server = Server::open(parts(&config, &sightings, Some(&path))).unwrap();
-    server.lease_store.fail_writes();
+    let mut server = open(parts(&config, &sightings, Some(&path))).unwrap();
+    server.responder.lease_store.fail_writes();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = server.links[0].socket.local_addr().unwrap();
-    let mut batch = Batch::default();
-    server.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    let address = server.sockets.addresses()[0];
+    server.responder.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     // An offer is a promise of nothing, and is made; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();
-        timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
-        assert!(server.turn(&mut batch));
+        timeout(PATIENCE, server.sockets.readable()).await.unwrap();
+        assert!(server.turn());
     }
     let mut buffer = [0; 4096];
     let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
@@ -252,13 +251,12 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     let published = Published::new(config.instances);
     let config = watch::Sender::new(config);
     let parts = parts(&config, &Sightings::default(), None);
-    let mut server = Server::open(Parts { published: Some(published.clone()), ..parts }).unwrap();
+    let mut server = open(Parts { published: Some(published.clone()), ..parts }).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = server.links[0].socket.local_addr().unwrap();
-    let mut batch = Batch::default();
+    let address = server.sockets.addresses()[0];
     relay.send_to(&packet(MessageType::Discover, HOST).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
-    assert!(!server.turn(&mut batch), "it is not for us");
+    timeout(PATIENCE, server.sockets.readable()).await.unwrap();
+    assert!(!server.turn(), "it is not for us");
 
     // Of the half of the other one.
     let theirs = Ipv4Addr::new(10, 77, 0, 100);
@@ -266,8 +264,8 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     published.hear(bound.at(theirs.into()));
     published.stand(Role::Leads);
     relay.send_to(&request(HOST, theirs).encode(), address).await.unwrap();
-    timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket))).await.unwrap();
-    assert!(server.turn(&mut batch));
+    timeout(PATIENCE, server.sockets.readable()).await.unwrap();
+    assert!(server.turn());
     let mut buffer = [0; 4096];
     let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
     let answer = Packet::parse(&buffer[..len]).unwrap();
@@ -283,7 +281,7 @@ async fn what_keeps_a_server_from_starting_is_an_error() {
     let (_held, _) = LeaseFile::open::<Ipv4Addr>(&path).unwrap();
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let parts = parts(&config, &Sightings::default(), Some(&path));
-    let error = Server::open(parts).unwrap_err();
+    let error = open(parts).unwrap_err();
     let text = Chain(&error).to_string();
     assert!(text.contains("the leases cannot be kept: --lease-file"), "{text}");
 }
@@ -294,9 +292,9 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
     let machines = Arc::new(machines);
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let parts = parts(&config, &Sightings::default(), None);
-    let mut server = Server::open(Parts { machines: Some(machines.clone()), ..parts }).unwrap();
+    let mut server = open(Parts { machines: Some(machines.clone()), ..parts }).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = server.links[0].socket.local_addr().unwrap();
+    let address = server.sockets.addresses()[0];
     let mut lease = Ipv4Addr::UNSPECIFIED;
     // The firmware, and then its operating system.
     for boots in [true, false] {
@@ -311,10 +309,8 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
                 packet.options.set(code::MACHINE_ID, [&[0], &uuid[..]].concat());
             }
             relay.send_to(&packet.encode(), address).await.unwrap();
-            timeout(PATIENCE, readable(server.links.iter().map(|link| &link.socket)))
-                .await
-                .unwrap();
-            assert!(server.turn(&mut Batch::default()));
+            timeout(PATIENCE, server.sockets.readable()).await.unwrap();
+            assert!(server.turn());
             let mut buffer = [0; 4096];
             let (len, _) = timeout(PATIENCE, relay.recv_from(&mut buffer)).await.unwrap().unwrap();
             lease = Packet::parse(&buffer[..len]).unwrap().yiaddr;
@@ -325,18 +321,14 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_known_is_answered_before_a_crowd_that_is_not() {
+async fn a_client_with_an_offer_is_better_known_than_one_without() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
-    let mut server = Server::open(parts(&config, &Sightings::default(), None)).unwrap();
-    server.lease_store.record(offer(HOST, [10, 77, 0, 100].into()));
+    let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
+    server.responder.lease_store.record(offer(HOST, [10, 77, 0, 100].into()));
     let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 67);
-    let asked = |packet| Asked { link: 0, from, to: None, packet };
-    for number in 0..100_000_u32 {
-        let [a, b, c, d] = number.to_be_bytes();
-        server.take_in(asked(packet(MessageType::Discover, MacAddr([2, 1, a, b, c, d]))));
-    }
-    server.take_in(asked(request(HOST, [10, 77, 0, 100].into())));
-    assert!(server.waiting.len() <= ROOM, "what is too much is dropped");
-    let next = server.waiting.pop().unwrap();
-    assert_eq!(Client::of(&next.packet), Some(Client::Mac(HOST)));
+    let source = |packet| server.responder.source_of(&Request { link: 0, from, to: None, packet });
+    let (known, client) = source(request(HOST, [10, 77, 0, 100].into()));
+    let (unknown, _) = source(packet(MessageType::Discover, BMC));
+    assert!(known > unknown, "{known:?} {unknown:?}");
+    assert_eq!(client, Some(Client::Mac(HOST)));
 }

@@ -1,0 +1,246 @@
+//! The loop of a DHCP server: receive, decide, write down, answer. Nothing on it waits for anything
+//! but what its [`Responder`] waits for.
+//!
+//! All packets that have arrived are taken from the kernel at once, and answered in batches. What a
+//! batch changes is written down at once, and only then the batch is answered. Of more packets than
+//! can be answered, those of clients that are known come first.
+
+use super::{
+    Metrics, Request, Sockets,
+    link::{self, Link},
+};
+use jiff::Timestamp;
+use metal_dhcp::{
+    Client,
+    fair_queue::{FairQueue, Standing},
+};
+use std::{
+    future::{self, Future},
+    io,
+    net::SocketAddr,
+    time::Duration,
+};
+use tokio::{
+    runtime::Builder,
+    sync::oneshot,
+    task::yield_now,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often [`Responder::maintain`] is called.
+const TICK: Duration = Duration::from_secs(1);
+/// How many packets are answered together: enough to share a write, and few enough that the first
+/// one does not wait for long, nor the kernel's buffer fills.
+const MOST: usize = 128;
+/// How many packets may wait; each takes about a kilobyte.
+const ROOM: usize = 2048;
+
+/// An answer that goes out once what it depends on is written down.
+#[derive(Debug)]
+pub struct Answer<L: Link, N> {
+    /// The number of its link.
+    pub link: usize,
+    /// Who spoke to us there.
+    pub from: L::Peer,
+    /// Our address that was spoken to alone.
+    pub own: Option<L::Address>,
+    /// What is said.
+    pub reply: Box<L::Reply>,
+    /// Whether it is true only if what was decided is written down.
+    pub is_durable: bool,
+    /// What [`Responder::tell`] is told when it goes out.
+    pub news: Option<N>,
+}
+
+/// What decides about packets, and what is written down.
+pub trait Responder {
+    /// The kind of sockets.
+    type Link: Link;
+    /// What others are told of an answer.
+    type News;
+
+    /// Whether packets are answered now; if not, they are somebody else's. Asked before each batch.
+    fn answers(&mut self) -> bool {
+        true
+    }
+
+    /// Whose packet it is, and how well that one is known.
+    fn source_of(&self, request: &Request<Self::Link>) -> (Standing, Option<Client>);
+
+    /// Decides about a packet that came by one of these links.
+    fn decide(
+        &mut self,
+        links: &[Self::Link],
+        request: Request<Self::Link>,
+        now: Timestamp,
+    ) -> Option<Answer<Self::Link, Self::News>>;
+
+    /// What became of answers that were held back: those that can go out now. `None` if nothing did.
+    fn released(&mut self, _: &[Self::Link]) -> Option<Vec<Answer<Self::Link, Self::News>>> {
+        None
+    }
+
+    /// Waits until something became of one.
+    fn release(&self) -> impl Future<Output = ()> {
+        future::pending()
+    }
+
+    /// Writes down what was decided. Whether that is done, or need not be.
+    fn commit(&mut self) -> bool {
+        true
+    }
+
+    /// An answer goes out.
+    fn tell(&mut self, _: Self::News) {}
+
+    /// Takes over what has changed, and looks after what changes by itself. Called every second.
+    fn maintain(&mut self, sockets: &mut Sockets<Self::Link>) -> impl Future<Output = ()>;
+
+    /// Hands everything to the disk, before the end.
+    fn close(self);
+}
+
+/// A server with its sockets open.
+#[derive(Debug)]
+pub struct Server<R: Responder> {
+    /// What decides.
+    pub responder: R,
+    /// Its sockets.
+    pub sockets: Sockets<R::Link>,
+    waiting: FairQueue<Option<Client>, Request<R::Link>>,
+    metrics: Metrics,
+}
+
+/// A server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A place cannot be served.
+    #[error("the network cannot be served")]
+    Link(#[from] link::Error),
+    /// The runtime of the packet path does not start.
+    #[error("the packet path does not start")]
+    Runtime(#[source] io::Error),
+}
+
+/// Serves what `open` makes until `shutdown`, on a runtime of its own: whatever else the process
+/// does, packets are answered. Blocks. Tells `opened` the addresses of its sockets, in the order of
+/// their places, once they are open.
+///
+/// # Errors
+///
+/// If it cannot start.
+pub fn serve<R: Responder, E: From<Error>>(
+    open: impl FnOnce() -> Result<Server<R>, E>,
+    opened: oneshot::Sender<Vec<SocketAddr>>,
+    shutdown: &CancellationToken,
+) -> Result<(), E> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Error::Runtime)?.block_on(async {
+        let mut server = open()?;
+        // Whoever asked may have lost interest.
+        opened.send(server.sockets.addresses()).ok();
+        server.run(shutdown).await;
+        server.responder.close();
+        Ok(())
+    })
+}
+
+impl<R: Responder> Server<R> {
+    /// A server that nobody waits for yet.
+    pub fn new(responder: R, mut sockets: Sockets<R::Link>, metrics: Metrics) -> Self {
+        sockets.take_renumbered();
+        Self { responder, sockets, waiting: FairQueue::new(ROOM), metrics }
+    }
+
+    async fn run(&mut self, shutdown: &CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticked = Instant::now();
+        loop {
+            let is_busy = self.turn();
+            if is_busy && ticked.elapsed() < TICK && !shutdown.is_cancelled() {
+                // The reactor must see the other sockets, too.
+                yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {
+                    ticked = Instant::now();
+                    self.maintain().await;
+                }
+                () = self.sockets.readable() => {}
+                () = self.responder.release() => {}
+            }
+        }
+    }
+
+    /// Takes what has arrived, and answers it. Whether there was anything.
+    pub fn turn(&mut self) -> bool {
+        let received = self.sockets.receive(&self.metrics);
+        if !self.responder.answers() {
+            self.forget_waiting();
+            return false;
+        }
+        let released = self.responder.released(self.sockets.links());
+        for request in received {
+            self.take_in(request);
+        }
+        if self.waiting.is_empty() && released.is_none() {
+            return false;
+        }
+        let mut answers = released.unwrap_or_default();
+        let now = Timestamp::now();
+        for _ in 0..MOST {
+            let Some(request) = self.waiting.pop() else { break };
+            answers.extend(self.responder.decide(self.sockets.links(), request, now));
+        }
+        let is_kept = self.responder.commit();
+        for answer in answers.into_iter().filter(|answer| is_kept || !answer.is_durable) {
+            self.answer(answer);
+        }
+        true
+    }
+
+    /// Takes over what has changed, and looks after what changes by itself.
+    pub async fn maintain(&mut self) {
+        self.responder.maintain(&mut self.sockets).await;
+        if self.sockets.take_renumbered() {
+            // They came by links as they were.
+            self.forget_waiting();
+        }
+    }
+
+    /// Takes a packet in, which is answered in its turn.
+    fn take_in(&mut self, request: Request<R::Link>) {
+        let (standing, client) = self.responder.source_of(&request);
+        if self.waiting.push(standing, client, request).is_some() {
+            self.metrics.overloaded();
+        }
+    }
+
+    /// Those who wait ask again.
+    fn forget_waiting(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting = FairQueue::new(ROOM);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer<R::Link, R::News>) {
+        let Answer { link, from, own, reply, news, .. } = answer;
+        if let Some(news) = news {
+            self.responder.tell(news);
+        }
+        let (to, sent) = self.sockets.links()[link].send(&reply, from, own);
+        if let Err(error) = sent {
+            // The client asks again.
+            tracing::debug!(%error, %to, "answer not sent");
+            self.metrics.not_sent();
+        }
+        let kind = R::Link::kind(&reply);
+        tracing::debug!(kind, %to, "answered");
+        self.metrics.answered(kind);
+    }
+}

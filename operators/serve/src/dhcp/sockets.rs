@@ -1,0 +1,122 @@
+//! The sockets of a server, what comes in by them, and how they change.
+
+use super::{
+    Metrics,
+    link::{Error, Link, readable},
+};
+use std::{io::ErrorKind, net::SocketAddr};
+
+/// How many packets of one socket are taken from the kernel in one go: more than it keeps, so that
+/// it is we who choose what is too much.
+const MOST: usize = 1024;
+/// Longest packet; longer ones are cut, and most likely malformed then.
+const LARGEST: usize = 4096;
+
+/// The sockets.
+#[derive(Debug)]
+pub struct Sockets<L> {
+    links: Vec<L>,
+    buffer: Box<[u8; LARGEST]>,
+    /// Whether a number may mean another link than before.
+    is_renumbered: bool,
+}
+
+/// A packet that has arrived.
+#[derive(Debug)]
+pub struct Request<L: Link> {
+    /// The number of its link.
+    pub link: usize,
+    /// Who sent it.
+    pub from: L::Peer,
+    /// Our address that it was sent to, if it was sent to us alone.
+    pub to: Option<L::Address>,
+    /// What it says.
+    pub packet: L::Packet,
+}
+
+impl<L> Default for Sockets<L> {
+    fn default() -> Self {
+        Self { links: Vec::new(), buffer: Box::new([0; LARGEST]), is_renumbered: false }
+    }
+}
+
+impl<L: Link> Sockets<L> {
+    /// Serves these places from now on. If one cannot be served, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// If a place is not there, or taken.
+    pub fn serve(&mut self, places: &[L::Place]) -> Result<(), Error> {
+        let is_open = |place: &L::Place| self.links.iter().any(|link| link.place() == place);
+        let missing = places.iter().filter(|place| !is_open(place)).cloned().map(L::open);
+        let missing = missing.collect::<Result<Vec<_>, _>>()?;
+        self.links.retain(|link| places.contains(link.place()));
+        self.links.extend(missing);
+        self.is_renumbered = true;
+        Ok(())
+    }
+
+    /// Opens anew what lies on an interface that was replaced by another one of its name.
+    pub fn follow_interfaces(&mut self) {
+        for link in self.links.iter_mut().filter(|link| link.is_stale()) {
+            if let Ok(fresh) = L::open(link.place().clone()) {
+                tracing::info!(place = %fresh.place(), "served again");
+                *link = fresh;
+            }
+        }
+    }
+
+    /// All of them; their numbers are their places here.
+    pub fn links(&self) -> &[L] {
+        &self.links
+    }
+
+    /// The same, to look after them.
+    pub fn links_mut(&mut self) -> &mut [L] {
+        &mut self.links
+    }
+
+    /// Where they are bound.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.links.iter().filter_map(|link| link.socket().local_addr().ok()).collect()
+    }
+
+    /// Waits until there is something to receive.
+    pub async fn readable(&self) {
+        readable(self.links.iter().map(Link::socket)).await;
+    }
+
+    /// Whether numbers of links that were told before mean nothing any more.
+    pub(super) fn take_renumbered(&mut self) -> bool {
+        std::mem::take(&mut self.is_renumbered)
+    }
+
+    /// The packets that have arrived; what is malformed is counted only.
+    pub(super) fn receive(&mut self, metrics: &Metrics) -> Vec<Request<L>> {
+        let mut requests = Vec::new();
+        for (number, link) in self.links.iter().enumerate() {
+            for _ in 0..MOST {
+                let (len, from, to) = match link.receive(self.buffer.as_mut_slice()) {
+                    Ok(received) => received,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => {
+                        // Of an earlier answer, or of an interface that went down.
+                        tracing::debug!(%error, place = %link.place(), "socket reports an error");
+                        break;
+                    }
+                };
+                match L::parse(&self.buffer[..len]) {
+                    Ok((packet, kind)) => {
+                        metrics.requested(kind);
+                        requests.push(Request { link: number, from, to, packet });
+                    }
+                    Err(reason) => {
+                        tracing::debug!(%from, reason, "malformed packet");
+                        metrics.silent(reason);
+                    }
+                }
+            }
+        }
+        requests
+    }
+}

@@ -1,0 +1,18 @@
+//! Relays that may not speak for the subnet that they name.
+
+use super::Once;
+use std::net::IpAddr;
+
+/// Those that were told of, once each.
+#[derive(Debug, Default)]
+pub struct UnknownRelays(Once<(IpAddr, IpAddr)>);
+
+impl UnknownRelays {
+    /// Tells of a relay that calls itself, or its link, `named`, and sent from somewhere else.
+    pub fn tell(&mut self, named: IpAddr, from: IpAddr) {
+        if self.0.is_due((named, from)) {
+            let hint = "if it is a relay of yours, write its address to `relays` of the subnet";
+            tracing::warn!(%named, %from, hint, "a BMC is not answered: it came by an unknown relay");
+        }
+    }
+}

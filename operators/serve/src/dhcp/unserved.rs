@@ -1,0 +1,36 @@
+//! Kinds of firmware that there is no boot file for, each told once.
+
+use super::Once;
+use metal_dhcp::Architecture;
+use std::fmt::Display;
+
+/// Those that were told.
+#[derive(Debug, Default)]
+pub struct Unserved(Once<Result<Architecture, u16>>);
+
+impl Unserved {
+    /// Tells one, and returns a word for it.
+    pub fn tell(&mut self, kind: Result<Architecture, u16>, client: impl Display) -> &'static str {
+        let word = kind.map_or("Unknown", Into::into);
+        if self.0.is_due(kind) {
+            let number = kind.map_or_else(|number| number, |kind| kind as u16);
+            tracing::warn!(
+                %client, number, architecture = word,
+                "a machine of this architecture gets no boot file"
+            );
+        }
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_its_name_and_a_number_that_nobody_has_is_unknown() {
+        let mut unserved = Unserved::default();
+        assert_eq!(unserved.tell(Ok(Architecture::RiscV64Uefi), "a"), "RiscV64Uefi");
+        assert_eq!(unserved.tell(Err(4711), "a"), "Unknown");
+    }
+}

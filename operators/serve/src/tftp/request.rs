@@ -1,0 +1,12 @@
+//! A request, before anybody has looked at it.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// A request that came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) client: SocketAddr,
+    /// Our address that it was sent to.
+    pub(super) here: IpAddr,
+    pub(super) bytes: &'a [u8],
+}
