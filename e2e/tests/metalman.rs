@@ -157,7 +157,7 @@ impl Site {
         command.arg(format!("--kubeconfig={}", account.display())).env_remove("POD_NAME");
         command.arg(format!("--bind-address={}", http.ip()));
         command.arg(format!("--http-port={}", http.port()));
-        command.arg(format!("--health-port={}", health.port()));
+        command.arg(format!("--health-port={}", health.port())).arg("--dhcp-port=0");
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let client = cluster.client().await?;
         let mut site = Self { cluster, client, name, address, http, process };

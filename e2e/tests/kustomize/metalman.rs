@@ -65,10 +65,12 @@ async fn the_overlay_of_metalman_has_its_pod_its_kinds_and_its_rights() {
     overlay.named("ServiceAccount", "metalman-controller").unwrap();
     assert_eq!(container["image"], format!("metalman:{}", env!("CARGO_PKG_VERSION")));
     let limits = &container["securityContext"];
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(limits["allowPrivilegeEscalation"], false);
     assert_eq!(limits["readOnlyRootFilesystem"], true);
     assert_eq!(limits["capabilities"]["drop"][0], "ALL");
+    // DHCP answers at a port of root's, and clients that have no address yet.
+    let added: Vec<_> = list(&limits["capabilities"]["add"]).collect();
+    assert_eq!(added, ["NET_BIND_SERVICE", "NET_RAW"]);
     let ports: Vec<_> = list(&container["ports"]).map(name).collect();
     for probe in ["livenessProbe", "readinessProbe"] {
         assert!(ports.contains(&container[probe]["httpGet"]["port"].as_str().unwrap()));

@@ -1,12 +1,17 @@
 //! ISC's DHCP client, as the BMC or machine at the end of a link.
 
-use crate::inside::Tools;
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    cluster::{Cluster, Process, eventually},
+    cluster::{Process, eventually},
     namespace::Network,
 };
-use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const CONFIG: &str = "timeout 30; retry 1; reboot 2; initial-interval 1; backoff-cutoff 2;\n";
@@ -33,22 +38,22 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client that is off. Its lease file is that of the previous client with this MAC address.
+    /// A client that is off. Its lease file is that of the previous client of this folder.
     pub(crate) fn new(
-        cluster: &Cluster,
-        tools: &Tools,
+        folder: &Path,
+        dhclient: &Path,
         network: &'a Network,
         interface: &'static str,
         mac: &str,
     ) -> Result<Self> {
-        let folder = cluster.scratch().join(mac);
+        let folder = folder.to_owned();
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("config"), CONFIG)?;
         let hook = folder.join("hook");
         fs::write(&hook, HOOK)?;
         fs::set_permissions(hook, fs::Permissions::from_mode(0o755))?;
         network.ip(&format!("link set {interface} address {mac}"))?;
-        Ok(Self { network, interface, dhclient: tools.dhclient.clone(), folder, running: None })
+        Ok(Self { network, interface, dhclient: dhclient.to_owned(), folder, running: None })
     }
 
     /// Makes it ask like UEFI firmware that boots by HTTP.

@@ -209,12 +209,17 @@ impl Lab {
 
     /// A client at the end of netboot's near link.
     pub(crate) fn near(&self, mac: &str) -> Client<'_> {
-        Client::new(&self.cluster, &self.tools, &self.near, "near", mac).unwrap()
+        self.client(&self.near, "near", mac)
     }
 
     /// A client behind the relay.
     pub(crate) fn behind(&self, mac: &str) -> Client<'_> {
-        Client::new(&self.cluster, &self.tools, &self.behind, "behind", mac).unwrap()
+        self.client(&self.behind, "behind", mac)
+    }
+
+    fn client<'a>(&self, network: &'a Network, interface: &'static str, mac: &str) -> Client<'a> {
+        let folder = self.scratch.join(mac);
+        Client::new(&folder, &self.tools.dhclient, network, interface, mac).unwrap()
     }
 
     /// Starts the relay.

@@ -1,5 +1,6 @@
 //! The command line: that of the peer, as far as it does something.
 
+use crate::serve_url::{self, ServeUrl};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use metal_runtime::args::{
     Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, try_parse,
@@ -16,11 +17,11 @@ pub const ACCEPTED: &[Accepted] = &[
     Accepted::value("leader-elect-retry-period", "the lease of every program here lasts 15 s"),
 ];
 
-/// Says how far the machines of a site are, and gives those that prove themselves with their TPM a token
-/// with which they join the cluster.
+/// Says how far the machines of a site are, gives them their addresses by DHCP, and those that prove
+/// themselves with their TPM a token with which they join the cluster.
 ///
 /// Every replica answers machines; one of them, which holds the Lease metalman-SITE, writes how far they
-/// are. Boot files, DHCP and the power of machines are not looked after yet: see docs/metalman.md.
+/// are. The power of machines is not looked after yet: see docs/metalman.md.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metalman", bin_name = "metalman serve-pxe", version, verbatim_doc_comment)]
 #[command(mut_arg("leader_elect", |arg| arg.default_value("true").hide(true)))]
@@ -34,6 +35,18 @@ pub struct Args {
     /// Port where machines are answered by HTTP
     #[arg(long, default_value_t = 8880, value_name = "PORT")]
     pub http_port: u16,
+    /// Interface where machines are answered by DHCP [default: relays are answered, and nobody else]
+    #[arg(long, value_name = "NAME", conflicts_with = "dhcp_auto_interface")]
+    pub dhcp_interface: Option<String>,
+    /// Answer machines by DHCP on the interface of the address where they are answered by HTTP
+    #[arg(long)]
+    pub dhcp_auto_interface: bool,
+    /// Port where machines and relays are answered by DHCP; 0 for nowhere
+    #[arg(long, default_value_t = 67, value_name = "PORT")]
+    pub dhcp_port: u16,
+    /// Where machines find what is served by HTTP [default: the address where they ask by DHCP]
+    #[arg(long, value_name = "URL", value_parser = serve_url::parse)]
+    pub serve_url: Option<String>,
     /// Port of /healthz and /readyz
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub health_port: u16,
@@ -63,6 +76,11 @@ impl Args {
     /// Where machines are answered by HTTP.
     pub fn http_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.http_port)
+    }
+
+    /// Where machines find what is served by HTTP.
+    pub fn serve_url(&self) -> ServeUrl {
+        ServeUrl::new(self.serve_url.as_deref(), self.bind_address, self.http_port)
     }
 
     /// Where health and metrics are told.
@@ -124,14 +142,29 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused_and_not_ignored() {
-        for flag in ["--dhcp-interface=eth0", "--dhcp-auto-interface", "--cache-dir=/x"] {
-            let error = parsed(&format!("serve-pxe {flag}")).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{flag}");
-        }
+        let error = parsed("serve-pxe --cache-dir=/x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownArgument);
         assert_eq!(parsed("").unwrap_err().kind(), ErrorKind::MissingSubcommand);
         assert_eq!(parsed("--site=a").unwrap_err().kind(), ErrorKind::MissingSubcommand);
         assert_eq!(parsed("version").unwrap_err().kind(), ErrorKind::DisplayVersion);
         assert_eq!(parsed("serve-pxe --help").unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn an_interface_is_named_or_found_and_not_both() {
+        let Parsed { args, .. } = parsed("serve-pxe --dhcp-interface eth1").unwrap();
+        assert_eq!((args.dhcp_interface.as_deref(), args.dhcp_port), (Some("eth1"), 67));
+        assert!(parsed("serve-pxe --dhcp-auto-interface").unwrap().args.dhcp_auto_interface);
+        let error = parsed("serve-pxe --dhcp-auto-interface --dhcp-interface=eth1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_url_that_no_machine_reaches_is_refused_at_the_start() {
+        let error = parsed("serve-pxe --serve-url=http://0.0.0.0:8880").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
+        let Parsed { args, .. } = parsed("serve-pxe --serve-url=http://boot:80/").unwrap();
+        assert_eq!(args.serve_url().at([10, 0, 0, 1].into()), "http://boot:80");
     }
 
     fn parsed(line: &str) -> Result<Parsed<Args>, clap::Error> {

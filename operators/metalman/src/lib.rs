@@ -1,13 +1,15 @@
 //! Machines that join a cluster by the network: what is told of them, and what they ask for.
 //!
 //! [`machine`] is the controller that says in the status of a `Machine` how far it is; only the
-//! replica that leads runs it. [`http`] answers machines on every replica: [`attest`] gives a machine
-//! the token with which it joins, if its TPM is the one that was seen first.
+//! replica that leads runs it. Every replica answers machines: by DHCP with their addresses, and by
+//! [`http`], where [`attest`] gives a machine the token with which it joins, if its TPM is the one that
+//! was seen first.
 
 pub mod args;
 pub mod attest;
 mod authorities;
 mod context;
+mod dhcp;
 mod error;
 pub mod http;
 pub mod machine;
@@ -15,6 +17,8 @@ mod metrics;
 #[cfg(test)]
 mod reference;
 mod run;
+mod serve_url;
+mod servers;
 mod tokens;
 pub mod view;
 

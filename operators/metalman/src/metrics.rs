@@ -1,6 +1,7 @@
 //! What is counted.
 
 use metal_runtime::{metrics::Registry, report::Outcome};
+use metal_serve::dhcp::{Metrics, Protocol};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -29,4 +30,9 @@ pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
 pub(crate) fn attested(registry: &mut Registry, attested: &Family<Attested, Counter>) {
     let help = "Machines that asked for a token, by result";
     registry.register("attestations", help, attested.clone());
+}
+
+/// What DHCP counts.
+pub(crate) fn dhcp(registry: &mut Registry) -> Metrics {
+    Metrics::register_answers(registry, Protocol::DhcpV4)
 }

@@ -13,6 +13,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
     metrics::passes(&mut registry);
     metrics::attested(&mut registry, &Family::default());
+    metrics::dhcp(&mut registry);
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("metalman.md", &page).unwrap();
 }

@@ -1,6 +1,9 @@
 //! Puts the parts together. Nothing is detached: whatever ends first ends the process.
 
-use crate::{Context, args::Args, authorities::to_pem, http::router, machine::Machines, metrics};
+use crate::{
+    Context, args::Args, authorities::to_pem, http::router, machine::Machines, metrics,
+    servers::Servers,
+};
 use anyhow::Context as _;
 use kube::{
     Client,
@@ -47,6 +50,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let passes = metrics::passes(&mut registry);
     let work = Arc::new(Work::new(Reporter { controller: "machine", recorder, passes }));
 
+    let servers = Servers::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
+
     let relist = Relist::default();
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
     let is_elected = candidate.is_some();
@@ -60,13 +65,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let elected = run_elected(candidate, &leading, &shutdown, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
-    // After a shutdown both end by themselves: the lease is given up, and machines are answered.
-    let both = async { tokio::join!(serve, elected) };
+    // After a shutdown all end by themselves: the lease is given up, and machines are answered.
+    let all = async { tokio::join!(serve, elected, servers.ended(&shutdown)).2 };
     let watch = relist
         .follow(|| ctx.view.doubt(), || ctx.view.watch(&ctx.client, args.site(), &work.queue));
     tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
-        _ = both => Ok(()),
+        ended = all => ended,
         ended = until(&shutdown, watch) => Ok(ended?),
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use kube::Client;
-use metal_api::Machine;
+use metal_api::{MacAddr, Machine};
 use metal_core::machine::{
     Address, Twin, addresses,
     attest::{Stranger, whose},
@@ -79,6 +79,21 @@ impl View {
         let IpAddr::V4(address) = address.to_canonical() else { return Err(Stranger::Unknown) };
         let holders = self.machines.get(&Address::Ip(address));
         whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
+    }
+
+    /// The Machine that has this MAC address, and has it alone.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or more than one.
+    pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, Stranger> {
+        let holders = self.machines.get(&Address::Mac(mac));
+        whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
+    }
+
+    /// Whether there is a Machine with this MAC address.
+    pub fn knows(&self, mac: MacAddr) -> bool {
+        !self.machines.get(&Address::Mac(mac)).is_empty()
     }
 
     /// Follows every kind, and wakes the Machines that a change concerns.

@@ -14,6 +14,7 @@
 //! again. Only the endorsement key is remembered: [`attest`] says when.
 
 pub mod attest;
+pub mod lease;
 pub mod netboot;
 pub mod site;
 mod twins;
@@ -138,15 +139,8 @@ fn unusable(machine: &Machine) -> Option<String> {
         );
     }
     leases.find_map(|(at, lease)| {
-        if twins::mac(lease).is_none() {
-            return Some(format!(
-                "spec.pxe.dhcpLeases[{at}].mac: `{}` is no MAC address: write it as aa:bb:cc:dd:ee:ff",
-                lease.mac
-            ));
-        }
-        twins::ipv4(lease).is_none().then(|| {
-            format!("spec.pxe.dhcpLeases[{at}].ipv4: `{}` is no IPv4 address", lease.ipv4)
-        })
+        let unusable = lease::Lease::parse(lease).err()?;
+        Some(format!("spec.pxe.dhcpLeases[{at}].{unusable}"))
     })
 }
 

@@ -237,7 +237,8 @@ fn machine(name: &str, number: u8) -> Machine {
 }
 
 fn with_lease(name: &str, ipv4: &str, mac: &str) -> Machine {
-    let lease = MachineLease { ipv4: ipv4.to_owned(), mac: mac.to_owned(), ..Default::default() };
+    let (ipv4, mac, subnet_mask) = (ipv4.to_owned(), mac.to_owned(), "255.255.255.0".to_owned());
+    let lease = MachineLease { ipv4, mac, subnet_mask, ..MachineLease::default() };
     let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
     Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
 }

@@ -1,6 +1,7 @@
 //! Which Machines have one address.
 
-use metal_api::{MacAddr, Machine, MachineLease};
+use super::lease::{ipv4, mac};
+use metal_api::{MacAddr, Machine};
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 /// How many addresses a message names.
@@ -67,14 +68,4 @@ pub(super) fn told(twins: &[Twin]) -> Option<String> {
     (!told.is_empty()).then(|| {
         format!("{told}{more}, too: correct all but one; until then none of them is served")
     })
-}
-
-/// The MAC address of a lease, in whichever notation it is written.
-pub(super) fn mac(lease: &MachineLease) -> Option<MacAddr> {
-    lease.mac.parse().ok()
-}
-
-/// The address of a lease.
-pub(super) fn ipv4(lease: &MachineLease) -> Option<Ipv4Addr> {
-    lease.ipv4.trim().parse().ok()
 }

@@ -55,6 +55,7 @@ mod instances;
 mod missing_boot_files;
 mod parse;
 mod raw;
+mod reserving;
 mod route;
 pub mod schema;
 mod subnet;

@@ -2,23 +2,33 @@
 
 use std::{collections::HashSet, hash::Hash};
 
-/// At most this many are logged per process.
+/// At most this many are logged per process, where nothing else is said.
 const MOST: usize = 64;
 
 /// Those that were logged.
 #[derive(Debug)]
-pub struct Once<T>(HashSet<T>);
+pub struct Once<T> {
+    logged: HashSet<T>,
+    most: usize,
+}
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
-        Self(HashSet::new())
+        Self::with_room_for(MOST)
+    }
+}
+
+impl<T> Once<T> {
+    /// Logs so many at most.
+    pub fn with_room_for(most: usize) -> Self {
+        Self { logged: HashSet::new(), most }
     }
 }
 
 impl<T: Eq + Hash> Once<T> {
     /// Whether this one is to be logged.
     pub fn is_due(&mut self, it: T) -> bool {
-        self.0.len() < MOST && self.0.insert(it)
+        self.logged.len() < self.most && self.logged.insert(it)
     }
 }
 
@@ -32,6 +42,6 @@ mod tests {
         let logged: Vec<_> = [7, 7, 8].map(|it| once.is_due(it)).into();
         assert_eq!(logged, [true, false, true]);
         let rest = (100..10_000).filter(|it| once.is_due(*it)).count();
-        assert_eq!((rest, once.0.len()), (MOST - 2, MOST));
+        assert_eq!((rest, once.logged.len()), (MOST - 2, MOST));
     }
 }

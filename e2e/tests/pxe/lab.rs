@@ -1,0 +1,151 @@
+//! metalman, an API server, and links to machines.
+//!
+//! ```text
+//!   here: API server, metalman ──── near 10.77.1.0/24 ──── machines
+//!                              ──── far  10.77.9.0/24 ──── relay ──── behind 10.77.2.0/24 ── machines
+//! ```
+
+use crate::{client::Client, inside::Tools};
+use anyhow::{Result, ensure};
+use e2e::{
+    cluster::{Cluster, Process, eventually},
+    namespace::{Network, ip},
+    stack::Overlay,
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use metal_api::{Machine, MachineLease, MachinePxe, MachineSpec};
+use metal_runtime::client::install_crypto_provider;
+use serde_json::json;
+use std::{fs, net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_mins(1);
+const NAMESPACE: &str = "unbounded-kube";
+const HEALTH: &str = "127.0.0.1:8081";
+
+/// All of it.
+pub(crate) struct Lab {
+    cluster: Cluster,
+    tools: Tools,
+    near: Network,
+    relay: Network,
+    behind: Network,
+    account: PathBuf,
+}
+
+impl Lab {
+    /// Starts all of it but metalman and the relay.
+    pub(crate) async fn start(tools: Tools) -> Result<Self> {
+        install_crypto_provider();
+        let cluster = Cluster::start().await?;
+        cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
+        let account = cluster.service_account_kubeconfig(NAMESPACE, "metalman-controller").await?;
+        let (near, relay) =
+            (Network::new(&cluster, "near").await?, Network::new(&cluster, "relay").await?);
+        let behind = Network::new(&cluster, "behind").await?;
+        near.link("near", "10.77.1.1/24")?;
+        relay.link("far", "10.77.9.1/24")?;
+        relay.ip("address add 10.77.9.2/24 dev far")?;
+        relay.link_to(&behind, "behind", "10.77.2.1/24")?;
+        ip("route add 10.77.2.0/24 via 10.77.9.2")?;
+        // By which the interface is found that machines are on.
+        ip("route add default via 10.77.1.254")?;
+        Ok(Self { cluster, tools, near, relay, behind, account })
+    }
+
+    /// Starts metalman with these flags, and waits until it is ready.
+    pub(crate) async fn metalman(&self, name: &str, flags: &[&str]) -> Result<Process> {
+        let mut command = Command::new(&self.tools.metalman);
+        command.arg("serve-pxe").args(flags).stdin(Stdio::null()).env_remove("POD_NAME");
+        command.arg(format!("--kubeconfig={}", self.account.display()));
+        let log = self.cluster.scratch().join(format!("{name}.log"));
+        let mut process = Process::start(&mut command, log)?;
+        let ready = eventually(LIMIT, async || {
+            process.check()?;
+            let answer = reqwest::get(format!("http://{HEALTH}/readyz")).await?;
+            ensure!(answer.status().is_success(), "{}", answer.text().await?);
+            Ok(())
+        });
+        ready.await?;
+        Ok(process)
+    }
+
+    /// Starts the relay.
+    pub(crate) fn relay(&self) -> Result<Process> {
+        let mut command = self.relay.command(&self.tools.dhcrelay);
+        command.args(["-4", "-d", "-iu", "far", "-id", "behind", "-pf"]);
+        // For whoever ends what belongs to the cluster: its folder is on the command line.
+        command.arg(self.cluster.scratch().join("dhcrelay.number")).arg("10.77.9.1");
+        Process::start(&mut command, self.cluster.scratch().join("dhcrelay.log"))
+    }
+
+    /// A machine on a link to metalman.
+    pub(crate) fn near(&self, mac: &str) -> Result<Client<'_>> {
+        self.client(&self.near, "near", mac)
+    }
+
+    /// A machine behind the relay.
+    pub(crate) fn behind(&self, mac: &str) -> Result<Client<'_>> {
+        self.client(&self.behind, "behind", mac)
+    }
+
+    fn client<'a>(
+        &self,
+        network: &'a Network,
+        interface: &'static str,
+        mac: &str,
+    ) -> Result<Client<'a>> {
+        let folder = self.cluster.scratch().join(mac);
+        Client::new(&folder, &self.tools.dhclient, network, interface, mac)
+    }
+
+    /// Makes a Machine with these interfaces.
+    pub(crate) async fn create(&self, name: &str, leases: Vec<MachineLease>) -> Result<()> {
+        let image = "registry.example/image:1".to_owned();
+        let pxe = MachinePxe { image, dhcp_leases: leases, ..MachinePxe::default() };
+        let spec = MachineSpec { pxe: Some(pxe), ..MachineSpec::default() };
+        self.machines().await?.create(&PostParams::default(), &Machine::new(name, spec)).await?;
+        Ok(())
+    }
+
+    /// Gives a Machine other leases.
+    pub(crate) async fn change(&self, name: &str, leases: &[MachineLease]) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": { "pxe": { "dhcpLeases": leases } } }));
+        self.machines().await?.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    async fn machines(&self) -> Result<Api<Machine>> {
+        Ok(Api::all(self.cluster.client().await?))
+    }
+
+    /// Waits until metalman has said `words`.
+    pub(crate) async fn says(&self, process: &Process, words: &str) -> Result<()> {
+        eventually(LIMIT, async || {
+            let printed = process.printed()?;
+            ensure!(printed.contains(words), "no `{words}`: {printed}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What dhclient has kept of the leases of a machine.
+    pub(crate) fn leases(&self, mac: &str) -> Result<String> {
+        Ok(fs::read_to_string(self.cluster.scratch().join(mac).join("leases"))?)
+    }
+}
+
+/// A lease in a subnet of 24 bits, whose gateway is the first host.
+pub(crate) fn lease(mac: &str, address: Ipv4Addr) -> MachineLease {
+    let [a, b, c, _] = address.octets();
+    MachineLease {
+        mac: mac.to_owned(),
+        ipv4: address.to_string(),
+        subnet_mask: "255.255.255.0".to_owned(),
+        gateway: Ipv4Addr::new(a, b, c, 1).to_string(),
+        dns: vec!["10.77.1.53".to_owned()],
+    }
+}

@@ -1,0 +1,210 @@
+//! DHCP for machines: what [`metal_dhcp::machine`] decides, from what is known of the cluster.
+//!
+//! Every replica answers. Addresses are reserved by objects, so there is nothing that two replicas
+//! could tell differently, and nothing that a restart could forget.
+
+mod listen;
+mod silent;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use listen::Listen;
+
+use crate::{Context, serve_url::ServeUrl};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use metal_base::Never;
+use metal_core::machine::lease::{Lease, leases_of};
+use metal_dhcp::{
+    Client,
+    fair_queue::Standing,
+    machine::{Reserved, decide, is_on_link},
+    v4::{self, Arrival, MessageType, Reply, code},
+};
+use metal_runtime::health::Gate;
+use metal_serve::{
+    dhcp::{
+        self, Answer, Error, Metrics, Once, Request, Responder, Server, Sockets, Unserved,
+        link::v4::Link,
+    },
+    neighbor_limit::NeighborLimit,
+};
+use silent::Silent;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// How many machines are told of in the log, once for each reason.
+const MACHINES: usize = 4096;
+
+/// What the server is made of.
+pub(crate) struct Parts {
+    /// What is known of the cluster.
+    pub(crate) ctx: Arc<Context>,
+    /// Where packets come in.
+    pub(crate) listen: Listen,
+    /// Where machines find their files.
+    pub(crate) url: ServeUrl,
+    /// Whose addresses are known.
+    pub(crate) neighbors: NeighborLimit,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// Open while every place is served.
+    pub(crate) ready: Gate,
+}
+
+/// What decides.
+struct Dhcp {
+    parts: Parts,
+    /// Whoever can make up a MAC address is one of these.
+    strangers: Once<(String, &'static str)>,
+    /// Machines that there are.
+    machines: Once<(String, &'static str)>,
+    unserved: Unserved,
+}
+
+/// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets once they are open.
+///
+/// # Errors
+///
+/// If it cannot start.
+pub(crate) fn serve(
+    parts: Parts,
+    opened: oneshot::Sender<Vec<SocketAddr>>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    dhcp::serve(|| open(parts), opened, shutdown)
+}
+
+fn open(parts: Parts) -> Result<Server<Dhcp>, Error> {
+    let mut sockets = Sockets::default();
+    sockets.serve(&parts.listen.places())?;
+    let metrics = parts.metrics.clone();
+    let (strangers, machines) = (Once::default(), Once::with_room_for(MACHINES));
+    let dhcp = Dhcp { parts, strangers, machines, unserved: Unserved::default() };
+    dhcp.look_after(&mut sockets);
+    Ok(Server::new(dhcp, sockets, metrics))
+}
+
+impl Responder for Dhcp {
+    type Link = Link;
+    type News = Never;
+
+    fn source_of(&self, request: &Request<Link>) -> (Standing, Option<Client>) {
+        let client = Client::of(&request.packet);
+        let mac = client.as_ref().and_then(Client::mac);
+        let is_known = mac.is_some_and(|mac| self.parts.ctx.view.knows(mac));
+        (if is_known { Standing::Known } else { Standing::Stranger }, client)
+    }
+
+    fn decide(
+        &mut self,
+        links: &[Link],
+        request: Request<Link>,
+        now: Timestamp,
+    ) -> Option<Answer<Link, Never>> {
+        match self.reply(&links[request.link], &request, now) {
+            Ok(reply) => {
+                self.count_unserved(&request.packet, &reply);
+                let Request { link, from, to, .. } = request;
+                Some(Answer { link, from, own: to, reply, is_durable: false, news: None })
+            }
+            Err(silent) => {
+                self.keep_silent(&request.packet, &silent);
+                None
+            }
+        }
+    }
+
+    async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
+        if let Err(error) = self.parts.listen.follow(sockets) {
+            tracing::debug!(error = %metal_runtime::report::Chain(&error), "not served elsewhere");
+        }
+        self.look_after(sockets);
+    }
+
+    fn close(self) {}
+}
+
+impl Dhcp {
+    fn reply(
+        &self,
+        link: &Link,
+        request: &Request<Link>,
+        now: Timestamp,
+    ) -> Result<Box<Reply>, Silent> {
+        let Request { packet, from, to, .. } = request;
+        let Parts { ctx, listen, url, neighbors, .. } = &self.parts;
+        if !ctx.view.is_ready() {
+            return Err(Silent::NotListed);
+        }
+        if !listen.hears(packet, *to) {
+            return Err(Silent::NotRelayed);
+        }
+        let mac = Client::of(packet).and_then(|client| client.mac()).ok_or(Silent::Unidentified)?;
+        let machine = ctx.view.machine_with(mac).map_err(|why| Silent::Stranger(mac, why))?;
+        let leases = leases_of(&machine, mac);
+        let name = machine.name_any();
+        let Some(server) = to.or_else(|| own_address(link, &leases)) else {
+            return Err(Silent::NoServerAddress);
+        };
+        let (url, tftp) = (url.at(server), url.bound());
+        let image = None;
+        let reserved = Reserved { leases: &leases, hostname: &name, image, url: &url, tftp };
+        let arrival = Arrival { server, port: v4::SERVER_PORT, from: *from };
+        let reply = decide(&reserved, packet, arrival, now);
+        let reply = reply.map_err(|why| Silent::Machine { name, why })?;
+        let is_gateway = |to| leases.iter().any(|lease| lease.gateway == Some(to));
+        if !neighbors.admits_reply(&reply, is_gateway) {
+            return Err(Silent::Overloaded);
+        }
+        neighbors.note_reply(&reply);
+        Ok(reply)
+    }
+
+    /// Firmware that gets an address and nothing to boot, which its image has no file for.
+    fn count_unserved(&mut self, packet: &v4::Packet, reply: &Reply) {
+        let is_firmware = v4::identity(packet).is_some();
+        if !is_firmware || reply.kind != MessageType::Offer {
+            return;
+        }
+        if let Some(kind) = v4::unserved(packet) {
+            let client = Client::of(packet).map(|client| client.to_string()).unwrap_or_default();
+            self.parts.metrics.unserved(self.unserved.tell(kind, client));
+        } else if reply.packet.options.get(code::BOOT_FILE).is_none() {
+            self.parts.metrics.unserved("NoFile");
+        }
+    }
+
+    fn keep_silent(&mut self, packet: &v4::Packet, silent: &Silent) {
+        let word = silent.word();
+        self.parts.metrics.silent(word);
+        if silent.is_conflict() {
+            self.parts.metrics.conflicted();
+        }
+        let told = if silent.is_of_a_machine() { &mut self.machines } else { &mut self.strangers };
+        silent.tell(packet, |whom| told.is_due((whom, word)));
+    }
+
+    fn look_after(&self, sockets: &mut Sockets<Link>) {
+        sockets.follow_interfaces();
+        for link in sockets.links_mut() {
+            // Which one is that of a machine is known once it asks.
+            link.find_address(|_| true);
+        }
+        let ready = &self.parts.ready;
+        match self.parts.listen.waits_for(sockets.links()) {
+            None => ready.open(),
+            Some(what) => ready.wait_for(what),
+        }
+    }
+}
+
+/// Our address on the link of a machine, else any that we have there.
+fn own_address(link: &Link, leases: &[Lease]) -> Option<Ipv4Addr> {
+    let on_link = link.addresses.iter().copied().find(|own| is_on_link(leases, *own));
+    on_link.or(link.address)
+}

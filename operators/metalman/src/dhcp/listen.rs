@@ -1,0 +1,85 @@
+//! Where packets come in.
+
+use metal_dhcp::v4::Packet;
+use metal_serve::dhcp::{
+    Sockets,
+    link::{
+        Error,
+        v4::{Link, Place, interface_of},
+    },
+};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// Where packets come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// By machines and relays on the link of an interface.
+    Interface {
+        /// Its name.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// The same, on the interface that has this address.
+    InterfaceOf {
+        /// The address.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+    },
+    /// By relays that send to this address, or to any of ours.
+    Relays(SocketAddrV4),
+}
+
+impl Listen {
+    /// The places that there are now.
+    pub(super) fn places(&self) -> Vec<Place> {
+        match self {
+            Self::Interface { name, port } => {
+                vec![Place::Interface { name: name.clone(), port: *port }]
+            }
+            Self::InterfaceOf { address, port } => {
+                let name = interface_of(*address);
+                name.into_iter().map(|name| Place::Interface { name, port: *port }).collect()
+            }
+            Self::Relays(address) => vec![Place::Address(*address)],
+        }
+    }
+
+    /// Serves another interface once the address is there. As long as it is nowhere, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// If the other one cannot be served; it is tried again.
+    pub(super) fn follow(&self, sockets: &mut Sockets<Link>) -> Result<(), Error> {
+        let places = self.places();
+        let is_served = |place: &Place| sockets.links().iter().any(|link| link.place == *place);
+        if places.is_empty() || places.iter().all(is_served) {
+            return Ok(());
+        }
+        sockets.serve(&places)
+    }
+
+    /// Whether a packet is for us: without an interface only what relays send, and who renews its lease
+    /// with us alone. What everybody on a link hears is somebody else's there.
+    pub(super) fn hears(&self, packet: &Packet, to: Option<Ipv4Addr>) -> bool {
+        match self {
+            Self::Interface { .. } | Self::InterfaceOf { .. } => true,
+            Self::Relays(_) => !packet.giaddr.is_unspecified() || to.is_some(),
+        }
+    }
+
+    /// What has to come before machines are answered.
+    pub(super) fn waits_for(&self, links: &[Link]) -> Option<String> {
+        match self {
+            Self::Relays(_) => None,
+            Self::InterfaceOf { address, .. } if links.is_empty() => {
+                Some(format!("an interface with the address {address}"))
+            }
+            Self::Interface { .. } | Self::InterfaceOf { .. } => {
+                let without = links.iter().find(|link| link.address.is_none());
+                without.map(|link| format!("an IPv4 address on {}", link.place))
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a packet is not answered, and who is told.
+
+use metal_api::MacAddr;
+use metal_core::machine::attest::Stranger;
+use metal_dhcp::{
+    machine::Silence,
+    v4::{self, Packet},
+};
+
+/// Why a packet is not answered.
+#[derive(Debug, strum::IntoStaticStr)]
+pub(super) enum Silent {
+    /// Not everything is listed yet.
+    NotListed,
+    /// It was meant for everybody on a link, and only relays are answered.
+    NotRelayed,
+    /// It says no MAC address.
+    Unidentified,
+    /// There is no address of ours that its sender could know us by.
+    NoServerAddress,
+    /// Too many new addresses are answered already.
+    Overloaded,
+    /// It is of no Machine, or not of one alone.
+    #[strum(disabled)]
+    Stranger(MacAddr, Stranger),
+    /// It is of a Machine.
+    #[strum(disabled)]
+    Machine {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: Silence,
+    },
+}
+
+impl Silent {
+    /// A word for it, of few.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Stranger(_, why) => why.into(),
+            Self::Machine { why, .. } => why.word(),
+            other => other.into(),
+        }
+    }
+
+    /// Whether somebody uses an address that is another's.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Machine { why: Silence::Declined, .. })
+    }
+
+    /// Whether there is a Machine that it is about.
+    pub(super) fn is_of_a_machine(&self) -> bool {
+        matches!(self, Self::Machine { .. } | Self::Stranger(_, Stranger::Ambiguous))
+    }
+
+    /// Tells of it in the log, if it `is_due` for this machine.
+    pub(super) fn tell(&self, packet: &Packet, mut is_due: impl FnMut(String) -> bool) {
+        match self {
+            Self::Stranger(mac, Stranger::Unknown) if is_due(mac.to_string()) => {
+                tracing::info!(%mac, "a machine asks that is no Machine of this site");
+            }
+            Self::Stranger(mac, Stranger::Ambiguous) if is_due(mac.to_string()) => {
+                tracing::warn!(%mac, "not answered: Machines share an address, and say which");
+            }
+            Self::Machine { name, why: Silence::Declined } if is_due(name.clone()) => {
+                tracing::warn!(machine = name, "somebody else uses the address of this machine");
+            }
+            Self::Machine { name, why: Silence::ImageMissing } if is_due(name.clone()) => {
+                tracing::info!(
+                    machine = name,
+                    "its firmware is not answered before its image is there"
+                );
+            }
+            Self::Machine { name, why: Silence::Packet(v4::Silence::NoSubnet) }
+                if is_due(name.clone()) =>
+            {
+                let hint = "no lease of it is in the subnet of this link or relay: correct subnetMask, \
+                            or give this host an address there";
+                tracing::warn!(machine = name, giaddr = %packet.giaddr, hint, "not answered");
+            }
+            other => tracing::debug!(why = ?other, "not answered"),
+        }
+    }
+}

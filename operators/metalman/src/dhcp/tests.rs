@@ -1,0 +1,187 @@
+//! The server on loopback. The tests are relays: those may be answered at any port (RFC 8357).
+
+use super::*;
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    core::DeserializeGuard,
+    runtime::{
+        events::{Recorder, Reporter as Source},
+        watcher::Event,
+    },
+};
+use metal_api::{Machine, MachineLease, MachinePxe, MachineSpec};
+use metal_dhcp::v4::{Options, Packet};
+use metal_runtime::{health::Readiness, metrics::Registry, testing::ApiServer};
+use metal_serve::dhcp::Protocol;
+use std::{net::SocketAddrV4, time::Duration};
+use tokio::{net::UdpSocket, time::timeout};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+
+/// A server that nobody waits for, and a relay before it.
+struct Lab {
+    server: Server<Dhcp>,
+    registry: Registry,
+    relay: UdpSocket,
+}
+
+impl Lab {
+    async fn new(ctx: Arc<Context>) -> Self {
+        Self::at(ctx, Ipv4Addr::LOCALHOST).await
+    }
+
+    async fn at(ctx: Arc<Context>, address: Ipv4Addr) -> Self {
+        let mut registry = Registry::of("metalman");
+        let parts = Parts {
+            ctx,
+            listen: Listen::Relays(SocketAddrV4::new(address, 0)),
+            url: ServeUrl::new(None, address.into(), 8880),
+            neighbors: NeighborLimit::default(),
+            metrics: Metrics::register_answers(&mut registry, Protocol::DhcpV4),
+            ready: Readiness::default().gate("dhcp", "its sockets"),
+        };
+        let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { server: open(parts).unwrap(), registry, relay }
+    }
+
+    /// Sends a packet, which is decided about.
+    async fn send(&mut self, packet: &Packet) {
+        let port = self.server.sockets.addresses()[0].port();
+        self.relay.send_to(&packet.encode(), (Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        timeout(PATIENCE, self.server.sockets.readable()).await.unwrap();
+        assert!(self.server.turn());
+    }
+
+    async fn ask(&mut self, packet: &Packet) -> (MessageType, Packet) {
+        self.send(packet).await;
+        let mut buffer = [0; 4096];
+        let received = timeout(PATIENCE, self.relay.recv_from(&mut buffer));
+        let (len, _) = received.await.expect("an answer").unwrap();
+        let answer = Packet::parse(&buffer[..len]).unwrap();
+        (MessageType::of(&answer).unwrap(), answer)
+    }
+
+    /// Sends a packet that is not answered, for this reason.
+    async fn is_silent(&mut self, packet: &Packet, reason: &str) {
+        self.send(packet).await;
+        let text = self.registry.text().unwrap();
+        let line = format!("metalman_dhcp_silences_total{{reason=\"{reason}\"}} 1\n");
+        assert!(text.contains(&line), "{reason}: {text}");
+    }
+}
+
+fn packet(kind: MessageType, last: u8) -> Packet {
+    let mut options = Options::default();
+    options.set(code::MESSAGE_TYPE, [kind as u8]);
+    // Answer to the port that this comes from.
+    options.set(code::RELAY, [19, 0]);
+    let mut packet = Packet { giaddr: Ipv4Addr::LOCALHOST, options, ..Packet::default() };
+    packet.chaddr[..6].copy_from_slice(&[2, 0, 0, 0, 0, last]);
+    packet
+}
+
+fn firmware(last: u8) -> Packet {
+    let mut packet = packet(MessageType::Discover, last);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    packet
+}
+
+/// A Machine behind a relay at loopback.
+fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
+    let lease = MachineLease {
+        ipv4: address.to_string(),
+        mac: format!("02:00:00:00:00:{last:02x}"),
+        subnet_mask: "255.255.255.0".to_owned(),
+        gateway: Ipv4Addr::LOCALHOST.to_string(),
+        ..MachineLease::default()
+    };
+    let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
+    Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
+}
+
+/// What is known of a cluster with these Machines.
+async fn cluster(machines: impl IntoIterator<Item = Machine>) -> Arc<Context> {
+    let ctx = unlisted();
+    let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+    let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
+    let events: Vec<_> = events.map(Ok).collect();
+    ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
+    let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
+    ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
+    ctx
+}
+
+fn unlisted() -> Arc<Context> {
+    let client = ApiServer::default().client("default");
+    let recorder = Recorder::new(client.clone(), Source::from("metalman"));
+    Arc::new(Context::new(client, recorder, "joining", None))
+}
+
+#[tokio::test]
+async fn a_machine_gets_the_address_of_its_object_and_no_other() {
+    let mut lab = Lab::new(cluster([machine("node-01", OURS, 1)]).await).await;
+    let (kind, offer) = lab.ask(&packet(MessageType::Discover, 1)).await;
+    assert_eq!((kind, offer.yiaddr), (MessageType::Offer, OURS));
+    assert_eq!(offer.options.address(code::SERVER_ID), Some(Ipv4Addr::LOCALHOST));
+    assert_eq!(offer.options.get(code::HOST_NAME), Some(&b"node-01"[..]));
+    let mut request = packet(MessageType::Request, 1);
+    for (address, expected) in
+        [(OURS, MessageType::Ack), ([10, 77, 0, 12].into(), MessageType::Nak)]
+    {
+        request.options.set(code::REQUESTED_ADDRESS, address.octets());
+        assert_eq!(lab.ask(&request).await.0, expected);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_no_machine_or_not_one_alone_gets_no_answer_and_is_counted() {
+    let twins = [machine("a", OURS, 1), machine("b", OURS, 2)];
+    let mut lab = Lab::new(cluster(twins).await).await;
+    lab.is_silent(&packet(MessageType::Discover, 9), "Unknown").await;
+    lab.is_silent(&packet(MessageType::Discover, 2), "Ambiguous").await;
+    lab.is_silent(&Packet { chaddr: [0; 16], ..packet(MessageType::Discover, 1) }, "Unidentified")
+        .await;
+}
+
+#[tokio::test]
+async fn nobody_is_answered_before_all_machines_are_known() {
+    let mut lab = Lab::new(unlisted()).await;
+    lab.is_silent(&packet(MessageType::Discover, 1), "NotListed").await;
+}
+
+#[tokio::test]
+async fn firmware_waits_for_its_image_and_an_operating_system_does_not() {
+    let mut lab = Lab::new(cluster([machine("node-01", OURS, 1)]).await).await;
+    lab.is_silent(&firmware(1), "ImageMissing").await;
+    assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
+}
+
+#[tokio::test]
+async fn an_answer_names_the_address_that_was_asked_and_never_that_of_nobody() {
+    let ctx = cluster([machine("node-01", OURS, 1)]).await;
+    let mut lab = Lab::at(ctx, Ipv4Addr::UNSPECIFIED).await;
+    let (_, offer) = lab.ask(&packet(MessageType::Discover, 1)).await;
+    assert_eq!(offer.options.address(code::SERVER_ID), Some(Ipv4Addr::LOCALHOST));
+}
+
+#[tokio::test]
+async fn a_machine_that_finds_its_address_in_use_is_a_conflict() {
+    let mut lab = Lab::new(cluster([machine("node-01", OURS, 1)]).await).await;
+    let mut decline = packet(MessageType::Decline, 1);
+    decline.options.set(code::REQUESTED_ADDRESS, OURS.octets());
+    lab.is_silent(&decline, "Declined").await;
+    let text = lab.registry.text().unwrap();
+    assert!(text.contains("\nmetalman_dhcp_conflicts_total 1\n"), "{text}");
+}
+
+#[test]
+fn without_an_interface_only_relays_and_those_who_ask_us_alone_are_heard() {
+    let relays = Listen::Relays("0.0.0.0:67".parse().unwrap());
+    let interface = Listen::Interface { name: "eth1".to_owned(), port: 67 };
+    let relayed = packet(MessageType::Discover, 1);
+    let direct = Packet { giaddr: Ipv4Addr::UNSPECIFIED, ..relayed.clone() };
+    let us = Some(Ipv4Addr::LOCALHOST);
+    assert!(relays.hears(&relayed, us) && relays.hears(&direct, us));
+    assert!(!relays.hears(&direct, None) && interface.hears(&direct, None));
+}

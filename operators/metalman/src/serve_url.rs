@@ -1,0 +1,110 @@
+//! Where machines find what is served by HTTP.
+
+use axum::http::Uri;
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+};
+
+/// Somewhere far away: which of our addresses the kernel would send from is ours to the rest of the
+/// world. Nothing is sent there.
+const FAR_AWAY: (Ipv4Addr, u16) = (Ipv4Addr::new(8, 8, 8, 8), 80);
+
+/// What `--serve-url` says, or where machines reach us without it.
+#[derive(Clone, Debug)]
+pub struct ServeUrl {
+    given: Option<String>,
+    bind: Option<Ipv4Addr>,
+    port: u16,
+}
+
+impl ServeUrl {
+    /// That of a server which listens at `bind` and `port`.
+    pub fn new(given: Option<&str>, bind: IpAddr, port: u16) -> Self {
+        let given = given.map(|url| url.trim_end_matches('/').to_owned());
+        Self { given, bind: specified(bind), port }
+    }
+
+    /// The URL for a machine that reaches us at `own` address, without a slash at its end.
+    pub fn at(&self, own: Ipv4Addr) -> Cow<'_, str> {
+        match &self.given {
+            Some(given) => Cow::Borrowed(given),
+            None => Cow::Owned(format!("http://{}:{}", self.bind.unwrap_or(own), self.port)),
+        }
+    }
+
+    /// Our only IPv4 address, if we listen at one alone.
+    pub fn bound(&self) -> Option<Ipv4Addr> {
+        self.bind
+    }
+
+    /// The address of ours that everybody reaches us at, as far as can be known: where we listen, or
+    /// what the kernel would send from. `None` without a route to anywhere.
+    pub fn own_address(&self) -> Option<Ipv4Addr> {
+        self.bind.or_else(routed)
+    }
+}
+
+fn specified(bind: IpAddr) -> Option<Ipv4Addr> {
+    match bind.to_canonical() {
+        IpAddr::V4(address) if !address.is_unspecified() => Some(address),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
+}
+
+fn routed() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(FAR_AWAY).ok()?;
+    specified(socket.local_addr().ok()?.ip())
+}
+
+/// Checks `--serve-url`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<String, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("no URL: {error}"))?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().filter(|_| is_http).ok_or("write it as http://HOST:PORT")?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_nowhere = host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+    if is_nowhere {
+        return Err("no machine reaches this address: write one of this host, or its name".into());
+    }
+    if uri.query().is_some() {
+        return Err("a query cannot be followed by the path of a file".into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+    #[test]
+    fn machines_are_told_the_given_url_else_where_we_listen_else_where_they_asked() {
+        let given = ServeUrl::new(Some("https://boot.example/a/"), ANY, 8880);
+        assert_eq!(given.at(OWN), "https://boot.example/a");
+        let bound = ServeUrl::new(None, [10, 0, 0, 9].into(), 8880);
+        assert_eq!((bound.at(OWN).as_ref(), bound.bound()), ("http://10.0.0.9:8880", bound.bind));
+        let any = ServeUrl::new(None, ANY, 80);
+        assert_eq!((any.at(OWN).as_ref(), any.bound()), ("http://10.0.0.2:80", None));
+        assert_eq!(bound.own_address(), Some([10, 0, 0, 9].into()));
+    }
+
+    #[test]
+    fn an_address_of_nobody_is_never_told() {
+        let any = ServeUrl::new(None, ANY, 80);
+        assert!(any.own_address().is_none_or(|own| !own.is_unspecified()));
+        for wrong in ["http://0.0.0.0:8880", "http://[::]/", "ftp://a", "boot", "http://a/?b", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        for right in ["http://10.0.0.2:8880", "https://boot.example/a", "http://[fd00::1]:80"] {
+            assert_eq!(parse(right).as_deref(), Ok(right));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! DHCP, on a thread of its own.
+
+use crate::{
+    Context,
+    args::Args,
+    dhcp::{self, Listen},
+    metrics,
+    serve_url::ServeUrl,
+};
+use metal_runtime::{health::Readiness, metrics::Registry};
+use metal_serve::{
+    dhcp::Error,
+    neighbor_limit::NeighborLimit,
+    running::{self, Running},
+};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The servers that there are to be.
+pub(crate) struct Servers {
+    dhcp: Option<Running<Error>>,
+}
+
+impl Servers {
+    /// Starts them; each has its sockets open then, or has failed.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known where to listen.
+    pub(crate) async fn start(
+        args: &Args,
+        ctx: &Arc<Context>,
+        readiness: &Readiness,
+        registry: &mut Registry,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let metrics = metrics::dhcp(registry);
+        let Some(listen) = listen(args, &args.serve_url())? else { return Ok(Self { dhcp: None }) };
+        let parts = dhcp::Parts {
+            ctx: Arc::clone(ctx),
+            listen,
+            url: args.serve_url(),
+            neighbors: NeighborLimit::default(),
+            metrics,
+            ready: readiness.gate("dhcp", "its sockets"),
+        };
+        let serve = |opened, stop: &_| dhcp::serve(parts, opened, stop);
+        Ok(Self { dhcp: Some(running::start("DHCP", serve, shutdown).await) })
+    }
+
+    /// Waits until they have ended, which is at `shutdown`.
+    ///
+    /// # Errors
+    ///
+    /// If one has failed.
+    pub(crate) async fn ended(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        match self.dhcp {
+            Some(dhcp) => dhcp.ended(shutdown).await?,
+            None => shutdown.cancelled().await,
+        }
+        Ok(())
+    }
+}
+
+/// Where DHCP is answered, if anywhere.
+fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
+    let port = args.dhcp_port;
+    let interface = args.dhcp_interface.as_deref().filter(|name| !name.is_empty());
+    Ok(match interface {
+        _ if port == 0 => None,
+        Some(name) => Some(Listen::Interface { name: name.to_owned(), port }),
+        None if args.dhcp_auto_interface => {
+            let address = url.own_address().ok_or_else(|| {
+                anyhow::anyhow!(
+                    "--dhcp-auto-interface: this host has no route to anywhere, so it is not known \
+                     which interface is meant: give --bind-address, or --dhcp-interface"
+                )
+            })?;
+            Some(Listen::InterfaceOf { address, port })
+        }
+        None => {
+            let any = Ipv4Addr::UNSPECIFIED;
+            Some(Listen::Relays(SocketAddrV4::new(url.bound().unwrap_or(any), port)))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::parse;
+
+    fn listen_at(flags: &str) -> Option<Listen> {
+        let words = ["metalman", "serve-pxe"].into_iter().chain(flags.split_whitespace());
+        let args = parse(words.map(Into::into), |_| false).unwrap().args;
+        listen(&args, &args.serve_url()).unwrap()
+    }
+
+    #[test]
+    fn machines_are_heard_on_an_interface_and_relays_wherever_http_is_served() {
+        let relays = |text: &str| Some(Listen::Relays(text.parse().unwrap()));
+        assert_eq!(listen_at(""), relays("0.0.0.0:67"));
+        assert_eq!(listen_at("--bind-address=10.0.0.2 --dhcp-port=6767"), relays("10.0.0.2:6767"));
+        assert_eq!(listen_at("--bind-address=:: --dhcp-interface="), relays("0.0.0.0:67"));
+        assert_eq!(listen_at("--dhcp-port=0 --dhcp-interface=eth1"), None);
+        let eth1 = Listen::Interface { name: "eth1".to_owned(), port: 67 };
+        assert_eq!(listen_at("--dhcp-interface=eth1"), Some(eth1));
+    }
+
+    #[test]
+    fn the_interface_that_is_found_is_that_of_our_address_whatever_the_url_says() {
+        let flags = "--dhcp-auto-interface --bind-address=10.0.0.2 --serve-url=http://boot:80";
+        let found = Listen::InterfaceOf { address: [10, 0, 0, 2].into(), port: 67 };
+        assert_eq!(listen_at(flags), Some(found));
+    }
+}
