@@ -48,5 +48,5 @@ pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
 /// Machine: the last client at its address holds the pinned endorsement key; absent until the first
 /// one.
 pub const TPM_VERIFIED: &str = "TPMVerified";
-/// Machine: its image is in the cache of the metalman that leads, and can be used.
+/// Machine: its image is in the cache of the leading metalman, and can be used.
 pub const IMAGE_READY: &str = "ImageReady";

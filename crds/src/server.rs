@@ -115,7 +115,7 @@ impl ServerSpec {
     }
 
     /// The system UUID, from `systemUUID` or its older name `uuid`; `None` if both are missing or
-    /// empty, and if it is none that tells a machine from others.
+    /// empty, or if it does not identify a machine.
     pub fn effective_uuid(&self) -> Option<SystemUuid> {
         let texts = [&self.system_uuid, &self.uuid].into_iter().flatten();
         texts.map(|text| text.trim()).find(|text| !text.is_empty())?.parse().ok()

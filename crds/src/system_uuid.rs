@@ -4,21 +4,22 @@ use placeholder::{is_placeholder, swapped};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// A system UUID that tells a machine from others (SMBIOS 3.7, section 7.2.1). Reads every notation
-/// of a UUID, in either case, always writes lower case with hyphens.
+/// A system UUID that identifies a machine (SMBIOS 3.7, section 7.2.1). Parses every notation of a
+/// UUID, in either case; always prints lower case with hyphens.
 ///
-/// A UUID that many boards are shipped with is none. The first three fields come in either byte order:
-/// the value keeps the one that it was read in, and a lookup tries [both](Self::byte_orders).
+/// A UUID that many boards are shipped with is not accepted. The first three fields occur in either
+/// byte order: the value keeps the order in which it was read, and a lookup tries
+/// [both](Self::byte_orders).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SystemUuid(Uuid);
 
-/// Why text is no system UUID.
+/// Why a text is not a system UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSystemUuidError {
-    /// It is no UUID at all.
+    /// It is not a UUID.
     #[error("not a UUID")]
     Malformed,
-    /// Many machines have it.
+    /// Many boards are shipped with it.
     #[error("UUID {0} is one that many boards are shipped with")]
     Placeholder(Uuid),
 }
@@ -30,24 +31,24 @@ impl SystemUuid {
         identifying(Uuid::from_bytes(bytes)).ok()
     }
 
-    /// The same, from octets as in the table of SMBIOS, whose first three fields are little-endian.
+    /// The same, from octets in SMBIOS order, whose first three fields are little-endian.
     pub fn from_smbios(bytes: [u8; 16]) -> Option<Self> {
         identifying(Uuid::from_bytes_le(bytes)).ok()
     }
 
-    /// Its octets as in the table of SMBIOS, and in option 97 of DHCP (RFC 4578, section 2.3).
+    /// Its octets in SMBIOS order, as in DHCP option 97 (RFC 4578, section 2.3).
     pub fn to_smbios(self) -> [u8; 16] {
         self.0.to_bytes_le()
     }
 
-    /// The UUID in either byte order, which firmware before SMBIOS 2.6 and some BMCs take for one: as
-    /// it was read, then the other, if that is another value.
+    /// The UUID in both byte orders, because firmware before SMBIOS 2.6 and some BMCs swap them:
+    /// first as it was read, then the other, if it differs.
     pub fn byte_orders(self) -> impl Iterator<Item = Self> {
         let other = Self(swapped(self.0));
         [Some(self), Some(other).filter(|other| *other != self)].into_iter().flatten()
     }
 
-    /// Whether two UUIDs are one, in either byte order.
+    /// Whether two UUIDs are the same, in either byte order.
     pub fn is_same(self, other: Self) -> bool {
         self.byte_orders().any(|one| one == other)
     }

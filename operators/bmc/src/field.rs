@@ -69,7 +69,7 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(text).collect()
 }
 
-/// A UUID, if it tells a machine from others.
+/// A UUID, if it identifies a machine.
 pub(crate) fn uuid(value: &Value) -> Option<SystemUuid> {
     value.as_str()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! A form of a write: what of it may differ from firmware to firmware.
+//! A form of a write, which differs from firmware to firmware.
 
 use crate::condition::Condition;
 use metal_core::redfish::ResetType;

@@ -1,4 +1,4 @@
-//! What names a boot config.
+//! References to boot configs.
 
 use kube::Resource;
 use metal_runtime::controller::Key;

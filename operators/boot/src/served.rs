@@ -1,4 +1,4 @@
-//! What is served while the API server is silent.
+//! What is served while the API server is unreachable.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,12 +16,12 @@ pub(crate) enum Serving {
 pub(crate) struct Served(Mutex<Option<Serving>>);
 
 impl Served {
-    /// It.
+    /// The current value.
     pub(crate) fn get(&self) -> Option<Serving> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces it.
+    /// Replaces the value.
     pub(crate) fn set(&self, serving: Option<Serving>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serving;
     }

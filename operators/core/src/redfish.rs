@@ -127,7 +127,7 @@ pub enum IndicatorLed {
 pub struct SystemReading {
     /// `@odata.id`.
     pub uri: String,
-    /// SMBIOS UUID. `None` on machines whose BMC has none that tells them from others.
+    /// SMBIOS UUID. `None` if the BMC has none that identifies the machine.
     pub uuid: Option<SystemUuid>,
     /// `SerialNumber`.
     pub serial_number: Option<String>,

@@ -43,7 +43,7 @@ pub enum Malformed {
 ///
 /// # Errors
 ///
-/// If it is no UUID, or one that many machines share.
+/// If it is not a UUID, or one that many boards are shipped with.
 pub fn system_uuid(text: &str) -> Result<SystemUuid, Malformed> {
     text.parse().map_err(|error| match error {
         ParseSystemUuidError::Malformed => Malformed::Uuid(text.chars().take(64).collect()),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Namespace and name of a claim.
 pub(crate) type Key = (String, String);
 
-/// The field of the spec of a claim that the controller writes.
+/// The only field of a claim's spec that the controller writes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ClaimPatch {

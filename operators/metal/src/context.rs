@@ -221,11 +221,11 @@ impl<C> Context<C> {
         self.view.secrets.named(None, &access.bmc_secret_ref.name)
     }
 
-    /// Writes beside the credentials which BMC they are of.
+    /// Records with the credentials which BMC they belong to.
     ///
     /// # Errors
     ///
-    /// Those of the API server; a conflict is expected now and then.
+    /// Errors of the API server; a conflict is expected now and then.
     pub(crate) async fn note(
         &self,
         secret: Option<Arc<BmcSecret>>,

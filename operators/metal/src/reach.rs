@@ -1,4 +1,4 @@
-//! The way to a BMC in the words of its client, and why it is not reached in those of a decision.
+//! Translates addresses of BMCs for their client, and the client's errors for decisions.
 
 use metal_bmc::{Error as BmcError, Target};
 use metal_core::{bmc::Destination, redfish::Unreachable};

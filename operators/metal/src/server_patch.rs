@@ -1,15 +1,14 @@
-//! What of the spec of a Server this binary writes: one field at a time, as the others have writers
-//! of their own.
+//! Patches of a Server's spec: one field at a time, as the other fields have other writers.
 
 use crate::{Context, Error};
 use metal_api::{ClaimReference, ObjectReference, Server, SystemUuid};
 use metal_runtime::Written;
 use serde::Serialize;
 
-/// One field of the spec of a Server as a merge patch has it (RFC 7396): `None` removes it.
+/// One field of a Server's spec as a merge patch (RFC 7396): `None` removes it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) enum ServerPatch<'a> {
-    /// Who holds the server.
+    /// The claim that holds the server.
     #[serde(rename = "serverClaimRef")]
     Claim(Option<&'a ClaimReference>),
     /// The boot configuration.
@@ -18,7 +17,7 @@ pub(crate) enum ServerPatch<'a> {
     /// Its system UUID.
     #[serde(rename = "systemUUID", serialize_with = "as_text")]
     SystemUuid(SystemUuid),
-    /// Its system, as its BMC names it.
+    /// The URI of its system at the BMC.
     #[serde(rename = "systemURI")]
     SystemUri(&'a str),
 }
@@ -27,11 +26,11 @@ fn as_text<S: serde::Serializer>(uuid: &SystemUuid, serializer: S) -> Result<S::
     serializer.collect_str(uuid)
 }
 
-/// Writes one field of the spec of a server, on the version of it that was judged.
+/// Writes one field of a server's spec, provided that its version is the one that was judged.
 ///
 /// # Errors
 ///
-/// Those of the API server; a conflict is expected now and then.
+/// Errors of the API server; a conflict is expected now and then.
 pub(crate) async fn patch<C>(
     ctx: &Context<C>,
     server: &Server,

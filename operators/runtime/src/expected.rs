@@ -1,19 +1,19 @@
-//! Refusals of the API server that whoever asks expects.
+//! Refusals by the API server that the caller expects.
 
-/// An answer of the API server in which one refusal is no failure.
+/// A response of the API server of which one particular refusal is not an error.
 pub trait Expected<T> {
-    /// `None` where the object is not there (404).
+    /// `None` if the object does not exist (404).
     ///
     /// # Errors
     ///
-    /// Every other refusal.
+    /// Any other refusal.
     fn unless_absent(self) -> Result<Option<T>, kube::Error>;
 
-    /// `None` where there is an object of that name already (409, `AlreadyExists`).
+    /// `None` if an object of that name exists already (409, `AlreadyExists`).
     ///
     /// # Errors
     ///
-    /// Every other refusal.
+    /// Any other refusal.
     fn unless_there(self) -> Result<Option<T>, kube::Error>;
 }
 

@@ -209,7 +209,7 @@ impl SharedKey {
             secret.metadata.name = Some(self.name.to_owned());
             let manager = Some(self.manager.to_owned());
             let params = PostParams { field_manager: manager, ..PostParams::default() };
-            // If another replica was faster, its key counts.
+            // If another replica was faster, its key is used.
             let made = secrets.create(&params, &secret).await.unless_there();
             made.map_err(|error| self.unread(error))?;
         }

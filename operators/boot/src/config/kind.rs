@@ -34,7 +34,7 @@ pub(crate) trait BootConfig:
 
     /// The index with objects of this kind.
     fn index(view: &View) -> &Index<Self, ConfigKey>;
-    /// `spec.systemUUID`, if it tells a machine from others.
+    /// `spec.systemUUID`, if it identifies a machine.
     fn uuid(&self) -> Option<SystemUuid>;
     /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
     fn addresses(&self) -> &[String];

@@ -1,4 +1,4 @@
-//! Since when Ignition has something.
+//! Which version of Ignition introduced what.
 
 /// The minor version of Ignition 3 that introduced something, and the corresponding fcos version.
 pub(super) type Since = (u8, &'static str);

@@ -1,4 +1,4 @@
-//! A server that a claim has taken a moment ago.
+//! A server that has just been claimed.
 
 use super::{
     ClaimSeen, Decision, Observation, Settings,

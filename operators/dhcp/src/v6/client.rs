@@ -78,8 +78,7 @@ pub(super) fn interface_id(packet: &Packet, from: Ipv6Addr) -> Option<u64> {
 
 /// The system UUID in an identifier (RFC 6355), unless many machines share it.
 ///
-/// EDK2 copies it from SMBIOS as it is, iPXE puts it into the order of the network; whoever looks
-/// it up tries both.
+/// EDK2 copies it from SMBIOS unchanged, iPXE converts it to network byte order; lookups try both.
 pub(super) fn uuid(packet: &Packet) -> Option<SystemUuid> {
     let [0, 4, bytes @ ..] = packet.options.get(code::CLIENT_ID)? else { return None };
     SystemUuid::from_bytes(bytes.try_into().ok()?)

@@ -144,7 +144,7 @@ impl Registry {
             ..ServerBootConfigurationStatus::default()
         };
         let api = Api::namespaced(self.client.clone(), &reference.namespace);
-        // Of no version: whatever else has changed, it is up.
+        // No version is given: whatever else has changed, the host is up.
         let spec = ServerBootConfigurationSpec::default();
         let any = ServerBootConfiguration::new(&reference.name, spec);
         let written = apply_status(&api, &any, &status, REGISTRY).await?;

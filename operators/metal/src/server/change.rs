@@ -50,7 +50,7 @@ pub(super) async fn carry_out<C>(
     }
 }
 
-/// The claim that holds the server has another UID now; its namespace and name stay.
+/// The server's claim has another UID now; its namespace and name are unchanged.
 async fn adopt<C>(ctx: &Context<C>, server: &Server, uid: &str) -> Result<Written, Error> {
     let Some(held) = &server.spec.server_claim_ref else { return Ok(Written::Unseen) };
     let claim = ClaimReference { uid: Some(uid.to_owned()), ..held.clone() };
