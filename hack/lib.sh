@@ -13,7 +13,7 @@ die() {
   exit 1
 }
 
-# Everything that is kept between runs, outside of the checkout.
+# The folder of everything that is kept between runs, outside of the checkout.
 cache_root() {
   printf '%s\n' "${BLOOMERY_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or BLOOMERY_CACHE}/.cache}/bloomery}"
 }
@@ -24,17 +24,17 @@ seconds_since() {
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-# Where not everybody looks for commands that root uses.
+# Not every user has the folders of root's commands in their path.
 PATH=$PATH:/usr/sbin:/sbin
 
-# has COMMAND: one of this machine, and none of the shell.
+# has COMMAND: whether there is a command other than a builtin of the shell.
 has() { type -P "$1" >/dev/null; }
 
-# need COMMAND: ends where there is none. Only hack/prepare installs, before everything else: what two
-# tests install at the same time, one of them does not get.
+# need COMMAND: exits if it is missing. Only hack/prepare installs anything, before everything else: if two
+# tests did so at the same time, one would fail.
 need() { has "$1" || missing "$1"; }
 
-# missing WHAT: ends, and says what to run; WHAT is a name of prepare.d/packages.
+# missing WHAT: exits, and says what to run; WHAT is a name in prepare.d/packages.
 missing() {
   local sets
   read -r sets _ < <(listed "$1") || die "no $1 here; install it"
@@ -47,21 +47,21 @@ listed() { awk -v what="$1" '!/^#/ && $2 == what' "$hack/prepare.d/packages"; }
 # codename: of this Debian.
 codename() { (. /etc/os-release && printf '%s' "${VERSION_CODENAME-}"); }
 
-# need_cargo: rustup leaves it where not every shell looks.
+# need_cargo: rustup's folder is not in every shell's path.
 need_cargo() {
   has cargo || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
   has cargo || die "no cargo here; install Rust"
 }
 
-# need_rust: all that it compiles with.
+# need_rust: everything that Rust needs to compile.
 need_rust() {
   need_cargo
   need cc
 }
 
-# use_target_dir: compile into $CARGO_TARGET_DIR, else into the cache, where checkouts share what is
-# compiled of others. What is compiled of a checkout itself is thrown away when it is another one's:
-# cargo would take it for its own wherever it is newer than the files here.
+# use_target_dir: compile into $CARGO_TARGET_DIR, else into the cache, where all checkouts share compiled
+# dependencies. Compiled crates of another checkout are removed, as cargo would use them if they are newer
+# than the files here.
 use_target_dir() {
   local here mark kind
   CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cache_root)/target/$(rustc --version | cut -d ' ' -f 2)}
@@ -77,7 +77,7 @@ use_target_dir() {
   printf '%s\n' "$here" >"$mark"
 }
 
-# network_flags: how unshare makes a network namespace here, in which links can be made.
+# network_flags: the flags with which unshare makes a network namespace that can have links.
 network_flags() {
   local flags
   need ip
@@ -91,12 +91,12 @@ network_flags() {
     "(sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)"
 }
 
-# started PID: when the process began, in ticks since boot; nothing where it is gone or a zombie.
-# With the number it tells a process for ever: numbers are used again.
+# started PID: when the process began, in ticks since boot; nothing if it is gone or a zombie. Together with
+# the pid this identifies a process, as pids are reused.
 started() {
   local stat fields
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-  # The name is in brackets and may hold anything.
+  # The name is in brackets and may contain anything.
   read -ra fields <<<"${stat##*) }"
   [ "${fields[0]}" != Z ] && printf '%s\n' "${fields[19]}"
 }
@@ -117,7 +117,7 @@ venv_folder() {
   printf '%s\n' "$(cache_root)/$1/$key"
 }
 
-# unpacked NAME: prints the folder that has the Debian packages of that name, unpacked.
+# unpacked NAME: prints the folder in which the Debian packages of that name are unpacked.
 unpacked() {
   local folder
   folder=$(unpacked_folder "$1")
@@ -128,7 +128,7 @@ unpacked() {
 # unpacked_folder NAME: where it is, or would be.
 unpacked_folder() {
   local key
-  # The packages alone: another set of the same is no other folder.
+  # Only the packages count: another set with the same packages has the same folder.
   key=$({ codename && listed "unpacked:$1" | sed -E 's/^[^ ]+ +[^ ]+ +//'; } | sha256sum | cut -c 1-16)
   printf '%s\n' "$(cache_root)/$1/$key"
 }

@@ -18,7 +18,7 @@ initrd() {
   rm -rf "$root"
 }
 
-# modules BASE RELEASE FOLDER: copies the modules, and writes what the agent loads them by.
+# modules BASE RELEASE FOLDER: copies the modules, and writes the lists that the agent loads them from.
 modules() {
   local name line order needed=() path=$1/lib/modules/$2
   while read -r name _; do
@@ -30,7 +30,7 @@ modules() {
     for file in "${needed[@]}"; do
       file=${file#"$path/"}
       copy_module "$path/$file" "$3/${file%.xz}"
-      # The last is loaded first, as in the file of depmod.
+      # Loaded from last to first, as in depmod's file.
       line="${file%.xz} $line"
     done
     printf '%s\n' "$line" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
@@ -40,7 +40,7 @@ modules() {
   printf 'efivarfs\nipmi_devintf\n' >"$3/modules.always"
 }
 
-# aliases FILE FOLDER: which devices have which of the modules.
+# aliases FILE FOLDER: which devices need which of the modules.
 aliases() {
   sed 's/:.*//; s/.*\///; s/\.ko$//; s/-/_/g' "$2/modules.dep" |
     awk -v list="$hack/discovery-image.d/modules" '
@@ -53,7 +53,7 @@ aliases() {
       }' - "$1" | LC_ALL=C sort -u >"$2/modules.alias"
 }
 
-# Kernels of newer releases have their modules compressed; the agent hands them over as they are.
+# Newer kernels have compressed modules, which the agent passes on as they are.
 copy_module() {
   mkdir -p "${2%/*}"
   case $1 in
@@ -62,7 +62,7 @@ copy_module() {
   esac
 }
 
-# pack ROOT OUT: the same files give the same bytes.
+# pack ROOT OUT: reproducible, the same files give the same bytes.
 pack() {
   find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
   find "$1" -mindepth 1 -type d -exec chmod 755 {} +

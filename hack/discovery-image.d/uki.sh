@@ -18,7 +18,7 @@ uki() {
   printf 'ID=bloomery\nNAME="Bloomery discovery image"\nVERSION_ID=%s\n' "$4" >"$parts/osrel"
   cp "$2" "$parts/linux"
   cp "$3" "$parts/initrd"
-  # Behind the last section of the stub, each on a page of its own.
+  # Sections are appended after the last one of the stub, each aligned to a page.
   base=$((16#$("${objcopy%objcopy}objdump" -p "$stub" | awk '/^ImageBase/ {print $2}')))
   while read -r size start; do
     at=$((16#$size + 16#$start))
@@ -32,11 +32,11 @@ uki() {
   done
   "$objcopy" "${arguments[@]}" "$stub" "$6"
   rm -rf "$parts"
-  # What objcopy writes the time into, and the checksum that it makes of it; firmware reads neither.
+  # objcopy's time stamp and checksum, which firmware ignores.
   at=$(od -An -tu4 -j60 -N4 "$6")
   zero "$6" $((at + 8))
   zero "$6" $((at + 24 + 64))
 }
 
-# zero FILE OFFSET: four bytes of it.
+# zero FILE OFFSET: overwrites four bytes.
 zero() { printf '\0\0\0\0' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What goes into the cache: packages of Debian that are not installed, and of PyPI.
-# Needs ../lib.sh, and `work`, a folder of this run's own.
+# Fetches into the cache: Debian packages that are not installed, and PyPI packages. Needs ../lib.sh, and
+# `work`, a folder of this run.
 : "${hack:?}" "${work=}"
 
-# with_lists ARCH COMMAND..: with the package lists of this machine; where those are missing or old, or
-# of another architecture, with lists of our own, which need no root. COMMAND finds apt's options in `lists`.
+# with_lists ARCH COMMAND..: runs it with this machine's package lists, or, if these are missing, old or of
+# another architecture, with our own lists, which need no root. COMMAND gets apt's options in `lists`.
 with_lists() {
   local arch=$1 own own_lists
   shift
@@ -27,15 +27,15 @@ with_lists() {
   tail -n 20 "$work/fetch.log" >&2
   return 1
 }
-# Architectures whose own lists have been read in this run.
+# Architectures whose own lists have been updated in this run.
 read_lists=' '
 
-# unpack FOLDER PACKAGE..: the folder is there when all of it is.
+# unpack FOLDER PACKAGE..: the folder appears when it is complete.
 unpack() {
   local folder=$1 new
   shift
   mkdir -p "${folder%/*}"
-  # Nobody else is here: what is half done was killed.
+  # We hold the lock, so a partial folder is from a process that was killed.
   rm -rf "$folder".??????
   new=$(mktemp -d "$folder.XXXXXX")
   say "fetching $*"
@@ -68,7 +68,7 @@ download() {
   )
 }
 
-# fill_venv NAME: the folder has its name before it is complete, because its scripts know it.
+# fill_venv NAME: the folder has its final name from the start, because its scripts contain it.
 fill_venv() {
   local folder
   folder=$(venv_folder "$1")
@@ -80,7 +80,7 @@ fill_venv() {
   touch "$folder/complete"
 }
 
-# install_go: into the cache; pip uses whatever index this machine has set.
+# install_go: into the cache, with pip's configured index.
 install_go() {
   local folder
   folder=$(go_folder)/pip

@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# Debian packages, installed by one at a time, and after whoever else is installing.
-# Needs ../lib.sh, and `work`, a folder of this run's own.
+# Installs Debian packages, one run at a time, and after other users of the package manager. Needs
+# ../lib.sh, and `work`, a folder of this run.
 : "${work=}"
 
-# How long to wait for others, in seconds: they may be fetching a lot on a slow line.
+# How long to wait for others, in seconds: their downloads may be slow.
 patience=${BLOOMERY_PATIENCE:-900}
-# What apt and dpkg say when it is others that they wait for. Whoever may not open the lock is told something else.
+# The messages of apt and dpkg about locks that others hold. Without the right to open a lock the message is
+# another one.
 taken='Could not get lock|is another process using it|lock was locked by another process'
 
-# alone: waits for others who prepare this machine, by the same cache, and keeps them out until the end.
+# alone: waits for other runs that use the same cache, and keeps them out until the end.
 alone() {
   local lock
   lock=$(cache_root)/prepare.lock
@@ -28,14 +29,14 @@ install() {
   become_root "$*"
   say "installing $*"
   apt "${options[@]}" "$@" && return
-  # The lists may be missing or old; some of them may be of somebody whose server is gone.
+  # The lists may be missing or old; the server of some of them may be gone.
   apt update || true
   apt "${options[@]}" "$@" && return
   tail -n 20 "$work/apt.log" >&2
   die "$* cannot be installed; install it by hand"
 }
 
-# become_root PACKAGES: `as_root` is what makes root of a command.
+# become_root PACKAGES: `as_root` is the command prefix that makes a command run as root.
 become_root() {
   has apt-get || die "no apt-get here; install what Debian has in $1"
   as_root=()
@@ -44,14 +45,15 @@ become_root() {
   as_root=(sudo -n)
 }
 
-# apt WORD..: apt-get as root, once nobody else has the package manager. What it said is in $work/apt.log.
+# apt WORD..: runs apt-get as root, once nobody else holds the package manager. Its output is in
+# $work/apt.log.
 #
-# Its own way to wait is for dpkg alone, and not for whoever has the lists or the archives, and does not
-# tell by whom it is kept.
+# apt's own waiting covers only dpkg's lock, not those of the lists and the archives, and does not report
+# the holder.
 apt() {
   local until=$((SECONDS + patience)) told='' by
-  # In a session of its own, where Ctrl-C leaves nothing half installed. What a package starts must not
-  # keep our lock.
+  # In its own session, so that Ctrl-C does not interrupt an installation. Daemons that a package starts
+  # must not inherit our lock.
   until setsid --wait "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
     apt-get -qq -o DPkg::Lock::Timeout=0 "$@" >"$work/apt.log" 2>&1 </dev/null 9>&-; do
     by=$(grep -E -m 1 "$taken" "$work/apt.log") || return 1

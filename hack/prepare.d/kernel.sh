@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# Packages that discovery images are made of, of any architecture: unpacked into the cache, the newest
-# of each behind a link with the name of what was asked for.
-# Needs ../lib.sh and fetch.sh, whose with_lists sets apt's options.
+# Packages that discovery images are made from, of any architecture: unpacked into the cache; a link with
+# the requested name leads to the newest. Needs ../lib.sh and fetch.sh, whose with_lists sets apt's options.
 lists=()
 
 # fetch_deb PACKAGE ARCH LINK
@@ -11,7 +10,7 @@ fetch_deb() {
   [ -z "$folder" ] || link "$folder" "$3"
 }
 
-# fetch_kernel KIND ARCH: the package behind the one that always depends on the newest.
+# fetch_kernel KIND ARCH: resolves the metapackage, which depends on the newest kernel.
 fetch_kernel() {
   local folder='' meta
   case $1 in
@@ -50,7 +49,7 @@ newest_deb() {
   return 1
 }
 
-# find_dependencies ROOT: which module needs which is found once, for all who build of it.
+# find_dependencies ROOT: the modules' dependencies are computed once, for all builds.
 find_dependencies() {
   local modules
   for modules in "$1"/lib/modules/* "$1"/usr/lib/modules/*; do
@@ -64,7 +63,7 @@ link() {
   ln -sfn "../${1##*/}" "$(image_packages)/newest/$2"
 }
 
-# die_unless_there NAME: what was there is good enough where nothing newer can be had.
+# die_unless_there NAME: if nothing newer can be fetched, the existing package will do.
 die_unless_there() {
   [ -d "$(image_packages)/newest/$1/" ] || die "$1 cannot be fetched: the package sources of this machine do not have it"
   say "whether there is a newer $1 cannot be told; what was fetched before is taken"

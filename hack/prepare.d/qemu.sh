@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# What Debian 12 has of an age that is too old: QEMU 7.2, and an OVMF that does not boot by HTTPS. QEMU is
-# taken from its backports; the OVMF of the next Debian is unpacked and not installed, beside that of this
-# one. The package sources of this machine stay as they are.
-# Needs ../lib.sh, install.sh, and `work`, a folder of this run's own.
+# Replacements for what is too old in Debian 12: QEMU 7.2, and an OVMF that cannot boot by HTTPS. QEMU is
+# installed from the backports; the next Debian's OVMF is only unpacked, beside the installed one. This
+# machine's package sources are not changed. Needs ../lib.sh, install.sh, and `work`, a folder of this run.
 : "${work=}"
 
-# suite NAME: a source of packages of another suite than this Debian's, from where that comes from.
+# suite NAME: a package source for another suite, from the same mirror as this Debian's.
 suite() {
   local base
   # shellcheck disable=SC2016 # apt-get's own.
@@ -42,7 +41,7 @@ install_qemu() {
   fi
 }
 
-# fetch_newer_firmware: where newer_firmware looks for it.
+# fetch_newer_firmware: to where newer_firmware looks for it.
 fetch_newer_firmware() {
   local cache new package
   cache=$(cache_root)/ovmf
@@ -53,7 +52,7 @@ fetch_newer_firmware() {
   suite trixie >"$new/parts/trixie.sources"
   say "fetching ovmf of trixie"
   (
-    # Whoever calls this asks how it ended, so nothing else ends it.
+    # The caller tests the exit status, so `set -e` has no effect in here.
     apt=(apt-get -qq -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$new/parts"
       -o "Dir::State::lists=$new/lists" -o "Dir::Cache=$new" -o "APT::Sandbox::User=$(id -un)")
     cd "$new" && "${apt[@]}" update && "${apt[@]}" download ovmf || exit
