@@ -25,9 +25,9 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts them; each has its sockets open then, or has failed.
+    /// Starts them; when this returns, each has opened its sockets, or has failed.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If it is not known where to listen.
     pub(crate) async fn start(
@@ -53,7 +53,7 @@ impl Servers {
 
     /// Waits until they have ended, which is at `shutdown`.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If one has failed.
     pub(crate) async fn ended(self, shutdown: &CancellationToken) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Which boot file a machine gets by TFTP: what the configuration names, unless the machine is to
+//! Which boot file a machine gets by TFTP: what the configuration names, unless the machine should
 //! boot something else.
 
 use crate::machines::Machines;
@@ -15,9 +15,9 @@ use tokio::sync::watch;
 /// The boot files of the configuration.
 #[derive(Debug)]
 pub(crate) struct BootFiles {
-    /// The configuration, now and from now on.
+    /// The configuration, now and after each change.
     pub(crate) config: watch::Receiver<Arc<Config>>,
-    /// What machines boot; without it what the configuration has.
+    /// What machines boot; `None` for what the configuration has.
     pub(crate) machines: Option<Arc<Machines>>,
 }
 
@@ -30,7 +30,8 @@ impl BootFiles {
         Addresses { config: self.config.clone(), of }
     }
 
-    /// What a client boots. One that got its address from somebody else gets what everybody gets.
+    /// What a client boots. One that got its address from another server gets the same as
+    /// everybody.
     fn boot_of(&self, client: IpAddr) -> Boot {
         match (&self.machines, client.to_canonical()) {
             (Some(machines), IpAddr::V4(address)) => machines.boot_at(address),

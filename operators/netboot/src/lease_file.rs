@@ -1,4 +1,4 @@
-//! The leases on disk: a log to which every lease is appended before its client hears of it.
+//! The leases on disk: a log to which every lease is appended before its client is told.
 //!
 //! ```text
 //! append ─► commit (write) ─► answers            every second: hand it to the disk
@@ -7,8 +7,8 @@
 //! much longer than the leases need: a fresh log is written beside it and takes its place
 //! ```
 //!
-//! A write that has returned survives the death of the process. What a power failure leaves is a
-//! log that ends in the middle of a line; the whole lines before it count.
+//! A write that has returned survives the death of the process. After a power failure, the log may
+//! end in the middle of a line; the complete lines count.
 
 mod compaction;
 
@@ -23,17 +23,17 @@ use std::{
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// How many lines more than twice the leases a log may have.
+/// How many lines more than twice the number of leases a log may have.
 const SLACK: usize = 10_000;
 
-/// A log of leases, and the right to write it.
+/// A log of leases, with the exclusive right to write it.
 #[derive(Debug)]
 pub(crate) struct LeaseFile {
     path: PathBuf,
-    /// Held as long as we are; the log itself is replaced now and then.
+    /// Held for as long as `self` lives, because the log itself is replaced now and then.
     _lock: File,
     file: File,
-    /// Length of what was committed.
+    /// Length of what has been committed.
     len: u64,
     lines: usize,
     pending: String,
@@ -45,10 +45,10 @@ pub(crate) struct LeaseFile {
     compaction: Option<Compaction>,
 }
 
-/// The log cannot be used.
+/// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Another process writes it.
+    /// Another process uses it.
     #[error("--lease-file {}: another process uses it; give each one its own", path.display())]
     InUse {
         /// The file.
@@ -59,15 +59,15 @@ pub(crate) enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
 impl LeaseFile {
-    /// Opens or creates a log, and returns the leases that it has.
+    /// Opens or creates a log, and returns the leases in it.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If it cannot be read and written, or another process uses it.
     pub(crate) fn open<A: FromStr>(path: &Path) -> Result<(Self, Vec<Lease<A>>), Error> {
@@ -106,11 +106,11 @@ impl LeaseFile {
         self.pending_lines += 1;
     }
 
-    /// Writes what was appended since the last commit: all of it, or as if it had not been.
+    /// Writes what was appended since the last commit, completely or not at all.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If it was not written; what was appended is dropped then.
+    /// If it could not be written; then what was appended is dropped.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         let lines = std::mem::take(&mut self.pending_lines);
         if lines == 0 {
@@ -139,11 +139,11 @@ impl LeaseFile {
         })
     }
 
-    /// Does what is due from time to time: hands the log to the disk, and replaces it when it has
-    /// grown too long for so many leases. `leases` are those that a fresh log must have; they are
-    /// not asked for before. Call within a tokio runtime.
+    /// Periodic work: synchronizes the log to disk, and replaces it when it has grown too long for
+    /// this many leases. `leases` are those that a fresh log must contain; they are only requested
+    /// if there is one. Call within a tokio runtime.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If something did not work that was started at an earlier call. It is tried again.
     pub(crate) async fn maintain<'a, A, I>(
@@ -161,7 +161,7 @@ impl LeaseFile {
             let file = self.file.try_clone()?;
             self.sync = Some(spawn_blocking(move || file.sync_data()));
         }
-        // Leases of one address replace each other, so the fresh log is never longer.
+        // Later leases of an address replace earlier ones, so the fresh log is never longer.
         if self.compaction.is_none() && self.lines > 2 * count + SLACK {
             self.compaction = Some(Compaction::start(&self.path, leases()));
         }
@@ -185,23 +185,23 @@ impl LeaseFile {
         Ok(())
     }
 
-    /// Makes every write fail from now on, as a full disk does.
+    /// Makes every write fail from now on, like a full disk.
     #[cfg(test)]
     pub(crate) fn fail_writes(&mut self) {
         self.file = File::open(&self.path).unwrap();
     }
 
-    /// Hands everything to the disk, before the end.
+    /// Synchronizes everything to disk before the end.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the disk does not take it.
+    /// If the disk fails.
     pub(crate) fn close(self) -> io::Result<()> {
         self.file.sync_data()
     }
 }
 
-/// A lock on a file of its own: the log is replaced now and then, and a lock stays with the file.
+/// Locks a separate file: the log is replaced now and then, and a lock belongs to a file.
 fn lock(path: &Path) -> Result<File, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -218,7 +218,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
 }
 
-/// Cuts off what is behind `len`, and goes there.
+/// Cuts off what comes after `len`, and seeks to the end.
 fn cut(file: &mut File, len: u64) -> io::Result<()> {
     file.set_len(len)?;
     file.seek(SeekFrom::Start(len)).map(drop)

@@ -1,4 +1,4 @@
-//! The leases of one server: in memory, on disk, and as other instances and people see them.
+//! The leases of one server: in memory, on disk, and as published to other instances and people.
 
 use crate::{
     lease_file::{self, LeaseFile},
@@ -14,28 +14,28 @@ use std::{io, path::Path};
 /// The leases.
 #[derive(Debug)]
 pub(crate) struct LeaseStore<A> {
-    /// In memory, which is what counts.
+    /// The leases in memory, which are authoritative.
     pub(crate) leases: Leases<A>,
     file: Option<LeaseFile>,
     published: Option<Published>,
-    /// Leases that are not shown before they are written down.
+    /// Leases that are not published before they have been recorded.
     changed: Vec<Lease<A>>,
     /// Whether the last packets were answered.
     answered: bool,
-    /// Whether somebody sets the clock.
+    /// Detects that the clock was set.
     steps: Steps,
-    /// What was wrong with the lease file last time, so that it is told once.
+    /// The last problem with the lease file, so that it is reported once.
     trouble: Option<String>,
 }
 
 impl<A: LeaseAddress> LeaseStore<A> {
-    /// Leases that are kept in memory, until there is a file.
+    /// Leases that are only in memory until there is a file.
     pub(crate) fn new(leases: Leases<A>, published: Option<Published>) -> Self {
         let (changed, answered, steps) = (Vec::new(), false, Steps::default());
         Self { leases, file: None, published, changed, answered, steps, trouble: None }
     }
 
-    /// Keeps leases in a file from now on, and takes over those that it has.
+    /// Records leases in a file from now on, and adopts those in it.
     pub(crate) fn open(&mut self, path: &Path) -> Result<(), lease_file::Error> {
         let (file, logged) = LeaseFile::open(path)?;
         for lease in logged {
@@ -45,19 +45,20 @@ impl<A: LeaseAddress> LeaseStore<A> {
         Ok(())
     }
 
-    /// Whether leases outlive this process.
+    /// Whether leases survive this process.
     pub(crate) fn is_kept(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Every lease is known: they can be compared with the objects there are.
+    /// Publishes all leases, so that they can be compared with the existing objects.
     pub(crate) fn publish_all(&self) {
         let Some(published) = &self.published else { return };
         published.note(self.leases.all().into_iter().filter(|lease| lease.is_durable()));
         published.complete(A::FAMILY);
     }
 
-    /// Takes a lease over, and writes it down with the next commit, if that is to be. Whether it is.
+    /// Adopts a lease and, if it is durable, records it with the next commit; returns whether it
+    /// is.
     pub(crate) fn record(&mut self, lease: Lease<A>) -> bool {
         let is_durable = lease.is_durable();
         if is_durable {
@@ -70,7 +71,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         is_durable
     }
 
-    /// Whether what was recorded is written down, or need not be.
+    /// Whether what was to be recorded is now recorded.
     pub(crate) fn commit(&mut self) -> bool {
         let changed = std::mem::take(&mut self.changed);
         match self.file.as_mut().map_or(Ok(()), LeaseFile::commit) {
@@ -86,7 +87,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         }
     }
 
-    /// Looks after the file. Whether that worked.
+    /// Maintains the file; returns whether that worked.
     pub(crate) async fn maintain(&mut self) -> bool {
         let Self { file: Some(file), leases, .. } = self else { return true };
         let durable = || {
@@ -102,7 +103,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         }
     }
 
-    /// Tells about trouble with the lease file, once for each kind.
+    /// Reports a problem with the lease file, once for each kind of problem.
     fn complain(&mut self, what: &'static str, error: &io::Error) {
         let text = Chain(error).to_string();
         if self.trouble.as_ref() != Some(&text) {
@@ -111,7 +112,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         }
     }
 
-    /// Lets no lease end or last because somebody has set the clock.
+    /// Keeps leases from ending early or late because the clock was set.
     pub(crate) fn follow_clock(&mut self) {
         if let Some(by) = self.steps.look() {
             tracing::warn!(%by, "the clock was set: leases last for as long as before");
@@ -120,7 +121,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
     }
 
     /// Moves all leases by the time by which the clock was set. Those of another instance were
-    /// written by its own clock: they may last longer than they must, and not end too soon.
+    /// recorded by its own clock, so they may be prolonged but not shortened.
     fn shift(&mut self, by: SignedDuration) {
         if by.is_negative() && self.published.as_ref().is_some_and(Published::is_shared) {
             return;
@@ -133,8 +134,8 @@ impl<A: LeaseAddress> LeaseStore<A> {
         self.commit();
     }
 
-    /// Whether packets are to be answered now, and were not before. What the other instance has
-    /// said until now is taken over then.
+    /// Whether packets are answered now and were not before. Then what the other instance has
+    /// published is adopted.
     pub(crate) fn takes_over(&mut self) -> bool {
         let answers = self.answers();
         let takes_over = answers && !self.answered;
@@ -145,12 +146,12 @@ impl<A: LeaseAddress> LeaseStore<A> {
         takes_over
     }
 
-    /// Whether packets are to be answered: if not, they are the other instance's.
+    /// Whether packets are answered; if not, the other instance answers them.
     pub(crate) fn answers(&self) -> bool {
         self.published.as_ref().is_none_or(Published::answers)
     }
 
-    /// Takes over what the other instance has said. Whether it is written down.
+    /// Adopts what the other instance has published. Returns whether that is recorded.
     pub(crate) fn hear(&mut self) -> bool {
         let heard = self.published.as_ref().map(Published::heard::<A>).unwrap_or_default();
         if heard.is_empty() {
@@ -165,8 +166,8 @@ impl<A: LeaseAddress> LeaseStore<A> {
         self.commit()
     }
 
-    /// Tells about every BMC that has a lease where BMCs are, unless the other instance knows
-    /// better: after a start, and when more of them are known.
+    /// Reports every BMC with a lease in a subnet of BMCs, unless the other instance is
+    /// responsible: after a start, and when more BMCs are known.
     pub(crate) fn recall_bmcs(
         &self,
         bmcs: &MacDb,
@@ -188,14 +189,14 @@ impl<A: LeaseAddress> LeaseStore<A> {
         }
     }
 
-    /// Hands everything to the disk, before the end.
+    /// Synchronizes everything to disk before the end.
     pub(crate) fn close(self) {
         if let Some(Err(error)) = self.file.map(LeaseFile::close) {
             tracing::error!(error = %Chain(&error), "lease file not synced to disk");
         }
     }
 
-    /// Makes every write fail from now on, as a full disk does.
+    /// Makes every write fail from now on, like a full disk.
     #[cfg(test)]
     pub(crate) fn fail_writes(&mut self) {
         self.file.as_mut().unwrap().fail_writes();

@@ -1,4 +1,5 @@
-//! DHCP and TFTP server of the out-of-band and boot networks; records the BMCs it sees as Endpoints.
+//! The DHCP and TFTP server of the out-of-band and boot networks, which also records the BMCs that
+//! it sees as Endpoints.
 //!
 //! [`metal_dhcp`] decides; here are the leases on disk
 //! (`lease_file`), what answers packets (`v4`, `v6`), and the ways to and from the API server,

@@ -1,7 +1,7 @@
-//! What the API server says about machines: whose they are, and what they are to boot.
+//! What the API server says about machines: which servers they are, and what they boot.
 //!
-//! A packet is answered from here; nobody asks the API server for it. Once everything was listed,
-//! an API server that is away changes nothing: what it said last counts.
+//! Packets are answered from here, without requests to the API server. Once everything has been
+//! listed, an outage of the API server changes nothing: the last known state counts.
 
 mod holders;
 mod identity_conflicts;
@@ -32,10 +32,10 @@ enum Key {
     Mac(MacAddr),
 }
 
-/// Kinds that are found by name alone.
+/// Kinds that are looked up by name only.
 type ByName<K> = Index<K, ()>;
 
-/// Servers, and what they refer to.
+/// Servers, and the objects that they refer to.
 #[derive(Debug)]
 pub(crate) struct Machines {
     servers: Index<Server, Key>,
@@ -68,11 +68,11 @@ struct Found {
 }
 
 impl Machines {
-    /// Follows all of it for ever, and opens `listed` once it is known.
+    /// Watches all kinds for ever, and opens `listed` once everything is known.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// When a watch ends, which it does not by itself.
+    /// When a watch ends, which it never should.
     pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
         tokio::try_join!(
             follow(client, &self.servers, |_| {}),
@@ -85,7 +85,7 @@ impl Machines {
         .map(drop)
     }
 
-    /// Waits until all of it is known.
+    /// Waits until everything is known.
     async fn listed(&self) {
         self.servers.listed().await;
         self.configurations.listed().await;
@@ -120,7 +120,7 @@ impl Machines {
         boot
     }
 
-    /// Takes down whose address it is from now on; `None` is somebody who does not boot.
+    /// Records who has an address from now on; `None` for a client that does not boot.
     pub(crate) fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
         self.holders.hold(address, identity);
     }
@@ -130,14 +130,14 @@ impl Machines {
         client.mac().is_some_and(|mac| !self.servers.get(&Key::Mac(mac)).is_empty())
     }
 
-    /// What the machine boots that has an address. Never waits.
+    /// What the machine with an address boots. Never waits.
     pub(crate) fn boot_at(&self, address: Ipv4Addr) -> Boot {
         self.holders.of(address).map_or(Boot::Default, |identity| self.boot_of(identity))
     }
 
-    /// All that have the UUID, in the byte order of SMBIOS or in the one that firmware before
-    /// SMBIOS 2.6 and some BMCs take it for, or the MAC address, which a server has once it was
-    /// discovered. Where they contradict each other, several are found, and none boots.
+    /// All servers with the UUID, in the byte order of SMBIOS or in that used by firmware before
+    /// SMBIOS 2.6 and some BMCs, or with the MAC address, which is known once a server was
+    /// discovered. If these contradict each other, several are found, and none boots.
     fn servers_of(&self, Identity { mac, uuid }: Identity) -> Vec<Arc<Server>> {
         let uuids = uuid.into_iter().flat_map(SystemUuid::byte_orders).map(Key::Uuid);
         let found = uuids.chain(mac.map(Key::Mac)).flat_map(|key| self.servers.get(&key));
@@ -169,13 +169,13 @@ fn keys_of(server: &Server) -> Vec<Key> {
     let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
     let macs = interfaces.filter_map(|interface| interface.mac_address.parse().ok());
     let mut keys: Vec<Key> = macs.map(Key::Mac).chain(uuid.map(Key::Uuid)).collect();
-    // Bonds show the address of their first port.
+    // Bonds have the address of their first port.
     let mut seen = std::collections::HashSet::new();
     keys.retain(|key| seen.insert(*key));
     keys
 }
 
-/// Keeps what the decision needs; the rest of an inventory is many times as large.
+/// Reduces a server to what the decision needs; the rest of an inventory is many times as large.
 fn prune_server(server: &mut Server) {
     let Some(status) = server.status.take() else { return };
     let interface = |interface: NetworkInterface| NetworkInterface {

@@ -1,4 +1,4 @@
-//! What `/metrics` tells of the files that are followed.
+//! Metrics of the files that are read again when they change.
 
 use metal_runtime::{file::Reading, metrics::Registry};
 use prometheus_client::{
@@ -6,7 +6,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 
-/// How often changed files were read.
+/// How many times changed files were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileReadings(Family<File, Counter>);
 
@@ -17,7 +17,7 @@ struct File {
 }
 
 impl FileReadings {
-    /// Metrics that `registry` tells.
+    /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let readings = Self::default();
         registry.register("file_readings", "Changed files, by result", readings.0.clone());

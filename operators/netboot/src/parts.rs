@@ -6,25 +6,25 @@ use metal_serve::{dhcp::Metrics, neighbor_limit::NeighborLimit};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
-/// What a DHCP server is made of.
+/// What a DHCP server consists of.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// The configuration, now and from now on.
+    /// The configuration, now and after each change.
     pub config: watch::Receiver<Arc<Config>>,
-    /// Who is a BMC, now and from now on.
+    /// The MAC prefixes of BMCs, now and after each change.
     pub bmcs: watch::Receiver<Arc<MacDb>>,
-    /// What machines boot; without it what the configuration has.
+    /// What machines boot; `None` for what the configuration has.
     pub machines: Option<Arc<Machines>>,
-    /// Whose addresses are known.
+    /// Known addresses.
     pub neighbors: NeighborLimit,
-    /// Where leases are kept: those of DHCPv4; those of DHCPv6 are beside it.
+    /// The lease file of DHCPv4; that of DHCPv6 is next to it.
     pub lease_file: Option<PathBuf>,
-    /// Who hears of BMCs.
+    /// Receives sightings of BMCs.
     pub sightings: Option<Sightings>,
-    /// Who shows the leases to others, and says whether we answer.
+    /// Publishes the leases, and knows whether packets are answered.
     pub published: Option<Published>,
     /// What is counted.
     pub metrics: Metrics,
-    /// Opened once every place is served.
+    /// Opened once all places are served.
     pub ready: Gate,
 }

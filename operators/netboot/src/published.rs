@@ -1,8 +1,9 @@
-//! The leases as the API server is to show them, and what the other instance has written there.
+//! The leases as they are to be published in the API server, and what the other instance has
+//! published there.
 //!
-//! The servers note every lease here once it is written down, which takes them no longer than a
-//! look-up; [`crate::publisher`] writes the objects, in its own time. An instance that waits hears
-//! here what the one that answers has written.
+//! The servers add every lease here once it is recorded, which costs them no more than a look-up;
+//! [`crate::publisher`] writes the objects asynchronously. A standby instance gets from here what
+//! the active one has written.
 
 use metal_dhcp::{
     Address, Instances, Sharing,
@@ -17,18 +18,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What this instance does.
+/// The role of this instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Nothing: the other instance answers.
+    /// Standby: the other instance answers.
     Waits,
-    /// It answers, because nobody can say whether another one does.
+    /// It answers, because it is not known whether another one does.
     Answers,
-    /// It answers, and writes.
+    /// It answers, and writes objects.
     Leads,
 }
 
-/// Versions of IP, each with leases of its own.
+/// IP versions, each with its own leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Family {
     /// IPv4.
@@ -38,13 +39,13 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// That of an address.
+    /// The version of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 
-/// An IP address of one version, as leases are kept.
+/// An IP address of one version, as used for leases.
 pub(crate) trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
     /// Its version.
     const FAMILY: Family;
@@ -74,9 +75,9 @@ impl LeaseAddress for Ipv6Addr {
     }
 }
 
-/// All leases, by address. Cheap to clone; clones share their state.
+/// All leases by address. Cheap to clone; clones share their state.
 ///
-/// Bounded, as leases are: there is one per address of the configuration.
+/// Bounded like the leases: at most one per address of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Published(Arc<Shared>);
 
@@ -88,18 +89,18 @@ struct Shared {
 
 #[derive(Debug)]
 struct Known {
-    /// There is another instance.
+    /// Whether there is another instance.
     is_shared: bool,
     role: Role,
-    /// Those whose leases were all noted.
+    /// IP versions whose leases have all been added.
     complete: HashSet<Family>,
     leases: HashMap<IpAddr, Lease<IpAddr>>,
-    /// What the other instance wrote, and our servers have not taken over yet.
+    /// What the other instance wrote and our servers have not adopted yet.
     heard: HashMap<IpAddr, Lease<IpAddr>>,
 }
 
 impl Published {
-    /// Without leases. An instance that another one may be in front of waits at first.
+    /// Without leases. If there may be another active instance, this one starts in standby.
     pub(crate) fn new(instances: Option<Instances>) -> Self {
         let waits = instances.is_some_and(|it| it.mode == Sharing::Standby);
         let role = if waits { Role::Waits } else { Role::Leads };
@@ -109,7 +110,7 @@ impl Published {
         Self(Arc::new(Shared { state, queue: Queue::default() }))
     }
 
-    /// Notes leases that were written down.
+    /// Adds leases that have been recorded.
     pub(crate) fn note<'a, A: Copy + Into<IpAddr> + 'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease<A>>,
@@ -129,17 +130,17 @@ impl Published {
         }
     }
 
-    /// Every lease of this family was noted.
+    /// All leases of this IP version have been added.
     pub(crate) fn complete(&self, family: Family) {
         self.lock().complete.insert(family);
     }
 
-    /// Whether every lease of this family was noted.
+    /// Whether all leases of this IP version have been added.
     pub(crate) fn is_complete(&self, family: Family) -> bool {
         self.lock().complete.contains(&family)
     }
 
-    /// Whether packets are to be answered.
+    /// Whether packets are answered.
     pub(crate) fn answers(&self) -> bool {
         self.role() != Role::Waits
     }
@@ -149,22 +150,23 @@ impl Published {
         self.lock().is_shared
     }
 
-    /// What this instance does.
+    /// The role of this instance.
     pub(crate) fn role(&self) -> Role {
         self.lock().role
     }
 
-    /// What this instance does from now on. Whether that is something else than before.
+    /// Sets the role of this instance; returns whether it has changed.
     pub(crate) fn stand(&self, role: Role) -> bool {
         std::mem::replace(&mut self.lock().role, role) != role
     }
 
-    /// What is known of an address.
+    /// The lease of an address.
     pub(crate) fn lease(&self, address: IpAddr) -> Option<Lease<IpAddr>> {
         self.lock().leases.get(&address).cloned()
     }
 
-    /// The lease of an address needs no object any more, unless it has changed since.
+    /// Forgets the lease of an address, which needs no object any longer, unless it has changed
+    /// since.
     pub(crate) fn forget(&self, lease: &Lease<IpAddr>) {
         let mut known = self.lock();
         if known.leases.get(&lease.address) == Some(lease) {
@@ -172,14 +174,14 @@ impl Published {
         }
     }
 
-    /// The other instance has written this.
+    /// Stores a lease that the other instance has written.
     pub(crate) fn hear(&self, lease: Lease<IpAddr>) {
         let mut known = self.lock();
         known.leases.insert(lease.address, lease.clone());
         known.heard.insert(lease.address, lease);
     }
 
-    /// What was heard of addresses of one version since the last call.
+    /// Leases of one IP version that were stored by `hear` since the last call.
     pub(crate) fn heard<A: LeaseAddress>(&self) -> Vec<Lease<A>> {
         let mut leases = Vec::new();
         self.lock().heard.retain(|&address, lease| match A::of(address) {
@@ -192,12 +194,12 @@ impl Published {
         leases
     }
 
-    /// Every address that has a lease.
+    /// All addresses with a lease.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         self.lock().leases.keys().copied().collect()
     }
 
-    /// Addresses whose object may have to change.
+    /// Addresses whose objects may have to change.
     pub(crate) fn queue(&self) -> &Queue<IpAddr> {
         &self.0.queue
     }
@@ -207,7 +209,8 @@ impl Published {
     }
 }
 
-/// Whether what was heard changes anything: the end of a lease means only the client that had it.
+/// Whether a lease of the other instance changes anything: the end of a lease only concerns the
+/// client that had it.
 pub(crate) fn is_news<A>(heard: &Lease<A>, known: Option<&Lease<A>>) -> bool {
     heard.state != State::Released || known.is_some_and(|known| known.client == heard.client)
 }

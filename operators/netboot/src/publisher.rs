@@ -1,4 +1,4 @@
-//! Writes `DHCPLease` objects, and hears from them what the other instance does.
+//! Writes `DHCPLease` objects, and receives those of the other instance.
 //!
 //! ```text
 //! servers ─► Published ─► queue of addresses ─► what is to be written? ─► API server
@@ -6,8 +6,8 @@
 //!                └────────────── who waits hears what is written ◄───────────┘
 //! ```
 //!
-//! An address is in the queue once, however often its lease changes; [`writing`] says what is to be
-//! written, which for a renewal is mostly nothing; and there are at most 20 writes in a second.
+//! An address is in the queue at most once, however often its lease changes. [`writing`] determines
+//! what to write, which for a renewal is mostly nothing. There are at most 20 writes per second.
 
 use crate::published::{Family, Published, Role};
 use jiff::Timestamp;
@@ -41,9 +41,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Who writes.
+/// Field manager of the objects.
 const MANAGER: &str = "netboot";
-/// Time between two writes: at most 20 in a second, however many machines are switched on at once.
+/// Time between two writes: at most 20 per second, however many machines are switched on at once.
 const SPACING: Duration = Duration::from_millis(50);
 /// How many are written at a time.
 const CONCURRENCY: usize = 4;
@@ -51,7 +51,7 @@ const CONCURRENCY: usize = 4;
 /// `DHCPLease` objects.
 pub(crate) type Objects = Index<DhcpLease, IpAddr>;
 
-/// An object was not written.
+/// Why an object was not written.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// It was not created or changed.
@@ -74,7 +74,7 @@ impl ReconcileError for Error {
     }
 }
 
-/// What a [`Publisher`] counts.
+/// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Metric<Outcome, Counter> {
     let passes = Metric::default();
     let help = "Looks at leases for their objects, by result";
@@ -95,7 +95,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Writes what `published` has; opens `listed` once it is known what is there.
+    /// A publisher for `published`; opens `listed` once the existing objects are known.
     pub(crate) fn new(
         client: Client,
         published: Published,
@@ -118,16 +118,16 @@ impl Publisher {
         }
     }
 
-    /// Whether it is known what there is.
+    /// Whether the existing objects are known.
     pub(crate) fn is_listed(&self) -> bool {
         self.objects.is_ready()
     }
 
-    /// Writes for ever.
+    /// Runs for ever.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// When the watch of the objects ends, which it does not by itself.
+    /// When the watch of the objects ends, which it never should.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
         let work = Work::with(self.published.queue().clone(), self.reporter.clone());
         let work = Arc::new(work.forgiving());
@@ -138,7 +138,7 @@ impl Publisher {
         }
     }
 
-    /// This instance does something else from now on. Who leads looks at every object.
+    /// Changes the role of this instance. An instance that becomes the leader checks every object.
     pub(crate) fn stand(&self, role: Role) {
         if !self.published.stand(role) {
             return;
@@ -152,7 +152,7 @@ impl Publisher {
         }
     }
 
-    /// Somebody has written an object: we, the other instance, or a person.
+    /// An object was written by us, the other instance, or a person.
     fn changed(&self, change: &Change<'_, DhcpLease>) {
         let (object, is_there) = match change {
             Change::Applied { new, .. } => (*new, true),
@@ -162,7 +162,7 @@ impl Publisher {
         let Some(lease) = lease_of(object) else { return };
         match self.published.role() {
             Role::Leads => self.published.queue().add(lease.address),
-            // We answer as well: what we know of an address that somebody has may be newer.
+            // This instance answers as well, so what it knows about an address in use may be newer.
             Role::Answers if is_there && !self.is_another_clients(&lease) => {
                 self.published.hear(lease);
             }
@@ -225,7 +225,7 @@ impl Publisher {
     }
 }
 
-/// Looks at one address at a time.
+/// Processes one address at a time.
 struct Publishing(Arc<Publisher>);
 
 impl Pass for Publishing {
@@ -235,7 +235,7 @@ impl Pass for Publishing {
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
-    /// Whoever has a lease has no use for an event.
+    /// Clients with leases cannot receive events.
     fn concerned(&self, _: &IpAddr, _: Option<&Error>) -> Vec<ObjectReference> {
         Vec::new()
     }
@@ -259,7 +259,7 @@ impl std::fmt::Debug for Publisher {
     }
 }
 
-/// The name that is reserved together with the address.
+/// The host name that is reserved together with the address.
 fn hostname<'a>(config: &'a Config, lease: &Lease<IpAddr>) -> Option<&'a str> {
     let IpAddr::V4(address) = lease.address else { return None };
     let reservation = config.subnet_of(address)?.reservations.get(&lease.client.mac()?)?;

@@ -1,15 +1,15 @@
-//! Records BMCs as Endpoints, or as BMC objects, off the packet path.
+//! Records BMCs as Endpoints or as BMC objects, off the packet path.
 //!
 //! ```text
 //! ACK to a BMC ─► Sightings (bounded, the last address counts) ─► queue ─► look at the Endpoints
 //! restart, new prefix ─┘                         failed, conflict: later ◄─┘ create or readdress
 //! ```
 //!
-//! DHCP proves nothing: a known BMC moves only if it is not found where it was. Everything else is
-//! a conflict, which the Endpoint shows.
+//! DHCP proves nothing: a known BMC gets a new address only if it is gone from the old one.
+//! Everything else is a conflict, which the Endpoint shows.
 //!
-//! An address that could not be recorded stays in the queue until it can; after a restart the
-//! leases bring it back.
+//! An address that could not be recorded stays in the queue until it can be; after a restart it
+//! comes back from the leases.
 
 mod bmc;
 mod endpoint;
@@ -48,10 +48,10 @@ pub(crate) const MANAGER: &str = "netboot";
 /// How many are recorded at a time.
 const CONCURRENCY: usize = 8;
 
-/// Endpoints by MAC address, however that is written.
+/// Endpoints by MAC address, in any notation.
 pub(crate) type Endpoints = Index<Endpoint, MacAddr>;
 
-/// An index without Endpoints.
+/// An empty index of Endpoints.
 pub(crate) fn endpoints() -> Endpoints {
     Index::new(|endpoint: &Endpoint| endpoint.spec.mac().into_iter().collect())
 }
@@ -60,30 +60,31 @@ pub(crate) fn endpoints() -> Endpoints {
 pub(crate) struct Recorder {
     /// The API server.
     pub client: Client,
-    /// What there is.
+    /// The existing Endpoints.
     pub endpoints: Arc<Endpoints>,
-    /// What there is of BMCs: where they are to have no Endpoints, and which have answered.
+    /// The existing BMCs: their addresses, if there are to be no Endpoints, and whether they have
+    /// answered.
     pub bmcs: Arc<Bmcs>,
-    /// What BMCs become.
+    /// The MAC prefix database, now and after each change.
     pub database: watch::Receiver<Arc<MacDb>>,
-    /// What there should be.
+    /// The configuration, now and after each change.
     pub sightings: Sightings,
-    /// How new Endpoints are named.
+    /// The sightings to record.
     pub config: watch::Receiver<Arc<Config>>,
-    /// Who hears how it went.
+    /// Log, events and metrics.
     pub reporter: Reporter,
-    /// Opened once the Endpoints are known.
+    /// Opened once the existing objects are known.
     pub listed: Gate,
-    /// How many new ones there were of late.
+    /// The recently recorded BMCs.
     pub new_bmcs: NewBmcs,
 }
 
 impl Recorder {
-    /// Records for ever.
+    /// Runs for ever.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// When the watch of the Endpoints ends, which it does not by itself.
+    /// When the watch of the Endpoints ends, which it never should.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
         let work = Arc::new(self.work());
         tokio::select! {
@@ -99,7 +100,7 @@ impl Recorder {
         Work::with(self.sightings.0.queue.clone(), self.reporter.clone()).forgiving()
     }
 
-    /// Whether what there is is known.
+    /// Whether the existing objects are known.
     fn is_ready(&self) -> bool {
         match self.config.borrow().record {
             Record::Endpoint => self.endpoints.is_ready(),
@@ -107,7 +108,7 @@ impl Recorder {
         }
     }
 
-    /// Waits for that.
+    /// Waits until they are.
     async fn known(&self) {
         let record = self.config.borrow().record;
         match record {
@@ -121,7 +122,7 @@ impl Recorder {
         change.objects().filter_map(|it| it.spec.mac()).for_each(|mac| self.wake_if_wanted(mac));
     }
 
-    /// So may this, or make room for another address.
+    /// The same for BMC objects, which may also make room for another address.
     fn wake_by_bmc(&self, change: &Change<'_, Bmc>) {
         change.objects().filter_map(|bmc| mac_of(bmc)).for_each(|mac| self.wake_if_wanted(mac));
     }
@@ -151,7 +152,7 @@ impl Pass for Recording {
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
-    /// The objects that are in the way; otherwise there is nobody to tell but the log.
+    /// The objects that are in the way; if there are none, the failure is only logged.
     fn concerned(&self, _: &MacAddr, error: Option<&Error>) -> Vec<ObjectReference> {
         error.map(Error::about).unwrap_or_default()
     }
@@ -162,7 +163,7 @@ impl Pass for Recording {
         let seen = sightings.wanted().get(&mac).copied();
         let Some(seen) = seen else { return nothing(Next::Wait) };
         if seen.until < Timestamp::now() {
-            // Its lease has ended while it waited: whoever it was, it is there no more.
+            // Its lease has ended while it was queued, so it is no longer there.
             sightings.recorded(&seen);
             return nothing(Next::Wait);
         }

@@ -1,4 +1,4 @@
-//! The page about this binary says what is so.
+//! The reference page of this binary is up to date.
 
 use crate::{args::Args, metrics::FileReadings, publisher, recorder::Sightings, run};
 use clap::CommandFactory;

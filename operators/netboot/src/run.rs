@@ -1,4 +1,4 @@
-//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+//! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 mod cluster;
 mod files;
@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves until `shutdown`.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
-/// If it cannot start, or a part ends that must not.
+/// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     args.check()?;
     let files = Files::open(&args).await?;
@@ -50,7 +50,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         never = files.follow(&readings) => match never {},
         ended = Box::pin(follow(cluster.as_mut())) => ended,
     };
-    // The lease file is closed in order, also when it was not the end of the packet path.
+    // Close the lease file properly, even if it was another part that ended.
     shutdown.cancel();
     let served = if serving.is_terminated() { Ok(()) } else { serving.await };
     if let Some(cluster) = cluster {

@@ -1,4 +1,4 @@
-//! Which of two instances answers: the one that holds a Lease of the API server.
+//! Which of two instances answers: the holder of a Lease in the API server.
 //!
 //! ```text
 //!            the lease is ours
@@ -7,8 +7,8 @@
 //!      the API server is away
 //! ```
 //!
-//! That no address is given out twice does not depend on this: each instance gives new clients
-//! addresses of its own half of every range. So where nobody can say who leads, both answer, rather
+//! This is not what keeps addresses from being assigned twice: each instance gives new clients
+//! addresses from its own half of every range. So if it is not known who leads, both answer rather
 //! than none.
 
 use crate::{published::Role, publisher::Publisher};
@@ -24,13 +24,13 @@ pub(crate) const DURATION: Duration = Duration::from_secs(5);
 const RENEW: Duration = Duration::from_millis(1200);
 /// How long one attempt may take.
 const TRY: Duration = Duration::from_secs(2);
-/// How long the API server must have been away before an instance answers that did not.
+/// How long the API server must have been unreachable before a standby instance answers.
 const ALONE: Duration = Duration::from_secs(10);
-/// How often to check whether the objects of the other instance are listed.
+/// How often to check whether the objects of the other instance have been listed.
 const NOT_LISTED: Duration = Duration::from_millis(100);
 
-/// Stands for ever, for a Lease that lasts for [`DURATION`]. Whoever starts hears of every lease of
-/// the other instance before it can lead.
+/// Runs as a candidate for ever, for a Lease that lasts for [`DURATION`]. An instance that starts
+/// adopts all leases of the other one before it can lead.
 pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
     let (mut reached, mut is_reachable) = (Instant::now(), true);
     while !publisher.is_listed() && reached.elapsed() < ALONE {
@@ -45,7 +45,7 @@ pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>)
             tracing::warn!(lease = LEASE, "leader unknown: API server not reached");
         }
         match attempt {
-            // What was not listed may be the other instance's: not ours to remove.
+            // Unlisted objects may be the other instance's, which must not be removed.
             Ok(Ok(true)) if publisher.is_listed() => publisher.stand(Role::Leads),
             Ok(Ok(true)) => publisher.stand(Role::Answers),
             Ok(Ok(false)) => publisher.stand(Role::Waits),
@@ -59,7 +59,7 @@ pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>)
     }
 }
 
-/// Nobody can say who leads.
+/// It is not known who leads.
 fn alone(publisher: &Arc<Publisher>, reached: Instant) {
     if reached.elapsed() >= ALONE {
         publisher.stand(Role::Answers);

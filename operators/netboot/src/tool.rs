@@ -53,7 +53,7 @@ impl Tool {
 
     /// Does it.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If something cannot be read or written.
     pub fn run(self) -> anyhow::Result<()> {

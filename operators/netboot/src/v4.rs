@@ -35,10 +35,10 @@ use tokio_util::sync::CancellationToken;
 /// Leases are counted every this many seconds.
 const COUNT_EVERY: u32 = 10;
 
-/// The server cannot start.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A place cannot be served.
+    /// Why a place cannot be served.
     #[error("interfaces or listen: the network cannot be served")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
@@ -75,7 +75,7 @@ struct V4 {
 /// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets, in the order of the
 /// configuration, once they are open.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
 /// If it cannot start.
 pub(crate) fn serve(
@@ -199,7 +199,7 @@ impl Responder for V4 {
     }
 
     async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
-        // An error says that nobody follows the file any more, which is the end of the process.
+        // An error means that nothing watches the file any longer, because the process is ending.
         if self.configs.has_changed().unwrap_or_default() {
             self.reconfigure(sockets);
         }
@@ -231,7 +231,7 @@ impl V4 {
         if own < Standing::Known && is_expected() { Standing::Known } else { own }
     }
 
-    /// What the sender of a packet boots, if that is what it is about.
+    /// What the sender of a packet boots, if it wants to boot.
     fn boot_of(&self, packet: &v4::Packet) -> Boot {
         let Some(machines) = &self.machines else { return Boot::Default };
         let Some(identity) = v4::identity(packet) else { return Boot::Default };
@@ -266,8 +266,8 @@ impl V4 {
         }
     }
 
-    /// Who has an address from now on, for those who serve files to addresses. Of a machine that
-    /// keeps what another server gave it, only its own word is known.
+    /// Records who has an address from now on, for servers that serve files by address. If the
+    /// machine keeps an address from another server, only its own claim is known.
     fn hold_address(&self, packet: &v4::Packet, reply: &v4::Reply) {
         let Some(machines) = self.machines.as_ref().filter(|_| reply.kind == MessageType::Ack)
         else {
@@ -285,7 +285,7 @@ impl V4 {
         self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.sightings.as_ref());
     }
 
-    /// Whoever had an address when the last process ended.
+    /// Clients that had an address when the last process ended.
     fn recall_neighbors(&self) {
         let now = Timestamp::now();
         let leases = self.lease_store.leases.all();
@@ -304,7 +304,7 @@ fn read_leases(
     lease_store: &mut LeaseStore<Ipv4Addr>,
 ) -> Result<(), lease_file::Error> {
     lease_store.open(path)?;
-    // What the configuration has no place for, and is past, is not needed.
+    // Ended leases that the configuration has no place for are not needed.
     lease_store.leases.reconfigure(config, Timestamp::now());
     tracing::info!(path = %path.display(), leases = lease_store.leases.len(), "leases read");
     Ok(())

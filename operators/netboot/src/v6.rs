@@ -31,16 +31,16 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// The server cannot start.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A place cannot be served.
+    /// Why a place cannot be served.
     #[error("dhcp6.interfaces or dhcp6.listen: the network cannot be served")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
     #[error("the leases cannot be kept")]
     LeaseFile(#[from] lease_file::Error),
-    /// There is nothing to call ourselves.
+    /// There is no DUID.
     #[error("dhcp6.duid is missing, and no interface has a MAC address to make one of; write one")]
     NoDuid,
     /// The loop does not start.
@@ -58,7 +58,7 @@ struct V6 {
     config: Arc<Config>,
     bmcs: Arc<MacDb>,
     duid: Vec<u8>,
-    /// Its file is opened when the configuration first has a DHCPv6 server.
+    /// Its file is opened when the configuration has a DHCPv6 server for the first time.
     lease_store: LeaseStore<Ipv6Addr>,
     unserved: Unserved,
     unknown_relays: UnknownRelays,
@@ -67,7 +67,7 @@ struct V6 {
 /// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets, of which there are
 /// none as long as the configuration has no DHCPv6 server.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
 /// If it cannot start.
 pub(crate) fn serve(
@@ -144,7 +144,7 @@ impl Responder for V6 {
             return None;
         }
         if is_durable {
-            // It has asked for what it was offered there.
+            // It has requested what it was offered there.
             neighbors.note(*reply.to.ip());
         }
         if let Some(kind) = v6::unserved(&packet) {
@@ -166,7 +166,7 @@ impl Responder for V6 {
     }
 
     async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
-        // An error says that nobody follows the file any more, which is the end of the process.
+        // An error means that nothing watches the file any longer, because the process is ending.
         if self.parts.config.has_changed().unwrap_or_default() {
             let config = Arc::clone(&self.parts.config.borrow_and_update());
             if let Err(error) = self.take(config, sockets) {
@@ -220,7 +220,7 @@ impl V6 {
         if own < Standing::Known && is_server() { Standing::Known } else { own }
     }
 
-    /// What the sender of a packet boots, if that is what it is about.
+    /// What the sender of a packet boots, if it wants to boot.
     fn boot_of(&self, packet: &Packet, from: Ipv6Addr) -> Boot {
         let Some(machines) = &self.parts.machines else { return Boot::Default };
         let Some(identity) = v6::identity(packet, from) else { return Boot::Default };
@@ -244,7 +244,7 @@ impl V6 {
         None
     }
 
-    /// Follows interfaces that come, go and change their addresses.
+    /// Follows interfaces that appear, disappear and change their addresses.
     fn look_after(&self, sockets: &mut Sockets<Link>) {
         sockets.follow_interfaces();
         for link in sockets.links_mut() {
@@ -270,7 +270,7 @@ impl V6 {
     }
 }
 
-/// Where our leases are.
+/// The path of our lease file.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".v6");

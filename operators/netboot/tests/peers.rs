@@ -1,4 +1,4 @@
-//! Clients, relays and servers that we did not write: Debian's dhclient, dhcrelay and dhcpd.
+//! Clients, relays and servers of others: Debian's dhclient, dhcrelay and dhcpd.
 
 mod scripts;
 
@@ -39,7 +39,7 @@ fn dhclient_gets_its_lease_and_firmware_its_boot_file_beside_dhcpd() {
     assert_eq!(seen["ended"], "0", "{seen:?}");
 }
 
-/// What namespaces.sh runs beside dhcpd.
+/// What namespaces.sh runs next to dhcpd.
 #[cfg(test)]
 mod firmware {
     use super::*;
@@ -70,8 +70,8 @@ mod firmware {
         tell("firmware-ack", &answer(&socket));
     }
 
-    /// Of a client that has no address yet, its kernel takes no packet to one: so what arrives is
-    /// looked at as frames.
+    /// The kernel of a client without an address delivers no packets to one, so what arrives is
+    /// read as frames.
     #[test]
     #[ignore = "run by namespaces.sh"]
     fn sees_to_whom_its_answers_go() {
@@ -106,14 +106,14 @@ mod firmware {
     }
 
     fn tell(what: &str, packet: &Packet) {
-        // With a zero, for boot ROMs that read strings of C.
+        // With a zero, for boot ROMs that treat it as a C string.
         let text = |bytes: &[u8]| {
             String::from_utf8(bytes.to_vec()).unwrap().trim_end_matches('\0').to_owned()
         };
         let option = |code| packet.options.get(code).map(text).unwrap_or_default();
         let (class, file) = (option(code::VENDOR_CLASS), option(code::BOOT_FILE));
         let (address, server, field) = (packet.yiaddr, packet.siaddr, text(&packet.file));
-        // Behind what the test harness has begun.
+        // On a new line after the test harness's output.
         println!("\n{what} {address} {class} {server} {field} {file}");
     }
 }

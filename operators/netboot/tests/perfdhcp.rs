@@ -1,4 +1,4 @@
-//! Many clients at once that we did not write: Kea's perfdhcp.
+//! Many clients at once, by Kea's perfdhcp.
 
 mod scripts;
 

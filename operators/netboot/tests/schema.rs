@@ -1,4 +1,4 @@
-//! What editors and people are told of the configuration is what it is.
+//! The schema and the reference of the configuration are up to date.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -44,7 +44,8 @@ fn every_field_is_described_and_no_other_is_allowed() {
     check("", &schema);
 }
 
-/// What serde refuses as unknown or missing, by the words of its errors, is what the schema has.
+/// The fields that serde refuses as unknown or missing, according to its errors, are those in the
+/// schema.
 #[test]
 fn the_example_uses_no_field_that_the_schema_lacks() {
     fn check(path: &str, value: &Value, schema: &Value) {

@@ -1,4 +1,4 @@
-//! TFTP clients that we did not write: curl, atftp and tftp-hpa.
+//! TFTP clients of others: curl, atftp and tftp-hpa.
 
 mod scripts;
 

@@ -1,4 +1,4 @@
-//! DHCPv6 with clients and relays that we did not write: Debian's dhclient and dhcrelay.
+//! DHCPv6 with clients and relays of others: Debian's dhclient and dhcrelay.
 
 mod scripts;
 

@@ -1,4 +1,4 @@
-//! Packets, with the address of ours that they were sent to.
+//! Packets, with our address that they were sent to.
 
 use nix::{
     errno::Errno,
@@ -10,21 +10,21 @@ use std::{
     os::fd::AsRawFd,
 };
 
-/// A packet that came in.
+/// A received packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Datagram {
-    /// How long it is; longer packets than the buffer are cut off.
+    /// Its length; packets longer than the buffer are cut.
     pub(crate) len: usize,
     /// Who sent it.
     pub(crate) from: SocketAddr,
-    /// Our address that it was sent to, if it was sent to us alone.
+    /// Our address that it was sent to; `None` for a broadcast or multicast packet.
     pub(crate) to: Option<IpAddr>,
 }
 
 impl Datagram {
-    /// Takes a packet from a socket that has `IP_PKTINFO` or `IPV6_RECVPKTINFO`.
+    /// Receives a packet from a socket with `IP_PKTINFO` or `IPV6_RECVPKTINFO`.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If there is none, or the socket has failed.
     pub(crate) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Self> {
@@ -34,7 +34,7 @@ impl Datagram {
         let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), none)?;
         let from = message.address.as_ref().and_then(address_of).ok_or(Errno::EINVAL)?;
         let to = message.cmsgs()?.find_map(|control| destination(&control));
-        // A socket of one kind of IP may tell of the other one, too.
+        // A socket of one IP version may report addresses of the other one, too.
         let to = to.filter(|to| to.is_ipv6() == from.is_ipv6());
         Ok(Self { len: message.bytes, from, to })
     }
@@ -45,7 +45,7 @@ fn address_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|it| SocketAddrV6::from(*it).into()))
 }
 
-/// The address of ours that a packet was sent to; none if it was sent to many.
+/// Our address that a packet was sent to; `None` if it was sent to many.
 fn destination(control: &ControlMessageOwned) -> Option<IpAddr> {
     match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {

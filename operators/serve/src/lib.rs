@@ -1,8 +1,8 @@
-//! What serves DHCP and TFTP: sockets, threads and what the kernel knows, around the functions of
+//! Serves DHCP and TFTP: sockets, threads and knowledge of the kernel, around the functions of
 //! [`metal_dhcp`].
 //!
-//! Which file a machine gets, and where leases are kept, is told by the caller: there is no kind of
-//! the API server here.
+//! The caller decides which file a machine gets, and where leases are stored: this crate knows no
+//! kinds of the API server.
 
 mod buffer;
 mod datagram;

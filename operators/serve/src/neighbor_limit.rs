@@ -1,4 +1,4 @@
-//! The addresses that answers go to, shared by all servers of the process.
+//! The addresses that answers may be sent to, shared by all servers of the process.
 
 use metal_dhcp::{
     neighbor_limit,
@@ -13,12 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The kernel's ARP table, as text: address, kind, flags, and what does not matter here.
+/// The kernel's ARP table as text: address, type, flags, and fields that do not matter here.
 const ARP: &str = "/proc/net/arp";
 /// The flag of an entry that has a hardware address.
 const COMPLETE: u32 = 2;
-/// How old the copies of what the kernel knows may be. A client asks for our hardware address, and is
-/// known to the kernel by that, right before it asks us for anything.
+/// How old copies of the kernel's tables may be. A client resolves our hardware address, by which
+/// the kernel learns the client's, right before it asks us for anything.
 const ARP_AGE: Duration = Duration::from_millis(10);
 const LINKS_AGE: Duration = Duration::from_secs(1);
 
@@ -33,14 +33,14 @@ struct State {
     arp: Copied<HashSet<Ipv4Addr>>,
 }
 
-/// What the kernel knew at a time.
+/// What the kernel knew at some time.
 #[derive(Debug, Default)]
 struct Copied<T> {
     at: Option<Instant>,
     value: T,
 }
 
-/// The addresses of a link: they have these bits where the mask has ones.
+/// The addresses of a link: those with these bits where the mask has ones.
 #[derive(Clone, Copy, Debug)]
 struct Link {
     is_v6: bool,
@@ -57,18 +57,18 @@ impl Default for NeighborLimit {
 }
 
 impl NeighborLimit {
-    /// Somebody has this address for certain.
+    /// Records that somebody certainly has this address.
     pub fn note(&self, address: impl Into<IpAddr>) {
         self.locked().neighbors.note(address.into().to_canonical());
     }
 
-    /// Whether somebody was known to have this address.
+    /// Whether somebody is known to have this address.
     pub fn knows(&self, address: IpAddr) -> bool {
         self.locked().neighbors.knows(address.to_canonical())
     }
 
-    /// Whether an answer may go to this address now. It may where the kernel need not look for it:
-    /// behind a router, and where it has it already.
+    /// Whether an answer may be sent to this address now. It always may if the kernel need not
+    /// resolve it: behind a router, or if it is in the table already.
     pub fn admits(&self, address: impl Into<IpAddr>) -> bool {
         let (address, now) = (address.into().to_canonical(), Instant::now());
         let State { neighbors, links, arp } = &mut *self.locked();
@@ -111,7 +111,7 @@ impl<T> Copied<T> {
 }
 
 impl Link {
-    /// That of an address with this mask.
+    /// The link of an address with this mask.
     fn of(address: IpAddr, mask: IpAddr) -> Self {
         let mask = bits(mask);
         Self { is_v6: address.is_ipv6(), bits: bits(address) & mask, mask }
@@ -141,7 +141,7 @@ fn address(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
 }
 
-/// Whose hardware addresses the kernel knows.
+/// The addresses whose hardware addresses the kernel knows.
 fn arp_now() -> HashSet<Ipv4Addr> {
     complete(&fs::read_to_string(ARP).unwrap_or_default()).collect()
 }
@@ -188,7 +188,7 @@ IP address       HW type     Flags       HW address            Mask     Device
         let neighbors = NeighborLimit::default();
         for number in 0..10_000_u32 {
             let [.., third, fourth] = number.to_be_bytes();
-            // A network for benchmarks, which is no link of anybody.
+            // A network for benchmarks, which is nobody's link.
             let address = [198, 18, third, fourth];
             assert!(neighbors.admits(address), "{address:?}");
         }

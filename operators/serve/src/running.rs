@@ -22,7 +22,7 @@ pub enum Ended<E: Error + 'static> {
     Failed {
         /// What it served.
         what: &'static str,
-        /// Why.
+        /// The reason.
         source: E,
     },
     /// Its thread did.
@@ -30,7 +30,7 @@ pub enum Ended<E: Error + 'static> {
     Thread {
         /// What it served.
         what: &'static str,
-        /// Why.
+        /// The reason.
         source: JoinError,
     },
 }
@@ -47,7 +47,8 @@ pub async fn start<E: Send + 'static>(
     let (opened, is_open) = oneshot::channel();
     let stop = shutdown.clone();
     let thread = spawn_blocking(move || serve(opened, &stop));
-    // An error says that it ended before it opened anything, which is told where it is awaited.
+    // An error means that it ended before it opened anything, which is reported where it is
+    // awaited.
     if let Some(addresses) = is_open.await.ok().filter(|addresses| !addresses.is_empty()) {
         tracing::info!(?addresses, "serving {what}");
     }
@@ -57,7 +58,7 @@ pub async fn start<E: Send + 'static>(
 impl<E: Error + 'static> Running<E> {
     /// Waits for its end, and shuts all others down then.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// Why it ended, unless that was the shutdown.
     pub async fn ended(self, shutdown: &CancellationToken) -> Result<(), Ended<E>> {

@@ -1,4 +1,4 @@
-//! Where packets come in.
+//! Where packets are received.
 
 use metal_dhcp::v4::Packet;
 use metal_serve::dhcp::{
@@ -10,7 +10,7 @@ use metal_serve::dhcp::{
 };
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// Where packets come in.
+/// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
     /// By machines and relays on the link of an interface.
@@ -48,7 +48,7 @@ impl Listen {
 
     /// Serves another interface once the address is there. As long as it is nowhere, nothing changes.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the other one cannot be served; it is tried again.
     pub(super) fn follow(&self, sockets: &mut Sockets<Link>) -> Result<(), Error> {

@@ -28,7 +28,7 @@ pub(super) enum Silent {
     Machine {
         /// Its name.
         name: String,
-        /// Why.
+        /// The reason.
         why: Silence,
     },
 }

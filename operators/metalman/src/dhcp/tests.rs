@@ -74,7 +74,7 @@ impl Lab {
 fn packet(kind: MessageType, last: u8) -> Packet {
     let mut options = Options::default();
     options.set(code::MESSAGE_TYPE, [kind as u8]);
-    // Answer to the port that this comes from.
+    // Requests the answer at the source port.
     options.set(code::RELAY, [19, 0]);
     let mut packet = Packet { giaddr: Ipv4Addr::LOCALHOST, options, ..Packet::default() };
     packet.chaddr[..6].copy_from_slice(&[2, 0, 0, 0, 0, last]);

@@ -1,4 +1,4 @@
-//! A fresh log in place of one that has grown too long, written while the old one is in use.
+//! A fresh log to replace one that has grown too long, written while the old one is in use.
 
 use metal_dhcp::lease::{Lease, record};
 use std::{
@@ -19,7 +19,7 @@ pub(super) struct Compaction {
     missed: String,
 }
 
-/// The log that took the place of the old one, open at its end.
+/// The log that has replaced the old one, open at its end.
 pub(super) struct Finished {
     pub(super) file: File,
     pub(super) len: u64,
@@ -27,7 +27,7 @@ pub(super) struct Finished {
 }
 
 impl Compaction {
-    /// Starts to write `leases` beside the log.
+    /// Starts writing `leases` to a file next to the log.
     pub(super) fn start<'a, A: Display + 'a>(
         path: &Path,
         leases: impl ExactSizeIterator<Item = &'a Lease<A>>,
@@ -46,7 +46,7 @@ impl Compaction {
         Self { writer, len, lines, missed: String::new() }
     }
 
-    /// Notes what was committed to the old log.
+    /// Records what was committed to the old log.
     pub(super) fn missed(&mut self, text: &str, lines: usize) {
         self.missed.push_str(text);
         self.lines += lines;
@@ -56,7 +56,7 @@ impl Compaction {
         self.writer.is_finished()
     }
 
-    /// Adds what was missed, and takes the place of the old log.
+    /// Adds what was missed, and replaces the old log.
     pub(super) async fn finish(self, path: &Path) -> io::Result<Finished> {
         let Self { writer, len, lines, missed } = self;
         let mut file = writer.await.map_err(io::Error::other)??;
@@ -67,7 +67,7 @@ impl Compaction {
     }
 }
 
-/// Removes what a process left that died while it wrote.
+/// Removes what a process has left that died while writing.
 pub(super) fn remove_leftover(path: &Path) -> io::Result<()> {
     match fs::remove_file(beside(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -77,7 +77,7 @@ fn a_write_that_failed_leaves_nothing_behind() {
     log.fail_writes();
     log.append(&lease(3));
     assert!(log.commit().is_err());
-    // Half a line got through before the disk was full, and there is room again.
+    // Half a line was written before the disk was full, and now there is room again.
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"0123").unwrap();
     log.file = open(&path).unwrap();
     log.append(&lease(4));
@@ -99,7 +99,7 @@ async fn a_log_that_has_grown_too_long_is_replaced_and_loses_nothing() {
     let known = [lease(1), lease(2)];
     log.maintain(known.len(), || known.iter()).await.unwrap();
     assert!(log.compaction.is_some());
-    // While the fresh one is written, the old one is in use.
+    // While the fresh log is being written, the old one is in use.
     log.append(&lease(3));
     log.commit().unwrap();
     let finished = async {

@@ -1,4 +1,4 @@
-//! Which machine has which address, as far as it said so when it got it.
+//! Which machine has which address, as it identified itself when it got the address.
 
 use metal_core::boot::decision::Identity;
 use std::{
@@ -8,16 +8,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// At least this many machines are remembered, and at most twice as many; a machine that boots
-/// asks for its file seconds after it got its address. Each takes some 50 bytes.
+/// At least this many machines are remembered, and at most twice as many. A booting machine
+/// requests its file seconds after it got its address. Each takes some 50 bytes.
 const REMEMBERED: usize = 16_384;
 
-/// Machines by their addresses, in two generations: the older one goes when the younger is full.
+/// Machines by address, in two generations: the older one is dropped when the younger one is full.
 #[derive(Debug, Default)]
 pub(super) struct Holders(Mutex<[HashMap<Ipv4Addr, Identity>; 2]>);
 
 impl Holders {
-    /// Takes down who has an address; `None` is somebody who does not boot.
+    /// Records who has an address; `None` for a client that does not boot.
     pub(super) fn hold(&self, address: Ipv4Addr, identity: Option<Identity>) {
         let [young, old] = &mut *self.locked();
         old.remove(&address);
@@ -34,7 +34,7 @@ impl Holders {
         }
     }
 
-    /// Who has an address.
+    /// The machine with an address.
     pub(super) fn of(&self, address: Ipv4Addr) -> Option<Identity> {
         let [young, old] = &*self.locked();
         young.get(&address).or_else(|| old.get(&address)).copied()
@@ -72,7 +72,7 @@ mod tests {
         assert!(holders.locked().iter().all(|machines| machines.len() <= REMEMBERED));
         let latest = many - u32::try_from(REMEMBERED).unwrap()..many;
         assert!(latest.clone().all(|number| holders.of(number.into()) == Some(machine(number))));
-        // A machine that gets its address again is not forgotten for a stale entry of it.
+        // A machine that gets its address again is not forgotten because of its old entry.
         holders.hold(latest.start.into(), Some(machine(7)));
         assert_eq!(holders.of(latest.start.into()), Some(machine(7)));
     }

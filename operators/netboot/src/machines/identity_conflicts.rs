@@ -1,4 +1,5 @@
-//! Servers whose identities contradict each other: their machines boot nothing, and both are told.
+//! Servers whose identities contradict each other: their machines boot nothing, and both servers
+//! get an event.
 
 use crate::recorder::MANAGER;
 use kube::{
@@ -18,16 +19,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How many are kept until they are told; machines that boot say it again.
+/// How many are queued for reporting; booting machines repeat them.
 const KEPT: usize = 64;
-/// How soon a server is told again.
+/// How soon a server gets an event again.
 const AGAIN: Duration = Duration::from_mins(10);
-/// How many servers are remembered to be told.
+/// For how many servers this is remembered.
 const REMEMBERED: usize = 4096;
-/// How long an event may take.
+/// Time limit for an event.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is to be told.
+/// Conflicts to be reported.
 #[derive(Debug, Default)]
 pub(super) struct IdentityConflicts {
     kept: Mutex<Vec<IdentityConflict>>,
@@ -42,7 +43,7 @@ struct IdentityConflict {
 }
 
 impl IdentityConflicts {
-    /// Takes one down. Never waits.
+    /// Queues a conflict. Never waits.
     pub(super) fn note(&self, identity: Identity, servers: impl Iterator<Item = Arc<Server>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
@@ -51,11 +52,11 @@ impl IdentityConflicts {
         }
     }
 
-    /// Tells them for ever: in the log, and on every server.
+    /// Reports conflicts for ever: in the log, and on every server.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// None; it goes on as long as the watches beside it.
+    /// None; it runs for as long as the watches.
     pub(super) async fn tell(&self, client: &Client) -> Result<(), Ended> {
         let source = Source { controller: MANAGER.to_owned(), instance: None };
         let events = Recorder::new(client.clone(), source);
@@ -74,7 +75,7 @@ impl IdentityConflicts {
         std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The names of the servers, for tests.
+    /// The names of the servers in queued conflicts, for tests.
     #[cfg(test)]
     pub(super) fn noted(&self) -> Vec<Vec<String>> {
         let names =
@@ -83,7 +84,7 @@ impl IdentityConflicts {
     }
 }
 
-/// Whether one of the servers has not heard of it for a while.
+/// Whether one of the servers has not got an event for a while.
 fn is_news(told: &mut HashMap<String, Instant>, quarrel: &IdentityConflict) -> bool {
     let now = Instant::now();
     told.retain(|_, at| now.duration_since(*at) < AGAIN);

@@ -96,7 +96,7 @@ async fn what_boots_at_an_address_is_what_its_holder_boots() {
     assert_eq!(machines.boot_at(address), Boot::Default);
 }
 
-/// Machines of which one is to boot nothing.
+/// Machines, one of which boots nothing.
 pub(crate) async fn with_an_idle_machine() -> (Machines, Identity) {
     let mut server = server("a", UUID, MAC);
     server.spec.boot_configuration_ref = None;
@@ -128,7 +128,7 @@ async fn listed(servers: Vec<Server>) -> Machines {
     machines
 }
 
-/// What a watch tells at its start.
+/// What a watch delivers at its start.
 async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
 where
     K: Resource<DynamicType = ()> + Clone,

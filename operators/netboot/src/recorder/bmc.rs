@@ -1,4 +1,4 @@
-//! BMCs that are to have no Endpoint: credentials, and a BMC object that has the address itself.
+//! BMCs without Endpoints: credentials, and a BMC object with the address.
 
 use super::{Error, MANAGER, Recorder};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// BMC objects by MAC address.
 pub(crate) type Bmcs = Index<Bmc, MacAddr>;
 
-/// An index without BMC objects.
+/// An empty index of BMC objects.
 pub(crate) fn bmcs() -> Bmcs {
     Index::new(|bmc: &Bmc| mac_of(bmc).into_iter().collect())
 }
@@ -27,7 +27,7 @@ impl Recorder {
     pub(super) async fn record_bmc(&self, seen: &Sighting) -> Result<&'static str, Error> {
         let (mac, ip) = (seen.mac, seen.address);
         let database = Arc::clone(&self.database.borrow());
-        // The database may have changed since it was seen.
+        // The database may have changed since the BMC was seen.
         let Some(entry) = database.lookup(mac) else { return Ok("Unchanged") };
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let named = self.bmcs.named(None, &name(&prefix, mac));
@@ -48,8 +48,8 @@ impl Recorder {
         }
     }
 
-    /// Credentials that are there stay: they may have been rotated. The BMC comes last, so that a
-    /// pass that died in between is taken up again.
+    /// Existing credentials are kept, as they may have been rotated. The BMC comes last, so that an
+    /// interrupted pass is continued.
     async fn create_bmc(&self, name: &str, wanted: Wanted) -> Result<(), kube::Error> {
         let params =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };

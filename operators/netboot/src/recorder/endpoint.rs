@@ -1,4 +1,4 @@
-//! Endpoints that say where BMCs are.
+//! Endpoints with the addresses of BMCs.
 
 use super::{Error, MANAGER, Recorder};
 use jiff::Timestamp;
@@ -12,9 +12,9 @@ use metal_runtime::{patch_annotations, patch_spec};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
-/// How long a BMC may take to take a connection where it was.
+/// How long a BMC may take to accept a connection at its previous address.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Port of a BMC that the database no longer knows.
+/// Port of a BMC that is no longer in the database.
 const HTTPS: u16 = 443;
 
 impl Recorder {
@@ -36,7 +36,7 @@ impl Recorder {
                 self.create(seen, &endpoint).await
             }
             Recording::Readdress(endpoint) => self.readdress(seen, &endpoint).await,
-            // It was asked: what was known has changed meanwhile.
+            // It was asked already, but the known address has changed in between.
             Recording::Ask(_) => Err(Error::Deadline),
             Recording::Conflict(endpoint, why) => Err(self.conflict(seen, endpoint, why).await),
             Recording::Ambiguous(endpoints) => Err(Error::Ambiguous { mac: seen.mac, endpoints }),
@@ -44,7 +44,7 @@ impl Recorder {
         }
     }
 
-    /// Whether something takes connections where the BMC was.
+    /// Whether anything accepts connections at the BMC's previous address.
     async fn ask(&self, seen: &Sighting, known: IpAddr) -> Answer {
         let port = self.database.borrow().lookup(seen.mac).map_or(HTTPS, |entry| entry.port);
         match timeout(PATIENCE, TcpStream::connect((known, port))).await {
@@ -55,7 +55,8 @@ impl Recorder {
 
     async fn create(&self, seen: &Sighting, new: &Endpoint) -> Result<&'static str, Error> {
         let api = Api::<Endpoint>::all(self.client.clone());
-        // Not applied: a name that somebody else has taken must not become ours.
+        // Not by server-side apply, which would take over an object of somebody else with that
+        // name.
         let params =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         api.create(&params, new).await.map_err(Error::Create)?;
@@ -77,7 +78,7 @@ impl Recorder {
         Ok("Readdressed")
     }
 
-    /// A BMC is where its Endpoint says: a conflict, if there was one, is over.
+    /// A BMC is at the address in its Endpoint, so a conflict, if there was one, is over.
     async fn settle(&self, seen: &Sighting) -> Result<&'static str, Error> {
         let holders = self.endpoints.get(&seen.mac);
         let [endpoint] = holders.as_slice() else { return Ok("Unchanged") };

@@ -5,7 +5,7 @@ use metal_core::endpoint::recording::Conflict;
 use metal_runtime::report::{Class, ReconcileError, class_of};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// A BMC was not recorded.
+/// Why a BMC was not recorded.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// Several Endpoints have its MAC address.
@@ -27,7 +27,7 @@ pub enum Error {
         /// That which has the name.
         endpoint: Arc<Endpoint>,
     },
-    /// It cannot be where DHCP saw it, or two pretend to be it.
+    /// It cannot be at the address where DHCP saw it, or two devices pretend to be it.
     #[error(
         "DHCP gave {ip} to its MAC address, and {why}: spec.ip stays; if the BMC has moved, set \
          spec.ip, and if not, somebody pretends to be it"
@@ -68,7 +68,7 @@ pub enum Error {
         /// The object.
         bmc: Arc<Bmc>,
     },
-    /// The MAC prefix database says nothing that a BMC object can be made of.
+    /// The MAC prefix database has no usable entry for a BMC object.
     #[error("{0}")]
     BadEntry(String),
     /// The BMC object or its credentials were not created.
@@ -80,10 +80,10 @@ pub enum Error {
     /// The new address was not written.
     #[error("address of the endpoint not changed")]
     Readdress(#[source] kube::Error),
-    /// A conflict was not shown, or not taken back.
+    /// A conflict could not be shown, or not be removed.
     #[error("conflict not noted on the endpoint")]
     Note(#[source] kube::Error),
-    /// Too many are new: this one has to wait.
+    /// There are too many new BMCs: this one has to wait.
     #[error(
         "too many BMCs are new, or have not answered yet; see endpoints.newPerMinute and \
          endpoints.maxUnanswered"
@@ -129,7 +129,7 @@ impl ReconcileError for Error {
             | Self::BmcNameTaken { .. }
             | Self::Moved { .. }
             | Self::BadEntry(_) => Class::Rejected,
-            // Somebody has just created it, and we shall see it soon.
+            // Somebody else has just created it, and it will soon be in the watch.
             Self::Create(kube::Error::Api(status)) | Self::CreateBmc(kube::Error::Api(status))
                 if status.is_already_exists() =>
             {

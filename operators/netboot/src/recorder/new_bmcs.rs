@@ -1,4 +1,4 @@
-//! New BMCs, which are recorded on a stranger's word: a bound, and an end.
+//! New BMCs, which are recorded without proof: their number and lifetime are limited.
 
 use super::{Error, Recorder};
 use jiff::Timestamp;
@@ -20,17 +20,17 @@ use tokio::time::{Instant, sleep};
 
 /// How often expired entries are collected.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
-/// By when the watch shows what was created.
+/// How long it may take until a created object appears in the watch.
 const SHOWN: Duration = Duration::from_mins(1);
 
-/// How many new BMCs there were recently.
+/// The recently recorded BMCs.
 #[derive(Debug, Default)]
 pub(crate) struct NewBmcs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     rate: NewBmcRate,
-    /// What was made, and does not show yet.
+    /// Objects that were created and have not appeared in the watch yet.
     made: HashMap<String, Instant>,
     told: Option<Instant>,
 }
@@ -42,7 +42,7 @@ impl NewBmcs {
 }
 
 impl Recorder {
-    /// Lets a new BMC in.
+    /// Admits a new BMC.
     pub(super) fn admit(&self, seen: &Sighting) -> Result<(), Error> {
         let config = self.config.borrow().clone();
         let shown: HashSet<String> = self.unanswered(config.record).collect();
@@ -60,12 +60,12 @@ impl Recorder {
         })
     }
 
-    /// A new one was made.
+    /// Records that an object for a new BMC was created.
     pub(super) fn made(&self, name: &str) {
         self.new_bmcs.state().made.insert(name.to_owned(), Instant::now());
     }
 
-    /// Names of what we made for BMCs that have not answered.
+    /// Names of objects that we created for BMCs that have not answered.
     fn unanswered(&self, record: Record) -> impl Iterator<Item = String> {
         let bmcs = self.bmcs.all();
         match record {
@@ -96,8 +96,8 @@ impl Recorder {
         }
     }
 
-    /// Removes what was made for BMCs that never answered, a day after their leases. What has
-    /// answered meanwhile is kept by the resource version.
+    /// Removes what was created for BMCs that never answered, a day after their leases. If one has
+    /// answered in between, the resource version prevents that.
     pub(super) async fn collect(&self, now: Timestamp) {
         if !(self.endpoints.is_ready() && self.bmcs.is_ready()) {
             return;
@@ -130,7 +130,7 @@ impl Recorder {
         self.sightings.ended(mac, alone).is_some_and(|ended| is_over(ended, now))
     }
 
-    /// Credentials that we made for a BMC of this name, and that nobody has changed.
+    /// Deletes credentials for a BMC of this name that we created and nobody has changed.
     async fn delete_credentials(&self, name: &str) {
         let api = Api::<BmcSecret>::all(self.client.clone());
         match api.get_opt(name).await {
@@ -149,7 +149,7 @@ impl Recorder {
 fn told(name: &str, deleted: Result<(), kube::Error>) {
     match deleted {
         Ok(()) => tracing::info!(name, "removed: its BMC never answered"),
-        // It is tried again.
+        // It is retried.
         Err(error) => tracing::debug!(error = %Chain(&error), name, "not removed"),
     }
 }

@@ -1,4 +1,4 @@
-//! What the packet path has seen of BMCs.
+//! BMCs that were seen by the packet path.
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
@@ -11,14 +11,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many BMCs may wait. One that finds no place is seen again when it renews its lease.
+/// How many BMCs may be queued. One that finds no room is seen again when it renews its lease.
 pub(super) const MOST: usize = 1 << 16;
-/// New BMCs are let in only while fewer than this wait.
+/// New BMCs are accepted only while fewer than this many are queued.
 pub(super) const MOST_NEW: usize = 1024;
 /// How long the end of a lease is remembered at least.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-/// BMCs with an address that is not recorded yet. Cheap to clone; clones share their state.
+/// BMCs with an address that has not been recorded yet. Cheap to clone; clones share their state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sightings(pub(super) Arc<Shared>);
 
@@ -34,7 +34,8 @@ pub(super) struct Shared {
 }
 
 impl Sightings {
-    /// A BMC has this address. Never waits. Of two kinds of address, IPv4 counts.
+    /// A BMC was seen with this address. Never waits. An IPv4 address takes precedence over an IPv6
+    /// address.
     pub(crate) fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
         let seen = seen.of_any_kind();
         let mac = seen.mac;
@@ -53,11 +54,11 @@ impl Sightings {
         self.0.queue.add(mac);
     }
 
-    /// A lease of a BMC has ended, or will end, then.
+    /// A lease of a BMC has ended, or will end, at this time.
     pub(crate) fn ends_at(&self, mac: MacAddr, until: Timestamp) {
         let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if ends.len() >= MOST {
-            // What the others were for may be collected.
+            // Objects for older ones may be removed.
             let needed = Timestamp::now().saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
             ends.retain(|_, end| *end > needed);
         }
@@ -67,19 +68,19 @@ impl Sightings {
         }
     }
 
-    /// When the last lease of a BMC ended. Of one that we know nothing of, it ended before this
-    /// process began at the latest, if we are `alone`.
+    /// When the last lease of a BMC ended. An unknown lease ended before the start of this process
+    /// at the latest, if there is no other instance (`alone`).
     pub(super) fn ended(&self, mac: MacAddr, alone: bool) -> Option<Timestamp> {
         let ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.get(&mac).copied().or_else(|| alone.then_some(self.0.started.0))
     }
 
-    /// How many wait.
+    /// How many are queued.
     pub(crate) fn len(&self) -> usize {
         self.wanted().len()
     }
 
-    /// Lets `registry` tell how many wait, and how many found no place.
+    /// Registers metrics for how many are queued, and how many found no room.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "BMCs that are not recorded yet";
         registry.register("endpoints_waiting", help, self.0.waiting.clone());
@@ -87,7 +88,7 @@ impl Sightings {
         registry.register("endpoints_dropped", help, self.0.dropped.clone());
     }
 
-    /// It is recorded, unless it was seen elsewhere since.
+    /// It has been recorded, unless it was seen with another address since.
     pub(super) fn recorded(&self, seen: &Sighting) {
         let mut wanted = self.wanted();
         if wanted.get(&seen.mac) == Some(seen) {
@@ -96,8 +97,8 @@ impl Sightings {
         }
     }
 
-    /// Forgets a new one where too many wait: those that are known need the room as well. It is
-    /// seen again when it asks for more time. Whether it was forgotten.
+    /// Drops a new one if too many are queued, as known ones need room, too. It is seen again when
+    /// it renews. Returns whether it was dropped.
     pub(super) fn give_up(&self, seen: &Sighting) -> bool {
         let is_crowded = self.len() > MOST_NEW;
         if is_crowded {
@@ -116,7 +117,7 @@ impl Sightings {
     }
 }
 
-/// When this process began.
+/// The start time of this process.
 #[derive(Debug)]
 struct Started(Timestamp);
 
@@ -144,7 +145,7 @@ mod tests {
         for number in 0..10_000 {
             let seen = seen(number);
             sightings.saw(seen);
-            // As the recorder does with one that is not let in.
+            // Like the recorder with a BMC that is not admitted.
             sightings.give_up(&seen);
             assert!(sightings.len() <= MOST_NEW);
         }

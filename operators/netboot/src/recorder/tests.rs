@@ -60,7 +60,7 @@ async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else()
     assert_eq!(api.asked(), [(format!("PATCH {PATH}/mine"), document)]);
 }
 
-/// An Endpoint at an address of loopback, where only a BMC that is there takes connections.
+/// An Endpoint at a loopback address, where connections are accepted only if the BMC is there.
 async fn at_loopback(more: &str) -> (Api, Tested, TcpListener) {
     let bmc = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = Api::default();
@@ -83,7 +83,7 @@ async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and
     assert!(event.starts_with("POST /apis/events.k8s.io/"), "{event}");
     assert_eq!((&told["reason"], told["note"].as_str()), (&json!("AddressConflict"), Some(text)));
 
-    // It is told once, until it is over.
+    // It is reported once, until it is over.
     let mut told = endpoint("mine", "aa:bb:cc:00:00:01", "127.0.0.1");
     told.metadata.annotations =
         Some([(annotation::ADDRESS_CONFLICT.to_owned(), text.to_owned())].into());

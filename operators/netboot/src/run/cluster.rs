@@ -1,4 +1,4 @@
-//! What is read from the API server, and written there.
+//! What is read from and written to the API server.
 
 use super::files::Files;
 use crate::{
@@ -32,18 +32,18 @@ pub(super) struct Cluster {
     /// What machines boot.
     pub(super) machines: Arc<Machines>,
     listed: Gate,
-    /// Who hears of BMCs, and writes them down.
+    /// Receives sightings of BMCs, and records them.
     pub(super) sightings: Sightings,
     recorder: Arc<Recorder>,
-    /// Who shows the leases, and who says whether we answer.
+    /// Publishes the leases, and knows whether this instance answers.
     pub(super) published: Published,
     publisher: Arc<Publisher>,
     candidate: Option<Candidate>,
 }
 
 impl Cluster {
-    /// How instances share the work is what the configuration says now; that of one that runs does
-    /// not change.
+    /// Connects. Whether there are two instances is determined by the current configuration, and
+    /// does not change while the process runs.
     pub(super) async fn connect(
         args: &Args,
         files: &Files,
@@ -90,7 +90,8 @@ impl Cluster {
         }
     }
 
-    /// Nobody is answered here any more: the other instance need not wait to see that.
+    /// This instance no longer answers: releases the Lease, so that the other one need not wait for
+    /// it to expire.
     pub(super) async fn release(self) {
         if let Some(candidate) = self.candidate {
             candidate.release().await;
@@ -98,7 +99,7 @@ impl Cluster {
     }
 }
 
-/// Who stands for the Lease, where one of two instances answers.
+/// The candidate for the Lease, if only one of two instances answers.
 fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
     let instances = files.config().borrow().instances;
     let election = ElectionArgs {
@@ -110,7 +111,7 @@ fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
     candidate.map(|candidate| candidate.lasting(standby::DURATION))
 }
 
-/// What the recorder counts.
+/// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
     let passes = Family::default();
     registry.register("endpoint_passes", "BMCs recorded, by result", passes.clone());

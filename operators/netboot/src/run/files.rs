@@ -23,12 +23,12 @@ impl Files {
         Ok(Self { config, database })
     }
 
-    /// The configuration, now and from now on.
+    /// The configuration, now and after each change.
     pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
         self.config.subscribe()
     }
 
-    /// Who is a BMC, now and from now on; nobody, if nothing says so.
+    /// The MAC prefix database, now and after each change; empty if there is none.
     pub(super) fn bmcs(&self) -> watch::Receiver<Arc<MacDb>> {
         match &self.database {
             Some(database) => database.subscribe(),

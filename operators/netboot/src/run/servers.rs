@@ -1,4 +1,4 @@
-//! The servers: DHCPv4, TFTP and DHCPv6, each on a thread of its own.
+//! The servers: DHCPv4, TFTP and DHCPv6, each on its own thread.
 
 use super::{cluster::Cluster, files::Files};
 use crate::{Parts, args::Args, boot_files::BootFiles, v4, v6};
@@ -16,7 +16,7 @@ use metal_serve::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What there is around the servers.
+/// What the servers depend on.
 #[derive(Clone, Copy)]
 pub(super) struct ServerContext<'a> {
     pub(super) args: &'a Args,
@@ -26,7 +26,7 @@ pub(super) struct ServerContext<'a> {
 }
 
 impl ServerContext<'_> {
-    /// What one of the two DHCP servers is made of.
+    /// The parts of one of the two DHCP servers.
     fn parts(&self, metrics: Metrics, ready: Gate) -> Parts {
         Parts {
             config: self.files.config(),
@@ -49,7 +49,7 @@ impl ServerContext<'_> {
     }
 }
 
-/// All of them.
+/// All servers.
 pub(super) struct Servers {
     dhcp: Running<v4::Error>,
     tftp: Running<tftp::Error>,
@@ -57,7 +57,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Starts them; each has its sockets open then, or has failed.
+    /// Starts them; when this returns, each has opened its sockets, or has failed.
     pub(super) async fn start(
         around: &ServerContext<'_>,
         readiness: &Readiness,

@@ -1,4 +1,4 @@
-//! The files of a configuration of FeDHCP.
+//! Reads the files of a FeDHCP configuration.
 
 use anyhow::{Context, Result, bail};
 use metal_dhcp::fedhcp::{self, Conversion, File, Given, Main, Places};
@@ -8,12 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the main file is called in a folder.
+/// The name of the main file in a folder.
 const MAIN: &[&str] = &["config.yaml", "config.yml"];
 /// Largest file that is read.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads the main file, or the one in a folder, and what it refers to, and converts it.
+/// Reads the main file, or the one in a folder, and the files that it refers to, and converts them.
 pub(super) fn convert(
     path: &Path,
     interfaces: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) fn convert(
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = Vec::new();
     for name in main.files() {
-        // One that is nowhere is reported with the line where it is named.
+        // A missing file is reported with the line that names it.
         if let Some(path) = find(folder, name) {
             files.push(File { name: name.to_owned(), text: read(&path)? });
         }
@@ -42,7 +42,8 @@ fn main_file(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Where the main file says; as it was copied from elsewhere, most likely beside it.
+/// The path in the main file; if that was copied from elsewhere, the file is most likely next to
+/// it.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let beside = Path::new(name).file_name().map(|name| folder.join(name));
     let candidates = [Some(folder.join(name)), beside];

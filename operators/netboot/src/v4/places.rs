@@ -13,8 +13,8 @@ use metal_serve::dhcp::{
 };
 use std::{net::SocketAddrV4, sync::Arc};
 
-/// Every interface and address at the port of servers, and at that of boot servers where we are a
-/// proxy.
+/// Every interface and address at the server port, and also at the port of boot servers if there is
+/// a proxy subnet.
 pub(super) fn of(config: &Config) -> Vec<Place> {
     let interfaces = |port| {
         config.interfaces.iter().map(move |name| Place::Interface { name: name.clone(), port })
@@ -30,7 +30,7 @@ pub(super) fn of(config: &Config) -> Vec<Place> {
 }
 
 impl V4 {
-    /// Takes over a changed configuration. If its sockets cannot be opened, the old one stays.
+    /// Adopts a changed configuration. If its sockets cannot be opened, the old one is kept.
     pub(super) fn reconfigure(&mut self, sockets: &mut Sockets<Link>) {
         let config = Arc::clone(&self.configs.borrow_and_update());
         match sockets.serve(&of(&config)) {
@@ -49,7 +49,7 @@ impl V4 {
         }
     }
 
-    /// Tells whoever starts it, or changed the file, what they may have forgotten.
+    /// Reports what the configuration may lack, after a start or a change.
     pub(super) fn tell_missing_boot_files(&self) {
         if let Some(missing) = self.config.missing_boot_files() {
             tracing::warn!(%missing, "some machines get no boot file");
@@ -67,7 +67,7 @@ impl V4 {
         }
     }
 
-    /// Follows interfaces that come, go and change their addresses.
+    /// Follows interfaces that appear, disappear and change their addresses.
     pub(super) fn look_after(&self, sockets: &mut Sockets<Link>) {
         sockets.follow_interfaces();
         for link in sockets.links_mut() {

@@ -1,4 +1,4 @@
-//! Offers that wait until it is known that nobody uses their address.
+//! Offers that are pending until it is known that nobody uses their address.
 
 use super::{Answer, V4};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use metal_serve::dhcp::{
 };
 use std::net::Ipv4Addr;
 
-/// An offer, and where it goes.
+/// An offer and its destination.
 #[derive(Debug)]
 pub(super) struct PendingOffer {
     /// The number of the link in the answer may mean another one by then.
@@ -18,7 +18,7 @@ pub(super) struct PendingOffer {
 }
 
 impl V4 {
-    /// Opens the prober, or closes it, as the configuration says.
+    /// Opens or closes the prober, according to the configuration.
     pub(super) fn open_prober(&mut self) {
         match (self.config.conflict_probe, &self.prober) {
             (false, _) => self.prober = None,
@@ -33,7 +33,7 @@ impl V4 {
         }
     }
 
-    /// Keeps an offer until its address is known to be free. Gives back what can go out now.
+    /// Keeps an offer until its address is known to be free. Returns what can be sent now.
     pub(super) fn hold(
         &mut self,
         place: &Place,

@@ -1,4 +1,5 @@
-//! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
+//! The loop on loopback. The tests act as relays, because these may be answered at any port (RFC
+//! 8357).
 
 use super::*;
 use crate::{
@@ -30,13 +31,13 @@ const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
 const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running server, and a relay before it.
+/// A running server, and a relay in front of it.
 struct Lab {
     config: watch::Sender<Arc<Config>>,
     sightings: Sightings,
     server: SocketAddr,
     relay: UdpSocket,
-    /// Also when the test fails: the runtime waits for the server.
+    /// Also if the test fails, as the runtime waits for the server.
     shutdown: DropGuard,
     serving: JoinHandle<Result<(), Error>>,
 }
@@ -108,21 +109,21 @@ fn parts(
 fn packet(kind: MessageType, MacAddr(mac): MacAddr) -> Packet {
     let mut options = Options::default();
     options.set(code::MESSAGE_TYPE, [kind as u8]);
-    // Answer to the port that this comes from.
+    // Requests the answer at the source port.
     options.set(code::RELAY, [19, 0]);
     let mut packet = Packet { giaddr: Ipv4Addr::LOCALHOST, options, ..Packet::default() };
     packet.chaddr[..6].copy_from_slice(&mac);
     packet
 }
 
-/// A REQUEST of a client in state INIT-REBOOT, or SELECTING.
+/// A REQUEST in state INIT-REBOOT or SELECTING.
 fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
     let mut packet = packet(MessageType::Request, mac);
     packet.options.set(code::REQUESTED_ADDRESS, address.octets());
     packet
 }
 
-/// What an address is when it has been offered.
+/// The lease of an address that has been offered.
 fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
     let client = Client::Mac(mac);
     let (state, until) = (State::Offered, Timestamp::MAX);
@@ -163,7 +164,7 @@ async fn garbage_does_not_keep_others_from_being_served() {
 async fn a_changed_configuration_is_taken_over_without_losing_a_lease() {
     let lab = Lab::start(None).await;
     let address = lab.bind(HOST).await;
-    // Another range, and a lease time that shows that it is in force.
+    // Another range, and a lease time that shows that the change is in effect.
     let changed = format!("{CONFIG}    leaseTime: 2h\n    router: 10.77.0.1\n");
     lab.config.send_replace(Arc::new(Config::parse(&changed).unwrap()));
     let lasts_longer = async {
@@ -231,7 +232,7 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
     server.responder.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
-    // An offer is a promise of nothing, and is made; the answer to the request is not.
+    // An offer promises nothing, and is sent; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();
         timeout(PATIENCE, server.sockets.readable()).await.unwrap();
@@ -258,7 +259,7 @@ async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_oth
     timeout(PATIENCE, server.sockets.readable()).await.unwrap();
     assert!(!server.turn(), "it is not for us");
 
-    // Of the half of the other one.
+    // From the other instance's half.
     let theirs = Ipv4Addr::new(10, 77, 0, 100);
     let bound = Lease { state: State::Bound, ..offer(HOST, theirs) };
     published.hear(bound.at(theirs.into()));
@@ -296,7 +297,7 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
     let mut lease = Ipv4Addr::UNSPECIFIED;
-    // The firmware, and then its operating system.
+    // First the firmware, then its operating system.
     for boots in [true, false] {
         for kind in [MessageType::Discover, MessageType::Request] {
             let mut packet = packet(kind, HOST);

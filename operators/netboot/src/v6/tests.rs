@@ -1,4 +1,5 @@
-//! The loop on loopback. The tests are relays: those may be answered at any port (RFC 8357).
+//! The loop on loopback. The tests act as relays, because these may be answered at any port (RFC
+//! 8357).
 
 use super::*;
 use crate::recorder::Sightings;
@@ -27,13 +28,13 @@ const BMC: [u8; 6] = [2, 0xbb, 0xcc, 0, 0, 1];
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running server, and a relay before it.
+/// A running server, and a relay in front of it.
 struct Lab {
     sightings: Sightings,
     registry: Registry,
     server: SocketAddr,
     relay: UdpSocket,
-    /// Also when the test fails: the runtime waits for the server.
+    /// Also if the test fails, as the runtime waits for the server.
     shutdown: DropGuard,
     serving: JoinHandle<Result<(), Error>>,
 }
@@ -70,7 +71,7 @@ impl Lab {
         Packet::parse(&buffer[..len]).unwrap()
     }
 
-    /// SOLICIT and REQUEST; the address, as it is in the answer.
+    /// Sends SOLICIT and REQUEST; returns the address as it is in the answer.
     async fn bind(&self, mac: [u8; 6]) -> Vec<u8> {
         let advertise = self.ask(&packet(MessageType::Solicit, mac, &[0; 12])).await;
         assert_eq!(advertise.kind(), Some(MessageType::Advertise));
@@ -80,7 +81,7 @@ impl Lab {
         address(&reply)
     }
 
-    /// SOLICIT, REQUEST and DECLINE.
+    /// Sends SOLICIT, REQUEST and DECLINE.
     async fn decline(&self, mac: [u8; 6]) {
         let advertise = self.ask(&packet(MessageType::Solicit, mac, &[0; 12])).await;
         let ia = advertise.options.get(code::IA_NA).unwrap();
@@ -124,7 +125,7 @@ async fn a_lease_outlives_the_process_in_a_file_of_its_own() {
     let log = std::fs::read_to_string(folder.path().join("leases.v6")).unwrap();
     assert!(log.contains(" bound ") && log.contains("02:00:00:00:00:01"), "{log}");
     let lab = Lab::start(Some(&path)).await;
-    // Another client does not get it, and its own is given it again.
+    // Another client does not get it, and the client itself gets it again.
     assert_ne!(lab.bind([2, 0, 0, 0, 0, 9]).await, first);
     assert_eq!(lab.bind(HOST).await, first);
     lab.stop().await;

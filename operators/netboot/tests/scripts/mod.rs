@@ -1,4 +1,4 @@
-//! Runs the scripts of this folder, which let peers speak to netboot in namespaces of their own.
+//! Runs the scripts in this folder, in which peers talk to netboot in separate namespaces.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,8 +9,8 @@ use std::{
     process::{Command, Output},
 };
 
-/// What the script `name` printed, a word and a value per line; it gets netboot, what the script
-/// `peers` prints, an empty folder, and `more`.
+/// The output of the script `name`, a word and a value per line; it gets netboot, the output of the
+/// script `peers`, an empty folder, and `more`.
 pub(crate) fn seen(
     name: &str,
     peers: &str,
@@ -20,7 +20,7 @@ pub(crate) fn seen(
     let folder = tempfile::tempdir().unwrap();
     let mut run = script(name);
     run.arg(env!("CARGO_BIN_EXE_netboot")).arg(peers).arg(folder.path()).args(more);
-    // It lives as long as the test does.
+    // It lives as long as the test process.
     let seen: &'static str = text(&run.output().unwrap()).leak();
     seen.lines().filter_map(|line| line.split_once(' ')).collect()
 }

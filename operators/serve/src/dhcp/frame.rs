@@ -1,6 +1,6 @@
-//! An answer for a client that does not have its address yet (RFC 2131, section 4.1): it cannot
-//! answer to ARP, so the kernel would not find it, and it gets an Ethernet frame to the hardware
-//! address that it told.
+//! Answers for clients that do not have their address yet (RFC 2131, section 4.1): they cannot
+//! answer ARP requests, so the kernel could not resolve the address. They get an Ethernet frame to
+//! the hardware address that they gave.
 
 use metal_api::MacAddr;
 use nix::{
@@ -19,7 +19,7 @@ const UDP_LEN: usize = 8;
 const UDP: u8 = 17;
 const TTL: u8 = 64;
 
-/// Where frames go out.
+/// Sends frames on an interface.
 #[derive(Debug)]
 pub(super) struct Frames {
     socket: Socket,
@@ -29,9 +29,9 @@ pub(super) struct Frames {
 impl Frames {
     /// Opens a socket that sends on an interface, and receives nothing.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// Without `CAP_NET_RAW`, or if the interface is no Ethernet.
+    /// Without `CAP_NET_RAW`, or if the interface is not an Ethernet.
     pub(super) fn open(interface: &str) -> io::Result<Self> {
         let link = link_address(interface)?;
         let own = link.addr().filter(|own| link.hatype() == ETHERNET && *own != [0; 6]);
@@ -44,9 +44,9 @@ impl Frames {
 
     /// Sends a datagram to a hardware address.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not take it.
+    /// If the kernel refuses it.
     pub(super) fn send(
         &self,
         from: SocketAddrV4,
@@ -67,8 +67,8 @@ fn link_address(interface: &str) -> io::Result<LinkAddr> {
     link.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// A datagram in its frame (RFC 791, RFC 768), not to be fragmented. `head` has the receiver and the
-/// sender.
+/// A datagram in its frame (RFC 791, RFC 768), with fragmentation disabled. `head` has the
+/// destination and the source.
 fn frame(
     head: [[u8; 6]; 2],
     from: SocketAddrV4,
@@ -96,7 +96,7 @@ fn frame(
         *place = field.to_be_bytes();
     }
     let pseudo = sum(&ip[12..]) + u64::from(UDP) + u64::from(udp_len);
-    // Zero would mean that there is none.
+    // Zero would mean that there is no checksum.
     let own = match checksum(pseudo + sum(&udp) + sum(data)) {
         0 => u16::MAX,
         own => own,
@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(packet[12..20], [10, 77, 0, 1, 10, 77, 0, 100]);
             assert_eq!(packet[20..24], [0, 67, 0, 68]);
             assert_eq!(&packet[28..], data);
-            // A sum with its checksum in it is zero.
+            // The sum of data including its checksum is zero.
             assert_eq!(checksum(sum(&packet[..20])), 0);
             let pseudo = sum(&packet[12..20]) + 17 + 8 + data.len() as u64;
             assert_eq!(checksum(pseudo + sum(&packet[20..])), 0);

@@ -1,4 +1,4 @@
-//! What `/metrics` tells of a DHCP server. Labels are words of the code, never names of clients.
+//! Metrics of a DHCP server. Labels are from fixed sets, never names of clients.
 
 use metal_core::boot::decision::Boot;
 use metal_dhcp::lease::Count;
@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 
-/// Whose metrics they are.
+/// The protocol that metrics are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Protocol {
@@ -24,7 +24,7 @@ impl Protocol {
         }
     }
 
-    /// What is no word of DHCP has no prefix where there was one protocol only.
+    /// Metrics that are not specific to DHCP have no prefix, as when there was only one protocol.
     fn other(self) -> &'static str {
         match self {
             Self::DhcpV4 => "",
@@ -100,7 +100,7 @@ impl Metrics {
         metrics
     }
 
-    /// A packet came, of a type that we know.
+    /// A packet of a known type was received.
     pub fn requested(&self, kind: Option<impl Into<&'static str>>) {
         let r#type = kind.map_or("Unknown", Into::into);
         self.requests.get_or_create(&Kind { r#type }).inc();
@@ -116,12 +116,12 @@ impl Metrics {
         self.silences.get_or_create(&Reason { reason: reason.into() }).inc();
     }
 
-    /// More packets came than could be answered.
+    /// More packets were received than can be answered.
     pub fn overloaded(&self) {
         self.silent("Overloaded");
     }
 
-    /// Something was decided for a machine that boots.
+    /// The boot of a machine was decided on.
     pub fn decided(&self, boot: &Boot) {
         let reason = match boot {
             Boot::Default => "Default",
@@ -136,17 +136,17 @@ impl Metrics {
         self.unserved.get_or_create(&Kind { r#type }).inc();
     }
 
-    /// An address is in use that nobody has from us.
+    /// An address is in use that was not assigned by us.
     pub fn conflicted(&self) {
         self.conflicts.inc();
     }
 
-    /// How many links there are that no subnet is of.
+    /// The number of links without a subnet.
     pub fn links(&self, without_subnet: usize) {
         self.without_subnet.set(signed(without_subnet));
     }
 
-    /// Leases were not written down.
+    /// Leases were not recorded.
     pub fn not_logged(&self) {
         self.log_failures.inc();
     }
@@ -156,7 +156,7 @@ impl Metrics {
         self.send_failures.inc();
     }
 
-    /// How many leases there are.
+    /// The leases by state.
     pub fn count(&self, count: &Count) {
         let Count { pool, offered, bound, declined, past } = *count;
         for (state, value) in

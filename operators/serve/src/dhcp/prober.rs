@@ -1,8 +1,9 @@
-//! Asks, before an address is offered to a new client, whether anybody answers at it (RFC 2131,
-//! section 2.2): an ICMP echo request, and half a second of waiting for its answer.
+//! Probes, before an address is offered to a new client, whether anybody answers at it (RFC 2131,
+//! section 2.2): by an ICMP echo request, whose answer is awaited for half a second.
 //!
-//! Nobody else waits. There are few at a time; beyond that, and where we have no right to ask,
-//! addresses are offered unasked. A client that finds its address in use declines it.
+//! Nobody else waits. Only a few addresses are probed at a time; beyond that, and without the
+//! permission, addresses are offered without a probe. A client that finds its address in use
+//! declines it.
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
@@ -13,27 +14,27 @@ use std::{
 };
 use tokio::time::{Instant, sleep_until};
 
-/// How long an answer may take. Firmware waits for seconds.
+/// How long to wait for an answer. Firmware waits for seconds.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How many addresses are asked at a time. Each one that nobody has costs the kernel an entry of its
-/// ARP table for some seconds, and those are for our relays as well.
+/// How many addresses are probed at a time. Each unused one costs the kernel an entry in its ARP
+/// table for some seconds, which our relays need, too.
 const MOST: usize = 64;
-/// More than one packet of ICMP that is not an error needs.
+/// Longer than any ICMP packet that matters here.
 const LARGEST: usize = 1500;
-/// Packets that are looked at in one go.
+/// How many packets are processed at once.
 const MOST_PACKETS: usize = 4096;
 
 const ECHO: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 
-/// Addresses that are being asked, and what is sent if nobody answers.
+/// Addresses that are being probed, and what to send if nobody answers.
 #[derive(Debug)]
 pub struct Prober<Held> {
     socket: Socket,
     asked: HashMap<Ipv4Addr, (Instant, Held)>,
 }
 
-/// What became of an address.
+/// The result for an address.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome<Held> {
     /// Nobody answered: send this.
@@ -45,7 +46,7 @@ pub enum Outcome<Held> {
 impl<Held> Prober<Held> {
     /// Opens the socket.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// Without `CAP_NET_RAW`, which raw sockets need.
     pub fn open() -> io::Result<Self> {
@@ -54,29 +55,29 @@ impl<Held> Prober<Held> {
         Ok(Self { socket, asked: HashMap::new() })
     }
 
-    /// Whether another address can be asked.
+    /// Whether another address can be probed.
     pub fn has_room(&self) -> bool {
         self.asked.len() < MOST
     }
 
-    /// Whether an address is being asked.
+    /// Whether an address is being probed.
     pub fn asks(&self, address: Ipv4Addr) -> bool {
         self.asked.contains_key(&address)
     }
 
-    /// Asks whether an address is in use, and keeps `held` until that is known. Where it is being
-    /// asked already, `held` takes the place of what was kept.
+    /// Probes an address, and keeps `held` until the result is known. If it is already being
+    /// probed, `held` replaces what was kept.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// Gives `held` back if the address cannot be reached.
+    /// Returns `held` if the address cannot be reached.
     pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
         if let Some((_, kept)) = self.asked.get_mut(&address) {
             *kept = held;
             return Ok(());
         }
         if self.asked.is_empty() {
-            // What has come since the last time would be in the way of the answers.
+            // Packets that have arrived since the last time would get in the way of the answers.
             self.answers(|_| {});
         }
         let to = SockAddr::from(SocketAddrV4::new(address, 0));
@@ -87,7 +88,7 @@ impl<Held> Prober<Held> {
         Ok(())
     }
 
-    /// Waits until something is known of an address; for ever, if none is asked.
+    /// Waits until there is a result; for ever, if no address is being probed.
     pub async fn wait(&self) {
         match self.asked.values().map(|(until, _)| *until).min() {
             Some(until) => sleep_until(until).await,
@@ -95,7 +96,7 @@ impl<Held> Prober<Held> {
         }
     }
 
-    /// What has become of those whose time is over.
+    /// The results for addresses whose time is over.
     pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
         let now = Instant::now();
         if !self.asked.values().any(|(until, _)| *until <= now) {
@@ -114,20 +115,20 @@ impl<Held> Prober<Held> {
         outcomes
     }
 
-    /// Tells who has answered.
+    /// Calls `told` with each address that has answered.
     fn answers(&mut self, mut told: impl FnMut(Ipv4Addr)) {
         let mut buffer = [0; LARGEST];
         for _ in 0..MOST_PACKETS {
             match self.socket.read(&mut buffer) {
                 Ok(len) => answerer(&buffer[..len]).into_iter().for_each(&mut told),
-                // Nothing more, or an error of an earlier packet, which shows as silence.
+                // Nothing more, or an error of an earlier packet, which counts as no answer.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// An echo request (RFC 792). Nothing in it differs: whoever answers to anything is there.
+/// An echo request (RFC 792). All are identical: whoever answers any of them is there.
 fn echo_request() -> [u8; 8] {
     let mut packet = [ECHO, 0, 0, 0, b'b', b'l', 0, 1];
     let words = packet.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
@@ -138,7 +139,7 @@ fn echo_request() -> [u8; 8] {
     packet
 }
 
-/// Who sent an IPv4 packet, if it is an echo reply.
+/// The source of an IPv4 packet, if it is an echo reply.
 fn answerer(packet: &[u8]) -> Option<Ipv4Addr> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;

@@ -30,10 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How often [`Responder::maintain`] is called.
 const TICK: Duration = Duration::from_secs(1);
-/// How many packets are answered together: enough to share a write, and few enough that the first
-/// one does not wait for long, nor the kernel's buffer fills.
+/// How many packets are answered together: enough to share a write, but few enough that the first
+/// one is not delayed for long, and the kernel's buffer does not fill up.
 const MOST: usize = 128;
-/// How many packets may wait; each takes about a kilobyte.
+/// How many packets may be queued; each takes about a kilobyte.
 const ROOM: usize = 2048;
 
 /// An answer that goes out once what it depends on is written down.
@@ -97,7 +97,7 @@ pub trait Responder {
     /// Takes over what has changed, and looks after what changes by itself. Called every second.
     fn maintain(&mut self, sockets: &mut Sockets<Self::Link>) -> impl Future<Output = ()>;
 
-    /// Hands everything to the disk, before the end.
+    /// Synchronizes everything to disk before the end.
     fn close(self);
 }
 
@@ -115,7 +115,7 @@ pub struct Server<R: Responder> {
 /// A server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A place cannot be served.
+    /// Why a place cannot be served.
     #[error("the network cannot be served")]
     Link(#[from] link::Error),
     /// The runtime of the packet path does not start.
@@ -127,7 +127,7 @@ pub enum Error {
 /// does, packets are answered. Blocks. Tells `opened` the addresses of its sockets, in the order of
 /// their places, once they are open.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
 /// If it cannot start.
 pub fn serve<R: Responder, E: From<Error>>(
@@ -138,7 +138,7 @@ pub fn serve<R: Responder, E: From<Error>>(
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::Runtime)?.block_on(async {
         let mut server = open()?;
-        // Whoever asked may have lost interest.
+        // The receiver may be gone.
         opened.send(server.sockets.addresses()).ok();
         server.run(shutdown).await;
         server.responder.close();
@@ -160,7 +160,7 @@ impl<R: Responder> Server<R> {
         loop {
             let is_busy = self.turn();
             if is_busy && ticked.elapsed() < TICK && !shutdown.is_cancelled() {
-                // The reactor must see the other sockets, too.
+                // The reactor must poll the other sockets, too.
                 yield_now().await;
                 continue;
             }
@@ -177,7 +177,7 @@ impl<R: Responder> Server<R> {
         }
     }
 
-    /// Takes what has arrived, and answers it. Whether there was anything.
+    /// Takes what has arrived, and answers it; returns whether there was anything.
     pub fn turn(&mut self) -> bool {
         let received = self.sockets.receive(&self.metrics);
         if !self.responder.answers() {
@@ -204,16 +204,16 @@ impl<R: Responder> Server<R> {
         true
     }
 
-    /// Takes over what has changed, and looks after what changes by itself.
+    /// Adopts changes of the configuration, and does periodic work.
     pub async fn maintain(&mut self) {
         self.responder.maintain(&mut self.sockets).await;
         if self.sockets.take_renumbered() {
-            // They came by links as they were.
+            // They came through the previous links.
             self.forget_waiting();
         }
     }
 
-    /// Takes a packet in, which is answered in its turn.
+    /// Queues a packet, which is answered in its turn.
     fn take_in(&mut self, request: Request<R::Link>) {
         let (standing, client) = self.responder.source_of(&request);
         if self.waiting.push(standing, client, request).is_some() {
@@ -221,7 +221,7 @@ impl<R: Responder> Server<R> {
         }
     }
 
-    /// Those who wait ask again.
+    /// Clients whose packets are dropped ask again.
     fn forget_waiting(&mut self) {
         if !self.waiting.is_empty() {
             self.waiting = FairQueue::new(ROOM);

@@ -6,10 +6,10 @@ use super::{
 };
 use std::{io::ErrorKind, net::SocketAddr};
 
-/// How many packets of one socket are taken from the kernel in one go: more than it keeps, so that
-/// it is we who choose what is too much.
+/// How many packets of one socket are taken from the kernel at once: more than it buffers, so that
+/// it is we who choose what to drop.
 const MOST: usize = 1024;
-/// Longest packet; longer ones are cut, and most likely malformed then.
+/// Longest packet; longer ones are cut, and then most likely malformed.
 const LARGEST: usize = 4096;
 
 /// The sockets.
@@ -21,16 +21,16 @@ pub struct Sockets<L> {
     is_renumbered: bool,
 }
 
-/// A packet that has arrived.
+/// A received packet.
 #[derive(Debug)]
 pub struct Request<L: Link> {
     /// The number of its link.
     pub link: usize,
     /// Who sent it.
     pub from: L::Peer,
-    /// Our address that it was sent to, if it was sent to us alone.
+    /// Our address that it was sent to; `None` for a broadcast or multicast packet.
     pub to: Option<L::Address>,
-    /// What it says.
+    /// Its content.
     pub packet: L::Packet,
 }
 
@@ -43,7 +43,7 @@ impl<L> Default for Sockets<L> {
 impl<L: Link> Sockets<L> {
     /// Serves these places from now on. If one cannot be served, nothing changes.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If a place is not there, or taken.
     pub fn serve(&mut self, places: &[L::Place]) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl<L: Link> Sockets<L> {
                     Ok(received) => received,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => {
-                        // Of an earlier answer, or of an interface that went down.
+                        // Caused by an earlier answer, or by an interface that went down.
                         tracing::debug!(%error, place = %link.place(), "socket reports an error");
                         break;
                     }

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 pub struct UnknownRelays(Once<(IpAddr, IpAddr)>);
 
 impl UnknownRelays {
-    /// Tells of a relay that calls itself, or its link, `named`, and sent from somewhere else.
+    /// Reports a relay that gives `named` as its own address or that of its link, but sends from
+    /// another one.
     pub fn tell(&mut self, named: IpAddr, from: IpAddr) {
         if self.0.is_due((named, from)) {
             let hint = "if it is a relay of yours, write its address to `relays` of the subnet";

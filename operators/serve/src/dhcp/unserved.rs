@@ -1,15 +1,15 @@
-//! Kinds of firmware that there is no boot file for, each told once.
+//! Kinds of firmware without a boot file, each reported once.
 
 use super::Once;
 use metal_dhcp::Architecture;
 use std::fmt::Display;
 
-/// Those that were told.
+/// The kinds that were reported.
 #[derive(Debug, Default)]
 pub struct Unserved(Once<Result<Architecture, u16>>);
 
 impl Unserved {
-    /// Tells one, and returns a word for it.
+    /// Reports one, and returns a label for it.
     pub fn tell(&mut self, kind: Result<Architecture, u16>, client: impl Display) -> &'static str {
         let word = kind.map_or("Unknown", Into::into);
         if self.0.is_due(kind) {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the thread waits, and so how late anything may be.
+/// How long the thread sleeps, which is how late anything may be.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 const TICK_MILLISECONDS: u16 = 100;
 
@@ -27,7 +27,7 @@ pub(super) struct Handshake {
     pub(super) began: Instant,
     pub(super) running: Running,
     due: Instant,
-    /// Its client has asked for something else since: it is not answered again.
+    /// Whether its client has requested something else since, so that it is not answered again.
     is_superseded: bool,
 }
 
@@ -37,16 +37,16 @@ pub(super) struct Handshakes {
     by_id: HashMap<u64, Handshake>,
 }
 
-/// Where their sockets are waited for.
+/// Waits for their sockets.
 #[derive(Debug)]
 pub(super) struct Poller(Epoll);
 
 impl Handshake {
-    /// Gives the first answer.
+    /// Sends the first answer.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the client's machine says that nobody is there.
+    /// If the client's host reports that nothing is listening.
     pub(super) fn begin(
         id: Id,
         client: SocketAddr,
@@ -76,19 +76,19 @@ impl Handshakes {
     /// The client has repeated its request.
     pub(super) fn ask_again(&mut self, id: Id) {
         if let Some(handshake) = self.by_id.get_mut(&id.into()) {
-            // What the kernel does not take comes again, or is over in its time.
+            // What the kernel refuses is sent again, or expires.
             handshake.running.answer_again().ok();
         }
     }
 
-    /// The client asks for something else.
+    /// The client has requested something else.
     pub(super) fn supersede(&mut self, id: Id) {
         if let Some(handshake) = self.by_id.get_mut(&id.into()) {
             handshake.is_superseded = true;
         }
     }
 
-    /// Those that have an answer or an end, with what follows.
+    /// Those that have an answer or have ended, with what follows.
     pub(super) fn heard(&mut self, numbers: impl Iterator<Item = u64>) -> Vec<(Handshake, Next)> {
         let heard = numbers.filter_map(|number| {
             let next = match self.by_id.get_mut(&number)?.running.first_answer() {
@@ -101,7 +101,7 @@ impl Handshakes {
         heard.collect()
     }
 
-    /// Repeats what is due, and returns those that have waited long enough.
+    /// Repeats what is due, and returns those that have expired.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<(Handshake, Outcome)> {
         let mut ended = Vec::new();
         for (number, handshake) in self.by_id.iter_mut().filter(|(_, it)| it.due <= now) {
@@ -120,20 +120,20 @@ impl Handshakes {
     }
 }
 
-/// What follows: the step that the client's answer leads to, or the end.
+/// What follows: the step to take after the client's answer, or the end.
 pub(super) type Next = Result<Step, Outcome>;
 
 impl Poller {
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the kernel has no room for it.
     pub(super) fn open() -> io::Result<Self> {
         Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
     }
 
-    /// Waits for this one too, until its socket is closed.
+    /// Also waits for this one, until its socket is closed.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the kernel has no room for it.
     pub(super) fn register(&self, id: Id, running: &Running) -> io::Result<()> {
@@ -141,15 +141,15 @@ impl Poller {
         self.0.add(running.peer.as_fd(), event).map_err(Into::into)
     }
 
-    /// Another thread waits for it from now on.
+    /// Stops waiting for it, because another thread does from now on.
     pub(super) fn deregister(&self, running: &Running) {
-        // It is not there if it was never waited for, which is as good.
+        // If it was never waited for, it is not there, which is fine.
         self.0.delete(running.peer.as_fd()).ok();
     }
 
     /// Waits for answers, a moment; how many of `events` are filled then.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the kernel cannot be asked.
     pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {

@@ -4,10 +4,10 @@ use super::{handshake::TICK, server::Server};
 use nix::sys::epoll::EpollEvent;
 use std::{sync::atomic::Ordering, thread::Scope, time::Instant};
 
-/// How many answers are taken with one system call.
+/// How many answers are handled with one system call.
 const EVENTS: usize = 64;
 
-/// Looks after them, until the server stops.
+/// Handles them until the server stops.
 #[expect(clippy::disallowed_methods, reason = "sleeps on a thread of its own")]
 pub(super) fn run<'scope>(server: &'scope Server, scope: &'scope Scope<'scope, '_>) {
     let mut events = [EpollEvent::empty(); EVENTS];

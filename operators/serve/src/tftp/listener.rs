@@ -1,4 +1,4 @@
-//! A socket where requests come in, and the thread that reads it.
+//! A socket that receives requests, and the thread that reads it.
 
 use super::{
     request::Request,
@@ -18,18 +18,18 @@ use std::{
 /// The thread of a socket.
 #[derive(Debug)]
 pub(super) struct Listener<'scope> {
-    /// As it is in the configuration.
+    /// The address in the configuration.
     pub(super) wanted: SocketAddr,
     is_stopping: Arc<AtomicBool>,
     thread: ScopedJoinHandle<'scope, ()>,
 }
 
 impl<'scope> Listener<'scope> {
-    /// Takes requests, until it is closed.
+    /// Receives requests until it is closed.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If there is no thread for it.
+    /// If no thread can be started.
     pub(super) fn start(
         wanted: SocketAddr,
         requests: Requests,
@@ -43,7 +43,7 @@ impl<'scope> Listener<'scope> {
         Ok(Self { wanted, is_stopping, thread })
     }
 
-    /// Takes no more requests. The transfers that have begun go on.
+    /// Receives no more requests. Transfers in progress continue.
     pub(super) fn close(self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
@@ -63,7 +63,7 @@ fn listen(requests: &Requests, server: &Server, is_stopping: &AtomicBool) {
                     let bytes = &buffer[..arrival.len];
                     server.take_in(Request { client: arrival.from, here, bytes });
                 }
-                // Whoever answers what everybody hears can be made to flood somebody.
+                // Answering broadcasts could be used to flood somebody.
                 None => server.metrics.refused("NotToUsAlone"),
             },
             Err(error) => {

@@ -34,7 +34,7 @@ struct Reason {
 }
 
 impl Metrics {
-    /// Metrics that `registry` tells.
+    /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let help = "Transfers that have ended, by result";

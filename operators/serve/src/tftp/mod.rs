@@ -10,12 +10,12 @@
 //! handshake: an open file and a socket, which one thread looks after for all, and which the oldest
 //! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
 //!
-//! Which file a request gets is told by [`Files`]. Of more requests than can be answered, those of
-//! machines that have their address from us are answered first, and of others those of each source in turn.
+//! [`Files`] determines which file a request gets. If there are more requests than can be answered,
+//! those of machines with an address from us come first, and of the others each source gets a turn.
 //!
-//! A transfer is a thread that sends, and waits for its client: two calls of the kernel for each
-//! window. There are at most `BOUNDS` of them, each with a stack and a piece of its file; what
-//! they wait for, they wait for with a deadline. A slow disk holds up its own transfer only.
+//! A transfer is a thread that sends, and waits for its client: two system calls for each window.
+//! There are at most `BOUNDS` of them, each with a stack and a chunk of its file, and every wait
+//! has a deadline. A slow disk delays only its own transfer.
 
 mod file;
 mod files;
@@ -38,8 +38,8 @@ pub use serve::{Addresses, Error, Parts, serve};
 
 use metal_dhcp::tftp::Bounds;
 
-/// How many requests and transfers there may be at a time. A transfer takes some 100 KiB at most,
-/// a request that is not answered yet some 4 KiB.
+/// Limits on requests and transfers. A transfer takes at most some 100 KiB, a request that is not
+/// answered yet some 4 KiB.
 const BOUNDS: Bounds = Bounds { transfers: 512, per_source: 16, unproven: 1024 };
 /// Files and sockets of all of them, and some for the rest of the process.
 const FILES: u64 = 2 * (512 + 1024) + 512;

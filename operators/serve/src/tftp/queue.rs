@@ -9,17 +9,17 @@ use std::{
     sync::{Condvar, Mutex, PoisonError},
 };
 
-/// How many requests wait; each has some 600 bytes.
+/// How many requests are queued; each takes some 600 bytes.
 const ROOM: usize = 1024;
 
-/// Requests that wait.
+/// Queued requests.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<FairQueue<IpAddr, Waiting>>,
     came: Condvar,
 }
 
-/// A request that waits.
+/// A queued request.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) standing: Standing,
@@ -33,7 +33,7 @@ impl Queue {
         Self { waiting: Mutex::new(FairQueue::new(ROOM)), came: Condvar::new() }
     }
 
-    /// Takes a request in. Whether another one, or this one, has to go for it.
+    /// Queues a request; returns whether this or another one was dropped for it.
     pub(super) fn push(&self, standing: Standing, request: Request<'_>) -> bool {
         let Request { client, here, bytes } = request;
         let waiting = Waiting { standing, client, here, bytes: bytes.into() };
@@ -44,7 +44,7 @@ impl Queue {
         dropped.is_some()
     }
 
-    /// The next request; `None` if there is none for a moment.
+    /// The next request; `None` if none arrives for a moment.
     pub(super) fn next(&self) -> Option<Waiting> {
         let queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.came.wait_timeout_while(queue, PATIENCE, |queue| queue.is_empty());

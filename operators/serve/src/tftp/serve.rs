@@ -1,4 +1,4 @@
-//! Sockets as the configuration has them, now and from now on.
+//! Opens sockets for the addresses in the configuration, now and after each change.
 
 use super::{
     FILES, Files, handshaker, listener::Listener, metrics::Metrics, server::Server,
@@ -21,16 +21,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How soon an address that could not be served is tried again.
+/// How soon an address that could not be served is retried.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What a server is made of; `C` is the configuration.
+/// What a server consists of; `C` is the configuration.
 pub struct Parts<C> {
-    /// Where requests come in; nowhere, as long as there is to be no TFTP server.
+    /// The addresses to listen on; none while there is to be no TFTP server.
     pub addresses: Addresses<C>,
-    /// What there is to be had.
+    /// The files that can be requested.
     pub files: Box<dyn Files>,
-    /// Whose addresses are known.
+    /// Known addresses.
     pub neighbors: NeighborLimit,
     /// What is counted.
     pub metrics: Metrics,
@@ -38,16 +38,16 @@ pub struct Parts<C> {
     pub ready: Gate,
 }
 
-/// Addresses, now and from now on.
+/// Addresses, now and after each change.
 #[derive(Debug)]
 pub struct Addresses<C> {
-    /// What they are part of.
+    /// The configuration that they are part of.
     pub config: watch::Receiver<Arc<C>>,
-    /// Takes them out of it.
+    /// Extracts them from it.
     pub of: fn(&C) -> Vec<SocketAddr>,
 }
 
-/// Nothing can be served.
+/// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be served.
@@ -57,21 +57,21 @@ pub enum Error {
     Address {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// The kernel has no room for what is shared by all addresses.
+    /// The kernel has no room for what all addresses share.
     #[error("TFTP cannot be served")]
     Shared(#[source] io::Error),
 }
 
-/// Serves until `shutdown`, whatever the configuration has for it, which may be nothing. Blocks;
-/// call it where a tokio runtime may be blocked. Tells `opened` the addresses of its sockets once
-/// they are open.
+/// Serves the addresses in the configuration, of which there may be none, until `shutdown`. Blocks;
+/// call it where a tokio runtime may be blocked. Sends the addresses of its sockets to `opened`
+/// once they are open.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
-/// If an address that it has at the start cannot be served. One that comes later is tried again.
+/// If an initial address cannot be served. Later ones are retried.
 pub fn serve<C>(
     parts: Parts<C>,
     opened: oneshot::Sender<Vec<SocketAddr>>,
@@ -93,7 +93,7 @@ pub fn serve<C>(
         let wanted = addresses.wanted();
         let result = open(&wanted, &mut listeners, &server, scope).map(|open| {
             ready.open();
-            // Whoever asked may have lost interest.
+            // The receiver may be gone.
             opened.send(open).ok();
             follow(&mut addresses, &mut listeners, &server, scope, &ready, shutdown);
         });
@@ -108,12 +108,12 @@ impl<C> Addresses<C> {
         (self.of)(&self.config.borrow_and_update())
     }
 
-    /// Until there is something to do; whether there is.
+    /// Waits until there is something to do; returns whether there is.
     fn wait(&mut self, is_whole: bool, shutdown: &CancellationToken) -> bool {
         Handle::current().block_on(async {
             tokio::select! {
                 () = shutdown.cancelled() => false,
-                // An error says that nothing changes any more.
+                // An error means that there will be no more changes.
                 changed = self.config.changed() => {
                     changed.is_ok() || { shutdown.cancelled().await; false }
                 }
@@ -167,7 +167,7 @@ fn raise_files() {
     }
 }
 
-/// Opens what is not open yet, and returns its addresses.
+/// Opens what is not open yet, and returns the addresses.
 fn open<'scope>(
     wanted: &[SocketAddr],
     listeners: &mut Vec<Listener<'scope>>,

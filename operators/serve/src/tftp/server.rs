@@ -1,4 +1,4 @@
-//! What becomes of requests.
+//! Handles requests.
 
 use super::{
     BOUNDS, Files, Found,
@@ -29,7 +29,7 @@ use std::{
     time::Instant,
 };
 
-/// Stack of a transfer; its buffers are not on it.
+/// Stack size of a transfer, whose buffers are on the heap.
 const STACK: usize = 256 << 10;
 
 /// What all threads share.
@@ -52,7 +52,7 @@ struct Table {
 }
 
 impl Server {
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the kernel has no room for it.
     pub(super) fn new(
@@ -97,7 +97,7 @@ impl Server {
         }
     }
 
-    /// Gives the first answer, or says why not.
+    /// Sends the first answer, or a refusal.
     fn take(&self, asked: Request<'_>, standing: Standing) {
         let packet = Packet::decode(asked.bytes);
         let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
@@ -111,7 +111,8 @@ impl Server {
                 }
             }
             Ok(Packet::Write(write)) => self.refuse(asked, &write.file, Refusal::Write, None),
-            // Nobody answers what belongs to no transfer, or two servers would never stop.
+            // Packets outside of a transfer are never answered, or two servers could answer each
+            // other for ever.
             Ok(Packet::Ack(_) | Packet::Error { .. } | Packet::Foreign) => {
                 self.metrics.refused("NoRequest");
             }
@@ -131,7 +132,7 @@ impl Server {
         let handshake = self.first_answer_to(id, asked, read, &found);
         let mut table = locked(&self.table);
         match handshake {
-            // It may have been forgotten meanwhile.
+            // It may have been dropped in the meantime.
             Ok(Some(handshake)) if table.admission.is_unproven(id) => {
                 table.handshakes.insert(handshake);
             }
@@ -157,7 +158,7 @@ impl Server {
         let answer = || {
             let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
             self.poller.register(id, &running)?;
-            // A socket that says so now would say so at the next packet.
+            // A socket with an error now would also have it at the next packet.
             io::Result::Ok(Handshake::begin(id, asked.client, name, running).ok())
         };
         Ok(answer().unwrap_or_else(|error| {
@@ -190,7 +191,7 @@ impl Server {
         Some(id)
     }
 
-    /// Begins the transfers of those that have answered.
+    /// Starts the transfers of clients that have answered.
     pub(super) fn hear<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -205,7 +206,7 @@ impl Server {
         }
     }
 
-    /// Repeats first answers, and ends what is not answered.
+    /// Repeats first answers, and drops requests that have expired.
     pub(super) fn expire(&self, now: Instant) {
         let ended = locked(&self.table).handshakes.expire(now);
         for (handshake, outcome) in ended {
@@ -213,7 +214,7 @@ impl Server {
         }
     }
 
-    /// Tells everybody who has not answered yet that it is over.
+    /// Tells all clients that have not answered yet that the server is stopping.
     pub(super) fn dismiss(&self) {
         let handshakes = locked(&self.table).handshakes.drain();
         for handshake in handshakes {
@@ -222,7 +223,7 @@ impl Server {
         }
     }
 
-    /// The client has shown itself: the transfer gets a thread.
+    /// The client's address is proven: the transfer gets a thread.
     fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -289,12 +290,12 @@ impl Server {
     fn tell(&self, handshake: &Handshake, outcome: &Outcome) {
         let bytes = handshake.running.bytes();
         self.metrics.ended(outcome.into(), bytes);
-        // What may be forged is not told line by line.
+        // What may be forged is only logged within a limit.
         let is_told = handshake.running.is_proven() || self.told.may();
         tell(handshake, outcome, bytes, is_told);
     }
 
-    /// The client has shown itself, and there is no place for it.
+    /// The client's address is proven, but there is no room for its transfer.
     fn refuse_late(&self, handshake: &Handshake, refusal: Refusal) {
         self.metrics.refused(refusal.into());
         self.say(&handshake.running.peer, refusal.code(), refusal);
@@ -304,13 +305,13 @@ impl Server {
     }
 
     fn say(&self, peer: &Peer, code: Code, message: impl Display) {
-        // The client gives up with or without it.
+        // The client gives up in any case.
         if peer.send(&encode_error(code, message)).is_ok() {
             self.metrics.sent_error(code);
         }
     }
 
-    /// Tells the client and the log that there is no file.
+    /// Tells the client and the log why there is no file.
     fn refuse(&self, asked: Request<'_>, file: &str, refusal: Refusal, source: Option<&io::Error>) {
         self.metrics.refused(refusal.into());
         let code = refusal.code();
@@ -332,7 +333,7 @@ fn tell(handshake: &Handshake, outcome: &Outcome, bytes: u64, is_told: bool) {
     let milliseconds = handshake.began.elapsed().as_millis();
     match outcome {
         Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),
-        // Firmware asks for the size, and then for the file.
+        // Firmware asks for the size first, and then for the file.
         Outcome::Aborted { .. } | Outcome::Replaced if bytes == 0 => {
             tracing::debug!(%client, file, ?outcome, "client asked for the size only");
         }

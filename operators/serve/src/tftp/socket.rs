@@ -1,4 +1,4 @@
-//! Sockets: one where requests come in, and one for each transfer.
+//! Sockets: one that receives requests, and one for each transfer.
 
 use crate::{buffer::enlarge, datagram::Datagram};
 use metal_dhcp::tftp::{HEADER_LEN, MAX_REQUEST, data_header};
@@ -14,30 +14,30 @@ use std::{
     time::Duration,
 };
 
-/// How long a system call may wait, so that the server stops soon when it is told to.
+/// How long a system call may wait, so that the server stops soon after it is told to.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// How many bytes of requests the kernel buffers.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// How many bytes of blocks the kernel buffers on their way out.
+/// How many bytes of outgoing blocks the kernel buffers.
 const SEND_BUFFER: usize = 1 << 20;
-/// Headers of IPv4 and UDP.
+/// Size of IPv4 and UDP headers.
 const IP_AND_UDP: i32 = 28;
-/// Largest block on a link of the smallest MTU of IPv6 with some tunnels to spare; EDK2 asks for it.
+/// Largest block that fits the smallest MTU of IPv6, with room for tunnels; EDK2 asks for it.
 const BLKSIZE_V6: u16 = 1428;
-/// What one system call takes (`UDP_MAX_SEGMENTS`, and the length of an IP packet).
+/// Limits of one system call (`UDP_MAX_SEGMENTS`, and the length of an IP packet).
 const MAX_SEGMENTS: usize = 64;
 const MAX_BYTES: usize = 65_000;
 
-/// Where requests come in.
+/// Receives requests.
 #[derive(Debug)]
 pub(super) struct Requests(Socket);
 
 impl Requests {
     /// Opens a socket.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the address is not ours, or taken.
+    /// If the address is not ours, or is taken.
     pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
         let socket = udp(address)?;
         if address.is_ipv6() {
@@ -52,14 +52,14 @@ impl Requests {
         Ok(Self(socket))
     }
 
-    /// Where it is bound.
+    /// Its address.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Waits for a packet, a moment.
+    /// Waits briefly for a packet.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If the socket cannot be read.
     pub(super) fn receive(
@@ -76,22 +76,22 @@ impl Requests {
     }
 }
 
-/// The socket of one transfer: from the address that the request was sent to, to its client alone.
+/// The socket of one transfer: from the address that the request was sent to, to its client only.
 #[derive(Debug)]
 pub(super) struct Peer {
     socket: Socket,
-    /// The kernel cuts what it is given into packets of this many bytes.
+    /// The size of packets into which the kernel splits what it gets.
     segment: Option<usize>,
 }
 
 impl Peer {
     /// Opens a socket.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the address is not ours any more, or the client cannot be reached.
+    /// If the address is no longer ours, or the client cannot be reached.
     pub(super) fn open(here: IpAddr, client: SocketAddr) -> io::Result<Self> {
-        // A link-local address is one of a link, which the client's has with it.
+        // A link-local address needs the link, which comes with the client's address.
         let here = match (here, client) {
             (IpAddr::V6(here), SocketAddr::V6(client)) if here.is_unicast_link_local() => {
                 SocketAddr::V6(SocketAddrV6::new(here, 0, 0, client.scope_id()))
@@ -104,11 +104,11 @@ impl Peer {
         Ok(Self { socket, segment: None })
     }
 
-    /// Makes it one that a thread sends a file with: what forged requests need not cost.
+    /// Prepares it for sending a file, at a cost that forged requests should not have.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not know such options, or the client is gone.
+    /// If the kernel does not support these options, or the client is gone.
     pub(super) fn prepare(&mut self, blksize: u16, windowsize: u16) -> io::Result<()> {
         self.socket.set_read_timeout(Some(PATIENCE))?;
         self.socket.set_write_timeout(Some(PATIENCE))?;
@@ -119,12 +119,12 @@ impl Peer {
         Ok(())
     }
 
-    /// The socket, to be waited for.
+    /// The socket, for polling.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// The largest block that goes to the client in one piece.
+    /// The largest block that reaches the client without fragmentation.
     pub(super) fn blksize(&self) -> Option<u16> {
         let is_v6 = self.socket.peer_addr().is_ok_and(|peer| peer.is_ipv6());
         if is_v6 {
@@ -135,11 +135,11 @@ impl Peer {
         Some(u16::try_from(block).unwrap_or(if block > 0 { u16::MAX } else { 0 }))
     }
 
-    /// Lets the kernel cut what goes out into blocks of this length, where it can.
+    /// Lets the kernel split what is sent into blocks of this size, if it can.
     fn segment(&mut self, blksize: u16) {
         let segment = usize::from(blksize) + HEADER_LEN;
         let option = i32::from(blksize) + 4;
-        // Whatever is longer than a segment is cut, an OACK too, which must not be.
+        // Anything longer than a segment is split, including an OACK, which must not be.
         if segment >= MAX_REQUEST
             && 2 * segment <= MAX_BYTES
             && setsockopt(&self.socket, sockopt::UdpGsoSegment, &option).is_ok()
@@ -148,44 +148,44 @@ impl Peer {
         }
     }
 
-    /// How many blocks may go out with one call.
+    /// How many blocks may be sent with one call.
     pub(super) fn batch(&self) -> u64 {
         let count = self.segment.map_or(1, |segment| (MAX_BYTES / segment).clamp(1, MAX_SEGMENTS));
         count as u64
     }
 
-    /// Waits for a packet, a moment.
+    /// Waits briefly for a packet.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If there is none, or the client has no such port any more.
+    /// If there is none, or nothing is listening at the client's port any longer.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
     }
 
-    /// Takes a packet that has come.
+    /// Receives a packet that has arrived.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If there is none, or the client has no such port any more.
+    /// If there is none, or nothing is listening at the client's port any longer.
     pub(super) fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT).map_err(Into::into)
     }
 
-    /// Sends a packet that is no block.
+    /// Sends a packet that is not a block.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not take it.
+    /// If the kernel refuses it.
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
         self.socket.send(packet).map(drop)
     }
 
     /// Sends one block.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not take it.
+    /// If the kernel refuses it.
     pub(super) fn send_block(&self, number: u64, data: &[u8]) -> io::Result<()> {
         let header = data_header(number);
         self.socket.send_vectored(&[IoSlice::new(&header), IoSlice::new(data)]).map(drop)
@@ -193,9 +193,9 @@ impl Peer {
 
     /// Sends blocks, at most [`Self::batch`] of them. All but the last have the same length.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not take them.
+    /// If the kernel refuses them.
     pub(super) fn send_blocks(&mut self, first: u64, blocks: &[&[u8]]) -> io::Result<()> {
         let headers: Vec<_> = (first..).take(blocks.len()).map(data_header).collect();
         let pairs = headers.iter().zip(blocks);
@@ -212,7 +212,7 @@ impl Peer {
     }
 }
 
-/// What the kernel says where a device or a tunnel cannot have packets cut.
+/// The kernel's error if a device or a tunnel cannot split packets.
 fn cannot_cut(code: i32) -> bool {
     matches!(Errno::from_raw(code), Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE)
 }

@@ -35,7 +35,7 @@ fn blocks_of_every_length_arrive() {
     }
 }
 
-/// EDK2 asks for the size, and then for the file, maybe before we have heard that it aborted.
+/// EDK2 asks for the size, and then for the file, possibly before we have received its abort.
 #[test]
 fn a_client_that_probes_the_size_gets_the_file_from_the_same_port() {
     let lab = Lab::new();
@@ -130,7 +130,7 @@ fn one_source_that_takes_all_it_can_leaves_room_for_others() {
 #[test]
 fn requests_in_the_names_of_others_keep_nobody_from_a_file() {
     let lab = Lab::new();
-    // Their sockets stay open, so that no machine says that nobody is there.
+    // Their sockets stay open, so that no host reports that nothing is listening.
     let silent: Vec<_> = (0..1500_u16)
         .map(|n| {
             let [high, low] = n.to_be_bytes();
@@ -146,7 +146,7 @@ fn requests_in_the_names_of_others_keep_nobody_from_a_file() {
         assert!(got == lab.file());
     }
     lab.until_metrics("lab_tftp_active_transfers 0\n");
-    // How many were answered and how many had to go for others depends on the machine's load.
+    // How many were answered, and how many were dropped for others, depends on the machine's load.
     let metrics = lab.metrics();
     let unproven = metrics.split("\nlab_tftp_unproven_requests ").nth(1).unwrap();
     let unproven: usize = unproven.lines().next().unwrap().parse().unwrap();
@@ -160,7 +160,7 @@ fn a_request_in_the_name_of_a_client_does_not_disturb_its_transfer() {
     client.ask(&lab, "a.efi", &[]);
     let (first, from) = client.hear();
     client.0.send_to(b"\0\x04\0\x01", from).unwrap();
-    // Whoever does that cannot answer, and the client does not.
+    // A sender of forged requests cannot answer, and the client does not.
     client.ask(&lab, "a.efi", &[("blksize", "1000")]);
     let (second, _) = loop {
         let heard = client.hear();
@@ -205,7 +205,7 @@ fn garbage_is_not_answered_and_harms_nobody() {
         client.0.send_to(bytes, lab.address).unwrap();
     }
     client.0.send_to(b"\0\x05\0\x01no\0", lab.address).unwrap();
-    // The first answer is to what comes last.
+    // The first answer is for the last request.
     assert!(client.fetch(&lab, &[]).unwrap() == lab.file());
     assert!(lab.metrics().contains("lab_tftp_refusals_total{reason=\"Truncated\"}"));
 }

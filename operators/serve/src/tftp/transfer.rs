@@ -24,22 +24,22 @@ const MAX_ANSWER: usize = 1024;
 pub(super) enum Outcome {
     /// The client has the file.
     Done,
-    /// The client ended it.
+    /// The client aborted it.
     Aborted {
-        /// Its number for why.
+        /// The error code.
         code: u16,
-        /// Why, in its words.
+        /// The error message.
         message: String,
     },
     /// The client does not answer.
     GaveUp,
-    /// The client's machine says that nobody is at this port any more.
+    /// The client's host reports that nothing is listening at this port any longer.
     Vanished,
     /// It took too long.
     TooLong,
-    /// The client has begun another one from its port.
+    /// The client has started another one from its port.
     Replaced,
-    /// It answered nothing, and others came.
+    /// It answered nothing, and was dropped for others.
     Forgotten,
     /// The server is stopping.
     Stopped,
@@ -47,15 +47,15 @@ pub(super) enum Outcome {
     Unreadable(io::Error),
 }
 
-/// What others and a transfer tell each other.
+/// Signals between a transfer and the rest of the server.
 pub(super) struct Signals<'a> {
     /// The server is stopping.
     pub(super) is_stopping: &'a AtomicBool,
-    /// The client has begun another one.
+    /// The client has started another one.
     pub(super) is_replaced: &'a AtomicBool,
 }
 
-/// A transfer, from its request on.
+/// A transfer, starting with its request.
 #[derive(Debug)]
 pub(super) struct Running {
     terms: Terms,
@@ -75,7 +75,7 @@ impl Running {
         Self { terms, transfer, blocks, peer }
     }
 
-    /// How many bytes the client has.
+    /// How many bytes the client has acknowledged.
     pub(super) fn bytes(&self) -> u64 {
         let bytes = self.transfer.acknowledged() * u64::from(self.terms.blksize);
         bytes.min(self.terms.size)
@@ -86,16 +86,16 @@ impl Running {
         self.transfer.is_proven()
     }
 
-    /// How long an answer of the client is waited for.
+    /// How long to wait for an answer of the client.
     pub(super) fn timeout(&self) -> Duration {
         self.terms.timeout
     }
 
     /// Sends the first answer.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If that is the end already.
+    /// If that ends the transfer.
     pub(super) fn first_answer_out(&mut self) -> Result<(), Outcome> {
         let step = self.transfer.begin();
         self.carry_out(step).map(drop)
@@ -103,9 +103,9 @@ impl Running {
 
     /// The client has repeated its request.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If that is the end.
+    /// If that ends the transfer.
     pub(super) fn answer_again(&mut self) -> Result<(), Outcome> {
         let step = self.transfer.ask_again();
         self.carry_out(step).map(drop)
@@ -113,19 +113,19 @@ impl Running {
 
     /// The client has not answered in time.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If that is the end.
+    /// If that ends the transfer.
     pub(super) fn expire(&mut self) -> Result<(), Outcome> {
         let step = self.transfer.expire();
         self.carry_out(step).map(drop)
     }
 
-    /// What follows from the first packet of the client that means something, if it has come.
+    /// The step after the first meaningful packet of the client, if that has arrived.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If that is the end.
+    /// If that ends the transfer.
     pub(super) fn first_answer(&mut self) -> Result<Option<Step>, Outcome> {
         let mut buffer = [0; MAX_ANSWER];
         let step = match self.peer.receive_now(&mut buffer) {
@@ -138,12 +138,12 @@ impl Running {
         match step.unwrap_or(Step::Wait) {
             Step::Wait => Ok(None),
             step @ (Step::Oack | Step::Send(_)) => Ok(Some(step)),
-            // A file of one block has arrived, or the client had enough.
+            // A file of one block has arrived, or the client aborted.
             step @ Step::End(_) => self.carry_out(step).map(|_| None),
         }
     }
 
-    /// Goes on from a step to the end. The client hears of an end that it does not know.
+    /// Continues from a step to the end. If the client does not know about the end, it is told.
     pub(super) fn run(&mut self, step: Step, signals: &Signals<'_>) -> Outcome {
         let Terms { blksize, windowsize, .. } = self.terms;
         let outcome = match self.peer.prepare(blksize, windowsize) {
@@ -151,7 +151,7 @@ impl Running {
             Err(_) => Outcome::Vanished,
         };
         if let Some(text) = last_word(&outcome) {
-            // It is over with or without the packet.
+            // It is over with or without this packet.
             self.peer.send(&encode_error(Code::Undefined, text)).ok();
         }
         outcome
@@ -206,7 +206,7 @@ impl Running {
         Ok(Sent::Packets)
     }
 
-    /// The next step: what the client says, or what follows when it says nothing in time.
+    /// The next step: by the client's answer, or without one in time.
     fn wait(&mut self, deadline: Instant, signals: &Signals<'_>) -> Result<Step, Outcome> {
         let mut buffer = [0; MAX_ANSWER];
         loop {
@@ -228,7 +228,7 @@ impl Running {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     return Err(Outcome::Vanished);
                 }
-                // Nothing came, or something is wrong that may pass until the next attempt.
+                // Nothing arrived, or there was an error that may be gone at the next attempt.
                 Err(_) => {}
             }
             if Instant::now() >= deadline {
@@ -238,7 +238,7 @@ impl Running {
     }
 }
 
-/// What the client is told at an end that it does not know.
+/// What the client is told about an end that it does not know about.
 pub(super) fn last_word(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Unreadable(_) => Some("file cannot be read to its end"),
@@ -259,7 +259,7 @@ enum Sent {
     Packets,
 }
 
-/// What the kernel does not take is lost like what the network loses, and comes again.
+/// What the kernel refuses counts as lost in the network, and is sent again.
 fn sent(result: io::Result<()>) -> Result<Sent, Outcome> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Err(Outcome::Vanished),

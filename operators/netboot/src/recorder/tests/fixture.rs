@@ -35,7 +35,7 @@ macPrefixes:
   defaultCredentials: [{ username: a, password: b }]
 ";
 
-/// What an API server was asked, and what it answers to writes of Endpoints.
+/// The requests to an API server, and its answer to writes of Endpoints.
 #[derive(Clone, Default)]
 pub(super) struct Api(Arc<Mutex<State>>);
 
@@ -74,7 +74,7 @@ impl Api {
         self.0.lock().unwrap().fails = code;
     }
 
-    /// What it was asked since the last call.
+    /// The requests since the last call.
     pub(super) fn asked(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -88,7 +88,7 @@ fn failure(code: StatusCode) -> Value {
     })
 }
 
-/// A recorder, and what drives it.
+/// A recorder with what drives it.
 pub(super) struct Tested {
     recorder: Arc<Recorder>,
     work: Work<MacAddr>,
@@ -103,7 +103,7 @@ impl Deref for Tested {
 }
 
 impl Tested {
-    /// One turn of a BMC; when it is due again.
+    /// One turn of a BMC; returns when it is due again.
     pub(super) async fn pass(&self, mac: MacAddr) -> Option<Duration> {
         self.work.turn(&Recording(Arc::clone(&self.recorder)), mac).await
     }

@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 /// How many bytes of packets the kernel buffers while we are busy: about 10,000 packets.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// A place cannot be served.
+/// Why a place cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such interface.
@@ -23,22 +23,22 @@ pub enum Error {
     NoInterface {
         /// Its name.
         name: String,
-        /// What the kernel says.
+        /// The kernel's error.
         source: nix::Error,
     },
     /// The socket could not be set up.
     #[error("{place}: cannot be served; is another DHCP server running, or a right missing?")]
     Socket {
-        /// Where.
+        /// The place.
         place: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
 /// A socket at its place, for one kind of IP.
 pub trait Link: Debug + Sized {
-    /// Where packets come in.
+    /// Where packets are received.
     type Place: Clone + Debug + Display + PartialEq;
     /// An address of ours.
     type Address: Copy + Debug;
@@ -51,9 +51,9 @@ pub trait Link: Debug + Sized {
 
     /// Opens the socket of a place. Call within a tokio runtime.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If there is no such place, or it is taken.
+    /// If the place does not exist, or is taken.
     fn open(place: Self::Place) -> Result<Self, Error>;
 
     /// The place.
@@ -62,19 +62,19 @@ pub trait Link: Debug + Sized {
     /// The socket.
     fn socket(&self) -> &UdpSocket;
 
-    /// Whether the interface was taken away, or replaced by another one of its name.
+    /// Whether the interface has disappeared, or was replaced by another one with its name.
     fn is_stale(&self) -> bool;
 
-    /// Takes a packet: its length, who sent it, and our address if it was sent to us alone.
+    /// Receives a packet: its length, its source, and our address if it was sent to us alone.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// If there is none, or the socket has failed.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Self::Peer, Option<Self::Address>)>;
 
     /// The packet in these bytes, and the word for its type, if that is known.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
     /// The word for what is wrong with it.
     fn parse(bytes: &[u8]) -> Result<(Self::Packet, Option<&'static str>), &'static str>;
@@ -82,9 +82,9 @@ pub trait Link: Debug + Sized {
     /// Sends an answer to somebody who spoke to us `from` there, and to `own` address of ours alone,
     /// if to one. Returns where it went.
     ///
-    /// # Errors
+    /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel does not take it.
+    /// If the kernel refuses it.
     fn send(
         &self,
         reply: &Self::Reply,
@@ -114,7 +114,8 @@ fn index_of(name: &str) -> Result<u32, Error> {
 fn socket(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    // One place per interface shares the port; so do an interface and an address on it.
+    // All places share the port: those of several interfaces, and those of an interface and an
+    // address on it.
     socket.set_reuse_address(true)?;
     crate::buffer::enlarge(&socket, RECEIVE_BUFFER)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! Those of DHCPv4.
+//! The sockets of DHCPv4.
 
 use super::{Error, index_of, socket};
 use crate::{datagram::Datagram, dhcp::frame::Frames};
@@ -15,10 +15,10 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// Where packets come in.
+/// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// The clients on the link of an interface, and relays that reach us there.
+    /// Clients on the link of an interface, and relays that send there.
     Interface {
         /// Its name.
         name: String,
@@ -36,16 +36,17 @@ pub struct Link {
     pub place: Place,
     /// The socket.
     pub socket: UdpSocket,
-    /// Our address there, by which clients know us that ask everybody: of several, one in a subnet
-    /// that is configured. `None` for an interface that has none yet.
+    /// Our address there, which is the server identifier for clients that send to everybody: if
+    /// there are several, one in a configured subnet. `None` for an interface that has none yet.
     pub address: Option<Ipv4Addr>,
     /// All of our addresses there.
     pub addresses: Vec<Ipv4Addr>,
-    /// Whether clients on the link itself are in no subnet that is configured.
+    /// Whether clients on the link itself are not in any configured subnet.
     pub is_without_subnet: bool,
-    /// Where answers to a client alone go out; `None` if we may not, or it is no Ethernet.
+    /// Sends answers to a single client; `None` if we lack the permission, or it is not an
+    /// Ethernet.
     frames: Option<Frames>,
-    /// The interface may be taken away, and another one of its name put in its place.
+    /// The interface may disappear, and another one with its name may replace it.
     index: Option<u32>,
 }
 
@@ -114,7 +115,7 @@ impl super::Link for Link {
         if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
             let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
             let own = SocketAddrV4::new(reply.from, self.place.port());
-            // Whatever is in the way, a frame for everybody may get through.
+            // Whatever the reason, a frame to everybody may get through.
             if frames.send(own, to, mac, &data).is_ok() {
                 return (to, Ok(()));
             }
@@ -162,8 +163,8 @@ impl Link {
         })
     }
 
-    /// Where an answer goes from here. What is for everybody on a link cannot be sent to a link
-    /// that we are not on; the sender has an address by which it reached us.
+    /// The destination of an answer from here. A broadcast cannot be sent to a link that we are not
+    /// on, but the sender has an address from which it reached us.
     fn destination(&self, to: SocketAddrV4, from: SocketAddrV4) -> SocketAddrV4 {
         match &self.place {
             Place::Address(_) if to.ip().is_broadcast() => from,
@@ -173,7 +174,7 @@ impl Link {
 }
 
 impl Place {
-    /// Where frames go out. Where that is not possible, all clients are answered by broadcast.
+    /// Opens the frame socket. If that is not possible, all clients are answered by broadcast.
     fn frames(&self) -> Option<Frames> {
         let Self::Interface { name, .. } = self else { return None };
         let opened = Frames::open(name);
@@ -184,7 +185,7 @@ impl Place {
         opened.ok()
     }
 
-    /// Our address, where it says which.
+    /// Our address, if the place is one.
     fn address(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Interface { .. } => None,

@@ -1,4 +1,4 @@
-//! Those of DHCPv6.
+//! The sockets of DHCPv6.
 
 use super::{Error, index_of, socket};
 use crate::datagram::Datagram;
@@ -18,10 +18,10 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket};
 
-/// Where packets come in.
+/// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The clients on the link of an interface, and relays that reach us there.
+    /// Clients on the link of an interface, and relays that send there.
     Interface(String),
     /// Relays that send to this address.
     Address(SocketAddrV6),
@@ -36,15 +36,15 @@ pub struct Link {
     pub socket: UdpSocket,
     /// Our addresses there that are not link-local.
     pub addresses: Vec<Ipv6Addr>,
-    /// Whether there is an address to answer from.
+    /// Whether there is an address to send answers from.
     pub can_send: bool,
-    /// Whether clients on the link itself are in no subnet that is configured.
+    /// Whether clients on the link itself are not in any configured subnet.
     pub is_without_subnet: bool,
-    /// The interface may be taken away, and another one of its name put in its place.
+    /// The interface may disappear, and another one with its name may replace it.
     index: Option<u32>,
 }
 
-/// What a configuration names.
+/// The places in a configuration.
 pub fn places(config: &Config) -> Vec<Place> {
     let interfaces = config.interfaces.iter().cloned().map(Place::Interface);
     interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
@@ -155,7 +155,7 @@ impl super::Link for Link {
 }
 
 impl Link {
-    /// Looks for our addresses again, as they may have changed.
+    /// Looks up our addresses again, as they may have changed.
     pub fn find_addresses(&mut self) {
         let all = match &self.place {
             Place::Interface(name) => addresses_of(name),
@@ -167,7 +167,7 @@ impl Link {
         self.addresses = global;
     }
 
-    /// Whoever has no subnet from now on is told once.
+    /// Reports once if the link has no subnet from now on.
     pub fn look_for_subnet(&mut self, config: &Config) {
         let Some(name) = self.place.interface() else { return };
         let has = config.subnet_on(name).is_some()
@@ -184,7 +184,7 @@ impl Link {
         self.is_without_subnet = is_without;
     }
 
-    /// Sends a packet, from an address of ours if one was asked alone.
+    /// Sends a packet, from our address if that was the destination of the request.
     fn send_from(&self, data: &[u8], own: Option<Ipv6Addr>, to: SocketAddrV6) -> io::Result<()> {
         let Some(own) = own else {
             return self.socket.try_send_to(data, to.into()).map(drop);

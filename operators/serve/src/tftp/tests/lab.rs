@@ -1,4 +1,4 @@
-//! A server and clients on the loopback.
+//! A server and clients on loopback.
 
 use crate::{
     neighbor_limit::NeighborLimit,
@@ -29,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-/// A server at all addresses of the loopback, with a file `a.efi` of 100,000 bytes, and others that
-/// may be had if they are there.
+/// A server on all loopback addresses, with a file `a.efi` of 100,000 bytes, and others that may be
+/// requested if they exist.
 pub(super) struct Lab {
     pub(super) folder: TempDir,
     listen: watch::Sender<Arc<Vec<SocketAddr>>>,
@@ -41,7 +41,7 @@ pub(super) struct Lab {
     serving: Option<JoinHandle<Result<(), Error>>>,
 }
 
-/// A client with a port of its own.
+/// A client with its own port.
 pub(super) struct Client(pub(super) UdpSocket);
 
 pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
@@ -50,7 +50,7 @@ pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
     format!("\0\x01{}\0", texts.join("\0")).into_bytes()
 }
 
-/// What may be had of a folder, and a text in memory.
+/// Files that may be requested from a folder, and a text in memory.
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Files for Folder {
@@ -73,7 +73,7 @@ impl Files for Folder {
     }
 }
 
-/// Addresses that do not change, or do.
+/// Addresses that may change.
 pub(super) fn addresses(
     config: watch::Receiver<Arc<Vec<SocketAddr>>>,
 ) -> Addresses<Vec<SocketAddr>> {
@@ -130,7 +130,7 @@ impl Lab {
         fs::read(self.folder.path().join("a.efi")).unwrap()
     }
 
-    /// From now on requests come in there.
+    /// From now on requests are received there.
     pub(super) fn listen(&self, addresses: &[SocketAddr]) {
         self.listen.send_replace(Arc::new(addresses.to_vec()));
     }
@@ -186,7 +186,7 @@ impl Client {
         (buffer, from)
     }
 
-    /// What is not the OACK, which may come again.
+    /// The next packet except the OACK, which may be repeated.
     pub(super) fn hear_data(&self) -> Vec<u8> {
         loop {
             let (packet, _) = self.hear();
@@ -206,7 +206,7 @@ impl Client {
             (value("blksize").unwrap_or(512), value("windowsize").unwrap_or(1));
         let (mut first, from) = self.hear();
         while !options.is_empty() && first[1] != 6 {
-            // Of a transfer that was replaced.
+            // From a transfer that was replaced.
             first = self.hear().0;
         }
         self.take(first, from, blksize, windowsize)
@@ -222,7 +222,7 @@ impl Client {
         self.take_on(first, from, blksize, windowsize, 0)
     }
 
-    /// The rest of a file of which it has some blocks.
+    /// The rest of a file, some blocks of which are known.
     pub(super) fn take_on(
         &self,
         first: Vec<u8>,
