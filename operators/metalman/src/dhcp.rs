@@ -1,7 +1,8 @@
-//! DHCP for machines: what [`metal_dhcp::machine`] decides, from what is known of the cluster.
+//! DHCP for machines: asks [`metal_dhcp::machine`] for decisions, based on what is known of the
+//! cluster.
 //!
-//! Every replica answers. Addresses are reserved by objects, so there is nothing that two replicas
-//! could tell differently, and nothing that a restart could forget.
+//! Every replica answers. Addresses are reserved by objects, so two replicas cannot give different
+//! answers, and a restart forgets nothing.
 
 mod listen;
 mod silent;
@@ -37,10 +38,10 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How many machines are told of in the log, once for each reason.
+/// For how many machines the log has an entry, once for each reason.
 const MACHINES: usize = 4096;
 
-/// What the server is made of.
+/// What the server depends on.
 pub(crate) struct Parts {
     /// What is known of the cluster.
     pub(crate) ctx: Arc<Context>,
@@ -52,21 +53,22 @@ pub(crate) struct Parts {
     pub(crate) neighbors: NeighborLimit,
     /// What is counted.
     pub(crate) metrics: Metrics,
-    /// Open while every place is served.
+    /// Open while all places are served.
     pub(crate) ready: Gate,
 }
 
-/// What decides.
+/// Makes the decisions.
 struct Dhcp {
     parts: Parts,
-    /// Whoever can make up a MAC address is one of these.
+    /// Separate, as anybody can make up MAC addresses.
     strangers: Once<(String, &'static str)>,
-    /// Machines that there are.
+    /// Existing machines.
     machines: Once<(String, &'static str)>,
     unserved: Unserved,
 }
 
-/// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets once they are open.
+/// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened` once they are
+/// open.
 ///
 /// # Errors
 ///
@@ -165,7 +167,7 @@ impl Dhcp {
         Ok(reply)
     }
 
-    /// Firmware that gets an address and nothing to boot, which its image has no file for.
+    /// Counts firmware that gets an address but no boot file, because its image has none for it.
     fn count_unserved(&mut self, packet: &v4::Packet, reply: &Reply) {
         let is_firmware = v4::identity(packet).is_some();
         if !is_firmware || reply.kind != MessageType::Offer {
@@ -192,7 +194,7 @@ impl Dhcp {
     fn look_after(&self, sockets: &mut Sockets<Link>) {
         sockets.follow_interfaces();
         for link in sockets.links_mut() {
-            // Which one is that of a machine is known once it asks.
+            // The address to use for a machine is determined by its request.
             link.find_address(|_| true);
         }
         let ready = &self.parts.ready;
@@ -203,7 +205,7 @@ impl Dhcp {
     }
 }
 
-/// Our address on the link of a machine, else any that we have there.
+/// Our address in the machine's subnet, or else any address of this link.
 fn own_address(link: &Link, leases: &[Lease]) -> Option<Ipv4Addr> {
     let on_link = link.addresses.iter().copied().find(|own| is_on_link(leases, *own));
     on_link.or(link.address)

@@ -1,4 +1,4 @@
-//! Where machines find what is served by HTTP.
+//! The URL at which machines reach our HTTP server.
 
 use axum::http::Uri;
 use std::{
@@ -6,11 +6,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, UdpSocket},
 };
 
-/// Somewhere far away: which of our addresses the kernel would send from is ours to the rest of the
-/// world. Nothing is sent there.
+/// Any remote address: it tells from which of our addresses the kernel would send. Nothing is sent
+/// there.
 const FAR_AWAY: (Ipv4Addr, u16) = (Ipv4Addr::new(8, 8, 8, 8), 80);
 
-/// What `--serve-url` says, or where machines reach us without it.
+/// The value of `--serve-url`, or else how to derive a URL from our address.
 #[derive(Clone, Debug)]
 pub struct ServeUrl {
     given: Option<String>,
@@ -19,13 +19,13 @@ pub struct ServeUrl {
 }
 
 impl ServeUrl {
-    /// That of a server which listens at `bind` and `port`.
+    /// The URL of a server that listens at `bind` and `port`.
     pub fn new(given: Option<&str>, bind: IpAddr, port: u16) -> Self {
         let given = given.map(|url| url.trim_end_matches('/').to_owned());
         Self { given, bind: specified(bind), port }
     }
 
-    /// The URL for a machine that reaches us at `own` address, without a slash at its end.
+    /// The URL for a machine that reaches us at the address `own`, without a trailing slash.
     pub fn at(&self, own: Ipv4Addr) -> Cow<'_, str> {
         match &self.given {
             Some(given) => Cow::Borrowed(given),
@@ -33,13 +33,13 @@ impl ServeUrl {
         }
     }
 
-    /// Our only IPv4 address, if we listen at one alone.
+    /// The IPv4 address that we listen at, unless it is unspecified.
     pub fn bound(&self) -> Option<Ipv4Addr> {
         self.bind
     }
 
-    /// The address of ours that everybody reaches us at, as far as can be known: where we listen, or
-    /// what the kernel would send from. `None` without a route to anywhere.
+    /// Our address for everybody, as far as it can be determined: where we listen, or what the
+    /// kernel would send from. `None` without a route.
     pub fn own_address(&self) -> Option<Ipv4Addr> {
         self.bind.or_else(routed)
     }
@@ -62,7 +62,7 @@ fn routed() -> Option<Ipv4Addr> {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the value.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("no URL: {error}"))?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));

@@ -1,4 +1,4 @@
-//! DHCP, on a thread of its own.
+//! DHCP, on its own thread.
 
 use crate::{
     Context,
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The servers that there are to be.
+/// The servers.
 pub(crate) struct Servers {
     dhcp: Option<Running<Error>>,
 }
@@ -29,7 +29,7 @@ impl Servers {
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If it is not known where to listen.
+    /// If it cannot be determined where to listen.
     pub(crate) async fn start(
         args: &Args,
         ctx: &Arc<Context>,
@@ -51,7 +51,7 @@ impl Servers {
         Ok(Self { dhcp: Some(running::start("DHCP", serve, shutdown).await) })
     }
 
-    /// Waits until they have ended, which is at `shutdown`.
+    /// Waits until they have ended, which should be at `shutdown`.
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
@@ -65,7 +65,7 @@ impl Servers {
     }
 }
 
-/// Where DHCP is answered, if anywhere.
+/// Where to answer DHCP, if at all.
 fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
     let port = args.dhcp_port;
     let interface = args.dhcp_interface.as_deref().filter(|name| !name.is_empty());

@@ -1,5 +1,5 @@
-//! The DHCPv4 server: its leases on disk, and what is written down of BMCs, around
-//! [`metal_dhcp::v4::decide`]. The loop is that of [`metal_serve::dhcp`].
+//! The DHCPv4 server: its leases on disk, and the recording of BMCs, around
+//! [`metal_dhcp::v4::decide`]. The loop is in [`metal_serve::dhcp`].
 
 mod places;
 mod probes;
@@ -44,7 +44,7 @@ pub(crate) enum Error {
     /// The lease file cannot be used.
     #[error("the leases cannot be kept")]
     LeaseFile(#[from] lease_file::Error),
-    /// The loop does not start.
+    /// The loop cannot start.
     #[error(transparent)]
     Loop(#[from] dhcp::Error),
 }
@@ -52,7 +52,7 @@ pub(crate) enum Error {
 /// An answer of this server.
 type Answer = dhcp::Answer<Link, Sighting<Ipv4Addr>>;
 
-/// What decides, and what it decides by.
+/// Makes the decisions, with their inputs.
 #[derive(Debug)]
 struct V4 {
     config: Arc<Config>,
@@ -68,12 +68,12 @@ struct V4 {
     metrics: Metrics,
     ready: Gate,
     unknown_relays: UnknownRelays,
-    /// In how many seconds leases are counted.
+    /// Seconds until leases are counted again.
     count_in: u32,
 }
 
-/// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets, in the order of the
-/// configuration, once they are open.
+/// Serves until `shutdown`. Blocks. Sends the addresses of its sockets, in the order of the
+/// configuration, to `opened` once they are open.
 ///
 /// If something failed that was started by an earlier call. It is retried.
 ///

@@ -1,6 +1,6 @@
-//! The DHCPv6 server: its leases on disk, and what is written down of BMCs, around
-//! [`metal_dhcp::v6::decide`]. The loop is that of [`metal_serve::dhcp`]. Leases are in a file beside
-//! the one of DHCPv4.
+//! The DHCPv6 server: its leases on disk, and the recording of BMCs, around
+//! [`metal_dhcp::v6::decide`]. The loop is in [`metal_serve::dhcp`]. The lease file is next to that
+//! of DHCPv4.
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +43,7 @@ pub(crate) enum Error {
     /// There is no DUID.
     #[error("dhcp6.duid is missing, and no interface has a MAC address to make one of; write one")]
     NoDuid,
-    /// The loop does not start.
+    /// The loop cannot start.
     #[error(transparent)]
     Loop(#[from] dhcp::Error),
 }
@@ -51,7 +51,7 @@ pub(crate) enum Error {
 /// An answer of this server.
 type Answer = dhcp::Answer<Link, Sighting<Ipv6Addr>>;
 
-/// What decides, and what it decides by.
+/// Makes the decisions, with their inputs.
 #[derive(Debug)]
 struct V6 {
     parts: Parts,
@@ -64,8 +64,8 @@ struct V6 {
     unknown_relays: UnknownRelays,
 }
 
-/// Serves until `shutdown`. Blocks. Tells `opened` the addresses of its sockets, of which there are
-/// none as long as the configuration has no DHCPv6 server.
+/// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened`; there are none
+/// while the configuration has no DHCPv6 server.
 ///
 /// If something failed that was started by an earlier call. It is retried.
 ///
@@ -191,7 +191,7 @@ impl Responder for V6 {
 }
 
 impl V6 {
-    /// Takes over a configuration; if that fails, the one before it stays in force.
+    /// Adopts a configuration; if that fails, the previous one stays in force.
     fn take(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) -> Result<(), Error> {
         let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
         let own = |it: &metal_dhcp::config::v6::Config| {

@@ -82,8 +82,8 @@ impl NeighborLimit {
         }
     }
 
-    /// Whether an answer may go out now: one that costs the kernel no look for an address, or one
-    /// that it can bear.
+    /// Whether an answer may be sent now: the kernel need not resolve its address, or has room to
+    /// do so.
     pub fn admits_reply(&self, reply: &Reply, is_relay: impl Fn(Ipv4Addr) -> bool) -> bool {
         let to = *reply.to.ip();
         reply.direct.is_some() || to.is_broadcast() || is_relay(to) || self.admits(to)

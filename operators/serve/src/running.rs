@@ -1,4 +1,4 @@
-//! Servers on threads of their own, beside what else a process does.
+//! Servers on their own threads.
 
 use std::{error::Error, net::SocketAddr};
 use tokio::{
@@ -7,17 +7,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Running<E> {
     what: &'static str,
     thread: JoinHandle<Result<(), E>>,
 }
 
-/// A server has ended that must not.
+/// A server has ended that should not.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended<E: Error + 'static> {
-    /// It failed.
+    /// It has failed.
     #[error("{what} ended")]
     Failed {
         /// What it served.
@@ -25,7 +25,7 @@ pub enum Ended<E: Error + 'static> {
         /// The reason.
         source: E,
     },
-    /// Its thread did.
+    /// Its thread has.
     #[error("the thread of {what} ended")]
     Thread {
         /// What it served.
@@ -56,11 +56,11 @@ pub async fn start<E: Send + 'static>(
 }
 
 impl<E: Error + 'static> Running<E> {
-    /// Waits for its end, and shuts all others down then.
+    /// Waits for its end, and then shuts all others down.
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// Why it ended, unless that was the shutdown.
+    /// The reason, unless it was the shutdown.
     pub async fn ended(self, shutdown: &CancellationToken) -> Result<(), Ended<E>> {
         let _stop = shutdown.clone().drop_guard();
         let Self { what, thread } = self;

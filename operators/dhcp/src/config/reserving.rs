@@ -1,11 +1,12 @@
-//! Configurations that no file has: those of reservations alone.
+//! Configurations that only have reservations, and do not come from a file.
 
 use super::{BmcSubnets, BootFiles, Bounds, Config, Mode, Record, Subnet, subnet};
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 
 impl Config {
-    /// One that gives clients what these subnets reserve for them, as the only server there.
+    /// A configuration that gives clients the addresses that these subnets reserve for them, as the
+    /// only server there.
     pub(crate) fn reserving(subnets: Vec<Subnet>, boot: BootFiles) -> Self {
         Self {
             interfaces: Vec::new(),
@@ -30,7 +31,7 @@ impl Config {
 }
 
 impl Subnet {
-    /// One without anything in it.
+    /// An empty subnet.
     pub(crate) fn new(net: Ipv4Net) -> Self {
         Self {
             net,

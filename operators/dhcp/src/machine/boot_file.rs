@@ -1,8 +1,8 @@
 //! Which file of its image a machine loads first.
 //!
-//! An image names one, and firmware runs only what was made for it. What a file was made for shows in
-//! its name, as UEFI 2.10, section 3.5.1.1, has it: `shimx64.efi`, `grubaa64.efi`. For a machine of
-//! another kind its sibling is taken, if the image has that.
+//! An image names one, but firmware only runs files built for it, which shows in the file's name
+//! (UEFI 2.10, section 3.5.1.1): `shimx64.efi`, `grubaa64.efi`. A machine of another kind gets the
+//! corresponding file instead, if the image has it.
 
 use super::{Image, Reserved};
 use crate::{
@@ -13,10 +13,10 @@ use crate::{
 };
 use std::{fmt::Write as _, net::Ipv4Addr};
 
-/// What iPXE looks for by itself as well; the script that it runs instead of the boot file.
+/// The script that iPXE also looks for by itself; it is used in place of the boot file.
 const IPXE_SCRIPT: &str = "autoexec.ipxe";
 
-/// Names of kinds of machines in names of files.
+/// Names of machine kinds in file names.
 const NAMES: [(&str, Machine); 8] = [
     ("x86_64", Machine::X64),
     ("amd64", Machine::X64),
@@ -27,12 +27,12 @@ const NAMES: [(&str, Machine); 8] = [
     ("ia32", Machine::Other),
     ("riscv64", Machine::Other),
 ];
-/// The same for siblings, as UEFI has them.
+/// The same for corresponding files, in UEFI's terms.
 const SIBLINGS: [(&str, &str); 3] = [("x64", "aa64"), ("x86_64", "arm64"), ("amd64", "arm64")];
-/// Endings of what a BIOS loads.
+/// File name endings of what a BIOS loads.
 const BIOS: [&str; 5] = [".kpxe", ".kkpxe", ".pxe", ".0", ".lkrn"];
 
-/// What a machine is told that sends this packet to `own` address of ours.
+/// The boot files for a machine that sends this packet to our address `own`.
 pub(super) fn files(machine: &Reserved<'_>, packet: &Packet, own: Ipv4Addr) -> BootFiles {
     let Some(image) = machine.image else { return BootFiles::default() };
     let file = |kind| file_for(&image, kind);
@@ -40,7 +40,7 @@ pub(super) fn files(machine: &Reserved<'_>, packet: &Packet, own: Ipv4Addr) -> B
     let http = |kind| file(kind).map(|path| url(machine.url, &path));
     let script = (image.has)(IPXE_SCRIPT).then(|| url(machine.url, IPXE_SCRIPT));
     let loaded = || {
-        // iPXE that is told to load iPXE would never stop.
+        // iPXE that is told to load iPXE would loop.
         let path = file(kind_of(packet)).filter(|path| !is_ipxe(path))?;
         Some(url(&format!("tftp://{}", machine.tftp.unwrap_or(own)), &path))
     };
@@ -65,7 +65,7 @@ fn kind_of(packet: &Packet) -> Machine {
     }
 }
 
-/// The file for machines of a kind.
+/// The file for machines of this kind.
 fn file_for(image: &Image<'_>, kind: Machine) -> Option<String> {
     let path = image.boot_file.trim_start_matches('/');
     if path.is_empty() || path.len() > MAX_FILE || path.contains(char::is_control) {
@@ -84,7 +84,7 @@ fn file_for(image: &Image<'_>, kind: Machine) -> Option<String> {
     SIBLINGS.iter().find_map(sibling)
 }
 
-/// Whether firmware of a kind can run a file, as far as its name shows.
+/// Whether firmware of this kind can run a file, judging by its name.
 fn is_for(path: &str, kind: Machine) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     if BIOS.iter().any(|end| name.ends_with(end)) {

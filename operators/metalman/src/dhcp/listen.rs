@@ -13,26 +13,26 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 /// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// By machines and relays on the link of an interface.
+    /// To machines and relays on the link of an interface.
     Interface {
         /// Its name.
         name: String,
         /// The port.
         port: u16,
     },
-    /// The same, on the interface that has this address.
+    /// The same, on the interface with this address.
     InterfaceOf {
         /// The address.
         address: Ipv4Addr,
         /// The port.
         port: u16,
     },
-    /// By relays that send to this address, or to any of ours.
+    /// To relays that send to this address, or, if it is unspecified, to any of our addresses.
     Relays(SocketAddrV4),
 }
 
 impl Listen {
-    /// The places that there are now.
+    /// The current places.
     pub(super) fn places(&self) -> Vec<Place> {
         match self {
             Self::Interface { name, port } => {
@@ -46,11 +46,12 @@ impl Listen {
         }
     }
 
-    /// Serves another interface once the address is there. As long as it is nowhere, nothing changes.
+    /// Serves another interface if the address has moved there. While no interface has it, nothing
+    /// changes.
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the other one cannot be served; it is tried again.
+    /// If the other interface cannot be served; it is retried.
     pub(super) fn follow(&self, sockets: &mut Sockets<Link>) -> Result<(), Error> {
         let places = self.places();
         let is_served = |place: &Place| sockets.links().iter().any(|link| link.place == *place);
@@ -60,8 +61,8 @@ impl Listen {
         sockets.serve(&places)
     }
 
-    /// Whether a packet is for us: without an interface only what relays send, and who renews its lease
-    /// with us alone. What everybody on a link hears is somebody else's there.
+    /// Whether a packet is for us: without an interface, only what relays send, and renewals that
+    /// are sent to us by unicast. Broadcasts on a link are for another server there.
     pub(super) fn hears(&self, packet: &Packet, to: Option<Ipv4Addr>) -> bool {
         match self {
             Self::Interface { .. } | Self::InterfaceOf { .. } => true,
@@ -69,7 +70,7 @@ impl Listen {
         }
     }
 
-    /// What has to come before machines are answered.
+    /// What is missing before machines can be answered.
     pub(super) fn waits_for(&self, links: &[Link]) -> Option<String> {
         match self {
             Self::Relays(_) => None,

@@ -1,4 +1,4 @@
-//! Why a packet is not answered, and who is told.
+//! Why a packet is not answered, and how that is reported.
 
 use metal_api::MacAddr;
 use metal_core::machine::attest::Stranger;
@@ -12,18 +12,18 @@ use metal_dhcp::{
 pub(super) enum Silent {
     /// Not everything is listed yet.
     NotListed,
-    /// It was meant for everybody on a link, and only relays are answered.
+    /// It was a broadcast, and only relays are answered.
     NotRelayed,
-    /// It says no MAC address.
+    /// It has no MAC address.
     Unidentified,
-    /// There is no address of ours that its sender could know us by.
+    /// None of our addresses is suitable as the server's address.
     NoServerAddress,
-    /// Too many new addresses are answered already.
+    /// Too many new addresses are being answered.
     Overloaded,
-    /// It is of no Machine, or not of one alone.
+    /// It belongs to no Machine, or to several.
     #[strum(disabled)]
     Stranger(MacAddr, Stranger),
-    /// It is of a Machine.
+    /// It belongs to a Machine.
     #[strum(disabled)]
     Machine {
         /// Its name.
@@ -43,17 +43,17 @@ impl Silent {
         }
     }
 
-    /// Whether somebody uses an address that is another's.
+    /// Whether somebody uses an address that belongs to another client.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Machine { why: Silence::Declined, .. })
     }
 
-    /// Whether there is a Machine that it is about.
+    /// Whether it belongs to an existing Machine.
     pub(super) fn is_of_a_machine(&self) -> bool {
         matches!(self, Self::Machine { .. } | Self::Stranger(_, Stranger::Ambiguous))
     }
 
-    /// Tells of it in the log, if it `is_due` for this machine.
+    /// Logs it, if it `is_due` for this machine.
     pub(super) fn tell(&self, packet: &Packet, mut is_due: impl FnMut(String) -> bool) {
         match self {
             Self::Stranger(mac, Stranger::Unknown) if is_due(mac.to_string()) => {

@@ -19,7 +19,7 @@ use tokio::{net::UdpSocket, time::timeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 
-/// A server that nobody waits for, and a relay before it.
+/// A server that is not running yet, and a relay in front of it.
 struct Lab {
     server: Server<Dhcp>,
     registry: Registry,
@@ -45,7 +45,7 @@ impl Lab {
         Self { server: open(parts).unwrap(), registry, relay }
     }
 
-    /// Sends a packet, which is decided about.
+    /// Sends a packet, and lets the server handle it.
     async fn send(&mut self, packet: &Packet) {
         let port = self.server.sockets.addresses()[0].port();
         self.relay.send_to(&packet.encode(), (Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -62,7 +62,7 @@ impl Lab {
         (MessageType::of(&answer).unwrap(), answer)
     }
 
-    /// Sends a packet that is not answered, for this reason.
+    /// Sends a packet that is not answered for this reason.
     async fn is_silent(&mut self, packet: &Packet, reason: &str) {
         self.send(packet).await;
         let text = self.registry.text().unwrap();
@@ -87,7 +87,7 @@ fn firmware(last: u8) -> Packet {
     packet
 }
 
-/// A Machine behind a relay at loopback.
+/// A Machine behind a relay on loopback.
 fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
     let lease = MachineLease {
         ipv4: address.to_string(),
@@ -100,7 +100,7 @@ fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
     Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
 }
 
-/// What is known of a cluster with these Machines.
+/// A context that has listed these Machines.
 async fn cluster(machines: impl IntoIterator<Item = Machine>) -> Arc<Context> {
     let ctx = unlisted();
     let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));

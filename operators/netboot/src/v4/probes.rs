@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 /// An offer and its destination.
 #[derive(Debug)]
 pub(super) struct PendingOffer {
-    /// The number of the link in the answer may mean another one by then.
+    /// The number of the link in the answer may have changed by then.
     place: Place,
     answer: Answer,
 }

@@ -65,7 +65,7 @@ struct State {
 }
 
 impl Metrics {
-    /// Metrics that `registry` tells, of a server that keeps leases.
+    /// Registers the metrics of a server that keeps leases.
     pub fn register(registry: &mut Registry, protocol: Protocol) -> Self {
         let metrics = Self::register_answers(registry, protocol);
         let name = |name: &str| protocol.name(name);
@@ -80,7 +80,7 @@ impl Metrics {
         metrics
     }
 
-    /// The same, of a server that keeps none.
+    /// Registers the metrics of a server that keeps no leases.
     pub fn register_answers(registry: &mut Registry, protocol: Protocol) -> Self {
         let metrics = Self::default();
         let name = |name: &str| protocol.name(name);

@@ -1,11 +1,12 @@
-//! What is logged once each, since anybody can make up any number of it.
+//! Log messages that appear once for each of a limited number of values, as anybody can make up any
+//! number of values.
 
 use std::{collections::HashSet, hash::Hash};
 
 /// At most this many are logged per process, where nothing else is said.
 const MOST: usize = 64;
 
-/// Those that were logged.
+/// The values that were logged.
 #[derive(Debug)]
 pub struct Once<T> {
     logged: HashSet<T>,
@@ -19,14 +20,14 @@ impl<T> Default for Once<T> {
 }
 
 impl<T> Once<T> {
-    /// Logs so many at most.
+    /// At most this many values.
     pub fn with_room_for(most: usize) -> Self {
         Self { logged: HashSet::new(), most }
     }
 }
 
 impl<T: Eq + Hash> Once<T> {
-    /// Whether this one is to be logged.
+    /// Whether this value is to be logged.
     pub fn is_due(&mut self, it: T) -> bool {
         self.logged.len() < self.most && self.logged.insert(it)
     }

@@ -1,5 +1,5 @@
-//! The loop of a DHCP server: receive, decide, write down, answer. Nothing on it waits for anything
-//! but what its [`Responder`] waits for.
+//! The loop of a DHCP server: receive, decide, record, answer. Nothing on it waits, except for what
+//! its [`Responder`] waits for.
 //!
 //! All packets that have arrived are taken from the kernel at once, and answered in batches. What a
 //! batch changes is written down at once, and only then the batch is answered. Of more packets than
@@ -36,28 +36,28 @@ const MOST: usize = 128;
 /// How many packets may be queued; each takes about a kilobyte.
 const ROOM: usize = 2048;
 
-/// An answer that goes out once what it depends on is written down.
+/// An answer, which is sent once what it depends on is recorded.
 #[derive(Debug)]
 pub struct Answer<L: Link, N> {
-    /// The number of its link.
+    /// The index of its link.
     pub link: usize,
-    /// Who spoke to us there.
+    /// The sender of the request.
     pub from: L::Peer,
-    /// Our address that was spoken to alone.
+    /// Our address, if the request was sent to it by unicast.
     pub own: Option<L::Address>,
-    /// What is said.
+    /// The reply.
     pub reply: Box<L::Reply>,
-    /// Whether it is true only if what was decided is written down.
+    /// Whether it may only be sent if the decision was recorded.
     pub is_durable: bool,
-    /// What [`Responder::tell`] is told when it goes out.
+    /// Passed to [`Responder::tell`] when it is sent.
     pub news: Option<N>,
 }
 
-/// What decides about packets, and what is written down.
+/// Decides about packets, and records the decisions.
 pub trait Responder {
     /// The kind of sockets.
     type Link: Link;
-    /// What others are told of an answer.
+    /// What others are told about an answer.
     type News;
 
     /// Whether packets are answered now; if not, they are somebody else's. Asked before each batch.
@@ -65,10 +65,10 @@ pub trait Responder {
         true
     }
 
-    /// Whose packet it is, and how well that one is known.
+    /// The sender of a packet, and how well it is known.
     fn source_of(&self, request: &Request<Self::Link>) -> (Standing, Option<Client>);
 
-    /// Decides about a packet that came by one of these links.
+    /// Decides about a packet that came through one of these links.
     fn decide(
         &mut self,
         links: &[Self::Link],
@@ -76,22 +76,22 @@ pub trait Responder {
         now: Timestamp,
     ) -> Option<Answer<Self::Link, Self::News>>;
 
-    /// What became of answers that were held back: those that can go out now. `None` if nothing did.
+    /// Answers that were held back and can be sent now. `None` if nothing has changed.
     fn released(&mut self, _: &[Self::Link]) -> Option<Vec<Answer<Self::Link, Self::News>>> {
         None
     }
 
-    /// Waits until something became of one.
+    /// Waits until that may have changed.
     fn release(&self) -> impl Future<Output = ()> {
         future::pending()
     }
 
-    /// Writes down what was decided. Whether that is done, or need not be.
+    /// Records what was decided; returns whether that worked, or was unnecessary.
     fn commit(&mut self) -> bool {
         true
     }
 
-    /// An answer goes out.
+    /// An answer is sent.
     fn tell(&mut self, _: Self::News) {}
 
     /// Takes over what has changed, and looks after what changes by itself. Called every second.
@@ -104,7 +104,7 @@ pub trait Responder {
 /// A server with its sockets open.
 #[derive(Debug)]
 pub struct Server<R: Responder> {
-    /// What decides.
+    /// Makes the decisions.
     pub responder: R,
     /// Its sockets.
     pub sockets: Sockets<R::Link>,
@@ -112,7 +112,7 @@ pub struct Server<R: Responder> {
     metrics: Metrics,
 }
 
-/// A server cannot start.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Why a place cannot be served.
@@ -123,9 +123,9 @@ pub enum Error {
     Runtime(#[source] io::Error),
 }
 
-/// Serves what `open` makes until `shutdown`, on a runtime of its own: whatever else the process
-/// does, packets are answered. Blocks. Tells `opened` the addresses of its sockets, in the order of
-/// their places, once they are open.
+/// Serves what `open` returns until `shutdown`, on its own runtime: whatever else the process does,
+/// packets are answered. Blocks. Sends the addresses of its sockets, in the order of their places,
+/// to `opened` once they are open.
 ///
 /// If something failed that was started by an earlier call. It is retried.
 ///
@@ -147,7 +147,7 @@ pub fn serve<R: Responder, E: From<Error>>(
 }
 
 impl<R: Responder> Server<R> {
-    /// A server that nobody waits for yet.
+    /// A server that is not running yet.
     pub fn new(responder: R, mut sockets: Sockets<R::Link>, metrics: Metrics) -> Self {
         sockets.take_renumbered();
         Self { responder, sockets, waiting: FairQueue::new(ROOM), metrics }

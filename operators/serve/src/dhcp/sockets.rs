@@ -1,4 +1,4 @@
-//! The sockets of a server, what comes in by them, and how they change.
+//! The sockets of a server: what they receive, and how they change.
 
 use super::{
     Metrics,
@@ -17,14 +17,14 @@ const LARGEST: usize = 4096;
 pub struct Sockets<L> {
     links: Vec<L>,
     buffer: Box<[u8; LARGEST]>,
-    /// Whether a number may mean another link than before.
+    /// Whether the indices of links have changed.
     is_renumbered: bool,
 }
 
 /// A received packet.
 #[derive(Debug)]
 pub struct Request<L: Link> {
-    /// The number of its link.
+    /// The index of its link.
     pub link: usize,
     /// Who sent it.
     pub from: L::Peer,
@@ -45,7 +45,7 @@ impl<L: Link> Sockets<L> {
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If a place is not there, or taken.
+    /// If a place does not exist or is in use.
     pub fn serve(&mut self, places: &[L::Place]) -> Result<(), Error> {
         let is_open = |place: &L::Place| self.links.iter().any(|link| link.place() == place);
         let missing = places.iter().filter(|place| !is_open(place)).cloned().map(L::open);
@@ -56,7 +56,7 @@ impl<L: Link> Sockets<L> {
         Ok(())
     }
 
-    /// Opens anew what lies on an interface that was replaced by another one of its name.
+    /// Reopens sockets on interfaces that were replaced by others of the same name.
     pub fn follow_interfaces(&mut self) {
         for link in self.links.iter_mut().filter(|link| link.is_stale()) {
             if let Ok(fresh) = L::open(link.place().clone()) {
@@ -66,17 +66,17 @@ impl<L: Link> Sockets<L> {
         }
     }
 
-    /// All of them; their numbers are their places here.
+    /// All links, by index.
     pub fn links(&self) -> &[L] {
         &self.links
     }
 
-    /// The same, to look after them.
+    /// The same, mutable.
     pub fn links_mut(&mut self) -> &mut [L] {
         &mut self.links
     }
 
-    /// Where they are bound.
+    /// The addresses that they are bound to.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.links.iter().filter_map(|link| link.socket().local_addr().ok()).collect()
     }
@@ -86,12 +86,12 @@ impl<L: Link> Sockets<L> {
         readable(self.links.iter().map(Link::socket)).await;
     }
 
-    /// Whether numbers of links that were told before mean nothing any more.
+    /// Whether indices of links from before are no longer valid.
     pub(super) fn take_renumbered(&mut self) -> bool {
         std::mem::take(&mut self.is_renumbered)
     }
 
-    /// The packets that have arrived; what is malformed is counted only.
+    /// Receives the packets that have arrived; malformed ones are only counted.
     pub(super) fn receive(&mut self, metrics: &Metrics) -> Vec<Request<L>> {
         let mut requests = Vec::new();
         for (number, link) in self.links.iter().enumerate() {

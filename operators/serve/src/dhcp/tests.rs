@@ -1,4 +1,4 @@
-//! The loop on loopback, with a decision that answers everybody.
+//! The loop on loopback, with a responder that answers everybody.
 
 use super::{
     link::v4::{Link, Place},
@@ -20,7 +20,7 @@ use tokio::{net::UdpSocket, time::timeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 const KNOWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-/// Answers everybody where they are; what it says of [`KNOWN`] has to be written down first.
+/// Answers everybody at their addresses; answers to [`KNOWN`] must be recorded first.
 #[derive(Debug, Default)]
 struct Echo {
     is_standby: bool,
@@ -81,7 +81,7 @@ fn at(ip: [u8; 4]) -> Place {
     Place::Address(SocketAddrV4::new(ip.into(), 0))
 }
 
-/// A server at loopback, and who asks it.
+/// A server on loopback, and a client.
 async fn server() -> (Server<Echo>, UdpSocket) {
     let mut sockets = Sockets::default();
     sockets.serve(&[at([127, 0, 0, 1])]).unwrap();

@@ -3,7 +3,7 @@
 use super::Once;
 use std::net::IpAddr;
 
-/// Those that were told of, once each.
+/// The relays that were logged.
 #[derive(Debug, Default)]
 pub struct UnknownRelays(Once<(IpAddr, IpAddr)>);
 

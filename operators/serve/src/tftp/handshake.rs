@@ -31,7 +31,7 @@ pub(super) struct Handshake {
     is_superseded: bool,
 }
 
-/// All of them.
+/// All handshakes.
 #[derive(Debug)]
 pub(super) struct Handshakes {
     by_id: HashMap<u64, Handshake>,
@@ -147,11 +147,11 @@ impl Poller {
         self.0.delete(running.peer.as_fd()).ok();
     }
 
-    /// Waits for answers, a moment; how many of `events` are filled then.
+    /// Waits a moment for answers; returns how many of `events` were filled.
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// If the kernel cannot be asked.
+    /// If the kernel returns an error.
     pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
         match self.0.wait(events, TICK_MILLISECONDS) {
             Ok(count) => Ok(count),

@@ -1,4 +1,4 @@
-//! A request, before anybody has looked at it.
+//! A request that has not been looked at yet.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -267,7 +267,7 @@ impl Server {
         Ok(is_replaced)
     }
 
-    /// A handshake that has ended, and is no transfer.
+    /// A handshake that ends without a transfer.
     fn lose(&self, handshake: &Handshake, outcome: &Outcome) {
         let mut table = locked(&self.table);
         table.admission.forget(handshake.id);

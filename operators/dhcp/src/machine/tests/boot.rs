@@ -1,10 +1,10 @@
-//! What a machine boots, by what it says of itself.
+//! What a machine boots, depending on what it says about itself.
 
 use super::*;
 
 const UUID: [u8; 17] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
-/// What firmware of an architecture asks.
+/// A request by firmware of this architecture.
 fn firmware(architecture: u8, class: &[u8]) -> Packet {
     packet(MessageType::Discover, &[(93, &[0, architecture]), (60, class), (97, &UUID)])
 }
@@ -17,7 +17,7 @@ fn http(architecture: u8) -> Packet {
     firmware(architecture, b"HTTPClient:Arch:00016:UNDI:003001")
 }
 
-/// The text of an option, without the zero at its end.
+/// The text of an option, without its terminating zero.
 fn text(reply: &Reply, code: u8) -> Option<String> {
     let value = reply.packet.options.get(code)?;
     let value = value.strip_suffix(&[0]).unwrap_or(value);

@@ -1,4 +1,4 @@
-//! A recorder before an API server that is none.
+//! A recorder with a simulated API server.
 
 use crate::recorder::*;
 use futures::stream;

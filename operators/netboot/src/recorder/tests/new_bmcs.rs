@@ -1,4 +1,4 @@
-//! BMCs that nobody has seen before.
+//! BMCs that were not seen before.
 
 use super::{
     fixture::{list_bmcs, recorder_with},

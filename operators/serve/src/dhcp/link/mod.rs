@@ -36,17 +36,17 @@ pub enum Error {
     },
 }
 
-/// A socket at its place, for one kind of IP.
+/// A socket at its place, for one IP version.
 pub trait Link: Debug + Sized {
     /// Where packets are received.
     type Place: Clone + Debug + Display + PartialEq;
-    /// An address of ours.
+    /// One of our addresses.
     type Address: Copy + Debug;
-    /// Whom we talk to.
+    /// The other side of an exchange.
     type Peer: Copy + Debug + Display;
-    /// What comes in.
+    /// A received packet.
     type Packet: Debug;
-    /// What goes out.
+    /// An answer.
     type Reply: Debug;
 
     /// Opens the socket of a place. Call within a tokio runtime.
@@ -72,11 +72,11 @@ pub trait Link: Debug + Sized {
     /// If there is none, or the socket has failed.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Self::Peer, Option<Self::Address>)>;
 
-    /// The packet in these bytes, and the word for its type, if that is known.
+    /// The packet in these bytes, and the metric label of its type, if known.
     ///
     /// If something failed that was started by an earlier call. It is retried.
     ///
-    /// The word for what is wrong with it.
+    /// The metric label of what is wrong with it.
     fn parse(bytes: &[u8]) -> Result<(Self::Packet, Option<&'static str>), &'static str>;
 
     /// Sends an answer to somebody who spoke to us `from` there, and to `own` address of ours alone,
@@ -92,7 +92,7 @@ pub trait Link: Debug + Sized {
         own: Option<Self::Address>,
     ) -> (Self::Peer, io::Result<()>);
 
-    /// The word for the type of an answer.
+    /// The metric label of an answer's type.
     fn kind(reply: &Self::Reply) -> &'static str;
 }
 

@@ -39,7 +39,7 @@ pub struct Link {
     /// Our address there, which is the server identifier for clients that send to everybody: if
     /// there are several, one in a configured subnet. `None` for an interface that has none yet.
     pub address: Option<Ipv4Addr>,
-    /// All of our addresses there.
+    /// All of our addresses on the link.
     pub addresses: Vec<Ipv4Addr>,
     /// Whether clients on the link itself are not in any configured subnet.
     pub is_without_subnet: bool,
@@ -229,7 +229,7 @@ fn at_address(address: SocketAddrV4) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The interface that has an address of ours.
+/// The interface that has this address.
 pub fn interface_of(address: Ipv4Addr) -> Option<String> {
     let mut all = getifaddrs().into_iter().flatten();
     let has = |it: &InterfaceAddress| {
