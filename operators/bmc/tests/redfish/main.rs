@@ -23,6 +23,8 @@ mod media;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
+mod responder;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod sushy;

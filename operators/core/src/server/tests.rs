@@ -12,6 +12,7 @@ mod maintenance;
 mod media;
 mod method;
 mod missed;
+mod power;
 mod press;
 mod recording;
 mod restored;
@@ -244,28 +245,6 @@ fn retry_asked_of_a_server_that_is_not_in_error_changes_only_that_it_is_asked() 
 }
 
 #[test]
-fn available_host_that_runs_is_shut_down_and_cut_only_where_that_is_enforced() {
-    for (enforced, step) in [
-        (false, Decision::Rest(seconds(5))),
-        (true, Decision::Act(Step::Reset(ResetType::ForceOff))),
-    ] {
-        let mut scene = Scene::available();
-        scene.settings.enforce_power_off = enforced;
-        scene.system().power = PowerState::On;
-        scene.record();
-        assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
-        let ask = Step::Reset(ResetType::GracefulShutdown);
-        assert_eq!(scene.decide(), Decision::Act(ask.clone()));
-        scene.acted(ask);
-        scene.system().power = PowerState::PoweringOff;
-        scene.now += scene.settings.shutdown_grace;
-        scene.refresh();
-        scene.settle();
-        assert_eq!(scene.decide(), step);
-    }
-}
-
-#[test]
 fn claimed_host_is_booted_with_the_claims_configuration_once_that_is_ready() {
     let mut scene = Scene::reserved();
     scene.claim_configuration(BootState::Pending);
@@ -347,50 +326,10 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
 }
 
 #[test]
-fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.report_for("uid-1.1");
-    scene.server.spec.boot_configuration_ref = None;
-    scene.acted(Step::Reset(ResetType::GracefulShutdown));
-    scene.system().power = PowerState::PoweringOff;
-    let mut looks = Vec::new();
-    for tenth in 0..100 {
-        scene.now = T0 + SignedDuration::from_millis(100 * tenth);
-        if scene.decide() == Decision::Look(Need::System) {
-            looks.push(tenth);
-            scene.refresh();
-        }
-    }
-    assert_eq!(looks, [5, 10, 20, 40, 80]);
-}
-
-#[test]
-fn power_that_nobody_knows_is_never_acted_on() {
-    let mut scene = Scene::available();
-    scene.system().power = PowerState::Unknown;
-    scene.settle();
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
-}
-
-#[test]
 fn machine_is_touched_only_on_fresh_facts() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.now += seconds(60);
     assert_eq!(scene.decide(), Decision::Look(Need::System));
-}
-
-#[test]
-fn shutdown_that_an_earlier_process_may_have_sent_is_not_sent_again_at_once() {
-    let mut scene = Scene::available();
-    scene.system().power = PowerState::On;
-    scene.record();
-    scene.started = scene.now + seconds(1);
-    scene.now += seconds(2);
-    scene.refresh();
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
-    scene.now += minutes(1);
-    scene.refresh();
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
 }
 
 #[test]

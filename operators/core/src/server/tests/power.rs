@@ -1,0 +1,65 @@
+//! Switching hosts off.
+
+use super::*;
+
+#[test]
+fn available_host_that_runs_is_shut_down_and_cut_only_where_that_is_enforced() {
+    for (enforced, step) in [
+        (false, Decision::Rest(seconds(5))),
+        (true, Decision::Act(Step::Reset(ResetType::ForceOff))),
+    ] {
+        let mut scene = Scene::available();
+        scene.settings.enforce_power_off = enforced;
+        scene.system().power = PowerState::On;
+        scene.record();
+        assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
+        let ask = Step::Reset(ResetType::GracefulShutdown);
+        assert_eq!(scene.decide(), Decision::Act(ask.clone()));
+        scene.acted(ask);
+        scene.system().power = PowerState::PoweringOff;
+        scene.now += scene.settings.shutdown_grace;
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.decide(), step);
+    }
+}
+
+#[test]
+fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
+    scene.acted(Step::Reset(ResetType::GracefulShutdown));
+    scene.system().power = PowerState::PoweringOff;
+    let mut looks = Vec::new();
+    for tenth in 0..100 {
+        scene.now = T0 + SignedDuration::from_millis(100 * tenth);
+        if scene.decide() == Decision::Look(Need::System) {
+            looks.push(tenth);
+            scene.refresh();
+        }
+    }
+    assert_eq!(looks, [5, 10, 20, 40, 80]);
+}
+
+#[test]
+fn power_that_nobody_knows_is_never_acted_on() {
+    let mut scene = Scene::available();
+    scene.system().power = PowerState::Unknown;
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+}
+
+#[test]
+fn shutdown_that_an_earlier_process_may_have_sent_is_not_sent_again_at_once() {
+    let mut scene = Scene::available();
+    scene.system().power = PowerState::On;
+    scene.record();
+    scene.started = scene.now + seconds(1);
+    scene.now += seconds(2);
+    scene.refresh();
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    scene.now += minutes(1);
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+}
