@@ -2,7 +2,7 @@
 
 use crate::http::Answer;
 use metal_image::{Store, store::Stats};
-use metal_runtime::{metrics::Registry, report::Outcome};
+use metal_runtime::metrics::Registry;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -29,13 +29,6 @@ const GAUGES: [(&str, &str); 2] = [
 /// The registry of this binary.
 pub(crate) fn registry() -> Registry {
     Registry::of("boot_operator")
-}
-
-/// Registers the counter of passes.
-pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
-    let passes = Family::default();
-    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
-    passes
 }
 
 /// Registers the counter of responses to machines.

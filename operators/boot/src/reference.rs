@@ -5,12 +5,15 @@ use crate::{
     kept, metrics,
 };
 use clap::CommandFactory;
-use metal_runtime::reference::{compare, page};
+use metal_runtime::{
+    reference::{compare, page},
+    report,
+};
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
-    metrics::passes(&mut registry);
+    report::passes(&mut registry);
     metrics::answers(&mut registry);
     kept::Metrics::register(&mut registry);
     metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));

@@ -37,7 +37,7 @@ use metal_runtime::{
     listener::{self, Limits},
     metrics::Registry,
     queue::Queue,
-    report::Reporter,
+    report::{self, Reporter},
     shared_key::SharedKey,
     work::Work,
 };
@@ -77,7 +77,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = readiness.note("leader", "the lease");
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
-    let passes = metrics::passes(&mut metrics);
+    let passes = report::passes(&mut metrics);
     let reporter = |controller| Reporter {
         controller,
         recorder: ctx.recorder.clone(),

@@ -13,7 +13,7 @@ use metal_api::{
 use metal_core::{boot::address, identity, kept};
 use metal_runtime::{
     health::{Readiness, State},
-    index::Index,
+    index::{Index, lists::Lists},
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -81,28 +81,28 @@ impl Default for View {
 }
 
 impl View {
+    fn lists(&self) -> Lists<'_, 4> {
+        Lists([
+            ("ipxebootconfigs", &self.ipxe),
+            ("httpbootconfigs", &self.http),
+            ("servers", &self.servers),
+            ("serverbootconfigurations", &self.configurations),
+        ])
+    }
+
     /// Whether every list has arrived. Until then a miss means nothing.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ipxe.is_ready()
-            && self.http.is_ready()
-            && self.servers.is_ready()
-            && self.configurations.is_ready()
+        self.lists().is_ready()
     }
 
     /// The content may be outdated: [`Self::listed`] waits for new lists.
     pub(crate) fn doubt(&self) {
-        self.ipxe.doubt();
-        self.http.doubt();
-        self.servers.doubt();
-        self.configurations.doubt();
+        self.lists().doubt();
     }
 
     /// Waits for lists of all kinds that arrived after the last doubt.
     pub(crate) async fn listed(&self) {
-        self.ipxe.listed().await;
-        self.http.listed().await;
-        self.servers.listed().await;
-        self.configurations.listed().await;
+        self.lists().listed().await;
     }
 
     /// Whether a machine may be answered: from what has been listed, or from stored objects, where
@@ -114,18 +114,16 @@ impl View {
     /// Registers what is waiting for which list, and what is served until then; `started` is the
     /// time at which the process started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
-        let check = |kind: &str, is_ready: fn(&Self) -> bool| {
+        for (place, (kind, _)) in self.lists().0.into_iter().enumerate() {
             let (view, waits) = (Arc::clone(self), format!("waits for the list of {kind}"));
-            readiness.part(kind, move || match (is_ready(&view), view.served.get()) {
-                (true, _) => State::Fine,
-                (false, Some(_)) => State::Noted(waits.clone()),
-                (false, None) => State::Unready(waits.clone()),
+            readiness.part(kind, move || {
+                match (view.lists().is_ready_at(place), view.served.get()) {
+                    (true, _) => State::Fine,
+                    (false, Some(_)) => State::Noted(waits.clone()),
+                    (false, None) => State::Unready(waits.clone()),
+                }
             });
-        };
-        check("ipxebootconfigs", |view| view.ipxe.is_ready());
-        check("httpbootconfigs", |view| view.http.is_ready());
-        check("servers", |view| view.servers.is_ready());
-        check("serverbootconfigurations", |view| view.configurations.is_ready());
+        }
         let view = Arc::clone(self);
         let since = format!("API server not reached since {started:.0}");
         readiness.part("api-server", move || match (view.is_ready(), view.served.get()) {

@@ -2,7 +2,7 @@
 
 use crate::{Context, wiring::Queues};
 use metal_api::{PowerState, ServerState};
-use metal_runtime::{metrics::Registry, report::Outcome};
+use metal_runtime::metrics::Registry;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -32,13 +32,6 @@ const REDFISH: [(&str, &str); 6] = [
 /// The registry of this binary.
 pub(crate) fn registry() -> Registry {
     Registry::of("metal_operator")
-}
-
-/// Registers the counter of passes.
-pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
-    let passes = Family::default();
-    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
-    passes
 }
 
 /// Registers the counter of the report registry.

@@ -35,7 +35,7 @@ use metal_runtime::{
     leadership::Leadership,
     lease::Candidate,
     listener::{self, Limits},
-    report::Reporter,
+    report::{self, Reporter},
     work::Work,
 };
 use std::{sync::Arc, time::Duration};
@@ -186,7 +186,7 @@ async fn context(
 }
 
 fn queues<C>(ctx: &Context<C>, metrics: &mut metal_runtime::metrics::Registry) -> Queues {
-    let passes = metrics::passes(metrics);
+    let passes = report::passes(metrics);
     let reporter = |controller| Reporter {
         controller,
         recorder: ctx.recorder.clone(),

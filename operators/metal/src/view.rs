@@ -8,7 +8,10 @@ use metal_api::{
 use metal_core::{claim::free, host::Host, identity, kept};
 use metal_runtime::{
     health::{Readiness, State},
-    index::Index,
+    index::{
+        Index,
+        lists::{self, Lists},
+    },
 };
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -170,6 +173,18 @@ pub(crate) fn prune(inventory: &mut ServerInventory) {
 }
 
 impl View {
+    fn lists(&self) -> Lists<'_, 7> {
+        Lists([
+            ("endpoints", &self.endpoints),
+            ("bmcs", &self.bmcs),
+            ("bmcsecrets", &self.secrets),
+            ("servers", &self.servers),
+            ("serverbootconfigurations", &self.configurations),
+            ("serverclaims", &self.claims),
+            ("serverinventories", &self.inventories),
+        ])
+    }
+
     /// The BMCs at an address.
     pub(crate) fn bmcs_at(&self, address: IpAddr) -> Vec<Arc<Bmc>> {
         let address = address.to_canonical();
@@ -229,17 +244,7 @@ impl View {
     /// Registers what is waiting for which list; `started` is the time at which the process
     /// started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
-        let check = |kind: &str, is_ready: fn(&Self) -> bool| {
-            let view = Arc::clone(self);
-            readiness.check(kind, format!("the list of {kind}"), move || is_ready(&view));
-        };
-        check("endpoints", |view| view.endpoints.is_ready());
-        check("bmcs", |view| view.bmcs.is_ready());
-        check("bmcsecrets", |view| view.secrets.is_ready());
-        check("servers", |view| view.servers.is_ready());
-        check("serverbootconfigurations", |view| view.configurations.is_ready());
-        check("serverclaims", |view| view.claims.is_ready());
-        check("serverinventories", |view| view.inventories.is_ready());
+        lists::register(readiness, self, Self::lists);
         let view = Arc::clone(self);
         let waits = format!(
             "the registry has reports come again; API server not reached since {started:.0}"
@@ -251,35 +256,17 @@ impl View {
 
     /// The content may be outdated: [`Self::listed`] waits for new lists.
     pub(crate) fn doubt(&self) {
-        self.endpoints.doubt();
-        self.bmcs.doubt();
-        self.secrets.doubt();
-        self.servers.doubt();
-        self.configurations.doubt();
-        self.claims.doubt();
-        self.inventories.doubt();
+        self.lists().doubt();
     }
 
     /// Waits for lists of all kinds that arrived after the last doubt.
     pub(crate) async fn listed(&self) {
-        self.endpoints.listed().await;
-        self.bmcs.listed().await;
-        self.secrets.listed().await;
-        self.servers.listed().await;
-        self.configurations.listed().await;
-        self.claims.listed().await;
-        self.inventories.listed().await;
+        self.lists().listed().await;
     }
 
     /// Whether every list has arrived. Until then a miss means nothing.
     pub(crate) fn is_ready(&self) -> bool {
-        self.endpoints.is_ready()
-            && self.bmcs.is_ready()
-            && self.secrets.is_ready()
-            && self.servers.is_ready()
-            && self.configurations.is_ready()
-            && self.claims.is_ready()
-            && self.inventories.is_ready()
+        self.lists().is_ready()
     }
 }
 

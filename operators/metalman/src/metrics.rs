@@ -1,6 +1,6 @@
 //! What is counted.
 
-use metal_runtime::{metrics::Registry, report::Outcome};
+use metal_runtime::metrics::Registry;
 use metal_serve::dhcp::{Metrics, Protocol};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -17,13 +17,6 @@ pub(crate) struct Attested {
 /// The registry of this binary.
 pub(crate) fn registry() -> Registry {
     Registry::of("metalman")
-}
-
-/// What the controllers count.
-pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
-    let passes = Family::default();
-    registry.register("reconcile_passes", "Passes by controller and result", passes.clone());
-    passes
 }
 
 /// What is counted of machines that ask for a token.

@@ -1,17 +1,20 @@
-//! The page about this binary says what is so.
+//! The reference page of this binary is up to date.
 
 use crate::{
     args::{ACCEPTED, Args},
     metrics,
 };
 use clap::CommandFactory;
-use metal_runtime::reference::{compare, page};
+use metal_runtime::{
+    reference::{compare, page},
+    report,
+};
 use prometheus_client::metrics::family::Family;
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
-    metrics::passes(&mut registry);
+    report::passes(&mut registry);
     metrics::attested(&mut registry, &Family::default());
     metrics::dhcp(&mut registry);
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));

@@ -1,4 +1,4 @@
-//! Puts the parts together. Nothing is detached: whatever ends first ends the process.
+//! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
     Context, args::Args, authorities::to_pem, http::router, machine::Machines, metrics,
@@ -18,7 +18,7 @@ use metal_runtime::{
     health::Readiness,
     index::Ended,
     listener::{self, Limits},
-    report::Reporter,
+    report::{self, Reporter},
     work::Work,
 };
 use std::{future::pending, sync::Arc};
@@ -31,9 +31,9 @@ const CONCURRENCY: usize = 8;
 
 /// Serves until `shutdown`.
 ///
-/// # Errors
+/// If something failed that was started by an earlier call. It is retried.
 ///
-/// If it cannot start, or a part ends that must not.
+/// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     let client = client::connect(&args.client, NAME).await?;
     let cluster_ca = to_pem(&client::authorities(&args.client).await?);
@@ -47,7 +47,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = readiness.note("leader", "the lease");
     ctx.view.register(&readiness);
     metrics::attested(&mut registry, &ctx.attested);
-    let passes = metrics::passes(&mut registry);
+    let passes = report::passes(&mut registry);
     let work = Arc::new(Work::new(Reporter { controller: "machine", recorder, passes }));
 
     let servers = Servers::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;

@@ -117,20 +117,14 @@ impl View {
 
     /// The Machine, and those that have an address which it has, or had.
     fn wake(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
-        let mut touched = vec![];
-        match change {
-            Change::Applied { old, new } => {
-                touched.extend(old.iter().flat_map(|old| addresses(old)));
-                touched.extend(addresses(new));
-                queue.add(new.metadata.name.clone().unwrap_or_default());
-            }
-            Change::Removed(old) => touched.extend(addresses(old)),
-            Change::Unreadable { meta, error } => {
-                let name = meta.name.as_deref();
-                tracing::warn!(name, error, "Machine does not parse; it is left alone");
-            }
+        if let Change::Unreadable { meta, error } = change {
+            let name = meta.name.as_deref();
+            tracing::warn!(name, error, "Machine does not parse; it is left alone");
         }
-        for address in touched {
+        if let Change::Applied { new, .. } = change {
+            queue.add(new.metadata.name.clone().unwrap_or_default());
+        }
+        for address in change.objects().flat_map(|machine| addresses(machine)) {
             for machine in self.machines.get(&address) {
                 queue.add(machine.metadata.name.clone().unwrap_or_default());
             }

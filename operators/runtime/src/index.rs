@@ -5,6 +5,7 @@
 //! neither scan nor query the API server for each request.
 
 mod change;
+pub mod lists;
 mod table;
 mod version;
 

@@ -27,7 +27,7 @@ pub enum Owner {
 
 /// The relation of a candidate to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Role {
     /// What the server boots.
     Workload,
     /// What the server boots during a maintenance.
@@ -49,19 +49,19 @@ pub fn select(candidates: &[Candidate<'_>]) -> Result<usize, Refusal> {
     if candidates.is_empty() {
         return Err(Refusal::Unknown);
     }
-    let mut standings = vec![];
+    let mut roles = vec![];
     for (at, candidate) in candidates.iter().enumerate() {
         if let [_, _, ..] = candidate.servers.as_slice() {
             let names = candidate.servers.iter().filter_map(|s| s.metadata.name.clone());
             return Err(Refusal::Ambiguous { names: names.collect() });
         }
-        standings.extend(standing(candidate).map(|standing| (at, standing)));
+        roles.extend(role_of(candidate).map(|role| (at, role)));
     }
-    match standings.as_slice() {
+    match roles.as_slice() {
         [] => Err(Refusal::NotCurrent),
         [(at, _)] => Ok(*at),
-        [(one, Standing::Maintenance { is_now }), (other, Standing::Workload)]
-        | [(other, Standing::Workload), (one, Standing::Maintenance { is_now })]
+        [(one, Role::Maintenance { is_now }), (other, Role::Workload)]
+        | [(other, Role::Workload), (one, Role::Maintenance { is_now })]
             if is_one_server(&candidates[*one], &candidates[*other]) =>
         {
             Ok(if *is_now { *one } else { *other })
@@ -73,10 +73,10 @@ pub fn select(candidates: &[Candidate<'_>]) -> Result<usize, Refusal> {
     }
 }
 
-fn standing(candidate: &Candidate<'_>) -> Option<Standing> {
+fn role_of(candidate: &Candidate<'_>) -> Option<Role> {
     let server = match (candidate.servers.as_slice(), &candidate.owner) {
         ([server, ..], _) => server,
-        ([], Owner::Unknown) => return Some(Standing::Free),
+        ([], Owner::Unknown) => return Some(Role::Free),
         ([], Owner::Configuration(_) | Owner::Gone) => return None,
     };
     let Owner::Configuration(owner) = &candidate.owner else { return None };
@@ -86,9 +86,9 @@ fn standing(candidate: &Candidate<'_>) -> Option<Standing> {
     }
     if spec.maintenance_boot_configuration_ref.as_ref() == Some(owner) {
         let state = server.status.as_ref().and_then(|status| status.state.as_ref());
-        return Some(Standing::Maintenance { is_now: state == Some(&ServerState::Maintenance) });
+        return Some(Role::Maintenance { is_now: state == Some(&ServerState::Maintenance) });
     }
-    (spec.boot_configuration_ref.as_ref() == Some(owner)).then_some(Standing::Workload)
+    (spec.boot_configuration_ref.as_ref() == Some(owner)).then_some(Role::Workload)
 }
 
 fn is_one_server(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {

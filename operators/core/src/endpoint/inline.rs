@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc};
 
 /// What to do so that a BMC object has the address of a BMC.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum InlineRecording {
     /// One has it already, or leaves the address to an Endpoint.
     Nothing,
     /// None has the MAC address: create credentials and BMC of this name.
@@ -26,36 +26,36 @@ pub enum Standing {
 
 /// Decides about one BMC. `holders` are the BMC objects with its MAC address, `named` is the one
 /// with the name that a new one would get.
-pub fn standing(
+pub fn inline_recording(
     prefix: &str,
     (mac, ip): (MacAddr, IpAddr),
     entry: &Entry,
     mut holders: Vec<Arc<Bmc>>,
     named: Option<Arc<Bmc>>,
     now: Timestamp,
-) -> Standing {
+) -> InlineRecording {
     match (holders.pop(), holders.len()) {
         (None, _) => {
             if let Some(other) = named {
-                return Standing::NameTaken(other);
+                return InlineRecording::NameTaken(other);
             }
             let name = name(prefix, mac);
             match wanted_inline(&name, (mac, ip), entry, now) {
-                Ok(wanted) => Standing::Create(name, Box::new(wanted)),
-                Err(problem) => Standing::BadEntry(problem),
+                Ok(wanted) => InlineRecording::Create(name, Box::new(wanted)),
+                Err(problem) => InlineRecording::BadEntry(problem),
             }
         }
         (Some(only), 0) => {
-            let Some(access) = &only.spec.access else { return Standing::Nothing };
+            let Some(access) = &only.spec.access else { return InlineRecording::Nothing };
             let known = access.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
             // A BMC with addresses of both IP versions keeps the one that it is known by.
             let stays = known.is_some_and(|known| known == ip || known.is_ipv4() != ip.is_ipv4());
-            if stays { Standing::Nothing } else { Standing::Moved(only) }
+            if stays { InlineRecording::Nothing } else { InlineRecording::Moved(only) }
         }
         (Some(last), _) => {
             holders.push(last);
             holders.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-            Standing::Ambiguous(holders)
+            InlineRecording::Ambiguous(holders)
         }
     }
 }
@@ -82,19 +82,21 @@ mod tests {
         Arc::new(Bmc::new(name, BmcSpec { access, ..BmcSpec::default() }))
     }
 
-    fn decide(protocol: &str, holders: Vec<Arc<Bmc>>, named: Option<Arc<Bmc>>) -> Standing {
+    fn decide(protocol: &str, holders: Vec<Arc<Bmc>>, named: Option<Arc<Bmc>>) -> InlineRecording {
         let text = format!(
             "macPrefixes:\n- macPrefix: aabbcc\n  protocol: {protocol}\n  port: 443\n  type: bmc\n  \
              defaultCredentials: [{{ username: a, password: b }}]\n"
         );
         let database = MacDb::parse(&text).unwrap();
         let entry = database.lookup(MAC).unwrap();
-        standing("compute-", (MAC, IP), entry, holders, named, Timestamp::UNIX_EPOCH)
+        inline_recording("compute-", (MAC, IP), entry, holders, named, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
     fn a_new_bmc_gets_an_object_that_says_where_it_is_and_credentials() {
-        let Standing::Create(name, wanted) = decide("Redfish", vec![], None) else { panic!() };
+        let InlineRecording::Create(name, wanted) = decide("Redfish", vec![], None) else {
+            panic!()
+        };
         assert_eq!(name, "compute-aabbcc000001");
         let Wanted { bmc, secret, note } = *wanted;
         let (mac_address, ip) = (Some(MAC.to_string()), Some(IP.to_string()));
@@ -108,24 +110,27 @@ mod tests {
     #[test]
     fn a_known_bmc_is_left_alone_and_one_that_moved_is_told() {
         let same = existing("by-hand", "10.77.0.5");
-        assert_eq!(decide("Redfish", vec![same], None), Standing::Nothing);
+        assert_eq!(decide("Redfish", vec![same], None), InlineRecording::Nothing);
         let by_v6 = existing("by-hand", "fd77::5");
-        assert_eq!(decide("Redfish", vec![by_v6], None), Standing::Nothing);
+        assert_eq!(decide("Redfish", vec![by_v6], None), InlineRecording::Nothing);
         let moved = existing("by-hand", "10.77.0.9");
-        assert_eq!(decide("Redfish", vec![Arc::clone(&moved)], None), Standing::Moved(moved));
+        assert_eq!(
+            decide("Redfish", vec![Arc::clone(&moved)], None),
+            InlineRecording::Moved(moved)
+        );
         let mut by_endpoint = Bmc::clone(&existing("a", "10.77.0.9"));
         by_endpoint.spec.access = None;
         by_endpoint.spec.endpoint_ref = Some(LocalObjectReference { name: "a".to_owned() });
-        assert_eq!(decide("Redfish", vec![Arc::new(by_endpoint)], None), Standing::Nothing);
+        assert_eq!(decide("Redfish", vec![Arc::new(by_endpoint)], None), InlineRecording::Nothing);
     }
 
     #[test]
     fn what_is_not_ours_or_not_clear_is_not_touched() {
         let [a, b] = ["a", "b"].map(|name| existing(name, "10.77.0.9"));
-        let both = Standing::Ambiguous(vec![Arc::clone(&a), Arc::clone(&b)]);
+        let both = InlineRecording::Ambiguous(vec![Arc::clone(&a), Arc::clone(&b)]);
         assert_eq!(decide("Redfish", vec![b, Arc::clone(&a)], None), both);
-        assert_eq!(decide("Redfish", vec![], Some(Arc::clone(&a))), Standing::NameTaken(a));
-        let Standing::BadEntry(problem) = decide("IPMI", vec![], None) else { panic!() };
+        assert_eq!(decide("Redfish", vec![], Some(Arc::clone(&a))), InlineRecording::NameTaken(a));
+        let InlineRecording::BadEntry(problem) = decide("IPMI", vec![], None) else { panic!() };
         assert!(problem.contains("use Redfish"), "{problem}");
     }
 }

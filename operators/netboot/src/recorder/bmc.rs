@@ -7,7 +7,7 @@ use metal_api::{Bmc, BmcSecret, MacAddr, annotation};
 use metal_core::{
     endpoint::{
         Sighting, Wanted,
-        inline::{Standing, mac_of, standing},
+        inline::{InlineRecording, inline_recording, mac_of},
         recording::name,
     },
     ownership::NETBOOT,
@@ -32,19 +32,19 @@ impl Recorder {
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let named = self.bmcs.named(None, &name(&prefix, mac));
         let holders = self.bmcs.get(&mac);
-        match standing(&prefix, (mac, ip), entry, holders, named, Timestamp::now()) {
-            Standing::Nothing => Ok("Unchanged"),
-            Standing::Create(name, wanted) => {
+        match inline_recording(&prefix, (mac, ip), entry, holders, named, Timestamp::now()) {
+            InlineRecording::Nothing => Ok("Unchanged"),
+            InlineRecording::Create(name, wanted) => {
                 self.admit(seen)?;
                 self.create_bmc(&name, *wanted).await.map_err(Error::CreateBmc)?;
                 self.made(&name);
                 tracing::info!(%mac, %ip, bmc = name, "bmc created");
                 Ok("Created")
             }
-            Standing::Moved(bmc) => Err(Error::Moved { ip, bmc }),
-            Standing::Ambiguous(bmcs) => Err(Error::AmbiguousBmc { mac, bmcs }),
-            Standing::NameTaken(bmc) => Err(Error::BmcNameTaken { mac, bmc }),
-            Standing::BadEntry(problem) => Err(Error::BadEntry(problem)),
+            InlineRecording::Moved(bmc) => Err(Error::Moved { ip, bmc }),
+            InlineRecording::Ambiguous(bmcs) => Err(Error::AmbiguousBmc { mac, bmcs }),
+            InlineRecording::NameTaken(bmc) => Err(Error::BmcNameTaken { mac, bmc }),
+            InlineRecording::BadEntry(problem) => Err(Error::BadEntry(problem)),
         }
     }
 
