@@ -268,7 +268,7 @@ The logs are in {}. Ctrl-C ends everything, and nothing is left.",
 /// Ends the control plane and everything that was started for it, and removes the folder, except
 /// for the logs if `failed`.
 ///
-/// If something cannot be ended or removed.
+/// # Errors
 ///
 /// If something cannot be ended or removed.
 pub async fn end(folder: &Path, failed: bool) -> Result<()> {

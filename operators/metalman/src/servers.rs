@@ -27,7 +27,7 @@ pub(crate) struct Servers {
 impl Servers {
     /// Starts them; when this returns, each has opened its sockets, or has failed.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If it cannot be determined where to listen.
     pub(crate) async fn start(
@@ -53,7 +53,7 @@ impl Servers {
 
     /// Waits until they have ended, which should be at `shutdown`.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If one has failed.
     pub(crate) async fn ended(self, shutdown: &CancellationToken) -> anyhow::Result<()> {

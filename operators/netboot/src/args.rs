@@ -79,7 +79,7 @@ pub enum Contradiction {
 impl Args {
     /// Whether the flags can be followed.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If two of them contradict each other.
     pub fn check(&self) -> Result<(), Contradiction> {
@@ -90,7 +90,7 @@ impl Args {
 
     /// Whether the flags fit to the configuration.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If they contradict it.
     pub fn check_with(&self, config: &Config) -> Result<(), Contradiction> {

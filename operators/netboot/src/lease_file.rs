@@ -67,7 +67,7 @@ pub(crate) enum Error {
 impl LeaseFile {
     /// Opens or creates a log, and returns the leases in it.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If it cannot be read and written, or another process uses it.
     pub(crate) fn open<A: FromStr>(path: &Path) -> Result<(Self, Vec<Lease<A>>), Error> {
@@ -108,7 +108,7 @@ impl LeaseFile {
 
     /// Writes what was appended since the last commit, completely or not at all.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If it could not be written; then what was appended is dropped.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
@@ -143,9 +143,9 @@ impl LeaseFile {
     /// this many leases. `leases` are those that a fresh log must contain; they are only requested
     /// if there is one. Call within a tokio runtime.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
-    /// If something did not work that was started at an earlier call. It is tried again.
+    /// If something that an earlier call has started failed. It is retried.
     pub(crate) async fn maintain<'a, A, I>(
         &mut self,
         count: usize,
@@ -193,7 +193,7 @@ impl LeaseFile {
 
     /// Synchronizes everything to disk before the end.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the disk fails.
     pub(crate) fn close(self) -> io::Result<()> {

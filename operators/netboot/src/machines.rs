@@ -70,7 +70,7 @@ struct Found {
 impl Machines {
     /// Watches all kinds for ever, and opens `listed` once everything is known.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// When a watch ends, which it never should.
     pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {

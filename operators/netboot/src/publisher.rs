@@ -125,7 +125,7 @@ impl Publisher {
 
     /// Runs for ever.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// When the watch of the objects ends, which it never should.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {

@@ -82,7 +82,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Runs for ever.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// When the watch of the Endpoints ends, which it never should.
     pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {

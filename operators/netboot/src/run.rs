@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves until `shutdown`.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {

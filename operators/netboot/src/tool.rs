@@ -53,7 +53,7 @@ impl Tool {
 
     /// Does it.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If something cannot be read or written.
     pub fn run(self) -> anyhow::Result<()> {

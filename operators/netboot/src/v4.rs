@@ -75,7 +75,7 @@ struct V4 {
 /// Serves until `shutdown`. Blocks. Sends the addresses of its sockets, in the order of the
 /// configuration, to `opened` once they are open.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If it cannot start.
 pub(crate) fn serve(

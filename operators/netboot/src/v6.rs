@@ -67,7 +67,7 @@ struct V6 {
 /// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened`; there are none
 /// while the configuration has no DHCPv6 server.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If it cannot start.
 pub(crate) fn serve(

@@ -24,7 +24,7 @@ pub(crate) struct Datagram {
 impl Datagram {
     /// Receives a packet from a socket with `IP_PKTINFO` or `IPV6_RECVPKTINFO`.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If there is none, or the socket has failed.
     pub(crate) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Self> {

@@ -58,7 +58,7 @@ pub async fn start<E: Send + 'static>(
 impl<E: Error + 'static> Running<E> {
     /// Waits for its end, and then shuts all others down.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// The reason, unless it was the shutdown.
     pub async fn ended(self, shutdown: &CancellationToken) -> Result<(), Ended<E>> {

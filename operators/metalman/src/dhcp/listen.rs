@@ -49,7 +49,7 @@ impl Listen {
     /// Serves another interface if the address has moved there. While no interface has it, nothing
     /// changes.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the other interface cannot be served; it is retried.
     pub(super) fn follow(&self, sockets: &mut Sockets<Link>) -> Result<(), Error> {

@@ -54,7 +54,7 @@ impl IdentityConflicts {
 
     /// Reports conflicts for ever: in the log, and on every server.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// None; it runs for as long as the watches.
     pub(super) async fn tell(&self, client: &Client) -> Result<(), Ended> {

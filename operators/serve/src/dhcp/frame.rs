@@ -29,7 +29,7 @@ pub(super) struct Frames {
 impl Frames {
     /// Opens a socket that sends on an interface, and receives nothing.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// Without `CAP_NET_RAW`, or if the interface is not an Ethernet.
     pub(super) fn open(interface: &str) -> io::Result<Self> {
@@ -44,7 +44,7 @@ impl Frames {
 
     /// Sends a datagram to a hardware address.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel refuses it.
     pub(super) fn send(

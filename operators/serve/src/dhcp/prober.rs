@@ -46,7 +46,7 @@ pub enum Outcome<Held> {
 impl<Held> Prober<Held> {
     /// Opens the socket.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// Without `CAP_NET_RAW`, which raw sockets need.
     pub fn open() -> io::Result<Self> {
@@ -68,7 +68,7 @@ impl<Held> Prober<Held> {
     /// Probes an address, and keeps `held` until the result is known. If it is already being
     /// probed, `held` replaces what was kept.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// Returns `held` if the address cannot be reached.
     pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {

@@ -127,7 +127,7 @@ pub enum Error {
 /// packets are answered. Blocks. Sends the addresses of its sockets, in the order of their places,
 /// to `opened` once they are open.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If it cannot start.
 pub fn serve<R: Responder, E: From<Error>>(

@@ -43,7 +43,7 @@ impl<L> Default for Sockets<L> {
 impl<L: Link> Sockets<L> {
     /// Serves these places from now on. If one cannot be served, nothing changes.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If a place does not exist or is in use.
     pub fn serve(&mut self, places: &[L::Place]) -> Result<(), Error> {

@@ -44,7 +44,7 @@ pub(super) struct Poller(Epoll);
 impl Handshake {
     /// Sends the first answer.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the client's host reports that nothing is listening.
     pub(super) fn begin(
@@ -124,7 +124,7 @@ impl Handshakes {
 pub(super) type Next = Result<Step, Outcome>;
 
 impl Poller {
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel has no room for it.
     pub(super) fn open() -> io::Result<Self> {
@@ -133,7 +133,7 @@ impl Poller {
 
     /// Also waits for this one, until its socket is closed.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel has no room for it.
     pub(super) fn register(&self, id: Id, running: &Running) -> io::Result<()> {
@@ -149,7 +149,7 @@ impl Poller {
 
     /// Waits a moment for answers; returns how many of `events` were filled.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel returns an error.
     pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {

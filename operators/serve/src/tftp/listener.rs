@@ -27,7 +27,7 @@ pub(super) struct Listener<'scope> {
 impl<'scope> Listener<'scope> {
     /// Receives requests until it is closed.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If no thread can be started.
     pub(super) fn start(

@@ -69,7 +69,7 @@ pub enum Error {
 /// call it where a tokio runtime may be blocked. Sends the addresses of its sockets to `opened`
 /// once they are open.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If an initial address cannot be served. Later ones are retried.
 pub fn serve<C>(

@@ -52,7 +52,7 @@ struct Table {
 }
 
 impl Server {
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel has no room for it.
     pub(super) fn new(

@@ -35,7 +35,7 @@ pub(super) struct Requests(Socket);
 impl Requests {
     /// Opens a socket.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the address is not ours, or is taken.
     pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
@@ -59,7 +59,7 @@ impl Requests {
 
     /// Waits briefly for a packet.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the socket cannot be read.
     pub(super) fn receive(
@@ -87,7 +87,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Opens a socket.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the address is no longer ours, or the client cannot be reached.
     pub(super) fn open(here: IpAddr, client: SocketAddr) -> io::Result<Self> {
@@ -106,7 +106,7 @@ impl Peer {
 
     /// Prepares it for sending a file, at a cost that forged requests should not have.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel does not support these options, or the client is gone.
     pub(super) fn prepare(&mut self, blksize: u16, windowsize: u16) -> io::Result<()> {
@@ -156,7 +156,7 @@ impl Peer {
 
     /// Waits briefly for a packet.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If there is none, or nothing is listening at the client's port any longer.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -165,7 +165,7 @@ impl Peer {
 
     /// Receives a packet that has arrived.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If there is none, or nothing is listening at the client's port any longer.
     pub(super) fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -174,7 +174,7 @@ impl Peer {
 
     /// Sends a packet that is not a block.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel refuses it.
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
@@ -183,7 +183,7 @@ impl Peer {
 
     /// Sends one block.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel refuses it.
     pub(super) fn send_block(&self, number: u64, data: &[u8]) -> io::Result<()> {
@@ -193,7 +193,7 @@ impl Peer {
 
     /// Sends blocks, at most [`Self::batch`] of them. All but the last have the same length.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel refuses them.
     pub(super) fn send_blocks(&mut self, first: u64, blocks: &[&[u8]]) -> io::Result<()> {

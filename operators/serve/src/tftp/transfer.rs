@@ -93,7 +93,7 @@ impl Running {
 
     /// Sends the first answer.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If that ends the transfer.
     pub(super) fn first_answer_out(&mut self) -> Result<(), Outcome> {
@@ -103,7 +103,7 @@ impl Running {
 
     /// The client has repeated its request.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If that ends the transfer.
     pub(super) fn answer_again(&mut self) -> Result<(), Outcome> {
@@ -113,7 +113,7 @@ impl Running {
 
     /// The client has not answered in time.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If that ends the transfer.
     pub(super) fn expire(&mut self) -> Result<(), Outcome> {
@@ -123,7 +123,7 @@ impl Running {
 
     /// The step after the first meaningful packet of the client, if that has arrived.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If that ends the transfer.
     pub(super) fn first_answer(&mut self) -> Result<Option<Step>, Outcome> {

@@ -51,7 +51,7 @@ pub trait Link: Debug + Sized {
 
     /// Opens the socket of a place. Call within a tokio runtime.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the place does not exist, or is taken.
     fn open(place: Self::Place) -> Result<Self, Error>;
@@ -67,14 +67,14 @@ pub trait Link: Debug + Sized {
 
     /// Receives a packet: its length, its source, and our address if it was sent to us alone.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If there is none, or the socket has failed.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Self::Peer, Option<Self::Address>)>;
 
     /// The packet in these bytes, and the metric label of its type, if known.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// The metric label of what is wrong with it.
     fn parse(bytes: &[u8]) -> Result<(Self::Packet, Option<&'static str>), &'static str>;
@@ -82,7 +82,7 @@ pub trait Link: Debug + Sized {
     /// Sends an answer to somebody who spoke to us `from` there, and to `own` address of ours alone,
     /// if to one. Returns where it went.
     ///
-    /// If something failed that was started by an earlier call. It is retried.
+    /// # Errors
     ///
     /// If the kernel refuses it.
     fn send(
