@@ -29,7 +29,7 @@ const CONFIG_HELP: &str = concat!(
 /// configuration of FeDHCP. Each has a --help of its own.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
-// It runs in the network of its host: what it tells of itself is not for every network of that.
+// netboot is in its host's network: health and metrics must not be on all of the host's networks.
 #[command(mut_arg("metrics_bind_address", |arg| arg.default_value("127.0.0.1:8080")))]
 #[command(mut_arg("health_probe_bind_address", |arg| arg.default_value("127.0.0.1:8081")))]
 pub struct Args {
@@ -63,7 +63,7 @@ pub struct Args {
 /// The flags contradict each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    /// Endpoints are to be recorded, of nobody.
+    /// Endpoints are to be recorded, but it is not known which clients are BMCs.
     #[error(
         "--mac-prefixes-file is missing, so no BMC would be recognized; give it, or --no-endpoints"
     )]

@@ -67,9 +67,9 @@ pub(crate) struct Recorder {
     pub bmcs: Arc<Bmcs>,
     /// The MAC prefix database, now and after each change.
     pub database: watch::Receiver<Arc<MacDb>>,
-    /// The configuration, now and after each change.
-    pub sightings: Sightings,
     /// The sightings to record.
+    pub sightings: Sightings,
+    /// The configuration, now and after each change.
     pub config: watch::Receiver<Arc<Config>>,
     /// Log, events and metrics.
     pub reporter: Reporter,

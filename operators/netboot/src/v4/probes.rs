@@ -51,8 +51,8 @@ impl V4 {
         prober.ask(address, held).err().map(|held| held.answer)
     }
 
-    /// Lets offers go whose address nobody has, and takes out of service what somebody has. `None`
-    /// if nothing is known of any.
+    /// Releases offers of addresses that are free, and takes addresses out of service that are in
+    /// use. `None` if no result has arrived.
     pub(super) fn finish_probes(&mut self, links: &[Link]) -> Option<Vec<Answer>> {
         let outcomes = self.prober.as_mut().map(Prober::outcomes).unwrap_or_default();
         if outcomes.is_empty() {

@@ -60,7 +60,8 @@ pub trait Responder {
     /// What others are told about an answer.
     type News;
 
-    /// Whether packets are answered now; if not, they are somebody else's. Asked before each batch.
+    /// Whether packets are answered now; if not, they are for another server. Called before each
+    /// batch.
     fn answers(&mut self) -> bool {
         true
     }
@@ -94,7 +95,7 @@ pub trait Responder {
     /// An answer is sent.
     fn tell(&mut self, _: Self::News) {}
 
-    /// Takes over what has changed, and looks after what changes by itself. Called every second.
+    /// Adopts changes, and does periodic work. Called every second.
     fn maintain(&mut self, sockets: &mut Sockets<Self::Link>) -> impl Future<Output = ()>;
 
     /// Synchronizes everything to disk before the end.

@@ -6,9 +6,10 @@
 //! address                       └► refusal, an ERROR
 //! ```
 //!
-//! A request may come from anybody in anybody's name. Until its client has answered it is a
-//! handshake: an open file and a socket, which one thread looks after for all, and which the oldest
-//! loses when there are too many. Its port is random, so that nobody answers who has not seen it.
+//! A request may come from anybody, with a forged sender. Until the client has answered, the
+//! request is a handshake: an open file and a socket, which a single thread watches for all
+//! handshakes, and which the oldest handshake loses if there are too many. Its port is random, so
+//! only a client that receives the first packet can answer it.
 //!
 //! [`Files`] determines which file a request gets. If there are more requests than can be answered,
 //! those of machines with an address from us come first, and of the others each source gets a turn.

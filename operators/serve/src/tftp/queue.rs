@@ -1,6 +1,6 @@
-//! Requests between the threads that take them from the kernel, which is done at once, and the one
-//! that answers them: what is too much is dropped here, by [`FairQueue`]'s rules, and not by the
-//! kernel, which takes whoever comes first.
+//! Requests between the threads that take them from the kernel, which they do at once, and the one
+//! that answers them. If there are too many, they are dropped here by the rules of [`FairQueue`],
+//! and not by the kernel, which only takes the order of arrival into account.
 
 use super::{request::Request, socket::PATIENCE};
 use metal_dhcp::fair_queue::{FairQueue, Standing};

@@ -79,8 +79,8 @@ pub trait Link: Debug + Sized {
     /// The metric label of what is wrong with it.
     fn parse(bytes: &[u8]) -> Result<(Self::Packet, Option<&'static str>), &'static str>;
 
-    /// Sends an answer to somebody who spoke to us `from` there, and to `own` address of ours alone,
-    /// if to one. Returns where it went.
+    /// Sends an answer to a peer that sent its request from the address `from`, and to our address
+    /// `own` if by unicast. Returns where it went.
     ///
     /// # Errors
     ///
