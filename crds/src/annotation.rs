@@ -40,6 +40,14 @@ pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
 /// port of one of them; the value is its certificate.
 pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";
 
+/// On a Machine: the one new certificate of its BMC that a person vouches for, once, as
+/// `status.redfish.certFingerprint` would have it.
+pub const ACCEPT_CERTIFICATE: &str = "bloomery.dev/accept-certificate";
+/// On a Machine: the SHA-256 of the one new endorsement key of its TPM that a person vouches for, once.
+pub const ACCEPT_ENDORSEMENT_KEY: &str = "bloomery.dev/accept-endorsement-key";
+/// On a Node: the UID of the Machine for whose reboot it takes no new pods.
+pub const CORDONED_FOR: &str = "bloomery.dev/cordoned-for";
+
 /// Value of [`TYPE`].
 pub const INTERNAL: &str = "Internal";
 /// Value of annotations that are either present or not.

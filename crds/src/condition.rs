@@ -50,3 +50,13 @@ pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
 pub const TPM_VERIFIED: &str = "TPMVerified";
 /// Machine: its image is in the cache of the leading metalman, and can be used.
 pub const IMAGE_READY: &str = "ImageReady";
+/// Machine: every operation that was asked for is done; absent where none ever was.
+pub const OPERATIONS_DONE: &str = "OperationsDone";
+/// Machine: its host is off, for a reboot; absent at any other time.
+pub const POWERED_OFF: &str = "PoweredOff";
+/// Machine: the installation that was asked for last is done.
+pub const REPAVED: &str = "Repaved";
+/// Machine: its BMC can be told where the next boot comes from.
+pub const BOOT_ORDER_CONFIG_SUPPORTED: &str = "BootOrderConfigSupported";
+/// Machine: its cloud-init is through.
+pub const CLOUD_INIT_DONE: &str = "CloudInitDone";

@@ -33,6 +33,7 @@ pub mod inventory;
 mod ipxe_boot_config;
 mod mac;
 mod machine;
+mod machine_operation;
 mod power;
 mod protocol;
 mod quantity;
@@ -79,9 +80,12 @@ pub use mac::{MacAddr, ParseMacError};
 pub use machine::{
     Machine, MachineAgent, MachineAgentStatus, MachineBastion, MachineCloudInit,
     MachineConfigMapReference, MachineDownload, MachineDownloads, MachineKeyReference,
-    MachineKubernetes, MachineLease, MachineOperations, MachineOperationsStatus, MachinePhase,
-    MachinePxe, MachineRedfish, MachineRedfishStatus, MachineSpec, MachineSsh, MachineSshStatus,
-    MachineStatus, MachineTpmStatus,
+    MachineKubernetes, MachineLease, MachineOperations, MachinePhase, MachinePxe, MachineRedfish,
+    MachineRedfishStatus, MachineSpec, MachineSsh, MachineSshStatus, MachineStatus,
+    MachineTpmStatus,
+};
+pub use machine_operation::{
+    MachineGivenUp, MachineOperation, MachineOperationStep, MachineOperationsStatus,
 };
 pub use power::{IndicatorLed, Power, PowerState};
 pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};

@@ -1,5 +1,5 @@
 use crate::{
-    LocalObjectReference,
+    LocalObjectReference, MachineOperationsStatus,
     schema::{self, rule},
     text::open_enum,
 };
@@ -371,16 +371,4 @@ pub struct MachineAgentStatus {
     /// OCI image that it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-}
-
-/// Operations that were carried out.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MachineOperationsStatus {
-    /// Number of reboots carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reboot_counter: Option<i64>,
-    /// Number of reinstallations carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repave_counter: Option<i64>,
 }

@@ -17,12 +17,18 @@ const GROUP: &str = "unbounded-cloud.io";
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 17] = [
+const RIGHTS: [Right; 23] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
-    (METALMAN, "patch", GROUP, "machines", "", false),
+    (METALMAN, "patch", GROUP, "machines", "", true),
+    (METALMAN, "create", GROUP, "machines", "", false),
     (METALMAN, "watch", "", "nodes", "", true),
-    (METALMAN, "patch", "", "nodes", "", false),
+    (METALMAN, "patch", "", "nodes", "", true),
+    (METALMAN, "create", "", "pods/eviction", "default", true),
+    (METALMAN, "delete", "", "pods", "default", false),
+    (METALMAN, "get", "", "secrets", "metalman-bmcs", true),
+    (METALMAN, "list", "", "secrets", "metalman-bmcs", false),
+    (METALMAN, "get", "", "secrets", "kube-system", false),
     (METALMAN, "create", "", "serviceaccounts", "metalman-machines", true),
     (METALMAN, "create", "", "serviceaccounts/token", "metalman-machines", true),
     (METALMAN, "create", "", "serviceaccounts/token", "unbounded-kube", false),
@@ -53,7 +59,10 @@ async fn metalman_may_do_what_it_must_and_no_more() {
 async fn the_overlay_of_metalman_has_its_pod_its_kinds_and_its_rights() {
     let overlay = Overlay::build("metalman").await.unwrap();
     assert_eq!(overlay.names("Deployment"), ["metalman"]);
-    assert_eq!(overlay.names("Namespace"), ["metalman-machines", "unbounded-kube"]);
+    assert_eq!(
+        overlay.names("Namespace"),
+        ["metalman-bmcs", "metalman-machines", "unbounded-kube"]
+    );
     let entries = fs::read_dir(workspace().join("bases/crd")).unwrap();
     let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let kinds: BTreeSet<_> =

@@ -1,8 +1,16 @@
 //! The access to one BMC, shared by all its users: one request at a time.
 
 use crate::{
-    Error, Target, budget::Budget, line::Line, login::Auth, peer::Peer, request::Request,
-    root::Root, shared::Shared, wire::Reply,
+    Error, Target,
+    budget::Budget,
+    line::Line,
+    login::Auth,
+    peer::Peer,
+    request::Request,
+    root::Root,
+    shared::Shared,
+    tls::Pin,
+    wire::{Connection, Reply},
 };
 use std::sync::Arc;
 use tokio::{sync::Mutex, time::timeout};
@@ -32,6 +40,21 @@ impl Endpoint {
     /// The service root, as cached since the BMC was last found to be up.
     pub(crate) async fn root(&self, budget: &Budget<'_>) -> Result<Arc<Root>, Error> {
         self.line.lock().await.known_root(&self.peer, budget).await
+    }
+
+    /// The certificate that the BMC shows to a connection on which nothing is sent.
+    pub(crate) async fn introduce(&self) -> Result<Option<Pin>, Error> {
+        let Shared { config, rate, counters, .. } = &*self.peer.shared;
+        rate.turn().await;
+        counters.connections.inc();
+        let trust = config.trust.of(None, self.peer.host_name().as_deref());
+        match Connection::open(&self.peer.shared, &self.peer.target, &trust).await {
+            Ok((_, shown)) => Ok(shown),
+            Err(error) => {
+                counters.unreachable.inc();
+                Err(Error::Unreachable(error.into()))
+            }
+        }
     }
 
     /// Ends the session and the connection.

@@ -1,8 +1,8 @@
 //! All BMCs that a process talks to.
 
 use crate::{
-    Config, Connect, Counters, Permit, Pin, Target, endpoint::Endpoint, names::LOOKUPS, rate::Rate,
-    redfish::Redfish, shared::Shared,
+    Config, Connect, Counters, Error, Permit, Pin, Target, endpoint::Endpoint, names::LOOKUPS,
+    rate::Rate, redfish::Redfish, shared::Shared,
 };
 use futures::{StreamExt, stream};
 use metal_core::redfish::Credentials;
@@ -85,6 +85,10 @@ impl Connect for Fleet {
 
     fn set_pin(&self, target: &Target, pin: Option<Pin>) {
         *self.endpoint(target).peer.pin() = pin;
+    }
+
+    async fn introduce(&self, target: &Target) -> Result<Option<Pin>, Error> {
+        self.endpoint(target).introduce().await
     }
 
     fn set_host_name(&self, target: &Target, name: Option<&str>) {

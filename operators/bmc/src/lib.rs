@@ -68,8 +68,10 @@ pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
 pub use tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
 
+use metal_base::Chain;
 use metal_core::redfish::{
     Credentials, Inventory, ManagerReading, MediaSlot, ResetType, Scheme, Step, SystemReading,
+    Unreachable,
 };
 use std::{error::Error as StdError, future::Future, time::Duration};
 
@@ -152,6 +154,15 @@ pub trait Connect: Send + Sync + 'static {
     /// it presents next. Call it before [`connect`](Self::connect).
     fn set_pin(&self, _target: &Target, _pin: Option<Pin>) {}
 
+    /// The certificate that a BMC presents; none by plain HTTP. Nothing is sent on the connection, so
+    /// the caller can record the certificate before it logs in.
+    fn introduce(
+        &self,
+        target: &Target,
+    ) -> impl Future<Output = Result<Option<Pin>, Error>> + Send {
+        std::future::ready(Ok(self.pin(target)))
+    }
+
     /// Accepts certificates for this host name as well, because those of private authorities are
     /// seldom issued for an address. Call it before [`connect`](Self::connect).
     fn set_host_name(&self, _target: &Target, _name: Option<&str>) {}
@@ -209,4 +220,18 @@ pub enum Error {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+/// A BMC that gives no usable answer, as a decision sees it.
+impl From<Error> for Unreachable {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unauthorized => Self::Unauthorized,
+            error @ Error::SessionsFull(_) => Self::SessionsFull(Chain(&error).to_string()),
+            error @ Error::Misbehaving { .. } => Self::Misbehaving(Chain(&error).to_string()),
+            error @ (Error::Unreachable(_) | Error::Withdrawn(_) | Error::Failed { .. }) => {
+                Self::NoAnswer(Chain(&error).to_string())
+            }
+        }
+    }
 }

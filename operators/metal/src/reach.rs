@@ -2,7 +2,6 @@
 
 use metal_bmc::{Error as BmcError, Target};
 use metal_core::{bmc::Destination, redfish::Unreachable};
-use metal_runtime::report::Chain;
 
 /// The address of a BMC.
 pub(crate) fn target(destination: &Destination) -> Target {
@@ -11,12 +10,5 @@ pub(crate) fn target(destination: &Destination) -> Target {
 
 /// A BMC without a usable answer, as decisions see it.
 pub(crate) fn unreachable(error: BmcError) -> Unreachable {
-    match error {
-        BmcError::Unauthorized => Unreachable::Unauthorized,
-        error @ BmcError::SessionsFull(_) => Unreachable::SessionsFull(Chain(&error).to_string()),
-        error @ BmcError::Misbehaving { .. } => Unreachable::Misbehaving(Chain(&error).to_string()),
-        error @ (BmcError::Unreachable(_) | BmcError::Withdrawn(_) | BmcError::Failed { .. }) => {
-            Unreachable::NoAnswer(Chain(&error).to_string())
-        }
-    }
+    error.into()
 }

@@ -21,7 +21,7 @@ pub const ACCEPTED: &[Accepted] = &[
 /// themselves with their TPM a token with which they join the cluster.
 ///
 /// Every replica answers machines; one of them, which holds the Lease metalman-SITE, writes how far they
-/// are. The power of machines is not looked after yet: see docs/metalman.md.
+/// are, and switches them off and on by their BMCs: see docs/metalman.md.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metalman", bin_name = "metalman serve-pxe", version, verbatim_doc_comment)]
 #[command(mut_arg("leader_elect", |arg| arg.default_value("true").hide(true)))]
@@ -56,6 +56,12 @@ pub struct Args {
     /// Namespace of the ServiceAccounts that machines join with: one for each, and nobody else's
     #[arg(long, default_value = "metalman-machines", value_name = "NAMESPACE")]
     pub machine_namespace: String,
+    /// Namespace of the Secrets with the passwords of BMCs; Secrets of no other are read
+    #[arg(long, default_value = "metalman-bmcs", value_name = "NAMESPACE")]
+    pub bmc_secret_namespace: String,
+    /// Speaks to BMCs whose URL says so by plain HTTP, which shows their passwords to whoever listens
+    #[arg(long)]
+    pub allow_plain_http_bmcs: bool,
     /// Which API server.
     #[command(flatten)]
     pub client: ClientArgs,

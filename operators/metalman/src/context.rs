@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Field manager of what is ours in a status.
-const MANAGER: &str = "metalman";
+pub(crate) const MANAGER: &str = "metalman";
 
 /// How many machines are attested at a time: each costs the API server up to four requests.
 const ATTESTATIONS: usize = 32;
@@ -70,7 +70,7 @@ impl Context {
     pub(crate) async fn tell(&self, machine: &Machine, type_: EventType, reason: &str, note: &str) {
         let mut object = reference::<Machine>(&machine.metadata.name.clone().unwrap_or_default());
         object.uid.clone_from(&machine.metadata.uid);
-        let event = event(type_, reason, "Attest", note);
+        let event = event(type_, reason, "Transition", note);
         if let Err(error) = self.recorder.publish(&event, &object).await {
             tracing::warn!(error = %Chain(&error), "event not published");
         }

@@ -9,16 +9,50 @@ pub enum Error {
     /// The status was not recorded.
     #[error("status not recorded")]
     Record(#[source] Box<kube::Error>),
+    /// The annotation with which a person vouched for a certificate is still there.
+    #[error("annotation not removed")]
+    Settle(#[source] Box<kube::Error>),
+    /// A Node was not changed.
+    #[error("Node not changed")]
+    Node(#[source] Box<kube::Error>),
+    /// The pods of a Node are not known.
+    #[error("pods not listed")]
+    Pods(#[source] Box<kube::Error>),
+    /// The Secret with the password of a BMC was not read.
+    #[error("Secret not read")]
+    Secret(#[source] Box<kube::Error>),
+    /// What the Machine says of its BMC cannot be used any more.
+    #[error("{0}")]
+    Unusable(String),
+    /// Others talk to the BMC all the time.
+    #[error("others talk to its BMC")]
+    Busy,
+    /// The BMC did not do it.
+    #[error(transparent)]
+    Bmc(Box<metal_bmc::Error>),
     /// Decisions did not come to an end.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
 }
 
+impl Error {
+    /// A write to a Node failed.
+    pub(crate) fn node(source: kube::Error) -> Self {
+        Self::Node(Box::new(source))
+    }
+}
+
 impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Record(source) => class_of(source),
-            Self::TooManyTurns(_) => Class::Transient,
+            Self::Record(source)
+            | Self::Settle(source)
+            | Self::Node(source)
+            | Self::Pods(source)
+            | Self::Secret(source) => class_of(source),
+            Self::Unusable(_) | Self::Busy | Self::Bmc(_) | Self::TooManyTurns(_) => {
+                Class::Transient
+            }
         }
     }
 

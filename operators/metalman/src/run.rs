@@ -1,7 +1,13 @@
 //! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
-    Context, args::Args, authorities::to_pem, http::router, machine::Machines, metrics,
+    Context,
+    args::Args,
+    authorities::to_pem,
+    http::router,
+    machine::Machines,
+    metrics,
+    operations::{Access, Bmcs},
     servers::Servers,
 };
 use anyhow::Context as _;
@@ -9,6 +15,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter as Source},
 };
+use metal_bmc::{Config, Fleet};
 use metal_core::machine::site;
 use metal_runtime::{
     Relist,
@@ -17,17 +24,21 @@ use metal_runtime::{
     elect::run_elected,
     health::Readiness,
     index::Ended,
+    leadership::Leadership,
+    lease::Candidate,
     listener::{self, Limits},
     report::{self, Reporter},
     work::Work,
 };
-use std::{future::pending, sync::Arc};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "metalman";
 /// How many Machines are worked on at a time.
-const CONCURRENCY: usize = 8;
+const CONCURRENCY: usize = 32;
+/// How long the logout from all BMCs may take.
+const LOGOUT: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown`.
 ///
@@ -54,12 +65,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
     let relist = Relist::default();
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
+    let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
+    let (fleet, access) = (Fleet::new(Config::default()), access(&args, leadership));
     let is_elected = candidate.is_some();
     let lead = async || {
         if is_elected && !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
             return;
         }
-        let drive = work.drive(CONCURRENCY, Machines(Arc::clone(&ctx)));
+        let bmcs = Bmcs::new(fleet.clone(), &ctx.client, access.clone());
+        let drive = work.drive(CONCURRENCY, Machines::new(Arc::clone(&ctx), bmcs));
         shutdown.run_until_cancelled(drive).await;
     };
     let elected = run_elected(candidate, &leading, &shutdown, lead);
@@ -69,10 +83,21 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let all = async { tokio::join!(serve, elected, servers.ended(&shutdown)).2 };
     let watch = relist
         .follow(|| ctx.view.doubt(), || ctx.view.watch(&ctx.client, args.site(), &work.queue));
-    tokio::select! {
+    let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
         ended = until(&shutdown, watch) => Ok(ended?),
+    };
+    // BMCs have few sessions to give away.
+    fleet.close(LOGOUT).await;
+    ended
+}
+
+fn access(args: &Args, leadership: Leadership) -> Access {
+    Access {
+        namespace: args.bmc_secret_namespace.clone(),
+        plain_http: args.allow_plain_http_bmcs,
+        leadership,
     }
 }
 

@@ -1,11 +1,12 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
-use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use kube::Client;
 use metal_api::{MacAddr, Machine};
 use metal_core::machine::{
     Address, Twin, addresses,
     attest::{Stranger, whose},
+    operations::CORDONED_FOR,
     site, twins,
 };
 use metal_runtime::{
@@ -21,7 +22,7 @@ use std::{net::IpAddr, sync::Arc};
 pub struct View {
     /// Machines of the site, by their addresses.
     pub machines: Index<Machine, Address>,
-    /// Nodes, by name; no more of them than says whether they are ready.
+    /// Nodes, by name; no more of them than says whether they are ready, and for whom cordoned.
     pub nodes: Index<Node, ()>,
 }
 
@@ -33,11 +34,15 @@ impl Default for View {
 
 /// A Node has hundreds of images and labels.
 fn trim(node: &mut Node) {
-    let conditions = node.status.take().and_then(|status| status.conditions);
-    node.status = Some(NodeStatus { conditions, ..NodeStatus::default() });
-    node.spec = None;
+    let status = node.status.take().unwrap_or_default();
+    let NodeStatus { addresses, conditions, .. } = status;
+    node.status = Some(NodeStatus { addresses, conditions, ..NodeStatus::default() });
+    let unschedulable = node.spec.take().and_then(|spec| spec.unschedulable);
+    node.spec = Some(NodeSpec { unschedulable, ..NodeSpec::default() });
     node.metadata.labels = None;
-    node.metadata.annotations = None;
+    if let Some(annotations) = &mut node.metadata.annotations {
+        annotations.retain(|key, _| key == CORDONED_FOR);
+    }
     node.metadata.managed_fields = None;
 }
 

@@ -356,3 +356,18 @@ async fn a_bmc_of_old_times_is_told_what_it_offers_and_what_to_do() {
         assert!(reason.contains(part), "{part}: {reason}");
     }
 }
+
+#[tokio::test]
+async fn a_bmc_shows_its_certificate_before_anybody_logs_in() {
+    let (server, target, _guard) = start(identity("bmc", None)).await;
+    let fleet = Fleet::new(Config::default());
+    let shown = fleet.introduce(&target).await.unwrap().unwrap();
+    assert_eq!((fleet.counters().requests(), fleet.counters().logins()), (0, 0));
+    assert_eq!(fleet.pin(&target), None, "it is for the caller to hold it to that");
+    fleet.set_pin(&target, Some(shown));
+    fleet.connect(&target, &credentials()).systems().await.unwrap();
+    // Whoever takes its place is seen, and gets no password.
+    fleet.set_pin(&target, Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()));
+    assert_eq!(fleet.introduce(&target).await.unwrap(), Some(shown));
+    drop(server);
+}

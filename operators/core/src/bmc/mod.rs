@@ -17,7 +17,7 @@ pub(crate) use known::note_of_new;
 pub use known::{Note, Verification, certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
-pub use reach::{Destination, Missing, destination, inline_destination};
+pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
 pub use shared::{certificate_of_server, note_of_server};

@@ -95,13 +95,8 @@ pub fn inline_destination(
     })?;
     let secret = (&*access.bmc_secret_ref.name, secret);
     let destination = assemble(host, &access.protocol, secret, default)?;
-    let why = match (&destination.host, destination.scheme, verification) {
-        (Host::Address(_), ..) => return Ok(destination),
-        (Host::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => {
-            return Ok(destination);
-        }
-        (Host::Name(_), Scheme::Https, Verification::Off) => "certificates are not verified",
-        (Host::Name(_), Scheme::Http, _) => "it is spoken to by http",
+    let Some(why) = unconfirmed_name(&destination.host, destination.scheme, verification) else {
+        return Ok(destination);
     };
     let message = format!(
         "spec.bmc.address: the password is not sent to whoever answers for {}, since {why}: use https \
@@ -109,6 +104,21 @@ pub fn inline_destination(
         destination.host
     );
     Err(Missing::new("NameNotConfirmed", message))
+}
+
+/// Why nobody knows who answers for a host name; `None` for an address, and for a name whose certificate
+/// is verified.
+pub fn unconfirmed_name(
+    host: &Host,
+    scheme: Scheme,
+    verification: Verification,
+) -> Option<&'static str> {
+    match (host, scheme, verification) {
+        (Host::Address(_), ..)
+        | (Host::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => None,
+        (Host::Name(_), Scheme::Https, Verification::Off) => Some("certificates are not verified"),
+        (Host::Name(_), Scheme::Http, _) => Some("it is spoken to by http"),
+    }
 }
 
 fn assemble(

@@ -1,6 +1,7 @@
 //! Whether who presents an endorsement key is the machine: the first key that is seen is pinned, and
 //! no other is taken until a person says so.
 
+use super::accepted;
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -92,7 +93,11 @@ pub fn judge(
         let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message };
         conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
     };
+    let is_new = |compared: &Compared| *compared != Compared::Same;
     let compared = pinned(&old).map(compare);
+    let is_accepted = compared.as_ref().is_some_and(is_new)
+        && accepted::endorsement_key(machine, presented.fingerprint);
+    let compared = compared.filter(|_| !is_accepted);
     match compared {
         None => say(true, "Pinned", &key(presented)),
         Some(Compared::Same) => say(true, "Verified", &key(presented)),
@@ -101,7 +106,8 @@ pub fn judge(
             false,
             KEY_DIFFERS,
             "another endorsement key was presented than the one that is pinned: look at the machine; if \
-             its TPM was replaced, remove status.tpm",
+             its TPM was replaced, annotate this Machine with bloomery.dev/accept-endorsement-key and the \
+             SHA-256 of the new key, which is in the event",
         ),
         Some(Compared::Unreadable) => say(
             false,

@@ -11,21 +11,28 @@
 //! ```
 //!
 //! Each state follows from what is there, and from no state before: a status that was lost is found
-//! again. Only the endorsement key is remembered: [`attest`] says when.
+//! again. The endorsement key is remembered: [`attest`] says when; so is a reboot or an installation
+//! that is under way: [`operations`] says how far.
 
+mod accepted;
 pub mod attest;
 pub mod lease;
 pub mod netboot;
+pub mod operations;
 pub mod site;
 mod twins;
 
+pub use accepted::actor;
 pub use twins::{Address, Twin, addresses, twins};
 
-use crate::conditions::{self, Fact};
+use crate::{
+    conditions::{self, Fact},
+    redfish::Step,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use metal_api::{LocalObjectReference, Machine, MachinePhase, MachineStatus, condition};
-use metal_base::Never;
+use operations::{Change, Known, Need, State};
 
 /// Watches wake a Machine when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -39,12 +46,14 @@ pub struct Observation<'a> {
     pub twins: &'a [Twin],
     /// The Node of the same name.
     pub node: Option<&'a Node>,
+    /// What is known of its BMC, and of what was done there.
+    pub known: Known<'a>,
     /// When this was observed.
     pub now: Timestamp,
 }
 
 /// What one pass is to do.
-pub type Decision = metal_base::Decision<MachineStatus, Never>;
+pub type Decision = metal_base::Decision<MachineStatus, Change, Need, Step>;
 
 /// Decides what one pass does about one Machine. One without `spec.pxe` is somebody else's.
 pub fn decide(seen: &Observation<'_>) -> Decision {
@@ -53,16 +62,27 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
         return Decision::Rest(RESYNC);
     }
     let old = machine.status.clone().unwrap_or_default();
-    let new = next_status(&old, seen);
-    if new == old { Decision::Rest(RESYNC) } else { Decision::Record(Box::new(new)) }
+    let (new, next) = next_status(&old, seen);
+    if new == old {
+        next.unwrap_or(Decision::Rest(RESYNC))
+    } else {
+        Decision::Record(Box::new(new))
+    }
 }
 
-fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> MachineStatus {
+fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, Option<Decision>) {
     let mut new = old.clone();
     let generation = seen.machine.metadata.generation;
     new.observed_generation = generation;
     record_twins(&mut new, seen);
-    let state = state(old, seen);
+    // Nobody switches a machine off that may be another one.
+    let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
+    let settled = accepted::settled(seen.machine, old);
+    let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
+    let next = if is_sure { operations::advance(&mut new, seen) } else { None };
+    let next = settled.or(next);
+    operations::record(&mut new, seen);
+    let state = state(&new, seen);
     new.node_ref =
         seen.node.and_then(|node| node.metadata.name.clone()).map(LocalObjectReference::new);
     // Who reaches a machine by SSH owns these two.
@@ -77,7 +97,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> MachineStatus {
         message: &state.message,
     };
     conditions::set(&mut new.conditions, fact, generation, seen.now);
-    new
+    (new, next)
 }
 
 /// Says which addresses are not the Machine's alone. One that was always alone carries no condition.
@@ -94,13 +114,6 @@ fn record_twins(new: &mut MachineStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
 }
 
-/// How far a Machine is, and why.
-struct State {
-    phase: MachinePhase,
-    reason: &'static str,
-    message: String,
-}
-
 fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     let name = seen.machine.metadata.name.as_deref().unwrap_or_default();
     let state = |phase, reason, message| State { phase, reason, message };
@@ -110,6 +123,9 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     }
     if let Some(message) = unusable(seen.machine) {
         return failed("InvalidLease", message);
+    }
+    if let Some(state) = operations::state(status) {
+        return state;
     }
     if seen.node.is_some_and(is_ready) {
         return state(MachinePhase::Ready, "NodeReady", format!("Node {name} is ready"));

@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::core::v1::{NodeCondition, NodeStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use metal_api::{MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus};
+use metal_api::{MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus, annotation};
 use std::sync::Arc;
 
 #[test]
@@ -124,6 +124,20 @@ fn the_first_key_is_pinned_and_no_other_is_taken_afterwards() {
 }
 
 #[test]
+fn a_person_vouches_for_one_other_key() {
+    let accept = |text: &str| {
+        let mut machine = attested("a", 1);
+        let accepted = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), text.to_owned());
+        machine.metadata.annotations = Some([accepted].into());
+        machine
+    };
+    let Verdict::Admitted(Some(status)) = present(&accept("theirs"), "theirs") else { panic!() };
+    assert_eq!(pinned(&status), Some("theirs"));
+    assert!(matches!(present(&accept("theirs"), "others"), Verdict::Refused(_)));
+    assert!(matches!(present(&accept(""), "theirs"), Verdict::Refused(_)));
+}
+
+#[test]
 fn a_pin_that_nobody_can_read_is_not_replaced_by_a_stranger() {
     let mut machine = attested("a", 1);
     machine.status.as_mut().unwrap().tpm.as_mut().unwrap().ek_public_key = Some("junk".to_owned());
@@ -204,7 +218,8 @@ fn observation<'a>(
     twins: &'a [Twin],
     node: Option<&'a Node>,
 ) -> Observation<'a> {
-    Observation { machine, twins, node, now: Timestamp::UNIX_EPOCH }
+    let known = Known::default();
+    Observation { machine, twins, node, known, now: Timestamp::UNIX_EPOCH }
 }
 
 fn holders(all: &[Machine], address: Address) -> Vec<Arc<Machine>> {

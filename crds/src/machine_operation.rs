@@ -1,0 +1,79 @@
+use crate::text::open_enum;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Operations that were carried out, and the one in progress.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineOperationsStatus {
+    /// Number of reboots carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_counter: Option<i64>,
+    /// Number of reinstallations carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repave_counter: Option<i64>,
+    /// Extension: the operation in progress, or the last one if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<MachineOperation>,
+    /// Extension: what was given up; it is tried again once a counter is above this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<MachineGivenUp>,
+}
+
+/// Counters of what was given up.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineGivenUp {
+    /// Reboots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_counter: Option<i64>,
+    /// Installations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repave_counter: Option<i64>,
+}
+
+/// An operation, recorded before each of its steps so that a restart can pick it up.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineOperation {
+    /// `spec.operations.rebootCounter` that it satisfies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_counter: Option<i64>,
+    /// `spec.operations.repaveCounter` that it satisfies; absent where nothing is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repave_counter: Option<i64>,
+    /// How far it is.
+    pub step: MachineOperationStep,
+    /// Number of the attempt, from 1.
+    pub attempt: i32,
+    /// When the step was recorded.
+    pub since: Time,
+    /// Whether the boot source of the BMC is ours to set, and to take away in the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub boot_override: bool,
+    /// Why it has failed, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+open_enum! {
+    /// How far an operation is.
+    MachineOperationStep {
+        /// Its Node takes no new pods, and those that are there move away.
+        Draining = "Draining",
+        /// Its host is to be off.
+        PoweringOff = "PoweringOff",
+        /// Its host is to be on.
+        PoweringOn = "PoweringOn",
+        /// Its operating system is being installed.
+        Installing = "Installing",
+        /// It is installed; what was set for that is taken away.
+        Finishing = "Finishing",
+        /// It was tried often enough.
+        Failed = "Failed",
+    }
+}

@@ -1,0 +1,90 @@
+//! What a person vouches for, once, by an annotation: another certificate of a BMC, another endorsement
+//! key of a TPM. Once it is taken over the annotation goes, and an event says whose it was.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use metal_api::{Machine, MachineStatus, annotation};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// Whether a person vouches for the endorsement key with this SHA-256.
+pub(super) fn endorsement_key(machine: &Machine, fingerprint: &str) -> bool {
+    annotated(&machine.metadata, annotation::ACCEPT_ENDORSEMENT_KEY)
+        .is_some_and(|accepted| accepted.trim().eq_ignore_ascii_case(fingerprint))
+}
+
+/// The annotation that vouched for the endorsement key that is pinned now.
+pub(super) fn settled(machine: &Machine, status: &MachineStatus) -> Option<&'static str> {
+    let pinned = super::attest::pinned(status)?;
+    endorsement_key(machine, &fingerprint(pinned)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
+}
+
+/// Which program, on whose behalf, wrote an annotation last (`metadata.managedFields`).
+pub fn actor<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    let field = format!("f:{key}");
+    let mut entries = meta.managed_fields.iter().flatten();
+    let entry = entries.find(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|it| it["f:metadata"]["f:annotations"].get(&field).is_some())
+    });
+    entry?.manager.as_deref()
+}
+
+fn annotated<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// SHA-256 of the DER of a public key in PEM, as lower-case hexadecimal digits.
+fn fingerprint(pem: &str) -> Option<String> {
+    let body: String =
+        pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let digest = Sha256::digest(STANDARD.decode(body).ok()?);
+    Some(digest.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").ok(); // Writing to a string does not fail.
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+    use metal_api::MachineTpmStatus;
+    use serde_json::json;
+
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nYWJj\n-----END PUBLIC KEY-----\n";
+    /// Of `abc` (FIPS 180-4).
+    const OF_IT: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn an_annotation_is_settled_when_the_key_is_pinned_that_it_vouched_for() {
+        let mut machine = Machine::new("a", metal_api::MachineSpec::default());
+        let accept = |text: &str| {
+            Some([(annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), text.to_owned())].into())
+        };
+        let tpm = Some(MachineTpmStatus { ek_public_key: Some(PEM.to_owned()) });
+        let status = MachineStatus { tpm, ..MachineStatus::default() };
+        for (text, is_settled) in
+            [(OF_IT, true), (&OF_IT.to_ascii_uppercase(), true), ("", false), (&OF_IT[1..], false)]
+        {
+            machine.metadata.annotations = accept(text);
+            assert_eq!(settled(&machine, &status).is_some(), is_settled, "{text}");
+            assert_eq!(settled(&machine, &MachineStatus::default()), None);
+        }
+    }
+
+    #[test]
+    fn whoever_wrote_an_annotation_is_found_by_its_fields() {
+        let entry = |manager: &str, key: &str| ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            fields_v1: Some(FieldsV1(
+                json!({"f:metadata": {"f:annotations": {format!("f:{key}"): {}}}}),
+            )),
+            ..ManagedFieldsEntry::default()
+        };
+        let managed_fields = Some(vec![entry("other", "b"), entry("kubectl-annotate", "a")]);
+        let meta = ObjectMeta { managed_fields, ..ObjectMeta::default() };
+        assert_eq!(actor(&meta, "a"), Some("kubectl-annotate"));
+        assert_eq!(actor(&meta, "c"), None);
+    }
+}

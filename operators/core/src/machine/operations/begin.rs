@@ -1,0 +1,75 @@
+//! How an operation begins.
+
+use super::{
+    super::Observation,
+    drain,
+    pending::{self, Pending},
+    report, step,
+};
+use metal_api::{MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineStatus};
+
+/// Begins to count, at the first sight of a Machine: at 0, or, where there is a Node of its name, at
+/// what is asked for. There the status was lost, or another program had the machine before, and what a
+/// status forgot must not wipe a node.
+pub(super) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
+    if new.operations.is_some() {
+        return;
+    }
+    let wanted = seen.machine.spec.operations.clone().unwrap_or_default();
+    let from = |counter: Option<i64>| Some(counter.filter(|_| seen.node.is_some()).unwrap_or(0));
+    new.operations = Some(MachineOperationsStatus {
+        reboot_counter: from(wanted.reboot_counter),
+        repave_counter: from(wanted.repave_counter),
+        ..MachineOperationsStatus::default()
+    });
+}
+
+/// Without a BMC nothing is under way: a person has to switch the machine off and on.
+pub(super) fn without_bmc(new: &mut MachineStatus) {
+    if let Some(operations) = &mut new.operations {
+        operations.current = None;
+    }
+}
+
+/// Begins what is asked for, and adds to what has begun what was asked for since, as long as the host
+/// was not switched on for it.
+pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let pending = pending::of(seen.machine, new);
+    if pending.is_nothing() {
+        return;
+    }
+    let operations = new.operations.get_or_insert_default();
+    match &mut operations.current {
+        None => operations.current = Some(first(pending, seen)),
+        Some(current) => match current.step {
+            MachineOperationStep::Failed => operations.current = Some(first(pending, seen)),
+            MachineOperationStep::Draining | MachineOperationStep::PoweringOff => {
+                current.reboot_counter = pending.reboot.or(current.reboot_counter);
+                current.repave_counter = pending.repave.or(current.repave_counter);
+            }
+            MachineOperationStep::PoweringOn
+            | MachineOperationStep::Installing
+            | MachineOperationStep::Finishing
+            | MachineOperationStep::Other(_) => return,
+        },
+    }
+    report::forget_outcome(new);
+}
+
+fn first(pending: Pending, seen: &Observation<'_>) -> MachineOperation {
+    let step = if drain::node(seen).is_some_and(drain::is_worth_draining) {
+        MachineOperationStep::Draining
+    } else {
+        MachineOperationStep::PoweringOff
+    };
+    MachineOperation {
+        reboot_counter: pending.reboot,
+        repave_counter: pending.repave,
+        step,
+        attempt: 1,
+        since: step::now(seen),
+        boot_override: false,
+        reason: None,
+        message: None,
+    }
+}

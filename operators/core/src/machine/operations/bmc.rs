@@ -1,0 +1,256 @@
+//! Where the BMC of a Machine is, what it is held to, and what it says.
+
+use super::{
+    super::{Observation, RESYNC},
+    Change, Decision, Need, POLL, SILENT, certificate, report,
+};
+use crate::{
+    bmc::{Destination, Missing, Verification, unconfirmed_name},
+    host::Host,
+    redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
+};
+use metal_api::{MachineRedfish, MachineRedfishStatus, MachineStatus, annotation};
+
+/// The first of its systems, where nobody says which.
+const FIRST: &str = "1";
+/// Where systems are (DSP0266, section 8.2).
+const SYSTEMS: &str = "/redfish/v1/Systems/";
+
+/// What the system said, or why it said nothing.
+pub type Reading = Result<SystemReading, Trouble>;
+
+/// The SHA-256 of a certificate as 32 pairs of lower-case digits with colons between, or why there is
+/// none.
+pub type Certificate = Result<String, String>;
+
+/// Why nothing is known of a system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The Machine, or its Secret, says nothing that can be used.
+    Unusable(Missing),
+    /// The BMC shows another certificate than the one it is held to. It was not logged in to.
+    CertificateDiffers(String),
+    /// It gives no usable answer.
+    Silent(Unreachable),
+}
+
+/// Where a BMC listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Address, or host name.
+    pub host: Host,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Where `spec.pxe.redfish.url` leads.
+///
+/// # Errors
+///
+/// It is not `https://HOST[:PORT]`, or by plain HTTP without leave, or to a name by plain HTTP, for
+/// which anybody may answer.
+pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missing> {
+    let url = redfish.url.trim();
+    let refuse = |reason, why: &str| {
+        let message = format!("spec.pxe.redfish.url: {why}");
+        Missing { reason, message }
+    };
+    let form = || refuse("InvalidURL", "write it as https://ADDRESS or https://ADDRESS:PORT");
+    let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "https" => Scheme::Https,
+        "http" if plain_http => Scheme::Http,
+        "http" => {
+            let why = "plain HTTP sends the password to whoever listens: use https, or start metalman \
+                       with --allow-plain-http-bmcs";
+            return Err(refuse("PlainHTTP", why));
+        }
+        _ => return Err(form()),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = split(authority).ok_or_else(form)?;
+    let host = host.parse::<Host>().map_err(|_| form())?.canonical();
+    let default = if scheme == Scheme::Https { 443 } else { 80 };
+    let port = match port {
+        None => default,
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(form)?,
+    };
+    if let Some(why) = unconfirmed_name(&host, scheme, Verification::Pinned) {
+        let why = format!(
+            "the password is not sent to whoever answers for {host}, since {why}: use https, or its IP \
+             address"
+        );
+        return Err(refuse("NameNotConfirmed", &why));
+    }
+    Ok(Place { scheme, host, port })
+}
+
+/// Host and port of an authority (RFC 3986, section 3.2) without user information.
+fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(v6) = authority.strip_prefix('[') {
+        let (host, rest) = v6.split_once(']')?;
+        let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
+        return host.contains(':').then_some((host, port));
+    }
+    match authority.split_once(':') {
+        Some((host, port)) => Some((host, Some(port))),
+        None => Some((authority, None)),
+    }
+}
+
+/// The path of the system that `spec.pxe.redfish.deviceID` names; `None` for the only one that there is.
+///
+/// # Errors
+///
+/// It is no name of a system.
+pub fn system_uri(redfish: &MachineRedfish) -> Result<Option<String>, Missing> {
+    let id = redfish.device_id.as_deref().unwrap_or(FIRST);
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@:+".contains(&byte);
+    if id.len() > 128 || !id.bytes().all(is_fine) || id.bytes().all(|byte| byte == b'.') {
+        let message =
+            "spec.pxe.redfish.deviceID: write the Id of a system, as Redfish shows it, such as 1"
+                .into();
+        return Err(Missing { reason: "InvalidDeviceID", message });
+    }
+    Ok(Some(format!("{SYSTEMS}{id}")))
+}
+
+/// Where the BMC is and who logs in, with the value of `passwordRef` if it is there.
+///
+/// # Errors
+///
+/// There is no password: an empty one is never sent.
+pub fn destination(
+    redfish: &MachineRedfish,
+    place: Place,
+    password: Option<&[u8]>,
+) -> Result<Destination, Missing> {
+    let reference = &redfish.password_ref;
+    let (secret, key) = (&reference.name, reference.key.as_deref().unwrap_or_default());
+    let refuse = |why: &str| {
+        let namespace = &reference.namespace;
+        let message = format!("spec.pxe.redfish.passwordRef: Secret {namespace}/{secret} {why}");
+        Missing { reason: "PasswordMissing", message }
+    };
+    let password = password.ok_or_else(|| refuse(&format!("has no key {key:?}: add it")))?;
+    let password = std::str::from_utf8(password).map_err(|_| refuse("is not UTF-8"))?;
+    let password = password.strip_suffix('\n').unwrap_or(password);
+    if password.is_empty() {
+        return Err(refuse(&format!("has an empty key {key:?}: set the password")));
+    }
+    let (username, password) = (redfish.username.clone(), password.to_owned());
+    let Place { scheme, host, port } = place;
+    Ok(Destination { scheme, host, port, credentials: Credentials { username, password } })
+}
+
+/// Holds the BMC to the certificate that it shows first, before anybody logs in. `None` once it is.
+pub(super) fn pin(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    redfish: &MachineRedfish,
+) -> Option<Decision> {
+    let place = match place(redfish, seen.known.plain_http) {
+        Ok(place) => place,
+        Err(Missing { reason, message }) => {
+            report::reachable(new, seen, Err((reason, &message)));
+            return Some(Decision::Rest(RESYNC));
+        }
+    };
+    if place.scheme == Scheme::Http {
+        return None;
+    }
+    if let Some(accepted) = certificate::accepted(seen.machine) {
+        if pinned(new) == Some(&accepted) {
+            let annotation = annotation::ACCEPT_CERTIFICATE;
+            return Some(Decision::Change(Change::Settle { annotation }));
+        }
+        new.redfish = Some(MachineRedfishStatus { cert_fingerprint: Some(accepted) });
+    }
+    if pinned(new).is_some() {
+        return None;
+    }
+    match seen.known.certificate {
+        None => Some(Decision::Look(Need::Certificate)),
+        Some(Ok(certificate)) => {
+            let cert_fingerprint = Some(certificate.clone());
+            new.redfish = Some(MachineRedfishStatus { cert_fingerprint });
+            report::reachable(new, seen, Ok(()));
+            None
+        }
+        Some(Err(why)) => {
+            report::reachable(new, seen, Err(("NoAnswer", why)));
+            Some(Decision::Rest(SILENT))
+        }
+    }
+}
+
+/// The certificate that a BMC is held to.
+pub(super) fn pinned(status: &MachineStatus) -> Option<&str> {
+    let pin = status.redfish.as_ref()?.cert_fingerprint.as_deref()?;
+    (!pin.trim().is_empty()).then_some(pin)
+}
+
+/// What the system said, not too long ago.
+///
+/// # Errors
+///
+/// What is to be done for it.
+pub(super) fn system<'a>(
+    new: &mut MachineStatus,
+    seen: &Observation<'a>,
+) -> Result<&'a SystemReading, Decision> {
+    if !seen.known.sharing.is_empty() {
+        let others = seen.known.sharing.join(", ");
+        let message = format!(
+            "spec.pxe.redfish names the system that is also that of {others}: correct all but one"
+        );
+        report::reachable(new, seen, Err(("SystemShared", &message)));
+        return Err(Decision::Rest(RESYNC));
+    }
+    let Some((age, reading)) = seen.known.reading else {
+        return Err(Decision::Look(Need::System));
+    };
+    let lasts = if reading.is_ok() { POLL } else { SILENT };
+    if age >= lasts {
+        return Err(Decision::Look(Need::System));
+    }
+    let told = match reading {
+        Ok(system) if system.power == PowerState::Unknown => {
+            Err(("PowerUnknown", "the BMC does not say whether the host is on".to_owned()))
+        }
+        Ok(system) => {
+            report::reachable(new, seen, Ok(()));
+            return Ok(system);
+        }
+        Err(trouble) => Err(describe(trouble)),
+    };
+    let told = told.as_ref().map_err(|(reason, message): &(&str, String)| (*reason, &**message));
+    report::reachable(new, seen, told.map(|(): &()| ()));
+    Err(Decision::Rest(lasts - age))
+}
+
+fn describe(trouble: &Trouble) -> (&'static str, String) {
+    match trouble {
+        Trouble::Unusable(Missing { reason, message }) => (reason, message.clone()),
+        Trouble::CertificateDiffers(seen) => (
+            "CertificateDiffers",
+            format!(
+                "the BMC shows the certificate {seen}, and is held to another one: it was not logged in \
+                 to; look at it, and if its certificate was replaced, annotate this Machine with \
+                 {}={seen}",
+                annotation::ACCEPT_CERTIFICATE
+            ),
+        ),
+        Trouble::Silent(Unreachable::Unauthorized) => {
+            ("Unauthorized", "the BMC refuses our credentials: correct the Secret".to_owned())
+        }
+        Trouble::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
+        Trouble::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),
+        Trouble::Silent(Unreachable::NoAnswer(text)) => ("NoAnswer", text.clone()),
+    }
+}

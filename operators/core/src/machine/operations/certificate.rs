@@ -1,0 +1,53 @@
+//! Fingerprints of certificates in the two forms that there are: 32 pairs of hexadecimal digits with
+//! colons between, as a Machine has them, and `sha256:` with 64 digits, as everything else here has them.
+
+use metal_api::{Machine, annotation};
+
+const PREFIX: &str = "sha256:";
+const BYTES: usize = 32;
+
+/// As a Machine has it, from what everything else has.
+pub fn to_pairs(pin: &str) -> Option<String> {
+    let digits = pin.strip_prefix(PREFIX)?;
+    let is_whole = digits.len() == 2 * BYTES && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    is_whole.then(|| {
+        let digits = digits.to_ascii_lowercase();
+        let pairs = (0..BYTES).map(|at| &digits[2 * at..2 * at + 2]);
+        pairs.collect::<Vec<_>>().join(":")
+    })
+}
+
+/// The other way round; in upper case as well.
+pub fn from_pairs(pairs: &str) -> Option<String> {
+    let pairs: Vec<_> = pairs.trim().split(':').collect();
+    let is_pair = |pair: &&str| pair.len() == 2 && pair.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_whole = pairs.len() == BYTES && pairs.iter().all(is_pair);
+    is_whole.then(|| format!("{PREFIX}{}", pairs.concat().to_ascii_lowercase()))
+}
+
+/// The certificate that a person vouches for, in the form of a Machine.
+pub(super) fn accepted(machine: &Machine) -> Option<String> {
+    let annotations = machine.metadata.annotations.as_ref()?;
+    to_pairs(&from_pairs(annotations.get(annotation::ACCEPT_CERTIFICATE)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_keeps_its_digits_in_either_form() {
+        let digits = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f".to_owned();
+        let pairs = to_pairs(&format!("sha256:{digits}")).unwrap();
+        assert!(pairs.starts_with("00:01:02:") && pairs.ends_with(":1f"), "{pairs}");
+        assert_eq!(from_pairs(&pairs.to_ascii_uppercase()), Some(format!("sha256:{digits}")));
+        for wrong in
+            ["", "00", &digits, &pairs[3..], &format!("{pairs}:00"), &pairs.replace('1', "g")]
+        {
+            assert_eq!(from_pairs(wrong), None, "{wrong}");
+        }
+        for wrong in ["", "sha256:", &digits, &format!("sha256:{}", "é".repeat(32))] {
+            assert_eq!(to_pairs(wrong), None, "{wrong}");
+        }
+    }
+}

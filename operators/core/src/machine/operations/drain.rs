@@ -1,0 +1,75 @@
+//! A Node takes no new pods, and those that are there move away, before its machine goes off.
+
+use super::{
+    super::{Observation, is_ready, lease::ipv4},
+    CORDONED_FOR, Change, DRAIN, Decision, Need, step,
+};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use metal_api::{MachineOperationStep, MachineStatus};
+use std::net::Ipv4Addr;
+
+/// On a pod: it is the kubelet's own, whatever the API server is told.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The Node that the Machine is: one of its name, with an address of it. One that only has its name is
+/// somebody else's, and whoever may name a Machine may not do anything to that.
+pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
+    let has = |ip: &str| {
+        let leases = seen.machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
+        ip.parse::<Ipv4Addr>().is_ok_and(|ip| leases.filter_map(ipv4).any(|lease| lease == ip))
+    };
+    seen.node.filter(|node| {
+        let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
+        internal.any(|address| has(&address.address))
+    })
+}
+
+/// Whether pods of a Node can move away: only a kubelet that is there ends them.
+pub(super) fn is_worth_draining(node: &Node) -> bool {
+    is_ready(node)
+}
+
+/// Waits until the pods are gone, or have had their time.
+pub(super) fn drain(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let is_over = seen.known.done.draining.is_some_and(|ago| ago >= DRAIN);
+    let node = node(seen).filter(|node| is_worth_draining(node) && !is_over);
+    if let Some(node) = node {
+        if !is_unschedulable(node) {
+            return Some(Decision::Change(Change::Cordon));
+        }
+        match seen.known.pods {
+            None => return Some(Decision::Look(Need::Pods)),
+            Some(0) => {}
+            Some(_) => return Some(Decision::Change(Change::Evict)),
+        }
+    }
+    step::go_to(new, seen, MachineOperationStep::PoweringOff);
+    None
+}
+
+/// Lets a Node take pods again that was kept from it for an operation that is over.
+pub(super) fn uncordon(seen: &Observation<'_>) -> Option<Decision> {
+    let node = node(seen)?;
+    is_cordoned_by_us(node).then_some(Decision::Change(Change::Uncordon))
+}
+
+/// Whether a Node takes no new pods because of us: what somebody else has cordoned stays so.
+pub fn is_cordoned_by_us(node: &Node) -> bool {
+    let annotations = node.metadata.annotations.as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key(CORDONED_FOR))
+}
+
+fn is_unschedulable(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+}
+
+/// Whether a pod has to move away: not one that has ended, nor one that is made again on this very Node.
+pub fn is_to_be_evicted(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let annotations = pod.metadata.annotations.as_ref();
+    !(matches!(phase, Some("Succeeded" | "Failed"))
+        || owners.any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true))
+        || annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)))
+}

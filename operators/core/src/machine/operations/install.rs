@@ -1,0 +1,74 @@
+//! An installer runs, and says when it is done.
+
+use super::{
+    super::{Observation, RESYNC},
+    Decision, INSTALL, installs, power, report, step,
+};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Machine, MachineOperationStep, MachineStatus};
+
+/// What an installer that says that it is done means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Callback {
+    /// It is: this is to be written before it is told so.
+    Record(Box<MachineStatus>),
+    /// It was said before, or nobody has asked for an installation: there is nothing to write.
+    Nothing,
+    /// It is the installer of an earlier installation than the one that is asked for now.
+    Stale,
+}
+
+/// The installer of `machine` says that it is done. `counter` is the repave counter for which it was
+/// handed out, where its URL tells that. Only an installation that may be going on is ever done by it.
+pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Callback {
+    let Some(asked) = installs(machine) else { return Callback::Nothing };
+    if counter.is_some_and(|counter| counter != asked) {
+        return Callback::Stale;
+    }
+    let mut new = machine.status.clone().unwrap_or_default();
+    let operations = new.operations.get_or_insert_default();
+    operations.repave_counter = operations.repave_counter.max(Some(asked));
+    if let Some(current) = &mut operations.current {
+        // It has come up, or nothing could have said so.
+        operations.reboot_counter = operations.reboot_counter.max(current.reboot_counter);
+        current.step = MachineOperationStep::Finishing;
+        current.since.0 = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    } else {
+        // A person has switched it off and on.
+        let wanted = machine.spec.operations.as_ref().and_then(|it| it.reboot_counter);
+        operations.reboot_counter = operations.reboot_counter.max(wanted);
+    }
+    report::installation_done(&mut new, machine, now);
+    Callback::Record(Box::new(new))
+}
+
+/// Waits for the installer.
+pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let done = new.operations.as_ref().and_then(|it| it.repave_counter);
+    let current = step::current(new)?;
+    if done >= current.repave_counter {
+        step::go_to(new, seen, MachineOperationStep::Finishing);
+        return None;
+    }
+    let left = INSTALL - seen.now.duration_since(current.since.0);
+    if left.is_positive() {
+        // A clock that was set back does not make it longer.
+        return Some(Decision::Rest(
+            left.min(INSTALL).min(RESYNC).max(SignedDuration::from_secs(1)),
+        ));
+    }
+    let minutes = INSTALL.as_mins();
+    let message =
+        format!("nothing came from the installer within {minutes} minutes: look at its console");
+    step::fail(new, seen, ("InstallTimedOut", message));
+    None
+}
+
+/// It is installed: takes the boot source away, and ends the operation.
+pub(super) fn finish(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let decision = power::tidy(new, seen);
+    if decision.is_none() {
+        step::end(new);
+    }
+    decision
+}

@@ -1,0 +1,142 @@
+//! What one process remembers of a machine between passes. None of it is the truth: one that starts
+//! again knows nothing of it, and decides the same.
+
+use super::{Done, Reading};
+use crate::redfish::{ResetType, Step};
+use jiff::SignedDuration;
+use metal_api::{Machine, MachineOperation, MachineRedfish};
+
+/// What is remembered. Times are since any one moment, by a clock that nobody sets.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The machine that all this is of.
+    machine: Option<Identity>,
+    /// The step that what was done is of.
+    step: Option<MachineOperation>,
+    reading: Option<(SignedDuration, Reading)>,
+    draining: Option<SignedDuration>,
+    asked: Option<SignedDuration>,
+    forced: Option<SignedDuration>,
+    on: Option<SignedDuration>,
+    last: Option<SignedDuration>,
+    arms: u32,
+    refusals: u32,
+}
+
+/// What makes a machine another one.
+type Identity = (Option<String>, Option<MachineRedfish>, Option<String>);
+
+/// What came of a request to a BMC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The BMC took it.
+    Taken,
+    /// The BMC refused it.
+    Refused,
+    /// Nobody knows: it gave no answer.
+    Unknown,
+}
+
+impl Memory {
+    /// Forgets what was read of another machine, and done for another step.
+    pub fn keep_to(&mut self, machine: &Machine) {
+        let status = machine.status.as_ref();
+        let pin = status.and_then(|it| it.redfish.clone()).and_then(|it| it.cert_fingerprint);
+        let redfish = machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.clone());
+        let identity = (machine.metadata.uid.clone(), redfish, pin);
+        if self.machine.as_ref() != Some(&identity) {
+            *self = Self { machine: Some(identity), ..Self::default() };
+        }
+        let step = status.and_then(|it| it.operations.as_ref()).and_then(|it| it.current.clone());
+        let key =
+            |it: &Option<MachineOperation>| it.as_ref().map(|it| (it.step.clone(), it.attempt));
+        let is_same = key(&self.step) == key(&step);
+        let (machine, reading) = (self.machine.take(), self.reading.take());
+        let before = std::mem::take(self);
+        *self = if is_same {
+            Self { machine, step, reading, ..before }
+        } else {
+            Self { machine, step, reading, ..Self::default() }
+        };
+    }
+
+    /// The BMC that all this is of.
+    pub fn redfish(&self) -> Option<&MachineRedfish> {
+        self.machine.as_ref().and_then(|(_, redfish, _)| redfish.as_ref())
+    }
+
+    /// The system was asked at this time.
+    pub fn read(&mut self, reading: Reading, at: SignedDuration) {
+        self.reading = Some((at, reading));
+    }
+
+    /// What the system said last.
+    pub fn reading(&self) -> Option<&Reading> {
+        self.reading.as_ref().map(|(_, reading)| reading)
+    }
+
+    /// The same, with how long ago it was asked.
+    pub fn aged(&self, now: SignedDuration) -> Option<(SignedDuration, &Reading)> {
+        self.reading.as_ref().map(|(at, reading)| (now - *at, reading))
+    }
+
+    /// The system is to be read again before anything else.
+    pub fn forget_reading(&mut self) {
+        self.reading = None;
+    }
+
+    /// Pods are asked to move away.
+    pub fn drains(&mut self, at: SignedDuration) {
+        self.draining.get_or_insert(at);
+    }
+
+    /// A step was sent to the BMC. What was read before does not count any more.
+    pub fn acted(&mut self, step: &Step, outcome: Outcome, at: SignedDuration) {
+        self.reading = None;
+        self.last = Some(at);
+        match outcome {
+            Outcome::Taken => self.refusals = 0,
+            Outcome::Refused => self.refusals = self.refusals.saturating_add(1),
+            Outcome::Unknown => {}
+        }
+        if matches!(step, Step::BootOnce { .. }) {
+            // Who cannot be told where to boot from may be told everything else.
+            (self.arms, self.refusals) = (self.arms.saturating_add(1), 0);
+        }
+        if outcome != Outcome::Taken {
+            return;
+        }
+        match step {
+            Step::Reset(ResetType::GracefulShutdown) => _ = self.asked.get_or_insert(at),
+            Step::Reset(ResetType::ForceOff) => _ = self.forced.get_or_insert(at),
+            Step::Reset(ResetType::On) => _ = self.on.get_or_insert(at),
+            Step::Reset(
+                ResetType::ForceOn
+                | ResetType::GracefulRestart
+                | ResetType::ForceRestart
+                | ResetType::PowerCycle
+                | ResetType::PushPowerButton
+                | ResetType::Other,
+            )
+            | Step::BootOnce { .. }
+            | Step::IndicatorLed(_)
+            | Step::BootOrder(_)
+            | Step::InsertMedium { .. }
+            | Step::EjectMedium { .. } => {}
+        }
+    }
+
+    /// What was done for the step, as a decision wants it.
+    pub fn done(&self, now: SignedDuration) -> Done {
+        let ago = |at: Option<SignedDuration>| at.map(|at| now - at);
+        Done {
+            draining: ago(self.draining),
+            asked: ago(self.asked),
+            forced: ago(self.forced),
+            on: ago(self.on),
+            last: ago(self.last),
+            arms: self.arms,
+            refusals: self.refusals,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What people are told of operations.
+
+use super::{super::Observation, pending};
+use crate::conditions::{self, Fact};
+use jiff::Timestamp;
+use metal_api::{
+    Machine, MachineOperation, MachineOperationStep, MachinePhase, MachineStatus, condition,
+};
+
+/// How far a Machine is, as far as an operation says so.
+pub(in crate::machine) struct State {
+    pub(in crate::machine) phase: MachinePhase,
+    pub(in crate::machine) reason: &'static str,
+    pub(in crate::machine) message: String,
+}
+
+/// The phase of a Machine with an operation that is under way, or that has failed.
+pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
+    let current = status.operations.as_ref()?.current.as_ref()?;
+    let what = what(current);
+    let (phase, reason, message) = match current.step {
+        MachineOperationStep::Draining => {
+            (MachinePhase::Rebooting, "Draining", format!("{what}: its pods move away"))
+        }
+        MachineOperationStep::PoweringOff => {
+            (MachinePhase::Rebooting, "PoweringOff", format!("{what}: its host is switched off"))
+        }
+        MachineOperationStep::PoweringOn => {
+            (MachinePhase::Rebooting, "PoweringOn", format!("{what}: its host is switched on"))
+        }
+        MachineOperationStep::Installing => (
+            MachinePhase::Provisioning,
+            "Installing",
+            format!("{what}: the installer has not said yet that it is done"),
+        ),
+        MachineOperationStep::Failed => {
+            let reason = reason_of(current);
+            let message = current.message.clone().unwrap_or_default();
+            let message = format!("{what}, given up: {message}; raise the counter to try again");
+            (MachinePhase::Failed, reason, message)
+        }
+        MachineOperationStep::Finishing | MachineOperationStep::Other(_) => return None,
+    };
+    Some(State { phase, reason, message })
+}
+
+/// Which operation it is, and which attempt.
+fn what(current: &MachineOperation) -> String {
+    let (name, counter) = match (current.repave_counter, current.reboot_counter) {
+        (Some(repave), _) => ("repave", repave),
+        (None, reboot) => ("reboot", reboot.unwrap_or_default()),
+    };
+    format!("{name} {counter}, attempt {}", current.attempt)
+}
+
+fn reason_of(current: &MachineOperation) -> &'static str {
+    let known = ["PowerOffFailed", "PowerOnFailed", "InstallTimedOut"];
+    let found = known.into_iter().find(|known| current.reason.as_deref() == Some(known));
+    found.unwrap_or("OperationFailed")
+}
+
+/// Says in a condition whether everything is done that was asked for.
+pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let pending = pending::of(seen.machine, new);
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    let step = current.map(|current| current.step.as_str().to_owned());
+    let has_bmc = seen.machine.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
+    let state = state(new);
+    let was = new.conditions.iter().any(|it| it.type_ == condition::OPERATIONS_DONE);
+    let (holds, reason, message) = match (state, step) {
+        (Some(state), _) => (false, state.reason.to_owned(), state.message),
+        (None, Some(step)) => (false, step, String::new()),
+        (None, None) if pending.is_nothing() && !was => return,
+        (None, None) if pending.is_nothing() => (true, "Done".to_owned(), String::new()),
+        (None, None) if has_bmc => (false, "Pending".to_owned(), String::new()),
+        (None, None) => (false, "NoBMC".to_owned(), by_hand(pending)),
+    };
+    let fact =
+        Fact { type_: condition::OPERATIONS_DONE, holds, reason: &reason, message: &message };
+    conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
+}
+
+fn by_hand(pending: pending::Pending) -> String {
+    let fix = "switch the machine off and on by hand, or set spec.pxe.redfish";
+    match (pending.repave, pending.reboot) {
+        (Some(repave), _) => format!(
+            "repave {repave} waits for a person: {fix}; it installs when it boots from the network"
+        ),
+        (None, reboot) => {
+            format!("reboot {} waits for a person: {fix}", reboot.unwrap_or_default())
+        }
+    }
+}
+
+/// What the change from one status to another is, for an event: whether it is as it should be, a
+/// reason and a note.
+pub fn news(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
+    let current = |status: &MachineStatus| status.operations.clone().and_then(|it| it.current);
+    let (before, after) = (current(old), current(new));
+    let key = |it: &MachineOperation| (it.step.clone(), it.attempt);
+    match (&before, &after) {
+        (Some(before), None) => Some((true, "OperationDone".to_owned(), what(before))),
+        (before, Some(after)) if before.as_ref().map(key) != Some(key(after)) => {
+            let is_next = before.as_ref().is_some_and(|before| before.attempt < after.attempt);
+            let failed = after.step == MachineOperationStep::Failed;
+            let why = after.message.clone().filter(|_| is_next || failed);
+            let note = match why {
+                Some(why) => format!("{}: {why}", what(after)),
+                None => what(after),
+            };
+            let reason =
+                if is_next { reason_of(after).to_owned() } else { after.step.as_str().to_owned() };
+            Some((!is_next && !failed, reason, note))
+        }
+        _ => differs(old, new),
+    }
+}
+
+/// The BMC has shown another certificate than the one it is held to.
+fn differs(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
+    let why = |status: &MachineStatus| {
+        let it = status.conditions.iter().find(|it| it.type_ == condition::BMC_REACHABLE)?;
+        (it.status == "False").then(|| (it.reason.clone(), it.message.clone()))
+    };
+    let (reason, message) = why(new)?;
+    let is_news = why(old).is_none_or(|(before, _)| before != reason);
+    is_news.then_some((false, reason, message))
+}
+
+fn set(new: &mut MachineStatus, fact: Fact<'_>, seen: &Observation<'_>) {
+    conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
+}
+
+fn remove(new: &mut MachineStatus, type_: &str) {
+    new.conditions.retain(|condition| condition.type_ != type_);
+}
+
+fn power(new: &mut MachineStatus, seen: &Observation<'_>, holds: bool, reason: &str) {
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    let counter = current.and_then(|current| current.reboot_counter).unwrap_or_default();
+    let message = format!("target reboots: {counter}");
+    set(new, Fact { type_: condition::POWERED_OFF, holds, reason, message: &message }, seen);
+}
+
+pub(super) fn powering_off(new: &mut MachineStatus, seen: &Observation<'_>) {
+    power(new, seen, false, "PoweringOff");
+}
+
+pub(super) fn is_off(new: &mut MachineStatus, seen: &Observation<'_>, reason: &str) {
+    power(new, seen, true, reason);
+}
+
+pub(super) fn is_on(new: &mut MachineStatus) {
+    remove(new, condition::POWERED_OFF);
+}
+
+fn image(machine: &Machine) -> String {
+    let image = machine.spec.pxe.as_ref().map_or("", |pxe| pxe.image.as_str());
+    format!("image={image}")
+}
+
+/// What an earlier installation has left is about to be overwritten.
+pub(super) fn installation_begins(new: &mut MachineStatus) {
+    remove(new, condition::CLOUD_INIT_DONE);
+    remove(new, condition::REPAVED);
+}
+
+pub(super) fn installation_pending(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let message = image(seen.machine);
+    let (type_, reason) = (condition::REPAVED, "Pending");
+    set(new, Fact { type_, holds: false, reason, message: &message }, seen);
+}
+
+pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
+    remove(new, condition::POWERED_OFF);
+    let (type_, reason, message) = (condition::REPAVED, "Succeeded", image(machine));
+    let fact = Fact { type_, holds: true, reason, message: &message };
+    conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
+}
+
+/// It is tried no more.
+pub(super) fn gave_up(new: &mut MachineStatus, seen: &Observation<'_>, reason: &str) {
+    remove(new, condition::POWERED_OFF);
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    if current.is_some_and(|current| current.repave_counter.is_some()) {
+        let message = image(seen.machine);
+        set(new, Fact { type_: condition::REPAVED, holds: false, reason, message: &message }, seen);
+    }
+}
+
+/// What came of the attempt before says nothing of a new operation.
+pub(super) fn forget_outcome(new: &mut MachineStatus) {
+    let current = new.operations.as_mut().and_then(|it| it.current.as_mut());
+    if let Some(current) = current.filter(|current| current.attempt == 1) {
+        (current.reason, current.message) = (None, None);
+    }
+}
+
+/// Whether the BMC can be told where to boot from.
+pub(super) fn boot_source(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    is_set: Result<(), &str>,
+) {
+    let (holds, reason, message) = match is_set {
+        Ok(()) => (true, "Supported", ""),
+        Err(why) => (false, "NotSupported", why),
+    };
+    let type_ = condition::BOOT_ORDER_CONFIG_SUPPORTED;
+    // One that always could carries no condition.
+    if !holds || new.conditions.iter().any(|it| it.type_ == type_) {
+        set(new, Fact { type_, holds, reason, message }, seen);
+    }
+}
+
+/// Whether the BMC gives usable answers.
+pub(super) fn reachable(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    answers: Result<(), (&str, &str)>,
+) {
+    let (holds, reason, message) = match answers {
+        Ok(()) => (true, "Answers", ""),
+        Err((reason, message)) => (false, reason, message),
+    };
+    let type_ = condition::BMC_REACHABLE;
+    set(new, Fact { type_, holds, reason, message }, seen);
+}

@@ -1,0 +1,64 @@
+//! From one step of an operation to the next.
+
+use super::{super::Observation, ATTEMPTS, report};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{MachineGivenUp, MachineOperation, MachineOperationStep, MachineStatus};
+
+/// This second: the API server keeps no fractions.
+pub(super) fn now(seen: &Observation<'_>) -> Time {
+    Time(Timestamp::from_second(seen.now.as_second()).unwrap_or(seen.now))
+}
+
+/// The operation that is under way.
+pub(super) fn current(new: &mut MachineStatus) -> Option<&mut MachineOperation> {
+    new.operations.as_mut()?.current.as_mut()
+}
+
+/// Goes on to this step.
+pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: MachineOperationStep) {
+    if let Some(current) = current(new) {
+        current.step = step;
+        current.since = now(seen);
+    }
+}
+
+/// This attempt is over: begins the next one, or gives up.
+pub(super) fn fail(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    (reason, message): (&'static str, String),
+) {
+    let Some(failed) = current(new) else { return };
+    failed.reason = Some(reason.to_owned());
+    failed.message = Some(message);
+    if failed.attempt < ATTEMPTS {
+        failed.attempt += 1;
+        go_to(new, seen, MachineOperationStep::PoweringOff);
+        return;
+    }
+    let (reboot, repave) = (failed.reboot_counter, failed.repave_counter);
+    go_to(new, seen, MachineOperationStep::Failed);
+    let operations = new.operations.get_or_insert_default();
+    let done = operations.reboot_counter;
+    let before = operations.given_up.take().unwrap_or_default();
+    operations.given_up = Some(MachineGivenUp {
+        reboot_counter: before.reboot_counter.max(reboot.filter(|it| Some(*it) > done)),
+        repave_counter: before.repave_counter.max(repave),
+    });
+    report::gave_up(new, seen, reason);
+}
+
+/// The host is on again: the reboot is done.
+pub(super) fn rebooted(new: &mut MachineStatus) {
+    let Some(operations) = &mut new.operations else { return };
+    let counter = operations.current.as_ref().and_then(|current| current.reboot_counter);
+    operations.reboot_counter = operations.reboot_counter.max(counter);
+}
+
+/// Nothing is under way any more.
+pub(super) fn end(new: &mut MachineStatus) {
+    if let Some(operations) = &mut new.operations {
+        operations.current = None;
+    }
+}

@@ -1,0 +1,4 @@
+mod fixture;
+mod power;
+mod rules;
+mod simulation;

@@ -1,0 +1,175 @@
+//! Switching a host off and on.
+
+use super::{
+    super::*,
+    fixture::{Scene, node, system},
+};
+use crate::redfish::{BootEnabled, BootMode, BootSource, PowerState, ResetType};
+use metal_api::{MachineOperationStep::*, condition};
+
+const ASK: Decision = Decision::Act(Step::Reset(ResetType::GracefulShutdown));
+const CUT: Decision = Decision::Act(Step::Reset(ResetType::ForceOff));
+const ON: Decision = Decision::Act(Step::Reset(ResetType::On));
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+#[test]
+fn a_host_is_asked_and_its_power_is_cut_only_after_the_grace_period() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    assert_eq!(scene.settle(), ASK);
+    assert_eq!(scene.reason(condition::POWERED_OFF), Some("PoweringOff"));
+    (scene.done.asked, scene.done.last) = (Some(minutes(1)), Some(minutes(1)));
+    assert_eq!(scene.settle(), Decision::Rest(POLL));
+    (scene.done.asked, scene.done.last) = (Some(minutes(2)), Some(minutes(2)));
+    assert_eq!(scene.settle(), CUT);
+    // Whoever starts in the middle asks again first.
+    scene.done = Done::default();
+    assert_eq!(scene.settle(), ASK);
+}
+
+#[test]
+fn a_host_that_cannot_be_asked_is_switched_off_at_once_and_never_without_knowing_its_power() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    let mut reading = system(PowerState::On);
+    reading.reset_types = vec![ResetType::ForceOff, ResetType::On];
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading.clone())));
+    assert_eq!(scene.settle(), CUT);
+    reading.power = PowerState::Unknown;
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("PowerUnknown"));
+}
+
+#[test]
+fn a_bmc_that_refuses_to_ask_is_told_to_cut_the_power() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    scene.done.refusals = REFUSALS - 1;
+    assert_eq!(scene.settle(), ASK);
+    scene.done.refusals = REFUSALS;
+    assert_eq!(scene.settle(), CUT);
+}
+
+#[test]
+fn a_host_that_never_goes_off_is_given_up_after_three_attempts_until_the_counter_is_raised() {
+    let mut scene = Scene::asks(4, 0).at(PoweringOff);
+    for attempt in 1..=ATTEMPTS {
+        assert_eq!(scene.current().unwrap().attempt, attempt);
+        (scene.done.forced, scene.done.last) = (Some(POWER), Some(POWER));
+        let Decision::Record(status) = scene.decide() else { unreachable!("{attempt}") };
+        scene.machine.status = Some(*status);
+        if scene.step() == Some("PoweringOff") {
+            scene.done = Done::default();
+            assert_eq!(scene.settle(), ASK);
+        }
+    }
+    assert_eq!(scene.step(), Some("Failed"));
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    let status = scene.machine.status.clone().unwrap();
+    assert_eq!(status.phase.unwrap().as_str(), "Failed");
+    assert_eq!(scene.reason(condition::READY), Some("PowerOffFailed"));
+    assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("PowerOffFailed"));
+    assert_eq!(status.operations.unwrap().reboot_counter, None, "it was not done");
+
+    scene.machine.spec.operations.as_mut().unwrap().reboot_counter = Some(5);
+    scene.done = Done::default();
+    assert_eq!(scene.settle(), ASK);
+    assert_eq!(scene.current().unwrap().attempt, 1);
+}
+
+#[test]
+fn a_reboot_touches_no_boot_source_and_an_installation_sets_it_once() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOn);
+    scene.sees(PowerState::Off);
+    assert_eq!(scene.settle(), ON);
+
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    scene.sees(PowerState::Off);
+    let arm = |mode| Decision::Act(Step::BootOnce { source: BootSource::Pxe, mode });
+    assert_eq!(scene.settle(), arm(None));
+    assert!(scene.current().unwrap().boot_override, "it is recorded before it is set");
+    let mut reading = system(PowerState::Off);
+    reading.boot.mode = Some(BootMode::Legacy);
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading.clone())));
+    assert_eq!(scene.settle(), arm(Some(BootMode::Uefi)));
+    (reading.boot.enabled, reading.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    assert_eq!(scene.settle(), arm(Some(BootMode::Uefi)), "what is shown may be used up");
+    scene.done.arms = 1;
+    assert_eq!(scene.settle(), ON);
+}
+
+#[test]
+fn a_bmc_without_a_boot_source_is_told_of_and_asked_again_next_time() {
+    for (allowable, arms) in [(vec![BootSource::Hdd], 0), (vec![BootSource::Pxe], REFUSALS)] {
+        let mut scene = Scene::asks(1, 1).at(PoweringOff);
+        let mut reading = system(PowerState::Off);
+        reading.boot.allowable = allowable;
+        scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+        scene.done.arms = arms;
+        assert_eq!(scene.settle(), ON);
+        assert_eq!(scene.reason(condition::BOOT_ORDER_CONFIG_SUPPORTED), Some("NotSupported"));
+        let mut reading = system(PowerState::Off);
+        (reading.boot.enabled, reading.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+        scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+        scene.done.arms = 1;
+        assert_eq!(scene.settle(), ON);
+        assert_eq!(scene.reason(condition::BOOT_ORDER_CONFIG_SUPPORTED), Some("Supported"));
+    }
+}
+
+#[test]
+fn a_boot_source_that_an_administrator_has_set_stays() {
+    let mut reading = system(PowerState::Off);
+    (reading.boot.enabled, reading.boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading.clone())));
+    assert_eq!(scene.settle(), ON, "it boots from there anyhow");
+    let mut ours = Scene::asks(1, 1).at(Finishing);
+    ours.reading = Some((SignedDuration::ZERO, Ok(reading.clone())));
+    ours.status().operations.as_mut().unwrap().repave_counter = Some(1);
+    ours.status().operations.as_mut().unwrap().reboot_counter = Some(1);
+    let mut theirs = ours.clone();
+    ours.status().operations.as_mut().unwrap().current.as_mut().unwrap().boot_override = true;
+    assert_eq!(
+        ours.settle(),
+        Decision::Act(Step::BootOnce { source: BootSource::None, mode: None })
+    );
+    assert!(matches!(theirs.settle(), Decision::Rest(_)));
+    assert_eq!(theirs.current(), None);
+    // One that cannot be taken away does not keep the operation open.
+    ours.done.arms = REFUSALS;
+    assert!(matches!(ours.settle(), Decision::Rest(_)));
+    assert_eq!(ours.current(), None);
+}
+
+#[test]
+fn a_host_that_is_on_again_is_rebooted_and_several_requests_are_one() {
+    let mut scene = Scene::asks(7, 0);
+    assert_eq!(scene.settle(), ASK);
+    scene.machine.spec.operations.as_mut().unwrap().reboot_counter = Some(9);
+    scene.sees(PowerState::Off);
+    assert_eq!(scene.settle(), ON);
+    scene.sees(PowerState::On);
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    let operations = scene.machine.status.clone().unwrap().operations.unwrap();
+    assert_eq!((operations.reboot_counter, operations.current), (Some(9), None));
+    assert_eq!(scene.reason(condition::POWERED_OFF), None);
+    assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Done"));
+}
+
+#[test]
+fn the_node_of_a_machine_is_deleted_only_where_its_system_is_overwritten() {
+    for (repave, ip, deletes) in
+        [(1, "10.0.0.1", true), (0, "10.0.0.1", false), (1, "10.0.0.7", false)]
+    {
+        let mut scene = Scene::asks(1, repave).at(PoweringOff);
+        scene.status().operations.as_mut().unwrap().reboot_counter = Some(0);
+        scene.node = Some(node(ip));
+        scene.sees(PowerState::Off);
+        let decision = scene.settle();
+        let expected = Decision::Change(Change::DeleteNode);
+        assert_eq!(decision == expected, deletes, "{repave} {ip}: {decision:?}");
+    }
+}

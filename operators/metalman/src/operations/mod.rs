@@ -1,0 +1,39 @@
+//! Reboots and installations: what [`metal_core::machine::operations`] decides is carried out here.
+
+mod bmcs;
+mod callback;
+mod nodes;
+
+pub(crate) use bmcs::{Access, Bmcs};
+pub use callback::{CallbackError, installer_is_done};
+pub(crate) use nodes::Nodes;
+
+use jiff::SignedDuration;
+use metal_core::machine::operations::Memory;
+use metal_runtime::clock;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// What is remembered of each Machine. All of it may be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Memories(Mutex<HashMap<String, Memory>>);
+
+impl Memories {
+    /// Looks at, or changes, what is remembered of one.
+    pub(crate) fn with<T>(&self, name: &str, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        work(all.entry(name.to_owned()).or_default())
+    }
+
+    /// Forgets one that is gone, and returns what was remembered.
+    pub(crate) fn forget(&self, name: &str) -> Option<Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+    }
+}
+
+/// Now, by a clock that nobody sets.
+pub(crate) fn moment() -> SignedDuration {
+    SignedDuration::try_from(clock::since_boot()).unwrap_or(SignedDuration::MAX)
+}

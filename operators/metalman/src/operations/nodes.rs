@@ -1,0 +1,86 @@
+//! What is done to a Node before its machine goes off, and after.
+
+use crate::{Error, context::MANAGER};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{EvictParams, ListParams},
+};
+use metal_api::Machine;
+use metal_core::machine::operations::{CORDONED_FOR, is_cordoned_by_us, is_to_be_evicted};
+use metal_runtime::{Writer, Written, index::Index, report::Chain};
+use serde::Serialize;
+
+/// A kubelet has 110 pods unless it is told otherwise; more than this are counted as this.
+const PODS: u32 = 500;
+
+/// Nodes, and the pods on them.
+pub(crate) struct Nodes<'a> {
+    client: &'a Client,
+    index: &'a Index<Node, ()>,
+}
+
+#[derive(Debug, Serialize)]
+struct Schedulable {
+    unschedulable: Option<bool>,
+}
+
+impl<'a> Nodes<'a> {
+    pub(crate) fn new(client: &'a Client, index: &'a Index<Node, ()>) -> Self {
+        Self { client, index }
+    }
+
+    /// Says first for whom it is cordoned, and then cordons it.
+    pub(crate) async fn cordon(&self, node: &Node, machine: &Machine) -> Result<Written, Error> {
+        let writer = self.writer();
+        let written = if is_cordoned_by_us(node) {
+            writer.patch_spec(node, &Schedulable { unschedulable: Some(true) }).await
+        } else {
+            let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+            writer.patch_annotations(node, &[(CORDONED_FOR, Some(uid))].into()).await
+        };
+        written.map_err(Error::node)
+    }
+
+    /// The other way round.
+    pub(crate) async fn uncordon(&self, node: &Node) -> Result<Written, Error> {
+        let writer = self.writer();
+        let is_cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
+        let written = if is_cordoned {
+            writer.patch_spec(node, &Schedulable { unschedulable: None }).await
+        } else {
+            writer.patch_annotations(node, &[(CORDONED_FOR, None)].into()).await
+        };
+        written.map_err(Error::node)
+    }
+
+    /// Deletes it; its pods go with it.
+    pub(crate) async fn delete(&self, node: &Node) -> Result<Written, Error> {
+        self.writer().delete(&node.metadata).await.map_err(Error::node)
+    }
+
+    /// Pods that have to move away.
+    pub(crate) async fn pods(&self, node: &str) -> Result<Vec<Pod>, Error> {
+        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(PODS);
+        let pods = Api::<Pod>::all(self.client.clone()).list(&params).await;
+        let pods = pods.map_err(|error| Error::Pods(Box::new(error)))?;
+        Ok(pods.items.into_iter().filter(is_to_be_evicted).collect())
+    }
+
+    /// Asks all of them to. What a budget keeps there is asked again later.
+    pub(crate) async fn evict(&self, node: &str) -> Result<(), Error> {
+        for pod in self.pods(node).await? {
+            let namespace = pod.namespace().unwrap_or_default();
+            let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+            let name = pod.name_any();
+            if let Err(error) = api.evict(&name, &EvictParams::default()).await {
+                tracing::debug!(node, namespace, pod = name, error = %Chain(&error), "not evicted");
+            }
+        }
+        Ok(())
+    }
+
+    fn writer(&self) -> Writer<'a, Node, ()> {
+        Writer::new(Api::all(self.client.clone()), self.index, MANAGER)
+    }
+}
