@@ -1,11 +1,13 @@
 //! metalman as a process, under the ServiceAccount of its overlay, with an API server that is real.
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, unique},
     stack::{Host, Overlay},
 };
 use k8s_openapi::api::{
+    certificates::v1::CertificateSigningRequest,
     core::v1::{Node, NodeCondition, NodeStatus, ServiceAccount},
     events::v1::Event,
 };
@@ -19,6 +21,7 @@ use metal_attest::{
     testing::{self, machines},
 };
 use metal_runtime::client::install_crypto_provider;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::{
@@ -60,6 +63,13 @@ async fn a_machine_attests_joins_and_is_ready_under_the_rights_of_the_overlay() 
     assert!(!can("get", "machines.unbounded-cloud.io").await);
     assert!(!can("get", "secrets").await);
     assert!(!can("update", "certificatesigningrequests.certificates.k8s.io/approval").await);
+
+    // Its own certificate is approved, and that of another node is denied.
+    for (node, settled) in [(name.as_str(), "Approved"), ("node-of-somebody-else", "Denied")] {
+        let request = unique("csr");
+        site.ask(&token, &request, node).await.unwrap();
+        site.settled(&request, settled).await.unwrap();
+    }
 
     site.join(&name).await.unwrap();
     let machine = site.phase(&name, MachinePhase::Ready, "NodeReady").await.unwrap();
@@ -222,6 +232,44 @@ impl Site {
         let patch = json!({ "status": NodeStatus { conditions, ..NodeStatus::default() } });
         nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(())
+    }
+
+    /// Asks for the certificate of a node, as its kubelet does.
+    async fn ask(&self, token: &str, request: &str, node: &str) -> Result<()> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        params.distinguished_name.push(DnType::CommonName, format!("system:node:{node}"));
+        let der = STANDARD.encode(params.serialize_request(&KeyPair::generate()?)?.der());
+        let (begin, end) =
+            ("-----BEGIN CERTIFICATE REQUEST-----", "-----END CERTIFICATE REQUEST-----");
+        let pem = format!("{begin}\n{der}\n{end}\n");
+        let csr = json!({
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": { "name": request },
+            "spec": {
+                "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+                "usages": ["digital signature", "client auth"],
+                "request": STANDARD.encode(pem),
+            },
+        });
+        let file = self.cluster.scratch().join(format!("{request}.json"));
+        tokio::fs::write(&file, csr.to_string()).await?;
+        self.kubectl_as(token, &["create", "-f", file.to_str().context("no UTF-8")?]).await?;
+        Ok(())
+    }
+
+    /// Waits until a request is approved or denied.
+    async fn settled(&self, request: &str, how: &str) -> Result<()> {
+        let requests = Api::<CertificateSigningRequest>::all(self.client.clone());
+        eventually(PATIENCE, async || {
+            let status = requests.get(request).await?.status.unwrap_or_default();
+            let mut conditions = status.conditions.iter().flatten();
+            ensure!(conditions.any(|it| it.type_ == how), "{status:?}");
+            Ok(())
+        })
+        .await
     }
 
     async fn kubectl_as(&self, token: &str, args: &[&str]) -> Result<String> {

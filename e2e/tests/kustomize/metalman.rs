@@ -17,7 +17,7 @@ const GROUP: &str = "unbounded-cloud.io";
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 23] = [
+const RIGHTS: [Right; 24] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
@@ -36,7 +36,8 @@ const RIGHTS: [Right; 23] = [
     (METALMAN, "get", "", "secrets", "unbounded-kube", false),
     (METALMAN, "create", "coordination.k8s.io", "leases", "unbounded-kube", true),
     (METALMAN, "create", "coordination.k8s.io", "leases", "kube-system", false),
-    (METALMAN, "update", "certificates.k8s.io", "certificatesigningrequests/approval", "", false),
+    (METALMAN, "patch", "certificates.k8s.io", "certificatesigningrequests/approval", "", true),
+    (METALMAN, "patch", "certificates.k8s.io", "certificatesigningrequests/status", "", false),
     (MACHINE, "create", "certificates.k8s.io", "certificatesigningrequests", "", true),
     (MACHINE, "update", "certificates.k8s.io", "certificatesigningrequests/approval", "", false),
     // By this a certificate would be approved without anybody looking at it.

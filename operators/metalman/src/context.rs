@@ -31,6 +31,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Where tokens come from.
     pub(crate) tokens: Tokens,
+    /// Namespace of the ServiceAccounts of machines.
+    pub(crate) machine_namespace: String,
     /// Certificates of the cluster's authorities, as PEM.
     pub(crate) cluster_ca: Option<String>,
     /// Randomness.
@@ -53,6 +55,7 @@ impl Context {
             view: Arc::default(),
             recorder,
             tokens: Tokens::new(&client, machine_namespace),
+            machine_namespace: machine_namespace.to_owned(),
             cluster_ca,
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),

@@ -12,6 +12,9 @@ pub enum Error {
     /// The annotation with which a person vouched for a certificate is still there.
     #[error("annotation not removed")]
     Settle(#[source] Box<kube::Error>),
+    /// A certificate request was neither approved nor denied.
+    #[error("certificate request not settled")]
+    Certificate(#[source] Box<kube::Error>),
     /// A Node was not changed.
     #[error("Node not changed")]
     Node(#[source] Box<kube::Error>),
@@ -47,6 +50,7 @@ impl ReconcileError for Error {
         match self {
             Self::Record(source)
             | Self::Settle(source)
+            | Self::Certificate(source)
             | Self::Node(source)
             | Self::Pods(source)
             | Self::Secret(source) => class_of(source),

@@ -1,13 +1,14 @@
 //! Machines that join a cluster by the network: what is told of them, and what they ask for.
 //!
 //! [`machine`] is the controller that says in the status of a `Machine` how far it is, and that reboots
-//! and installs it by its BMC ([`operations`]); only the replica that leads runs it. Every replica
-//! answers machines: by DHCP with their addresses, and by [`http`], where [`attest`] gives a machine the
+//! and installs it by its BMC ([`operations`]); only the replica that leads runs it, and
+//! approves the certificates of machines. Every replica answers machines: by DHCP with their addresses, and by [`http`], where [`attest`] gives a machine the
 //! token with which it joins, if its TPM is the one that was seen first.
 
 pub mod args;
 pub mod attest;
 mod authorities;
+mod certificates;
 mod context;
 mod dhcp;
 mod error;

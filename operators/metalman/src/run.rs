@@ -4,6 +4,7 @@ use crate::{
     Context,
     args::Args,
     authorities::to_pem,
+    certificates::Certificates,
     http::router,
     machine::Machines,
     metrics,
@@ -37,12 +38,14 @@ use tokio_util::sync::CancellationToken;
 const NAME: &str = "metalman";
 /// How many Machines are worked on at a time.
 const CONCURRENCY: usize = 32;
+/// How many requests for certificates are looked at, at a time.
+const APPROVALS: usize = 4;
 /// How long the logout from all BMCs may take.
 const LOGOUT: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown`.
 ///
-/// If something failed that was started by an earlier call. It is retried.
+/// # Errors
 ///
 /// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -59,7 +62,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     ctx.view.register(&readiness);
     metrics::attested(&mut registry, &ctx.attested);
     let passes = report::passes(&mut registry);
-    let work = Arc::new(Work::new(Reporter { controller: "machine", recorder, passes }));
+    let reporter =
+        |controller| Reporter { controller, recorder: recorder.clone(), passes: passes.clone() };
+    let work = Arc::new(Work::new(reporter("machine")));
+    let requests = Arc::new(Work::new(reporter("certificate")));
 
     let servers = Servers::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
 
@@ -74,15 +80,18 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         }
         let bmcs = Bmcs::new(fleet.clone(), &ctx.client, access.clone());
         let drive = work.drive(CONCURRENCY, Machines::new(Arc::clone(&ctx), bmcs));
-        shutdown.run_until_cancelled(drive).await;
+        let approve = requests.drive(APPROVALS, Certificates(Arc::clone(&ctx)));
+        shutdown.run_until_cancelled(async { tokio::join!(drive, approve) }).await;
     };
     let elected = run_elected(candidate, &leading, &shutdown, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
     // After a shutdown all end by themselves: the lease is given up, and machines are answered.
     let all = async { tokio::join!(serve, elected, servers.ended(&shutdown)).2 };
-    let watch = relist
-        .follow(|| ctx.view.doubt(), || ctx.view.watch(&ctx.client, args.site(), &work.queue));
+    let watch = relist.follow(
+        || ctx.view.doubt(),
+        || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue),
+    );
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,

@@ -1,11 +1,15 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
-use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
-use kube::Client;
+use k8s_openapi::api::{
+    certificates::v1::CertificateSigningRequest,
+    core::v1::{Node, NodeSpec, NodeStatus},
+};
+use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine};
 use metal_core::machine::{
     Address, Twin, addresses,
     attest::{Stranger, whose},
+    csr,
     operations::CORDONED_FOR,
     site, twins,
 };
@@ -24,11 +28,17 @@ pub struct View {
     pub machines: Index<Machine, Address>,
     /// Nodes, by name; no more of them than says whether they are ready, and for whom cordoned.
     pub nodes: Index<Node, ()>,
+    /// Requests for certificates of kubelets.
+    pub certificates: Index<CertificateSigningRequest, ()>,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { machines: Index::new(addresses), nodes: Index::new(|_: &Node| vec![]).trimmed(trim) }
+        Self {
+            machines: Index::new(addresses),
+            nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
+            certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(trim_request),
+        }
     }
 }
 
@@ -46,28 +56,42 @@ fn trim(node: &mut Node) {
     node.metadata.managed_fields = None;
 }
 
+/// Anybody may ask for certificates of other kinds, as long as they like.
+fn trim_request(csr: &mut CertificateSigningRequest) {
+    csr.metadata.managed_fields = None;
+    csr.spec.extra = None;
+    csr.spec.groups = None;
+    if csr.spec.signer_name != csr::SIGNER {
+        csr.spec.request.0.clear();
+    }
+}
+
 impl View {
-    /// Whether everything is listed: until then a miss means nothing.
+    /// Whether every Machine and every Node is listed: until then a miss means nothing.
     pub fn is_ready(&self) -> bool {
         self.machines.is_ready() && self.nodes.is_ready()
     }
 
     /// Waits for lists that came after the last doubt.
     pub async fn listed(&self) {
-        tokio::join!(self.machines.listed(), self.nodes.listed());
+        tokio::join!(self.machines.listed(), self.nodes.listed(), self.certificates.listed());
     }
 
     /// What is here may be old.
     pub fn doubt(&self) {
         self.machines.doubt();
         self.nodes.doubt();
+        self.certificates.doubt();
     }
 
     /// Tells for which lists the process waits.
     pub fn register(self: &Arc<Self>, readiness: &Readiness) {
-        let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
+        let (machines, nodes, certificates) =
+            (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         readiness.check("machines", "the list of Machines", move || machines.machines.is_ready());
         readiness.check("nodes", "the list of Nodes", move || nodes.nodes.is_ready());
+        let what = "the list of CertificateSigningRequests";
+        readiness.check("certificates", what, move || certificates.certificates.is_ready());
     }
 
     /// Machines that have an address of this one.
@@ -111,11 +135,13 @@ impl View {
         client: &Client,
         site: Option<&str>,
         queue: &Queue<String>,
+        certificates: &Queue<String>,
     ) -> Result<(), Ended> {
         let selector = site::selector(site);
         tokio::try_join!(
             follow_selected(client, &self.machines, &selector, |change| self.wake(&change, queue)),
-            follow(client, &self.nodes, |change| wake_node(&change, queue)),
+            follow(client, &self.nodes, |change| wake_same(&change, queue)),
+            follow(client, &self.certificates, |change| wake_same(&change, certificates)),
         )
         .map(drop)
     }
@@ -137,10 +163,10 @@ impl View {
     }
 }
 
-/// The Machine of the same name, if there is one.
-fn wake_node(change: &Change<'_, Node>, queue: &Queue<String>) {
+/// Whatever has the name of the object, if there is anything.
+fn wake_same<K: Resource>(change: &Change<'_, K>, queue: &Queue<String>) {
     let name = match change {
-        Change::Applied { new: node, .. } | Change::Removed(node) => node.metadata.name.clone(),
+        Change::Applied { new: object, .. } | Change::Removed(object) => object.meta().name.clone(),
         Change::Unreadable { meta, .. } => meta.name.clone(),
     };
     queue.add(name.unwrap_or_default());

@@ -16,6 +16,7 @@
 
 mod accepted;
 pub mod attest;
+pub mod csr;
 pub mod lease;
 pub mod netboot;
 pub mod operations;

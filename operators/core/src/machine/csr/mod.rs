@@ -1,0 +1,147 @@
+//! Whether the certificate that a machine asks for is its own.
+//!
+//! A machine that has attested has the token of a ServiceAccount named like it. With that its kubelet
+//! asks for a client certificate, once (Kubernetes, "TLS bootstrapping"); it renews it with the
+//! certificate itself, which is not looked at here. Approved is what such a kubelet asks for about itself,
+//! and nothing that says anything else.
+
+mod request;
+
+pub use request::{Request, RequestError};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use metal_api::Machine;
+use std::collections::BTreeSet;
+
+/// Who signs client certificates of kubelets.
+pub const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+/// The one organization of nodes.
+const ORGANIZATION: &str = "system:nodes";
+/// Before the name of a node.
+const NODE: &str = "system:node:";
+const DIGITAL_SIGNATURE: &str = "digital signature";
+const CLIENT_AUTH: &str = "client auth";
+/// Kubelets with RSA keys, and those before Kubernetes 1.27, ask for it as well.
+const KEY_ENCIPHERMENT: &str = "key encipherment";
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is somebody else's, or settled.
+    Leave,
+    /// Whoever asks is named like no Machine of this site: it may be one of another.
+    Unknown,
+    /// It is approved.
+    Approve,
+    /// It is denied, for this reason.
+    Deny(Refusal),
+}
+
+/// Why a request is denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+pub enum Refusal {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] RequestError),
+    /// It is for another name.
+    #[error("a machine may ask for the certificate of its own node only")]
+    OtherNode,
+    /// It is for another organization, or for more than one.
+    #[error("the organization has to be system:nodes, and nothing else")]
+    OtherOrganization,
+    /// It is for something that a client does not need.
+    #[error("the usages have to be those of a client, and nothing else")]
+    OtherUsages,
+}
+
+impl Refusal {
+    /// A word for it, of few.
+    pub fn reason(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The Machine that a request is of, by the ServiceAccount that asks for it. Nothing, if it is of no
+/// ServiceAccount of that namespace, of another signer, or settled.
+pub fn whose<'a>(csr: &'a CertificateSigningRequest, namespace: &str) -> Option<&'a str> {
+    if csr.spec.signer_name != SIGNER || is_settled(csr) {
+        return None;
+    }
+    let user = csr.spec.username.as_deref()?;
+    let account = user.strip_prefix("system:serviceaccount:")?;
+    account.strip_prefix(namespace)?.strip_prefix(':')
+}
+
+/// Judges a request. `namespace` is that of the ServiceAccounts of machines; `is_there` says whether there
+/// is a Machine of that name.
+pub fn judge(
+    csr: &CertificateSigningRequest,
+    namespace: &str,
+    is_there: impl FnOnce(&str) -> bool,
+) -> Verdict {
+    let Some(name) = whose(csr, namespace) else { return Verdict::Leave };
+    if !is_there(name) {
+        return Verdict::Unknown;
+    }
+    match check(csr, name) {
+        Ok(()) => Verdict::Approve,
+        Err(refusal) => Verdict::Deny(refusal),
+    }
+}
+
+/// Whether a Machine is there, and not on its way out.
+pub fn counts(machine: &Machine) -> bool {
+    machine.metadata.deletion_timestamp.is_none() && machine.spec.pxe.is_some()
+}
+
+fn check(csr: &CertificateSigningRequest, name: &str) -> Result<(), Refusal> {
+    let usages = csr.spec.usages.iter().flatten().map(String::as_str).collect::<BTreeSet<_>>();
+    let least: BTreeSet<_> = [DIGITAL_SIGNATURE, CLIENT_AUTH].into();
+    let most: BTreeSet<_> = [DIGITAL_SIGNATURE, CLIENT_AUTH, KEY_ENCIPHERMENT].into();
+    if usages != least && usages != most {
+        return Err(Refusal::OtherUsages);
+    }
+    let request = Request::parse(&csr.spec.request.0)?;
+    if request.common_name.strip_prefix(NODE) != Some(name) {
+        return Err(Refusal::OtherNode);
+    }
+    if request.organization != ORGANIZATION {
+        return Err(Refusal::OtherOrganization);
+    }
+    Ok(())
+}
+
+/// Whether it was approved, denied or signed.
+fn is_settled(csr: &CertificateSigningRequest) -> bool {
+    csr.status.as_ref().is_some_and(|status| {
+        status.certificate.is_some() || status.conditions.iter().flatten().next().is_some()
+    })
+}
+
+/// The condition that says what became of it.
+pub fn condition(verdict: &Verdict, now: Timestamp) -> Option<CertificateSigningRequestCondition> {
+    let (type_, reason, message) = match verdict {
+        Verdict::Leave | Verdict::Unknown => return None,
+        Verdict::Approve => (
+            "Approved",
+            "MachineAttested",
+            "the machine has attested, and asks for itself".to_owned(),
+        ),
+        Verdict::Deny(refusal) => ("Denied", refusal.reason(), refusal.to_string()),
+    };
+    Some(CertificateSigningRequestCondition {
+        type_: type_.to_owned(),
+        status: "True".to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message),
+        last_update_time: Some(Time(now)),
+        last_transition_time: Some(Time(now)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+use k8s_openapi::{
+    ByteString,
+    api::certificates::v1::{CertificateSigningRequestSpec, CertificateSigningRequestStatus},
+};
+
+const OURS: &[u8] = include_bytes!("testdata/p256.pem");
+const NAMESPACE: &str = "metalman-machines";
+const USAGES: [&str; 2] = [DIGITAL_SIGNATURE, CLIENT_AUTH];
+
+fn csr(request: &[u8]) -> CertificateSigningRequest {
+    let spec = CertificateSigningRequestSpec {
+        request: ByteString(request.to_vec()),
+        signer_name: SIGNER.to_owned(),
+        usages: Some(USAGES.map(str::to_owned).into()),
+        username: Some(format!("system:serviceaccount:{NAMESPACE}:node-01")),
+        ..CertificateSigningRequestSpec::default()
+    };
+    CertificateSigningRequest { spec, ..CertificateSigningRequest::default() }
+}
+
+fn verdict(csr: &CertificateSigningRequest) -> Verdict {
+    judge(csr, NAMESPACE, |name| name == "node-01")
+}
+
+#[test]
+fn a_machine_gets_the_certificate_of_its_own_node() {
+    for request in
+        [OURS, include_bytes!("testdata/p384.pem"), include_bytes!("testdata/rsa2048.pem")]
+    {
+        assert_eq!(verdict(&csr(request)), Verdict::Approve);
+    }
+    let mut older = csr(OURS);
+    older.spec.usages.as_mut().unwrap().push(KEY_ENCIPHERMENT.to_owned());
+    assert_eq!(verdict(&older), Verdict::Approve);
+}
+
+#[test]
+fn a_request_for_anything_else_is_denied() {
+    use RequestError::{Attributes, Key, Subject};
+    let unreadable = Refusal::Unreadable;
+    for (request, refusal) in [
+        (&include_bytes!("testdata/other-node.pem")[..], Refusal::OtherNode),
+        (include_bytes!("testdata/master.pem"), Refusal::OtherOrganization),
+        (include_bytes!("testdata/two-organizations.pem"), unreadable(Subject)),
+        (include_bytes!("testdata/two-names.pem"), unreadable(Subject)),
+        (include_bytes!("testdata/no-organization.pem"), unreadable(Subject)),
+        (include_bytes!("testdata/unit.pem"), unreadable(Subject)),
+        (include_bytes!("testdata/other-names.pem"), unreadable(Attributes)),
+        (include_bytes!("testdata/p521.pem"), unreadable(Key)),
+        (include_bytes!("testdata/rsa1024.pem"), unreadable(Key)),
+        (include_bytes!("testdata/ed25519.pem"), unreadable(Key)),
+    ] {
+        assert_eq!(verdict(&csr(request)), Verdict::Deny(refusal));
+    }
+    // Machines of other sites are not known here.
+    assert_eq!(judge(&csr(OURS), NAMESPACE, |_| false), Verdict::Unknown);
+}
+
+#[test]
+fn the_usages_are_those_of_a_client_and_no_others() {
+    for usages in [
+        &[][..],
+        &[CLIENT_AUTH],
+        &[DIGITAL_SIGNATURE],
+        &[DIGITAL_SIGNATURE, CLIENT_AUTH, "server auth"],
+        &[DIGITAL_SIGNATURE, CLIENT_AUTH, KEY_ENCIPHERMENT, "cert sign"],
+        &["any"],
+    ] {
+        let mut csr = csr(OURS);
+        csr.spec.usages = Some(usages.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(verdict(&csr), Verdict::Deny(Refusal::OtherUsages), "{usages:?}");
+    }
+}
+
+#[test]
+fn what_is_of_somebody_else_or_settled_is_left_alone() {
+    for user in [
+        "system:serviceaccount:metalman-machines-2:node-01",
+        "system:serviceaccount:kube-system:node-01",
+        "system:node:node-01",
+        "metalman-machines:node-01",
+        "",
+    ] {
+        let mut csr = csr(OURS);
+        csr.spec.username = Some(user.to_owned());
+        assert_eq!(verdict(&csr), Verdict::Leave, "{user}");
+    }
+    let mut serving = csr(OURS);
+    serving.spec.signer_name = "kubernetes.io/kubelet-serving".to_owned();
+    assert_eq!(verdict(&serving), Verdict::Leave);
+    for type_ in ["Approved", "Denied", "Failed"] {
+        let mut settled = csr(OURS);
+        let mut condition = condition(&Verdict::Approve, Timestamp::UNIX_EPOCH).unwrap();
+        condition.type_ = type_.to_owned();
+        let conditions = Some(vec![condition]);
+        let status = CertificateSigningRequestStatus { conditions, certificate: None };
+        settled.status = Some(status);
+        assert_eq!(verdict(&settled), Verdict::Leave, "{type_}");
+    }
+}
+
+#[test]
+fn what_is_no_request_is_denied_and_nothing_worse() {
+    let text = std::str::from_utf8(OURS).unwrap();
+    let cut = text.replacen("MIHw", "MIHx", 1);
+    for request in ["", "x", &text[1..], &format!("{text}{text}"), &cut, &"A".repeat(1 << 20)] {
+        let verdict = verdict(&csr(request.as_bytes()));
+        assert!(matches!(verdict, Verdict::Deny(Refusal::Unreadable(_))), "{verdict:?}");
+    }
+    // Every byte of it changed, one after the other.
+    for at in 0..OURS.len() {
+        for byte in [0, b'A', b'/', 0xff] {
+            let mut request = OURS.to_vec();
+            request[at] = byte;
+            if let Ok(read) = Request::parse(&request) {
+                assert!(read.common_name.len() <= OURS.len(), "at {at}");
+            }
+        }
+    }
+}
