@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "workspace/layout.rs"]
+mod layout;
 #[path = "workspace/modules.rs"]
 mod modules;
 

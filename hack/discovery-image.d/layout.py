@@ -1,7 +1,7 @@
 """Writes an OCI image layout: layout.py LAYOUT TAG ARCHITECTURE=FOLDER..
 
 Each folder holds `vmlinuz`, `initrd` and `uki.efi`. The layers have the media types that
-boot-operator looks for (operators/image/src/manifest.rs), and the index names the architectures.
+boot-operator looks for (operators/image/src/manifest/mod.rs), and the index names the architectures.
 The same folders give the same bytes.
 """
 

@@ -1,0 +1,65 @@
+//! Where modules are: one that has modules of its own is the `mod.rs` of their folder.
+
+use e2e::cluster::workspace;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Crates that have no file beside the folder of its modules.
+const IN_FOLDERS: &[&str] = &[
+    "crds",
+    "operators/attest",
+    "operators/base",
+    "operators/bmc",
+    "operators/boot",
+    "operators/core",
+    "operators/image",
+    "operators/metal",
+    "operators/runtime",
+];
+
+#[test]
+fn a_module_with_modules_of_its_own_is_in_their_folder() {
+    for folder in IN_FOLDERS {
+        let source = workspace().join(folder).join("src");
+        assert!(source.is_dir(), "{folder}");
+        let beside = beside(&source);
+        assert!(beside.is_empty(), "each should be the mod.rs of its folder: {beside:#?}");
+    }
+}
+
+#[test]
+fn a_file_beside_the_folder_of_its_modules_is_found_and_one_beside_data_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    for file in ["a.rs", "a/b.rs", "c/mod.rs", "c/d.rs", "c/d/e.rs", "f.rs", "f/data.json", "g.rs"]
+    {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let found: Vec<_> = beside(root.path())
+        .into_iter()
+        .map(|path| path.strip_prefix(root.path()).unwrap().to_owned())
+        .collect();
+    assert_eq!(found, [PathBuf::from("a.rs"), PathBuf::from("c/d.rs")]);
+}
+
+/// Files below a folder whose modules are in a folder beside them, in the order of their paths.
+fn beside(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let file = path.with_extension("rs");
+        let mut inside = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+        if file.is_file() && inside.any(|inside| inside.extension().is_some_and(|it| it == "rs")) {
+            found.push(file);
+        }
+        found.extend(beside(&path));
+    }
+    found.sort();
+    found
+}
