@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{Machine, MachineStatus, annotation};
+use metal_api::{Machine, annotation};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -14,9 +14,8 @@ pub(super) fn endorsement_key(machine: &Machine, fingerprint: &str) -> bool {
 }
 
 /// The annotation that vouched for the endorsement key that is pinned now.
-pub(super) fn settled(machine: &Machine, status: &MachineStatus) -> Option<&'static str> {
-    let pinned = super::attest::pinned(status)?;
-    endorsement_key(machine, &fingerprint(pinned)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
+pub(super) fn settled(machine: &Machine, pinned: Option<&str>) -> Option<&'static str> {
+    endorsement_key(machine, &fingerprint(pinned?)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
 }
 
 /// Which program, on whose behalf, wrote an annotation last (`metadata.managedFields`).
@@ -49,7 +48,6 @@ fn fingerprint(pem: &str) -> Option<String> {
 mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
-    use metal_api::MachineTpmStatus;
     use serde_json::json;
 
     const PEM: &str = "-----BEGIN PUBLIC KEY-----\nYWJj\n-----END PUBLIC KEY-----\n";
@@ -62,14 +60,12 @@ mod tests {
         let accept = |text: &str| {
             Some([(annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), text.to_owned())].into())
         };
-        let tpm = Some(MachineTpmStatus { ek_public_key: Some(PEM.to_owned()) });
-        let status = MachineStatus { tpm, ..MachineStatus::default() };
         for (text, is_settled) in
             [(OF_IT, true), (&OF_IT.to_ascii_uppercase(), true), ("", false), (&OF_IT[1..], false)]
         {
             machine.metadata.annotations = accept(text);
-            assert_eq!(settled(&machine, &status).is_some(), is_settled, "{text}");
-            assert_eq!(settled(&machine, &MachineStatus::default()), None);
+            assert_eq!(settled(&machine, Some(PEM)).is_some(), is_settled, "{text}");
+            assert_eq!(settled(&machine, None), None);
         }
     }
 

@@ -78,7 +78,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     record_twins(&mut new, seen);
     // Nobody switches a machine off that may be another one.
     let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
-    let settled = accepted::settled(seen.machine, old);
+    let settled = accepted::settled(seen.machine, attest::pinned(old));
     let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
     let next = if is_sure { operations::advance(&mut new, seen) } else { None };
     let next = settled.or(next);
