@@ -8,18 +8,17 @@ use super::{
 };
 use metal_api::{MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineStatus};
 
-/// Begins to count, at the first sight of a Machine: at 0, or, where there is a Node of its name, at
-/// what is asked for. There the status was lost, or another program had the machine before, and what a
-/// status forgot must not wipe a node.
+/// Begins to count, at the first sight of a Machine: at the counters that are there. A Machine that was
+/// restored from a backup or from Git looks like a new one, and its host may be in use; so only a counter
+/// that is raised afterwards asks for something.
 pub(super) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     if new.operations.is_some() {
         return;
     }
     let wanted = seen.machine.spec.operations.clone().unwrap_or_default();
-    let from = |counter: Option<i64>| Some(counter.filter(|_| seen.node.is_some()).unwrap_or(0));
     new.operations = Some(MachineOperationsStatus {
-        reboot_counter: from(wanted.reboot_counter),
-        repave_counter: from(wanted.repave_counter),
+        reboot_counter: Some(wanted.reboot_counter.unwrap_or(0)),
+        repave_counter: Some(wanted.repave_counter.unwrap_or(0)),
         ..MachineOperationsStatus::default()
     });
 }

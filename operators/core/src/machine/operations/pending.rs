@@ -18,7 +18,8 @@ impl Pending {
     }
 }
 
-/// What is asked for. A counter that is absent is 0.
+/// What is asked for. A counter that is absent is 0. Nothing is, as long as `status.operations` does not
+/// say where counting began.
 pub fn pending(machine: &Machine) -> Pending {
     let none = MachineStatus::default();
     of(machine, machine.status.as_ref().unwrap_or(&none))
@@ -27,20 +28,20 @@ pub fn pending(machine: &Machine) -> Pending {
 /// The same, where the status is about to be this.
 pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
     let wanted = machine.spec.operations.clone().unwrap_or_default();
-    let done = status.operations.as_ref();
-    let given_up = done.and_then(|done| done.given_up.as_ref());
+    let Some(done) = &status.operations else { return Pending::default() };
+    let given_up = done.given_up.as_ref();
     let above = |wanted: Option<i64>, done: Option<i64>, given_up: Option<i64>| {
         wanted.filter(|wanted| *wanted > done.unwrap_or(0).max(given_up.unwrap_or(0)))
     };
     Pending {
         reboot: above(
             wanted.reboot_counter,
-            done.and_then(|done| done.reboot_counter),
+            done.reboot_counter,
             given_up.and_then(|it| it.reboot_counter),
         ),
         repave: above(
             wanted.repave_counter,
-            done.and_then(|done| done.repave_counter),
+            done.repave_counter,
             given_up.and_then(|it| it.repave_counter),
         ),
     }

@@ -8,8 +8,8 @@ use crate::redfish::{BootReading, BootSource, PowerState, ResetType, SystemReadi
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus};
 use metal_api::{
-    Machine, MachineLease, MachineOperation, MachineOperations, MachinePxe, MachineRedfish,
-    MachineRedfishStatus, MachineSpec, MachineStatus,
+    Machine, MachineLease, MachineOperation, MachineOperations, MachineOperationsStatus,
+    MachinePxe, MachineRedfish, MachineRedfishStatus, MachineSpec, MachineStatus,
 };
 
 pub(super) const PINNED: &str = "00:01";
@@ -133,7 +133,8 @@ pub(super) fn machine() -> Machine {
     let mut machine = Machine::new("a", MachineSpec { pxe: Some(pxe), ..MachineSpec::default() });
     machine.metadata.uid = Some("uid".to_owned());
     let redfish = Some(MachineRedfishStatus { cert_fingerprint: Some(PINNED.to_owned()) });
-    machine.status = Some(MachineStatus { redfish, ..MachineStatus::default() });
+    let operations = Some(MachineOperationsStatus::default());
+    machine.status = Some(MachineStatus { redfish, operations, ..MachineStatus::default() });
     machine
 }
 

@@ -84,14 +84,34 @@ fn an_installer_that_says_nothing_is_started_again_three_times_and_then_given_up
 }
 
 #[test]
-fn a_node_whose_machine_has_lost_its_status_is_neither_rebooted_nor_overwritten() {
+fn a_machine_that_is_new_or_has_lost_its_status_is_neither_rebooted_nor_installed() {
+    for node in [None, Some(node("10.0.0.7"))] {
+        let mut scene = Scene::asks(5, 4);
+        scene.machine.status = None;
+        scene.node = node;
+        assert_eq!((pending(&scene.machine), installs(&scene.machine)), (Pending::default(), None));
+        assert_eq!(
+            scene.settle(),
+            Decision::Look(Need::Certificate),
+            "the BMC is pinned all the same"
+        );
+        let operations = scene.machine.status.clone().unwrap().operations.unwrap();
+        assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(5), Some(4)));
+        assert_eq!((operations.current, pending(&scene.machine)), (None, Pending::default()));
+    }
+}
+
+#[test]
+fn without_a_bmc_a_lost_status_gives_nobody_an_installer() {
     let mut scene = Scene::asks(5, 4);
+    scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     scene.machine.status = None;
-    scene.node = Some(node("10.0.0.7"));
-    assert_eq!(scene.settle(), Decision::Look(Need::Certificate), "the BMC is pinned all the same");
-    let operations = scene.machine.status.clone().unwrap().operations.unwrap();
-    assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(5), Some(4)));
-    assert_eq!((operations.current, pending(&scene.machine)), (None, Pending::default()));
+    assert_eq!(installs(&scene.machine), None);
+    assert_eq!(installed(&scene.machine, None, scene.now), Callback::Nothing);
+    scene.settle();
+    assert_eq!(installs(&scene.machine), None);
+    scene.machine.spec.operations.as_mut().unwrap().repave_counter = Some(5);
+    assert_eq!(installs(&scene.machine), Some(5));
 }
 
 #[test]
