@@ -1,5 +1,6 @@
-use super::{size::size, *};
+use super::*;
 use metal_runtime::args::try_parse;
+use metal_runtime::args::{NotASize, size};
 
 #[test]
 fn all_controllers_run_by_default_and_the_address_must_be_known() {

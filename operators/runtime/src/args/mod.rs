@@ -4,6 +4,7 @@
 mod accepted;
 mod address;
 mod shared;
+mod size;
 mod values;
 
 pub use accepted::{Accepted, Ignored, warn};
@@ -12,6 +13,7 @@ pub use metal_base::duration::{NotADuration, parse as duration};
 pub use shared::{
     AdminArgs, ClientArgs, ElectionArgs, LogArgs, LogFormat, RuntimeArgs, ZapEncoder, ZapLevel,
 };
+pub use size::{NotASize, size};
 
 use accepted::{SHARED, help};
 use clap::{Arg, ArgAction, Command, Parser};

@@ -4,7 +4,11 @@
 pub struct NotASize;
 
 /// Parses a size in Kubernetes' notation, without fractions.
-pub(super) fn size(text: &str) -> Result<u64, NotASize> {
+///
+/// # Errors
+///
+/// If it is none, or 0.
+pub fn size(text: &str) -> Result<u64, NotASize> {
     let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)];
     let split = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
     let (number, bits) = split.unwrap_or((text, 0));

@@ -1,12 +1,10 @@
 //! Flags: the peer's, and ours.
 
 mod controllers;
-mod size;
 #[cfg(test)]
 mod tests;
 
 pub use controllers::{Controllers, Unknown};
-pub use size::NotASize;
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
@@ -80,7 +78,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub image_cache_dir: Option<PathBuf>,
     /// How much of images is kept, at most
-    #[arg(long, default_value = "10Gi", value_parser = size::size, value_name = "BYTES")]
+    #[arg(long, default_value = "10Gi", value_parser = args::size, value_name = "BYTES")]
     pub image_cache_size: u64,
     /// The key in the Secret boot-operator-ignition-key as a file, for a start while the API server
     /// is silent: without it only images are served then
