@@ -60,3 +60,5 @@ pub const REPAVED: &str = "Repaved";
 pub const BOOT_ORDER_CONFIG_SUPPORTED: &str = "BootOrderConfigSupported";
 /// Machine: its cloud-init is through.
 pub const CLOUD_INIT_DONE: &str = "CloudInitDone";
+/// Machine: the user-data that it names was found; absent where that was always so.
+pub const USER_DATA_READY: &str = "UserDataReady";

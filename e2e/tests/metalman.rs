@@ -166,7 +166,9 @@ impl Site {
         command.arg("serve-pxe").arg(format!("--site={name}")).stdin(Stdio::null());
         command.arg(format!("--kubeconfig={}", account.display())).env_remove("POD_NAME");
         command.arg(format!("--bind-address={}", http.ip()));
-        command.arg(format!("--http-port={}", http.port()));
+        command.arg(format!("--http-port={}", http.port())).arg("--cluster-dns=10.96.0.10");
+        let cache = cluster.scratch().join(format!("{name}.cache"));
+        command.arg(format!("--cache-dir={}", cache.display()));
         command.arg(format!("--health-port={}", health.port())).arg("--dhcp-port=0");
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let client = cluster.client().await?;

@@ -17,7 +17,7 @@ const GROUP: &str = "unbounded-cloud.io";
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 24] = [
+const RIGHTS: [Right; 30] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
@@ -34,6 +34,12 @@ const RIGHTS: [Right; 24] = [
     (METALMAN, "create", "", "serviceaccounts/token", "unbounded-kube", false),
     (METALMAN, "create", "", "serviceaccounts/token", "kube-system", false),
     (METALMAN, "get", "", "secrets", "unbounded-kube", false),
+    (METALMAN, "create", "", "secrets", "unbounded-kube", true),
+    (METALMAN, "create", "", "secrets", "kube-system", false),
+    (METALMAN, "get", "", "configmaps", "unbounded-kube", true),
+    (METALMAN, "get", "", "configmaps", "kube-public", false),
+    (METALMAN, "get", "", "configmaps", "kube-system", false),
+    (METALMAN, "get", "", "services", "kube-system", false),
     (METALMAN, "create", "coordination.k8s.io", "leases", "unbounded-kube", true),
     (METALMAN, "create", "coordination.k8s.io", "leases", "kube-system", false),
     (METALMAN, "patch", "certificates.k8s.io", "certificatesigningrequests/approval", "", true),

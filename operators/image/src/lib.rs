@@ -18,6 +18,8 @@ pub mod registry;
 pub mod resolve;
 mod respond;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tree;
 
 pub use allow::AllowList;

@@ -134,7 +134,7 @@ async fn pull(
 
 async fn read(trees: &Trees, image: &Reference, path: &str) -> Vec<u8> {
     let tree = trees.known(image, "amd64").unwrap();
-    let file = trees.open_file(&tree, tree.find(path).unwrap()).await.unwrap();
+    let file = tree.open(tree.find(path).unwrap()).await.unwrap();
     let response = respond(&Method::GET, &HeaderMap::new(), &file, "text/plain");
     response.into_body().map_ok(|it| it.to_vec()).try_concat().await.unwrap()
 }

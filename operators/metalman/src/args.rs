@@ -3,11 +3,12 @@
 use crate::serve_url::{self, ServeUrl};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use metal_runtime::args::{
-    Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, try_parse,
+    Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, size, try_parse,
 };
 use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
 };
 
 /// Flags of the peer that mean nothing here.
@@ -47,6 +48,30 @@ pub struct Args {
     /// Where machines find what is served by HTTP [default: the address where they ask by DHCP]
     #[arg(long, value_name = "URL", value_parser = serve_url::parse)]
     pub serve_url: Option<String>,
+    /// Directory for images, of this process alone [default: $CACHE_DIRECTORY, or /var/cache/metalman]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Size of an image at most, decompressed, and of layers that are being fetched
+    #[arg(long, default_value = "32Gi", value_parser = size, value_name = "BYTES")]
+    pub image_cache_size: u64,
+    /// Registries that images may come from [default: any]
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub allowed_registries: Vec<String>,
+    /// Registries to be reached by plain HTTP; those on this host always are
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub insecure_registries: Vec<String>,
+    /// Authorities that sign the certificates of registries, as PEM, besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub registry_ca_path: Option<PathBuf>,
+    /// Where machines reach the API server [default: what the ConfigMap kube-public/cluster-info says]
+    #[arg(long, env = "METALMAN_APISERVER_URL", value_name = "URL")]
+    pub apiserver_url: Option<String>,
+    /// Address of the DNS of the cluster [default: that of the Service kube-system/kube-dns]
+    #[arg(long, value_name = "ADDRESS")]
+    pub cluster_dns: Option<IpAddr>,
+    /// The only namespace whose ConfigMaps are served as user-data [default: that of the Lease]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub user_data_namespace: Option<String>,
     /// Port of /healthz and /readyz
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub health_port: u16,
@@ -147,9 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_is_refused_and_not_ignored() {
-        let error = parsed("serve-pxe --cache-dir=/x").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnknownArgument);
+    fn what_to_do_has_to_be_said() {
         assert_eq!(parsed("").unwrap_err().kind(), ErrorKind::MissingSubcommand);
         assert_eq!(parsed("--site=a").unwrap_err().kind(), ErrorKind::MissingSubcommand);
         assert_eq!(parsed("version").unwrap_err().kind(), ErrorKind::DisplayVersion);

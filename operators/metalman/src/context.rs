@@ -1,12 +1,21 @@
-use crate::{metrics::Attested, tokens::Tokens, view::View};
+use crate::{
+    images::Images,
+    metrics::{Attested, Refusal},
+    progress_limit::ProgressLimit,
+    tokens::Tokens,
+    view::View,
+};
 use kube::{
     Api, Client,
     runtime::events::{EventType, Recorder},
 };
 use metal_api::Machine;
-use metal_core::machine::Address;
+use metal_core::{
+    capability,
+    machine::{Address, netboot::agent::Cluster},
+};
 use metal_runtime::{
-    Writer,
+    Deferred, Writer,
     controller::reference,
     report::{Chain, event},
 };
@@ -41,6 +50,20 @@ pub struct Context {
     pub(crate) attestations: Semaphore,
     /// Number of attestations.
     pub(crate) attested: Family<Attested, Counter>,
+    /// Images of the Machines.
+    pub(crate) images: Images,
+    /// The cluster that machines join, as soon as it is known.
+    pub(crate) cluster: Deferred<Arc<Cluster>>,
+    /// The key of tokens in URLs, as soon as it is known.
+    pub(crate) key: Deferred<capability::Key>,
+    /// Where machines find what is served by HTTP, without a slash at its end.
+    pub(crate) serve_url: Option<String>,
+    /// The only namespace of which ConfigMaps are served.
+    pub(crate) user_data_namespace: String,
+    /// How often machines may tell of their progress.
+    pub(crate) progress: ProgressLimit,
+    /// Number of files that were not served.
+    pub(crate) refusals: Family<Refusal, Counter>,
 }
 
 impl Context {
@@ -60,6 +83,13 @@ impl Context {
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),
+            images: Images::default(),
+            cluster: Deferred::default(),
+            key: Deferred::default(),
+            serve_url: None,
+            user_data_namespace: client.default_namespace().to_owned(),
+            progress: ProgressLimit::default(),
+            refusals: Family::default(),
             client,
         }
     }

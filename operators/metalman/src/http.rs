@@ -1,9 +1,16 @@
-//! What machines ask for, over HTTP.
+//! What machines ask for, over HTTP. Every path may have `/c/TOKEN` in front, which an installer has from
+//! the templates of its installation.
+
+mod cloud_init;
+mod disable;
+mod files;
+mod requester;
 
 use crate::{
     Context,
     attest::{self, Refused},
-    metrics::Attested,
+    images,
+    metrics::{Attested, Refusal},
 };
 use axum::{
     Extension, Json, Router,
@@ -13,8 +20,11 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
+use kube::ResourceExt;
+use metal_api::Machine;
 use metal_core::machine::attest::Stranger;
 use metal_runtime::{LogLimit, listener::Peer, report::Chain};
+use requester::Requester;
 use std::sync::Arc;
 
 /// What a machine that is refused for now is to wait, in seconds.
@@ -23,11 +33,43 @@ const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
 /// Every route.
 pub fn router(ctx: Arc<Context>) -> Router {
     let told = Arc::<LogLimit>::default();
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/attest", post(attest))
-        .layer(Extension(told))
-        .with_state(ctx)
+    let routes = || {
+        Router::new()
+            .route("/healthz", get(|| async { "ok" }))
+            .route("/attest", post(attest))
+            .route("/pxe/disable", get(disable::disable).post(disable::disable))
+            .route("/cloudinit/log", post(cloud_init::log))
+            .route("/cloud-init/user-data", get(cloud_init::user_data))
+            .fallback(files::file)
+    };
+    routes().nest("/c/{token}", routes()).layer(Extension(told)).with_state(ctx)
+}
+
+/// Says why a machine does not get what is at `path`.
+fn refuse(
+    ctx: &Context,
+    requester: &Requester,
+    machine: &Machine,
+    path: &str,
+    refused: &images::Refused,
+) -> Response {
+    ctx.refusals.get_or_create(&Refusal { reason: refused.into() }).inc();
+    let status = match refused {
+        images::Refused::NoImage | images::Refused::NotReady => {
+            return unavailable(&refused.to_string());
+        }
+        images::Refused::NotFound | images::Refused::Template(_) => StatusCode::NOT_FOUND,
+        images::Refused::NotDue => StatusCode::FORBIDDEN,
+    };
+    // Loaders look for many a file that is not there.
+    if *refused != images::Refused::NotFound && requester.may_tell() {
+        tracing::warn!(machine = machine.name_any(), path, error = %refused, "file not served");
+    }
+    (status, format!("{refused}\n")).into_response()
+}
+
+fn unavailable(why: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{why}\n")).into_response()
 }
 
 /// Who asks is known by the other end of the connection alone: headers say what anybody likes.

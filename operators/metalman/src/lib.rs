@@ -9,21 +9,29 @@ pub mod args;
 pub mod attest;
 mod authorities;
 mod certificates;
+mod cluster;
 mod context;
 mod dhcp;
 mod error;
 pub mod http;
+pub mod images;
 pub mod machine;
 mod metrics;
 pub mod operations;
+mod progress_limit;
+mod record;
 #[cfg(test)]
 mod reference;
 mod run;
 mod serve_url;
 mod servers;
+mod startup;
 mod tokens;
 pub mod view;
 
 pub use context::Context;
 pub use error::Error;
 pub use run::run;
+
+/// What this program calls itself.
+const NAME: &str = "metalman";

@@ -1,7 +1,7 @@
 //! Controller of [`Machine`]: says in its status how far it is, and reboots and installs it.
 
 use crate::{
-    Context, Error,
+    Context, Error, images,
     operations::{Bmcs, Memories, Nodes, moment},
 };
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
     machine::{
         Address, Decision, Observation, actor, decide,
+        netboot::pass::with_image,
         operations::{
             Certificate, Change, Known, Memory, Need, Outcome, news, pending, place, system_uri,
         },
@@ -79,8 +80,8 @@ impl<C: Connect> Controller for Machines<C> {
 
     fn decide(&self, machine: &Arc<Machine>, facts: &Facts, _: Option<&Failure>) -> Decision {
         let (view, name, at) = (&self.ctx.view, machine.name_any(), moment());
-        let sharing = self.sharing(machine);
-        self.memories.with(&name, |memory| {
+        let (sharing, now) = (self.sharing(machine), Timestamp::now());
+        let decision = self.memories.with(&name, |memory| {
             memory.keep_to(machine);
             decide(&Observation {
                 machine,
@@ -94,9 +95,10 @@ impl<C: Connect> Controller for Machines<C> {
                     sharing: &sharing,
                     plain_http: self.bmcs.access.plain_http,
                 },
-                now: Timestamp::now(),
+                now,
             })
-        })
+        });
+        with_image(decision, machine, &images::state(&self.ctx, machine), now)
     }
 
     async fn look(

@@ -14,6 +14,13 @@ pub(crate) struct Attested {
     pub(crate) result: &'static str,
 }
 
+/// Labels of a file that a machine does not get; bounded by the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Refusal {
+    /// Why.
+    pub(crate) reason: &'static str,
+}
+
 /// The registry of this binary.
 pub(crate) fn registry() -> Registry {
     Registry::of("metalman")
@@ -28,4 +35,10 @@ pub(crate) fn attested(registry: &mut Registry, attested: &Family<Attested, Coun
 /// What DHCP counts.
 pub(crate) fn dhcp(registry: &mut Registry) -> Metrics {
     Metrics::register_answers(registry, Protocol::DhcpV4)
+}
+
+/// What is counted of files that machines ask for by HTTP.
+pub(crate) fn refusals(registry: &mut Registry, refusals: &Family<Refusal, Counter>) {
+    let help = "Files that a machine asked for by HTTP and did not get, by reason";
+    registry.register("http_refusals", help, refusals.clone());
 }

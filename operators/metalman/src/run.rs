@@ -1,15 +1,18 @@
 //! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
-    Context,
+    Context, NAME,
     args::Args,
     authorities::to_pem,
     certificates::Certificates,
+    cluster,
     http::router,
+    images::{self, Settings},
     machine::Machines,
     metrics,
     operations::{Access, Bmcs},
     servers::Servers,
+    startup,
 };
 use anyhow::Context as _;
 use kube::{
@@ -17,7 +20,7 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use metal_bmc::{Config, Fleet};
-use metal_core::machine::site;
+use metal_core::{capability, machine::site};
 use metal_runtime::{
     Relist,
     admin::Admin,
@@ -35,7 +38,6 @@ use std::{future::pending, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const NAME: &str = "metalman";
 /// How many Machines are worked on at a time.
 const CONCURRENCY: usize = 32;
 /// How many requests for certificates are looked at, at a time.
@@ -54,13 +56,14 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let admin = Admin::bind(&args.admin()).await?;
     let listener = listen(&args).await?;
     let recorder = recorder(&args, &client);
-    let ctx = Context::new(client, recorder.clone(), &args.machine_namespace, cluster_ca);
-    let ctx = Arc::new(ctx);
+    let trees = startup::trees(&args, &shutdown).await?;
+    let ctx = context(&args, client, recorder.clone(), cluster_ca.clone());
 
     let (mut registry, readiness) = (metrics::registry(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
     ctx.view.register(&readiness);
     metrics::attested(&mut registry, &ctx.attested);
+    metrics::refusals(&mut registry, &ctx.refusals);
     let passes = report::passes(&mut registry);
     let reporter =
         |controller| Reporter { controller, recorder: recorder.clone(), passes: passes.clone() };
@@ -86,8 +89,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let elected = run_elected(candidate, &leading, &shutdown, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
+    let pull = images::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
     // After a shutdown all end by themselves: the lease is given up, and machines are answered.
-    let all = async { tokio::join!(serve, elected, servers.ended(&shutdown)).2 };
+    let all = async { tokio::join!(serve, elected, pull, servers.ended(&shutdown)).3 };
+    let key = startup::key(&args, &ctx.client);
+    let key = key.provide(capability::Key::new, &ctx.key, || {});
+    let source = startup::source(&args, &ctx.client, cluster_ca);
     let watch = relist.follow(
         || ctx.view.doubt(),
         || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue),
@@ -95,6 +102,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
+        () = cluster::follow(source, &ctx.cluster) => Ok(()),
+        ended = key => match ended? {},
         ended = until(&shutdown, watch) => Ok(ended?),
     };
     // BMCs have few sessions to give away.
@@ -119,6 +128,24 @@ async fn until(
         Some(ended) => ended,
         None => pending().await,
     }
+}
+
+/// What every part shares. Without a URL of ours no template can be rendered.
+fn context(
+    args: &Args,
+    client: Client,
+    recorder: Recorder,
+    cluster_ca: Option<String>,
+) -> Arc<Context> {
+    let namespace = startup::user_data_namespace(args, &client);
+    let url = args.serve_url();
+    let own = url.own_address();
+    let serve_url = own.map(|own| url.at(own).into_owned()).or_else(|| args.serve_url.clone());
+    if serve_url.is_none() {
+        tracing::warn!("--serve-url is missing, and this host has no route to tell its address by");
+    }
+    let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
+    Arc::new(Context { serve_url, user_data_namespace: namespace, ..ctx })
 }
 
 async fn listen(args: &Args) -> anyhow::Result<TcpListener> {

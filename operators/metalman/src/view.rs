@@ -20,6 +20,7 @@ use metal_runtime::{
     queue::Queue,
 };
 use std::{net::IpAddr, sync::Arc};
+use tokio::sync::Notify;
 
 /// Every kind that is looked at.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct View {
     pub nodes: Index<Node, ()>,
     /// Requests for certificates of kubelets.
     pub certificates: Index<CertificateSigningRequest, ()>,
+    /// Told of every change of a Machine.
+    changed: Notify,
 }
 
 impl Default for View {
@@ -38,6 +41,7 @@ impl Default for View {
             machines: Index::new(addresses),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
             certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(trim_request),
+            changed: Notify::new(),
         }
     }
 }
@@ -70,6 +74,11 @@ impl View {
     /// Whether every Machine and every Node is listed: until then a miss means nothing.
     pub fn is_ready(&self) -> bool {
         self.machines.is_ready() && self.nodes.is_ready()
+    }
+
+    /// Waits for a change of a Machine that nobody has waited for yet.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Waits for lists that came after the last doubt.
@@ -148,6 +157,7 @@ impl View {
 
     /// The Machine, and those that have an address which it has, or had.
     fn wake(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
+        self.changed.notify_one();
         if let Change::Unreadable { meta, error } = change {
             let name = meta.name.as_deref();
             tracing::warn!(name, error, "Machine does not parse; it is left alone");

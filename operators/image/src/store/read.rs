@@ -25,7 +25,7 @@ const PIECES: u64 = 3;
 const SHARED: u64 = 32 << 20;
 
 /// Counts the readers. Clones share their state.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Readings(Arc<AtomicU64>);
 
 /// One reader.

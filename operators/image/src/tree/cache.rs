@@ -7,7 +7,7 @@
 //! ```
 
 use super::{index::Index, unpacked::Tree};
-use crate::digest::Digest;
+use crate::{digest::Digest, store::Readings};
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsStr,
@@ -26,7 +26,10 @@ const PART: &str = "part";
 pub(super) type References = BTreeMap<String, Digest>;
 
 /// Reads the folder, making it if it is not there.
-pub(super) fn read(dir: &Path) -> io::Result<(References, HashMap<Digest, Arc<Tree>>)> {
+pub(super) fn read(
+    dir: &Path,
+    readings: &Readings,
+) -> io::Result<(References, HashMap<Digest, Arc<Tree>>)> {
     fs::create_dir_all(dir)?;
     let mut trees = HashMap::new();
     for entry in fs::read_dir(dir)? {
@@ -37,7 +40,7 @@ pub(super) fn read(dir: &Path) -> io::Result<(References, HashMap<Digest, Arc<Tr
         }
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let Ok(digest) = Digest::parse_dashed(name) else { continue };
-        match tree(&path, &digest) {
+        match tree(&path, &digest, readings) {
             Ok(tree) => _ = trees.insert(digest, Arc::new(tree)),
             Err(error) => {
                 tracing::warn!(%error, %digest, "image in the cache is not usable, removing it");
@@ -59,7 +62,7 @@ fn references(path: &Path) -> References {
 }
 
 /// An image whose files are all as long as the index says.
-fn tree(dir: &Path, digest: &Digest) -> io::Result<Tree> {
+fn tree(dir: &Path, digest: &Digest, readings: &Readings) -> io::Result<Tree> {
     let file = BufReader::new(File::open(dir.join(INDEX))?);
     let index: Index = serde_json::from_reader(file)?;
     for file in index.files() {
@@ -68,7 +71,7 @@ fn tree(dir: &Path, digest: &Digest) -> io::Result<Tree> {
             return Err(io::Error::other(format!("file {} has another size", file.name())));
         }
     }
-    Ok(Tree::new(digest.clone(), dir.to_owned(), index))
+    Ok(Tree::new(digest.clone(), dir.to_owned(), index, readings))
 }
 
 /// Writes which digests references have.
@@ -91,7 +94,13 @@ pub(super) fn begin(dir: &Path, digest: &Digest) -> io::Result<PathBuf> {
 }
 
 /// The image is complete, and from then on survives a power failure.
-pub(super) fn complete(dir: &Path, part: &Path, digest: &Digest, index: Index) -> io::Result<Tree> {
+pub(super) fn complete(
+    dir: &Path,
+    part: &Path,
+    digest: &Digest,
+    index: Index,
+    readings: &Readings,
+) -> io::Result<Tree> {
     let file = OpenOptions::new().write(true).create_new(true).open(part.join(INDEX))?;
     let mut file = BufWriter::new(file);
     serde_json::to_writer(&mut file, &index)?;
@@ -102,7 +111,7 @@ pub(super) fn complete(dir: &Path, part: &Path, digest: &Digest, index: Index) -
     remove(&place)?;
     fs::rename(part, &place)?;
     sync(dir)?;
-    Ok(Tree::new(digest.clone(), place, index))
+    Ok(Tree::new(digest.clone(), place, index, readings))
 }
 
 /// Removes a folder, if it is there; one that was complete is not from the first moment on.

@@ -17,9 +17,11 @@ mod unpacked;
 
 pub use error::{Error, Unusable};
 pub use index::{File, Index};
-pub use trees::{Config, Resolved, TreeFile, Trees};
-pub use unpacked::Tree;
+pub use trees::{Config, Resolved, Trees};
+pub use unpacked::{Tree, TreeFile};
 
+#[cfg(feature = "testing")]
+pub(crate) use trees::unpack_into;
 #[cfg(feature = "fuzzing")]
 pub(crate) use unpack::{Sink, unpack_archive};
 

@@ -4,7 +4,6 @@ use super::{
     Limits,
     cache::{self, References},
     error::Error,
-    index::File,
     unpack::unpack,
     unpacked::Tree,
 };
@@ -16,15 +15,11 @@ use crate::{
     reference::{Name, Reference},
     registry::Registries,
     resolve::Resolver,
-    respond::Content,
-    store::{Readings, Source, Store, pieces},
+    store::{Readings, Store},
 };
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fs, io,
-    ops::Range,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -40,14 +35,6 @@ pub struct Config {
     pub limit: u64,
     /// What one image may hold.
     pub limits: Limits,
-}
-
-/// A file of an image that was opened.
-pub struct TreeFile {
-    tag: String,
-    size: u64,
-    source: Source,
-    readings: Readings,
 }
 
 /// What a reference stands for at the moment.
@@ -86,20 +73,6 @@ struct Table {
     unused: HashSet<Digest>,
 }
 
-impl Content for TreeFile {
-    fn tag(&self) -> String {
-        self.tag.clone()
-    }
-
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        pieces(&self.source, &self.readings, range, self.size)
-    }
-}
-
 impl Trees {
     /// Opens the folder, making it if it is not there. Images of an earlier process are there at once.
     ///
@@ -117,8 +90,10 @@ impl Trees {
         let (limit, token) = (config.limit, shutdown.clone());
         let store = Store::open_dir(&layers, limit, Arc::clone(&registries), token).await?;
         let folder = dir.clone();
-        let (references, trees) =
-            blocking(move || Ok(cache::read(&folder)?)).await.map_err(io_error)?;
+        let readings = Readings::default();
+        let counted = readings.clone();
+        let read = blocking(move || Ok(cache::read(&folder, &counted)?));
+        let (references, trees) = read.await.map_err(io_error)?;
         let table = Table { references, trees, unused: HashSet::new() };
         Ok(Self(Arc::new(Shared {
             dir,
@@ -129,7 +104,7 @@ impl Trees {
             table: Mutex::new(table),
             turns: Mutex::default(),
             writing: Turns::default(),
-            readings: Readings::default(),
+            readings,
             shutdown,
         })))
     }
@@ -179,23 +154,6 @@ impl Trees {
             self.write_references().await?;
         }
         Ok(tree)
-    }
-
-    /// Opens a file of an image.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
-    pub async fn open_file(&self, tree: &Tree, file: File) -> io::Result<TreeFile> {
-        let path = tree.dir().join(file.name());
-        let opened =
-            spawn_blocking(move || fs::File::open(path)).await.map_err(io::Error::other)??;
-        Ok(TreeFile {
-            tag: format!("{}.{}", tree.digest().hex(), file.number),
-            size: file.size,
-            source: Source::File(Arc::new(opened)),
-            readings: self.0.readings.clone(),
-        })
     }
 
     /// Forgets references that are not among `wanted` (image and architecture), and removes images
@@ -258,10 +216,11 @@ impl Trees {
         }
         let (dir, digest) = (shared.dir.clone(), resolved.digest.clone());
         let (limits, shutdown) = (shared.limits, shared.shutdown.clone());
+        let readings = shared.readings.clone();
         let tree = blocking(move || {
             let part = cache::begin(&dir, &digest)?;
             let unpacked = unpack(&layers, &part, limits, &shutdown);
-            let complete = |index| Ok(cache::complete(&dir, &part, &digest, index)?);
+            let complete = |index| Ok(cache::complete(&dir, &part, &digest, index, &readings)?);
             unpacked.and_then(complete).inspect_err(|_| {
                 if let Err(error) = cache::remove(&part) {
                     tracing::warn!(%error, path = %part.display(), "unfinished image not removed");
@@ -323,4 +282,17 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     spawn_blocking(work).await.map_err(|_| Error::Shutdown)?
+}
+
+/// Unpacks layers that are at hand.
+#[cfg(feature = "testing")]
+pub(crate) fn unpack_into(
+    dir: &std::path::Path,
+    digest: &Digest,
+    layers: &[Arc<std::fs::File>],
+    limits: Limits,
+) -> Result<Tree, Error> {
+    let part = cache::begin(dir, digest)?;
+    let index = unpack(layers, &part, limits, &CancellationToken::new())?;
+    Ok(cache::complete(dir, &part, digest, index, &Readings::default())?)
 }

@@ -1,8 +1,20 @@
 //! An image in its folder.
 
 use super::index::{File, Index};
-use crate::digest::Digest;
-use std::path::{Path, PathBuf};
+use crate::{
+    digest::Digest,
+    respond::Content,
+    store::{Readings, Source, pieces},
+};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use std::{
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::task::spawn_blocking;
 
 /// An image that was unpacked.
 #[derive(Debug)]
@@ -10,11 +22,12 @@ pub struct Tree {
     digest: Digest,
     dir: PathBuf,
     index: Index,
+    readings: Readings,
 }
 
 impl Tree {
-    pub(super) fn new(digest: Digest, dir: PathBuf, index: Index) -> Self {
-        Self { digest, dir, index }
+    pub(super) fn new(digest: Digest, dir: PathBuf, index: Index, readings: &Readings) -> Self {
+        Self { digest, dir, index, readings: readings.clone() }
     }
 
     /// Digest of the image's manifest.
@@ -35,5 +48,44 @@ impl Tree {
     /// The folder in which its files lie, each by the name that [`File::name`] says.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Opens a file of the image.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub async fn open(&self, file: File) -> io::Result<TreeFile> {
+        let path = self.dir.join(file.name());
+        let opened =
+            spawn_blocking(move || fs::File::open(path)).await.map_err(io::Error::other)??;
+        Ok(TreeFile {
+            tag: format!("{}.{}", self.digest.hex(), file.number),
+            size: file.size,
+            source: Source::File(Arc::new(opened)),
+            readings: self.readings.clone(),
+        })
+    }
+}
+
+/// A file of an image that was opened.
+pub struct TreeFile {
+    tag: String,
+    size: u64,
+    source: Source,
+    readings: Readings,
+}
+
+impl Content for TreeFile {
+    fn tag(&self) -> String {
+        self.tag.clone()
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        pieces(&self.source, &self.readings, range, self.size)
     }
 }

@@ -17,6 +17,8 @@ use metal_attest::{
 use metal_runtime::testing::{ApiServer, Sent};
 use tower::ServiceExt;
 
+mod files;
+
 const NAMESPACE: &str = "joining";
 const TOKEN: &str = "token of /api/v1/namespaces/joining/serviceaccounts/node-01";
 

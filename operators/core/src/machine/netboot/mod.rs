@@ -8,7 +8,10 @@
 pub mod access;
 pub mod agent;
 pub mod cloud_init;
+pub mod cluster_info;
 pub mod image;
+pub mod pass;
 pub mod progress;
 pub mod template;
+pub mod user_data;
 mod value;

@@ -1,0 +1,116 @@
+//! What machines are told of the cluster that they join: where it is, its authorities, DNS and version.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::{Api, Client};
+use metal_core::machine::netboot::{
+    agent::Cluster,
+    cluster_info::{ClusterInfo, cluster_info},
+};
+use metal_runtime::{Deferred, jittered, report::Chain};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// How often it is asked whether something has changed.
+const PERIOD: Duration = Duration::from_mins(5);
+/// How soon to ask again where there is no answer.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Where it is known from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) client: Client,
+    /// URL of the API server, instead of what `kube-public/cluster-info` says.
+    pub(crate) apiserver_url: Option<String>,
+    /// Address of DNS, instead of that of the Service `kube-system/kube-dns`.
+    pub(crate) dns: Option<String>,
+    /// Authorities of the cluster where there is no `cluster-info`, as PEM.
+    pub(crate) authorities: Option<String>,
+}
+
+/// Something is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The API server did not say.
+    #[error("{0} cannot be read")]
+    Api(&'static str, #[source] Box<dyn StdError + Send + Sync>),
+    /// What it says makes no sense.
+    #[error("ConfigMap kube-public/cluster-info: {0}")]
+    ClusterInfo(String),
+    /// There is no such object.
+    #[error("{0}")]
+    Missing(&'static str),
+}
+
+/// Has in `cluster` what is known, for ever.
+pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
+    let mut told = None;
+    loop {
+        let wait = match source.read().await {
+            Ok(read) => {
+                if cluster.get().is_none_or(|known| *known != read) {
+                    let (url, version) = (&read.apiserver_url, &read.version);
+                    tracing::info!(url, version, dns = read.dns, "cluster that machines join");
+                    cluster.set(Arc::new(read));
+                }
+                told = None;
+                PERIOD
+            }
+            Err(error) => {
+                let error = Chain(&error).to_string();
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(error, "what machines are told of the cluster is not known");
+                }
+                told = Some(error);
+                RETRY
+            }
+        };
+        sleep(jittered(wait)).await;
+    }
+}
+
+impl Source {
+    async fn read(&self) -> Result<Cluster, Error> {
+        let ClusterInfo { server, authorities } = self.info().await?;
+        let version = self.client.apiserver_version().await.map_err(api("the version"))?;
+        let dns = match &self.dns {
+            Some(dns) => dns.clone(),
+            None => self.dns().await?,
+        };
+        Ok(Cluster {
+            apiserver_url: server,
+            authorities,
+            dns,
+            version: version.git_version,
+            node_labels: [].into(),
+        })
+    }
+
+    async fn info(&self) -> Result<ClusterInfo, Error> {
+        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), "kube-public");
+        let map = maps.get_opt("cluster-info").await.map_err(api("kube-public/cluster-info"))?;
+        let text = map.and_then(|map| map.data?.remove("kubeconfig"));
+        let info = text.map(|text| cluster_info(&text).map_err(Error::ClusterInfo)).transpose()?;
+        match (info, &self.apiserver_url, &self.authorities) {
+            (Some(info), Some(url), _) => Ok(ClusterInfo { server: url.clone(), ..info }),
+            (Some(info), None, _) => Ok(info),
+            (None, Some(url), Some(authorities)) => {
+                Ok(ClusterInfo { server: url.clone(), authorities: authorities.clone() })
+            }
+            (None, _, _) => Err(Error::Missing(
+                "there is no ConfigMap kube-public/cluster-info: give --apiserver-url",
+            )),
+        }
+    }
+
+    async fn dns(&self) -> Result<String, Error> {
+        let services = Api::<Service>::namespaced(self.client.clone(), "kube-system");
+        let service = services.get_opt("kube-dns").await.map_err(api("kube-system/kube-dns"))?;
+        let address = service.and_then(|service| service.spec?.cluster_ip);
+        let missing = "there is no Service kube-system/kube-dns: give --cluster-dns";
+        address.filter(|address| address != "None").ok_or(Error::Missing(missing))
+    }
+}
+
+fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Error {
+    move |source| Error::Api(what, Box::new(source))
+}

@@ -1,0 +1,144 @@
+//! What cloud-init asks for besides files, and what it tells of its progress.
+
+use super::{Requester, files::TEXT, refuse, unavailable};
+use crate::{
+    Context,
+    images::{Asked, Proof, Refused, Served, open},
+    record::{self, record},
+};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, ResourceExt};
+use metal_api::{Machine, MachineConfigMapReference};
+use metal_core::machine::netboot::{
+    cloud_init::{DEFAULT_USER_DATA, LARGEST, user_data as merged},
+    progress,
+    user_data::{Unusable, admit, content, reference, told},
+};
+use metal_runtime::report::Chain;
+use std::{io, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long the API server is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where the image says what cloud-init is to do.
+const VENDOR_DATA: &str = "cloud-init/vendor-data";
+
+/// Why there is no user-data.
+enum Wrong {
+    Unusable(Unusable),
+    Silent(Box<kube::Error>),
+    Late,
+}
+
+/// What a person says, with what the image says behind it.
+pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
+    let machine = match requester.machine(&ctx) {
+        Ok(machine) => machine,
+        Err(refused) => return *refused,
+    };
+    let user = match reference(&machine) {
+        None => Ok(DEFAULT_USER_DATA.as_bytes().to_vec()),
+        Some(reference) => read(&ctx, reference).await,
+    };
+    let wrong = match &user {
+        Ok(_) => None,
+        Err(Wrong::Unusable(wrong)) => Some(wrong),
+        Err(Wrong::Silent(error)) => {
+            tracing::warn!(machine = machine.name_any(), error = %Chain(error), "no user-data");
+            return unavailable("the API server does not answer");
+        }
+        Err(Wrong::Late) => return unavailable("the API server does not answer in time"),
+    };
+    say(&ctx, &machine, wrong).await;
+    if let Some(wrong) = wrong {
+        return (StatusCode::NOT_FOUND, format!("{wrong}\n")).into_response();
+    }
+    let user = user.unwrap_or_default();
+    match vendor_data(&ctx, &requester, &machine).await {
+        Ok(vendor) => {
+            let document = merged(&user, vendor.as_deref());
+            ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], document)
+                .into_response()
+        }
+        Err(refused) => refuse(&ctx, &requester, &machine, VENDOR_DATA, &refused),
+    }
+}
+
+async fn read(ctx: &Context, reference: &MachineConfigMapReference) -> Result<Vec<u8>, Wrong> {
+    admit(reference, &ctx.user_data_namespace).map_err(Wrong::Unusable)?;
+    let maps = Api::<ConfigMap>::namespaced(ctx.client.clone(), &ctx.user_data_namespace);
+    let found = timeout(PATIENCE, maps.get_opt(&reference.name)).await.map_err(|_| Wrong::Late)?;
+    let found = found.map_err(|error| Wrong::Silent(Box::new(error)))?;
+    content(reference, found.as_ref()).map_err(Wrong::Unusable)
+}
+
+/// Says in the status whether the user-data can be had.
+async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
+    let recorded = record(ctx, machine, |machine| told(machine, wrong, Timestamp::now()));
+    if let Err(error) = recorded.await {
+        tracing::warn!(machine = machine.name_any(), error = %Chain(&error), "user-data not told of");
+    }
+}
+
+/// What the image says, if it says anything.
+async fn vendor_data(
+    ctx: &Context,
+    requester: &Requester,
+    machine: &Machine,
+) -> Result<Option<String>, Refused> {
+    let url = ctx.serve_url.as_deref().ok_or(Refused::NotReady)?;
+    let proof = Proof::Token(requester.token.as_deref());
+    match open(ctx, &Asked { machine, path: VENDOR_DATA, url, proof }) {
+        Ok(Served::Text(text)) => Ok(Some(text)),
+        Ok(Served::File { root, name, file, .. }) if file.size <= LARGEST as u64 => {
+            let text = tokio::fs::read(root.join(name)).await;
+            let text = text.and_then(|it| String::from_utf8(it).map_err(io::Error::other));
+            text.map(Some).map_err(|error| {
+                tracing::warn!(%error, path = VENDOR_DATA, "file of an image not read");
+                Refused::NotReady
+            })
+        }
+        Ok(Served::File { .. }) | Err(Refused::NotFound) => Ok(None),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// What cloud-init tells. It is answered in the same way whatever that is: a machine that boots has
+/// nobody to complain to.
+pub(super) async fn log(
+    State(ctx): State<Arc<Context>>,
+    requester: Requester,
+    body: Bytes,
+) -> StatusCode {
+    if let (Ok(machine), Ok(event)) = (requester.machine(&ctx), serde_json::from_slice(&body))
+        && let Err(error) = follow(&ctx, &machine, &event).await
+        && requester.may_tell()
+    {
+        let name = machine.name_any();
+        tracing::warn!(machine = name, error = %Chain(&error), "progress of cloud-init not recorded");
+    }
+    StatusCode::OK
+}
+
+async fn follow(
+    ctx: &Context,
+    machine: &Arc<Machine>,
+    event: &progress::Event,
+) -> Result<(), record::Error> {
+    let now = Timestamp::now();
+    if progress::told(machine, event, now).is_none() {
+        return Ok(());
+    }
+    if !ctx.progress.may(&machine.name_any()) {
+        tracing::debug!(machine = machine.name_any(), "too many changes of progress");
+        return Ok(());
+    }
+    record(ctx, machine, |machine| progress::told(machine, event, now)).await
+}

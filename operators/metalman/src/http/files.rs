@@ -1,0 +1,65 @@
+//! Files of images, and templates that are rendered for the machine that asks.
+
+use super::{Requester, refuse};
+use crate::{
+    Context,
+    images::{Asked, Proof, Served, open},
+};
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use metal_image::respond;
+use std::sync::Arc;
+
+/// The type of what is rendered.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Whatever is at a path.
+pub(super) async fn file(
+    State(ctx): State<Arc<Context>>,
+    requester: Requester,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+    }
+    let machine = match requester.machine(&ctx) {
+        Ok(machine) => machine,
+        Err(refused) => return *refused,
+    };
+    let Some(url) = &ctx.serve_url else { return super::unavailable("no URL of ours is known") };
+    let proof = Proof::Token(requester.token.as_deref());
+    let asked = Asked { machine: &machine, path: uri.path(), url, proof };
+    match open(&ctx, &asked) {
+        Ok(Served::Text(text)) => {
+            ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text)
+                .into_response()
+        }
+        Ok(Served::File { tree, file, .. }) => match tree.open(file).await {
+            Ok(content) => {
+                let response = respond(&method, &headers, &content, type_of(uri.path()));
+                response.map(Body::from_stream)
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = uri.path(), "file of an image not read");
+                super::unavailable("the file cannot be read")
+            }
+        },
+        Err(refused) => refuse(&ctx, &requester, &machine, uri.path(), &refused),
+    }
+}
+
+/// By the ending of a path; firmware looks at the type of what it boots.
+fn type_of(path: &str) -> &'static str {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "efi" => "application/efi",
+        "cfg" | "ipxe" | "lst" | "txt" | "yaml" => TEXT,
+        _ => "application/octet-stream",
+    }
+}

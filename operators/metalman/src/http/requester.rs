@@ -1,0 +1,67 @@
+//! Who asks: the Machine that has the address of the other end, and the token in the path.
+
+use crate::Context;
+use axum::{
+    Extension, RequestPartsExt,
+    extract::{FromRequestParts, RawPathParams},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use metal_api::Machine;
+use metal_core::machine::attest::Stranger;
+use metal_runtime::{LogLimit, listener::Peer};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+/// The part of a path that is the token of an installation.
+const TOKEN: &str = "token";
+
+/// Somebody who asks for something.
+#[derive(Clone, Debug)]
+pub(super) struct Requester {
+    pub(super) address: Option<IpAddr>,
+    pub(super) token: Option<String>,
+    told: Option<Arc<LogLimit>>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Requester {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let peer = parts.extract::<Extension<Peer>>().await.ok();
+        let told = parts.extract::<Extension<Arc<LogLimit>>>().await.ok();
+        let params = parts.extract::<RawPathParams>().await.ok();
+        let mut params = params.iter().flatten();
+        let token = params.find(|(name, _)| *name == TOKEN).map(|(_, token)| token.to_owned());
+        Ok(Self {
+            address: peer.map(|Extension(Peer(peer))| peer.ip().to_canonical()),
+            token,
+            told: told.map(|Extension(told)| told),
+        })
+    }
+}
+
+impl Requester {
+    /// The Machine that asks.
+    ///
+    /// # Errors
+    ///
+    /// What to answer if that is not known.
+    pub(super) fn machine(&self, ctx: &Context) -> Result<Arc<Machine>, Box<Response>> {
+        if !ctx.view.is_ready() {
+            return Err(Box::new(super::unavailable("not ready yet")));
+        }
+        let found = self.address.ok_or(Stranger::Unknown);
+        found.and_then(|address| ctx.view.machine_at(address)).map_err(|stranger| {
+            let status = match stranger {
+                Stranger::Unknown => StatusCode::NOT_FOUND,
+                Stranger::Ambiguous => StatusCode::CONFLICT,
+            };
+            Box::new((status, format!("{stranger}\n")).into_response())
+        })
+    }
+
+    /// Whether something about it may be logged.
+    pub(super) fn may_tell(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.may())
+    }
+}

@@ -1,0 +1,126 @@
+//! An image that is there, with what of it is small in memory.
+
+use metal_core::machine::netboot::{
+    access::METADATA,
+    image::{LARGEST_METADATA, MalformedMetadata, Metadata, metadata},
+    template::{LARGEST, SUFFIX},
+};
+use metal_image::{Tree, tree::File};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::task::spawn_blocking;
+
+/// Bytes of all templates of an image at most.
+const TEMPLATES: u64 = 8 << 20;
+
+/// An image that machines boot from.
+#[derive(Debug)]
+pub struct Image {
+    tree: Arc<Tree>,
+    boot_file: Option<String>,
+    templates: BTreeMap<File, Arc<[u8]>>,
+}
+
+/// What is in the image cannot be used.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub(crate) enum Unusable {
+    /// What it says of itself makes no sense.
+    #[error(transparent)]
+    MalformedMetadata(#[from] MalformedMetadata),
+    /// It names a loader that it does not have.
+    #[error("metadata.yaml: dhcpBootImageName: there is no file /disk/{0}")]
+    BootFileMissing(String),
+    /// A file is larger than such files may be.
+    #[error("{path} is larger than {limit} bytes")]
+    FileTooLarge {
+        /// Which.
+        path: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The disk failed.
+    #[error("the image cannot be read")]
+    CacheFailed(#[from] io::Error),
+}
+
+impl Image {
+    /// Reads what is small of an image.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails, or what the image says of itself makes no sense.
+    pub(crate) async fn load(tree: Arc<Tree>) -> Result<Self, Unusable> {
+        let read = spawn_blocking(move || Self::read(tree)).await;
+        read.map_err(io::Error::other)?
+    }
+
+    fn read(tree: Arc<Tree>) -> Result<Self, Unusable> {
+        let mut templates = BTreeMap::new();
+        let mut left = TEMPLATES;
+        for (path, file) in tree.paths() {
+            if path.ends_with(SUFFIX) {
+                let limit = left.min(LARGEST);
+                let content = read(tree.dir(), file, &path, limit)?;
+                left -= content.len() as u64;
+                templates.insert(file, content.into());
+            }
+        }
+        let Metadata { dhcp_boot_image_name: boot_file } = match tree.find(METADATA) {
+            Some(file) => metadata(&read(tree.dir(), file, METADATA, LARGEST_METADATA)?)?,
+            None => Metadata::default(),
+        };
+        if let Some(missing) = boot_file.as_ref().filter(|path| tree.find(path).is_none()) {
+            return Err(Unusable::BootFileMissing(missing.clone()));
+        }
+        Ok(Self { tree, boot_file, templates })
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> String {
+        self.tree.digest().to_string()
+    }
+
+    /// The path that firmware is told, below the folder of the image. An image may have none.
+    pub fn boot_file(&self) -> Option<&str> {
+        self.boot_file.as_deref()
+    }
+
+    /// The template that a path is rendered from: its name, and what is in it.
+    pub(super) fn template(&self, path: &str) -> Option<(String, Arc<[u8]>)> {
+        let name = format!("{path}{SUFFIX}");
+        let file = self.tree.find(&name)?;
+        Some((name, Arc::clone(self.templates.get(&file)?)))
+    }
+
+    /// Every template: the path that is rendered from it.
+    pub(crate) fn templates(&self) -> Vec<String> {
+        let paths = self.tree.paths().into_iter();
+        paths.filter_map(|(path, _)| Some(path.strip_suffix(SUFFIX)?.to_owned())).collect()
+    }
+
+    /// The file at a path.
+    pub(super) fn file(&self, path: &str) -> Option<File> {
+        self.tree.find(path)
+    }
+
+    /// The folder in which files lie by their names ([`File::name`]).
+    pub(super) fn dir(&self) -> PathBuf {
+        self.tree.dir().to_owned()
+    }
+
+    /// The tree that it is of.
+    pub(crate) fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+}
+
+fn read(dir: &Path, file: File, path: &str, limit: u64) -> Result<Vec<u8>, Unusable> {
+    if file.size > limit {
+        return Err(Unusable::FileTooLarge { path: path.to_owned(), limit });
+    }
+    Ok(fs::read(dir.join(file.name()))?)
+}

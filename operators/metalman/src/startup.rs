@@ -1,0 +1,88 @@
+//! What is made of flags at the start.
+
+use crate::{NAME, args::Args, cluster::Source};
+use anyhow::Context as _;
+use kube::Client;
+use metal_image::{
+    AllowList, Registries, Trees, registry,
+    tree::{Config, Limits},
+};
+use metal_runtime::shared_key::SharedKey;
+use std::{fs, path::PathBuf, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// The Secret with the key of tokens in URLs.
+const KEY_SECRET: &str = "metalman-key";
+/// Where images are kept, unless a flag or systemd says otherwise.
+const CACHE: &str = "/var/cache/metalman";
+
+/// Opens the folder of images.
+///
+/// # Errors
+///
+/// If it is not usable, or a flag is not.
+pub(crate) async fn trees(args: &Args, shutdown: &CancellationToken) -> anyhow::Result<Trees> {
+    let dir = cache_dir(args);
+    let config = Config { dir: dir.clone(), limit: args.image_cache_size, limits: limits(args) };
+    let registries = Arc::new(registries(args)?);
+    let trees = Trees::open(config, registries, allowed(args)?, shutdown.clone()).await;
+    trees.with_context(|| format!("--cache-dir: {}", dir.display()))
+}
+
+fn limits(args: &Args) -> Limits {
+    Limits { bytes: args.image_cache_size, ..Limits::default() }
+}
+
+fn cache_dir(args: &Args) -> PathBuf {
+    let by_systemd = || std::env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
+    args.cache_dir.clone().or_else(by_systemd).unwrap_or_else(|| CACHE.into())
+}
+
+fn allowed(args: &Args) -> anyhow::Result<AllowList> {
+    if args.allowed_registries.is_empty() {
+        return Ok(AllowList::any());
+    }
+    let list = args.allowed_registries.iter().map(String::as_str);
+    AllowList::new(list).context("--allowed-registries")
+}
+
+fn registries(args: &Args) -> anyhow::Result<Registries> {
+    let insecure = args.insecure_registries.iter().map(|name| name.parse());
+    let insecure = insecure.collect::<Result<_, _>>().context("--insecure-registries")?;
+    let authorities = args.registry_ca_path.as_ref().map(fs::read).transpose();
+    let authorities = authorities.context("--registry-ca-path")?.unwrap_or_default();
+    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
+    Ok(Registries::new(&config)?)
+}
+
+/// Where the key of tokens is, which every replica and every start shares.
+pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
+    SharedKey {
+        client: client.clone(),
+        namespace: namespace(args, client),
+        name: KEY_SECRET,
+        manager: NAME,
+        file: None,
+    }
+}
+
+/// Where the objects of this process are.
+fn namespace(args: &Args, client: &Client) -> String {
+    let namespace = args.election.leader_elect_namespace.as_deref();
+    namespace.unwrap_or_else(|| client.default_namespace()).to_owned()
+}
+
+/// The only namespace of which ConfigMaps are served.
+pub(crate) fn user_data_namespace(args: &Args, client: &Client) -> String {
+    args.user_data_namespace.clone().unwrap_or_else(|| namespace(args, client))
+}
+
+/// Where it is known from what the cluster is.
+pub(crate) fn source(args: &Args, client: &Client, authorities: Option<String>) -> Source {
+    Source {
+        client: client.clone(),
+        apiserver_url: args.apiserver_url.clone().filter(|url| !url.is_empty()),
+        dns: args.cluster_dns.map(|address| address.to_string()),
+        authorities,
+    }
+}
