@@ -52,7 +52,7 @@ pub struct Args {
     /// Switch off servers that run when they are first seen, to discover them
     #[arg(long)]
     pub enforce_first_boot: bool,
-    /// Cut the power of servers without claim that ignore a shutdown
+    /// Cut the power of hosts that ignore a shutdown, unless a claim wants them on
     #[arg(long)]
     pub enforce_power_off: bool,
     /// Where agents find the registry, from where they boot
