@@ -18,7 +18,7 @@ use kube::{
 };
 use metal_api::{
     Machine, MachineKeyReference, MachineLease, MachinePhase, MachinePxe, MachineRedfish,
-    MachineSpec, MachineStatus,
+    MachineSpec, MachineStatus, Server,
 };
 use metal_runtime::client::install_crypto_provider;
 use metal_simulator::{Config, MachineReport, Power, Profile, Reset, Simulator, Transport};
@@ -135,6 +135,40 @@ async fn without_its_password_nobody_logs_in_and_the_machine_says_what_is_missin
         site.is(machine, "told", is_shared).await.unwrap();
     }
     assert_eq!(resets(&report(&bmc)), [(Reset::GracefulShutdown, 1), (Reset::On, 1)]);
+    site.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_is_also_a_server_is_told_so_and_not_switched_off() {
+    let site = Site::start().await.unwrap();
+    let bmc = bmc(Ipv4Addr::new(127, 21, 0, 5), None).await;
+    let name = site.machine(&bmc, Ipv4Addr::new(10, 21, 0, 5)).await.unwrap();
+    site.is(&name, "pinned", |status| pin(status).is_some()).await.unwrap();
+    let mac =
+        site.machines().get(&name).await.unwrap().spec.pxe.unwrap().dhcp_leases[0].mac.clone();
+    let servers = Api::<Server>::all(site.client.clone());
+    let uuid = "38947555-7742-3448-3784-823347820021";
+    let server = json!({
+        "apiVersion": "metal.ironcore.dev/v1alpha1",
+        "kind": "Server",
+        "metadata": { "name": name },
+        "spec": { "systemUUID": uuid },
+    });
+    let server: Server = serde_json::from_value(server).unwrap();
+    servers.create(&PostParams::default(), &server).await.unwrap();
+    let interfaces = json!({ "networkInterfaces": [{ "name": "eth0", "macAddress": mac }] });
+    let interfaces = Patch::Merge(json!({ "status": interfaces }));
+    servers.patch_status(&name, &PatchParams::default(), &interfaces).await.unwrap();
+    let is_told = |it: &MachineStatus| condition(it, "AddressesUnique") == Some("Ambiguous");
+    site.is(&name, "told", is_told).await.unwrap();
+    site.raise(&name, json!({ "rebootCounter": 1 })).await.unwrap();
+    let status = site.is(&name, "Failed", |it| it.phase == Some(MachinePhase::Failed)).await;
+    assert!(status.unwrap().message.unwrap().contains(&format!("Server {name}")));
+    assert_eq!(resets(&report(&bmc)), []);
+
+    // When it is a Machine alone, what was asked for is done.
+    servers.delete(&name, &DeleteParams::default()).await.unwrap();
+    site.is(&name, "rebooted", |status| done(status) == (1, 0)).await.unwrap();
     site.end().await.unwrap();
 }
 

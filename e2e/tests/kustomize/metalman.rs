@@ -17,11 +17,13 @@ const GROUP: &str = "unbounded-cloud.io";
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 30] = [
+const RIGHTS: [Right; 32] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
     (METALMAN, "create", GROUP, "machines", "", false),
+    (METALMAN, "watch", "metal.ironcore.dev", "servers", "", true),
+    (METALMAN, "patch", "metal.ironcore.dev", "servers", "", false),
     (METALMAN, "watch", "", "nodes", "", true),
     (METALMAN, "patch", "", "nodes", "", true),
     (METALMAN, "create", "", "pods/eviction", "default", true),

@@ -16,6 +16,7 @@ mod error;
 pub mod http;
 pub mod images;
 pub mod machine;
+mod metal_servers;
 mod metrics;
 pub mod operations;
 mod progress_limit;

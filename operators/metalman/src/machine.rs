@@ -63,7 +63,7 @@ impl<C: Connect> Controller for Machines<C> {
     }
 
     fn is_ready(&self) -> bool {
-        self.ctx.view.is_ready()
+        self.ctx.view.is_ready() && self.ctx.view.servers.is_ready()
     }
 
     async fn gone(&self, name: &String) -> Result<Next, Error> {

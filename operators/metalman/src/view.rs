@@ -1,17 +1,18 @@
 //! What this process knows of the cluster: one watch per kind, each found by what is asked for.
 
+use crate::metal_servers;
 use k8s_openapi::api::{
     certificates::v1::CertificateSigningRequest,
     core::v1::{Node, NodeSpec, NodeStatus},
 };
 use kube::{Client, Resource};
-use metal_api::{MacAddr, Machine};
+use metal_api::{MacAddr, Machine, Server};
 use metal_core::machine::{
     Address, Twin, addresses,
     attest::{Stranger, whose},
     csr,
     operations::CORDONED_FOR,
-    site, twins,
+    servers_of, site, twins,
 };
 use metal_runtime::{
     follow, follow_selected,
@@ -29,6 +30,8 @@ pub struct View {
     pub machines: Index<Machine, Address>,
     /// Nodes, by name; no more of them than says whether they are ready, and for whom cordoned.
     pub nodes: Index<Node, ()>,
+    /// Servers of the metal-operator, by the MAC addresses of their network interfaces.
+    pub servers: Index<Server, MacAddr>,
     /// Requests for certificates of kubelets.
     pub certificates: Index<CertificateSigningRequest, ()>,
     /// Told of every change of a Machine.
@@ -40,6 +43,7 @@ impl Default for View {
         Self {
             machines: Index::new(addresses),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
+            servers: metal_servers::index(),
             certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(trim_request),
             changed: Notify::new(),
         }
@@ -71,7 +75,8 @@ fn trim_request(csr: &mut CertificateSigningRequest) {
 }
 
 impl View {
-    /// Whether every Machine and every Node is listed: until then a miss means nothing.
+    /// Whether every Machine and every Node is listed: until then a miss means nothing. Whoever switches
+    /// a machine off waits for Servers as well.
     pub fn is_ready(&self) -> bool {
         self.machines.is_ready() && self.nodes.is_ready()
     }
@@ -83,29 +88,34 @@ impl View {
 
     /// Waits for lists that came after the last doubt.
     pub async fn listed(&self) {
-        tokio::join!(self.machines.listed(), self.nodes.listed(), self.certificates.listed());
+        let (machines, nodes) = (self.machines.listed(), self.nodes.listed());
+        tokio::join!(machines, nodes, self.servers.listed(), self.certificates.listed());
     }
 
     /// What is here may be old.
     pub fn doubt(&self) {
         self.machines.doubt();
         self.nodes.doubt();
+        self.servers.doubt();
         self.certificates.doubt();
     }
 
     /// Tells for which lists the process waits.
     pub fn register(self: &Arc<Self>, readiness: &Readiness) {
-        let (machines, nodes, certificates) =
-            (Arc::clone(self), Arc::clone(self), Arc::clone(self));
+        let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
+        let (servers, certificates) = (Arc::clone(self), Arc::clone(self));
         readiness.check("machines", "the list of Machines", move || machines.machines.is_ready());
         readiness.check("nodes", "the list of Nodes", move || nodes.nodes.is_ready());
+        readiness.check("servers", "the list of Servers", move || servers.servers.is_ready());
         let what = "the list of CertificateSigningRequests";
         readiness.check("certificates", what, move || certificates.certificates.is_ready());
     }
 
-    /// Machines that have an address of this one.
+    /// Machines that have an address of this one, and Servers.
     pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
-        twins(machine, |address| self.machines.get(&address))
+        let mut twins = twins(machine, |address| self.machines.get(&address));
+        twins.extend(servers_of(machine, |mac| self.servers.get(&mac)));
+        twins
     }
 
     /// The Machine that has this address, and has it alone.
@@ -150,9 +160,22 @@ impl View {
         tokio::try_join!(
             follow_selected(client, &self.machines, &selector, |change| self.wake(&change, queue)),
             follow(client, &self.nodes, |change| wake_same(&change, queue)),
+            async {
+                let wake = |change: Change<'_, Server>| self.wake_machines(&change, queue);
+                metal_servers::follow(client, &self.servers, wake).await
+            },
             follow(client, &self.certificates, |change| wake_same(&change, certificates)),
         )
         .map(drop)
+    }
+
+    /// Machines with a network interface that a Server has, or had.
+    fn wake_machines(&self, change: &Change<'_, Server>, queue: &Queue<String>) {
+        for mac in change.objects().flat_map(|server| metal_servers::mac_addresses(server)) {
+            for machine in self.machines.get(&Address::Mac(mac)) {
+                queue.add(machine.metadata.name.clone().unwrap_or_default());
+            }
+        }
     }
 
     /// The Machine, and those that have an address which it has, or had.

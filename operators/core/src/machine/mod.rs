@@ -24,7 +24,7 @@ pub mod site;
 mod twins;
 
 pub use accepted::actor;
-pub use twins::{Address, Twin, addresses, twins};
+pub use twins::{Address, Twin, addresses, servers_of, twins};
 
 use crate::{
     conditions::{self, Fact},

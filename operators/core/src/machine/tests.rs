@@ -7,7 +7,10 @@ use k8s_openapi::{
     api::core::v1::{NodeCondition, NodeStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use metal_api::{MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus, annotation};
+use metal_api::{
+    MacAddr, MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus, Server,
+    ServerSpec, annotation,
+};
 use std::sync::Arc;
 
 #[test]
@@ -82,6 +85,19 @@ fn machines_with_one_address_are_all_told_so_and_of_each_other() {
     let status = recorded(&alone, &[], None);
     let unique = status.conditions.iter().find(|it| it.type_ == "AddressesUnique").unwrap();
     assert_eq!((unique.status.as_str(), unique.reason.as_str()), ("True", "Unique"));
+}
+
+#[test]
+fn a_machine_that_is_also_a_server_is_told_so() {
+    let server = Arc::new(Server::new("compute-1", ServerSpec::default()));
+    let machine = machine("a", 1);
+    let mac: MacAddr = "02:00:00:00:00:01".parse().unwrap();
+    let twins = servers_of(&machine, |it| if it == mac { vec![server.clone()] } else { vec![] });
+    let status = recorded(&machine, &twins, None);
+    assert_eq!(status.phase.unwrap().as_str(), "Failed");
+    let message = status.message.unwrap();
+    assert!(message.starts_with("02:00:00:00:00:01 is that of Server compute-1"), "{message}");
+    assert_eq!(servers_of(&machine, |_| vec![]), vec![]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which Machines have one address.
 
 use super::lease::{ipv4, mac};
-use metal_api::{MacAddr, Machine};
+use metal_api::{MacAddr, Machine, Server};
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 /// How many addresses a message names.
@@ -25,12 +25,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// Another Machine with an address of this one.
+/// Another Machine, or a Server, with an address of this one.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Twin {
     /// The address.
     pub address: Address,
-    /// Name of the other Machine.
+    /// Name of the other Machine; of a Server, with its kind in front.
     pub name: String,
 }
 
@@ -52,6 +52,20 @@ pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) 
             Twin { address, name }
         };
         others.map(twin).collect::<Vec<_>>()
+    };
+    let mut twins: Vec<_> = addresses(machine).into_iter().flat_map(of).collect();
+    twins.sort();
+    twins
+}
+
+/// Servers with a network interface of `machine`, in one order: both objects are one piece of hardware.
+/// `holders` has every Server with a MAC address.
+pub fn servers_of(machine: &Machine, holders: impl Fn(MacAddr) -> Vec<Arc<Server>>) -> Vec<Twin> {
+    let of = |address| {
+        let Address::Mac(mac) = address else { return vec![] };
+        let name = |server: Arc<Server>| server.metadata.name.clone().unwrap_or_default();
+        let twin = |server| Twin { address, name: format!("Server {}", name(server)) };
+        holders(mac).into_iter().map(twin).collect()
     };
     let mut twins: Vec<_> = addresses(machine).into_iter().flat_map(of).collect();
     twins.sort();
