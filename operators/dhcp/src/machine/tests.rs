@@ -1,6 +1,7 @@
 use super::*;
 use crate::v4::{Arrival, SERVER_PORT, Silence as V4Silence};
 use metal_api::MacAddr;
+use metal_core::dice::Dice;
 use metal_wire::v4::Options;
 use std::net::SocketAddrV4;
 
@@ -186,4 +187,45 @@ fn an_address_of_ours_is_on_the_link_of_a_lease_or_on_none() {
     let leases = [lease(OURS, 24, None)];
     assert!(is_on_link(&leases, SERVER));
     assert!(!is_on_link(&leases, [10, 0, 1, 2].into()));
+}
+
+#[test]
+fn whatever_a_packet_says_nobody_gets_another_address_than_that_of_the_lease() {
+    const KINDS: [MessageType; 5] = [
+        MessageType::Discover,
+        MessageType::Request,
+        MessageType::Inform,
+        MessageType::Decline,
+        MessageType::Release,
+    ];
+    let (lab, mut dice, mut answered) = (Lab::new(), Dice(1), [0; 3]);
+    for _ in 0..50_000 {
+        let mut packet = packet(KINDS[dice.roll(KINDS.len())], &[]);
+        (packet.ciaddr, packet.giaddr) = (any(&mut dice), any(&mut dice));
+        for code in
+            [50, 54, 60, 82, 93, 97].into_iter().filter(|_| dice.roll(3) == 0).collect::<Vec<u8>>()
+        {
+            let bytes: Vec<u8> = match code {
+                50 | 54 => any(&mut dice).octets().to_vec(),
+                _ => (0..dice.roll(18)).map(|_| dice.roll(20).to_le_bytes()[0]).collect(),
+            };
+            packet.options.set(code, bytes);
+        }
+        let Ok(reply) = lab.decide(&packet) else { continue };
+        let given = reply.packet.yiaddr;
+        let informs = MessageType::of(&packet) == Some(MessageType::Inform);
+        let has_none = reply.kind == MessageType::Nak || informs;
+        let expected = if has_none { Ipv4Addr::UNSPECIFIED } else { OURS };
+        assert_eq!(given, expected, "{packet:?}");
+        assert_eq!(reply.from, SERVER);
+        answered[usize::from(given == OURS) + usize::from(reply.kind == MessageType::Offer)] += 1;
+    }
+    assert!(answered.iter().all(|count| *count > 100), "{answered:?}");
+}
+
+/// An address of those that matter here.
+fn any(dice: &mut Dice) -> Ipv4Addr {
+    let all =
+        [[0; 4], OURS.octets(), SERVER.octets(), [10, 0, 0, 1], [10, 0, 0, 99], [192, 168, 1, 1]];
+    all[dice.roll(all.len())].into()
 }
