@@ -64,7 +64,7 @@ ENTRYPOINT ["/netboot"]
 
 FROM base AS metalman
 COPY --from=operators /out/metalman /
-EXPOSE 8880/tcp 8081/tcp 67/udp
+EXPOSE 8880/tcp 8081/tcp 67/udp 69/udp
 ENTRYPOINT ["/metalman"]
 
 # Reads what only root may read, on a machine that is nobody's yet.

@@ -170,7 +170,9 @@ impl Lab {
         let mut command = Command::new(binary("metalman").await?);
         command.arg("serve-pxe").arg(format!("--site={}", self.site)).stdin(Stdio::null());
         command.arg(format!("--kubeconfig={}", account.await?.display())).env_remove("POD_NAME");
-        command.arg(format!("--bind-address={}", self.http.ip())).arg("--dhcp-port=0");
+        command
+            .arg(format!("--bind-address={}", self.http.ip()))
+            .args(["--dhcp-port=0", "--tftp-port=0"]);
         command.arg(format!("--http-port={}", self.http.port()));
         command.arg(format!("--health-port={}", self.health.port()));
         command.arg(format!("--cache-dir={}", self.cache.display()));

@@ -169,7 +169,9 @@ impl Site {
         command.arg(format!("--http-port={}", http.port())).arg("--cluster-dns=10.96.0.10");
         let cache = cluster.scratch().join(format!("{name}.cache"));
         command.arg(format!("--cache-dir={}", cache.display()));
-        command.arg(format!("--health-port={}", health.port())).arg("--dhcp-port=0");
+        command
+            .arg(format!("--health-port={}", health.port()))
+            .args(["--dhcp-port=0", "--tftp-port=0"]);
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let client = cluster.client().await?;
         let mut site = Self { cluster, client, name, address, http, process };

@@ -232,7 +232,7 @@ impl Site {
         command.arg(format!("--bind-address={}", http.ip()));
         command.arg(format!("--http-port={}", http.port()));
         command.arg(format!("--health-port={}", health.port()));
-        command.arg("--dhcp-port=0");
+        command.args(["--dhcp-port=0", "--tftp-port=0"]);
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let mut site = Self { client: cluster.client().await?, name, process };
         let ready = eventually(PATIENCE, async || {

@@ -6,24 +6,32 @@
 //! ```
 
 use crate::{client::Client, inside::Tools};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, eventually},
     namespace::{Network, ip},
-    stack::Overlay,
+    stack::{OciRegistry, Overlay},
 };
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
 use metal_api::{Machine, MachineLease, MachinePxe, MachineSpec};
+use metal_image::testing::archive;
 use metal_runtime::client::install_crypto_provider;
 use serde_json::json;
-use std::{fs, net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const NAMESPACE: &str = "unbounded-kube";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const HEALTH: &str = "127.0.0.1:8081";
 
 /// All of it.
@@ -61,6 +69,9 @@ impl Lab {
         let mut command = Command::new(&self.tools.metalman);
         command.arg("serve-pxe").args(flags).stdin(Stdio::null()).env_remove("POD_NAME");
         command.arg(format!("--kubeconfig={}", self.account.display()));
+        let cache = self.scratch().join(format!("{name}-cache"));
+        command.arg(format!("--cache-dir={}", cache.display())).arg("--cluster-dns=10.96.0.10");
+        command.arg("--apiserver-url=https://api.example:6443");
         let log = self.cluster.scratch().join(format!("{name}.log"));
         let mut process = Process::start(&mut command, log)?;
         let ready = eventually(LIMIT, async || {
@@ -69,7 +80,7 @@ impl Lab {
             ensure!(answer.status().is_success(), "{}", answer.text().await?);
             Ok(())
         });
-        ready.await?;
+        ready.await.with_context(|| process.printed().unwrap_or_default())?;
         Ok(process)
     }
 
@@ -102,9 +113,44 @@ impl Lab {
         Client::new(&folder, &self.tools.dhclient, network, interface, mac)
     }
 
-    /// Makes a Machine with these interfaces.
+    /// The folder of all files of a test.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.cluster.scratch()
+    }
+
+    /// Pushes an image with these files below its folder `/disk`.
+    pub(crate) async fn push(
+        registry: &OciRegistry,
+        name: &str,
+        files: &[(&str, &[u8])],
+    ) -> Result<()> {
+        let paths: Vec<String> = files.iter().map(|(path, _)| format!("disk/{path}")).collect();
+        let contents = files.iter().map(|(_, content)| *content);
+        let files: Vec<_> = paths.iter().map(String::as_str).zip(contents).collect();
+        registry.push(name, &[(LAYER, &archive(&files))]).await
+    }
+
+    /// What a machine on the link gets for a URL.
+    pub(crate) async fn fetch(&self, url: &str) -> Result<Vec<u8>> {
+        let mut curl = self.near.command(Path::new("curl"));
+        let curl = curl.args(["-sS", "--path-as-is", "--max-time", "20", url]).output().await?;
+        ensure!(curl.status.success(), "{}", String::from_utf8_lossy(&curl.stderr));
+        Ok(curl.stdout)
+    }
+
+    /// Makes a Machine with these interfaces, whose image is nowhere.
     pub(crate) async fn create(&self, name: &str, leases: Vec<MachineLease>) -> Result<()> {
-        let image = "registry.example/image:1".to_owned();
+        self.create_with(name, "127.0.0.1:1/image:1", leases).await
+    }
+
+    /// Makes a Machine with this image.
+    pub(crate) async fn create_with(
+        &self,
+        name: &str,
+        image: &str,
+        leases: Vec<MachineLease>,
+    ) -> Result<()> {
+        let image = image.to_owned();
         let pxe = MachinePxe { image, dhcp_leases: leases, ..MachinePxe::default() };
         let spec = MachineSpec { pxe: Some(pxe), ..MachineSpec::default() };
         self.machines().await?.create(&PostParams::default(), &Machine::new(name, spec)).await?;
@@ -114,6 +160,13 @@ impl Lab {
     /// Gives a Machine other leases.
     pub(crate) async fn change(&self, name: &str, leases: &[MachineLease]) -> Result<()> {
         let patch = Patch::Merge(json!({ "spec": { "pxe": { "dhcpLeases": leases } } }));
+        self.machines().await?.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Gives a Machine another image.
+    pub(crate) async fn name_image(&self, name: &str, image: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": { "pxe": { "image": image } } }));
         self.machines().await?.patch(name, &PatchParams::default(), &patch).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod address;
+mod boot;
 #[path = "../netboot/client.rs"]
 #[expect(dead_code, reason = "netboot's clients can do more")]
 mod client;

@@ -45,6 +45,9 @@ pub struct Args {
     /// Port where machines and relays are answered by DHCP; 0 for nowhere
     #[arg(long, default_value_t = 67, value_name = "PORT")]
     pub dhcp_port: u16,
+    /// Port where machines get the files of their images by TFTP; 0 for nowhere
+    #[arg(long, default_value_t = 69, value_name = "PORT")]
+    pub tftp_port: u16,
     /// Where machines find what is served by HTTP [default: the address where they ask by DHCP]
     #[arg(long, value_name = "URL", value_parser = serve_url::parse)]
     pub serve_url: Option<String>,

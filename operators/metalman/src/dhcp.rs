@@ -19,7 +19,7 @@ use metal_core::machine::lease::{Lease, leases_of};
 use metal_dhcp::{
     Client,
     fair_queue::Standing,
-    machine::{Reserved, decide, is_on_link},
+    machine::{Image, Reserved, decide, is_on_link},
     v4::{self, Arrival, MessageType, Reply, code},
 };
 use metal_runtime::health::Gate;
@@ -154,7 +154,11 @@ impl Dhcp {
             return Err(Silent::NoServerAddress);
         };
         let (url, tftp) = (url.at(server), url.bound());
-        let image = None;
+        let image = ctx.images.of(&machine);
+        let has = |path: &str| image.as_ref().is_some_and(|image| image.has(path));
+        let image = image
+            .as_ref()
+            .map(|image| Image { boot_file: image.boot_file().unwrap_or_default(), has: &has });
         let reserved = Reserved { leases: &leases, hostname: &name, image, url: &url, tftp };
         let arrival = Arrival { server, port: v4::SERVER_PORT, from: *from };
         let reply = decide(&reserved, packet, arrival, now);

@@ -13,6 +13,8 @@ mod cluster;
 mod context;
 mod dhcp;
 mod error;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod images;
 pub mod machine;
@@ -27,6 +29,7 @@ mod run;
 mod serve_url;
 mod servers;
 mod startup;
+mod tftp;
 mod tokens;
 pub mod view;
 

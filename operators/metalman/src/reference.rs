@@ -17,6 +17,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     report::passes(&mut registry);
     metrics::attested(&mut registry, &Family::default());
     metrics::dhcp(&mut registry);
+    metal_serve::tftp::Metrics::register(&mut registry);
     metrics::refusals(&mut registry, &Family::default());
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("metalman.md", &page).unwrap();

@@ -1,4 +1,4 @@
-//! DHCP, on its own thread.
+//! DHCP and TFTP, each on a thread of its own.
 
 use crate::{
     Context,
@@ -6,22 +6,35 @@ use crate::{
     dhcp::{self, Listen},
     metrics,
     serve_url::ServeUrl,
+    tftp::{Addresses, ImageFiles},
 };
-use metal_runtime::{health::Readiness, metrics::Registry};
+use metal_runtime::{LogLimit, health::Readiness, metrics::Registry};
 use metal_serve::{
     dhcp::Error,
     neighbor_limit::NeighborLimit,
     running::{self, Running},
+    tftp,
 };
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The servers.
 pub(crate) struct Servers {
     dhcp: Option<Running<Error>>,
+    tftp: Option<Running<tftp::Error>>,
+}
+
+/// What there is around them.
+struct Around<'a> {
+    args: &'a Args,
+    ctx: &'a Arc<Context>,
+    neighbors: NeighborLimit,
+    readiness: &'a Readiness,
+    shutdown: &'a CancellationToken,
 }
 
 impl Servers {
@@ -37,18 +50,18 @@ impl Servers {
         registry: &mut Registry,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let metrics = metrics::dhcp(registry);
-        let Some(listen) = listen(args, &args.serve_url())? else { return Ok(Self { dhcp: None }) };
-        let parts = dhcp::Parts {
-            ctx: Arc::clone(ctx),
-            listen,
-            url: args.serve_url(),
-            neighbors: NeighborLimit::default(),
-            metrics,
-            ready: readiness.gate("dhcp", "its sockets"),
+        let (of_dhcp, of_tftp) = (metrics::dhcp(registry), tftp::Metrics::register(registry));
+        let neighbors = NeighborLimit::default();
+        let around = Around { args, ctx, neighbors, readiness, shutdown };
+        let dhcp = match listen(args, &args.serve_url())? {
+            Some(listen) => Some(around.dhcp(listen, of_dhcp).await),
+            None => None,
         };
-        let serve = |opened, stop: &_| dhcp::serve(parts, opened, stop);
-        Ok(Self { dhcp: Some(running::start("DHCP", serve, shutdown).await) })
+        let tftp = match args.tftp_port {
+            0 => None,
+            port => Some(around.tftp(port, of_tftp).await),
+        };
+        Ok(Self { dhcp, tftp })
     }
 
     /// Waits until they have ended, which should be at `shutdown`.
@@ -57,15 +70,55 @@ impl Servers {
     ///
     /// If one has failed.
     pub(crate) async fn ended(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        match self.dhcp {
-            Some(dhcp) => dhcp.ended(shutdown).await?,
-            None => shutdown.cancelled().await,
-        }
-        Ok(())
+        let dhcp = async {
+            match self.dhcp {
+                Some(dhcp) => dhcp.ended(shutdown).await.map_err(anyhow::Error::from),
+                None => Ok(()),
+            }
+        };
+        let tftp = async {
+            match self.tftp {
+                Some(tftp) => tftp.ended(shutdown).await.map_err(anyhow::Error::from),
+                None => Ok(()),
+            }
+        };
+        let ((), dhcp, tftp) = tokio::join!(shutdown.cancelled(), dhcp, tftp);
+        dhcp.and(tftp)
     }
 }
 
-/// Where to answer DHCP, if at all.
+impl Around<'_> {
+    async fn dhcp(&self, listen: Listen, metrics: metal_serve::dhcp::Metrics) -> Running<Error> {
+        let parts = dhcp::Parts {
+            ctx: Arc::clone(self.ctx),
+            listen,
+            url: self.args.serve_url(),
+            neighbors: self.neighbors.clone(),
+            metrics,
+            ready: self.readiness.gate("dhcp", "its sockets"),
+        };
+        let serve = |opened, stop: &_| dhcp::serve(parts, opened, stop);
+        running::start("DHCP", serve, self.shutdown).await
+    }
+
+    async fn tftp(&self, port: u16, metrics: tftp::Metrics) -> Running<tftp::Error> {
+        let url = self.args.serve_url();
+        let own = url.bound().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let at: Addresses = vec![SocketAddr::from((own, port))];
+        let config = watch::Sender::new(Arc::new(at)).subscribe();
+        let (ctx, told) = (Arc::clone(self.ctx), LogLimit::default());
+        let parts = tftp::Parts {
+            addresses: tftp::Addresses { config, of: Clone::clone },
+            files: Box::new(ImageFiles { ctx, url, told }),
+            neighbors: self.neighbors.clone(),
+            metrics,
+            ready: self.readiness.gate("tftp", "its sockets"),
+        };
+        let serve = |opened, stop: &_| tftp::serve(parts, opened, stop);
+        running::start("TFTP", serve, self.shutdown).await
+    }
+}
+/// Where DHCP is answered, if anywhere.
 fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
     let port = args.dhcp_port;
     let interface = args.dhcp_interface.as_deref().filter(|name| !name.is_empty());

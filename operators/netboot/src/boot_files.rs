@@ -54,7 +54,7 @@ impl Files for BootFiles {
         let config = Arc::clone(&self.config.borrow());
         let tftp = config.tftp.as_ref().ok_or(Refusal::NotNamed)?;
         let path = served(request, &config.boot, tftp, here, &self.boot_of(client))?;
-        Ok(Found::File { root: tftp.root.clone(), path })
+        Ok(Found::File { root: tftp.root.clone(), name: path.clone(), path })
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::machines::tests::with_an_idle_machine;
     use metal_dhcp::tftp::{Mode, Packet};
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, path::PathBuf};
 
     const TEXT: &str = "
 interfaces: [lo]
@@ -85,7 +85,9 @@ tftp: { root: /boot, listen: [10.0.0.1] }
         let machines = Arc::new(machines);
         let (_sender, config) = watch::channel(Arc::new(Config::parse(TEXT).unwrap()));
         let files = BootFiles { config, machines: Some(Arc::clone(&machines)) };
-        let file = || Ok(Found::File { root: "/boot".into(), path: "a.efi".to_owned() });
+        let (root, path) = (PathBuf::from("/boot"), "a.efi".to_owned());
+        let file =
+            || Ok(Found::File { root: root.clone(), path: path.clone(), name: path.clone() });
         machines.hold([10, 0, 0, 9].into(), Some(idle));
         assert_eq!(find(&files, "a.efi", [10, 0, 0, 9]), Err(Refusal::NotToBoot));
         assert_eq!(find(&files, "a.efi", [10, 0, 0, 8]), file(), "others are served");

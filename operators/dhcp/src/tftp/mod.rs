@@ -19,7 +19,7 @@ mod wire;
 
 pub use admission::{Admission, Admitted, Bounds, Id};
 pub use refusal::Refusal;
-pub use served::served;
+pub use served::{path, served};
 pub use terms::{Limits, Terms};
 pub use transfer::{End, Step, Transfer};
 pub use wire::{

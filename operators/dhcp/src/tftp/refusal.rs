@@ -27,6 +27,12 @@ pub enum Refusal {
     /// The client is a machine that boots something else, or nothing.
     #[error("not what this machine boots now")]
     NotToBoot,
+    /// The client has the address of no machine, or not of one alone.
+    #[error("no machine has this address alone")]
+    NoMachine,
+    /// What the machine boots is not there yet.
+    #[error("not there yet; ask again")]
+    NotYet,
     /// The configuration names it, but it is not in the folder.
     #[error("file not found")]
     Missing,
@@ -57,10 +63,11 @@ impl Refusal {
             | Self::LeadsOutside
             | Self::NotFile
             | Self::NotToBoot
+            | Self::NoMachine
             | Self::Unreadable => Code::AccessViolation,
             Self::NotOctet => Code::IllegalOperation,
             Self::NotNamed | Self::Elsewhere(_) | Self::Missing => Code::FileNotFound,
-            Self::SourceIsBusy | Self::Busy => Code::Undefined,
+            Self::NotYet | Self::SourceIsBusy | Self::Busy => Code::Undefined,
         }
     }
 }

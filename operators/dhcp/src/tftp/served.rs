@@ -47,6 +47,22 @@ pub fn served(
     Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
 }
 
+/// The path that a request asks for, below whatever folder it is served from; `boot_file` is the name
+/// that its client was told.
+///
+/// # Errors
+///
+/// If it wants its bytes changed, or leads upwards.
+pub fn path(request: &ReadRequest<'_>, boot_file: &str) -> Result<String, Refusal> {
+    if request.mode != Mode::Octet {
+        return Err(Refusal::NotOctet);
+    }
+    let plain = |name| below(name, Path::new(""));
+    let asked = plain(&request.file)?;
+    let told = plain(boot_file)?;
+    Ok(meant(asked, [told].iter().filter(|name| !name.is_empty())))
+}
+
 /// The name that a client means. Boot ROMs that read past the end of the name in our answer append
 /// what followed it: code and length of the next option, the end mark, padding. So a name may be
 /// followed by bytes that are not text.

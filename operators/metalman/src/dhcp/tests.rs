@@ -1,23 +1,14 @@
 //! The server on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use k8s_openapi::api::core::v1::Node;
-use kube::{
-    core::DeserializeGuard,
-    runtime::{
-        events::{Recorder, Reporter as Source},
-        watcher::Event,
-    },
-};
-use metal_api::{Machine, MachineLease, MachinePxe, MachineSpec};
+use crate::fixture::{OURS, cluster, has_image, machine, unlisted};
 use metal_dhcp::v4::{Options, Packet};
-use metal_runtime::{health::Readiness, metrics::Registry, testing::ApiServer};
+use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::dhcp::Protocol;
 use std::{net::SocketAddrV4, time::Duration};
 use tokio::{net::UdpSocket, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 
 /// A server that is not running yet, and a relay in front of it.
 struct Lab {
@@ -87,37 +78,6 @@ fn firmware(last: u8) -> Packet {
     packet
 }
 
-/// A Machine behind a relay on loopback.
-fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
-    let lease = MachineLease {
-        ipv4: address.to_string(),
-        mac: format!("02:00:00:00:00:{last:02x}"),
-        subnet_mask: "255.255.255.0".to_owned(),
-        gateway: Ipv4Addr::LOCALHOST.to_string(),
-        ..MachineLease::default()
-    };
-    let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
-    Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
-}
-
-/// A context that has listed these Machines.
-async fn cluster(machines: impl IntoIterator<Item = Machine>) -> Arc<Context> {
-    let ctx = unlisted();
-    let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-    let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
-    let events: Vec<_> = events.map(Ok).collect();
-    ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
-    let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
-    ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
-    ctx
-}
-
-fn unlisted() -> Arc<Context> {
-    let client = ApiServer::default().client("default");
-    let recorder = Recorder::new(client.clone(), Source::from("metalman"));
-    Arc::new(Context::new(client, recorder, "joining", None))
-}
-
 #[tokio::test]
 async fn a_machine_gets_the_address_of_its_object_and_no_other() {
     let mut lab = Lab::new(cluster([machine("node-01", OURS, 1)]).await).await;
@@ -184,4 +144,19 @@ fn without_an_interface_only_relays_and_those_who_ask_us_alone_are_heard() {
     let us = Some(Ipv4Addr::LOCALHOST);
     assert!(relays.hears(&relayed, us) && relays.hears(&direct, us));
     assert!(!relays.hears(&direct, None) && interface.hears(&direct, None));
+}
+
+#[tokio::test]
+async fn firmware_is_told_the_boot_file_of_its_image_once_that_is_there() {
+    let machine = machine("node-01", OURS, 1);
+    let ctx = cluster([machine.clone()]).await;
+    let files: [(&str, &[u8]); 2] = [
+        ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),
+        ("disk/shimx64.efi", b"loader"),
+    ];
+    let _folder = has_image(&ctx, &machine, &files).await;
+    let mut lab = Lab::new(ctx).await;
+    let (kind, offer) = lab.ask(&firmware(1)).await;
+    assert_eq!((kind, &offer.file[..]), (MessageType::Offer, &b"shimx64.efi"[..]));
+    assert_eq!(offer.siaddr, Ipv4Addr::LOCALHOST);
 }

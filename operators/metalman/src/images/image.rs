@@ -89,6 +89,11 @@ impl Image {
         self.boot_file.as_deref()
     }
 
+    /// Whether there is something at a path: a file, or what a template is rendered to.
+    pub fn has(&self, path: &str) -> bool {
+        self.tree.find(path).is_some() || self.tree.find(&format!("{path}{SUFFIX}")).is_some()
+    }
+
     /// The template that a path is rendered from: its name, and what is in it.
     pub(super) fn template(&self, path: &str) -> Option<(String, Arc<[u8]>)> {
         let name = format!("{path}{SUFFIX}");

@@ -32,7 +32,7 @@ enum Content {
 /// If there is no such file to be served, and what the kernel says about it.
 pub(super) fn open_found(found: &Found) -> Result<Opened, (Refusal, io::Error)> {
     match found {
-        Found::File { root, path } => open_below(root, path),
+        Found::File { root, path, .. } => open_below(root, path),
         Found::Bytes { bytes, .. } => {
             Ok(Opened { size: bytes.len() as u64, content: Content::Bytes(Arc::clone(bytes)) })
         }
@@ -193,7 +193,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
         fs::write(folder.path().join("a"), &bytes).unwrap();
-        let on_disk = Found::File { root: folder.path().to_owned(), path: "a".to_owned() };
+        let (root, name) = (folder.path().to_owned(), "a".to_owned());
+        let on_disk = Found::File { root, path: name.clone(), name };
         let in_memory = Found::Bytes { name: "a".to_owned(), bytes: bytes.clone().into() };
         for (blksize, windowsize) in [(512, 1), (1468, 1), (1468, 64), (65464, 4), (30_000, 3)] {
             for found in [&on_disk, &in_memory] {

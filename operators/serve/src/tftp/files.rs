@@ -34,6 +34,8 @@ pub enum Found {
         root: PathBuf,
         /// The path from there.
         path: String,
+        /// What it is called in the log.
+        name: String,
     },
     /// In memory.
     Bytes {
@@ -48,8 +50,7 @@ impl Found {
     /// What it is called in the log.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::File { path, .. } => path,
-            Self::Bytes { name, .. } => name,
+            Self::File { name, .. } | Self::Bytes { name, .. } => name,
         }
     }
 }

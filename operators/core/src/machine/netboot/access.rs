@@ -40,13 +40,19 @@ pub fn class(path: &str, boot_file: Option<&str>) -> Class {
     let first = parts.next().unwrap_or_default();
     let is_in = |folder: &str| first == folder && path.len() > folder.len();
     // Signed loaders of distributions look for their configuration, modules and fonts there.
-    let is_loader = is_in("grub") || is_in("cloud-init") || extension(path) == Some("efi");
+    let is_loader = path == IPXE_SCRIPT
+        || is_in("grub")
+        || is_in("cloud-init")
+        || extension(path) == Some("efi");
     if is_loader || boot_file == Some(path) { Class::Always } else { Class::Install }
 }
 
 fn extension(path: &str) -> Option<&str> {
     Path::new(path).extension().and_then(OsStr::to_str)
 }
+
+/// The script that iPXE looks for by itself, as signed loaders do for their configuration.
+const IPXE_SCRIPT: &str = "autoexec.ipxe";
 
 /// The image's description of itself.
 pub const METADATA: &str = "metadata.yaml";
@@ -81,6 +87,7 @@ mod tests {
             "/grub/x86_64-efi/command.lst",
             "boot/loader",
             "cloud-init/meta-data",
+            "autoexec.ipxe",
         ] {
             assert_eq!(class(path, boot), Class::Always, "{path}");
         }

@@ -124,3 +124,26 @@ fn only_octets_are_served() {
     }
     assert_eq!(Refusal::Write.code(), Code::AccessViolation);
 }
+
+#[test]
+fn a_path_of_an_image_is_plain_however_it_is_spelled_and_leads_nowhere_else() {
+    let ask = |file: &str| {
+        let bytes = request_for(file, "octet", &[]);
+        path(&read(&bytes), "/efi/shimx64.efi")
+    };
+    for (asked, plain) in [
+        ("/grub/grub.cfg", "grub/grub.cfg"),
+        ("\\efi\\grubx64.efi", "efi/grubx64.efi"),
+        ("//./vmlinuz", "vmlinuz"),
+        ("efi/shimx64.efi\u{3}\u{4}", "efi/shimx64.efi"),
+        ("efi/shimx64.efi.old", "efi/shimx64.efi.old"),
+        ("", ""),
+    ] {
+        assert_eq!(ask(asked).as_deref(), Ok(plain), "{asked:?}");
+    }
+    for upwards in ["../etc/passwd", "grub/../../etc", "/.."] {
+        assert_eq!(ask(upwards), Err(Refusal::Upwards), "{upwards}");
+    }
+    let text = request_for("vmlinuz", "netascii", &[]);
+    assert_eq!(path(&read(&text), ""), Err(Refusal::NotOctet));
+}

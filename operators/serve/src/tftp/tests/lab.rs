@@ -62,7 +62,8 @@ impl Files for Folder {
         match &*request.file {
             _ if request.mode != Mode::Octet => Err(Refusal::NotOctet),
             path @ ("a.efi" | "missing" | "folder" | "link") => {
-                Ok(Found::File { root: self.0.clone(), path: path.to_owned() })
+                let (root, path) = (self.0.clone(), path.to_owned());
+                Ok(Found::File { root, name: path.clone(), path })
             }
             "who" => {
                 let bytes = client.to_string().into_bytes().into();

@@ -1,0 +1,64 @@
+//! Contexts for tests, without a cluster.
+
+use crate::{Context, images::Image};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    core::DeserializeGuard,
+    runtime::{
+        events::{Recorder, Reporter as Source},
+        watcher::Event,
+    },
+};
+use metal_api::{Machine, MachineLease, MachinePxe, MachineSpec};
+use metal_image::testing::tree;
+use metal_runtime::testing::ApiServer;
+use std::{net::Ipv4Addr, sync::Arc};
+use tempfile::TempDir;
+
+/// Address of a machine.
+pub(crate) const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+
+/// A Machine behind a relay on loopback.
+pub(crate) fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
+    let lease = MachineLease {
+        ipv4: address.to_string(),
+        mac: format!("02:00:00:00:00:{last:02x}"),
+        subnet_mask: "255.255.255.0".to_owned(),
+        gateway: Ipv4Addr::LOCALHOST.to_string(),
+        ..MachineLease::default()
+    };
+    let (image, dhcp_leases) = ("registry.example/image:1".to_owned(), vec![lease]);
+    let pxe = MachinePxe { image, dhcp_leases, ..MachinePxe::default() };
+    Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
+}
+
+/// A context that has listed these Machines.
+pub(crate) async fn cluster(machines: impl IntoIterator<Item = Machine>) -> Arc<Context> {
+    let ctx = unlisted();
+    let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+    let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
+    let events: Vec<_> = events.map(Ok).collect();
+    ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
+    let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
+    ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
+    ctx
+}
+
+/// A context that has listed nothing yet.
+pub(crate) fn unlisted() -> Arc<Context> {
+    let client = ApiServer::default().client("default");
+    let recorder = Recorder::new(client.clone(), Source::from("metalman"));
+    Arc::new(Context::new(client, recorder, "joining", None))
+}
+
+/// Gives a Machine an image of these files, which lie in the folder that is returned.
+pub(crate) async fn has_image(
+    ctx: &Context,
+    machine: &Machine,
+    files: &[(&str, &[u8])],
+) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let image = Image::load(Arc::new(tree(folder.path(), files).unwrap())).await.unwrap();
+    ctx.images.preset(machine, image);
+    folder
+}

@@ -1,0 +1,81 @@
+//! Files of images by TFTP: what a machine gets is what [`open`] has for it. It is known by its address.
+
+use crate::{
+    Context,
+    images::{Asked, Proof, Refused, Served, open},
+    serve_url::ServeUrl,
+};
+use metal_dhcp::{
+    fair_queue::Standing,
+    tftp::{ReadRequest, Refusal, path},
+};
+use metal_runtime::{LogLimit, report::Chain};
+use metal_serve::tftp::{Files, Found};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// The files of the images of all machines.
+pub(crate) struct ImageFiles {
+    /// What is known of the cluster.
+    pub(crate) ctx: Arc<Context>,
+    /// Where machines find what is served by HTTP.
+    pub(crate) url: ServeUrl,
+    /// Which faults of templates are logged.
+    pub(crate) told: LogLimit,
+}
+
+/// Where files are served.
+pub(crate) type Addresses = Vec<SocketAddr>;
+
+impl Files for ImageFiles {
+    fn standing_of(&self, client: IpAddr) -> Standing {
+        let is_known = self.ctx.view.machine_at(client).is_ok();
+        if is_known { Standing::Known } else { Standing::Stranger }
+    }
+
+    fn find(
+        &self,
+        request: &ReadRequest<'_>,
+        client: IpAddr,
+        here: IpAddr,
+    ) -> Result<Found, Refusal> {
+        if !self.ctx.view.is_ready() {
+            return Err(Refusal::NotYet);
+        }
+        // Machines have no other addresses.
+        let IpAddr::V4(here) = here.to_canonical() else { return Err(Refusal::NoMachine) };
+        let machine = self.ctx.view.machine_at(client).map_err(|_| Refusal::NoMachine)?;
+        let image = self.ctx.images.of(&machine).ok_or(Refusal::NotYet)?;
+        let path = path(request, image.boot_file().unwrap_or_default())?;
+        let (url, proof) = (self.url.at(here), Proof::Address);
+        let asked = Asked { machine: &machine, path: &path, url: &url, proof };
+        match open(&self.ctx, &asked) {
+            Ok(Served::File { root, name, .. }) => Ok(Found::File { root, path: name, name: path }),
+            Ok(Served::Text(text)) => {
+                Ok(Found::Bytes { name: path, bytes: text.into_bytes().into() })
+            }
+            Err(refused) => Err(self.refusal(&refused, client, &path)),
+        }
+    }
+}
+
+impl ImageFiles {
+    fn refusal(&self, refused: &Refused, client: IpAddr, path: &str) -> Refusal {
+        match refused {
+            Refused::NoImage | Refused::NotReady => Refusal::NotYet,
+            Refused::NotFound => Refusal::Missing,
+            Refused::NotDue => Refusal::NotToBoot,
+            Refused::Template(error) => {
+                if self.told.may() {
+                    tracing::warn!(%client, path, error = %Chain(error), "template not rendered");
+                }
+                Refusal::Unreadable
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
