@@ -120,11 +120,21 @@ mod tests {
         let view = View { nodes: Index::new(|_| vec![]), maps: Index::new(|_| vec![]) };
         list(&view.nodes).await;
         list(&view.maps).await;
-        view.lists().doubt();
-        assert!(view.lists().is_ready());
-        list(&view.maps).await;
-        assert!(view.lists().listed().now_or_never().is_none());
-        list(&view.nodes).await;
-        assert!(view.lists().listed().now_or_never().is_some());
+        for is_first in [true, false] {
+            view.lists().doubt();
+            assert!(view.lists().is_ready());
+            if is_first {
+                list(&view.nodes).await;
+            } else {
+                list(&view.maps).await;
+            }
+            assert!(view.lists().listed().now_or_never().is_none());
+            if is_first {
+                list(&view.maps).await;
+            } else {
+                list(&view.nodes).await;
+            }
+            assert!(view.lists().listed().now_or_never().is_some());
+        }
     }
 }
