@@ -233,6 +233,9 @@ impl Site {
         command.arg(format!("--http-port={}", http.port()));
         command.arg(format!("--health-port={}", health.port()));
         command.args(["--dhcp-port=0", "--tftp-port=0"]);
+        command.arg("--cluster-dns=10.96.0.10");
+        let cache = cluster.scratch().join(format!("{name}.cache"));
+        command.arg(format!("--cache-dir={}", cache.display()));
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let mut site = Self { client: cluster.client().await?, name, process };
         let ready = eventually(PATIENCE, async || {
