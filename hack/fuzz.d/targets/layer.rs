@@ -16,7 +16,10 @@ fuzz_target!(|input: &[u8]| {
     assert!(bytes <= LIMITS.bytes);
     let paths = index.paths();
     assert!(paths.len() <= LIMITS.entries);
-    assert!(paths.iter().map(|(_, file)| file.size).sum::<u64>() <= LIMITS.bytes * LIMITS.entries as u64);
+    assert!(
+        paths.iter().map(|(_, file)| file.size).sum::<u64>()
+            <= LIMITS.bytes * LIMITS.entries as u64
+    );
     for (path, file) in &paths {
         assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
         assert_eq!(index.find(path), Some(*file));
@@ -26,7 +29,10 @@ fuzz_target!(|input: &[u8]| {
         let mut asked = line.split(|byte| *byte == b'\t');
         let asked = String::from_utf8_lossy(asked.nth(1).unwrap_or_default());
         if let Some(found) = index.find(&asked) {
-            assert!(paths.iter().any(|(_, file)| *file == found), "{asked:?} is no file of the image");
+            assert!(
+                paths.iter().any(|(_, file)| *file == found),
+                "{asked:?} is no file of the image"
+            );
         }
     }
 });

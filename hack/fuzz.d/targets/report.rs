@@ -9,7 +9,9 @@ use metal_api::{
 };
 use metal_core::{
     json::{Bounds, check, parse},
-    registry::{BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid},
+    registry::{
+        BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!(blocks.start() >= &1 && blocks.end() <= &last);
                 assert!(blocks.end() - blocks.start() < u64::from(terms.windowsize));
             }
-            Step::Greet => assert!(terms.oack.is_some()),
+            Step::Oack => assert!(terms.oack.is_some()),
             Step::Wait => {}
         }
         let before = transfer.acknowledged();
