@@ -1,6 +1,9 @@
 //! The image of a Machine: which one it is, and its state.
 
-use crate::conditions::{self, Fact};
+use crate::{
+    conditions::{self, Fact},
+    yaml::{self, LeadingZero},
+};
 use jiff::Timestamp;
 use metal_api::{Machine, MachineStatus, condition};
 use serde::Deserialize;
@@ -91,7 +94,7 @@ pub fn metadata(text: &[u8]) -> Result<Metadata, MalformedMetadata> {
         return Err(malformed("larger than 64 KiB"));
     }
     let metadata: Option<Metadata> =
-        serde_saphyr::from_str(text).map_err(|error| malformed(&error.to_string()))?;
+        yaml::read(text, LeadingZero::Decimal).map_err(|error| malformed(&error.to_string()))?;
     let metadata = metadata.unwrap_or_default();
     let name = metadata.dhcp_boot_image_name.filter(|name| !name.is_empty());
     // DHCP's `file` field holds this many bytes, and options do not hold many more.

@@ -51,6 +51,8 @@ fn metadata_names_the_loader_and_may_say_more() {
     for text in ["dhcpBootImageName: [a]", "dhcpBootImageName: \"a\\nb\"", "{", &long, "a: *b"] {
         assert!(name(text).is_err(), "{text}");
     }
+    let error = name("dhcpBootImageName: a\nother").unwrap_err().to_string();
+    assert!(error.contains("line 2") && !error.contains(char::is_control), "{error:?}");
     assert!(metadata(b"\xff").is_err() && metadata(&vec![b' '; 70_000]).is_err());
 }
 

@@ -58,7 +58,7 @@ pub enum Unusable {
 pub fn render(name: &str, template: &[u8], variables: &Variables<'_>) -> Result<String, Unusable> {
     let template = std::str::from_utf8(template).map_err(|_| Unusable::Text(name.to_owned()))?;
     let unusable = |error: &dyn std::error::Error| {
-        let line = error.to_string().replace(['\n', '\r'], " ");
+        let line = error.to_string().replace(char::is_control, " ");
         let line = if line.contains(name) { line } else { format!("{name}: {line}") };
         Unusable::Template(cut(&line, ERROR).into_owned())
     };
