@@ -93,7 +93,8 @@ impl Index {
                     }
                     rest.extend(split(target).rev());
                 }
-                file @ What::File(_) => return rest.is_empty().then_some(file),
+                // A file in the root is `/disk` itself, which is no folder then.
+                file @ What::File(_) => return (rest.is_empty() && at.len() > 1).then_some(file),
             }
         }
     }

@@ -31,6 +31,14 @@ fn a_path_is_found_through_links_that_stay_in_the_image() {
 }
 
 #[test]
+fn where_disk_is_a_file_nothing_is_found() {
+    let index = index(&["disk"]);
+    for path in ["", "/", "disk", "../disk", "disk/.."] {
+        assert_eq!(index.find(path), None, "{path}");
+    }
+}
+
+#[test]
 fn a_link_that_leads_out_of_the_image_or_in_circles_leads_nowhere() {
     let mut index = index(&["disk/a"]);
     for (name, target) in [
