@@ -18,11 +18,9 @@
 use crate::conditions::cut;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use metal_api::{Machine, MachineStatus};
+use metal_api::{Machine, MachineStatus, condition::CLOUD_INIT_DONE};
 use serde::Deserialize;
 
-/// Type of the condition.
-const CLOUD_INIT_DONE: &str = "CloudInitDone";
 /// How long cloud-init may run before a person should look into it.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 /// The first stage.
