@@ -11,19 +11,20 @@ use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr, 
 #[derive(Debug, Parser)]
 #[command(name = "metalprobe", version)]
 pub struct Args {
-    /// URL of the registry; a path in it is kept, and may carry the token of this boot
+    /// URL of the report registry; its path, which can contain the token of this boot, is kept
     #[arg(long, env = "REGISTRY_URL", hide_env_values = true)]
     registry_url: Secret,
-    /// System UUID under which this machine is registered
+    /// System UUID to register this machine with
     #[arg(long, env = "SERVER_UUID", value_parser = non_empty)]
     pub server_uuid: String,
-    /// Longest pause before the first repetition of a failed report; it doubles up to one minute
+    /// Maximum delay before the first retry of a failed report; doubles with each retry, up to one
+    /// minute
     #[arg(long, default_value = "5s", value_parser = duration::positive)]
     pub duration: Duration,
-    /// Deadline of one request to the registry
+    /// Timeout of a request to the registry
     #[arg(long, default_value = "5s", value_parser = duration::positive)]
     pub registry_client_timeout: Duration,
-    /// PEM file with the certificate authorities that an https registry is verified by
+    /// PEM file with the certificate authorities for an https registry
     #[arg(
         long,
         env = "REGISTRY_CA_FILE",
@@ -31,19 +32,19 @@ pub struct Args {
         value_name = "FILE"
     )]
     pub registry_ca_file: PathBuf,
-    /// How soon after the last report a new LLDP neighbor is reported
+    /// Minimum interval between reports of new LLDP neighbors
     #[arg(long, default_value = "5s", value_parser = duration::positive)]
     pub lldp_sync_interval: Duration,
-    /// How long after the start a new LLDP neighbor is worth a report of its own
+    /// How long after the start to report new LLDP neighbors at once
     #[arg(long, default_value = "30s", value_parser = duration::parse)]
     pub lldp_sync_duration: Duration,
-    /// Form of the log
+    /// Log format
     #[arg(long, value_enum, default_value = "console")]
     pub zap_encoder: Encoder,
-    /// Least level of the log: debug, info, warn, error, or a number above 0 for debug
+    /// Log level: debug, info, warn, error, or a number above 0 for debug
     #[arg(long, default_value = "info", value_parser = level)]
     pub zap_log_level: tracing::Level,
-    /// Logs at debug level, for compatibility
+    /// Log at debug level
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub zap_devel: bool,
     /// Accepted for compatibility, without effect
@@ -52,7 +53,7 @@ pub struct Args {
     /// Accepted for compatibility, without effect: times are RFC 3339
     #[arg(long, hide = true)]
     pub zap_time_encoding: Option<String>,
-    /// Reads this file tree instead of the machine's own, and asks no kernel
+    /// Root of the file tree to read instead of /; the kernel is not queried then
     #[arg(long, hide = true, default_value = "/")]
     pub root: PathBuf,
 }

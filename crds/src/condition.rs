@@ -1,64 +1,64 @@
 //! Condition types, as they appear in `status.conditions[].type`.
 
-/// The controller has nothing left to do for the object.
+/// The controller has finished its work on the object.
 pub const READY: &str = "Ready";
-/// The last pass did what it had to do.
+/// The last reconciliation succeeded.
 pub const RECONCILED: &str = "Reconciled";
-/// The BMC answers.
+/// The BMC responds to requests.
 pub const BMC_REACHABLE: &str = "BMCReachable";
 /// ServerBootConfiguration: the booted host has reported that it is up.
 pub const BOOT_STATE_RECEIVED: &str = "BootStateReceived";
-/// ServerBootConfiguration: the image exists and has what a boot needs.
+/// ServerBootConfiguration: the image exists and can be booted.
 pub const IMAGE_VALIDATION: &str = "ImageValidation";
 /// Boot configurations: an iPXE script was served.
 pub const IPXE_SCRIPT_FETCHED: &str = "IPXEScriptFetched";
 /// Boot configurations: the ignition was served.
 pub const IGNITION_DATA_FETCHED: &str = "IgnitionDataFetched";
-/// ServerClaim: a server was found.
+/// ServerClaim: a server was assigned.
 pub const SCHEDULED: &str = "Scheduled";
-/// ServerClaim: what its server boots is ready.
+/// ServerClaim: the boot configuration of its server is ready.
 pub const BOOT_CONFIGURED: &str = "BootConfigured";
 /// ServerClaim: its server has the desired power state.
 pub const POWERED: &str = "Powered";
-/// Endpoint: its MAC prefix was found in the database, which says what it is.
+/// Endpoint: its MAC address matches an entry of the MAC prefix database.
 pub const RECOGNIZED: &str = "Recognized";
-/// Endpoint: no other address claims to be this BMC; absent if none ever has.
+/// Endpoint: no other address claims to be this BMC; absent if there never was a conflict.
 pub const ADDRESS_SETTLED: &str = "AddressSettled";
-/// Server: the claim that holds it was seen here, since then. Only then may the absence of the
-/// claim count. `status.boundClaim` says which claim it is.
+/// Server: the claim that the server is bound to was seen by metal-operator. Only after that does a
+/// missing claim release the server. The claim is in `status.boundClaim`.
 pub const CLAIM_BOUND: &str = "ClaimBound";
-/// Server: a medium is in a virtual media slot of its BMC, or about to be; absent otherwise.
-/// `status.medium` says which one.
+/// Server: a medium is inserted into a virtual media slot of its BMC, or about to be; absent
+/// otherwise. The medium is in `status.medium`.
 pub const MEDIUM_INSERTED: &str = "MediumInserted";
-/// Server: the BMC described every part; absent if it did.
+/// Server: the BMC reported all components; absent if it did.
 pub const INVENTORY_COMPLETE: &str = "InventoryComplete";
-/// ServerBootConfiguration: UEFI HTTP boot has what it needs.
+/// ServerBootConfiguration: everything that UEFI HTTP boot needs is available.
 pub const HTTP_BOOT_READY: &str = "HTTPBootReady";
-/// ServerBootConfiguration: iPXE has what it needs.
+/// ServerBootConfiguration: everything that iPXE needs is available.
 pub const IPXE_BOOT_READY: &str = "IPXEBootReady";
-/// BMC: it has answered at least once, if only to refuse access; absent if its address already
-/// shows that.
+/// BMC: it has responded at least once, even if it only rejected the login; absent if its address
+/// already shows that.
 pub const ANSWERED: &str = "Answered";
-/// BMC: its Endpoint exists; absent if it always has.
+/// BMC: its Endpoint exists; absent if it was never missing.
 pub const ENDPOINT_FOUND: &str = "EndpointFound";
 /// BMC: a Server exists for each of its systems.
 pub const SYSTEMS_KNOWN: &str = "SystemsKnown";
-/// Machine: no other Machine has one of its MAC or IP addresses; absent if none ever had.
+/// Machine: no other Machine has one of its MAC or IP addresses; absent if there never was a conflict.
 pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
-/// Machine: the last client at its address holds the pinned endorsement key; absent until the first
-/// one.
+/// Machine: the last client that attested from its address has the pinned endorsement key; absent
+/// until the first one.
 pub const TPM_VERIFIED: &str = "TPMVerified";
-/// Machine: its image is in the cache of the leading metalman, and can be used.
+/// Machine: its image is valid, and in the cache of the leading metalman replica.
 pub const IMAGE_READY: &str = "ImageReady";
-/// Machine: every operation that was asked for is done; absent where none ever was.
+/// Machine: all requested operations are complete; absent if none was ever requested.
 pub const OPERATIONS_DONE: &str = "OperationsDone";
-/// Machine: its host is off, for a reboot; absent at any other time.
+/// Machine: its host was powered off for a reboot; absent at any other time.
 pub const POWERED_OFF: &str = "PoweredOff";
-/// Machine: the installation that was asked for last is done.
+/// Machine: the last requested installation is complete.
 pub const REPAVED: &str = "Repaved";
-/// Machine: its BMC can be told where the next boot comes from.
+/// Machine: its BMC supports setting the source of the next boot.
 pub const BOOT_ORDER_CONFIG_SUPPORTED: &str = "BootOrderConfigSupported";
-/// Machine: its cloud-init is through.
+/// Machine: cloud-init has finished.
 pub const CLOUD_INIT_DONE: &str = "CloudInitDone";
-/// Machine: the user-data that it names was found; absent where that was always so.
+/// Machine: the user-data that it references was found; absent if it was never missing.
 pub const USER_DATA_READY: &str = "UserDataReady";

@@ -9,9 +9,9 @@ const SOURCE: &str = include_str!("../src/condition.rs");
 
 const HEAD: &str = "# Conditions\n\n\
     <!-- Generated: BLESS=1 cargo test -p metal-api --test conditions -->\n\n\
-    What it means that a condition is `True`. Reasons, and what to do where it is `False`, are in \
+    What a condition means when it is `True`. For the reasons when it is `False`, and what to do, see \
     [not-available.md](../not-available.md).\n\n\
-    | condition | of | what it says |\n|---|---|---|\n";
+    | condition | kind | meaning |\n|---|---|---|\n";
 
 #[test]
 fn the_page_of_conditions_is_what_they_are() {

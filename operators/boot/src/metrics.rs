@@ -16,14 +16,14 @@ use prometheus_client::{
 use std::fmt;
 
 const COUNTERS: [(&str, &str); 4] = [
-    ("image_cache_hits", "Requests for layers that were there, or on their way"),
-    ("image_downloads", "Layers whose download was begun"),
-    ("image_download_failures", "Layers whose download failed"),
+    ("image_cache_hits", "Requests for layers that were cached or being downloaded"),
+    ("image_downloads", "Layer downloads started"),
+    ("image_download_failures", "Failed layer downloads"),
     ("image_download_bytes", "Bytes downloaded from registries"),
 ];
 const GAUGES: [(&str, &str); 2] = [
     ("image_cache_blobs", "Layers in the cache"),
-    ("image_cache_bytes", "Bytes in the cache, with those on their way"),
+    ("image_cache_bytes", "Bytes in the cache, including downloads in progress"),
 ];
 
 /// The registry of this binary.
@@ -34,7 +34,7 @@ pub(crate) fn registry() -> Registry {
 /// Registers the counter of responses to machines.
 pub(crate) fn answers(registry: &mut Registry) -> Family<Answer, Counter> {
     let answers = Family::default();
-    let help = "Answers to machines, by endpoint, status and reason";
+    let help = "HTTP responses to machines, by endpoint, status and reason";
     registry.register("http_answers", help, answers.clone());
     answers
 }

@@ -16,17 +16,17 @@ use prometheus_client::{
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 const GAUGES: [(&str, &str); 3] = [
-    ("servers", "Servers by state"),
-    ("servers_power", "Servers by power"),
-    ("workqueue_depth", "Keys that wait, by controller"),
+    ("servers", "Servers, by state"),
+    ("servers_power", "Servers, by power state"),
+    ("workqueue_depth", "Objects waiting for reconciliation, by controller"),
 ];
 const REDFISH: [(&str, &str); 6] = [
-    ("redfish_requests", "Requests to BMCs, logins included"),
+    ("redfish_requests", "Requests to BMCs, including logins"),
     ("redfish_connections", "Connections to BMCs"),
-    ("redfish_logins", "Sessions asked for"),
-    ("redfish_refused", "Credentials refused by a BMC"),
-    ("redfish_unreachable", "Requests without usable answer"),
-    ("redfish_skipped", "Requests not sent to a silent BMC"),
+    ("redfish_logins", "Session logins"),
+    ("redfish_refused", "Logins rejected by a BMC"),
+    ("redfish_unreachable", "Requests without a usable response"),
+    ("redfish_skipped", "Requests not sent because the BMC was not responding"),
 ];
 
 /// The registry of this binary.
@@ -37,7 +37,11 @@ pub(crate) fn registry() -> Registry {
 /// Registers the counter of the report registry.
 pub(crate) fn answers(registry: &mut Registry) -> Family<Vec<(String, String)>, Counter> {
     let answers = Family::default();
-    registry.register("registry_answers", "Answers of the registry, by status", answers.clone());
+    registry.register(
+        "registry_answers",
+        "Responses of the report registry, by status",
+        answers.clone(),
+    );
     answers
 }
 

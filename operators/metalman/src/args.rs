@@ -13,81 +13,88 @@ use std::{
 
 /// Flags of the peer that mean nothing here.
 pub const ACCEPTED: &[Accepted] = &[
-    Accepted::value("leader-elect-lease-duration", "the lease of every program here lasts 15 s"),
-    Accepted::value("leader-elect-renew-deadline", "the lease of every program here lasts 15 s"),
-    Accepted::value("leader-elect-retry-period", "the lease of every program here lasts 15 s"),
+    Accepted::value("leader-elect-lease-duration", "the lease duration is fixed at 15 s"),
+    Accepted::value("leader-elect-renew-deadline", "the lease duration is fixed at 15 s"),
+    Accepted::value("leader-elect-retry-period", "the lease duration is fixed at 15 s"),
 ];
 
-/// Says how far the machines of a site are, gives them their addresses by DHCP, and those that prove
-/// themselves with their TPM a token with which they join the cluster.
+/// Provisions the Machines of one site: assigns their IP addresses by DHCP, boots and installs them over
+/// the network, and issues a token for joining the cluster to those that authenticate by TPM.
 ///
-/// Every replica answers machines; one of them, which holds the Lease metalman-SITE, writes how far they
-/// are, and switches them off and on by their BMCs: see docs/metalman.md.
+/// Every replica serves machines. The leader, which holds the Lease metalman-SITE, updates the status of
+/// Machines and controls their power through their BMCs. See docs/metalman.md.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metalman", bin_name = "metalman serve-pxe", version, verbatim_doc_comment)]
 #[command(mut_arg("leader_elect", |arg| arg.default_value("true").hide(true)))]
 pub struct Args {
-    /// Site of the machines: the label unbounded-cloud.io/site [default: machines without the label]
+    /// Only manage Machines whose label unbounded-cloud.io/site has this value [default: Machines
+    /// without the label]
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
-    /// Where machines are answered
+    /// IP address to listen on for HTTP, TFTP and health probes
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     pub bind_address: IpAddr,
-    /// Port where machines are answered by HTTP
+    /// HTTP port for booting machines
     #[arg(long, default_value_t = 8880, value_name = "PORT")]
     pub http_port: u16,
-    /// Interface where machines are answered by DHCP [default: relays are answered, and nobody else]
+    /// Network interface on which to answer DHCP requests of machines [default: answer only
+    /// requests that a DHCP relay forwards]
     #[arg(long, value_name = "NAME", conflicts_with = "dhcp_auto_interface")]
     pub dhcp_interface: Option<String>,
-    /// Answer machines by DHCP on the interface of the address where they are answered by HTTP
+    /// Answer DHCP requests on the network interface that has the IP address of --bind-address
     #[arg(long)]
     pub dhcp_auto_interface: bool,
-    /// Port where machines and relays are answered by DHCP; 0 for nowhere
+    /// DHCP port; 0 disables DHCP
     #[arg(long, default_value_t = 67, value_name = "PORT")]
     pub dhcp_port: u16,
-    /// Port where machines get the files of their images by TFTP; 0 for nowhere
+    /// TFTP port for boot files from netboot images; 0 disables TFTP
     #[arg(long, default_value_t = 69, value_name = "PORT")]
     pub tftp_port: u16,
-    /// Where machines find what is served by HTTP [default: the address where they ask by DHCP]
+    /// Base URL at which machines reach the HTTP port [default: the IP address at which they reach
+    /// DHCP]
     #[arg(long, value_name = "URL", value_parser = serve_url::parse)]
     pub serve_url: Option<String>,
-    /// Directory for images, of this process alone [default: $CACHE_DIRECTORY, or /var/cache/metalman]
+    /// Cache directory for netboot images; must not be shared with another process [default:
+    /// $CACHE_DIRECTORY, or /var/cache/metalman]
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-    /// Size of an image at most, decompressed, and of layers that are being fetched
+    /// Maximum size of an unpacked image, and of all layers being downloaded
     #[arg(long, default_value = "32Gi", value_parser = size, value_name = "BYTES")]
     pub image_cache_size: u64,
-    /// Registries that images may come from [default: any]
+    /// OCI registries that netboot images may be pulled from [default: any]
     #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
     pub allowed_registries: Vec<String>,
-    /// Registries to be reached by plain HTTP; those on this host always are
+    /// OCI registries to access by plain HTTP; those on localhost always are
     #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
     pub insecure_registries: Vec<String>,
-    /// Authorities that sign the certificates of registries, as PEM, besides those of the system
+    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
     #[arg(long, value_name = "FILE")]
     pub registry_ca_path: Option<PathBuf>,
-    /// Where machines reach the API server [default: what the ConfigMap kube-public/cluster-info says]
+    /// URL at which machines reach the API server [default: from the ConfigMap
+    /// kube-public/cluster-info]
     #[arg(long, env = "METALMAN_APISERVER_URL", value_name = "URL")]
     pub apiserver_url: Option<String>,
-    /// Address of the DNS of the cluster [default: that of the Service kube-system/kube-dns]
+    /// IP address of the cluster DNS [default: that of the Service kube-system/kube-dns]
     #[arg(long, value_name = "ADDRESS")]
     pub cluster_dns: Option<IpAddr>,
-    /// The only namespace whose ConfigMaps are served as user-data [default: that of the Lease]
+    /// Namespace of the ConfigMaps that Machines may reference as user-data; no other namespace is
+    /// read [default: the namespace of the Lease]
     #[arg(long, value_name = "NAMESPACE")]
     pub user_data_namespace: Option<String>,
-    /// Port of /healthz and /readyz
+    /// Port for /healthz and /readyz
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub health_port: u16,
-    /// Where /metrics answers; 0 for nowhere
+    /// Address of the /metrics endpoint; 0 disables it
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub metrics_bind_address: BindAddress,
-    /// Namespace of the ServiceAccounts that machines join with: one for each, and nobody else's
+    /// Namespace of the ServiceAccounts that machines join the cluster with, one per Machine; must
+    /// not contain other ServiceAccounts
     #[arg(long, default_value = "metalman-machines", value_name = "NAMESPACE")]
     pub machine_namespace: String,
-    /// Namespace of the Secrets with the passwords of BMCs; Secrets of no other are read
+    /// Namespace of the Secrets with BMC credentials; Secrets in other namespaces are never read
     #[arg(long, default_value = "metalman-bmcs", value_name = "NAMESPACE")]
     pub bmc_secret_namespace: String,
-    /// Speaks to BMCs whose URL says so by plain HTTP, which shows their passwords to whoever listens
+    /// Allow http:// URLs for BMCs; credentials then cross the network unencrypted
     #[arg(long)]
     pub allow_plain_http_bmcs: bool,
     /// Which API server.
@@ -144,7 +151,7 @@ pub fn parse(
         Some("version") => words[1] = "--version".into(),
         Some("-h" | "--help" | "-V" | "--version") => {}
         Some(_) | None => {
-            let message = "say what to do: metalman serve-pxe, or metalman version";
+            let message = "a command is required: metalman serve-pxe or metalman version";
             return Err(Args::command().error(ErrorKind::MissingSubcommand, message));
         }
     }

@@ -28,7 +28,7 @@ pub(crate) fn registry() -> Registry {
 
 /// What is counted of machines that ask for a token.
 pub(crate) fn attested(registry: &mut Registry, attested: &Family<Attested, Counter>) {
-    let help = "Machines that asked for a token, by result";
+    let help = "Attestations by machines, by result";
     registry.register("attestations", help, attested.clone());
 }
 
@@ -39,6 +39,6 @@ pub(crate) fn dhcp(registry: &mut Registry) -> Metrics {
 
 /// What is counted of files that machines ask for by HTTP.
 pub(crate) fn refusals(registry: &mut Registry, refusals: &Family<Refusal, Counter>) {
-    let help = "Files that a machine asked for by HTTP and did not get, by reason";
+    let help = "HTTP requests of machines that were refused, by reason";
     registry.register("http_refusals", help, refusals.clone());
 }

@@ -6,46 +6,47 @@ use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs};
 use std::path::PathBuf;
 
 const CONFIG_HELP: &str = concat!(
-    "Configuration: interfaces, subnets, boot files. All of it but interfaces (or listen) and \
-     subnets may be left out, and these, too, where there is dhcp6 alone:\n\n",
+    "Configuration file (YAML). Only interfaces (or listen) and subnets are required; with a dhcp6 \
+     section they are optional, too. An example with all fields:\n\n",
     include_str!("../example.yaml"),
 );
 
-/// DHCP server of the out-of-band and boot networks. Gives out addresses and boot files, which it
-/// serves by TFTP if it has them, and records the BMCs that it sees as Endpoints.
+/// DHCP and TFTP server for the out-of-band and boot networks. Assigns addresses and boot files, and
+/// records the BMCs that it sees as Endpoints.
 ///
-/// A client gets its lease once the lease is in the file of --lease-file, so that the death of
-/// this process loses none. The file is handed to the disk every second: a power failure may cost
-/// what was acknowledged in the last one. Without the file leases end with the process.
+/// A lease is written to --lease-file before the client gets it, so no lease is lost if this process
+/// is killed. The file is synced to disk every second: a power failure can lose the leases of the last
+/// second. Without --lease-file, leases are lost when the process ends.
 ///
-/// The files of --config and --mac-prefixes-file are read again when they change; one that cannot
-/// be used is reported, and what was there before stays in force. No lease is lost by that.
+/// The files of --config and --mac-prefixes-file are reloaded when they change. If the new version is
+/// invalid, an error is logged and the previous one stays in effect. Reloading loses no leases.
 ///
-/// Packets are answered whether or not the API server can be reached. Endpoints are written when
-/// it can. What a server boots is what the API server said last; until it has said anything, and
-/// with --no-endpoints, it is what the configuration has.
+/// DHCP requests are answered even if the API server is unreachable; Endpoints are written when it is
+/// back. Boot methods come from the last known state of the API server, or from the configuration file
+/// if there is none yet, or with --no-endpoints.
 ///
-/// `netboot schema` prints what the configuration may say; `netboot convert-fedhcp` makes one of a
-/// configuration of FeDHCP. Each has a --help of its own.
+/// `netboot schema` prints the JSON schema of the configuration file; `netboot convert-fedhcp` converts
+/// a configuration of FeDHCP. Each has its own --help.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version, verbatim_doc_comment)]
 // netboot is in its host's network: health and metrics must not be on all of the host's networks.
 #[command(mut_arg("metrics_bind_address", |arg| arg.default_value("127.0.0.1:8080")))]
 #[command(mut_arg("health_probe_bind_address", |arg| arg.default_value("127.0.0.1:8081")))]
 pub struct Args {
-    /// Configuration: interfaces, subnets, boot files
+    /// Configuration file (YAML): interfaces, subnets, boot files
     #[arg(long, value_name = "FILE", long_help = CONFIG_HELP, verbatim_doc_comment)]
     pub config: PathBuf,
-    /// Where leases are kept; only one process may use it [default: in memory]
+    /// File to store leases in; must not be shared with another process [default: leases are only
+    /// in memory]
     #[arg(long, value_name = "FILE")]
     pub lease_file: Option<PathBuf>,
-    /// MAC prefix database of metal-operator: whose addresses belong to BMCs (YAML)
+    /// MAC prefix database of metal-operator (YAML): which MAC addresses belong to BMCs
     #[arg(long, value_name = "FILE")]
     pub mac_prefixes_file: Option<PathBuf>,
-    /// Record no Endpoints and no DHCPLeases, and need no API server
+    /// Do not record Endpoints and DHCPLeases; no API server is needed
     #[arg(long)]
     pub no_endpoints: bool,
-    /// Namespace of the Lease of the instance that answers, where there are two [default: that of
+    /// Namespace of the Lease, if an active and a standby instance are configured [default: that of
     /// the pod or the kubeconfig]
     #[arg(long, value_name = "NAMESPACE")]
     pub leader_elect_namespace: Option<String>,
@@ -64,14 +65,12 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// Endpoints are to be recorded, but it is not known which clients are BMCs.
-    #[error(
-        "--mac-prefixes-file is missing, so no BMC would be recognized; give it, or --no-endpoints"
-    )]
+    #[error("--mac-prefixes-file is required to recognize BMCs; set it, or use --no-endpoints")]
     NobodyToRecord,
     /// Two instances cannot know which of them answers.
     #[error(
-        "instances.mode is `standby`, and with --no-endpoints no API server says who answers; \
-         leave --no-endpoints out, or write `split`"
+        "instances.mode `standby` needs the API server to elect the active instance; \
+         remove --no-endpoints, or use the mode `split`"
     )]
     NobodyToElect,
 }

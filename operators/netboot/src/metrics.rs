@@ -20,7 +20,11 @@ impl FileReadings {
     /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let readings = Self::default();
-        registry.register("file_readings", "Changed files, by result", readings.0.clone());
+        registry.register(
+            "file_readings",
+            "Reloads of changed files, by result",
+            readings.0.clone(),
+        );
         readings
     }
 

@@ -77,7 +77,7 @@ impl ReconcileError for Error {
 /// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Metric<Outcome, Counter> {
     let passes = Metric::default();
-    let help = "Looks at leases for their objects, by result";
+    let help = "Synchronizations of leases to DHCPLease objects, by result";
     registry.register("lease_object_passes", help, passes.clone());
     passes
 }

@@ -13,30 +13,30 @@ use std::{
 /// First arguments that name a tool instead of serving.
 const NAMES: &[&str] = &["convert-fedhcp", "schema"];
 
-/// Works on configurations.
+/// Tools for configuration files.
 #[derive(Debug, Parser)]
 #[command(name = "netboot", version)]
 pub enum Tool {
-    /// Reads a configuration of FeDHCP and prints the same in ours; says on standard error what
-    /// is not the same, where it stands, why, and what to do
+    /// Converts a configuration of FeDHCP to one of netboot, on standard output. Differences are
+    /// reported on standard error: where, why, and what to do
     #[command(name = "convert-fedhcp")]
     ConvertFedhcp {
-        /// Its main file, or the folder where that is as config.yaml. The files of plugins are
-        /// looked for where it says, and then beside it
+        /// FeDHCP's main configuration file, or the folder with config.yaml. Plugin configuration
+        /// files are looked up at the configured paths, then in the same folder
         #[arg(value_name = "FILE or FOLDER")]
         path: PathBuf,
-        /// A subnet, and what of it to give out, as FeDHCP does not say that: 10.0.0.0/24 or
-        /// 10.0.0.0/24=10.0.0.100-10.0.0.200 (may be given several times)
+        /// A subnet and its address range, which FeDHCP does not configure: 10.0.0.0/24 or
+        /// 10.0.0.0/24=10.0.0.100-10.0.0.200 (can be repeated)
         #[arg(long = "subnet", value_name = "PREFIX[=FIRST-LAST]")]
         subnets: Vec<Given>,
-        /// A link with clients, as FeDHCP serves all of them if it names none (may be given
-        /// several times)
+        /// A network interface to serve, if the configuration names none (FeDHCP then serves all;
+        /// can be repeated)
         #[arg(long = "interface", value_name = "NAME")]
         interfaces: Vec<String>,
     },
-    /// Prints what the configuration may say, as a JSON schema
+    /// Prints the JSON schema of the configuration file
     Schema {
-        /// As a table of all fields in Markdown
+        /// Print a Markdown table of all fields instead
         #[arg(long)]
         markdown: bool,
     },

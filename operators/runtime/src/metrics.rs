@@ -66,7 +66,7 @@ impl Registry {
     pub fn table(&self) -> String {
         let mut metrics: Vec<_> = self.metrics.iter().collect();
         metrics.sort();
-        let mut table = String::from("| metric | type | what it counts |\n|---|---|---|\n");
+        let mut table = String::from("| metric | type | description |\n|---|---|---|\n");
         for Description { name, kind, help } in metrics {
             // Writing to a string cannot fail.
             writeln!(table, "| `{name}` | {kind} | {help} |").ok();

@@ -39,7 +39,7 @@ pub fn page(mut command: Command, accepted: Option<&[Accepted]>, metrics: Option
     page += &flags(&command);
     if let Some(accepted) = accepted {
         page += "\n## Flags and variables without effect\n\n";
-        page += "Taken, so that a deployment of the peer starts; each that is given is logged.\n\n";
+        page += "Accepted so that existing deployments start unchanged. A warning is logged for each one given.\n\n";
         page += &Accepted::table(accepted);
     }
     if let Some(metrics) = metrics {
@@ -53,7 +53,7 @@ fn flags(command: &Command) -> String {
     let mut flags: Vec<_> = command.get_arguments().filter(|arg| is_shown(arg)).collect();
     flags.sort_by_key(|arg| arg.get_long());
     let rows: Vec<_> = flags.into_iter().map(row).collect();
-    format!("| flag | default | what it says |\n|---|---|---|\n{}", rows.concat())
+    format!("| flag | default | description |\n|---|---|---|\n{}", rows.concat())
 }
 
 fn is_shown(arg: &Arg) -> bool {

@@ -17,8 +17,8 @@ pub struct Controllers {
 /// There is no controller with this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no controller {0:?}: use ipxebootconfig, httpbootconfig, serverbootconfigpxe, \
-     serverbootconfighttp, each with - before it to leave it out, or * for all"
+    "unknown controller {0:?}; use ipxebootconfig, httpbootconfig, serverbootconfigpxe or \
+     serverbootconfighttp, with a leading - to disable it, or * for all"
 )]
 pub struct Unknown(String);
 

@@ -12,104 +12,107 @@ use metal_image::{AllowList, Registry};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
 use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, time::Duration};
 
-/// Prepares what servers boot, and serves it to them.
+/// Prepares and serves what servers boot: iPXE scripts, kernels, UKIs, virtual media and ignitions.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "boot-operator", version)]
 pub struct Args {
     /// What every operator has.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
-    /// Architecture of the servers, as images name it
+    /// Architecture of the servers, as in the platform of OCI images
     #[arg(long, default_value = "amd64", value_name = "NAME")]
     pub architecture: String,
-    /// Where machines reach the boot server, as http://host:port
+    /// URL at which machines reach the boot server, as http://host:port
     #[arg(long, value_name = "URL")]
     pub ipxe_service_url: Option<String>,
-    /// Host of the boot server, where --ipxe-service-url is not given
+    /// Host name or address of the boot server, if --ipxe-service-url is not set
     #[arg(long, env = "IPXE_SERVER_ADDRESS", hide = true)]
     pub ipxe_server_address: Option<String>,
-    /// Scheme of the boot server, where --ipxe-service-url is not given
+    /// URL scheme of the boot server, if --ipxe-service-url is not set
     #[arg(long, default_value = "http", value_name = "SCHEME")]
     pub ipxe_service_protocol: String,
-    /// Port of the boot server, where --ipxe-service-url is not given
+    /// Port of the boot server, if --ipxe-service-url is not set
     #[arg(long, default_value_t = 5000, value_name = "PORT")]
     pub ipxe_service_port: u16,
-    /// Where machines reach the image server, as http://host:port/httpboot [default: the boot
-    /// server, which serves images as well]
+    /// URL at which machines reach the image server, as http://host:port/httpboot [default: the
+    /// boot server, which also serves images]
     #[arg(long, value_name = "URL")]
     pub image_server_url: Option<String>,
-    /// Image with a UKI for machines that no boot configuration is for
+    /// OCI image with the UKI for machines without a boot configuration
     #[arg(long, value_name = "IMAGE")]
     pub default_httpboot_oci_image: Option<String>,
-    /// Deprecated: URL of a UKI for machines that no boot configuration is for
+    /// Deprecated: URL of the UKI for machines without a boot configuration
     #[arg(long, value_name = "URL")]
     pub default_httpboot_uki_url: Option<String>,
-    /// Registries that images may come from, instead of ghcr.io
+    /// OCI registries that images may be pulled from; replaces the default [default: ghcr.io]
     #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
     pub allowed_registries: Vec<String>,
-    /// Registries to be reached by plain HTTP; those on this host always are
+    /// OCI registries to access by plain HTTP; those on localhost always are
     #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
     pub insecure_registries: Vec<String>,
-    /// Authorities that sign the certificates of registries, as PEM, besides those of the system
+    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
     #[arg(long, value_name = "FILE")]
     pub registry_ca_path: Option<PathBuf>,
     /// Controllers to run: ipxebootconfig, httpbootconfig, serverbootconfigpxe,
-    /// serverbootconfighttp; * for all, -name for all but one. The peer runs none by default
+    /// serverbootconfighttp; * enables all, -name disables one. ironcore's boot-operator runs none
+    /// by default
     #[arg(long, default_value = "*", value_name = "NAME,..", allow_hyphen_values = true)]
     pub controllers: Controllers,
-    /// Where the boot server listens
+    /// Listen address of the boot server
     #[arg(long, default_value = ":8082", value_name = "ADDRESS")]
     pub boot_server_address: BindAddress,
-    /// Where the image server listens; both serve everything
+    /// Listen address of the image server; it serves the same paths as the boot server
     #[arg(long, default_value = ":8083", value_name = "ADDRESS")]
     pub image_proxy_server_address: BindAddress,
-    /// Where the HTTPS server listens, which serves everything as well; only with a certificate
+    /// Listen address of the HTTPS server, which serves the same paths; requires
+    /// --https-certificate-file
     #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
     pub https_server_address: BindAddress,
-    /// Certificate of the HTTPS server and those between it and its authority, as PEM; read again
-    /// when it changes. Firmware takes RSA only
+    /// PEM file with the certificate chain of the HTTPS server; reloaded when it changes. UEFI
+    /// firmware supports only RSA keys
     #[arg(long, requires = "https_key_file", value_name = "FILE")]
     pub https_certificate_file: Option<PathBuf>,
-    /// Key of that certificate, as PEM
+    /// PEM file with the private key for --https-certificate-file
     #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
     pub https_key_file: Option<PathBuf>,
-    /// Directory for layers of images, of this process alone: it is made for its user, and one of
-    /// somebody else is refused [default: images in $CACHE_DIRECTORY, or in /var/cache/boot-operator]
+    /// Cache directory for image layers, created if missing. Must be owned by the user of this
+    /// process, and not shared with another process [default: images in $CACHE_DIRECTORY, or in
+    /// /var/cache/boot-operator]
     #[arg(long, value_name = "DIR")]
     pub image_cache_dir: Option<PathBuf>,
-    /// How much of images is kept, at most
+    /// Maximum size of the image cache
     #[arg(long, default_value = "10Gi", value_parser = args::size, value_name = "BYTES")]
     pub image_cache_size: u64,
-    /// The key in the Secret boot-operator-ignition-key as a file, for a start while the API server
-    /// is silent: without it only images are served then
+    /// File with the key from the Secret boot-operator-ignition-key; lets boot-operator serve boots
+    /// if it starts while the API server is unreachable. Without it, only images are served then
     #[arg(long, value_name = "FILE")]
     pub ignition_key_file: Option<PathBuf>,
-    /// Networks whose hosts may say in X-Forwarded-For whom they ask for. Whoever is in one of
-    /// them may ask for anybody; name the DHCP servers and proxies alone [default: nobody may]
+    /// Networks of proxies whose X-Forwarded-For header is trusted. Any host in them can
+    /// impersonate any machine, so list only DHCP servers and proxies [default: none]
     #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Who gets an ignition by UUID, without the token that our iPXE script and our links to UKIs
-    /// carry
+    /// Who may fetch an ignition by system UUID alone, without the token from the iPXE script or
+    /// UKI URL
     #[arg(long, value_enum, default_value_t = ByUuid::Never)]
     pub ignition_by_uuid: ByUuid,
-    /// What a server gets outside of its boot window, which the metal-operator opens
+    /// Whether to serve a server outside of its boot window, which metal-operator opens
     #[arg(long, value_enum, default_value_t = OutsideWindow::Refuse)]
     pub outside_boot_window: OutsideWindow,
-    /// From where a server may ask for what it boots
+    /// Source addresses from which a server may fetch what it boots
     #[arg(long, value_enum, default_value_t = Addresses::Leased)]
     pub machine_addresses: Addresses,
-    /// How long the token of an iPXE script is good, which no window outlives, and fetches of the ignition are counted
+    /// Lifetime of the token in an iPXE script, which also limits its boot window, and the period
+    /// of --ignition-fetches
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub ignition_window: Duration,
-    /// How often one token, or one address without a token, gets its ignition in that time, from all
-    /// --replicas together; 0 for no limit
+    /// Maximum ignition fetches per --ignition-window and token (or per address, without a token),
+    /// over all --replicas; 0 for no limit
     #[arg(long, default_value_t = 20)]
     pub ignition_fetches: u32,
-    /// How many replicas of this process there are: each gives out its share of --ignition-fetches,
-    /// at least one
+    /// Number of replicas; each one allows its share of --ignition-fetches, at least one
     #[arg(long, default_value_t = NonZeroU32::MIN, value_name = "NUMBER")]
     pub replicas: NonZeroU32,
-    /// How many boot configurations are worked on at a time
+    /// Maximum number of boot configurations reconciled concurrently
     #[arg(long, default_value_t = 32)]
     pub max_concurrent_reconciles: usize,
 }
@@ -155,18 +158,18 @@ pub const ACCEPTED: &[Accepted] = &[];
 pub enum Contradiction {
     /// No machine could be told where to boot from.
     #[error(
-        "--ipxe-service-url is missing: say where machines reach this server, \
-         or run without serverbootconfigpxe (--controllers)"
+        "--ipxe-service-url is required by the serverbootconfigpxe and ipxebootconfig controllers; \
+         set it, or disable them with --controllers"
     )]
     NoServiceUrl,
     /// No machine could be told where to boot from.
     #[error(
-        "--image-server-url is missing: say where machines reach this server, \
-         or run without serverbootconfighttp (--controllers)"
+        "--image-server-url or --ipxe-service-url is required by the serverbootconfighttp controller; \
+         set one, or disable the controller with --controllers"
     )]
     NoImageUrl,
     /// Not a URL that can be put into a script.
-    #[error("--{flag} {url:?} is not a URL like http://host:port")]
+    #[error("--{flag}: {url:?} is not a URL of the form http://host:port")]
     NotAUrl {
         /// The flag.
         flag: &'static str,
@@ -188,7 +191,7 @@ pub enum Contradiction {
     #[error("--default-httpboot-oci-image")]
     ImageNotAllowed(#[source] metal_image::allow::NotAllowed),
     /// No boot would ever be possible.
-    #[error("--ignition-window must be longer than nothing")]
+    #[error("--ignition-window must be greater than zero")]
     NoWindow,
 }
 

@@ -84,14 +84,14 @@ impl Metrics {
     /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let it = Self::default();
-        let what = "Boots that are kept for a start without the API server";
+        let what = "Boots stored on disk, to be served if the process starts while the API server is unreachable";
         registry.register("kept_boots", what, it.kept.clone());
         let what =
-            "Boots served as they were kept, as the API server was not reached since the start";
+            "Boots served from disk because the API server has not been reached since the start";
         registry.register("kept_boots_served", what, it.served.clone());
-        let what = "Files of kept boots that were not usable";
+        let what = "Stored boots that could not be read";
         registry.register("kept_files_unusable", what, it.unusable.clone());
-        let what = "Boots that could not be kept";
+        let what = "Boots that could not be stored on disk";
         registry.register("kept_boots_failures", what, it.failures.clone());
         it
     }

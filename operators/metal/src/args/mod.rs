@@ -6,7 +6,7 @@ use metal_core::{bmc::Verification, redfish::Scheme, server::Settings};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
 use std::{path::PathBuf, time::Duration};
 
-/// Finds servers through their BMCs, discovers what they are, and hands them out.
+/// Discovers bare-metal servers through their BMCs, inventories them, and assigns them to claims.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metal-operator", version)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the peer")]
@@ -14,93 +14,97 @@ pub struct Args {
     /// What every operator has.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
-    /// Image of the agent, for the discovery's ignition
+    /// Container image of the discovery agent (metalprobe), run by the ignition for discovery
     #[arg(long, value_name = "IMAGE")]
     pub probe_image: String,
-    /// Image that a server boots for its discovery
+    /// OS image that servers boot for discovery
     #[arg(long, value_name = "IMAGE")]
     pub probe_os_image: String,
-    /// Namespace of the discovery's boot configurations and secrets
+    /// Namespace for the boot configurations and Secrets of discovery
     #[arg(long, default_value = "default", value_name = "NAMESPACE")]
     pub manager_namespace: String,
-    /// MAC prefix database: which MAC addresses are BMCs, and their first credentials
+    /// MAC prefix database (YAML): which MAC addresses belong to BMCs, and their initial
+    /// credentials
     #[arg(long, value_name = "FILE")]
     pub mac_prefixes_file: Option<PathBuf>,
-    /// Template of the discovery's ignition [default: /etc/metal-operator/ignition-template.yaml
-    /// if there is one, else a built-in one]
+    /// Template of the ignition for discovery [default: /etc/metal-operator/ignition-template.yaml
+    /// if it exists, otherwise built-in]
     #[arg(long, value_name = "FILE")]
     pub discovery_ignition_path: Option<PathBuf>,
-    /// How long a server may fetch what it boots, from when its boot begins; the boot-operator gives
-    /// nothing after that, nor after the report
+    /// How long after the start of a boot a server may fetch what it boots; boot-operator refuses
+    /// requests after that, or after the server has reported
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub boot_window: Duration,
-    /// How long a server may take from power-on to its report
+    /// Maximum time from power-on to the report of the discovery agent
     #[arg(long, default_value = "30m", value_parser = args::duration)]
     pub discovery_timeout: Duration,
-    /// After how many discoveries in a row without a report a server ends in Error
+    /// Number of consecutive failed discoveries after which a server enters the state Error
     #[arg(long, default_value_t = 5)]
     pub discovery_attempts: u32,
-    /// How soon to look at a server again while its power changes
+    /// How often to poll a server while its power state is changing
     #[arg(long, default_value = "5s", value_parser = args::duration)]
     pub power_polling_interval: Duration,
-    /// How long a host may take to shut down before its power is cut, where it may be cut
+    /// Grace period for a host to shut down, before its power is cut (if --enforce-power-off allows
+    /// that)
     #[arg(long, default_value = "2m", value_parser = args::duration)]
     pub power_polling_timeout: Duration,
-    /// How soon to look at a server again while nothing changes
+    /// How often to poll a server in a steady state
     #[arg(long, default_value = "2m", value_parser = args::duration)]
     pub server_resync_interval: Duration,
-    /// Switch off servers that run when they are first seen, to discover them
+    /// Power off servers that are running when they are first seen, in order to discover them
     #[arg(long)]
     pub enforce_first_boot: bool,
-    /// Cut the power of hosts that ignore a shutdown, unless a claim wants them on
+    /// Force power off if a host does not shut down within --power-polling-timeout, unless a claim
+    /// wants it on
     #[arg(long)]
     pub enforce_power_off: bool,
-    /// Where agents find the registry, from where they boot
+    /// URL at which discovery agents reach the report registry
     #[arg(long, value_name = "URL")]
     pub registry_url: Option<String>,
-    /// Address of the registry, where --registry-url is not given
+    /// Host name or address of the report registry, if --registry-url is not set
     #[arg(long, env = "REGISTRY_ADDRESS", hide = true)]
     pub registry_address: Option<String>,
-    /// Scheme of the registry, where --registry-url is not given
+    /// URL scheme of the report registry, if --registry-url is not set
     #[arg(long, default_value = "http")]
     pub registry_protocol: String,
-    /// Port of the registry
+    /// Port of the report registry
     #[arg(long, default_value_t = 10000)]
     pub registry_port: u16,
-    /// Where the registry listens [default: every address, --registry-port]
+    /// Listen address of the report registry [default: all addresses, --registry-port]
     #[arg(long, value_name = "ADDRESS")]
     pub registry_bind_address: Option<BindAddress>,
-    /// Where BMCs reach the boot-operator, as http://host:port, for servers that boot by virtual media
-    /// [default: no server does]
+    /// URL at which BMCs reach boot-operator, as http://host:port; required for booting by virtual
+    /// media [default: virtual media disabled]
     #[arg(long, value_name = "URL")]
     pub virtual_media_url: Option<String>,
-    /// Whether servers that were found by DHCP, or by an Endpoint, can be claimed at once, or are
-    /// held until a person admits them by removing the taint bloomery.dev/not-admitted
+    /// Whether newly discovered servers can be claimed at once (claimable), or only after an
+    /// administrator has removed the taint bloomery.dev/not-admitted (held)
     #[arg(long, value_enum, default_value_t = NewServers::Claimable)]
     pub new_servers: NewServers,
-    /// The key in the Secret metal-operator-registration-key as a file, for a start while the API
-    /// server is silent
+    /// File with the key from the Secret metal-operator-registration-key; lets the report registry
+    /// start while the API server is unreachable
     #[arg(long, value_name = "FILE")]
     pub registry_key_file: Option<PathBuf>,
-    /// Take reports without a token: whoever reaches the registry can then fake any inventory
+    /// Accept reports without a token. INSECURE: anyone who can reach the registry can forge
+    /// inventories
     #[arg(long)]
     pub registry_allow_tokenless: bool,
-    /// Scheme of BMCs that name none [default: https; see --insecure]
+    /// Scheme for BMCs that do not specify one [default: https; see --insecure]
     #[arg(long, value_enum)]
     pub protocol: Option<Protocol>,
-    /// Deprecated: the scheme of BMCs that name none is http if true, https if false
+    /// Deprecated, use --protocol: true for http, false for https
     #[arg(long)]
     pub insecure: Option<bool>,
-    /// Do not verify the certificates of BMCs
+    /// Do not verify the TLS certificates of BMCs
     #[arg(long)]
     pub skip_cert_validation: bool,
-    /// Authorities that sign the certificates of BMCs, as PEM
+    /// PEM file with the certificate authorities that sign BMC certificates
     #[arg(long, value_name = "FILE")]
     pub bmc_ca_file: Option<PathBuf>,
-    /// How many servers are worked on at a time
+    /// Maximum number of servers reconciled concurrently
     #[arg(long, default_value_t = 64)]
     pub server_max_concurrent_reconciles: usize,
-    /// How many claims are worked on at a time
+    /// Maximum number of claims reconciled concurrently
     #[arg(long, default_value_t = 16)]
     pub server_claim_max_concurrent_reconciles: usize,
 }
@@ -125,33 +129,38 @@ pub enum Protocol {
 
 /// The peer's flags that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[
-    Accepted::value("registry-resync-interval", "a report wakes its server by itself"),
-    Accepted::value("registry-client-timeout", "the registry is not asked over the network"),
+    Accepted::value("registry-resync-interval", "a report triggers reconciliation of its server"),
+    Accepted::value("registry-client-timeout", "the registry runs in the same process"),
     Accepted::value("registry-data-max-age", "a report is bound to one boot by its token"),
     Accepted::value(
         "resource-polling-interval",
-        "a BMC that does not answer is asked by the queue",
+        "requests to a BMC that does not answer are retried with back-off",
     ),
-    Accepted::value("resource-polling-timeout", "every Redfish request has a deadline of its own"),
-    Accepted::value("bmc-failure-reset-delay", "a BMC is not reset by itself"),
-    Accepted::value("bmc-reset-resync-interval", "a BMC is not reset by itself"),
-    Accepted::value("bmc-reset-waiting-interval", "a BMC is not reset by itself"),
-    Accepted::value("ssh-reset-timeout", "a BMC is not reset by SSH"),
-    Accepted::value("maintenance-resync-interval", "maintenances are not worked on"),
-    Accepted::value("default-failed-auto-retry-count", "firmware and settings are not worked on"),
-    Accepted::value("bios-setting-timeout", "settings are not worked on"),
-    Accepted::value("event-url", "BMC events are not received"),
-    Accepted::value("event-port", "BMC events are not received"),
-    Accepted::value("event-protocol", "BMC events are not received"),
-    Accepted::value("dns-record-template-path", "DNS records are not made"),
-    Accepted::env("EVENT_ADDRESS", "BMC events are not received"),
+    Accepted::value("resource-polling-timeout", "each Redfish request has its own deadline"),
+    Accepted::value("bmc-failure-reset-delay", "BMCs are not reset automatically"),
+    Accepted::value("bmc-reset-resync-interval", "BMCs are not reset automatically"),
+    Accepted::value("bmc-reset-waiting-interval", "BMCs are not reset automatically"),
+    Accepted::value("ssh-reset-timeout", "BMCs are not reset over SSH"),
+    Accepted::value("maintenance-resync-interval", "ServerMaintenance is not implemented"),
+    Accepted::value(
+        "default-failed-auto-retry-count",
+        "firmware and settings management is not implemented",
+    ),
+    Accepted::value("bios-setting-timeout", "settings management is not implemented"),
+    Accepted::value("event-url", "BMC event subscriptions are not implemented"),
+    Accepted::value("event-port", "BMC event subscriptions are not implemented"),
+    Accepted::value("event-protocol", "BMC event subscriptions are not implemented"),
+    Accepted::value("dns-record-template-path", "DNS records are not created"),
+    Accepted::env("EVENT_ADDRESS", "BMC event subscriptions are not implemented"),
 ];
 
 /// Flags that are missing, or contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// The URL of the registry is not known.
-    #[error("set --registry-url, or REGISTRY_ADDRESS: machines must know where to report to")]
+    #[error(
+        "set --registry-url or REGISTRY_ADDRESS: discovery agents need the address of the report registry"
+    )]
     NoRegistry,
     /// The URL is invalid.
     #[error("--virtual-media-url: `{0}` does not begin with http:// or https://")]
@@ -160,10 +169,10 @@ pub enum Contradiction {
     #[error("--registry-url: `{0}` does not begin with http:// or https://")]
     RegistryUrl(String),
     /// Verification is both enabled and disabled.
-    #[error("--skip-cert-validation and --bmc-ca-file contradict each other: remove one")]
+    #[error("--skip-cert-validation and --bmc-ca-file cannot be used together; remove one")]
     Verification,
     /// A time is zero.
-    #[error("{0} must be longer than nothing")]
+    #[error("{0} must be greater than zero")]
     Zero(&'static str),
 }
 

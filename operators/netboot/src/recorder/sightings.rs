@@ -82,9 +82,9 @@ impl Sightings {
 
     /// Registers metrics for how many are queued, and how many found no room.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "BMCs that are not recorded yet";
+        let help = "BMCs waiting to be recorded";
         registry.register("endpoints_waiting", help, self.0.waiting.clone());
-        let help = "BMCs that found no place in the queue";
+        let help = "BMCs dropped because the queue was full";
         registry.register("endpoints_dropped", help, self.0.dropped.clone());
     }
 

@@ -114,7 +114,7 @@ fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
 /// Registers the counter of passes.
 pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
     let passes = Family::default();
-    registry.register("endpoint_passes", "BMCs recorded, by result", passes.clone());
+    registry.register("endpoint_passes", "Attempts to record a BMC, by result", passes.clone());
     passes
 }
 

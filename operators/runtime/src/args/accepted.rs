@@ -26,18 +26,36 @@ pub struct Ignored {
 
 /// Those of every controller-runtime manager.
 pub(super) const SHARED: &[Accepted] = &[
-    Accepted::switch("metrics-secure", "metrics are served as plain HTTP; put a proxy before them"),
-    Accepted::value("metrics-cert-path", "metrics are served as plain HTTP"),
-    Accepted::value("metrics-cert-name", "metrics are served as plain HTTP"),
-    Accepted::value("metrics-cert-key", "metrics are served as plain HTTP"),
-    Accepted::switch("enable-http2", "metrics are served by HTTP/1.1"),
-    Accepted::value("webhook-port", "there is no webhook; the schemas have the rules"),
-    Accepted::value("webhook-cert-path", "there is no webhook; the schemas have the rules"),
-    Accepted::value("webhook-cert-name", "there is no webhook; the schemas have the rules"),
-    Accepted::value("webhook-cert-key", "there is no webhook; the schemas have the rules"),
-    Accepted::env("ENABLE_WEBHOOKS", "there is no webhook; the schemas have the rules"),
-    Accepted::value("zap-stacktrace-level", "errors are logged with their causes"),
-    Accepted::value("zap-time-encoding", "times are logged as RFC 3339"),
+    Accepted::switch("metrics-secure", "metrics are served over plain HTTP; use a proxy for TLS"),
+    Accepted::value("metrics-cert-path", "metrics are served over plain HTTP"),
+    Accepted::value("metrics-cert-name", "metrics are served over plain HTTP"),
+    Accepted::value("metrics-cert-key", "metrics are served over plain HTTP"),
+    Accepted::switch("enable-http2", "metrics are served over HTTP/1.1"),
+    Accepted::value(
+        "webhook-port",
+        "there are no webhooks; objects are validated by their CRD schemas",
+    ),
+    Accepted::value(
+        "webhook-cert-path",
+        "there are no webhooks; objects are validated by their CRD schemas",
+    ),
+    Accepted::value(
+        "webhook-cert-name",
+        "there are no webhooks; objects are validated by their CRD schemas",
+    ),
+    Accepted::value(
+        "webhook-cert-key",
+        "there are no webhooks; objects are validated by their CRD schemas",
+    ),
+    Accepted::env(
+        "ENABLE_WEBHOOKS",
+        "there are no webhooks; objects are validated by their CRD schemas",
+    ),
+    Accepted::value(
+        "zap-stacktrace-level",
+        "errors are logged with their causes instead of a stack trace",
+    ),
+    Accepted::value("zap-time-encoding", "timestamps are always in RFC 3339 format"),
 ];
 
 impl Accepted {
@@ -64,7 +82,7 @@ impl Accepted {
             let dashes = if it.is_env() { "" } else { "--" };
             format!("| `{dashes}{}` | {} |\n", it.name, it.why.replace('|', "\\|"))
         });
-        format!("| name | why it has no effect |\n|---|---|\n{}", rows.collect::<String>())
+        format!("| name | reason |\n|---|---|\n{}", rows.collect::<String>())
     }
 
     pub(super) fn is_flag(&self, name: &str) -> bool {
@@ -87,7 +105,7 @@ impl Accepted {
 /// Logs a warning for each.
 pub fn warn(ignored: &[Ignored]) {
     for Ignored { name, why } in ignored {
-        tracing::warn!(name, why, "accepted without effect");
+        tracing::warn!(name, why, "ignored a flag or variable that has no effect");
     }
 }
 
@@ -98,5 +116,5 @@ pub(super) fn help(accepted: &[Accepted]) -> String {
         format!("\n  {dashes}{}: {}", accepted.name, accepted.why)
     };
     let lines: String = accepted.iter().map(line).collect();
-    format!("Accepted without effect:{lines}")
+    format!("Accepted for compatibility, without effect:{lines}")
 }

@@ -19,7 +19,9 @@ pub enum BindAddress {
 
 /// Not a listening address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a listening address; give one like :8081, 127.0.0.1:8081 or [::1]:8081, or 0 for off")]
+#[error(
+    "not a listen address; use, for example, :8081, 127.0.0.1:8081 or [::1]:8081, or 0 to disable"
+)]
 pub struct NotAnAddress;
 
 impl BindAddress {

@@ -27,8 +27,7 @@ pub struct RuntimeArgs {
 /// Which API server.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClientArgs {
-    /// File with address and credentials of the API server [default: $KUBECONFIG, ~/.kube/config,
-    /// or the service account of the pod]
+    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the service account of the pod]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
@@ -36,10 +35,10 @@ pub struct ClientArgs {
 /// Where the process tells about itself.
 #[derive(Args, Clone, Debug)]
 pub struct AdminArgs {
-    /// Where /metrics answers; 0 for nowhere
+    /// Address of the /metrics endpoint; 0 disables it
     #[arg(long, default_value = ":8080", value_name = "ADDRESS")]
     pub metrics_bind_address: BindAddress,
-    /// Where /healthz and /readyz answer; 0 for nowhere
+    /// Address of the /healthz and /readyz endpoints; 0 disables them
     #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
     pub health_probe_bind_address: BindAddress,
 }
@@ -48,14 +47,14 @@ pub struct AdminArgs {
 #[expect(clippy::struct_field_names, reason = "named as the flags are")]
 #[derive(Args, Clone, Debug, Default)]
 pub struct ElectionArgs {
-    /// Work only while holding a lease; needed where more than one replica runs
+    /// Enable leader election; required with more than one replica
     #[arg(long)]
     pub leader_elect: bool,
-    /// Namespace of the lease [default: that of the pod or the kubeconfig]
+    /// Namespace of the leader election Lease [default: that of the pod or the kubeconfig]
     #[arg(long, value_name = "NAMESPACE")]
     pub leader_elect_namespace: Option<String>,
-    /// What this replica calls itself in the lease; no two that run may share it [default: one of
-    /// its own at every start]
+    /// Identity of this replica in leader election; must be unique among running replicas [default:
+    /// a new one at every start]
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub leader_elect_identity: Option<String>,
 }
@@ -90,19 +89,19 @@ impl ElectionArgs {
 /// What is logged, and in which form.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LogArgs {
-    /// What to log: a level, or a list like info,kube=debug [default: info]
+    /// Log level, or a filter such as info,kube=debug [default: info]
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     pub log_level: Option<String>,
-    /// How to log [default: text]
+    /// Log format [default: text]
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Level in the words of zap; --log-level wins
+    /// Log level, as in zap; --log-level takes precedence
     #[arg(long, hide_short_help = true, value_name = "LEVEL")]
     pub zap_log_level: Option<ZapLevel>,
-    /// Form in the words of zap; --log-format wins
+    /// Log format, as in zap; --log-format takes precedence
     #[arg(long, value_enum, hide_short_help = true)]
     pub zap_encoder: Option<ZapEncoder>,
-    /// As --zap-log-level=debug --zap-encoder=console
+    /// Same as --zap-log-level=debug --zap-encoder=console
     #[arg(long, hide_short_help = true)]
     pub zap_devel: bool,
 }
@@ -142,7 +141,7 @@ pub enum ZapLevel {
 
 /// Not a level of zap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a level; give debug, info, warn, error, panic, or a number above 0")]
+#[error("not a log level; use debug, info, warn, error, panic, or a number above 0")]
 pub struct NotALevel;
 
 impl FromStr for ZapLevel {

@@ -83,8 +83,13 @@ fn what_nobody_knows_is_refused_by_name() {
 #[test]
 fn help_lists_what_has_no_effect() {
     let help = refused("--help").to_string();
-    assert!(help.contains("Accepted without effect:\n  --resync: nothing is resynced\n"), "{help}");
-    assert!(help.contains("\n  --webhook-port: there is no webhook"), "{help}");
+    assert!(
+        help.contains(
+            "Accepted for compatibility, without effect:\n  --resync: nothing is resynced\n"
+        ),
+        "{help}"
+    );
+    assert!(help.contains("\n  --webhook-port: there are no webhooks"), "{help}");
     assert!(!help.contains("never reached"), "{help}");
     assert_eq!(refused("--version").kind(), ErrorKind::DisplayVersion);
 }

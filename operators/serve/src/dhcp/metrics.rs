@@ -70,11 +70,11 @@ impl Metrics {
         let metrics = Self::register_answers(registry, protocol);
         let name = |name: &str| protocol.name(name);
         let other = protocol.other();
-        let help = "Packets of machines that boot, by what was decided for them";
+        let help = "Requests of booting machines, by decision";
         registry.register(&format!("{other}boot_decisions"), help, metrics.boots.clone());
-        registry.register(&name("leases"), "Addresses by state", metrics.leases.clone());
-        registry.register(&name("pool_addresses"), "Addresses of all ranges", metrics.pool.clone());
-        let help = "Writes of the lease file that failed; their clients were not answered";
+        registry.register(&name("leases"), "Addresses, by state", metrics.leases.clone());
+        registry.register(&name("pool_addresses"), "Addresses in all ranges", metrics.pool.clone());
+        let help = "Failed writes to the lease file; the clients were not answered";
         let failures = metrics.log_failures.clone();
         registry.register(&format!("{other}lease_file_failures"), help, failures);
         metrics
@@ -84,18 +84,19 @@ impl Metrics {
     pub fn register_answers(registry: &mut Registry, protocol: Protocol) -> Self {
         let metrics = Self::default();
         let name = |name: &str| protocol.name(name);
-        registry.register(&name("requests"), "Packets by type", metrics.requests.clone());
-        registry.register(&name("answers"), "Answers by type", metrics.answers.clone());
-        let help = "Packets that were not answered, by reason";
+        registry.register(&name("requests"), "Requests, by message type", metrics.requests.clone());
+        registry.register(&name("answers"), "Responses, by message type", metrics.answers.clone());
+        let help = "Requests that were not answered, by reason";
         registry.register(&name("silences"), help, metrics.silences.clone());
-        let help = "Packets of firmware that there is no boot file for, by architecture, or why";
+        let help =
+            "Boot requests for which no boot file is configured, by architecture, or other reason";
         let unserved = metrics.unserved.clone();
         registry.register(&format!("{}boot_unserved", protocol.other()), help, unserved);
-        let help = "Addresses that somebody used who did not get them from here";
+        let help = "Addresses in use by a host that has no lease for them";
         registry.register(&name("conflicts"), help, metrics.conflicts.clone());
-        let help = "Interfaces whose addresses are in no subnet that is configured";
+        let help = "Interfaces without an address in any configured subnet";
         registry.register(&name("links_without_subnet"), help, metrics.without_subnet.clone());
-        let help = "Answers that could not be sent";
+        let help = "Responses that could not be sent";
         registry.register(&name("send_failures"), help, metrics.send_failures.clone());
         metrics
     }

@@ -37,16 +37,17 @@ impl Metrics {
     /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let help = "Transfers that have ended, by result";
+        let help = "Completed transfers, by result";
         registry.register("tftp_transfers", help, metrics.transfers.clone());
-        registry.register("tftp_active_transfers", "Transfers under way", metrics.active.clone());
-        let help = "Requests that were answered, and whose clients have not shown themselves yet";
+        registry.register("tftp_active_transfers", "Active transfers", metrics.active.clone());
+        let help =
+            "Answered requests whose client has not yet sent a packet from the address it claims";
         registry.register("tftp_unproven_requests", help, metrics.unproven.clone());
-        let help = "Bytes of files that clients have";
+        let help = "Bytes acknowledged by clients";
         registry.register("tftp_bytes", help, metrics.bytes.clone());
-        let help = "ERROR packets that were sent, by code";
+        let help = "ERROR packets sent, by code";
         registry.register("tftp_errors", help, metrics.errors.clone());
-        let help = "Packets that led to no transfer, by reason";
+        let help = "Requests refused, by reason";
         registry.register("tftp_refusals", help, metrics.refusals.clone());
         metrics
     }
