@@ -2,6 +2,7 @@
 
 use super::{Image, Images, Key, key};
 use crate::Context;
+use kube::ResourceExt;
 use metal_core::machine::netboot::image::State;
 use metal_image::{Reference, Trees};
 use metal_runtime::{jittered, queue::Queue, report::Chain};
@@ -24,26 +25,63 @@ const CONCURRENCY: usize = 4;
 pub struct Settings {
     /// How often a tag is asked for again.
     pub period: Duration,
-    /// How soon after a failure, at first; later it takes longer, up to the period.
+    /// How soon it is tried again where a registry is silent, at first; later it takes longer, up to the
+    /// period.
     pub retry: Duration,
+    /// How soon where it has refused, or what it has sent is unusable; as well up to the period.
+    pub refused: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { period: Duration::from_mins(5), retry: Duration::from_secs(10) }
+        let (retry, refused) = (Duration::from_secs(10), Duration::from_secs(30));
+        Self { period: Duration::from_mins(5), retry, refused }
+    }
+}
+
+impl Settings {
+    /// How long it takes until an image is due again, before chance is added.
+    fn wait(&self, outcome: Result<(), Again>, failures: u32) -> Duration {
+        let first = match outcome {
+            Ok(()) => return self.period,
+            Err(Again::Silent) => self.retry,
+            Err(Again::Refused) => self.refused,
+        };
+        first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.period)
     }
 }
 
 /// When an image is due, and how often it has failed since it last was there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Plan {
     due: Instant,
     failures: u32,
     is_under_way: bool,
+    /// The Machines that name it.
+    namers: BTreeSet<String>,
+}
+
+impl Plan {
+    /// Has learned who names the image: whoever newly does does not wait for what has failed before.
+    fn name(&mut self, namers: BTreeSet<String>) {
+        if self.failures > 0 && !namers.is_subset(&self.namers) {
+            self.due = Instant::now();
+        }
+        self.namers = namers;
+    }
+}
+
+/// Why an image is not there.
+#[derive(Clone, Copy, Debug)]
+enum Again {
+    /// Nobody answers.
+    Silent,
+    /// The answer is no, or of no use: somebody has to change something.
+    Refused,
 }
 
 /// What came of it: the image, and how soon it is due again after a failure.
-type Outcome = (Key, Result<(), bool>);
+type Outcome = (Key, Result<(), Again>);
 
 struct Puller<'a> {
     ctx: &'a Arc<Context>,
@@ -90,13 +128,18 @@ impl Puller<'_> {
         if !self.ctx.view.is_ready() {
             return;
         }
-        let wanted: BTreeSet<Key> =
-            self.ctx.view.machines.all().iter().filter_map(|machine| key(machine)).collect();
-        self.plans.retain(|key, plan| plan.is_under_way || wanted.contains(key));
-        self.ctx.images.keep(|key| wanted.contains(key));
-        for key in wanted {
-            let plan = Plan { due: Instant::now(), failures: 0, is_under_way: false };
-            self.plans.entry(key).or_insert(plan);
+        let mut wanted: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
+        for machine in self.ctx.view.machines.all() {
+            if let Some(key) = key(&machine) {
+                wanted.entry(key).or_default().insert(machine.name_any());
+            }
+        }
+        self.plans.retain(|key, plan| plan.is_under_way || wanted.contains_key(key));
+        self.ctx.images.keep(|key| wanted.contains_key(key));
+        for (key, namers) in wanted {
+            let (due, namers_before) = (Instant::now(), BTreeSet::new());
+            let plan = Plan { due, failures: 0, is_under_way: false, namers: namers_before };
+            self.plans.entry(key).or_insert(plan).name(namers);
         }
     }
 
@@ -124,15 +167,10 @@ impl Puller<'_> {
     }
 
     fn end(&mut self, (key, outcome): Outcome) {
-        let Settings { period, retry } = self.settings;
         let Some(plan) = self.plans.get_mut(&key) else { return };
         plan.is_under_way = false;
         plan.failures = if outcome.is_ok() { 0 } else { plan.failures.saturating_add(1) };
-        let wait = match outcome {
-            Ok(()) | Err(false) => period,
-            Err(true) => retry.saturating_mul(1 << (plan.failures - 1).min(16)).min(period),
-        };
-        plan.due = Instant::now() + jittered(wait);
+        plan.due = Instant::now() + jittered(self.settings.wait(outcome, plan.failures));
     }
 
     /// Removes what no Machine has named for a while.
@@ -153,8 +191,13 @@ impl Puller<'_> {
     }
 }
 
-/// Fetches an image; says in an error whether it is worth trying again soon.
-async fn fetch(ctx: &Context, trees: &Trees, queue: &Queue<String>, key: &Key) -> Result<(), bool> {
+/// Fetches an image.
+async fn fetch(
+    ctx: &Context,
+    trees: &Trees,
+    queue: &Queue<String>,
+    key: &Key,
+) -> Result<(), Again> {
     let (image, architecture) = key;
     let failed = |reason, message: String, again| {
         tracing::warn!(image, architecture, reason, error = message, "image not fetched");
@@ -165,7 +208,9 @@ async fn fetch(ctx: &Context, trees: &Trees, queue: &Queue<String>, key: &Key) -
     };
     let reference: Reference = match image.parse() {
         Ok(reference) => reference,
-        Err(error) => return failed("MalformedReference", Chain(&error).to_string(), false),
+        Err(error) => {
+            return failed("MalformedReference", Chain(&error).to_string(), Again::Refused);
+        }
     };
     // What was fetched before serves while the registry is away.
     if let Some(tree) = trees.known(&reference, architecture).filter(|_| !ctx.images.has(key))
@@ -184,7 +229,8 @@ async fn fetch(ctx: &Context, trees: &Trees, queue: &Queue<String>, key: &Key) -
     let tree = match pulled.await {
         Ok(tree) => tree,
         Err(error) => {
-            return failed(error.reason(), Chain(&error).to_string(), error.is_transient());
+            let again = if error.is_transient() { Again::Silent } else { Again::Refused };
+            return failed(error.reason(), Chain(&error).to_string(), again);
         }
     };
     match Image::load(tree).await {
@@ -196,7 +242,7 @@ async fn fetch(ctx: &Context, trees: &Trees, queue: &Queue<String>, key: &Key) -
             }
             Ok(())
         }
-        Err(error) => failed((&error).into(), Chain(&error).to_string(), false),
+        Err(error) => failed((&error).into(), Chain(&error).to_string(), Again::Refused),
     }
 }
 
@@ -204,7 +250,7 @@ async fn fetch(ctx: &Context, trees: &Trees, queue: &Queue<String>, key: &Key) -
 fn wake(ctx: &Context, queue: &Queue<String>, of: &Key) {
     for machine in ctx.view.machines.all() {
         if key(&machine).as_ref() == Some(of) {
-            queue.add(machine.metadata.name.clone().unwrap_or_default());
+            queue.add(machine.name_any());
         }
     }
 }
@@ -214,5 +260,39 @@ impl Images {
     #[cfg(test)]
     pub(crate) fn preset(&self, machine: &metal_api::Machine, image: Image) {
         self.put(&key(machine).expect("it names an image"), image);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, pause};
+
+    #[test]
+    fn a_refusal_is_asked_again_after_half_a_minute_and_then_less_and_less_often() {
+        let settings = Settings::default();
+        let after = |again, failures| settings.wait(Err(again), failures).as_secs();
+        let refused = [1, 2, 3, 4, 5, 400].map(|failures| after(Again::Refused, failures));
+        assert_eq!(refused, [30, 60, 120, 240, 300, 300]);
+        let silent = [1, 2, 6, u32::MAX].map(|failures| after(Again::Silent, failures));
+        assert_eq!(silent, [10, 20, 300, 300]);
+        assert_eq!(settings.wait(Ok(()), 0).as_secs(), 300);
+    }
+
+    #[tokio::test]
+    async fn who_newly_names_an_image_does_not_wait_for_what_failed_before() {
+        pause();
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let later = Instant::now() + Duration::from_mins(5);
+        let mut plan =
+            Plan { due: later, failures: 3, is_under_way: false, namers: names(&["a", "b"]) };
+        advance(Duration::from_secs(1)).await;
+        plan.name(names(&["b"]));
+        assert_eq!(plan.due, later, "nobody is new");
+        plan.name(names(&["b", "a"]));
+        assert_eq!(plan.due, Instant::now(), "a is back");
+        let mut good = Plan { due: later, failures: 0, ..plan };
+        good.name(names(&["a", "b", "c"]));
+        assert_eq!(good.due, later, "it is there");
     }
 }
