@@ -1,6 +1,10 @@
 //! A machine proves itself, and gets the token with which it joins.
 
-use crate::{Context, tokens};
+use crate::{
+    Context,
+    record::{self, Decision, Recorded, record},
+    tokens,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
@@ -15,9 +19,6 @@ use tokio::time::timeout;
 
 /// How long a machine is waited for by us: less than it waits for us.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// How often a verdict is taken again because somebody else has written the status meanwhile.
-const TRIES: usize = 5;
 
 /// Why a machine gets no token. What it is told says nothing of other machines.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -34,12 +35,9 @@ pub enum Refused {
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
-    /// The status cannot be written.
+    /// The status is not written.
     #[error("the key could not be recorded")]
-    Record(#[source] Box<kube::Error>),
-    /// Others write the status all the time.
-    #[error("the key could not be recorded, because others write the status")]
-    Contended,
+    Record(#[source] record::Error),
     /// There is no token.
     #[error("the token could not be issued")]
     Token(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -54,6 +52,15 @@ pub enum Refused {
 impl From<tokens::Error> for Refused {
     fn from(error: tokens::Error) -> Self {
         Self::Token(Box::new(error))
+    }
+}
+
+impl From<record::Error> for Refused {
+    fn from(error: record::Error) -> Self {
+        match error {
+            record::Error::Gone => Self::Stranger(Stranger::Unknown),
+            error => Self::Record(error),
+        }
     }
 }
 
@@ -97,34 +104,42 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, 
     Ok(sealed.into_response(ctx.cluster_ca.clone()))
 }
 
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Admitted,
+    Differs,
+    /// The Machine has left the address meanwhile.
+    Moved,
+}
+
 /// Whether the key is that of the machine; says so in its status first.
 async fn verify(
     ctx: &Context,
-    mut machine: Arc<Machine>,
+    machine: Arc<Machine>,
     address: IpAddr,
     ek: &EndorsementKey,
 ) -> Result<Arc<Machine>, Refused> {
     let (pem, fingerprint) = (ek.to_pem(), ek.fingerprint());
     let presented = Presented { pem: &pem, fingerprint: &fingerprint };
-    for _ in 0..TRIES {
-        let verdict = judge(&machine, presented, |pin| compare(ek, pin), Timestamp::now());
-        let (is_admitted, status) = match verdict {
-            Verdict::Admitted(status) => (true, status),
-            Verdict::Refused(status) => (false, status),
-        };
-        if let Some(status) = status {
-            match ctx.machines().record_status(&machine, &status).await {
-                Ok(_) => tell(ctx, &machine, is_admitted, address, &fingerprint).await,
-                Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
-                    machine = read(ctx, &machine, address).await?;
-                    continue;
-                }
-                Err(error) => return Err(Refused::Record(Box::new(error))),
-            }
+    let decide = |machine: &Machine| {
+        if !is_at(machine, address) {
+            return Decision { status: None, result: Judged::Moved };
         }
-        return if is_admitted { Ok(machine) } else { Err(Refused::KeyDiffers) };
+        match judge(machine, presented, |pin| compare(ek, pin), Timestamp::now()) {
+            Verdict::Admitted(status) => Decision { status, result: Judged::Admitted },
+            Verdict::Refused(status) => Decision { status, result: Judged::Differs },
+        }
+    };
+    let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
+    if is_news {
+        tell(ctx, &machine, result == Judged::Admitted, address, &fingerprint).await;
     }
-    Err(Refused::Contended)
+    match result {
+        Judged::Admitted => Ok(machine),
+        Judged::Differs => Err(Refused::KeyDiffers),
+        Judged::Moved => Err(Stranger::Unknown.into()),
+    }
 }
 
 fn compare(ek: &EndorsementKey, pin: &str) -> Compared {
@@ -135,18 +150,13 @@ fn compare(ek: &EndorsementKey, pin: &str) -> Compared {
     }
 }
 
-/// The Machine as it is now, if it still is the one at that address.
-async fn read(ctx: &Context, old: &Machine, address: IpAddr) -> Result<Arc<Machine>, Refused> {
-    let name = old.metadata.name.as_deref().unwrap_or_default();
-    let new = ctx.machines().api().get_opt(name).await;
-    let new = new.map_err(|error| Refused::Record(Box::new(error)))?;
-    let has_address = |machine: &Machine| match address.to_canonical() {
+/// Whether the Machine still is the one at that address.
+fn is_at(machine: &Machine, address: IpAddr) -> bool {
+    let has_address = match address.to_canonical() {
         IpAddr::V4(address) => addresses(machine).contains(&Address::Ip(address)),
         IpAddr::V6(_) => false,
     };
-    let same = new.filter(|new| new.metadata.uid == old.metadata.uid && has_address(new));
-    let same = same.filter(|new| new.metadata.deletion_timestamp.is_none());
-    Ok(Arc::new(same.ok_or(Stranger::Unknown)?))
+    has_address && machine.metadata.deletion_timestamp.is_none()
 }
 
 /// Tells what the status says since now.

@@ -102,7 +102,7 @@ impl IntoResponse for Refused {
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
             Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotListed | Self::Record(_) | Self::Contended | Self::Token(_) | Self::Late => {
+            Self::NotListed | Self::Record(_) | Self::Token(_) | Self::Late => {
                 return (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{self}\n"))
                     .into_response();
             }

@@ -4,7 +4,7 @@ use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
     images::{Asked, Proof, Refused, Served, open},
-    record::{self, record},
+    record::{self, Decision, record},
 };
 use axum::{
     extract::State,
@@ -81,7 +81,10 @@ async fn read(ctx: &Context, reference: &MachineConfigMapReference) -> Result<Ve
 
 /// Says in the status whether the user-data can be had.
 async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
-    let recorded = record(ctx, machine, |machine| told(machine, wrong, Timestamp::now()));
+    let recorded = record(ctx, Arc::clone(machine), |machine| {
+        let status = told(machine, wrong, Timestamp::now()).map(Box::new);
+        Decision { status, result: () }
+    });
     if let Err(error) = recorded.await {
         tracing::warn!(machine = machine.name_any(), error = %Chain(&error), "user-data not told of");
     }
@@ -140,5 +143,9 @@ async fn follow(
         tracing::debug!(machine = machine.name_any(), "too many changes of progress");
         return Ok(());
     }
-    record(ctx, machine, |machine| progress::told(machine, event, now)).await
+    let decide = |machine: &Machine| {
+        let status = progress::told(machine, event, now).map(Box::new);
+        Decision { status, result: () }
+    };
+    record(ctx, Arc::clone(machine), decide).await.map(drop)
 }
