@@ -2,6 +2,7 @@
 
 use crate::serve_url::{self, ServeUrl};
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use ipnet::IpNet;
 use metal_runtime::args::{
     Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, size, try_parse,
 };
@@ -50,6 +51,10 @@ pub struct Args {
     /// TFTP port for boot files from netboot images; 0 disables TFTP
     #[arg(long, default_value_t = 69, value_name = "PORT")]
     pub tftp_port: u16,
+    /// Networks whose hosts are trusted as proxies: X-Forwarded-For of their requests is believed, so
+    /// each of them can act as any Machine [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
+    pub trusted_proxies: Vec<IpNet>,
     /// Base URL at which machines reach the HTTP port [default: the IP address at which they reach
     /// DHCP]
     #[arg(long, value_name = "URL", value_parser = serve_url::parse)]
@@ -204,6 +209,16 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::ValueValidation);
         let Parsed { args, .. } = parsed("serve-pxe --serve-url=http://boot:80/").unwrap();
         assert_eq!(args.serve_url().at([10, 0, 0, 1].into()), "http://boot:80");
+    }
+
+    #[test]
+    fn nobody_asks_for_another_machine_unless_a_flag_says_so() {
+        assert!(parsed("serve-pxe").unwrap().args.trusted_proxies.is_empty());
+        let Parsed { args, .. } =
+            parsed("serve-pxe --trusted-proxies=10.0.0.1/32,fd00::1/128").unwrap();
+        assert_eq!(args.trusted_proxies.len(), 2);
+        let error = parsed("serve-pxe --trusted-proxies=proxy").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
     }
 
     fn parsed(line: &str) -> Result<Parsed<Args>, clap::Error> {

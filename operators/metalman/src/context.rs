@@ -5,6 +5,7 @@ use crate::{
     tokens::Tokens,
     view::View,
 };
+use ipnet::IpNet;
 use kube::{
     Api, Client,
     runtime::events::{EventType, Recorder},
@@ -58,6 +59,8 @@ pub struct Context {
     pub(crate) key: Deferred<capability::Key>,
     /// Where machines find what is served by HTTP, without a slash at its end.
     pub(crate) serve_url: Option<String>,
+    /// Networks of the proxies that say for which machine they ask.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// The only namespace of which ConfigMaps are served.
     pub(crate) user_data_namespace: String,
     /// How often machines may tell of their progress.
@@ -87,6 +90,7 @@ impl Context {
             cluster: Deferred::default(),
             key: Deferred::default(),
             serve_url: None,
+            trusted_proxies: vec![],
             user_data_namespace: client.default_namespace().to_owned(),
             progress: ProgressLimit::default(),
             refusals: Family::default(),

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::attest::Stranger;
-use metal_runtime::{LogLimit, listener::Peer, report::Chain};
+use metal_runtime::{LogLimit, report::Chain};
 use requester::Requester;
 use std::sync::Arc;
 
@@ -72,22 +72,18 @@ fn unavailable(why: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{why}\n")).into_response()
 }
 
-/// Who asks is known by the other end of the connection alone: headers say what anybody likes.
-async fn attest(
-    State(ctx): State<Arc<Context>>,
-    Extension(told): Extension<Arc<LogLimit>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    body: Bytes,
-) -> Response {
-    let address = peer.ip().to_canonical();
-    let answer = attest::answer(&ctx, address, &body).await;
+async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Bytes) -> Response {
+    let answer = match requester.address {
+        Some(address) => attest::answer(&ctx, address, &body).await,
+        None => Err(Stranger::Unknown.into()),
+    };
     let result = answer.as_ref().map_or_else(Refused::reason, |_| "Issued");
     ctx.attested.get_or_create(&Attested { result }).inc();
     match answer {
         Ok(response) => ([(header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
         Err(refused) => {
-            if told.may() {
-                tracing::warn!(%address, error = %Chain(&refused), "no token for a machine");
+            if requester.may_tell() {
+                tracing::warn!(address = ?requester.address, error = %Chain(&refused), "no token for a machine");
             }
             refused.into_response()
         }

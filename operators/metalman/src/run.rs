@@ -145,7 +145,8 @@ fn context(
         tracing::warn!("--serve-url is missing, and this host has no route to tell its address by");
     }
     let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
-    Arc::new(Context { serve_url, user_data_namespace: namespace, ..ctx })
+    let trusted_proxies = args.trusted_proxies.clone();
+    Arc::new(Context { serve_url, user_data_namespace: namespace, trusted_proxies, ..ctx })
 }
 
 async fn listen(args: &Args) -> anyhow::Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! Who asks: the Machine that has the address of the other end, and the token in the path.
+//! Who asks: the Machine that has the address of the other end, or of what a trusted proxy asks for, and the token in the path.
 
 use crate::Context;
 use axum::{
@@ -9,7 +9,10 @@ use axum::{
 };
 use metal_api::Machine;
 use metal_core::machine::attest::Stranger;
-use metal_runtime::{LogLimit, listener::Peer};
+use metal_runtime::{
+    LogLimit,
+    listener::{self, Peer},
+};
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 /// The part of a path that is the token of an installation.
@@ -23,17 +26,18 @@ pub(super) struct Requester {
     told: Option<Arc<LogLimit>>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Requester {
+impl FromRequestParts<Arc<Context>> for Requester {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, ctx: &Arc<Context>) -> Result<Self, Infallible> {
         let peer = parts.extract::<Extension<Peer>>().await.ok();
+        let peer = peer.map(|Extension(Peer(peer))| peer);
         let told = parts.extract::<Extension<Arc<LogLimit>>>().await.ok();
         let params = parts.extract::<RawPathParams>().await.ok();
         let mut params = params.iter().flatten();
         let token = params.find(|(name, _)| *name == TOKEN).map(|(_, token)| token.to_owned());
         Ok(Self {
-            address: peer.map(|Extension(Peer(peer))| peer.ip().to_canonical()),
+            address: listener::client(peer, &parts.headers, &ctx.trusted_proxies),
             token,
             told: told.map(|Extension(told)| told),
         })

@@ -14,7 +14,10 @@ use metal_attest::{
     Response as Attestation,
     testing::{self, machines},
 };
-use metal_runtime::testing::{ApiServer, Sent};
+use metal_runtime::{
+    listener::Peer,
+    testing::{ApiServer, Sent},
+};
 use tower::ServiceExt;
 
 mod files;
@@ -88,6 +91,37 @@ async fn who_asks_is_known_by_its_address_and_by_no_header() {
         );
     }
     assert_eq!(writes(&server), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_asks_for_the_machine_behind_it_and_nobody_else_does() {
+    let (_, ctx) = cluster([machine("node-01", 1), machine("node-02", 2)]).await;
+    let trusted_proxies = vec!["10.0.0.9/32".parse().unwrap()];
+    let ctx = Arc::new(Context { trusted_proxies, ..Arc::into_inner(ctx).unwrap() });
+    let cases = [
+        (9, "10.0.0.1", StatusCode::OK),
+        // What a client says itself stands before what the proxy has seen.
+        (9, "10.0.0.1, 192.0.2.7", StatusCode::NOT_FOUND),
+        (9, "192.0.2.7, 10.0.0.1", StatusCode::OK),
+        (9, "unknown", StatusCode::NOT_FOUND),
+        (8, "10.0.0.1", StatusCode::NOT_FOUND),
+    ];
+    for (from, header, expected) in cases {
+        let request = Request::post("/attest").header("x-forwarded-for", header);
+        assert_eq!(send(&ctx, from, request, rsa().body()).await.0, expected, "{from} {header}");
+        let request = Request::get("/c/token/cloud-init/user-data");
+        let request = request.header("x-forwarded-for", header);
+        let (status, _) = send(&ctx, from, request, String::new()).await;
+        let is_known = status != StatusCode::NOT_FOUND;
+        assert_eq!(is_known, expected == StatusCode::OK, "{from} {header} {status}");
+    }
+    // The key was pinned for the machine behind the proxy; a machine cannot ask for another one.
+    let request = Request::post("/attest").header("x-forwarded-for", "10.0.0.1");
+    assert_eq!(
+        send(&ctx, 2, request, ecc().body()).await.0,
+        StatusCode::OK,
+        "it is node-02 itself"
+    );
 }
 
 #[tokio::test]

@@ -19,11 +19,13 @@
 mod body;
 mod connection;
 mod files;
+mod forwarded;
 mod limits;
 mod stream;
 mod table;
 
 pub use files::raise_file_limit;
+pub use forwarded::client;
 pub use limits::Limits;
 
 use crate::LogLimit;

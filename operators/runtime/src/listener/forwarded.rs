@@ -1,0 +1,64 @@
+//! Who asks by way of proxies.
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The other end of a connection, or the client behind trusted proxies: the last address in
+/// `X-Forwarded-For` that is not a trusted proxy. What comes before that is what anybody likes. If that
+/// entry is not an address, the client is unknown.
+pub fn client(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = peer.map(|peer| peer.ip().to_canonical());
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+    if !peer.is_some_and(is_trusted) {
+        return peer;
+    }
+    let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let named = values.flat_map(|value| value.split(',')).map(str::trim);
+    let named: Vec<Option<IpAddr>> = named.filter(|text| !text.is_empty()).map(address).collect();
+    let host = named.iter().rev().find(|host| !host.is_some_and(is_trusted));
+    host.or(named.first()).copied().unwrap_or(peer)
+}
+
+/// An address as proxies write it, some of them with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_behind_a_proxy_that_is_trusted_asks_from_its_own_address() {
+        let flood = vec!["198.51.100.9"; 1000].join(",");
+        let flood = [flood.as_str(), "198.51.100.1"];
+        let cases: [(&str, &[&str], &str); 12] = [
+            ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            // The client itself claimed another address; proxies append theirs.
+            ("10.0.0.1", &["198.51.100.9, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9", "198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["10.1.1.1, 10.0.0.2"], "10.1.1.1"),
+            ("10.0.0.1", &["198.51.100.9, 198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9, [2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", &flood, "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.9, unknown"], "nobody"),
+        ];
+        for (peer, forwarded, host) in cases {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append(FORWARDED_FOR, value.parse().unwrap());
+            }
+            let peer = SocketAddr::new(peer.parse().unwrap(), 1);
+            let asks = client(Some(peer), &headers, &["10.0.0.0/8".parse().unwrap()]);
+            assert_eq!(asks, host.parse().ok(), "{forwarded:?}");
+        }
+    }
+}
