@@ -3,8 +3,10 @@
 //! not run as root, the namespace is in a user namespace.
 
 mod link;
+mod peers;
 
 pub use link::Network;
+pub use peers::{Links, Tools, with_peers};
 
 use crate::cluster::workspace;
 use anyhow::{Context, Result, ensure};

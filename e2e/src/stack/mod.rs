@@ -14,6 +14,7 @@ mod claim;
 mod image;
 mod macdb;
 mod machine;
+pub mod metalman;
 mod netboot;
 mod operator;
 mod overlay;

@@ -11,7 +11,7 @@ use crate::{client::Client, inside::Tools};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, eventually, workspace},
-    namespace::{Network, ip},
+    namespace::{Links, Network},
     stack,
 };
 use k8s_openapi::api::coordination::v1::Lease;
@@ -39,9 +39,7 @@ pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
     tools: Tools,
     /// netboot's peers at the ends of its links.
-    near: Network,
-    relay: Network,
-    behind: Network,
+    links: Links,
     scratch: PathBuf,
     account: PathBuf,
     netboot: RefCell<Option<Process>>,
@@ -66,18 +64,11 @@ impl Lab {
         let rbac = rbac.to_str().context("a path of the workspace is text")?;
         cluster.kubectl(&["apply", "--server-side", "-k", rbac]).await?;
         let account = cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
-        let (near, relay) =
-            (Network::new(&cluster, "near").await?, Network::new(&cluster, "relay").await?);
-        let behind = Network::new(&cluster, "behind").await?;
-        near.link("near", "10.77.1.1/24")?;
-        relay.link("far", "10.77.9.1/24")?;
-        relay.ip("address add 10.77.9.2/24 dev far")?;
-        relay.link_to(&behind, "behind", "10.77.2.1/24")?;
-        ip("route add 10.77.2.0/24 via 10.77.9.2")?;
+        let links = Links::new(&cluster).await?;
         let scratch = cluster.scratch();
         fs::write(scratch.join("macdb.yaml"), BMCS)?;
         let (netboot, other) = (RefCell::default(), RefCell::default());
-        let lab = Self { cluster, tools, near, relay, behind, scratch, account, netboot, other };
+        let lab = Self { cluster, tools, links, scratch, account, netboot, other };
         lab.configure("")?;
         lab.start_netboot().await?;
         Ok(lab)
@@ -192,7 +183,7 @@ impl Lab {
             format!("--leader-elect-namespace={NAMESPACE}"),
             format!("--kubeconfig={}", self.account.display()),
         ];
-        stack::netboot_as(name, health, &self.tools.netboot, &self.scratch, &flags).await
+        stack::netboot_as(name, health, &self.tools.server, &self.scratch, &flags).await
     }
 
     /// netboot's lease file.
@@ -209,12 +200,12 @@ impl Lab {
 
     /// A client at the end of netboot's near link.
     pub(crate) fn near(&self, mac: &str) -> Client<'_> {
-        self.client(&self.near, "near", mac)
+        self.client(&self.links.near, "near", mac)
     }
 
     /// A client behind the relay.
     pub(crate) fn behind(&self, mac: &str) -> Client<'_> {
-        self.client(&self.behind, "behind", mac)
+        self.client(&self.links.behind, "behind", mac)
     }
 
     fn client<'a>(&self, network: &'a Network, interface: &'static str, mac: &str) -> Client<'a> {
@@ -224,11 +215,7 @@ impl Lab {
 
     /// Starts the relay.
     pub(crate) fn relay(&self) -> Process {
-        let mut command = self.relay.command(&self.tools.dhcrelay);
-        command.args(["-4", "-d", "-iu", "far", "-id", "behind", "-pf"]);
-        // Whatever ends the cluster's processes finds them by its folder on their command lines.
-        command.arg(self.scratch.join("dhcrelay.number")).arg("10.77.9.1");
-        Process::start(&mut command, self.scratch.join("dhcrelay.log")).unwrap()
+        self.links.start_relay(&self.tools.dhcrelay, &self.cluster).unwrap()
     }
 
     /// All Endpoints.

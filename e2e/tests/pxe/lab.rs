@@ -9,7 +9,7 @@ use crate::{client::Client, inside::Tools};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, eventually},
-    namespace::{Network, ip},
+    namespace::{Links, Network, ip},
     stack::{OciRegistry, Overlay},
 };
 use kube::{
@@ -38,9 +38,7 @@ const HEALTH: &str = "127.0.0.1:8081";
 pub(crate) struct Lab {
     cluster: Cluster,
     tools: Tools,
-    near: Network,
-    relay: Network,
-    behind: Network,
+    links: Links,
     account: PathBuf,
 }
 
@@ -51,22 +49,15 @@ impl Lab {
         let cluster = Cluster::start().await?;
         cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
         let account = cluster.service_account_kubeconfig(NAMESPACE, "metalman-controller").await?;
-        let (near, relay) =
-            (Network::new(&cluster, "near").await?, Network::new(&cluster, "relay").await?);
-        let behind = Network::new(&cluster, "behind").await?;
-        near.link("near", "10.77.1.1/24")?;
-        relay.link("far", "10.77.9.1/24")?;
-        relay.ip("address add 10.77.9.2/24 dev far")?;
-        relay.link_to(&behind, "behind", "10.77.2.1/24")?;
-        ip("route add 10.77.2.0/24 via 10.77.9.2")?;
+        let links = Links::new(&cluster).await?;
         // By which the interface is found that machines are on.
         ip("route add default via 10.77.1.254")?;
-        Ok(Self { cluster, tools, near, relay, behind, account })
+        Ok(Self { cluster, tools, links, account })
     }
 
     /// Starts metalman with these flags, and waits until it is ready.
     pub(crate) async fn metalman(&self, name: &str, flags: &[&str]) -> Result<Process> {
-        let mut command = Command::new(&self.tools.metalman);
+        let mut command = Command::new(&self.tools.server);
         command.arg("serve-pxe").args(flags).stdin(Stdio::null()).env_remove("POD_NAME");
         command.arg(format!("--kubeconfig={}", self.account.display()));
         let cache = self.scratch().join(format!("{name}-cache"));
@@ -86,21 +77,17 @@ impl Lab {
 
     /// Starts the relay.
     pub(crate) fn relay(&self) -> Result<Process> {
-        let mut command = self.relay.command(&self.tools.dhcrelay);
-        command.args(["-4", "-d", "-iu", "far", "-id", "behind", "-pf"]);
-        // For whoever ends what belongs to the cluster: its folder is on the command line.
-        command.arg(self.cluster.scratch().join("dhcrelay.number")).arg("10.77.9.1");
-        Process::start(&mut command, self.cluster.scratch().join("dhcrelay.log"))
+        self.links.start_relay(&self.tools.dhcrelay, &self.cluster)
     }
 
     /// A machine on a link to metalman.
     pub(crate) fn near(&self, mac: &str) -> Result<Client<'_>> {
-        self.client(&self.near, "near", mac)
+        self.client(&self.links.near, "near", mac)
     }
 
     /// A machine behind the relay.
     pub(crate) fn behind(&self, mac: &str) -> Result<Client<'_>> {
-        self.client(&self.behind, "behind", mac)
+        self.client(&self.links.behind, "behind", mac)
     }
 
     fn client<'a>(
@@ -132,7 +119,7 @@ impl Lab {
 
     /// What a machine on the link gets for a URL.
     pub(crate) async fn fetch(&self, url: &str) -> Result<Vec<u8>> {
-        let mut curl = self.near.command(Path::new("curl"));
+        let mut curl = self.links.near.command(Path::new("curl"));
         let curl = curl.args(["-sS", "--path-as-is", "--max-time", "20", url]).output().await?;
         ensure!(curl.status.success(), "{}", String::from_utf8_lossy(&curl.stderr));
         Ok(curl.stdout)

@@ -34,7 +34,7 @@ impl Lab {
     /// Starts metal-operator, with the rights of its ServiceAccount.
     pub(crate) async fn metal_operator(&self) -> Result<Process> {
         let account = self.cluster.service_account_kubeconfig(NAMESPACE, "metal-operator").await?;
-        let mut command = Command::new(self.tools.netboot.with_file_name("metal-operator"));
+        let mut command = Command::new(self.tools.server.with_file_name("metal-operator"));
         command.arg(format!("--kubeconfig={}", account.display()));
         command.arg(format!("--mac-prefixes-file={}", self.scratch.join("macdb.yaml").display()));
         command.args([
@@ -52,12 +52,12 @@ impl Lab {
 
     /// Plugs in a simulated BMC on the near link, which asks for its address.
     pub(crate) fn simulator(&self) -> Result<Process> {
-        self.near.ip("address add 10.77.1.2/24 dev near")?;
+        self.links.near.ip("address add 10.77.1.2/24 dev near")?;
         for addresses in ADDRESSES {
-            self.near.ip(&format!("route add local {addresses} dev lo"))?;
+            self.links.near.ip(&format!("route add local {addresses} dev lo"))?;
         }
-        let mut command = self.near.command(Path::new("setpriv"));
-        command.args(["--pdeathsig", "KILL"]).arg(self.tools.netboot.with_file_name("simulator"));
+        let mut command = self.links.near.command(Path::new("setpriv"));
+        command.args(["--pdeathsig", "KILL"]).arg(self.tools.server.with_file_name("simulator"));
         command.args(["--bmc-dhcp=near", "--bmc-mac-prefix=02:bb:cc"]);
         command.arg(format!("--listen=0.0.0.0:{REDFISH}")).arg(format!("--username={USER}"));
         command.env("SIMULATOR_PASSWORD", PASSWORD).stdin(Stdio::null());

@@ -1,0 +1,324 @@
+//! metalman as a process of a site of its own, under the rights of its overlay, and what a test or a
+//! demonstration does to its Machines.
+
+use super::{Host, Overlay};
+use crate::cluster::{Cluster, Process, binary, eventually, unique};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{
+    core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, Secret},
+    events::v1::Event,
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use metal_api::{
+    Machine, MachineKeyReference, MachineLease, MachinePxe, MachineRedfish, MachineSpec,
+    MachineStatus,
+};
+use metal_runtime::client::install_crypto_provider;
+use serde_json::{Value, json};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::process::Command;
+
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Where metalman is, according to its overlay.
+const NAMESPACE: &str = "unbounded-kube";
+/// Where the passwords of BMCs are.
+pub const PASSWORDS: &str = "metalman-bmcs";
+/// Label with the site of a Machine.
+const SITE: &str = "unbounded-cloud.io/site";
+/// The account of every simulated BMC.
+const ACCOUNT: (&str, &str) = ("foo", "bar");
+
+/// A metalman of a site of its own.
+pub struct Metalman {
+    /// The administrator.
+    pub client: Client,
+    /// The site.
+    pub site: String,
+    /// Where machines are answered by HTTP.
+    pub http: SocketAddr,
+    health: SocketAddr,
+    folder: PathBuf,
+    binary: PathBuf,
+    process: Process,
+}
+
+impl Metalman {
+    /// Installs the overlay, and starts metalman under its ServiceAccount; waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start(cluster: &Cluster, flags: &[String]) -> Result<Self> {
+        Self::start_with(cluster, &Self::kubeconfig(cluster).await?, flags).await
+    }
+
+    /// Installs the overlay; a kubeconfig of its ServiceAccount.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn kubeconfig(cluster: &Cluster) -> Result<PathBuf> {
+        install_crypto_provider();
+        cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
+        cluster.service_account_kubeconfig(NAMESPACE, "metalman-controller").await
+    }
+
+    /// Like [`start`](Self::start), with this kubeconfig.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start_with(
+        cluster: &Cluster,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
+        let (site, host) = (unique("site"), Host::reserve(&[])?);
+        let (http, health) = (host.spare()?, host.spare()?);
+        let (client, folder) = (cluster.client().await?, cluster.scratch());
+        let binary = binary("metalman").await?;
+        let at = At { site: &site, http, health, folder: &folder, binary: &binary };
+        let process = spawn(&at, kubeconfig, flags)?;
+        let mut started = Self { client, site, http, health, folder, binary, process };
+        started.ready().await?;
+        Ok(started)
+    }
+
+    /// Starts it again, after it has ended or was killed, at the same addresses and with the same cache.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start_again(&mut self, kubeconfig: &Path, flags: &[String]) -> Result<()> {
+        let Self { site, http, health, folder, binary, .. } = &*self;
+        let at = At { site, http: *http, health: *health, folder, binary };
+        self.process = spawn(&at, kubeconfig, flags)?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let url = format!("http://{}/readyz", self.health);
+        let ready = eventually(PATIENCE, async || {
+            let answer = reqwest::get(&url).await?;
+            ensure!(answer.status().is_success(), "{}", answer.text().await?);
+            Ok(())
+        });
+        let ready = ready.await;
+        self.process.check()?;
+        ready
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// All Machines.
+    pub fn machines(&self) -> Api<Machine> {
+        Api::all(self.client.clone())
+    }
+
+    /// Makes a Machine of this site.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn create(&self, name: &str, pxe: MachinePxe) -> Result<()> {
+        let spec = MachineSpec { pxe: Some(pxe), ..MachineSpec::default() };
+        let mut machine = Machine::new(name, spec);
+        machine.metadata.labels = Some([(SITE.to_owned(), self.site.clone())].into());
+        self.machines().create(&PostParams::default(), &machine).await?;
+        Ok(())
+    }
+
+    /// Makes a Machine at `address` with a BMC and its password, and returns its name. Its image is
+    /// nowhere.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn create_with_bmc(&self, bmc: SocketAddr, address: Ipv4Addr) -> Result<String> {
+        let name = unique("node");
+        self.password(&name).await?;
+        let redfish = Some(redfish(bmc, &name));
+        let pxe = MachinePxe { redfish, ..pxe(&name, address) };
+        self.create(&name, pxe).await?;
+        Ok(name)
+    }
+
+    /// Makes the Secret `name` with the password of every simulated BMC.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn password(&self, name: &str) -> Result<()> {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(name.to_owned());
+        secret.string_data = Some([("password".to_owned(), ACCOUNT.1.to_owned())].into());
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), PASSWORDS);
+        secrets.create(&PostParams::default(), &secret).await?;
+        Ok(())
+    }
+
+    /// Raises counters of a Machine.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn raise(&self, name: &str, operations: Value) -> Result<()> {
+        let raise = Patch::Merge(json!({ "spec": { "operations": operations } }));
+        self.machines().patch(name, &PatchParams::default(), &raise).await?;
+        Ok(())
+    }
+
+    /// The status of a Machine, once `holds`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come to hold.
+    pub async fn is(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&MachineStatus) -> bool,
+    ) -> Result<MachineStatus> {
+        eventually(PATIENCE, async || {
+            let status = self.machines().get(name).await?.status.unwrap_or_default();
+            ensure!(holds(&status), "{name} is not {what}: {status:?}");
+            Ok(status)
+        })
+        .await
+    }
+
+    /// Does what the installer does when it is done, but that it says so to the API server.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn installed(&self, name: &str, repave_counter: i64) -> Result<()> {
+        let told = json!({ "status": { "operations": { "repaveCounter": repave_counter } } });
+        self.machines().patch_status(name, &PatchParams::default(), &Patch::Merge(told)).await?;
+        Ok(())
+    }
+
+    /// Makes the Node of a Machine that is ready, as its kubelet does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn join(&self, name: &str, address: Option<Ipv4Addr>) -> Result<()> {
+        let nodes = Api::<Node>::all(self.client.clone());
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        nodes.create(&PostParams::default(), &node).await?;
+        let ready = NodeCondition {
+            type_: "Ready".to_owned(),
+            status: "True".to_owned(),
+            ..NodeCondition::default()
+        };
+        let address = address.map(|address| {
+            vec![NodeAddress { address: address.to_string(), type_: "InternalIP".to_owned() }]
+        });
+        let status = NodeStatus {
+            conditions: Some(vec![ready]),
+            addresses: address,
+            ..NodeStatus::default()
+        };
+        let patch = Patch::Merge(json!({ "status": status }));
+        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Reasons of the events of a Machine.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub async fn events(&self, name: &str) -> Result<Vec<String>> {
+        let events = Api::<Event>::all(self.client.clone()).list(&ListParams::default()).await?;
+        let of = |event: &Event| {
+            event.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some(name)
+        };
+        Ok(events.items.into_iter().filter(of).filter_map(|event| event.reason).collect())
+    }
+
+    /// Ends it, as Kubernetes does.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end, or was refused something before.
+    pub async fn end(self) -> Result<()> {
+        let printed = self.process.printed()?;
+        ensure!(!printed.contains("orbidden"), "{printed}");
+        self.process.terminate(PATIENCE).await.context(printed)
+    }
+}
+
+/// What stays as it is when metalman starts again.
+struct At<'a> {
+    site: &'a str,
+    http: SocketAddr,
+    health: SocketAddr,
+    folder: &'a Path,
+    binary: &'a Path,
+}
+
+fn spawn(at: &At<'_>, kubeconfig: &Path, flags: &[String]) -> Result<Process> {
+    let At { site, http, health, folder, binary } = at;
+    let mut command = Command::new(binary);
+    command.arg("serve-pxe").arg(format!("--site={site}")).stdin(Stdio::null());
+    command.arg(format!("--kubeconfig={}", kubeconfig.display())).env_remove("POD_NAME");
+    command.arg(format!("--bind-address={}", http.ip()));
+    command.arg(format!("--http-port={}", http.port()));
+    command.arg(format!("--health-port={}", health.port()));
+    command.args(["--dhcp-port=0", "--tftp-port=0", "--cluster-dns=10.96.0.10"]);
+    command.arg(format!("--cache-dir={}", folder.join(format!("{site}.cache")).display()));
+    Process::start(command.args(flags), folder.join(format!("{site}.log")))
+}
+
+/// What boots by the network at this address, with an image that is nowhere.
+pub fn pxe(name: &str, address: Ipv4Addr) -> MachinePxe {
+    let [.., third, last] = address.octets();
+    let random = name.bytes().fold(third, u8::wrapping_add);
+    let lease = MachineLease {
+        ipv4: address.to_string(),
+        mac: format!("02:21:00:{third:02x}:{random:02x}:{last:02x}"),
+        subnet_mask: "255.0.0.0".to_owned(),
+        ..MachineLease::default()
+    };
+    let (image, dhcp_leases) = ("registry.example/image:1".to_owned(), vec![lease]);
+    MachinePxe { image, dhcp_leases, ..MachinePxe::default() }
+}
+
+/// A simulated BMC, whose password is in this Secret.
+pub fn redfish(bmc: SocketAddr, secret: &str) -> MachineRedfish {
+    MachineRedfish {
+        url: format!("https://{bmc}"),
+        username: ACCOUNT.0.to_owned(),
+        password_ref: MachineKeyReference {
+            name: secret.to_owned(),
+            namespace: PASSWORDS.to_owned(),
+            key: Some("password".to_owned()),
+        },
+        ..MachineRedfish::default()
+    }
+}
+
+/// Reason of a condition.
+pub fn condition<'a>(status: &'a MachineStatus, type_: &str) -> Option<&'a str> {
+    status.conditions.iter().find(|it| it.type_ == type_).map(|it| it.reason.as_str())
+}
+
+/// Reboots and installations that were done.
+pub fn done(status: &MachineStatus) -> (i64, i64) {
+    let done = status.operations.clone().unwrap_or_default();
+    (done.reboot_counter.unwrap_or(0), done.repave_counter.unwrap_or(0))
+}
