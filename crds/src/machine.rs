@@ -1,5 +1,5 @@
 use crate::{
-    LocalObjectReference, MachineOperationsStatus,
+    LocalObjectReference, MachineOperationsStatus, MachineTargetDisk,
     schema::{self, rule},
     text::open_enum,
 };
@@ -108,6 +108,9 @@ pub struct MachinePxe {
     /// User data for cloud-init, in addition to that of metalman.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_init: Option<MachineCloudInit>,
+    /// Extension: which disk is installed to; without it, the only one that the machine has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_disk: Option<MachineTargetDisk>,
 }
 
 /// A network interface and its address.

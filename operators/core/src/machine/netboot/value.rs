@@ -5,7 +5,7 @@ use gtmpl_ng::Value;
 use jiff::Timestamp;
 use metal_api::{
     Machine, MachineAgent, MachineDownload, MachineKeyReference, MachineKubernetes, MachineLease,
-    MachinePxe, MachineSpec, MachineSsh, MachineStatus,
+    MachinePxe, MachineSpec, MachineSsh, MachineStatus, MachineTargetDisk,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -129,6 +129,17 @@ fn pxe(pxe: &MachinePxe) -> Value {
         ("DHCPLeases", Value::Array(pxe.dhcp_leases.iter().map(lease).collect())),
         ("Redfish", nil(pxe.redfish.as_ref(), redfish)),
         ("CloudInit", nil(pxe.cloud_init.as_ref(), cloud_init)),
+        ("TargetDisk", nil(pxe.target_disk.as_ref(), target_disk)),
+    ])
+}
+
+fn target_disk(disk: &MachineTargetDisk) -> Value {
+    object([
+        ("Serial", option(disk.serial.as_deref())),
+        ("WWN", option(disk.wwn.as_deref())),
+        ("MinSizeGiB", Value::from(disk.min_size_gib.unwrap_or_default())),
+        ("MaxSizeGiB", Value::from(disk.max_size_gib.unwrap_or_default())),
+        ("Rotational", disk.rotational.map_or(Value::Nil, Value::from)),
     ])
 }
 

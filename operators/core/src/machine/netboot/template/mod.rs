@@ -24,7 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The longest error, in bytes; errors may contain values.
 const ERROR: usize = 512;
 
-/// The variables of a template: `.Machine`, `.ServeURL`, `.ApiserverURL`, `.AgentConfigJSON`.
+/// The variables of a template: `.Machine`, `.ServeURL`, `.ApiserverURL`, `.AgentConfigJSON`, and ours:
+/// `.TargetDiskJSON`.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     /// The Machine.
@@ -89,7 +90,14 @@ fn context(variables: &Variables<'_>) -> Context {
         ("ServeURL", text(variables.serve_url)),
         ("ApiserverURL", text(variables.apiserver_url)),
         ("AgentConfigJSON", text(variables.agent_config_json)),
+        ("TargetDiskJSON", text(&target_disk_json(variables.machine))),
     ]))
+}
+
+/// `spec.pxe.targetDisk` as it is in the object, or `null`: templates cannot tell false from nothing.
+fn target_disk_json(machine: &Machine) -> String {
+    let disk = machine.spec.pxe.as_ref().and_then(|pxe| pxe.target_disk.as_ref());
+    serde_json::to_string(&disk).unwrap_or_default()
 }
 
 /// The templates of an image install if two counters differ: requested and finished installations.

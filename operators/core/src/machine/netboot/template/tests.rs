@@ -1,5 +1,5 @@
 use super::*;
-use metal_api::{MachineOperations, MachineSpec, MachineStatus};
+use metal_api::{MachineOperations, MachinePxe, MachineSpec, MachineStatus, MachineTargetDisk};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -66,6 +66,34 @@ fn nothing_is_installed_unless_an_installation_is_due() {
         let machine = machine(wanted, done);
         let rendered = render("x", CHOICE.as_bytes(), &variables(&machine, installs));
         assert_eq!(rendered.unwrap(), expected, "{wanted:?} {done:?} {installs:?}");
+    }
+}
+
+#[test]
+fn a_template_is_told_which_disk_to_install_to() {
+    const TEXT: &str = "{{ .TargetDiskJSON }}{{ with .Machine.Spec.PXE.TargetDisk }} \
+         {{ printf \"%q\" .Serial }} {{ .WWN }} {{ .MinSizeGiB }} {{ .MaxSizeGiB }} \
+         {{ if .Rotational }}turns{{ end }}{{ end }}";
+    let serial = Some("S4 <&>'1".to_owned());
+    let one = |serial, rotational| MachineTargetDisk {
+        serial,
+        rotational,
+        min_size_gib: Some(100),
+        ..MachineTargetDisk::default()
+    };
+    for (disk, expected) in [
+        (None, "null"),
+        (Some(MachineTargetDisk::default()), "{} \"\"  0 0 "),
+        (
+            Some(one(serial, Some(false))),
+            r#"{"serial":"S4 <&>'1","minSizeGiB":100,"rotational":false} "S4 <&>'1"  100 0 "#,
+        ),
+        (Some(one(None, Some(true))), r#"{"minSizeGiB":100,"rotational":true} ""  100 0 turns"#),
+    ] {
+        let mut machine = machine(None, None);
+        machine.spec.pxe = Some(MachinePxe { target_disk: disk, ..MachinePxe::default() });
+        let rendered = render("x", TEXT.as_bytes(), &variables(&machine, None)).unwrap();
+        assert_eq!(rendered, expected);
     }
 }
 
