@@ -65,6 +65,10 @@ pub struct Context {
     pub(crate) user_data_namespace: String,
     /// How often machines may tell of their progress.
     pub(crate) progress: ProgressLimit,
+    /// How often their installers may.
+    pub(crate) installs: ProgressLimit,
+    /// How often their installers may fail.
+    pub(crate) failures: ProgressLimit,
     /// Number of files that were not served.
     pub(crate) refusals: Family<Refusal, Counter>,
 }
@@ -92,7 +96,9 @@ impl Context {
             serve_url: None,
             trusted_proxies: vec![],
             user_data_namespace: client.default_namespace().to_owned(),
-            progress: ProgressLimit::default(),
+            progress: ProgressLimit::of_boots(),
+            installs: ProgressLimit::of_installers(),
+            failures: ProgressLimit::of_boots(),
             refusals: Family::default(),
             client,
         }

@@ -4,6 +4,7 @@
 mod cloud_init;
 mod disable;
 mod files;
+mod install;
 mod requester;
 
 use crate::{
@@ -38,6 +39,7 @@ pub fn router(ctx: Arc<Context>) -> Router {
             .route("/healthz", get(|| async { "ok" }))
             .route("/attest", post(attest))
             .route("/pxe/disable", get(disable::disable).post(disable::disable))
+            .route("/install/progress", post(install::progress))
             .route("/cloudinit/log", post(cloud_init::log))
             .route("/cloud-init/user-data", get(cloud_init::user_data))
             .fallback(files::file)

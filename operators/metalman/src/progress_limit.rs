@@ -1,4 +1,4 @@
-//! How often a machine may change what its status says of its cloud-init.
+//! How often a machine may change what its status says of its cloud-init, or of its installation.
 
 use std::{
     collections::HashMap,
@@ -7,33 +7,51 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Changes in a window; a boot makes three.
-const CHANGES: u32 = 12;
-/// The window.
-const WINDOW: Duration = Duration::from_mins(10);
+/// Changes in a window of a boot, which makes three.
+const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
+/// Of an installer, which tells of each share of its work.
+const INSTALLER: (u32, Duration) = (1, Duration::from_secs(10));
 /// Machines that are remembered.
 const MACHINES: usize = 65_536;
 
 /// Counts changes by Machine.
-#[derive(Debug, Default)]
-pub(crate) struct ProgressLimit(Mutex<HashMap<String, (Instant, u32)>>);
+#[derive(Debug)]
+pub(crate) struct ProgressLimit {
+    changes: u32,
+    window: Duration,
+    counts: Mutex<HashMap<String, (Instant, u32)>>,
+}
 
 impl ProgressLimit {
+    /// For what happens once in a boot.
+    pub(crate) fn of_boots() -> Self {
+        Self::new(BOOT)
+    }
+
+    /// For what goes on all the time.
+    pub(crate) fn of_installers() -> Self {
+        Self::new(INSTALLER)
+    }
+
+    fn new((changes, window): (u32, Duration)) -> Self {
+        Self { changes, window, counts: Mutex::default() }
+    }
+
     /// Whether the Machine of this name may change once more; counts it if it may.
     pub(crate) fn may(&self, name: &str) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MACHINES && !counts.contains_key(name) {
-            counts.retain(|_, (since, _)| since.elapsed() < WINDOW);
+            counts.retain(|_, (since, _)| since.elapsed() < self.window);
         }
         if counts.len() >= MACHINES && !counts.contains_key(name) {
             return false;
         }
         let (since, count) = counts.entry(name.to_owned()).or_insert((Instant::now(), 0));
-        if since.elapsed() >= WINDOW {
+        if since.elapsed() >= self.window {
             (*since, *count) = (Instant::now(), 0);
         }
         *count += 1;
-        *count <= CHANGES
+        *count <= self.changes
     }
 }
 
@@ -45,12 +63,15 @@ mod tests {
     #[tokio::test]
     async fn one_machine_does_not_fill_the_log_of_the_api_server() {
         pause();
-        let limit = ProgressLimit::default();
-        for _ in 0..CHANGES {
+        for (limit, (changes, window)) in
+            [(ProgressLimit::of_boots(), BOOT), (ProgressLimit::of_installers(), INSTALLER)]
+        {
+            for _ in 0..changes {
+                assert!(limit.may("a"));
+            }
+            assert!(!limit.may("a") && limit.may("b"));
+            advance(window).await;
             assert!(limit.may("a"));
         }
-        assert!(!limit.may("a") && limit.may("b"));
-        advance(WINDOW).await;
-        assert!(limit.may("a"));
     }
 }

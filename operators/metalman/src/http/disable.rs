@@ -38,7 +38,7 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
     }
 }
 
-fn stale() -> Response {
+pub(super) fn stale() -> Response {
     let stale = "this is not the installer of the installation that is due\n";
     (StatusCode::FORBIDDEN, stale).into_response()
 }

@@ -21,6 +21,7 @@ use metal_runtime::{
 use tower::ServiceExt;
 
 mod files;
+mod install;
 
 const NAMESPACE: &str = "joining";
 const TOKEN: &str = "token of /api/v1/namespaces/joining/serviceaccounts/node-01";

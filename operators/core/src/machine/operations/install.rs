@@ -58,8 +58,10 @@ pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
         ));
     }
     let minutes = INSTALL.as_mins();
-    let message =
-        format!("nothing came from the installer within {minutes} minutes: look at its console");
+    let message = match report::installer_failure(new) {
+        Some(why) => format!("the installer has failed for {minutes} minutes: {why}"),
+        None => format!("the installer was not done within {minutes} minutes: look at its console"),
+    };
     step::fail(new, seen, ("InstallTimedOut", message));
     None
 }

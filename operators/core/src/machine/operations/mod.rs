@@ -29,6 +29,7 @@ mod install;
 mod memory;
 mod pending;
 mod power;
+mod progress;
 mod report;
 mod step;
 
@@ -38,6 +39,7 @@ pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use install::{Callback, installed};
 pub use memory::{Memory, Outcome};
 pub use pending::{Pending, installs, pending};
+pub use progress::{InstallPhase, InstallProgress, reported};
 pub use report::news;
 
 use super::Observation;

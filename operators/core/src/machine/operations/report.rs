@@ -171,6 +171,27 @@ pub(super) fn installation_pending(new: &mut MachineStatus, seen: &Observation<'
     set(new, Fact { type_, holds: false, reason, message: &message }, seen);
 }
 
+/// The reason of the condition `Repaved` while the installer says that it cannot go on.
+pub(super) const INSTALL_FAILED: &str = "InstallFailed";
+
+/// What the installer says itself.
+pub(super) fn installing(
+    new: &mut MachineStatus,
+    machine: &Machine,
+    (reason, message): (&str, &str),
+    now: Timestamp,
+) {
+    let fact = Fact { type_: condition::REPAVED, holds: false, reason, message };
+    conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
+}
+
+/// Why the installer cannot go on, if that is what it said last.
+pub(super) fn installer_failure(status: &MachineStatus) -> Option<&str> {
+    let mut conditions = status.conditions.iter();
+    let it = conditions.find(|it| it.type_ == condition::REPAVED)?;
+    (it.status == "False" && it.reason == INSTALL_FAILED).then_some(it.message.as_str())
+}
+
 pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     remove(new, condition::POWERED_OFF);
     let (type_, reason, message) = (condition::REPAVED, "Succeeded", image(machine));

@@ -179,8 +179,8 @@ async fn progress_is_recorded_and_whatever_is_told_is_well() {
 }
 
 /// A context whose first Machine has an image.
-struct Lab {
-    server: ApiServer,
+pub(super) struct Lab {
+    pub(super) server: ApiServer,
     ctx: Arc<Context>,
     key: Key,
     machine: Machine,
@@ -188,7 +188,7 @@ struct Lab {
 }
 
 impl Lab {
-    async fn new(machine: Machine) -> Self {
+    pub(super) async fn new(machine: Machine) -> Self {
         let (server, ctx) = Box::pin(cluster([machine.clone()])).await;
         let mut ctx = Arc::into_inner(ctx).unwrap();
         let key = Key::new(&[7; 32]).unwrap();
@@ -202,7 +202,7 @@ impl Lab {
         Self { server, ctx: Arc::new(ctx), key, machine, _dir: dir }
     }
 
-    fn token(&self, repave: i64) -> String {
+    pub(super) fn token(&self, repave: i64) -> String {
         token(&self.key, &self.machine, repave)
     }
 
@@ -210,18 +210,24 @@ impl Lab {
         self.ask(1, "GET", path, "").await
     }
 
-    async fn ask(&self, from: u8, method: &str, path: &str, body: &str) -> (StatusCode, String) {
+    pub(super) async fn ask(
+        &self,
+        from: u8,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, String) {
         let request = Request::builder().method(method).uri(path);
         send(&self.ctx, from, request, body.to_owned()).await
     }
 
-    fn status(&self) -> MachineStatus {
+    pub(super) fn status(&self) -> MachineStatus {
         self.server.object::<Machine>(None, "node-01").unwrap().status.unwrap()
     }
 }
 
 /// A Machine of which installations were asked for, and done.
-fn asked(number: u8, wanted: Option<i64>, done: Option<i64>) -> Machine {
+pub(super) fn asked(number: u8, wanted: Option<i64>, done: Option<i64>) -> Machine {
     let mut machine = machine("node-01", number);
     machine.spec.pxe.as_mut().unwrap().image = "ghcr.io/a/b:1".to_owned();
     machine.spec.operations = wanted.map(|repave| MachineOperations {

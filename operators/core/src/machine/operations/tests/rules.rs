@@ -53,6 +53,21 @@ fn a_callback_ends_the_installation_that_it_was_handed_out_for_and_no_other() {
 }
 
 #[test]
+fn why_an_installer_fails_is_why_its_attempt_is_over() {
+    let mut scene = Scene::asks(1, 1).at(Installing);
+    let json = r#"{"phase":"failed","message":"no disk fits"}"#;
+    let failed = serde_json::from_str(json).unwrap();
+    *scene.status() = reported(&scene.machine, 1, &failed, scene.now).unwrap();
+    scene.settle();
+    assert_eq!(scene.reason(condition::REPAVED), Some("InstallFailed"));
+    scene.now += INSTALL;
+    scene.settle();
+    let current = scene.current().unwrap();
+    assert_eq!((current.attempt, current.reason.as_deref()), (2, Some("InstallTimedOut")));
+    assert!(current.message.as_deref().unwrap().ends_with("for 30 minutes: no disk fits"));
+}
+
+#[test]
 fn an_installer_that_says_nothing_is_started_again_three_times_and_then_given_up() {
     let mut scene = Scene::asks(1, 1).at(Installing);
     for attempt in 1..=ATTEMPTS {

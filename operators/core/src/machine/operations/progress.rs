@@ -1,0 +1,211 @@
+//! How far an installer says it is, in the condition `Repaved`.
+
+use super::{
+    installs,
+    report::{INSTALL_FAILED, installing},
+};
+use crate::conditions::cut;
+use jiff::Timestamp;
+use metal_api::{Machine, MachineStatus};
+use serde::Deserialize;
+
+/// The longest text that an installer may add, in bytes.
+const TEXT: usize = 512;
+const MIB: u64 = 1 << 20;
+
+/// What an installer posts. Anything else in it is an error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstallProgress {
+    /// What it does.
+    pub phase: InstallPhase,
+    /// Bytes of the disk image that have come, as they are transferred.
+    #[serde(default)]
+    pub written: u64,
+    /// Bytes of the whole, if that is known.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// Why it has failed, or anything else that a person should know.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What an installer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum InstallPhase {
+    /// It fetches what it needs to begin.
+    Downloading,
+    /// It writes the disk image.
+    Writing,
+    /// It reads back what it has written.
+    Verifying,
+    /// It prepares what was written for this machine.
+    Configuring,
+    /// It is done, and has yet to say so in the way that counts.
+    Done,
+    /// It cannot go on.
+    Failed,
+}
+
+/// The status after the installer of installation `repave` has said so; `None` if nothing changes, or
+/// it is not the installation that is due.
+pub fn reported(
+    machine: &Machine,
+    repave: i64,
+    progress: &InstallProgress,
+    now: Timestamp,
+) -> Option<MachineStatus> {
+    if installs(machine) != Some(repave) {
+        return None;
+    }
+    let old = machine.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
+    installing(&mut new, machine, (reason, &told(progress)), now);
+    (new != old).then_some(new)
+}
+
+/// The progress as one line.
+fn told(progress: &InstallProgress) -> String {
+    let text = progress.message.replace(char::is_control, " ");
+    let text = cut(text.trim(), TEXT);
+    let phase: &str = progress.phase.into();
+    if progress.phase == InstallPhase::Failed {
+        return if text.is_empty() { "the installer does not say why".into() } else { text.into() };
+    }
+    let mut line = phase.to_owned();
+    if progress.phase == InstallPhase::Writing {
+        let share = progress.total.filter(|total| *total > 0).map(|total| {
+            let share = u128::from(progress.written.min(total)) * 100 / u128::from(total);
+            format!("{share} %, ")
+        });
+        let size = size(progress.written);
+        line = format!("{line}: {}{size}", share.unwrap_or_default());
+    }
+    if text.is_empty() { line } else { format!("{line}: {text}") }
+}
+
+/// In MiB below 1 GiB, else in GiB with one digit after the point, cut.
+fn size(bytes: u64) -> String {
+    let mib = bytes / MIB;
+    if mib < 1024 {
+        format!("{mib} MiB")
+    } else {
+        format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::{MachineOperations, MachinePxe, MachineSpec, condition};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn progress_is_told_in_one_line() {
+        let line = |json| told(&serde_json::from_str(json).unwrap());
+        for (json, expected) in [
+            (r#"{"phase":"downloading"}"#, "downloading"),
+            (r#"{"phase":"writing","written":0,"total":null}"#, "writing: 0 MiB"),
+            (r#"{"phase":"writing","written":10,"total":0}"#, "writing: 0 MiB"),
+            (
+                r#"{"phase":"writing","written":1290000000,"total":3000000000}"#,
+                "writing: 43 %, 1.2 GiB",
+            ),
+            (
+                r#"{"phase":"writing","written":18446744073709551615,"total":18446744073709551615}"#,
+                "writing: 100 %, 17179869183.9 GiB",
+            ),
+            (
+                r#"{"phase":"writing","written":9,"total":3,"message":"again"}"#,
+                "writing: 100 %, 0 MiB: again",
+            ),
+            (r#"{"phase":"configuring","message":"a\nb\u001b[2J"}"#, "configuring: a b [2J"),
+            (r#"{"phase":"failed","message":"no disk"}"#, "no disk"),
+            (r#"{"phase":"failed"}"#, "the installer does not say why"),
+        ] {
+            assert_eq!(line(json), expected, "{json}");
+        }
+        let long = format!(r#"{{"phase":"failed","message":"{}"}}"#, "é".repeat(2000));
+        assert!(line(&long).len() <= TEXT);
+    }
+
+    #[test]
+    fn what_is_no_progress_is_refused() {
+        for json in [
+            "",
+            "{}",
+            "[]",
+            r#"{"phase":"x"}"#,
+            r#"{"phase":"done","more":1}"#,
+            r#"{"phase":"writing","written":-1}"#,
+            r#"{"phase":"Done"}"#,
+        ] {
+            assert!(serde_json::from_str::<InstallProgress>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn only_the_installation_that_is_due_tells_of_itself() {
+        let progress = |json| serde_json::from_str::<InstallProgress>(json).unwrap();
+        let writing = progress(r#"{"phase":"writing"}"#);
+        let machine = machine(Some(3), Some(2));
+        let told = reported(&machine, 3, &writing, NOW).unwrap();
+        assert_eq!(repaved(&told), ("False", "Pending", "writing: 0 MiB"));
+        for (wanted, done, repave) in
+            [(Some(3), Some(3), 3), (Some(3), Some(2), 2), (None, Some(0), 0), (Some(3), None, 3)]
+        {
+            let machine = self::machine(wanted, done);
+            assert_eq!(reported(&machine, repave, &writing, NOW), None, "{wanted:?} {done:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_shows_and_what_follows_shows_again_and_nothing_else_changes() {
+        let mut machine = machine(Some(3), Some(2));
+        let before = machine.status.clone().unwrap();
+        for (json, expected) in [
+            (r#"{"phase":"failed","message":"no disk"}"#, ("False", "InstallFailed", "no disk")),
+            (r#"{"phase":"downloading"}"#, ("False", "Pending", "downloading")),
+        ] {
+            let progress = serde_json::from_str(json).unwrap();
+            let mut told = reported(&machine, 3, &progress, NOW).unwrap();
+            assert_eq!(repaved(&told), expected);
+            machine.status = Some(told.clone());
+            assert_eq!(reported(&machine, 3, &progress, NOW), None, "said again");
+            told.conditions.retain(|it| it.type_ != condition::REPAVED);
+            assert_eq!(told, before);
+        }
+    }
+
+    fn repaved(status: &MachineStatus) -> (&str, &str, &str) {
+        let it = status.conditions.iter().find(|it| it.type_ == condition::REPAVED).unwrap();
+        (&it.status, &it.reason, &it.message)
+    }
+
+    /// One without a BMC, of which installations were asked for, and done.
+    fn machine(wanted: Option<i64>, done: Option<i64>) -> Machine {
+        let operations = MachineOperations { repave_counter: wanted, ..Default::default() };
+        let spec = MachineSpec {
+            pxe: Some(MachinePxe::default()),
+            operations: Some(operations),
+            ..MachineSpec::default()
+        };
+        let mut machine = Machine::new("a", spec);
+        let status = machine.status.insert(MachineStatus::default());
+        if let Some(done) = done {
+            status.operations.get_or_insert_default().repave_counter = Some(done);
+        }
+        let ready = crate::conditions::Fact {
+            type_: condition::READY,
+            holds: true,
+            reason: "X",
+            message: "",
+        };
+        crate::conditions::set(&mut status.conditions, ready, None, NOW);
+        machine
+    }
+}

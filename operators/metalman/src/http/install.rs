@@ -1,0 +1,92 @@
+//! An installer says how far it is.
+
+use super::{Requester, disable::stale, unavailable};
+use crate::{
+    Context,
+    record::{Decision, Recorded, record},
+};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::{Machine, MachineStatus, condition};
+use metal_core::machine::{
+    netboot::access::is_token,
+    operations::{InstallPhase, InstallProgress, installs, reported},
+};
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+/// The largest report, in bytes.
+const LARGEST: usize = 4096;
+
+/// Records how far the installation that is due is, if the token belongs to it. Who tells too often is
+/// answered as if it had counted: an installer has nothing better to do with the answer.
+pub(super) async fn progress(
+    State(ctx): State<Arc<Context>>,
+    requester: Requester,
+    body: Bytes,
+) -> Response {
+    let machine = match requester.machine(&ctx) {
+        Ok(machine) => machine,
+        Err(refused) => return *refused,
+    };
+    let Some(repave) = installs(&machine) else { return stale() };
+    let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
+    if !requester.token.as_deref().is_some_and(|token| is_token(&key, &machine, repave, token)) {
+        return stale();
+    }
+    if body.len() > LARGEST {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let Ok(progress) = serde_json::from_slice(&body) else {
+        return (StatusCode::BAD_REQUEST, "this is no progress of an installation\n")
+            .into_response();
+    };
+    follow(&ctx, &machine, repave, &progress).await
+}
+
+async fn follow(
+    ctx: &Context,
+    machine: &Arc<Machine>,
+    repave: i64,
+    progress: &InstallProgress,
+) -> Response {
+    let (name, failed) = (machine.name_any(), progress.phase == InstallPhase::Failed);
+    let next = |machine: &Machine| reported(machine, repave, progress, Timestamp::now());
+    if next(machine).is_none() {
+        return StatusCode::OK.into_response();
+    }
+    let limit = if failed { &ctx.failures } else { &ctx.installs };
+    if !limit.may(&name) {
+        tracing::debug!(machine = name, "too much is told of an installation");
+        return StatusCode::OK.into_response();
+    }
+    let decide = |machine: &Machine| {
+        let status = next(machine).map(Box::new);
+        Decision { result: status.as_deref().and_then(told), status }
+    };
+    match record(ctx, Arc::clone(machine), decide).await {
+        Ok(Recorded { machine, result: Some(note), is_news: true }) if failed => {
+            tracing::warn!(machine = name, error = note, "the installer has failed");
+            ctx.tell(&machine, EventType::Warning, "InstallFailed", &note).await;
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let error = Chain(&error);
+            tracing::warn!(machine = name, %error, "progress of an installation not recorded");
+            return unavailable("the status could not be written");
+        }
+    }
+    StatusCode::OK.into_response()
+}
+
+/// What the status says of the installation.
+fn told(status: &MachineStatus) -> Option<String> {
+    let mut conditions = status.conditions.iter();
+    conditions.find(|it| it.type_ == condition::REPAVED).map(|it| it.message.clone())
+}

@@ -1,0 +1,84 @@
+//! What an installer tells of itself.
+
+use super::{
+    files::{Lab, asked},
+    *,
+};
+
+const WRITING: &str = r#"{"phase":"writing","written":1073741824,"total":4294967296}"#;
+const FAILED: &str = r#"{"phase":"failed","message":"no disk fits\nspec.pxe.targetDisk"}"#;
+
+#[tokio::test]
+async fn the_installer_that_is_due_is_followed_and_no_other() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let path = format!("/c/{}/install/progress", lab.token(3));
+    for (from, path, body, expected) in [
+        (9, &path, WRITING, StatusCode::NOT_FOUND),
+        (1, &"/install/progress".to_owned(), WRITING, StatusCode::FORBIDDEN),
+        (1, &format!("/c/{}/install/progress", lab.token(2)), WRITING, StatusCode::FORBIDDEN),
+        // Who has no token is not read.
+        (1, &"/c/x/install/progress".to_owned(), "{", StatusCode::FORBIDDEN),
+        (1, &path, "{", StatusCode::BAD_REQUEST),
+        (1, &path, r#"{"phase":"writing","more":1}"#, StatusCode::BAD_REQUEST),
+        (1, &path, &format!("{WRITING}{}", " ".repeat(5000)), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        assert_eq!(lab.ask(from, "POST", path, body).await.0, expected, "{from} {path} {body}");
+    }
+    assert_eq!(lab.ask(1, "GET", &path, "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(writes(&lab.server), [""; 0]);
+    assert_eq!(lab.ask(1, "POST", &path, WRITING).await.0, StatusCode::OK);
+    assert_eq!(repaved(&lab), ("False".into(), "Pending".into(), "writing: 25 %, 1.0 GiB".into()));
+    assert_eq!(lab.status().operations.unwrap().repave_counter, Some(2));
+    let lab = Lab::new(asked(1, Some(3), Some(3))).await;
+    let path = format!("/c/{}/install/progress", lab.token(3));
+    assert_eq!(lab.ask(1, "POST", &path, WRITING).await.0, StatusCode::FORBIDDEN, "nothing is due");
+    assert_eq!(writes(&lab.server), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_is_written_once_in_ten_seconds_and_a_failure_at_once() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let path = format!("/c/{}/install/progress", lab.token(3));
+    for written in 0_u64..20 {
+        let body = format!(r#"{{"phase":"writing","written":{}}}"#, written << 30);
+        assert_eq!(lab.ask(1, "POST", &path, &body).await.0, StatusCode::OK);
+    }
+    assert_eq!(writes(&lab.server).len(), 1);
+    for _ in 0..3 {
+        assert_eq!(lab.ask(1, "POST", &path, FAILED).await.0, StatusCode::OK);
+    }
+    let (status, reason, message) = repaved(&lab);
+    assert_eq!((&*status, &*reason), ("False", "InstallFailed"));
+    assert_eq!(message, "no disk fits spec.pxe.targetDisk");
+    assert_eq!(writes(&lab.server).len(), 2);
+    let events: Vec<_> = lab.server.written().into_iter().filter(Sent::is_event).collect();
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].body["reason"].as_str(), events[0].body["note"].as_str()),
+        (Some("InstallFailed"), Some(&*message))
+    );
+    // Whoever fails and goes on all the time does not fill the log of the API server.
+    for number in 0..100 {
+        let body = FAILED.replace("no disk", &number.to_string());
+        assert_eq!(lab.ask(1, "POST", &path, &body).await.0, StatusCode::OK);
+    }
+    assert_eq!(writes(&lab.server).len(), 13);
+    tokio::time::advance(std::time::Duration::from_secs(10)).await;
+    assert_eq!(lab.ask(1, "POST", &path, WRITING).await.0, StatusCode::OK);
+    assert_eq!(repaved(&lab).1, "Pending");
+}
+
+#[tokio::test]
+async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let path = format!("/c/{}/install/progress", lab.token(3));
+    lab.server.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
+    let status = lab.ask(1, "POST", &path, FAILED).await.0;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+fn repaved(lab: &Lab) -> (String, String, String) {
+    let conditions = lab.status().conditions;
+    let it = conditions.into_iter().find(|it| it.type_ == "Repaved").unwrap();
+    (it.status, it.reason, it.message)
+}
