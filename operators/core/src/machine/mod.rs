@@ -20,6 +20,7 @@ pub mod csr;
 pub mod lease;
 pub mod netboot;
 pub mod operations;
+pub mod request;
 pub mod site;
 mod twins;
 

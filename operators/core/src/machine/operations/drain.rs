@@ -5,7 +5,7 @@ use super::{
     CORDONED_FOR, Change, DRAIN, Decision, Need, step,
 };
 use k8s_openapi::api::core::v1::{Node, Pod};
-use metal_api::{MachineOperationStep, MachineStatus};
+use metal_api::{Machine, MachineOperationStep, MachineStatus};
 use std::net::Ipv4Addr;
 
 /// On a pod: it is the kubelet's own, whatever the API server is told.
@@ -14,15 +14,18 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The Node that the Machine is: one of its name, with an address of it. One that only has its name is
 /// somebody else's, and whoever may name a Machine may not do anything to that.
 pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
+    seen.node.filter(|node| is_node_of(seen.machine, node))
+}
+
+/// Whether the Node of its name has an address of the Machine.
+pub fn is_node_of(machine: &Machine, node: &Node) -> bool {
     let has = |ip: &str| {
-        let leases = seen.machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
+        let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
         ip.parse::<Ipv4Addr>().is_ok_and(|ip| leases.filter_map(ipv4).any(|lease| lease == ip))
     };
-    seen.node.filter(|node| {
-        let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-        let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
-        internal.any(|address| has(&address.address))
-    })
+    let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
+    internal.any(|address| has(&address.address))
 }
 
 /// Whether pods of a Node can move away: only a kubelet that is there ends them.

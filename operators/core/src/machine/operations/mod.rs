@@ -35,7 +35,7 @@ mod step;
 
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
 pub use certificate::{from_pairs, to_pairs};
-pub use drain::{is_cordoned_by_us, is_to_be_evicted};
+pub use drain::{is_cordoned_by_us, is_node_of, is_to_be_evicted};
 pub use install::{Callback, installed};
 pub use memory::{Memory, Outcome};
 pub use pending::{Pending, installs, pending};
