@@ -29,6 +29,14 @@ pub enum Error {
         /// What is wrong with it.
         source: KubeconfigError,
     },
+    /// There is no such context, or it is unusable.
+    #[error("--context {context}: not usable")]
+    Context {
+        /// Its name.
+        context: String,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
     /// Neither `--kubeconfig` nor a default.
     #[error(
         "no API server: give --kubeconfig or KUBECONFIG, or run in a pod with a service account"
@@ -59,8 +67,33 @@ pub fn install_crypto_provider() {
 ///
 /// If no configuration is found, or it is not usable.
 pub async fn connect(args: &ClientArgs, user_agent: &str) -> Result<Client, Error> {
+    client(config(args).await?, user_agent)
+}
+
+/// Like [`connect`], for the context of this name in the kubeconfig; without one, the current context.
+///
+/// # Errors
+///
+/// If no configuration is found, or it is not usable.
+pub async fn connect_in(
+    args: &ClientArgs,
+    context: Option<&str>,
+    user_agent: &str,
+) -> Result<Client, Error> {
+    let Some(context) = context else { return connect(args, user_agent).await };
+    let options =
+        KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let config = match &args.kubeconfig {
+        Some(path) => from_file(path, &options).await?,
+        None => Config::from_kubeconfig(&options)
+            .await
+            .map_err(|source| Error::Context { context: context.to_owned(), source })?,
+    };
+    client(config, user_agent)
+}
+
+fn client(mut config: Config, user_agent: &str) -> Result<Client, Error> {
     install_crypto_provider();
-    let mut config = config(args).await?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
@@ -85,16 +118,19 @@ pub async fn authorities(args: &ClientArgs) -> Result<Vec<Vec<u8>>, Error> {
 
 async fn config(args: &ClientArgs) -> Result<Config, Error> {
     match &args.kubeconfig {
-        Some(path) => from_file(path).await,
+        Some(path) => from_file(path, &KubeConfigOptions::default()).await,
         None => Config::infer().await.map_err(|error| Error::Nowhere(Box::new(error))),
     }
 }
 
-async fn from_file(path: &PathBuf) -> Result<Config, Error> {
+async fn from_file(path: &PathBuf, options: &KubeConfigOptions) -> Result<Config, Error> {
     let unusable = |source| Error::File { path: path.clone(), source };
     let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
-    let options = KubeConfigOptions::default();
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)
+    let unusable = |source| match &options.context {
+        Some(context) => Error::Context { context: context.clone(), source },
+        None => unusable(source),
+    };
+    Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(unusable)
 }
 
 #[cfg(test)]
@@ -108,5 +144,15 @@ mod tests {
         let error = connect(&ClientArgs { kubeconfig: Some(path) }, "test").await.err().unwrap();
         assert!(matches!(error, Error::File { .. }), "{error:?}");
         assert_eq!(error.to_string(), "--kubeconfig /nonexistent/kubeconfig: not usable");
+    }
+
+    #[tokio::test]
+    async fn missing_context_is_named_with_its_flag() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, "apiVersion: v1\nkind: Config\n").unwrap();
+        let args = ClientArgs { kubeconfig: Some(path) };
+        let error = connect_in(&args, Some("rack"), "test").await.err().unwrap();
+        assert_eq!(error.to_string(), "--context rack: not usable");
     }
 }

@@ -49,8 +49,46 @@ pub fn page(mut command: Command, accepted: Option<&[Accepted]>, metrics: Option
     page
 }
 
+/// The page of a binary with commands: how each is called, and its flags. `bin_name` of the command is how
+/// people call it.
+pub fn commands(mut command: Command) -> String {
+    command.build();
+    let name = command.get_name();
+    let sections: String = leaves(&command).into_iter().map(section).collect();
+    let shared = table(command.get_arguments().filter(|arg| arg.is_global_set()));
+    format!(
+        "# {name}: commands\n\n<!-- Generated: BLESS=1 cargo test -p {name} the_page_of -->\n\n\
+         {sections}## Flags of all commands\n\n{shared}"
+    )
+}
+
+fn section(command: &Command) -> String {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    let called = command.get_bin_name().unwrap_or_default();
+    let flags: Vec<_> = command.get_arguments().filter(|arg| !arg.is_global_set()).collect();
+    let flags = if flags.iter().any(|arg| is_shown(arg)) {
+        table(flags.into_iter()) + "\n"
+    } else {
+        String::new()
+    };
+    format!("## {called}\n\n{about}.\n\n    {usage}\n\n{flags}")
+}
+
+/// Commands that have none below them, in their order.
+fn leaves(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands().filter(|it| it.get_name() != "help");
+    let below: Vec<_> = below.flat_map(leaves).collect();
+    if below.is_empty() { vec![command] } else { below }
+}
+
 fn flags(command: &Command) -> String {
-    let mut flags: Vec<_> = command.get_arguments().filter(|arg| is_shown(arg)).collect();
+    table(command.get_arguments())
+}
+
+fn table<'a>(args: impl Iterator<Item = &'a Arg>) -> String {
+    let mut flags: Vec<_> = args.filter(|arg| is_shown(arg)).collect();
     flags.sort_by_key(|arg| arg.get_long());
     let rows: Vec<_> = flags.into_iter().map(row).collect();
     format!("| flag | default | description |\n|---|---|---|\n{}", rows.concat())
