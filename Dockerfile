@@ -3,7 +3,9 @@
 #   docker build --target metal-operator -t metal-operator:0.1.0 .
 #
 # Targets: metal-operator, boot-operator, netboot, metalman, metalprobe, simulator. Each holds one static binary, the
-# certificate authorities of the web, and nothing else; needs BuildKit.
+# certificate authorities of the web, and nothing else; needs BuildKit. The target kubectl-metal is no image but files:
+#
+#   docker build --target kubectl-metal --output /usr/local/bin .
 
 FROM rust:1.95-bookworm AS source
 WORKDIR /src
@@ -16,7 +18,8 @@ FROM source AS operators
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --locked --release --target "$(cat /host)" -p metal-operator -p boot-operator -p netboot -p metalman \
-    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot metalman /out/
+      -p kubectl-metal \
+    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot metalman kubectl-metal /out/
 
 FROM source AS agent
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -35,6 +38,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # What every image begins with: whom TLS trusts, and a folder for files that do not last.
 FROM rust:1.95-bookworm AS root
 RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/tmp /cache-fs/var/cache/boot-operator && chmod 1777 /root-fs/tmp \
+    && mkdir /links && ln -s kubectl-metal /links/kubectl-unbounded \
     && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
     && echo 'nonroot:x:65532:65532::/:' > /root-fs/etc/passwd \
     && echo 'hosts: files dns' > /root-fs/etc/nsswitch.conf
@@ -66,6 +70,11 @@ FROM base AS metalman
 COPY --from=operators /out/metalman /
 EXPOSE 8880/tcp 8081/tcp 67/udp 69/udp
 ENTRYPOINT ["/metalman"]
+
+# The plugin, under both of its names.
+FROM scratch AS kubectl-metal
+COPY --from=operators /out/kubectl-metal /
+COPY --from=root /links/ /
 
 # Reads what only root may read, on a machine that is nobody's yet.
 FROM base AS metalprobe

@@ -105,7 +105,8 @@ fn sources(folders: &[PathBuf]) -> String {
 
 #[test]
 fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
-    let binaries = ["boot-operator", "metal-operator", "metalman", "metalprobe", "netboot"];
+    let binaries =
+        ["boot-operator", "kubectl-metal", "metal-operator", "metalman", "metalprobe", "netboot"];
     let ours = metadata().packages.into_iter().filter(|package| package.source.is_none());
     for package in ours.filter(|package| package.name != "e2e") {
         let wrong = package.dependencies.iter().find(|it| binaries.contains(&&*it.name));

@@ -1,7 +1,7 @@
 //! metalman as a process of a site of its own, under the rights of its overlay, and what a test or a
 //! demonstration does to its Machines.
 
-use super::{Host, Overlay};
+use super::{Host, Overlay, list, pod_of};
 use crate::cluster::{Cluster, Process, binary, eventually, unique};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
@@ -81,7 +81,16 @@ impl Metalman {
         kubeconfig: &Path,
         flags: &[String],
     ) -> Result<Self> {
-        let (site, host) = (unique("site"), Host::reserve(&[])?);
+        Self::start_site(cluster, unique("site"), kubeconfig, flags).await
+    }
+
+    async fn start_site(
+        cluster: &Cluster,
+        site: String,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
+        let host = Host::reserve(&[])?;
         let (http, health) = (host.spare()?, host.spare()?);
         let (client, folder) = (cluster.client().await?, cluster.scratch());
         let binary = binary("metalman").await?;
@@ -90,6 +99,27 @@ impl Metalman {
         let mut started = Self { client, site, http, health, folder, binary, process };
         started.ready().await?;
         Ok(started)
+    }
+
+    /// Starts the pod of a site's Deployment under its ServiceAccount; waits until it is ready. It listens
+    /// on free ports, and answers nobody by DHCP and TFTP.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn of_site(cluster: &Cluster, deployment: &Value) -> Result<Self> {
+        let kubeconfig =
+            cluster.service_account_kubeconfig(NAMESPACE, "metalman-controller").await?;
+        let args: Vec<_> = list(&pod_of(deployment).1["args"]).filter_map(Value::as_str).collect();
+        ensure!(args.first() == Some(&"serve-pxe"), "{args:?}");
+        let site = args.iter().find_map(|arg| arg.strip_prefix("--site="));
+        let site = site.context("it is of no site")?.to_owned();
+        // What is of the node, and of this test's instead.
+        let others =
+            ["serve-pxe", "--site", "--cache-dir", "--dhcp-interface", "--dhcp-auto-interface"];
+        let is_kept = |arg: &&&str| !others.contains(&arg.split('=').next().unwrap_or_default());
+        let flags: Vec<_> = args.iter().filter(is_kept).map(|arg| (*arg).to_owned()).collect();
+        Self::start_site(cluster, site, &kubeconfig, &flags).await
     }
 
     /// Starts it again, after it has ended or was killed, at the same addresses and with the same cache.

@@ -70,6 +70,11 @@ impl Overlay {
         Self::build_folder(name, &folder).await
     }
 
+    /// All objects.
+    pub fn all(&self) -> &[Value] {
+        &self.objects
+    }
+
     /// The objects of a kind.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.objects.iter().filter(move |object| object["kind"] == kind)

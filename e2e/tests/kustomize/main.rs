@@ -6,6 +6,7 @@
 mod metalman;
 mod parts;
 mod rights;
+mod sites;
 mod start;
 
 /// All overlays.

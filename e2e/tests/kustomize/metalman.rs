@@ -1,23 +1,27 @@
 //! The overlay of metalman, which stands beside the others.
 
+use anyhow::ensure;
 use e2e::{
-    cluster::{Cluster, workspace},
+    cluster::{Cluster, eventually, workspace},
     stack::{Overlay, list, name, pod_of},
 };
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::{Api, api::PostParams};
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 const METALMAN: &str = "system:serviceaccount:unbounded-kube:metalman-controller";
 const MACHINE: &str = "system:serviceaccount:metalman-machines:node-01";
+/// People, by the ClusterRoles that they are bound to.
+const VIEWER: &str = "system:serviceaccount:metalman-rights:view";
+const EDITOR: &str = "system:serviceaccount:metalman-rights:edit";
 const GROUP: &str = "unbounded-cloud.io";
 
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 32] = [
+const RIGHTS: [Right; 38] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
@@ -51,16 +55,35 @@ const RIGHTS: [Right; 32] = [
     // By this a certificate would be approved without anybody looking at it.
     (MACHINE, "create", "certificates.k8s.io", "certificatesigningrequests/nodeclient", "", false),
     (MACHINE, "get", GROUP, "machines", "", false),
+    // Of people: whoever has the cluster's role in the whole cluster.
+    (VIEWER, "list", GROUP, "machines", "", true),
+    (VIEWER, "patch", GROUP, "machines", "", false),
+    (EDITOR, "patch", GROUP, "machines", "", true),
+    (EDITOR, "create", GROUP, "machines", "", true),
+    (EDITOR, "patch", GROUP, "machines/status", "", false),
+    (EDITOR, "get", "", "nodes", "", true),
 ];
 
 #[tokio::test]
 async fn metalman_may_do_what_it_must_and_no_more() {
     let cluster = Cluster::shared().await.unwrap();
     cluster.apply(&Overlay::build("metalman").await.unwrap().yaml).await.unwrap();
+    for role in ["view", "edit"] {
+        let (binding, role_flag) =
+            (format!("metalman-rights-{role}"), format!("--clusterrole={role}"));
+        let account = format!("--serviceaccount=metalman-rights:{role}");
+        let bind = ["create", "clusterrolebinding", &binding, &role_flag, &account];
+        cluster.kubectl(&bind).await.unwrap();
+    }
     let reviews = Api::<SubjectAccessReview>::all(cluster.client().await.unwrap());
     for right in RIGHTS {
-        let review = reviews.create(&PostParams::default(), &review(right)).await.unwrap();
-        assert_eq!(review.status.unwrap().allowed, right.5, "{right:?}");
+        // Roles are aggregated by a controller, which takes its time.
+        let is_right = eventually(Duration::from_mins(1), async || {
+            let review = reviews.create(&PostParams::default(), &review(right)).await?;
+            ensure!(review.status.unwrap_or_default().allowed == right.5, "{right:?}");
+            Ok(())
+        });
+        is_right.await.unwrap();
     }
 }
 

@@ -1,0 +1,88 @@
+//! Input that is wrong, and rights that are missing.
+
+use crate::{given_up::pxe, site::Site};
+use anyhow::Result;
+use e2e::{
+    cluster::unique,
+    stack::{Printed, ended, plugin},
+};
+use serde_json::json;
+
+#[tokio::test]
+async fn one_wrong_name_does_not_stop_the_others() {
+    let site = Site::new().await.unwrap();
+    let name = site.create(pxe("10.22.2.1")).await.unwrap();
+    let by_hand = site.create(json!({ "image": "i" })).await.unwrap();
+    let counted = json!({ "operations": { "rebootCounter": 0, "repaveCounter": 0 } });
+    for name in [&name, &by_hand] {
+        site.says(name, counted.clone()).await.unwrap();
+    }
+    // Named twice, it is one reboot.
+    let reboot = ["machine", "reboot", "nobody", &by_hand, &name, &name, "--wait=false"];
+    let printed = site.plugin(&reboot).await.unwrap();
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert_eq!(printed.out, format!("machine.unbounded-cloud.io/{name} reboot 1 requested\n"));
+    for told in [
+        "error: machine nobody: there is no Machine nobody\n".to_owned(),
+        format!("error: machine {by_hand}: it has no spec.pxe.redfish: metalman cannot switch it"),
+    ] {
+        assert!(printed.err.contains(&told), "{printed:?}");
+    }
+    let repave = site.plugin(&["machine", "repave", &by_hand, "--wait=false"]).await.unwrap();
+    assert!(repave.code == Some(1) && repave.err.contains("with --by-hand"), "{repave:?}");
+}
+
+#[tokio::test]
+async fn a_missing_kubeconfig_or_context_is_named() {
+    let printed = alone(&["machine", "reboot", "a"]).await.unwrap();
+    assert_eq!((printed.code, printed.out.as_str()), (Some(1), ""));
+    assert!(printed.err.contains("no API server: give --kubeconfig"), "{printed:?}");
+    let missing = ["machine", "reboot", "a", "--kubeconfig", "/nonexistent/k"];
+    let printed = alone(&missing).await.unwrap();
+    assert!(
+        printed.err.starts_with("error: --kubeconfig /nonexistent/k: not usable"),
+        "{printed:?}"
+    );
+    let site = Site::new().await.unwrap();
+    let printed = site.plugin(&["machine", "reboot", "a", "--context", "rack"]).await.unwrap();
+    assert!(printed.err.starts_with("error: --context rack: not usable"), "{printed:?}");
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named_and_the_role_of_operators_has_it() {
+    let site = Site::new().await.unwrap();
+    let name = site.create(pxe("10.22.2.2")).await.unwrap();
+    let counted = json!({ "operations": { "rebootCounter": 0, "repaveCounter": 0 } });
+    site.says(&name, counted).await.unwrap();
+    let account = unique("person");
+    let cluster = site.cluster;
+    cluster.kubectl(&["create", "serviceaccount", &account, "-n", "default"]).await.unwrap();
+    let kubeconfig = cluster.service_account_kubeconfig("default", &account).await.unwrap();
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let reboot = ["machine", "reboot", &name, "--wait=false", "--kubeconfig", kubeconfig];
+    let printed = alone(&reboot).await.unwrap();
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    let told = "cannot get resource \"machines\" in API group \"unbounded-cloud.io\"";
+    assert!(printed.err.contains(told) && printed.err.contains("metalman-sites.md"), "{printed:?}");
+
+    let bind = |role: &'static str| {
+        let (binding, account) = (unique("binding"), format!("--serviceaccount=default:{account}"));
+        let role = format!("--clusterrole={role}");
+        async move {
+            let bind = ["create", "clusterrolebinding", &binding, &role, &account];
+            cluster.kubectl(&bind).await.unwrap();
+        }
+    };
+    bind("metal-machine-viewer").await;
+    let printed = alone(&reboot).await.unwrap();
+    assert!(printed.err.contains("cannot get resource \"nodes\""), "{printed:?}");
+    assert_eq!(site.machines().get(&name).await.unwrap().spec.operations, None);
+    bind("metal-machine-operator").await;
+    let printed = alone(&reboot).await.unwrap();
+    assert_eq!(printed.out, format!("machine.unbounded-cloud.io/{name} reboot 1 requested\n"));
+}
+
+/// Runs the plugin with nothing but these arguments.
+async fn alone(args: &[&str]) -> Result<Printed> {
+    ended(plugin(args).await?.spawn()?).await
+}

@@ -1,0 +1,62 @@
+use super::*;
+use clap::error::ErrorKind;
+
+#[test]
+fn it_calls_itself_as_kubectl_calls_it() {
+    for (program, name) in [
+        ("kubectl-metal", "kubectl metal"),
+        ("/usr/local/bin/kubectl-unbounded", "kubectl unbounded"),
+        ("something", "kubectl metal"),
+    ] {
+        let error = parse([program.into(), "--help".into()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DisplayHelp);
+        assert!(error.to_string().contains(&format!("Usage: {name} ")), "{error}");
+        let error = parse([program.into(), "machine".into(), "reboot".into()]).unwrap_err();
+        assert!(error.to_string().contains(&format!("Usage: {name} machine reboot")), "{error}");
+    }
+}
+
+#[test]
+fn the_command_lines_of_the_peer_are_taken() {
+    for line in [
+        "machine reboot node-01 --kubeconfig /k",
+        "machine repave node-01",
+        "site deploy-pxe --site=rack-a --image m:1 --kubeconfig=/k",
+        "site init rack-a",
+        "site serve-pxe --site=rack-a --dhcp-interface=eth0",
+        "version",
+    ] {
+        parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[test]
+fn waiting_can_be_switched_off_and_a_dry_run_sends_nothing_unless_it_says_server() {
+    for line in [
+        "machine reboot a --wait=false",
+        "machine reboot a b --wait --timeout 10m -o json",
+        "site deploy-pxe --site a --dry-run -o yaml",
+        "site deploy-pxe --site a --dry-run=server",
+        "--context c site init a --dry-run=client",
+    ] {
+        parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    for line in [
+        "machine reboot",
+        "machine reboot a --timeout 10",
+        "machine reboot a --by-hand",
+        "site deploy-pxe",
+        "site deploy-pxe --site Rack",
+        "site deploy-pxe --site a --interface a/b",
+        "site init",
+        "site init a --dry-run=maybe",
+        "machine reboot a -o table",
+    ] {
+        let error = parsed(line).unwrap_err();
+        assert!(error.use_stderr() && error.exit_code() == 2, "{line}: {error}");
+    }
+}
+
+fn parsed(line: &str) -> Result<Args, clap::Error> {
+    parse(["kubectl-metal"].into_iter().chain(line.split_whitespace()).map(Into::into))
+}

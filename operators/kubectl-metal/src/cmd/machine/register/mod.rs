@@ -1,0 +1,143 @@
+//! `machine register`
+
+mod bmc;
+mod object;
+mod password;
+
+use crate::{
+    Outcome,
+    args::Connection,
+    cmd::site,
+    operations::{REQUEST, Waiting, carry_out},
+    output::{DryRun, complain, objects},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use kube::{Api, Client, api::PostParams};
+use metal_api::Machine;
+use metal_core::machine::request::{ByHand, Request};
+use password::Password;
+use tokio::time::timeout;
+
+/// Which machine it is.
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// Name of the Machine, and of its Node
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// It boots from the network; the only kind of machine that metalman looks after
+    #[arg(long, required = true)]
+    pxe: bool,
+    /// What it boots.
+    #[command(flatten)]
+    object: object::Described,
+    /// Its BMC.
+    #[command(flatten)]
+    bmc: bmc::Described,
+    /// Site that it belongs to [default: none]
+    #[arg(long, value_parser = site::name, value_name = "NAME")]
+    site: Option<String>,
+    /// Have it installed, as machine repave does
+    #[arg(long)]
+    install: bool,
+    /// With --install: somebody switches it, since it has no BMC, and makes it boot from the network
+    #[arg(long, requires = "install")]
+    by_hand: bool,
+    /// Print the Machine that would be created: client sends nothing, server has it checked
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "none",
+        default_missing_value = "client"
+    )]
+    dry_run: DryRun,
+    /// Whether to wait for the installation.
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Register {
+    /// Creates the Machine, and before it the Secret with the password of its BMC.
+    ///
+    /// # Errors
+    ///
+    /// If the Machine is refused; then there is no Secret either.
+    pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let machine = self.machine()?;
+        if self.install
+            && machine.spec.pxe.as_ref().is_some_and(|it| it.redfish.is_none())
+            && !self.by_hand
+        {
+            bail!(
+                "without --redfish-url somebody has to switch it on and make it boot from the network: \
+                 say --by-hand if somebody will"
+            );
+        }
+        let password = self.bmc.password(self.dry_run)?;
+        if self.dry_run == DryRun::Client {
+            self.print(&machine)?;
+            return Ok(Outcome::Done);
+        }
+        let client = connection.client().await?;
+        // What is refused leaves no password behind.
+        let checked = create(&client, &machine, DryRun::Server).await?;
+        if self.dry_run == DryRun::Server {
+            self.print(&checked)?;
+            return Ok(Outcome::Done);
+        }
+        if let Some(password) = password {
+            password.store(&client, self.bmc.namespace(), &self.name).await?;
+        }
+        let created = create(&client, &machine, DryRun::None).await?;
+        self.print(&created)?;
+        if !self.install {
+            return Ok(Outcome::Done);
+        }
+        let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
+        let names = [self.name.clone()];
+        carry_out(&names, Request::Repave, by_hand, &self.waiting, connection).await
+    }
+
+    fn machine(&self) -> Result<Machine> {
+        let redfish = self.bmc.redfish(&self.name)?;
+        self.object.machine(&self.name, self.site.as_deref(), redfish)
+    }
+
+    fn print(&self, machine: &Machine) -> Result<()> {
+        if self.dry_run != DryRun::None && self.bmc.has_password() {
+            let (namespace, name) = (self.bmc.namespace(), &self.name);
+            complain(&format!(
+                "secret/{name} in {namespace}, which is not printed, would come first"
+            ));
+        }
+        // Where it is installed, what comes of that is printed in the end.
+        let is_last = !self.install || self.dry_run != DryRun::None;
+        let mut machine = machine.clone();
+        machine.metadata.managed_fields = None;
+        let format = self.waiting.output.filter(|_| is_last);
+        let done = format!("created{}", self.dry_run.note());
+        if is_last || self.waiting.output.is_none() {
+            objects(&[serde_json::to_value(machine)?], format, &done)?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates a Machine, or has that checked.
+async fn create(client: &Client, machine: &Machine, dry_run: DryRun) -> Result<Machine> {
+    let machines = Api::<Machine>::all(client.clone());
+    let params = PostParams {
+        dry_run: dry_run != DryRun::None,
+        field_manager: Some(crate::MANAGER.to_owned()),
+    };
+    let created = timeout(REQUEST, machines.create(&params, machine)).await;
+    match created.context("the API server does not answer; the Machine may be there")? {
+        // Of a cluster that knows nothing of Machines, not of a Machine.
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            bail!("the cluster knows no Machines: run kubectl metal site init first")
+        }
+        created => Ok(created?),
+    }
+}

@@ -1,0 +1,36 @@
+//! `machine repave`
+
+use crate::{
+    Outcome,
+    args::Connection,
+    operations::{Waiting, carry_out},
+};
+use anyhow::Result;
+use clap::Args;
+use metal_core::machine::request::{ByHand, Request};
+
+/// Which machines to install anew.
+#[derive(Debug, Args)]
+pub(crate) struct Repave {
+    /// Machines to install anew
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Somebody switches machines without a BMC off and on, and makes them boot from the network
+    #[arg(long)]
+    by_hand: bool,
+    /// Whether to wait.
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Repave {
+    /// Installs them.
+    ///
+    /// # Errors
+    ///
+    /// If there is no client, or nowhere to print.
+    pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
+        carry_out(&self.names, Request::Repave, by_hand, &self.waiting, connection).await
+    }
+}

@@ -1,0 +1,120 @@
+//! `site init`
+
+use super::{Applying, name};
+use crate::{
+    MANAGER, Outcome,
+    apply::apply,
+    args::Connection,
+    manifest,
+    output::{self, DryRun, complain, objects},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use k8s_openapi::{
+    api::core::v1::Node,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition as Crd,
+};
+use kube::{
+    Api, Client, CustomResourceExt, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use metal_api::Machine;
+use metal_core::machine::site::LABEL;
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long the API server may take until it serves a new resource.
+const SERVED: Duration = Duration::from_mins(1);
+/// How soon to look again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Which site to prepare.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Name of the site
+    #[arg(value_parser = name, value_name = "NAME")]
+    site: String,
+    /// Node that may run the metalman of the site, and is labeled so; may be repeated
+    #[arg(long = "node", value_name = "NODE")]
+    nodes: Vec<String>,
+    /// How objects are applied and printed.
+    #[command(flatten)]
+    applying: Applying,
+}
+
+impl Init {
+    /// Installs what all sites share, and labels Nodes.
+    ///
+    /// # Errors
+    ///
+    /// The first object that is refused. Those before it are there then.
+    pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let Applying { dry_run, output } = self.applying;
+        let all = manifest::shared()?;
+        if dry_run == DryRun::Client {
+            objects(&all, output, "applied (dry run)")?;
+            return Ok(Outcome::Done);
+        }
+        let client = connection.client().await?;
+        let mut applied = vec![];
+        for object in &all {
+            let done = apply(&client, object, dry_run).await;
+            applied.push(done.with_context(|| output::name(object))?);
+        }
+        if dry_run == DryRun::None {
+            served(&client).await?;
+        }
+        for node in &self.nodes {
+            self.label(&client, node).await.with_context(|| format!("node {node}"))?;
+        }
+        objects(&applied, output, &format!("applied{}", dry_run.note()))?;
+        self.say_what_is_next();
+        Ok(Outcome::Done)
+    }
+
+    async fn label(&self, client: &Client, name: &str) -> Result<()> {
+        let nodes = Api::<Node>::all(client.clone());
+        let node = nodes.get_opt(name).await?.context("there is no such Node")?;
+        match node.labels().get(LABEL) {
+            Some(site) if *site == self.site => return Ok(()),
+            Some(site) => bail!("it is of the site {site}: take its label {LABEL} away first"),
+            None => {}
+        }
+        let label = json!({ "metadata": { "labels": { LABEL: self.site } } });
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            dry_run: self.applying.dry_run == DryRun::Server,
+            ..PatchParams::default()
+        };
+        nodes.patch(name, &params, &Patch::Merge(label)).await?;
+        Ok(())
+    }
+
+    fn say_what_is_next(&self) {
+        let site = &self.site;
+        if self.nodes.is_empty() {
+            complain(&format!(
+                "next, say which nodes may serve the site: kubectl label node NODE {LABEL}={site}"
+            ));
+        }
+        complain(&format!("next: kubectl metal site deploy-pxe --site {site}"));
+    }
+}
+
+/// Waits until Machines can be created.
+async fn served(client: &Client) -> Result<()> {
+    let name = Machine::crd().name_any();
+    let deadline = Instant::now() + SERVED;
+    loop {
+        let crd = Api::<Crd>::all(client.clone()).get(&name).await?;
+        let conditions = crd.status.into_iter().flat_map(|it| it.conditions.unwrap_or_default());
+        if conditions.into_iter().any(|it| it.type_ == "Established" && it.status == "True") {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!("the API server does not serve {name} yet: kubectl describe crd {name}");
+        }
+        sleep(AGAIN).await;
+    }
+}

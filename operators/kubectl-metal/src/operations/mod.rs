@@ -1,0 +1,96 @@
+//! Reboots and installations: asked for by a counter, and waited for.
+
+mod raise;
+mod results;
+mod wait;
+
+use raise::{asked_for, machine_and_node};
+use results::Results;
+
+use crate::{Outcome, args::Connection, failure, output::Format, output::complain};
+use anyhow::Result;
+use clap::{ArgAction, Args};
+use metal_core::machine::request::{ByHand, Request};
+use metal_runtime::args::duration;
+use std::time::Duration;
+
+/// How long one request to the API server may take.
+pub(crate) const REQUEST: Duration = Duration::from_secs(30);
+
+/// Whether to wait, and how long.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Waiting {
+    /// Wait until it is done and the Node is ready again; --wait=false returns at once
+    #[arg(
+        long,
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) wait: bool,
+    /// How long to wait, all together; metalman tries three times, for up to 45 minutes each
+    #[arg(long, default_value = "3h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) timeout: Duration,
+    /// How objects are printed [default: a line for each]
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+}
+
+/// Asks for it on each of these Machines, and waits for those that took it.
+///
+/// # Errors
+///
+/// If there is no client, or nowhere to print.
+pub(crate) async fn carry_out(
+    names: &[String],
+    request: Request,
+    by_hand: ByHand,
+    waiting: &Waiting,
+    connection: &Connection,
+) -> Result<Outcome> {
+    let client = connection.client().await?;
+    let mut results = Results::new(waiting.output);
+    let (mut asked, mut outcome) = (vec![], Outcome::Done);
+    for name in unique(names) {
+        match asked_for(&client, name, request, by_hand).await {
+            Ok((it, machine)) => {
+                if !waiting.wait {
+                    results.tell(&machine, &requested(&it))?;
+                }
+                asked.push((name.clone(), it));
+            }
+            Err(error) => {
+                complain(&format!("error: machine {name}: {}", failure::chain(&error)));
+                outcome = Outcome::Failed;
+            }
+        }
+    }
+    if waiting.wait && wait::until_done(&client, asked, waiting.timeout, &mut results).await? > 0 {
+        outcome = Outcome::Failed;
+    }
+    results.finish()?;
+    Ok(outcome)
+}
+
+/// What a line says of a request that nobody waits for.
+fn requested(asked: &metal_core::machine::request::Asked) -> String {
+    let counters = &asked.counters;
+    let counter = match asked.request {
+        Request::Reboot => counters.reboot_counter,
+        Request::Repave => counters.repave_counter,
+    };
+    format!("{} {} requested", asked.request.name(), counter.unwrap_or_default())
+}
+
+/// The names, each once, in their order: two steps of a counter would be two reboots.
+fn unique(names: &[String]) -> Vec<&String> {
+    let mut seen = vec![];
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}

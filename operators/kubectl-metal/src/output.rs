@@ -1,0 +1,156 @@
+//! What is printed.
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::io::{self, Write};
+
+/// How objects are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object, or a List.
+    Json,
+    /// YAML documents.
+    Yaml,
+    /// Kind and name.
+    Name,
+    /// Kind and name, and what else a person wants to know.
+    Wide,
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    /// It is.
+    #[default]
+    None,
+    /// Nothing is sent to the API server.
+    Client,
+    /// The API server checks it, and keeps nothing.
+    Server,
+}
+
+impl DryRun {
+    /// What a line about it ends with.
+    pub(crate) fn note(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+/// Prints objects, or in the absence of a format the line `done` for each.
+///
+/// # Errors
+///
+/// If standard output is closed.
+pub(crate) fn objects(all: &[Value], format: Option<Format>, done: &str) -> Result<()> {
+    let text = match format {
+        Some(Format::Json) => json(all)?,
+        Some(Format::Yaml) => yaml(all)?,
+        Some(Format::Name) => all.iter().map(|it| name(it) + "\n").collect(),
+        Some(Format::Wide) => all.iter().map(|it| wide(it, done)).collect(),
+        None => all.iter().map(|it| name(it) + " " + done + "\n").collect(),
+    };
+    print(&text)
+}
+
+/// Prints text to standard output.
+///
+/// # Errors
+///
+/// If it is closed.
+pub(crate) fn print(text: &str) -> Result<()> {
+    io::stdout().lock().write_all(text.as_bytes()).context("standard output")
+}
+
+/// Says something to the person, on standard error.
+pub(crate) fn complain(text: &str) {
+    // Where nobody reads it, nobody misses it.
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+fn json(all: &[Value]) -> Result<String> {
+    let text = match all {
+        [one] => serde_json::to_string_pretty(one),
+        many => serde_json::to_string_pretty(
+            &serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": many }),
+        ),
+    };
+    Ok(text? + "\n")
+}
+
+fn yaml(all: &[Value]) -> Result<String> {
+    let documents: Vec<_> =
+        all.iter().map(serde_saphyr::to_string).collect::<Result<_, _>>().context("YAML")?;
+    Ok(documents.join("---\n"))
+}
+
+/// `machine.unbounded-cloud.io/node-01`.
+pub(crate) fn name(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]).to_lowercase();
+    let version = text(&object["apiVersion"]);
+    let group = version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
+    format!("{kind}{group}/{}", text(&object["metadata"]["name"]))
+}
+
+fn wide(object: &Value, done: &str) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| "-".to_owned(), str::to_owned);
+    let mut words = vec![name(object), done.to_owned()];
+    if let Some(namespace) = object["metadata"]["namespace"].as_str() {
+        words.push(format!("namespace={namespace}"));
+    }
+    let pxe = &object["spec"]["pxe"];
+    if pxe.is_object() {
+        let labels = &object["metadata"]["labels"];
+        let leases = pxe["dhcpLeases"].as_array().into_iter().flatten();
+        let addresses: Vec<_> = leases.map(|lease| text(&lease["ipv4"])).collect();
+        words.extend([
+            format!("site={}", text(&labels[metal_core::machine::site::LABEL])),
+            format!("phase={}", text(&object["status"]["phase"])),
+            format!("addresses={}", addresses.join(",")),
+            format!("bmc={}", text(&pxe["redfish"]["url"])),
+            format!("image={}", text(&pxe["image"])),
+        ]);
+    }
+    words.join(" ") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_named_as_kubectl_names_it() {
+        let machine = json!({"apiVersion": "unbounded-cloud.io/v1alpha3", "kind": "Machine",
+            "metadata": {"name": "node-01"}});
+        assert_eq!(name(&machine), "machine.unbounded-cloud.io/node-01");
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}});
+        assert_eq!(name(&secret), "secret/a");
+    }
+
+    #[test]
+    fn several_objects_are_a_list_in_json_and_documents_in_yaml() {
+        let all = [json!({"kind": "A"}), json!({"kind": "B"})];
+        let list: Value = serde_json::from_str(&json(&all).unwrap()).unwrap();
+        assert_eq!((list["kind"].as_str(), &list["items"]), (Some("List"), &json!(all)));
+        assert_eq!(yaml(&all).unwrap(), "kind: A\n---\nkind: B\n");
+        assert!(json(&all[..1]).unwrap().starts_with("{\n  \"kind\": \"A\""));
+    }
+
+    #[test]
+    fn a_wide_line_says_where_a_machine_is() {
+        let machine = json!({
+            "apiVersion": "unbounded-cloud.io/v1alpha3", "kind": "Machine",
+            "metadata": {"name": "a", "labels": {"unbounded-cloud.io/site": "rack-a"}},
+            "spec": {"pxe": {"image": "i", "dhcpLeases": [{"ipv4": "10.0.0.1"}]}},
+        });
+        let line = "machine.unbounded-cloud.io/a created site=rack-a phase=- addresses=10.0.0.1 bmc=- \
+                    image=i\n";
+        assert_eq!(wide(&machine, "created"), line);
+    }
+}
