@@ -15,11 +15,11 @@ use tpm2_protocol::data::{
 /// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `adminWithPolicy`, `restricted`, `decrypt`: a
 /// key that was created in a TPM, never leaves it, and decrypts only what `MakeCredential` has
 /// made.
-const ATTRIBUTES: u32 = 0x0003_00b2;
+pub(crate) const ATTRIBUTES: u32 = 0x0003_00b2;
 
 /// The policy of the templates: knowledge of the endorsement hierarchy's password (TCG EK
 /// Credential Profile 2.5, annex B.3, PolicyA for SHA-256).
-const POLICY: [u8; 32] = [
+pub(crate) const POLICY: [u8; 32] = [
     0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
     0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
 ];

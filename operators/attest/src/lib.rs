@@ -24,6 +24,7 @@
 //! software can still present an EK of its own; what is proved is that later secrets go to whoever
 //! presented that key first.
 
+pub mod client;
 mod credential;
 mod curve;
 mod endorsement;

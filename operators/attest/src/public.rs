@@ -81,13 +81,17 @@ pub(crate) fn check(
     if is_right { Ok(()) } else { Err(KeyError::Unsuitable { field, found: found(), wanted }) }
 }
 
-/// Requires AES-128 in CFB mode, with which a storage key protects its children.
-pub(crate) fn check_symmetric(symmetric: &TpmtSymDef) -> Result<(), KeyError> {
-    let aes_128_cfb = TpmtSymDef {
+/// AES-128 in CFB mode.
+pub(crate) fn aes_128_cfb() -> TpmtSymDef {
+    TpmtSymDef {
         algorithm: TpmAlgId::Aes,
         key_bits: TpmuSymKeyBits::Aes(128.into()),
         mode: TpmuSymMode::Aes(TpmAlgId::Cfb),
-    };
+    }
+}
+
+/// Requires AES-128 in CFB mode, with which a storage key protects its children.
+pub(crate) fn check_symmetric(symmetric: &TpmtSymDef) -> Result<(), KeyError> {
     let found = || format!("{symmetric:?}");
-    check("symmetric", *symmetric == aes_128_cfb, found, "AES-128 in CFB mode")
+    check("symmetric", *symmetric == aes_128_cfb(), found, "AES-128 in CFB mode")
 }

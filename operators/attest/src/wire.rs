@@ -39,11 +39,11 @@ pub enum RequestError {
 }
 
 /// The body, before its fields are decoded.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
-    ek_pub: String,
-    srk_pub: String,
+pub(crate) struct Body {
+    pub(crate) ek_pub: String,
+    pub(crate) srk_pub: String,
 }
 
 impl Request {

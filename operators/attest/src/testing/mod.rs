@@ -2,6 +2,10 @@
 //! are from exchanges that were recorded with go-tpm; they were created for that purpose and
 //! protect nothing.
 
+mod swtpm;
+
+pub use swtpm::Swtpm;
+
 use crate::{
     Request, Response, SealError, credential,
     endorsement::Kind,
@@ -50,7 +54,7 @@ pub struct Machine {
 ///
 /// If the recording does not parse.
 pub fn machines() -> Vec<Machine> {
-    serde_json::from_str(include_str!("testing/go-tpm.json")).expect("it was recorded as JSON")
+    serde_json::from_str(include_str!("go-tpm.json")).expect("it was recorded as JSON")
 }
 
 impl Machine {
@@ -80,7 +84,7 @@ impl Machine {
         Ok(key.open_in_place(nonce, Aad::empty(), &mut token)?.to_vec())
     }
 
-    fn activate(&self, blob: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn activate(&self, blob: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
         let request = Request::parse(self.body().as_bytes()).map_err(|_| SealError)?;
         let seed = self.seed(&request.ek.0, whole(secret)?)?;
         let (integrity, identity) = sized(whole(blob)?)?;
