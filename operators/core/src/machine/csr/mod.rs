@@ -1,9 +1,9 @@
 //! Whether the certificate that a machine asks for is its own.
 //!
-//! A machine that has attested has the token of a ServiceAccount named like it. With that its kubelet
-//! asks for a client certificate, once (Kubernetes, "TLS bootstrapping"); it renews it with the
-//! certificate itself, which is not looked at here. Approved is what such a kubelet asks for about itself,
-//! and nothing that says anything else.
+//! A machine that has attested has the token of a ServiceAccount named like it. With that its kubelet or
+//! agent asks for a client certificate, once (Kubernetes, "TLS bootstrapping"), and renews it with the
+//! certificate itself. Approved is what a machine asks for about itself in either way, and nothing that says
+//! anything else. Nodes that are no Machines are left to `kube-controller-manager`.
 
 mod request;
 
@@ -65,15 +65,24 @@ impl Refusal {
     }
 }
 
-/// The Machine that a request is of, by the ServiceAccount that asks for it. Nothing, if it is of no
-/// ServiceAccount of that namespace, of another signer, or settled.
+/// The Machine that a request is of, by who asks for it: a ServiceAccount of that namespace, or a node with
+/// its certificate. Nothing, if it is of somebody else, of another signer, or settled.
 pub fn whose<'a>(csr: &'a CertificateSigningRequest, namespace: &str) -> Option<&'a str> {
     if csr.spec.signer_name != SIGNER || is_settled(csr) {
         return None;
     }
     let user = csr.spec.username.as_deref()?;
-    let account = user.strip_prefix("system:serviceaccount:")?;
-    account.strip_prefix(namespace)?.strip_prefix(':')
+    account(user, namespace).or_else(|| node(csr, user))
+}
+
+fn account<'a>(user: &'a str, namespace: &str) -> Option<&'a str> {
+    user.strip_prefix("system:serviceaccount:")?.strip_prefix(namespace)?.strip_prefix(':')
+}
+
+/// A name alone makes no node: the API server says of whom it knows as one that it is in this group.
+fn node<'a>(csr: &CertificateSigningRequest, user: &'a str) -> Option<&'a str> {
+    let is_node = csr.spec.groups.iter().flatten().any(|group| group == ORGANIZATION);
+    user.strip_prefix(NODE).filter(|_| is_node)
 }
 
 /// Judges a request. `namespace` is that of the ServiceAccounts of machines; `is_there` says whether there
@@ -129,7 +138,7 @@ pub fn condition(verdict: &Verdict, now: Timestamp) -> Option<CertificateSigning
         Verdict::Approve => (
             "Approved",
             "MachineAttested",
-            "the machine has attested, and asks for itself".to_owned(),
+            "a machine that has attested asks for its own node".to_owned(),
         ),
         Verdict::Deny(refusal) => ("Denied", refusal.reason(), refusal.to_string()),
     };

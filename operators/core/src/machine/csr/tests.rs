@@ -36,6 +36,24 @@ fn a_machine_gets_the_certificate_of_its_own_node() {
 }
 
 #[test]
+fn a_node_that_is_a_machine_renews_its_own_certificate_and_gets_no_other() {
+    let mut renewal = csr(OURS);
+    renewal.spec.username = Some("system:node:node-01".to_owned());
+    assert_eq!(verdict(&renewal), Verdict::Leave, "called like a node, and none");
+    renewal.spec.groups = Some(vec!["system:authenticated".to_owned(), ORGANIZATION.to_owned()]);
+    assert_eq!(verdict(&renewal), Verdict::Approve);
+    assert_eq!(whose(&renewal, NAMESPACE), Some("node-01"));
+    // One that is no Machine, or whose Machine is gone.
+    assert_eq!(judge(&renewal, NAMESPACE, |_| false), Verdict::Unknown);
+    let mut other = renewal.clone();
+    other.spec.request = ByteString(include_bytes!("testdata/other-node.pem").to_vec());
+    assert_eq!(verdict(&other), Verdict::Deny(Refusal::OtherNode));
+    let mut master = renewal;
+    master.spec.request = ByteString(include_bytes!("testdata/master.pem").to_vec());
+    assert_eq!(verdict(&master), Verdict::Deny(Refusal::OtherOrganization));
+}
+
+#[test]
 fn a_request_for_anything_else_is_denied() {
     use RequestError::{Attributes, Key, Subject};
     let unreadable = Refusal::Unreadable;
