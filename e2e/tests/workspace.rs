@@ -36,6 +36,7 @@ const APART: &[(&str, &[&str])] = &[
     // DHCP code can change without affecting these.
     ("metal-operator", &["metal-dhcp"]),
     ("boot-operator", &["metal-dhcp"]),
+    ("metal-agent", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),
     ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
     (
         "metal-simulator",
@@ -105,8 +106,15 @@ fn sources(folders: &[PathBuf]) -> String {
 
 #[test]
 fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
-    let binaries =
-        ["boot-operator", "kubectl-metal", "metal-operator", "metalman", "metalprobe", "netboot"];
+    let binaries = [
+        "boot-operator",
+        "kubectl-metal",
+        "metal-agent",
+        "metal-operator",
+        "metalman",
+        "metalprobe",
+        "netboot",
+    ];
     let ours = metadata().packages.into_iter().filter(|package| package.source.is_none());
     for package in ours.filter(|package| package.name != "e2e") {
         let wrong = package.dependencies.iter().find(|it| binaries.contains(&&*it.name));

@@ -8,6 +8,7 @@ use std::{
 
 /// Crates that have no file beside the folder of its modules.
 const IN_FOLDERS: &[&str] = &[
+    "agent/node",
     "crds",
     "operators/attest",
     "operators/base",

@@ -11,6 +11,7 @@ use std::{
 /// Crates without cycles.
 const ACYCLIC: &[&str] = &[
     "agent",
+    "agent/node",
     "crds",
     "e2e",
     "e2e/simulator",

@@ -1,0 +1,194 @@
+//! The loop: looks at the certificate that is there, does what is due, and waits.
+
+use crate::{
+    args::Args,
+    attest::{AttestError, attest},
+    config::{Config, ConfigError},
+    http::{Server, Trust},
+    key::Key,
+    kube::{Api, KubeError},
+    notify,
+    plan::{Plan, plan, renewal},
+    store::{Current, Store, StoreError},
+};
+use jiff::Timestamp;
+use metal_base::{Chain, backoff::Backoff, jitter};
+use rustls::pki_types::CertificateDer;
+use std::{io, time::Duration};
+use tokio::time::sleep;
+
+/// Pauses after failures.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
+/// The pause after a success: also where certificates live for minutes, nobody is asked without end.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
+/// Why the agent cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What it is told cannot be used.
+    #[error("the configuration {0} cannot be used")]
+    Config(String, #[source] ConfigError),
+    /// There is no such path.
+    #[error("--kubeconfig cannot be used")]
+    Kubeconfig(#[source] io::Error),
+}
+
+/// Why there is no new certificate.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Attest(#[from] AttestError),
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("tls cannot be set up")]
+    Tls(#[from] rustls::Error),
+    #[error("no key can be made")]
+    Key(#[from] rcgen::Error),
+}
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    args: Args,
+    config: Config,
+    store: Store,
+    /// The key that a certificate was asked for, and has not come yet.
+    asked: Option<Key>,
+    /// The certificate that the API server does not accept.
+    refused: Option<CertificateDer<'static>>,
+    /// What was told last.
+    told: String,
+    /// Spreads the renewals of many machines.
+    number: u64,
+}
+
+impl Agent {
+    /// An agent that has done nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// What it is told cannot be used.
+    pub fn new(args: Args) -> Result<Self, StartError> {
+        let config = Config::read(&args.config)
+            .map_err(|error| StartError::Config(args.config.display().to_string(), error))?;
+        let store = Store::new(&args.kubeconfig).map_err(StartError::Kubeconfig)?;
+        let (asked, refused, told, number) = (None, None, String::new(), jitter::number());
+        Ok(Self { args, config, store, asked, refused, told, number })
+    }
+
+    /// Runs until there is a certificate, with `--once`, and for ever without. Cancel safe: what was
+    /// written is whole, and what was begun is begun again.
+    pub async fn run(mut self) {
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        tracing::info!(machine = self.config.machine, tpm = %self.args.tpm, "metal-agent starts");
+        loop {
+            match self.step().await {
+                Ok(None) => return,
+                Ok(Some(pause)) => {
+                    pauses.reset();
+                    sleep(pause).await;
+                }
+                Err(failure) => {
+                    let pause = pauses.pause();
+                    self.tell_failure(&failure);
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Does what is due; returns how long to wait then, or nothing where all is done.
+    async fn step(&mut self) -> Result<Option<Duration>, Failure> {
+        let current = self.store.load(&self.config.machine);
+        let current = current.filter(|it| self.refused.as_ref() != it.identity.chain.first());
+        let validity = current.as_ref().map(|it| it.validity);
+        match (plan(validity, self.number, Timestamp::now()), current) {
+            (Plan::Wait(pause), _) => {
+                self.store.ensure_kubeconfig(&self.config)?;
+                if let Some(validity) = validity {
+                    let next = renewal(validity, self.number);
+                    self.tell(&format!(
+                        "certificate until {}, renewed at {next:.0}",
+                        validity.until
+                    ));
+                }
+                notify::ready();
+                Ok((!self.args.once).then_some(pause))
+            }
+            (Plan::Renew, Some(current)) => self.renew(current).await.map(|()| Some(AFTERWARDS)),
+            (Plan::Attest | Plan::Renew, _) => self.join().await.map(|()| Some(Duration::ZERO)),
+        }
+    }
+
+    /// Gets a certificate with a token.
+    async fn join(&mut self) -> Result<(), Failure> {
+        notify::status("proving the TPM to metalman");
+        let metalman = Server::new(self.config.metalman.clone(), None);
+        let admission = attest(&metalman, &self.args.tpm).await?;
+        if admission.authorities.is_some_and(|it| it.trim() != self.config.authorities.trim()) {
+            tracing::warn!(
+                "metalman names other authorities than Cluster.CaCertBase64, which are not trusted"
+            );
+        }
+        let api = Api::with_token(self.api(None)?, &admission.token)?;
+        self.receive(api).await
+    }
+
+    /// Gets the next certificate with the one that is there.
+    async fn renew(&mut self, current: Current) -> Result<(), Failure> {
+        let first = current.identity.chain.first().cloned();
+        let trust = Trust::new(self.config.roots.clone(), Some(current.identity))?;
+        let api = Api::with_certificate(Server::new(self.config.api.clone(), Some(trust)));
+        let received = self.receive(api).await;
+        if matches!(received, Err(Failure::Kube(KubeError::Unauthorized))) {
+            self.refused = first;
+        }
+        received
+    }
+
+    async fn receive(&mut self, api: Api) -> Result<(), Failure> {
+        notify::status("waiting for a certificate");
+        let key = match self.asked.take() {
+            Some(key) => key,
+            None => Key::generate()?,
+        };
+        let signed = match api.certificate(&self.config.machine, &key).await {
+            Ok(signed) => signed,
+            Err(error) => {
+                // Nothing else becomes of a request that is settled.
+                self.asked = Some(key).filter(|_| !matches!(error, KubeError::Settled(..)));
+                return Err(error.into());
+            }
+        };
+        self.store.save(&self.config.machine, &signed, &key)?;
+        self.store.ensure_kubeconfig(&self.config)?;
+        self.number = jitter::number();
+        Ok(())
+    }
+
+    fn api(&self, identity: Option<crate::http::Identity>) -> Result<Server, Failure> {
+        let trust = Trust::new(self.config.roots.clone(), identity)?;
+        Ok(Server::new(self.config.api.clone(), Some(trust)))
+    }
+
+    /// Tells what is so, once.
+    fn tell(&mut self, text: &str) {
+        if self.told != text {
+            tracing::info!("{text}");
+            notify::status(text);
+            text.clone_into(&mut self.told);
+        }
+    }
+
+    fn tell_failure(&mut self, failure: &Failure) {
+        let text = Chain(failure).to_string();
+        if self.told != text {
+            tracing::warn!(error = text, "no certificate yet; it is tried again");
+            self.told = text;
+        }
+        notify::status(&format!("tried again: {}", self.told));
+    }
+}

@@ -1,0 +1,50 @@
+//! Flags.
+
+use crate::tpm::Place;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Makes this machine a node of a cluster: proves its TPM to metalman, and keeps the kubelet's kubeconfig
+/// and certificate.
+#[derive(Debug, Parser)]
+#[command(name = "metal-agent", version, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// Only prints something
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What the machine is told by its cloud-init: its name, the cluster, and where metalman is
+    #[arg(long, value_name = "FILE", default_value = "/etc/bloomery/agent.json")]
+    pub config: PathBuf,
+    /// TPM 2.0: a device such as /dev/tpmrm0, or swtpm:PATH or swtpm:HOST:PORT for one in software
+    #[arg(long, default_value = "/dev/tpmrm0")]
+    pub tpm: Place,
+    /// Where the kubelet's kubeconfig is kept; its certificate and key are in a file of this name with .pem
+    #[arg(long, value_name = "FILE", default_value = "/var/lib/kubelet/kubeconfig")]
+    pub kubeconfig: PathBuf,
+    /// Ends as soon as there is a certificate: for kubelets that renew it themselves
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// What it can print.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Prints the version
+    Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_flags_it_is_what_the_unit_starts() {
+        let args = Args::parse_from(["metal-agent"]);
+        assert_eq!(args.tpm, Place::Device("/dev/tpmrm0".into()));
+        assert!(!args.once && args.command.is_none());
+        let version = Args::parse_from(["metal-agent", "version"]);
+        assert!(matches!(version.command, Some(Command::Version)));
+        assert!(Args::try_parse_from(["metal-agent", "--once", "version"]).is_err());
+        assert!(Args::try_parse_from(["metal-agent", "--tpm", "swtpm:"]).is_err());
+    }
+}

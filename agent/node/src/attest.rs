@@ -1,0 +1,84 @@
+//! The token: the TPM is proved to metalman, which answers with a token that this TPM alone can open.
+
+use crate::{
+    http::{HttpError, Reason, Server},
+    tpm::{Keys, Place, Tpm, TpmError},
+};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use metal_attest::{
+    Response,
+    client::{self, OpenError, Wrapped},
+};
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttestError {
+    /// The TPM did not do it.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// metalman did not answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It gives this machine no token.
+    #[error("metalman answered {0}{1}")]
+    Refused(StatusCode, Reason),
+    /// It said something else.
+    #[error("metalman's answer is not that of an attestation")]
+    Answer,
+    /// The answer does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The TPM's thread broke down.
+    #[error("the TPM could not be waited for")]
+    Join(#[from] JoinError),
+}
+
+/// A token, and what else was answered.
+pub(crate) struct Admission {
+    /// The token.
+    pub(crate) token: String,
+    /// Certificates of the cluster's authorities as metalman sees them, in PEM.
+    pub(crate) authorities: Option<String>,
+}
+
+/// Gets a token.
+pub(crate) async fn attest(metalman: &Server, tpm: &Place) -> Result<Admission, AttestError> {
+    let place = tpm.clone();
+    let created = spawn_blocking(move || Keys::create(Tpm::open(&place)?)).await?;
+    let mut keys = Flushed(Some(created?));
+    let Some(loaded) = &keys.0 else { return Err(AttestError::Answer) };
+    let body = client::request(loaded.ek(), loaded.srk()).map_err(|_| AttestError::Answer)?;
+    let response = post(metalman, body).await?;
+    let wrapped = Wrapped::of(&response)?;
+    let loaded = keys.0.take();
+    let credential = spawn_blocking(move || loaded.map(|mut keys| keys.activate(&wrapped))).await?;
+    let credential = credential.ok_or(AttestError::Answer)??;
+    let token = client::open(&response, &credential)?;
+    Ok(Admission { token, authorities: response.cluster_ca })
+}
+
+/// Keys that are flushed by a thread that may wait, also where what follows fails.
+struct Flushed(Option<Keys>);
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        if let Some(keys) = self.0.take() {
+            // The runtime waits for it for a moment when it ends.
+            drop(spawn_blocking(move || drop(keys)));
+        }
+    }
+}
+
+async fn post(metalman: &Server, body: String) -> Result<Response, AttestError> {
+    let request = Request::post("/attest")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body))
+        .map_err(HttpError::from)?;
+    let answer = metalman.send(request).await?;
+    if answer.status != StatusCode::OK {
+        return Err(AttestError::Refused(answer.status, Reason::of(&answer.body)));
+    }
+    serde_json::from_slice(&answer.body).map_err(|_| AttestError::Answer)
+}

@@ -1,0 +1,102 @@
+//! The TPM of this machine.
+
+mod keys;
+mod place;
+mod transport;
+
+pub(crate) use keys::Keys;
+pub(crate) use place::Place;
+
+use metal_attest::client::{BuildError, Rc, ResponseError};
+use metal_base::backoff::Backoff;
+use std::{
+    io,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use transport::Transport;
+
+/// How long a TPM may be busy with itself: self-tests take seconds.
+const BUSY: Duration = Duration::from_mins(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the TPM did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TpmError {
+    /// There is no TPM, or it may not be used.
+    #[error("TPM {0} cannot be opened")]
+    Open(Place, #[source] io::Error),
+    /// It does not answer.
+    #[error("the TPM does not answer")]
+    Exchange(#[from] io::Error),
+    /// It said for too long that it was busy.
+    #[error("the TPM has been busy for {limit} s: it answered {0}", limit = BUSY.as_secs())]
+    Busy(Rc),
+    /// A hierarchy has a password, which we do not know.
+    #[error(
+        "the {0} hierarchy of the TPM has a password: remove it with `tpm2_changeauth -c {0}`, or clear the TPM in the firmware's setup"
+    )]
+    Password(&'static str),
+    /// A hierarchy cannot be used.
+    #[error("the {0} hierarchy of the TPM is disabled: enable it in the firmware's setup")]
+    Disabled(&'static str),
+    /// It refused, for another reason.
+    #[error(transparent)]
+    Response(#[from] ResponseError),
+    /// There is no such command.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// There is no randomness.
+    #[error("the system has no randomness")]
+    Random,
+}
+
+/// A TPM that was opened. Its calls block: for seconds, where a key is created.
+pub(crate) struct Tpm(Transport);
+
+impl Tpm {
+    pub(crate) fn open(place: &Place) -> Result<Self, TpmError> {
+        let opened = Transport::open(place);
+        opened.map(Self).map_err(|error| TpmError::Open(place.clone(), error))
+    }
+
+    /// Sends a command, again while the TPM is busy, and reads its response.
+    #[expect(clippy::disallowed_methods, reason = "it runs on a thread that may wait")]
+    fn run<T>(
+        &mut self,
+        command: &[u8],
+        read: impl Fn(&[u8]) -> Result<T, ResponseError>,
+    ) -> Result<T, TpmError> {
+        let begun = Instant::now();
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let response = self.0.exchange(command)?;
+            match read(&response) {
+                Err(ResponseError::Refused(rc)) if rc.is_busy() => {
+                    if begun.elapsed() > BUSY {
+                        return Err(TpmError::Busy(rc));
+                    }
+                    sleep(pauses.pause());
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+/// What a refusal means that is about a hierarchy.
+fn of_hierarchy(hierarchy: &'static str) -> impl Fn(TpmError) -> TpmError {
+    move |error| match error {
+        TpmError::Response(ResponseError::Refused(rc)) if rc.is_password() => {
+            TpmError::Password(hierarchy)
+        }
+        TpmError::Response(ResponseError::Refused(rc)) if rc.is_disabled() => {
+            TpmError::Disabled(hierarchy)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Where a TPM is.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// Where a TPM is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A character device of the kernel.
+    Device(PathBuf),
+    /// A Unix socket of swtpm's command channel.
+    Unix(PathBuf),
+    /// The same, by TCP: host and port.
+    Tcp(String),
+}
+
+const SWTPM: &str = "swtpm:";
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix(SWTPM) {
+            None if text.starts_with('/') => Ok(Self::Device(text.into())),
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(host) if host.contains(':') => Ok(Self::Tcp(host.to_owned())),
+            _ => Err("has to be a path such as /dev/tpmrm0, swtpm:/PATH or swtpm:HOST:PORT"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(path) => write!(f, "{}", path.display()),
+            Self::Unix(path) => write!(f, "{SWTPM}{}", path.display()),
+            Self::Tcp(host) => write!(f, "{SWTPM}{host}"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How commands reach a TPM: the device, or the socket of one in software.
+
+use super::place::Place;
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+/// No response of a TPM is longer.
+const LONGEST: usize = 4096;
+/// Tag, length and code of a response.
+const HEADER: usize = 10;
+/// How long a socket may be silent. The kernel has limits of its own for a device.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// An opened TPM.
+pub(super) struct Transport(Box<dyn Stream>);
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+impl Transport {
+    pub(super) fn open(place: &Place) -> io::Result<Self> {
+        Ok(Self(match place {
+            Place::Device(path) => Box::new(File::options().read(true).write(true).open(path)?),
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(SILENCE))?;
+                Box::new(stream)
+            }
+            Place::Tcp(host) => {
+                let stream = TcpStream::connect(host)?;
+                stream.set_read_timeout(Some(SILENCE))?;
+                Box::new(stream)
+            }
+        }))
+    }
+
+    /// Sends a command, in one piece as the kernel asks, and reads what its header says of its length.
+    pub(super) fn exchange(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+        self.0.write_all(command)?;
+        let mut buffer = [0; LONGEST];
+        let mut read = 0;
+        loop {
+            match self.0.read(&mut buffer[read..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                some => read += some,
+            }
+            if wanted(&buffer[..read])?.is_some_and(|wanted| read >= wanted) {
+                return Ok(buffer[..read].to_vec());
+            }
+        }
+    }
+}
+
+/// How long a response is, once its header is there.
+fn wanted(read: &[u8]) -> io::Result<Option<usize>> {
+    let Some(header) = read.first_chunk::<HEADER>() else { return Ok(None) };
+    let [_, _, len @ .., _, _, _, _] = *header;
+    let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
+    if (HEADER..=LONGEST).contains(&len) {
+        return Ok(Some(len));
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "its answer has a length that no answer has"))
+}
