@@ -33,6 +33,7 @@ pub mod inventory;
 mod ipxe_boot_config;
 mod mac;
 mod machine;
+mod machine_attestation;
 mod machine_disk;
 mod machine_operation;
 mod power;
@@ -85,6 +86,7 @@ pub use machine::{
     MachineRedfishStatus, MachineSpec, MachineSsh, MachineSshStatus, MachineStatus,
     MachineTpmStatus,
 };
+pub use machine_attestation::MachineAttestation;
 pub use machine_disk::MachineTargetDisk;
 pub use machine_operation::{
     MachineGivenUp, MachineOperation, MachineOperationStep, MachineOperationsStatus,

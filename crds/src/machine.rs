@@ -1,5 +1,5 @@
 use crate::{
-    LocalObjectReference, MachineOperationsStatus, MachineTargetDisk,
+    LocalObjectReference, MachineAttestation, MachineOperationsStatus, MachineTargetDisk,
     schema::{self, rule},
     text::open_enum,
 };
@@ -111,6 +111,9 @@ pub struct MachinePxe {
     /// Extension: which disk is installed to; without it, the only one that the machine has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_disk: Option<MachineTargetDisk>,
+    /// Extension: what it has to prove before it gets a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<MachineAttestation>,
 }
 
 /// A network interface and its address.

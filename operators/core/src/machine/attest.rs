@@ -1,5 +1,5 @@
-//! Whether who presents an endorsement key is the machine: the first key that is seen is pinned, and
-//! no other is taken until a person says so.
+//! Whether who presents an endorsement key is the machine: the key that its Machine names, or the first one
+//! that is seen, which is pinned; no other is taken until a person says so.
 
 use super::accepted;
 use crate::conditions::{self, Fact};
@@ -80,6 +80,21 @@ pub fn refused(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED && it.status == "False")
 }
 
+/// What a key is to a Machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    /// It is pinned from now on.
+    Pinned,
+    /// It is the one that is pinned.
+    Verified,
+    /// Another one is pinned.
+    Differs,
+    /// The Machine names another one.
+    NotExpected,
+    /// Nobody can read what is pinned.
+    Unreadable,
+}
+
 /// Judges a key; `compare` compares it to what is pinned.
 pub fn judge(
     machine: &Machine,
@@ -88,41 +103,51 @@ pub fn judge(
     now: Timestamp,
 ) -> Verdict {
     let old = machine.status.clone().unwrap_or_default();
+    let outcome = outcome(machine, presented, pinned(&old).map(compare));
+    let (holds, reason, message) = told(outcome, presented);
     let mut new = old.clone();
-    let mut say = |holds, reason, message: &str| {
-        let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message };
-        conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
-    };
-    let is_new = |compared: &Compared| *compared != Compared::Same;
-    let compared = pinned(&old).map(compare);
-    let is_accepted = compared.as_ref().is_some_and(is_new)
-        && accepted::endorsement_key(machine, presented.fingerprint);
-    let compared = compared.filter(|_| !is_accepted);
-    match compared {
-        None => say(true, "Pinned", &key(presented)),
-        Some(Compared::Same) => say(true, "Verified", &key(presented)),
-        // Whoever is at that address may present key after key: the message is the same for each.
-        Some(Compared::Differs) => say(
-            false,
-            KEY_DIFFERS,
-            "another endorsement key was presented than the one that is pinned: look at the machine; if \
-             its TPM was replaced, annotate this Machine with bloomery.dev/accept-endorsement-key and the \
-             SHA-256 of the new key, which is in the event",
-        ),
-        Some(Compared::Unreadable) => say(
-            false,
-            "PinUnreadable",
-            "status.tpm.ekPublicKey is no public key in PEM: remove status.tpm, and the next key is pinned",
-        ),
-    }
-    if compared.is_none() {
+    let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message: &message };
+    conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
+    if outcome == Outcome::Pinned {
         new.tpm = Some(MachineTpmStatus { ek_public_key: Some(presented.pem.to_owned()) });
     }
     let news = (!is_same(&old, &new)).then(|| Box::new(new));
-    match compared {
-        None | Some(Compared::Same) => Verdict::Admitted(news),
-        Some(Compared::Differs | Compared::Unreadable) => Verdict::Refused(news),
+    if holds { Verdict::Admitted(news) } else { Verdict::Refused(news) }
+}
+
+/// Where the Machine names a key, nothing else counts: neither who came first, nor an annotation.
+fn outcome(machine: &Machine, presented: Presented<'_>, compared: Option<Compared>) -> Outcome {
+    let attestation = machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
+    let expected = attestation.and_then(|it| it.ek_hash.as_deref());
+    let is_expected = expected.map(|hash| hash.eq_ignore_ascii_case(presented.fingerprint));
+    match (is_expected, compared) {
+        (Some(false), _) => Outcome::NotExpected,
+        (_, Some(Compared::Same)) => Outcome::Verified,
+        (Some(true), _) | (None, None) => Outcome::Pinned,
+        _ if accepted::endorsement_key(machine, presented.fingerprint) => Outcome::Pinned,
+        (None, Some(Compared::Differs)) => Outcome::Differs,
+        (None, Some(Compared::Unreadable)) => Outcome::Unreadable,
     }
+}
+
+/// What the condition says: whether it holds, why, and a message. Whoever is at that address may present key
+/// after key: the message about a refusal is the same for each.
+fn told(outcome: Outcome, presented: Presented<'_>) -> (bool, &'static str, String) {
+    let text = match outcome {
+        Outcome::Pinned => return (true, "Pinned", key(presented)),
+        Outcome::Verified => return (true, "Verified", key(presented)),
+        Outcome::Differs => {
+            "another endorsement key was presented than the one that is pinned: look at the machine; if its TPM              was replaced, annotate this Machine with bloomery.dev/accept-endorsement-key and the SHA-256 of the              new key, which is in the event"
+        }
+        Outcome::NotExpected => {
+            "another endorsement key was presented than the one that spec.pxe.attestation.ekHash names: look at              the machine; if its TPM was replaced, set ekHash to the SHA-256 of the new key, which is in the              event"
+        }
+        Outcome::Unreadable => {
+            "status.tpm.ekPublicKey is no public key in PEM: remove status.tpm, and the next key is pinned"
+        }
+    };
+    let reason = if outcome == Outcome::Unreadable { "PinUnreadable" } else { KEY_DIFFERS };
+    (false, reason, text.to_owned())
 }
 
 fn key(presented: Presented<'_>) -> String {

@@ -8,8 +8,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use metal_api::{
-    MacAddr, MachineLease, MachinePxe, MachineSpec, MachineSsh, MachineTpmStatus, Server,
-    ServerSpec, annotation,
+    MacAddr, MachineAttestation, MachineLease, MachinePxe, MachineSpec, MachineSsh,
+    MachineTpmStatus, Server, ServerSpec, annotation,
 };
 use std::sync::Arc;
 
@@ -137,6 +137,37 @@ fn the_first_key_is_pinned_and_no_other_is_taken_afterwards() {
     assert_eq!(present(&attacked, "more"), Verdict::Refused(None), "key after key costs one write");
     let Verdict::Admitted(Some(back)) = present(&attacked, "ours") else { unreachable!() };
     assert_eq!(attest::refused(&back), None);
+}
+
+#[test]
+fn a_machine_that_names_its_key_pins_no_other_and_takes_no_annotation() {
+    let named = |mut machine: Machine, hash: &str| {
+        let attestation = MachineAttestation { ek_hash: Some(hash.to_owned()) };
+        machine.spec.pxe.get_or_insert_default().attestation = Some(attestation);
+        machine
+    };
+    // Whoever is first is not taken for it.
+    let new = named(machine("a", 1), "ours");
+    let Verdict::Refused(Some(told)) = present(&new, "theirs") else { panic!() };
+    assert_eq!(pinned(&told), None);
+    assert_eq!(attest::refused(&told).unwrap().reason, "KeyDiffers");
+    let attacked = Machine { status: Some(*told), ..new };
+    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(None));
+    let Verdict::Admitted(Some(status)) = present(&attacked, "ours") else { panic!() };
+    assert_eq!((pinned(&status), attest::refused(&status)), (Some("ours"), None));
+    let known = Machine { status: Some(*status), ..attacked };
+    assert_eq!(present(&known, "ours"), Verdict::Admitted(None));
+
+    // Another key is named: it replaces the pin, and the one before gets nothing.
+    let mut renamed = named(known, "OTHER");
+    let accepted = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "theirs".to_owned());
+    renamed.metadata.annotations = Some([accepted].into());
+    for refused in ["ours", "theirs"] {
+        let Verdict::Refused(Some(told)) = present(&renamed, refused) else { panic!("{refused}") };
+        assert_eq!(pinned(&told), Some("ours"));
+    }
+    let Verdict::Admitted(Some(status)) = present(&renamed, "other") else { panic!() };
+    assert_eq!(pinned(&status), Some("other"));
 }
 
 #[test]
