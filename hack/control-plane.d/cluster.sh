@@ -8,6 +8,8 @@ parts=(supervisor apiserver controller-manager etcd)
 # What the tests and the demo need of the controller manager.
 controllers=clusterrole-aggregation-controller,garbage-collector-controller,namespace-controller
 controllers+=,serviceaccount-controller,serviceaccount-token-controller
+# Certificates of nodes are signed once they are approved; nobody but metalman approves any.
+controllers+=,certificatesigningrequest-signing-controller
 # What it may take to start on a busy machine, in seconds.
 patience=120
 
@@ -38,6 +40,7 @@ cluster_up() {
   spawn controller-manager "$bin/kube-controller-manager" --kubeconfig "$PWD/kubeconfig" \
     --secure-port 0 --leader-elect=false --use-service-account-credentials=true \
     --service-account-private-key-file sa.key --root-ca-file ca.crt \
+    --cluster-signing-cert-file ca.crt --cluster-signing-key-file ca.key \
     --kube-api-qps 500 --kube-api-burst 1000 --controllers "$controllers"
   await controller-manager "$bin/kubectl" --kubeconfig kubeconfig -n default get serviceaccount default ||
     failed controller-manager
@@ -140,7 +143,8 @@ start_apiserver() {
       --bind-address 127.0.0.1 --secure-port "$port" --tls-cert-file apiserver.crt \
       --tls-private-key-file apiserver.key --cert-dir "$PWD/certs" \
       --advertise-address 127.0.0.1 --endpoint-reconciler-type none \
-      --service-cluster-ip-range 10.0.0.0/24 --token-auth-file tokens.csv --authorization-mode RBAC \
+      --service-cluster-ip-range 10.0.0.0/24 --token-auth-file tokens.csv --client-ca-file ca.crt \
+      --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
       --service-account-issuer https://kubernetes.default.svc \
       --service-account-signing-key-file sa.key --service-account-key-file sa.pub --profiling=false
     await apiserver "$1/kubectl" --kubeconfig kubeconfig get --raw /readyz && return
