@@ -68,7 +68,9 @@ fn trim(node: &mut Node) {
 fn trim_request(csr: &mut CertificateSigningRequest) {
     csr.metadata.managed_fields = None;
     csr.spec.extra = None;
-    csr.spec.groups = None;
+    if let Some(groups) = &mut csr.spec.groups {
+        groups.retain(|group| group == csr::ORGANIZATION);
+    }
     if csr.spec.signer_name != csr::SIGNER {
         csr.spec.request.0.clear();
     }

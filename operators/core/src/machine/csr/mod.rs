@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 
 /// Who signs client certificates of kubelets.
 pub const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// The one organization of nodes.
-const ORGANIZATION: &str = "system:nodes";
+/// The one organization of nodes, and the group in which the API server has them.
+pub const ORGANIZATION: &str = "system:nodes";
 /// Before the name of a node.
 const NODE: &str = "system:node:";
 const DIGITAL_SIGNATURE: &str = "digital signature";
