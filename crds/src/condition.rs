@@ -62,3 +62,10 @@ pub const BOOT_ORDER_CONFIG_SUPPORTED: &str = "BootOrderConfigSupported";
 pub const CLOUD_INIT_DONE: &str = "CloudInitDone";
 /// Machine: the user-data that it references was found; absent if it was never missing.
 pub const USER_DATA_READY: &str = "UserDataReady";
+/// BootToken: no other token has its hash, and no other machine its host name.
+pub const USABLE: &str = "Usable";
+/// Host: the release that it is to run exists, and is its own; absent where none is named.
+pub const RELEASE_FOUND: &str = "ReleaseFound";
+/// Host: it runs the release that it is to run, and is healthy, as it says; absent until it says
+/// anything.
+pub const RELEASE_ACTIVE: &str = "ReleaseActive";

@@ -2,9 +2,9 @@
 
 use crate::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
-    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, BootState, DhcpLease, Endpoint,
-    HttpBootConfig, IpxeBootConfig, Machine, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, ServerMaintenance, ServerReadinessRule, bounds::bound,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, BootState, BootToken, DhcpLease, Endpoint,
+    Host, HostRelease, HttpBootConfig, IpxeBootConfig, Machine, Server, ServerBootConfiguration,
+    ServerClaim, ServerInventory, ServerMaintenance, ServerReadinessRule, bounds::bound,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources, JSON,
@@ -40,6 +40,9 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         ServerInventory::crd(),
         DhcpLease::crd(),
         Machine::crd(),
+        BootToken::crd(),
+        Host::crd(),
+        HostRelease::crd(),
     ];
     all.iter_mut().for_each(finish);
     all

@@ -22,6 +22,7 @@ mod bmc_settings_set;
 mod bmc_user;
 mod bmc_version;
 mod bmc_version_set;
+mod boot_token;
 mod bounds;
 pub mod condition;
 mod definitions;
@@ -40,6 +41,7 @@ mod power;
 mod protocol;
 mod quantity;
 mod refs;
+mod rented_host;
 mod schema;
 mod server;
 mod server_boot_configuration;
@@ -71,6 +73,10 @@ pub use bmc_settings_set::{BmcSettingsSet, BmcSettingsSetSpec, BmcSettingsSetSta
 pub use bmc_user::{BmcUser, BmcUserSpec, BmcUserStatus};
 pub use bmc_version::{BmcVersion, BmcVersionSpec, BmcVersionStatus};
 pub use bmc_version_set::{BmcVersionSet, BmcVersionSetSpec, BmcVersionSetStatus};
+pub use boot_token::{
+    BootBinding, BootInstaller, BootProgress, BootRegistration, BootStep, BootToken,
+    BootTokenPhase, BootTokenSpec, BootTokenStatus, HostHardware,
+};
 pub use definitions::all_crds;
 #[cfg(feature = "crdgen")]
 pub use definitions::manifests;
@@ -94,6 +100,9 @@ pub use machine_operation::{
 pub use power::{IndicatorLed, Power, PowerState};
 pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};
 pub use refs::{LocalObjectReference, ObjectReference};
+pub use rented_host::{
+    Host, HostRelease, HostReleaseSpec, HostSpec, HostStatus, SealedConfiguration, Sealing,
+};
 pub use server::{BmcAccess, BootOrder, ClaimReference, ReclaimPolicy, Server, ServerSpec};
 pub use server_boot_configuration::{
     BootState, ServerBootConfiguration, ServerBootConfigurationSpec, ServerBootConfigurationStatus,

@@ -5,9 +5,9 @@
 
 use metal_api::{
     BiosSettings, BiosSettingsSet, BiosVersion, BiosVersionSet, Bmc, BmcSecret, BmcSettings,
-    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, DhcpLease, Endpoint, HttpBootConfig,
-    IpxeBootConfig, Machine, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    ServerMaintenance, ServerReadinessRule,
+    BmcSettingsSet, BmcUser, BmcVersion, BmcVersionSet, BootToken, DhcpLease, Endpoint, Host,
+    HostRelease, HttpBootConfig, IpxeBootConfig, Machine, Server, ServerBootConfiguration,
+    ServerClaim, ServerInventory, ServerMaintenance, ServerReadinessRule,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -125,8 +125,11 @@ fn round_trip(doc: &Value) -> Value {
         "BMCUser" => through::<BmcUser>,
         "BMCVersion" => through::<BmcVersion>,
         "BMCVersionSet" => through::<BmcVersionSet>,
+        "BootToken" => through::<BootToken>,
         "DHCPLease" => through::<DhcpLease>,
         "Endpoint" => through::<Endpoint>,
+        "Host" => through::<Host>,
+        "HostRelease" => through::<HostRelease>,
         "HTTPBootConfig" => through::<HttpBootConfig>,
         "IPXEBootConfig" => through::<IpxeBootConfig>,
         "Machine" => through::<Machine>,

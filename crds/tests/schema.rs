@@ -25,7 +25,7 @@ fn committed_manifests_match_the_types() {
 #[test]
 fn every_kind_has_a_status_subresource_and_moves_with_clusterctl() {
     let all = metal_api::all_crds();
-    assert_eq!(all.len(), 22);
+    assert_eq!(all.len(), 25);
     for crd in &all {
         let status = crd.spec.versions[0].subresources.as_ref().and_then(|sub| sub.status.as_ref());
         assert!(status.is_some(), "{}", crd.name_any());

@@ -27,7 +27,7 @@ async fn each_rule_refuses_what_it_is_for() {
     let cluster = Cluster::shared().await.unwrap();
     let client = cluster.client().await.unwrap();
     let mut groups = vec![];
-    for group in ["metal.ironcore.dev", "unbounded-cloud.io"] {
+    for group in ["bloomery.dev", "metal.ironcore.dev", "unbounded-cloud.io"] {
         groups.push(discovery::group(&client, group).await.unwrap());
     }
     let mut wrong = Vec::new();

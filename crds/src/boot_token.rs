@@ -1,0 +1,281 @@
+use crate::{
+    MachineTargetDisk,
+    schema::{self, immutable, rule},
+    text::closed_enum,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A secret URL from which one rented machine installs itself, and becomes the Host that is named
+/// here. Only a hash of the secret is kept. What is said here can be withdrawn, but not loosened.
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "bloomery.dev",
+    version = "v1alpha1",
+    kind = "BootToken",
+    plural = "boottokens",
+    shortname = "bt",
+    namespaced,
+    doc = "A secret URL from which one rented machine installs itself and becomes a Host.",
+    status = "BootTokenStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Host", type_ = "string", json_path = ".spec.hostName"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.step"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(
+        "has(self.installer) == has(oldSelf.installer) && (!has(self.installer) || self.installer == oldSelf.installer)",
+        "installer is immutable",
+    ),
+    rule(
+        "has(self.template) == has(oldSelf.template) && (!has(self.template) || self.template == oldSelf.template)",
+        "template is immutable",
+    ),
+    rule(
+        "has(self.targetDisk) == has(oldSelf.targetDisk) && (!has(self.targetDisk) || self.targetDisk == oldSelf.targetDisk)",
+        "targetDisk is immutable",
+    ),
+    rule(
+        "has(self.binding) == has(oldSelf.binding) && (!has(self.binding) || self.binding == oldSelf.binding)",
+        "binding is immutable",
+    ),
+    rule(
+        "!has(oldSelf.revoked) || !oldSelf.revoked || (has(self.revoked) && self.revoked)",
+        "a token that is revoked stays revoked: create another one",
+    ),
+]))]
+pub struct BootTokenSpec {
+    /// SHA-256 of the secret as it stands in the URL, in hexadecimal digits. `kubectl metal
+    /// ipxe-tokens create` makes the secret, and is the only one that ever sees it.
+    #[serde(rename = "tokenSHA256")]
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"), length(max = 64))]
+    #[schemars(extend("x-kubernetes-validations" = immutable("tokenSHA256")))]
+    pub token_sha256: String,
+    /// Name of the Host that the machine becomes, in the same namespace.
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
+    #[schemars(extend("x-kubernetes-validations" = immutable("hostName")))]
+    pub host_name: String,
+    /// How long the token is good, counted from its creation: 5 minutes to 7 days, as a Go
+    /// duration.
+    #[serde(default = "day")]
+    #[schemars(regex(pattern = "^([0-9]+(h|m|s))+$"), length(max = 32))]
+    #[schemars(extend("x-kubernetes-validations" = [
+        rule(
+            "duration(self) >= duration('5m') && duration(self) <= duration('168h')",
+            "ttl must be 5m to 168h",
+        ),
+        rule("duration(self) <= duration(oldSelf)", "ttl can only become shorter"),
+    ]))]
+    pub ttl: String,
+    /// Bootable container image (bootc) that is installed, with its digest.
+    #[schemars(regex(pattern = IMAGE), length(max = 512))]
+    #[schemars(extend("x-kubernetes-validations" = immutable("image")))]
+    pub image: String,
+    /// The installer that is booted, instead of that of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installer: Option<BootInstaller>,
+    /// Name of the kickstart template, which the operator of the server provides [default:
+    /// `default`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
+    pub template: Option<String>,
+    /// Which disk is installed to: all that is said here has to hold, and for exactly one disk.
+    /// Otherwise nothing is written; without it the machine has to have exactly one disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_disk: Option<MachineTargetDisk>,
+    /// What the machine has to say about itself. This keeps machines apart that boot by mistake; it
+    /// proves nothing about one that lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<BootBinding>,
+    /// Withdraws the token for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+}
+
+/// A reference to an image that has a digest.
+pub(crate) const IMAGE: &str = "^[a-zA-Z0-9][a-zA-Z0-9.:_-]*/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?@sha256:[0-9a-f]{64}$";
+
+/// A URL as a word of a script.
+const URL: &str = r"^https?://[!#-&(-;=?-\[\]_a-z~]+$";
+
+fn day() -> String {
+    "24h".to_owned()
+}
+
+/// The installer that a machine boots.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootInstaller {
+    /// URL of its kernel.
+    #[serde(rename = "kernelURL")]
+    #[schemars(regex(pattern = URL), length(max = 2048))]
+    pub kernel_url: String,
+    /// URL of its initial RAM disk.
+    #[serde(rename = "initrdURL")]
+    #[schemars(regex(pattern = URL), length(max = 2048))]
+    pub initrd_url: String,
+    /// URL of what Anaconda loads then (`inst.stage2`).
+    #[serde(rename = "stage2URL", skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = URL), length(max = 2048))]
+    pub stage2_url: Option<String>,
+    /// Further arguments of its kernel, such as `console=ttyS0`. They are on a command line that
+    /// everybody on the machine can read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), schema_with = "arguments")]
+    pub arguments: Vec<String>,
+}
+
+fn arguments(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": { "type": "string", "maxLength": 256, "pattern": "^[!#%-\\[\\]-{}~]+$" }
+    })
+}
+
+/// What a machine has to say about itself; all that is given has to fit.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(
+        "has(self.macAddress) || has(self.serial) || has(self.systemUUID)",
+        "binding must name a macAddress, a serial or a systemUUID",
+    ),
+]))]
+pub struct BootBinding {
+    /// MAC address of one of its interfaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"), length(max = 17))]
+    pub mac_address: Option<String>,
+    /// Serial number of the system (SMBIOS 3.7, section 7.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub serial: Option<String>,
+    /// UUID of the system (SMBIOS 3.7, section 7.2.1).
+    #[serde(rename = "systemUUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"))]
+    #[schemars(length(max = 36))]
+    pub system_uuid: Option<String>,
+}
+
+/// How far the machine is.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BootTokenStatus {
+    /// How far the machine is, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<BootTokenPhase>,
+    /// When the token is void unless it is consumed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// How many times a machine has booted with the token; what an earlier boot was given is void.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<i64>,
+    /// When that was the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Time>,
+    /// The address from which it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched_from: Option<String>,
+    /// What the installer reported last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<BootProgress>,
+    /// The machine that the token was consumed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<BootRegistration>,
+    /// Standard conditions, one per type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+closed_enum! {
+    /// How far the machine is.
+    BootTokenPhase {
+        /// Nothing has booted with it.
+        Issued = "Issued",
+        /// A machine has booted with it.
+        Fetched = "Fetched",
+        /// The installer reports.
+        Installing = "Installing",
+        /// The installer has reported that it is done. Only the installed system is answered.
+        Installed = "Installed",
+        /// The machine is a Host.
+        Consumed = "Consumed",
+        /// Its time is over.
+        Expired = "Expired",
+        /// A person has withdrawn it.
+        Revoked = "Revoked",
+    }
+}
+
+closed_enum! {
+    /// What an installer does.
+    BootStep {
+        /// It has begun.
+        Started = "Started",
+        /// It prepares the disk.
+        Partitioning = "Partitioning",
+        /// It writes the image.
+        Writing = "Writing",
+        /// It sets up what was written.
+        Configuring = "Configuring",
+        /// It is done, and restarts the machine.
+        Done = "Done",
+        /// It has given up.
+        Failed = "Failed",
+    }
+}
+
+/// What an installer reported.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct BootProgress {
+    /// What it does.
+    pub step: BootStep,
+    /// The same in a sentence, as far as there is more to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When it reported that.
+    pub at: Time,
+}
+
+/// A machine that has registered. Recorded before the Host is created, so that whoever continues
+/// after a crash creates the same one.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BootRegistration {
+    /// Its public key.
+    pub public_key: String,
+    /// When it registered.
+    pub at: Time,
+    /// The address from which it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What it said about itself.
+    #[serde(default)]
+    pub hardware: HostHardware,
+    /// `metadata.uid` of its Host, as soon as that is created. It is never created again.
+    #[serde(rename = "hostUID", skip_serializing_if = "Option::is_none")]
+    pub host_uid: Option<String>,
+}
+
+/// What a machine says about itself. It proves nothing.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HostHardware {
+    /// Serial number of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// UUID of the system.
+    #[serde(rename = "systemUUID", skip_serializing_if = "Option::is_none")]
+    pub system_uuid: Option<String>,
+    /// MAC addresses of its interfaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mac_addresses: Vec<String>,
+}
