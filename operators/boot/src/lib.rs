@@ -14,7 +14,6 @@ mod error;
 mod fetch_limit;
 mod fetches;
 mod http;
-mod https;
 mod kept;
 mod leases;
 mod live;
@@ -28,7 +27,6 @@ mod secrets;
 mod served;
 #[cfg(test)]
 mod testing;
-mod tls;
 mod view;
 mod wakes;
 mod windows;

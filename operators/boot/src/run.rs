@@ -8,7 +8,6 @@ use crate::{
     fetch_limit::{self, FetchLimit},
     fetches::Fetches,
     http::{Answer, AppState, DefaultUki, PATIENCE, RefusalLog, router},
-    https::{self, Https},
     kept::{self, Folder, Keeper, Restore, Written},
     live::Live,
     metrics::{self, Cache},
@@ -39,6 +38,7 @@ use metal_runtime::{
     queue::Queue,
     report::{self, Reporter},
     shared_key::SharedKey,
+    tls::{self, Https},
     work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
@@ -68,7 +68,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let folder = kept_boots(&args)?;
     let boot = listen("--boot-server-address", &args.boot_server_address).await?;
     let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
-    let https = Https::open(&args).await?;
+    let files = (args.https_certificate_file.as_deref(), args.https_key_file.as_deref());
+    let https = Https::open(&args.https_server_address, files.0, files.1).await?;
     let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
@@ -116,7 +117,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = record => Ok(()),
         () = keep.run() => Ok(()),
         ended = keys => match ended? {},
-        never = https::follow(certificate) => match never {},
+        never = tls::follow(certificate) => match never {},
     }
 }
 

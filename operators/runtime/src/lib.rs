@@ -74,6 +74,7 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tls;
 pub mod wiring;
 pub mod work;
 mod writer;

@@ -1,9 +1,9 @@
 use super::{certificate::CertificateError, *};
-use axum::{Router, routing::get};
-use metal_runtime::{
+use crate::{
     file::Reread,
     listener::{Limits, serve},
 };
+use axum::{Router, routing::get};
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, time::timeout};

@@ -1,6 +1,6 @@
 //! The certificate of the HTTPS listener, which is read again when its files change.
 
-use metal_runtime::file::{self, Reread};
+use crate::file::{self, Reread};
 use rustls::{
     SignatureAlgorithm,
     crypto::ring::sign::any_supported_type,

@@ -1,4 +1,5 @@
-//! TLS for machines that boot by HTTPS: for modern clients, and for firmware.
+//! TLS for machines that boot by HTTPS: for modern clients, and for firmware. The flags of every
+//! binary with it are `--https-certificate-file` and `--https-key-file`.
 //!
 //! OVMF as built by Debian supports only TLS 1.2 with DHE or static RSA, without elliptic curves.
 //! So in addition to rustls's cipher suites, there are two with DHE, which need an RSA key. Clients
@@ -7,8 +8,10 @@
 mod certificate;
 mod dhe;
 mod group;
+mod https;
 
-pub(crate) use certificate::Certificate;
+pub use certificate::{Certificate, CertificateError};
+pub use https::{Https, HttpsError, follow};
 
 use rustls::{ServerConfig, crypto::CryptoProvider, crypto::ring};
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// Never: ring supports all versions of TLS.
-pub(crate) fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
+pub fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
