@@ -30,6 +30,7 @@ pub mod ownership;
 pub mod redfish;
 pub mod registry;
 pub mod server;
+pub mod template;
 pub mod unanswered;
 pub mod unsupported;
 pub mod yaml;

@@ -1,6 +1,8 @@
 //! A Machine as templates see it: with the field names of the peer's Go types, and Go's zero values
 //! for what is not set. Fields of missing pointers are nil, except for counters, which are 0.
 
+pub(super) use crate::template::{object, text};
+
 use gtmpl_ng::Value;
 use jiff::Timestamp;
 use metal_api::{
@@ -200,11 +202,6 @@ fn key_reference(reference: &MachineKeyReference) -> Value {
     ])
 }
 
-/// A struct: a missing field is an error.
-pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
-}
-
 /// A map: a missing key has no value.
 fn map(entries: Option<&BTreeMap<String, String>>) -> Value {
     let entries = entries.into_iter().flatten();
@@ -218,8 +215,4 @@ fn nil<T>(pointer: Option<&T>, value: impl FnOnce(&T) -> Value) -> Value {
 
 fn option(text: Option<&str>) -> Value {
     self::text(text.unwrap_or_default())
-}
-
-pub(super) fn text(text: &str) -> Value {
-    Value::String(text.to_owned())
 }

@@ -123,7 +123,7 @@ fn a_template_is_bounded_in_time_and_space() {
         "(".repeat(20_000),
     ] {
         let rendered = render("x", template.as_bytes(), &variables(&machine, None));
-        assert!(rendered.is_err() || rendered.unwrap().len() <= OUTPUT);
+        assert!(rendered.is_err() || rendered.unwrap().len() <= template::OUTPUT);
     }
 }
 
