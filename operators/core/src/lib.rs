@@ -8,6 +8,7 @@
 
 pub mod bmc;
 pub mod boot;
+pub mod boot_token;
 pub mod butane;
 pub mod capability;
 pub mod claim;
@@ -27,8 +28,10 @@ pub mod located;
 pub mod macdb;
 pub mod machine;
 pub mod ownership;
+pub mod plain;
 pub mod redfish;
 pub mod registry;
+pub mod rented_host;
 pub mod server;
 pub mod template;
 pub mod unanswered;

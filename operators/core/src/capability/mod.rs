@@ -29,6 +29,13 @@ pub enum Purpose {
     Medium,
     /// Load the UKI of the server, and then fetch its Ignition configuration.
     Uki,
+    /// Install the machine that has booted with a `BootToken`: `server` is the UID of the token,
+    /// `boot` the number of the boot.
+    Install,
+    /// Register the key of that machine, once it is installed.
+    HostRegistration,
+    /// Sign one request of a `Host` soon: `boot` is random.
+    HostNonce,
 }
 
 /// What a token certifies.
@@ -338,13 +345,24 @@ fn code(purpose: Purpose) -> u8 {
         Purpose::Ignition => 2,
         Purpose::Medium => 3,
         Purpose::Uki => 4,
+        Purpose::Install => 5,
+        Purpose::HostRegistration => 6,
+        Purpose::HostNonce => 7,
     }
 }
 
 fn purpose_of(code: u8) -> Option<Purpose> {
-    [Purpose::Registration, Purpose::Ignition, Purpose::Medium, Purpose::Uki]
-        .into_iter()
-        .find(|p| self::code(*p) == code)
+    [
+        Purpose::Registration,
+        Purpose::Ignition,
+        Purpose::Medium,
+        Purpose::Uki,
+        Purpose::Install,
+        Purpose::HostRegistration,
+        Purpose::HostNonce,
+    ]
+    .into_iter()
+    .find(|p| self::code(*p) == code)
 }
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! Whether a machine is the one that a token is bound to, as far as it says.
+
+use super::Refusal;
+use metal_api::{BootBinding, HostHardware, MacAddr, SystemUuid};
+
+/// MAC addresses of a machine that are looked at.
+pub const MACS: usize = 64;
+/// Longest text that a machine says about itself, in bytes.
+pub const TEXT: usize = 128;
+
+/// Compares what a machine says about itself with what a token is bound to.
+///
+/// # Errors
+///
+/// Says which part does not fit, and what the machine said.
+pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), Refusal> {
+    let Some(binding) = binding else { return Ok(()) };
+    if let Some(mac) = &binding.mac_address {
+        let wanted = mac.parse::<MacAddr>().ok();
+        let mut all = said.mac_addresses.iter().take(MACS).map(|mac| mac.parse::<MacAddr>().ok());
+        if wanted.is_none() || !all.any(|mac| mac == wanted) {
+            return Err(Refusal::Unfit(format!("no interface has the MAC address {mac}")));
+        }
+    }
+    if let Some(serial) = &binding.serial {
+        let other = said.serial.as_deref().unwrap_or_default();
+        if !serial.trim().eq_ignore_ascii_case(other.trim()) {
+            return Err(Refusal::Unfit(format!("its serial number is {:?}", clip(other))));
+        }
+    }
+    if let Some(uuid) = &binding.system_uuid {
+        let other = said.system_uuid.as_deref().unwrap_or_default();
+        let (wanted, found) = (uuid.parse::<SystemUuid>().ok(), other.parse::<SystemUuid>().ok());
+        if wanted.is_none() || wanted != found {
+            return Err(Refusal::Unfit(format!("its UUID is {:?}", clip(other))));
+        }
+    }
+    Ok(())
+}
+
+/// What a machine says about itself, within bounds: printable ASCII, and not too much of it.
+pub fn bounded(said: HostHardware) -> HostHardware {
+    let text = |text: Option<String>| text.map(|text| clip(&text)).filter(|text| !text.is_empty());
+    let macs = said.mac_addresses.iter().take(MACS);
+    let macs = macs.filter_map(|mac| mac.parse::<MacAddr>().ok()).map(|mac| mac.to_string());
+    HostHardware {
+        serial: text(said.serial),
+        system_uuid: text(said.system_uuid),
+        mac_addresses: macs.collect(),
+    }
+}
+
+fn clip(text: &str) -> String {
+    let plain = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ');
+    plain.take(TEXT).collect::<String>().trim().to_owned()
+}

@@ -1,0 +1,71 @@
+//! What the installer is told to do: a kickstart, from a Go template.
+
+use super::installer::is_word;
+use crate::template::{self, Unusable, object, text};
+use gtmpl_ng::Value;
+use metal_api::BootToken;
+
+/// The template that is used where the operator of the server has none of this name.
+pub const DEFAULT: &str = include_str!("default.ks.tmpl");
+/// Name of the template of tokens that name none.
+pub const DEFAULT_NAME: &str = "default";
+
+/// Variables besides those of the token: `.Base`, `.Server`.
+#[derive(Clone, Copy, Debug)]
+pub struct Urls<'a> {
+    /// URL of this boot: `/credential` and `/progress` are below it.
+    pub base: &'a str,
+    /// URL of the server.
+    pub server: &'a str,
+}
+
+/// Renders a kickstart. Variables: `.Host`, `.Namespace`, `.Image`, `.Base`, `.Server`, `.Disk`
+/// with `.Serial`, `.WWN`, `.MinSizeGiB`, `.MaxSizeGiB` and `.Rotational`: texts, empty where the
+/// token says nothing.
+///
+/// # Errors
+///
+/// If it is not a template, refers to something that does not exist, or a value would be more than
+/// a word.
+pub fn render(
+    name: &str,
+    template: &[u8],
+    token: &BootToken,
+    urls: Urls<'_>,
+) -> Result<String, Unusable> {
+    let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
+    let values = [
+        ("spec.hostName", token.spec.host_name.as_str()),
+        ("spec.image", token.spec.image.as_str()),
+        ("metadata.namespace", namespace),
+        ("the URL", urls.base),
+        ("the URL", urls.server),
+    ];
+    if let Some((field, _)) = values.iter().find(|(_, value)| !is_word(value)) {
+        return Err(Unusable::Template(format!("{field} is not one word")));
+    }
+    let variables = object([
+        ("Host", text(&token.spec.host_name)),
+        ("Namespace", text(namespace)),
+        ("Image", text(&token.spec.image)),
+        ("Base", text(urls.base)),
+        ("Server", text(urls.server)),
+        ("Disk", disk(token)),
+    ]);
+    template::render(name, template, variables)
+}
+
+/// The hints for the disk, each as a text that can stand between single quotation marks.
+fn disk(token: &BootToken) -> Value {
+    let disk = token.spec.target_disk.clone().unwrap_or_default();
+    let quoted = |value: Option<String>| text(&value.unwrap_or_default().replace('\'', "'\\''"));
+    let number = |value: Option<i64>| text(&value.map(|it| it.to_string()).unwrap_or_default());
+    let rotational = disk.rotational.map(|is| if is { "1" } else { "0" });
+    object([
+        ("Serial", quoted(disk.serial)),
+        ("WWN", quoted(disk.wwn)),
+        ("MinSizeGiB", number(disk.min_size_gib)),
+        ("MaxSizeGiB", number(disk.max_size_gib)),
+        ("Rotational", text(rotational.unwrap_or_default())),
+    ])
+}

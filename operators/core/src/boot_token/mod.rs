@@ -1,0 +1,140 @@
+//! A machine in somebody else's data center boots from one secret URL, and becomes a `Host`.
+//!
+//! ```text
+//!            script             first report           Done               registration
+//!  Issued ──────────► Fetched ──────────────► Installing ──────► Installed ────────────► Consumed
+//!     │                  │   ◄──────┐              │                 │
+//!     │                  │    script: another boot, which voids what the one before was given
+//!     └──────────────────┴──────────┴──────────────┴─────────────────┴───► Expired, Revoked
+//! ```
+//!
+//! The secret leaves the URL at the first exchange: everything after it is fetched with a
+//! capability of this boot ([`Purpose::Install`]), which the next boot voids. The installed system
+//! gets another one ([`Purpose::HostRegistration`]), with which it can register one key, once.
+//! What a machine says about itself is compared ([`binding`]), and proves nothing.
+//!
+//! [`Purpose::Install`]: crate::capability::Purpose::Install
+//! [`Purpose::HostRegistration`]: crate::capability::Purpose::HostRegistration
+
+pub mod binding;
+pub mod fetch;
+pub mod installer;
+pub mod kickstart;
+pub mod pass;
+pub mod progress;
+pub mod register;
+pub mod script;
+pub mod secret;
+
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{BootToken, BootTokenPhase, BootTokenStatus};
+
+/// Why a token opens nothing. Strangers are never told which of these it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+pub enum Refusal {
+    /// There is no such token.
+    #[error("there is no such token")]
+    Unknown,
+    /// Two tokens have the same hash.
+    #[error("another BootToken has the same tokenSHA256")]
+    Ambiguous,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// A person has withdrawn it.
+    #[error("the token is revoked")]
+    Revoked,
+    /// A machine has registered with it.
+    #[error("the token is consumed")]
+    Consumed,
+    /// The machine has reported that it is installed, and only the installed system is answered.
+    #[error("the machine is installed already")]
+    Installed,
+    /// The machine has booted again since, or another one has.
+    #[error("a later boot with the token has voided what this one was given")]
+    Superseded,
+    /// It is not the machine that the token is for.
+    #[error("it is not the machine that the token is bound to: {0}")]
+    Unfit(String),
+    /// There is a Host of that name, with another key.
+    #[error("Host {0} exists, and has another key")]
+    HostNameTaken(String),
+    /// The Host that the machine was has been deleted.
+    #[error("its Host has been deleted")]
+    HostDeleted,
+}
+
+/// When the token becomes void unless it is consumed before; `None` if that cannot be told, and
+/// then it is void.
+pub fn expiry(token: &BootToken) -> Option<Timestamp> {
+    let created = token.metadata.creation_timestamp.as_ref()?.0;
+    let ttl = metal_base::duration::parse(&token.spec.ttl).ok()?;
+    created.checked_add(SignedDuration::try_from(ttl).ok()?).ok()
+}
+
+/// How far the machine is, by what is recorded and the time.
+pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
+    let status = token.status.as_ref();
+    if status.is_some_and(|status| status.registration.is_some()) {
+        return BootTokenPhase::Consumed;
+    }
+    if token.spec.revoked || token.metadata.deletion_timestamp.is_some() {
+        return BootTokenPhase::Revoked;
+    }
+    if expiry(token).is_none_or(|expiry| expiry <= now) {
+        return BootTokenPhase::Expired;
+    }
+    let recorded = status.and_then(|status| status.phase);
+    match recorded {
+        Some(
+            phase @ (BootTokenPhase::Fetched
+            | BootTokenPhase::Installing
+            | BootTokenPhase::Installed),
+        ) => phase,
+        Some(
+            BootTokenPhase::Issued
+            | BootTokenPhase::Consumed
+            | BootTokenPhase::Expired
+            | BootTokenPhase::Revoked,
+        )
+        | None => BootTokenPhase::Issued,
+    }
+}
+
+/// Whether the token still opens anything for a machine that has not registered.
+///
+/// # Errors
+///
+/// If it does not.
+pub(crate) fn is_open(token: &BootToken, now: Timestamp) -> Result<BootTokenPhase, Refusal> {
+    match phase(token, now) {
+        BootTokenPhase::Consumed => Err(Refusal::Consumed),
+        BootTokenPhase::Revoked => Err(Refusal::Revoked),
+        BootTokenPhase::Expired => Err(Refusal::Expired),
+        open @ (BootTokenPhase::Issued
+        | BootTokenPhase::Fetched
+        | BootTokenPhase::Installing
+        | BootTokenPhase::Installed) => Ok(open),
+    }
+}
+
+/// The status, as far as there is one.
+fn status(token: &BootToken) -> BootTokenStatus {
+    token.status.clone().unwrap_or_default()
+}
+
+/// Of two tokens with one hash, neither counts.
+///
+/// # Errors
+///
+/// If there is not exactly one.
+pub fn only<T>(found: &[T]) -> Result<&T, Refusal> {
+    match found {
+        [] => Err(Refusal::Unknown),
+        [one] => Ok(one),
+        [_, _, ..] => Err(Refusal::Ambiguous),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
+
+use super::{Refusal, expiry, phase, register};
+use crate::{
+    conditions::{self, Fact},
+    rented_host::PublicKey,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{BootInstaller, BootToken, BootTokenPhase, BootTokenStatus, Host, condition};
+
+/// How long a token is kept after its time is over, for those who look for the reason.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Watches wake a token when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+/// How long whoever has recorded a registration has to finish it before the controller does.
+const GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// Everything one decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub token: &'a BootToken,
+    /// Whether another token has the same hash.
+    pub is_ambiguous: bool,
+    /// The Host of its host name.
+    pub host: Option<&'a Host>,
+    /// The installer of tokens without one.
+    pub installer: Option<&'a BootInstaller>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// What a pass writes besides the status.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Create the Host of a machine that has registered.
+    Create(Box<Host>),
+    /// Remove the token: its time has been over for long.
+    Remove,
+}
+
+/// What one pass is to do.
+pub type Decision = metal_base::Decision<BootTokenStatus, Change>;
+
+/// Decides what one pass does about one token.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let token = seen.token;
+    let old = token.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    let phase = phase(token, seen.now);
+    new.phase = Some(phase);
+    new.expires_at = expiry(token).map(Time);
+    let finish = unfinished(seen);
+    if let Some(Ok(register::Next::Adopt(uid))) = &finish
+        && let Some(registration) = &mut new.registration
+    {
+        registration.host_uid = Some(uid.clone());
+    }
+    tell(&mut new, phase, finish.as_ref().and_then(|it| it.as_ref().err()), seen);
+    if new != old {
+        return Decision::Record(Box::new(new));
+    }
+    if let Some(Ok(register::Next::Create(host))) = finish {
+        let since = new.registration.map(|it| seen.now.duration_since(it.at.0));
+        return match since {
+            Some(since) if since < GRACE && since > -GRACE => Decision::Rest(GRACE),
+            Some(_) | None => Decision::Change(Change::Create(host)),
+        };
+    }
+    let over = end(&new, phase).and_then(|end| end.checked_add(KEPT).ok());
+    match over {
+        Some(over) if over <= seen.now => Decision::Change(Change::Remove),
+        Some(over) => Decision::Rest(over.duration_since(seen.now).min(RESYNC)),
+        None => {
+            let left = expiry(token).map(|expiry| expiry.duration_since(seen.now));
+            Decision::Rest(left.unwrap_or(RESYNC).clamp(SignedDuration::from_secs(1), RESYNC))
+        }
+    }
+}
+
+/// When the token's time was over. One that is revoked stays until it would have expired.
+fn end(status: &BootTokenStatus, phase: BootTokenPhase) -> Option<Timestamp> {
+    let expiry = status.expires_at.as_ref().map(|expiry| expiry.0);
+    match phase {
+        BootTokenPhase::Expired | BootTokenPhase::Revoked | BootTokenPhase::Consumed => expiry,
+        BootTokenPhase::Issued
+        | BootTokenPhase::Fetched
+        | BootTokenPhase::Installing
+        | BootTokenPhase::Installed => None,
+    }
+}
+
+fn unfinished(seen: &Observation<'_>) -> Option<Result<register::Next, Refusal>> {
+    let registration = seen.token.status.as_ref()?.registration.as_ref()?;
+    if registration.host_uid.is_some() {
+        return None;
+    }
+    Some(register::finish(seen.token, registration, seen.host))
+}
+
+/// Says whether the token can be used, and why not.
+fn tell(
+    new: &mut BootTokenStatus,
+    phase: BootTokenPhase,
+    taken: Option<&Refusal>,
+    seen: &Observation<'_>,
+) {
+    let (reason, message) = match problem(phase, taken, seen) {
+        Some(problem) => problem,
+        None => (phase.as_str(), String::new()),
+    };
+    let holds =
+        message.is_empty() && !matches!(phase, BootTokenPhase::Expired | BootTokenPhase::Revoked);
+    let fact = Fact { type_: condition::USABLE, holds, reason, message: &message };
+    conditions::set(&mut new.conditions, fact, seen.token.metadata.generation, seen.now);
+}
+
+fn problem(
+    phase: BootTokenPhase,
+    taken: Option<&Refusal>,
+    seen: &Observation<'_>,
+) -> Option<(&'static str, String)> {
+    if seen.is_ambiguous {
+        let message = "another BootToken has the same tokenSHA256: neither opens anything".into();
+        return Some(("Ambiguous", message));
+    }
+    if let Some(refusal) = taken {
+        return Some((refusal.into(), refusal.to_string()));
+    }
+    match phase {
+        BootTokenPhase::Consumed | BootTokenPhase::Expired | BootTokenPhase::Revoked => {
+            return None;
+        }
+        BootTokenPhase::Issued
+        | BootTokenPhase::Fetched
+        | BootTokenPhase::Installing
+        | BootTokenPhase::Installed => {}
+    }
+    if let Some(host) = seen.host {
+        let name = &seen.token.spec.host_name;
+        let key = PublicKey::parse(&host.spec.public_key);
+        let what = if key.is_ok() { "exists" } else { "exists, with a key that cannot be used" };
+        let message = format!("Host {name} {what}: delete it, or create a token for another name");
+        return Some(("HostNameTaken", message));
+    }
+    if super::installer::installer(seen.token, seen.installer).is_none() {
+        let message = "spec.installer is missing, and the server has no default \
+                       (--installer-kernel-url, --installer-initrd-url)";
+        return Some(("NoInstaller", message.to_owned()));
+    }
+    None
+}

@@ -1,0 +1,60 @@
+//! What an installer reports.
+
+use super::{Refusal, fetch::is_current, status};
+use crate::plain::line;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{BootProgress, BootStep, BootToken, BootTokenPhase, BootTokenStatus};
+use serde::Deserialize;
+
+/// Within this time only another step is written: an installer reports as often as it likes.
+const SELDOM: SignedDuration = SignedDuration::from_secs(10);
+
+/// The body of a report.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// What the installer does.
+    pub step: BootStep,
+    /// The same in a sentence.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The status with this report, by the boot of this number; `None` if it need not be written.
+///
+/// # Errors
+///
+/// If the boot is no longer the current one.
+pub fn record(
+    token: &BootToken,
+    attempt: i64,
+    report: &Report,
+    now: Timestamp,
+) -> Result<Option<BootTokenStatus>, Refusal> {
+    let old = status(token);
+    // The answer to the last report may have been lost.
+    let is_done = old.progress.as_ref().is_some_and(|it| it.step == BootStep::Done);
+    if is_done && report.step == BootStep::Done && old.attempts == Some(attempt) {
+        return Ok(None);
+    }
+    is_current(token, attempt, now)?;
+    let message = line(&report.message);
+    if let Some(last) = &old.progress {
+        let is_same = last.step == report.step && last.message == message;
+        let is_soon = now.duration_since(last.at.0).abs() < SELDOM;
+        if is_same || (last.step == report.step && is_soon) {
+            return Ok(None);
+        }
+    }
+    let phase = match report.step {
+        BootStep::Done => BootTokenPhase::Installed,
+        BootStep::Started
+        | BootStep::Partitioning
+        | BootStep::Writing
+        | BootStep::Configuring
+        | BootStep::Failed => BootTokenPhase::Installing,
+    };
+    let progress = BootProgress { step: report.step, message, at: Time(now) };
+    Ok(Some(BootTokenStatus { phase: Some(phase), progress: Some(progress), ..old }))
+}

@@ -1,0 +1,147 @@
+//! The scripts that iPXE runs.
+//!
+//! They are ASCII, and every value in them is one word. A machine that cannot go on says why on its
+//! console and leaves the boot to the next option of its firmware, which may be the disk: it never
+//! waits for ever.
+
+use super::installer::is_word;
+use metal_api::BootInstaller;
+use std::fmt::Write;
+
+/// Seconds between attempts to fetch something.
+const PAUSES: [u8; 6] = [2, 5, 10, 20, 40, 60];
+/// How long a text can be read on the console before the firmware goes on, in seconds.
+const SHOWN: u8 = 30;
+
+/// A value that would be more than a word in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is not one word of printable ASCII without quotation marks, dollar signs and the like"
+)]
+pub struct NotAWord(pub &'static str);
+
+/// The script that is the same for every token that opens nothing, whatever the reason.
+pub fn refused() -> String {
+    told(&[
+        "This boot URL is not valid.",
+        "It was mistyped, used, revoked, or has expired: ask whoever gave it to you for another.",
+    ])
+}
+
+/// The script of a machine that is not the one that its token is bound to.
+pub fn unfit() -> String {
+    told(&[
+        "This boot URL is for another machine. Nothing was changed on this one.",
+        "MAC address, serial number and UUID that were sent are in the events of the BootToken.",
+    ])
+}
+
+/// The script of a machine that has reported that it is installed.
+pub fn installed() -> String {
+    told(&[
+        "This machine is installed: it should boot from its disk.",
+        "To install it again, use another boot URL.",
+    ])
+}
+
+/// The script of a machine for which no installer is configured.
+pub fn no_installer() -> String {
+    told(&["No installer is configured for this boot URL: see the conditions of the BootToken."])
+}
+
+fn told(lines: &[&str]) -> String {
+    let mut script = String::with_capacity(512);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("echo"));
+    for told in lines {
+        line(text, format_args!("echo {told}"));
+    }
+    line(text, format_args!("echo"));
+    line(text, format_args!("sleep {SHOWN}"));
+    line(text, format_args!("exit 1"));
+    script
+}
+
+/// The first script: the machine says who it is, at a URL without the secret.
+///
+/// `base` is the URL of this boot.
+///
+/// # Errors
+///
+/// If a value is not one word.
+pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
+    words(&[("the URL", base), ("hostName", host)])?;
+    let mut script = String::with_capacity(1024);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("set base {base}"));
+    line(text, format_args!("echo Installing host {host}"));
+    let said = "mac=${netX/mac}&uuid=${uuid}&serial=${serial:uristring}";
+    fetch(text, "boot", &format!("chain --replace --autofree ${{base}}/boot?{said}"));
+    Ok(script)
+}
+
+/// The second script: boots the installer.
+///
+/// No secret that is good for long is on its command line: the URL of the kickstart is void once
+/// the machine is installed, or boots again.
+///
+/// # Errors
+///
+/// If a value is not one word.
+pub fn second(base: &str, installer: &BootInstaller) -> Result<String, NotAWord> {
+    words(&[("the URL", base)])?;
+    let mut arguments = String::new();
+    if let Some(stage2) = &installer.stage2_url {
+        words(&[("installer.stage2URL", stage2)])?;
+        // Writing to a String does not fail.
+        write!(arguments, " inst.stage2={stage2}").ok();
+    }
+    for argument in &installer.arguments {
+        words(&[("installer.arguments", argument)])?;
+        write!(arguments, " {argument}").ok();
+    }
+    let mut script = String::with_capacity(2048);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("set base {base}"));
+    let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text";
+    fetch(text, "kernel", &format!("{kernel} inst.ks=${{base}}/kickstart{arguments}"));
+    // The argument `initrd=` refers to the file by this name.
+    fetch(text, "initrd", "initrd --name initrd ${base}/initrd");
+    line(text, format_args!("boot || goto failed"));
+    line(text, format_args!(":failed"));
+    line(text, format_args!("echo"));
+    line(text, format_args!("echo The installer could not be loaded. Nothing was changed."));
+    line(text, format_args!("sleep {SHOWN}"));
+    line(text, format_args!("exit 1"));
+    Ok(script)
+}
+
+/// Runs a command until it succeeds, with growing pauses; then gives up.
+fn fetch(text: &mut String, what: &str, command: &str) {
+    for (at, pause) in PAUSES.iter().enumerate() {
+        line(text, format_args!("{command} && goto have_{what} ||"));
+        let left = PAUSES.len() - at;
+        let note = format!("echo {what} not loaded, {left} more attempts, the next in {pause} s");
+        line(text, format_args!("{note}"));
+        line(text, format_args!("sleep {pause}"));
+    }
+    line(text, format_args!("{command} && goto have_{what} ||"));
+    line(text, format_args!("echo {what} could not be loaded. Nothing was changed."));
+    line(text, format_args!("sleep {SHOWN}"));
+    line(text, format_args!("exit 1"));
+    line(text, format_args!(":have_{what}"));
+}
+
+fn words(values: &[(&'static str, &str)]) -> Result<(), NotAWord> {
+    let bad = values.iter().find(|(_, value)| !is_word(value));
+    bad.map_or(Ok(()), |(name, _)| Err(NotAWord(name)))
+}
+
+fn line(script: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    script.write_fmt(line).ok();
+    script.push('\n');
+}

@@ -1,0 +1,353 @@
+use super::{
+    fetch::{Fetch, fetch, is_current},
+    pass::{Change, Observation, decide},
+    progress::{Report, record},
+    register::{Claimant, Next, created, register},
+    *,
+};
+use crate::rented_host::PublicKey;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{
+    BootBinding, BootInstaller, BootStep, BootTokenSpec, Host, HostHardware, HostSpec, condition,
+};
+use metal_base::Decision;
+use std::net::IpAddr;
+
+#[test]
+fn a_token_ends_by_its_time_by_a_person_or_by_a_registration_and_never_opens_again() {
+    let token = token();
+    assert_eq!(phase(&token, at(0)), BootTokenPhase::Issued);
+    assert_eq!(phase(&token, at(3599)), BootTokenPhase::Issued);
+    assert_eq!(phase(&token, at(3600)), BootTokenPhase::Expired);
+    let mut revoked = token.clone();
+    revoked.spec.revoked = true;
+    assert_eq!(phase(&revoked, at(0)), BootTokenPhase::Revoked);
+    let mut deleted = token.clone();
+    deleted.metadata.deletion_timestamp = Some(Time(at(0)));
+    assert_eq!(phase(&deleted, at(0)), BootTokenPhase::Revoked);
+    let mut unreadable = token.clone();
+    unreadable.spec.ttl = "soon".to_owned();
+    assert_eq!(phase(&unreadable, at(0)), BootTokenPhase::Expired);
+    let consumed = registered(&installed(token), &key(1), 10);
+    assert_eq!(phase(&consumed, at(99_999)), BootTokenPhase::Consumed);
+    // Words that somebody wrote into the status open nothing.
+    let mut claimed = revoked;
+    claimed.status = Some(BootTokenStatus {
+        phase: Some(BootTokenPhase::Installing),
+        ..BootTokenStatus::default()
+    });
+    assert_eq!(phase(&claimed, at(0)), BootTokenPhase::Revoked);
+}
+
+#[test]
+fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_boot() {
+    let first = boot(&token(), "192.0.2.1", 0);
+    assert_eq!(fetch(&first, from("192.0.2.1"), at(9)), Ok(Fetch::Answer { attempt: 1 }));
+    assert_eq!(is_current(&first, 1, at(9)), Ok(()));
+    for (address, time) in [("192.0.2.1", 10), ("192.0.2.2", 1)] {
+        let second = boot(&first, address, time);
+        assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
+        assert_eq!(is_current(&second, 1, at(time)), Err(Refusal::Superseded));
+        assert_eq!(is_current(&second, 2, at(time)), Ok(()));
+    }
+    assert_eq!(is_current(&token(), 0, at(0)), Err(Refusal::Superseded), "nothing has booted");
+    assert_eq!(fetch(&first, from("192.0.2.1"), at(3600)), Err(Refusal::Expired));
+}
+
+#[test]
+fn once_a_machine_is_installed_no_other_boot_voids_that_and_nothing_more_is_fetched() {
+    let done = installed(token());
+    assert_eq!(phase(&done, at(20)), BootTokenPhase::Installed);
+    assert_eq!(fetch(&done, from("192.0.2.9"), at(20)), Err(Refusal::Installed));
+    assert_eq!(is_current(&done, 1, at(20)), Err(Refusal::Installed));
+    let report = |step| Report { step, message: String::new() };
+    assert_eq!(record(&done, 1, &report(BootStep::Done), at(20)), Ok(None), "said twice");
+    let again = record(&done, 1, &report(BootStep::Writing), at(20));
+    assert_eq!(again, Err(Refusal::Installed));
+}
+
+#[test]
+fn a_report_of_each_step_is_kept_and_more_of_one_step_only_seldom() {
+    let booted = boot(&token(), "192.0.2.1", 0);
+    let said = |step, message: &str| Report { step, message: message.to_owned() };
+    let writing = said(BootStep::Writing, "a\nb\u{1b}[2J");
+    let status = record(&booted, 1, &writing, at(1)).unwrap().unwrap();
+    assert_eq!(status.phase, Some(BootTokenPhase::Installing));
+    assert_eq!(status.progress.as_ref().unwrap().message, "a b [2J");
+    let mut booted = booted;
+    booted.status = Some(status);
+    assert_eq!(record(&booted, 1, &said(BootStep::Writing, "c"), at(10)), Ok(None));
+    assert!(record(&booted, 1, &said(BootStep::Writing, "c"), at(11)).unwrap().is_some());
+    assert!(record(&booted, 1, &said(BootStep::Failed, "d"), at(2)).unwrap().is_some());
+    assert_eq!(record(&booted, 2, &writing, at(2)), Err(Refusal::Superseded));
+    let long = said(BootStep::Failed, &"x".repeat(10_000));
+    let long = record(&booted, 1, &long, at(2)).unwrap().unwrap().progress.unwrap().message;
+    assert!(long.len() <= 512);
+}
+
+#[test]
+fn one_key_consumes_a_token_and_is_told_yes_however_often_it_asks() {
+    let token = installed(token());
+    let (ours, theirs) = (key(1), key(2));
+    let hardware = HostHardware::default();
+    let ask = |token: &BootToken, host: Option<&Host>, key, attempt| {
+        let claimant = Claimant { key, attempt, hardware: &hardware, address: None };
+        register(token, host, &claimant, at(30))
+    };
+    assert_eq!(ask(&token, None, &ours, 2), Err(Refusal::Superseded));
+    // First it is recorded,
+    let Next::Record(status) = ask(&token, None, &ours, 1).unwrap() else { panic!("no record") };
+    let mut consumed = token.clone();
+    consumed.status = Some(*status);
+    assert_eq!(ask(&consumed, None, &theirs, 1), Err(Refusal::Consumed));
+    // then the Host is created,
+    let Next::Create(host) = ask(&consumed, None, &ours, 1).unwrap() else { panic!("no Host") };
+    assert_eq!(host.spec.public_key, ours.pem());
+    assert_eq!(host.metadata.namespace.as_deref(), Some("org"));
+    // and then its UID is recorded, also if somebody else did so.
+    let mut there = (*host).clone();
+    there.metadata.uid = Some("uid-of-host".to_owned());
+    let adopt = ask(&consumed, Some(&there), &ours, 1);
+    assert_eq!(adopt, Ok(Next::Adopt("uid-of-host".to_owned())));
+    consumed.status = created(&consumed, "uid-of-host");
+    assert_eq!(created(&consumed, "another"), None);
+    assert_eq!(ask(&consumed, Some(&there), &ours, 1), Ok(Next::Done));
+    assert_eq!(ask(&consumed, Some(&there), &theirs, 1), Err(Refusal::Consumed));
+    // A Host that somebody has deleted does not come back, and its successor is another one.
+    assert_eq!(ask(&consumed, None, &ours, 1), Err(Refusal::HostDeleted));
+    there.metadata.uid = Some("another".to_owned());
+    assert_eq!(ask(&consumed, Some(&there), &ours, 1), Err(Refusal::HostDeleted));
+}
+
+#[test]
+fn the_name_of_a_host_with_another_key_is_not_taken_over() {
+    let (ours, theirs) = (key(1), key(2));
+    let host = host(&theirs);
+    let (token, hardware) = (installed(token()), HostHardware::default());
+    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let refusal = Err(Refusal::HostNameTaken("web-1".to_owned()));
+    assert_eq!(register(&token, Some(&host), &claimant, at(30)), refusal);
+    let consumed = registered(&token, &ours, 30);
+    assert_eq!(register(&consumed, Some(&host), &claimant, at(30)), refusal);
+}
+
+#[test]
+fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
+    let uuid = "38947555-7742-3448-3784-82334782383a";
+    let binding = BootBinding {
+        mac_address: Some("02-00-00-00-00-0A".to_owned()),
+        serial: Some("SN 1".to_owned()),
+        system_uuid: Some(uuid.to_owned()),
+    };
+    let fits = HostHardware {
+        serial: Some(" sn 1 ".to_owned()),
+        system_uuid: Some(uuid.to_uppercase()),
+        mac_addresses: vec!["02:00:00:00:00:01".to_owned(), "02:00:00:00:00:0a".to_owned()],
+    };
+    assert_eq!(binding::check(Some(&binding), &fits), Ok(()));
+    assert_eq!(binding::check(None, &HostHardware::default()), Ok(()));
+    let others = [
+        HostHardware { serial: Some("SN 2\u{1b}".to_owned()), ..fits.clone() },
+        HostHardware { serial: None, ..fits.clone() },
+        HostHardware { system_uuid: Some("x".repeat(9999)), ..fits.clone() },
+        HostHardware { mac_addresses: vec!["junk".to_owned()], ..fits.clone() },
+    ];
+    for other in others {
+        let refusal = binding::check(Some(&binding), &other).unwrap_err();
+        let text = refusal.to_string();
+        assert!(matches!(refusal, Refusal::Unfit(_)) && text.len() < 300, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    // A binding that cannot be read fits nothing.
+    let binding = BootBinding { mac_address: Some("junk".to_owned()), ..BootBinding::default() };
+    let junk = HostHardware { mac_addresses: vec!["junk".to_owned()], ..HostHardware::default() };
+    assert!(binding::check(Some(&binding), &junk).is_err());
+}
+
+#[test]
+fn the_controller_finishes_what_a_crash_has_left_and_creates_no_host_twice() {
+    let ours = key(1);
+    let mut token = registered(&installed(token()), &ours, 30);
+    settle(&mut token, None, 31);
+    let rest = pass(&token, None, 31);
+    assert!(matches!(rest, Decision::Rest(_)), "whoever recorded it is finishing it: {rest:?}");
+    let Decision::Change(Change::Create(host)) = pass(&token, None, 32) else {
+        panic!("it is not created")
+    };
+    let mut there = *host;
+    there.metadata.uid = Some("uid".to_owned());
+    settle(&mut token, Some(&there), 33);
+    let uid = token.status.as_ref().unwrap().registration.as_ref().unwrap().host_uid.clone();
+    assert_eq!(uid.as_deref(), Some("uid"));
+    // A person deletes it.
+    settle(&mut token, None, 40);
+    assert!(matches!(pass(&token, None, 40), Decision::Rest(_)));
+}
+
+#[test]
+fn what_is_over_is_said_and_removed_a_day_later() {
+    let mut token = token();
+    settle(&mut token, None, 0);
+    let usable = |token: &BootToken| {
+        let conditions = &token.status.as_ref().unwrap().conditions;
+        let one = conditions.iter().find(|it| it.type_ == condition::USABLE).unwrap();
+        (one.status.clone(), one.reason.clone())
+    };
+    assert_eq!(usable(&token), ("True".to_owned(), "Issued".to_owned()));
+    settle(&mut token, None, 3600);
+    assert_eq!(token.status.as_ref().unwrap().phase, Some(BootTokenPhase::Expired));
+    assert_eq!(usable(&token), ("False".to_owned(), "Expired".to_owned()));
+    assert!(matches!(pass(&token, None, 3600 + 86_399), Decision::Rest(_)));
+    assert_eq!(pass(&token, None, 3600 + 86_400), Decision::Change(Change::Remove));
+    let host = host(&key(2));
+    let mut fresh = self::token();
+    settle(&mut fresh, Some(&host), 0);
+    assert_eq!(usable(&fresh), ("False".to_owned(), "HostNameTaken".to_owned()));
+}
+
+#[test]
+fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
+    let installer = installer();
+    let base = "https://hosts.example.org/c/abc";
+    let scripts = [
+        script::refused(),
+        script::unfit(),
+        script::installed(),
+        script::no_installer(),
+        script::first(base, "web-1").unwrap(),
+        script::second(base, &installer).unwrap(),
+    ];
+    for script in &scripts {
+        assert!(script.starts_with("#!ipxe\n") && script.is_ascii(), "{script}");
+        // Every label that is gone to is there, and once.
+        for goto in script.split("goto ").skip(1) {
+            let label = goto.split_ascii_whitespace().next().unwrap();
+            assert_eq!(script.matches(&format!("\n:{label}\n")).count(), 1, "{label}: {script}");
+        }
+    }
+    let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text \
+                  inst.ks=${base}/kickstart inst.stage2=http://mirror/ console=ttyS0 &&";
+    assert!(scripts[5].contains(kernel), "{}", scripts[5]);
+    for argument in ["a b", "", "a\nb", "${uuid}", "a||b", "é", "a;b"] {
+        let arguments = vec![argument.to_owned()];
+        let installer = BootInstaller { arguments, ..installer.clone() };
+        assert!(script::second(base, &installer).is_err(), "{argument}");
+    }
+}
+
+#[test]
+fn the_default_template_is_rendered_without_any_secret_that_lasts() {
+    let mut token = token();
+    token.spec.target_disk = Some(metal_api::MachineTargetDisk {
+        serial: Some("it's".to_owned()),
+        min_size_gib: Some(100),
+        rotational: Some(false),
+        ..metal_api::MachineTargetDisk::default()
+    });
+    let urls = kickstart::Urls { base: "https://h/c/abc", server: "https://h" };
+    let of = |template: &str, token: &BootToken| {
+        kickstart::render("default", template.as_bytes(), token, urls)
+    };
+    let text = of(kickstart::DEFAULT, &token).unwrap();
+    let image = &token.spec.image;
+    assert!(text.contains(&format!("ostreecontainer --url={image} --transport=registry\n")));
+    assert!(text.contains(r"serial='it'\''s' wwn='' rotational='0'"), "{text}");
+    assert!(text.contains("min='100' max=''"));
+    assert!(!text.contains(&token.spec.token_sha256));
+    assert!(of("{{.Secret}}", &token).is_err());
+    assert!(of("{{range", &token).is_err());
+    token.spec.image = "a\nrootpw x".to_owned();
+    assert!(of(kickstart::DEFAULT, &token).is_err());
+}
+
+fn token() -> BootToken {
+    let spec = BootTokenSpec {
+        token_sha256: secret::hash(&secret::text(&[1; 32])).unwrap(),
+        host_name: "web-1".to_owned(),
+        ttl: "1h".to_owned(),
+        image: format!("quay.io/example/base@sha256:{}", "a".repeat(64)),
+        ..BootTokenSpec::default()
+    };
+    let mut token = BootToken::new("web-1", spec);
+    token.metadata.namespace = Some("org".to_owned());
+    token.metadata.creation_timestamp = Some(Time(at(0)));
+    token
+}
+
+/// A boot from this address.
+fn boot(token: &BootToken, address: &str, time: i64) -> BootToken {
+    let Ok(Fetch::Record(status)) = fetch(token, from(address), at(time)) else {
+        panic!("no boot")
+    };
+    BootToken { status: Some(*status), ..token.clone() }
+}
+
+fn installed(token: BootToken) -> BootToken {
+    let booted = boot(&token, "192.0.2.1", 0);
+    let done = Report { step: BootStep::Done, message: String::new() };
+    let status = record(&booted, 1, &done, at(10)).unwrap();
+    BootToken { status, ..token }
+}
+
+fn registered(token: &BootToken, key: &PublicKey, time: i64) -> BootToken {
+    let hardware = HostHardware::default();
+    let claimant = Claimant { key, attempt: 1, hardware: &hardware, address: None };
+    let Ok(Next::Record(status)) = register(token, None, &claimant, at(time)) else {
+        panic!("not recorded")
+    };
+    BootToken { status: Some(*status), ..token.clone() }
+}
+
+fn host(key: &PublicKey) -> Host {
+    let spec = HostSpec { public_key: key.pem(), active_release: None };
+    let mut host = Host::new("web-1", spec);
+    host.metadata.namespace = Some("org".to_owned());
+    host.metadata.uid = Some("uid-of-theirs".to_owned());
+    host
+}
+
+fn installer() -> BootInstaller {
+    BootInstaller {
+        kernel_url: "http://mirror/vmlinuz".to_owned(),
+        initrd_url: "http://mirror/initrd".to_owned(),
+        stage2_url: Some("http://mirror/".to_owned()),
+        arguments: vec!["console=ttyS0".to_owned()],
+    }
+}
+
+/// Passes until nothing is recorded any more.
+fn settle(token: &mut BootToken, host: Option<&Host>, time: i64) {
+    for _ in 0..4 {
+        let Decision::Record(status) = pass(token, host, time) else { return };
+        token.status = Some(*status);
+    }
+    panic!("it does not settle")
+}
+
+fn pass(token: &BootToken, host: Option<&Host>, time: i64) -> pass::Decision {
+    let installer = installer();
+    decide(&Observation {
+        token,
+        is_ambiguous: false,
+        host,
+        installer: Some(&installer),
+        now: at(time),
+    })
+}
+
+/// Any point will do: whether it is on the curve shows with a signature.
+fn key(number: u8) -> PublicKey {
+    let head = STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE").unwrap();
+    let der = STANDARD.encode([head, vec![number; 64]].concat());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n");
+    PublicKey::parse(&pem).unwrap()
+}
+
+fn from(address: &str) -> Option<IpAddr> {
+    address.parse().ok()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}

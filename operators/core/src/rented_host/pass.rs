@@ -1,0 +1,51 @@
+//! Controller of [`Host`]: remembers which release was requested before, and says whether the one
+//! that is requested exists.
+
+use crate::conditions::{self, Fact};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Host, HostRelease, HostStatus, condition};
+use metal_base::Never;
+
+/// Watches wake a Host when something changes; this catches what they missed.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// What one pass is to do.
+pub type Decision = metal_base::Decision<HostStatus, Never>;
+
+/// Decides what one pass does about one Host. `release` is the one that it names.
+pub fn decide(host: &Host, release: Option<&HostRelease>, now: Timestamp) -> Decision {
+    let old = host.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    if host.spec.active_release != old.requested_release {
+        if old.requested_release.is_some() {
+            new.previous_release.clone_from(&old.requested_release);
+        }
+        new.requested_release.clone_from(&host.spec.active_release);
+    }
+    match &host.spec.active_release {
+        Some(name) => {
+            let (holds, reason, message) = found(host, name, release);
+            let fact = Fact { type_: condition::RELEASE_FOUND, holds, reason, message: &message };
+            conditions::set(&mut new.conditions, fact, host.metadata.generation, now);
+        }
+        None => new.conditions.retain(|it| it.type_ != condition::RELEASE_FOUND),
+    }
+    if new == old { Decision::Rest(RESYNC) } else { Decision::Record(Box::new(new)) }
+}
+
+fn found(host: &Host, name: &str, release: Option<&HostRelease>) -> (bool, &'static str, String) {
+    match release {
+        None => (false, "NotFound", format!("there is no HostRelease {name}: create it")),
+        Some(release) if !is_for(release, host) => {
+            let of = &release.spec.host_name;
+            (false, "OtherHost", format!("HostRelease {name} is for Host {of}"))
+        }
+        Some(_) => (true, "Found", String::new()),
+    }
+}
+
+/// Whether a release is for this host.
+pub fn is_for(release: &HostRelease, host: &Host) -> bool {
+    Some(&release.spec.host_name) == host.metadata.name.as_ref()
+        && release.metadata.namespace == host.metadata.namespace
+}

@@ -1,0 +1,113 @@
+use super::{
+    pass::decide,
+    report::{Outcome, Report, record},
+};
+use jiff::Timestamp;
+use metal_api::{Host, HostRelease, HostReleaseSpec, HostSpec, HostStatus, condition};
+use metal_base::Decision;
+
+#[test]
+fn the_release_before_is_remembered_and_one_that_was_taken_away_as_well() {
+    let mut host = host();
+    for (active, requested, previous) in [
+        (None, None, None),
+        (Some("v1"), Some("v1"), None),
+        (Some("v1"), Some("v1"), None),
+        (Some("v2"), Some("v2"), Some("v1")),
+        (Some("v1"), Some("v1"), Some("v2")),
+        (None, None, Some("v1")),
+    ] {
+        host.spec.active_release = active.map(str::to_owned);
+        let release = active.map(|name| release(name, "web-1"));
+        settle(&mut host, release.as_ref());
+        let status = host.status.clone().unwrap_or_default();
+        let found = (status.requested_release.as_deref(), status.previous_release.as_deref());
+        assert_eq!(found, (requested, previous), "{active:?}");
+        let says = status.conditions.iter().any(|it| it.type_ == condition::RELEASE_FOUND);
+        assert_eq!(says, active.is_some());
+    }
+}
+
+#[test]
+fn a_release_that_is_missing_or_of_another_host_is_said() {
+    let mut host = host();
+    host.spec.active_release = Some("v1".to_owned());
+    let mut reason = |release: Option<&HostRelease>| {
+        settle(&mut host, release);
+        host.status.as_ref().unwrap().conditions[0].reason.clone()
+    };
+    assert_eq!(reason(None), "NotFound");
+    assert_eq!(reason(Some(&release("v1", "web-2"))), "OtherHost");
+    assert_eq!(reason(Some(&release("v1", "web-1"))), "Found");
+    let mut foreign = release("v1", "web-1");
+    foreign.metadata.namespace = Some("other".to_owned());
+    assert_eq!(reason(Some(&foreign)), "OtherHost");
+}
+
+#[test]
+fn a_host_that_reports_all_the_time_is_written_once_a_minute_unless_something_changes() {
+    let mut host = host();
+    let report = |image: &str| Report { image: Some(image.to_owned()), ..Report::default() };
+    let from = Some([192, 0, 2, 1].into());
+    let written = |host: &Host, report: &Report, time| record(host, report, from, at(time));
+    host.status = written(&host, &report("a"), 0);
+    assert_eq!(host.status.as_ref().unwrap().address.as_deref(), Some("192.0.2.1"));
+    assert_eq!(written(&host, &report("a"), 59), None);
+    assert!(written(&host, &report("a"), 60).is_some());
+    assert!(written(&host, &report("b"), 1).is_some());
+    // A clock that was set back does not silence it.
+    assert!(written(&host, &report("a"), -3600).is_some());
+    // What it does not say stays as it was.
+    let nothing = written(&host, &Report::default(), 60).unwrap();
+    assert_eq!(nothing.running_image.as_deref(), Some("a"));
+}
+
+#[test]
+fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
+    let mut host = host();
+    for (outcome, status, reason) in [
+        (Outcome::Activating, "False", "Activating"),
+        (Outcome::Active, "True", "Active"),
+        (Outcome::RolledBack, "False", "RolledBack"),
+        (Outcome::Failed, "False", "Failed"),
+    ] {
+        let report = Report {
+            result: Some(outcome),
+            of: Some("v2".to_owned()),
+            message: format!("a\n{}", "x".repeat(10_000)),
+            ..Report::default()
+        };
+        host.status = record(&host, &report, None, at(0));
+        let condition = &host.status.as_ref().unwrap().conditions[0];
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), (status, reason));
+        assert!(condition.message.starts_with("v2: a x") && condition.message.len() < 600);
+    }
+}
+
+fn settle(host: &mut Host, release: Option<&HostRelease>) {
+    for _ in 0..3 {
+        let Decision::Record(status) = decide(host, release, at(0)) else { return };
+        host.status = Some(*status);
+    }
+    panic!("it does not settle")
+}
+
+fn host() -> Host {
+    let spec = HostSpec { public_key: String::new(), active_release: None };
+    let mut host = Host::new("web-1", spec);
+    host.metadata.namespace = Some("org".to_owned());
+    host.status = Some(HostStatus::default());
+    host
+}
+
+fn release(name: &str, host: &str) -> HostRelease {
+    let host_name = host.to_owned();
+    let mut release =
+        HostRelease::new(name, HostReleaseSpec { host_name, ..HostReleaseSpec::default() });
+    release.metadata.namespace = Some("org".to_owned());
+    release
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
