@@ -2,8 +2,9 @@
 #
 #   docker build --target metal-operator -t metal-operator:0.1.0 .
 #
-# Targets: metal-operator, boot-operator, netboot, metalman, metalprobe, simulator. Each holds one static binary, the
-# certificate authorities of the web, and nothing else; needs BuildKit. The target kubectl-metal is no image but files:
+# Targets: metal-operator, boot-operator, netboot, metalman, hosts, metalprobe, simulator. Each holds one static binary,
+# the certificate authorities of the web, and nothing else; needs BuildKit. The target kubectl-metal is no image but
+# files:
 #
 #   docker build --target kubectl-metal --output /usr/local/bin .
 
@@ -18,8 +19,9 @@ FROM source AS operators
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --locked --release --target "$(cat /host)" -p metal-operator -p boot-operator -p netboot -p metalman \
-      -p kubectl-metal \
-    && mkdir /out && cd "target/$(cat /host)/release" && cp metal-operator boot-operator netboot metalman kubectl-metal /out/
+      -p hosts -p kubectl-metal \
+    && mkdir /out && cd "target/$(cat /host)/release" \
+    && cp metal-operator boot-operator netboot metalman hosts kubectl-metal /out/
 
 FROM source AS agent
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -70,6 +72,11 @@ FROM base AS metalman
 COPY --from=operators /out/metalman /
 EXPOSE 8880/tcp 8081/tcp 67/udp 69/udp
 ENTRYPOINT ["/metalman"]
+
+FROM base AS hosts
+COPY --from=operators /out/hosts /
+EXPOSE 8444/tcp 8081/tcp 8443/tcp
+ENTRYPOINT ["/hosts"]
 
 # The plugin, under both of its names.
 FROM scratch AS kubectl-metal

@@ -52,8 +52,8 @@ use serde::{Deserialize, Serialize};
     ),
 ]))]
 pub struct BootTokenSpec {
-    /// SHA-256 of the secret as it stands in the URL, in hexadecimal digits. `kubectl metal
-    /// ipxe-tokens create` makes the secret, and is the only one that ever sees it.
+    /// SHA-256 of the secret as it stands in the URL, in hexadecimal digits. The
+    /// secret itself is never in the cluster: whoever makes the token makes it, and keeps it.
     #[serde(rename = "tokenSHA256")]
     #[schemars(regex(pattern = "^[0-9a-f]{64}$"), length(max = 64))]
     #[schemars(extend("x-kubernetes-validations" = immutable("tokenSHA256")))]

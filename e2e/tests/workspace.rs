@@ -108,6 +108,7 @@ fn sources(folders: &[PathBuf]) -> String {
 fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
     let binaries = [
         "boot-operator",
+        "hosts",
         "kubectl-metal",
         "metal-agent",
         "metal-operator",

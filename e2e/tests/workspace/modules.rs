@@ -21,6 +21,7 @@ const ACYCLIC: &[&str] = &[
     "operators/boot",
     "operators/core",
     "operators/dhcp",
+    "operators/hosts",
     "operators/image",
     "operators/metal",
     "operators/metalman",

@@ -1,0 +1,103 @@
+//! The overlay of hosts, which may face the Internet.
+
+use e2e::{
+    cluster::Cluster,
+    stack::{Overlay, list, name, pod_of},
+};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::{Api, api::PostParams};
+
+const HOSTS: &str = "system:serviceaccount:bloomery-hosts:hosts";
+const GROUP: &str = "bloomery.dev";
+
+/// Verb, group, resource, namespace, and whether it may.
+type Right = (&'static str, &'static str, &'static str, &'static str, bool);
+
+const RIGHTS: [Right; 28] = [
+    ("watch", GROUP, "boottokens", "org", true),
+    ("delete", GROUP, "boottokens", "org", true),
+    ("create", GROUP, "boottokens", "org", false),
+    ("patch", GROUP, "boottokens", "org", false),
+    ("patch", GROUP, "boottokens/status", "org", true),
+    ("watch", GROUP, "hosts", "org", true),
+    ("create", GROUP, "hosts", "org", true),
+    ("patch", GROUP, "hosts", "org", false),
+    ("delete", GROUP, "hosts", "org", false),
+    ("patch", GROUP, "hosts/status", "org", true),
+    ("watch", GROUP, "hostreleases", "org", true),
+    ("create", GROUP, "hostreleases", "org", false),
+    ("patch", GROUP, "hostreleases", "org", false),
+    ("watch", GROUP, "serverinventories", "", false),
+    ("list", "metal.ironcore.dev", "servers", "", false),
+    ("list", "metal.ironcore.dev", "bmcsecrets", "", false),
+    ("list", "unbounded-cloud.io", "machines", "", false),
+    ("get", "", "secrets", "org", false),
+    ("list", "", "secrets", "", false),
+    ("get", "", "secrets", "kube-system", false),
+    ("get", "", "secrets", "bloomery-hosts", false),
+    ("create", "", "secrets", "bloomery-hosts", true),
+    ("create", "", "secrets", "org", false),
+    ("get", "", "configmaps", "org", false),
+    ("list", "", "nodes", "", false),
+    ("list", "", "pods", "org", false),
+    ("create", "coordination.k8s.io", "leases", "bloomery-hosts", true),
+    ("create", "coordination.k8s.io", "leases", "org", false),
+];
+
+#[tokio::test]
+async fn hosts_may_do_what_it_must_and_no_more() {
+    let cluster = Cluster::shared().await.unwrap();
+    cluster.apply(&Overlay::build("hosts").await.unwrap().yaml).await.unwrap();
+    let reviews = Api::<SubjectAccessReview>::all(cluster.client().await.unwrap());
+    for right in RIGHTS {
+        let review = reviews.create(&PostParams::default(), &review(right)).await.unwrap();
+        assert_eq!(review.status.unwrap().allowed, right.4, "{right:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_overlay_of_hosts_has_a_pod_without_privileges_that_reaches_nothing_but_the_cluster() {
+    let overlay = Overlay::build("hosts").await.unwrap();
+    assert_eq!(overlay.names("Namespace"), ["bloomery-hosts"]);
+    let (pod, container) = pod_of(overlay.named("Deployment", "hosts").unwrap());
+    assert_eq!(pod["serviceAccountName"], "hosts");
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert!(pod["hostNetwork"].is_null());
+    assert_eq!(container["image"], format!("hosts:{}", env!("CARGO_PKG_VERSION")));
+    let limits = &container["securityContext"];
+    assert_eq!(limits["allowPrivilegeEscalation"], false);
+    assert_eq!(limits["readOnlyRootFilesystem"], true);
+    assert_eq!(limits["capabilities"]["drop"][0], "ALL");
+    assert!(limits["capabilities"]["add"].is_null());
+    let args: Vec<_> = list(&container["args"]).map(|it| it.as_str().unwrap()).collect();
+    // Two replicas, of which one leads, and TLS.
+    assert!(args.contains(&"--leader-elect") && args.contains(&"--https-server-address=:8444"));
+    assert!(!args.iter().any(|arg| arg.starts_with("--http-server-address")), "{args:?}");
+    let policy = overlay.named("NetworkPolicy", "hosts").unwrap();
+    assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+    for binding in overlay.of("RoleBinding").chain(overlay.of("ClusterRoleBinding")) {
+        let kind = binding["roleRef"]["kind"].as_str().unwrap();
+        overlay.named(kind, name(&binding["roleRef"])).unwrap();
+    }
+}
+
+fn review((verb, group, resource, namespace, _): Right) -> SubjectAccessReview {
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    let resource_attributes = Some(ResourceAttributes {
+        verb: Some(verb.to_owned()),
+        group: Some(group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource,
+        namespace: Some(namespace.to_owned()),
+        ..ResourceAttributes::default()
+    });
+    let user = Some(HOSTS.to_owned());
+    let spec =
+        SubjectAccessReviewSpec { user, resource_attributes, ..SubjectAccessReviewSpec::default() };
+    SubjectAccessReview { spec, ..SubjectAccessReview::default() }
+}

@@ -1,0 +1,125 @@
+//! The command line.
+
+use clap::Parser;
+use ipnet::IpNet;
+use metal_api::BootInstaller;
+use metal_core::boot_token::installer::is_word;
+use metal_runtime::args::{Accepted, BindAddress, RuntimeArgs};
+use std::path::PathBuf;
+
+/// Flags of others that mean nothing here: there are none.
+pub const ACCEPTED: &[Accepted] = &[];
+
+/// Installs rented servers from one secret URL each, and tells them which release to run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hosts", version)]
+pub struct Args {
+    /// What every operator has.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+    /// Where machines reach this server, as in the URLs that people paste, with the https:// in
+    /// front and the name of the host
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub service_url: String,
+    /// Where the HTTPS server listens; only with a certificate
+    #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
+    pub https_server_address: BindAddress,
+    /// Certificate of the HTTPS server and those between it and its authority, as PEM; read again
+    /// when it changes. iPXE takes RSA only
+    #[arg(long, requires = "https_key_file", value_name = "FILE")]
+    pub https_certificate_file: Option<PathBuf>,
+    /// Key of that certificate, as PEM
+    #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
+    pub https_key_file: Option<PathBuf>,
+    /// Where the HTTP server listens, for an ingress that ends TLS; 0 for nowhere
+    #[arg(long, default_value = "0", value_name = "ADDRESS")]
+    pub http_server_address: BindAddress,
+    /// Networks whose hosts may say in X-Forwarded-For whom they ask for: the ingress alone
+    /// [default: nobody may]
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Folder with kickstart templates, each NAME.ks.tmpl [default: the built-in template `default`]
+    #[arg(long, value_name = "DIR")]
+    pub templates_dir: Option<PathBuf>,
+    /// Kernel of the installer of tokens that name none
+    #[arg(long, value_name = "URL", value_parser = url, requires = "installer_initrd_url")]
+    pub installer_kernel_url: Option<String>,
+    /// Initial RAM disk of that installer
+    #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
+    pub installer_initrd_url: Option<String>,
+    /// What that installer loads then (inst.stage2)
+    #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
+    pub installer_stage2_url: Option<String>,
+    /// One more argument of that installer's kernel; may be repeated
+    #[arg(long = "installer-argument", value_name = "WORD", value_parser = word)]
+    pub installer_arguments: Vec<String>,
+    /// How many tokens, and how many hosts, are worked on at a time
+    #[arg(long, default_value_t = 8)]
+    pub max_concurrent_reconciles: usize,
+}
+
+/// Flags that contradict each other.
+#[derive(Debug, thiserror::Error)]
+pub enum Contradiction {
+    /// Nobody could reach it.
+    #[error(
+        "there is nothing to listen at: give --https-certificate-file and --https-key-file, or \
+         --http-server-address for an ingress that ends TLS"
+    )]
+    NoListener,
+}
+
+impl Args {
+    /// The installer of tokens that name none.
+    pub fn installer(&self) -> Option<BootInstaller> {
+        Some(BootInstaller {
+            kernel_url: self.installer_kernel_url.clone()?,
+            initrd_url: self.installer_initrd_url.clone()?,
+            stage2_url: self.installer_stage2_url.clone(),
+            arguments: self.installer_arguments.clone(),
+        })
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
+    if !has_host || !is_word(text) || text.contains(['?', '#']) {
+        return Err("give a URL like https://host.example.org".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn word(text: &str) -> Result<String, String> {
+    let refusal =
+        "give one word of printable ASCII without quotation marks, dollar signs and the like";
+    if is_word(text) { Ok(text.to_owned()) } else { Err(refusal.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_runtime::args::try_parse;
+
+    #[test]
+    fn urls_and_arguments_are_such_that_no_script_is_broken_by_them() {
+        let args = parsed(&["--service-url=https://hosts.example.org/"]).unwrap();
+        assert_eq!(args.service_url, "https://hosts.example.org");
+        assert_eq!(args.installer(), None);
+        for bad in ["hosts", "https://", "https:///x", "https://a b", "ftp://a", "https://a?b"] {
+            assert!(parsed(&[&format!("--service-url={bad}")]).is_err(), "{bad}");
+        }
+        let service = "--service-url=https://a";
+        assert!(parsed(&[service, "--installer-argument=a b"]).is_err());
+        assert!(parsed(&[service, "--installer-kernel-url=http://m/vmlinuz"]).is_err());
+        let both = ["--installer-kernel-url=http://m/k", "--installer-initrd-url=http://m/i"];
+        let args = parsed(&[&[service][..], &both].concat()).unwrap();
+        assert_eq!(args.installer().unwrap().initrd_url, "http://m/i");
+        assert!(parsed(&[service, "--https-certificate-file=/a"]).is_err());
+    }
+
+    fn parsed(words: &[&str]) -> Result<Args, clap::Error> {
+        let line = ["hosts"].iter().chain(words).map(Into::into);
+        try_parse::<Args>(ACCEPTED, line, |_| false).map(|parsed| parsed.args)
+    }
+}

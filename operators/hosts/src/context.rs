@@ -1,0 +1,61 @@
+use crate::{
+    metrics::Answers,
+    notices::Notices,
+    refusals::Refusals,
+    templates::Templates,
+    view::{TokenKey, View},
+};
+use ipnet::IpNet;
+use kube::{Api, Client, ResourceExt};
+use metal_api::{BootInstaller, BootToken, Host};
+use metal_core::capability;
+use metal_runtime::{Deferred, LogLimit, Writer};
+use std::sync::Arc;
+
+/// Field manager of what is ours.
+pub(crate) const MANAGER: &str = "hosts";
+
+/// What every pass and every handler may use.
+pub(crate) struct Context {
+    /// The API server.
+    pub(crate) client: Client,
+    /// What is known of the cluster.
+    pub(crate) view: Arc<View>,
+    /// Events that wait for being published.
+    pub(crate) notices: Notices,
+    /// Who guesses.
+    pub(crate) refusals: Refusals,
+    /// Limits the log.
+    pub(crate) told: LogLimit,
+    /// Number of answers.
+    pub(crate) answers: Answers,
+    /// The key of capabilities, as soon as it is known.
+    pub(crate) key: Deferred<capability::Key>,
+    /// Where machines reach this server, without a slash at its end.
+    pub(crate) service_url: String,
+    /// Who may say for whom it asks.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Kickstart templates.
+    pub(crate) templates: Templates,
+    /// The installer of tokens that name none.
+    pub(crate) installer: Option<BootInstaller>,
+}
+
+impl Context {
+    /// Writes tokens of one namespace.
+    pub(crate) fn tokens(&self, namespace: &str) -> Writer<'_, BootToken, TokenKey> {
+        let api = Api::namespaced(self.client.clone(), namespace);
+        Writer::new(api, &self.view.tokens, MANAGER)
+    }
+
+    /// Writes Hosts of one namespace.
+    pub(crate) fn hosts(&self, namespace: &str) -> Writer<'_, Host, ()> {
+        Writer::new(Api::namespaced(self.client.clone(), namespace), &self.view.hosts, MANAGER)
+    }
+
+    /// The Host that a token is for, as far as it is known.
+    pub(crate) fn host_of(&self, token: &BootToken) -> Option<Arc<Host>> {
+        let namespace = token.namespace();
+        self.view.hosts.named(namespace.as_deref(), &token.spec.host_name)
+    }
+}

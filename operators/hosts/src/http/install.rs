@@ -1,0 +1,203 @@
+//! What a boot installs with.
+
+use super::{
+    Asker, Failure, settle,
+    write::{TRIES, record},
+};
+use crate::{context::Context, view::TokenKey};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, LOCATION},
+    },
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::{BootInstaller, BootStep, BootToken};
+use metal_core::{
+    boot_token::{
+        Refusal, expiry,
+        fetch::is_current,
+        installer::installer,
+        kickstart::{DEFAULT_NAME, Urls, render},
+        only, progress,
+    },
+    capability::{Claims, Purpose, issue, verify},
+};
+use metal_runtime::report::Chain;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The token of a capability, and the number of its boot, whether that is over or not.
+pub(super) fn claimed(
+    ctx: &Context,
+    asker: &Asker,
+    text: &str,
+    purpose: Purpose,
+) -> Result<(Arc<BootToken>, i64), Failure> {
+    if !ctx.refusals.may_ask(asker.address) {
+        return Err(Failure::TooMany);
+    }
+    let key = ctx.key.get().filter(|_| ctx.view.is_ready());
+    let key = key.ok_or(Failure::Unavailable("not ready yet"))?;
+    let claims = verify(&[key], text, purpose, Timestamp::now());
+    let claims = claims.map_err(|_| Failure::Unproven("no capability of ours"))?;
+    let found = ctx.view.tokens.get(&TokenKey::Uid(claims.server));
+    let token = only(&found).cloned()?;
+    let attempt = claims.boot.parse().map_err(|_| Failure::Unproven("no boot"))?;
+    Ok((token, attempt))
+}
+
+/// The token of the boot in progress that has this capability.
+pub(super) fn current(
+    ctx: &Context,
+    asker: &Asker,
+    cap: &str,
+) -> Result<(Arc<BootToken>, i64), Failure> {
+    let (token, attempt) = claimed(ctx, asker, cap, Purpose::Install)?;
+    match is_current(&token, attempt, Timestamp::now()) {
+        Ok(()) => Ok((token, attempt)),
+        Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
+    }
+}
+
+/// Where the kernel of the installer is.
+pub(super) async fn kernel(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = redirect(&ctx, &asker, &cap, |installer| &installer.kernel_url);
+    settle(&ctx, &asker, "kernel", answer)
+}
+
+/// Where its initial RAM disk is.
+pub(super) async fn initrd(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = redirect(&ctx, &asker, &cap, |installer| &installer.initrd_url);
+    settle(&ctx, &asker, "initrd", answer)
+}
+
+fn redirect(
+    ctx: &Context,
+    asker: &Asker,
+    cap: &str,
+    url: impl Fn(&BootInstaller) -> &str,
+) -> Result<Response, Failure> {
+    let (token, _) = current(ctx, asker, cap)?;
+    let missing = || Failure::Unusable("there is no installer".to_owned(), Some(token.clone()));
+    let installer = installer(&token, ctx.installer.as_ref()).ok_or_else(missing)?;
+    Ok((StatusCode::FOUND, [(LOCATION, url(installer))]).into_response())
+}
+
+/// What the installer is to do.
+pub(super) async fn kickstart(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = rendered(&ctx, &asker, &cap).await;
+    settle(&ctx, &asker, "kickstart", answer)
+}
+
+async fn rendered(ctx: &Context, asker: &Asker, cap: &str) -> Result<Response, Failure> {
+    let (token, _) = current(ctx, asker, cap)?;
+    let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
+    let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
+    let template = ctx.templates.read(name).await;
+    let template = template.map_err(|error| unusable(Chain(&error).to_string()))?;
+    let base = format!("{}/c/{cap}", ctx.service_url);
+    let urls = Urls { base: &base, server: &ctx.service_url };
+    let text = render(name, &template, &token, urls);
+    let text = text.map_err(|error| unusable(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// What the installed system registers with.
+#[derive(Debug, Serialize)]
+struct Installed {
+    server: String,
+    namespace: String,
+    host: String,
+    credential: String,
+}
+
+/// Gives the installer what the installed system registers with.
+pub(super) async fn credential(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = issued(&ctx, &asker, &cap).map(|it| Json(it).into_response());
+    settle(&ctx, &asker, "credential", answer)
+}
+
+fn issued(ctx: &Context, asker: &Asker, cap: &str) -> Result<Installed, Failure> {
+    let (token, attempt) = current(ctx, asker, cap)?;
+    let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+    let claims = Claims {
+        purpose: Purpose::HostRegistration,
+        server: token.uid().unwrap_or_default(),
+        boot: attempt.to_string(),
+        expires: expiry(&token).ok_or(Refusal::Expired)?,
+    };
+    let credential = issue(&key, &claims);
+    let credential = credential.map_err(|error| Failure::Unusable(error.to_string(), None))?;
+    Ok(Installed {
+        server: ctx.service_url.clone(),
+        namespace: token.namespace().unwrap_or_default(),
+        host: token.spec.host_name.clone(),
+        credential: credential.as_str().to_owned(),
+    })
+}
+
+/// Takes a report of the installer.
+pub(super) async fn progress(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    body: Bytes,
+) -> Response {
+    let answer = reported(&ctx, &asker, &cap, &body).await;
+    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+}
+
+async fn reported(ctx: &Context, asker: &Asker, cap: &str, body: &[u8]) -> Result<(), Failure> {
+    let (mut token, attempt) = claimed(ctx, asker, cap, Purpose::Install)?;
+    let report: progress::Report = serde_json::from_slice(body)
+        .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
+    for _ in 0..TRIES {
+        let next = progress::record(&token, attempt, &report, Timestamp::now());
+        let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+        let Some(status) = next else { return Ok(()) };
+        let (new, is_recorded) = record(ctx, &token, &status).await?;
+        if is_recorded {
+            tell(ctx, &new, &report);
+            return Ok(());
+        }
+        token = new;
+    }
+    Err(Failure::Unavailable("others write the BootToken all the time"))
+}
+
+fn tell(ctx: &Context, token: &BootToken, report: &progress::Report) {
+    let status = token.status.as_ref().and_then(|status| status.progress.as_ref());
+    let message = status.map(|progress| progress.message.clone()).unwrap_or_default();
+    match report.step {
+        BootStep::Done => {
+            let note = "the installer is done, and restarts the machine".to_owned();
+            ctx.notices.tell(token, EventType::Normal, "Installed", note);
+        }
+        BootStep::Failed => {
+            ctx.notices.tell(token, EventType::Warning, "InstallFailed", message);
+        }
+        BootStep::Started | BootStep::Partitioning | BootStep::Writing | BootStep::Configuring => {}
+    }
+}

@@ -1,0 +1,159 @@
+//! What machines and hosts ask for, over HTTP.
+//!
+//! | path | who | what |
+//! |---|---|---|
+//! | `GET /api/ipxe/SECRET` | anybody | the first script, or one that says that the URL is not valid |
+//! | `GET /c/CAP/boot` | a boot | the second script |
+//! | `GET /c/CAP/kernel`, `initrd`, `kickstart`, `credential` | a boot | what it installs with |
+//! | `POST /c/CAP/progress` | a boot | how far it is |
+//! | `GET /api/hosts/nonce` | anybody | a number to sign with the next request |
+//! | `POST /api/hosts/register` | an installed machine | becomes a Host |
+//! | `GET /api/hosts/self` | a Host | the release that it is to run |
+//! | `POST /api/hosts/self/status` | a Host | how it is |
+//!
+//! Whoever is refused gets the same answer whatever the reason is.
+
+mod asker;
+mod host;
+mod install;
+mod proof;
+mod register;
+mod script;
+mod write;
+
+use crate::{context::Context, metrics::Answer};
+use asker::Asker;
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use kube::runtime::events::EventType;
+use metal_api::BootToken;
+use metal_core::boot_token::Refusal;
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+/// Every route.
+pub(crate) fn router(ctx: Arc<Context>) -> Router {
+    Router::new()
+        .route("/api/ipxe/{secret}", get(script::first))
+        .route("/c/{cap}/boot", get(script::second))
+        .route("/c/{cap}/kernel", get(install::kernel))
+        .route("/c/{cap}/initrd", get(install::initrd))
+        .route("/c/{cap}/kickstart", get(install::kickstart))
+        .route("/c/{cap}/credential", get(install::credential))
+        .route("/c/{cap}/progress", post(install::progress))
+        .route("/api/hosts/nonce", get(proof::nonce))
+        .route("/api/hosts/register", post(register::register))
+        .route("/api/hosts/self", get(host::release))
+        .route("/api/hosts/self/status", post(host::status))
+        .with_state(ctx)
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The token, if it exists, opens nothing for this machine.
+    Refused(Refusal, Option<Arc<BootToken>>),
+    /// A proof is missing, or wrong.
+    Unproven(&'static str),
+    /// It has been refused too often.
+    TooMany,
+    /// The request makes no sense.
+    Malformed(String),
+    /// Later it may be possible.
+    Unavailable(&'static str),
+    /// The API server did not take a write.
+    Api(Box<kube::Error>),
+    /// What somebody has configured cannot be used.
+    Unusable(String, Option<Arc<BootToken>>),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, None)
+    }
+}
+
+/// For how long a machine that cannot be answered now is to wait, in seconds.
+const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
+/// Nothing here is for anybody else.
+const PRIVATE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// Counts an answer, tells of a refusal, and returns what is answered then.
+fn settle(
+    ctx: &Context,
+    asker: &Asker,
+    what: &'static str,
+    answer: Result<Response, Failure>,
+) -> Response {
+    let result = answer.as_ref().map_or_else(Failure::word, |_| "Ok");
+    ctx.answers.get_or_create(&Answer { what, result }).inc();
+    match answer {
+        Ok(response) => (PRIVATE, response).into_response(),
+        Err(failure) => (PRIVATE, refuse(ctx, asker, what, failure)).into_response(),
+    }
+}
+
+fn refuse(ctx: &Context, asker: &Asker, what: &'static str, failure: Failure) -> Response {
+    match failure {
+        Failure::Refused(refusal, token) => {
+            let is_told = ctx.refusals.refused(asker.address);
+            if let Some(token) = token.filter(|_| is_told) {
+                let note = format!("{what}, from {asker}: {refusal}");
+                ctx.notices.tell(&*token, EventType::Warning, (&refusal).into(), note);
+            }
+            refused()
+        }
+        Failure::Unproven(why) => {
+            if ctx.refusals.refused(asker.address) && ctx.told.may() {
+                tracing::info!(what, from = %asker, why, "refused");
+            }
+            refused()
+        }
+        Failure::TooMany => {
+            let text = "refused too often; wait a minute\n";
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], text).into_response()
+        }
+        Failure::Malformed(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Failure::Unavailable(why) => unavailable(why),
+        Failure::Api(error) => {
+            if ctx.told.may() {
+                tracing::warn!(what, error = %Chain(&*error), "not written");
+            }
+            unavailable("the cluster does not answer")
+        }
+        Failure::Unusable(why, token) => {
+            if let Some(token) = token {
+                ctx.notices.tell(&*token, EventType::Warning, "Unusable", why);
+            }
+            let text = "it is not configured well: see the events of the BootToken\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+    }
+}
+
+fn refused() -> Response {
+    (StatusCode::FORBIDDEN, "refused\n").into_response()
+}
+
+fn unavailable(why: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{why}; try again\n")).into_response()
+}
+
+impl Failure {
+    /// A word for metrics, from a small fixed set.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal, _) => refusal.into(),
+            Self::Unproven(_) => "Unproven",
+            Self::TooMany => "TooMany",
+            Self::Malformed(_) => "Malformed",
+            Self::Unavailable(_) => "Unavailable",
+            Self::Api(_) => "NotWritten",
+            Self::Unusable(..) => "Unusable",
+        }
+    }
+}

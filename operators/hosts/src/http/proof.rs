@@ -1,0 +1,109 @@
+//! What a host proves: that it has its key, now.
+
+use super::{Asker, Failure, settle};
+use crate::context::Context;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, Method, Uri},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::{SignedDuration, Timestamp};
+use metal_api::Host;
+use metal_core::{
+    capability::{Claims, Purpose, issue, verify},
+    plain::hex,
+    rented_host::{PublicKey, signed::message},
+};
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use serde_json::json;
+use std::sync::Arc;
+
+/// How long a number is good.
+const SOON: SignedDuration = SignedDuration::from_mins(5);
+/// The longest signature in base64, in bytes (SEC 1, section C.5).
+const SIGNATURE: usize = 128;
+
+/// The number that is signed.
+const NONCE: &str = "bloomery-nonce";
+/// The signature, in base64.
+const SIGNED: &str = "bloomery-signature";
+/// `NAMESPACE/NAME` of the Host that asks.
+const HOST: &str = "bloomery-host";
+
+/// Gives a number to sign.
+pub(super) async fn nonce(State(ctx): State<Arc<Context>>, asker: Asker) -> Response {
+    let answer = number(&ctx).map(|nonce| Json(json!({ "nonce": nonce })).into_response());
+    settle(&ctx, &asker, "nonce", answer)
+}
+
+fn number(ctx: &Context) -> Result<String, Failure> {
+    let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| Failure::Unavailable("no randomness"))?;
+    let claims = Claims {
+        purpose: Purpose::HostNonce,
+        server: "nonce".to_owned(),
+        boot: hex(&random),
+        expires: Timestamp::now().checked_add(SOON).unwrap_or(Timestamp::MAX),
+    };
+    let nonce = issue(&key, &claims);
+    nonce.map(|it| it.as_str().to_owned()).map_err(|_| Failure::Unavailable("no number"))
+}
+
+/// A request, as far as it is signed.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Whether the holder of `key` has signed it, for this host, with a number that was given out
+    /// just before.
+    pub(super) fn is_signed(
+        &self,
+        ctx: &Context,
+        key: &PublicKey,
+        host: &str,
+    ) -> Result<(), Failure> {
+        let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+        let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNED)?);
+        verify(&[ours], nonce, Purpose::HostNonce, Timestamp::now())
+            .map_err(|_| Failure::Unproven("no number of ours, or an old one"))?;
+        let signature = Some(signature).filter(|text| text.len() <= SIGNATURE);
+        let signature = signature.and_then(|text| STANDARD.decode(text).ok());
+        let signature = signature.ok_or(Failure::Unproven("no signature"))?;
+        let target = self.uri.path_and_query().map_or("", |target| target.as_str());
+        let message = message(self.method.as_str(), target, nonce, host, self.body);
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
+        let verified = key.verify(&message, &signature);
+        verified.map_err(|_| Failure::Unproven("the signature is not that of the key"))
+    }
+
+    fn header(&self, name: &'static str) -> Result<&'a str, Failure> {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.ok_or_else(|| Failure::Malformed(format!("header {name} is missing")))
+    }
+
+    /// The Host that asks.
+    pub(super) fn host(&self, ctx: &Context, asker: &Asker) -> Result<Arc<Host>, Failure> {
+        if !ctx.refusals.may_ask(asker.address) {
+            return Err(Failure::TooMany);
+        }
+        if !ctx.view.is_ready() {
+            return Err(Failure::Unavailable("not ready yet"));
+        }
+        let text = self.header(HOST)?;
+        let unknown = Failure::Unproven("there is no such Host");
+        let Some((namespace, name)) = text.split_once('/') else { return Err(unknown) };
+        let host = ctx.view.hosts.named(Some(namespace), name).ok_or(unknown)?;
+        let key = PublicKey::parse(&host.spec.public_key);
+        let key = key.map_err(|_| Failure::Unproven("its Host has no key"))?;
+        self.is_signed(ctx, &key, text)?;
+        Ok(host)
+    }
+}

@@ -1,0 +1,109 @@
+//! An installed machine registers its key.
+
+use super::{
+    Asker, Failure, install,
+    proof::Request,
+    settle,
+    write::{TRIES, record},
+};
+use crate::context::Context;
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, Uri},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, api::PostParams, runtime::events::EventType};
+use metal_api::{BootToken, Host, HostHardware};
+use metal_core::{
+    boot_token::{
+        Refusal,
+        register::{self, Claimant, Next},
+    },
+    capability::Purpose,
+    rented_host::PublicKey,
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+/// The body of a registration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Registration {
+    credential: String,
+    public_key: String,
+    #[serde(default)]
+    hardware: HostHardware,
+}
+
+/// Makes a Host of a machine that has proved that it has its key.
+pub(super) async fn register(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let request = Request { method: &method, uri: &uri, headers: &headers, body: &body };
+    let answer = registered(&ctx, &asker, &request).await;
+    let answer = answer.map(|token| {
+        let (namespace, host) = (token.namespace().unwrap_or_default(), &token.spec.host_name);
+        Json(json!({ "namespace": namespace, "host": host })).into_response()
+    });
+    settle(&ctx, &asker, "registration", answer)
+}
+
+async fn registered(
+    ctx: &Context,
+    asker: &Asker,
+    request: &Request<'_>,
+) -> Result<Arc<BootToken>, Failure> {
+    let said: Registration = serde_json::from_slice(request.body)
+        .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
+    let (mut token, attempt) =
+        install::claimed(ctx, asker, &said.credential, Purpose::HostRegistration)?;
+    let key = PublicKey::parse(&said.public_key)
+        .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
+    request.is_signed(ctx, &key, "")?;
+    let (hardware, address) = (&said.hardware, asker.address);
+    let claimant = Claimant { key: &key, attempt, hardware, address };
+    let mut host = ctx.host_of(&token);
+    for _ in 0..TRIES {
+        let next = register::register(&token, host.as_deref(), &claimant, Timestamp::now());
+        let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+        match next {
+            Next::Record(status) => token = record(ctx, &token, &status).await?.0,
+            Next::Create(new) => host = Some(create(ctx, &token, &new).await?),
+            Next::Adopt(uid) => {
+                let status = register::created(&token, &uid).unwrap_or_default();
+                let (new, is_recorded) = record(ctx, &token, &status).await?;
+                if is_recorded {
+                    let note = format!("Host {}, from {asker}", new.spec.host_name);
+                    ctx.notices.tell(&*new, EventType::Normal, "Registered", note);
+                }
+                token = new;
+            }
+            Next::Done => return Ok(token),
+        }
+    }
+    Err(Failure::Unavailable("others write the BootToken all the time"))
+}
+
+/// Creates the Host, or finds the one that is there.
+async fn create(ctx: &Context, token: &BootToken, new: &Host) -> Result<Arc<Host>, Failure> {
+    let namespace = token.namespace().unwrap_or_default();
+    let hosts = ctx.hosts(&namespace);
+    match hosts.api().create(&PostParams::default(), new).await {
+        Ok(created) => Ok(Arc::new(created)),
+        Err(kube::Error::Api(answer)) if answer.code == 409 => {
+            let read = hosts.api().get_opt(&new.name_any()).await;
+            let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+            read.map(Arc::new).ok_or_else(|| Refusal::HostDeleted.into())
+        }
+        Err(error) => Err(Failure::Api(Box::new(error))),
+    }
+}

@@ -1,0 +1,164 @@
+//! The two scripts of a boot.
+
+use super::{
+    Asker, Failure, PRIVATE, install, refuse, settle,
+    write::{TRIES, record},
+};
+use crate::{context::Context, metrics::Answer, view::TokenKey};
+use axum::{
+    extract::{Path, Query, State},
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::{BootToken, HostHardware};
+use metal_core::{
+    boot_token::{
+        Refusal, binding, expiry,
+        fetch::{Fetch, fetch},
+        installer::installer,
+        only, script, secret,
+    },
+    capability::{Claims, Purpose, issue},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// How long what a boot is given is good: for a slow installation, and an outage in between.
+const INSTALLATION: SignedDuration = SignedDuration::from_hours(4);
+
+/// The first script, for whoever has the secret. Everybody else gets one that is the same whatever
+/// the reason is.
+pub(super) async fn first(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(secret): Path<String>,
+) -> Response {
+    let answer = begin(&ctx, &asker, &secret).await;
+    shown(&ctx, &asker, "script", answer)
+}
+
+/// What a machine says about itself in a URL.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Said {
+    mac: Option<String>,
+    serial: Option<String>,
+    uuid: Option<String>,
+}
+
+/// The second script, for the machine that the token is bound to.
+pub(super) async fn second(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    Query(said): Query<Said>,
+) -> Response {
+    let answer = boot(&ctx, &asker, &cap, said);
+    shown(&ctx, &asker, "boot", answer)
+}
+
+/// What iPXE runs. It would not show the body of a refusal, so it gets a script that does.
+fn shown(
+    ctx: &Context,
+    asker: &Asker,
+    what: &'static str,
+    answer: Result<String, Failure>,
+) -> Response {
+    let script = match answer {
+        Ok(script) => Ok(script),
+        Err(Failure::Refused(refusal, token)) => {
+            let script = match &refusal {
+                Refusal::Unfit(_) => script::unfit(),
+                Refusal::Installed => script::installed(),
+                _ => script::refused(),
+            };
+            let failure = Failure::Refused(refusal, token);
+            ctx.answers.get_or_create(&Answer { what, result: failure.word() }).inc();
+            drop(refuse(ctx, asker, what, failure));
+            return (PRIVATE, plain(script)).into_response();
+        }
+        Err(Failure::Unusable(why, token)) => {
+            drop(refuse(ctx, asker, what, Failure::Unusable(why, token)));
+            Ok(script::no_installer())
+        }
+        Err(failure) => Err(failure),
+    };
+    settle(ctx, asker, what, script.map(plain))
+}
+
+fn plain(script: String) -> Response {
+    ([(CONTENT_TYPE, "text/plain; charset=us-ascii")], script).into_response()
+}
+
+/// Begins a boot, if the secret is that of a token that is open.
+async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failure> {
+    if !ctx.refusals.may_ask(asker.address) {
+        return Err(Failure::TooMany);
+    }
+    if !ctx.view.is_ready() {
+        return Err(Failure::Unavailable("not ready yet"));
+    }
+    let hash = secret::hash(text).unwrap_or_default();
+    let found = ctx.view.tokens.get(&TokenKey::Hash(hash));
+    let told = found.first().cloned();
+    let mut token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
+    for _ in 0..TRIES {
+        let decided = fetch(&token, asker.address, Timestamp::now());
+        match decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))? {
+            Fetch::Answer { attempt } => return answer(ctx, &token, attempt),
+            Fetch::Record(status) => {
+                let attempt = status.attempts.unwrap_or_default();
+                let (new, is_recorded) = record(ctx, &token, &status).await?;
+                if is_recorded {
+                    let note = format!("boot {attempt}, from {asker}");
+                    ctx.notices.tell(&*new, EventType::Normal, "Booted", note);
+                    return answer(ctx, &new, attempt);
+                }
+                token = new;
+            }
+        }
+    }
+    Err(Failure::Unavailable("others boot with the token all the time"))
+}
+
+fn answer(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result<String, Failure> {
+    let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(token)));
+    if installer(token, ctx.installer.as_ref()).is_none() {
+        return Err(unusable("there is no installer: see the condition Usable".to_owned()));
+    }
+    let base = base(ctx, token, attempt)?;
+    script::first(&base, &token.spec.host_name).map_err(|error| unusable(error.to_string()))
+}
+
+/// The URL of this boot.
+fn base(ctx: &Context, token: &BootToken, attempt: i64) -> Result<String, Failure> {
+    let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+    let late = Timestamp::now().checked_add(INSTALLATION).unwrap_or(Timestamp::MAX);
+    let expires = expiry(token).map_or(late, |expiry| expiry.min(late));
+    let claims = Claims {
+        purpose: Purpose::Install,
+        server: token.uid().unwrap_or_default(),
+        boot: attempt.to_string(),
+        expires,
+    };
+    let cap = issue(&key, &claims).map_err(|error| Failure::Unusable(error.to_string(), None))?;
+    Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))
+}
+
+fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<String, Failure> {
+    let (token, _) = install::current(ctx, asker, cap)?;
+    let hardware = HostHardware {
+        serial: said.serial,
+        system_uuid: said.uuid,
+        mac_addresses: said.mac.into_iter().collect(),
+    };
+    let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
+    binding::check(token.spec.binding.as_ref(), &hardware).map_err(refused)?;
+    let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
+    let installer = installer(&token, ctx.installer.as_ref());
+    let installer = installer.ok_or_else(|| unusable("there is no installer".to_owned()))?;
+    let base = format!("{}/c/{cap}", ctx.service_url);
+    script::second(&base, installer).map_err(|error| unusable(error.to_string()))
+}

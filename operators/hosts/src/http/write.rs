@@ -1,0 +1,69 @@
+//! Writes to tokens and Hosts that somebody who asks brings about.
+
+use super::Failure;
+use crate::context::Context;
+use kube::ResourceExt;
+use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
+use metal_core::boot_token::Refusal;
+use std::sync::Arc;
+
+/// How often it is tried again because somebody else has written meanwhile.
+pub(super) const TRIES: usize = 8;
+
+/// Records the status of a token on the condition that nobody has written it since; returns the
+/// token as it is then, with whether this was recorded.
+pub(super) async fn record(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+    status: &BootTokenStatus,
+) -> Result<(Arc<BootToken>, bool), Failure> {
+    let namespace = token.namespace().unwrap_or_default();
+    match ctx.tokens(&namespace).record_status(token, status).await {
+        Ok(_) => {
+            let new = ctx.view.tokens.named(Some(&namespace), &token.name_any());
+            let new = new.filter(|new| new.metadata.uid == token.metadata.uid);
+            match new {
+                Some(new) if new.status.as_ref() == Some(status) => Ok((new, true)),
+                Some(_) | None => Ok((again(ctx, token).await?, true)),
+            }
+        }
+        Err(kube::Error::Api(answer)) if answer.is_conflict() => {
+            Ok((again(ctx, token).await?, false))
+        }
+        Err(kube::Error::Api(answer)) if answer.is_not_found() => Err(Refusal::Unknown.into()),
+        Err(error) => Err(Failure::Api(Box::new(error))),
+    }
+}
+
+/// The token as the API server has it.
+async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootToken>, Failure> {
+    let namespace = token.namespace().unwrap_or_default();
+    let read = ctx.tokens(&namespace).api().get_opt(&token.name_any()).await;
+    let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+    let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
+    same.map(Arc::new).ok_or_else(|| Refusal::Unknown.into())
+}
+
+/// Writes what `next` makes of a Host as it is, unless that is nothing.
+pub(super) async fn record_host(
+    ctx: &Context,
+    host: &Arc<Host>,
+    next: impl Fn(&Host) -> Option<HostStatus>,
+) -> Result<(), Failure> {
+    let namespace = host.namespace().unwrap_or_default();
+    let mut host = Arc::clone(host);
+    for _ in 0..TRIES {
+        let Some(status) = next(&host) else { return Ok(()) };
+        match ctx.hosts(&namespace).record_status(&host, &status).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(answer)) if answer.is_conflict() => {
+                let read = ctx.hosts(&namespace).api().get_opt(&host.name_any()).await;
+                let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+                let same = read.filter(|read| read.metadata.uid == host.metadata.uid);
+                host = Arc::new(same.ok_or(Failure::Unproven("its Host is gone"))?);
+            }
+            Err(error) => return Err(Failure::Api(Box::new(error))),
+        }
+    }
+    Err(Failure::Unavailable("others write the Host all the time"))
+}

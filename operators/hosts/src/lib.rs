@@ -1,0 +1,26 @@
+//! Rented servers: a machine boots from one secret URL, is installed, and becomes a `Host`, which is
+//! known by its key and is told which release to run.
+//!
+//! This is the only server that may face the Internet, so it has no rights but to its own kinds.
+//! `http` answers machines on every replica from what the watches have delivered; it writes only
+//! for somebody who has proved something. The controllers (`token`, `host`), on the replica that
+//! leads, end what is over and finish what a crash has left half done.
+
+pub mod args;
+mod context;
+mod error;
+mod host;
+mod http;
+mod metrics;
+mod notices;
+#[cfg(test)]
+mod reference;
+mod refusals;
+mod run;
+mod templates;
+mod token;
+mod view;
+
+pub use run::run;
+
+use error::Error;

@@ -1,0 +1,105 @@
+//! Events of BootTokens and Hosts.
+//!
+//! They are published by a task of their own, so that a refusal takes as long for a token that
+//! exists as for one that does not; and seldom enough that no stranger floods the cluster with them.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Resource,
+    runtime::events::{EventType, Recorder},
+};
+use metal_runtime::report::{Chain, event};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{
+        Mutex as AsyncMutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Instant,
+};
+
+/// Notices that wait.
+const WAITING: usize = 256;
+/// One event of each reason, for each object, in this time.
+const SELDOM: Duration = Duration::from_secs(10);
+/// Objects that are remembered.
+const OBJECTS: usize = 16_384;
+
+/// What is to be told about an object.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    object: ObjectReference,
+    type_: EventType,
+    reason: &'static str,
+    note: String,
+}
+
+/// The events that wait for being published.
+pub(crate) struct Notices {
+    sender: Sender<Notice>,
+    receiver: AsyncMutex<Receiver<Notice>>,
+    last: Mutex<Last>,
+}
+
+/// When was told what last.
+#[derive(Debug, Default)]
+struct Last {
+    of: HashMap<(String, &'static str), Instant>,
+    /// When room was made last.
+    swept: Option<Instant>,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        let (sender, receiver) = channel(WAITING);
+        Self { sender, receiver: AsyncMutex::new(receiver), last: Mutex::default() }
+    }
+}
+
+impl Notices {
+    /// Tells of an object; best effort, because the status is the record.
+    pub(crate) fn tell<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        reason: &'static str,
+        note: String,
+    ) {
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        if self.may(uid, reason) {
+            let object = object.object_ref(&());
+            // Where hundreds wait, one more would tell nobody anything.
+            self.sender.try_send(Notice { object, type_, reason, note }).ok();
+        }
+    }
+
+    fn may(&self, uid: String, reason: &'static str) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.of.len() >= OBJECTS && last.swept.is_none_or(|at| at.elapsed() >= SELDOM) {
+            last.of.retain(|_, at| at.elapsed() < SELDOM);
+            last.swept = Some(Instant::now());
+        }
+        let key = (uid, reason);
+        let is_new = last.of.get(&key).is_none_or(|at| at.elapsed() >= SELDOM);
+        if !is_new || last.of.len() >= OBJECTS {
+            return false;
+        }
+        last.of.insert(key, Instant::now());
+        true
+    }
+
+    /// Publishes for ever.
+    pub(crate) async fn publish(&self, recorder: &Recorder) {
+        let mut receiver = self.receiver.lock().await;
+        while let Some(Notice { object, type_, reason, note }) = receiver.recv().await {
+            let event = event(type_, reason, "Boot", &note);
+            if let Err(error) = recorder.publish(&event, &object).await {
+                tracing::warn!(error = %Chain(&error), "event not published");
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! How often a stranger may guess.
+//!
+//! A secret has 256 bits, so no limit is needed against guessing. This one keeps those who try from
+//! costing us anything: logs, events, and lookups.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Refusals of one source in a window, after which it is not even looked at what it asks for.
+const PER_SOURCE: u32 = 30;
+/// Refusals of all sources together, after which they are no longer told of.
+const IN_ALL: u32 = 3000;
+/// The window.
+const WINDOW: Duration = Duration::from_mins(1);
+/// Sources that are remembered.
+const SOURCES: usize = 65_536;
+/// How often all of them are looked through, for those whose window is over.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Counts refusals by source: an IPv4 address, or an IPv6 /64.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    sources: HashMap<IpAddr, Count>,
+    all: Option<Count>,
+    /// When room was made last.
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    since: Instant,
+    number: u32,
+}
+
+impl Refusals {
+    /// Whether what this source asks for is looked at.
+    pub(crate) fn may_ask(&self, source: Option<IpAddr>) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = source.and_then(|source| counts.sources.get(&of(source)));
+        count.is_none_or(|count| !count.is_running() || count.number < PER_SOURCE)
+    }
+
+    /// Counts a refusal. Returns whether it is to be told of.
+    pub(crate) fn refused(&self, source: Option<IpAddr>) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = counts.all.map_or_else(Count::new, Count::next);
+        counts.all = Some(all);
+        if let Some(source) = source.map(of) {
+            counts.make_room();
+            if counts.sources.len() < SOURCES || counts.sources.contains_key(&source) {
+                let count = counts.sources.get(&source).copied();
+                counts.sources.insert(source, count.map_or_else(Count::new, Count::next));
+            }
+        }
+        all.number <= IN_ALL
+    }
+}
+
+impl Counts {
+    fn make_room(&mut self) {
+        let is_due = self.swept.is_none_or(|at| at.elapsed() >= SWEEP);
+        if self.sources.len() >= SOURCES && is_due {
+            self.sources.retain(|_, count| count.is_running());
+            self.swept = Some(Instant::now());
+        }
+    }
+}
+
+impl Count {
+    fn new() -> Self {
+        Self { since: Instant::now(), number: 1 }
+    }
+
+    fn is_running(&self) -> bool {
+        self.since.elapsed() < WINDOW
+    }
+
+    fn next(self) -> Self {
+        if !self.is_running() {
+            return Self::new();
+        }
+        Self { number: self.number.saturating_add(1), ..self }
+    }
+}
+
+/// Whoever has one address of a /64 has all of them.
+fn of(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & !u128::from(u64::MAX);
+            Ipv6Addr::from(prefix).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, pause};
+
+    #[tokio::test]
+    async fn who_guesses_is_not_heard_for_a_while_and_others_are() {
+        pause();
+        let refusals = Refusals::default();
+        let source = |text: &str| Some(text.parse().unwrap());
+        for _ in 0..PER_SOURCE {
+            assert!(refusals.may_ask(source("2001:db8::1")));
+            assert!(refusals.refused(source("2001:db8::2")));
+        }
+        assert!(!refusals.may_ask(source("2001:db8::3")));
+        assert!(
+            refusals.may_ask(source("2001:db8:0:1::3")) && refusals.may_ask(source("192.0.2.1"))
+        );
+        advance(WINDOW).await;
+        assert!(refusals.may_ask(source("2001:db8::3")));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_sources_takes_bounded_room_and_is_told_of_only_so_often() {
+        pause();
+        let refusals = Refusals::default();
+        let source = |number: u32| Some(IpAddr::from(number.to_be_bytes()));
+        let told = (0..100_000).filter(|number| refusals.refused(source(*number))).count();
+        assert_eq!(told, 3000);
+        assert_eq!(refusals.0.lock().unwrap().sources.len(), SOURCES);
+        assert!(refusals.may_ask(source(200_000)));
+        advance(WINDOW).await;
+        assert!(refusals.refused(source(1)));
+    }
+}

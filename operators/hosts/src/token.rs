@@ -1,0 +1,78 @@
+//! Controller of [`BootToken`].
+
+use crate::{
+    Error,
+    context::Context,
+    view::{Named, TokenKey},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::{BootToken, BootTokenStatus};
+use metal_base::Never;
+use metal_core::boot_token::pass::{Change, Decision, Observation, decide};
+use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
+use std::sync::Arc;
+
+/// The controller.
+pub(crate) struct Tokens(pub(crate) Arc<Context>);
+
+impl Controller for Tokens {
+    type Object = BootToken;
+    type Key = Named;
+    type IndexKey = TokenKey;
+    type Facts = ();
+    type Status = BootTokenStatus;
+    type Change = Change;
+    type Need = Never;
+    type Step = Never;
+    type Error = Error;
+
+    fn index(&self) -> &Index<BootToken, TokenKey> {
+        &self.0.view.tokens
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.view.is_ready()
+    }
+
+    async fn observe(&self, _: &Arc<BootToken>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn decide(&self, token: &Arc<BootToken>, (): &(), _: Option<&Failure>) -> Decision {
+        let hash = TokenKey::Hash(token.spec.token_sha256.clone());
+        decide(&Observation {
+            token,
+            is_ambiguous: self.0.view.tokens.get(&hash).len() > 1,
+            host: self.0.host_of(token).as_deref(),
+            installer: self.0.installer.as_ref(),
+            now: Timestamp::now(),
+        })
+    }
+
+    async fn record(&self, token: &BootToken, status: &BootTokenStatus) -> Result<Next, Error> {
+        let namespace = token.namespace().unwrap_or_default();
+        let tokens = self.0.tokens(&namespace);
+        let recorded = tokens.record_status(token, status).await;
+        let recorded = recorded.map_err(|error| Error::Record(Box::new(error)))?;
+        Ok(recorded.into())
+    }
+
+    async fn change(&self, token: &BootToken, change: Change) -> Result<Next, Error> {
+        let namespace = token.namespace().unwrap_or_default();
+        match change {
+            Change::Create(host) => {
+                let created = self.0.hosts(&namespace).create(&host).await;
+                let created = created.map_err(|error| Error::Create(Box::new(error)))?;
+                let note = format!("Host {} is created", host.name_any());
+                self.0.notices.tell(token, EventType::Normal, "Registered", note);
+                Ok(created.into())
+            }
+            Change::Remove => {
+                let removed = self.0.tokens(&namespace).delete_seen(&token.metadata).await;
+                removed.map_err(|error| Error::Remove(Box::new(error)))?;
+                Ok(Next::Wait)
+            }
+        }
+    }
+}
