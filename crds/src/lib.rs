@@ -89,8 +89,8 @@ pub use machine::{
     Machine, MachineAgent, MachineAgentStatus, MachineBastion, MachineCloudInit,
     MachineConfigMapReference, MachineDownload, MachineDownloads, MachineKeyReference,
     MachineKubernetes, MachineLease, MachineOperations, MachinePhase, MachinePxe, MachineRedfish,
-    MachineRedfishStatus, MachineSpec, MachineSsh, MachineSshStatus, MachineStatus,
-    MachineTpmStatus,
+    MachineRedfishStatus, MachineSecretReference, MachineSpec, MachineSsh, MachineSshStatus,
+    MachineStatus, MachineTpmStatus,
 };
 pub use machine_attestation::MachineAttestation;
 pub use machine_disk::MachineTargetDisk;

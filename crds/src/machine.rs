@@ -98,6 +98,11 @@ pub struct MachineKeyReference {
 pub struct MachinePxe {
     /// OCI image to boot.
     pub image: String,
+    /// Secrets of type `kubernetes.io/dockerconfigjson` with logins for the registry of the image, in the
+    /// namespace that metalman reads them from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub image_pull_secrets: Vec<MachineSecretReference>,
     /// Its network interfaces and their addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -114,6 +119,14 @@ pub struct MachinePxe {
     /// Extension: what it has to prove before it gets a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attestation: Option<MachineAttestation>,
+}
+
+/// A Secret in a namespace that is known.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MachineSecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// A network interface and its address.

@@ -172,6 +172,15 @@ impl Process {
     ///
     /// If it cannot be killed.
     pub async fn kill(mut self) -> Result<()> {
+        self.stop().await
+    }
+
+    /// The same; its log can still be read.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be killed.
+    pub async fn stop(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 

@@ -81,19 +81,35 @@ impl Metalman {
         kubeconfig: &Path,
         flags: &[String],
     ) -> Result<Self> {
-        Self::start_site(cluster, unique("site"), kubeconfig, flags).await
+        let binary = binary("metalman").await?;
+        Self::start_site(cluster, unique("site"), &binary, kubeconfig, flags).await
+    }
+
+    /// Like [`start_with`](Self::start_with), from this file.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start_binary(
+        cluster: &Cluster,
+        binary: &Path,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
+        Self::start_site(cluster, unique("site"), binary, kubeconfig, flags).await
     }
 
     async fn start_site(
         cluster: &Cluster,
         site: String,
+        binary: &Path,
         kubeconfig: &Path,
         flags: &[String],
     ) -> Result<Self> {
         let host = Host::reserve(&[])?;
         let (http, health) = (host.spare()?, host.spare()?);
         let (client, folder) = (cluster.client().await?, cluster.scratch());
-        let binary = binary("metalman").await?;
+        let binary = binary.to_owned();
         let at = At { site: &site, http, health, folder: &folder, binary: &binary };
         let process = spawn(&at, kubeconfig, flags)?;
         let mut started = Self { client, site, http, health, folder, binary, process };
@@ -119,15 +135,21 @@ impl Metalman {
             ["serve-pxe", "--site", "--cache-dir", "--dhcp-interface", "--dhcp-auto-interface"];
         let is_kept = |arg: &&&str| !others.contains(&arg.split('=').next().unwrap_or_default());
         let flags: Vec<_> = args.iter().filter(is_kept).map(|arg| (*arg).to_owned()).collect();
-        Self::start_site(cluster, site, &kubeconfig, &flags).await
+        let binary = binary("metalman").await?;
+        Self::start_site(cluster, site, &binary, &kubeconfig, &flags).await
     }
 
-    /// Starts it again, after it has ended or was killed, at the same addresses and with the same cache.
+    /// Kills it, as `kill -9` does, and starts it again at the same addresses and with the same cache.
     ///
     /// # Errors
     ///
     /// If it does not become ready.
-    pub async fn start_again(&mut self, kubeconfig: &Path, flags: &[String]) -> Result<()> {
+    pub async fn kill_and_start_again(
+        &mut self,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<()> {
+        self.process.stop().await?;
         let Self { site, http, health, folder, binary, .. } = &*self;
         let at = At { site, http: *http, health: *health, folder, binary };
         self.process = spawn(&at, kubeconfig, flags)?;
@@ -309,7 +331,10 @@ fn spawn(at: &At<'_>, kubeconfig: &Path, flags: &[String]) -> Result<Process> {
     command.arg(format!("--bind-address={}", http.ip()));
     command.arg(format!("--http-port={}", http.port()));
     command.arg(format!("--health-port={}", health.port()));
-    command.args(["--dhcp-port=0", "--tftp-port=0", "--cluster-dns=10.96.0.10"]);
+    command.args(["--dhcp-port=0", "--cluster-dns=10.96.0.10"]);
+    if !flags.iter().any(|flag| flag.starts_with("--tftp-port")) {
+        command.arg("--tftp-port=0");
+    }
     command.arg(format!("--cache-dir={}", folder.join(format!("{site}.cache")).display()));
     Process::start(command.args(flags), folder.join(format!("{site}.log")))
 }

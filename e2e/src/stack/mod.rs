@@ -35,7 +35,7 @@ pub use operator::Operator;
 pub use overlay::{Overlay, list, name, pod_of};
 pub use plugin::{Printed, ended, plugin, run_plugin};
 pub use pod::{Node, Ports, pod};
-pub use registry::{Layer, OciRegistry, client as http_client, sha256};
+pub use registry::{Layer, Login, OciRegistry, client as http_client, sha256};
 pub use settings::{Settings, quick};
 pub use until::{deleted, until};
 

@@ -18,11 +18,15 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type and content of a layer.
 pub type Layer<'a> = (&'a str, &'a [u8]);
 
+/// A user name, a password, and its line in a file of htpasswd.
+pub type Login = (&'static str, &'static str, &'static str);
+
 /// A running registry.
 #[derive(Debug)]
 pub struct OciRegistry {
     address: SocketAddr,
     http: Client,
+    login: Option<Login>,
     _process: Process,
 }
 
@@ -43,14 +47,32 @@ impl OciRegistry {
     ///
     /// If it does not start.
     pub async fn start_at(address: SocketAddr, scratch: &Path) -> Result<Self> {
+        Self::start_for(None, address, scratch).await
+    }
+
+    /// Like [`start_at`](Self::start_at), for whoever has this login.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start_for(
+        login: Option<Login>,
+        address: SocketAddr,
+        scratch: &Path,
+    ) -> Result<Self> {
         let binary = binary().await?;
         let config = scratch.join("registry.json");
-        let settings = json!({
+        let mut settings = json!({
             "version": "0.1",
             "log": { "level": "warn", "accesslog": { "disabled": true } },
             "storage": { "filesystem": { "rootdirectory": scratch.join("registry") } },
             "http": { "addr": address.to_string(), "secret": "for tests" },
         });
+        if let Some((.., line)) = login {
+            let path = scratch.join("registry.htpasswd");
+            fs::write(&path, line)?;
+            settings["auth"] = json!({ "htpasswd": { "realm": "tests", "path": path } });
+        }
         fs::write(&config, settings.to_string())?;
         let mut command = Command::new(binary);
         command.process_group(0);
@@ -61,12 +83,13 @@ impl OciRegistry {
         let http = client()?;
         eventually(START, async || {
             process.check()?;
-            http.get(format!("http://{address}/v2/")).send().await?.error_for_status()?;
+            let asked = with(login, http.get(format!("http://{address}/v2/")));
+            asked.send().await?.error_for_status()?;
             Ok(())
         })
         .await
         .context("registry")?;
-        Ok(Self { address, http, _process: process })
+        Ok(Self { address, http, login, _process: process })
     }
 
     /// Host and port.
@@ -145,18 +168,25 @@ impl OciRegistry {
     ) -> Result<()> {
         let url = format!("http://{}/v2/{repository}/manifests/{reference}", self.address);
         let put = self.http.put(url).header("content-type", media_type);
-        put.body(manifest.to_string()).send().await?.error_for_status()?;
+        with(self.login, put.body(manifest.to_string())).send().await?.error_for_status()?;
         Ok(())
     }
 
     async fn push_blob(&self, repository: &str, content: &[u8]) -> Result<String> {
         let digest = format!("sha256:{}", sha256(content));
         let begin = format!("http://{}/v2/{repository}/blobs/uploads/", self.address);
-        let upload = self.http.post(begin).send().await?.error_for_status()?;
+        let upload = with(self.login, self.http.post(begin)).send().await?.error_for_status()?;
         let location = upload.headers().get(LOCATION).context("an upload has a location")?;
         let put: RequestBuilder = self.http.put(location.to_str()?).query(&[("digest", &digest)]);
-        put.body(content.to_vec()).send().await?.error_for_status()?;
+        with(self.login, put.body(content.to_vec())).send().await?.error_for_status()?;
         Ok(digest)
+    }
+}
+
+fn with(login: Option<Login>, request: RequestBuilder) -> RequestBuilder {
+    match login {
+        Some((user, password, _)) => request.basic_auth(user, Some(password)),
+        None => request,
     }
 }
 

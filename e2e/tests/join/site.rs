@@ -50,7 +50,7 @@ impl<'a> Site<'a> {
 
     /// Starts its metalman again.
     pub(crate) async fn start_again(&self) -> Result<()> {
-        self.metalman.lock().await.start_again(&self.kubeconfig, &[]).await
+        self.metalman.lock().await.kill_and_start_again(&self.kubeconfig, &[]).await
     }
 
     /// How many tokens it has given away.

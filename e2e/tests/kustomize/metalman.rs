@@ -21,7 +21,7 @@ const GROUP: &str = "unbounded-cloud.io";
 /// User, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 38] = [
+const RIGHTS: [Right; 40] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
@@ -34,6 +34,8 @@ const RIGHTS: [Right; 38] = [
     (METALMAN, "delete", "", "pods", "default", false),
     (METALMAN, "get", "", "secrets", "metalman-bmcs", true),
     (METALMAN, "list", "", "secrets", "metalman-bmcs", false),
+    (METALMAN, "get", "", "secrets", "metalman-pull-secrets", true),
+    (METALMAN, "list", "", "secrets", "metalman-pull-secrets", false),
     (METALMAN, "get", "", "secrets", "kube-system", false),
     (METALMAN, "create", "", "serviceaccounts", "metalman-machines", true),
     (METALMAN, "create", "", "serviceaccounts/token", "metalman-machines", true),
@@ -93,7 +95,7 @@ async fn the_overlay_of_metalman_has_its_pod_its_kinds_and_its_rights() {
     assert_eq!(overlay.names("Deployment"), ["metalman"]);
     assert_eq!(
         overlay.names("Namespace"),
-        ["metalman-bmcs", "metalman-machines", "unbounded-kube"]
+        ["metalman-bmcs", "metalman-machines", "metalman-pull-secrets", "unbounded-kube"]
     );
     let entries = fs::read_dir(workspace().join("bases/crd")).unwrap();
     let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -10,6 +10,7 @@ pub mod allow;
 pub mod digest;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod login;
 pub mod machine;
 pub mod manifest;
 mod range;
@@ -24,9 +25,10 @@ pub mod tree;
 
 pub use allow::AllowList;
 pub use digest::Digest;
+pub use login::Logins;
 pub use reference::{Name, Reference, Registry, Version};
 pub use registry::Registries;
 pub use resolve::{Image, Resolver};
 pub use respond::{Body, Content, respond};
 pub use store::{Blob, Store};
-pub use tree::{Tree, Trees};
+pub use tree::{Opener, Tree, Trees, Wanted};

@@ -1,31 +1,23 @@
 //! Against a registry that is after our disk, our slots or our addresses.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod fake;
+
 use axum::{
-    Router,
     body::Body,
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{StatusCode, header},
+    response::IntoResponse,
 };
 use bytes::Bytes;
+use fake::Fake;
 use futures::{StreamExt, TryStreamExt, stream};
 use metal_image::{
     AllowList, Digest, Name, Registries, Resolver, Store, Version, manifest,
     registry::{self, Config, Pace},
     store,
 };
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::{
-    net::TcpListener,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -313,47 +305,12 @@ async fn fill(store: &Store, dir: &Path) {
     assert!(dir.exists());
 }
 
-/// A registry that gives the responses it was told to.
-struct Fake {
-    name: Name,
-    address: String,
-    asked: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
-}
-
 impl Fake {
-    async fn start(
-        answer: impl Fn(&str, &HeaderMap) -> Response + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let asked = Arc::new(Mutex::new(vec![]));
-        let note = Arc::clone(&asked);
-        let router = Router::new().fallback(move |request: Request| {
-            let path = request.uri().to_string();
-            note.lock().unwrap().push(path.clone());
-            let response = answer(&path, request.headers());
-            async move { response }
-        });
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { name: format!("{address}/os").parse().unwrap(), address, asked, serving }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-
     async fn both(&self, dir: &Path, limit: u64, config: Config) -> (Resolver, Store) {
         let registries = Arc::new(Registries::new(&config).unwrap());
         let allowed = AllowList::new([self.address.as_str()]).unwrap();
         let shutdown = CancellationToken::new();
         let store = Store::open_dir(dir, limit, Arc::clone(&registries), shutdown).await.unwrap();
         (Resolver::new(registries, allowed), store)
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }

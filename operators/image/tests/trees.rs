@@ -6,7 +6,8 @@ mod support;
 use futures::TryStreamExt;
 use http::{HeaderMap, Method};
 use metal_image::{
-    AllowList, Reference, Registries, Trees, registry, respond,
+    AllowList, Logins, Opener, Reference, Registries, Trees, Wanted, registry, respond,
+    testing::archive,
     tree::{Config, Error, Limits},
 };
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
@@ -21,12 +22,10 @@ async fn an_image_is_fetched_once_and_is_there_without_its_registry() {
     let dir = tempfile::tempdir().unwrap();
     let image = push(&registry, "os", "1", b"one").await;
     let trees = open(dir.path()).await;
-    assert!(trees.known(&image, "amd64").is_none());
-    let resolved = trees.resolve(&image, "amd64").await.unwrap();
-    let (first, second) = tokio::join!(
-        trees.pull(&image, "amd64", &resolved),
-        trees.pull(&image, "amd64", &resolved)
-    );
+    assert!(trees.known(&wanted(&image, "amd64")).await.is_none());
+    let it = wanted(&image, "amd64");
+    let resolved = trees.resolve(&it, &Logins::default()).await.unwrap();
+    let (first, second) = tokio::join!(trees.pull(&it, &resolved), trees.pull(&it, &resolved));
     assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()), "fetched once for both");
     assert_eq!(read(&trees, &image, "a").await, b"one");
     trees.closed().await;
@@ -39,7 +38,13 @@ async fn an_image_is_fetched_once_and_is_there_without_its_registry() {
     let trees = open(dir.path()).await;
     assert_eq!(read(&trees, &image, "a").await, b"one");
     assert!(!part.exists());
-    assert!(trees.resolve(&image, "amd64").await.unwrap_err().is_transient());
+    assert!(
+        trees
+            .resolve(&wanted(&image, "amd64"), &Logins::default())
+            .await
+            .unwrap_err()
+            .is_transient()
+    );
 }
 
 #[tokio::test]
@@ -49,21 +54,21 @@ async fn a_tag_that_moves_leads_to_the_new_image_and_the_old_one_goes_later() {
     let image = push(&registry, "os", "1", b"one").await;
     let trees = open(dir.path()).await;
     pull(&trees, &image, "amd64").await.unwrap();
-    let old = trees.known(&image, "amd64").unwrap();
+    let old = trees.known(&wanted(&image, "amd64")).await.unwrap();
     push(&registry, "os", "1", b"two").await;
     pull(&trees, &image, "amd64").await.unwrap();
     assert_eq!(read(&trees, &image, "a").await, b"two");
-    let wanted = BTreeSet::from([(image.clone(), "amd64".to_owned())]);
-    assert_eq!(trees.sweep(&wanted).await.unwrap(), 0, "somebody may be in the middle of it");
+    let kept = BTreeSet::from([wanted(&image, "amd64")]);
+    assert_eq!(trees.sweep(&kept).await.unwrap(), 0, "somebody may be in the middle of it");
     assert!(old.dir().exists());
-    assert_eq!(trees.sweep(&wanted).await.unwrap(), 1);
+    assert_eq!(trees.sweep(&kept).await.unwrap(), 1);
     assert!(!old.dir().exists());
     assert_eq!(read(&trees, &image, "a").await, b"two");
     // An image that is no longer wanted is removed, too.
     for count in [0, 1] {
         assert_eq!(trees.sweep(&BTreeSet::new()).await.unwrap(), count);
     }
-    assert!(trees.known(&image, "amd64").is_none());
+    assert!(trees.known(&wanted(&image, "amd64")).await.is_none());
 }
 
 #[tokio::test]
@@ -72,7 +77,7 @@ async fn each_architecture_has_its_image_and_a_digest_names_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut images = vec![];
     for (architecture, content) in [("amd64", b"x86"), ("arm64", b"arm")] {
-        let layer = archive("disk/a", content);
+        let layer = archive(&[("disk/a", content)]);
         let layers = [(LAYER, layer.as_slice())];
         images.push((
             architecture,
@@ -88,7 +93,8 @@ async fn each_architecture_has_its_image_and_a_digest_names_one() {
             let tree = pull(&trees, &image, architecture).await.unwrap();
             assert_eq!(tree.digest(), *digest);
         }
-        let error = trees.resolve(&image, "riscv64").await.unwrap_err();
+        let error =
+            trees.resolve(&wanted(&image, "riscv64"), &Logins::default()).await.unwrap_err();
         assert_eq!(error.reason(), "ArchitectureMissing", "{error}");
     }
 }
@@ -97,7 +103,7 @@ async fn each_architecture_has_its_image_and_a_digest_names_one() {
 async fn an_image_that_is_no_folder_leaves_nothing_behind() {
     let registry = TestRegistry::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let layers: [(&str, &[u8]); 1] = [(LAYER, &archive("etc/a", b"a"))];
+    let layers: [(&str, &[u8]); 1] = [(LAYER, &archive(&[("etc/a", b"a")]))];
     registry.push_image("os", "1", OCI_MANIFEST, &layers).await;
     let trees = open(dir.path()).await;
     let image = registry.image("os:1").parse().unwrap();
@@ -118,9 +124,37 @@ async fn a_file_that_was_cut_is_fetched_again() {
     drop(trees);
     fs::write(file, b"cut").unwrap();
     let trees = open(dir.path()).await;
-    assert!(trees.known(&image, "amd64").is_none());
+    assert!(trees.known(&wanted(&image, "amd64")).await.is_none());
     pull(&trees, &image, "amd64").await.unwrap();
     assert_eq!(read(&trees, &image, "a").await, b"whole");
+}
+
+#[tokio::test]
+async fn a_bit_that_flips_on_the_disk_is_found_before_it_is_served() {
+    let registry = TestRegistry::start().await;
+    for victim in ["0", "index.json", "sums.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        let image = push(&registry, "os", "1", b"right").await;
+        let trees = open(dir.path()).await;
+        let tree = pull(&trees, &image, "amd64").await.unwrap();
+        let file = tree.dir().join(victim);
+        trees.closed().await;
+        drop(trees);
+        let mut content = fs::read(&file).unwrap();
+        // Of the same size, and of JSON still some.
+        let at = content.iter().position(u8::is_ascii_lowercase).unwrap();
+        content[at] ^= 1;
+        fs::write(&file, content).unwrap();
+        let trees = open(dir.path()).await;
+        assert!(trees.known(&wanted(&image, "amd64")).await.is_none(), "{victim}");
+        pull(&trees, &image, "amd64").await.unwrap();
+        assert_eq!(read(&trees, &image, "a").await, b"right", "{victim}");
+        trees.closed().await;
+        drop(trees);
+        // What was not changed is not fetched again.
+        let trees = open(dir.path()).await;
+        assert!(trees.known(&wanted(&image, "amd64")).await.is_some(), "{victim}");
+    }
 }
 
 async fn pull(
@@ -128,35 +162,27 @@ async fn pull(
     image: &Reference,
     architecture: &str,
 ) -> Result<Arc<metal_image::Tree>, Error> {
-    let resolved = trees.resolve(image, architecture).await?;
-    trees.pull(image, architecture, &resolved).await
+    let wanted = wanted(image, architecture);
+    let resolved = trees.resolve(&wanted, &Logins::default()).await?;
+    trees.pull(&wanted, &resolved).await
+}
+
+fn wanted(image: &Reference, architecture: &str) -> Wanted {
+    let (image, architecture) = (image.clone(), architecture.to_owned());
+    Wanted { image, architecture, opener: Opener::default() }
 }
 
 async fn read(trees: &Trees, image: &Reference, path: &str) -> Vec<u8> {
-    let tree = trees.known(image, "amd64").unwrap();
+    let tree = trees.known(&wanted(image, "amd64")).await.unwrap();
     let file = tree.open(tree.find(path).unwrap()).await.unwrap();
     let response = respond(&Method::GET, &HeaderMap::new(), &file, "text/plain");
     response.into_body().map_ok(|it| it.to_vec()).try_concat().await.unwrap()
 }
 
 async fn push(registry: &TestRegistry, repository: &str, tag: &str, content: &[u8]) -> Reference {
-    let layer = archive("disk/a", content);
+    let layer = archive(&[("disk/a", content)]);
     registry.push_image(repository, tag, OCI_MANIFEST, &[(LAYER, layer.as_slice())]).await;
     registry.image(&format!("{repository}:{tag}")).parse().unwrap()
-}
-
-/// A tar archive of one file.
-fn archive(name: &str, content: &[u8]) -> Vec<u8> {
-    let mut block = [0; 512];
-    block[..name.len()].copy_from_slice(name.as_bytes());
-    block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
-    block[156] = b'0';
-    block[148..156].fill(b' ');
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut bytes = [block.as_slice(), content].concat();
-    bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
-    bytes
 }
 
 async fn open(dir: &Path) -> Trees {

@@ -1,6 +1,9 @@
 //! The command line: that of the peer, as far as it does something.
 
-use crate::serve_url::{self, ServeUrl};
+use crate::{
+    context::PULL_SECRETS,
+    serve_url::{self, ServeUrl},
+};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use ipnet::IpNet;
 use metal_runtime::args::{
@@ -99,6 +102,10 @@ pub struct Args {
     /// Namespace of the Secrets with BMC credentials; Secrets in other namespaces are never read
     #[arg(long, default_value = "metalman-bmcs", value_name = "NAMESPACE")]
     pub bmc_secret_namespace: String,
+    /// Namespace of the Secrets with registry credentials that Machines may reference in
+    /// spec.pxe.imagePullSecrets; Secrets in other namespaces are never read
+    #[arg(long, default_value = PULL_SECRETS, value_name = "NAMESPACE")]
+    pub pull_secret_namespace: String,
     /// Allow http:// URLs for BMCs; credentials then cross the network unencrypted
     #[arg(long)]
     pub allow_plain_http_bmcs: bool,

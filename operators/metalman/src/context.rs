@@ -28,6 +28,9 @@ use tokio::sync::Semaphore;
 /// Field manager of what is ours in a status.
 pub(crate) const MANAGER: &str = "metalman";
 
+/// Namespace of the Secrets with logins for registries, unless a flag says otherwise.
+pub(crate) const PULL_SECRETS: &str = "metalman-pull-secrets";
+
 /// How many machines are attested at a time: each costs the API server up to four requests.
 const ATTESTATIONS: usize = 32;
 
@@ -59,6 +62,8 @@ pub struct Context {
     pub(crate) key: Deferred<capability::Key>,
     /// Where machines find what is served by HTTP, without a slash at its end.
     pub(crate) serve_url: Option<String>,
+    /// The only namespace of which Secrets with logins for registries are read.
+    pub(crate) pull_secret_namespace: String,
     /// Networks of the proxies that say for which machine they ask.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The only namespace of which ConfigMaps are served.
@@ -95,6 +100,7 @@ impl Context {
             key: Deferred::default(),
             serve_url: None,
             trusted_proxies: vec![],
+            pull_secret_namespace: PULL_SECRETS.to_owned(),
             user_data_namespace: client.default_namespace().to_owned(),
             progress: ProgressLimit::of_boots(),
             installs: ProgressLimit::of_installers(),

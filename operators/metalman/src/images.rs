@@ -4,6 +4,7 @@
 //! for what is at a path ([`open`]). None of that waits for a registry or for the disk.
 
 mod image;
+mod logins;
 mod open;
 mod pull;
 mod state;
@@ -14,14 +15,45 @@ pub use pull::{Settings, pull};
 pub(crate) use state::state;
 
 use metal_api::Machine;
-use metal_core::machine::netboot::image::{State, wanted};
+use metal_core::machine::netboot::{
+    image::{State, wanted},
+    pull_secret,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// An image as Machines name it, and the architecture of what they boot of it.
-type Key = (String, String);
+/// An image as Machines name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Its reference.
+    image: String,
+    /// The architecture of what they boot of it.
+    architecture: String,
+    /// Names of the Secrets that open it. Machines with other ones have to open it themselves.
+    secrets: Vec<String>,
+}
+
+/// Why an image is not there.
+#[derive(Clone, Debug)]
+struct Failure {
+    /// Reason for the condition.
+    reason: &'static str,
+    /// The cause, for people; no secret is in it.
+    message: String,
+    /// When it is worth trying again.
+    again: Again,
+}
+
+/// When a failure is worth trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// Nobody answers.
+    Silent,
+    /// The answer is no, or of no use: somebody has to change something.
+    Refused,
+}
 
 /// What is known of the images that Machines name.
 #[derive(Debug, Default)]
@@ -31,6 +63,8 @@ pub struct Images(Mutex<BTreeMap<Key, Entry>>);
 struct Entry {
     state: State,
     image: Option<Arc<Image>>,
+    /// The versions of the Secrets that have opened it.
+    opened_by: String,
 }
 
 impl Images {
@@ -62,14 +96,23 @@ impl Images {
         is_news
     }
 
-    /// Has an image. Says whether that is news.
-    pub(crate) fn put(&self, key: &Key, image: Image) -> bool {
+    /// Has an image, which these versions of its Secrets have opened. Says whether that is news.
+    fn put(&self, key: &Key, image: Image, opened_by: &str) -> bool {
         let state = State::Ready { digest: image.digest(), flaw: None };
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
         let is_news = entry.state != state;
-        *entry = Entry { state, image: Some(Arc::new(image)) };
+        *entry = Entry { state, image: Some(Arc::new(image)), opened_by: opened_by.to_owned() };
         is_news
+    }
+
+    /// Gives an image away no more that these versions of its Secrets do not open.
+    fn withdraw(&self, key: &Key, versions: Option<&str>) {
+        if let Some(entry) = self.table().get_mut(key)
+            && versions != Some(&entry.opened_by)
+        {
+            entry.image = None;
+        }
     }
 
     /// Forgets images that nobody names any more.
@@ -88,5 +131,7 @@ impl Images {
 
 /// What a Machine names.
 fn key(machine: &Machine) -> Option<Key> {
-    wanted(machine).map(|(image, architecture)| (image.to_owned(), architecture.to_owned()))
+    let (image, architecture) = wanted(machine)?;
+    let secrets = pull_secret::names(machine).into_iter().map(str::to_owned).collect();
+    Some(Key { image: image.to_owned(), architecture: architecture.to_owned(), secrets })
 }

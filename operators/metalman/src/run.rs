@@ -145,8 +145,13 @@ fn context(
         tracing::warn!("--serve-url is missing, and this host has no route to tell its address by");
     }
     let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
-    let trusted_proxies = args.trusted_proxies.clone();
-    Arc::new(Context { serve_url, user_data_namespace: namespace, trusted_proxies, ..ctx })
+    Arc::new(Context {
+        serve_url,
+        user_data_namespace: namespace,
+        trusted_proxies: args.trusted_proxies.clone(),
+        pull_secret_namespace: args.pull_secret_namespace.clone(),
+        ..ctx
+    })
 }
 
 async fn listen(args: &Args) -> anyhow::Result<TcpListener> {

@@ -1,3 +1,4 @@
+use super::Access;
 use crate::{
     digest::Digest,
     reference::{Name, Registry, Version},
@@ -37,6 +38,30 @@ pub enum Error {
         registry: Registry,
         /// What was asked for.
         name: Name,
+    },
+    /// The registry, or its token service, refuses the login that we have.
+    #[error(
+        "registry {registry} refuses the login for {name} with status {status}: check the password, and \
+         that it may pull"
+    )]
+    LoginRefused {
+        /// The registry.
+        registry: Registry,
+        /// What was asked for.
+        name: Name,
+        /// The status.
+        status: u16,
+    },
+    /// The registry sends us to a token service that we have no login for.
+    #[error(
+        "registry {registry} wants its login sent to {service}: if that is right, add a login for \
+         {service}"
+    )]
+    Elsewhere {
+        /// The registry.
+        registry: Registry,
+        /// The token service.
+        service: String,
     },
     /// The token service failed.
     #[error("token service of registry {registry}: {what}")]
@@ -95,11 +120,14 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn of_status(name: &Name, status: StatusCode) -> Self {
-        let registry = name.registry().clone();
+    pub(super) fn of_status(access: &Access, status: StatusCode) -> Self {
+        let (registry, name) = (access.name().registry().clone(), access.name().clone());
         match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if access.login().is_some() => {
+                Self::LoginRefused { registry, name, status: status.as_u16() }
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Self::LoginNeeded { registry, name: name.clone() }
+                Self::LoginNeeded { registry, name }
             }
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { registry },
             status => Self::Status { registry, status: status.as_u16() },
@@ -112,6 +140,25 @@ impl Error {
         Self::Unreachable { registry: registry.clone(), source }
     }
 
+    /// Whether it is for whom it was asked that it was refused.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginNeeded { .. } | Self::LoginRefused { .. } | Self::Elsewhere { .. }
+        )
+    }
+
+    /// A CamelCase reason from a small fixed set.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::NoImage { .. } => "ImageNotFound",
+            Self::LoginNeeded { .. } => "LoginNeeded",
+            Self::LoginRefused { .. } => "LoginRefused",
+            Self::Elsewhere { .. } => "LoginMissing",
+            _ => "RegistryFailed",
+        }
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -122,6 +169,8 @@ impl Error {
             // Request Timeout, Too Early.
             Self::Status { status, .. } => matches!(status, 408 | 425 | 500..),
             Self::LoginNeeded { .. }
+            | Self::LoginRefused { .. }
+            | Self::Elsewhere { .. }
             | Self::Token { .. }
             | Self::NoImage { .. }
             | Self::NoBlob { .. }

@@ -1,4 +1,4 @@
-//! The pull half of the OCI distribution protocol 1.1: manifests and blobs, anonymously.
+//! The pull half of the OCI distribution protocol 1.1: manifests and blobs, anonymously or with a login.
 //!
 //! Built on reqwest instead of on oci-client 0.18, which creates its own HTTP client: it accepts
 //! neither an existing client, nor a redirect policy, nor a resolver, and reads manifests, tokens
@@ -11,26 +11,29 @@
 //! |---|---|---|
 //! | manifests, tokens | limited in size | read completely |
 //! | redirects, realms, `urls` of layers | lead no nearer than the registry (`reach`) | followed anywhere |
-//! | realms | get a login only if admitted, and by https | always get it |
+//! | logins | for the host that they stand at (`prove`) | sent to any realm |
+//! | realms | asked only if admitted, and by https | always asked |
 //! | responses | say how long to leave the registry alone (`rest`) | headers are dropped |
 //! | tokens | valid for as long as the service says | valid for a minute, or as a JWT says |
 //! | indexes | an invalid entry is skipped | refused as a whole |
 //! | references | normalized; errors say what is wrong | as written; a single error |
 //!
 //! Reusing its types for the rest would bring 24 crates for a few structs. The other half (push,
-//! referrers) is not needed here. A login will become an argument of the token request (`token`),
-//! so that it is sent only where these rules permit.
+//! referrers) is not needed here.
 
+mod access;
 mod body;
 pub(crate) mod challenge;
 mod error;
 mod pace;
+mod prove;
 mod reach;
 mod rest;
 mod sizes;
 mod tls;
 pub(crate) mod token;
 
+pub(crate) use access::Access;
 pub use error::Error;
 pub use pace::Pace;
 pub use tls::TlsError;
@@ -42,9 +45,10 @@ use crate::{
 use body::{incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
+use prove::Proof;
 use reach::{Reach, Screen as _};
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, Method, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RANGE},
 };
 use rest::Rests;
@@ -54,7 +58,6 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use token::Token;
 use tokio::time::{Instant, timeout};
 
 /// Accepted types of manifests, in order of preference.
@@ -68,8 +71,8 @@ const MANIFEST_LIMIT: usize = 4 << 20;
 const REACH_LIFETIME: Duration = Duration::from_mins(1);
 /// For how many registries it is cached.
 const MAX_REGISTRIES: usize = 256;
-/// How many tokens are cached.
-const MAX_TOKENS: usize = 256;
+/// How many tokens and logins are cached.
+const MAX_PROOFS: usize = 256;
 
 /// How to reach registries.
 #[derive(Clone, Debug)]
@@ -104,7 +107,7 @@ pub struct Registries {
     insecure: BTreeSet<Registry>,
     deadline: Duration,
     pace: Pace,
-    tokens: Mutex<HashMap<Name, Token>>,
+    proofs: Mutex<HashMap<Access, Proof>>,
     reaches: Mutex<HashMap<Registry, (Reach, Instant)>>,
     sizes: Mutex<Sizes>,
     rests: Mutex<Rests>,
@@ -167,7 +170,7 @@ impl Registries {
             insecure: config.insecure.clone(),
             deadline: config.deadline,
             pace: config.pace,
-            tokens: Mutex::default(),
+            proofs: Mutex::default(),
             reaches: Mutex::default(),
             sizes: Mutex::default(),
             rests: Mutex::default(),
@@ -181,12 +184,21 @@ impl Registries {
     /// If it does not exist, is too large, does not match its digest, or the registry does not
     /// answer.
     pub async fn manifest(&self, name: &Name, version: &Version) -> Result<Document, Error> {
+        self.manifest_as(&Access::anonymous(name), version).await
+    }
+
+    pub(crate) async fn manifest_as(
+        &self,
+        access: &Access,
+        version: &Version,
+    ) -> Result<Document, Error> {
+        let name = access.name();
         let registry = name.registry();
         let answer = async {
             let path = format!("manifests/{version}");
-            let response = self.request(name, &path, None).await?;
+            let response = self.request(access, Ask::get(&path)).await?;
             let missing = || Error::NoImage { name: name.clone(), version: version.clone() };
-            let response = self.checked(name, response, missing)?;
+            let response = self.checked(access, response, missing)?;
             let content_type = response.headers().get(CONTENT_TYPE);
             let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
             let body = read(response, MANIFEST_LIMIT).await.map_err(|e| e.of(registry))?;
@@ -205,10 +217,34 @@ impl Registries {
     ///
     /// If it does not exist, or the registry does not answer.
     pub async fn blob(&self, name: &Name, digest: &Digest, offset: u64) -> Result<Incoming, Error> {
+        self.blob_as(&Access::anonymous(name), digest, offset).await
+    }
+
+    /// Whether the registry would send this blob, without having it sent.
+    ///
+    /// # Errors
+    ///
+    /// It would not, or does not answer.
+    pub(crate) async fn admits(&self, access: &Access, digest: &Digest) -> Result<(), Error> {
         let path = format!("blobs/{digest}");
-        let response = self.request(name, &path, (offset > 0).then_some(offset)).await?;
+        let ask = Ask { method: Method::HEAD, ..Ask::get(&path) };
+        let response = self.request(access, ask).await?;
+        let missing = || Error::NoBlob { name: access.name().clone(), digest: digest.clone() };
+        self.checked(access, response, missing).map(drop)
+    }
+
+    pub(crate) async fn blob_as(
+        &self,
+        access: &Access,
+        digest: &Digest,
+        offset: u64,
+    ) -> Result<Incoming, Error> {
+        let name = access.name();
+        let path = format!("blobs/{digest}");
+        let ask = Ask { from: (offset > 0).then_some(offset), ..Ask::get(&path) };
+        let response = self.request(access, ask).await?;
         let missing = || Error::NoBlob { name: name.clone(), digest: digest.clone() };
-        let response = self.checked(name, response, missing)?;
+        let response = self.checked(access, response, missing)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let length = response.content_length();
         let (registry, slow) = (name.registry().clone(), name.registry().clone());
@@ -263,40 +299,43 @@ impl Registries {
         registry.is_local() || self.insecure.contains(registry)
     }
 
-    /// Sends a request; if a token is required, gets one and sends the request again.
-    async fn request(&self, name: &Name, path: &str, from: Option<u64>) -> Result<Response, Error> {
-        if let Some((_, status)) = self.rests().of(name.registry()) {
-            return Err(Error::of_status(name, status));
+    /// Sends a request; if a token or a login is required, gets one and sends the request again.
+    async fn request(&self, access: &Access, ask: Ask<'_>) -> Result<Response, Error> {
+        let registry = access.name().registry();
+        if let Some((_, status)) = self.rests().of(registry) {
+            return Err(Error::of_status(access, status));
         }
-        let known = self.known_token(name);
-        let reach = self.reach(name.registry()).await;
-        let response = self.send(name, path, from, known.as_ref(), reach).await?;
+        let known = self.known_proof(access);
+        let reach = self.reach(registry).await;
+        let response = self.send(access.name(), &ask, known.as_ref(), reach).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let token = self.token(name, &response, reach).await?;
-        let response = self.send(name, path, from, Some(&token), reach).await?;
-        self.remember(name, token);
+        let proof = self.prove(access, &response, reach).await?;
+        let response = self.send(access.name(), &ask, Some(&proof), reach).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            self.remember(access, proof);
+        }
         Ok(response)
     }
 
     async fn send(
         &self,
         name: &Name,
-        path: &str,
-        from: Option<u64>,
-        token: Option<&Token>,
+        ask: &Ask<'_>,
+        proof: Option<&Proof>,
         reach: Reach,
     ) -> Result<Response, Error> {
         let registry = name.registry();
         let scheme = if self.is_insecure(registry) { "http" } else { "https" };
-        let (host, repository) = (registry.endpoint(), name.repository());
+        let (host, repository, path) = (registry.endpoint(), name.repository(), ask.path);
         let url = format!("{scheme}://{host}/v2/{repository}/{path}");
-        let mut request = self.client(reach).get(url).header(ACCEPT, MANIFESTS);
-        if let Some(token) = token {
-            request = request.bearer_auth(&token.text);
-        }
-        if let Some(from) = from {
+        let request = self.client(reach).request(ask.method.clone(), url).header(ACCEPT, MANIFESTS);
+        let mut request = match proof {
+            Some(proof) => proof.show(request),
+            None => request,
+        };
+        if let Some(from) = ask.from {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         // The deadline is for the response's header; its body is subject to `silence`.
@@ -317,7 +356,7 @@ impl Registries {
     /// A response of a registry or of its token service, unless it is an error.
     fn checked(
         &self,
-        name: &Name,
+        access: &Access,
         response: Response,
         missing: impl FnOnce() -> Error,
     ) -> Result<Response, Error> {
@@ -325,27 +364,42 @@ impl Registries {
         if status.is_success() {
             return Ok(response);
         }
-        self.rests().note(name.registry(), status, response.headers());
+        self.rests().note(access.name().registry(), status, response.headers());
         match status {
             StatusCode::NOT_FOUND => Err(missing()),
-            status => Err(Error::of_status(name, status)),
+            status => Err(Error::of_status(access, status)),
         }
     }
 
-    fn known_token(&self, name: &Name) -> Option<Token> {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(name).filter(|token| token.until > Instant::now()).cloned()
+    fn known_proof(&self, access: &Access) -> Option<Proof> {
+        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        proofs.get(access).filter(|proof| proof.until() > Instant::now()).cloned()
     }
 
-    fn remember(&self, name: &Name, token: Token) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= MAX_TOKENS {
+    fn remember(&self, access: &Access, proof: Proof) {
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        if proofs.len() >= MAX_PROOFS {
             let now = Instant::now();
-            tokens.retain(|_, token| token.until > now);
+            proofs.retain(|_, proof| proof.until() > now);
         }
-        if tokens.len() < MAX_TOKENS {
-            tokens.insert(name.clone(), token);
+        if proofs.len() < MAX_PROOFS {
+            proofs.insert(access.clone(), proof);
         }
+    }
+}
+
+/// One request to a repository.
+struct Ask<'a> {
+    method: Method,
+    /// Below the repository.
+    path: &'a str,
+    /// Where it is to begin, if not with the first byte.
+    from: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, from: None }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Bearer tokens for anonymous pulls (distribution "Token Authentication Specification").
+//! Bearer tokens for pulls, anonymous or with a login (distribution "Token Authentication Specification").
 
 use super::{
-    Error, Registries,
-    challenge::challenges,
+    Access, Error, Registries,
+    challenge::{Challenge, challenges},
     reach::{Reach, Screen as _},
 };
-use crate::reference::{Name, excerpt};
+use crate::{login::Login, reference::excerpt};
 use reqwest::{Response, StatusCode, Url, header::WWW_AUTHENTICATE};
 use serde::{
     Deserialize, Deserializer,
@@ -32,24 +32,22 @@ pub(crate) struct Token {
 }
 
 /// Where to request a token.
-struct Service {
-    realm: Url,
+pub(super) struct Service {
+    pub(super) realm: Url,
     service: Option<String>,
 }
 
 impl Registries {
-    /// Requests a token for pulling `name`, as demanded by the refused `response`.
+    /// Requests a token for pulling from a service, with a login or anonymously.
     pub(super) async fn token(
         &self,
-        name: &Name,
-        response: &Response,
+        access: &Access,
+        Service { realm, service }: Service,
+        login: Option<&Login>,
         reach: Reach,
     ) -> Result<Token, Error> {
-        let registry = name.registry();
+        let (name, registry) = (access.name(), access.name().registry());
         let refused = |what: String| Error::Token { registry: registry.clone(), what };
-        let Some(Service { realm, service }) = service(response).map_err(&refused)? else {
-            return Err(Error::LoginNeeded { registry: registry.clone(), name: name.clone() });
-        };
         if realm.scheme() != "https" && !self.is_insecure(registry) {
             return Err(refused("is not https; see --insecure-registries".to_owned()));
         }
@@ -59,14 +57,17 @@ impl Registries {
         let scope = format!("repository:{}:pull", name.repository());
         let mut query = vec![("scope", scope.as_str())];
         query.extend(service.as_deref().map(|service| ("service", service)));
-        let request = self.client(reach).get(realm).query(&query);
+        let mut request = self.client(reach).get(realm).query(&query);
+        if let Some(login) = login {
+            request = request.basic_auth(&login.username, Some(&login.password));
+        }
         let answer = async {
             let response = request.send().await.map_err(|e| Error::unreachable(registry, e))?;
-            let no_token = || Error::LoginNeeded { registry: registry.clone(), name: name.clone() };
+            let no_token = || Error::of_status(access, StatusCode::UNAUTHORIZED);
             if response.status() == StatusCode::BAD_REQUEST {
                 return Err(no_token());
             }
-            let response = self.checked(name, response, no_token)?;
+            let response = self.checked(access, response, no_token)?;
             let body = super::body::read(response, LIMIT).await.map_err(|e| e.of(registry))?;
             let body = body.ok_or_else(|| refused("answer is too long".to_owned()))?;
             parse(&body).ok_or_else(|| refused("answer has no token".to_owned()))
@@ -76,21 +77,32 @@ impl Registries {
     }
 }
 
-/// The token service named in a response, if there is one.
-fn service(response: &Response) -> Result<Option<Service>, String> {
+impl Service {
+    /// The token service named in a response, if there is one.
+    pub(super) fn of(response: &Response) -> Result<Option<Self>, String> {
+        let Some(bearer) = challenge(response, "Bearer") else { return Ok(None) };
+        let realm = bearer.parameter("realm").filter(|realm| !realm.is_empty());
+        let realm = realm.ok_or("the registry does not name it: its challenge has no realm")?;
+        let realm = address(response.url(), realm)?;
+        Ok(Some(Self { realm, service: bearer.parameter("service").map(str::to_owned) }))
+    }
+
+    /// Whether whoever responds takes logins itself.
+    pub(super) fn takes_logins(response: &Response) -> bool {
+        challenge(response, "Basic").is_some()
+    }
+}
+
+/// The first challenge of a scheme in a response.
+fn challenge(response: &Response, scheme: &str) -> Option<Challenge> {
     let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    let all = headers.flat_map(|header| challenges(&String::from_utf8_lossy(header.as_bytes())));
-    let Some(bearer) = all.into_iter().find(|challenge| challenge.is("Bearer")) else {
-        return Ok(None);
-    };
-    let realm = bearer.parameter("realm").filter(|realm| !realm.is_empty());
-    let realm = realm.ok_or("the registry does not name it: its challenge has no realm")?;
-    let realm = address(response.url(), realm)?;
-    Ok(Some(Service { realm, service: bearer.parameter("service").map(str::to_owned) }))
+    let mut all =
+        headers.flat_map(|header| challenges(&String::from_utf8_lossy(header.as_bytes())));
+    all.find(|challenge| challenge.is(scheme))
 }
 
 /// The address of a token service: a URI, or a reference relative to the request (RFC 3986, section
-/// 5). A login in it is ignored: we have no accounts.
+/// 5). A login in it is ignored: it is not ours.
 pub(crate) fn address(asked: &Url, realm: &str) -> Result<Url, String> {
     // May be of any length, and contain a password.
     let shown = || excerpt(realm.rsplit_once('@').map_or(realm, |(_, rest)| rest));

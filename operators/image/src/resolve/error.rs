@@ -85,9 +85,7 @@ impl Error {
         match self {
             Self::Reference(_) => "MalformedReference",
             Self::NotAllowed(_) => "RegistryNotAllowed",
-            Self::Registry(registry::Error::NoImage { .. }) => "ImageNotFound",
-            Self::Registry(registry::Error::LoginNeeded { .. }) => "LoginNeeded",
-            Self::Registry(_) => "RegistryFailed",
+            Self::Registry(error) => error.reason(),
             Self::Manifest { .. } | Self::Nested { .. } => "MalformedManifest",
         }
     }

@@ -3,6 +3,7 @@
 use super::{Error, Missing, PATIENCE, Resolver, listed, search::Search};
 use crate::{
     digest::Digest,
+    login::Logins,
     machine::Machine,
     manifest::{Boot, Layer, Manifest},
     reference::Reference,
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 type Layers = (Digest, Vec<Layer>);
 
 impl Resolver {
-    /// The current layers of `image` for `machine`.
+    /// The current layers of `image` for `machine`, for whoever has these logins.
     ///
     /// # Errors
     ///
@@ -22,19 +23,21 @@ impl Resolver {
     pub(crate) async fn layers(
         &self,
         image: &Reference,
+        logins: &Logins,
         machine: &Machine,
     ) -> Result<Result<Layers, Missing>, Error> {
         self.allowed.check(image.name.registry())?;
         let late = |_| registry::Error::Deadline { registry: image.name.registry().clone() };
-        timeout(PATIENCE, self.search(image, machine)).await.map_err(late)?
+        timeout(PATIENCE, self.search(image, logins, machine)).await.map_err(late)?
     }
 
     async fn search(
         &self,
         image: &Reference,
+        logins: &Logins,
         machine: &Machine,
     ) -> Result<Result<Layers, Missing>, Error> {
-        let mut search = Search::new(self, image, machine);
+        let mut search = Search::new(self, image, logins, machine);
         let layers = match search.read(&image.version).await? {
             Manifest::Image(layers) => Some(layers),
             Manifest::Index(entries) => search.behind(&entries, Boot::Http).await?,

@@ -8,6 +8,7 @@ pub use error::{Error, Missing};
 
 use crate::{
     allow::AllowList,
+    login::Logins,
     machine::Machine,
     manifest::{
         Boot, Descriptor, INITRD, KERNEL, Layer, Manifest, SQUASHFS, UKI, choose, first, last,
@@ -131,7 +132,7 @@ impl Resolver {
 
     async fn fetch(&self, key: &Key) -> Answer {
         let machine = Machine::named(&key.architecture);
-        let mut search = Search::new(self, &key.image, &machine);
+        let mut search = Search::new(self, &key.image, &Logins::default(), &machine);
         let (pxe, uki) = match search.read(&key.image.version).await? {
             Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
             Manifest::Index(entries) => {

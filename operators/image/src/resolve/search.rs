@@ -3,9 +3,11 @@
 use super::{Error, Resolver};
 use crate::{
     digest::Digest,
+    login::Logins,
     machine::Machine,
     manifest::{self, Boot, Entry, Layer, Manifest, choose, only},
     reference::{Reference, Version},
+    registry::Access,
 };
 
 /// How deep indexes may be nested.
@@ -17,6 +19,7 @@ pub(super) const MAX_DOCUMENTS: usize = 16;
 pub(super) struct Search<'a> {
     resolver: &'a Resolver,
     image: &'a Reference,
+    access: Access,
     machine: &'a Machine,
     /// Documents that were read.
     read: usize,
@@ -35,8 +38,14 @@ struct Open {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(resolver: &'a Resolver, image: &'a Reference, machine: &'a Machine) -> Self {
-        Self { resolver, image, machine, read: 0, last: None, has: vec![] }
+    pub(super) fn new(
+        resolver: &'a Resolver,
+        image: &'a Reference,
+        logins: &Logins,
+        machine: &'a Machine,
+    ) -> Self {
+        let access = Access::new(&image.name, logins);
+        Self { resolver, image, access, machine, read: 0, last: None, has: vec![] }
     }
 
     /// The machines that there are images for.
@@ -110,7 +119,7 @@ impl<'a> Search<'a> {
             return Err(self.nested());
         }
         self.read += 1;
-        let document = self.resolver.registries.manifest(&self.image.name, version).await?;
+        let document = self.resolver.registries.manifest_as(&self.access, version).await?;
         self.last = Some(document.digest.clone());
         Manifest::parse(&document).map_err(|source| self.malformed(source))
     }

@@ -8,7 +8,10 @@ use super::{
     sink::{BLOCK, Sink, other_size},
     table::OldFile,
 };
-use crate::{digest::Digest, reference::Name, registry};
+use crate::{
+    digest::Digest,
+    registry::{self, Access},
+};
 use futures::TryStreamExt;
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::sleep;
@@ -26,7 +29,7 @@ impl Shared {
     /// place.
     pub(super) async fn run(
         &self,
-        name: &Name,
+        access: &Access,
         digest: &Digest,
         download: &Download,
         old: Option<OldFile>,
@@ -37,9 +40,10 @@ impl Shared {
             return;
         }
         self.counts.downloads.fetch_add(1, Ordering::Relaxed);
+        let name = access.name();
         let mut promised = 0;
         let fetched = tokio::select! {
-            fetched = self.fetch(name, digest, download, &mut promised) => fetched,
+            fetched = self.fetch(access, digest, download, &mut promised) => fetched,
             () = self.shutdown.cancelled() => Err(Error::Shutdown),
         };
         match fetched {
@@ -100,11 +104,12 @@ impl Shared {
 
     async fn fetch(
         &self,
-        name: &Name,
+        access: &Access,
         digest: &Digest,
         download: &Download,
         promised: &mut u64,
     ) -> Result<(Path, u64), Error> {
+        let name = access.name();
         let mut abandoned = std::pin::pin!(download.abandoned());
         let slot = tokio::select! {
             slot = self.slots.acquire(name.registry()) => slot,
@@ -116,7 +121,7 @@ impl Shared {
         download.open(&part.file);
         let mut sink = Sink::new(digest, &part, download);
         let arrived = tokio::select! {
-            arrived = self.arrive(name, digest, &mut sink, promised) => arrived,
+            arrived = self.arrive(access, digest, &mut sink, promised) => arrived,
             () = abandoned => Err(Error::Abandoned),
         };
         let verified = match arrived {
@@ -140,7 +145,7 @@ impl Shared {
     /// Receives all of the blob, over several connections if they break.
     async fn arrive(
         &self,
-        name: &Name,
+        access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
         promised: &mut u64,
@@ -148,7 +153,7 @@ impl Shared {
         let mut pauses = PAUSES.into_iter();
         loop {
             let before = sink.received();
-            let error = match self.stream(name, digest, sink, promised).await {
+            let error = match self.stream(access, digest, sink, promised).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -161,7 +166,7 @@ impl Shared {
             if sink.received() - before >= PROGRESS {
                 pauses = PAUSES.into_iter();
             }
-            let rest = self.registries.rest(name.registry()).unwrap_or_default();
+            let rest = self.registries.rest(access.name().registry()).unwrap_or_default();
             match pauses.next().filter(|_| transient && rest <= LONGEST_REST) {
                 Some(pause) => sleep(pause.max(rest)).await,
                 None => return Err(error),
@@ -172,12 +177,13 @@ impl Shared {
     /// Receives what one connection brings.
     async fn stream(
         &self,
-        name: &Name,
+        access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
         promised: &mut u64,
     ) -> Result<(), Error> {
-        let mut incoming = self.registries.blob(name, digest, sink.received()).await?;
+        let name = access.name();
+        let mut incoming = self.registries.blob_as(access, digest, sink.received()).await?;
         let expected = self.registries.size(name, digest);
         let sent = incoming.length.map(|length| length.saturating_add(incoming.offset));
         if let (Some(expected), Some(sent)) = (expected, sent)

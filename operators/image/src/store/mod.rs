@@ -18,7 +18,11 @@ pub use error::Error;
 pub use read::Blob;
 pub(crate) use read::{Readings, Source, pieces};
 
-use crate::{digest::Digest, reference::Name, registry::Registries};
+use crate::{
+    digest::Digest,
+    reference::Name,
+    registry::{Access, Registries},
+};
 use disk::Disk;
 use download::{Download, Reader};
 use slots::Slots;
@@ -120,28 +124,44 @@ impl Store {
     ///
     /// If the registry does not send it, or there is no room for it.
     pub async fn open(&self, name: &Name, digest: &Digest) -> Result<Blob, Error> {
+        self.find(&Access::anonymous(name), digest).await.map(|(blob, _)| blob)
+    }
+
+    /// The same for whoever has these logins. What others have had fetched is given to him if the registry
+    /// would give it to him as well.
+    pub(crate) async fn open_as(&self, access: &Access, digest: &Digest) -> Result<Blob, Error> {
+        let (blob, is_ours) = self.find(access, digest).await?;
+        if !is_ours {
+            self.0.registries.admits(access, digest).await?;
+        }
+        Ok(blob)
+    }
+
+    /// A blob, and whether it was fetched for this.
+    async fn find(&self, access: &Access, digest: &Digest) -> Result<(Blob, bool), Error> {
         let shared = &self.0;
         loop {
             // The table must not stay locked while we act on the result.
             let found = shared.table().find(digest);
-            let download = match found {
+            let (download, is_ours) = match found {
                 Found::Ready(path) => {
                     let Some(blob) = shared.ready(digest, path).await else { continue };
-                    return Ok(blob);
+                    return Ok((blob, false));
                 }
                 Found::Joined(download) => {
                     shared.counts.hits.fetch_add(1, Ordering::Relaxed);
-                    download
+                    (download, false)
                 }
                 Found::New(download, old) => {
-                    self.spawn(name, digest, &download, old);
-                    download
+                    let is_ours = old.is_none();
+                    self.spawn(access, digest, &download, old);
+                    (download, is_ours)
                 }
             };
             let reader = Reader::new(download);
             let size = timeout(PATIENCE, reader.size()).await.map_err(|_| Error::Deadline)??;
             let (digest, readings) = (digest.clone(), shared.readings.clone());
-            return Ok(Blob::new(digest, size, Source::Download(reader), readings));
+            return Ok((Blob::new(digest, size, Source::Download(reader), readings), is_ours));
         }
     }
 
@@ -183,10 +203,16 @@ impl Store {
         self.0.registries.size(name, digest)
     }
 
-    fn spawn(&self, name: &Name, digest: &Digest, download: &Arc<Download>, old: Option<OldFile>) {
-        let (shared, name, digest) = (Arc::clone(&self.0), name.clone(), digest.clone());
+    fn spawn(
+        &self,
+        access: &Access,
+        digest: &Digest,
+        download: &Arc<Download>,
+        old: Option<OldFile>,
+    ) {
+        let (shared, access, digest) = (Arc::clone(&self.0), access.clone(), digest.clone());
         let download = Arc::clone(download);
-        self.0.tasks.spawn(async move { shared.run(&name, &digest, &download, old).await });
+        self.0.tasks.spawn(async move { shared.run(&access, &digest, &download, old).await });
     }
 }
 

@@ -2,28 +2,56 @@
 //!
 //! ```text
 //! references.json      which digest a reference had when it was last asked for
-//! sha256-<hex>/        an image: index.json, and the files 0, 1, 2, …
+//! sha256-<hex>/        an image: index.json, sums.json, and the files 0, 1, 2, …
 //! sha256-<hex>.part/   one in the middle of it
 //! ```
 
-use super::{index::Index, unpacked::Tree};
+use super::{
+    index::Index,
+    sums::{self, Sums},
+    unpacked::Tree,
+};
 use crate::{digest::Digest, store::Readings};
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsStr,
+    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufReader, BufWriter, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio_util::sync::CancellationToken;
 
 const REFERENCES: &str = "references.json";
 const INDEX: &str = "index.json";
 const PART: &str = "part";
 
-/// Digests of images by reference and architecture.
-pub(super) type References = BTreeMap<String, Digest>;
+/// Images by what is wanted of a registry.
+pub(super) type References = BTreeMap<String, Opened>;
+
+/// An image, and by which version of its opener it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) digest: Digest,
+    pub(super) version: String,
+}
+
+impl Opened {
+    fn parse(text: &str) -> Option<Self> {
+        let (digest, version) = text.split_once(' ').unwrap_or((text, ""));
+        Some(Self { digest: digest.parse().ok()?, version: version.to_owned() })
+    }
+}
+
+/// Without a version as it always was: a digest.
+impl fmt::Display for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digest, version } = self;
+        if version.is_empty() { write!(f, "{digest}") } else { write!(f, "{digest} {version}") }
+    }
+}
 
 /// Reads the folder, making it if it is not there.
 pub(super) fn read(
@@ -49,7 +77,7 @@ pub(super) fn read(
         }
     }
     let mut references = references(&dir.join(REFERENCES));
-    references.retain(|_, digest| trees.contains_key(digest));
+    references.retain(|_, opened| trees.contains_key(&opened.digest));
     Ok((references, trees))
 }
 
@@ -58,7 +86,7 @@ fn references(path: &Path) -> References {
     let text = fs::read(path).unwrap_or_default();
     let all: BTreeMap<String, String> = serde_json::from_slice(&text).unwrap_or_default();
     let all = all.into_iter();
-    all.filter_map(|(name, digest)| Some((name, digest.parse().ok()?))).collect()
+    all.filter_map(|(name, digest)| Some((name, Opened::parse(&digest)?))).collect()
 }
 
 /// An image whose files are all as long as the index says.
@@ -72,6 +100,11 @@ fn tree(dir: &Path, digest: &Digest, readings: &Readings) -> io::Result<Tree> {
         }
     }
     Ok(Tree::new(digest.clone(), dir.to_owned(), index, readings))
+}
+
+/// Whether an image of an earlier process is what that has written; reads all of it.
+pub(super) fn verify(tree: &Tree, shutdown: &CancellationToken) -> io::Result<()> {
+    sums::verify(tree.dir(), (INDEX, tree.index()), shutdown)
 }
 
 /// Writes which digests references have.
@@ -98,7 +131,7 @@ pub(super) fn complete(
     dir: &Path,
     part: &Path,
     digest: &Digest,
-    index: Index,
+    (index, mut sums): (Index, Sums),
     readings: &Readings,
 ) -> io::Result<Tree> {
     let file = OpenOptions::new().write(true).create_new(true).open(part.join(INDEX))?;
@@ -106,6 +139,9 @@ pub(super) fn complete(
     serde_json::to_writer(&mut file, &index)?;
     file.flush()?;
     file.get_ref().sync_all()?;
+    // Of an image that was just written there is no need to look.
+    sums.add(INDEX.to_owned(), sums::digest(&part.join(INDEX), &CancellationToken::new())?);
+    sums.write(part)?;
     sync(part)?;
     let place = place(dir, digest);
     remove(&place)?;

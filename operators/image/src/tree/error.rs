@@ -89,12 +89,22 @@ impl Error {
         }
     }
 
+    /// Whether the registry has refused whoever asks, and might give it to somebody else.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Resolve(resolve::Error::Registry(error))
+            | Self::Store(store::Error::Registry(error)) => error.is_refusal(),
+            _ => false,
+        }
+    }
+
     /// A CamelCase reason from a small fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Resolve(error) => error.reason(),
             Self::Store(store::Error::Full { .. }) => "CacheFull",
             Self::Store(store::Error::Disk(_)) | Self::Disk(_) | Self::Damaged => "CacheFailed",
+            Self::Store(store::Error::Registry(error)) => error.reason(),
             Self::Store(_) => "RegistryFailed",
             Self::Missing(_) => "ArchitectureMissing",
             Self::Layer { .. } | Self::TooManyLayers(_) => "MalformedLayer",

@@ -11,14 +11,17 @@ mod error;
 mod header;
 mod index;
 mod path;
+mod sums;
 mod trees;
 mod unpack;
 mod unpacked;
+mod wanted;
 
 pub use error::{Error, Unusable};
 pub use index::{File, Index};
 pub use trees::{Config, Resolved, Trees};
 pub use unpacked::{Tree, TreeFile};
+pub use wanted::{Opener, Wanted};
 
 #[cfg(feature = "testing")]
 pub(crate) use trees::unpack_into;

@@ -2,20 +2,21 @@
 
 use super::{
     Limits,
-    cache::{self, References},
+    cache::{self, Opened, References},
     error::Error,
     unpack::unpack,
     unpacked::Tree,
+    wanted::Wanted,
 };
 use crate::{
     allow::AllowList,
     digest::Digest,
+    login::Logins,
     machine::Machine,
     manifest::Descriptor,
-    reference::{Name, Reference},
-    registry::Registries,
+    registry::{Access, Registries},
     resolve::Resolver,
-    store::{Readings, Store},
+    store::{self, Readings, Store},
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -42,7 +43,7 @@ pub struct Config {
 pub struct Resolved {
     /// Digest of the image's manifest.
     pub digest: Digest,
-    name: Name,
+    access: Access,
     layers: Vec<Descriptor>,
 }
 
@@ -71,10 +72,13 @@ struct Table {
     trees: HashMap<Digest, Arc<Tree>>,
     /// Images that no reference led to when it was last asked.
     unused: HashSet<Digest>,
+    /// Images of an earlier process that nobody has looked at yet.
+    unverified: HashSet<Digest>,
 }
 
 impl Trees {
-    /// Opens the folder, making it if it is not there. Images of an earlier process are there at once.
+    /// Opens the folder, making it if it is not there. Images of an earlier process are there at once, and
+    /// read to their end before they are used.
     ///
     /// # Errors
     ///
@@ -94,7 +98,8 @@ impl Trees {
         let counted = readings.clone();
         let read = blocking(move || Ok(cache::read(&folder, &counted)?));
         let (references, trees) = read.await.map_err(io_error)?;
-        let table = Table { references, trees, unused: HashSet::new() };
+        let unverified = trees.keys().cloned().collect();
+        let table = Table { references, trees, unused: HashSet::new(), unverified };
         Ok(Self(Arc::new(Shared {
             dir,
             limits: config.limits,
@@ -109,27 +114,66 @@ impl Trees {
         })))
     }
 
-    /// The image that a reference stood for when it was last asked for.
-    pub fn known(&self, image: &Reference, architecture: &str) -> Option<Arc<Tree>> {
-        let table = self.0.table();
-        table.trees.get(table.references.get(&key(image, architecture))?).cloned()
+    /// The image that a reference stood for when it was last asked for, if the same opener has opened it,
+    /// and the disk still has it as it was. One that has changed is removed, to be fetched anew.
+    pub async fn known(&self, wanted: &Wanted) -> Option<Arc<Tree>> {
+        let digest = {
+            let table = self.0.table();
+            let opened = table.references.get(&wanted.to_string());
+            let opened = opened.filter(|opened| opened.version == wanted.opener.version)?;
+            opened.digest.clone()
+        };
+        let turn = self.0.turn(&digest);
+        let _mine = turn.lock().await;
+        self.verified(&digest).await
     }
 
-    /// Asks what a reference stands for now.
+    /// An image that is there, and was not changed by anybody. The caller has the turn.
+    async fn verified(&self, digest: &Digest) -> Option<Arc<Tree>> {
+        let (tree, is_verified) = {
+            let table = self.0.table();
+            (table.trees.get(digest).cloned()?, !table.unverified.contains(digest))
+        };
+        if is_verified {
+            return Some(tree);
+        }
+        let (found, shutdown) = (Arc::clone(&tree), self.0.shutdown.clone());
+        let verdict = blocking(move || {
+            let verdict = cache::verify(&found, &shutdown);
+            if verdict.is_err() && !shutdown.is_cancelled() {
+                cache::remove(found.dir())?;
+            }
+            Ok(verdict?)
+        });
+        let verdict = verdict.await;
+        if self.0.shutdown.is_cancelled() {
+            return None;
+        }
+        let mut table = self.0.table();
+        table.unverified.remove(digest);
+        let Err(error) = verdict else { return Some(tree) };
+        tracing::warn!(%error, %digest, "image in the cache has changed: fetching it again");
+        table.trees.remove(digest);
+        None
+    }
+
+    /// Asks what a reference stands for now, with the logins of its opener.
     ///
     /// # Errors
     ///
     /// If the registry does not say.
-    pub async fn resolve(&self, image: &Reference, architecture: &str) -> Result<Resolved, Error> {
-        let machine = Machine::named(architecture);
-        let (digest, layers) = self.0.resolver.layers(image, &machine).await??;
+    pub async fn resolve(&self, wanted: &Wanted, logins: &Logins) -> Result<Resolved, Error> {
+        let machine = Machine::named(&wanted.architecture);
+        let image = &wanted.image;
+        let (digest, layers) = self.0.resolver.layers(image, logins, &machine).await??;
         let layers = layers.into_iter().enumerate().map(|(at, layer)| {
             layer.content.map_err(|why| Error::Layer {
                 layer: at + 1,
                 what: super::error::Unusable::Archive(why.to_string()),
             })
         });
-        Ok(Resolved { digest, name: image.name.clone(), layers: layers.collect::<Result<_, _>>()? })
+        let access = Access::new(&image.name, logins);
+        Ok(Resolved { digest, access, layers: layers.collect::<Result<_, _>>()? })
     }
 
     /// Fetches what a reference stands for, unless it is there, and remembers that it does.
@@ -137,18 +181,15 @@ impl Trees {
     /// # Errors
     ///
     /// If it cannot be had, or is nothing to boot from.
-    pub async fn pull(
-        &self,
-        image: &Reference,
-        architecture: &str,
-        resolved: &Resolved,
-    ) -> Result<Arc<Tree>, Error> {
-        let tree = self.tree(resolved).await?;
+    pub async fn pull(&self, wanted: &Wanted, resolved: &Resolved) -> Result<Arc<Tree>, Error> {
+        let (key, version) = (wanted.to_string(), wanted.opener.version.clone());
+        let opened = Opened { digest: resolved.digest.clone(), version };
+        let is_known = self.0.table().references.get(&key) == Some(&opened);
+        let tree = self.tree(resolved, is_known).await?;
         let changed = {
             let mut table = self.0.table();
             table.trees.insert(resolved.digest.clone(), Arc::clone(&tree));
-            let key = key(image, architecture);
-            table.references.insert(key, resolved.digest.clone()).as_ref() != Some(&resolved.digest)
+            table.references.insert(key, opened.clone()) != Some(opened)
         };
         if changed {
             self.write_references().await?;
@@ -156,14 +197,14 @@ impl Trees {
         Ok(tree)
     }
 
-    /// Forgets references that are not among `wanted` (image and architecture), and removes images
-    /// that none has led to since the last time: until then they are read to their end.
+    /// Forgets references that are not among `wanted`, whatever the versions of their openers, and removes
+    /// images that none has led to since the last time: until then they are read to their end.
     ///
     /// # Errors
     ///
     /// If the disk fails.
-    pub async fn sweep(&self, wanted: &BTreeSet<(Reference, String)>) -> Result<usize, Error> {
-        let wanted: BTreeSet<_> = wanted.iter().map(|(image, it)| key(image, it)).collect();
+    pub async fn sweep(&self, wanted: &BTreeSet<Wanted>) -> Result<usize, Error> {
+        let wanted: BTreeSet<_> = wanted.iter().map(ToString::to_string).collect();
         let (changed, doomed) = {
             let mut table = self.0.table();
             let before = table.references.len();
@@ -189,18 +230,21 @@ impl Trees {
         self.0.store.closed().await;
     }
 
-    async fn tree(&self, resolved: &Resolved) -> Result<Arc<Tree>, Error> {
+    /// The image itself. One that others have had fetched is given to whoever does not have it yet if the
+    /// registry would give him all of its layers: a manifest alone can be had from anywhere.
+    async fn tree(&self, resolved: &Resolved, is_known: bool) -> Result<Arc<Tree>, Error> {
         let turn = self.0.turn(&resolved.digest);
         let _mine = turn.lock().await;
         let known = {
-            let mut table = self.0.table();
-            table.unused.remove(&resolved.digest);
-            table.trees.get(&resolved.digest).cloned()
+            self.0.table().unused.remove(&resolved.digest);
+            self.verified(&resolved.digest).await
         };
-        match known {
-            Some(tree) => Ok(tree),
-            None => self.fetch(resolved).await.map(Arc::new),
+        let Some(tree) = known else { return self.fetch(resolved).await.map(Arc::new) };
+        for layer in resolved.layers.iter().filter(|_| !is_known) {
+            let admitted = self.0.registries.admits(&resolved.access, &layer.digest).await;
+            admitted.map_err(store::Error::from)?;
         }
+        Ok(tree)
     }
 
     async fn fetch(&self, resolved: &Resolved) -> Result<Tree, Error> {
@@ -210,8 +254,9 @@ impl Trees {
         }
         let mut layers = vec![];
         for layer in &resolved.layers {
-            shared.registries.learn_size(&resolved.name, &layer.digest, layer.size);
-            let blob = shared.store.open(&resolved.name, &layer.digest).await?;
+            let name = resolved.access.name();
+            shared.registries.learn_size(name, &layer.digest, layer.size);
+            let blob = shared.store.open_as(&resolved.access, &layer.digest).await?;
             layers.push(blob.whole().await?);
         }
         let (dir, digest) = (shared.dir.clone(), resolved.digest.clone());
@@ -220,7 +265,7 @@ impl Trees {
         let tree = blocking(move || {
             let part = cache::begin(&dir, &digest)?;
             let unpacked = unpack(&layers, &part, limits, &shutdown);
-            let complete = |index| Ok(cache::complete(&dir, &part, &digest, index, &readings)?);
+            let complete = |it| Ok(cache::complete(&dir, &part, &digest, it, &readings)?);
             unpacked.and_then(complete).inspect_err(|_| {
                 if let Err(error) = cache::remove(&part) {
                     tracing::warn!(%error, path = %part.display(), "unfinished image not removed");
@@ -261,17 +306,13 @@ impl Shared {
 impl Table {
     /// Takes images out that no reference leads to, and none has led to the last time.
     fn sweep(&mut self) -> Vec<Arc<Tree>> {
-        let used: HashSet<_> = self.references.values().collect();
+        let used: HashSet<_> = self.references.values().map(|opened| &opened.digest).collect();
         let unused = self.trees.keys().filter(|digest| !used.contains(digest));
         let (doomed, spared): (Vec<_>, Vec<_>) =
             unused.cloned().partition(|digest| self.unused.contains(digest));
         self.unused = spared.into_iter().collect();
         doomed.iter().filter_map(|digest| self.trees.remove(digest)).collect()
     }
-}
-
-fn key(image: &Reference, architecture: &str) -> String {
-    format!("{image} {architecture}")
 }
 
 fn io_error(error: Error) -> io::Error {
@@ -293,6 +334,6 @@ pub(crate) fn unpack_into(
     limits: Limits,
 ) -> Result<Tree, Error> {
     let part = cache::begin(dir, digest)?;
-    let index = unpack(layers, &part, limits, &CancellationToken::new())?;
-    Ok(cache::complete(dir, &part, digest, index, &Readings::default())?)
+    let unpacked = unpack(layers, &part, limits, &CancellationToken::new())?;
+    Ok(cache::complete(dir, &part, digest, unpacked, &Readings::default())?)
 }

@@ -40,6 +40,11 @@ impl Tree {
         self.index.find(path)
     }
 
+    /// Where its files are in the folder.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// Paths of all files, links left out.
     pub fn paths(&self) -> Vec<(String, File)> {
         self.index.paths()

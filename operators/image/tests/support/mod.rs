@@ -1,7 +1,7 @@
 //! A real registry (Debian's docker-registry) with images; it ends when it is dropped.
 
 use metal_image::Digest;
-use reqwest::{Client, Response, header::LOCATION};
+use reqwest::{Client, RequestBuilder, Response, header::LOCATION};
 use serde_json::{Value, json};
 use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{
@@ -18,11 +18,15 @@ pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+jso
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// A user name, a password, and its line in a file of htpasswd.
+pub(crate) type Login = (&'static str, &'static str, &'static str);
+
 /// A registry on a free port of the loopback interface.
 pub(crate) struct TestRegistry {
     /// Host and port.
     pub(crate) address: String,
     http: Client,
+    login: Option<Login>,
     _child: Child,
     _stderr: BufReader<ChildStderr>,
     _dir: tempfile::TempDir,
@@ -31,16 +35,26 @@ pub(crate) struct TestRegistry {
 impl TestRegistry {
     /// Starts an empty registry.
     pub(crate) async fn start() -> Self {
+        Self::start_for(None).await
+    }
+
+    /// The same, for whoever has this login.
+    pub(crate) async fn start_for(login: Option<Login>) -> Self {
         let binary = binary().await;
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.json");
         let root = dir.path().join("blobs");
-        let settings = json!({
+        let mut settings = json!({
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": true}},
             "storage": {"filesystem": {"rootdirectory": root}},
             "http": {"addr": "127.0.0.1:0", "secret": "for tests"},
         });
+        if let Some((.., line)) = login {
+            let file = dir.path().join("htpasswd");
+            std::fs::write(&file, line).unwrap();
+            settings["auth"] = json!({"htpasswd": {"realm": "tests", "path": file}});
+        }
         std::fs::write(&config, settings.to_string()).unwrap();
         // The kernel ends it even if the test is killed.
         let mut child = Command::new("setpriv")
@@ -54,7 +68,14 @@ impl TestRegistry {
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let address = timeout(START, address(&mut stderr)).await.unwrap();
-        Self { address, http: client(), _child: child, _stderr: stderr, _dir: dir }
+        Self { address, http: client(), login, _child: child, _stderr: stderr, _dir: dir }
+    }
+
+    async fn sent(&self, mut request: RequestBuilder) -> Response {
+        if let Some((user, password, _)) = self.login {
+            request = request.basic_auth(user, Some(password));
+        }
+        succeeded(request.send().await.unwrap()).await
     }
 
     /// The full name of an image here.
@@ -66,10 +87,10 @@ impl TestRegistry {
     pub(crate) async fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
         let digest = Digest::of(content);
         let begin = format!("http://{}/v2/{repository}/blobs/uploads/", self.address);
-        let upload = succeeded(self.http.post(begin).send().await.unwrap()).await;
+        let upload = self.sent(self.http.post(begin)).await;
         let location = upload.headers()[LOCATION].to_str().unwrap();
         let put = self.http.put(location).query(&[("digest", digest.to_string())]);
-        succeeded(put.body(content.to_vec()).send().await.unwrap()).await;
+        self.sent(put.body(content.to_vec())).await;
         digest
     }
 
@@ -85,7 +106,7 @@ impl TestRegistry {
         let digest = Digest::of(body.as_bytes());
         let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address);
         let put = self.http.put(url).header("content-type", media_type).body(body);
-        succeeded(put.send().await.unwrap()).await;
+        self.sent(put).await;
         digest
     }
 

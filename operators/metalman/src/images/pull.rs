@@ -1,10 +1,10 @@
 //! Fetches what Machines name, and looks every now and then whether it has changed.
 
-use super::{Image, Images, Key, key};
+use super::{Again, Failure, Image, Images, Key, key, logins};
 use crate::Context;
 use kube::ResourceExt;
 use metal_core::machine::netboot::image::State;
-use metal_image::{Reference, Trees};
+use metal_image::{Opener, Reference, Trees, Wanted, tree::Error};
 use metal_runtime::{jittered, queue::Queue, report::Chain};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,15 +69,6 @@ impl Plan {
         }
         self.namers = namers;
     }
-}
-
-/// Why an image is not there.
-#[derive(Clone, Copy, Debug)]
-enum Again {
-    /// Nobody answers.
-    Silent,
-    /// The answer is no, or of no use: somebody has to change something.
-    Refused,
 }
 
 /// What came of it: the image, and how soon it is due again after a failure.
@@ -180,10 +171,12 @@ impl Puller<'_> {
             return;
         }
         self.swept = Instant::now();
-        let references = self.plans.keys().filter_map(|(image, architecture)| {
-            Some((image.parse::<Reference>().ok()?, architecture.clone()))
+        let wanted = self.plans.keys().filter_map(|Key { image, architecture, secrets }| {
+            let opener = Opener { name: secrets.join(","), version: String::new() };
+            let (image, architecture) = (image.parse().ok()?, architecture.clone());
+            Some(Wanted { image, architecture, opener })
         });
-        match self.trees.sweep(&references.collect()).await {
+        match self.trees.sweep(&wanted.collect()).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "images removed that no Machine names"),
             Err(error) => tracing::warn!(error = %Chain(&error), "images not removed"),
@@ -191,31 +184,51 @@ impl Puller<'_> {
     }
 }
 
-/// Fetches an image.
+/// Fetches an image, and tells how far it is.
 async fn fetch(
     ctx: &Context,
     trees: &Trees,
     queue: &Queue<String>,
     key: &Key,
 ) -> Result<(), Again> {
-    let (image, architecture) = key;
-    let failed = |reason, message: String, again| {
-        tracing::warn!(image, architecture, reason, error = message, "image not fetched");
-        if ctx.images.tell(key, State::Failed { reason, message }) {
-            wake(ctx, queue, key);
-        }
-        Err(again)
+    let Err(Failure { reason, message, again }) = try_fetch(ctx, trees, queue, key).await else {
+        return Ok(());
     };
-    let reference: Reference = match image.parse() {
-        Ok(reference) => reference,
-        Err(error) => {
-            return failed("MalformedReference", Chain(&error).to_string(), Again::Refused);
-        }
+    let Key { image, architecture, .. } = key;
+    tracing::warn!(image, architecture, reason, error = message, "image not fetched");
+    if ctx.images.tell(key, State::Failed { reason, message }) {
+        wake(ctx, queue, key);
+    }
+    Err(again)
+}
+
+async fn try_fetch(
+    ctx: &Context,
+    trees: &Trees,
+    queue: &Queue<String>,
+    key: &Key,
+) -> Result<(), Failure> {
+    let unusable = |reason, error: &dyn std::error::Error| Failure {
+        reason,
+        message: Chain(error).to_string(),
+        again: Again::Refused,
     };
+    let image: Reference =
+        key.image.parse().map_err(|error| unusable("MalformedReference", &error))?;
+    let opening = logins::read(ctx, key, &image.name).await.inspect_err(|failure| {
+        // What Secrets do not open at the moment is not given away.
+        if failure.again == Again::Refused {
+            ctx.images.withdraw(key, None);
+        }
+    })?;
+    let (logins, opener) = (opening.logins, opening.opener);
+    let versions = opener.version.clone();
+    let wanted = Wanted { image, architecture: key.architecture.clone(), opener };
     // What was fetched before serves while the registry is away.
-    if let Some(tree) = trees.known(&reference, architecture).filter(|_| !ctx.images.has(key))
+    if !ctx.images.has(key)
+        && let Some(tree) = trees.known(&wanted).await
         && let Ok(image) = Image::load(tree).await
-        && ctx.images.put(key, image)
+        && ctx.images.put(key, image, &versions)
     {
         wake(ctx, queue, key);
     }
@@ -223,27 +236,33 @@ async fn fetch(
         wake(ctx, queue, key);
     }
     let pulled = async {
-        let resolved = trees.resolve(&reference, architecture).await?;
-        trees.pull(&reference, architecture, &resolved).await
+        let resolved = trees.resolve(&wanted, &logins).await?;
+        trees.pull(&wanted, &resolved).await
     };
-    let tree = match pulled.await {
-        Ok(tree) => tree,
-        Err(error) => {
-            let again = if error.is_transient() { Again::Silent } else { Again::Refused };
-            return failed(error.reason(), Chain(&error).to_string(), again);
+    let tree = pulled.await.map_err(|error| {
+        if error.is_refusal() {
+            ctx.images.withdraw(key, Some(&versions));
         }
-    };
-    match Image::load(tree).await {
-        Ok(loaded) => {
-            let digest = loaded.digest();
-            if ctx.images.put(key, loaded) {
-                tracing::info!(image, architecture, digest, "image fetched");
-                wake(ctx, queue, key);
-            }
-            Ok(())
-        }
-        Err(error) => failed((&error).into(), Chain(&error).to_string(), Again::Refused),
+        failure(key, &error)
+    })?;
+    let loaded = Image::load(tree).await.map_err(|error| unusable((&error).into(), &error))?;
+    let digest = loaded.digest();
+    if ctx.images.put(key, loaded, &versions) {
+        let Key { image, architecture, .. } = key;
+        tracing::info!(image, architecture, digest, "image fetched");
+        wake(ctx, queue, key);
     }
+    Ok(())
+}
+
+/// Why an image could not be fetched; names the Secrets where it was refused in spite of them.
+fn failure(key: &Key, error: &Error) -> Failure {
+    let mut message = Chain(error).to_string();
+    if error.is_refusal() && !key.secrets.is_empty() {
+        message = format!("{message} (spec.pxe.imagePullSecrets: {})", key.secrets.join(", "));
+    }
+    let again = if error.is_transient() { Again::Silent } else { Again::Refused };
+    Failure { reason: error.reason(), message, again }
 }
 
 /// Wakes the Machines of an image.
@@ -259,7 +278,7 @@ impl Images {
     /// Has an image without a registry, for tests.
     #[cfg(test)]
     pub(crate) fn preset(&self, machine: &metal_api::Machine, image: Image) {
-        self.put(&key(machine).expect("it names an image"), image);
+        self.put(&key(machine).expect("it names an image"), image, "");
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cluster_info;
 pub mod image;
 pub mod pass;
 pub mod progress;
+pub mod pull_secret;
 pub mod template;
 pub mod user_data;
 mod value;

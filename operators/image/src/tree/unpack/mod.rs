@@ -8,8 +8,12 @@ use super::{
     header::Kind,
     index::{DISK, File, Index},
     path,
+    sums::Sums,
 };
-use crate::reference::excerpt;
+use crate::{
+    digest::{Algorithm, Hasher},
+    reference::excerpt,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
@@ -37,17 +41,17 @@ pub(crate) trait Sink {
     fn complete(&mut self) -> io::Result<()>;
 }
 
-/// Unpacks `layers`, lowest first, into the empty folder `into`; returns the index.
+/// Unpacks `layers`, lowest first, into the empty folder `into`; returns the index, and what was written.
 pub(super) fn unpack(
     layers: &[Arc<fs::File>],
     into: &Path,
     limits: Limits,
     shutdown: &CancellationToken,
-) -> Result<Index, Error> {
+) -> Result<(Index, Sums), Error> {
     if layers.len() > limits.layers {
         return Err(Error::TooManyLayers(limits.layers));
     }
-    let sink = Files { folder: into, file: None };
+    let sink = Files { folder: into, file: None, sums: Sums::default() };
     let mut unpacking = Unpacking::new(sink, limits, shutdown.clone());
     for (at, layer) in layers.iter().enumerate() {
         let bytes = BufReader::with_capacity(PIECE, At { file: layer, offset: 0 });
@@ -57,15 +61,16 @@ pub(super) fn unpack(
             Failed::Read(error) => error.into(),
         })?;
     }
-    let Unpacking { index, number, .. } = unpacking;
+    let Unpacking { index, number, sink: Files { mut sums, .. }, .. } = unpacking;
     if !index.has_disk() {
         return Err(Error::NoDisk);
     }
     let kept: BTreeSet<u32> = index.files().iter().map(|file| file.number).collect();
     for unused in (0..number).filter(|number| !kept.contains(number)) {
         fs::remove_file(into.join(unused.to_string()))?;
+        sums.remove(&unused.to_string());
     }
-    Ok(index)
+    Ok((index, sums))
 }
 
 /// Unpacks one layer into a sink, for the fuzzer.
@@ -213,22 +218,36 @@ impl<S: Sink> Sink for &mut S {
 /// Files in a folder, named by their numbers.
 struct Files<'a> {
     folder: &'a Path,
-    file: Option<fs::File>,
+    file: Option<Writing>,
+    sums: Sums,
+}
+
+/// A file that is being written.
+struct Writing {
+    name: String,
+    file: fs::File,
+    hasher: Hasher,
 }
 
 impl Sink for Files<'_> {
     fn create(&mut self, number: u32) -> io::Result<()> {
-        let path = self.folder.join(number.to_string());
-        self.file = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
+        let name = number.to_string();
+        let path = self.folder.join(&name);
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        self.file = Some(Writing { name, file, hasher: Hasher::new(Algorithm::Sha256) });
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
+        let Some(writing) = &mut self.file else { return Ok(()) };
+        writing.hasher.update(bytes);
+        writing.file.write_all(bytes)
     }
 
     fn complete(&mut self) -> io::Result<()> {
-        self.file.take().map_or(Ok(()), |file| file.sync_all())
+        let Some(Writing { name, file, hasher }) = self.file.take() else { return Ok(()) };
+        self.sums.add(name, hasher.finish());
+        file.sync_all()
     }
 }
 

@@ -108,6 +108,7 @@ fn an_image_has_bounds() {
     let told = |layers: &[Vec<u8>]| {
         let dir = tempfile::tempdir().unwrap();
         unpack(&files(layers), dir.path(), limits, &CancellationToken::new())
+            .map(|(index, _)| index)
             .unwrap_err()
             .to_string()
     };
@@ -153,7 +154,7 @@ fn a_shutdown_ends_it() {
 fn unpacked(layers: &[Vec<u8>]) -> (TempDir, Index) {
     let dir = tempfile::tempdir().unwrap();
     let token = CancellationToken::new();
-    let index = unpack(&files(layers), dir.path(), Limits::default(), &token).unwrap();
+    let (index, _) = unpack(&files(layers), dir.path(), Limits::default(), &token).unwrap();
     (dir, index)
 }
 

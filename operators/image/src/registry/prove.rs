@@ -1,0 +1,104 @@
+//! How a registry is shown who asks: by a token, or by a login where it takes no token.
+//!
+//! A login is sent to the host that it stands at in the configuration, and to no other: a registry that is
+//! taken over, or whose address is answered by somebody else by plain HTTP, names any realm that it likes.
+//! A token service at another host needs a login of its own there. Docker Hub's is known.
+
+use super::{
+    Access, Error, Registries,
+    reach::Reach,
+    token::{Service, Token},
+};
+use crate::{
+    login::Login,
+    reference::{Registry, excerpt},
+};
+use reqwest::{RequestBuilder, Response, Url};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a registry that takes a login itself is not asked again whether it does.
+const LIFETIME: Duration = Duration::from_hours(1);
+/// The token service of Docker Hub.
+const HUB_SERVICE: &str = "https://auth.docker.io";
+/// The registry that it is of.
+const HUB: &str = "docker.io";
+
+/// What is shown to a registry.
+#[derive(Clone)]
+pub(super) enum Proof {
+    /// A token of its service.
+    Bearer(Token),
+    /// The login itself, until this is asked again.
+    Basic(Login, Instant),
+}
+
+impl Proof {
+    /// When to stop using it.
+    pub(super) fn until(&self) -> Instant {
+        match self {
+            Self::Bearer(token) => token.until,
+            Self::Basic(_, until) => *until,
+        }
+    }
+
+    /// Adds it to a request. It does not follow a redirect to another host: reqwest takes it away there.
+    pub(super) fn show(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Bearer(token) => request.bearer_auth(&token.text),
+            Self::Basic(login, _) => request.basic_auth(&login.username, Some(&login.password)),
+        }
+    }
+}
+
+impl Registries {
+    /// Proves what the refused `response` demands.
+    pub(super) async fn prove(
+        &self,
+        access: &Access,
+        response: &Response,
+        reach: Reach,
+    ) -> Result<Proof, Error> {
+        let registry = access.name().registry();
+        let refused = |what: String| Error::Token { registry: registry.clone(), what };
+        let refusal = Error::of_status(access, response.status());
+        if let Some(service) = Service::of(response).map_err(refused)? {
+            let login = self.login_for(access, &service.realm)?;
+            return Ok(Proof::Bearer(self.token(access, service, login, reach).await?));
+        }
+        // Redirects may have led anywhere: there nobody is to learn of a login.
+        let is_ours =
+            self.origin(registry).is_some_and(|it| it.origin() == response.url().origin());
+        match access.login() {
+            Some(login) if is_ours && Service::takes_logins(response) => {
+                Ok(Proof::Basic(login.clone(), Instant::now() + LIFETIME))
+            }
+            Some(_) | None => Err(refusal),
+        }
+    }
+
+    /// The login for a token service; none where nobody has a login for the repository.
+    fn login_for<'a>(&self, access: &'a Access, realm: &Url) -> Result<Option<&'a Login>, Error> {
+        let registry = access.name().registry();
+        let Some(login) = access.login() else { return Ok(None) };
+        let is_at = |it: &Registry| self.origin(it).is_some_and(|at| at.origin() == realm.origin());
+        let is_of_hub = || {
+            let service = Url::parse(HUB_SERVICE).map(|it| it.origin());
+            registry.as_str() == HUB && service.is_ok_and(|it| it == realm.origin())
+        };
+        if is_at(registry) || is_of_hub() {
+            return Ok(Some(login));
+        }
+        let own = access.logins().hosts().find(|(host, _)| is_at(host)).map(|(_, login)| login);
+        own.map(Some).ok_or_else(|| Error::Elsewhere {
+            registry: registry.clone(),
+            service: excerpt(realm.authority()),
+        })
+    }
+
+    /// Where a registry is.
+    fn origin(&self, registry: &Registry) -> Option<Url> {
+        let scheme = if self.is_insecure(registry) { "http" } else { "https" };
+        Url::parse(&format!("{scheme}://{}", registry.endpoint())).ok()
+    }
+}

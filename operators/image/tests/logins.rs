@@ -1,0 +1,254 @@
+//! Registries that ask for a login: who gets what, and where a login is sent.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod fake;
+#[expect(dead_code, reason = "other tests push indexes")]
+mod support;
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fake::Fake;
+use metal_image::{
+    AllowList, Digest, Logins, Opener, Registries, Tree, Trees, Wanted,
+    registry::Config,
+    testing::archive,
+    tree::{self, Error, Limits},
+};
+use serde_json::json;
+use std::{fs, path::Path, sync::Arc};
+use support::{OCI_MANIFEST, TestRegistry};
+use tokio_util::sync::CancellationToken;
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const USER: &str = "somebody";
+const PASSWORD: &str = "open sesame";
+/// bcrypt of the password.
+const HTPASSWD: &str = "somebody:$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n";
+/// `Basic` of user and password.
+const BASIC: &str = "Basic c29tZWJvZHk6b3BlbiBzZXNhbWU=";
+
+#[tokio::test]
+async fn a_real_registry_gives_its_image_to_who_has_the_login_and_to_nobody_else() {
+    let (registry, layer) = (registry().await, archive(&[("disk/a", b"content")]));
+    registry.push_image("os", "1", OCI_MANIFEST, &[(LAYER, &layer)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let trees = open(dir.path()).await;
+    let image = registry.image("os:1");
+    let cases = [
+        (Logins::default(), "LoginNeeded"),
+        (logins(&registry.address, "wrong hunter2"), "LoginRefused"),
+        (logins("ghcr.io", PASSWORD), "LoginNeeded"),
+    ];
+    for (logins, reason) in cases {
+        let error = pull(&trees, &wanted(&image, "a", "1"), &logins).await.unwrap_err();
+        assert_eq!(error.reason(), reason, "{error}");
+        assert!(error.is_refusal() && !error.is_transient());
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    let right = logins(&registry.address, PASSWORD);
+    let tree = pull(&trees, &wanted(&image, "a", "1"), &right).await.unwrap();
+    assert!(tree.find("a").is_some());
+}
+
+#[tokio::test]
+async fn an_image_that_one_has_opened_is_no_others_before_it_was_given_to_him() {
+    let (registry, layer) = (registry().await, archive(&[("disk/a", b"content")]));
+    registry.push_image("os", "1", OCI_MANIFEST, &[(LAYER, &layer)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = registry.image("os:1");
+    let (right, wrong) = (logins(&registry.address, PASSWORD), logins(&registry.address, "wrong"));
+    let (ours, theirs) = (wanted(&image, "ours", "1"), wanted(&image, "theirs", "1"));
+    let trees = open(dir.path()).await;
+    let tree = pull(&trees, &ours, &right).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(pull(&trees, &theirs, &wrong).await.unwrap_err().reason(), "LoginRefused");
+        assert!(trees.known(&theirs).await.is_none());
+    }
+    assert!(trees.known(&wanted(&image, "", "")).await.is_none(), "nor is it anybody's");
+    assert!(trees.known(&wanted(&image, "ours", "2")).await.is_none(), "the Secret has changed");
+    let same = pull(&trees, &theirs, &right).await.unwrap();
+    assert!(Arc::ptr_eq(&tree, &same), "it is fetched once for all who may have it");
+    trees.closed().await;
+    drop((trees, registry));
+
+    // Without the registry, after a restart, it is theirs who have opened it.
+    let trees = open(dir.path()).await;
+    assert!(trees.known(&ours).await.is_some() && trees.known(&theirs).await.is_some());
+    for stranger in
+        [wanted(&image, "ours", "2"), wanted(&image, "other", "1"), wanted(&image, "", "")]
+    {
+        assert!(trees.known(&stranger).await.is_none(), "{stranger:?}");
+    }
+    let names = fs::read_to_string(dir.path().join("images/references.json")).unwrap();
+    assert!(names.contains("ours") && !names.contains("sesame"), "{names}");
+}
+
+#[tokio::test]
+async fn a_manifest_alone_opens_no_layers_that_others_have_fetched() {
+    let (registry, layer) = (registry().await, archive(&[("disk/a", b"content")]));
+    registry.push_image("os", "1", OCI_MANIFEST, &[(LAYER, &layer)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let trees = open(dir.path()).await;
+    let right = logins(&registry.address, PASSWORD);
+    pull(&trees, &wanted(&registry.image("os:1"), "ours", "1"), &right).await.unwrap();
+    // Somebody knows the manifest, and has a registry of his own.
+    let url = format!("http://{}/v2/os/manifests/1", registry.address);
+    let asked = support::client().get(url).basic_auth(USER, Some(PASSWORD));
+    let manifest = asked.header("accept", OCI_MANIFEST).send().await.unwrap().text().await.unwrap();
+    let theirs = Fake::start(move |path, _| {
+        if path.contains("/manifests/") {
+            return ([(header::CONTENT_TYPE, OCI_MANIFEST)], manifest.clone()).into_response();
+        }
+        StatusCode::NOT_FOUND.into_response()
+    })
+    .await;
+    let image = wanted(&format!("{}:1", theirs.name), "", "");
+    let error = pull(&trees, &image, &Logins::default()).await.unwrap_err();
+    assert!(error.to_string().contains("has no blob"), "{error}");
+    assert!(trees.known(&image).await.is_none());
+
+    // Nor is what was left of a download given away.
+    let left = dir.path().join("elsewhere");
+    fs::create_dir_all(left.join("layers")).unwrap();
+    let digest = Digest::of(&layer);
+    fs::write(left.join(format!("layers/sha256-{}.1", digest.hex())), &layer).unwrap();
+    let error = pull(&open(&left).await, &image, &Logins::default()).await.unwrap_err();
+    assert!(error.to_string().contains("has no blob"), "{error}");
+}
+
+#[tokio::test]
+async fn a_login_is_sent_to_a_token_service_at_the_host_that_it_is_for() {
+    let fake = Fake::start(|path, headers| match path {
+        path if path.starts_with("/token?") && shows(headers, BASIC) => {
+            r#"{"token":"granted","expires_in":300}"#.into_response()
+        }
+        path if path.starts_with("/token?") => StatusCode::UNAUTHORIZED.into_response(),
+        path if shows(headers, "Bearer granted") => content(path),
+        _ => challenge(r#"Bearer realm="/token",service="s""#),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (trees, image) = (open(dir.path()).await, wanted(&format!("{}:1", fake.name), "a", "1"));
+    let error = pull(&trees, &image, &logins(&fake.address, "wrong")).await.unwrap_err();
+    assert_eq!(error.reason(), "LoginRefused", "{error}");
+    pull(&trees, &image, &logins(&fake.address, PASSWORD)).await.unwrap();
+    // A token is for the login that it was given for.
+    let error = pull(&trees, &image, &logins(&fake.address, "wrong")).await.unwrap_err();
+    assert_eq!(error.reason(), "LoginRefused", "{error}");
+    assert!(fake.asked().iter().any(|path| path.contains("scope=repository%3Aos%3Apull")));
+}
+
+#[tokio::test]
+async fn a_registry_does_not_get_a_login_sent_elsewhere() {
+    let elsewhere = Fake::start(|_, _| r#"{"token":"granted"}"#.into_response()).await;
+    let realm = format!(r#"Bearer realm="http://{}/token""#, elsewhere.address);
+    let fake = Fake::start(move |path, headers| {
+        if shows(headers, "Bearer granted") { content(path) } else { challenge(&realm) }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (trees, image) = (open(dir.path()).await, wanted(&format!("{}:1", fake.name), "a", "1"));
+    let ours = logins(&fake.address, PASSWORD);
+    let error = pull(&trees, &image, &ours).await.unwrap_err();
+    assert_eq!(error.reason(), "LoginMissing", "{error}");
+    assert!(
+        error.to_string().contains(&format!("add a login for {}", elsewhere.address)),
+        "{error}"
+    );
+    assert_eq!(elsewhere.asked(), [""; 0]);
+    // It has a login of its own there.
+    let both = Logins::joined([ours, logins(&elsewhere.address, "another")]);
+    pull(&trees, &image, &both).await.unwrap();
+    assert_eq!(elsewhere.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_follows_no_redirect_and_no_challenge_after_one() {
+    let storage = Fake::start(|_, headers| {
+        assert_eq!(headers.get(header::AUTHORIZATION), None);
+        layer().into_response()
+    })
+    .await;
+    let to = format!("http://{}/blob", storage.address);
+    let fake = Fake::start(move |path, headers| match path {
+        _ if !shows(headers, BASIC) => challenge("Basic realm=x"),
+        path if path.contains("/blobs/") => {
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())]).into_response()
+        }
+        path => content(path),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let trees = open(dir.path()).await;
+    let image = wanted(&format!("{}:1", fake.name), "a", "1");
+    pull(&trees, &image, &logins(&fake.address, PASSWORD)).await.unwrap();
+    assert!(!storage.asked().is_empty());
+
+    let greedy = Fake::start(|_, headers| {
+        assert_eq!(headers.get(header::AUTHORIZATION), None);
+        challenge("Basic realm=x")
+    })
+    .await;
+    let to = format!("http://{}/", greedy.address);
+    let leading = Fake::start(move |_, _| {
+        (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())]).into_response()
+    })
+    .await;
+    let image = wanted(&format!("{}:1", leading.name), "a", "1");
+    let error = pull(&trees, &image, &logins(&leading.address, PASSWORD)).await.unwrap_err();
+    assert_eq!(error.reason(), "LoginRefused", "{error}");
+}
+
+fn shows(headers: &HeaderMap, proof: &str) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|it| it == proof)
+}
+
+fn challenge(text: &str) -> Response {
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, text.to_owned())]).into_response()
+}
+
+fn layer() -> Vec<u8> {
+    archive(&[("disk/a", b"content")])
+}
+
+/// The manifest of an image, or its layer.
+fn content(path: &str) -> Response {
+    if path.contains("/blobs/") {
+        return layer().into_response();
+    }
+    let (digest, size) = (Digest::of(&layer()).to_string(), layer().len());
+    let layers = [json!({ "mediaType": LAYER, "digest": digest, "size": size })];
+    let manifest = json!({ "mediaType": OCI_MANIFEST, "layers": layers }).to_string();
+    ([(header::CONTENT_TYPE, OCI_MANIFEST)], manifest).into_response()
+}
+
+async fn registry() -> TestRegistry {
+    TestRegistry::start_for(Some((USER, PASSWORD, HTPASSWD))).await
+}
+
+fn logins(host: &str, password: &str) -> Logins {
+    let login = json!({ "username": USER, "password": password });
+    let password = json!({ "auths": { host: login } });
+    Logins::parse(password.to_string().as_bytes()).unwrap()
+}
+
+fn wanted(image: &str, opener: &str, version: &str) -> Wanted {
+    Wanted {
+        image: image.parse().unwrap(),
+        architecture: "amd64".to_owned(),
+        opener: Opener { name: opener.to_owned(), version: version.to_owned() },
+    }
+}
+
+async fn pull(trees: &Trees, wanted: &Wanted, logins: &Logins) -> Result<Arc<Tree>, Error> {
+    let resolved = trees.resolve(wanted, logins).await?;
+    trees.pull(wanted, &resolved).await
+}
+
+async fn open(dir: &Path) -> Trees {
+    let registries = Arc::new(Registries::new(&Config::default()).unwrap());
+    let config = tree::Config { dir: dir.to_owned(), limit: 1 << 20, limits: Limits::default() };
+    Trees::open(config, registries, AllowList::any(), CancellationToken::new()).await.unwrap()
+}

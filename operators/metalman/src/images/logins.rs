@@ -1,0 +1,57 @@
+//! Logins for the registry of an image, from the Secrets that its Machines name.
+
+use super::{Again, Failure, Key};
+use crate::Context;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use metal_core::machine::netboot::pull_secret::{content, version};
+use metal_image::{Logins, Name, Opener};
+use metal_runtime::report::Chain;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the API server is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Logins, and what they are from.
+pub(super) struct Opening {
+    pub(super) logins: Logins,
+    pub(super) opener: Opener,
+}
+
+/// Reads the Secrets of an image. They are read each time, one by one: what was deleted counts no more.
+///
+/// # Errors
+///
+/// One is not usable, or there is no login for the registry in any, or the API server is silent.
+pub(super) async fn read(ctx: &Context, key: &Key, image: &Name) -> Result<Opening, Failure> {
+    let namespace = &ctx.pull_secret_namespace;
+    let secrets = Api::<Secret>::namespaced(ctx.client.clone(), namespace);
+    let unusable = |reason, message: String| Failure { reason, message, again: Again::Refused };
+    let (mut all, mut versions) = (vec![], vec![]);
+    for name in &key.secrets {
+        let found = timeout(PATIENCE, secrets.get_opt(name)).await;
+        let found = found.map_err(|_| silent(name, "it does not answer in time"))?;
+        let found = found.map_err(|error| silent(name, &Chain(&error).to_string()))?;
+        let text = content(namespace, name, found.as_ref());
+        let text = text.map_err(|wrong| unusable(wrong.reason(), wrong.to_string()))?;
+        all.push(Logins::parse(text).map_err(|wrong| {
+            unusable("PullSecretUnusable", format!("Secret {namespace}/{name}: {wrong}"))
+        })?);
+        versions.extend(found.as_ref().map(version));
+    }
+    let logins = Logins::joined(all);
+    if !key.secrets.is_empty() && !logins.has(image) {
+        let (registry, names) = (image.registry(), key.secrets.join(", "));
+        let message =
+            format!("no Secret of spec.pxe.imagePullSecrets ({names}) has a login for {registry}");
+        return Err(unusable("LoginMissing", message));
+    }
+    let opener = Opener { name: key.secrets.join(","), version: versions.join(",") };
+    Ok(Opening { logins, opener })
+}
+
+fn silent(name: &str, why: &str) -> Failure {
+    let message = format!("the API server does not give Secret {name} out: {why}");
+    Failure { reason: "PullSecretUnread", message, again: Again::Silent }
+}
